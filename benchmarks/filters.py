@@ -1,0 +1,224 @@
+"""Filters against datatrove: MB/s on one core, and the share of documents judged alike.
+
+    python benchmarks/filters.py [--quick] [--json] [--data DIR]
+
+Speed: UTF-8 bytes of English texts (Common Crawl, C4, arXiv and StackExchange samples, Wikipedia) per second
+of the process's CPU time, so that other work on the machine counts little; best of five for the project after
+compiling, one pass over a part of the same texts for the peer, whose filters take seconds a megabyte.
+"gopher + fineweb" is the three in a row, each given every text.
+
+Agreement: the share of those texts, and of source files, on which the decision to keep or drop, and the
+reason too, is the peer's own. The peer counts words by spaCy's blank English tokenizer, so it needs both
+datatrove and spacy; without them its rows and agreement are left out, which stderr says. Without the data
+folder texts are generated, which stderr says too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import json
+import os
+import platform
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from corpusmill.filters.c4 import C4
+from corpusmill.filters.code_quality import CodeQuality
+from corpusmill.filters.fineweb_quality import FinewebQuality
+from corpusmill.filters.gopher_quality import GopherQuality
+from corpusmill.filters.gopher_repetition import GopherRepetition
+from corpusmill.filters.language import Language
+from corpusmill.filters.math_score import MathScore
+from corpusmill.pipelines.documents import SCHEMA, Documents
+from corpusmill.pipelines.stage import Map
+
+ENGLISH = ("text/cc_c4_redpajama_samples", "text/wikitext2_valid_test")
+CODE = "code/code_packages"
+COMPARED: tuple[Map, ...] = (GopherQuality(), GopherRepetition(), FinewebQuality(), C4())
+ALONE: tuple[Map, ...] = (Language(), CodeQuality(), MathScore())
+Row = dict[str, Any]
+
+
+def load(path: Path, most: int) -> list[Row]:
+    """First rows of a .jsonl.zst file."""
+    import zstandard
+
+    with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as raw:
+        lines = io.TextIOWrapper(raw, encoding="utf-8")
+        return [json.loads(line) for _, line in zip(range(most), lines, strict=False)]
+
+
+def generated(megabytes: float) -> list[Row]:
+    """English-like texts of Zipfian words, for machines without the data."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(20_000)]
+    weights = [1 / (i + 1) for i in range(len(words))]
+    rows: list[Row] = []
+    size = 0
+    while size < megabytes * 1e6:
+        text = ". ".join(" ".join(rng.choices(words, weights, k=12)) for _ in range(rng.randint(5, 80)))
+        rows.append({"text": text})
+        size += len(text)
+    return rows
+
+
+def as_documents(rows: Sequence[Row]) -> Documents:
+    n = len(rows)
+    columns = {
+        "id": [f"{i:032x}" for i in range(n)],
+        "text": [row["text"] for row in rows],
+        "source": ["texts"] * n,
+        "domain": ["web"] * n,
+        "path": [row.get("path") for row in rows],
+        "meta": ["{}"] * n,
+    }
+    return Documents(
+        pa.table([pa.array(columns.get(f.name, [None] * n), f.type) for f in SCHEMA], schema=SCHEMA)
+    )
+
+
+def megabytes(rows: Sequence[Row]) -> float:
+    return sum(len(row["text"].encode()) for row in rows) / 1e6
+
+
+def part(rows: Sequence[Row], size: float) -> list[Row]:
+    """Evenly chosen rows of about `size` megabytes."""
+    step = max(1, round(megabytes(rows) / size))
+    return list(rows[::step])
+
+
+def project_rate(stages: Sequence[Map], rows: Sequence[Row]) -> float:
+    """MB/s of `stages`, best of five."""
+    docs, best = as_documents(rows), float("inf")
+    for stage in stages:
+        stage.apply(docs.slice(0, 2))
+    for _ in range(5):
+        start = time.process_time()
+        for stage in stages:
+            stage.apply(docs)
+        best = min(best, time.process_time() - start)
+    return megabytes(rows) / best
+
+
+def peers() -> dict[str, Any]:
+    """datatrove's filters by the name of the stage, none where they cannot run here."""
+    missing = [name for name in ("datatrove", "spacy") if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"datatrove left out: {', '.join(missing)} not installed", file=sys.stderr)
+        return {}
+    from datatrove.pipeline import filters
+
+    return {
+        "gopher_quality": filters.GopherQualityFilter(),
+        "gopher_repetition": filters.GopherRepetitionFilter(),
+        "fineweb_quality": filters.FineWebQualityFilter(),
+        "c4": filters.C4QualityFilter(),
+    }
+
+
+def peer_verdicts(peer: Any, rows: Sequence[Row]) -> tuple[list[str | None], float]:
+    """Reasons (null keeps; the project's names) and CPU seconds.
+
+    The peer remembers the words of its last five texts, so a filter of its own splits every text.
+    """
+    from datatrove.data import Document
+
+    peer.filter(Document(text="The first text loads the tokenizer.", id=""))
+    documents = [Document(text=row["text"], id="") for row in rows]
+    verdicts: list[str | None] = []
+    start = time.process_time()
+    for document in documents:
+        verdict = peer.filter(document)
+        verdicts.append(None if verdict is True else verdict[1].replace("gopher_enough_", "gopher_few_"))
+    return verdicts, time.process_time() - start
+
+
+def peer_rate(chain: Sequence[Any], rows: Sequence[Row]) -> float:
+    """MB/s of filters in a row: each text goes through all of them, so its words are split once."""
+    from datatrove.data import Document
+
+    start = time.process_time()
+    for row in rows:
+        for peer in chain:
+            peer.filter(Document(text=row["text"], id=""))
+    return megabytes(rows) / (time.process_time() - start)
+
+
+def compare(english: list[Row], code: list[Row], quick: bool) -> list[Row]:
+    """Speed of every filter, and how often the peer says the same."""
+    rows: list[Row] = []
+
+    def add(job: str, tool: str, value: float, unit: str) -> None:
+        rows.append({"job": job, "tool": tool, "value": value, "unit": unit})
+
+    theirs = peers()
+    texts = part(english, 0.8 if quick else 3.2)
+    files = part(code, 0.5 if quick else 2.0) if code else []
+    for stage in COMPARED:
+        add(stage.name, "corpusmill", project_rate([stage], english), "MB/s")
+        if stage.name not in theirs:
+            continue
+        for name, chosen in (("English", texts), ("code", files)):
+            if not chosen:
+                continue
+            verdicts, seconds = peer_verdicts(theirs[stage.name], chosen)
+            if name == "English":
+                add(stage.name, "datatrove", megabytes(chosen) / seconds, "MB/s")
+            ours = stage.apply(as_documents(chosen)).reasons.to_pylist()
+            pairs = list(zip(ours, verdicts, strict=True))
+            job = f"{stage.name}, agreement on {len(chosen)} {name} texts"
+            add(
+                f"{job}: keep or drop",
+                "corpusmill",
+                sum((a is None) == (b is None) for a, b in pairs) / len(pairs),
+                "share",
+            )
+            add(f"{job}: reason", "corpusmill", sum(a == b for a, b in pairs) / len(pairs), "share")
+    add("gopher + fineweb", "corpusmill", project_rate(COMPARED[:3], english), "MB/s")
+    if theirs:
+        add(
+            "gopher + fineweb",
+            "datatrove",
+            peer_rate([theirs[stage.name] for stage in COMPARED[:3]], texts),
+            "MB/s",
+        )
+    for stage in ALONE:
+        chosen = code if isinstance(stage, CodeQuality) and code else english
+        add(stage.name, "corpusmill", project_rate([stage], chosen), "MB/s")
+    return rows
+
+
+def main() -> None:
+    """Run, print a table or one JSON object."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="under 50 seconds")
+    parser.add_argument("--json", action="store_true")
+    default = os.environ.get("CORPUSMILL_DATA", Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=Path(default))
+    options = parser.parse_args()
+    if (options.data / "MANIFEST.tsv").is_file():
+        english = [row for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst", 10_000)]
+        code = load(options.data / f"{CODE}.jsonl.zst", 1_500 if options.quick else 10_000)
+    else:
+        print(f"no data in {options.data}: generated texts, no source files", file=sys.stderr)
+        english, code = generated(3), []
+    rows = compare(english, code, options.quick)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if options.json:
+        print(json.dumps({"benchmark": "filters", "machine": machine, "rows": rows}))
+        return
+    print(f"filters on {machine}")
+    for row in rows:
+        print(f"{row['job']:75} {row['tool']:11} {row['value']:10.3f} {row['unit']}")
+
+
+if __name__ == "__main__":
+    main()

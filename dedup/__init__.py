@@ -1,0 +1,1 @@
+"""Duplicates across documents: exact, MinHash, decontamination."""

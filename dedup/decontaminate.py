@@ -1,0 +1,120 @@
+"""Documents that hold benchmark items."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import Field, PrivateAttr
+
+from corpusmill.pipelines.stage import Context, Filter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.dedup.kernels.benchmark_index import Index
+    from corpusmill.pipelines.documents import Columns, Documents
+
+
+class Decontaminate(Filter):
+    """Remove documents that hold benchmark questions or solutions, judged against a `benchmark_grams` index.
+
+    Scores, from the document's words and the index's grams (whose `n` the index fixes):
+
+    - `hits`: positions at which a gram of the index stands.
+    - `overlap`: the largest share of words covered by such grams among any `window` words in a row of one
+      paragraph. Paragraphs end where two line breaks stand between words; one shorter than the window is
+      taken whole, with its length taken as at least 2n words, so that one gram across short lines is not
+      all of a line. Grams may run across paragraphs; they cover the words they cover.
+    - `contained`: the largest share of one benchmark question's distinct grams found anywhere in the
+      document: 1.0 is the whole question, however long the document and its paragraphs are.
+    - `benchmark`: name of the benchmark of that question, or, where overlap is the larger, of most hits.
+
+    `rule: overlap` (marin's design) removes at `overlap` >= 0.5 or `contained` >= 0.8, so that a passing
+    quotation or a common phrase of n words does not cost a document. marin measures whole paragraphs by the
+    share of n-grams; windows of words see a question in a page without paragraphs. `rule: any_hit` removes
+    at the first hit, as datatrove does (there with 12-grams of solutions: give `benchmark_grams` n = 12).
+    Reason `contaminated`. Languages: all; a Han or Kana character counts as a word.
+
+    Raises at start, not while running, if the window is shorter than 2n words.
+    """
+
+    name: ClassVar[str] = "decontaminate"
+    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
+    artefacts: ClassVar[tuple[str, ...]] = ("benchmarks",)
+
+    rule: Literal["overlap", "any_hit"] = "overlap"
+    overlap: float = Field(default=0.5, gt=0, le=1, description="share of covered words that condemns")
+    contained: float = Field(default=0.8, gt=0, le=1, description="share of a question that condemns")
+    window: int = Field(default=64, ge=4, description="words")
+
+    _index: Index | None = PrivateAttr(default=None)
+
+    def prepare(self, context: Context) -> Self:
+        """With the index loaded. Raises RecipeError if the window is too short for its grams."""
+        from corpusmill.dedup.kernels.benchmark_index import load_index
+        from corpusmill.pipelines.errors import RecipeError
+
+        index = load_index(context.artefact("benchmarks", "index.json").parent)
+        if self.window < 2 * index.n:
+            raise RecipeError(
+                f"decontaminate: window is {self.window} words, less than twice the index's n = {index.n}; "
+                f"set window to {2 * index.n} or more, or n of benchmark_grams to {self.window // 2} or less"
+            )
+        ready = self.model_copy()
+        ready._index = index
+        return ready
+
+    def warm(self) -> None:
+        """Compile the scan on no documents, once the index is loaded."""
+        from corpusmill.pipelines.documents import SCHEMA, Documents
+
+        if self._index is not None:
+            self.score(Documents(SCHEMA.empty_table()))
+
+    def score(self, docs: Documents) -> Columns:
+        """`hits` int32, `overlap` and `contained` float64, `benchmark` string (null without a hit)."""
+        import numpy as np
+        import pyarrow as pa
+
+        from corpusmill.dedup.kernels.grams import scan
+        from corpusmill.dedup.kernels.unicode_classes import table
+
+        index = self._index
+        if index is None:
+            raise RuntimeError("decontaminate needs prepare(context) before it can score")
+        hits, overlap, contained, benchmark = scan(
+            *docs.utf8(),
+            *table(True),
+            index.lengths,
+            index.grams,
+            index.head,
+            index.sieve,
+            index.gram_benchmarks,
+            index.gram_starts,
+            index.gram_questions,
+            index.question_sizes,
+            index.question_benchmarks,
+            len(index.benchmarks),
+            self.window,
+            2 * index.n,
+        )
+        names = pa.array(index.benchmarks, pa.string())
+        return {
+            "hits": hits.astype(np.int32),
+            "overlap": overlap,
+            "contained": contained,
+            "benchmark": names.take(pa.array(benchmark, mask=benchmark < 0)),
+        }
+
+    def judge(self, scores: Columns) -> pa.Array:
+        """`contaminated` by the rule, from the scores alone."""
+        import numpy as np
+
+        from corpusmill.pipelines.documents import reason_where
+
+        if self.rule == "any_hit":
+            return reason_where((np.asarray(scores["hits"]) > 0, "contaminated"))
+        return reason_where(
+            (np.asarray(scores["overlap"]) >= self.overlap, "contaminated"),
+            (np.asarray(scores["contained"]) >= self.contained, "contaminated"),
+        )

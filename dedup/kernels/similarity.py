@@ -1,0 +1,185 @@
+"""Measured similarity of candidate pairs, and the walk over buckets that finds each pair once.
+
+Legend: N documents (in the order of survival: smaller index is better), B bands, G buckets, M members of
+buckets one after the other, T shingles of all distinct sets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Values = npt.NDArray[np.uint32]
+Hashes = npt.NDArray[np.uint64]
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@njit(cache=True, nogil=True)
+def intersection(value_T: Values, a: int, a_end: int, b: int, b_end: int) -> int:
+    """Size of the intersection of two sorted distinct runs of value_T, by merging."""
+    both = 0
+    while a < a_end and b < b_end:
+        x, y = value_T[a], value_T[b]
+        both += x == y
+        a += x <= y
+        b += y <= x
+    return both
+
+
+@njit(cache=True, nogil=True)
+def first_shared_band(key_NB: Hashes, i: int, j: int) -> int:
+    """Index of the first band whose keys agree, or -1."""
+    for b in range(key_NB.shape[1]):
+        if key_NB[i, b] == key_NB[j, b]:
+            return b
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _push(
+    pair_P2: Integers, similarity_P: Floats, count: int, worse: int, better: int, similarity: float
+) -> tuple[Integers, Floats, int]:
+    if count == len(similarity_P):
+        pairs = np.empty((2 * count, 2), np.int64)
+        pairs[:count] = pair_P2
+        pair_P2 = pairs
+        similarities = np.empty(2 * count, np.float64)
+        similarities[:count] = similarity_P
+        similarity_P = similarities
+    pair_P2[count, 0] = worse
+    pair_P2[count, 1] = better
+    similarity_P[count] = similarity
+    return pair_P2, similarity_P, count + 1
+
+
+@njit(cache=True, nogil=True)
+def bucket_pairs(
+    key_G: Hashes,
+    start_G: Integers,
+    member_M: Integers,
+    key_NB: Hashes,
+    set_N: Integers,
+    end_T: Integers,
+    value_T: Values,
+    verify: bool,
+    threshold: float,
+    max_bucket: int,
+) -> tuple[Integers, Floats]:
+    """Pairs `(worse, better)` int64[P, 2] and their Jaccard index float64[P], bucket by bucket.
+
+    Bucket g holds `member_M[start_G[g]:start_G[g + 1]]`, ascending, under the band key key_G[g]; document i's
+    shingle set is number set_N[i], `value_T[end_T[s]:end_T[s + 1]]`. Documents of one set stand for one
+    another: each is paired, at 1.0, with the first of them, in the bucket of their first band, and only
+    that first one meets other documents.
+
+    With `verify`, a pair is measured in the bucket of its first shared band and nowhere else, and given if
+    its index is at least `threshold`. In a bucket of more than `max_bucket` sets a document is measured only
+    against leaders: documents not paired there with a better one, the first `max_bucket` of them. Without
+    `verify` every document is paired with its bucket's best, whatever their similarity.
+    """
+    pair_P2 = np.empty((1024, 2), np.int64)
+    similarity_P = np.empty(1024, np.float64)
+    count = 0
+    n_sets = len(end_T) - 1
+    first_of_set = np.full(n_sets, -1, np.int64)
+    for g in range(len(key_G)):
+        members = member_M[start_G[g] : start_G[g + 1]]
+        distinct = np.empty(len(members), np.int64)
+        n = 0
+        for i in members:
+            s = set_N[i]
+            if first_of_set[s] < 0:
+                first_of_set[s] = i
+                distinct[n] = i
+                n += 1
+            elif key_NB[i, 0] == key_G[g]:
+                pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, first_of_set[s], 1.0)
+        for i in members:
+            first_of_set[set_N[i]] = -1
+        leaders = np.empty(max_bucket, np.int64)
+        n_leaders = 0
+        crowded = n > max_bucket
+        for k in range(n):
+            i = distinct[k]
+            a, a_end = end_T[set_N[i]], end_T[set_N[i] + 1]
+            matched = False
+            rivals = n_leaders if crowded else k
+            if not verify:
+                rivals = min(k, 1)
+            for r in range(rivals):
+                j = leaders[r] if crowded and verify else distinct[r]
+                b, b_end = end_T[set_N[j]], end_T[set_N[j] + 1]
+                small, large = min(a_end - a, b_end - b), max(a_end - a, b_end - b)
+                if verify:
+                    if small / large < threshold:  # the index cannot exceed it
+                        continue
+                    if key_NB[i, first_shared_band(key_NB, i, j)] != key_G[g]:
+                        continue
+                both = intersection(value_T, a, a_end, b, b_end)
+                similarity = both / (small + large - both)
+                if not verify or similarity >= threshold:
+                    pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, j, similarity)
+                    matched = True
+            if crowded and not matched and n_leaders < max_bucket:
+                leaders[n_leaders] = i
+                n_leaders += 1
+    return pair_P2[:count].copy(), similarity_P[:count].copy()
+
+
+@njit(cache=True, nogil=True)
+def remove_greedily(
+    worse_P: Integers, better_P: Integers, similarity_P: Floats, n_docs: int
+) -> tuple[Integers, Floats]:
+    """Survivor int64[N] (-1: kept) and similarity float64[N] of every document, by the greedy rule.
+
+    Documents are numbered from best to worst and pairs sorted by (worse, better). In that order a document is
+    removed if and only if a better document it is paired with is kept; its survivor is the most similar of
+    those, the better one if equal. Documents of one shingle set (pairs at exactly 1.0) share their fate: they
+    point to the first of them or, where that one is removed, to its survivor.
+    """
+    survivor_N = np.full(n_docs, -1, np.int64)
+    similarity_N = np.zeros(n_docs, np.float64)
+    for p in range(len(worse_P)):
+        worse, better, similarity = worse_P[p], better_P[p], similarity_P[p]
+        if survivor_N[better] >= 0:
+            if similarity < 1.0:
+                continue
+            better, similarity = survivor_N[better], similarity_N[better]
+        if survivor_N[worse] < 0 or similarity > similarity_N[worse]:
+            survivor_N[worse] = better
+            similarity_N[worse] = similarity
+    return survivor_N, similarity_N
+
+
+@njit(cache=True, nogil=True)
+def remove_by_component(
+    worse_P: Integers, better_P: Integers, similarity_P: Floats, n_docs: int
+) -> tuple[Integers, Floats]:
+    """As `remove_greedily`, but transitively: all of a connected component but its best document go.
+
+    The similarity is that of the document's closest pair, not of document and survivor.
+    """
+    root_N = np.arange(n_docs)
+    similarity_N = np.zeros(n_docs, np.float64)
+    for p in range(len(worse_P)):
+        ends = (worse_P[p], better_P[p])
+        for end in ends:
+            similarity_N[end] = max(similarity_N[end], similarity_P[p])
+        a, b = ends
+        while root_N[a] != a:
+            root_N[a] = root_N[root_N[a]]
+            a = root_N[a]
+        while root_N[b] != b:
+            root_N[b] = root_N[root_N[b]]
+            b = root_N[b]
+        root_N[max(a, b)] = min(a, b)
+    survivor_N = np.full(n_docs, -1, np.int64)
+    for i in range(n_docs):
+        root = i
+        while root_N[root] != root:
+            root = root_N[root]
+        if root != i:
+            survivor_N[i] = root
+    return survivor_N, similarity_N

@@ -1,0 +1,60 @@
+"""Which of two duplicates survives: one total order, the same in every stage of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.pipelines.addresses import DUPLICATES
+from corpusmill.pipelines.documents import contiguous
+
+Index = npt.NDArray[np.int64]
+FACTS = ("unit", "row", "id", "source", "bytes")  # what the order and DUPLICATES need to know of a document
+
+
+def order(facts: pa.Table, priority: Sequence[str]) -> Index:
+    """Positions of the documents from best to worst, int64[n].
+
+    `facts` has the columns `FACTS`. The order: place of the source in `priority` (sources not named come
+    after all that are, equal among themselves), then more bytes, then smaller id, then smaller address. Only
+    documents of equal id look at the address, so re-sharding the input cannot change a survivor.
+    """
+    places = {source: place for place, source in enumerate(dict.fromkeys(priority))}
+    source = contiguous(facts.column("source")).dictionary_encode()
+    names = source.dictionary.to_pylist()
+    place = np.array([places.get(name, len(places)) for name in names] or [0], np.int64)
+    keys = pa.table(
+        {
+            "place": place[source.indices.to_numpy(zero_copy_only=False)],
+            "shorter": np.negative(facts.column("bytes").to_numpy()),
+            "id": facts.column("id"),
+            "unit": facts.column("unit"),
+            "row": facts.column("row"),
+        }
+    )
+    by = [(name, "ascending") for name in keys.column_names]
+    return np.asarray(pc.sort_indices(keys, sort_keys=by).to_numpy().astype(np.int64))
+
+
+def ranks(facts: pa.Table, priority: Sequence[str]) -> Index:
+    """Rank of each document in `order`, int64[n]; 0 is the best."""
+    positions = order(facts, priority)
+    rank = np.empty(len(positions), np.int64)
+    rank[positions] = np.arange(len(positions))
+    return rank
+
+
+def duplicates(
+    facts: pa.Table, loser: Index, survivor: Index, similarity: npt.NDArray[np.float64], reason: str
+) -> pa.Table:
+    """`DUPLICATES` rows of pairs given as positions in `facts`."""
+    worse, better = facts.select(FACTS).take(loser), facts.select(FACTS).take(survivor)
+    columns = {name: worse.column(name) for name in FACTS}
+    columns |= {f"survivor_{name}": better.column(name) for name in FACTS}
+    columns["reason"] = pa.array(np.full(len(loser), reason, object), pa.string())
+    columns["similarity"] = pa.array(similarity, pa.float64())
+    return pa.table([columns[field.name] for field in DUPLICATES], schema=DUPLICATES)

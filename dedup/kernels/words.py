@@ -1,0 +1,232 @@
+"""UTF-8 to normalised words and characters, in one pass over the bytes.
+
+Legend of shape suffixes: W words of a document, C characters of its normalised text.
+
+A word is a maximal run of characters that are not separators (see `unicode_classes`), or one `SINGLE`
+character. Its hash is a 64-bit polynomial over folded code points with an avalanche at the end; two distinct
+words collide with probability about 2^-64. With `zero_digits` a run of digits (with `.` or `,` between
+ASCII digits: 1,234.5) reads as the one digit 0.
+
+Bytes that are not valid UTF-8 cannot occur in Arrow strings; they would be read as separators.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+U64 = np.uint64
+MULTIPLIER = U64(0x9E3779B97F4A7C15)
+SEPARATOR = np.uint32(0)
+SKIP = np.uint32(1)
+SINGLE = np.uint32(1 << 31)
+DIGIT = np.uint32(1 << 30)
+CODE_POINT = np.uint32((1 << 21) - 1)
+ZERO_DIGIT = np.uint32(ord("0"))
+SPACE = np.uint32(ord(" "))
+
+Bytes = npt.NDArray[np.uint8]
+Hashes = npt.NDArray[np.uint64]
+Pages = npt.NDArray[np.uint16]
+Entries = npt.NDArray[np.uint32]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def avalanche(x: np.uint64) -> np.uint64:
+    """MurmurHash3's 64-bit finaliser (public domain, Austin Appleby): every input bit moves every output."""
+    x ^= x >> U64(33)
+    x *= U64(0xFF51AFD7ED558CCD)
+    x ^= x >> U64(33)
+    x *= U64(0xC4CEB9FE1A85EC53)
+    x ^= x >> U64(33)
+    return x
+
+
+@njit(cache=True, nogil=True, inline="always")
+def decode(data: Bytes, at: int, end: int, pages: Pages, entries: Entries) -> tuple[np.uint32, int]:
+    """`(entry, next position)` of the non-ASCII character at `at`."""
+    lead = np.int64(data[at])
+    if 0xC2 <= lead < 0xE0 and at + 1 < end:
+        code = (lead & 0x1F) << 6 | np.int64(data[at + 1]) & 0x3F
+        size = 2
+    elif 0xE0 <= lead < 0xF0 and at + 2 < end:
+        code = (lead & 0x0F) << 12 | (np.int64(data[at + 1]) & 0x3F) << 6 | np.int64(data[at + 2]) & 0x3F
+        size = 3
+    elif 0xF0 <= lead < 0xF5 and at + 3 < end:
+        code = (
+            (lead & 0x07) << 18
+            | (np.int64(data[at + 1]) & 0x3F) << 12
+            | (np.int64(data[at + 2]) & 0x3F) << 6
+            | np.int64(data[at + 3]) & 0x3F
+        )
+        size = 4
+    else:
+        return SEPARATOR, at + 1
+    return entries[pages[(code >> 8) & 0x1FFF], code & 255], at + size
+
+
+@njit(cache=True, nogil=True)
+def ascii_entries(ascii: Entries, zero_digits: bool) -> Bytes:
+    """uint8[256]: the folded character of ASCII bytes that need no further thought, 0 for all other bytes."""
+    quick = np.zeros(256, np.uint8)
+    for byte in range(128):
+        e = ascii[byte]
+        if e > 1 and not (zero_digits and e & DIGIT):
+            quick[byte] = e & CODE_POINT
+    return quick
+
+
+@njit(cache=True, nogil=True)
+def words(
+    data: Bytes,
+    start: int,
+    end: int,
+    pages: Pages,
+    entries: Entries,
+    zero_digits: bool,
+    hash_W: Hashes,
+    end_W: npt.NDArray[np.int64],
+) -> int:
+    """Hashes of the words of `data[start:end]` into hash_W uint64; returns their number.
+
+    Both outputs must hold (end - start + 1) // 2 entries, the most words that many bytes can hold; `end_W`
+    int64 receives the byte position just after each word, or nothing where it has length 0.
+    """
+    keep_ends = len(end_W) > 0
+    quick = ascii_entries(entries[pages[0]], zero_digits)
+    n = 0
+    at = start
+    h = U64(0)
+    inside = False
+    in_number = False
+    while at < end:
+        byte = data[at]
+        if quick[byte]:  # the common case: a run of ASCII letters and digits
+            if not inside:
+                inside = True
+                h = U64(0)
+            while True:
+                h = (h ^ U64(quick[byte])) * MULTIPLIER
+                at += 1
+                if at == end:
+                    break
+                byte = data[at]
+                if quick[byte] == 0:
+                    break
+            in_number = False
+            continue
+        if byte < 128:
+            e = entries[pages[0], byte]
+            after = at + 1
+        else:
+            e, after = decode(data, at, end, pages, entries)
+        if e == SKIP:
+            at = after
+            continue
+        if zero_digits:
+            if e & DIGIT:
+                if in_number:
+                    at = after
+                    continue
+                in_number = True
+                e = ZERO_DIGIT
+            elif in_number:
+                if (byte == 44 or byte == 46) and after < end and 48 <= data[after] <= 57:
+                    at = after
+                    continue
+                in_number = False
+        if e == SEPARATOR or e & SINGLE:
+            if inside:
+                hash_W[n] = avalanche(h)
+                if keep_ends:
+                    end_W[n] = at
+                n += 1
+                inside = False
+            if e & SINGLE:
+                hash_W[n] = avalanche(U64(e & CODE_POINT) * MULTIPLIER)
+                if keep_ends:
+                    end_W[n] = after
+                n += 1
+        else:
+            if not inside:
+                inside = True
+                h = U64(0)
+            h = (h ^ U64(e & CODE_POINT)) * MULTIPLIER
+        at = after
+    if inside:
+        hash_W[n] = avalanche(h)
+        if keep_ends:
+            end_W[n] = end
+        n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def characters(
+    data: Bytes,
+    start: int,
+    end: int,
+    pages: Pages,
+    entries: Entries,
+    zero_digits: bool,
+    char_C: npt.NDArray[np.uint32],
+) -> int:
+    """Folded code points of `data[start:end]`, runs of separators as one space, none at the ends.
+
+    Into char_C uint32, which must hold end - start entries; returns their number.
+    """
+    ascii = entries[pages[0]]
+    n = 0
+    at = start
+    pending = False
+    in_number = False
+    while at < end:
+        byte = data[at]
+        if byte < 128:
+            e = ascii[byte]
+            after = at + 1
+        else:
+            e, after = decode(data, at, end, pages, entries)
+        if e == SKIP:
+            at = after
+            continue
+        if zero_digits:
+            if e & DIGIT:
+                if in_number:
+                    at = after
+                    continue
+                in_number = True
+                e = ZERO_DIGIT
+            elif in_number:
+                if (byte == 44 or byte == 46) and after < end and 48 <= data[after] <= 57:
+                    at = after
+                    continue
+                in_number = False
+        if e == SEPARATOR:
+            pending = n > 0
+        else:
+            if pending:
+                char_C[n] = SPACE
+                n += 1
+                pending = False
+            char_C[n] = e & CODE_POINT
+            n += 1
+        at = after
+    return n
+
+
+@njit(cache=True, nogil=True)
+def visible_bytes_hash(data: Bytes, start: int, end: int) -> np.uint64:
+    """64-bit hash of `data[start:end]` without ASCII white space, exact in all else; 0 if nothing is left."""
+    h = U64(0)
+    seen = False
+    for at in range(start, end):
+        byte = data[at]
+        if byte == 32 or 9 <= byte <= 13:
+            continue
+        seen = True
+        h = (h ^ U64(byte + 1)) * MULTIPLIER
+    if not seen:
+        return U64(0)
+    return U64(avalanche(h ^ U64(0x5851F42D4C957F2D)) | U64(1))

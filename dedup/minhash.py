@@ -1,0 +1,206 @@
+"""Near-duplicates by MinHash, banding, and measured similarity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from corpusmill.pipelines.stage import Deduplicate, Emitted, Sides
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from corpusmill.dedup.kernels.buckets import Rules
+    from corpusmill.pipelines.documents import Documents
+
+Unit = Literal["word", "char"]
+Normalize = Literal["fold", "numbers", "none"]
+Short = Literal["exact", "keep"]
+
+
+class Settings(NamedTuple):
+    """A preset, or a preset with the recipe's own options laid over it."""
+
+    shingle: Unit
+    width: int
+    bands: int
+    rows: int
+    normalize: Normalize
+    short: Short
+    verify: bool
+    threshold: float
+
+
+PRESETS: dict[str, Settings] = {
+    "verified": Settings("word", 5, 20, 6, "fold", "exact", True, 0.8),
+    "fineweb": Settings("word", 5, 14, 8, "numbers", "keep", False, 0.0),
+    "curator": Settings("char", 24, 20, 13, "none", "exact", False, 0.0),
+    "marin": Settings("char", 5, 26, 11, "fold", "exact", False, 0.0),
+    "slimpajama": Settings("char", 13, 9, 13, "fold", "exact", False, 0.0),
+    "redpajama": Settings("char", 13, 14, 9, "fold", "exact", False, 0.0),
+    "text_dedup": Settings("word", 5, 25, 10, "fold", "keep", False, 0.0),
+}
+
+
+class Minhash(Deduplicate):
+    """Remove near-duplicates: documents whose shingle sets have a Jaccard index of at least `threshold`.
+
+    **Finding** (Broder 1997; banding after Leskovec, Rajaraman and Ullman, ch. 3). A document is the set of
+    its shingles: all runs of `width` words or characters of its normalised text. `bands` x `rows` hashes of
+    the set are minimised; documents that agree on all rows of some band are candidates, which happens with
+    probability 1 - (1 - J^rows)^bands for Jaccard index J: for `verified` 0.998 at J = 0.8, 0.9999 at 0.85.
+
+    **Judging.** With `verify` every candidate pair's Jaccard index is measured on the stored shingle sets,
+    and pairs under `threshold` are forgotten: no removal rests on an estimate. Then, from best document to
+    worst, one is removed if and only if a better one it was *directly* measured against is kept. Nothing is
+    removed through a chain of resemblances, and of every cluster at least its best document stays.
+    "Better": earlier source in `priority` (others after, equal), more bytes, smaller id, smaller address.
+
+    **Presets** give a peer's parameters; any option given overrides its preset. Without `verify`, as those
+    tools do, candidates are duplicates whatever their similarity, clusters are closed transitively and all
+    but the best document of a cluster go; `similarity` is then that of a document's closest measured pair.
+
+    | preset | shingle | bands x rows | normalize | short | verify |
+    |---|---|---|---|---|---|
+    | verified | word 5 | 20 x 6 | fold | exact | yes, 0.8 |
+    | fineweb (datatrove) | word 5 | 14 x 8 | numbers | keep | no |
+    | curator (NeMo Curator) | char 24 | 20 x 13 | none | exact | no |
+    | marin | char 5 | 26 x 11 | fold | exact | no |
+    | slimpajama / redpajama | char 13 | 9 x 13 / 14 x 9 | fold | exact | no |
+    | text_dedup | word 5 | 25 x 10 | fold | keep | no |
+
+    Presets reproduce parameters, not bits: the hash functions are ours (`kernels/signatures.py`), and so is
+    the word segmentation (`kernels/words.py`), where the peers use spaCy, `\\W` or the bytes. Among
+    duplicates the peers keep an arbitrary or the first document; here the better one stays, always.
+
+    **Normalisation** (`normalize`; `kernels/unicode_classes.py`). `fold`: lower case, marks stripped,
+    punctuation and symbols separate words; Han, Kana, Thai, Lao, Khmer and Myanmar characters are words by
+    themselves. `numbers`: also every number reads as 0. `none`: words split at white space, nothing folded.
+
+    **Short documents.** One of fewer than `width` words has no shingle. datatrove then keeps it whatever it
+    is; with `short: exact` it has one, its text without ASCII white space, so that it can match only a
+    document that differs in nothing else ("C++" and "C#" stay two). Empty documents have none and stay.
+
+    **Large buckets.** In a bucket of more than `max_bucket` distinct sets a document is measured only against
+    the bucket's first `max_bucket` leaders (documents not matched in it by a better one), so the work grows
+    with the bucket, not its square. Lost are pairs whose better half is not among the leaders and which share
+    no other, smaller band. Copies of one shingle set count as one document and cost nothing.
+
+    Memory: reducing holds the distinct sets of one piece of buckets (128 MB, or those of the largest bucket);
+    resolving holds all pairs, about 350 bytes each. Copies of a set make one pair each, not n^2.
+    Disk: 4 bytes a distinct shingle (two thirds of the text for English words), 20 bytes a band.
+    Reason `near_duplicate`.
+    """
+
+    name: ClassVar[str] = "minhash"
+    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
+
+    preset: Literal["verified", "fineweb", "curator", "marin", "slimpajama", "redpajama", "text_dedup"] = (
+        "verified"
+    )
+    shingle: Unit | None = None
+    width: int | None = Field(default=None, ge=1, le=1000, description="words or characters a shingle")
+    bands: int | None = Field(default=None, ge=1, le=256)
+    rows: int | None = Field(default=None, ge=1, le=64, description="hashes a band")
+    normalize: Normalize | None = None
+    short: Short | None = None
+    verify: bool | None = None
+    threshold: float | None = Field(default=None, gt=0, le=1, description="least Jaccard index, if verified")
+    max_bucket: int = Field(default=128, ge=2, le=10_000)
+    priority: list[str] = Field(default=[], description="sources from most to least worth keeping")
+    seed: int = Field(default=1, ge=0, lt=2**63, description="of the hash family; not the recipe's seed")
+
+    def settings(self) -> Settings:
+        """The preset with the options given laid over it. `verify` without any threshold means 0.8."""
+        base = PRESETS[self.preset]
+        given = {field: value for field in Settings._fields if (value := getattr(self, field)) is not None}
+        merged = base._replace(**given)
+        return merged._replace(threshold=0.8) if merged.verify and not merged.threshold else merged
+
+    def warm(self) -> None:
+        """Compile the kernels on nothing."""
+        import numpy as np
+
+        from corpusmill.dedup.kernels.similarity import bucket_pairs, remove_by_component, remove_greedily
+
+        ends, values, keys, digest = self.sketch(np.zeros(1, np.int64), np.zeros(0, np.uint8))
+        none, rules = np.zeros(0, np.int64), self.rules()
+        bucket_pairs(
+            digest, ends, none, keys, none, ends, values, rules.verify, rules.threshold, rules.max_bucket
+        )
+        for decide in (remove_greedily, remove_by_component):
+            decide(none, none, np.zeros(0), 0)
+
+    def sketch(
+        self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+        """Shingle sets (ends, values), band keys [N, B] and digests of N texts: see `signatures.sketch`."""
+        from corpusmill.dedup.kernels.signatures import multipliers, sketch
+        from corpusmill.dedup.kernels.unicode_classes import table
+
+        s = self.settings()
+        pages, entries = table(s.normalize != "none")
+        a_H = multipliers(s.bands * s.rows, self.seed)
+        return sketch(  # type: ignore[no-any-return]
+            offsets,
+            data,
+            pages,
+            entries,
+            s.normalize == "numbers",
+            s.shingle == "word",
+            s.width,
+            s.short == "exact",
+            a_H,
+            s.bands,
+        )
+
+    def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
+        """One row a band: key, address, set size; side: facts, band keys, digest and set of each document."""
+        import numpy as np
+        import pyarrow as pa
+
+        ends, values, keys, digest = self.sketch(*docs.utf8())
+        bands = keys.shape[1]
+        size = np.diff(ends)
+        some = np.flatnonzero(size)
+        emitted = pa.table(
+            {
+                "key": keys[some].reshape(-1),
+                "unit": np.full(len(some) * bands, unit, np.uint32),
+                "row": np.repeat(rows[some].astype(np.uint32), bands),
+                "size": np.repeat(size[some].astype(np.uint32), bands),
+            }
+        )
+        side = pa.table(
+            {
+                "id": docs.column("id"),
+                "source": docs.column("source"),
+                "bytes": docs.sizes(),
+                "digest": digest,
+                "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.reshape(-1)), bands),
+                "shingles": pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values)),
+            }
+        )
+        return Emitted(emitted, side)
+
+    def rules(self) -> Rules:
+        """What `kernels.buckets.find_pairs` goes by."""
+        from corpusmill.dedup.kernels.buckets import Rules
+
+        s = self.settings()
+        return Rules(s.verify, s.threshold, self.max_bucket, tuple(self.priority), "near_duplicate")
+
+    def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
+        """All pairs of one partition, as `DUPLICATES`: worse document first, better as its survivor."""
+        from corpusmill.dedup.kernels.buckets import find_pairs
+
+        return find_pairs(rows, sides, self.rules())
+
+    def resolve(self, found: pa.Table) -> pa.Table:
+        """From pairs to removals, one row a removed document, ordered by address."""
+        from corpusmill.dedup.kernels.removals import resolve
+
+        return resolve(found, self.priority, transitive=not self.settings().verify)

@@ -1,0 +1,1 @@
+"""Judgements and edits of one document."""

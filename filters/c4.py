@@ -1,0 +1,106 @@
+"""The heuristics of C4."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from corpusmill.pipelines.stage import Edit, Outcome
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.documents import Documents
+
+POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+
+
+class C4(Edit):
+    """Keep the lines of each text that read like prose, and drop texts with too few (Raffel et al. 2020,
+    arXiv 1910.10683, section 2.2).
+
+    The text is cut as `str.splitlines` does and each line stripped. In this order, a line is dropped when
+
+    - a word of it (between white space) has over `max_word_length` characters;
+    - `terminal`: it does not end in `. ? ! " '`, or ends in `...`, after `[12]`, `[]`, `[edit]` and
+      `[citation needed]` are cut from it (`citations`);
+    - it has under `min_words_per_line` words, citations included;
+    - it holds `javascript` (`javascript`) or a phrase such as "use cookies" (`policy`), in any case;
+
+    and where a line comes so far, `lorem ipsum` (lorem_ipsum) or `{` (curly_bracket) drops the whole document
+    with that reason. What stays is joined by line feeds and stripped; a document of under
+    `min_sentences` sentences is dropped (too_few_sentences) and keeps its text as it was.
+
+    Rules and order are datatrove 0.10's C4QualityFilter with `split_paragraph`, quirks included: a line that
+    an earlier rule dropped cannot drop the document, and one that ends in a space once its citation is cut is
+    not terminated. FineWeb runs it with `terminal: false`. It differs in its sentences, which end at a
+    token that is one terminal mark of any script and begin with the next token not of symbols alone (there: a
+    spaCy sentencizer); in that letter case is that of ASCII; and in that null, not -1, switches a limit
+    off. The list of bad words is not part of it.
+    """
+
+    produces: ClassVar[tuple[str, ...]] = ("text", "c4.sentences", "c4.lines", "c4.dropped_lines")
+
+    terminal: bool = True
+    citations: bool = True
+    min_sentences: Annotated[int, Field(ge=0)] | None = 5
+    min_words_per_line: Annotated[int, Field(ge=0)] | None = 3
+    max_word_length: Annotated[int, Field(ge=1)] | None = 1_000
+    lorem_ipsum: bool = True
+    javascript: bool = True
+    curly_bracket: bool = True
+    policy: bool = True
+
+    def edit(self, docs: Documents) -> Outcome:
+        """The edited texts, with counts int64[n] of sentences and of lines in all and dropped."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        from corpusmill.filters.kernels import c4 as kernel
+        from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.pipelines.documents import nothing, reason_where
+
+        names = (b"[edit]", b"[citation needed]") if self.citations else (b"",)
+        offsets, data, c = kernel.clean_lines(
+            character_table(),
+            *docs.utf8(),
+            -1 if self.max_word_length is None else self.max_word_length,
+            -1 if self.min_words_per_line is None else self.min_words_per_line,
+            self.terminal,
+            tuple(np.frombuffer(name, np.uint8) for name in names),
+            self.lorem_ipsum,
+            self.curly_bracket,
+            kernel.phrases(("lorem ipsum",)),
+            kernel.phrases(("javascript",) if self.javascript else ()),
+            kernel.phrases(POLICY if self.policy else ()),
+        )
+        counts = c.T
+        reasons = reason_where(
+            (counts[kernel.VERDICT] == kernel.LOREM_IPSUM, "lorem_ipsum"),
+            (counts[kernel.VERDICT] == kernel.CURLY_BRACKET, "curly_bracket"),
+            (counts[kernel.SENTENCES] < (self.min_sentences or 0), "too_few_sentences"),
+        )
+        texts = pa.Array.from_buffers(
+            pa.large_string(), len(docs), [None, pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
+        )
+        dropped = sum(
+            counts[rule]
+            for rule in (
+                kernel.LONG_WORD, kernel.UNTERMINATED, kernel.FEW_WORDS, kernel.JAVASCRIPT, kernel.POLICY,
+            )
+        )  # fmt: skip
+        edited = docs.with_columns(
+            {
+                "text": pc.if_else(pc.is_null(reasons), texts, docs.text),
+                "c4.sentences": counts[kernel.SENTENCES],
+                "c4.lines": counts[kernel.LINES],
+                "c4.dropped_lines": dropped,
+            }
+        )
+        return Outcome(edited, reasons, nothing(len(docs)))
+
+    def warm(self) -> None:
+        """Compile the kernel."""
+        from corpusmill.filters.rules.sample import sample_documents
+
+        self.edit(sample_documents())

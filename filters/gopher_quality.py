@@ -1,0 +1,150 @@
+"""The quality rules of Gopher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from corpusmill.filters.rules.limits import Limits, completed
+from corpusmill.pipelines.stage import Filter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.pipelines.documents import Columns, Documents
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class GopherQualityLimits(Limits):
+    """Limits of the Gopher quality rules; null switches a rule off."""
+
+    min_words: Annotated[int, Field(ge=0)] | None = 50
+    max_words: Annotated[int, Field(ge=0)] | None = 100_000
+    min_mean_word_length: Annotated[float, Field(ge=0)] | None = 3.0
+    max_mean_word_length: Annotated[float, Field(ge=0)] | None = 10.0
+    max_symbols_per_word: Annotated[float, Field(ge=0)] | None = 0.1
+    max_bullet_lines: Share | None = 0.9
+    max_ellipsis_lines: Share | None = 0.3
+    min_alphabetic_words: Share | None = 0.8
+    min_stop_words: Annotated[int, Field(ge=0)] | None = 2
+    stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
+
+
+# Words are single characters in Chinese: the length rule says nothing, some 1.5 characters make a word of
+# the reference implementation's segmenter, and every mark of punctuation weighs against one character.
+CHINESE = GopherQualityLimits(
+    min_words=75,
+    max_words=150_000,
+    min_mean_word_length=None,
+    min_alphabetic_words=0.7,
+    stop_words=("的", "一", "是", "不", "了", "在", "有", "和", "人", "这", "也", "我", "中", "他", "就"),
+)
+
+
+class GopherQuality(Filter, GopherQualityLimits):
+    """Remove documents that fail a quality rule of Gopher (Rae et al. 2021, arXiv 2112.11446, A1.1).
+
+    Tokens are those of `kernels.words`; a *word* here is a token not made of symbols only. In this order,
+    a document goes when (reason):
+
+    - it has under `min_words` (gopher_short_doc) or over `max_words` words (gopher_long_doc);
+    - the mean length of its words in characters is below `min_mean_word_length` (gopher_below_avg_threshold)
+      or above `max_mean_word_length` (gopher_above_avg_threshold);
+    - `#` (gopher_too_many_hashes), or `...` and U+2026 (gopher_too_many_ellipsis), per token exceed
+      `max_symbols_per_word`;
+    - more than `max_bullet_lines` of its lines start with U+2022 or `-` (gopher_too_many_bullets), or more
+      than `max_ellipsis_lines` end with an ellipsis (gopher_too_many_end_ellipsis);
+    - under `min_alphabetic_words` of its tokens hold a letter (gopher_below_alpha_threshold);
+    - it holds under `min_stop_words` distinct words of `stop_words`, case-sensitive (gopher_few_stop_words).
+
+    Rules, order, strict comparisons and thresholds are datatrove 0.10's GopherQualityFilter, of which
+    `max_symbol_word_ratio`, `max_non_alpha_words_ratio` (a minimum, there too) and the reason
+    `gopher_enough_stop_words` go by clearer names here. It differs in that 0 is a limit and null is off;
+    that a ratio over nothing is null and breaks no rule (there: division by zero); in its words (there: a
+    spaCy tokenizer of one configured language); and in `by_language`, whose entry for Chinese is ours,
+    chosen on Chinese newsletters and news: `by_language: {}` judges all by the same limits, as datatrove.
+    A stop word must be one token by itself.
+    """
+
+    produces: ClassVar[tuple[str, ...]] = tuple(
+        f"gopher_quality.{score}"
+        for score in (
+            "words", "mean_word_length", "hashes_per_word", "ellipses_per_word", "bullet_lines",
+            "ellipsis_lines", "alphabetic_words", "stop_words", "limits",
+        )
+    )  # fmt: skip
+
+    by_language: dict[str, GopherQualityLimits] = Field(default={"zh": CHINESE}, validate_default=True)
+
+    @field_validator("by_language")
+    @classmethod
+    def _complete(
+        cls, value: dict[str, GopherQualityLimits], info: ValidationInfo
+    ) -> dict[str, GopherQualityLimits]:
+        return completed(value, info.data)
+
+    def _vocabularies(self) -> list[tuple[str, ...]]:
+        from corpusmill.filters.rules.limits import alternatives
+
+        return alternatives(self, "stop_words", self.by_language)
+
+    def score(self, docs: Documents) -> Columns:
+        """Word count int64[n], distinct stop words int64[n], mean length and ratios double[n], limits."""
+        import numpy as np
+
+        from corpusmill.filters.kernels import gopher_quality as kernel
+        from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.filters.rules.limits import chosen_limits, limit_numbers, ratio
+
+        limits = chosen_limits(docs, self.by_language)
+        hashes = [kernel.vocabulary_hashes(words) for words in self._vocabularies()]
+        c = kernel.gopher_counts(
+            character_table(),
+            *docs.utf8(),
+            limit_numbers(limits, self.by_language),
+            np.cumsum([0, *map(len, hashes)]),
+            np.concatenate(hashes),
+        ).T
+        return {
+            "words": c[kernel.WORDS],
+            "mean_word_length": ratio(c[kernel.WORD_CHARACTERS], c[kernel.WORDS]),
+            "hashes_per_word": ratio(c[kernel.HASHES], c[kernel.TOKENS]),
+            "ellipses_per_word": ratio(c[kernel.ELLIPSES], c[kernel.TOKENS]),
+            "bullet_lines": ratio(c[kernel.BULLETS], c[kernel.LINES]),
+            "ellipsis_lines": ratio(c[kernel.ENDS], c[kernel.LINES]),
+            "alphabetic_words": ratio(c[kernel.WITH_LETTER], c[kernel.TOKENS]),
+            "stop_words": c[kernel.STOP_WORDS],
+            "limits": limits,
+        }
+
+    def judge(self, scores: Columns) -> pa.Array:
+        """The first rule broken, in the order above."""
+        from corpusmill.filters.rules.limits import floats, limit
+        from corpusmill.pipelines.documents import reason_where
+
+        s = {name: floats(column) for name, column in scores.items() if name != "limits"}
+        by = {
+            name: limit(self, name, scores, self.by_language)
+            for name in GopherQualityLimits.model_fields
+            if name != "stop_words"
+        }
+        return reason_where(
+            (s["words"] < by["min_words"], "gopher_short_doc"),
+            (s["words"] > by["max_words"], "gopher_long_doc"),
+            (s["mean_word_length"] < by["min_mean_word_length"], "gopher_below_avg_threshold"),
+            (s["mean_word_length"] > by["max_mean_word_length"], "gopher_above_avg_threshold"),
+            (s["hashes_per_word"] > by["max_symbols_per_word"], "gopher_too_many_hashes"),
+            (s["ellipses_per_word"] > by["max_symbols_per_word"], "gopher_too_many_ellipsis"),
+            (s["bullet_lines"] > by["max_bullet_lines"], "gopher_too_many_bullets"),
+            (s["ellipsis_lines"] > by["max_ellipsis_lines"], "gopher_too_many_end_ellipsis"),
+            (s["alphabetic_words"] < by["min_alphabetic_words"], "gopher_below_alpha_threshold"),
+            (s["stop_words"] < by["min_stop_words"], "gopher_few_stop_words"),
+        )
+
+    def warm(self) -> None:
+        """Compile the kernel."""
+        from corpusmill.filters.rules.sample import sample_documents
+
+        self.score(sample_documents())

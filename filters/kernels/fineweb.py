@@ -1,0 +1,76 @@
+"""Counts behind the FineWeb quality rules, over the lines of each document that are not blank."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.filters.kernels import characters as ch
+from corpusmill.filters.kernels.compiled import compiled
+from corpusmill.filters.kernels.lines import strip_left
+from corpusmill.filters.kernels.repetition import find_slot, mix, table_for_lines
+from corpusmill.filters.kernels.words import (
+    BUFFER,
+    FNV_PRIME,
+    FNV_START,
+    Bytes,
+    Offsets,
+    Table,
+    buffer,
+    decode,
+    fill_words,
+    new_place,
+)  # fmt: skip
+
+LINES, TERMINATED, SHORT, DUPLICATE_CHARACTERS, CHARACTERS, FEEDS, TOKENS = range(7)
+COLUMNS = 7
+TERMINAL = ch.TERMINAL
+
+
+@compiled
+def fineweb_counts(
+    table: Table, offsets: Offsets, data: Bytes, short: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Counts int64[n, COLUMNS] of each document.
+
+    Lines are cut at line feeds alone; a line is short with at most `short[i]` code points, terminated
+    when its last character ends a sentence; characters are code points other than line feeds.
+    """
+    n = len(offsets) - 1
+    counts = np.zeros((n, COLUMNS), np.int64)
+    size = table_for_lines(offsets, data)
+    keys, stamps = np.empty(size, np.uint64), np.full(size, -1, np.int32)
+    hashes, lengths, flags, stops = buffer(BUFFER)
+    for i in range(n):
+        row = counts[i]
+        at, end = offsets[i], offsets[i + 1]
+        while at < end:
+            start, value, length, last = at, FNV_START, 0, at
+            while at < end and data[at] != 0x0A:
+                value = (value ^ np.uint64(data[at])) * FNV_PRIME
+                if (data[at] & 0xC0) != 0x80:
+                    length += 1
+                    last = at
+                at += 1
+            row[CHARACTERS] += length
+            if strip_left(table, data, start, at) < at:
+                row[LINES] += 1
+                code, _ = decode(data, last, at)
+                row[TERMINATED] += (table[code] & TERMINAL) != 0
+                row[SHORT] += length <= short[i]
+                key = mix(value)
+                slot = find_slot(keys, stamps, size - 1, i, key)
+                if stamps[slot] == i:
+                    row[DUPLICATE_CHARACTERS] += length
+                else:
+                    keys[slot], stamps[slot] = key, i
+            if at < end:
+                row[FEEDS] += 1
+            at += 1
+        place = new_place(offsets[i])
+        tokens = 0
+        while place[0] < end:
+            found = fill_words(table, data, place, end, hashes, lengths, flags, stops)
+            tokens += found
+        row[TOKENS] = tokens
+    return counts

@@ -1,0 +1,78 @@
+"""Lines, ends and lengths of UTF-8 text, as Python's `str` methods see them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpusmill.filters.kernels import characters as ch
+from corpusmill.filters.kernels.compiled import compiled
+from corpusmill.filters.kernels.words import Bytes, Counts, Offsets, Table, decode
+
+LINE_BREAK, WHITE_SPACE = ch.LINE_BREAK, ch.WHITE_SPACE
+
+
+@compiled
+def count_characters(offsets: Offsets, data: Bytes) -> Counts:
+    """Code points of each document, int64[n]."""
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for i in range(len(counts)):
+        n = 0
+        for at in range(offsets[i], offsets[i + 1]):
+            n += (data[at] & 0xC0) != 0x80
+        counts[i] = n
+    return counts
+
+
+@compiled
+def next_line(table: Table, data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """Where the line at `at` ends and where the next starts, as `str.splitlines` cuts. Needs at < end."""
+    while at < end:
+        if 0x1E < data[at] < 0x80:
+            at += 1
+            continue
+        code, follow = decode(data, at, end)
+        if table[code] & LINE_BREAK:
+            if code == 0x0D and follow < end and data[follow] == 0x0A:
+                return at, follow + 1
+            return at, follow
+        at = follow
+    return end, end
+
+
+@compiled
+def strip_left(table: Table, data: Bytes, start: int, end: int) -> int:
+    """Where `data[start:end]` begins without leading white space."""
+    while start < end:
+        code, follow = decode(data, start, end)
+        if not table[code] & WHITE_SPACE:
+            break
+        start = follow
+    return start
+
+
+@compiled
+def strip_right(table: Table, data: Bytes, start: int, end: int) -> int:
+    """Where `data[start:end]` ends without trailing white space."""
+    while end > start:
+        at = end - 1
+        while at > start and (data[at] & 0xC0) == 0x80:
+            at -= 1
+        code, _ = decode(data, at, end)
+        if not table[code] & WHITE_SPACE:
+            break
+        end = at
+    return end
+
+
+@compiled
+def matches(data: Bytes, at: int, end: int, pattern: Bytes) -> bool:
+    """Whether `pattern`, in lower case, stands at `at` in any case."""
+    if at + len(pattern) > end:
+        return False
+    for k in range(len(pattern)):
+        byte = data[at + k]
+        if 0x41 <= byte <= 0x5A:
+            byte |= 0x20
+        if byte != pattern[k]:
+            return False
+    return True

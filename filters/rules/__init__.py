@@ -1,0 +1,1 @@
+"""What several filters share that is not a kernel: limits by language."""

@@ -1,0 +1,1 @@
+"""Statistics, weights, budgets, sampling and shuffle order."""

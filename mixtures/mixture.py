@@ -1,0 +1,128 @@
+"""`mixture`: plan how many tokens of each source are trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from corpusmill.pipelines.stage import Context, Fold
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.pipelines.documents import Documents
+
+
+class Mixture(Fold):
+    """Plan a mixture by tokens: a budget, the share of each source, and at most `max_epochs` of any.
+
+    `tokens`: size of the mixture; null is as many as the sources with a share hold. `weights`: share of
+    the tokens by source, for every source (0 leaves one out); they add up to 1 within 1e-6 or are scaled
+    with `normalize: true`. Without weights, shares follow the tokens available to the power
+    1/`temperature` (1: as they come; larger: more even). So no options at all means everything once.
+
+    A source wanted more than once is repeated whole, plus a fraction of one more epoch chosen by a draw of
+    its documents' ids in 65,536 bins; what is planned is therefore exactly what is drawn. A source wanted
+    more than `max_epochs` times gives that much, and the plan says so; with `on_shortfall: fail` it stops
+    the run. Other sources do not fill the gap. Weights count tokens, never documents.
+
+    Artefact: plan.json, by source what is available, requested and achieved. Raises UserError for weights
+    that do not fit the sources, and where there are no tokens at all.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ()
+    consumes: ClassVar[tuple[str, ...]] = ("tokens",)
+
+    tokens: int | None = Field(default=None, ge=1)
+    weights: dict[str, float] | None = None
+    normalize: bool = False
+    temperature: float = Field(default=1.0, ge=1.0)
+    max_epochs: float = Field(default=4.0, gt=0.0, le=1000.0)
+    on_shortfall: Literal["report", "fail"] = "report"
+
+    _seed: int | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _weights_are_shares(self) -> Self:
+        if self.weights is None:
+            return self
+        if self.temperature != 1.0:
+            raise ValueError("give either weights or temperature, not both")
+        for source, weight in self.weights.items():
+            if not math.isfinite(weight) or weight < 0:
+                raise ValueError(f"weight of {source} is {weight}; it must be 0 or more")
+        total = math.fsum(self.weights.values())
+        if total == 0 or (abs(total - 1.0) > 1e-6 and not self.normalize):
+            raise ValueError(f"weights add up to {total:g}, not 1; correct them or set normalize: true")
+        return self
+
+    def prepare(self, context: Context) -> Self:
+        ready = self.model_copy()
+        ready._seed = context.seed
+        return ready
+
+    def _known_seed(self) -> int:
+        if self._seed is None:
+            raise RuntimeError("mixture needs the recipe's seed: call prepare first")
+        return self._seed
+
+    def map(self, batches: Iterator[Documents]) -> pa.Table:
+        from corpusmill.mixtures.plan.histogram import histogram
+
+        return histogram(batches, self._known_seed())
+
+    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
+        from corpusmill.mixtures.plan.histogram import add
+
+        return add(parts)
+
+    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
+        """Write plan.json into `folder`; returns what it says."""
+        from corpusmill.mixtures.plan.histogram import BINS, by_source
+        from corpusmill.mixtures.plan.selection import select
+        from corpusmill.pipelines.errors import UserError
+
+        sums = by_source(part)
+        shares = self._shares({source: int(sum_MB[0].sum()) for source, sum_MB in sums.items()})
+        held = sum(int(sum_MB[0].sum()) for source, sum_MB in sums.items() if shares[source] > 0)
+        if held == 0:
+            raise UserError("the mixture has no tokens: every source is empty after its steps")
+        budget = held if self.tokens is None else self.tokens
+        chosen = select(sums, shares, budget, self.max_epochs)
+        short = {source: one.shortfall for source, one in chosen.items() if one.shortfall is not None}
+        if short and self.on_shortfall == "fail":
+            raise UserError("; ".join(f"{source}: {why}" for source, why in short.items()))
+        plan = {
+            "seed": self._known_seed(),
+            "bins": BINS,
+            "requested_tokens": self.tokens,
+            "tokens": sum(one.tokens for one in chosen.values()),
+            "documents": sum(one.documents for one in chosen.values()),
+            "bytes": sum(one.bytes for one in chosen.values()),
+            "max_epochs": self.max_epochs,
+            "sources": {source: one.as_json() for source, one in chosen.items()},
+        }
+        text = json.dumps(plan, indent=1, sort_keys=True, ensure_ascii=False)
+        (folder / "plan.json").write_text(text + "\n", encoding="utf-8")
+        return plan
+
+    def _shares(self, available: dict[str, int]) -> dict[str, float]:
+        """Share of each source; they add up to 1."""
+        from corpusmill.pipelines.errors import UserError
+
+        if self.weights is None:
+            powers = {source: count ** (1 / self.temperature) for source, count in available.items()}
+            total = math.fsum(powers.values()) or 1.0
+            return {source: power / total for source, power in powers.items()}
+        unweighted = sorted(set(available) - set(self.weights))
+        if unweighted:
+            raise UserError(
+                f"source {unweighted[0]} has no weight in the mixture; give it one (0 leaves it out)"
+            )
+        total = math.fsum(self.weights.values())
+        return {source: weight / total for source, weight in self.weights.items()}

@@ -1,0 +1,86 @@
+"""Tokens of each source by the draw of their documents: what a mixture is planned from, and selected by.
+
+A document falls into one of `BINS` bins by the upper bits of a seeded draw of its id, so the documents of
+bins below a threshold are a random part of their source whose exact size the histogram knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.randomness import draws
+
+BINS = 65_536
+HISTOGRAM = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("bin", pa.uint32(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("documents", pa.int64(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+    ]
+)
+MEASURES = ("tokens", "documents", "bytes")
+
+
+def bins_of(ids: pa.Array | Sequence[str], seed: int) -> npt.NDArray[np.int64]:
+    """The bin of each document, int64[n] in 0..BINS-1."""
+    return (draws(ids, seed, "mixture") >> np.uint64(48)).astype(np.int64)
+
+
+def token_counts(docs: Documents) -> npt.NDArray[np.int64]:
+    """Tokens of each encoded document, int64[n]."""
+    import pyarrow.compute as pc
+
+    lengths = pc.list_value_length(docs.column("tokens"))
+    return np.asarray(lengths.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+
+
+def histogram(batches: Iterator[Documents], seed: int) -> pa.Table:
+    """HISTOGRAM of encoded documents (columns id, source, bytes, tokens)."""
+    sums: dict[str, npt.NDArray[np.int64]] = {}
+    for docs in batches:
+        if len(docs) == 0:
+            continue
+        bins = bins_of(docs.column("id"), seed)
+        values = (token_counts(docs), np.ones(len(docs), np.int64), docs.column("bytes").to_numpy())
+        sources = docs.column("source").cast(pa.string()).dictionary_encode()
+        codes = sources.indices.to_numpy()
+        for code, source in enumerate(sources.dictionary.to_pylist()):
+            sum_MB = sums.setdefault(source, np.zeros((len(MEASURES), BINS), np.int64))
+            mine = codes == code
+            for measure, value in enumerate(values):
+                np.add.at(sum_MB[measure], bins[mine], value[mine])
+    parts = [_rows(source, sum_MB) for source, sum_MB in sorted(sums.items())]
+    return pa.concat_tables([HISTOGRAM.empty_table(), *parts])
+
+
+def _rows(source: str, sum_MB: npt.NDArray[np.int64]) -> pa.Table:
+    filled = np.flatnonzero(sum_MB[1])
+    columns = [pa.array([source] * len(filled), pa.string()), pa.array(filled.astype(np.uint32))]
+    return pa.Table.from_arrays([*columns, *(pa.array(row[filled]) for row in sum_MB)], schema=HISTOGRAM)
+
+
+def add(parts: Sequence[pa.Table]) -> pa.Table:
+    """The HISTOGRAM of several, sorted by (source, bin)."""
+    table = pa.concat_tables(parts).group_by(["source", "bin"], use_threads=False)
+    summed = table.aggregate([(measure, "sum") for measure in MEASURES])
+    columns = [summed.column(name) for name in ("source", "bin")]
+    columns += [summed.column(f"{measure}_sum") for measure in MEASURES]
+    order = [("source", "ascending"), ("bin", "ascending")]
+    return pa.Table.from_arrays(columns, schema=HISTOGRAM).sort_by(order)
+
+
+def by_source(table: pa.Table) -> dict[str, npt.NDArray[np.int64]]:
+    """The sums of a HISTOGRAM as int64[measures, BINS] by source; measures in the order of MEASURES."""
+    sources = table.column("source").combine_chunks().dictionary_encode()
+    codes, bins = sources.indices.to_numpy(), table.column("bin").to_numpy()
+    sum_SMB = np.zeros((len(sources.dictionary), len(MEASURES), BINS), np.int64)
+    for measure, name in enumerate(MEASURES):
+        np.add.at(sum_SMB, (codes, measure, bins), table.column(name).to_numpy())
+    return dict(zip(sources.dictionary.to_pylist(), sum_SMB, strict=True))

@@ -1,0 +1,160 @@
+"""From an import as written to the file of the same repository that it names, if there is one.
+
+A repository's root inside the data is not known (an archive may add leading folders), so absolute names
+are matched from the end of paths: `a/b/c.h` names every file whose path ends so; of several, the one that
+shares the longest leading path with the importing file is taken, then the shortest, then the first in
+order of names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from posixpath import commonprefix, dirname, join, normpath, splitext
+
+from corpusmill.mixtures.repository.imports import Import
+
+_SCRIPTS = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".d.ts")
+_PYTHONS = (".py", ".pyx", ".pyi")
+
+
+class Files:
+    """The paths of one repository (str[n], "/" between folders), indexed for look-up by their ends."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._by_path = {path: number for number, path in reversed(list(enumerate(paths)))}
+        self._ends: dict[str, list[str]] = {}
+        self._folders: dict[str, list[str]] = {}
+        for path in sorted(self._by_path):
+            self._ends.setdefault(path.rsplit("/", 1)[-1], []).append(path)
+            self._folders.setdefault(dirname(path), []).append(path)
+        self._folder_ends: dict[str, list[str]] = {}
+        for folder in sorted(self._folders):
+            self._folder_ends.setdefault(folder.rsplit("/", 1)[-1], []).append(folder)
+
+    def targets(self, importer: str, language: str, imported: Import) -> list[int]:
+        """Numbers of the files that `imported`, written in the file `importer`, names; without `importer`."""
+        paths = dict.fromkeys(_RESOLVERS[language](self, importer, imported))
+        return [self._by_path[path] for path in paths if path != importer]
+
+    def has(self, path: str) -> bool:
+        return path in self._by_path
+
+    def ending(self, end: str, importer: str) -> str | None:
+        """The best file whose path is `end` or ends in "/" + `end`."""
+        return _nearest(self._ends.get(end.rsplit("/", 1)[-1], ()), end, importer)
+
+    def folder(self, end: str, importer: str) -> str | None:
+        """The best folder whose path is `end` or ends in "/" + `end`."""
+        return _nearest(self._folder_ends.get(end.rsplit("/", 1)[-1], ()), end, importer)
+
+    def inside(self, folder: str) -> list[str]:
+        """The files directly in `folder`, sorted."""
+        return self._folders.get(folder, [])
+
+
+def _nearest(candidates: Iterable[str], end: str, importer: str) -> str | None:
+    tail = "/" + end
+    matching = [path for path in candidates if path == end or path.endswith(tail)]
+    if not matching:
+        return None
+    return min(matching, key=lambda path: (-len(commonprefix([path, importer])), len(path), path))
+
+
+def _first(files: Files, paths: Iterable[str]) -> str | None:
+    return next((path for path in paths if files.has(path)), None)
+
+
+def _module(files: Files, base: str) -> str | None:
+    """The file of the Python module at path `base` (without suffix)."""
+    return _first(files, [base + s for s in _PYTHONS] + [f"{base}/__init__{s}" for s in _PYTHONS])
+
+
+def _python_base(files: Files, importer: str, target: str) -> str | None:
+    """The path without suffix that a module name stands for, from the importer's place."""
+    dots = len(target) - len(target.lstrip("."))
+    parts = target[dots:].split(".") if target[dots:] else []
+    folder = dirname(importer)
+    if dots:
+        for _ in range(dots - 1):
+            folder = dirname(folder)
+        return join(folder, *parts)
+    # Absolute: from the folder above the importer's outermost package, or beside a script.
+    while any(files.has(join(folder, "__init__" + s)) for s in _PYTHONS):
+        folder = dirname(folder)
+    base = join(folder, *parts)
+    if _module(files, base) or files.inside(base):
+        return base
+    if len(parts) < 2:  # a single word is more likely the standard library's than a file elsewhere
+        return files.folder(parts[0], importer) if parts and _is_package(files, parts[0], importer) else None
+    for suffix in _PYTHONS:
+        found = files.ending("/".join(parts) + suffix, importer)
+        if found is not None:
+            return splitext(found)[0]
+    return files.folder("/".join(parts), importer)
+
+
+def _is_package(files: Files, name: str, importer: str) -> bool:
+    folder = files.folder(name, importer)
+    return folder is not None and any(files.has(join(folder, "__init__" + s)) for s in _PYTHONS)
+
+
+def _python(files: Files, importer: str, imported: Import) -> Iterator[str]:
+    base = _python_base(files, importer, imported.target)
+    if base is None:
+        return
+    whole = _module(files, base)
+    parts = [_module(files, join(base, name)) for name in imported.names]
+    # `from . import a, b` needs the package's own file only where a name is not a module: leaving it out
+    # otherwise spares a cycle between every package and its parts.
+    if whole is not None and not (parts and all(parts)):
+        yield whole
+    yield from (part for part in parts if part is not None)
+
+
+def _c(files: Files, importer: str, imported: Import) -> Iterator[str]:
+    beside = normpath(join(dirname(importer), imported.target))
+    found = beside if files.has(beside) else files.ending(normpath(imported.target).lstrip("./"), importer)
+    if found is not None:
+        yield found
+
+
+def _javascript(files: Files, importer: str, imported: Import) -> Iterator[str]:
+    if not imported.target.startswith("."):
+        return  # a package, not a file of this repository
+    base = normpath(join(dirname(importer), imported.target))
+    stem = splitext(base)[0]  # TypeScript writes "./x.js" for x.ts
+    tried = [base, *(base + s for s in _SCRIPTS), *(f"{base}/index{s}" for s in _SCRIPTS)]
+    found = _first(files, [*tried, *(stem + s for s in _SCRIPTS)])
+    if found is not None:
+        yield found
+
+
+def _java(files: Files, importer: str, imported: Import) -> Iterator[str]:
+    parts = imported.target.split(".")
+    if parts[-1] == "*":
+        folder = files.folder("/".join(parts[:-1]), importer)
+        if folder is not None:
+            yield from (p for p in files.inside(folder) if p.endswith((".java", ".kt")))
+            return
+        parts = parts[:-1]
+    # `import static a.b.C.member` and nested classes name a file by a shorter beginning.
+    for length in range(len(parts), max(1, len(parts) - 3), -1):
+        for suffix in (".java", ".kt"):
+            found = files.ending("/".join(parts[:length]) + suffix, importer)
+            if found is not None:
+                yield found
+                return
+
+
+def _go(files: Files, importer: str, imported: Import) -> Iterator[str]:
+    parts = imported.target.split("/")
+    if "." not in parts[0]:
+        return  # the standard library
+    for start in range(1, len(parts)):
+        folder = files.folder("/".join(parts[start:]), importer)
+        if folder is not None:
+            yield from (p for p in files.inside(folder) if p.endswith(".go") and not p.endswith("_test.go"))
+            return
+
+
+_RESOLVERS = {"python": _python, "c": _c, "javascript": _javascript, "java": _java, "go": _go}

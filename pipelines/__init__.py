@@ -1,0 +1,1 @@
+"""The spine: stages, documents, recipe, plan, run, engines, sources, report, command line."""

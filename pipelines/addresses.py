@@ -1,0 +1,29 @@
+"""Addresses and the schemas of rows that travel by address.
+
+Inside a run every document of a dataset has an address `(unit, row)`: the number of the unit that wrote
+it and its row in that unit's output. Lists of documents to remove travel by address, so applying them is
+a positional mask, never a join on strings.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+# One row per removed document (or, before `resolve`, per pair found). `survivor_*` names the document it
+# was judged a duplicate of; `reason` is counted in the ledger; `similarity` is the measured Jaccard or 1.0.
+DUPLICATES = pa.schema(
+    [
+        pa.field("unit", pa.uint32(), nullable=False),
+        pa.field("row", pa.uint32(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("survivor_unit", pa.uint32(), nullable=False),
+        pa.field("survivor_row", pa.uint32(), nullable=False),
+        pa.field("survivor_id", pa.string(), nullable=False),
+        pa.field("survivor_source", pa.string(), nullable=False),
+        pa.field("survivor_bytes", pa.int64(), nullable=False),
+        pa.field("similarity", pa.float64(), nullable=False),
+    ]
+)

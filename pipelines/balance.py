@@ -1,0 +1,48 @@
+"""The ledger across steps: what one step let pass is what the next one got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corpusmill.pipelines.errors import LedgerError
+from corpusmill.pipelines.graph import Step
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.storage import StepFolder
+
+_COUNTED = {"map", "encode", "mask", "settle"}
+
+
+def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[int, int]]:
+    """Documents and bytes by source that a step must see: its datasets less what its masks struck."""
+    datasets = step.inputs[1:] if step.operator == "settle" else step.inputs
+    sums: dict[str, list[int]] = {}
+    for name in datasets:
+        for unit in inputs[name].need_manifest()["units"]:
+            for source, (documents, size) in unit["sources"].items():
+                tally = sums.setdefault(source, [0, 0])
+                tally[0] += documents
+                tally[1] += size
+    for name in step.masks:
+        for entry in Ledger.total([inputs[name].need_manifest()["ledger"]]):
+            lost = [*entry.removed.values(), *entry.quarantined.values()]
+            sums[entry.source][0] -= sum(documents for documents, _ in lost)
+            sums[entry.source][1] -= sum(size for _, size in lost)
+    return {source: (documents, size) for source, (documents, size) in sums.items() if documents}
+
+
+def check_step(step: Step, ledger: Ledger, inputs: Mapping[str, StepFolder]) -> None:
+    """Raise LedgerError unless every entry balances and the step's first stage saw all it had to see."""
+    ledger.check(f"step {step.name}")
+    if step.operator not in _COUNTED:
+        return
+    first = step.stages[0].name
+    seen = {
+        entry.source: (entry.documents_in, entry.bytes_in)
+        for entry in ledger
+        if entry.stage == first and entry.documents_in
+    }
+    wanted = expected(step, inputs)
+    if seen != wanted:
+        raise LedgerError(
+            f"step {step.name}: {first} saw {seen} (documents, bytes by source), expected {wanted}"
+        )

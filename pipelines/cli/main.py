@@ -1,0 +1,206 @@
+"""`corpusmill`: commands and their exit codes.
+
+0 success; 1 the recipe, the command or the data is at fault; 2 interrupted, or a fault of corpusmill's own.
+Results go to standard output (as JSON with `--json`), everything else to standard error. Only what a
+command needs is imported when it runs, so `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.recipe.models import Recipe
+
+app = typer.Typer(
+    name="corpusmill",
+    help="From raw web, code and mathematics to a tokenizer, token shards and a small trained model.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value: mixture.tokens=8M")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run, instead of the recipe's.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+RunArgument = Annotated[Path, typer.Argument(help="The folder of a run (a recipe's output).")]
+
+
+def _load(path: Path, overrides: list[str] | None, out: Path | None = None) -> Recipe:
+    from dataclasses import replace
+
+    from corpusmill.pipelines.recipe.loader import load_recipe
+
+    recipe = load_recipe(path, overrides or [])
+    return replace(recipe, output_folder=out.resolve()) if out is not None else recipe
+
+
+def _print(value: Any, as_json: bool, text: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    else:
+        typer.echo(text)
+
+
+@app.command()
+def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
+    """Check a recipe and that its input files are there; runs nothing."""
+    loaded = _load(recipe, overrides)
+    loaded.check_inputs()
+    found = {"recipe": loaded.name, "sources": [source.name for source in loaded.sources], "valid": True}
+    _print(found, as_json, f"{recipe}: valid ({len(loaded.sources)} sources, {len(loaded.stages())} stages)")
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    overrides: SetOption = None,
+    out: OutOption = None,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate/--no-estimate", help="Run a small cut to estimate time, memory and disk."),
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the steps of a recipe, what would run and why, and what it would cost; changes nothing."""
+    from corpusmill.pipelines.plan import make_plan, render_plan
+
+    loaded = _load(recipe, overrides, out)
+    made = make_plan(loaded)
+    if estimate:
+        from corpusmill.pipelines.estimate import estimate_run
+
+        made["estimate"] = estimate_run(loaded)
+    _print(made, as_json, render_plan(made))
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    overrides: SetOption = None,
+    out: OutOption = None,
+    until: Annotated[
+        list[str] | None, typer.Option("--until", help="Stop after this step (may be given more than once).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a recipe. Run again, it goes on where it stopped and redoes only what changed."""
+    _run(_load(recipe, overrides, out), until, as_json)
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument, overrides: SetOption = None, out: OutOption = None, as_json: JsonOption = False
+) -> None:
+    """Train the recipe's small model on its shards, making whatever is still missing."""
+    from corpusmill.pipelines.errors import RecipeError
+
+    loaded = _load(recipe, overrides, out)
+    if loaded.train is None:
+        raise RecipeError(f"{recipe}: has no `train` section; add `train: {{preset: v3-tiny, steps: 200}}`")
+    _run(loaded, ["train"], as_json)
+
+
+def _run(recipe: Recipe, until: list[str] | None, as_json: bool) -> None:
+    from corpusmill.pipelines.cli.progress import progress
+    from corpusmill.pipelines.cli.summary import render_summary, summary
+    from corpusmill.pipelines.report.build import build_report
+    from corpusmill.pipelines.runner import run_recipe
+
+    recipe.check_inputs()
+    with progress() as listener:
+        result = run_recipe(recipe, listener, until)
+    page, _ = build_report(result.folder)
+    found = summary(result, page)
+    _print(found, as_json, render_summary(found))
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A run folder, dataset, token shard or removed file.")],
+    limit: Annotated[int, typer.Option(help="How many rows to show.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Look into a run, a dataset, a token shard, or the statistics of a mixture."""
+    from corpusmill.pipelines.inspection.inspect import inspect as look
+    from corpusmill.pipelines.inspection.inspect import render_inspection
+
+    found = look(path, limit=limit)
+    _print(found, as_json, render_inspection(found))
+
+
+@app.command()
+def explain(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or the start of one.")],
+    run_folder: Annotated[Path, typer.Option("--run", help="The folder of the run.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Tell a document's whole story: from its file to its place in a shard, or to the reason it fell."""
+    from corpusmill.pipelines.inspection.explain import explain as tell
+    from corpusmill.pipelines.inspection.explain import render_story
+    from corpusmill.pipelines.runner import run_folder as open_run
+
+    story = tell(open_run(run_folder), identity)
+    _print(story, as_json, render_story(story))
+
+
+@app.command()
+def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
+    """Write the report of a run again: one HTML page and its JSON twin."""
+    from corpusmill.pipelines.report.build import build_report
+    from corpusmill.pipelines.runner import run_folder as open_run
+
+    page, twin = build_report(open_run(run_folder))
+    _print({"html": str(page), "json": str(twin)}, as_json, str(page))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from corpusmill.pipelines.recipe.json_schema import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
+
+
+@app.command()
+def doctor(
+    run_folder: Annotated[Path | None, typer.Argument(help="A run folder whose files to verify.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the environment, and a run's files against their hashes and ledger."""
+    from corpusmill.pipelines.inspection.doctor import doctor as examine
+    from corpusmill.pipelines.inspection.doctor import render_doctor
+    from corpusmill.pipelines.runner import run_folder as open_run
+
+    found = examine(open_run(run_folder) if run_folder is not None else None)
+    _print(found, as_json, render_doctor(found))
+    if not all(check["ok"] for check in found["checks"]):
+        raise typer.Exit(1)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="Where to write the sample.")],
+    megabytes: Annotated[int, typer.Option(help="Text to aim for.", min=1, max=1000)] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a real corpus from what this environment already holds; reads only, no network."""
+    from corpusmill.pipelines.sample.build import build_sample
+
+    found = build_sample(folder, megabytes=megabytes)
+    _print(found, as_json, f"{folder}: {json.dumps(found, ensure_ascii=False, default=str)[:2000]}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    from corpusmill.pipelines.cli.failures import run_and_exit
+
+    run_and_exit(app, sys.argv[1:])

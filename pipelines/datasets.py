@@ -1,0 +1,196 @@
+"""Datasets on disk and views of them: documents as Parquet, encoded documents as Arrow IPC.
+
+A dataset is the manifest of a step whose unit u wrote `<u>.parquet` (documents) or `<u>.arrow` (encoded
+documents). A view lists datasets one after the other, so that its unit numbers run through all of them,
+and the masks that strike rows. Memory: one unit's mask and one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from corpusmill.pipelines.documents import SCHEMA, Documents
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.storage import Json, StepFolder
+
+ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
+MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
+_DICTIONARY = ["source", "domain", "lang", "license", "repo"]
+
+
+class DatasetWriter:
+    """Writes one unit's rows, in order, as row groups of about `ROW_GROUP_BYTES` of text.
+
+    The first batch fixes the schema. Rows are buffered until a group is full: memory is one group.
+    """
+
+    def __init__(self, path: Path, *, encoded: bool = False) -> None:
+        self.path = path.with_suffix(".arrow" if encoded else ".parquet")
+        self.encoded = encoded
+        self.rows = 0
+        self._writer: Any = None
+        self._pending: list[pa.Table] = []
+        self._pending_bytes = 0
+
+    def append(self, docs: Documents) -> None:
+        if len(docs) == 0 and self._writer is not None:
+            return
+        self._pending.append(docs.table)
+        self._pending_bytes += docs.table.nbytes
+        self.rows += len(docs)
+        if self._pending_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._pending, promote_options="permissive").combine_chunks()
+        self._pending, self._pending_bytes = [], 0
+        if self._writer is None:
+            self._writer = self._open(table.schema)
+        if self.encoded:
+            self._writer.write_table(table.cast(self._writer_schema), max_chunksize=max(1, table.num_rows))
+        elif table.num_rows:
+            self._writer.write_table(table.cast(self._writer_schema), row_group_size=table.num_rows)
+
+    def _open(self, schema: pa.Schema) -> Any:
+        self._writer_schema = schema.remove_metadata()
+        if self.encoded:
+            return ipc.new_file(self.path, self._writer_schema)
+        return pq.ParquetWriter(
+            self.path,
+            self._writer_schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in _DICTIONARY if name in schema.names],
+            write_page_checksum=True,
+            write_statistics=["id"],
+            store_schema=True,
+        )
+
+    def close(self) -> int:
+        """Finish the file, with an empty one where no batch came; returns its rows."""
+        if self._pending or self._writer is None:
+            if not self._pending:
+                self._pending = [SCHEMA.empty_table()]
+            self._flush()
+        self._writer.close()
+        return self.rows
+
+
+def _parquet_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns, use_threads=False)
+
+
+def _arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    with pa.memory_map(str(path)) as source:
+        reader = ipc.open_file(source)
+        for index in range(reader.num_record_batches):
+            table = pa.Table.from_batches([reader.get_batch(index)])
+            yield table.select(columns) if columns is not None else table
+
+
+def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of one unit of a dataset. Raises IntegrityError on damage, naming the file."""
+    path = folder.data / f"{unit:05d}.parquet"
+    try:
+        if path.exists():
+            yield from _parquet_batches(path, columns)
+        else:
+            path = path.with_suffix(".arrow")
+            yield from _arrow_batches(path, columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """What receipts say of one unit of a view: rows and bytes by source, before the view's masks."""
+
+    rows: int
+    sources: dict[str, tuple[int, int]]  # source -> (documents, bytes)
+
+
+class DatasetView:
+    """Datasets one after the other, with masks. Unit numbers run from 0 through all of them."""
+
+    def __init__(self, datasets: Sequence[StepFolder], masks: Sequence[StepFolder]) -> None:
+        self.datasets = list(datasets)
+        self.masks = list(masks)
+
+    @cached_property
+    def _units(self) -> list[tuple[StepFolder, Json]]:
+        return [(folder, unit) for folder in self.datasets for unit in folder.need_manifest()["units"]]
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def facts(self, unit: int) -> UnitFacts:
+        """Rows and bytes by source of one unit as written (masks not applied)."""
+        held = self._units[unit][1]
+        return UnitFacts(held["rows"], {s: (d, b) for s, (d, b) in held["sources"].items()})
+
+    def input_bytes(self, unit: int) -> int:
+        """Text bytes of a unit as written: what its reader must work through."""
+        return sum(size for _, size in self.facts(unit).sources.values())
+
+    def struck(self, unit: int) -> npt.NDArray[np.uint32]:
+        """Rows of this unit that the masks remove, sorted uint32[k].
+
+        Raises IntegrityError where two masks strike the same row: they disagree about what they saw.
+        """
+        rows = [removed.column("row").to_numpy() for removed in self.mask_batches(unit)]
+        if not rows:
+            return np.zeros(0, np.uint32)
+        joined = np.sort(np.concatenate(rows)).astype(np.uint32)
+        if len(joined) and (np.diff(joined.astype(np.int64)) == 0).any():
+            raise IntegrityError(f"unit {unit}: a row was removed twice; remove the run folder and run again")
+        return joined
+
+    def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
+        """`REMOVED` rows of one unit, a record batch for each mask."""
+        for mask in self.masks:
+            per_file = mask.need_manifest()["units"][0]["mask_units"]
+            path = mask.data / f"{unit // per_file:05d}.removed.arrow"
+            with pa.memory_map(str(path)) as source:
+                yield ipc.open_file(source).get_batch(unit % per_file)
+
+    def batches(
+        self, unit: int, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[Documents, npt.NDArray[np.uint32]]]:
+        """Surviving rows of one unit and their row addresses uint32[n], a row group at a time."""
+        folder, held = self._units[unit]
+        gone = self.struck(unit)
+        start = 0
+        for table in read_unit(folder, held["unit"], columns):
+            rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
+            start += table.num_rows
+            docs = Documents(table)
+            if len(gone):
+                mask = ~np.isin(rows, gone, assume_unique=True)
+                docs, rows = docs.keep(mask), rows[mask]
+            yield docs, rows
+        if start != held["rows"]:
+            raise IntegrityError(
+                f"unit {held['unit']} in {folder.data}: {start} rows, its receipt says {held['rows']}; "
+                "remove the step's folder and run again"
+            )
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Documents and bytes by source before the masks."""
+        sums: dict[str, tuple[int, int]] = {}
+        for unit in range(len(self)):
+            for source, (documents, size) in self.facts(unit).sources.items():
+                had = sums.get(source, (0, 0))
+                sums[source] = (had[0] + documents, had[1] + size)
+        return sums

@@ -1,0 +1,68 @@
+"""What an engine is: a place where tasks run, with events coming back.
+
+Engines know nothing of retries, time limits or steps; the scheduler owns those. A ticket names one
+submission of one task.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from corpusmill.pipelines.storage import Json
+
+
+@dataclass(frozen=True)
+class Done:
+    """The task committed its unit."""
+
+    ticket: int
+    receipt: Json
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The task raised: `kind` is `user` (stop now), or `internal` (may be tried again)."""
+
+    ticket: int
+    kind: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Died:
+    """The worker vanished under the task (crash, killed, out of memory)."""
+
+    ticket: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Beat:
+    """A sign of life of a running task; `rss` is the worker's resident memory in bytes."""
+
+    ticket: int
+    rss: int
+
+
+Event = Done | Failed | Died | Beat
+
+
+class Engine(Protocol):
+    """A place where tasks run. Used from one thread."""
+
+    slots: int  # tasks that can run at once
+    beats: bool  # whether running tasks send `Beat`
+
+    def submit(self, ticket: int, task: Json) -> None:
+        """Start a task. Call only while fewer than `slots` are running."""
+
+    def poll(self, timeout: float) -> list[Event]:
+        """Events so far, waiting up to `timeout` seconds for the first."""
+
+    def cancel(self, ticket: int) -> None:
+        """Kill a running task; no event for it comes after this."""
+
+    def close(self) -> None:
+        """Stop every worker at once. Safe to call twice."""

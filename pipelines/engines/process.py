@@ -1,0 +1,131 @@
+"""Tasks run in worker processes on this machine: the default engine.
+
+Workers are plain subprocesses speaking JSON lines, so nothing depends on how the runner itself was
+started; one that dies is replaced, and only its own task is told. Workers start as tasks come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO
+
+from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
+from corpusmill.pipelines.storage import Json
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    answers: int
+    pending: bytes = b""
+    ticket: int | None = None
+
+    def lines(self) -> tuple[list[Json], bool]:
+        """Complete answers so far, and whether the worker closed its end."""
+        try:
+            piece = os.read(self.answers, 1 << 20)
+        except OSError:
+            piece = b""
+        self.pending += piece
+        *whole, self.pending = self.pending.split(b"\n")
+        return [json.loads(line) for line in whole], not piece
+
+
+class ProcessEngine:
+    """`slots` workers; `environment` is added to theirs, `log` receives their standard error."""
+
+    beats = True
+
+    def __init__(
+        self, slots: int, log: IO[bytes] | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.slots = slots
+        self._log = log
+        self._environment = {**os.environ, **(environment or {})}
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def _start(self) -> _Worker:
+        answers, theirs = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "corpusmill.pipelines.engines.worker", str(theirs)],
+            stdin=subprocess.PIPE,
+            stdout=self._log or subprocess.DEVNULL,
+            stderr=self._log or subprocess.DEVNULL,
+            pass_fds=(theirs,),
+            env=self._environment,
+        )
+        os.close(theirs)
+        worker = _Worker(process, answers)
+        self._workers.append(worker)
+        self._selector.register(answers, selectors.EVENT_READ, worker)
+        return worker
+
+    def submit(self, ticket: int, task: Json) -> None:
+        worker = next((w for w in self._workers if w.ticket is None), None) or self._start()
+        worker.ticket = ticket
+        assert worker.process.stdin is not None
+        try:
+            worker.process.stdin.write(json.dumps({"ticket": ticket, "task": task}).encode() + b"\n")
+            worker.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the worker is gone: its closed answer pipe says so at the next poll
+
+    def poll(self, timeout: float) -> list[Event]:
+        events: list[Event] = []
+        for key, _ in self._selector.select(timeout):
+            worker: _Worker = key.data
+            answers, closed = worker.lines()
+            for answer in answers:
+                event = _event(answer)
+                if event is None:
+                    continue
+                if not isinstance(event, Beat):
+                    worker.ticket = None
+                events.append(event)
+            if closed:
+                self._forget(worker)
+                code = worker.process.wait()
+                if worker.ticket is not None:
+                    cause = f"killed by signal {-code}" if code < 0 else f"exited with {code}"
+                    events.append(Died(worker.ticket, cause))
+        return events
+
+    def cancel(self, ticket: int) -> None:
+        for worker in list(self._workers):
+            if worker.ticket == ticket:
+                worker.process.kill()
+                worker.process.wait()
+                self._forget(worker)
+
+    def _forget(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.answers)
+        os.close(worker.answers)
+        self._workers.remove(worker)
+        if worker.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):  # nobody is left to read what was buffered
+                worker.process.stdin.close()
+
+    def close(self) -> None:
+        for worker in list(self._workers):
+            worker.process.kill()
+        for worker in list(self._workers):
+            worker.process.wait()
+            self._forget(worker)
+
+
+def _event(answer: Json) -> Event | None:
+    if "done" in answer:
+        return Done(answer["done"], {**answer["receipt"], "rss": answer["rss"]})
+    if "failed" in answer:
+        return Failed(answer["failed"], answer["kind"], answer["message"], answer["traceback"])
+    if "beat" in answer:
+        return Beat(answer["beat"], answer["rss"])
+    return None  # a worker's greeting

@@ -1,0 +1,73 @@
+"""Tasks run as Ray tasks over the same units; data moves through files, Ray carries specs and receipts.
+
+Without an address a local Ray is started for this run (6-9 s); with one, the run joins that cluster, whose
+nodes must see the run and input folders under the same paths and have corpusmill installed. Ray's own
+retries are off: the scheduler decides.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from corpusmill.pipelines.engines.engine import Died, Event
+from corpusmill.pipelines.engines.worker import attempt
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.storage import Json
+
+
+class RayEngine:
+    """`slots` tasks in flight; each takes one of Ray's CPUs."""
+
+    beats = False
+
+    def __init__(self, slots: int | None, address: str | None) -> None:
+        # Ray writes a line about accelerators to every log unless told what it will do in future anyway.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
+        self._ray = ray
+        if ray.is_initialized():
+            raise UserError("this process already uses Ray; run corpusmill in a process of its own")
+        options: dict[str, Any] = {
+            "log_to_driver": False,
+            "logging_level": "ERROR",
+            "configure_logging": True,
+        }
+        if address is None:
+            options |= {"include_dashboard": False, "num_cpus": slots or os.cpu_count()}
+        try:
+            ray.init(address=address, **options)
+        except ConnectionError as error:
+            raise UserError(f"engine.address: cannot join Ray at {address}: {error}") from error
+        self.slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self._remote = ray.remote(max_retries=0, num_cpus=1, max_calls=0)(attempt)
+        self._tickets: dict[Any, int] = {}
+
+    def submit(self, ticket: int, task: Json) -> None:
+        self._tickets[self._remote.remote(ticket, task)] = ticket
+
+    def poll(self, timeout: float) -> list[Event]:
+        if not self._tickets:
+            return []
+        ready, _ = self._ray.wait(list(self._tickets), num_returns=1, timeout=timeout)
+        events: list[Event] = []
+        for reference in ready:
+            ticket = self._tickets.pop(reference)
+            try:
+                events.append(self._ray.get(reference))
+            except self._ray.exceptions.RayError as error:
+                first = str(error).splitlines()[0] if str(error) else ""
+                events.append(Died(ticket, f"{type(error).__name__}: {first}"))
+        return events
+
+    def cancel(self, ticket: int) -> None:
+        for reference, number in list(self._tickets.items()):
+            if number == ticket:
+                self._ray.cancel(reference, force=True)
+                del self._tickets[reference]
+
+    def close(self) -> None:
+        self._tickets.clear()
+        self._ray.shutdown()

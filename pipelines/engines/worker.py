@@ -1,0 +1,115 @@
+"""The worker process: reads tasks as JSON lines on standard input, answers on another descriptor.
+
+Started as `python -m corpusmill.pipelines.engines.worker FD`. It beats once a second while at work, ignores
+Ctrl-C (the runner decides), and dies with its parent. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+import traceback
+
+from corpusmill.pipelines.engines.engine import Done, Failed
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.storage import Json
+
+BEAT_SECONDS = 1.0
+
+
+def attempt(ticket: int, task: Json) -> Done | Failed:
+    """Execute one task; whatever it raises becomes a `Failed` event."""
+    from corpusmill.pipelines.kernel_cache import use_kernel_cache
+    from corpusmill.pipelines.work import execute
+
+    use_kernel_cache()
+    try:
+        return Done(ticket, execute(task))
+    except Exception as error:  # noqa: BLE001  # the scheduler decides, and stops the run in the end
+        kind = "user" if isinstance(error, UserError) else "internal"
+        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return Failed(ticket, kind, message, traceback.format_exc())
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process, in bytes."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the runner goes; elsewhere the closed standard input ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+class _Beating(threading.Thread):
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(daemon=True)
+        self.answer = answer
+        self.ticket: int | None = None
+
+    def run(self) -> None:
+        wait = threading.Event()
+        while not wait.wait(BEAT_SECONDS):
+            ticket = self.ticket
+            if ticket is not None:
+                self.answer.send({"beat": ticket, "rss": resident_bytes()})
+
+
+class Answer:
+    """Writes JSON lines to the runner; one line is one write under a lock."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self._lock = threading.Lock()
+
+    def send(self, value: Json) -> None:
+        line = json.dumps(value).encode() + b"\n"
+        with self._lock:
+            view = memoryview(line)
+            while view:
+                view = view[self._file.write(view) :]
+
+
+def main(descriptor: int) -> None:
+    """Serve tasks until standard input closes."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a poisonous document must not fill the disk with cores
+    logging.basicConfig(level=os.environ.get("CORPUSMILL_LOG", "INFO"), format="%(name)s: %(message)s")
+    import pyarrow as pa
+
+    pa.set_cpu_count(1)  # the units are the parallelism
+    pa.set_io_thread_count(1)
+    answer = Answer(descriptor)
+    beating = _Beating(answer)
+    beating.start()
+    answer.send({"ready": os.getpid()})
+    for line in sys.stdin.buffer:
+        order = json.loads(line)
+        beating.ticket = order["ticket"]
+        outcome = attempt(order["ticket"], order["task"])
+        beating.ticket = None
+        if isinstance(outcome, Done):
+            answer.send({"done": outcome.ticket, "receipt": outcome.receipt, "rss": resident_bytes()})
+        else:
+            answer.send(
+                {
+                    "failed": outcome.ticket,
+                    "kind": outcome.kind,
+                    "message": outcome.message,
+                    "traceback": outcome.traceback,
+                }
+            )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,40 @@
+"""The exception tree.
+
+Everything corpusmill raises on purpose descends from `CorpusmillError`. `UserError` is the fault of
+the recipe, the command or the data and makes the command line exit with 1; anything else exits with 2.
+A message names the file, the position where one is known, the cause and the cure.
+"""
+
+from __future__ import annotations
+
+
+class CorpusmillError(Exception):
+    """Base of every deliberate error."""
+
+
+class UserError(CorpusmillError):
+    """The recipe, the command or the data is at fault, and the user can mend it (exit code 1)."""
+
+
+class RecipeError(UserError):
+    """A recipe that cannot be loaded, validated or planned."""
+
+
+class DataError(UserError):
+    """Input that is truncated, corrupt or not of the format its reader expects."""
+
+
+class IntegrityError(CorpusmillError):
+    """A file the run itself wrote is missing, changed or does not match its manifest."""
+
+
+class LedgerError(CorpusmillError):
+    """Documents or bytes in differ from kept + removed + quarantined."""
+
+
+class UnitFailed(CorpusmillError):  # noqa: N818  # named for what happened
+    """A unit of work failed on every attempt."""
+
+
+class Interrupted(CorpusmillError):  # noqa: N818
+    """The user or the system asked the run to stop; what was committed stays valid (exit code 2)."""

@@ -1,0 +1,162 @@
+"""What a run would cost, measured on a cut of its own input.
+
+A few files of every source are read for a few hundred documents each and taken through every step in a
+temporary folder; seconds and bytes are scaled by the share of the source's file bytes that the cut
+represents, fixed costs such as loading libraries included, so a small cut errs on the high side.
+Training is measured for a few of its steps and scaled by their number. It is an estimate:
+expect it within a factor of two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.runner import Runner
+from corpusmill.pipelines.stage import Task
+from corpusmill.pipelines.storage import Json, read_json
+
+CUT_FILES = 4  # files read of each source, evenly spaced
+CUT_FILE_BYTES = 64 * 2**20  # larger files are only taken when a source has nothing smaller
+CUT_DOCUMENTS = 200  # documents read of each unit
+TRAIN_STEPS = 5
+
+
+class _CutRunner(Runner):
+    """A run over a few files of each source."""
+
+    def list_inputs(self) -> None:
+        super().list_inputs()
+        self.whole = {name: _bytes(paths) for name, paths in self._paths.items()}
+        self._paths = {name: _cut(paths) for name, paths in self._paths.items()}
+        self.part = {name: _bytes(paths) for name, paths in self._paths.items()}
+
+
+def _bytes(paths: Mapping[str, str]) -> int:
+    return sum(Path(path).stat().st_size for path in paths.values())
+
+
+def _cut(paths: dict[str, str]) -> dict[str, str]:
+    names = [name for name, path in paths.items() if Path(path).stat().st_size <= CUT_FILE_BYTES]
+    names = names or sorted(paths, key=lambda name: Path(paths[name]).stat().st_size)[:1]
+    step = max(1, len(names) // CUT_FILES)
+    chosen = names[::step][:CUT_FILES]
+    return {name: paths[name] for name in sorted(chosen)}
+
+
+def estimate_run(recipe: Recipe) -> Json:
+    """Core-seconds, disk and memory of a run from nothing.
+
+    Returns `steps` (each with `name`, `seconds` of one core, `disk` bytes), `wall_seconds` with the
+    recipe's workers, `memory` and `disk` in bytes, and `sample_documents`. Raises what a run raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="corpusmill-estimate-") as folder:
+        cut = replace(
+            recipe,
+            output_folder=Path(folder),
+            engine=recipe.engine.model_copy(update={"kind": "process", "workers": 1, "address": None}),
+            train=_short(recipe),
+        )
+        runner = _CutRunner(cut, limit=CUT_DOCUMENTS)
+        runner.run()
+        return _scale(recipe, runner, _peak(Path(folder)))
+
+
+def _short(recipe: Recipe) -> Task | None:
+    if recipe.train is None:
+        return None
+    return recipe.train.model_copy(update={"steps": TRAIN_STEPS})
+
+
+def _peak(folder: Path) -> int:
+    lines = (folder / "log" / "run.jsonl").read_text("utf-8").splitlines()
+    return max((json.loads(line).get("rss") or 0 for line in lines), default=0)
+
+
+def _scale(recipe: Recipe, runner: _CutRunner, peak: int) -> Json:
+    factors = _factors(runner)
+    overall = _overall(runner, factors)
+    ledgers = [
+        entry
+        for state in runner.states.values()
+        if state.step.operator == "read" and state.folder is not None
+        for entry in state.folder.need_manifest()["ledger"]
+    ]
+    rows: list[Json] = []
+    documents = 0
+    for name, state in runner.states.items():
+        assert state.folder is not None
+        manifest = state.folder.need_manifest()
+        if state.step.operator == "read":
+            documents += sum(
+                entry["documents_in"] for entry in manifest["ledger"] if entry["stage"] == "read"
+            )
+        factor = factors.get(name, overall)
+        if state.step.operator == "index":
+            factor = runner.whole[name] / max(1, runner.part[name])
+        if name == "train" and recipe.train is not None:
+            factor = recipe.train.model_dump()["steps"] / TRAIN_STEPS
+        if "sample_bytes" in state.step.stages[-1].options:  # grows with its sample, up to the budget
+            read = sum(e["bytes_in"] for e in ledgers if e["stage"] == "read")
+            factor = min(factor, state.step.stages[-1].options["sample_bytes"] / max(1, read))
+        disk = sum(file["bytes"] for unit in manifest["units"] for file in unit["files"])
+        rows.append({"name": name, "seconds": state.seconds * factor, "disk": int(disk * factor)})
+    workers = recipe.engine.workers or os.cpu_count() or 1
+    solo = {
+        name
+        for name, state in runner.states.items()
+        if state.step.operator in {"resolve", "fold_finish", "task"}
+    }
+    wall = sum(row["seconds"] / (1 if row["name"] in solo else workers) for row in rows)
+    return {
+        "sample_documents": documents,
+        "steps": rows,
+        "workers": workers,
+        "wall_seconds": wall,
+        "memory": peak * workers,
+        "disk": sum(row["disk"] for row in rows),
+    }
+
+
+def _factors(runner: _CutRunner) -> dict[str, float]:
+    """How many times the cut fits into each source, for its reading steps: by bytes that went in."""
+    found: dict[str, float] = {}
+    for name, state in runner.states.items():
+        if state.step.operator != "read":
+            continue
+        assert state.folder is not None
+        index = state.step.inputs[0]
+        entries = [e for e in state.folder.need_manifest()["ledger"] if e["stage"] == "read"]
+        read = sum(entry["bytes_in"] for entry in entries)
+        held = _indexed_bytes(runner, index)
+        found[name] = max(1.0, held / max(1, read)) * runner.whole[index] / max(1, runner.part[index])
+    return found
+
+
+def _indexed_bytes(runner: _CutRunner, index: str) -> int:
+    folder = runner.states[index].folder
+    assert folder is not None
+    return sum(
+        split["size"]
+        for unit in folder.need_manifest()["units"]
+        for entry in read_json(folder.data / f"{unit['unit']:05d}.index.json")
+        for split in entry["splits"]
+    )
+
+
+def _overall(runner: _CutRunner, factors: Mapping[str, float]) -> float:
+    """The factor of steps that see all sources: weighted by the bytes each source lets through."""
+    kept: dict[str, int] = {}
+    for name in factors:
+        folder = runner.states[name].folder
+        assert folder is not None
+        kept[name] = sum(
+            size for unit in folder.need_manifest()["units"] for _, size in unit["sources"].values()
+        )
+    total = sum(kept.values())
+    return sum(factors[name] * size for name, size in kept.items()) / total if total else 1.0

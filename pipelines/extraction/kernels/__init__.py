@@ -1,0 +1,1 @@
+"""Compiled kernels of extraction, imported inside the methods that use them."""

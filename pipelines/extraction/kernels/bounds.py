@@ -1,0 +1,246 @@
+"""Markup that would make a parser run away: nesting and attributes, bounded before and after parsing.
+
+Extraction costs time quadratic in the nesting depth, and parsing in the attributes of one tag (measured:
+200,000 nested `div`, or 200,000 attributes, run for minutes). `screen` reads the bytes once without a
+parser, at a few hundred MB/s; where it suspects too deep a page, `depth_exceeds` settles it on the tree.
+On the way it notes which strings occur inside tags, so that later steps look only for what may be there.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_VOID = "area base basefont bgsound br col embed frame hr img input keygen link meta param source track wbr"
+_RAW = "script style textarea title xmp iframe noembed noframes"
+_SPECIAL = (
+    "address applet article aside blockquote body button caption center dd details dir div dl dt fieldset "
+    "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hgroup html li main menu nav object ol p "
+    "pre section select summary table tbody td template tfoot th thead tr ul"
+)
+_IS_VOID, _IS_RAW, _IS_SPECIAL, _IS_FOREIGN = 1, 2, 4, 8
+_SLOTS = 594  # smallest table in which no two of these names collide (checked below)
+
+
+def _name_hash(name: str) -> int:
+    value = 2166136261
+    for byte in name.encode():
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
+    keys, kinds = np.zeros(_SLOTS, np.uint32), np.zeros(_SLOTS, np.uint8)
+    for names, kind in (
+        (_VOID, _IS_VOID),
+        (_RAW, _IS_RAW),
+        (_SPECIAL, _IS_SPECIAL),
+        ("svg math", _IS_FOREIGN),
+    ):
+        for name in names.split():
+            slot = _name_hash(name) % _SLOTS
+            assert keys[slot] in (0, _name_hash(name)), f"tag names collide in the table: {name}"
+            keys[slot] = _name_hash(name)
+            kinds[slot] = kind
+    return keys, kinds
+
+
+_KEYS, _KINDS = _tables()
+_SIGN_SLOTS = 8192  # a power of two: taken modulo for every byte of every tag
+
+
+_WINDOW = 6
+_SPREAD = 0x48DB2265B1F5  # an odd multiplier under which the strings in use do not collide (checked below)
+
+
+@lru_cache(maxsize=8)
+def signs(groups: tuple[tuple[str, ...], ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Table for `screen`: bit i of its mask says that one of the strings of group i occurs inside a tag.
+
+    Strings are lower-case ASCII of six characters, a space standing for any white space; at most 62 groups.
+    Returns keys int64[m] and bits int64[m].
+    """
+    keys, bits = np.zeros(_SIGN_SLOTS, np.int64), np.zeros(_SIGN_SLOTS, np.int64)
+    for index, group in enumerate(groups):
+        for word in group:
+            assert len(word.lower()) == _WINDOW, f"not six lower-case characters: {word!r}"
+            window = int.from_bytes(word.encode("ascii"), "big")
+            slot = ((window * _SPREAD) >> 35) & (_SIGN_SLOTS - 1)
+            assert keys[slot] in (0, window), f"strings collide in the table: {word!r}"
+            keys[slot] = window
+            bits[slot] |= 1 << index
+    return keys, bits
+
+
+_P, _LI, _TR, _TD, _TH, _DT, _DD, _OPTION = (
+    _name_hash(n) for n in ["p", "li", "tr", "td", "th", "dt", "dd", "option"]
+)
+
+
+@njit(cache=True, nogil=True)
+def _kind(name: int) -> int:  # pragma: no cover - compiled
+    slot = name % _SLOTS
+    return int(_KINDS[slot]) if _KEYS[slot] == name else 0
+
+
+@njit(cache=True, nogil=True)
+def _implied_end(new: int, top: int, special: bool) -> bool:  # pragma: no cover - compiled
+    """Whether opening `new` closes an open `top` whose end tag may be omitted."""
+    if top == _P:
+        return special
+    if top in (_LI, _OPTION):
+        return new == top
+    if top in (_DT, _DD):
+        return new in (_DT, _DD)
+    if top in (_TD, _TH):
+        return new in (_TD, _TH, _TR)
+    return top == _TR and new == _TR
+
+
+@njit(cache=True, nogil=True)
+def screen(
+    data: npt.NDArray[np.uint8],
+    max_depth: int,
+    sign_keys: npt.NDArray[np.int64],
+    sign_bits: npt.NDArray[np.int64],
+) -> tuple[int, int, int]:  # pragma: no cover - compiled
+    """(depth, attributes, seen) of HTML bytes: deepest nesting, most attributes of one tag, mask of strings.
+
+    `data` uint8[n] in an ASCII-compatible encoding; `sign_keys` and `sign_bits` from `signs`. Depth is an
+    estimate that leans high (omitted end tags of inline elements stay open) and stops at
+    `max_depth + 1`. `seen` lacks no string that stands unescaped in a tag before that point.
+    """
+    n = len(data)
+    names = np.zeros(max_depth + 2, np.int64)
+    specials = np.zeros(max_depth + 2, np.bool_)
+    depth = deepest = most = 0
+    seen = 0
+    foreign_at = 0  # depth of the enclosing svg or math element, where `/>` closes
+    i = 0
+    while i < n - 1 and deepest <= max_depth:
+        if data[i] != 60:  # <
+            i += 1
+            continue
+        first = data[i + 1] | 32
+        closing = data[i + 1] == 47  # /
+        if closing and i + 2 < n:
+            first = data[i + 2] | 32
+        if first < 97 or first > 122:
+            if data[i + 1] == 33 and i + 3 < n and data[i + 2] == 45 and data[i + 3] == 45:  # <!--
+                i += 4
+                while i < n - 2 and not (data[i] == 45 and data[i + 1] == 45 and data[i + 2] == 62):
+                    i += 1
+                i += 3
+            else:
+                i += 1
+            continue
+        i += 2 if closing else 1
+        opened = i
+        name = 2166136261
+        while i < n and data[i] > 32 and data[i] != 47 and data[i] != 62:
+            byte = data[i]
+            name = ((name ^ (byte | 32 if 65 <= byte <= 90 else byte)) * 16777619) & 0xFFFFFFFF
+            i += 1
+        attributes = 0
+        slash = False
+        while i < n and data[i] != 62:  # >
+            if data[i] <= 32:
+                i += 1
+                continue
+            slash = data[i] == 47
+            if slash:
+                i += 1
+                continue
+            attributes += 1
+            while i < n and data[i] > 32 and data[i] != 47 and data[i] != 62 and data[i] != 61:
+                i += 1
+            while i < n and data[i] <= 32:
+                i += 1
+            if i < n and data[i] == 61:  # =
+                i += 1
+                while i < n and data[i] <= 32:
+                    i += 1
+                if i < n and (data[i] == 34 or data[i] == 39):
+                    quote = data[i]
+                    i += 1
+                    while i < n and data[i] != quote:
+                        i += 1
+                    i += 1
+                else:
+                    while i < n and data[i] > 32 and data[i] != 62:
+                        i += 1
+        if not closing:
+            window = np.int64(0)
+            for k in range(opened - 1, min(i + 1, n)):
+                letter = np.int64(data[k])
+                if letter < 32:
+                    letter = np.int64(32)
+                elif 65 <= letter <= 90:
+                    letter |= 32
+                window = ((window << 8) | letter) & 0xFFFFFFFFFFFF
+                slot = ((window * _SPREAD) >> 35) & (_SIGN_SLOTS - 1)
+                if sign_keys[slot] == window:
+                    seen |= sign_bits[slot]
+        i += 1
+        most = max(most, attributes)
+        kind = _kind(name)
+        special = kind == _IS_SPECIAL
+        if closing:
+            j = depth
+            while j > 0 and names[j] != name and (special or not specials[j]):
+                j -= 1
+            if j > 0 and names[j] == name:
+                depth = j - 1
+                if foreign_at > depth:
+                    foreign_at = 0
+            continue
+        if kind == _IS_VOID or (slash and foreign_at > 0):
+            continue
+        if kind == _IS_RAW and foreign_at == 0:
+            while i < n - 2:  # to the matching end tag
+                if data[i] == 60 and data[i + 1] == 47:
+                    k = i + 2
+                    other = 2166136261
+                    while k < n and data[k] > 32 and data[k] != 47 and data[k] != 62:
+                        byte = data[k]
+                        other = ((other ^ (byte | 32 if 65 <= byte <= 90 else byte)) * 16777619) & 0xFFFFFFFF
+                        k += 1
+                    if other == name:
+                        i = k
+                        break
+                i += 1
+            continue
+        while depth > 0 and _implied_end(name, names[depth], special):
+            depth -= 1
+        depth += 1
+        names[depth] = name
+        specials[depth] = special
+        if kind == _IS_FOREIGN and foreign_at == 0:
+            foreign_at = depth
+        deepest = max(deepest, depth)
+    return deepest, most, seen
+
+
+def depth_exceeds(root: Any, max_depth: int) -> bool:
+    """Whether any element below `root` (a resiliparse node) stands more than `max_depth` levels under it."""
+    node, depth = root, 0
+    while True:
+        child = node.first_child
+        if child is not None:
+            node, depth = child, depth + 1
+            if depth > max_depth and node.first_child is not None:
+                return True
+            continue
+        while node.next_sibling is None:
+            if depth == 0:
+                return False
+            node, depth = node.parent_node, depth - 1
+            if depth == 0:
+                return False
+        node = node.next_sibling

@@ -1,0 +1,205 @@
+"""The main content of a page by resiliparse or trafilatura, as a pure function of the page.
+
+Both extractors run with formulas replaced by words (`Formulas`) and without any state kept between pages.
+Around resiliparse stands a list of CSS selectors for what its own rules leave in: footers, related
+articles, author boxes, cookie notices. They were chosen on labelled news pages; when they would take more
+than half of a short page, they are not believed and the page is extracted without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from corpusmill.pipelines.extraction.formulas import Formulas
+
+# Never content, wherever they stand: line numbers beside code, permalink signs, wiki edit links.
+_FURNITURE = [
+    "linenos",
+    "lineno",
+    "linenodiv",
+    "rouge-gutter",
+    "line-numbers-rows",
+    "hljs-ln-numbers",
+    "headerlink",
+    "anchorjs-link",
+    "mw-editsection",
+]
+_BOILERPLATE = [
+    "author-bio",
+    "author-box",
+    "author-info",
+    "authorbox",
+    "breadcrumb",
+    "colophon",
+    "consent",
+    "cookie",
+    "copyright",
+    "disclaimer",
+    "footer",
+    "newsletter",
+    "noprint",
+    "pagination",
+    "rating",
+    "related",
+    "signup",
+    "subscribe",
+    "subscription",
+    "taxonomy",
+]
+_CAPTIONS = ["caption", "credit", "teaser"]
+# Strings of which one occurs in the tags of every page that `Formulas` would change.
+_FORMULA_SIGNS = (
+    *(
+        "<math ",
+        "<math>",
+        "<mml:m",
+        "<m:mat",
+        "d-math",
+        "math/t",
+        "math/m",
+        "we-mat",
+        "xt-mat",
+        "mathja",
+        "mjxc-d",
+    ),
+    *(
+        "jx-con",
+        "jx-cht",
+        'katex"',
+        "katex'",
+        "katex ",
+        "katex>",
+        "katex-",
+        'latex"',
+        "latex'",
+        "latex ",
+        "latex>",
+    ),
+    *("eeimg=", "eeimg ", "eeimg>", "ql-img", '="tex"', "='tex'", "s=tex ", "s=tex>"),
+)
+_WORDS = (*_FURNITURE, *_BOILERPLATE, *_CAPTIONS)
+SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS)  # what `bounds.screen` looks for
+EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
+_FORMULAS_SEEN = 1 << len(_WORDS)
+_SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
+_BELIEVED = 0.5
+
+
+@lru_cache(maxsize=4096)
+def _skip(seen: int, boilerplate: bool, captions: bool) -> tuple[str, ...]:
+    """Selectors of what to leave out, only those that can match: each costs a visit to every element."""
+    bits = {word: seen >> index & 1 for index, word in enumerate(_WORDS)}
+    selectors = [f".{word}" for word in _FURNITURE if bits[word]]
+    if boilerplate:
+        words = [*_BOILERPLATE, *(_CAPTIONS if captions else ())]
+        selectors += ["footer", *(("fieldset", "figcaption") if captions else ())]
+        # The attribute first: most elements have neither, and fail there.
+        selectors += [
+            f'[{name}*="{word}" i]:not(body):not(html)'
+            for word in words
+            if bits[word]
+            for name in ("class", "id")
+        ]
+    return tuple(selectors)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How to extract; see `Extract` for the meaning of each option."""
+
+    extractor: Literal["resiliparse", "trafilatura"]
+    main_content: bool
+    precision: bool
+    comments: bool
+    links: bool
+    alt_texts: bool
+    formulas: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was extracted: the text, and the title and language the page states ("" where it does not)."""
+
+    text: str
+    title: str
+    lang: str
+
+
+def extract_page(html: str, tree: Any, how: Extraction, seen: int = EVERYTHING_SEEN) -> Page:
+    """Text of one page. `tree` is `html` parsed by resiliparse; it is changed.
+
+    `seen` is the mask of `SIGNS` that occur in the page's tags; it saves time and changes nothing.
+    """
+    document = tree.document
+    formulas = Formulas(html)
+    if how.formulas and seen & _FORMULAS_SEEN:
+        formulas.take(document)
+    if how.extractor == "resiliparse":
+        text = _resiliparse(tree, how, seen)
+    else:
+        formulas.take_code(document)
+        text = _trafilatura(document.html if len(formulas) else html, how)
+    root = document.document_element
+    lang = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
+    return Page(formulas.restore(text).strip(), " ".join((tree.title or "").split()), lang.strip())
+
+
+def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    def run(skip: tuple[str, ...]) -> str:
+        return str(
+            extract_plain_text(
+                tree,
+                preserve_formatting=True,
+                main_content=how.main_content,
+                list_bullets=True,
+                alt_texts=how.alt_texts,
+                links=how.links,
+                form_fields=False,
+                noscript=False,
+                comments=how.comments,
+                post_meta=False,
+                skip_elements=skip or None,
+            )
+        )
+
+    if not how.main_content:
+        return run(_skip(seen, False, False))
+    text = run(_skip(seen, True, how.precision))
+    if len(text) < _SHORT:
+        whole = run(_skip(seen, False, False))
+        if len(text) < _BELIEVED * len(whole):
+            return whole
+    return text
+
+
+def _trafilatura(html: str, how: Extraction) -> str:
+    import lxml.etree
+    import lxml.html
+    import trafilatura
+
+    if not how.main_content:
+        return str(trafilatura.html2txt(html))
+    # Parsed here: trafilatura's own parser silently cuts trees deeper than libxml2's limit of 256.
+    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
+    try:
+        root = lxml.html.document_fromstring(
+            html.encode("utf-8", "replace"), parser=parser, ensure_head_body=True
+        )
+    except lxml.etree.ParserError:  # how lxml says that there is no element at all
+        return ""
+    text = trafilatura.extract(
+        root,
+        favor_precision=how.precision,
+        include_comments=how.comments,
+        include_links=how.links,
+        include_images=False,
+        include_tables=True,
+        deduplicate=False,
+        with_metadata=False,
+        output_format="txt",
+    )
+    return text or ""

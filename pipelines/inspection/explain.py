@@ -1,0 +1,289 @@
+"""`explain`: the whole story of one document of a run, found by its id or the beginning of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection import trails
+from corpusmill.pipelines.inspection.identities import (
+    Place,
+    dataset_row,
+    in_dataset,
+    in_removed,
+    removed_row,
+)
+from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
+from corpusmill.pipelines.storage import Json, RunFolder
+
+_CANDIDATES = 8
+_EXCERPT = 300
+_LONGEST_CHAIN = 16
+_FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
+
+
+def explain(folder: RunFolder, identity: str) -> Json:
+    """The story of the document whose id is, or begins with, `identity`.
+
+    Keys: `id`; `instances`, one for each time the run read this very document, each with `source`, `domain`
+    and what else is known of it, `excerpt`, `origin` (step, unit, row and input ranges), `events` (every
+    stage that judged it: step, stage, verdict kept/removed/quarantined, scores, reason, survivor),
+    `encoded`, `drawn` (copies: epoch and partition), `pieces` (shard, row, start, length, offset, epoch,
+    fim), `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor),
+    `outcome` (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence.
+
+    Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
+    an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
+    """
+    wanted = identity.strip().lower()
+    if not wanted or len(wanted) > 32 or set(wanted) - set("0123456789abcdef"):
+        raise UserError(
+            f"{text.printable(identity, 60)!r} is not a document id: give up to 32 hexadecimal digits, as in "
+            "the `id` column of a dataset"
+        )
+    record = load_record(folder)
+    found = _find(record, wanted)
+    if not found:
+        raise UserError(_unknown(record, wanted))
+    if len(found) > 1:
+        shown = ", ".join(sorted(found)[:_CANDIDATES])
+        more = f" and {len(found) - _CANDIDATES} more" if len(found) > _CANDIDATES else ""
+        raise UserError(f"{wanted} is the start of {len(found)} ids: {shown}{more}; give more digits")
+    ((full, places),) = found.items()
+    instances = _instances(record, full, places)
+    for instance in instances:
+        _follow(record, full, instance, instances)
+    return {"id": full, "instances": instances}
+
+
+def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, Place]]]:
+    """Places by id: rows of every source's last dataset, and documents that fell before it was written."""
+    found: dict[str, list[tuple[SourceRecord, Place]]] = {}
+    for source in _all_sources(record):
+        for step in source.steps:
+            for place in in_removed(step, prefix):
+                found.setdefault(place.id, []).append((source, place))
+        for place in in_dataset(source.last, prefix):
+            found.setdefault(place.id, []).append((source, place))
+    return found
+
+
+def _all_sources(record: RunRecord) -> list[SourceRecord]:
+    return [*record.sources, *([record.benchmarks] if record.benchmarks is not None else [])]
+
+
+def _unknown(record: RunRecord, wanted: str) -> str:
+    searched = [source.last.name for source in _all_sources(record)]
+    waiting = [name for name, step in record.steps.items() if not step.complete]
+    message = f"no document whose id begins with {wanted}"
+    if not searched:
+        return f"{message}: no source of this run is complete; run the recipe to its end"
+    message += f" in {', '.join(searched)} or among what their steps removed"
+    if waiting:
+        step = record.steps[waiting[0]]
+        message += f"; step {step.name} is {STATES[step.state]}"
+    return f"{message}; `inspect` on a dataset shows ids"
+
+
+def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Place]]) -> list[Json]:
+    instances = []
+    survived: dict[int, int] = {}  # surviving documents of this id by unit of the view
+    for source, place in places:
+        if place.removed:
+            instances.append(_fallen(record, source, place))
+            continue
+        instance, row = _described(record, source, place)
+        instance["events"] = trails.judgements(source, row)
+        if source is record.benchmarks:
+            instance |= {
+                "outcome": "benchmark",
+                "fate": "a benchmark document: used against contamination only",
+            }
+        elif not source.whole or not (record.masks or record.complete("encode")):
+            instance |= {"outcome": "kept", "fate": f"kept by {source.last.name}; {_waiting(record)}"}
+        else:
+            unit = record.first_units[source.name] + place.unit
+            instance["events"] += trails.strikes(record, unit, place.row)
+            if instance["events"][-1]["verdict"] == "kept":
+                nth = survived.get(unit, 0)
+                survived[unit] = nth + 1
+                _survivor(record, instance, full, unit, nth)
+            else:
+                _lost(instance, instance["events"][-1])
+        instances.append(instance)
+    return instances
+
+
+def _described(record: RunRecord, source: SourceRecord, place: Place) -> tuple[Json, dict[str, Any]]:
+    step = record.steps[place.step]
+    row = dataset_row(step, place, without=("raw",))
+    instance: Json = {name: row[name] for name in _FACTS if row.get(name) is not None}
+    meta = json.loads(row.get("meta") or "{}")
+    if meta:
+        instance["meta"] = meta
+    instance["bytes"] = len((row.get("text") or "").encode())
+    instance["excerpt"] = (row.get("text") or "")[:_EXCERPT]
+    instance["place"] = {"step": place.step, "unit": place.unit, "row": place.row}
+    instance["origin"] = trails.origin(record, source, place)
+    return instance, row
+
+
+def _fallen(record: RunRecord, source: SourceRecord, place: Place) -> Json:
+    """A document that never reached its source's last dataset."""
+    row = removed_row(record.steps[place.step], place)
+    scores = trails.detail_scores(row["detail"])
+    instance: Json = {"source": source.name, "domain": source.domain, "bytes": row["bytes"]}
+    if row["position"] is not None:
+        instance["position"] = row["position"]
+    if row["excerpt"] is not None:
+        instance["excerpt"] = row["excerpt"][:_EXCERPT]
+    instance["origin"] = trails.origin(record, source, place)
+    event = trails.loss(place.step, row)
+    instance["events"] = [*trails.judgements(source, scores, (place.step, row["stage"])), event]
+    _lost(instance, event)
+    return instance
+
+
+def _lost(instance: Json, event: Json) -> None:
+    instance["outcome"] = event["verdict"]
+    fate = f"{event['verdict']} by {event['stage']} in step {event['step']}: {event['reason']}"
+    if "survivor_id" in event:
+        fate += f", in favour of {event['survivor_id']} (similarity {event['similarity']:.3g})"
+    instance["fate"] = fate
+
+
+def _survivor(record: RunRecord, instance: Json, full: str, unit: int, nth: int) -> None:
+    """From its encoded row to its pieces: whatever of this the run has done."""
+    encoded = trails.encoding(record, unit, full, nth)
+    instance["outcome"] = "kept"
+    if encoded is None:
+        instance["fate"] = f"kept by every step so far; {_waiting(record)}"
+        return
+    if "verdict" in encoded:
+        instance["events"].append(encoded)
+        _lost(instance, encoded)
+        return
+    instance["encoded"] = encoded
+    copies = trails.drawn(record, unit, encoded["row"])
+    if copies is None:
+        instance["fate"] = f"kept and encoded as {encoded['tokens']:,} tokens; {_waiting(record)}"
+        return
+    instance["drawn"] = copies
+    if not copies:
+        instance |= {"outcome": "not_drawn", "fate": "kept, but the mixture did not draw it"}
+        return
+    placed = trails.pieces(record, full, copies)
+    times = "once" if len(copies) == 1 else f"{len(copies)} times"
+    if placed is None:
+        instance["fate"] = f"kept and drawn {times}; {_waiting(record)}"
+        return
+    instance["pieces"] = placed
+    shards = sorted({piece["shard"] for piece in placed})
+    first = placed[0] if placed else None
+    where = (
+        f"{first['shard']}, row {first['row']}, offset {first['start']}"
+        if first
+        else "no piece: it has no tokens"
+    )
+    instance["outcome"] = "in_shards"
+    instance["fate"] = f"drawn {times}, in {len(placed)} piece(s) of {len(shards)} shard(s): {where}"
+
+
+def _waiting(record: RunRecord) -> str:
+    waiting = [name for name, step in record.steps.items() if not step.complete]
+    if waiting:
+        return f"next is step {waiting[0]}, {STATES[record.steps[waiting[0]].state]}"
+    return "the recipe ends there"
+
+
+def _follow(record: RunRecord, full: str, instance: Json, mine: list[Json]) -> None:
+    """What became of the document's survivor, and of that one's own, to the end."""
+    chain: list[Json] = []
+    seen = {full}
+    event = instance["events"][-1]
+    while "survivor_id" in event and len(chain) < _LONGEST_CHAIN:
+        identity = event["survivor_id"]
+        if identity == full:
+            others = [other for other in mine if other is not instance]
+        elif identity in seen:
+            break
+        else:
+            others = _instances(record, identity, _find(record, identity).get(identity, []))
+        seen.add(identity)
+        kept = [other for other in others if other["outcome"] not in ("removed", "quarantined")]
+        if not others:
+            break
+        survivor = (kept or others)[0]
+        link = {name: survivor[name] for name in ("source", "outcome", "fate")}
+        chain.append({"id": identity, **link})
+        event = survivor["events"][-1] if survivor["events"] else {}
+        if identity == full:
+            break
+    if chain:
+        instance["survivors"] = chain
+
+
+def render_story(story: Json) -> str:
+    """The story as text for a terminal."""
+    lines = [f"document {story['id']}"]
+    if len(story["instances"]) > 1:
+        lines.append(f"read {len(story['instances'])} times")
+    for number, instance in enumerate(story["instances"], 1):
+        if len(story["instances"]) > 1:
+            lines += ["", f"--- {number} of {len(story['instances'])} ---"]
+        lines += _render_instance(instance)
+    return "\n".join(lines)
+
+
+def _render_instance(instance: Json) -> list[str]:
+    origin = instance["origin"]
+    place = f"step {origin['step']}, unit {origin['unit']}"
+    place += f", row {origin['row']}" if origin["row"] is not None else ""
+    inputs = [
+        f"{text.printable(held['file'], 120)} [{held['start']:,} to {held['end']:,}]"
+        for held in origin.get("inputs", [])
+    ]
+    inputs += [f"and {origin['more_inputs']:,} more ranges"] if origin.get("more_inputs") else []
+    named = [(name, instance.get(name)) for name in (*_FACTS, "position")]
+    about = [(name, value) for name, value in named if value is not None]
+    lines = ["", text.facts([*about, ("bytes", instance["bytes"]), ("read", place)], "  ")]
+    lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, line in enumerate(inputs)]
+    if "meta" in instance:
+        lines.append(f"  meta  {text.printable(json.dumps(instance['meta'], ensure_ascii=False), 300)}")
+    if instance.get("excerpt"):
+        lines += ["", f"  {text.printable(instance['excerpt'], 240)}"]
+    rows = [
+        (event["step"], event["stage"], event["verdict"], event.get("reason", ""), _render_scores(event))
+        for event in instance["events"]
+    ]
+    lines += ["", text.table(("step", "stage", "verdict", "reason", "scores"), rows, "  ")]
+    if "encoded" in instance:
+        held = instance["encoded"]
+        framed = "framed for fill-in-the-middle" if held["fim"] else "not framed for fill-in-the-middle"
+        lines += ["", f"  encoded as {held['tokens']:,} tokens of {held['bytes']:,} bytes, {framed}"]
+    if instance.get("pieces"):
+        headers = ("epoch", "shard", "row", "start", "length", "offset")
+        lines += ["", text.table(headers, [[p[h] for h in headers] for p in instance["pieces"][:20]], "  ")]
+        if len(instance["pieces"]) > 20:
+            lines.append(f"  and {len(instance['pieces']) - 20:,} more pieces")
+    lines += ["", f"  {text.printable(instance['fate'], 400)}"]
+    for survivor in instance.get("survivors", []):
+        lines.append(f"  survivor {survivor['id']} ({survivor['source']}): {survivor['fate']}")
+    return lines
+
+
+def _render_scores(event: Json) -> str:
+    shown = [
+        f"{name}={_score(value)}" for name, value in event.get("scores", {}).items() if value is not None
+    ]
+    if "similarity" in event:
+        shown.append(f"similarity={event['similarity']:.4g} to {event['survivor_id']}")
+    if "detail" in event:
+        shown.append(event["detail"])
+    return text.printable(" ".join(shown), 200)
+
+
+def _score(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

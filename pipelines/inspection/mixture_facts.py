@@ -1,0 +1,56 @@
+"""What the mixture planned and what the shards hold, source by source, from plan.json and receipts."""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.inspection.shard_files import combined
+from corpusmill.pipelines.storage import Json, read_json
+
+_PLANNED = {
+    "available_tokens": "available_tokens",
+    "available_documents": "available_documents",
+    "requested_share": "requested_share",
+    "requested_tokens": "requested_tokens",
+    "tokens": "achieved_tokens",
+    "share": "achieved_share",
+    "documents": "achieved_documents",
+    "epochs": "epochs",
+    "shortfall": "shortfall",
+}
+
+
+def mixture_facts(record: RunRecord) -> Json | None:
+    """Requested against achieved, in all and by source; None before the mixture is planned.
+
+    Achieved figures count every copy of a document; `epochs` is achieved tokens / available tokens.
+    """
+    step = record.complete("mixture")
+    if step is None:
+        return None
+    plan = read_json(step.data.data / "plan.json")
+    return {
+        "requested_tokens": plan["requested_tokens"],
+        "achieved_tokens": plan["tokens"],
+        "documents": plan["documents"],
+        "max_epochs": plan["max_epochs"],
+        "sources": {
+            source: {name: held[key] for key, name in _PLANNED.items()}
+            for source, held in sorted(plan["sources"].items())
+        },
+    }
+
+
+def packing_facts(record: RunRecord) -> Json | None:
+    """Counts of all shards together, and where they lie; None before there are shards."""
+    step = record.complete("pack")
+    if step is None:
+        return None
+    options = step.stages[-1]["options"]
+    files = [file["name"] for unit in step.units for file in unit["files"] if file["name"].endswith(".arrow")]
+    return {
+        **combined([unit["summary"] for unit in step.units]),
+        "sequence_length": options.get("sequence_length"),
+        "method": options.get("method"),
+        "folder": str(step.data.data.relative_to(record.folder.path)),
+        "files": files,
+    }

@@ -1,0 +1,72 @@
+"""What the log of a run says of its last execution: engine, wall time, and the units done per step.
+
+The log is the only place of times; manifests have none. It is read line by line, so its size does not
+matter. A line that a killed process left half-written is counted, not fatal.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class StepLog:
+    """Units of one step done in the last execution: how many, seconds of work, repeated attempts."""
+
+    units: int = 0
+    seconds: float = 0.0
+    retries: int = 0
+    peak_rss: int = 0
+
+
+@dataclass
+class RunLog:
+    """The last execution. `seconds` is its wall time, None where it never came to its end."""
+
+    executions: int = 0
+    started: float | None = None
+    engine: str | None = None
+    seconds: float | None = None
+    steps: dict[str, StepLog] = field(default_factory=dict)
+    unreadable_lines: int = 0
+
+    @property
+    def work_seconds(self) -> float:
+        """Seconds of work of all units together, whatever ran side by side."""
+        return sum(step.seconds for step in self.steps.values())
+
+
+def read_log(path: Path) -> RunLog:
+    """The summary of `log/run.jsonl`; an empty one where there is no log."""
+    log = RunLog()
+    if not path.exists():
+        return log
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                log.unreadable_lines += bool(line.strip())
+                continue
+            if isinstance(event, dict):
+                _apply(log, event)
+    return log
+
+
+def _apply(log: RunLog, event: dict[str, Any]) -> None:
+    kind = event.get("event")
+    if kind == "start":
+        log.executions += 1
+        log.started, log.engine, log.seconds = event.get("time"), event.get("engine"), None
+        log.steps = {}
+    elif kind == "end":
+        log.seconds = event.get("seconds")
+    elif kind == "unit":
+        step = log.steps.setdefault(str(event.get("step")), StepLog())
+        step.units += 1
+        step.seconds += float(event.get("seconds") or 0.0)
+        step.retries += int(event.get("attempt") or 1) > 1
+        step.peak_rss = max(step.peak_rss, int(event.get("rss") or 0))

@@ -1,0 +1,295 @@
+"""The record of a run: its steps in order with their states, and the documents they stand for.
+
+Everything comes from `current.json`, manifests, `recipe.json` and the log; the recipe file itself and the
+stages' code are not needed, so a run can be looked at on another machine. Memory: the manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from corpusmill.pipelines.datasets import DatasetView
+from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.inspection.run_log import RunLog, read_log
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, read_json
+
+State = Literal["complete", "outdated", "unfinished", "not_reached"]
+STATES: Mapping[State, str] = {
+    "complete": "complete",
+    "outdated": "from an earlier version of its inputs; run the recipe again",
+    "unfinished": "begun but not complete; run the recipe again",
+    "not_reached": "asked for by the recipe but not begun",
+}
+# Sections of a recipe in the order of their work; steps of sources come before all of them.
+_SECTIONS = (
+    "dedup",
+    "benchmarks",
+    "benchmark_grams",
+    "decontaminate",
+    "tokenizer",
+    "encode",
+    "mixture",
+    "pack",
+    "train",
+)
+_BENCHMARKS = "benchmarks"
+_DATASETS = ("read", "map", "regroup")
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step. `manifest` is empty unless the step is complete or outdated."""
+
+    name: str
+    state: State
+    folder: StepFolder | None = None
+    manifest: Json = field(default_factory=dict)
+    receipts: int = 0  # committed units of an unfinished step
+
+    @property
+    def complete(self) -> bool:
+        return self.state == "complete"
+
+    @property
+    def key(self) -> Json:
+        return dict(self.manifest.get("key", {}))
+
+    @property
+    def operator(self) -> str:
+        """How the step moves data; empty where it is not known because the step is not complete."""
+        return str(self.key.get("operator", ""))
+
+    @property
+    def stages(self) -> list[Json]:
+        """Name and options of every stage the step applies, in order."""
+        return list(self.key.get("stages", []))
+
+    @property
+    def units(self) -> list[Json]:
+        """Receipts of the step's units."""
+        return list(self.manifest.get("units", []))
+
+    @property
+    def rows(self) -> int:
+        return int(self.manifest.get("rows", 0))
+
+    @property
+    def output_bytes(self) -> int:
+        return sum(file["bytes"] for unit in self.units for file in unit["files"])
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.total([self.manifest.get("ledger", [])])
+
+    @property
+    def data(self) -> StepFolder:
+        """The step's folder. Raises IntegrityError where the step has none."""
+        if self.folder is None:
+            raise IntegrityError(f"step {self.name} left nothing; run the recipe again")
+        return self.folder
+
+    def needs(self, kind: str) -> dict[str, str]:
+        """Content hashes this step was made from, by name; `kind` is inputs, masks or artefacts."""
+        return dict(self.key.get(kind, {}))
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """One source: the steps that wrote its documents, in order; the last is what other steps read."""
+
+    name: str
+    domain: str
+    steps: tuple[StepRecord, ...]
+
+    @property
+    def last(self) -> StepRecord:
+        return self.steps[-1]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the source's last dataset is there, rather than one half-way to it."""
+        return self.last.name == self.name
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as it lies in its folder."""
+
+    folder: RunFolder
+    name: str
+    recipe: Json
+    steps: dict[str, StepRecord]
+    log: RunLog
+
+    def complete(self, name: str) -> StepRecord | None:
+        """The step of this name if its output can be used, else None."""
+        step = self.steps.get(name)
+        return step if step is not None and step.complete else None
+
+    @cached_property
+    def sources(self) -> list[SourceRecord]:
+        """The recipe's sources with anything complete, sorted by name; benchmarks are not among them."""
+        return [source for source in self._datasets if source.name != _BENCHMARKS]
+
+    @cached_property
+    def benchmarks(self) -> SourceRecord | None:
+        """What decontamination reads."""
+        return next((source for source in self._datasets if source.name == _BENCHMARKS), None)
+
+    @cached_property
+    def _datasets(self) -> list[SourceRecord]:
+        found: dict[str, list[StepRecord]] = {}
+        for step in self.steps.values():
+            if step.complete and step.operator in _DATASETS:
+                found.setdefault(str(step.key["options"]["source"]), []).append(step)
+        return [
+            SourceRecord(name, str(steps[0].key["options"]["domain"]), tuple(steps))
+            for name, steps in sorted(found.items())
+        ]
+
+    @cached_property
+    def masks(self) -> list[StepRecord]:
+        """Steps that strike documents, in their order."""
+        return [step for step in self.steps.values() if step.complete and step.operator in ("settle", "mask")]
+
+    @cached_property
+    def first_units(self) -> dict[str, int]:
+        """Number of each source's first unit in the view of all sources, by source.
+
+        Raises IntegrityError where nothing the run wrote tells the order of the sources.
+        """
+        whole = {source.name: len(source.last.units) for source in self.sources if source.whole}
+        if len(whole) == 1:
+            return dict.fromkeys(whole, 0)
+        for step in (*self.masks, self.complete("encode")):
+            if step is not None:  # a key lists its inputs in the order of the view
+                return _starts([name for name in step.needs("inputs") if name in whole], whole)
+        raise IntegrityError(f"{self.folder.path}: nothing tells in which order the sources were read")
+
+    def view(self) -> DatasetView:
+        """All sources' documents with every mask applied, numbered as the run numbered them.
+
+        Sources of which no step ever saw a document come last: nothing addresses them.
+        """
+        starts = self.first_units if self.masks else {}
+        whole = [source for source in self.sources if source.whole]
+        order = sorted(whole, key=lambda source: (starts.get(source.name, 2**31), source.name))
+        return DatasetView([source.last.data for source in order], [mask.data for mask in self.masks])
+
+    def removing(self) -> Iterator[StepRecord]:
+        """Complete steps that wrote lists of removed documents, in order."""
+        for step in self.steps.values():
+            if step.complete and step.operator in (*_DATASETS, "settle", "mask", "encode"):
+                yield step
+
+
+def _starts(order: list[str], sizes: Mapping[str, int]) -> dict[str, int]:
+    starts, total = {}, 0
+    for name in order:
+        starts[name] = total
+        total += sizes[name]
+    return starts
+
+
+def load_record(folder: RunFolder) -> RunRecord:
+    """The record of the run in `folder`. Raises UserError where there is no run, IntegrityError on damage."""
+    if not folder.current_path.exists() and not (folder.path / "recipe.json").exists():
+        raise UserError(f"{folder.path}: not a run folder (no current.json); give the recipe's output folder")
+    current = folder.current()
+    recipe: Json = read_json(folder.path / "recipe.json")
+    manifests: dict[str, tuple[StepFolder, Json]] = {}
+    found: dict[str, StepRecord] = {}
+    for name, fingerprint in current["steps"].items():
+        step = folder.step(name, fingerprint)
+        manifest = step.manifest()
+        if manifest is None:
+            found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
+        else:
+            manifests[name] = (step, manifest)
+    stale = _outdated({name: manifest for name, (_, manifest) in manifests.items()})
+    for name, (step, manifest) in manifests.items():
+        found[name] = StepRecord(name, "outdated" if name in stale else "complete", step, manifest)
+    asked = _asked_for(recipe)
+    roots = {name.split(".")[0] for name in asked}
+    for name, step in _unfinished(folder):
+        if name.split(".")[0] in roots and (name not in found or found[name].state == "outdated"):
+            found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
+    for name in asked:
+        if name not in found:
+            found[name] = StepRecord(name, "not_reached")
+    log = read_log(folder.path / "log" / "run.jsonl")
+    return RunRecord(folder, str(recipe.get("name", current.get("recipe", ""))), recipe, _ordered(found), log)
+
+
+def _receipts(step: StepFolder) -> int:
+    return sum(1 for _ in (step.path / "receipts").glob("*.json"))
+
+
+def _unfinished(folder: RunFolder) -> Iterator[tuple[str, StepFolder]]:
+    """Versions of steps that were begun but have no manifest."""
+    for path in sorted((folder.path / "steps").glob("*/*")):
+        step = StepFolder(path)
+        if path.is_dir() and not step.manifest_path.exists():
+            yield path.parent.name, step
+
+
+def _outdated(manifests: Mapping[str, Json]) -> set[str]:
+    """Steps made from something other than what the run now holds, directly or through their inputs."""
+    contents = {name: manifest["content"] for name, manifest in manifests.items()}
+    known = set(contents.values())
+    stale: set[str] = set()
+    for _ in manifests:  # each pass moves staleness one step on
+        before = len(stale)
+        for name, manifest in manifests.items():
+            key = manifest["key"]
+            named = {**dict(key.get("inputs", {})), **dict(key.get("masks", {}))}
+            wrong = any(contents.get(step) != content or step in stale for step, content in named.items())
+            held = dict(key.get("artefacts", {})).values()
+            fresh = {contents[step] for step in contents if step not in stale}
+            if wrong or any(content not in known or content not in fresh for content in held):
+                stale.add(name)
+        if len(stale) == before:
+            break
+    return stale
+
+
+def _asked_for(recipe: Json) -> list[str]:
+    """Last step of each section the recipe has."""
+    sources = recipe.get("sources")
+    names = [str(name) for name in sources] if isinstance(sources, dict) else []
+    for entry in recipe.get("dedup") or []:
+        names.append(f"dedup.{entry if isinstance(entry, str) else next(iter(entry))}")
+    if "decontaminate" in recipe:
+        names += ["benchmarks", "benchmark_grams", "decontaminate"]
+    if "tokenizer" in recipe:
+        names.append("tokenizer")
+    if "pack" in recipe:
+        names += ["encode", "mixture", "pack"]
+    if "train" in recipe:
+        names.append("train")
+    return names
+
+
+def _ordered(steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
+    """Steps in the order of their work: sections as recipes have them, inputs before what reads them."""
+    depth: dict[str, int] = {}
+
+    def depth_of(name: str) -> int:
+        if name not in depth:
+            depth[name] = 0
+            step = steps.get(name)
+            needs = {**step.needs("inputs"), **step.needs("masks")} if step is not None else {}
+            depth[name] = 1 + max((depth_of(need) for need in needs), default=0)
+        return depth[name]
+
+    def place(name: str) -> tuple[Any, ...]:
+        root = name.split(".")[0]
+        if root in _SECTIONS:
+            return 1 + _SECTIONS.index(root), "", not steps[name].manifest, depth_of(name), name
+        return 0, root, not steps[name].manifest, depth_of(name), name
+
+    return {name: steps[name] for name in sorted(steps, key=place)}

@@ -1,0 +1,237 @@
+"""What happened to one document, step by step: judged, struck, encoded, drawn, written.
+
+A document is followed by address: from its row in its source's last dataset to the masks that may strike
+it, to its encoded row, to the partitions it was drawn into and its pieces in their shards. Only the files
+of its own unit are opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from corpusmill.pipelines.datasets import DatasetView
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.graph import Step
+from corpusmill.pipelines.inspection.identities import (
+    Place,
+    arrow_batches,
+    in_dataset,
+    in_removed,
+    in_unit,
+    removed_row,
+)
+from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.storage import Json
+
+_RANGES_SHOWN = 8
+
+
+def judgements(
+    source: SourceRecord, scores: Mapping[str, Any], until: tuple[str, str] | None = None
+) -> list[Json]:
+    """The stages of a source that let a document pass, in order, with its scores.
+
+    `until` (step, stage) is where it fell; that stage and those after it are left out.
+    """
+    events: list[Json] = []
+    for step in source.steps:
+        names = [stage["name"] for stage in step.stages]
+        for stage in ["read", *names[1:]] if step.operator == "read" else names:
+            if until == (step.name, stage):
+                return events
+            events.append({"step": step.name, "stage": stage, "verdict": "kept", **scores_of(stage, scores)})
+    return events
+
+
+def scores_of(stage: str, columns: Mapping[str, Any]) -> Json:
+    """`{"scores": {...}}` of one stage from columns named `<stage>.<score>`; empty where there are none."""
+    head = f"{stage}."
+    held = {name.removeprefix(head): value for name, value in columns.items() if name.startswith(head)}
+    return {"scores": held} if held else {}
+
+
+def loss(step: str, row: Mapping[str, Any]) -> Json:
+    """The event of a removed or quarantined document, from its row of the removed documents."""
+    event: Json = {"step": step, "stage": row["stage"], "verdict": row["kind"], "reason": row["reason"]}
+    scores = detail_scores(row["detail"])
+    event |= scores_of(row["stage"], scores)
+    if row["detail"] and not scores:
+        event["detail"] = row["detail"]
+    if row["survivor_id"] is not None:
+        event |= {name: row[name] for name in ("survivor_id", "survivor_source", "similarity")}
+    return event
+
+
+def detail_scores(detail: str | None) -> Json:
+    """Scores kept in the `detail` of a removed row; empty where it holds a fault's words."""
+    try:
+        value = json.loads(detail or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
+    """Step, unit and row where the document was read, and the ranges of input files its unit covers."""
+    read = source.steps[0]
+    row: int | None = place.row
+    if place.removed:
+        row = None
+    elif place.step != read.name:
+        place = next(in_dataset(read, place.id), place)
+        row = place.row
+    found: Json = {"step": place.step, "unit": place.unit, "row": row}
+    if read.operator == "read" and place.step == read.name:
+        ranges = _ranges(record, read, place.unit)
+        found["inputs"] = ranges[:_RANGES_SHOWN]
+        found["more_inputs"] = max(0, len(ranges) - _RANGES_SHOWN)
+    return found
+
+
+def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
+    from corpusmill.pipelines.operators.job import Preparation
+    from corpusmill.pipelines.operators.read import units
+    from corpusmill.pipelines.storage import read_json
+
+    (index,) = read.needs("inputs")
+    folder = record.steps[index].data
+    names = [
+        entry["name"]
+        for part in folder.need_manifest()["units"]
+        for entry in read_json(folder.data / f"{part['unit']:05d}.index.json")
+    ]
+    step = Step(read.name, "read", inputs=(index,))
+    paths = {name: name for name in names}
+    splits = units(Preparation(step, {index: folder}, paths, read.key["unit_bytes"]))[unit]["splits"]
+    return [{"file": name, "start": split["start"], "end": split["end"]} for name, _, split in splits]
+
+
+def strikes(record: RunRecord, unit: int, row: int) -> list[Json]:
+    """What each mask, in order, made of the document at this address of the view; ends where it fell."""
+    events: list[Json] = []
+    for mask in record.masks:
+        struck = _struck(mask, unit, row)
+        if struck is not None:
+            return [*events, loss(mask.name, struck)]
+        event: Json = {"step": mask.name, "stage": mask.stages[-1]["name"], "verdict": "kept"}
+        if mask.operator == "mask":
+            event |= scores_of(mask.stages[-1]["name"], _mask_scores(mask, unit, row))
+        events.append(event)
+    return events
+
+
+def _struck(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
+    for batch in DatasetView([], [mask.data]).mask_batches(unit):
+        at = np.flatnonzero(batch.column("row").to_numpy(zero_copy_only=False) == row)
+        if len(at):
+            found: dict[str, Any] = batch.slice(int(at[0]), 1).to_pylist()[0]
+            return found
+    return None
+
+
+def _mask_scores(mask: StepRecord, unit: int, row: int) -> Json:
+    path = mask.data.data / f"{unit:05d}.scores.parquet"
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if "_row" not in file.schema_arrow.names:
+                return {}
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, use_threads=False)
+                at = pc.index(table.column("_row"), pa.scalar(row, pa.uint32())).as_py()
+                if at >= 0:
+                    found: Json = table.slice(at, 1).to_pylist()[0]
+                    return {name: value for name, value in found.items() if name != "_row"}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
+    return {}
+
+
+def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> Json | None:
+    """Encoded row of the `nth` surviving document of this id in a unit, or its loss there.
+
+    None where the run has not encoded yet.
+    """
+    step = record.complete("encode")
+    if step is None:
+        return None
+    places = list(in_unit(step, unit, identity))
+    if nth < len(places):
+        row = places[nth].row
+        return {"step": "encode", "unit": unit, "row": row, **_encoded_facts(step, unit, row)}
+    for place in in_removed(step, identity):
+        if place.unit == unit:
+            return loss("encode", removed_row(step, place))
+    raise IntegrityError(f"step encode has neither kept nor removed document {identity}; verify the run")
+
+
+def _encoded_facts(step: StepRecord, unit: int, row: int) -> Json:
+    start = 0
+    path = step.data.data / f"{unit:05d}.arrow"
+    for batch in arrow_batches(path, None):
+        if row < start + batch.num_rows:
+            at = row - start
+            return {
+                "tokens": pc.list_value_length(batch.column("tokens").slice(at, 1))[0].as_py(),
+                "bytes": batch.column("bytes")[at].as_py(),
+                "fim": batch.column("fim")[at].as_py(),
+            }
+        start += batch.num_rows
+    raise IntegrityError(f"{path}: no row {row}")
+
+
+def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
+    """Partition and epoch of each copy the mixture drew of an encoded row; None before it was drawn."""
+    step = record.complete("pack.scatter")
+    if step is None:
+        return None
+    copies = []
+    held = next(u for u in step.units if u["unit"] == unit)
+    if held["rows"] == 0:
+        return []
+    for partition, batch in enumerate(
+        arrow_batches(step.data.data / f"{unit:05d}.rows.arrow", ["row", "epoch"])
+    ):
+        rows = batch.column("row").to_numpy(zero_copy_only=False)
+        for at in np.flatnonzero(rows == row).tolist():
+            copies.append({"epoch": batch.column("epoch")[at].as_py(), "partition": partition})
+    return sorted(copies, key=lambda copy: (copy["epoch"], copy["partition"]))
+
+
+def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] | None:
+    """Where each piece of a document lies in the shards of its copies; None before there are shards."""
+    step = record.complete("pack")
+    if step is None:
+        return None
+    found: list[Json] = []
+    epochs: dict[int, set[int]] = {}
+    for copy in copies:
+        epochs.setdefault(copy["partition"], set()).add(copy["epoch"])
+    for partition, wanted in sorted(epochs.items()):
+        for file in step.units[partition]["files"]:
+            if file["name"].endswith(".arrow"):
+                found += _pieces_in(step, file["name"], bytes.fromhex(identity), wanted)
+    return sorted(found, key=lambda piece: (piece["epoch"], piece["offset"], piece["shard"]))
+
+
+def _pieces_in(step: StepRecord, name: str, document: bytes, epochs: set[int]) -> list[Json]:
+    found: list[Json] = []
+    first_row = 0
+    for batch in arrow_batches(step.data.data / name, ["pieces"]):
+        column = batch.column("pieces")
+        values = column.values
+        hits = pc.indices_nonzero(pc.equal(values.field("document"), document)).to_numpy()
+        rows = np.searchsorted(column.offsets.to_numpy(), hits, side="right") - 1
+        for at, row in zip(hits.tolist(), rows.tolist(), strict=True):
+            piece = values[at].as_py()
+            if piece["epoch"] in epochs:
+                held = {key: piece[key] for key in ("start", "length", "offset", "epoch", "fim")}
+                found.append({"shard": name, "row": first_row + row, **held})
+        first_row += batch.num_rows
+    return found

@@ -1,0 +1,28 @@
+"""Middle of a fold: partials are combined in a fixed tree of `FAN_IN`, whatever the workers.
+
+Memory: `FAN_IN` partials.
+"""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.operators.fold_map import read_partial, write_partial
+from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.storage import Attempt, Json
+
+FAN_IN = 16
+
+
+def units(preparation: Preparation) -> list[Json]:
+    count = len(preparation.first.need_manifest()["units"])
+    return [{"from": start, "to": min(count, start + FAN_IN)} for start in range(0, count, FAN_IN)]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    parts = [
+        read_partial(job.first.data / f"{unit:05d}.partial.arrow")
+        for unit in range(job.unit["from"], job.unit["to"])
+    ]
+    combined = stage.combine(parts)
+    write_partial(attempt.file("partial.arrow"), combined)
+    return {"rows": combined.num_rows}

@@ -1,0 +1,242 @@
+"""A run of maps over one unit's documents, with the ledger kept and poisonous documents isolated.
+
+Rows that a stage removes never reach the next one. When a stage raises on a batch, the batch is halved
+until the one document at fault is alone; it is quarantined and the rest goes on. In careful mode, after a
+unit has crashed or run out of time, documents pass one by one and the one in hand is noted in a marker
+file first, so that the scheduler can name it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.errors import CorpusmillError
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.removed import removed_table, struck, thin
+from corpusmill.pipelines.stage import Map, Outcome
+
+# A stage that fails on this many single documents in a row, with no success, is itself at fault.
+STAGE_AT_FAULT = 8
+
+
+class Marker:
+    """16 bytes on disk: the ordinal of the document in hand and the stage's position (-1: none)."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(struct.pack("<qq", -1, -1))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 16)
+
+    def note(self, ordinal: int, stage: int) -> None:
+        self._map[:] = struct.pack("<qq", ordinal, stage)
+
+    @staticmethod
+    def read(path: Path) -> tuple[int, int] | None:
+        """(ordinal, stage) of the document that was in hand, or None where there was none."""
+        try:
+            ordinal, stage = struct.unpack("<qq", path.read_bytes())
+        except (FileNotFoundError, struct.error):
+            return None
+        return None if ordinal < 0 else (ordinal, stage)
+
+
+class FusedMaps:
+    """Pushes batches through stages in order; collects the removed rows and the ledger of one unit."""
+
+    def __init__(
+        self,
+        stages: Sequence[Map],
+        ledger: Ledger,
+        *,
+        poison: Mapping[int, tuple[str, str]] | None = None,
+        marker: Marker | None = None,
+    ) -> None:
+        self.stages = list(stages)
+        self.ledger = ledger
+        self._poison = dict(poison or {})
+        self._marker = marker
+        self._removed: list[pa.Table] = []
+        self._ordinal = 0
+
+    def push(self, docs: Documents) -> Documents:
+        """The rows of `docs` that survive every stage, in order."""
+        first = self._ordinal
+        self._ordinal += len(docs)
+        if self._marker is None:
+            return self._run(docs, np.arange(first, first + len(docs)))
+        kept = [self._run(docs.slice(i, 1), np.array([first + i])) for i in range(len(docs))]
+        return _concatenate(kept, docs)
+
+    def removed(self) -> pa.Table:
+        """Everything that left so far, as `REMOVED` rows."""
+        return thin(pa.concat_tables(self._removed)) if self._removed else removed_table([])
+
+    def note_removed(self, table: pa.Table) -> None:
+        """Add rows lost outside the maps (by the reader) to the same file."""
+        self._removed.append(table)
+
+    def _run(self, docs: Documents, ordinals: npt.NDArray[np.int64]) -> Documents:
+        for position, stage in enumerate(self.stages):
+            sizes = docs.sizes()
+            for source, mask in _by_source(docs):
+                self.ledger.entry(stage.name, source).arrive(int(mask.sum()), int(sizes[mask].sum()))
+            docs, ordinals, sizes = self._strike_poison(stage, docs, ordinals, sizes)
+            if len(docs) == 0:
+                # Later stages still see the empty batch, so that every unit ends with the same columns.
+                docs = stage.apply(docs).documents
+                continue
+            if self._marker is not None:
+                self._marker.note(int(ordinals[0]), position)
+            outcome, faults, sound = _isolate(stage, docs)
+            if faults:
+                bad = [index for index, _ in faults]
+                self._quarantine(stage, docs.keep(_mask(bad, len(docs))), [why for _, why in faults])
+                ordinals, sizes = ordinals[sound], sizes[sound]
+            docs, ordinals = self._settle(stage, outcome, ordinals, sizes)
+        return docs
+
+    def _strike_poison(
+        self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+    ) -> tuple[Documents, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        bad = [
+            index
+            for index, ordinal in enumerate(ordinals.tolist())
+            if self._poison.get(ordinal, ("", ""))[0] == stage.name
+        ]
+        if not bad:
+            return docs, ordinals, sizes
+        mask = _mask(bad, len(docs))
+        causes = [self._poison[int(ordinals[index])][1] for index in bad]
+        self._quarantine(stage, docs.keep(mask), causes)
+        return docs.keep(~mask), ordinals[~mask], sizes[~mask]
+
+    def _settle(
+        self, stage: Map, outcome: Outcome, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+    ) -> tuple[Documents, npt.NDArray[np.int64]]:
+        docs = outcome.documents
+        faulty = outcome.faults.is_valid().to_numpy(zero_copy_only=False)
+        gone = outcome.reasons.is_valid().to_numpy(zero_copy_only=False) & ~faulty
+        if faulty.any():
+            self._lose(stage, docs, sizes, faulty, "quarantined", outcome.faults)
+        if gone.any():
+            self._lose(stage, docs, sizes, gone, "removed", outcome.reasons)
+        kept = ~(faulty | gone)
+        if not kept.all():
+            docs = docs.keep(kept)
+        out = docs.sizes()
+        came = sizes[kept]
+        for source, mask in _by_source(docs):
+            self.ledger.entry(stage.name, source).keep(
+                int(mask.sum()), int(came[mask].sum()), int(out[mask].sum())
+            )
+        return docs, ordinals[kept]
+
+    def _lose(
+        self,
+        stage: Map,
+        docs: Documents,
+        sizes: npt.NDArray[np.int64],
+        mask: npt.NDArray[np.bool_],
+        kind: str,
+        why: pa.Array,
+    ) -> None:
+        lost, words, lost_sizes = docs.keep(mask), why.filter(pa.array(mask)), sizes[mask]
+        rows = struck(lost, stage=stage.name, kind=kind, reasons=words)
+        position = rows.column_names.index("bytes")
+        self._removed.append(rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64())))
+        for source, reason, size in zip(
+            lost.column("source").to_pylist(), words.to_pylist(), lost_sizes.tolist(), strict=True
+        ):
+            entry = self.ledger.entry(stage.name, source)
+            (entry.remove if kind == "removed" else entry.quarantine)(reason, 1, size)
+
+    def _quarantine(self, stage: Map, docs: Documents, causes: list[str]) -> None:
+        """Count documents that no outcome covers: the stage raised on them, or was never shown them."""
+        reasons = pa.array([cause.split(":", 1)[0] for cause in causes], pa.string())
+        rows = struck(docs, stage=stage.name, kind="quarantined", reasons=reasons)
+        position = rows.column_names.index("detail")
+        self._removed.append(rows.set_column(position, rows.field("detail"), pa.array(causes, pa.string())))
+        for source, reason, size in zip(
+            docs.column("source").to_pylist(), reasons.to_pylist(), docs.sizes().tolist(), strict=True
+        ):
+            self.ledger.entry(stage.name, source).quarantine(reason, 1, size)
+
+
+def _mask(indices: Sequence[int], n: int) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(n, bool)
+    mask[list(indices)] = True
+    return mask
+
+
+def _by_source(docs: Documents) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    sources = docs.column("source").dictionary_encode()
+    codes = sources.indices.to_numpy(zero_copy_only=False)
+    return [(name, codes == code) for code, name in enumerate(sources.dictionary.to_pylist())]
+
+
+def _concatenate(parts: Sequence[Documents], like: Documents) -> Documents:
+    tables = [part.table for part in parts if len(part)] or [part.table for part in parts[:1]]
+    if not tables:
+        return like
+    return Documents(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
+
+
+def _checked(stage: Map, docs: Documents) -> Outcome:
+    outcome = stage.apply(docs)
+    n = len(docs)
+    if len(outcome.documents) != n or len(outcome.reasons) != n or len(outcome.faults) != n:
+        raise CorpusmillError(
+            f"stage {stage.name} broke the rule of maps: {n} rows in, {len(outcome.documents)} rows, "
+            f"{len(outcome.reasons)} reasons and {len(outcome.faults)} faults out"
+        )
+    if not outcome.documents.column("id").equals(docs.column("id")):
+        raise CorpusmillError(f"stage {stage.name} changed ids or their order; maps must keep both")
+    return outcome
+
+
+def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]], npt.NDArray[np.int64]]:
+    """Apply `stage`; returns the outcome of the sound rows, (index, cause) of those it raised on, and the
+    indices of the sound ones. Raises the stage's own error when the stage, not a document, is at fault.
+    """
+    outcomes: list[Outcome] = []
+    faults: list[tuple[int, str]] = []
+    sound: list[int] = []
+    todo = [(0, len(docs))]
+    while todo:
+        start, length = todo.pop()
+        try:
+            outcomes.append(_checked(stage, docs.slice(start, length)))
+            sound.extend(range(start, start + length))
+        except (CorpusmillError, ImportError, MemoryError):
+            raise
+        except Exception as error:
+            if length == 1:
+                faults.append((start, f"{type(error).__name__}: {error}"))
+                if len(faults) >= STAGE_AT_FAULT and not sound:
+                    raise CorpusmillError(
+                        f"stage {stage.name} raised on each of the first {len(faults)} documents: "
+                        f"{faults[0][1]}"
+                    ) from error
+            else:
+                half = length // 2
+                todo += [(start + half, length - half), (start, half)]  # the first half comes off first
+    if len(outcomes) == 1:
+        return outcomes[0], faults, np.array(sound, np.int64)
+    empty = docs.slice(0, 0)
+    if not outcomes:
+        outcomes = [_checked(stage, empty)]
+    joined = Outcome(
+        _concatenate([outcome.documents for outcome in outcomes], empty),
+        pa.concat_arrays([outcome.reasons for outcome in outcomes]),
+        pa.concat_arrays([outcome.faults for outcome in outcomes]),
+    )
+    return joined, faults, np.array(sound, np.int64)

@@ -1,0 +1,105 @@
+"""First half of an exchange: each unit writes one Arrow IPC file whose batches are its partitions.
+
+Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes (or,
+for packing, from the tokens asked for), never from the workers. Rows inside a batch are sorted by
+(key, row). A side table, where the stage emits one, is written beside it with the rows' addresses.
+Memory: one unit's emitted rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.ipc as ipc
+
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.storage import Attempt, Json, read_json
+
+PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
+_MOST = 65_536
+_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
+
+
+def units(preparation: Preparation) -> list[Json]:
+    partitions = _partitions(preparation)
+    return [{"reads": unit, "partitions": partitions} for unit in range(len(preparation.view))]
+
+
+def _partitions(preparation: Preparation) -> int:
+    view = preparation.view
+    if "tokens" in preparation.step.options:
+        plan = read_json(preparation.inputs[preparation.step.artefacts["mixture"]].data / "plan.json")
+        total = sum(source["tokens"] for source in plan["sources"].values())
+        wanted = -(-total // int(preparation.step.options["tokens"]))
+    else:
+        wanted = -(-sum(view.input_bytes(unit) for unit in range(len(view))) // PARTITION_BYTES)
+    return int(min(max(wanted, 1), _MOST))
+
+
+def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
+    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
+    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
+    count = np.uint64(partitions)
+    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    unit, partitions = int(job.unit["reads"]), int(job.unit["partitions"])
+    tables: list[pa.Table] = []
+    sides: list[pa.Table] = []
+    ledger = Ledger()
+    for docs, rows in job.view.batches(unit):
+        emitted = stage.emit(docs, unit, rows)
+        tables.append(emitted.rows)
+        if emitted.side is not None:
+            sides.append(emitted.side.append_column("row", pa.array(rows, pa.uint32())))
+        if "tokens" in job.step.options:
+            _count_draws(ledger, stage.name, docs.table, rows, emitted.rows)
+    batches = (
+        _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
+    )
+    with ipc.new_file(
+        attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), options=_OPTIONS
+    ) as file:
+        for batch in batches:
+            file.write_batch(batch)
+    if sides:
+        side = pa.concat_tables(sides).combine_chunks()
+        with ipc.new_file(attempt.file("side.arrow"), side.schema) as file:
+            file.write_table(side, max_chunksize=max(1, side.num_rows))
+    ledger.check(f"{job.step.name}, unit {unit}")
+    emitted_rows = sum(batch.num_rows for batch in batches)
+    return {"rows": emitted_rows, "partitions": partitions, "ledger": ledger.as_json()}
+
+
+def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
+    keys = table.column("key").to_numpy()
+    order = np.lexsort((table.column("row").to_numpy(), keys))
+    placed = partition_of(keys[order], partitions)
+    ends = np.searchsorted(placed, np.arange(partitions + 1))
+    ordered = table.take(pa.array(order)).combine_chunks()
+    empty = pa.RecordBatch.from_pylist([], schema=table.schema)
+    whole = ordered.to_batches()
+    return [
+        whole[0].slice(ends[p], ends[p + 1] - ends[p]) if whole and ends[p + 1] > ends[p] else empty
+        for p in range(partitions)
+    ]
+
+
+def _count_draws(
+    ledger: Ledger, stage: str, docs: pa.Table, rows: npt.NDArray[np.uint32], emitted: pa.Table
+) -> None:
+    """Documents the mixture drew at least once are kept; the others are removed as `not_drawn`."""
+    drawn = np.isin(rows, emitted.column("row").to_numpy())
+    for source, size, kept in zip(
+        docs.column("source").to_pylist(), docs.column("bytes").to_pylist(), drawn.tolist(), strict=True
+    ):
+        entry = ledger.entry(stage, source)
+        entry.arrive(1, size)
+        if kept:
+            entry.keep(1, size, size)
+        else:
+            entry.remove("not_drawn", 1, size)

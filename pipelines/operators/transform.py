@@ -1,0 +1,39 @@
+"""Run maps over the surviving documents of a view and write a new dataset.
+
+The step `encode` writes Arrow IPC (token lists are mapped, not decoded); every other writes Parquet.
+Memory: one row group in, one out, and the removed rows of the unit.
+"""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.datasets import DatasetWriter
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.receipts import dataset_receipt
+from corpusmill.pipelines.removed import write_removed
+from corpusmill.pipelines.storage import Attempt, Json
+
+
+def units(preparation: Preparation) -> list[Json]:
+    return [{"reads": unit} for unit in range(len(preparation.view))]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    ledger = Ledger()
+    marker = Marker(job.folder.marker_path(attempt.unit)) if job.careful else None
+    fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
+    encoded = job.step.operator == "encode"
+    writer = DatasetWriter(attempt.file("arrow" if encoded else "parquet"), encoded=encoded)
+    sources: dict[str, tuple[int, int]] = {}
+    for docs, _ in job.view.batches(job.unit["reads"]):
+        survivors = fused.push(docs)
+        writer.append(survivors)
+        for source, size in zip(
+            survivors.column("source").to_pylist(), survivors.sizes().tolist(), strict=True
+        ):
+            had = sources.get(source, (0, 0))
+            sources[source] = (had[0] + 1, had[1] + size)
+    rows = writer.close()
+    write_removed(attempt.file("removed.arrow"), [fused.removed()])
+    return dataset_receipt(ledger, rows, sources, f"{job.step.name}, unit {attempt.unit}")

@@ -1,0 +1,80 @@
+"""`${NAME}` and `${NAME:-default}` in the paths of a recipe.
+
+Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, the patterns of `read` and
+`against`, and what `tokenizer.load` loads. Anywhere else a dollar sign is a dollar sign.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from corpusmill.pipelines.recipe.messages import Path, Problem
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
+_ANY = None  # matches every key of a level
+
+# Everything at or below these paths is a path, or a list or mapping of paths.
+_PATHS: tuple[tuple[str | None, ...], ...] = (
+    ("data",),
+    ("output",),
+    ("plugins",),
+    ("engine", "address"),
+    ("sources", _ANY, "read", _ANY, "files"),
+    ("decontaminate", "against", _ANY, "files"),
+    ("tokenizer", "load"),
+)
+_DIRECT: tuple[tuple[str | None, ...], ...] = (  # here a text or a list of texts is a path, a mapping is not
+    ("sources", _ANY, "read", _ANY),
+    ("decontaminate", "against"),
+    ("decontaminate", "against", _ANY),
+)
+
+
+def expand_environment(data: Any, environment: Mapping[str, str] | None = None) -> tuple[Any, list[Problem]]:
+    """`data` with variables replaced in its paths, and a problem for each that is not set."""
+    problems: list[Problem] = []
+    return _walk(data, (), os.environ if environment is None else environment, problems), problems
+
+
+def _walk(value: Any, path: Path, environment: Mapping[str, str], problems: list[Problem]) -> Any:
+    if isinstance(value, dict):
+        return {key: _walk(item, (*path, key), environment, problems) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_walk(item, (*path, index), environment, problems) for index, item in enumerate(value)]
+    if isinstance(value, str) and "${" in value and _is_path(path):
+        return _expand(value, path, environment, problems)
+    return value
+
+
+def _is_path(path: Path) -> bool:
+    keys = path[:-1] if path and isinstance(path[-1], int) else path
+    if any(_matches(keys, pattern) and len(keys) == len(pattern) for pattern in _DIRECT):
+        return True
+    return any(_matches(path, pattern) for pattern in _PATHS)
+
+
+def _matches(path: Path, pattern: tuple[str | None, ...]) -> bool:
+    return len(path) >= len(pattern) and all(
+        want is _ANY or want == have for want, have in zip(pattern, path, strict=False)
+    )
+
+
+def _expand(text: str, path: Path, environment: Mapping[str, str], problems: list[Problem]) -> str:
+    def replace(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        value = environment.get(name)
+        if value or (value is not None and default is None):
+            return value
+        if default is not None:
+            return str(default)
+        message = f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+        problems.append(Problem(path, message))
+        return match.group()
+
+    if "${" in _VARIABLE.sub("", text):
+        problems.append(Problem(path, f"{text!r}: write a variable as ${{NAME}} or ${{NAME:-default}}"))
+        return text
+    return _VARIABLE.sub(replace, text)

@@ -1,0 +1,218 @@
+"""The JSON Schema of recipes, made from the stages themselves, so that editors complete and check them.
+
+It knows the stages of the rooms and of the plugins registered at the time; the published file has no
+plugins. It says no more than a schema can: agreement between sections is left to `load_recipe`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines import registry
+from corpusmill.pipelines.recipe.messages import SLUG
+from corpusmill.pipelines.recipe.models import Engine, Settings
+from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
+from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.stage import Deduplicate, Stage
+
+Json = dict[str, Any]
+
+DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that editors' YAML servers know best
+_PATTERNS = {"$ref": "#/definitions/patterns"}
+PUBLISHED = Path("configs/recipe.schema.json")
+
+
+def recipe_schema() -> Json:
+    """The schema as a JSON-ready mapping, the same for the same code (keys in a fixed order)."""
+    schema = _Schema()
+    properties = schema.fields(Settings)
+    properties["engine"] = schema.model(Engine, "engine")
+    properties["sources"] = {
+        "description": "What to read, by a name of your choice, and what to do with each document.",
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": SLUG},
+        "additionalProperties": schema.source(),
+    }
+    properties["dedup"] = {
+        "description": "Deduplication over all sources together, one after the other.",
+        **schema.stage_list(_stages("dedup", Deduplicate)),
+    }
+    properties["decontaminate"] = schema.decontaminate()
+    properties["tokenizer"] = schema.tokenizer()
+    for section, room in (("mixture", "mixtures"), ("pack", "tokenizer"), ("train", "training_hooks")):
+        properties[section] = schema.stage(registry.find(room, section))
+    return {
+        "$schema": DIALECT,
+        "title": "corpusmill recipe",
+        "description": "From web, code and mathematics to a tokenizer, token shards and a small model.",
+        "type": "object",
+        "required": ["name", "sources"],
+        "additionalProperties": False,
+        "properties": properties,
+        "definitions": dict(sorted(schema.definitions.items())),
+    }
+
+
+class _Schema:
+    """Collects the definitions that the parts of the schema refer to."""
+
+    def __init__(self) -> None:
+        self.definitions: Json = {
+            "quantity": {"type": "string", "pattern": PATTERN, "description": FORMS},
+            "patterns": {
+                "description": "A glob pattern relative to `data`, or a list of them.",
+                "anyOf": [
+                    {"type": "string"},
+                    {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                ],
+            },
+        }
+
+    def model(self, model: type[Any], name: str) -> Json:
+        """A reference to the definition of a pydantic model, made when first asked for."""
+        reference = {"$ref": f"#/definitions/{name}"}
+        if name in self.definitions:
+            return reference
+        made = model.model_json_schema(ref_template=f"#/definitions/{name}.{{model}}")
+        for inner, definition in made.pop("$defs", {}).items():
+            self.definitions[f"{name}.{inner}"] = _for_yaml(definition)
+        made["description"] = inspect.cleandoc(model.__doc__ or "")
+        self.definitions[name] = _for_yaml(made)
+        return reference
+
+    def fields(self, model: type[Any]) -> Json:
+        self.model(model, "settings")
+        made: Json = self.definitions.pop("settings")["properties"]
+        return made
+
+    def stage(self, stage: type[Stage]) -> Json:
+        return self.model(stage, stage.name)
+
+    def stage_list(self, stages: dict[str, type[Stage]]) -> Json:
+        """A list of stage names or one-entry mappings from a name to its options."""
+        bare = [name for name, stage in stages.items() if not _required(stage)]
+        options = {name: {"anyOf": [self.stage(stage), {"type": "null"}]} for name, stage in stages.items()}
+        names_alone = [{"const": name, "description": _summary(stages[name])} for name in bare]
+        mapping = {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": options,
+        }
+        return {"type": "array", "items": {"anyOf": [*names_alone, mapping]}}
+
+    def source(self) -> Json:
+        steps: dict[str, type[Stage]] = {name: registry.find_step(name) for name in registry.step_names()}
+        return {
+            "type": "object",
+            "required": ["read"],
+            "additionalProperties": False,
+            "properties": {
+                "read": self.readers(),
+                "domain": {
+                    "description": "What the source holds: web, code, math, ...; by default its name.",
+                    "type": "string",
+                    "pattern": SLUG,
+                },
+                "steps": {
+                    "description": "What is done to each document, in order.",
+                    "anyOf": [self.stage_list(steps), {"type": "null"}],
+                },
+            },
+        }
+
+    def readers(self) -> Json:
+        """A reference to the mapping from one reader to its files."""
+        self.definitions["reader"] = {
+            "description": "One reader and its files.",
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": {name: self.reader(stage) for name, stage in _stages("pipelines", Reader).items()},
+        }
+        return {"$ref": "#/definitions/reader"}
+
+    def reader(self, stage: type[Stage]) -> Json:
+        reference = self.stage(stage)
+        files = self.definitions[stage.name]["properties"]["files"]
+        if "anyOf" not in files:
+            files["anyOf"] = [
+                {"type": "string"},
+                {key: files.pop(key) for key in ("type", "items", "minItems")},
+            ]
+        return {"description": _summary(stage), "anyOf": [_PATTERNS, reference]}
+
+    def decontaminate(self) -> Json:
+        """Options of two stages and `against` in one mapping."""
+        parts = [registry.find("dedup", name) for name in ("benchmark_grams", "decontaminate")]
+        properties: Json = {
+            "against": {
+                "description": "The benchmark files: patterns (JSON lines), or a reader and its files.",
+                "anyOf": [_PATTERNS, self.readers()],
+            }
+        }
+        for part in parts:
+            self.stage(part)
+            properties |= self.definitions.pop(part.name)["properties"]
+        return {
+            "description": inspect.cleandoc(parts[1].__doc__ or ""),
+            "type": "object",
+            "required": ["against"],
+            "additionalProperties": False,
+            "properties": properties,
+        }
+
+    def tokenizer(self) -> Json:
+        train, load = (registry.find("tokenizer", name) for name in ("train_bpe", "load_tokenizer"))
+        options = {"anyOf": [{"type": "string", "description": "A tokenizer.json."}, self.stage(load)]}
+        return {
+            "description": "Train a tokenizer on the documents, or load one.",
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+            "properties": {
+                "train": {"anyOf": [self.stage(train), {"type": "null"}]},
+                "load": options,
+            },
+        }
+
+
+def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
+    """Stages of a room and of the plugins that are of one kind, by name."""
+    found = {name: registry.find(room, name) for name in registry.names(room)}
+    return {n: stage for n, stage in found.items() if issubclass(stage, kind)} | registry.plugin_stages(kind)
+
+
+def _required(stage: type[Stage]) -> bool:
+    return any(field.is_required() for field in stage.model_fields.values())
+
+
+def _summary(stage: type[Stage]) -> str:
+    """The first paragraph of a stage's docstring."""
+    return " ".join(inspect.cleandoc(stage.__doc__ or "").split("\n\n")[0].split())
+
+
+def _for_yaml(schema: Any) -> Any:
+    """Pydantic's schema without titles, and with quantities such as `4M` allowed for whole numbers."""
+    if isinstance(schema, list):
+        return [_for_yaml(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made: Json = {}
+    for key, value in schema.items():
+        if key == "properties":
+            made[key] = {name: _for_yaml(field) for name, field in value.items()}
+        elif key in ("default", "enum", "const", "required"):
+            made[key] = value
+        elif key != "title":  # pydantic's titles repeat the names
+            made[key] = _for_yaml(value)
+    if made.get("type") == "integer":
+        number = {key: made.pop(key) for key in list(made) if key not in ("description", "default")}
+        made["anyOf"] = [number, {"$ref": "#/definitions/quantity"}]
+    return made

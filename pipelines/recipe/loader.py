@@ -1,0 +1,201 @@
+"""`load_recipe`: a YAML file to a checked `Recipe`, or every fault of it at once.
+
+Order: the text is parsed, `--set` overrides are applied, variables of the environment are put into paths,
+plugins are registered, then each section is checked by itself and all of them against one another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines import registry
+from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.recipe import sections
+from corpusmill.pipelines.recipe.environment import expand_environment
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Places, Problem, kind_of, unknown_key
+from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
+from corpusmill.pipelines.recipe.options import build
+from corpusmill.pipelines.recipe.overrides import apply_overrides
+from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
+from corpusmill.pipelines.stage import Fold, Map, Scatter, Task, Write
+
+SECTIONS = ("engine", "sources", "dedup", "decontaminate", "tokenizer", "mixture", "pack", "train")
+KEYS = ("name", "seed", "data", "output", "plugins", *SECTIONS)
+_NEEDS = {  # section -> what it needs, why, and the shortest cure
+    "mixture": [("tokenizer", "it counts tokens", "tokenizer: {train: {vocab_size: 8192}}")],
+    "pack": [("tokenizer", "it packs tokens", "tokenizer: {train: {vocab_size: 8192}}")],
+    "train": [("pack", "it trains on packed shards", "pack: {sequence_length: 1024}")],
+}
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of a YAML file, checked. `overrides`: `a.b=value`, applied before anything is checked.
+
+    Input files are not looked for: see `Recipe.check_inputs`. The plugins of the recipe become the
+    registered ones. Raises RecipeError; an InvalidRecipeError carries all faults, one line each.
+    """
+    path = Path(path)
+    data, places = _read(path)
+    problems = apply_overrides(data, overrides, places)
+    data, unset = expand_environment(data)
+    problems += unset
+    problems += [Problem((key,), unknown_key(key, KEYS)) for key in data if key not in KEYS]
+    folder = path.absolute().parent
+    settings = build(
+        Settings, {k: v for k, v in data.items() if k in Settings.model_fields}, (), problems, "key"
+    )
+    engine = build(Engine, data.get("engine"), ("engine",), problems)
+    if engine is not None and engine.address is not None and engine.kind != "ray":
+        message = f"an address is for `kind: ray`, but the kind is {engine.kind}; change one of the two"
+        problems.append(Problem(("engine", "address"), message))
+    plugins = _register_plugins(settings.plugins if settings else [], folder, problems)
+    parts = _sections(data, folder, problems)
+    _check_sections(data, problems)
+    if problems or settings is None or engine is None:
+        raise places.error(problems)
+    return Recipe(
+        path=path,
+        name=settings.name,
+        seed=settings.seed,
+        folder=folder,
+        data_folder=Path(os.path.normpath(folder / settings.data)),
+        output_folder=Path(os.path.normpath(folder / (settings.output or f"runs/{settings.name}"))),
+        plugins=tuple(plugins),
+        engine=engine,
+        raw=data,
+        places=places,
+        **parts,
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, Any], Places]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise RecipeError(f"no recipe {path}; {_neighbours(path)}") from error
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
+    data, places = parse_yaml(content, str(path))
+    if data is None:
+        raise InvalidRecipeError([f"{path}: the recipe is empty; it needs at least `name` and `sources`"])
+    if not isinstance(data, dict):
+        raise InvalidRecipeError(
+            [f"{places.where(())}: expected `name`, `sources` and so on, got {kind_of(data)}"]
+        )
+    return data, places
+
+
+def _neighbours(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    return registry.nearest(
+        path.name, [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+    )
+
+
+def _register_plugins(files: Sequence[str], folder: Path, problems: list[Problem]) -> list[Path]:
+    registry.clear_plugins()
+    for index, file in enumerate(files):
+        try:
+            registry.register_plugin(folder / file)
+        except RecipeError as error:
+            problems.append(Problem(("plugins", index), str(error)))
+    return registry.plugins()
+
+
+def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> dict[str, Any]:
+    """Every section as stages, by the names of `Recipe`'s fields; None where absent or at fault."""
+    for key in SECTIONS:
+        if key in data and data[key] is None:
+            message = f"is empty; write `{key}: {'[]' if key == 'dedup' else '{}'}`, or take the line out"
+            problems.append(Problem((key,), message))
+    given = {key: data[key] for key in SECTIONS if data.get(key) is not None}
+    parts: dict[str, Any] = {
+        "sources": _sources(given.get("sources"), problems),
+        "dedup": tuple(
+            made
+            for made, _ in sections.stage_list(given.get("dedup"), ("dedup",), problems, sections.deduplicate)
+        ),
+        "decontaminate": None,
+        "tokenizer": None,
+        "mixture": None,
+        "encode": None,
+        "draw": None,
+        "pack": None,
+        "train": None,
+    }
+    if "decontaminate" in given:
+        parts["decontaminate"] = sections.decontaminate(given["decontaminate"], problems)
+    if "tokenizer" in given:
+        parts["tokenizer"] = sections.tokenizer(given["tokenizer"], folder, problems)
+    if "mixture" in given or "pack" in given:
+        parts["mixture"] = sections.stage(
+            "mixtures", "mixture", given.get("mixture"), Fold, ("mixture",), problems
+        )
+    if "pack" in given:
+        parts["pack"] = sections.stage("tokenizer", "pack", given["pack"], Write, ("pack",), problems)
+        parts["draw"] = sections.stage("mixtures", "draw", None, Scatter, ("mixture",), problems)
+    if parts["pack"] is not None:
+        options = parts["pack"].encode_options()
+        parts["encode"] = sections.stage("tokenizer", "encode", options, Map, ("pack",), problems)
+    if "train" in given:
+        parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
+    return parts
+
+
+def _sources(data: Any, problems: list[Problem]) -> tuple[Source, ...]:
+    if not data:
+        problems.append(
+            Problem((), "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`")
+        )
+        return ()
+    named = sections.mapping(data, ("sources",), problems, "{code: {read: {jsonl: code/*.jsonl}}}")
+    made = [sections.source(name, entry, problems) for name, entry in (named or {}).items()]
+    return tuple(source for source in made if source is not None)
+
+
+def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
+    """Sections that need one another, and names of sources used by other sections."""
+    for section, needs in _NEEDS.items():
+        for needed, why, cure in needs:
+            if data.get(section) is not None and data.get(needed) is None:
+                problems.append(Problem((section,), f"needs `{needed}`, since {why}; add `{cure}`"))
+    if data.get("mixture") is not None and data.get("pack") is None:
+        message = "has no effect without `pack`; add `pack: {sequence_length: 1024}`"
+        problems.append(Problem(("mixture",), message))
+    if isinstance(data.get("sources"), dict):
+        _check_weights(data, problems)
+        _check_priorities(data, problems)
+
+
+def _check_weights(data: dict[str, Any], problems: list[Problem]) -> None:
+    """The mixture gives a weight to every source and to nothing else."""
+    sources, mixture = data["sources"], data.get("mixture")
+    weights = mixture.get("weights") if isinstance(mixture, dict) else None
+    if not isinstance(weights, dict):
+        return
+    path = ("mixture", "weights")
+    unknown = [name for name in weights if name not in sources]
+    problems.extend(Problem((*path, name), unknown_key(name, sources, "source")) for name in unknown)
+    missing = [name for name in sources if name not in weights]
+    if missing and not unknown:  # with a misspelt name, the one it stands for is missing too
+        cure = ", ".join(f"{name}: 0" for name in missing)
+        problems.append(
+            Problem(path, f"no weight for {', '.join(missing)}; add one, or `{cure}` to leave out")
+        )
+
+
+def _check_priorities(data: dict[str, Any], problems: list[Problem]) -> None:
+    """`priority` of a deduplication names sources."""
+    stages = data["dedup"] if isinstance(data.get("dedup"), list) else []
+    for index, entry in enumerate(stages):
+        for name, options in entry.items() if isinstance(entry, dict) else ():
+            priority = options.get("priority") if isinstance(options, dict) else None
+            for at, source in enumerate(priority if isinstance(priority, list) else []):
+                if source not in data["sources"]:
+                    message = unknown_key(str(source), data["sources"], "source")
+                    problems.append(Problem(("dedup", index, name, "priority", at), message))

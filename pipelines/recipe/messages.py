@@ -1,0 +1,169 @@
+"""Messages about a recipe: where, which key, what is wrong and how to mend it, one line each.
+
+A path is a tuple of mapping keys and list indices, such as `("sources", "web", "steps", 1)`. `Places`
+maps paths to where the user wrote them: a line of the file or an override of the command line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from corpusmill.pipelines.errors import RecipeError
+
+Path = tuple[str | int, ...]
+
+SLUG = r"^[a-z0-9][a-z0-9_-]*$"  # names that become names of files and steps
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a recipe: the path of the offending key, what is wrong and the cure.
+
+    `place` overrides where it was written, for what has no path in the data.
+    """
+
+    path: Path
+    message: str
+    place: str = ""
+
+
+class InvalidRecipeError(RecipeError):
+    """Every fault found in a recipe; `lines` holds one readable line each, in the order of the file."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = tuple(lines)
+
+
+def dotted(path: Path) -> str:
+    """`("a", "b", 0)` -> `a.b.0`, as `--set` takes it."""
+    return ".".join(str(part) for part in path)
+
+
+@dataclass
+class Places:
+    """Where each path of a recipe was written. `lines`: (line, column) from 1; `overrides`: by `--set`."""
+
+    file: str
+    lines: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    overrides: dict[Path, str] = field(default_factory=dict)
+
+    def where(self, path: Path) -> str:
+        """`file:line`, or `--set key`, of a path or of the nearest thing above it that was written."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.overrides:
+                return f"--set {self.overrides[path[:end]]}"
+            if path[:end] in self.lines:
+                return f"{self.file}:{self.lines[path[:end]][0]}"
+        return self.file
+
+    def line(self, problem: Problem) -> str:
+        """The one-line message of a problem."""
+        where, key = problem.place or self.where(problem.path), dotted(problem.path)
+        message = " ".join(problem.message.split())
+        return f"{where}: {message}" if not key or where == f"--set {key}" else f"{where}: {key}: {message}"
+
+    def error(self, problems: Iterable[Problem]) -> InvalidRecipeError:
+        """The exception for these problems, sorted by line; overrides come last."""
+
+        def position(problem: Problem) -> tuple[int, int]:
+            for end in range(len(problem.path), -1, -1) if not problem.place else ():
+                if problem.path[:end] in self.overrides:
+                    break
+                if problem.path[:end] in self.lines:
+                    return self.lines[problem.path[:end]]
+            return (sys.maxsize, 0)
+
+        ordered = sorted(problems, key=position)
+        return InvalidRecipeError(list(dict.fromkeys(self.line(problem) for problem in ordered)))
+
+
+def unknown_key(key: str, valid: Iterable[str], what: str = "key") -> str:
+    """The message for a key that is not known, with the nearest valid one."""
+    names = list(valid)
+    close = get_close_matches(key, names, n=1, cutoff=0.5)
+    listed = ", ".join(names) if names else "none"
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    return f"unknown {what}; {hint}valid: {listed}"
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in YAML, cut to a readable length."""
+    if value is None or isinstance(value, bool):
+        text = {"None": "null", "True": "true", "False": "false"}[str(value)]
+    else:
+        text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def kind_of(value: Any) -> str:
+    """What a value is, in words."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return f"the truth value {shown(value)}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {shown(value)}"
+    return "a list" if isinstance(value, (list, tuple)) else "a mapping"
+
+
+_BOUNDS = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def of_validation(error: dict[str, Any]) -> str:
+    """Our words for one entry of pydantic's `ValidationError.errors()`."""
+    kind, value, extra = error["type"], error.get("input"), error.get("ctx", {})
+    if kind in _BOUNDS:
+        key, words = _BOUNDS[kind]
+        return f"must be {words} {extra[key]}, got {shown(value)}"
+    if kind == "missing":
+        return "is missing; add it"
+    if kind == "extra_forbidden":
+        return "unknown option; remove it"
+    if kind == "literal_error":
+        valid = [part.strip("' ") for part in extra["expected"].replace(" or ", ", ").split(",")]
+        close = get_close_matches(str(value), valid, n=1, cutoff=0.5)
+        hint = f"did you mean `{close[0]}`? " if close else ""
+        return f"must be one of {', '.join(valid)}; {hint}got {kind_of(value)}"
+    if kind in ("value_error", "assertion_error"):
+        return str(extra["error"])
+    if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
+        limit = extra.get("min_length", extra.get("max_length"))
+        sense = "at least" if kind.endswith("short") else "at most"
+        unit = "characters" if kind.startswith("string") else "entries" if limit != 1 else "entry"
+        return f"needs {sense} {limit} {unit}, got {len(value) if value is not None else 0}"
+    if kind == "string_pattern_mismatch":
+        if extra["pattern"] == SLUG:
+            return f"{shown(value)} is no name; use small letters, digits, hyphens and underscores"
+        return f"{shown(value)} does not have the form {extra['pattern']}"
+    if kind == "finite_number":
+        return "must be a finite number"
+    wanted = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "string": "text",
+        "list": "a list",
+        "tuple": "a list",
+        "set": "a list",
+        "frozen_set": "a list",
+        "dict": "a mapping",
+        "model": "a mapping",
+        "mapping": "a mapping",
+        "path": "a path",
+    }
+    for start, words in wanted.items():
+        if kind.startswith(start + "_"):
+            return f"expected {words}, got {kind_of(value)}"
+    return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {kind_of(value)}"

@@ -1,0 +1,183 @@
+"""What a recipe is once checked: plain settings, and sections as stages ready for the graph.
+
+`Settings` and `Engine` are the sections that are no stages; `Recipe` is the whole, every path resolved and
+every stage built. Sections that a recipe leaves out are None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpusmill.pipelines.recipe.messages import SLUG, InvalidRecipeError, Places, Problem
+from corpusmill.pipelines.recipe.messages import Path as KeyPath
+from corpusmill.pipelines.sources.reader import Label, Reader
+from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Scatter, Stage, Task, Write
+
+
+class Engine(BaseModel):
+    """How the run's units are worked on. No setting of it changes a byte of the output."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["inline", "process", "ray"] = Field(
+        "process",
+        description="inline: in this process, for debugging; process: worker processes of this machine; "
+        "ray: tasks on a Ray cluster, joined by `address` or started on this machine.",
+    )
+    workers: int | None = Field(None, ge=1, description="Units worked on at once; null: one for each core.")
+    memory: int | None = Field(
+        None,
+        ge=2**20,
+        description="Memory the workers may plan with together, such as 4GB; null: what is free.",
+    )
+    address: str | None = Field(None, description="Ray cluster to join; only with `kind: ray`.")
+    unit_timeout_s: float = Field(600, gt=0, description="Seconds after which a unit counts as stuck.")
+    document_timeout_s: float = Field(
+        60,
+        gt=0,
+        description="Seconds one document may take when a stuck unit is tried again document by document.",
+    )
+    retries: int = Field(2, ge=0, description="Further attempts of a unit that failed or was stuck.")
+    heartbeat_s: float = Field(30, ge=1, description="Seconds of silence after which a worker is lost.")
+
+
+class Settings(BaseModel):
+    """The entries of a recipe that are neither sections of stages nor the engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern=SLUG,
+        max_length=64,
+        description="Name of the recipe: a-z, 0-9, hyphens and underscores.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="Everything random follows from this number and document ids.",
+    )
+    data: str = Field(
+        ".",
+        min_length=1,
+        description="Folder that patterns are relative to, from the recipe's folder.",
+    )
+    output: str | None = Field(
+        None, min_length=1, description="Folder of the run, relative to the recipe's; null: runs/<name>."
+    )
+    plugins: list[str] = Field(
+        [], description="Python files, relative to the recipe, whose stages may be used by name."
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source: where its documents come from and what is done to each of them."""
+
+    name: str
+    domain: str
+    reader: Reader
+    steps: tuple[Map | Regroup, ...] = ()
+
+    @property
+    def label(self) -> Label:
+        return Label(self.name, self.domain)
+
+
+@dataclass(frozen=True)
+class Decontamination:
+    """The benchmarks (read like a source), the fold that condenses them, and the filter that uses it."""
+
+    benchmarks: Source
+    grams: Fold
+    filter: Filter
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that holds: all names known, all options valid, all sections in agreement.
+
+    `path`: the file; `folder`: its folder, which `data`, `output` and `plugins` were resolved against;
+    `data_folder`, `output_folder`, `plugins`: absolute. `encode` and `draw` follow from `pack`; `mixture`
+    without a section of its own takes every token once. `raw`: the plain data after overrides and
+    environment, as JSON can hold it. `places`: where everything was written, for later messages.
+    """
+
+    path: Path
+    name: str
+    seed: int
+    folder: Path
+    data_folder: Path
+    output_folder: Path
+    plugins: tuple[Path, ...]
+    engine: Engine
+    sources: tuple[Source, ...]
+    dedup: tuple[Deduplicate, ...]
+    decontaminate: Decontamination | None
+    tokenizer: Fold | Task | None
+    mixture: Fold | None
+    encode: Map | None
+    draw: Scatter | None
+    pack: Write | None
+    train: Task | None
+    raw: Mapping[str, Any] = field(repr=False)
+    places: Places = field(repr=False, compare=False)
+
+    def source(self, name: str) -> Source:
+        """The source of this name. Raises KeyError naming those there are."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise KeyError(f"no source {name!r}; there are {', '.join(s.name for s in self.sources)}")
+
+    def stages(self) -> list[Stage]:
+        """Every stage of the recipe, in the order of its sections."""
+        found: list[Stage | None] = []
+        for source in self.sources:
+            found += [source.reader, *source.steps]
+        found += self.dedup
+        if self.decontaminate is not None:
+            found += [
+                self.decontaminate.benchmarks.reader,
+                self.decontaminate.grams,
+                self.decontaminate.filter,
+            ]
+        found += [self.tokenizer, self.encode, self.mixture, self.draw, self.pack, self.train]
+        return [stage for stage in found if stage is not None]
+
+    def error(self, path: KeyPath, message: str) -> InvalidRecipeError:
+        """An error about something the recipe says, with its file and line, for what is found out later."""
+        return self.places.error([Problem(path, message)])
+
+    def check_inputs(self) -> None:
+        """Check that the data folder is there and that every pattern matches something.
+
+        Raises InvalidRecipeError with a line for each that does not. Kept apart from loading, so that a
+        recipe can be checked where its data is not.
+        """
+        if not self.data_folder.is_dir():
+            cure = "make it, or point `data` elsewhere"
+            raise self.error(("data",), f"no folder {self.data_folder}; {cure}")
+        problems: list[Problem] = []
+        read: list[tuple[KeyPath, Source]] = [(("sources", s.name, "read"), s) for s in self.sources]
+        if self.decontaminate is not None:
+            read.append((("decontaminate", "against"), self.decontaminate.benchmarks))
+        for path, source in read:
+            for pattern in source.reader.files:
+                if not _matches_something(self.data_folder, pattern):
+                    problems.append(Problem(path, f"nothing matches {pattern!r} in {self.data_folder}"))
+        if problems:
+            raise self.places.error(problems)
+
+
+def _matches_something(folder: Path, pattern: str) -> bool:
+    if not set("*?[") & set(pattern):
+        return (folder / pattern).exists()
+    anchor = Path(pattern).anchor
+    base = Path(anchor) if anchor else folder
+    return next(base.glob(pattern.removeprefix(anchor)), None) is not None

@@ -1,0 +1,164 @@
+"""Options of a stage or section: plain data to a pydantic model, every fault noted with its path.
+
+Stricter than pydantic's lax mode where YAML misleads: a text is no number and no truth value, a truth
+value is no number. More lenient in one way: where a whole number is expected, `4M` and `4GB` are read as
+such (`quantities`), and so is a float without a fraction (`1e6`).
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of, of_validation, unknown_key
+from corpusmill.pipelines.recipe.quantities import parse_quantity
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LISTS = (list, tuple, set, frozenset, Sequence, AbstractSet)
+_UNIONS = (Union, types.UnionType)
+
+
+def build(
+    cls: type[Model], data: Any, path: Path, problems: list[Problem], what: str = "option"
+) -> Model | None:
+    """`cls` made from `data` (a mapping, or None for all defaults); None when problems were added.
+
+    `what`: the word messages use for one of its keys.
+    """
+    if data is None:
+        data = {}
+    found: list[Problem] = []
+    data = _prepare(data, cls, path, found, what)
+    made = None
+    try:
+        made = cls.model_validate(data)
+    except ValidationError as error:
+        known = {problem.path for problem in found}
+        for entry in error.errors(include_url=False):
+            here = (*path, *_existing(entry["loc"], data, missing=entry["type"] == "missing"))
+            if not any(here[: len(seen)] == seen for seen in known):
+                known.add(here)
+                found.append(Problem(here, of_validation(dict(entry))))
+    problems.extend(found)
+    return None if found else made
+
+
+def _existing(loc: tuple[Any, ...], data: Any, *, missing: bool) -> Path:
+    """The part of pydantic's location that exists in the data; unions add parts that do not."""
+    path: list[str | int] = []
+    for part in loc:
+        here = part in data if isinstance(data, Mapping) else isinstance(data, list) and isinstance(part, int)
+        if here:
+            data = data[part]
+        if here or (missing and part == loc[-1]):
+            path.append(part)
+    return tuple(path)
+
+
+def _prepare(value: Any, annotation: Any, path: Path, problems: list[Problem], what: str) -> Any:
+    """`value` made ready for a field of this annotation; what cannot be is added to `problems`."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _prepare(value, get_args(annotation)[0], path, problems, what)
+    if origin in _UNIONS:
+        return _prepare_union(value, get_args(annotation), path, problems, what)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _prepare_model(value, annotation, path, problems, what)
+    if annotation in (bool, int, float, str):
+        return _prepare_scalar(value, annotation, path, problems)
+    if origin in _LISTS or annotation in _LISTS:
+        if not isinstance(value, list):
+            cure = f"; write [{value}]" if isinstance(value, (str, int, float)) else ""
+            problems.append(Problem(path, f"expected a list, got {kind_of(value)}{cure}"))
+            return value
+        args = get_args(annotation) or (Any,)
+        fixed = origin is tuple and args[-1] is not ...
+        kinds = args if fixed and len(args) == len(value) else [args[0]] * len(value)
+        return [
+            _prepare(item, kind, (*path, index), problems, what)
+            for index, (item, kind) in enumerate(zip(value, kinds, strict=True))
+        ]
+    if origin in (dict, Mapping) or annotation is dict:
+        if not isinstance(value, dict):
+            problems.append(Problem(path, f"expected a mapping, got {kind_of(value)}"))
+            return value
+        kind = (get_args(annotation) or (str, Any))[1]
+        return {key: _prepare(item, kind, (*path, key), problems, what) for key, item in value.items()}
+    return value  # Literal, Path and the like: pydantic checks them as it stands
+
+
+def _prepare_model(value: Any, model: type[BaseModel], path: Path, problems: list[Problem], what: str) -> Any:
+    if isinstance(value, model):
+        return value
+    if not isinstance(value, dict):
+        problems.append(Problem(path, f"expected a mapping of {what}s, got {kind_of(value)}"))
+        return value
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    ready: dict[str, Any] = {}
+    for key, item in value.items():
+        if key in fields:
+            ready[key] = _prepare(item, fields[key].annotation, (*path, key), problems, "option")
+        else:
+            ready[key] = item
+            if model.model_config.get("extra") == "forbid":
+                problems.append(Problem((*path, key), unknown_key(key, fields, what)))
+    return ready
+
+
+def _prepare_scalar(value: Any, annotation: type, path: Path, problems: list[Problem]) -> Any:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    cure = ""
+    if annotation is bool and isinstance(value, bool):
+        return value
+    if annotation is str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, (bool, int, float)):
+            cure = "; put it in quotes"
+    if annotation in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
+        if annotation is float:
+            return value
+        if isinstance(value, int) or value.is_integer():
+            return int(value)
+    if annotation is int and isinstance(value, str):
+        try:
+            return parse_quantity(value)
+        except ValueError as error:
+            problems.append(Problem(path, str(error)))
+            return value
+    if annotation is bool and str(value).lower() in ("yes", "no", "on", "off"):
+        cure = f"; write {'true' if str(value).lower() in ('yes', 'on') else 'false'}"
+    problems.append(Problem(path, f"expected {words[annotation]}, got {kind_of(value)}{cure}"))
+    return value
+
+
+def _prepare_union(
+    value: Any, members: tuple[Any, ...], path: Path, problems: list[Problem], what: str
+) -> Any:
+    """The first member the value suits; with none, the problems of the member that came nearest."""
+    if value is None and type(None) in members:
+        return None
+    if any(get_origin(member) is Literal and value in get_args(member) for member in members):
+        return value
+    if isinstance(value, str) and str in members:
+        return value
+    attempts: list[tuple[int, list[Problem], Any]] = []
+    for member in members:
+        if member is type(None) or get_origin(member) is Literal:
+            continue
+        found: list[Problem] = []
+        ready = _prepare(value, member, path, found, what)
+        if not found:
+            return ready
+        depth = max(len(problem.path) for problem in found)  # a fault deeper inside: the shape was right
+        attempts.append((-depth, found, ready))
+    if not attempts:
+        return value
+    _, found, ready = min(attempts, key=lambda attempt: attempt[0])
+    problems.extend(found)
+    return ready

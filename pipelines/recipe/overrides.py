@@ -1,0 +1,118 @@
+"""`--set a.b=c`: values of a recipe replaced before it is validated.
+
+The key is a dotted path. A list entry is named by its index from 0 or, in a list of stages, by the
+stage's name: `sources.web.steps.language.at_least=0.5`. The value is YAML; `null`
+takes out a whole section or source, and is an ordinary value anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from corpusmill.pipelines.recipe.messages import Path, Places, Problem, dotted, kind_of, unknown_key
+from corpusmill.pipelines.recipe.yaml_text import parse_value
+
+_NAMED = (("sources",),)  # mappings whose keys are the user's own names: an override adds none
+
+
+def apply_overrides(data: dict[str, Any], overrides: Sequence[str], places: Places) -> list[Problem]:
+    """Change `data` in place and note in `places` which override wrote what; returns what went wrong."""
+    problems: list[Problem] = []
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        keys = key.strip().split(".")
+        if not separator or "" in keys:
+            message = "write `--set key=value`, such as `--set engine.workers=2`"
+            problems.append(Problem((), message, place=f"--set {override}"))
+            continue
+        try:
+            value = parse_value(text)
+            path = _assign(data, keys, value)
+        except (ValueError, LookupError) as error:
+            problems.append(Problem((), str(error.args[0]), place=f"--set {key.strip()}"))
+            continue
+        if value is None and (len(path) == 1 or path[:-1] in _NAMED):
+            _remove(data, path)
+        _note(places, path, key.strip())
+    return problems
+
+
+def _note(places: Places, path: Path, key: str) -> None:
+    """What stood at or below `path` is gone, and mappings made on the way to it are this override's too."""
+    places.lines = {known: at for known, at in places.lines.items() if known[: len(path)] != path}
+    places.overrides = {known: by for known, by in places.overrides.items() if known[: len(path)] != path}
+    places.overrides[path] = key
+    for end in range(len(path) - 1, 0, -1):
+        if path[:end] in places.lines or any(path[:above] in places.overrides for above in range(1, end + 1)):
+            break
+        places.overrides[path[:end]] = key
+
+
+def _remove(data: dict[str, Any], path: Path) -> None:
+    for key in path[:-1]:
+        data = data[str(key)]
+    del data[str(path[-1])]
+
+
+def _assign(data: dict[str, Any], keys: list[str], value: Any) -> Path:
+    """Set `value` at `keys`; returns the path in the data. Raises LookupError with the cure."""
+    node: Any = data
+    path: Path = ()
+    for key in keys[:-1]:
+        if isinstance(node, list):
+            path, node = _enter(node, key, path)
+        else:
+            _check_named(node, key, path)
+            if node.get(key) is None:
+                node[key] = {}
+            path, node = (*path, key), node[key]
+        if not isinstance(node, (dict, list)):
+            raise LookupError(f"`{dotted(path)}` is {kind_of(node)}, so nothing can be set inside it")
+    key = keys[-1]
+    if isinstance(node, dict):
+        _check_named(node, key, path)
+        node[key] = value
+        return (*path, key)
+    index = _index(node, key, path)
+    if key.isdecimal():
+        node[index] = value
+        return (*path, index)
+    node[index] = {key: value}
+    return (*path, index, key)
+
+
+def _check_named(node: dict[str, Any], key: str, path: Path) -> None:
+    """Sources and the stage of a list's entry have to be there already."""
+    if path in _NAMED and key not in node:
+        raise LookupError(unknown_key(key, node, "source"))
+    if (
+        path
+        and isinstance(path[-1], int)
+        and ("steps" in path[-2:] or path[0] == "dedup")
+        and key not in node
+    ):
+        raise LookupError(f"`{dotted(path)}` is {', '.join(node)}; {unknown_key(key, node, 'stage')}")
+
+
+def _enter(node: list[Any], key: str, path: Path) -> tuple[Path, Any]:
+    """Go into an entry of a list; named by its stage, into that stage's options."""
+    index = _index(node, key, path)
+    if isinstance(node[index], str):  # a bare stage name, about to be given options
+        node[index] = {node[index]: None}
+    if key.isdecimal():
+        return (*path, index), node[index]
+    if node[index][key] is None:
+        node[index][key] = {}
+    return (*path, index, key), node[index][key]
+
+
+def _index(node: list[Any], key: str, path: Path) -> int:
+    if key.isdecimal():
+        if int(key) < len(node):
+            return int(key)
+        raise LookupError(f"`{dotted(path)}` has {len(node)} entries, counted from 0; there is no {key}")
+    names = [next(iter(item)) if isinstance(item, dict) and len(item) == 1 else item for item in node]
+    if key in names:
+        return names.index(key)
+    raise LookupError(unknown_key(key, [name for name in names if isinstance(name, str)], "entry"))

@@ -1,0 +1,112 @@
+"""Where documents went: the funnel of each source by step, stage and reason, and the ledger's statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corpusmill.pipelines.errors import LedgerError
+from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
+from corpusmill.pipelines.ledger import Entry
+from corpusmill.pipelines.storage import Json
+
+_DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not lost
+
+
+def funnel(record: RunRecord) -> dict[str, list[Json]]:
+    """By source, every stage in order: documents and bytes in, kept and out, and lost by reason.
+
+    Bytes are of the text (before extraction, of the raw page) as it entered the stage; `bytes_out` as it
+    left. The benchmarks have their own rows.
+    """
+    found: dict[str, list[Json]] = {}
+    for step in record.steps.values():
+        if not step.complete:
+            continue
+        for entry in step.ledger:
+            found.setdefault(entry.source, []).append(
+                {
+                    "step": step.name,
+                    "stage": entry.stage,
+                    "operator": step.operator,
+                    "documents_in": entry.documents_in,
+                    "documents_kept": entry.documents_kept,
+                    "bytes_in": entry.bytes_in,
+                    "bytes_kept": entry.bytes_kept,
+                    "bytes_out": entry.bytes_out,
+                    "removed": _reasons(entry.removed),
+                    "quarantined": _reasons(entry.quarantined),
+                }
+            )
+    return dict(sorted(found.items()))
+
+
+def _reasons(tallies: Mapping[str, list[int]]) -> list[Json]:
+    ordered = sorted(tallies.items(), key=lambda item: (-item[1][0], item[0]))
+    return [
+        {"reason": reason, "documents": documents, "bytes": size} for reason, (documents, size) in ordered
+    ]
+
+
+def ledger_statement(record: RunRecord) -> Json:
+    """Does every document read have an end? Per source: read = removed + quarantined + left.
+
+    `left` is counted from what was written (datasets less the rows their masks strike, or the encoded
+    dataset once there is one), not from the ledger, so the two check each other. `faults` are words of
+    what does not balance; a run that completed has none.
+    """
+    entries = 0
+    faults: list[str] = []
+    for step in record.steps.values():
+        for entry in step.ledger if step.complete else ():
+            entries += 1
+            try:
+                entry.check(f"step {step.name}")
+            except LedgerError as error:
+                faults.append(str(error))
+    sources = {source.name: _source(record, source) for source in record.sources}
+    for name, held in sources.items():
+        gone = held["documents_removed"] + held["documents_quarantined"]
+        if held["documents_read"] != gone + held["documents_left"]:
+            faults.append(
+                f"source {name}: {held['documents_read']} documents read, {gone} removed or quarantined, "
+                f"{held['documents_left']} are left"
+            )
+    return {"balanced": not faults, "entries": entries, "faults": faults, "sources": sources}
+
+
+def _source(record: RunRecord, source: SourceRecord) -> Json:
+    entries = _entries(record, source)
+    read = next((entry for entry in entries if entry.stage == "read"), Entry("read", source.name))
+    left = [0, 0]
+    encode = record.complete("encode")
+    for unit in (encode if encode is not None and source.whole else source.last).units:
+        documents, size = unit["sources"].get(source.name, (0, 0))
+        left = [left[0] + documents, left[1] + size]
+    if encode is None and source.whole:
+        for mask in record.masks:
+            for entry in mask.ledger:
+                if entry.source == source.name:
+                    lost = [*entry.removed.values(), *entry.quarantined.values()]
+                    left = [left[0] - sum(d for d, _ in lost), left[1] - sum(b for _, b in lost)]
+    return {
+        "domain": source.domain,
+        "documents_read": read.documents_in,
+        "bytes_read": read.bytes_in,
+        "documents_removed": sum(d for entry in entries for d, _ in entry.removed.values()),
+        "bytes_removed": sum(b for entry in entries for _, b in entry.removed.values()),
+        "documents_quarantined": sum(d for entry in entries for d, _ in entry.quarantined.values()),
+        "bytes_quarantined": sum(b for entry in entries for _, b in entry.quarantined.values()),
+        "documents_left": left[0],
+        "bytes_left": left[1],
+    }
+
+
+def _entries(record: RunRecord, source: SourceRecord) -> list[Entry]:
+    """Entries of a source up to encoding, in order."""
+    return [
+        entry
+        for step in record.steps.values()
+        if step.complete and step.name != _DRAWING
+        for entry in step.ledger
+        if entry.source == source.name
+    ]

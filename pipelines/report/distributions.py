@@ -1,0 +1,133 @@
+"""Languages, lengths and tokens of the surviving documents, by source.
+
+Taken from the encoded dataset once there is one: its language, byte and offset columns are read, never the
+tokens. Before that, from the datasets with their masks applied, where lengths need the text, so fewer
+units are looked at. Of a source of many units, an even spread is measured; the figures say how much.
+Memory: one record batch, or one row group.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.pipelines.inspection.identities import arrow_batches
+from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.storage import Json
+
+ENCODED_UNITS = 64  # of each source
+TEXT_UNITS = 4
+UNKNOWN = "(unknown)"
+_LANGUAGES = 24  # shown; the rest is added up
+_POWERS = 48
+
+Batch = tuple[pa.Array, npt.NDArray[np.int64], npt.NDArray[np.int64] | None]  # lang, bytes, tokens
+
+
+def distributions(record: RunRecord) -> dict[str, Json]:
+    """By source: documents and units measured, `languages`, histograms of bytes and of tokens a document.
+
+    A histogram's bar `from` n (a power of two) counts values n..2n-1; the first also counts 0.
+    """
+    encode = record.complete("encode")
+    found: dict[str, Json] = {}
+    for source in record.sources:
+        if not source.whole:
+            continue
+        if encode is not None:
+            units = [n for n, unit in enumerate(encode.units) if source.name in unit["sources"]]
+            chosen = _spread(units, ENCODED_UNITS)
+            found[source.name] = _measure(_encoded(encode, source, chosen), len(chosen), len(units))
+        else:
+            count = len(source.last.units)
+            chosen = _spread(range(count), TEXT_UNITS)
+            found[source.name] = _measure(_texts(record, source, chosen), len(chosen), count)
+    return found
+
+
+def _spread(units: Sequence[int], most: int) -> list[int]:
+    """At most `most` of `units`, evenly spread."""
+    if len(units) <= most:
+        return list(units)
+    return [units[k * len(units) // most] for k in range(most)]
+
+
+def _encoded(encode: StepRecord, source: SourceRecord, units: list[int]) -> Iterator[Batch]:
+    for number in units:
+        path = encode.data.data / f"{encode.units[number]['unit']:05d}.arrow"
+        for batch in arrow_batches(path, ["source", "lang", "bytes", "tokens"]):
+            mine = pc.equal(batch.column("source"), source.name)
+            tokens = pc.list_value_length(batch.column("tokens")).filter(mine).to_numpy(zero_copy_only=False)
+            size = batch.column("bytes").filter(mine).to_numpy(zero_copy_only=False)
+            yield batch.column("lang").filter(mine), size.astype(np.int64), tokens.astype(np.int64)
+
+
+def _texts(record: RunRecord, source: SourceRecord, units: list[int]) -> Iterator[Batch]:
+    view = record.view()
+    first = record.first_units.get(source.name, 0) if record.masks else _offset(record, source)
+    for number in units:
+        for docs, _ in view.batches(first + number, ["lang", "text"]):
+            yield docs.column("lang"), docs.sizes(), None
+
+
+def _offset(record: RunRecord, source: SourceRecord) -> int:
+    """First unit in a view without masks, which lists sources by name."""
+    before = [other for other in record.sources if other.whole and other.name < source.name]
+    return sum(len(other.last.units) for other in before)
+
+
+def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Json:
+    languages: Counter[str] = Counter()
+    sizes, lengths = np.zeros(_POWERS, np.int64), np.zeros(_POWERS, np.int64)
+    documents = total_bytes = total_tokens = 0
+    counted = False
+    for lang, size, tokens in batches:
+        documents += len(size)
+        for item in pc.value_counts(lang.cast(pa.string())).to_pylist():
+            languages[item["values"] if item["values"] is not None else UNKNOWN] += item["counts"]
+        sizes += _powers(size)
+        total_bytes += int(size.sum())
+        if tokens is not None:
+            counted = True
+            lengths += _powers(tokens)
+            total_tokens += int(tokens.sum())
+    return {
+        "documents": documents,
+        "units": units,
+        "of_units": of_units,
+        "languages": _common(languages),
+        "unknown_language": languages[UNKNOWN],
+        "mean_bytes": total_bytes / documents if documents else None,
+        "bytes": _bars(sizes),
+        "mean_tokens": total_tokens / documents if documents and counted else None,
+        "tokens": _bars(lengths) if counted else None,
+        "bytes_per_token": total_bytes / total_tokens if total_tokens else None,
+    }
+
+
+def _powers(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Counts by floor(log2(value)), int64[48]; frexp is exact where a logarithm may round up."""
+    exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1] - 1
+    return np.bincount(np.minimum(exponents, _POWERS - 1), minlength=_POWERS).astype(np.int64)
+
+
+def _bars(counts: npt.NDArray[np.int64]) -> list[Json]:
+    held = np.flatnonzero(counts)
+    if not len(held):
+        return []
+    return [
+        {"from": 2**power, "documents": int(counts[power])}
+        for power in range(int(held[0]), int(held[-1]) + 1)
+    ]
+
+
+def _common(languages: Counter[str]) -> dict[str, Any]:
+    ordered = sorted(languages.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(n for _, n in ordered[_LANGUAGES:])
+    return {**dict(ordered[:_LANGUAGES]), **({"(others)": rest} if rest else {})}

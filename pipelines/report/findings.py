@@ -1,0 +1,136 @@
+"""What a reader of the report should not miss, in words: what went wrong, and what looks wrong."""
+
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+
+from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
+from corpusmill.pipelines.storage import Json
+
+HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
+HEAVY_PADDING = 0.1
+MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
+_KEEPING = ("regroup", "encode")  # operators that are not there to remove anything
+
+
+def findings(record: RunRecord, figures: Json) -> list[Json]:
+    """`[{"level": "fault" | "warning" | "note", "about", "text"}]`, faults first."""
+    found = [*_run(figures), *_funnel(record, figures), *_mixture(figures), *_languages(figures)]
+    found += _training(figures)
+    order = {"fault": 0, "warning": 1, "note": 2}
+    return sorted(found, key=lambda finding: order[finding["level"]])
+
+
+def _finding(level: str, about: str, text: str) -> Json:
+    return {"level": level, "about": about, "text": text}
+
+
+def _run(figures: Json) -> list[Json]:
+    found = [_finding("fault", "ledger", fault) for fault in figures["ledger"]["faults"]]
+    for step in figures["steps"]:
+        if step["state"] in ("outdated", "unfinished"):
+            found.append(_finding("warning", f"step {step['name']}", step["meaning"]))
+        elif step["repeated_units"]:
+            text = f"{step['repeated_units']:,} unit(s) needed more than one attempt; see log/workers.log"
+            found.append(_finding("note", f"step {step['name']}", text))
+    waiting = [step["name"] for step in figures["steps"] if step["state"] == "not_reached"]
+    if waiting:
+        text = f"not begun, though the recipe asks for them: {', '.join(waiting)}; run the recipe again"
+        found.append(_finding("warning", "steps", text))
+    return found
+
+
+def _funnel(record: RunRecord, figures: Json) -> list[Json]:
+    found: list[Json] = []
+    seen: dict[tuple[str, str], list[int]] = {}
+    for source, rows in figures["funnel"].items():
+        for row in rows:
+            where = f"{source}: {row['stage']}"
+            gone = sum(reason["documents"] for reason in row["removed"])
+            lost = sum(reason["documents"] for reason in row["quarantined"])
+            if lost:
+                names = ", ".join(reason["reason"] for reason in row["quarantined"][:4])
+                found.append(_finding("warning", where, f"{lost:,} quarantined ({names})"))
+            if (
+                row["step"] != "pack.scatter"
+                and row["documents_in"]
+                and gone / row["documents_in"] > HEAVY_REMOVAL
+            ):
+                text = f"removed {gone / row['documents_in']:.1%} of {row['documents_in']:,} documents"
+                found.append(_finding("warning", where, text))
+            if row["operator"] not in _KEEPING:
+                held = seen.setdefault((row["step"], row["stage"]), [0, 0])
+                held[0] += row["documents_in"]
+                held[1] += gone + lost
+    judging = _judging(record)
+    for (step, stage), (came, gone) in seen.items():
+        if came and not gone and (step, stage) in judging:
+            text = f"removed nothing of {came:,} documents; is it set up as you meant?"
+            found.append(_finding("warning", f"step {step}: {stage}", text))
+    return found
+
+
+def _judging(record: RunRecord) -> set[tuple[str, str]]:
+    """Steps and stages that judge: deduplication, masks, and stages that left scores in their dataset."""
+    found = {(step.name, step.stages[-1]["name"]) for step in record.masks}
+    for source in record.sources:
+        scored = _scored(source)
+        found |= {
+            (step.name, stage["name"])
+            for step in source.steps
+            for stage in step.stages
+            if stage["name"] in scored
+        }
+    return found
+
+
+def _scored(source: SourceRecord) -> set[str]:
+    if not source.last.units:
+        return set()
+    path = source.last.data.data / f"{source.last.units[0]['unit']:05d}.parquet"
+    return {name.split(".")[0] for name in pq.read_schema(path).names if "." in name}
+
+
+def _mixture(figures: Json) -> list[Json]:
+    found = []
+    if figures["mixture"] is not None:
+        for source, held in figures["mixture"]["sources"].items():
+            if held["shortfall"]:
+                found.append(_finding("warning", f"mixture: {source}", held["shortfall"]))
+            if held["epochs"] > MANY_EPOCHS:
+                text = f"read {held['epochs']:.1f} times over; beyond four epochs repeated tokens teach less"
+                found.append(_finding("note", f"mixture: {source}", text))
+    packing = figures["packing"]
+    if packing is not None and packing["padding_share"] > HEAVY_PADDING:
+        text = f"{packing['padding_share']:.1%} of all places are padding; shorten `sequence_length`"
+        found.append(_finding("warning", "pack", text))
+    return found
+
+
+def _languages(figures: Json) -> list[Json]:
+    found: list[Json] = []
+    without: list[str] = []
+    for source, held in figures["distributions"].items():
+        if held["documents"] and held["unknown_language"] == held["documents"]:
+            without.append(source)
+        elif held["unknown_language"]:
+            text = f"{held['unknown_language']:,} of {held['documents']:,} documents have no language"
+            found.append(_finding("note", source, text))
+    if without:
+        text = f"no document has a language in {', '.join(without)}; the step `language` identifies it"
+        found.append(_finding("note", "languages", text))
+    return found
+
+
+def _training(figures: Json) -> list[Json]:
+    training = figures["training"]
+    if training is None:
+        return []
+    summary = training["summary"]
+    if summary["last_loss"] >= summary["unigram_entropy"]:
+        text = (
+            f"the last loss, {summary['last_loss']:.3f}, is not below the unigram entropy, "
+            f"{summary['unigram_entropy']:.3f}: the model uses no context yet; train longer"
+        )
+        return [_finding("warning", "train", text)]
+    return []

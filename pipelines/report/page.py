@@ -1,0 +1,152 @@
+"""The page: figures poured into the template, with every foreign text made visible and escaped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from corpusmill.pipelines.inspection import plain_text
+from corpusmill.pipelines.report import charts
+from corpusmill.pipelines.report.foreign_text import visible
+from corpusmill.pipelines.storage import Json
+
+
+def render_page(figures: Json) -> str:
+    """The whole HTML page of a report's figures."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=plain_text.count,
+        size=plain_text.size,
+        duration=plain_text.duration,
+        percent=_percent,
+        visible=visible,
+        score=_score,
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+    groups: dict[tuple[str, ...], list[Json]] = {}
+    for sample in figures["removed_samples"]:
+        key = tuple(sample[name] for name in ("step", "stage", "kind", "reason"))
+        groups.setdefault(key, []).append(sample)
+    template = environment.get_template("page.html")
+    return template.render(**figures, charts=_charts(figures), sample_groups=list(groups.values()))
+
+
+def _percent(part: float, whole: float = 1.0) -> str:
+    return plain_text.percent(part, whole)
+
+
+def _score(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return visible(value)
+
+
+def _charts(figures: Json) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "flow": {name: [_flow(row) for row in held] for name, held in figures["funnel"].items()},
+        "whole": {name: _whole(name, held) for name, held in figures["ledger"]["sources"].items()},
+        "languages": {},
+        "bytes": {},
+        "tokens": {},
+        "sizes": {},
+        "similarity": {},
+    }
+    for name, held in figures["distributions"].items():
+        shown = list(held["languages"].items())[:8]
+        found["languages"][name] = charts.rows(shown, f"languages of {name}")
+        found["bytes"][name] = _lengths(held["bytes"], name, "bytes a document")
+        if held["tokens"] is not None:
+            found["tokens"][name] = _lengths(held["tokens"], name, "tokens a document")
+    for held in figures["duplicates"]:
+        bars = [(_range(b), b["clusters"], f"{_range(b)}: {b['clusters']:,}") for b in held["cluster_sizes"]]
+        found["sizes"][held["step"]] = charts.histogram(
+            bars, f"cluster sizes of {held['step']}", "documents in a cluster", "removed"
+        )
+        first = next((k for k, bar in enumerate(held["similarity"]) if bar["documents"]), 0)
+        # Thresholds leave the left half empty; the axis begins where removals do, at half at the latest.
+        shown_bars = held["similarity"][min(first, len(held["similarity"]) // 2) :]
+        bars = [
+            (f"{b['from']:.2f}", b["documents"], f"{b['from']:.2f} to {b['to']:.2f}: {b['documents']:,}")
+            for b in shown_bars
+        ]
+        found["similarity"][held["step"]] = charts.histogram(
+            bars, f"similarities of {held['step']}", "similarity to the survivor", "removed"
+        )
+    if figures["mixture"] is not None:
+        rows = [
+            (n, s["requested_share"], s["achieved_share"]) for n, s in figures["mixture"]["sources"].items()
+        ]
+        label = "requested and achieved share of tokens by source"
+        found["mixture"] = charts.pairs(rows, label, ("requested", "achieved"))
+    if figures["training"] is not None:
+        found |= _training(figures["training"])
+    found["legend"] = charts.legend([("kept", "kept"), ("removed", "removed"), ("fault", "quarantined")])
+    found["mixture_legend"] = charts.legend([("ghost", "requested"), ("kept", "achieved")])
+    found["loss_legend"] = charts.legend([("a", "next token"), ("b", "token after next (MTP)")])
+    return found
+
+
+def _flow(row: Json) -> Markup:
+    gone = sum(reason["documents"] for reason in row["removed"])
+    lost = sum(reason["documents"] for reason in row["quarantined"])
+    words = f"{row['stage']}: {row['documents_kept']:,} kept, {gone:,} removed, {lost:,} quarantined"
+    return charts.parts(row["documents_kept"], gone, lost, words)
+
+
+def _whole(name: str, held: Json) -> Markup:
+    kept, gone, lost = held["documents_left"], held["documents_removed"], held["documents_quarantined"]
+    return charts.parts(kept, gone, lost, f"{name}: {kept:,} left, {gone:,} removed, {lost:,} quarantined")
+
+
+def _range(bar: Json) -> str:
+    if bar["to"] is None:
+        return f"{bar['from']}+"
+    return str(bar["from"]) if bar["to"] == bar["from"] else f"{bar['from']}-{bar['to']}"
+
+
+def _lengths(bars: list[Json], name: str, what: str) -> Markup:
+    shown = [
+        (
+            _power(b["from"]),
+            b["documents"],
+            f"{b['from']:,} to {2 * b['from'] - 1:,}: {b['documents']:,}",
+        )
+        for b in bars
+    ]
+    return charts.histogram(shown, f"{what}, {name}", what)
+
+
+def _power(value: int) -> str:
+    """A power of two in a few characters."""
+    for limit, unit in ((2**30, "Gi"), (2**20, "Mi"), (2**10, "Ki")):
+        if value >= limit:
+            return f"{value // limit}{unit}"
+    return str(value)
+
+
+def _training(training: Json) -> dict[str, Markup]:
+    curves, summary = training["curves"], training["summary"]
+    series = [("loss of the next token", curves["loss"], "a")]
+    if any(curves["mtp_loss"]):
+        series.insert(0, ("loss of the token after next", curves["mtp_loss"], "b"))
+    references = [
+        (f"uniform guess, ln V = {summary['ln_vocab']:.2f}", summary["ln_vocab"]),
+        (f"unigram entropy = {summary['unigram_entropy']:.2f}", summary["unigram_entropy"]),
+    ]
+    violation = [("largest violation", curves["max_expert_violation"], "a")]
+    return {
+        "loss": charts.curve(curves["step"], series, references, "training loss by step", "step"),
+        "balance": charts.curve(
+            curves["step"], violation, [("even load", 0.0)], "expert load imbalance by step", "step"
+        ),
+    }

@@ -1,0 +1,344 @@
+"""Run a recipe: prepare steps as their inputs complete, schedule their units, write their manifests.
+
+A step is complete when its manifest is there, and its manifest is written only when every unit has its
+receipt and the ledger balances. A step whose key (see `fingerprint`) is unchanged is used as it is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from corpusmill.pipelines.balance import check_step
+from corpusmill.pipelines.engines.engine import Engine
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.fingerprint import fingerprint, step_key, versions
+from corpusmill.pipelines.graph import Step, build_graph
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.listing import list_files, listing_key
+from corpusmill.pipelines.operators.job import Preparation, build_stage, operator
+from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
+from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest, write_json
+from corpusmill.pipelines.work import step_as_json
+
+_SOLO = {"resolve", "fold_finish", "task"}
+
+
+@dataclass
+class StepState:
+    """One step in this run. `reused`: it was complete before the run began."""
+
+    step: Step
+    folder: StepFolder | None = None
+    key: Json = field(default_factory=dict)
+    total: int = 0
+    receipts: dict[int, Json] = field(default_factory=dict)
+    complete: bool = False
+    reused: bool = False
+    redone: int = 0  # units executed now
+    seconds: float = 0.0  # work of units executed now
+
+
+class RunListener(Listener):
+    """What a run reports besides its units; the default ignores everything."""
+
+    def step_started(self, state: StepState) -> None: ...
+    def step_done(self, state: StepState) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run did: its folder and the state of every step in order."""
+
+    folder: RunFolder
+    steps: list[StepState]
+    seconds: float
+
+    def manifest(self, name: str) -> Json:
+        """Manifest of a step of this run. Raises KeyError."""
+        state = next((s for s in self.steps if s.step.name == name), None)
+        if state is None or state.folder is None:
+            raise KeyError(name)
+        return state.folder.need_manifest()
+
+
+def make_engine(recipe: Recipe, log: IO[bytes] | None) -> Engine:
+    """The engine that the recipe asks for."""
+    wanted = recipe.engine
+    if wanted.kind == "inline":
+        from corpusmill.pipelines.engines.inline import InlineEngine
+
+        return InlineEngine()
+    if wanted.kind == "ray":
+        from corpusmill.pipelines.engines.ray import RayEngine
+
+        return RayEngine(wanted.workers, wanted.address)
+    from corpusmill.pipelines.engines.process import ProcessEngine
+
+    return ProcessEngine(wanted.workers or os.cpu_count() or 1, log)
+
+
+def source_of(recipe: Recipe, name: str) -> Any:
+    """The source whose index step is called `name`."""
+    sources = list(recipe.sources)
+    if recipe.decontaminate is not None:
+        sources.append(recipe.decontaminate.benchmarks)
+    return next(source for source in sources if f"{source.name}.index" == name)
+
+
+class Runner:
+    """One run of one recipe. `limit`: documents read from each unit's splits (for estimates only)."""
+
+    def __init__(self, recipe: Recipe, listener: RunListener | None = None, limit: int | None = None) -> None:
+        self.recipe = recipe
+        self.folder = RunFolder(recipe.output_folder)
+        self.listener = listener or RunListener()
+        self.limit = limit
+        self.states = {step.name: StepState(step) for step in build_graph(recipe)}
+        self._paths: dict[str, dict[str, str]] = {}
+
+    def run(self, until: Sequence[str] | None = None) -> RunResult:
+        """Run every step (or those in `until` and what they need) that is not complete.
+
+        Raises UserError, UnitFailed, LedgerError or Interrupted; complete units stay either way.
+        """
+        started = time.perf_counter()
+        if until is not None:
+            self._restrict(until)
+        self.list_inputs()
+        with self._locked(), self._logs() as (events, workers):
+            self._events = events
+            self._note({"event": "start", "recipe": self.recipe.name, "engine": self.recipe.engine.kind})
+            write_json(self.folder.path / "recipe.json", dict(self.recipe.raw))
+            engine = make_engine(self.recipe, workers)
+            wanted = self.recipe.engine
+            policy = Policy(
+                retries=wanted.retries,
+                unit_timeout=wanted.unit_timeout_s,
+                document_timeout=wanted.document_timeout_s,
+                heartbeat=wanted.heartbeat_s,
+                memory=wanted.memory,
+            )
+            Scheduler(engine, policy, self._eligible, self._complete, self.listener).run()
+            seconds = time.perf_counter() - started
+            self._note({"event": "end", "seconds": round(seconds, 3)})
+        return RunResult(self.folder, list(self.states.values()), seconds)
+
+    def list_inputs(self) -> None:
+        """Expand every source's patterns. Raises RecipeError where one matches nothing."""
+        for name, state in self.states.items():
+            if state.step.operator == "index" and name not in self._paths:
+                source = source_of(self.recipe, name)
+                self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder)
+
+    def prepare(self, state: StepState) -> None:
+        """Find the step's folder, and use its manifest if it is complete. Its inputs must be complete."""
+        step = state.step
+        inputs: dict[str, Json] = {}
+        for name in step.needs:
+            folder = self.states[name].folder
+            assert folder is not None, f"{step.name} was prepared before {name}"
+            inputs[name] = folder.need_manifest()
+        more: Json = {}
+        if step.operator == "index":
+            more["listing"] = digest(listing_key(self._paths[step.name]))
+        if step.operator in {"index", "read"}:
+            more["unit_bytes"] = self.unit_bytes(step)
+        if step.operator == "read" and self.limit is not None:
+            more["limit"] = self.limit
+        state.key = step_key(step, self.recipe.seed, inputs, more)
+        state.folder = self.folder.step(step.name, fingerprint(state.key))
+        manifest = state.folder.manifest()
+        if manifest is not None:
+            state.complete = state.reused = True
+            state.total = len(manifest["units"])
+
+    def unit_bytes(self, step: Step) -> int:
+        """Bytes a unit of a reading step aims for."""
+        return int(step.stages[0].options["split_bytes"])
+
+    def paths(self, step: Step) -> dict[str, str]:
+        """`{name: path}` of the files a step indexes or reads; empty for any other step."""
+        return self._paths.get(step.inputs[0] if step.operator == "read" else step.name, {})
+
+    def _restrict(self, until: Sequence[str]) -> None:
+        wanted: set[str] = set()
+        todo = list(until)
+        while todo:
+            name = todo.pop()
+            if name not in self.states:
+                raise UserError(f"no step {name!r}; there are {', '.join(self.states)}")
+            if name not in wanted:
+                wanted.add(name)
+                todo += self.states[name].step.needs
+        self.states = {name: state for name, state in self.states.items() if name in wanted}
+
+    def _eligible(self) -> list[Unit]:
+        """Units of steps that have just become ready; completes steps that have nothing left to do."""
+        units: list[Unit] = []
+        moved = True
+        while moved:
+            moved = False
+            for state in self.states.values():
+                if state.folder is None and all(self.states[n].complete for n in state.step.needs):
+                    self.prepare(state)
+                    if not state.complete:
+                        units += self._units(state)
+                    if state.complete:
+                        self._point(state)
+                        self.listener.step_done(state)
+                    moved = True
+        return units
+
+    def _units(self, state: StepState) -> list[Unit]:
+        assert state.folder is not None
+        step = state.step
+        folders = {name: self._folder(name) for name in step.needs}
+        size = self.unit_bytes(step) if step.operator in {"index", "read"} else 0
+        preparation = Preparation(step, folders, self.paths(step), size)
+        specs = operator(step.operator).units(preparation)
+        state.total = len(specs)
+        units = []
+        for number, spec in enumerate(specs):
+            receipt = state.folder.receipt(number)
+            if receipt is not None:
+                state.receipts[number] = receipt
+                continue
+            spec = {**spec, "limit": self.limit} if self.limit is not None else spec
+            task = {
+                "step": step_as_json(step),
+                "folder": str(state.folder.path),
+                "unit": spec,
+                "number": number,
+                "seed": self.recipe.seed,
+                "inputs": {name: str(folder.path) for name, folder in folders.items()},
+                "plugins": [str(path) for path in self.recipe.plugins],
+            }
+            weight = self._weight(preparation, spec)
+            solo = step.operator in _SOLO
+            units.append(Unit(step.name, number, task, state.folder, weight, solo))
+        self.listener.step_started(state)
+        if not units:
+            self._finish(state)
+        return units
+
+    def _folder(self, name: str) -> StepFolder:
+        folder = self.states[name].folder
+        assert folder is not None
+        return folder
+
+    def _weight(self, preparation: Preparation, spec: Json) -> int:
+        if "splits" in spec:
+            return sum(split["size"] for _, _, split in spec["splits"])
+        if "reads" in spec:
+            return preparation.view.input_bytes(spec["reads"])
+        return 0
+
+    def _complete(self, unit: Unit, receipt: Json) -> None:
+        state = self.states[unit.step]
+        seconds = receipt.pop("seconds")
+        rss = receipt.pop("rss", 0)
+        state.receipts[unit.number] = receipt
+        state.redone += 1
+        state.seconds += seconds
+        self._note(
+            {
+                "event": "unit",
+                "step": unit.step,
+                "unit": unit.number,
+                "attempt": unit.attempt,
+                "seconds": round(seconds, 4),
+                "rows": receipt.get("rows"),
+                "rss": rss,
+            }
+        )
+        if len(state.receipts) == state.total:
+            self._finish(state)
+            self._point(state)
+            self.listener.step_done(state)
+
+    def _finish(self, state: StepState) -> None:
+        """Check the ledger and write the manifest: from here on readers may trust the step."""
+        assert state.folder is not None
+        units = [state.receipts[number] for number in range(state.total)]
+        ledger = Ledger.total(unit.get("ledger", []) for unit in units)
+        check_step(state.step, ledger, {name: self._folder(name) for name in state.step.needs})
+        content = digest([[unit["files"], unit["rows"]] for unit in units])
+        manifest = {
+            "step": state.step.name,
+            "fingerprint": fingerprint(state.key),
+            "key": state.key,
+            "versions": versions([state.step]),
+            "content": content,
+            "rows": sum(unit["rows"] for unit in units),
+            "ledger": ledger.as_json(),
+            "units": units,
+        }
+        write_json(state.folder.manifest_path, manifest)
+        state.folder.clear_attempts()
+        state.complete = True
+
+    def _point(self, state: StepState) -> None:
+        """Let `current.json` point at the step; steps the recipe no longer has drop out."""
+        current = self.folder.current()["steps"]
+        steps = {name: fp for name, fp in current.items() if name in self.states}
+        steps[state.step.name] = fingerprint(state.key)
+        write_json(
+            self.folder.current_path,
+            {"recipe": self.recipe.name, "steps": {n: steps[n] for n in self.states if n in steps}},
+        )
+
+    def _note(self, event: Json) -> None:
+        self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+        self._events.flush()
+
+    @contextmanager
+    def _logs(self) -> Iterator[tuple[IO[str], IO[bytes]]]:
+        logs = self.folder.path / "log"
+        logs.mkdir(parents=True, exist_ok=True)
+        with (
+            (logs / "run.jsonl").open("a", encoding="utf-8") as events,
+            (logs / "workers.log").open("ab") as workers,
+        ):
+            yield events, workers
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+        with (self.folder.path / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"{self.folder.path}: another run is using this folder; wait for it, "
+                    "or choose another output"
+                ) from error
+            yield
+
+
+def run_recipe(
+    recipe: Recipe, listener: RunListener | None = None, until: Sequence[str] | None = None
+) -> RunResult:
+    """Run a recipe to the end. Raises what `Runner.run` raises."""
+    return Runner(recipe, listener).run(until)
+
+
+def stage_of(step: Step) -> Any:
+    """The last stage of a step, built."""
+    return build_stage(step.stages[-1].as_json())
+
+
+def run_folder(path: Path) -> RunFolder:
+    """The run in a folder. Raises UserError where there is none."""
+    folder = RunFolder(path)
+    if not folder.current_path.exists():
+        raise UserError(f"{path}: not a run folder (no current.json); give the recipe's output folder")
+    return folder

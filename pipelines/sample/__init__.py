@@ -1,0 +1,1 @@
+"""A real corpus from what the environment already holds: installed packages and the standard library."""

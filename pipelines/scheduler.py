@@ -1,0 +1,247 @@
+"""The scheduler: which unit runs when, and what happens when one fails, dies, hangs or is interrupted.
+
+One thread drives any engine. Units of every step whose inputs are complete are eligible, in step order, so
+independent sources keep all workers busy. A unit that raises is tried again up to `retries` times; one
+that kills its worker or outlives `unit_timeout` is tried again *carefully*, one document at a time with
+the document in hand noted on disk, so that the next crash names the culprit: it is quarantined and the
+unit goes on. None of this touches the output: a unit's bytes do not depend on its attempts, only on which
+documents were found poisonous.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from corpusmill.pipelines.engines.engine import Beat, Done, Engine, Event, Failed
+from corpusmill.pipelines.errors import Interrupted, UnitFailed, UserError
+from corpusmill.pipelines.operators.fused import Marker
+from corpusmill.pipelines.storage import Json, StepFolder
+
+log = logging.getLogger("corpusmill.run")
+
+POLL_SECONDS = 0.25
+# Poisonous documents one unit may have before the unit itself is given up.
+MOST_POISON = 64
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits on units: tries after the first, seconds a unit, seconds a document in careful mode, seconds
+    without a sign of life, and bytes of memory for all workers together (None: no limit)."""
+
+    retries: int = 2
+    unit_timeout: float = 600.0
+    document_timeout: float = 60.0
+    heartbeat: float = 60.0
+    memory: int | None = None
+
+
+@dataclass
+class Unit:
+    """One unit of one step and what was learnt of it so far."""
+
+    step: str
+    number: int
+    task: Json
+    folder: StepFolder
+    weight: int = 0  # input bytes, for memory admission
+    solo: bool = False  # uses every core itself
+    attempt: int = 0
+    failures: int = 0
+    careful: bool = False
+    poison: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class _Running:
+    unit: Unit
+    started: float
+    seen: float
+    marker: tuple[int, int] | None = None
+    marked: float = 0.0
+    rss: int = 0
+
+
+class Listener:
+    """What the runner hears; the default ignores everything."""
+
+    def unit_done(self, unit: Unit, receipt: Json) -> None: ...
+    def unit_event(self, unit: Unit, what: str, detail: str) -> None: ...
+    def memory(self, resident: int) -> None: ...
+
+
+class Scheduler:
+    """Runs units on an engine: `more()` gives newly eligible units, `complete(unit, receipt)` records one."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        policy: Policy,
+        more: Callable[[], Sequence[Unit]],
+        complete: Callable[[Unit, Json], None],
+        listener: Listener | None = None,
+    ) -> None:
+        self._engine, self._policy = engine, policy
+        self._more, self._complete = more, complete
+        self._listener = listener or Listener()
+        self._queue: deque[Unit] = deque()
+        self._running: dict[int, _Running] = {}
+        self._tickets = 0
+        self._stop = False
+
+    def run(self) -> None:
+        """Run until nothing is eligible or running.
+
+        Raises UserError at the first unit the user must mend, UnitFailed when a unit fails on every try,
+        Interrupted on SIGINT or SIGTERM. Running units are killed first; what was committed stays.
+        """
+        restore = self._catch_signals()
+        try:
+            self._queue.extend(self._more())
+            while self._queue or self._running:
+                if self._stop:
+                    raise Interrupted("stopped; what was committed stays, run the same command to go on")
+                self._submit()
+                for event in self._engine.poll(POLL_SECONDS):
+                    self._handle(event)
+                self._check_limits()
+        finally:
+            self._engine.close()
+            restore()
+
+    def _catch_signals(self) -> Callable[[], None]:
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._stop:  # asked twice: do not wait for the current poll
+                raise Interrupted("stopped at once; run the same command to go on")
+            self._stop = True
+
+        before: dict[int, Any] = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return restore
+
+    def _submit(self) -> None:
+        while self._queue and len(self._running) < self._engine.slots and self._admits(self._queue[0]):
+            unit = self._queue.popleft()
+            unit.attempt += 1
+            self._tickets += 1
+            now = time.monotonic()
+            unit.folder.marker_path(unit.number).unlink(missing_ok=True)  # an earlier attempt's word is void
+            self._running[self._tickets] = _Running(unit, now, now, None, now)
+            task = {
+                **unit.task,
+                "attempt": unit.attempt,
+                "careful": unit.careful,
+                "poison": {str(k): list(v) for k, v in unit.poison.items()},
+            }
+            self._engine.submit(self._tickets, task)
+
+    def _admits(self, unit: Unit) -> bool:
+        """Whether memory allows one more unit. One unit always runs, or nothing ever would."""
+        if not self._running:
+            return True
+        if unit.solo or any(running.unit.solo for running in self._running.values()):
+            return False
+        if self._policy.memory is None:
+            return True
+        held = sum(max(r.rss, _estimate(r.unit)) for r in self._running.values())
+        return held + _estimate(unit) <= self._policy.memory
+
+    def _handle(self, event: Event) -> None:
+        running = self._running.get(event.ticket)
+        if running is None:
+            return
+        running.seen = time.monotonic()
+        if isinstance(event, Beat):
+            running.rss = event.rss
+            self._listener.memory(sum(r.rss for r in self._running.values()))
+            return
+        del self._running[event.ticket]
+        unit = running.unit
+        if isinstance(event, Done):
+            self._complete(unit, event.receipt)
+            self._listener.unit_done(unit, event.receipt)
+            self._queue.extend(self._more())
+        elif isinstance(event, Failed):
+            self._failed(unit, event)
+        else:
+            self._lost(unit, "crash", event.cause)
+
+    def _failed(self, unit: Unit, event: Failed) -> None:
+        if event.kind == "user":
+            raise UserError(event.message)
+        unit.failures += 1
+        self._listener.unit_event(unit, "failed", event.traceback)
+        if unit.failures > self._policy.retries:
+            raise UnitFailed(
+                f"step {unit.step}, unit {unit.number} failed {unit.failures} times: {event.message}\n"
+                f"{event.traceback}"
+            )
+        self._queue.appendleft(unit)
+
+    def _lost(self, unit: Unit, cause: str, detail: str) -> None:
+        """A worker died or was killed under `unit`: blame a document if the marker names one."""
+        self._listener.unit_event(unit, cause, detail)
+        marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
+        if marker is not None:
+            ordinal, position = marker
+            stages = unit.task["step"]["stages"]
+            offset = 1 if unit.task["step"]["operator"] == "read" else 0
+            stage = stages[position + offset]["name"]
+            unit.poison[ordinal] = (stage, f"{cause}: {detail}")
+            log.warning("step %s, unit %s: document %s quarantined in %s (%s: %s)",
+                        unit.step, unit.number, ordinal, stage, cause, detail)  # fmt: skip
+            if len(unit.poison) > MOST_POISON:
+                raise UnitFailed(
+                    f"step {unit.step}, unit {unit.number}: over {MOST_POISON} poisonous documents"
+                )
+        else:
+            unit.failures += 1
+            if unit.failures > self._policy.retries:
+                raise UnitFailed(
+                    f"step {unit.step}, unit {unit.number}: its worker was lost {unit.failures} times, last: "
+                    f"{cause}, {detail}. If memory ran out, lower engine.workers or raise engine.memory"
+                )
+            unit.careful = unit.task["step"]["operator"] in {"read", "map", "encode", "mask"}
+        self._queue.appendleft(unit)
+
+    def _check_limits(self) -> None:
+        now = time.monotonic()
+        for ticket, running in list(self._running.items()):
+            unit = running.unit
+            if unit.solo:
+                continue
+            marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
+            if marker is not None:
+                if marker != running.marker:
+                    running.marker, running.marked = marker, now
+                late = now - running.marked > self._policy.document_timeout
+                limit = f"no document done for {self._policy.document_timeout:g} s"
+            else:
+                late = now - running.started > self._policy.unit_timeout
+                limit = f"over {self._policy.unit_timeout:g} s"
+            silent = self._engine.beats and now - running.seen > self._policy.heartbeat
+            if late or silent:
+                self._engine.cancel(ticket)
+                del self._running[ticket]
+                why = limit if late else f"no sign of life for {self._policy.heartbeat:g} s"
+                self._lost(unit, "timeout", why)
+
+
+def _estimate(unit: Unit) -> int:
+    """Bytes a unit is expected to hold: a worker's libraries, and its input several times over."""
+    return 300 * 2**20 + 4 * unit.weight

@@ -1,0 +1,1 @@
+"""Readers: how files on disk become documents."""

@@ -1,0 +1,1 @@
+"""Assembly: from records of any format to batches of the document schema."""

@@ -1,0 +1,130 @@
+"""Collects documents and losses into batches of about 4 MiB or 1,000 documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from corpusmill.pipelines.documents import RAW_FIELDS, SCHEMA, Documents, document_id
+from corpusmill.pipelines.sources.reader import Batch, Label, Lost
+
+BATCH_BYTES = 4 * 2**20
+BATCH_ROWS = 1000
+EXCERPT = 200
+RAW_SCHEMA = pa.schema([*SCHEMA, *RAW_FIELDS])
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def excerpt(data: bytes) -> str:
+    """The first characters of a record, for people: undecodable bytes are shown as escapes."""
+    return data[: 2 * EXCERPT].decode("utf-8", "backslashreplace")[:EXCERPT]
+
+
+def canonical_json(value: Mapping[str, Any]) -> str:
+    """One JSON object with sorted keys.
+
+    Numbers JSON does not know become the strings "NaN", "Infinity" and "-Infinity". Lone surrogates,
+    which no UTF-8 can hold, stay as escapes.
+    """
+    try:
+        text = _ENCODER.encode(value)
+    except ValueError:
+        text = _ENCODER.encode(_finite(value))
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(_finite(value), sort_keys=True)
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and value - value != 0:
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+
+class Collector:
+    """Rows and losses on their way into a batch.
+
+    With `raw` the tables have the columns `raw` and `content_type` and a null `text`.
+    """
+
+    def __init__(self, label: Label, *, raw: bool = False) -> None:
+        self._label = label
+        self._raw = raw
+        self._schema = RAW_SCHEMA if raw else SCHEMA
+        self._rows: list[tuple[Any, ...]] = []
+        self._bytes = 0
+        self.removed: list[Lost] = []
+        self.quarantined: list[Lost] = []
+
+    def add(
+        self,
+        locator: str,
+        content: bytes,
+        *,
+        text: bytes | None = None,
+        url: str | None = None,
+        path: str | None = None,
+        repo: str | None = None,
+        license: str | None = None,
+        lang: str | None = None,
+        meta: Mapping[str, Any],
+        content_type: str | None = None,
+    ) -> None:
+        """One document. `content` is its bytes as read (the raw page), `text` its valid UTF-8, if any."""
+        row = (document_id(locator, content), text, url, path, repo, license, lang, canonical_json(meta))
+        self._bytes += len(content)
+        self._rows.append((*row, content, content_type) if self._raw else row)
+
+    def remove(self, why: str, size: int, position: str, detail: str = "", data: bytes = b"") -> None:
+        """A record left out on purpose."""
+        self.removed.append(Lost(why, size, position, detail, excerpt(data)))
+
+    def quarantine(self, why: str, size: int, position: str, detail: str = "", data: bytes = b"") -> None:
+        """A record that cannot be read."""
+        self.quarantined.append(Lost(why, size, position, detail, excerpt(data)))
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to `take` a batch."""
+        if self._bytes >= BATCH_BYTES or len(self._rows) >= BATCH_ROWS:
+            return True
+        return len(self.removed) + len(self.quarantined) >= BATCH_ROWS
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was collected since the last `take`."""
+        return not (self._rows or self.removed or self.quarantined)
+
+    def take(self) -> Batch:
+        """What was collected, as a batch; the collector starts anew."""
+        columns = list(zip(*self._rows, strict=True)) or [()] * (10 if self._raw else 8)
+        n = len(self._rows)
+        named = dict(
+            zip(("id", "text", "url", "path", "repo", "license", "lang", "meta"), columns, strict=False)
+        )
+        arrays: dict[str, pa.Array] = {
+            name: pa.array(values, SCHEMA.field(name).type)
+            for name, values in named.items()
+            if name != "text"
+        }
+        arrays["text"] = pa.array(named["text"], pa.large_binary()).cast(pa.large_string())
+        arrays["source"] = pa.repeat(self._label.source, n)
+        arrays["domain"] = pa.repeat(self._label.domain, n)
+        if self._raw:
+            arrays["raw"] = pa.array(columns[8], pa.large_binary())
+            arrays["content_type"] = pa.array(columns[9], pa.string())
+        table = pa.table([arrays[name] for name in self._schema.names], schema=self._schema)
+        batch = Batch(Documents(table), self.removed, self.quarantined)
+        self._rows, self._bytes, self.removed, self.quarantined = [], 0, [], []
+        return batch

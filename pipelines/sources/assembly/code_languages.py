@@ -1,0 +1,103 @@
+"""Which suffix means which language: the one table for readers of source code.
+
+Names are those of github.com/github-linguist, in lower case. A suffix that several languages share
+(`.h`, `.m`) is given to the one most files with it are in.
+"""
+
+from __future__ import annotations
+
+CODE_LANGUAGES: dict[str, str] = {
+    suffix: language
+    for language, suffixes in {
+        "assembly": ".asm .s",
+        "awk": ".awk",
+        "c": ".c .h",
+        "c#": ".cs",
+        "c++": ".cc .cpp .cxx .hh .hpp .hxx .ipp .tpp .inl",
+        "clojure": ".clj .cljs .cljc",
+        "cmake": ".cmake",
+        "coffeescript": ".coffee",
+        "common lisp": ".lisp .cl",
+        "css": ".css",
+        "cuda": ".cu .cuh",
+        "cython": ".pyx .pxd .pxi",
+        "d": ".d",
+        "dart": ".dart",
+        "elixir": ".ex .exs",
+        "elm": ".elm",
+        "emacs lisp": ".el",
+        "erlang": ".erl .hrl",
+        "f#": ".fs .fsi .fsx",
+        "fortran": ".f .f77 .f90 .f95 .f03 .f08 .for",
+        "glsl": ".glsl .vert .frag",
+        "go": ".go",
+        "groovy": ".groovy .gradle",
+        "haskell": ".hs .lhs",
+        "html": ".html .htm",
+        "java": ".java",
+        "javascript": ".js .mjs .cjs .jsx",
+        "json": ".json",
+        "julia": ".jl",
+        "kotlin": ".kt .kts",
+        "lean": ".lean",
+        "less": ".less",
+        "lua": ".lua",
+        "makefile": ".mk .mak",
+        "markdown": ".md .markdown",
+        "nim": ".nim",
+        "nix": ".nix",
+        "objective-c": ".m .mm",
+        "ocaml": ".ml .mli",
+        "pascal": ".pas .pp",
+        "perl": ".pl .pm .t",
+        "php": ".php",
+        "powershell": ".ps1 .psm1 .psd1",
+        "prolog": ".pro",
+        "protocol buffer": ".proto",
+        "python": ".py .pyi",
+        "r": ".r",
+        "racket": ".rkt",
+        "restructuredtext": ".rst",
+        "ruby": ".rb .rake .gemspec",
+        "rust": ".rs",
+        "scala": ".scala .sc",
+        "scheme": ".scm .ss",
+        "scss": ".scss .sass",
+        "shell": ".sh .bash .zsh .fish .ksh",
+        "solidity": ".sol",
+        "sql": ".sql",
+        "svelte": ".svelte",
+        "swift": ".swift",
+        "systemverilog": ".sv .svh",
+        "tcl": ".tcl",
+        "tex": ".tex .sty .cls .bib",
+        "text": ".txt",
+        "toml": ".toml",
+        "typescript": ".ts .tsx .mts .cts",
+        "verilog": ".v .vh",
+        "vhdl": ".vhd .vhdl",
+        "vim script": ".vim",
+        "vue": ".vue",
+        "xml": ".xml",
+        "yaml": ".yaml .yml",
+        "zig": ".zig",
+    }.items()
+    for suffix in suffixes.split()
+}
+WHOLE_NAMES: dict[str, str] = {
+    "makefile": "makefile",
+    "gnumakefile": "makefile",
+    "dockerfile": "dockerfile",
+    "cmakelists.txt": "cmake",
+    "rakefile": "ruby",
+    "gemfile": "ruby",
+}
+
+
+def code_language(path: str) -> str | None:
+    """The language of a file by its name, else by its last suffix (any case); None if unknown."""
+    name = path[path.rfind("/") + 1 :].lower()
+    if name in WHOLE_NAMES:
+        return WHOLE_NAMES[name]
+    dot = name.rfind(".")
+    return CODE_LANGUAGES.get(name[dot:]) if dot > 0 else None

@@ -1,0 +1,112 @@
+"""From one record of named fields to a row: recognised fields, and everything else to `meta`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from corpusmill.pipelines.sources.assembly.code_languages import code_language
+
+COLUMNS = ("url", "path", "repo", "license", "lang")
+NESTED = ("meta", "metadata")
+# What a language code looks like (`en`, `zh-CN`, `sr_Latn`). Code data sets use `lang` for names such as
+# "Python", which is no value of the `lang` column.
+_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*\Z")
+
+
+@dataclass(slots=True)
+class Row:
+    """The columns of one record; `meta` holds every field that is no column."""
+
+    locator: str
+    columns: dict[str, str]
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FieldMap:
+    """Which field is which: `id`, and for each of `COLUMNS` a field's name, or None to leave it in `meta`."""
+
+    text: str = "text"
+    id: str = "id"
+    columns: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in COLUMNS})
+
+    @cached_property
+    def _wanted(self) -> list[tuple[str, str]]:
+        return [(column, name) for column, name in self.columns.items() if name is not None]
+
+    @classmethod
+    def of(cls, text: str, id: str, renamed: Mapping[str, str | None]) -> FieldMap:
+        """From a reader's options. Raises ValueError for a column that does not exist."""
+        unknown = sorted(set(renamed) - set(COLUMNS))
+        if unknown:
+            raise ValueError(f"fields: no column {unknown[0]!r}; there are {', '.join(COLUMNS)}")
+        return cls(text, id, {name: renamed.get(name, name) for name in COLUMNS})
+
+    def row(self, record: dict[str, Any]) -> Row:
+        """The row of a record whose text field was taken out; `record` is used up.
+
+        Nested `meta` and `metadata` objects are flattened in; an outer field wins over a nested one of
+        its name, and where they differ the nested one stays as `meta.<name>`. The record's own id stays in
+        `meta`, since the `id` column is computed.
+        """
+        for name in NESTED:
+            if name in record:
+                _flatten(record, name)
+        columns = {}
+        for column, field_name in self._wanted:
+            value = record.get(field_name)
+            if value.__class__ is str and _fits(column, value):
+                columns[column] = value
+                del record[field_name]
+        own = record.get(self.id)
+        if own is None:
+            place = (columns.get("repo"), columns.get("path"))
+            locator = columns.get("url") or "/".join(part for part in place if part)
+        else:
+            locator = own if isinstance(own, str) else json.dumps(own, sort_keys=True)
+        if "path" in columns and "code_language" not in record:
+            language = code_language(columns["path"])
+            if language is not None:
+                record["code_language"] = language
+        return Row(locator, columns, record)
+
+
+def _flatten(record: dict[str, Any], name: str) -> None:
+    nested = record[name]
+    if isinstance(nested, str) and nested.startswith("{"):
+        nested = _object(nested)
+    if isinstance(nested, dict):
+        del record[name]
+        for key, value in nested.items():
+            if key not in record:
+                record[key] = value
+            elif not _same(record[key], value):
+                record[f"{name}.{key}"] = value
+
+
+def _same(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and bool(left == right)
+
+
+def _object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # a string that only looks like an object stays the string it is
+
+
+def _fits(column: str, value: str) -> bool:
+    if column == "lang":
+        return _LANGUAGE_CODE.match(value) is not None
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False  # a lone surrogate: it stays in `meta`, escaped
+    return True

@@ -1,0 +1,63 @@
+"""From archived HTTP responses to rows of raw pages: the same judgements for WARC and ARC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpusmill.pipelines.sources.assembly.batches import Collector
+from corpusmill.pipelines.sources.framing.http_response import (
+    BodyError,
+    BodyTooLargeError,
+    decoded_body,
+    parse_response,
+)
+
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
+def looks_like_html(body: bytes) -> bool:
+    """Whether a page sent without a Content-Type begins as HTML (after white space and a BOM)."""
+    head = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n\f").lower()
+    return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+
+
+def add_page(
+    collector: Collector,
+    block: bytes,
+    url: str,
+    locator: str,
+    position: str,
+    limit: int,
+    meta: dict[str, Any],
+) -> None:
+    """Judge one response record's block and add the page, or say why it is none.
+
+    Removed: `http_status` (not 200), `not_html`, `too_large` (more than `limit` bytes once decoded).
+    Quarantined: `bad_http` (no status line), `bad_content_encoding`.
+    """
+    response = parse_response(block)
+    if response is None:
+        collector.quarantine("bad_http", len(block), position, "no HTTP status line", block)
+        return
+    size = len(response.body)
+    if response.status != 200:
+        collector.remove("http_status", size, position, f"HTTP status {response.status}", url.encode())
+        return
+    kind = response.content_type.partition(";")[0].strip().lower()
+    if kind and kind not in HTML_TYPES:
+        collector.remove("not_html", size, position, kind[:100], url.encode())
+        return
+    try:
+        body = decoded_body(response, limit)
+    except BodyTooLargeError:
+        collector.remove("too_large", size, position, f"over {limit} bytes once decoded", url.encode())
+        return
+    except BodyError as error:
+        collector.quarantine("bad_content_encoding", size, position, str(error), response.body)
+        return
+    if not kind and not looks_like_html(body):
+        collector.remove("not_html", size, position, "no Content-Type", url.encode())
+        return
+    meta = {**meta, "http_status": response.status}
+    # Header bytes were read as latin-1, which cannot fail; what is stored must be what was sent.
+    collector.add(locator, body, url=url, meta=meta, content_type=response.content_type or None)

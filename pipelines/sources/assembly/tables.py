@@ -1,0 +1,232 @@
+"""From Arrow record batches of any schema to batches of documents, column by column where possible."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
+from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, canonical_json, excerpt
+from corpusmill.pipelines.sources.assembly.fields import FieldMap
+from corpusmill.pipelines.sources.reader import Batch, Label, Lost
+
+_HEX_ID = r"^[0-9a-f]{32}$"
+
+
+class TableMapper:
+    """Maps record batches of one file. `name` is the file's name in positions."""
+
+    def __init__(self, fields: FieldMap, label: Label, name: str, limit: int, schema: pa.Schema) -> None:
+        self._fields = fields
+        self._label = label
+        self._name = name
+        self._limit = limit
+        types = {field.name: field.type for field in schema}
+        self._ours = (
+            set(types) == set(SCHEMA.names)
+            and len(schema) == len(SCHEMA)
+            and all(_is_text(types[name]) for name in SCHEMA.names)
+            and fields == FieldMap()
+        )
+
+    def batches(self, part: pa.RecordBatch, group: str, first: int) -> Iterator[Batch]:
+        """Batches of about 4 MiB of `part`, whose first row is row `first` of `group`."""
+        part = _without_views(part)
+        text, faults = self._texts(part)
+        sizes = np.diff(buffers(text)[0])
+        start = 0
+        while start < part.num_rows:
+            filled = int(np.searchsorted(np.cumsum(sizes[start:]), BATCH_BYTES)) + 1
+            length = min(filled, part.num_rows - start)
+            yield self._batch(
+                part.slice(start, length),
+                text.slice(start, length),
+                faults[start : start + length],
+                group,
+                first + start,
+            )
+            start += length
+
+    def _texts(self, part: pa.RecordBatch) -> tuple[pa.Array, npt.NDArray[np.object_]]:
+        """Texts large_string[n], empty where faulty, and the fault of each row or None."""
+        n = part.num_rows
+        faults = np.full(n, None, object)
+        index = part.schema.get_field_index(self._fields.text)
+        column = part.column(index) if index >= 0 else None
+        if column is None or not _is_text(column.type):
+            faults[:] = "no_text"
+            return pa.array([""] * n, pa.large_string()), faults
+        # Casting a string to binary and back is what makes Arrow check its UTF-8.
+        binary = column.cast(pa.large_binary())
+        missing = binary.is_null().to_numpy(zero_copy_only=False)
+        faults[missing] = "no_text"
+        offsets, data = buffers(binary)
+        window = data[offsets[0] : offsets[-1]]
+        faults[(np.diff(offsets) > self._limit) & ~missing] = "too_large"
+        if window.size and not window.all():
+            zeros = np.flatnonzero(window == 0) + offsets[0]
+            rows = np.unique(np.searchsorted(offsets, zeros, side="right") - 1)
+            faults[[row for row in rows.tolist() if faults[row] is None]] = "binary"
+        try:
+            binary.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            for row, value in enumerate(binary):
+                if faults[row] in (None, "binary") and not _is_utf8(value.as_buffer()):
+                    faults[row] = "bad_utf8"
+        wrong = np.array([fault is not None for fault in faults], bool)
+        if wrong.any():
+            binary = pc.if_else(pa.array(wrong), pa.scalar(b"", pa.large_binary()), binary)
+        return binary.cast(pa.large_string()), faults
+
+    def _batch(
+        self, part: pa.RecordBatch, text: pa.Array, faults: npt.NDArray[np.object_], group: str, first: int
+    ) -> Batch:
+        wrong = np.array([fault is not None for fault in faults], bool)
+        lost: list[Lost] = []
+        if wrong.any():
+            lost = self._lost(part, faults, wrong, group, first)
+            sound = pa.array(~wrong)
+            part, text = part.filter(sound), text.filter(sound)
+        if self._ours and self._keeps_ids(part):
+            table = self._restored(part, text)
+        else:
+            table = self._mapped(part, text)
+        return Batch(Documents(table), [], lost)
+
+    def _lost(
+        self,
+        part: pa.RecordBatch,
+        faults: npt.NDArray[np.object_],
+        wrong: npt.NDArray[np.bool_],
+        group: str,
+        first: int,
+    ) -> list[Lost]:
+        index = part.schema.get_field_index(self._fields.text)
+        lost = []
+        for row in np.flatnonzero(wrong).tolist():
+            value = b""
+            if index >= 0 and _is_text(part.schema.types[index]):
+                buffer = part.column(index).slice(row, 1).cast(pa.large_binary())[0].as_buffer()
+                value = b"" if buffer is None else buffer.to_pybytes()
+            position = f"{self._name}, {group}, row {first + row}"
+            lost.append(Lost(faults[row], len(value), position, "", excerpt(value)))
+        return lost
+
+    def _keeps_ids(self, part: pa.RecordBatch) -> bool:
+        ids = part.column("id").cast(pa.string())
+        sound = pc.match_substring_regex(ids, _HEX_ID)
+        whole = ids.null_count == 0 and part.column("meta").null_count == 0
+        return bool(whole and pc.all(sound, min_count=0).as_py())
+
+    def _restored(self, part: pa.RecordBatch, text: pa.Array) -> pa.Table:
+        columns = {name: part.column(name) for name in SCHEMA.names}
+        columns = {
+            name: column.cast(SCHEMA.field(name).type) for name, column in columns.items() if name != "text"
+        }
+        return self._table({**columns, "text": text})
+
+    def _mapped(self, part: pa.RecordBatch, text: pa.Array) -> pa.Table:
+        chosen = [(i, field.name) for i, field in enumerate(part.schema) if field.name != self._fields.text]
+        others = [name for _, name in chosen]
+        values = [_plain(part.column(i)) for i, _ in chosen]
+        offsets, data = buffers(text)
+        content = memoryview(data.data)
+        ends = offsets.tolist()
+        columns: dict[str, list[str | None]] = {
+            name: [] for name in ("url", "path", "repo", "license", "lang")
+        }
+        ids: list[str] = []
+        metas: list[str] = []
+        for row in range(part.num_rows):
+            record = {name: column[row] for name, column in zip(others, values, strict=True)}
+            mapped = self._fields.row(record)
+            ids.append(_id(mapped.locator, content[ends[row] : ends[row + 1]]))
+            metas.append(canonical_json(mapped.meta))
+            for name, column in columns.items():
+                column.append(mapped.columns.get(name))
+        arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
+        arrays |= {"id": pa.array(ids, pa.string()), "meta": pa.array(metas, pa.string()), "text": text}
+        return self._table(arrays)
+
+    def _table(self, columns: dict[str, pa.Array]) -> pa.Table:
+        n = len(columns["text"])
+        columns["source"] = pa.repeat(self._label.source, n)
+        columns["domain"] = pa.repeat(self._label.domain, n)
+        return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _id(locator: str, content: memoryview) -> str:
+    """`documents.document_id` of a view, without copying the text."""
+    head = locator.encode("utf-8", "surrogatepass")
+    digest = xxhash.xxh3_128(len(head).to_bytes(8, "little") + head)
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(kind(type_) for kind in (*kinds, *binary))
+
+
+def _without_views(part: pa.RecordBatch) -> pa.RecordBatch:
+    """`part` with view columns as large ones: Arrow cannot filter views."""
+    for index, field in enumerate(part.schema):
+        if pa.types.is_string_view(field.type) or pa.types.is_binary_view(field.type):
+            large = pa.large_string() if pa.types.is_string_view(field.type) else pa.large_binary()
+            part = part.set_column(index, field.with_type(large), part.column(index).cast(large))
+    return part
+
+
+def _is_utf8(buffer: pa.Buffer) -> bool:
+    try:
+        bytes(buffer).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    """Python values that JSON can hold."""
+    type_ = column.type
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_):
+        return list(column.to_pylist())
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
+        try:
+            return list(column.to_pylist())
+        except UnicodeDecodeError:
+            return [_shown(value) for value in column.cast(pa.large_binary()).to_pylist()]
+    return [_json_value(value) for value in column.to_pylist()]
+
+
+def _shown(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "backslashreplace")
+
+
+def _json_value(value: Any) -> Any:
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_value(item) for item in value]
+    return str(value)

@@ -1,0 +1,134 @@
+"""A forward-only stream of uncompressed bytes that knows in which frame it stands."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpusmill.pipelines.sources.framing.damage import Damage
+from corpusmill.pipelines.sources.framing.decompression import PIECE_BYTES, Piece, compression_of, pieces
+
+Hint = tuple[int, ...]
+
+
+class ByteStream:
+    """Bytes of `path` from `hint`, a (stored offset of a frame, its uncompressed position) pair.
+
+    `position` is the uncompressed position of the next byte. Nothing is read ahead of what a call needs,
+    so that damage beyond a sound range is never met while that range is read. Every method that reads may
+    raise Damage. Memory: what is asked for plus one piece.
+    """
+
+    def __init__(self, path: Path, hint: Hint = (0, 0)) -> None:
+        self.seekable = compression_of(path) == "plain"
+        self._pieces: Iterator[Piece] = pieces(path, hint[0], hint[1])
+        self._buffer = b""
+        self._at = 0
+        self.position = hint[1]
+        self._frames: deque[tuple[int, int]] = deque()  # (stored offset, position) of frames in the buffer
+        self._last: tuple[int, int] = (hint[0], hint[1])
+
+    def _pull(self) -> bytes | None:
+        piece = next(self._pieces, None)
+        if piece is None:
+            return None
+        frame = (piece.frame, piece.frame_start)
+        if not self._frames or self._frames[-1] != frame:
+            self._frames.append(frame)
+        return piece.data
+
+    def _grow(self) -> bool:
+        data = self._pull()
+        if data is None:
+            return False
+        self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
+        self._at = 0
+        return True
+
+    def hint(self) -> Hint:
+        """From where to reopen the file so as to reach `position`; call after `ended()` was false."""
+        if self.seekable:
+            return (self.position, self.position)
+        while len(self._frames) > 1 and self._frames[1][1] <= self.position:
+            self._frames.popleft()
+        if self._frames:
+            self._last = self._frames[0]
+        return self._last
+
+    def ended(self) -> bool:
+        """Whether no byte is left."""
+        return self._at >= len(self._buffer) and not self._grow()
+
+    def peek(self, length: int) -> bytes:
+        """The next `length` bytes, fewer at the end, without moving."""
+        while len(self._buffer) - self._at < length and self._grow():
+            pass
+        return self._buffer[self._at : self._at + length]
+
+    def take(self, length: int) -> bytes:
+        """The next `length` bytes; fewer only at the end of the file."""
+        held = len(self._buffer) - self._at
+        if length <= held:
+            data = self._buffer[self._at : self._at + length]
+            self._at += length
+        else:
+            parts = [self._buffer[self._at :]]
+            self._buffer, self._at = b"", 0
+            while held < length and (more := self._pull()) is not None:
+                parts.append(more)
+                held += len(more)
+            whole = b"".join(parts)
+            data = whole[:length]
+            self._buffer = whole[length:]
+        self.position += len(data)
+        return data
+
+    def skip(self, length: int) -> int:
+        """Pass over `length` bytes without holding them; returns how many there were."""
+        left = length
+        while True:
+            step = min(left, len(self._buffer) - self._at)
+            self._at += step
+            self.position += step
+            left -= step
+            if left == 0 or not self._grow():
+                return length - left
+
+    def skip_to(self, position: int) -> None:
+        """Move forward to `position`. Raises Damage if the file ends before it."""
+        wanted = position - self.position
+        assert wanted >= 0, "a stream only goes forward"
+        if self.skip(wanted) != wanted:
+            cause = f"the file ends before position {position}: it changed since it was indexed"
+            raise Damage(self.position, cause, "leave input files alone while a run reads them", cut=True)
+
+    def line(self, limit: int) -> bytes:
+        """The next line with its newline; at most `limit` bytes of it, and none at the end of the file."""
+        searched = 0
+        while True:
+            found = self._buffer.find(b"\n", self._at + searched)
+            if found >= 0:
+                return self.take(min(found + 1 - self._at, limit))
+            searched = len(self._buffer) - self._at
+            if searched >= limit or not self._grow():
+                return self.take(min(searched, limit))
+
+    def find(self, patterns: tuple[bytes, ...]) -> bool:
+        """Move forward to the nearest start of one of `patterns`; false (and at the end) without any."""
+        overlap = max(map(len, patterns)) - 1
+        while True:
+            found = [at for p in patterns if (at := self._buffer.find(p, self._at)) >= 0]
+            if found:
+                self.skip(min(found) - self._at)
+                return True
+            self.skip(max(0, len(self._buffer) - self._at - overlap))
+            if not self._grow():
+                self.skip(overlap)
+                return False
+
+    def piece(self) -> bytes:
+        """Whatever comes next, about `PIECE_BYTES`; none at the end of the file."""
+        if self.ended():
+            return b""
+        return self.take(min(len(self._buffer) - self._at, PIECE_BYTES * 8))

@@ -1,0 +1,183 @@
+"""HTTP/1.x responses as archives keep them: status, headers, and the body with its encodings undone.
+
+Archives often hold a body that the crawler already decoded beside headers that still name the encoding.
+A body that plainly does not begin in the named encoding is therefore taken as decoded; one that begins in
+it and then fails is a `BodyError`.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})\b")
+_BLANK = re.compile(rb"\r?\n\r?\n")
+_CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+
+
+class BodyError(ValueError):
+    """The body's transfer or content encoding cannot be undone."""
+
+
+class BodyTooLargeError(ValueError):
+    """The decoded body would exceed the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response: `headers` have lower-case names, repeated ones are joined by a comma."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type header as sent, or an empty string."""
+        return self.headers.get("content-type", "")
+
+
+def parse_response(block: bytes) -> Response | None:
+    """The response held by an archive record's block; None where it does not begin with a status line."""
+    status = _STATUS.match(block)
+    if status is None:
+        return None
+    blank = _BLANK.search(block)
+    head, body = (block[: blank.start()], block[blank.end() :]) if blank else (block, b"")
+    headers: dict[str, str] = {}
+    name = ""
+    for line in head.decode("latin-1").split("\n")[1:]:
+        if line[:1] in (" ", "\t") and name:
+            headers[name] += " " + line.strip()
+            continue
+        key, colon, value = line.partition(":")
+        if not colon:
+            continue  # servers do send stray lines; no header can be read from one
+        name = key.strip().lower()
+        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+    return Response(int(status[1]), headers, body)
+
+
+def decoded_body(response: Response, limit: int) -> bytes:
+    """The body with chunks joined and content encodings (gzip, deflate, br, zstd) undone.
+
+    Raises BodyError where an encoding fails, BodyTooLargeError where more than `limit` bytes come out.
+    """
+    body = response.body
+    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+        body = join_chunks(body)
+    codings = response.headers.get("content-encoding", "").lower().split(",")
+    for coding in reversed([coding.strip() for coding in codings]):
+        if coding in ("", "identity", "none", "utf-8"):  # the last is a common mistake of servers
+            continue
+        if coding not in _DECODERS:
+            raise BodyError(f"unknown Content-Encoding {coding[:40]!r}")
+        if body:
+            body = _DECODERS[coding](body, limit)
+    if len(body) > limit:
+        raise BodyTooLargeError
+    return body
+
+
+def join_chunks(body: bytes) -> bytes:
+    """Undo chunked transfer coding (RFC 9112, 7.1). A body not in chunks comes back as it is."""
+    at = 0
+    parts: list[bytes] = []
+    while True:
+        size = _CHUNK.match(body, at)
+        if size is None:
+            if at == 0:
+                return body
+            raise BodyError(f"no chunk size at byte {at} of a chunked body")
+        at = size.end()
+        length = int(size[1], 16)
+        if length == 0:
+            return b"".join(parts)
+        if at + length > len(body):
+            if not parts:
+                return body  # its first line only looked like a size
+            raise BodyError(f"the last chunk should hold {length} bytes, {len(body) - at} are there")
+        parts.append(body[at : at + length])
+        at += length
+        at += 2 if body.startswith(b"\r\n", at) else body.startswith(b"\n", at)
+
+
+def _inflate(body: bytes, limit: int, wbits: int) -> bytes:
+    inflater = zlib.decompressobj(wbits)
+    try:
+        data = inflater.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise BodyError(str(error)) from error
+    if len(data) > limit:
+        raise BodyTooLargeError
+    if not inflater.eof:
+        raise BodyError("the compressed body is cut short")
+    return data
+
+
+def _gzip(body: bytes, limit: int) -> bytes:
+    if not body.startswith(b"\x1f\x8b"):
+        return body
+    return _inflate(body, limit, 31)
+
+
+def _deflate(body: bytes, limit: int) -> bytes:
+    # RFC 9110 means zlib's wrapper; many servers send bare deflate, and archives the decoded text.
+    if len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0:
+        return _inflate(body, limit, 15)
+    if body.lstrip()[:1] == b"<":
+        return body
+    return _inflate(body, limit, -15)
+
+
+def _brotli(body: bytes, limit: int) -> bytes:
+    import brotli  # type: ignore[import-untyped]
+
+    if body.lstrip()[:1] == b"<":
+        return body
+    decoder = brotli.Decompressor()
+    parts, size = [], 0
+    try:
+        part = decoder.process(body, output_buffer_limit=2**20)
+        while part or not decoder.can_accept_more_data():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise BodyTooLargeError
+            part = decoder.process(b"", output_buffer_limit=2**20)
+    except brotli.error as error:
+        raise BodyError(f"brotli: {error}") from error
+    if not decoder.is_finished():
+        raise BodyError("the brotli body is cut short")
+    return b"".join(parts)
+
+
+def _zstd(body: bytes, limit: int) -> bytes:
+    import zstandard
+
+    if not body.startswith(b"\x28\xb5\x2f\xfd"):
+        return body
+    inflater = zstandard.ZstdDecompressor(max_window_size=2**23).decompressobj()  # RFC 9659: 8 MiB
+    parts, size, at = [], 0, 0
+    try:
+        while at < len(body) and not inflater.eof:
+            parts.append(inflater.decompress(body[at : at + 2**10]))
+            at += 2**10
+            size += len(parts[-1])
+            if size > limit:
+                raise BodyTooLargeError
+    except zstandard.ZstdError as error:
+        raise BodyError(f"zstd: {error}") from error
+    if not inflater.eof:
+        raise BodyError("the zstd body is cut short")
+    return b"".join(parts)
+
+
+_DECODERS = {
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}

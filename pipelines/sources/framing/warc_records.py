@@ -1,0 +1,93 @@
+"""WARC records (ISO 28500) as they stand in a stream: heads, blocks and their closing newlines."""
+
+from __future__ import annotations
+
+import re
+
+from corpusmill.pipelines.sources.framing.archive_index import ArchiveFormat, RecordHead
+from corpusmill.pipelines.sources.framing.byte_stream import ByteStream
+from corpusmill.pipelines.sources.framing.damage import BrokenRecord
+
+HEAD_LIMIT = 2**20
+CONTENT_LENGTH = "the record's Content-Length does not match what follows it"
+_VERSION = re.compile(rb"WARC/\d\.\d+\s*$")
+_MARKS = (b"WARC/1.", b"WARC/0.")
+
+
+def read_head(stream: ByteStream) -> RecordHead:
+    """The head of the record that starts here. Raises BrokenRecord where it is no sound WARC head."""
+    position = stream.position
+
+    def broken(cause: str) -> BrokenRecord:
+        return BrokenRecord(position, cause)
+
+    if not _VERSION.match(stream.line(64)):
+        raise broken("no WARC record starts here")
+    fields: dict[str, str] = {}
+    name = ""
+    used = 0
+    while True:
+        line = stream.line(HEAD_LIMIT)
+        used += len(line)
+        if not line.endswith(b"\n"):
+            if used >= HEAD_LIMIT:
+                raise broken("a record's head is longer than 1 MiB")
+            raise broken("the file ends inside a record's head")
+        if used > HEAD_LIMIT:
+            raise broken("a record's head is longer than 1 MiB")
+        if not line.strip():
+            break
+        # The standard says UTF-8; older crawlers wrote whatever the URL held. Bytes that are not UTF-8
+        # stay visible as escapes.
+        text = line.decode("utf-8", "backslashreplace")
+        if line[:1] in b" \t" and name:
+            fields[name] += " " + text.strip()
+            continue
+        key, colon, value = text.partition(":")
+        if not colon:
+            raise broken("a line of a record's head has no colon")
+        name = key.strip().lower()
+        fields.setdefault(name, value.strip())
+    length = fields.get("content-length", "")
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
+        raise broken(f"a record without a valid Content-Length ({length[:40]!r})")
+    return RecordHead(position, fields, int(length))
+
+
+def close_record(stream: ByteStream, head: RecordHead) -> None:
+    """Pass the newlines that close a record whose block was read.
+
+    Raises BrokenRecord where the file ends before them (an uncompressed file gives no other sign that it was
+    cut; in a compressed one the frame's own end has been proved) or something else than a record follows.
+    """
+    closing = stream.peek(4)
+    if closing == b"\r\n\r\n":
+        stream.skip(4)
+        if b"WARC/".startswith(stream.peek(5)):
+            return  # where a next head is cut, the fault is its own
+    while stream.peek(1) in (b"\r", b"\n"):
+        stream.skip(1)
+    after = stream.peek(5)
+    if not after:
+        if stream.seekable and closing not in (b"\r\n\r\n", b"\n\n"):
+            cause = "the file ends before the record's closing CRLF CRLF"
+            raise BrokenRecord(head.position, cause)
+    elif after != b"WARC/":
+        raise BrokenRecord(head.position, CONTENT_LENGTH)
+
+
+def find_record(stream: ByteStream) -> bool:
+    """Move to the next place that looks like the start of a record; false without any."""
+    while stream.find(_MARKS):
+        if _VERSION.match(stream.peek(12).split(b"\n")[0] + b"\n"):
+            return True
+        stream.skip(1)
+    return False
+
+
+def starts_record(head: bytes) -> bool:
+    """Whether these bytes (at least 16, where there are as many) begin a record."""
+    return head.startswith(_MARKS)
+
+
+WARC = ArchiveFormat(read_head, close_record, find_record, starts_record)

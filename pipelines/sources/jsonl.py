@@ -1,0 +1,172 @@
+"""JSON Lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.assembly.batches import Collector
+    from corpusmill.pipelines.sources.assembly.fields import FieldMap
+
+
+class Jsonl(Reader):
+    """Reads JSON Lines (plain, .gz, .zst): one object a line, one document an object.
+
+    `text_field` and `id_field` name the fields of the text and of the record's own id. The fields `url`,
+    `path`, `repo`, `license` and `lang` become columns of that name; `fields: {path: file_name}` takes a
+    column from another field, `fields: {lang: null}` leaves it empty. A `lang` that is no language code
+    ("Python") stays in `meta`, as do all other fields and the record's own id; nested `meta` and `metadata`
+    objects are flattened in. Ids: from the record's id (else its URL, else repository and path) and the
+    text. `meta.code_language` is added where the path's suffix tells it.
+
+    Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or
+    nested too deeply), `no_text` (no such field, or not a string), `bad_utf8` (bytes or escapes that are
+    no text), `binary` (NUL in the text), `too_large` (a line over `max_record_bytes`, never held). Blank
+    lines are no records. Empty texts are documents. As in Python's json, the last of two equal names
+    wins and NaN is read (it becomes the string "NaN" in `meta`).
+
+    datatrove 0.10 abandons the rest of a file at a decoding error and drops documents with empty text.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("numba", "zstandard")
+
+    text_field: str = Field(default="text", min_length=1)
+    id_field: str = Field(default="id", min_length=1)
+    fields: dict[str, str | None] = Field(default_factory=dict)
+    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        self._field_map()
+        return self
+
+    def _field_map(self) -> FieldMap:
+        from corpusmill.pipelines.sources.assembly.fields import FieldMap
+
+        return FieldMap.of(self.text_field, self.id_field, self.fields)
+
+    def warm(self) -> None:
+        """Compile the line scanner."""
+        import numpy as np
+
+        from corpusmill.pipelines.sources.kernels.json_lines import find_text
+
+        none = np.zeros(0, np.int64)
+        find_text(np.frombuffer(b"{}", np.uint8), none, none, np.frombuffer(b"text", np.uint8))
+
+    def index(self, path: Path) -> list[Split]:
+        """Ranges of uncompressed bytes snapped to line starts."""
+        from corpusmill.pipelines.sources.framing.line_ranges import index_lines
+
+        return index_lines(path, self.split_bytes)
+
+    def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
+        """Batches of the lines of `split`. Raises DataError if the file changed since it was indexed."""
+        from corpusmill.pipelines.sources.assembly.batches import Collector
+        from corpusmill.pipelines.sources.framing.line_ranges import line_blocks
+
+        collector = Collector(label)
+        fields = self._field_map()
+        for block in line_blocks(path, split, self.max_record_bytes):
+            if block.skipped:
+                position = f"{name}, byte {block.start}"
+                detail = f"a line over {self.max_record_bytes} bytes"
+                collector.quarantine("too_large", block.skipped, position, detail, block.data)
+                continue
+            for _ in self._lines(block.data, block.start, name, collector, fields):
+                yield collector.take()
+        if not collector.empty:
+            yield collector.take()
+
+    def _lines(
+        self, data: bytes, start: int, name: str, collector: Collector, fields: FieldMap
+    ) -> Iterator[None]:
+        """Add the lines of one block; yields when a batch is full."""
+        import numpy as np
+
+        from corpusmill.pipelines.sources.kernels.json_lines import FOUND, find_text
+
+        array = np.frombuffer(data, np.uint8)
+        newlines = np.flatnonzero(array == 10)
+        stops_n = newlines if data.endswith(b"\n") else np.append(newlines, len(data))
+        starts_n = np.concatenate((np.zeros(1, np.int64), stops_n[:-1] + 1))
+        # A name that JSON would have to escape is not looked for by its bytes.
+        key = json.dumps(self.text_field, ensure_ascii=False)[1:-1]
+        fast = key == self.text_field and "\x7f" not in key
+        scanned = find_text(
+            array, starts_n, stops_n if fast else starts_n, np.frombuffer(key.encode(), np.uint8)
+        )
+        state, begins, ends, offsets = (column.tolist() for column in scanned[:4])
+        text = memoryview(scanned[4])
+        for row, (first, stop) in enumerate(zip(starts_n.tolist(), stops_n.tolist(), strict=True)):
+            added = False
+            if state[row] == FOUND and stop - first <= self.max_record_bytes:
+                content = bytes(text[offsets[row] : offsets[row + 1]])
+                rest = data[first : begins[row]] + b"null" + data[ends[row] : stop]
+                added = self._add_scanned(content, rest, collector, fields)
+            if not added:
+                position = f"{name}, byte {start + first}"
+                self._add_line(data[first:stop], start + first == 0, position, collector, fields)
+            if collector.full:
+                yield
+
+    def _add_scanned(self, content: bytes, rest: bytes, collector: Collector, fields: FieldMap) -> bool:
+        """Add a line whose text was found; false if anything about it needs the full parser's judgement."""
+        try:
+            if not content.isascii():
+                content.decode()
+            record = json.loads(rest.decode())
+            del record[self.text_field]
+            row = fields.row(record)
+            collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)
+        except (ValueError, RecursionError):
+            return False  # the full parser finds the same fault again and names it
+        return True
+
+    def _add_line(
+        self, line: bytes, first: bool, position: str, collector: Collector, fields: FieldMap
+    ) -> None:
+        if len(line) > self.max_record_bytes:
+            detail = f"a line over {self.max_record_bytes} bytes"
+            collector.quarantine("too_large", len(line), position, detail, line[:256])
+            return
+        if first:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line.strip():
+            return
+        try:
+            record: Any = json.loads(line.decode())
+        except UnicodeDecodeError as error:
+            collector.quarantine("bad_utf8", len(line), position, str(error), line)
+            return
+        except (ValueError, RecursionError) as error:
+            collector.quarantine("bad_json", len(line), position, str(error), line)
+            return
+        if not isinstance(record, dict):
+            collector.quarantine("bad_json", len(line), position, "not an object", line)
+            return
+        text = record.pop(self.text_field, None)
+        if not isinstance(text, str):
+            detail = f"no string in field {self.text_field!r}"
+            collector.quarantine("no_text", len(line), position, detail, line)
+            return
+        if "\0" in text:
+            collector.quarantine("binary", len(line), position, "NUL in the text", line)
+            return
+        try:
+            content = text.encode()
+        except UnicodeEncodeError as error:
+            collector.quarantine("bad_utf8", len(line), position, str(error), line)
+            return
+        try:
+            row = fields.row(record)
+            collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)
+        except RecursionError as error:  # nested just deeply enough to be read and not written again
+            collector.quarantine("bad_json", len(line), position, str(error), line)

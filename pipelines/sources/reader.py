@@ -1,0 +1,97 @@
+"""What a reader is: it splits one input file into ranges and reads one range at a time.
+
+A reader never reads a file as merely short: `index` walks the file's framing once, and whatever it
+cannot vouch for becomes a split with a `fault`, which the runner quarantines and counts (or, with
+`on_corrupt: fail`, stops at). `read` of the sound splits yields every record once: as a document, as
+`removed` with a reason, or as `quarantined` with a fault.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from corpusmill.pipelines.stage import Stage
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.documents import Documents
+
+
+@dataclass(frozen=True)
+class Split:
+    """A range of one file, in the reader's own terms (bytes, row groups, members, ...).
+
+    `size` is its bytes before decompression of documents inside it, used to balance units of work.
+    `hint` is whatever the reader needs to start there (JSON-ready). `fault`, when set, says why the range
+    cannot be read, with its position and the cure; such a split counts as one quarantined record.
+    """
+
+    start: int
+    end: int
+    size: int
+    hint: tuple[int, ...] = ()
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Lost:
+    """One record that did not become a document: why, how many bytes it had and where it stood."""
+
+    why: str  # a short machine-readable code, counted in the ledger: `not_html`, `bad_json`, ...
+    size: int
+    position: str  # file and offset, line or member, for people
+    detail: str = ""  # the parser's own words
+    excerpt: str = ""  # at most 200 characters of the record
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents read together, in file order, and the records among them that were lost."""
+
+    documents: Documents
+    removed: list[Lost] = field(default_factory=list)
+    quarantined: list[Lost] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Label:
+    """The recipe's name for a source and what it holds; written into every document."""
+
+    source: str
+    domain: str
+
+
+class Reader(Stage):
+    """Base of readers. Options common to all:
+
+    `files`: glob patterns, relative to the recipe's `data` folder. `split_bytes`: aim for the size of a
+    range. `on_corrupt`: quarantine what cannot be read and go on, or fail the run.
+    """
+
+    consumes: ClassVar[tuple[str, ...]] = ()
+    produces: ClassVar[tuple[str, ...]] = ("text",)
+
+    files: list[str] = Field(min_length=1)
+    split_bytes: int = Field(default=32 * 2**20, ge=2**16)
+    on_corrupt: Literal["quarantine", "fail"] = "quarantine"
+
+    def expand(self, path: Path) -> list[Path]:
+        """The input files a match of `files` stands for, sorted; a folder reader lists its folder."""
+        return [path]
+
+    @abstractmethod
+    def index(self, path: Path) -> list[Split]:
+        """Splits of one file, covering all of it, faults included. Memory: independent of file size."""
+
+    @abstractmethod
+    def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
+        """Batches (about 4 MiB or 1,000 documents each) of one sound split.
+
+        `name` is the file's name relative to the pattern's fixed folder: use it, not `path`, for
+        positions and for `path` columns of folder readers.
+        """

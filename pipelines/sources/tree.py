@@ -1,0 +1,51 @@
+"""Source-code trees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpusmill.pipelines.sources.assembly.code_reader import CodeReader
+from corpusmill.pipelines.sources.reader import Batch, Label, Split
+
+
+class Tree(CodeReader):
+    """Reads folders of source code, one file a document.
+
+    `files` name folders (walked) or files. Which files are taken is a choice, like the pattern itself:
+    files not chosen by `include` and `exclude`, hidden ones and symbolic links are not records and not
+    counted. With `repo_depth: 1` the file `redis/src/ae.c` below the pattern's fixed folder has `repo`
+    "redis" and `path` "src/ae.c". `license` comes from the file's SPDX tag, else the option.
+    `meta.code_language` comes from the suffix. Ids: from the whole relative path and the bytes.
+
+    Removed: `too_large`. Quarantined: `bad_utf8` (bytes that are no UTF-8; nothing is guessed), `binary`
+    (NUL). A byte-order mark is not part of the text. Empty files are documents.
+    """
+
+    def expand(self, path: Path) -> list[Path]:
+        """The chosen files of a folder, in path order; a file stands for itself if chosen."""
+        from corpusmill.pipelines.sources.framing.folders import files_of
+
+        if path.is_dir():
+            return files_of(path, self.chosen)
+        hidden = path.name.startswith(".")
+        return [path] if self.chosen(path.name) and not hidden and not path.is_symlink() else []
+
+    def index(self, path: Path) -> list[Split]:
+        """One split: a file is one record and has no framing to prove."""
+        size = path.stat().st_size
+        return [Split(0, size, size)]
+
+    def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
+        """One batch of one document, or of its loss."""
+        from corpusmill.pipelines.sources.assembly.batches import Collector
+
+        collector = Collector(label)
+        name = name.replace("\\", "/").removeprefix("./")
+        with path.open("rb") as file:
+            content = file.read(self.max_record_bytes + 1)
+        if len(content) > self.max_record_bytes:
+            collector.remove("too_large", split.size, name, f"over {self.max_record_bytes} bytes")
+        else:
+            self.add_file(collector, name, content, name)
+        yield collector.take()

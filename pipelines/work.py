@@ -1,0 +1,68 @@
+"""Do one unit of work, given as JSON, and commit it: the one function every engine calls."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.operators.job import Job, operator
+from corpusmill.pipelines.registry import plugins, use_plugins
+from corpusmill.pipelines.storage import Json, StepFolder
+
+log = logging.getLogger("corpusmill.work")
+
+
+def step_as_json(step: Step) -> Json:
+    """A step as data, for a task."""
+    return {
+        "name": step.name,
+        "operator": step.operator,
+        "stages": [spec.as_json() for spec in step.stages],
+        "inputs": list(step.inputs),
+        "masks": list(step.masks),
+        "artefacts": dict(step.artefacts),
+        "options": step.options,
+    }
+
+
+def step_from_json(value: Json) -> Step:
+    """The step of a task."""
+    return Step(
+        value["name"],
+        value["operator"],
+        tuple(StageSpec(**spec) for spec in value["stages"]),
+        tuple(value["inputs"]),
+        tuple(value["masks"]),
+        value["artefacts"],
+        value["options"],
+    )
+
+
+def execute(task: Json) -> Json:
+    """Do one unit and commit it; returns the receipt with `seconds` (which the receipt on disk lacks).
+
+    `task`: step, folder, unit, number, attempt, seed, inputs {step: folder}, plugins [path], careful,
+    poison {ordinal: [stage, cause]}. Whatever the operator raises passes through.
+    """
+    started = time.perf_counter()
+    if task["plugins"] or plugins():
+        use_plugins([Path(plugin) for plugin in task["plugins"]])
+    step = step_from_json(task["step"])
+    folder = StepFolder(Path(task["folder"]))
+    job = Job(
+        step=step,
+        folder=folder,
+        unit=task["unit"],
+        seed=task["seed"],
+        inputs={name: StepFolder(Path(path)) for name, path in task["inputs"].items()},
+        artefact_steps=step.artefacts,
+        poison={int(ordinal): (stage, cause) for ordinal, (stage, cause) in task["poison"].items()},
+        careful=task["careful"],
+    )
+    log.debug("%s unit %s: started", step.name, task["number"])
+    attempt = folder.attempt(task["number"], task["attempt"])
+    body = operator(step.operator).work(job, attempt)
+    receipt = attempt.commit(body)
+    return {**receipt, "seconds": time.perf_counter() - started}

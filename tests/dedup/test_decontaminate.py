@@ -1,0 +1,231 @@
+"""The benchmark index and the scan against plain Python, the map law, and what users are promised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles.dedup_contamination import Index, Item
+from oracles.dedup_exchange import documents
+
+from corpusmill.dedup.benchmark_grams import BenchmarkGrams
+from corpusmill.dedup.decontaminate import Decontaminate
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.errors import IntegrityError, RecipeError
+from corpusmill.pipelines.stage import Context
+
+QUESTION = (
+    "A farmer keeps seventeen brown hens in a small barn and each of them lays two eggs on every weekday "
+    "but none at weekends. How many eggs can the farmer sell after four weeks?"
+)
+SOLUTION = (
+    "Each hen lays ten eggs in one week so the hens lay one hundred and seventy eggs a week together. "
+    "Over four weeks that makes six hundred and eighty eggs."
+)
+FILLER = "the weather over the northern hills stayed dry while people walked along quiet roads toward town"
+
+
+def items(rows: Sequence[dict[str, Any]]) -> Documents:
+    """Benchmark items as a reader gives them: text, and the other fields in `meta`."""
+    docs = documents([r.get("text", "") for r in rows], ids=[r["id"] for r in rows])
+    meta = [json.dumps({k: v for k, v in r.items() if k not in ("id", "text")}, sort_keys=True) for r in rows]
+    return docs.with_columns({"meta": pa.array(meta)})
+
+
+def prepared(
+    fold: BenchmarkGrams, rows: Sequence[dict[str, Any]], folder: Path, **options: Any
+) -> Decontaminate:
+    fold.finish(fold.combine([fold.map(iter([items(rows)]))]), folder)
+    return Decontaminate(**options).prepare(Context(artefacts={"benchmarks": folder}))
+
+
+def scores(stage: Decontaminate, texts: Sequence[str]) -> list[tuple[int, float, float, str | None]]:
+    columns = stage.score(documents(texts))
+    names = ("hits", "overlap", "contained", "benchmark")
+    lists = [pa.array(columns[name]).to_pylist() for name in names]
+    return list(zip(*lists, strict=True))
+
+
+def reasons(stage: Decontaminate, texts: Sequence[str]) -> list[str | None]:
+    return list(stage.apply(documents(texts)).reasons.to_pylist())
+
+
+def one_item(**extra: str) -> list[dict[str, Any]]:
+    item = {"id": "i", "text": f"{QUESTION}\n{SOLUTION}", "question": QUESTION, "answer": SOLUTION}
+    return [{**item, "source": "farm", **extra}]
+
+
+word = st.sampled_from(["ab", "cd", "ef", "gh", "7", "12", "x", "数", "学"])
+part = st.lists(word, max_size=9).map(" ".join)
+piece = st.one_of(part, st.sampled_from(["\n", "\n\n", ". "]))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"id": st.sampled_from("12345"), "source": st.sampled_from(["p", "q"]), "text": part},
+            optional={"question": part, "answer": part, "problem": part},
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda row: row["id"],
+    ),
+    st.lists(st.lists(piece, max_size=12).map(" ".join), max_size=5),
+    st.integers(1, 3),
+    st.integers(6, 9),
+)
+def test_scores_equal_the_oracle_and_obey_the_map_law(
+    rows: list[dict[str, str]], texts: list[str], max_items: int, window: int
+) -> None:
+    known = []
+    for row in rows:
+        questions = tuple(q for name in ("question", "problem") if (q := row.get(name, "")).strip())
+        known.append(
+            Item(row["source"], row["id"], questions or (row["text"],), (row.get("answer", ""),), row["text"])
+        )
+    index = Index(known, 3, 2, max_items)
+    texts = texts + [row["text"] for row in rows]
+    with TemporaryDirectory() as folder:
+        fold = BenchmarkGrams(n=3, min_short_words=2, max_items=max_items)
+        stage = prepared(fold, rows, Path(folder), window=window)
+    got = scores(stage, texts)
+    for (hits, overlap, contained, name), text in zip(got, texts, strict=True):
+        expected = index.scores(text, window)
+        assert hits == expected[0]
+        assert overlap == pytest.approx(expected[1])
+        assert contained == pytest.approx(expected[2])
+        assert name == expected[3]
+    assert got == [score for text in texts for score in scores(stage, [text])]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_the_index_does_not_depend_on_batches_or_order(tmp_path: Path) -> None:
+    rows = [
+        {"id": str(i), "text": f"{FILLER} number{i} {QUESTION[i:]}", "source": f"s{i % 3}"} for i in range(9)
+    ]
+    fold = BenchmarkGrams(max_items=4)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = fold.finish(fold.combine([fold.map(iter([items(rows)]))]), tmp_path / "a")
+    halves = [fold.map(iter([items(rows[k : k + 1]) for k in range(s, 9, 2)])) for s in (1, 0)]
+    second = fold.finish(
+        fold.combine([fold.combine(halves), fold.map(iter([items(rows[:2])]))]), tmp_path / "b"
+    )
+    assert first == second
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert first["grams_shared_by_many_items"] > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        QUESTION,
+        SOLUTION,
+        f"{FILLER} {FILLER} {FILLER}\n\n{QUESTION}\n\n{FILLER}",
+        f"{FILLER} " * 40 + QUESTION + f" {FILLER}" * 40,  # one endless paragraph
+        QUESTION.upper().replace(" ", "\n").replace(".", " !"),
+        f"{FILLER}\n\n{SOLUTION}\n{FILLER}",
+        QUESTION.replace("brown", "red"),
+    ],
+)
+def test_contaminated(tmp_path: Path, text: str) -> None:
+    stage = prepared(BenchmarkGrams(), one_item(), tmp_path)
+    assert reasons(stage, [text]) == ["contaminated"]
+    assert scores(stage, [text])[0][3] == "farm"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        f"{FILLER} " * 20,
+        f"{FILLER} {FILLER} {' '.join(QUESTION.split()[:13])} {FILLER} {FILLER} {FILLER}",
+        " ".join(reversed(QUESTION.split())),
+    ],
+)
+def test_clean(tmp_path: Path, text: str) -> None:
+    assert reasons(prepared(BenchmarkGrams(), one_item(), tmp_path), [text]) == [None]
+
+
+def test_any_hit_follows_datatrove(tmp_path: Path) -> None:
+    text = f"{FILLER} {FILLER} {' '.join(QUESTION.split()[:13])} {FILLER} {FILLER} {FILLER}"
+    stage = prepared(BenchmarkGrams(n=12), one_item(), tmp_path, rule="any_hit")
+    assert reasons(stage, [text, FILLER]) == ["contaminated", None]
+
+
+def test_short_questions_match_as_a_whole(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "question": "Which colour of the rainbow has the longest wavelength?", "source": "s"}
+    ]
+    stage = prepared(BenchmarkGrams(), rows, tmp_path)
+    whole = f"{FILLER} which colour of the rainbow has the longest wavelength {FILLER}"
+    cut = f"{FILLER} which colour of the rainbow has the longest {FILLER}"
+    assert reasons(stage, [whole, cut]) == ["contaminated", None]
+    rows[0]["question"] = "What is two plus two?"  # under min_short_words
+    assert reasons(
+        prepared(BenchmarkGrams(), rows, tmp_path), ["What is two plus two? What is two plus two?"]
+    ) == [None]
+
+
+def test_numbers_alphabets_and_boilerplate_are_no_evidence(tmp_path: Path) -> None:
+    counting = " ".join(map(str, range(60)))
+    letters = " ".join("abcdefghijklmnopqrstuvwxyz")
+    shared = (
+        "Read the following passage carefully and then answer the question that comes after it with a letter"
+    )
+    rows = [{"id": str(i), "question": f"{shared} {counting} {letters}", "source": "s"} for i in range(11)]
+    stage = prepared(BenchmarkGrams(max_items=10), rows, tmp_path)
+    assert reasons(stage, [counting, letters, shared, f"{shared} {counting}"]) == [None] * 4
+    stage = prepared(BenchmarkGrams(max_items=11), rows, tmp_path)
+    assert reasons(stage, [counting, letters, shared]) == [None, None, "contaminated"]
+
+
+def test_a_question_of_mostly_boilerplate_is_not_looked_for_as_a_whole(tmp_path: Path) -> None:
+    rows = [{"id": str(i), "question": f"{QUESTION} tail{i}x", "source": "s"} for i in range(11)]
+    stage = prepared(BenchmarkGrams(max_items=10), rows, tmp_path)
+    last = " ".join(rows[0]["question"].split()[-13:])
+    assert scores(stage, [f"{FILLER} {FILLER} {last} {FILLER} {FILLER} {FILLER}"])[0][2] == 0.0
+    assert reasons(stage, [f"{FILLER} {FILLER} {last} {FILLER} {FILLER} {FILLER}"]) == [None]
+
+
+def test_names_and_fields_of_benchmarks(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "text": QUESTION, "dataset": "d", "source": "s", "benchmark": "named"},
+        {"id": "2", "text": "ignored", "meta": {"problem": SOLUTION, "dataset": "inner"}},
+        {"id": "3", "test_list": [FILLER, FILLER.upper()], "text": "x"},
+    ]
+    stage = prepared(BenchmarkGrams(), rows, tmp_path)
+    assert [s[3] for s in scores(stage, [QUESTION, SOLUTION, FILLER])] == ["named", "inner", "web"]
+
+
+def test_faults_are_said(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="window is 20 words"):
+        prepared(BenchmarkGrams(), one_item(), tmp_path, window=20)
+    with pytest.raises(KeyError, match="no artefact 'benchmarks'"):
+        Decontaminate().prepare(Context())
+    with pytest.raises(RuntimeError, match="prepare"):
+        Decontaminate().score(documents(["a"]))
+    with pytest.raises(ValueError, match="must not exceed n"):
+        BenchmarkGrams(n=5, min_short_words=6)
+    (tmp_path / "gram_benchmarks.npy").write_bytes((tmp_path / "question_sizes.npy").read_bytes())
+    with pytest.raises(IntegrityError, match="do not fit together"):
+        Decontaminate().prepare(Context(artefacts={"benchmarks": tmp_path}))
+
+
+def test_no_benchmarks_at_all(tmp_path: Path) -> None:
+    fold = BenchmarkGrams()
+    assert fold.finish(fold.combine([fold.map(iter([]))]), tmp_path)["grams"] == 0
+    stage = Decontaminate().prepare(Context(artefacts={"benchmarks": tmp_path}))
+    stage.warm()
+    assert reasons(stage, [QUESTION]) == [None]

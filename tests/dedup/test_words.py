@@ -1,0 +1,117 @@
+"""Kernels of words, characters and shingle sets against plain Python, on any text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import dedup_words as oracle
+
+from corpusmill.dedup.kernels import signatures, words
+from corpusmill.dedup.kernels.unicode_classes import entry, table
+from corpusmill.dedup.minhash import Minhash
+from corpusmill.pipelines.documents import buffers
+
+TEXTS = st.text(
+    st.one_of(
+        st.sampled_from("abcXYZ 019.,;:-\n\t\u0301\u00ad é É ﬁ Ａ ß İ 中文かナ๑กข한국 ٣ 😀 _"),
+        st.characters(codec="utf-8"),
+    ),
+    max_size=60,
+)
+NORMALIZE = st.sampled_from(["fold", "numbers", "none"])
+
+
+def word_hashes(text: str, normalize: str) -> tuple[list[int], list[int]]:
+    data = np.frombuffer(text.encode(), np.uint8)
+    hash_W, end_W = np.empty(len(data) // 2 + 2, np.uint64), np.empty(len(data) // 2 + 2, np.int64)
+    n = words.words(data, 0, len(data), *table(normalize != "none"), normalize == "numbers", hash_W, end_W)
+    return hash_W[:n].tolist(), end_W[:n].tolist()
+
+
+def test_table_is_its_definition() -> None:
+    for fold in (True, False):
+        pages, entries = table(fold)
+        for code in [*range(0x3000), *range(0x3000, 0x110000, 97), 0x1F600, 0x20000, 0xE0100]:
+            assert entries[pages[code >> 8], code & 255] == entry(chr(code), fold), hex(code)
+
+
+@settings(deadline=None, max_examples=300)
+@given(TEXTS, NORMALIZE)
+def test_words_equal_the_oracle(text: str, normalize: str) -> None:
+    hashes, ends = word_hashes(text, normalize)
+    assert hashes == [oracle.word_hash(word) for word in oracle.words(text, normalize)]
+    assert ends == sorted(ends)
+    assert all(0 < end <= len(text.encode()) for end in ends)
+
+
+@settings(deadline=None, max_examples=200)
+@given(TEXTS, NORMALIZE)
+def test_characters_equal_the_oracle(text: str, normalize: str) -> None:
+    data = np.frombuffer(text.encode(), np.uint8)
+    out = np.empty(len(data) + 1, np.uint32)
+    n = words.characters(data, 0, len(data), *table(normalize != "none"), normalize == "numbers", out)
+    assert "".join(map(chr, out[:n])) == oracle.characters(text, normalize)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, WORLD!", ["hello", "world"]),
+        ("Cafe\u0301 café CAFÉ", ["cafe", "cafe", "cafe"]),
+        ("soft\u00adhyphen", ["softhyphen"]),
+        ("我爱Python编程", ["我", "爱", "python", "编", "程"]),
+        ("パソコン", ["ハ", "ソ", "コ", "ン"]),
+        ("한국어 문서", ["한국어", "문서"]),
+        ("don't a_b", ["don", "t", "a", "b"]),
+        ("", []),
+        (" \n—…", []),
+    ],
+)
+def test_known_words(text: str, expected: list[str]) -> None:
+    assert oracle.words(text) == expected
+    assert word_hashes(text, "fold")[0] == [oracle.word_hash(word) for word in expected]
+
+
+def test_numbers_read_as_zero() -> None:
+    assert oracle.words("In 1,234.5 years, 7.", "numbers") == ["in", "0", "years", "0"]
+    same = {tuple(word_hashes(t, "numbers")[0]) for t in ("pay 5 now", "pay 1,000.25 now", "pay ٣٤ now")}
+    assert len(same) == 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(TEXTS, max_size=5),
+    st.sampled_from(["word", "char"]),
+    st.integers(1, 7),
+    NORMALIZE,
+    st.sampled_from(["exact", "keep"]),
+)
+def test_shingle_sets_equal_the_oracle(
+    texts: list[str], shingle: str, width: int, normalize: str, short: str
+) -> None:
+    stage = Minhash.model_validate(
+        {"shingle": shingle, "width": width, "normalize": normalize, "short": short, "bands": 2, "rows": 2}
+    )
+    ends, values, keys, digest = stage.sketch(*buffers(pa.array(texts, pa.large_string())))
+    assert len(keys) == len(digest) == len(texts) == len(ends) - 1
+    for i, text in enumerate(texts):
+        expected = oracle.shingle_set(text, shingle == "word", width, normalize, short)
+        assert values[ends[i] : ends[i + 1]].tolist() == expected
+        assert bool(keys[i].any()) == bool(expected)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=300), st.integers(1, 5))
+def test_sort_distinct(numbers: list[int], repeat: int) -> None:
+    values = np.array(numbers * repeat, np.uint32)
+    n = signatures.sort_distinct(values, len(values), np.empty_like(values))
+    assert values[:n].tolist() == sorted(set(numbers))
+
+
+def test_a_large_document_of_one_word_is_one_shingle() -> None:
+    text = pa.array(["word " * 300_000], pa.large_string())
+    ends, _, _, _ = Minhash().sketch(*buffers(text))
+    assert ends.tolist() == [0, 1]

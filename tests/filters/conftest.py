@@ -1,0 +1,42 @@
+"""Makes `tests/oracles` importable and finds the real data."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import settings
+
+TESTS = Path(__file__).resolve().parents[1]
+if str(TESTS) not in sys.path:
+    sys.path.insert(0, str(TESTS))
+
+# The first call of a kernel compiles it.
+settings.register_profile("filters", deadline=None)
+settings.load_profile("filters")
+
+DATA = Path(os.environ.get("CORPUSMILL_DATA", TESTS.parent.parent / "shared" / "data"))
+
+Rows = Callable[[str, int], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def rows() -> Rows:
+    """Reads the first rows of a `.jsonl.zst` file of the real data; skips the test without it."""
+
+    def read(name: str, most: int) -> list[dict[str, Any]]:
+        path = DATA / f"{name}.jsonl.zst"
+        if not path.is_file():
+            pytest.skip(f"real data not found: {path} (set CORPUSMILL_DATA)")
+        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as plain:
+            lines = io.TextIOWrapper(plain, "utf-8")
+            return [json.loads(line) for _, line in zip(range(most), lines, strict=False)]
+
+    return read

@@ -1,0 +1,108 @@
+"""Language identification: offline, deterministic, right on real texts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles.filters_documents import TEXTS, check_split_law, documents
+from pydantic import ValidationError
+
+from corpusmill.filters.language import Language
+
+Rows = Callable[[str, int], list[dict[str, Any]]]
+
+ENGLISH = "The committee met on Tuesday and decided that the new road should be built before winter."
+GERMAN = "Der Ausschuss traf sich am Dienstag und beschloss, die neue Straße vor dem Winter zu bauen."
+FRENCH = "Le comité s'est réuni mardi et a décidé que la nouvelle route serait construite avant l'hiver."
+CHINESE = "委员会星期二开会，决定在冬天到来之前修好这条新的公路。"
+
+
+def identify(stage: Language, *texts: str | None) -> tuple[list[str | None], list[str | None]]:
+    outcome = stage.apply(documents(texts, lang=["xx"] * len(texts)))
+    assert outcome.documents.column("lang").equals(outcome.documents.column("language.code"))
+    assert outcome.documents.table.schema.field("lang").type == "string"
+    return outcome.documents.column("lang").to_pylist(), outcome.reasons.to_pylist()
+
+
+def test_languages_and_reasons() -> None:
+    texts = (
+        ENGLISH,
+        GERMAN,
+        FRENCH,
+        CHINESE,
+        "",
+        None,
+        "12 + 3 ---",
+        ENGLISH.upper(),
+        ENGLISH.replace(" ", "\n"),
+    )
+    codes, why = identify(Language(keep=["en", "zh"]), *texts)
+    assert codes == ["en", "de", "fr", "zh", None, None, None, "en", "en"]
+    assert why == [None, "other_language", "other_language", None, *["too_little_text"] * 3, None, None]
+    assert identify(Language(), *texts)[1] == [None] * 4 + ["too_little_text"] * 3 + [None] * 2
+    mixed = "ok bonjour hallo hola ciao"
+    assert identify(Language(), mixed)[1] == ["uncertain_language"]
+    assert identify(Language(at_least=None), mixed)[1] == [None]
+
+
+def test_only_the_prefix_is_read() -> None:
+    text = f"{ENGLISH} " * 3 + CHINESE * 200
+    assert identify(Language(prefix_chars=200), text)[0] == ["en"]
+    assert identify(Language(prefix_chars=5_000), text)[0] == ["zh"]
+    assert identify(Language(), CHINESE * 100_000)[0] == ["zh"]
+
+
+@settings(max_examples=30)
+@given(texts=st.lists(TEXTS | st.none(), max_size=5), cut=st.integers(0, 5))
+def test_split_law(texts: list[str | None], cut: int) -> None:
+    check_split_law(Language(keep=["en"]), texts, min(cut, len(texts)))
+
+
+def test_options() -> None:
+    for wrong in ({"keep": []}, {"at_least": 1.5}, {"prefix_chars": 0}, {"languages": ["en"]}):
+        with pytest.raises(ValidationError):
+            Language.model_validate(wrong)
+
+
+PROBE = """
+import sys
+seen = []
+def audit(event, args):
+    if event.startswith("socket.") and event != "socket.__new__":
+        seen.append(event)
+    if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        seen.append(str(args))
+sys.dont_write_bytecode = True
+from corpusmill.filters.language import Language
+from corpusmill.filters.rules.sample import sample_documents
+from corpusmill.pipelines.stage import Context
+sys.addaudithook(audit)
+Language().prepare(Context())
+Language().apply(sample_documents())
+assert not seen, seen
+"""
+
+
+def test_neither_network_nor_disk_is_written_to() -> None:
+    subprocess.run([sys.executable, "-W", "error", "-c", PROBE], check=True)
+
+
+def test_real_texts(rows: Rows) -> None:
+    by_language: dict[str, list[str]] = defaultdict(list)
+    for row in rows("text/tldr_pages_multilang", 12_308):
+        language = str(row["meta"]["lang"]).partition("_")[0]
+        if len(by_language[language]) < 150:
+            by_language[language].append(row["text"])
+    by_language["zh"] += [row["text"] for row in rows("text/ruanyf_weekly_zh", 50)]
+    by_language["en"] += [row["text"] for row in rows("text/wikitext2_valid_test", 50)]
+    assert {"en", "zh", "de", "fr", "ar", "ja"} <= set(by_language)
+    for language, texts in by_language.items():
+        codes = identify(Language(), *texts)[0]
+        assert codes.count(language) / len(codes) >= 0.98, language

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from corpusmill.mixtures.draw import Draw
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.stage import Context
+
+N = 20_000
+
+
+def drawn(tmp_path: Path, epochs: int = 1, seed: int = 1, groups: list[str | None] | None = None) -> pa.Table:
+    plan = {"seed": seed, "sources": {"a": {"full_epochs": epochs, "threshold": 0}}}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    n = len(groups) if groups is not None else N
+    docs = Documents(
+        pa.table(
+            {
+                "id": [f"{i:032x}" for i in range(n)],
+                "source": ["a"] * n,
+                "group": pa.array(groups or [None] * n, pa.string()),
+                "extra": pa.array(range(n), pa.int64()),
+            }
+        )
+    )
+    stage = Draw().prepare(Context(artefacts={"mixture": tmp_path}))
+    rows = stage.emit(docs, 3, np.arange(n, dtype=np.uint32)).rows
+    return rows.sort_by([("key", "ascending"), ("unit", "ascending"), ("row", "ascending")])
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> npt.NDArray[np.int64]:
+    """Documents 0..N-1 in their shuffled order."""
+    return np.asarray(drawn(tmp_path).column("extra").to_numpy())
+
+
+def test_it_is_a_permutation_with_all_columns(tmp_path: Path, order: npt.NDArray[np.int64]) -> None:
+    assert sorted(order.tolist()) == list(range(N))
+    rows = drawn(tmp_path)
+    assert rows.column_names[:4] == ["key", "unit", "row", "epoch"]
+    types = [rows.schema.field(name).type for name in ("key", "unit", "row", "epoch")]
+    assert types == [pa.uint64(), pa.uint32(), pa.uint32(), pa.int32()]
+    assert rows.column("extra").to_pylist() == rows.column("row").to_pylist()
+
+
+def test_neighbours_do_not_stay_neighbours(order: npt.NDArray[np.int64]) -> None:
+    """In a random permutation the number of i followed by i + 1 is Poisson of mean 1; 8 has p < 1e-5."""
+    assert np.count_nonzero(np.diff(order) == 1) < 8
+    assert np.count_nonzero(np.diff(order) == -1) < 8
+
+
+def test_places_are_uniform(order: npt.NDArray[np.int64]) -> None:
+    """Each of 10 stretches of the input spreads over 10 stretches of the output: chi-square with 81 degrees,
+    whose 0.0001 point is 138."""
+    table = np.zeros((10, 10))
+    np.add.at(table, (order * 10 // N, np.arange(N) * 10 // N), 1)
+    assert ((table - N / 100) ** 2 / (N / 100)).sum() < 138
+
+
+def test_order_is_not_correlated_with_input(order: npt.NDArray[np.int64]) -> None:
+    """The serial correlation and that with the input have standard deviation 1/sqrt(N)."""
+    bound = 4 / np.sqrt(N)
+    assert abs(np.corrcoef(order, np.arange(N))[0, 1]) < bound
+    assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < bound
+
+
+def test_partitions_are_even(tmp_path: Path) -> None:
+    keys = drawn(tmp_path).column("key").to_numpy()
+    counts = np.bincount([int(key) * 16 >> 64 for key in keys], minlength=16)
+    assert ((counts - N / 16) ** 2 / (N / 16)).sum() < 44.3  # 15 degrees, 0.0001
+
+
+def test_copies_lie_apart(tmp_path: Path) -> None:
+    rows = drawn(tmp_path, epochs=4)
+    place = np.empty((4, N), np.int64)
+    place[rows.column("epoch").to_numpy(), rows.column("extra").to_numpy()] = np.arange(4 * N)
+    for one in range(4):
+        for other in range(one):
+            assert abs(np.corrcoef(place[one], place[other])[0, 1]) < 4 / np.sqrt(N)
+    assert np.count_nonzero(np.diff(rows.column("extra").to_numpy()) == 0) < 20  # Poisson of mean 3
+
+
+def test_another_seed_is_another_order(tmp_path: Path, order: npt.NDArray[np.int64]) -> None:
+    other = drawn(tmp_path, seed=2).column("extra").to_numpy()
+    assert abs(np.corrcoef(order, other)[0, 1]) < 4 / np.sqrt(N)
+
+
+def test_groups_stay_together(tmp_path: Path) -> None:
+    groups: list[str | None] = [*(["g", "h", None] * 30)]
+    rows = drawn(tmp_path, epochs=2, groups=groups)
+    names = list(zip(rows.column("group").to_pylist(), rows.column("epoch").to_pylist(), strict=True))
+    for name in [("g", 0), ("g", 1), ("h", 0), ("h", 1)]:
+        places = [i for i, other in enumerate(names) if other == name]
+        assert places == list(range(places[0], places[0] + 30))
+    assert len(set(rows.column("key").to_pylist())) == 4 + 60

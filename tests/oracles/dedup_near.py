@@ -1,0 +1,55 @@
+"""Brute-force near-duplicates: every pair is looked at, then documents fall from best to worst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from oracles.dedup_words import jaccard
+
+
+@dataclass(frozen=True)
+class Doc:
+    """One document as the survivor's order sees it; `shingles` is its sorted distinct set."""
+
+    id: str
+    source: str
+    size: int
+    shingles: tuple[int, ...]
+
+
+def order(docs: Sequence[Doc], priority: Sequence[str]) -> list[int]:
+    """Positions from best to worst."""
+
+    def key(i: int) -> tuple[int, int, str, int]:
+        place = priority.index(docs[i].source) if docs[i].source in priority else len(priority)
+        return place, -docs[i].size, docs[i].id, i
+
+    return sorted(range(len(docs)), key=key)
+
+
+def removals(
+    docs: Sequence[Doc],
+    threshold: float,
+    priority: Sequence[str] = (),
+    candidate: Callable[[int, int], bool] = lambda i, j: True,
+) -> dict[str, tuple[str, float]]:
+    """Removed id -> (survivor id, similarity), over all candidate pairs of at least `threshold`."""
+    removed: dict[int, tuple[int, float]] = {}
+    best_first = [i for i in order(docs, priority) if docs[i].shingles]
+    first_of: dict[tuple[int, ...], int] = {}
+    for place, i in enumerate(best_first):
+        twin = first_of.setdefault(docs[i].shingles, i)
+        kept = [
+            (-similarity, rank, j)
+            for rank, j in enumerate(best_first[:place])
+            if j not in removed and candidate(i, j)
+            if (similarity := jaccard(list(docs[i].shingles), list(docs[j].shingles))) >= threshold
+        ]
+        if twin != i:  # one set, one fate
+            assert kept, "the survivor of a twin is a neighbour of both"
+            removed[i] = removed.get(twin, (twin, 1.0))
+        elif kept:
+            similarity, _, j = min(kept)
+            removed[i] = (j, -similarity)
+    return {docs[i].id: (docs[j].id, similarity) for i, (j, similarity) in removed.items()}

@@ -1,0 +1,143 @@
+"""Small recipes over generated text, and a way to run them as a user would."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
+
+FAULTY_PLUGIN = '''
+"""Filters that fail in every way a filter can."""
+
+import os
+import signal
+
+import numpy as np
+
+from corpusmill.pipelines.documents import reason_where
+from corpusmill.pipelines.stage import Filter
+
+
+class Trouble(Filter):
+    """Raises on RAISE, dies on DIE, never returns on HANG."""
+
+    def score(self, docs):
+        words = []
+        for text in docs.text.to_pylist():
+            if text.startswith("RAISE"):
+                raise ValueError("asked to")
+            if text.startswith("DIE"):
+                os.kill(os.getpid(), signal.SIGSEGV)
+            while text.startswith("HANG"):
+                pass
+            words.append(len(text.split()))
+        return {"words": np.array(words, np.int64)}
+
+    def judge(self, scores):
+        return reason_where((np.asarray(scores["words"]) < 4, "too_few_words"))
+'''
+
+
+def write_lines(path: Path, documents: int, seed: int, special: dict[int, str] | None = None) -> None:
+    """A JSONL file of generated text; `special` puts a word before chosen documents. Some lines repeat."""
+    draw = random.Random(seed)
+    lines: list[str] = []
+    for number in range(documents):
+        text = " ".join(draw.choices(WORDS, k=draw.randint(2, 60)))
+        if number % 10 == 9:
+            text = json.loads(lines[draw.randrange(len(lines))])["text"]
+        if special and number in special:
+            text = f"{special[number]} {text}"
+        lines.append(json.dumps({"id": f"{path.stem}-{number}", "text": text}))
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a recipe with a plugin and two sources; returns its path."""
+
+    def make(special: dict[int, str] | None = None, documents: int = 3000, **engine: object) -> Path:
+        (tmp_path / "faulty.py").write_text(FAULTY_PLUGIN)
+        write_lines(tmp_path / "a.jsonl", documents, 1, special)
+        write_lines(tmp_path / "b.jsonl", documents // 2, 2)
+        settings = {"kind": "process", "workers": 2, **engine}
+        text = f"""
+name: small
+plugins: [faulty.py]
+engine: {json.dumps(settings)}
+sources:
+  a: {{read: {{jsonl: {{files: a.jsonl, split_bytes: 65536}}}}, steps: [trouble]}}
+  b: {{read: {{jsonl: {{files: b.jsonl, split_bytes: 65536}}}}, steps: [trouble]}}
+dedup: [exact]
+"""
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """SHA-256 of every file below `steps`, by its path in the run: receipts and manifests included."""
+    return {
+        path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((run / "steps").rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def hashes_of() -> Callable[[Path], dict[str, str]]:
+    return hashes
+
+
+@pytest.fixture
+def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command line to its end."""
+
+    def call(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "corpusmill", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+
+    return call
+
+
+@pytest.fixture
+def kill_after() -> Callable[[Sequence[object], float], int]:
+    """Starts the command line in a group of its own and kills the whole group after some seconds.
+
+    Returns the exit code where it ended before that, else -9.
+    """
+
+    def call(arguments: Sequence[object], seconds: float) -> int:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "corpusmill", *map(str, arguments)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+    return call

@@ -1,0 +1,159 @@
+"""Poisonous documents, dying workers, kills at every commit step, interrupts: nothing is lost or changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+Make = Callable[..., Path]
+Hashes = Callable[[Path], dict[str, str]]
+
+
+def ledger(run: Path, step: str) -> dict[str, dict[str, object]]:
+    """Entries of a step by stage and source."""
+    fingerprint = json.loads((run / "current.json").read_text())["steps"][step]
+    manifest = json.loads((run / "steps" / step / fingerprint[:16] / "manifest.json").read_text())
+    return {f"{entry['stage']}/{entry['source']}": entry for entry in manifest["ledger"]}
+
+
+def test_documents_that_raise_crash_or_hang_are_quarantined_and_the_rest_goes_on(
+    recipe: Make, corpusmill: Call, tmp_path: Path
+) -> None:
+    path = recipe({100: "RAISE", 300: "DIE", 2000: "HANG"}, unit_timeout_s=5, document_timeout_s=2)
+    done = corpusmill("run", path, "--json")
+    assert done.returncode == 0, done.stderr
+    entry = ledger(tmp_path / "runs" / "small", "a")["trouble/a"]
+    quarantined = entry["quarantined"]
+    assert isinstance(quarantined, dict)
+    assert {reason: tally[0] for reason, tally in quarantined.items()} == {
+        "ValueError": 1,
+        "crash": 1,
+        "timeout": 1,
+    }
+    assert entry["documents_in"] == 3000
+    assert "document" in done.stderr
+    assert "quarantined in trouble" in done.stderr
+
+
+FAULTPOINTS = [
+    "commit-before-rename:1",
+    "commit-between-renames:3",
+    "commit-before-receipt:2",
+    "commit-after-receipt:2",
+    "atomic-before-rename:1",
+    "atomic-before-rename:4",
+]
+
+
+@pytest.mark.parametrize("point", FAULTPOINTS)
+def test_a_kill_at_a_commit_step_changes_nothing(
+    point: str, recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+) -> None:
+    path = recipe()
+    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+    killed = corpusmill("run", path, "--out", tmp_path / "killed", env={"CORPUSMILL_FAULTPOINT": point})
+    assert killed.returncode == -signal.SIGKILL
+    assert corpusmill("run", path, "--out", tmp_path / "killed").returncode == 0
+    assert hashes_of(tmp_path / "killed") == hashes_of(tmp_path / "calm")
+
+
+def test_a_kill_of_the_runner_at_its_manifest_changes_nothing(
+    recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+) -> None:
+    path = recipe(kind="inline", workers=1)
+    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+    for count in range(
+        2, 30, 5
+    ):  # every kind of atomic write of the one process: receipts, manifests, current
+        killed = corpusmill(
+            "run",
+            path,
+            "--out",
+            tmp_path / "killed",
+            env={"CORPUSMILL_FAULTPOINT": f"atomic-before-rename:{count}"},
+        )
+        assert killed.returncode in (-signal.SIGKILL, 0)
+    assert corpusmill("run", path, "--out", tmp_path / "killed").returncode == 0
+    assert hashes_of(tmp_path / "killed") == hashes_of(tmp_path / "calm")
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
+    recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+) -> None:
+    path = recipe({2900: "HANG"}, documents=3000, unit_timeout_s=120, document_timeout_s=2)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "corpusmill", "run", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    receipts = tmp_path / "runs" / "small" / "steps" / "b"
+    deadline = time.monotonic() + 60
+    while not list(receipts.glob("*/manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "interrupted" in errors
+    assert "run the same command to go on" in errors
+    done = corpusmill("run", path, "--set", "engine.unit_timeout_s=2", "--json")
+    assert done.returncode == 0, done.stderr
+    steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
+    assert steps["b"]["reused"]
+    assert steps["a"]["done_now"] < steps["a"]["units"]
+
+
+def test_two_runs_in_one_folder_are_refused(recipe: Make, corpusmill: Call, tmp_path: Path) -> None:
+    import fcntl
+
+    path = recipe(documents=50)
+    assert corpusmill("run", path).returncode == 0
+    with (tmp_path / "runs" / "small" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = corpusmill("run", path)
+    assert refused.returncode == 1
+    assert "another run is using this folder" in refused.stderr
+
+
+def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(recipe: Make, corpusmill: Call) -> None:
+    path = recipe(dict.fromkeys(range(200), "RAISE"), documents=200, retries=0)
+    failed = corpusmill("run", path)
+    assert failed.returncode == 2
+    assert "trouble raised on each of the first 8 documents: ValueError: asked to" in failed.stderr
+
+
+def test_twenty_kills_at_random_instants_change_nothing(
+    recipe: Make,
+    corpusmill: Call,
+    kill_after: Callable[[Sequence[object], float], int],
+    hashes_of: Hashes,
+    tmp_path: Path,
+) -> None:
+    import random
+
+    path = recipe(documents=6000)
+    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+    calm = hashes_of(tmp_path / "calm")
+    draw, kills, folder = random.Random(5), 0, 0
+    while kills < 20:
+        out = tmp_path / f"killed-{folder}"
+        before = {p: p.stat().st_mtime_ns for p in out.rglob("receipts/*.json")} if out.exists() else {}
+        code = kill_after(["run", path, "--out", out], draw.uniform(0.2, 1.6))
+        for receipt, stamp in before.items():  # what was committed before the kill was not done again
+            assert receipt.stat().st_mtime_ns == stamp
+        if code == -signal.SIGKILL:
+            kills += 1
+        if code == 0 or kills == 20:
+            assert corpusmill("run", path, "--out", out).returncode == 0
+            assert hashes_of(out) == calm
+            folder += 1

@@ -1,0 +1,113 @@
+"""The screen leans high but not absurdly, and never misses what later steps look for."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from resiliparse.parse.html import HTMLTree
+
+from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, screen, signs
+from corpusmill.pipelines.extraction.main_text import SIGNS, Extraction, extract_page
+
+NAMES = st.sampled_from(["div", "p", "b", "span", "ul", "li", "table", "tr", "td", "br", "img"])
+
+
+def run(html: str, max_depth: int = 200) -> tuple[int, int, int]:
+    depth, attributes, seen = screen(np.frombuffer(html.encode(), np.uint8), max_depth, *signs(SIGNS))
+    return int(depth), int(attributes), int(seen)
+
+
+class Oracle(HTMLParser):
+    """Slow and plain: depth of well-formed markup, and the most attributes of one tag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = self.deepest = self.most = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.most = max(self.most, len(attrs))
+        if tag not in ("br", "img"):
+            self.depth += 1
+            self.deepest = max(self.deepest, self.depth)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.depth -= 1
+
+
+def element(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    attributes = st.lists(st.sampled_from(['a="1 > 2"', "b='<i>'", "c=d", "e"]), max_size=3).map(" ".join)
+    name = st.sampled_from(["div", "b", "span", "section"])
+    return st.builds(
+        lambda n, a, i: f"<{n} {a}>{''.join(i)}</{n}>", name, attributes, st.lists(inner, max_size=3)
+    )
+
+
+WELL_FORMED = st.recursive(
+    st.sampled_from(["text", "<br>", "<img alt='x'>", "<!-- <div> -->", "1 < 2"]), element
+)
+
+
+@settings(deadline=None)
+@given(WELL_FORMED)
+def test_agrees_with_the_oracle_on_well_formed_markup(html: str) -> None:
+    oracle = Oracle()
+    oracle.feed(html)
+    oracle.close()
+    assert run(html)[:2] == (oracle.deepest, oracle.most)
+
+
+@pytest.mark.parametrize(
+    ("html", "depth"),
+    [
+        ("<ul>" + "<li>item" * 500 + "</ul>", 2),
+        ("<body>" + "<p>text" * 500, 2),
+        ("<table>" + "<tr><td>a<td>b" * 500 + "</table>", 3),
+        ("<script>" + "if (a<b) '<div>';" * 500 + "</script><div>", 1),
+        ("<svg>" + "<path d='x'/>" * 500 + "</svg>", 1),
+        ("<div></x>" * 150, 150),
+    ],
+)
+def test_omitted_end_tags_do_not_pile_up(html: str, depth: int) -> None:
+    assert run(html)[0] == depth
+
+
+def test_stops_at_the_bound_and_the_tree_decides() -> None:
+    html = "<body>" + "<div>" * 400 + "x"
+    assert run(html, 100)[0] == 101
+    tree = HTMLTree.parse(html)
+    assert depth_exceeds(tree.document, 401)
+    assert not depth_exceeds(tree.document, 402)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.one_of(NAMES.map("<{}>".format), NAMES.map("</{}>".format), st.text(max_size=5))).map("".join)
+)
+def test_survives_any_soup(html: str) -> None:
+    depth, attributes, _ = run(html)
+    assert 0 <= depth <= 201
+    assert attributes >= 0
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<p>x <math alttext="a"><mi>a</mi></math></p>',
+        '<p>x <img class="tex" alt="a"></p>',
+        "<p>x <img class=latex alt=a></p>",
+        '<div class="newsletter">Sign up for more of this, it costs nothing at all and comes weekly.</div>',
+        '<p>x <a class="headerlink">¶</a></p>',
+        '<DIV CLASS="Related-Posts">Other things that you may perhaps want to read some other day.</DIV>',
+    ],
+)
+def test_the_mask_saves_time_and_changes_nothing(inner: str) -> None:
+    long = "<p>An article of many words that is long enough to be taken as one. " * 12
+    html = f"<html><body><article>{long}{inner}</article></body></html>"
+    how = Extraction("resiliparse", True, False, False, False, False, True)
+    with_mask = extract_page(html, HTMLTree.parse(html), how, run(html)[2])
+    assert run(html)[2] != 0
+    assert with_mask == extract_page(html, HTMLTree.parse(html), how)

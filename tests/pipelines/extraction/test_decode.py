@@ -1,0 +1,72 @@
+"""Character sets: what is believed, and when a page is given up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.pipelines.extraction.decode import codec_of, decode
+from corpusmill.pipelines.extraction.faults import PageFault
+
+CHINESE = "机器学习的数据需要仔细清洗，否则模型会学到错误的东西。" * 8
+GERMAN = "Über die Größe der Mühlen läßt sich streiten, schön sind sie alle. " * 8
+
+
+def page(body: str, charset: str | None = None) -> str:
+    meta = f'<meta charset="{charset}">' if charset else ""
+    return f"<html><head>{meta}</head><body>{body}</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type", "text", "codec"),
+    [
+        (page(CHINESE, "gb2312").encode("gb18030"), "text/html", CHINESE, "gb18030"),
+        (page(CHINESE).encode("gb18030"), "text/html; charset=GBK", CHINESE, "gb18030"),
+        (page(CHINESE).encode("gb18030"), None, CHINESE, "gb18030"),
+        (page(CHINESE, "utf-8").encode("gb18030"), "text/html", CHINESE, "gb18030"),  # mislabelled
+        (page(CHINESE, "gb2312").encode(), "text/html; charset=gb2312", CHINESE, "utf-8"),  # mislabelled
+        (page(GERMAN, "iso-8859-1").encode("cp1252"), None, GERMAN, "cp1252"),
+        (page(GERMAN).encode("utf-16"), None, GERMAN, "utf-16-le"),
+        (b"\xef\xbb\xbf" + page(GERMAN).encode(), "text/html; charset=latin1", GERMAN, "utf-8"),
+        (page("日本語のページ", "iso-2022-jp").encode("iso2022_jp"), None, "日本語のページ", "iso2022-jp"),
+        (page("한국어 문서입니다 " * 20, "euc-kr").encode("cp949"), None, "한국어 문서입니다", "cp949"),
+        (page("plain").encode(), "text/html; charset=nonsense", "plain", "utf-8"),
+    ],
+)
+def test_reads_what_a_reader_would_see(raw: bytes, content_type: str | None, text: str, codec: str) -> None:
+    decoded, name = decode(raw, content_type, 0.05)
+    assert text in decoded
+    assert name.replace("_", "-").replace("windows-", "cp") == codec
+
+
+def test_a_few_broken_bytes_do_not_condemn_a_utf8_page() -> None:
+    raw = page(GERMAN, "utf-8").encode() + b"\xff caf\xe9"
+    decoded, name = decode(raw, None, 0.05)
+    assert name == "utf-8"
+    assert GERMAN in decoded
+    assert "�" in decoded
+
+
+def test_half_broken_pages_are_given_up() -> None:
+    raw = (page("ü" * 50, "utf-8") + "").encode() + b"\xfc \xe4 \xf6 " * 12
+    with pytest.raises(PageFault) as caught:
+        decode(raw, None, 0.05)
+    assert caught.value.why == "bad_charset"
+
+
+def test_damage_done_before_us_counts_as_well() -> None:
+    with pytest.raises(PageFault, match="bad_charset"):
+        decode(page("�" * 40 + "é").encode(), "text/html; charset=utf-8", 0.05)
+
+
+def test_labels_follow_the_web() -> None:
+    assert codec_of("GB2312") == "gb18030"
+    assert codec_of("no-such-charset") is None
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="�")))
+def test_valid_utf8_is_read_exactly(text: str) -> None:
+    decoded, _ = decode(text.encode(), None, 0.05)
+    assert decoded == text.removeprefix("\ufeff") or text.startswith("\ufeff")

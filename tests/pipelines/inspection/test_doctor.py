@@ -1,0 +1,80 @@
+"""Damage anywhere in a run's output is found, and named with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from corpusmill.pipelines.inspection import doctor as doctor_module
+from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
+from corpusmill.pipelines.storage import Json, RunFolder, write_json
+
+Copies = Callable[[], RunFolder]
+
+
+def _faults(found: Json) -> dict[str, str]:
+    return {check["name"]: check["detail"] for check in found["checks"] if not check["ok"]}
+
+
+def test_the_environment_names_its_parts() -> None:
+    found = doctor(None)
+    names = {check["name"] for check in found["checks"]}
+    assert {"python", "pyarrow", "numba", "memory", "disk", "kernel cache", "ray", "torch"} <= names
+    for check in found["checks"]:
+        assert check["detail"]
+        assert bool(check["cure"]) == (not check["ok"]) or check["name"] == "processors"
+
+
+def test_a_missing_library_is_a_fault_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(doctor_module.CORE, "no-such-library", "no_such_library")
+    monkeypatch.setitem(
+        doctor_module.OPTIONAL, "no-such-extra", ("no_such_extra", "nothing", "pip install it")
+    )
+    found = doctor(None)
+    assert _faults(found)["no-such-library"] == "not installed"
+    extra = next(check for check in found["checks"] if check["name"] == "no-such-extra")
+    assert extra["ok"]
+    assert "pip install it" in extra["detail"]
+    assert "no-such-library: pip install" in render_doctor(found)
+
+
+def test_a_sound_run_has_no_faults(run: RunFolder) -> None:
+    found = doctor(run)
+    assert not [name for name in _faults(found) if name.startswith(("step", "ledger", "run"))]
+    assert "balance" in render_doctor(found)
+
+
+def test_one_flipped_bit_and_a_missing_file(copy_of: Copies) -> None:
+    copy = copy_of()
+    web, pack = copy.current_step("web"), copy.current_step("pack")
+    assert web is not None
+    assert pack is not None
+    path = web.data / "00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    (pack.data / "shard-00000.arrow").unlink()
+    faults = _faults(doctor(copy))
+    assert "its bytes differ" in faults["step web"]
+    assert "missing" in faults["step pack"]
+    assert "step code" not in faults
+
+
+def test_a_ledger_that_does_not_balance(copy_of: Copies) -> None:
+    copy = copy_of()
+    step = copy.current_step("dedup.exact")
+    assert step is not None
+    manifest = step.need_manifest()
+    manifest["ledger"][0]["documents_kept"] -= 1
+    write_json(step.manifest_path, manifest)
+    assert "documents came in" in _faults(doctor(copy))["ledger"]
+
+
+def test_a_broken_manifest_is_a_finding_and_not_a_crash(copy_of: Copies) -> None:
+    copy = copy_of()
+    step = copy.current_step("code")
+    assert step is not None
+    step.manifest_path.write_text("{", encoding="utf-8")
+    faults = _faults(doctor(copy))
+    assert "not valid JSON" in faults["run"]

@@ -1,0 +1,161 @@
+"""The record of a run: order, states, addresses, log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.inspection.run_log import read_log
+from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.report.build import gather
+from corpusmill.pipelines.report.page import render_page
+from corpusmill.pipelines.storage import RunFolder, write_json
+
+Copies = Callable[[], RunFolder]
+
+
+def test_steps_come_after_what_they_read(run: RunFolder) -> None:
+    names = list(load_record(run).steps)
+    for before, after in [
+        ("web.index", "web"),
+        ("web", "dedup.exact.scatter"),
+        ("dedup.exact.scatter", "dedup.exact"),
+        ("dedup.exact", "decontaminate"),
+        ("benchmark_grams", "decontaminate"),
+        ("tokenizer", "encode"),
+        ("encode", "mixture"),
+        ("mixture", "pack"),
+    ]:
+        assert names.index(before) < names.index(after)
+
+
+def test_sources_are_told_from_benchmarks(run: RunFolder) -> None:
+    record = load_record(run)
+    assert [source.name for source in record.sources] == ["code", "web"]
+    assert record.benchmarks is not None
+    assert [mask.name for mask in record.masks] == ["dedup.exact", "decontaminate"]
+
+
+def test_first_units_follow_the_recipe_and_not_the_names(run: RunFolder) -> None:
+    record = load_record(run)
+    web = next(source for source in record.sources if source.name == "web")
+    assert record.first_units == {"web": 0, "code": len(web.last.units)}
+
+
+def test_every_struck_row_is_the_document_it_is_said_to_be(run: RunFolder) -> None:
+    record = load_record(run)
+    view = record.view()
+    for unit in range(len(view)):
+        rows: dict[int, str] = {}
+        for mask in view.masks:
+            for batch in type(view)([], [mask]).mask_batches(unit):
+                rows |= dict(
+                    zip(batch.column("row").to_pylist(), batch.column("id").to_pylist(), strict=True)
+                )
+        unmasked = type(view)(view.datasets, [])
+        for docs, at in unmasked.batches(unit, ["id"]):
+            for row, identity in zip(at.tolist(), docs.column("id").to_pylist(), strict=True):
+                assert rows.get(row, identity) == identity
+
+
+def test_view_holds_exactly_what_was_encoded(run: RunFolder) -> None:
+    record = load_record(run)
+    view = record.view()
+    kept = [
+        i
+        for unit in range(len(view))
+        for docs, _ in view.batches(unit, ["id"])
+        for i in docs.column("id").to_pylist()
+    ]
+    encode = record.complete("encode")
+    assert encode is not None
+    assert len(kept) == encode.rows
+
+
+def test_a_run_without_deduplication_and_with_a_source_of_two_steps(made: ModuleType, tmp_path: Path) -> None:
+    plain = made.make_plain_run(tmp_path)
+    record = load_record(plain)
+    code, web = record.sources
+    assert [step.name for step in code.steps] == ["code.0", "code"]
+    assert code.whole
+    assert record.first_units == {"web": 0, "code": len(web.last.units)}
+    (leak,) = [
+        row
+        for unit in range(len(record.view()))
+        for batch in record.view().mask_batches(unit)
+        for row in batch.to_pylist()
+    ]
+    events = explain(plain, leak["id"])["instances"][0]["events"]
+    assert [(event["step"], event["verdict"]) for event in events] == [
+        ("code.0", "kept"),
+        ("code.0", "kept"),
+        ("code", "kept"),
+        ("decontaminate", "removed"),
+    ]
+    origin = explain(plain, leak["id"])["instances"][0]["origin"]
+    assert (origin["step"], origin["inputs"][0]["file"]) == ("code.0", "code.jsonl")
+    figures = gather(plain)
+    assert figures["ledger"]["balanced"]
+    assert figures["head"]["complete"]
+    assert figures["mixture"] is None
+    assert render_page(figures)
+
+
+def test_states_of_a_run_that_was_stopped(copy_of: Copies, made: ModuleType) -> None:
+    copy = copy_of()
+    made.forget(copy, "pack")
+    record = load_record(copy)
+    assert record.steps["pack"].state == "unfinished"
+    assert record.steps["pack"].receipts > 0
+    assert record.steps["encode"].state == "complete"
+    assert record.complete("pack") is None
+
+
+def test_a_step_made_from_another_version_is_outdated_with_all_after_it(copy_of: Copies) -> None:
+    copy = copy_of()
+    step = copy.current_step("web")
+    assert step is not None
+    write_json(step.manifest_path, {**step.need_manifest(), "content": "0" * 64})
+    states = {name: held.state for name, held in load_record(copy).steps.items()}
+    assert states["web"] == "complete"
+    assert states["code"] == "complete"
+    for name in ("dedup.exact.scatter", "dedup.exact", "decontaminate", "encode", "mixture", "pack"):
+        assert states[name] == "outdated", name
+    assert states["benchmark_grams"] == "complete"
+
+
+def test_a_section_that_was_never_begun_is_not_reached(copy_of: Copies) -> None:
+    copy = copy_of()
+    recipe = json.loads((copy.path / "recipe.json").read_text(encoding="utf-8"))
+    write_json(copy.path / "recipe.json", {**recipe, "train": {"steps": 3}})
+    assert load_record(copy).steps["train"].state == "not_reached"
+
+
+def test_a_folder_without_a_run_is_the_users_fault(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a run folder"):
+        load_record(RunFolder(tmp_path))
+
+
+def test_log_counts_the_last_execution_and_torn_lines(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    unit = {"event": "unit", "step": "a", "unit": 0, "attempt": 1, "seconds": 2.0}
+    lines = [
+        {"event": "start", "time": 1.0, "engine": "inline"},
+        unit,
+        {"event": "end", "seconds": 9},
+        {"event": "start", "time": 5.0, "engine": "process"},
+        {**unit, "attempt": 2},
+        {**unit, "unit": 1, "rss": 7},
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines) + '\n{"event": "un', encoding="utf-8")
+    log = read_log(path)
+    assert (log.executions, log.engine, log.started, log.seconds) == (2, "process", 5.0, None)
+    assert (log.steps["a"].units, log.steps["a"].seconds, log.steps["a"].retries) == (2, 4.0, 1)
+    assert log.unreadable_lines == 1
+    assert read_log(tmp_path / "none.jsonl").executions == 0

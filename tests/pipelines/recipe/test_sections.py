@@ -1,0 +1,115 @@
+"""Sections whose stages come from the rooms, and the recipes that ship."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.stage import Filter, Fold, Map, Scatter, Task, Write
+
+ROOT = Path(__file__).parents[3]
+Load = Callable[..., Recipe]
+SOURCE = "sources: {a: {read: {lines: a}}}\n"
+
+
+def test_pack_brings_what_it_needs(load: Load) -> None:
+    recipe = load(
+        SOURCE + "tokenizer: {train: {vocab_size: 1K}}\npack: {sequence_length: 512, fim: {rate: 0.25}}\n"
+    )
+    assert isinstance(recipe.tokenizer, Fold)
+    assert recipe.tokenizer.model_dump()["vocab_size"] == 1000
+    assert isinstance(recipe.pack, Write)
+    assert isinstance(recipe.encode, Map)
+    assert recipe.encode.model_dump()["fim"]["rate"] == 0.25
+    assert isinstance(recipe.draw, Scatter)
+    assert isinstance(recipe.mixture, Fold)
+    assert recipe.mixture.model_dump()["tokens"] is None
+    assert recipe.train is None
+
+
+def test_a_mixture_of_its_own(load: Load) -> None:
+    text = SOURCE + "tokenizer: {train: {}}\npack: {}\nmixture: {tokens: 4M, weights: {a: 1}}\ntrain: {}\n"
+    recipe = load(text)
+    assert recipe.mixture is not None
+    assert recipe.mixture.model_dump()["tokens"] == 4_000_000
+    assert isinstance(recipe.train, Task)
+
+
+def test_a_tokenizer_is_loaded_from_beside_the_recipe(load: Load, folder: Path) -> None:
+    for text in ("tokenizer: {load: tok/t.json}", "tokenizer: {load: {path: tok/t.json, add_missing: true}}"):
+        recipe = load(SOURCE + text)
+        assert isinstance(recipe.tokenizer, Task)
+        assert recipe.tokenizer.model_dump()["path"] == folder / "tok" / "t.json"
+
+
+@pytest.mark.parametrize(
+    ("against", "reader", "files"),
+    [
+        ("b/*.jsonl.zst", "jsonl", ["b/*.jsonl.zst"]),
+        ("[b/*.jsonl, c/*.parquet]", "jsonl", ["b/*.jsonl", "c/*.parquet"]),
+        ("[b/*.parquet]", "parquet", ["b/*.parquet"]),
+        ("{lines: b}", "lines", ["b"]),
+        ("{jsonl: {files: b, text_field: question}}", "jsonl", ["b"]),
+    ],
+)
+def test_benchmarks_are_read_like_a_source(load: Load, against: str, reader: str, files: list[str]) -> None:
+    judged = load(SOURCE + f"decontaminate: {{against: {against}}}").decontaminate
+    assert judged is not None
+    assert (judged.benchmarks.reader.name, judged.benchmarks.reader.files) == (reader, files)
+    assert (judged.benchmarks.name, judged.benchmarks.steps) == ("benchmarks", ())
+    assert isinstance(judged.grams, Fold)
+    assert isinstance(judged.filter, Filter)
+
+
+def test_options_of_decontamination_go_to_the_stage_that_has_them(
+    load: Load, faults: Callable[..., list[str]]
+) -> None:
+    judged = load(SOURCE + "decontaminate: {against: b}").decontaminate
+    assert judged is not None
+    given = {}
+    for stage in (judged.grams, judged.filter):
+        for name, value in stage.model_dump().items():
+            if isinstance(value, int) and not isinstance(value, bool):
+                given[name] = value + 1
+    assert given
+    options = ", ".join(f"{name}: {value}" for name, value in given.items())
+    changed = load(SOURCE + f"decontaminate: {{against: b, {options}}}").decontaminate
+    assert changed is not None
+    for stage in (changed.grams, changed.filter):
+        assert {name: given[name] for name in type(stage).model_fields.keys() & given} == {
+            name: value for name, value in stage.model_dump().items() if name in given
+        }
+    assert "unknown key" in faults(SOURCE + "decontaminate: {against: b, nothing: 1}")[0]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_recipes_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CORPUSMILL_DATA", raising=False)
+    monkeypatch.delenv("CORPUSMILL_SAMPLE", raising=False)
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    assert recipe.output_folder == ROOT / "build" / "runs" / path.stem
+    assert recipe.pack is not None
+    assert recipe.train is not None
+    assert recipe.decontaminate is not None
+
+
+def test_the_dev_recipe_finds_all_its_inputs_and_leaves_none_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CORPUSMILL_DATA", raising=False)
+    recipe = load_recipe(ROOT / "configs" / "dev.yaml")
+    if not recipe.data_folder.is_dir():
+        pytest.skip("no data: set CORPUSMILL_DATA")
+    recipe.check_inputs()
+    read: set[Path] = set()
+    for source in recipe.sources:
+        for pattern in source.reader.files:
+            found = set(recipe.data_folder.glob(pattern))
+            assert not found & read, f"{source.name} reads what another source reads"
+            read |= found
+    folders = ("web", "text", "code", "math", "broken")
+    there = {path for folder in folders for path in (recipe.data_folder / folder).iterdir()}
+    assert {path.name for path in there - read if ".index." not in path.name} == set()

@@ -1,0 +1,309 @@
+"""The report: right figures, one inert page, at every state of a run."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from html.parser import HTMLParser
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.report.build import build_report, gather
+from corpusmill.pipelines.report.page import render_page
+from corpusmill.pipelines.storage import Json, RunFolder, read_json, write_json
+
+Copies = Callable[[], RunFolder]
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+SVG_LEAVES = {"rect", "line", "polyline"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and texts of a page; fails on tags that do not nest."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _check_inert(html: str) -> Page:
+    page = Page(html)
+    assert not {"script", "iframe", "object", "embed", "form", "link", "base", "img", "input"} & set(
+        page.tags
+    )
+    assert page.tags.count("style") == 1
+    for tag, name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("href", "src", "xlink:href", "action"):
+            assert (value or "").startswith("#"), (tag, name, value)
+    policy = next(
+        v for t, n, v in page.attributes if t == "meta" and n == "content" and v and "default-src" in v
+    )
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert "url(" not in html
+    assert "@import" not in html
+    return page
+
+
+@pytest.fixture(scope="module")
+def trained(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The run with training, its own copy."""
+    import shutil
+
+    copy = RunFolder(shutil.copytree(run.path, tmp_path_factory.mktemp("trained") / "run"))
+    made.add_training(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def figures(trained: RunFolder) -> Json:
+    return gather(trained)
+
+
+def test_page_and_twin_are_written_and_the_twin_holds_the_figures(trained: RunFolder, figures: Json) -> None:
+    page, twin = build_report(trained)
+    assert page == trained.path / "report" / "report.html"
+    assert read_json(twin) == json.loads(json.dumps(figures))
+    assert page.read_text(encoding="utf-8") == render_page(figures)
+    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "report.json"]
+    before = page.read_bytes(), twin.read_bytes()
+    build_report(trained)
+    assert (page.read_bytes(), twin.read_bytes()) == before
+
+
+def test_the_page_is_inert_and_accessible(trained: RunFolder) -> None:
+    html = build_report(trained)[0].read_text(encoding="utf-8")
+    page = _check_inert(html)
+    assert page.tags.count("caption") == page.tags.count("table")
+    assert ("html", "lang", "en") in page.attributes
+    labels = [v for t, n, v in page.attributes if t == "svg" and n == "aria-label"]
+    assert len(labels) == page.tags.count("svg") > 10
+    assert all(labels)
+
+
+def test_hostile_documents_are_shown_and_stay_inert(trained: RunFolder, made: ModuleType) -> None:
+    html = build_report(trained)[0].read_text(encoding="utf-8")
+    page = _check_inert(html)
+    assert any("<script>alert(1)</script></style></pre>" in text for text in page.texts)
+    assert "\\u{202e}" in html
+    assert "\\u{1b}" in html
+    for character in ("\u202e", "\x1b", "\x07"):
+        assert character not in html
+    assert "W" * 400 not in html  # excerpts are bounded
+    assert "it went &lt;b&gt;boom&lt;/b&gt;" in html
+
+
+def test_hostile_names_stay_inert_everywhere(figures: Json) -> None:
+    """Names of sources, reasons, stages and steps pass through every table and chart."""
+    evil = "</title><script>x</script>\u202e\" onload='1'"
+
+    def poisoned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {evil if key in ("web", "too_few_words") else key: poisoned(v) for key, v in value.items()}
+        if isinstance(value, list):
+            return [poisoned(item) for item in value]
+        return evil if value in ("web", "enough_words", "too_few_words", "made", "ValueError") else value
+
+    html = render_page(poisoned(json.loads(json.dumps(figures))))
+    page = _check_inert(html)
+    assert sum("<script>x</script>" in text for text in page.texts) > 5
+    assert "\u202e" not in html
+
+
+def test_funnel_balances_and_matches_the_totals(figures: Json) -> None:
+    for source, rows in figures["funnel"].items():
+        kept = None
+        for row in rows:
+            lost = [*row["removed"], *row["quarantined"]]
+            assert row["documents_in"] == row["documents_kept"] + sum(r["documents"] for r in lost)
+            assert row["bytes_in"] == row["bytes_kept"] + sum(r["bytes"] for r in lost)
+            assert kept in (None, row["documents_in"]), (source, row["stage"])
+            kept = row["documents_kept"]
+    assert figures["ledger"]["balanced"]
+    totals = figures["totals"]
+    gone = totals["documents_removed"] + totals["documents_quarantined"]
+    assert totals["documents_read"] == gone + totals["documents_left"] == 205 + 71
+    assert totals["tokens_packed"] == totals["tokens_planned"] == figures["packing"]["tokens"]
+
+
+def test_samples_show_every_reason_with_scores(figures: Json) -> None:
+    held = {(s["stage"], s["kind"], s["reason"]): s for s in figures["removed_samples"]}
+    assert held["enough_words", "removed", "too_few_words"]["scores"] == {"words": 3}
+    assert held["enough_words", "quarantined", "ValueError"]["excerpt"].startswith("BOOM")
+    assert held["decontaminate", "removed", "contaminated"]["scores"]["hits"] > 0
+    torn = next(s for s in figures["removed_samples"] if s["stage"] == "read")
+    assert (torn["id"], torn["source"], torn["kind"]) == (None, "web", "quarantined")
+
+
+def test_duplicates_stand_beside_the_survivor_they_equal(trained: RunFolder, figures: Json) -> None:
+    assert figures["duplicate_samples"]
+    for pair in figures["duplicate_samples"]:
+        assert pair["removed"]["excerpt"] == pair["survivor"]["excerpt"] != ""
+        fates = [i["events"][-1] for i in explain(trained, pair["removed"]["id"])["instances"]]
+        assert pair["survivor"]["id"] in {event.get("survivor_id") for event in fates}
+
+
+def test_clusters_count_every_removal(figures: Json) -> None:
+    (held,) = figures["duplicates"]
+    # Eleven pairs of equal documents: ten across the sources, one record twice in the same source.
+    assert (held["removed"], held["clusters"], held["largest_cluster"]) == (11, 11, 2)
+    assert held["cluster_sizes"] == [{"from": 2, "to": 2, "clusters": 11}]
+    assert held["similarity"][-1]["documents"] == 11
+    assert sum(bar["documents"] for bar in held["similarity"]) == 11
+
+
+def test_distributions_cover_the_survivors(trained: RunFolder, figures: Json) -> None:
+    for source, held in figures["distributions"].items():
+        left = figures["ledger"]["sources"][source]
+        assert held["documents"] == left["documents_left"]
+        assert held["mean_bytes"] * held["documents"] == pytest.approx(left["bytes_left"])
+        available = figures["mixture"]["sources"][source]["available_tokens"]
+        assert held["mean_tokens"] * held["documents"] == pytest.approx(available)
+        for name in ("bytes", "tokens"):
+            assert sum(bar["documents"] for bar in held[name]) == held["documents"]
+        assert held["languages"] == {"(unknown)": held["documents"]}
+
+
+def test_without_encoding_texts_are_measured_to_the_same_figures(
+    figures: Json, copy_of: Copies, made: ModuleType
+) -> None:
+    copy = copy_of()
+    made.forget(copy, "pack", "pack.scatter", "mixture", "encode")
+    found = gather(copy)
+    for source, held in found["distributions"].items():
+        assert held["tokens"] is None
+        assert held["bytes"] == figures["distributions"][source]["bytes"]
+        assert held["languages"] == figures["distributions"][source]["languages"]
+    assert found["ledger"]["sources"] == figures["ledger"]["sources"]
+
+
+def test_training_curves_are_averaged_and_compared(trained: RunFolder, figures: Json) -> None:
+    training = figures["training"]
+    assert training["curves"]["step"] == list(range(1, 31))
+    assert training["curves"]["loss"][0] == pytest.approx(math.log(300))
+    assert training["summary"]["unigram_entropy"] == 4.5
+    html = render_page(figures)
+    assert "unigram entropy = 4.50" in html
+    assert "uniform guess, ln V = 5.70" in html
+
+
+def test_a_long_training_is_averaged_in_equal_stretches(copy_of: Copies, made: ModuleType) -> None:
+    copy = copy_of()
+    made.add_training(copy, steps=1001)
+    curves = gather(copy)["training"]["curves"]
+    assert len(curves["step"]) == len(curves["loss"]) == 334
+    assert curves["step"][-1] == 1001
+    assert curves["loss"][-1] == pytest.approx(2.0, abs=0.01)
+
+
+def test_findings_name_what_is_wrong(figures: Json) -> None:
+    said = {(finding["about"], finding["level"]): finding["text"] for finding in figures["findings"]}
+    assert "1 quarantined (ValueError)" in said["web: enough_words", "warning"]
+    assert "max_epochs" in said["mixture: code", "warning"]
+    assert "no document has a language in code, web" in said["languages", "note"]
+    assert not any(level == "fault" for _, level in said)
+    # `code` lost none to enough_words.
+    assert "removed nothing of 71 documents" in said["step code: enough_words", "warning"]
+
+
+def test_steps_done_now_are_told_from_reused_ones(copy_of: Copies, figures: Json) -> None:
+    by_name = {step["name"]: step for step in figures["steps"]}
+    assert by_name["web"]["units_done"] == by_name["web"]["units"] > 0
+    assert not by_name["web"]["reused"]
+    copy = copy_of()
+    with (copy.path / "log" / "run.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"event": "start", "time": 0.5, "engine": "process"}) + "\n")
+    found = gather(copy)
+    assert all(step["reused"] for step in found["steps"])
+    assert found["head"]["engine"] == "process"
+    assert found["head"]["times"]["wall_seconds"] is None
+
+
+STAGES = [
+    "pack",
+    "pack.scatter",
+    "mixture",
+    "encode",
+    "tokenizer",
+    "decontaminate",
+    "dedup.exact",
+    "code",
+    "web",
+]
+
+
+@pytest.mark.parametrize("gone", range(1, len(STAGES) + 1))
+def test_a_run_stopped_anywhere_has_a_report(copy_of: Copies, made: ModuleType, gone: int) -> None:
+    copy = copy_of()
+    made.forget(copy, *STAGES[:gone])
+    page, twin = build_report(copy)
+    found = read_json(twin)
+    _check_inert(page.read_text(encoding="utf-8"))
+    states = {step["name"]: step["state"] for step in found["steps"]}
+    assert all(states[name] != "complete" for name in STAGES[:gone])
+    assert not found["head"]["complete"]
+    assert found["ledger"]["balanced"]
+    warned = " ".join(finding["about"] + finding["text"] for finding in found["findings"])
+    assert all(f"step {name}" in warned for name in STAGES[:gone])
+
+
+def test_a_ledger_that_does_not_balance_is_a_fault(copy_of: Copies) -> None:
+    copy = copy_of()
+    step = copy.current_step("dedup.exact")
+    assert step is not None
+    manifest = step.need_manifest()
+    manifest["ledger"][0]["removed"]["exact_duplicate"][0] -= 1
+    write_json(step.manifest_path, manifest)
+    found = gather(copy)
+    assert not found["ledger"]["balanced"]
+    assert found["findings"][0]["level"] == "fault"
+    assert "ledger does not balance" in render_page(found)
+
+
+def test_no_run_and_damage_are_errors(tmp_path_factory: pytest.TempPathFactory, copy_of: Copies) -> None:
+    with pytest.raises(UserError, match="not a run folder"):
+        build_report(RunFolder(tmp_path_factory.mktemp("empty")))
+    copy = copy_of()
+    step = copy.current_step("web")
+    assert step is not None
+    (step.data / "00000.removed.arrow").write_bytes(b"ARROW1")
+    with pytest.raises(IntegrityError, match=r"removed\.arrow"):
+        build_report(copy)
+    assert not (copy.path / "report").exists()
+
+
+def test_every_chart_is_well_formed(figures: Json) -> None:
+    for svg in re.findall(r"<svg.*?</svg>", render_page(figures), re.DOTALL):
+        root = ElementTree.fromstring(svg)
+        for element in root.iter():
+            for name in ("x", "y", "width", "height", "x1", "y1"):
+                if name in element.attrib:
+                    assert math.isfinite(float(element.attrib[name]))

@@ -1,0 +1,20 @@
+"""Makes `tests/oracles` importable and finds the real data."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+sys.path.insert(0, str(ROOT / "tests"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    folder = Path(os.environ.get("CORPUSMILL_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "MANIFEST.tsv").is_file():
+        pytest.skip(f"no real data: CORPUSMILL_DATA ({folder}) has no MANIFEST.tsv")
+    return folder

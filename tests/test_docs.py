@@ -1,0 +1,135 @@
+"""The documentation's code runs and its recipes load."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpusmill.pipelines import registry
+from corpusmill.pipelines.documents import SCHEMA, Documents
+from corpusmill.pipelines.recipe.loader import KEYS, load_recipe
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.recipe.models import Engine
+from corpusmill.pipelines.recipe.quantities import parse_quantity
+from corpusmill.pipelines.stage import Filter
+
+DOCS = Path(__file__).parents[1] / "docs"
+FILTER_PAGE = (DOCS / "add_a_filter.md").read_text("utf-8")
+RECIPE_PAGE = (DOCS / "recipe.md").read_text("utf-8")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def documents(texts: list[str | None]) -> Documents:
+    n = len(texts)
+    columns = {
+        "id": [f"{i:032x}" for i in range(n)],
+        "text": texts,
+        "source": ["s"] * n,
+        "domain": ["web"] * n,
+        "meta": ["{}"] * n,
+    }
+    arrays = [pa.array(columns.get(field.name, [None] * n), field.type) for field in SCHEMA]
+    return Documents(pa.table(arrays, schema=SCHEMA))
+
+
+@pytest.fixture(scope="module")
+def page_filter(tmp_path_factory: pytest.TempPathFactory) -> type[Filter]:
+    """The filter of the page, loaded as a plugin from the very text of the page."""
+    (code,) = blocks(FILTER_PAGE, "python")
+    path = tmp_path_factory.mktemp("plugin") / "min_words.py"
+    path.write_text(code, "utf-8")
+    registry.use_plugins([path])
+    stage = registry.find_step("min_words")
+    registry.clear_plugins()
+    assert issubclass(stage, Filter)
+    return stage
+
+
+def test_the_filter_of_the_page_counts_and_judges(page_filter: type[Filter]) -> None:
+    texts = ["one two three", "one two", "", "  \n\t ", "我爱数学", "数学 is fun", "a\u3000b\u00a0c", None]
+    docs = documents(texts)
+    outcome = page_filter(at_least=3).apply(docs)  # type: ignore[call-arg]
+    assert outcome.documents.column("min_words.words").to_pylist() == [3, 2, 0, 0, 4, 4, 3, None]
+    short = "too_few_words"
+    assert outcome.reasons.to_pylist() == [None, short, short, short, None, None, None, None]
+    assert outcome.faults.null_count == len(texts)
+    assert outcome.documents.table.select(SCHEMA.names).equals(docs.table)
+
+
+def test_its_default_and_bounds(page_filter: type[Filter]) -> None:
+    judge = page_filter()
+    texts = ["w " * 49, "w " * 50]
+    assert judge.apply(documents(texts)).reasons.to_pylist() == ["too_few_words", None]  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at_least"):
+        page_filter(at_least=0)  # type: ignore[call-arg]
+
+
+@given(st.lists(st.text(max_size=20), max_size=8), st.integers(0, 8))
+def test_it_keeps_the_law_of_maps(page_filter: type[Filter], texts: list[str], cut: int) -> None:
+    stage = page_filter(at_least=2)  # type: ignore[call-arg]
+    whole = stage.apply(documents(texts))  # type: ignore[arg-type]
+    parts = [stage.apply(documents(part)) for part in (texts[:cut], texts[cut:])]  # type: ignore[arg-type]
+    assert whole.reasons.to_pylist() == [reason for part in parts for reason in part.reasons.to_pylist()]
+    words = [part.documents.column("min_words.words").to_pylist() for part in parts]
+    assert whole.documents.column("min_words.words").to_pylist() == words[0] + words[1]
+
+
+def test_the_recipe_of_the_page_uses_the_filter(tmp_path: Path) -> None:
+    (tmp_path / "min_words.py").write_text(blocks(FILTER_PAGE, "python")[0], "utf-8")
+    (text,) = blocks(FILTER_PAGE, "yaml")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text, "utf-8")
+    (step,) = load_recipe(path).source("code").steps
+    assert step.model_dump() == {"at_least": 20}
+    path.write_text(text.replace("at_least", "at_lest"), "utf-8")
+    with pytest.raises(InvalidRecipeError, match="did you mean `at_least`"):
+        load_recipe(path)
+
+
+def test_the_recipe_page_shows_a_recipe_that_loads_and_every_section(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(blocks(RECIPE_PAGE, "yaml")[0], "utf-8")
+    recipe = load_recipe(path)
+    assert recipe.train is not None
+    for key in KEYS:
+        assert f"| `{key}` |" in RECIPE_PAGE
+    for option in Engine.model_fields:
+        assert f"`{option}`" in RECIPE_PAGE
+
+
+def test_the_overrides_of_the_recipe_page_work(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(blocks(RECIPE_PAGE, "yaml")[0], "utf-8")
+    (shell,) = blocks(RECIPE_PAGE, "sh")
+    overrides = re.findall(r"--set (\S+)", shell)
+    assert len(overrides) == 3
+    for override in overrides:
+        assert load_recipe(path, [override]) != load_recipe(path)
+
+
+def test_numbers_of_the_recipe_page_are_read() -> None:
+    (line,) = [
+        line for line in RECIPE_PAGE.splitlines() if line.startswith("Where a whole number is expected")
+    ]
+    quoted = re.findall(r"`([0-9][^`]*)`", line)
+    assert [parse_quantity(text) for text in quoted] == [
+        4 * 10**6,
+        1_500_000_000,
+        64_000,
+        4 * 10**9,
+        512 * 2**20,
+    ]
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in DOCS.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.tokenizer.shards.datatrove import export_datatrove
+from corpusmill.tokenizer.shards.format import BATCH_BYTES, PIECE, write_shard
+from corpusmill.tokenizer.shards.megatron import export_megatron
+from corpusmill.tokenizer.shards.reader import Shard, open_shard
+from corpusmill.tokenizer.shards.statistics import mixture_statistics
+
+
+def made_shard(path: Path, rows: int = 40, length: int = 8, vocabulary: int = 500, name: int = 0) -> Shard:
+    """A shard whose row r holds r % length + 1 tokens of one document of source r % 2, every fifth FIM."""
+    dtype = np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32)
+    filled = np.arange(rows) % length + 1
+    tokens_RL = np.random.default_rng(name).integers(3, vocabulary, (rows, length), dtype)
+    tokens_RL[np.arange(length) >= filled[:, None]] = 2
+    pieces = [
+        {
+            "start": 0,
+            "length": int(size),
+            "source": r % 2,
+            "fim": r % 5 == 0,
+            "offset": 0,
+            "epoch": 0,
+            "document": (name * 10_000 + r).to_bytes(16, "big"),
+        }
+        for r, size in enumerate(filled)
+    ]
+    by_source = [int(filled[k::2].sum()) for k in (0, 1)]
+    counts = {
+        "rows": rows,
+        "tokens": int(filled.sum()),
+        "padding": int(tokens_RL.size - filled.sum()),
+        "documents": rows,
+        "empty_documents": 0,
+        "fim_documents": -(-rows // 5),
+        "pieces": rows,
+        "tokens_by_source": dict(zip("ab", by_source, strict=True)),
+        "documents_by_source": {"a": -(-rows // 2), "b": rows // 2},
+    }
+    metadata = {
+        "vocab_size": vocabulary,
+        "pad_id": 2,
+        "sources": ["a", "b"],
+        "counts": counts,
+        "tokenizer": "x",
+    }
+    write_shard(path, tokens_RL, pa.array(pieces, PIECE), np.arange(rows + 1, dtype=np.int32), metadata)
+    return open_shard(path)
+
+
+def written_rows(shard: Shard) -> list[npt.NDArray[np.unsignedinteger]]:
+    return [shard.tokens(row)[: row % 8 + 1] for row in range(shard.rows)]
+
+
+def test_rows_are_found_in_every_batch(tmp_path: Path) -> None:
+    length = BATCH_BYTES // 16  # eight rows a batch
+    shard = made_shard(tmp_path / "s.arrow", rows=19, length=length)
+    assert shard.metadata["rows_per_batch"] == 8
+    shard.verify()
+    with pa.memory_map(str(shard.path)) as source:
+        flat = pa.ipc.open_file(source).read_all().column("tokens").combine_chunks().flatten().to_numpy()
+    for row in (0, 7, 8, 15, 16, 18):
+        assert (shard.tokens(row) == flat[row * length : (row + 1) * length]).all()
+        assert shard.pieces(row)[0].document == f"{row:032x}"
+        assert shard.pieces(row)[0].source == "ab"[row % 2]
+    batch = shard.batch([18, 0, 8, 8])
+    assert (batch == np.stack([shard.tokens(row) for row in (18, 0, 8, 8)])).all()
+    assert not shard.tokens(3).flags.owndata
+    assert not shard.tokens(3).flags.writeable
+    with pytest.raises(IndexError):
+        shard.tokens(24)
+
+
+@pytest.mark.parametrize("vocabulary", [2**16, 2**16 + 1])
+def test_the_width_follows_the_vocabulary(tmp_path: Path, vocabulary: int) -> None:
+    shard = made_shard(tmp_path / "s.arrow", vocabulary=vocabulary)
+    assert shard.tokens(0).dtype == (np.uint16 if vocabulary == 2**16 else np.uint32)
+    shard.verify()
+
+
+def test_a_shard_cut_anywhere_does_not_open(tmp_path: Path) -> None:
+    whole = made_shard(tmp_path / "s.arrow").path.read_bytes()
+    cut = tmp_path / "cut.arrow"
+    for offset in [0, 1, 7, 8, *np.linspace(9, len(whole) - 1, 60).astype(int).tolist()]:
+        cut.write_bytes(whole[:offset])
+        with pytest.raises(IntegrityError, match=r"cut\.arrow"):
+            open_shard(cut)
+
+
+def test_other_arrow_files_are_no_shards(tmp_path: Path) -> None:
+    with pa.ipc.new_file(tmp_path / "t.arrow", pa.schema([("x", pa.int32())])) as writer:
+        writer.write_table(pa.table({"x": pa.array([1], pa.int32())}))
+    with pytest.raises(IntegrityError, match="not a token shard"):
+        open_shard(tmp_path / "t.arrow")
+
+
+def test_verify_finds_a_changed_token(tmp_path: Path) -> None:
+    shard = made_shard(tmp_path / "s.arrow")
+    data = bytearray(shard.path.read_bytes())
+    at = data.find(shard.tokens(0).tobytes() + shard.tokens(1).tobytes())
+    data[at] ^= 1
+    shard.path.write_bytes(bytes(data))
+    with pytest.raises(IntegrityError, match="the digest of its tokens"):
+        open_shard(shard.path).verify()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"pad_id": 3}, "padding that is not"),
+        ({"vocab_size": 100}, "beyond the vocabulary"),
+        ({"counts": {"tokens": 1}}, "the count of tokens"),
+        ({"counts": {"tokens_by_source": {"a": 1, "b": 2}}}, "tokens by source"),
+        ({"counts": {"documents": 39}}, "the count of documents"),
+    ],
+)
+def test_verify_finds_metadata_that_lies(tmp_path: Path, change: dict[str, object], found: str) -> None:
+    shard = made_shard(tmp_path / "s.arrow")
+    for key, value in change.items():
+        old = shard.metadata[key]
+        shard.metadata[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    with pytest.raises(IntegrityError, match=found):
+        shard.verify()
+
+
+def test_verify_finds_pieces_with_gaps(tmp_path: Path) -> None:
+    shard = made_shard(tmp_path / "s.arrow")
+    table = shard.piece_table()
+    start = table.column("start").to_numpy().copy()
+    start[5] += 1
+    moved = table.set_column(table.column_names.index("start"), "start", pa.array(start))
+    shard.piece_table = lambda: moved  # type: ignore[method-assign]
+    with pytest.raises(IntegrityError, match="gaps or overlaps"):
+        shard.verify()
+
+
+def test_statistics_of_several_shards(tmp_path: Path) -> None:
+    paths = [made_shard(tmp_path / f"{k}.arrow", rows=rows, name=k).path for k, rows in enumerate((40, 3, 0))]
+    facts = mixture_statistics(paths)
+    lengths = [r % 8 + 1 for rows in (40, 3) for r in range(rows)]
+    assert facts["rows"] == facts["documents"] == facts["pieces"] == 43
+    assert facts["tokens"] == sum(lengths)
+    assert facts["padding_share"] == pytest.approx(1 - sum(lengths) / (43 * 8))
+    assert facts["fim_rate"] == pytest.approx(9 / 43)
+    assert facts["pieces_per_row"] == 1.0
+    assert facts["document_lengths"] == {
+        str(n): sum(n <= size < 2 * n for size in lengths) for n in (1, 2, 4, 8)
+    }
+    shares = [source["share"] for source in facts["sources"].values()]
+    assert sum(shares) == pytest.approx(1)
+    assert facts["sources"]["b"]["documents"] == 21
+    nothing = mixture_statistics([])
+    assert (nothing["tokens"], nothing["padding_share"], nothing["sources"]) == (0, 0.0, {})
+
+
+def test_megatron_files_hold_the_rows(tmp_path: Path) -> None:
+    for vocabulary, code, dtype in [(500, 8, "<u2"), (2**17, 4, "<i4")]:
+        shard = made_shard(tmp_path / f"{code}.arrow", vocabulary=vocabulary)
+        tokens, index = export_megatron(shard, tmp_path / f"out.{code}")
+        head = index.read_bytes()
+        assert head[:9] == b"MMIDIDX\x00\x00"
+        assert struct.unpack_from("<QBQQ", head, 9) == (1, code, 40, 41)
+        lengths = np.frombuffer(head, "<i4", 40, 34)
+        pointers = np.frombuffer(head, "<i8", 40, 34 + 160)
+        assert np.frombuffer(head, "<i8", -1, 34 + 160 + 320).tolist() == list(range(41))
+        data = tokens.read_bytes()
+        for row, expected in enumerate(written_rows(shard)):
+            got = np.frombuffer(data, dtype, int(lengths[row]), int(pointers[row]))
+            assert (got == expected).all()
+        assert len(data) == lengths.sum() * np.dtype(dtype).itemsize
+
+
+def test_datatrove_files_hold_the_documents(tmp_path: Path) -> None:
+    shard = made_shard(tmp_path / "s.arrow")
+    tokens, index, metadata = export_datatrove(shard, tmp_path / "00000.ds")
+    data = np.frombuffer(tokens.read_bytes(), "<u2")
+    ends = np.frombuffer(index.read_bytes(), "<u8").astype(np.int64)
+    assert len(data) == ends[-1]
+    parts = np.split(data, ends[:-1])
+    assert all((part == row).all() for part, row in zip(parts, written_rows(shard), strict=True))
+    assert metadata.read_text() == "x|2\n180\n180.00"
+
+
+def test_an_empty_shard_exports(tmp_path: Path) -> None:
+    shard = made_shard(tmp_path / "s.arrow", rows=0)
+    tokens, index = export_megatron(shard, tmp_path / "none")
+    assert tokens.read_bytes() == b""
+    assert len(index.read_bytes()) == 34 + 8
+    assert all(len(path.read_bytes()) == 0 for path in export_datatrove(shard, tmp_path / "n.ds")[:2])

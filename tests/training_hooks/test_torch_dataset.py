@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from corpusmill.training_hooks.loading.loader import ShardLoader
+from corpusmill.training_hooks.loading.torch_dataset import ShardDataset
+from tests.oracles.training_shards import PAD, Writer, chain_language
+
+OPTIONS: dict[str, Any] = {"batch_size": 4, "seed": 6, "context": 8}
+
+
+@pytest.fixture
+def shards(write: Writer) -> list[Path]:
+    rows = chain_language(9, 20, 0)
+    rows[::2, 13:] = PAD
+    return [write("0.arrow", rows), write("1.arrow", chain_language(6, 20, 1))]
+
+
+def first(batches: Any, count: int) -> list[Tensor]:
+    return [batch["input_ids"] for batch in itertools.islice(iter(batches), count)]
+
+
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_labels_are_the_next_tokens(shards: list[Path]) -> None:
+    loader = ShardLoader(shards, **OPTIONS)
+    for number, batch in enumerate(itertools.islice(ShardDataset(shards, **OPTIONS), 30)):
+        tokens = torch.from_numpy(loader.batch(number))
+        assert torch.equal(batch["input_ids"], tokens[:, :-1])
+        target = tokens[:, 1:]
+        assert (batch["labels"] == -100).equal(target == PAD)
+        assert torch.equal(batch["labels"][target != PAD], target[target != PAD])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_order_does_not_depend_on_workers(shards: list[Path], workers: int) -> None:
+    loader = DataLoader(ShardDataset(shards, **OPTIONS), batch_size=None, num_workers=workers)
+    assert equal(first(loader, 11), first(ShardDataset(shards, **OPTIONS), 11))
+
+
+def test_replicas_share_out_the_global_batch(shards: list[Path]) -> None:
+    whole = first(ShardDataset(shards, **OPTIONS), 5)
+    parts = [first(ShardDataset(shards, **OPTIONS, replica=r, replicas=2), 5) for r in range(2)]
+    assert equal(whole, [torch.cat(pair) for pair in zip(*parts, strict=True)])
+    with pytest.raises(ValueError, match="divide"):
+        ShardDataset(shards, **OPTIONS, replica=0, replicas=3)
+
+
+def test_resumes_exactly(shards: list[Path]) -> None:
+    dataset = ShardDataset(shards, **OPTIONS)
+    assert dataset.state_dict()["next_batch"] == 0
+    everything = first(dataset, 20)
+    again = ShardDataset(shards, **OPTIONS)
+    begun = iter(again)
+    for _ in range(7):
+        next(begun)
+    state = json.loads(json.dumps(again.state_dict()))
+    resumed = ShardDataset(shards, **OPTIONS)
+    resumed.load_state_dict(state)
+    assert equal(first(resumed, 13), everything[7:])
+
+
+def test_a_state_of_another_stream_is_refused(shards: list[Path]) -> None:
+    state = ShardDataset(shards, **OPTIONS).state_dict()
+    for other in (
+        ShardDataset(shards, **{**OPTIONS, "seed": 7}),
+        ShardDataset(shards[:1], **OPTIONS),
+        ShardDataset(shards, **{**OPTIONS, "batch_size": 2}),
+    ):
+        with pytest.raises(ValueError, match="another stream"):
+            other.load_state_dict(state)

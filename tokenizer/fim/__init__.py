@@ -1,0 +1,1 @@
+"""Fill-in-the-middle: options, split points and framing."""

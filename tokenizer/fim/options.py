@@ -1,0 +1,31 @@
+"""Options of fill-in-the-middle: `encode` applies them, a recipe writes them under `pack`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Fim(BaseModel):
+    """Fill-in-the-middle (Bavarian et al. 2022, arXiv 2207.14255), on characters before encoding.
+
+    A document chosen with probability `rate` is cut at two code-point positions drawn uniformly from
+    0..n (n code points; sorted; equal positions give an empty middle) and framed, before anything is
+    packed, as DeepSeek-V3 does (report, section 4.1):
+
+    - `psm`: `<fim_begin> prefix <fim_hole> suffix <fim_end> middle`
+    - `spm`: `<fim_begin> <fim_hole> suffix <fim_end> prefix middle`, the same three control tokens with
+      the parts in suffix-prefix-middle order. Prefix and middle are encoded separately, so that the
+      document can be put together again.
+
+    The report gives the rate 0.1 and PSM; how it draws split points is not stated: the paper's way is
+    used. `domains`: only documents of these domains are chosen; null is all, as in the report.
+    The draw depends on the recipe's seed and the document's id alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate: float = Field(default=0.1, ge=0.0, le=1.0)
+    mode: Literal["psm", "spm"] = "psm"
+    domains: list[str] | None = None

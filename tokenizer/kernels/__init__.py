@@ -1,0 +1,1 @@
+"""Numba kernels of the tokenizer room: plain functions on arrays, compiled on first use."""

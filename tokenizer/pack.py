@@ -1,0 +1,72 @@
+"""`pack`: tokens into rows of one length, and rows into token shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, PrivateAttr
+
+from corpusmill.pipelines.stage import Context, Write
+from corpusmill.tokenizer.fim.options import Fim
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Pack(Write):
+    """Pack the documents of one partition into rows of `sequence_length` tokens and write one token shard.
+
+    `best_fit` (Ding et al. 2024, arXiv 2404.10830; "document packing for data integrity" in DeepSeek-V3's
+    report, section 4.1, without masks between documents): an item longer than a row is cut into full rows
+    and a remainder; remainders and whole items are placed longest first, each in the fullest row it fits.
+    `concat`: items one after the other, cut wherever a row ends. An item is a document, or the documents
+    of one `group` and epoch in the order of `group_rank`. Ends of rows that nothing fits are padded, and
+    counted. Rows are then put in a seeded random order, since packing sorts by length.
+
+    `shard_tokens`: about how many tokens a shard holds (the number of shards is chosen by it; a group
+    stays in one). `fim`, `add_bos`, `add_eos`, `encoder` and `verify_rate` are passed to `encode`.
+
+    Writes `shard-<partition>.arrow` (`shards.format`). Every token that comes in is in the shard, or
+    IntegrityError is raised. Memory: three times the partition's tokens.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("pyarrow", "numba")
+    consumes: ClassVar[tuple[str, ...]] = ("tokens",)
+    artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
+
+    sequence_length: int = Field(default=4096, ge=8, le=2**20)
+    shard_tokens: int = Field(default=2**25, ge=2**10, le=2**31)
+    method: Literal["best_fit", "concat"] = "best_fit"
+    fim: Fim = Field(default_factory=Fim)
+    add_bos: bool = False
+    add_eos: bool = True
+    encoder: Literal["verified", "tokenizers"] = "verified"
+    verify_rate: float = Field(default=0.001, ge=0.0, le=1.0)
+
+    _context: Context | None = PrivateAttr(default=None)
+
+    def encode_options(self) -> dict[str, Any]:
+        """Options for `encode`, which runs before the mixture and so before packing."""
+        return {name: getattr(self, name) for name in ("fim", "add_bos", "add_eos", "encoder", "verify_rate")}
+
+    def prepare(self, context: Context) -> Self:
+        ready = self.model_copy()
+        ready._context = context
+        return ready
+
+    def warm(self) -> None:
+        import numpy as np
+
+        from corpusmill.tokenizer.packing.rows import pack_rows
+
+        one = np.ones(1, np.int64)
+        for dtype in (np.uint16, np.uint32):
+            pack_rows(one - 1, one, np.arange(2), np.zeros(1, dtype), self.sequence_length, 0, 0)
+
+    def write(self, rows: pa.Table, partition: int, folder: Path) -> dict[str, Any]:
+        from corpusmill.tokenizer.packing.shard import write_partition
+
+        if self._context is None:
+            raise RuntimeError("pack needs the tokenizer's facts: call prepare first")
+        return write_partition(rows, partition, folder, self, self._context)

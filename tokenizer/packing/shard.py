@@ -1,0 +1,153 @@
+"""One partition of drawn documents becomes one token shard."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.stage import Context
+from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
+from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows
+from corpusmill.tokenizer.shards.format import PIECE, shard_name, write_shard
+
+if TYPE_CHECKING:
+    from corpusmill.tokenizer.pack import Pack
+
+Ints = npt.NDArray[np.int64]
+
+
+def write_partition(
+    table: pa.Table, partition: int, folder: Path, options: Pack, context: Context
+) -> dict[str, Any]:
+    """Pack `table` (rows of `draw`) and write its shard into `folder`; returns the shard's counts."""
+    vocabulary = read_vocabulary(context.artefact("tokenizer", "encoder.json"))
+    docs, first_k = _chains(table, concat=options.method == "concat")
+    start_d, length_d, values = _tokens(docs, vocabulary)
+    pad, length = vocabulary.special("pad"), options.sequence_length
+    packed = pack_rows(start_d, length_d, first_k, values, length, pad, context.seed, partition)
+    sources = _sources(docs, context)
+    codes = {source: code for code, source in enumerate(sources)}
+    code_d = np.array([codes[source] for source in _strings(docs, "source")], np.uint16)
+    fim_d = np.zeros(0, np.bool_) if len(docs) == 0 else np.asarray(docs.column("fim").to_pylist(), np.bool_)
+    counts = _counts(packed, length_d, code_d, fim_d, sources)
+    if counts["tokens"] != int(length_d.sum()) or counts["tokens"] + counts["padding"] != packed.tokens.size:
+        raise IntegrityError(f"partition {partition}: {length_d.sum()} tokens came in, {counts} were packed")
+    metadata = {
+        "vocab_size": vocabulary.size,
+        "special_tokens": vocabulary.specials,
+        **{f"{role}_id": vocabulary.specials.get(role) for role in ("bos", "eos", "pad")},
+        "tokenizer": vocabulary.sha256,
+        "seed": context.seed,
+        "partition": partition,
+        "method": options.method,
+        "sources": sources,
+        "counts": counts,
+    }
+    pieces = _pieces(packed.pieces, docs, code_d, fim_d)
+    write_shard(folder / shard_name(partition), packed.tokens, pieces, packed.ends(), metadata)
+    return counts
+
+
+def _strings(docs: Documents, name: str) -> list[Any]:
+    return docs.column(name).to_pylist() if len(docs) else []
+
+
+def _chains(table: pa.Table, *, concat: bool) -> tuple[Documents, Ints]:
+    """The documents in packing order, and where chains begin (int64[chains + 1])."""
+    docs = Documents(table)
+    n = len(docs)
+    if n == 0:
+        return docs, np.zeros(1, np.int64)
+    key, epoch = docs.column("key").to_numpy(), docs.column("epoch").to_numpy()
+    groups: list[str | None] = [None] * n
+    rank = np.zeros(n, np.int32)
+    if "group" in table.column_names:
+        groups = docs.column("group").to_pylist()
+        rank = docs.column("group_rank").fill_null(0).to_numpy()
+    codes: dict[tuple[str, str], int] = {}
+    named = zip(docs.column("source").to_pylist(), groups, strict=True)
+    code = np.array([-1 if g is None else codes.setdefault((s, g), len(codes)) for s, g in named], np.int64)
+    order = np.lexsort((rank, code, epoch, key))
+    if (order != np.arange(n)).any():
+        docs = Documents(table.take(pa.array(order)))
+    if concat:
+        return docs, np.array([0, n], np.int64)
+    key, epoch, code = key[order], epoch[order], code[order]
+    same = (key[1:] == key[:-1]) & (epoch[1:] == epoch[:-1]) & (code[1:] == code[:-1]) & (code[1:] >= 0)
+    return docs, np.concatenate([[0], np.flatnonzero(~same) + 1, [n]]).astype(np.int64)
+
+
+def _tokens(
+    docs: Documents, vocabulary: Vocabulary
+) -> tuple[Ints, Ints, npt.NDArray[np.unsignedinteger[Any]]]:
+    """Where each document's tokens begin, how many they are, and the tokens of all."""
+    if len(docs) == 0:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, vocabulary.dtype)
+    column = docs.column("tokens")
+    ends = np.asarray(column.offsets.to_numpy(), np.int64)
+    values: npt.NDArray[np.unsignedinteger[Any]] = column.values.to_numpy(zero_copy_only=True)
+    if values.dtype != vocabulary.dtype:
+        raise IntegrityError(f"tokens are {values.dtype}, the tokenizer asks for {vocabulary.dtype.__name__}")
+    return ends[:-1], np.diff(ends), values
+
+
+def _sources(docs: Documents, context: Context) -> list[str]:
+    """Names that the pieces' codes stand for: the mixture plan's, the same in all shards, or those here."""
+    if "mixture" in context.artefacts:
+        plan = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
+        return sorted(plan["sources"])
+    return sorted(set(_strings(docs, "source")))
+
+
+def _counts(
+    packed: PackedRows,
+    length_d: Ints,
+    code_d: npt.NDArray[np.uint16],
+    fim_d: npt.NDArray[np.bool_],
+    sources: list[str],
+) -> dict[str, Any]:
+    document, length = packed.pieces[:, 3], packed.pieces[:, 2]
+    tokens_S = np.bincount(code_d[document], weights=length, minlength=len(sources))
+    documents_S = np.bincount(code_d, minlength=len(sources))
+    tokens = int(length.sum())
+    return {
+        "rows": len(packed.tokens),
+        "tokens": tokens,
+        "padding": packed.tokens.size - tokens,
+        "documents": len(length_d),
+        "empty_documents": int((length_d == 0).sum()),
+        "fim_documents": int(fim_d.sum()),
+        "pieces": len(packed.pieces),
+        "tokens_by_source": {name: int(tokens_S[code]) for code, name in enumerate(sources)},
+        "documents_by_source": {name: int(documents_S[code]) for code, name in enumerate(sources)},
+    }
+
+
+def _pieces(
+    pieces: Ints, docs: Documents, code_d: npt.NDArray[np.uint16], fim_d: npt.NDArray[np.bool_]
+) -> pa.StructArray:
+    document = pieces[:, 3]
+    ids = "".join(_strings(docs, "id"))
+    if len(ids) != 32 * len(docs):
+        raise IntegrityError("a document's id is not 32 hex digits")
+    names = np.frombuffer(bytes.fromhex(ids), np.uint8).reshape(-1, 16)[document]
+    epoch_d = docs.column("epoch").to_numpy() if len(docs) else np.zeros(0, np.int32)
+    arrays = [
+        pa.array(pieces[:, 1].astype(np.int32)),
+        pa.array(pieces[:, 2].astype(np.int32)),
+        pa.array(code_d[document]),
+        pa.array(fim_d[document]),
+        pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(16), len(pieces), [None, pa.py_buffer(names.tobytes())]
+        ),
+        pa.array(pieces[:, 4].astype(np.int32)),
+        pa.array(epoch_d[document].astype(np.int32)),
+    ]
+    return pa.StructArray.from_arrays(arrays, fields=list(PIECE))

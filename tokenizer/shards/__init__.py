@@ -1,0 +1,1 @@
+"""Token shards: the format, its reader, statistics, and exports to formats that others read."""

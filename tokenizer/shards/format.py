@@ -1,0 +1,102 @@
+"""The token shard: one Arrow IPC *file* of fixed-length rows of token ids and the pieces they are made of.
+
+Columns, one row a training sequence of L = `sequence_length` tokens:
+
+- `tokens`: fixed_size_list<uint16 or uint32>[L]; padding, if any, stands at the end of the row.
+- `pieces`: list<struct>, in the order they stand in the row: `start` and `length` (int32, tokens of the
+  row), `source` (uint16, index into the metadata's `sources`), `fim` (bool: the document is framed for
+  fill-in-the-middle), `document` (16 bytes, the document's id), `offset` (int32: where in the document's
+  tokens the piece begins), `epoch` (int32: which copy of the document).
+
+The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-1"), `sequence_length`,
+`rows`, `vocab_size`, `special_tokens` (role -> id), `pad_id`, `eos_id`, `bos_id` (null where there is
+none), `tokenizer` (SHA-256 of tokenizer.json), `seed`, `partition`, `method`, `sources` (names),
+`rows_per_batch`, `tokens_xxh3` (hex, over the token matrix), and `counts`: rows, tokens, padding, documents,
+empty_documents (of no tokens), fim_documents, pieces, tokens_by_source, documents_by_source; a document
+counts once for each copy.
+
+Every record batch but the last holds `rows_per_batch` rows, so row i is found without a search, and is read
+from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import xxhash
+
+FORMAT = "corpusmill-shard-1"
+BATCH_BYTES = 8 * 2**20  # of tokens in a record batch
+PIECE = pa.struct(
+    [
+        pa.field("start", pa.int32(), nullable=False),
+        pa.field("length", pa.int32(), nullable=False),
+        pa.field("source", pa.uint16(), nullable=False),
+        pa.field("fim", pa.bool_(), nullable=False),
+        pa.field("document", pa.binary(16), nullable=False),
+        pa.field("offset", pa.int32(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+    ]
+)
+
+
+def shard_name(partition: int) -> str:
+    return f"shard-{partition:05d}.arrow"
+
+
+def token_digest(rows_RL: npt.NDArray[np.unsignedinteger[Any]]) -> str:
+    """XXH3-64 of a token matrix's bytes, 16 hex digits."""
+    return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(rows_RL).view(np.uint8).reshape(-1).data)
+
+
+def write_shard(
+    path: Path,
+    rows_RL: npt.NDArray[np.unsignedinteger[Any]],
+    pieces: pa.StructArray,
+    ends_R: npt.NDArray[np.int32],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write a shard.
+
+    rows_RL uint16 or uint32 [R, L]; row r has `pieces[ends_R[r]:ends_R[r + 1]]` (type PIECE; ends_R
+    int32[R + 1]); `metadata` is what the format asks for except `format`, `rows`,
+    `sequence_length`, `rows_per_batch` and `tokens_xxh3`.
+    """
+    count, length = rows_RL.shape
+    per_batch = max(1, BATCH_BYTES // (length * rows_RL.itemsize))
+    facts = {
+        "format": FORMAT,
+        **metadata,
+        "sequence_length": length,
+        "rows": count,
+        "rows_per_batch": per_batch,
+        "tokens_xxh3": token_digest(rows_RL),
+    }
+    token = pa.field("item", pa.from_numpy_dtype(rows_RL.dtype), nullable=False)
+    schema = pa.schema(
+        [
+            pa.field("tokens", pa.list_(token, length), nullable=False),
+            pa.field("pieces", pa.list_(pa.field("item", PIECE, nullable=False)), nullable=False),
+        ],
+        metadata={key: json.dumps(value, ensure_ascii=False, sort_keys=True) for key, value in facts.items()},
+    )
+    with pa.ipc.new_file(path, schema) as writer:
+        for first in range(0, count, per_batch):
+            last = min(first + per_batch, count)
+            ends = ends_R[first : last + 1]
+            tokens = pa.array(rows_RL[first:last].reshape(-1))
+            columns = [
+                pa.FixedSizeListArray.from_arrays(tokens, type=schema.field("tokens").type),
+                pa.ListArray.from_arrays(
+                    pa.array(ends - ends[0]),
+                    pieces.slice(int(ends[0]), int(ends[-1] - ends[0])),
+                    type=schema.field("pieces").type,
+                ),
+            ]
+            writer.write_batch(pa.record_batch(columns, schema=schema))

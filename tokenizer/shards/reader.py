@@ -1,0 +1,161 @@
+"""Reading a token shard: memory-mapped, any row at once, no copy where none is asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.tokenizer.shards.format import FORMAT, PIECE, token_digest
+
+Tokens = npt.NDArray[np.unsignedinteger[Any]]
+
+
+class Piece(NamedTuple):
+    """A stretch of one document in a row. `source` is a name; `document` the id, 32 hex digits."""
+
+    start: int
+    length: int
+    source: str
+    fim: bool
+    document: str
+    offset: int
+    epoch: int
+
+
+def open_shard(path: Path | str) -> Shard:
+    """Open a shard. Raises IntegrityError where it is cut short, no shard, or not what its metadata says."""
+    return Shard(Path(path))
+
+
+@dataclass(frozen=True)
+class _Opened:
+    metadata: dict[str, Any]
+    batches: list[pa.RecordBatch]
+
+
+class Shard:
+    """One shard, open for reading. `metadata` is described in `shards.format`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        opened = _open(path)
+        self.metadata = opened.metadata
+        self._batches = opened.batches
+        self.sequence_length = int(self.metadata["sequence_length"])
+        self.dtype = np.dtype(np.uint16 if self.metadata["vocab_size"] <= 2**16 else np.uint32)
+        self._per_batch = int(self.metadata["rows_per_batch"])
+        self._views_BL = [self._view(batch) for batch in self._batches]
+        self.rows = sum(len(view_BL) for view_BL in self._views_BL)
+        full = all(len(view_BL) == self._per_batch for view_BL in self._views_BL[:-1])
+        if not full or self.rows != self.metadata["rows"]:
+            raise IntegrityError(f"{path}: {self.rows} rows, metadata says {self.metadata['rows']}")
+
+    def _view(self, batch: pa.RecordBatch) -> Tokens:
+        column = batch.column(0)
+        flat = column.values.to_numpy(zero_copy_only=True)
+        length = self.sequence_length
+        view: Tokens = flat[column.offset * length : (column.offset + len(column)) * length]
+        if view.dtype != self.dtype:
+            raise IntegrityError(
+                f"{self.path}: tokens are {view.dtype}, the vocabulary asks for {self.dtype}"
+            )
+        return view.reshape(len(column), length)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def tokens(self, row: int) -> Tokens:
+        """Row `row`, uint16[L] or uint32[L], read-only, straight from the memory map."""
+        return self._views_BL[row // self._per_batch][row % self._per_batch]  # type: ignore[no-any-return]
+
+    def batch(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Tokens:
+        """The rows asked for, in that order, copied into one array [n, L] of the shard's dtype."""
+        out_NL = np.empty((len(rows), self.sequence_length), self.dtype)
+        views, size = self._views_BL, self._per_batch
+        for place, row in enumerate(np.asarray(rows).tolist()):
+            out_NL[place] = views[row // size][row % size]
+        return out_NL
+
+    def pieces(self, row: int) -> list[Piece]:
+        """The pieces of row `row`, in order."""
+        sources = self.metadata["sources"]
+        batch = self._batches[row // self._per_batch]
+        return [
+            Piece(**{**piece, "source": sources[piece["source"]], "document": piece["document"].hex()})
+            for piece in batch.column(1)[row % self._per_batch].as_py()
+        ]
+
+    def row_lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row before its padding, int64[rows]."""
+        table = self.piece_table()
+        row, length = table.column("row").to_numpy(), table.column("length").to_numpy()
+        return np.bincount(row, weights=length, minlength=self.rows).astype(np.int64)
+
+    def piece_table(self) -> pa.Table:
+        """All pieces in order as one table: `row` int64 and the columns of `shards.format.PIECE`."""
+        tables = []
+        first = 0
+        for batch in self._batches:
+            column = batch.column(1)
+            flat = pa.Table.from_struct_array(column.flatten())
+            lengths = np.diff(column.offsets.to_numpy())
+            rows = np.repeat(np.arange(first, first + len(column)), lengths)
+            tables.append(flat.add_column(0, "row", pa.array(rows, pa.int64())))
+            first += len(column)
+        if tables:
+            return pa.concat_tables(tables)
+        return pa.schema([pa.field("row", pa.int64()), *PIECE]).empty_table()
+
+    def verify(self) -> None:
+        """Read everything and compare it with the metadata. Raises IntegrityError naming the shard.
+
+        Checks the digest of the tokens, that every id is in the vocabulary, that pieces cover each row from
+        its start without gap or overlap, that only padding follows, and every count.
+        """
+        rows_RL = np.concatenate([np.zeros((0, self.sequence_length), self.dtype), *self._views_BL])
+        table = self.piece_table()
+        row, start, length = (table.column(name).to_numpy() for name in ("row", "start", "length"))
+        filled_R = self.row_lengths()
+        first = np.concatenate([[True], row[1:] != row[:-1]]) if len(row) else np.zeros(0, bool)
+        expected = np.where(first, 0, np.concatenate([[0], (start + length)[:-1]]) if len(row) else 0)
+        pad = np.arange(self.sequence_length) >= filled_R[:, None]
+        counts = self.metadata["counts"]
+        sources = np.bincount(table.column("source").to_numpy(), weights=length, minlength=1)
+        names = enumerate(self.metadata["sources"])
+        by_source = {name: int(sources[code]) if code < len(sources) else 0 for code, name in names}
+        heads = table.column("offset").to_numpy() == 0
+        checks = {
+            "the digest of its tokens": token_digest(rows_RL) == self.metadata["tokens_xxh3"],
+            "a token beyond the vocabulary": not len(rows_RL) or rows_RL.max() < self.metadata["vocab_size"],
+            "pieces with gaps or overlaps": bool((start == expected).all()),
+            "a piece beyond its row": bool((filled_R <= self.sequence_length).all()),
+            "padding that is not": bool((rows_RL[pad] == self.metadata["pad_id"]).all()),
+            "the count of tokens": int(length.sum()) == counts["tokens"],
+            "the count of padding": int(pad.sum()) == counts["padding"],
+            "the count of pieces": table.num_rows == counts["pieces"],
+            "the count of documents": int(heads.sum()) == counts["documents"] - counts["empty_documents"],
+            "tokens by source": by_source == counts["tokens_by_source"],
+        }
+        wrong = [name for name, sound in checks.items() if not sound]
+        if wrong:
+            raise IntegrityError(f"{self.path} is damaged: {', '.join(wrong)}; make the shard anew")
+
+
+def _open(path: Path) -> _Opened:
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        metadata = {key.decode(): json.loads(value) for key, value in (reader.schema.metadata or {}).items()}
+        batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, ValueError) as error:
+        raise IntegrityError(f"{path} is not a whole token shard: {error}; make it anew") from error
+    if metadata.get("format") != FORMAT:
+        raise IntegrityError(f"{path} is not a token shard of format {FORMAT}")
+    return _Opened(metadata, batches)

@@ -1,0 +1,54 @@
+"""What a set of shards holds: token totals, shares, fill-in-the-middle, padding, pieces, document lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpusmill.tokenizer.shards.reader import Shard, open_shard
+
+
+def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
+    """Statistics of the shards together, JSON-ready.
+
+    Shares are of tokens without padding; `padding_share` is of all places; `fim_rate` is of documents.
+    `document_lengths` counts documents (copies each) by length in tokens: a key "n" holds lengths
+    n..2n-1 (n a power of two). Raises IntegrityError for a damaged shard.
+    """
+    totals = dict.fromkeys(("rows", "tokens", "padding", "documents", "fim_documents", "pieces"), 0)
+    by_source: dict[str, dict[str, int]] = {}
+    lengths = np.zeros(64, np.int64)
+    for path in shards:
+        shard = open_shard(path)
+        counts = shard.metadata["counts"]
+        for name in totals:
+            totals[name] += counts[name]
+        for source in shard.metadata["sources"]:
+            mine = by_source.setdefault(source, {"tokens": 0, "documents": 0})
+            mine["tokens"] += counts["tokens_by_source"][source]
+            mine["documents"] += counts["documents_by_source"][source]
+        lengths += _length_histogram(shard)
+    places = totals["tokens"] + totals["padding"]
+    return {
+        "shards": len(shards),
+        **totals,
+        "padding_share": totals["padding"] / places if places else 0.0,
+        "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else 0.0,
+        "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else 0.0,
+        "sources": {
+            source: {**mine, "share": mine["tokens"] / totals["tokens"] if totals["tokens"] else 0.0}
+            for source, mine in sorted(by_source.items())
+        },
+        "document_lengths": {str(2**power): int(n) for power, n in enumerate(lengths) if n},
+    }
+
+
+def _length_histogram(shard: Shard) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Documents by the power of two of their length in tokens, int64[64]. A document lies in one shard."""
+    table = shard.piece_table().select(["document", "epoch", "length"])
+    summed = table.group_by(["document", "epoch"], use_threads=False).aggregate([("length", "sum")])
+    powers = np.floor(np.log2(np.maximum(summed.column("length_sum").to_numpy(), 1))).astype(np.int64)
+    return np.bincount(powers, minlength=64).astype(np.int64)

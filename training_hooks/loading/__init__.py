@@ -1,0 +1,1 @@
+"""From token shards to training batches: permutation, loader, and hooks for other trainers."""

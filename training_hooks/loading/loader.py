@@ -1,0 +1,154 @@
+"""The shard loader: any batch of a seeded, shuffled, endless stream of training rows, by its number.
+
+Every shard row of L tokens is cut into ceil(L / T) windows of T input positions. A window also carries the
+`ahead` tokens after it (1 for next-token prediction, one more a depth of multi-token prediction), padded
+past the end of the row: each token of a row is an input once and, but for the row's first, a target.
+
+Epoch e visits all windows of all shards in the order of a seeded permutation of its own; samples are the
+epochs end to end. Batch i is samples i*B to (i+1)*B - 1: a function of (shards, seed, i) alone, so resuming
+is asking for the next number. B sequences, T context, W = T + ahead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
+from corpusmill.tokenizer.shards.reader import Shard, open_shard
+from corpusmill.training_hooks.loading.permutation import Permutation
+
+_BLOCK = 4096  # positions of the permutation computed at a time
+
+
+@dataclass(frozen=True)
+class Window:
+    """One sample: `row` of shard number `shard`, from token `start` on."""
+
+    shard: int
+    row: int
+    start: int
+
+
+class ShardLoader:
+    """Batches from token shards.
+
+    `context` T defaults to the shards' row length. Public facts: `vocab_size`, `pad_id`, `sources` (names),
+    `tokenizer` (hash), `context`, `windows` (samples an epoch), `shards`. Raises IntegrityError naming the
+    shard where shards disagree on tokenizer, vocabulary, padding or row length, or are damaged; DataError
+    where there are no rows; UserError for a context outside 1..L or a tokenizer without its own padding.
+    """
+
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        *,
+        batch_size: int,
+        seed: int,
+        context: int | None = None,
+        ahead: int = 1,
+    ) -> None:
+        length = row_length(shards)
+        self.shards = [open_shard(path) for path in shards]
+        first = self.shards[0]
+        for shard in self.shards:
+            _refuse_strangers(shard, first)
+        facts = first.metadata
+        self.vocab_size, self.tokenizer = int(facts["vocab_size"]), str(facts["tokenizer"])
+        if facts["pad_id"] is None or facts["pad_id"] == facts["eos_id"]:
+            raise UserError(
+                "the tokenizer has no padding token of its own, so padding cannot be told from text: name "
+                "one under `tokenizer: {load: {special_tokens: {pad: ...}}}`"
+            )
+        self.pad_id = int(facts["pad_id"])
+        self.context = length if context is None else context
+        if not 1 <= self.context <= length:
+            raise UserError(f"context must lie in 1..{length} (tokens of a row), got {context}")
+        self.batch_size, self.ahead, self.seed = batch_size, ahead, seed
+        self._row_ends = np.cumsum([shard.rows for shard in self.shards], dtype=np.int64)
+        self._windows_a_row = -(-length // self.context)
+        self.windows = int(self._row_ends[-1]) * self._windows_a_row
+        if self.windows == 0:
+            raise DataError(f"the {len(shards)} token shards hold no rows: nothing was left to train on")
+        self.sources = sorted({name for shard in self.shards for name in shard.metadata["sources"]})
+        self._cached: tuple[tuple[int, int], npt.NDArray[np.int64]] | None = None
+
+    def require_tokenizer(self, definition: Path) -> None:
+        """Raises IntegrityError unless the file `definition` (tokenizer.json) is what encoded the shards."""
+        found = hashlib.sha256(definition.read_bytes()).hexdigest()
+        if found != self.tokenizer:
+            raise IntegrityError(
+                f"{self.shards[0].path} was encoded by tokenizer {self.tokenizer[:16]}, but {definition} is "
+                f"{found[:16]}: encode the documents again with this tokenizer"
+            )
+
+    def batch(self, number: int) -> npt.NDArray[np.int64]:
+        """Token ids int64[B, W] of batch `number`, padded with `pad_id` past the ends of rows.
+
+        Raises IntegrityError naming the shard that holds an id outside the vocabulary.
+        """
+        width = self.context + self.ahead
+        tokens = np.full((self.batch_size, width), self.pad_id, np.int64)
+        windows = self.samples(number * self.batch_size, self.batch_size)
+        for line, window in enumerate(windows):
+            ids = self.shards[window.shard].tokens(window.row)[window.start : window.start + width]
+            tokens[line, : len(ids)] = ids
+        if int(tokens.max()) >= self.vocab_size:
+            line = int((tokens >= self.vocab_size).any(axis=1).argmax())
+            path = self.shards[windows[line].shard].path
+            raise IntegrityError(
+                f"{path} row {windows[line].row} holds token id {int(tokens[line].max())}, but its "
+                f"vocabulary has {self.vocab_size}: encode the documents again with the recipe's tokenizer"
+            )
+        return tokens
+
+    def source_codes(self, number: int) -> npt.NDArray[np.int64]:
+        """For every token of `batch(number)`, the index of its source in `sources`, or -1; int64[B, W]."""
+        width = self.context + self.ahead
+        codes = np.full((self.batch_size, width), -1, np.int64)
+        for line, window in enumerate(self.samples(number * self.batch_size, self.batch_size)):
+            for piece in self.shards[window.shard].pieces(window.row):
+                begin = max(piece.start - window.start, 0)
+                end = max(piece.start + piece.length - window.start, 0)
+                codes[line, begin:end] = self.sources.index(piece.source)
+        return codes
+
+    def samples(self, start: int, count: int) -> list[Window]:
+        """Where samples `start` to `start + count - 1` of the endless stream lie."""
+        picked = [self._position(sample) for sample in range(start, start + count)]
+        rows, parts = np.divmod(np.array(picked, np.int64), self._windows_a_row)
+        shards = np.searchsorted(self._row_ends, rows, side="right")
+        before = np.concatenate(([0], self._row_ends[:-1]))[shards]
+        found = zip(shards.tolist(), (rows - before).tolist(), (parts * self.context).tolist(), strict=True)
+        return [Window(shard, row, offset) for shard, row, offset in found]
+
+    def _position(self, sample: int) -> int:
+        epoch, index = divmod(sample, self.windows)
+        block, inside = divmod(index, _BLOCK)
+        if self._cached is None or self._cached[0] != (epoch, block):
+            order = Permutation(self.windows, self.seed, f"order of epoch {epoch}")
+            end = min((block + 1) * _BLOCK, self.windows)
+            self._cached = ((epoch, block), order(np.arange(block * _BLOCK, end)))
+        return int(self._cached[1][inside])
+
+
+def row_length(shards: Sequence[Path]) -> int:
+    """Tokens of a row of these shards. Raises DataError where there are none."""
+    if not shards:
+        raise DataError("no token shards to load: give at least one")
+    return open_shard(shards[0]).sequence_length
+
+
+def _refuse_strangers(shard: Shard, first: Shard) -> None:
+    for fact in ("tokenizer", "vocab_size", "pad_id", "sequence_length"):
+        ours, theirs = shard.metadata[fact], first.metadata[fact]
+        if ours != theirs:
+            raise IntegrityError(
+                f"{shard.path} has {fact} {ours}, but {first.path} has {theirs}: "
+                "shards of one training must come from one tokenizer and one packing"
+            )

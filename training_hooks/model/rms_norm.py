@@ -1,0 +1,21 @@
+"""RMSNorm (Zhang & Sennrich 2019): x / sqrt(mean(x^2) + eps) * weight, over the last axis."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class RMSNorm(nn.Module):
+    """`weight` [width], ones at the start. Computes and returns FP32 whatever the input, as norms stay
+    out of low precision (section 3.3.1)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis of `x` [..., width]; same shape."""
+        return functional.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)

@@ -1,0 +1,93 @@
+"""The whole model: embedding, blocks, output head and the multi-token prediction modules.
+
+B sequences, T positions, W = T + 1 + D' tokens of a training row (D' the MTP depth), D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from corpusmill.training_hooks.model.block import Block
+from corpusmill.training_hooks.model.config import ModelConfig
+from corpusmill.training_hooks.model.gate import Gate
+from corpusmill.training_hooks.model.moe import MixtureOfExperts, Routing
+from corpusmill.training_hooks.model.mtp import MultiTokenPrediction
+from corpusmill.training_hooks.model.rms_norm import RMSNorm
+from corpusmill.training_hooks.model.rope import rope_frequencies, rotation_table
+
+
+class Forward(NamedTuple):
+    """What a training pass gives: `hidden[d]` [B, T, D] is ready for the head and at position i predicts
+    token i + 1 + d (d = 0 the main model, then each MTP depth); `routing` is one entry for each mixture
+    layer, in the order of `Transformer.gates`."""
+
+    hidden: list[Tensor]
+    routing: list[Routing]
+
+
+class Transformer(nn.Module):
+    """DeepSeek-V3 in small. Weights are uninitialised until `initialise.initialise` fills them."""
+
+    frequencies: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.hidden_size
+        self.embed_tokens = nn.Embedding(config.vocab_size, width)
+        self.layers = nn.ModuleList(
+            Block(config, dense=index < config.first_k_dense_replace)
+            for index in range(config.num_hidden_layers)
+        )
+        self.norm = RMSNorm(width, config.rms_norm_eps)
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
+        self.mtp = nn.ModuleList(MultiTokenPrediction(config) for _ in range(config.num_nextn_predict_layers))
+        frequencies = rope_frequencies(config.qk_rope_head_dim, config.rope_theta)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def gates(self) -> list[Gate]:
+        """The router of every mixture layer, MTP modules included, in the order of `Forward.routing`."""
+        return [module.gate for module in self.modules() if isinstance(module, MixtureOfExperts)]
+
+    def trunk(self, tokens_BT: Tensor, real_BT: Tensor) -> tuple[Tensor, list[Routing]]:
+        """Representations [B, T, D] before the final norm, and the routing of the main layers."""
+        cos_TP, sin_TP = self.rotations(tokens_BT.shape[1])
+        h_BTD = self.embed_tokens(tokens_BT)
+        routing = []
+        for layer in self.layers:
+            h_BTD, layer_routing = layer(h_BTD, cos_TP, sin_TP, real_BT)
+            if layer_routing is not None:
+                routing.append(layer_routing)
+        return h_BTD, routing
+
+    def rotations(self, length: int) -> tuple[Tensor, Tensor]:
+        """cos and sin [T, P] of positions 0..length-1."""
+        return rotation_table(self.frequencies, torch.arange(length, device=self.frequencies.device))
+
+    def forward(self, tokens_BW: Tensor, real_BW: Tensor) -> Forward:
+        """A training pass over rows of T inputs and the 1 + D' tokens after them.
+
+        `real_BW` bool is false on padding. Attention crosses document boundaries, as in V3's
+        pre-training (section 4.1).
+        """
+        depths = len(self.mtp)
+        length = tokens_BW.shape[1] - 1 - depths
+        h_BTD, routing = self.trunk(tokens_BW[:, :length], real_BW[:, :length])
+        hidden = [self.norm(h_BTD)]
+        cos_TP, sin_TP = self.rotations(length)
+        for depth, module in enumerate(self.mtp, start=1):
+            embedded_BTD = self.embed_tokens(tokens_BW[:, depth : depth + length])
+            real_BT = real_BW[:, depth : depth + length]
+            h_BTD, ready_BTD, depth_routing = module(h_BTD, embedded_BTD, cos_TP, sin_TP, real_BT)
+            hidden.append(ready_BTD)
+            routing.append(depth_routing)
+        return Forward(hidden, routing)
+
+    def logits(self, tokens_BT: Tensor) -> Tensor:
+        """Next-token logits FP32[B, T, V] of the main model."""
+        h_BTD, _ = self.trunk(tokens_BT, torch.ones_like(tokens_BT, dtype=torch.bool))
+        return functional.linear(self.norm(h_BTD), self.lm_head.weight).float()

@@ -1,0 +1,1 @@
+"""The bundled trainer: objective, optimiser, schedule, the loop and what it writes."""
