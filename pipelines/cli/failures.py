@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
 
 from corpusmill.pipelines.errors import CorpusmillError, Interrupted, UserError
 
+# What the file system refuses, and what the user can do about it; any other of its errors is shown as it is.
+_CURES = {
+    errno.EACCES: "choose a place you may write to, or change its permissions",
+    errno.EPERM: "choose a place you may write to, or change its permissions",
+    errno.EROFS: "choose a place that can be written",
+    errno.ENOENT: "make it, or correct the path",
+    errno.ENOTDIR: "a file stands where a folder is needed; correct the path",
+    errno.EEXIST: "a file stands where a folder is needed; correct the path",
+    errno.EISDIR: "a folder stands where a file is needed; correct the path",
+    errno.ENOSPC: "free some space, then run the same command to go on",
+    errno.EDQUOT: "free some space, then run the same command to go on",
+    errno.ENAMETOOLONG: "shorten it",
+}
+
 
 def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
     """Run the command line and leave with its exit code; see `main` for the codes."""
     try:
-        code = app(args=arguments or ["--help"], standalone_mode=False)
+        code = app(args=arguments or ["--help"], prog_name="corpusmill", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as error:
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # a mistyped command or option is the user's fault
-        _say(f"error: {error.format_message()}\nTry: corpusmill --help")
+        _say(f"error: {error.format_message()}\nTry: {_help_of(error)}")
         sys.exit(1)
     except UserError as error:
-        _say(f"error: {error}")
+        _say("\n".join(f"error: {line}" for line in str(error).splitlines()))
         sys.exit(1)
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
-        _say(f"interrupted: {error or 'run the same command to go on'}")
+        _say(f"interrupted: {str(error) or 'run the same command to go on'}")
         sys.exit(2)
     except BrokenPipeError:  # the reader of our output left, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -33,6 +50,28 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
     except CorpusmillError as error:
         _say(f"failed: {error}")
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None or error.errno not in _CURES:
+            _fault(error)
+        reason = (error.strerror or str(error)).lower()
+        _say(f"error: {error.filename}: {reason}; {_CURES[error.errno]}")
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  # a fault of ours must not look like the user's (exit code 1)
+        _fault(error)
+
+
+def _fault(error: Exception) -> NoReturn:
+    """Leave after an error nobody foresaw; its traceback is what a report of the fault needs."""
+    _say("".join(traceback.format_exception(error)))
+    _say(f"failed: a fault of corpusmill's own, not of the recipe: {type(error).__name__}: {error}")
+    _say("what is complete is kept; please report the lines above")
+    sys.exit(2)
+
+
+def _help_of(error: typer.TyperException) -> str:
+    """The command whose help answers a misuse: the one in use where it is known."""
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context is not None else 'corpusmill'} --help"
 
 
 def _say(message: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from corpusmill.pipelines.stage import Fold, Map, Scatter, Task, Write
 
 SECTIONS = ("engine", "sources", "dedup", "decontaminate", "tokenizer", "mixture", "pack", "train")
 KEYS = ("name", "seed", "data", "output", "plugins", *SECTIONS)
+_SUFFIXES = (".yaml", ".yml")
 _NEEDS = {  # section -> what it needs, why, and the shortest cure
     "mixture": [("tokenizer", "it counts tokens", "tokenizer: {train: {vocab_size: 8192}}")],
     "pack": [("tokenizer", "it packs tokens", "tokenizer: {train: {vocab_size: 8192}}")],
@@ -77,8 +79,13 @@ def _read(path: Path) -> tuple[dict[str, Any], Places]:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise RecipeError(f"no recipe {path}; {_neighbours(path)}") from error
+    except IsADirectoryError as error:
+        held = ", ".join(sorted(p.name for p in path.iterdir() if p.suffix in _SUFFIXES)[:8])
+        hint = f"it holds {held}" if held else "give a YAML file"
+        raise RecipeError(f"cannot read the recipe {path}: it is a folder; {hint}") from error
     except OSError as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise RecipeError(f"cannot read the recipe {path}: {reason}; correct the path or its access") from error
     data, places = parse_yaml(content, str(path))
     if data is None:
         raise InvalidRecipeError([f"{path}: the recipe is empty; it needs at least `name` and `sources`"])
@@ -90,11 +97,14 @@ def _read(path: Path) -> tuple[dict[str, Any], Places]:
 
 
 def _neighbours(path: Path) -> str:
+    """What may have been meant by a recipe that is not there."""
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
-    return registry.nearest(
-        path.name, [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
-    )
+    here = sorted(p.name for p in path.parent.iterdir() if p.suffix in _SUFFIXES)
+    close = get_close_matches(path.name, here, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {path.parent / close[0]}?"
+    return f"{path.parent.absolute()} holds {', '.join(here[:8]) or 'no YAML file'}"
 
 
 def _register_plugins(files: Sequence[str], folder: Path, problems: list[Problem]) -> list[Path]:
@@ -115,7 +125,7 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
             problems.append(Problem((key,), message))
     given = {key: data[key] for key in SECTIONS if data.get(key) is not None}
     parts: dict[str, Any] = {
-        "sources": _sources(given.get("sources"), problems),
+        "sources": _sources(given.get("sources"), data, problems),
         "dedup": tuple(
             made
             for made, _ in sections.stage_list(given.get("dedup"), ("dedup",), problems, sections.deduplicate)
@@ -147,11 +157,12 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     return parts
 
 
-def _sources(data: Any, problems: list[Problem]) -> tuple[Source, ...]:
+def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:
     if not data:
-        problems.append(
-            Problem((), "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`")
-        )
+        misspelt = [key for key in recipe if key not in KEYS and get_close_matches(key, KEYS, 1) == ["sources"]]
+        if not misspelt:  # its own line says what it should be called
+            message = "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`"
+            problems.append(Problem((), message))
         return ()
     named = sections.mapping(data, ("sources",), problems, "{code: {read: {jsonl: code/*.jsonl}}}")
     made = [sections.source(name, entry, problems) for name, entry in (named or {}).items()]

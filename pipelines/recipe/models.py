@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -161,18 +162,37 @@ class Recipe:
         recipe can be checked where its data is not.
         """
         if not self.data_folder.is_dir():
-            cure = "make it, or point `data` elsewhere"
-            raise self.error(("data",), f"no folder {self.data_folder}; {cure}")
+            try_out = f"`corpusmill sample {self.data_folder}` builds one to try things on"
+            message = f"no folder {self.data_folder}; correct the path, or make it: {try_out}"
+            raise self.error(("data",), message)
         problems: list[Problem] = []
-        read: list[tuple[KeyPath, Source]] = [(("sources", s.name, "read"), s) for s in self.sources]
+        read: list[tuple[KeyPath, Source]] = [
+            (("sources", s.name, "read", s.reader.name), s) for s in self.sources
+        ]
         if self.decontaminate is not None:
             read.append((("decontaminate", "against"), self.decontaminate.benchmarks))
         for path, source in read:
             for pattern in source.reader.files:
                 if not _matches_something(self.data_folder, pattern):
-                    problems.append(Problem(path, f"nothing matches {pattern!r} in {self.data_folder}"))
+                    message = f"nothing matches {pattern!r} in {self.data_folder}"
+                    problems.append(Problem(path, f"{message}; {_nearest_files(self.data_folder, pattern)}"))
         if problems:
             raise self.places.error(problems)
+
+
+def _nearest_files(folder: Path, pattern: str) -> str:
+    """How far a pattern leads, and what is there: the cure for one that matches nothing."""
+    base, part = folder, ""
+    for part in Path(pattern).parts:
+        if not (base / part).is_dir():
+            break
+        base /= part
+    held = sorted(path.name + "/" * path.is_dir() for path in base.iterdir() if not path.name.startswith("."))
+    close = get_close_matches(part.removesuffix("/"), [name.rstrip("/") for name in held], n=1, cutoff=0.5)
+    if close and not set("*?[") & set(part):
+        return f"did you mean `{close[0]}` for `{part}`?"
+    shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
+    return f"{base} holds {shown or 'nothing'}; correct the pattern, or make the files first"
 
 
 def _matches_something(folder: Path, pattern: str) -> bool:

@@ -8,6 +8,7 @@ are not plain text, more than `MAX_BYTES` or `MAX_DEPTH`.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import yaml
 
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Path, Places
+from corpusmill.pipelines.recipe.yaml_faults import explain
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 32
@@ -119,24 +121,6 @@ class _Builder:
         return str(event.value)
 
 
-def _syntax(error: yaml.YAMLError, text: str, file: str) -> InvalidRecipeError:
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:  # a character YAML forbids: the reader gives a position in place of a mark
-        position = getattr(error, "position", 0)
-        line = text[:position].count("\n") + 1 if isinstance(position, int) else 1
-        return InvalidRecipeError([f"{file}:{line}: a control character that YAML does not allow; remove it"])
-    lines = text.splitlines()
-    source = lines[mark.line] if mark.line < len(lines) else ""
-    if "\t" in source[: len(source) - len(source.lstrip())]:
-        return InvalidRecipeError([f"{file}:{mark.line + 1}: indented with a tab; indent with spaces"])
-    context = getattr(error, "context", None)
-    problem = f"{context}: " if context else ""
-    problem += str(getattr(error, "problem", error))
-    return InvalidRecipeError(
-        [f"{file}:{mark.line + 1}: not valid YAML near column {mark.column + 1}: {problem}"]
-    )
-
-
 def parse_yaml(content: bytes, file: str) -> tuple[Any, Places]:
     """Data of one YAML document and the places of its keys. Raises InvalidRecipeError with file and line.
 
@@ -148,14 +132,15 @@ def parse_yaml(content: bytes, file: str) -> tuple[Any, Places]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InvalidRecipeError(
-            [f"{file}:{line}: byte {error.start} is not UTF-8; save the file as UTF-8"]
-        ) from error
+        binary = b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        cure = "this is no text file; give a YAML file" if binary else "save the file as UTF-8"
+        raise InvalidRecipeError([f"{file}:{line}: byte {error.start} is not UTF-8; {cure}"]) from error
     places = Places(file)
     try:
         data = _Builder(iter(yaml.parse(text, Loader=_PARSER)), places).document()
     except yaml.YAMLError as error:
-        raise _syntax(error, text, file) from error
+        line, message = explain(error, text)
+        raise InvalidRecipeError([f"{file}:{line}: {message}"]) from error
     return data, places
 
 

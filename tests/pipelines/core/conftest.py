@@ -6,11 +6,9 @@ import hashlib
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,29 +113,5 @@ def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
-
-    return call
-
-
-@pytest.fixture
-def kill_after() -> Callable[[Sequence[object], float], int]:
-    """Starts the command line in a group of its own and kills the whole group after some seconds.
-
-    Returns the exit code where it ended before that, else -9.
-    """
-
-    def call(arguments: Sequence[object], seconds: float) -> int:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "corpusmill", *map(str, arguments)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        deadline = time.monotonic() + seconds
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        return process.wait()
 
     return call

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,30 +130,3 @@ def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(recipe: Make
     failed = corpusmill("run", path)
     assert failed.returncode == 2
     assert "trouble raised on each of the first 8 documents: ValueError: asked to" in failed.stderr
-
-
-def test_twenty_kills_at_random_instants_change_nothing(
-    recipe: Make,
-    corpusmill: Call,
-    kill_after: Callable[[Sequence[object], float], int],
-    hashes_of: Hashes,
-    tmp_path: Path,
-) -> None:
-    import random
-
-    path = recipe(documents=6000)
-    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
-    calm = hashes_of(tmp_path / "calm")
-    draw, kills, folder = random.Random(5), 0, 0
-    while kills < 20:
-        out = tmp_path / f"killed-{folder}"
-        before = {p: p.stat().st_mtime_ns for p in out.rglob("receipts/*.json")} if out.exists() else {}
-        code = kill_after(["run", path, "--out", out], draw.uniform(0.2, 1.6))
-        for receipt, stamp in before.items():  # what was committed before the kill was not done again
-            assert receipt.stat().st_mtime_ns == stamp
-        if code == -signal.SIGKILL:
-            kills += 1
-        if code == 0 or kills == 20:
-            assert corpusmill("run", path, "--out", out).returncode == 0
-            assert hashes_of(out) == calm
-            folder += 1

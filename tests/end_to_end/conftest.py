@@ -1,0 +1,119 @@
+"""The shipped recipe on a cut of the sample, and a way to run it as a user would."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+# tiny.yaml at its smallest: the same steps on a few megabytes.
+SMALLEST = (
+    "sources.web.read.warc.split_bytes=1MB",
+    "sources.code.read.jsonl.split_bytes=512KB",
+    "tokenizer.train.vocab_size=1024",
+    "mixture.tokens=300K",
+    "pack.sequence_length=256",
+    "pack.shard_tokens=100K",
+    "train.steps=4",
+    "train.batch_size=2",
+)
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample of 3 MB built by the command."""
+    folder = tmp_path_factory.mktemp("sample") / "sample"
+    done = subprocess.run(
+        [sys.executable, "-m", "corpusmill", "sample", str(folder), "--megabytes", "3"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpusmill(sample: Path) -> Call:
+    """Runs the command line over the sample."""
+
+    def call(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "corpusmill", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=280,
+            env={**os.environ, "CORPUSMILL_SAMPLE": str(sample), **(env or {})},
+            start_new_session=True,
+        )
+
+    return call
+
+
+def smallest(*more: str) -> list[str]:
+    """`--set` flags that make tiny.yaml its smallest."""
+    return [flag for setting in (*SMALLEST, *more) for flag in ("--set", setting)]
+
+
+@pytest.fixture(scope="session")
+def run_tiny(corpusmill: Call) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the smallest tiny.yaml into a folder."""
+
+    def run(
+        out: Path, *flags: str, settings: tuple[str, ...] = (), env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["run", CONFIGS / "tiny.yaml", "--out", out, "--json", *smallest(*settings), *flags]
+        return corpusmill(*command, env=env)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def start_tiny(sample: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """Starts the smallest tiny.yaml in a process group of its own, to be killed."""
+
+    def start(out: Path, *flags: str) -> subprocess.Popen[bytes]:
+        command = ["run", str(CONFIGS / "tiny.yaml"), "--out", str(out), *smallest(), *flags]
+        return subprocess.Popen(
+            [sys.executable, "-m", "corpusmill", *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "CORPUSMILL_SAMPLE": str(sample)},
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def calm(
+    run_tiny: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished, undisturbed run of the smallest tiny.yaml with two worker processes."""
+    out = tmp_path_factory.mktemp("calm") / "run"
+    done = run_tiny(out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def hashes_of() -> Callable[[Path], dict[str, str]]:
+    """SHA-256 of every file below `steps`, receipts and manifests included, by its path in the run."""
+
+    def hashes(run: Path) -> dict[str, str]:
+        return {
+            path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((run / "steps").rglob("*"))
+            if path.is_file()
+        }
+
+    return hashes

@@ -1,0 +1,183 @@
+"""The main job, whole: from pages, code and mathematics to shards and a trained model, on every engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.ipc as ipc
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., "subprocess.Popen[bytes]"]
+Hashes = Callable[[Path], dict[str, str]]
+
+
+def manifest(run: Path, step: str) -> dict[str, object]:
+    fingerprint = json.loads((run / "current.json").read_text())["steps"][step]
+    value: dict[str, object] = json.loads(
+        (run / "steps" / step / fingerprint[:16] / "manifest.json").read_text()
+    )
+    return value
+
+
+def folder(run: Path, step: str) -> Path:
+    fingerprint = json.loads((run / "current.json").read_text())["steps"][step]
+    return run / "steps" / step / fingerprint[:16] / "data"
+
+
+@pytest.mark.parametrize(
+    "settings", [("engine.kind=inline",), ("engine.workers=1",), ("engine.kind=ray",)], ids=lambda s: s[0]
+)
+def test_every_engine_gives_the_same_bytes(
+    settings: tuple[str, ...], run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
+) -> None:
+    done = run_tiny(tmp_path / "run", settings=settings)
+    assert done.returncode == 0, done.stderr
+    expected, found = hashes_of(calm), hashes_of(tmp_path / "run")
+    assert {name for name in expected if found.get(name) != expected[name]} == set()
+    assert set(found) == set(expected)
+
+
+def test_twenty_kills_at_random_instants_change_nothing(
+    start_tiny: Start, run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
+) -> None:
+    """The process group dies 20 times; the training step is left to the calm run, to keep this short."""
+    draw, kills, number = random.Random(11), 0, 0
+    while kills < 20:
+        out = tmp_path / f"run-{number}"
+        before = (
+            {path: path.stat().st_mtime_ns for path in out.rglob("receipts/*.json")} if out.exists() else {}
+        )
+        process = start_tiny(out, "--until", "pack")
+        deadline = time.monotonic() + draw.uniform(0.3, 3.0)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+        # Receipts that were there before this attempt were neither redone nor touched.
+        assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+        if process.returncode == 0 or kills == 20:
+            done = run_tiny(out, "--until", "pack")
+            assert done.returncode == 0, done.stderr
+            found = hashes_of(out)
+            expected = {
+                name: value for name, value in hashes_of(calm).items() if not name.startswith("steps/train")
+            }
+            assert found == expected
+            number += 1
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "commit-before-rename:3",
+        "commit-between-renames:9",
+        "commit-before-receipt:7",
+        "commit-after-receipt:11",
+        "atomic-before-rename:12",
+    ],
+)
+def test_a_kill_at_each_commit_step_changes_nothing(
+    point: str, run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    killed = run_tiny(out, "--until", "pack", env={"CORPUSMILL_FAULTPOINT": point})
+    assert killed.returncode == -signal.SIGKILL
+    done = run_tiny(out, "--until", "pack")
+    assert done.returncode == 0, done.stderr
+    found = hashes_of(out)
+    assert found == {
+        name: value for name, value in hashes_of(calm).items() if not name.startswith("steps/train")
+    }
+
+
+def test_every_document_is_accounted_for(calm: Path) -> None:
+    """Across the run: what was read is removed, quarantined, or encoded."""
+    steps = json.loads((calm / "current.json").read_text())["steps"]
+    read = lost = 0
+    for step in steps:
+        if step.startswith(("pack", "benchmark")):
+            continue
+        entries = manifest(calm, step)["ledger"]
+        assert isinstance(entries, list)
+        for entry in entries:
+            read += entry["documents_in"] if entry["stage"] == "read" else 0
+            lost += sum(n for n, _ in [*entry["removed"].values(), *entry["quarantined"].values()])
+    assert read > 300
+    assert read - lost == manifest(calm, "encode")["rows"]
+
+
+def test_shards_hold_the_tokens_that_were_drawn(calm: Path) -> None:
+    from corpusmill.tokenizer.shards.reader import open_shard
+
+    plan = json.loads((folder(calm, "mixture") / "plan.json").read_text())
+    drawn = sum(source["tokens"] for source in plan["sources"].values())
+    shards = sorted(folder(calm, "pack").glob("*.arrow"))
+    assert len(shards) == -(-drawn // 100_000)
+    held = 0
+    for path in shards:
+        shard = open_shard(path)
+        shard.verify()
+        held += shard.metadata["counts"]["tokens"]
+        with ipc.open_file(path) as file:
+            assert sum(file.get_batch(i).num_rows for i in range(file.num_record_batches)) == shard.rows
+    assert held == drawn
+
+
+def test_explain_finds_what_left_and_what_stayed(calm: Path, corpusmill: Run) -> None:
+    from corpusmill.pipelines.datasets import read_unit
+    from corpusmill.pipelines.storage import RunFolder
+
+    step = RunFolder(calm).current_step("math")
+    assert step is not None
+    identity = next(read_unit(step, 0, ["id"])).column("id")[0].as_py()
+    told = corpusmill("explain", identity, "--run", calm)
+    assert told.returncode == 0, told.stderr
+    assert identity in told.stdout
+    unknown = corpusmill("explain", "ffffffffffffffffffffffffffffffff", "--run", calm)
+    assert unknown.returncode == 1
+    assert "Traceback" not in unknown.stderr
+
+
+def test_doctor_finds_a_flipped_byte(calm: Path, corpusmill: Run, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(calm, copy)
+    assert corpusmill("doctor", copy).returncode == 0
+    victim = next(folder(copy, "pack").glob("*.arrow"))
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(bytes(content))
+    found = corpusmill("doctor", copy)
+    assert found.returncode == 1
+    assert victim.name in found.stdout
+
+
+def test_a_changed_option_reruns_only_what_depends_on_it(run_tiny: Run, calm: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(calm, copy)
+    done = run_tiny(copy, "--until", "pack", settings=("pack.fim.rate=0.5",))
+    assert done.returncode == 0, done.stderr
+    steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
+    rerun = {name for name, step in steps.items() if not step["reused"]}
+    assert rerun == {"encode", "mixture.partials", "mixture.combine", "mixture", "pack.scatter", "pack"}
+
+
+def test_training_says_how_it_went(calm: Path) -> None:
+    (unit,) = manifest(calm, "train")["units"]  # type: ignore[misc]
+    summary = unit["summary"]
+    assert summary["steps"] == 4
+    assert 0 < summary["unigram_entropy"] < summary["ln_vocab"]
+    assert (calm / "report" / "report.html").stat().st_size > 10_000
