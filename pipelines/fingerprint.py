@@ -25,7 +25,7 @@ from corpusmill.pipelines.storage import Json, digest, sha256_file
 # Libraries through which every step's bytes pass.
 ALWAYS = ("pyarrow", "numpy", "xxhash")
 # Options that say where input lies; what lies there is in the inputs' content.
-_PLACES = ("files", "path", "against", "on_corrupt")
+_PLACES = ("files", "path", "against")
 
 
 @cache

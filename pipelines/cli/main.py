@@ -118,8 +118,8 @@ def _run(recipe: Recipe, until: list[str] | None, as_json: bool) -> None:
     recipe.check_inputs()
     with progress() as listener:
         result = run_recipe(recipe, listener, until)
-    page, _ = build_report(result.folder)
-    found = summary(result, page)
+    page, twin = build_report(result.folder)
+    found = summary(result, page, twin)
     _print(found, as_json, render_summary(found))
 
 
@@ -189,14 +189,17 @@ def doctor(
 @app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(help="Where to write the sample.")],
-    megabytes: Annotated[int, typer.Option(help="Text to aim for.", min=1, max=1000)] = 30,
+    megabytes: Annotated[
+        int, typer.Option(help="Millions of bytes of text to aim for.", min=2, max=200)
+    ] = 30,
     as_json: JsonOption = False,
 ) -> None:
     """Build a real corpus from what this environment already holds; reads only, no network."""
+    from corpusmill.pipelines.cli.sample_table import render_sample
     from corpusmill.pipelines.sample.build import build_sample
 
     found = build_sample(folder, megabytes=megabytes)
-    _print(found, as_json, f"{folder}: {json.dumps(found, ensure_ascii=False, default=str)[:2000]}")
+    _print(found, as_json, render_sample(folder, found))
 
 
 def main() -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.ledger import Entry
 from corpusmill.pipelines.runner import RunResult
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage import Json, read_json
+
+BENCHMARKS = "benchmarks"  # read like a source, but only to be kept out of the others
+_REASONS = 3
+_WARNINGS = 8
 
 
-def summary(result: RunResult, report: Path) -> Json:
-    """Steps, ledger totals by source, shards, training and the report's place."""
+def summary(result: RunResult, report: Path, twin: Path) -> Json:
+    """Steps, ledger totals by source, mixture, shards, training, findings and the report's place.
+
+    `report`, `twin`: the page and its JSON, just written, which the mixture and the findings are taken from.
+    """
+    figures = read_json(twin)
     steps = [
         {
             "name": state.step.name,
@@ -27,6 +36,8 @@ def summary(result: RunResult, report: Path) -> Json:
         "seconds": round(result.seconds, 2),
         "steps": steps,
         "sources": _sources(result),
+        "mixture": figures["mixture"],
+        "findings": figures["findings"],
     }
     for state in result.steps:
         if state.step.name in {"pack", "train", "tokenizer"} and state.folder is not None:
@@ -70,31 +81,91 @@ def _sources(result: RunResult) -> Json:
 
 def render_summary(found: Json) -> str:
     """A page of text for a terminal."""
-    lines = ["", f"{'source':<14}{'read':>10}{'removed':>10}{'quarantined':>13}{'left':>10}"]
-    for name, row in found["sources"].items():
-        removed, quarantined = sum(row["removed"].values()), sum(row["quarantined"].values())
-        lines.append(f"{name:<14}{row['read']:>10,}{removed:>10,}{quarantined:>13,}{row['left']:>10,}")
+    blocks = [_source_table(found["sources"])]
+    if found["mixture"] is not None:
+        blocks.append(_mixture_table(found["mixture"]))
+    made = []
     if "shards" in found:
         shards = found["shards"]
-        lines += [
-            "",
-            f"shards: {len(shards['files'])} files, {shards['rows']:,} rows, {shards['tokens']:,} tokens of "
+        files = len(shards["files"])
+        made += [
+            f"shards    {files:,} file{'s' * (files != 1)}, {shards['rows']:,} rows, {shards['tokens']:,} tokens of "
             f"{shards['documents']:,} documents, {shards['padding']:,} padding",
-            f"        {Path(shards['files'][0]).parent if shards['files'] else ''}",
+            f"          in {shown_path(Path(shards['files'][0]).parent)}" if files else "          none",
         ]
     if "train" in found:
         train = found["train"]
-        lines += [
-            "",
-            f"training: loss {train['first_loss']:.3f} -> {train['last_loss']:.3f} nats/token after "
-            f"{train['steps']:,} steps; unigram entropy of the shards {train['unigram_entropy']:.3f}, "
-            f"ln(vocabulary) {train['ln_vocab']:.3f}",
-        ]
+        made.append(
+            f"training  loss {train['first_loss']:.3f} -> {train['last_loss']:.3f} nats a token after "
+            f"{train['steps']:,} steps (unigram entropy of the shards {train['unigram_entropy']:.3f}, "
+            f"ln(vocabulary) {train['ln_vocab']:.3f})"
+        )
+    if made:
+        blocks.append("\n".join(made))
+    if notes := _notes(found["findings"]):
+        blocks.append(notes)
     done = sum(step["done_now"] for step in found["steps"])
     total = sum(step["units"] for step in found["steps"])
-    lines += [
-        "",
-        f"{done:,} of {total:,} units done now in {found['seconds']:.1f} s",
-        f"report: {found['report']}",
+    blocks.append(
+        f"{done:,} of {total:,} units done now in {text.duration(found['seconds'])}\n"
+        f"run       {shown_path(Path(found['run']))}\n"
+        f"report    {shown_path(Path(found['report']))}"
+    )
+    return "\n" + "\n\n".join(blocks)
+
+
+def _source_table(sources: Json) -> str:
+    """A row a source, and under it the reasons that took most of its documents."""
+    rows = [
+        (
+            f"({name})" if name == BENCHMARKS else name,
+            row["read"],
+            sum(row["removed"].values()),
+            sum(row["quarantined"].values()),
+            row["left"],
+            text.percent(row["left"], row["read"]),
+        )
+        for name, row in sources.items()
     ]
+    table = text.table(("source", "read", "removed", "quarantined", "left", "of read"), rows).splitlines()
+    lines = table[:2]
+    for line, row in zip(table[2:], sources.values(), strict=True):
+        lines.append(line)
+        lost = {**row["removed"], **{f"{key} (quarantined)": n for key, n in row["quarantined"].items()}}
+        top = sorted(lost.items(), key=lambda item: (-item[1], item[0]))
+        if top:
+            more = f", {len(top) - _REASONS} more" if len(top) > _REASONS else ""
+            reasons = ", ".join(f"{text.printable(key, 60)} {n:,}" for key, n in top[:_REASONS])
+            lines.append(f"    {reasons}{more}")
     return "\n".join(lines)
+
+
+def _mixture_table(mixture: Json) -> str:
+    """Requested against achieved shares of tokens."""
+    rows = [
+        (
+            name,
+            held["available_tokens"],
+            held["achieved_tokens"],
+            text.percent(held["requested_share"], 1),
+            text.percent(held["achieved_share"], 1),
+            f"{held['epochs']:.2f}",
+        )
+        for name, held in mixture["sources"].items()
+    ]
+    headers = ("mixture", "tokens there", "tokens drawn", "share asked", "share got", "epochs")
+    return text.table(headers, rows)
+
+
+def _notes(findings: list[Json]) -> str:
+    """What the report warns of, faults first; notes are left to the report."""
+    loud = [finding for finding in findings if finding["level"] != "note"]
+    lines = [f"{f['level']}: {f['about']}: {text.printable(f['text'], 160)}" for f in loud[:_WARNINGS]]
+    if len(loud) > _WARNINGS:
+        lines.append(f"and {len(loud) - _WARNINGS} more warnings in the report")
+    return "\n".join(lines)
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be said: relative to the working folder where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -85,7 +85,9 @@ def _read(path: Path) -> tuple[dict[str, Any], Places]:
         raise RecipeError(f"cannot read the recipe {path}: it is a folder; {hint}") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise RecipeError(f"cannot read the recipe {path}: {reason}; correct the path or its access") from error
+        raise RecipeError(
+            f"cannot read the recipe {path}: {reason}; correct the path or its access"
+        ) from error
     data, places = parse_yaml(content, str(path))
     if data is None:
         raise InvalidRecipeError([f"{path}: the recipe is empty; it needs at least `name` and `sources`"])
@@ -159,7 +161,9 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:
     if not data:
-        misspelt = [key for key in recipe if key not in KEYS and get_close_matches(key, KEYS, 1) == ["sources"]]
+        misspelt = [
+            key for key in recipe if key not in KEYS and get_close_matches(key, KEYS, 1) == ["sources"]
+        ]
         if not misspelt:  # its own line says what it should be called
             message = "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`"
             problems.append(Problem((), message))

@@ -22,7 +22,9 @@ sources:
     read: {{warc: {{files: [broken/*.warc, broken/*.warc.gz, broken/*.warc.gz.bad], on_corrupt: {choice}}}}}
     steps: [extract, language]
   archive: {{read: {{arc: {{files: broken/*.arc, on_corrupt: {choice}}}}}, steps: [extract]}}
-  code: {{read: {{jsonl: {{files: broken/code_bad_bytes.jsonl.zst, on_corrupt: {choice}}}}}, steps: [code_quality]}}
+  code:
+    read: {{jsonl: {{files: broken/code_bad_bytes.jsonl.zst, on_corrupt: {choice}}}}}
+    steps: [code_quality]
 dedup: [exact, minhash]
 """
 
