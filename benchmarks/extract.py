@@ -11,18 +11,14 @@ Reads CORPUSMILL_DATA (default ../shared/data). Every job runs all tools on the 
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-DATA = Path(os.environ.get("CORPUSMILL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+from harness import DATA, Bench, arguments, load
+
 Page = tuple[str, bytes, str | None]
 Tool = Callable[[list[Page]], list[str]]
 
@@ -41,11 +37,7 @@ def pages(name: str, limit: int) -> list[Page]:
 
 
 def index(name: str) -> dict[str, dict[str, Any]]:
-    import zstandard
-
-    data = (DATA / "web" / f"{name}.index.jsonl.zst").read_bytes()
-    lines = zstandard.ZstdDecompressor().decompressobj().decompress(data).splitlines()
-    return {row["id"]: row for row in map(json.loads, lines)}
+    return {row["id"]: row for row in load(DATA / "web" / f"{name}.index.jsonl.zst")}
 
 
 def project(extractor: str) -> Tool:
@@ -133,17 +125,14 @@ def tex_recall(batch: list[Page], texts: list[str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
+    options = arguments(__doc__)
     tools: dict[str, tuple[str, Tool]] = {
         "corpusmill": ("", project("resiliparse")),
         "resiliparse": ("", bare_resiliparse),
         "corpusmill (trafilatura)": (", trafilatura engine", project("trafilatura")),
         "trafilatura": ("", bare_trafilatura),
     }
-    limit = 120 if arguments.quick else 10_000
+    limit = 120 if options.quick else 10_000
     rows: list[dict[str, Any]] = []
     for name in ("trafilatura_pages", "planetmath11_math_pages", "gne_chinese_pages", "debian_docs_zh_en"):
         batch, gold = pages(name, limit), index(name)
@@ -166,12 +155,9 @@ def main() -> None:
                 for what, value, unit in measured
                 if value is not None
             ]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    if arguments.json:
-        print(json.dumps({"benchmark": "extract", "machine": machine, "rows": rows}))
-        return
-    for row in rows:
-        print(f"{row['job']:60} {row['tool']:14} {row['value']:>10} {row['unit']}")
+    bench = Bench("extract")
+    bench.extend(rows)
+    bench.print(options.json)
 
 
 if __name__ == "__main__":

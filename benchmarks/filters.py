@@ -15,20 +15,15 @@ folder texts are generated, which stderr says too.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import io
-import json
-import os
-import platform
 import random
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from harness import Bench, arguments, load
 
 from corpusmill.filters.c4 import C4
 from corpusmill.filters.code_quality import CodeQuality
@@ -45,15 +40,6 @@ CODE = "code/code_packages"
 COMPARED: tuple[Map, ...] = (GopherQuality(), GopherRepetition(), FinewebQuality(), C4())
 ALONE: tuple[Map, ...] = (Language(), CodeQuality(), MathScore())
 Row = dict[str, Any]
-
-
-def load(path: Path, most: int) -> list[Row]:
-    """First rows of a .jsonl.zst file."""
-    import zstandard
-
-    with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as raw:
-        lines = io.TextIOWrapper(raw, encoding="utf-8")
-        return [json.loads(line) for _, line in zip(range(most), lines, strict=False)]
 
 
 def generated(megabytes: float) -> list[Row]:
@@ -197,13 +183,8 @@ def compare(english: list[Row], code: list[Row], quick: bool) -> list[Row]:
 
 
 def main() -> None:
-    """Run, print a table or one JSON object."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under 50 seconds")
-    parser.add_argument("--json", action="store_true")
-    default = os.environ.get("CORPUSMILL_DATA", Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(default))
-    options = parser.parse_args()
+    """Run, and print the table or one JSON object."""
+    options = arguments(__doc__)
     if (options.data / "MANIFEST.tsv").is_file():
         english = [row for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst", 10_000)]
         code = load(options.data / f"{CODE}.jsonl.zst", 1_500 if options.quick else 10_000)
@@ -211,13 +192,9 @@ def main() -> None:
         print(f"no data in {options.data}: generated texts, no source files", file=sys.stderr)
         english, code = generated(3), []
     rows = compare(english, code, options.quick)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    if options.json:
-        print(json.dumps({"benchmark": "filters", "machine": machine, "rows": rows}))
-        return
-    print(f"filters on {machine}")
-    for row in rows:
-        print(f"{row['job']:75} {row['tool']:11} {row['value']:10.3f} {row['unit']}")
+    bench = Bench("filters")
+    bench.extend(rows)
+    bench.print(options.json)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,24 @@ run on one machine; compare ratios, not absolute speeds.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import platform
 import sys
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines.kernel_cache import use_kernel_cache
 
 DATA = Path(
     os.environ.get("CORPUSMILL_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
 )
+
+
+use_kernel_cache()
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,11 @@ class Bench:
         self.rows.append(Row(job, tool, float(f"{value:.5g}"), unit))
         sys.stderr.write(f"{job}: {tool}: {value:.4g} {unit}\n")
 
+    def extend(self, rows: list[dict[str, Any]]) -> None:
+        """Add rows given as dictionaries."""
+        for row in rows:
+            self.add(row["job"], row["tool"], row["value"], row["unit"])
+
     def print(self, as_json: bool) -> None:
         """The table, or one JSON object."""
         if as_json:
@@ -48,7 +61,7 @@ class Bench:
             return
         print(f"\n{self.name} on {machine()}\n")
         for row in self.rows:
-            print(f"{row.job:<44}{row.tool:<16}{row.value:>14,.4g} {row.unit}")
+            print(f"{row.job:<76}{row.tool:<12}{row.value:>14,.4g} {row.unit}")
 
 
 def machine() -> dict[str, object]:
@@ -69,4 +82,14 @@ def arguments(description: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a short run, under 50 seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder of the real corpora")
     return parser.parse_args()
+
+
+def load(path: Path, most: int | None = None) -> list[dict[str, Any]]:
+    """First rows (or all) of a .jsonl.zst file."""
+    import zstandard
+
+    with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as raw:
+        lines = io.TextIOWrapper(raw, encoding="utf-8")
+        return [json.loads(line) for line in islice(lines, most)]

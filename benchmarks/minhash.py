@@ -17,13 +17,8 @@ runs in memory. Without the data folder this part is left out and the texts are 
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
-import io
-import json
-import os
-import platform
 import random
 import sys
 import time
@@ -34,6 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from harness import Bench, arguments, load
 
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.addresses import DUPLICATES
@@ -54,14 +50,6 @@ class MemorySides(Sides):
 
     def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
         return self.table.take(pa.array(row))
-
-
-def load(path: Path) -> list[Row]:
-    """Rows of a .jsonl.zst file."""
-    import zstandard
-
-    with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as raw:
-        return [json.loads(line) for line in io.TextIOWrapper(raw, encoding="utf-8")]
 
 
 def generated(megabytes: float) -> list[str]:
@@ -240,13 +228,8 @@ def whole(data: Path, quick: bool) -> list[Row]:
 
 
 def main() -> None:
-    """Run, print a table or one JSON object."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="under 50 seconds")
-    parser.add_argument("--json", action="store_true")
-    default = os.environ.get("CORPUSMILL_DATA", Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(default))
-    options = parser.parse_args()
+    """Run, and print the table or one JSON object."""
+    options = arguments(__doc__)
     real = (options.data / "MANIFEST.tsv").is_file()
     if real:
         texts = [row["text"] for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst")]
@@ -256,13 +239,9 @@ def main() -> None:
     rows = signatures(texts, options.quick)
     if real:
         rows += whole(options.data, options.quick)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    if options.json:
-        print(json.dumps({"benchmark": "minhash", "machine": machine, "rows": rows}))
-        return
-    print(machine)
-    for row in rows:
-        print(f"{row['job']:75} {row['tool']:12} {row['value']:12.4g} {row['unit']}")
+    bench = Bench("minhash")
+    bench.extend(rows)
+    bench.print(options.json)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
-from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.pipelines.stage import Fold, Seeded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.documents import Documents
 
 
-class Mixture(Fold):
+class Mixture(Seeded, Fold):
     """Plan a mixture by tokens: a budget, the share of each source, and at most `max_epochs` of any.
 
     `tokens`: size of the mixture; null is as many as the sources with a share hold. `weights`: share of
@@ -45,8 +45,6 @@ class Mixture(Fold):
     max_epochs: float = Field(default=4.0, gt=0.0, le=1000.0)
     on_shortfall: Literal["report", "fail"] = "report"
 
-    _seed: int | None = PrivateAttr(default=None)
-
     @model_validator(mode="after")
     def _weights_are_shares(self) -> Self:
         if self.weights is None:
@@ -61,20 +59,10 @@ class Mixture(Fold):
             raise ValueError(f"weights add up to {total:g}, not 1; correct them or set normalize: true")
         return self
 
-    def prepare(self, context: Context) -> Self:
-        ready = self.model_copy()
-        ready._seed = context.seed
-        return ready
-
-    def _known_seed(self) -> int:
-        if self._seed is None:
-            raise RuntimeError("mixture needs the recipe's seed: call prepare first")
-        return self._seed
-
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         from corpusmill.mixtures.plan.histogram import histogram
 
-        return histogram(batches, self._known_seed())
+        return histogram(batches, self.known_seed())
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         from corpusmill.mixtures.plan.histogram import add
@@ -98,7 +86,7 @@ class Mixture(Fold):
         if short and self.on_shortfall == "fail":
             raise UserError("; ".join(f"{source}: {why}" for source, why in short.items()))
         plan = {
-            "seed": self._known_seed(),
+            "seed": self.known_seed(),
             "bins": BINS,
             "requested_tokens": self.tokens,
             "tokens": sum(one.tokens for one in chosen.values()),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import PrivateAttr
-
-from corpusmill.pipelines.stage import Context, Emitted, Regroup
+from corpusmill.pipelines.stage import Emitted, Regroup, Seeded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 _ADDRESS = ("key", "unit", "row")
 
 
-class RepositoryOrder(Regroup):
+class RepositoryOrder(Seeded, Regroup):
     """Order the files of each repository by their dependencies, so that packing can chain them.
 
     DeepSeek-Coder (arXiv 2401.14196, section 2.2): a file comes after the files of its repository that it
@@ -34,18 +32,6 @@ class RepositoryOrder(Regroup):
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     produces: ClassVar[tuple[str, ...]] = ("group", "group_rank")
 
-    _seed: int | None = PrivateAttr(default=None)
-
-    def prepare(self, context: Context) -> Self:
-        ready = self.model_copy()
-        ready._seed = context.seed
-        return ready
-
-    def _known_seed(self) -> int:
-        if self._seed is None:
-            raise RuntimeError("repository_order needs the recipe's seed: call prepare first")
-        return self._seed
-
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
         import pyarrow as pa
@@ -59,7 +45,7 @@ class RepositoryOrder(Regroup):
             for i, source, repo in zip(ids, sources, repos, strict=True)
         ]
         address = {
-            "key": draws(names, self._known_seed(), "repository_order"),
+            "key": draws(names, self.known_seed(), "repository_order"),
             "unit": np.full(len(docs), unit, np.uint32),
             "row": np.asarray(rows, np.uint32),
         }

@@ -189,6 +189,14 @@ def plugins() -> list[Path]:
     return [plugin.path for plugin in _plugins.values()]
 
 
+def plugin_digest(path: Path) -> str:
+    """SHA-256 of a registered plugin's file as it was executed. Raises CorpusmillError for any other file."""
+    for plugin in _plugins.values():
+        if plugin.path == path.resolve():
+            return plugin.digest
+    raise CorpusmillError(f"{path} is no registered plugin; there are {', '.join(map(str, plugins()))}")
+
+
 def plugin_stages(kind: type[Stage]) -> dict[str, type[Stage]]:
     """Stages of the registered plugins that are of one kind, by name."""
     return {name: stage for name, stage in _plugin_stages().items() if issubclass(stage, kind)}

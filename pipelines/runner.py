@@ -25,6 +25,7 @@ from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files, listing_key
 from corpusmill.pipelines.operators.job import Preparation, build_stage, operator
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.registry import plugin_digest
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest, write_json
 from corpusmill.pipelines.work import step_as_json
@@ -102,7 +103,8 @@ class Runner:
         self.folder = RunFolder(recipe.output_folder)
         self.listener = listener or RunListener()
         self.limit = limit
-        self.states = {step.name: StepState(step) for step in build_graph(recipe)}
+        self.graph = build_graph(recipe)
+        self.states = {step.name: StepState(step) for step in self.graph}
         self._paths: dict[str, dict[str, str]] = {}
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
@@ -206,6 +208,14 @@ class Runner:
         preparation = Preparation(step, folders, self.paths(step), size)
         specs = operator(step.operator).units(preparation)
         state.total = len(specs)
+        state.folder.clear_attempts()  # of a run that was killed
+        shared = {  # by every unit of the step, so that memory does not grow by it
+            "step": step_as_json(step),
+            "folder": str(state.folder.path),
+            "seed": self.recipe.seed,
+            "inputs": {name: str(folder.path) for name, folder in folders.items()},
+            "plugins": {str(path): plugin_digest(path) for path in self.recipe.plugins},
+        }
         units = []
         for number, spec in enumerate(specs):
             receipt = state.folder.receipt(number)
@@ -213,15 +223,7 @@ class Runner:
                 state.receipts[number] = receipt
                 continue
             spec = {**spec, "limit": self.limit} if self.limit is not None else spec
-            task = {
-                "step": step_as_json(step),
-                "folder": str(state.folder.path),
-                "unit": spec,
-                "number": number,
-                "seed": self.recipe.seed,
-                "inputs": {name: str(folder.path) for name, folder in folders.items()},
-                "plugins": [str(path) for path in self.recipe.plugins],
-            }
+            task = {**shared, "unit": spec, "number": number}
             weight = self._weight(preparation, spec)
             solo = step.operator in _SOLO
             units.append(Unit(step.name, number, task, state.folder, weight, solo))
@@ -287,14 +289,35 @@ class Runner:
         state.complete = True
 
     def _point(self, state: StepState) -> None:
-        """Let `current.json` point at the step; steps the recipe no longer has drop out."""
-        current = self.folder.current()["steps"]
-        steps = {name: fp for name, fp in current.items() if name in self.states}
-        steps[state.step.name] = fingerprint(state.key)
+        """Let `current.json` point at the step.
+
+        Steps that the recipe no longer has drop out, and where the step's content is another than before,
+        those that were made from the old one: what is pointed at belongs together. Steps outside `until`
+        stay.
+        """
+        name = state.step.name
+        steps = self.folder.current()["steps"]
+        stale = self._after(name) if name in steps and self._content_changed(state, steps[name]) else set()
+        steps = {**{n: fp for n, fp in steps.items() if n not in stale}, name: fingerprint(state.key)}
+        names = [step.name for step in self.graph if step.name in steps]
         write_json(
-            self.folder.current_path,
-            {"recipe": self.recipe.name, "steps": {n: steps[n] for n in self.states if n in steps}},
+            self.folder.current_path, {"recipe": self.recipe.name, "steps": {n: steps[n] for n in names}}
         )
+
+    def _content_changed(self, state: StepState, before: str) -> bool:
+        assert state.folder is not None
+        if before == fingerprint(state.key):
+            return False
+        old = self.folder.step(state.step.name, before).manifest()
+        return old is None or old["content"] != state.folder.need_manifest()["content"]
+
+    def _after(self, name: str) -> set[str]:
+        """Every step that needs this one, directly or through others."""
+        found = {name}
+        for step in self.graph:  # each comes after what it needs
+            if found.intersection(step.needs):
+                found.add(step.name)
+        return found - {name}
 
     def _note(self, event: Json) -> None:
         self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")

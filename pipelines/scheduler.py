@@ -31,6 +31,11 @@ POLL_SECONDS = 0.25
 # Poisonous documents one unit may have before the unit itself is given up.
 MOST_POISON = 64
 
+_CURES = {
+    "crash": "If memory ran out, lower engine.workers or engine.memory; see log/workers.log of the run",
+    "timeout": "If its work is merely slow, raise engine.unit_timeout_s (or engine.heartbeat_s for silence)",
+}
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -63,10 +68,9 @@ class Unit:
 @dataclass
 class _Running:
     unit: Unit
-    started: float
     seen: float
+    marked: float  # when the unit started, or its marker last moved
     marker: tuple[int, int] | None = None
-    marked: float = 0.0
     rss: int = 0
 
 
@@ -110,9 +114,11 @@ class Scheduler:
                 if self._stop:
                     raise Interrupted("stopped; what was committed stays, run the same command to go on")
                 self._submit()
-                for event in self._engine.poll(POLL_SECONDS):
+                events = self._engine.poll(POLL_SECONDS)
+                heard = time.monotonic()  # not later: while we work on the events, nobody listens to workers
+                for event in events:
                     self._handle(event)
-                self._check_limits()
+                self._check_limits(heard)
         finally:
             self._engine.close()
             restore()
@@ -141,7 +147,7 @@ class Scheduler:
             self._tickets += 1
             now = time.monotonic()
             unit.folder.marker_path(unit.number).unlink(missing_ok=True)  # an earlier attempt's word is void
-            self._running[self._tickets] = _Running(unit, now, now, None, now)
+            self._running[self._tickets] = _Running(unit, now, now)
             task = {
                 **unit.task,
                 "attempt": unit.attempt,
@@ -197,7 +203,7 @@ class Scheduler:
         """A worker died or was killed under `unit`: blame a document if the marker names one."""
         self._listener.unit_event(unit, cause, detail)
         marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
-        if marker is not None:
+        if marker is not None and marker[1] >= 0:
             ordinal, position = marker
             stages = unit.task["step"]["stages"]
             offset = 1 if unit.task["step"]["operator"] == "read" else 0
@@ -214,25 +220,24 @@ class Scheduler:
             if unit.failures > self._policy.retries:
                 raise UnitFailed(
                     f"step {unit.step}, unit {unit.number}: its worker was lost {unit.failures} times, last: "
-                    f"{cause}, {detail}. If memory ran out, lower engine.workers or raise engine.memory"
+                    f"{cause}, {detail}. {_CURES[cause]}"
                 )
             unit.careful = unit.task["step"]["operator"] in {"read", "map", "encode", "mask"}
         self._queue.appendleft(unit)
 
-    def _check_limits(self) -> None:
-        now = time.monotonic()
+    def _check_limits(self, now: float) -> None:
         for ticket, running in list(self._running.items()):
             unit = running.unit
             if unit.solo:
                 continue
             marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
-            if marker is not None:
-                if marker != running.marker:
-                    running.marker, running.marked = marker, now
+            if marker != running.marker:
+                running.marker, running.marked = marker, now
+            if marker is not None and marker[1] >= 0:
                 late = now - running.marked > self._policy.document_timeout
                 limit = f"no document done for {self._policy.document_timeout:g} s"
-            else:
-                late = now - running.started > self._policy.unit_timeout
+            else:  # a careful unit may take long as a whole, but not without progress
+                late = now - running.marked > self._policy.unit_timeout
                 limit = f"over {self._policy.unit_timeout:g} s"
             silent = self._engine.beats and now - running.seen > self._policy.heartbeat
             if late or silent:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +88,23 @@ class Stage(BaseModel, ABC):
     def external_files(self) -> tuple[Path, ...]:
         """Files outside the run that this stage reads by itself: their content enters its fingerprint."""
         return ()
+
+
+class Seeded(Stage):
+    """A stage that draws: it keeps the recipe's seed when prepared. Put it before the kind it mixes into."""
+
+    _seed: int | None = PrivateAttr(default=None)
+
+    def prepare(self, context: Context) -> Self:
+        ready = self.model_copy()
+        ready._seed = context.seed
+        return ready
+
+    def known_seed(self) -> int:
+        """The recipe's seed. Raises RuntimeError before `prepare`: a missing seed must not pass for 0."""
+        if self._seed is None:
+            raise RuntimeError(f"{self.name} needs the recipe's seed: call prepare first")
+        return self._seed
 
 
 @dataclass(frozen=True)

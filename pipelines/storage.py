@@ -2,7 +2,7 @@
 
 Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
 
-    tmp/<unit>-<attempt>/    what an attempt is writing; never read, removed when the step is done
+    tmp/<unit>-<attempt>-*/  what an attempt is writing; never read, removed when the step is done
     data/                    committed files, named after their unit
     receipts/<unit>.json     what a committed unit holds: file hashes, rows, ledger
     manifest.json            written once, when every unit has its receipt; readers trust this alone
@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -154,11 +155,14 @@ class StepFolder:
         return faults
 
     def attempt(self, unit: int, attempt: int) -> Attempt:
-        """A fresh folder for one attempt at one unit."""
-        folder = self.path / "tmp" / f"{unit:05d}-{attempt}"
-        if folder.exists():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
+        """A fresh folder for one attempt at one unit.
+
+        No other attempt ever shares it, not even the same one of a run that was killed and whose worker, on
+        another machine, has not noticed yet: it could otherwise commit what this one has half written.
+        """
+        temporary = self.path / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{unit:05d}-{attempt}-", dir=temporary))
         return Attempt(self, unit, folder)
 
     def marker_path(self, unit: int) -> Path:
@@ -196,7 +200,8 @@ class Attempt:
             target.parent.mkdir(parents=True, exist_ok=True)
             (self.folder / str(file["name"])).replace(target)
             faultpoint("commit-between-renames")
-        _sync(self.step.data)
+        for folder in {self.step.data, *((self.step.data / str(file["name"])).parent for file in files)}:
+            _sync(folder)
         faultpoint("commit-before-receipt")
         receipt = {**body, "unit": self.unit, "files": files}
         write_json(self.step.receipt_path(self.unit), receipt)

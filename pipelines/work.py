@@ -6,9 +6,10 @@ import logging
 import time
 from pathlib import Path
 
+from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.graph import StageSpec, Step
 from corpusmill.pipelines.operators.job import Job, operator
-from corpusmill.pipelines.registry import plugins, use_plugins
+from corpusmill.pipelines.registry import plugin_digest, plugins, use_plugins
 from corpusmill.pipelines.storage import Json, StepFolder
 
 log = logging.getLogger("corpusmill.work")
@@ -43,12 +44,16 @@ def step_from_json(value: Json) -> Step:
 def execute(task: Json) -> Json:
     """Do one unit and commit it; returns the receipt with `seconds` (which the receipt on disk lacks).
 
-    `task`: step, folder, unit, number, attempt, seed, inputs {step: folder}, plugins [path], careful,
-    poison {ordinal: [stage, cause]}. Whatever the operator raises passes through.
+    `task`: step, folder, unit, number, attempt, seed, inputs {step: folder}, plugins {path: digest},
+    careful, poison {ordinal: [stage, cause]}. Whatever the operator raises passes through; a plugin that is
+    not the one the run began with raises UserError, since the step's fingerprint names that one.
     """
     started = time.perf_counter()
     if task["plugins"] or plugins():
         use_plugins([Path(plugin) for plugin in task["plugins"]])
+        for plugin, wanted in task["plugins"].items():
+            if plugin_digest(Path(plugin)) != wanted:
+                raise UserError(f"plugin {plugin} changed while the run was on; run the same command again")
     step = step_from_json(task["step"])
     folder = StepFolder(Path(task["folder"]))
     job = Job(

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
-from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.pipelines.stage import Fold, Seeded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VERIFICATION_BYTES = 4 * 2**20  # of the sample's documents, on which the two encoders are compared
 
 
-class TrainBpe(Fold):
+class TrainBpe(Seeded, Fold):
     """Train a byte-level BPE with DeepSeek-V3's pre-tokenizer (report, section 4.1; released tokenizer.json).
 
     The vocabulary is `vocab_size` entries: six special tokens at ids 0-5 (bos, eos, pad, FIM hole, begin
@@ -48,28 +48,16 @@ class TrainBpe(Fold):
     max_document_bytes: int = Field(default=2**20, ge=2**8, le=2**30)
     min_frequency: int = Field(default=2, ge=1)
 
-    _seed: int | None = PrivateAttr(default=None)
-
     @model_validator(mode="after")
     def _one_document_fits(self) -> Self:
         if self.max_document_bytes > self.sample_bytes:
             raise ValueError("max_document_bytes is larger than sample_bytes; lower it")
         return self
 
-    def prepare(self, context: Context) -> Self:
-        ready = self.model_copy()
-        ready._seed = context.seed
-        return ready
-
-    def _known_seed(self) -> int:
-        if self._seed is None:
-            raise RuntimeError("train_bpe needs the recipe's seed: call prepare first")
-        return self._seed
-
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         from corpusmill.tokenizer.bpe.sample import sample
 
-        return sample(batches, self._known_seed(), self.sample_bytes, self.max_document_bytes)
+        return sample(batches, self.known_seed(), self.sample_bytes, self.max_document_bytes)
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa
@@ -125,7 +113,7 @@ class TrainBpe(Fold):
             if short == 0
             else f"{short} entries fewer: no further pair occurs {self.min_frequency} times in the sample",
             "min_frequency": self.min_frequency,
-            "seed": self._known_seed(),
+            "seed": self.known_seed(),
             "documents": part.num_rows,
             "bytes": int(sizes.sum()),
             "sources": {

@@ -56,7 +56,9 @@ def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonO
     loaded = _load(recipe, overrides)
     loaded.check_inputs()
     found = {"recipe": loaded.name, "sources": [source.name for source in loaded.sources], "valid": True}
-    _print(found, as_json, f"{recipe}: valid ({len(loaded.sources)} sources, {len(loaded.stages())} stages)")
+    counts = [(len(loaded.sources), "source"), (len(loaded.stages()), "stage")]
+    said = ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
+    _print(found, as_json, f"{recipe}: valid ({said})")
 
 
 @app.command()

@@ -1,7 +1,8 @@
-"""Progress of a run on standard error: a live table on a terminal, plain lines elsewhere.
+"""Progress of a run on standard error: bars for what is under way on a terminal, plain lines elsewhere.
 
-Both show, for each step, units done, megabytes a second, the time left and the workers' memory. NO_COLOR and
-dumb terminals are honoured (by rich).
+Both show units done and megabytes a second of each step; the bars also show the time left and the workers'
+memory, and give way to the same plain line once a step is done. NO_COLOR and dumb terminals are honoured
+(by rich).
 """
 
 from __future__ import annotations
@@ -22,79 +23,104 @@ if TYPE_CHECKING:
 
 
 class PlainProgress(RunListener):
-    """One line when a step starts and one when it is done; nothing for steps used as they are."""
+    """A line when a step starts and one when it is done; one line for all steps in a row used as they are."""
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
         self._bytes: dict[str, int] = {}
+        self._units: dict[str, int] = {}  # done in this run
+        self._done: dict[str, StepState] = {}  # whose last unit has yet to be told
+        self._reused: list[str] = []
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Print a line, after what is owed about steps used as they are."""
+        reused, self._reused = self._reused, []
+        if len(reused) == 1:
+            self._write(f"{reused[0]}: unchanged, used as it is")
+        elif reused:
+            self._write(f"{reused[0]} ... {reused[-1]}: {len(reused)} steps unchanged, used as they are")
+        if line:
+            self._write(line)
+
+    def close(self) -> None:
+        """Say what is still owed."""
+        self.say("")
+
+    def _write(self, line: str) -> None:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
     def step_started(self, state: StepState) -> None:
         self._started[state.step.name] = time.monotonic()
         kept = f", {len(state.receipts)} done before" if state.receipts else ""
-        self._say(f"{state.step.name}: {state.total} unit{'s' if state.total != 1 else ''}{kept}")
+        self.say(f"{state.step.name}: {state.total} unit{'s' if state.total != 1 else ''}{kept}")
 
     def unit_done(self, unit: Unit, receipt: Json) -> None:
         self._bytes[unit.step] = self._bytes.get(unit.step, 0) + unit.weight
+        self._units[unit.step] = self._units.get(unit.step, 0) + 1
+        if unit.step in self._done:
+            self._finished(self._done.pop(unit.step))
 
     def unit_event(self, unit: Unit, what: str, detail: str) -> None:
-        self._say(
-            f"{unit.step}: unit {unit.number}: {what}: {detail.strip().splitlines()[-1] if detail else ''}"
-        )
+        last = detail.strip().splitlines()[-1] if detail.strip() else ""
+        self.say(f"{unit.step}: unit {unit.number}: {what}: {last}")
 
     def step_done(self, state: StepState) -> None:
+        name = state.step.name
         if state.reused:
-            self._say(f"{state.step.name}: unchanged, used as it is")
-            return
-        seconds = time.monotonic() - self._started.get(state.step.name, time.monotonic())
-        size = self._bytes.get(state.step.name, 0)
-        rate = f", {size / 1e6 / seconds:.1f} MB/s" if size and seconds > 0.05 else ""
-        self._say(f"{state.step.name}: done in {seconds:.1f} s{rate}")
+            self._reused.append(name)
+        elif state.redone > self._units.get(name, 0):  # the last unit is told after its step
+            self._done[name] = state
+        else:
+            self._finished(state)
+
+    def _finished(self, state: StepState) -> None:
+        name = state.step.name
+        seconds = time.monotonic() - self._started.get(name, time.monotonic())
+        rate = self._rate(name, seconds) if seconds > 0.05 else ""
+        self.say(f"{name}: done in {seconds:.1f} s{', ' if rate else ''}{rate}")
+
+    def _rate(self, name: str, seconds: float) -> str:
+        size = self._bytes.get(name, 0)
+        return f"{size / 1e6 / max(seconds, 1e-3):.1f} MB/s" if size else ""
 
 
-class LiveProgress(RunListener):
-    """A bar for each step under way."""
+class LiveProgress(PlainProgress):
+    """A bar for each step under way, above them a line for each that is done."""
 
     def __init__(self, bars: Progress) -> None:
+        super().__init__()
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
-        self._bytes: dict[str, int] = {}
-        self._started: dict[str, float] = {}
         self._memory = 0
+
+    def _write(self, line: str) -> None:
+        self._bars.console.print(line, markup=False, highlight=False)
 
     def step_started(self, state: StepState) -> None:
         name = state.step.name
         self._started[name] = time.monotonic()
         self._tasks[name] = self._bars.add_task(
-            name, total=state.total, completed=len(state.receipts), rate="", memory=""
+            name, total=state.total, completed=len(state.receipts), rate="", memory=self._held()
         )
 
     def unit_done(self, unit: Unit, receipt: Json) -> None:
-        name = unit.step
-        self._bytes[name] = self._bytes.get(name, 0) + unit.weight
-        seconds = max(time.monotonic() - self._started[name], 1e-3)
-        rate = f"{self._bytes[name] / 1e6 / seconds:.1f} MB/s" if self._bytes[name] else ""
-        self._bars.update(self._tasks[name], advance=1, rate=rate, memory=self._held())
-
-    def unit_event(self, unit: Unit, what: str, detail: str) -> None:
-        last = detail.strip().splitlines()[-1] if detail else ""
-        self._bars.console.print(f"{unit.step}: unit {unit.number}: {what}: {last}", markup=False)
+        super().unit_done(unit, receipt)
+        if unit.step in self._tasks:
+            seconds = time.monotonic() - self._started[unit.step]
+            self._bars.update(
+                self._tasks[unit.step], advance=1, rate=self._rate(unit.step, seconds), memory=self._held()
+            )
 
     def memory(self, resident: int) -> None:
         self._memory = max(0, resident)
-        for task in self._bars.tasks:
-            if not task.finished:
-                self._bars.update(task.id, memory=self._held())
+        for task in self._tasks.values():
+            self._bars.update(task, memory=self._held())
 
-    def step_done(self, state: StepState) -> None:
-        name = state.step.name
-        if name in self._tasks:
-            self._bars.update(self._tasks[name], completed=state.total)
-        else:
-            self._bars.console.print(f"{name}: unchanged, used as it is", markup=False)
+    def _finished(self, state: StepState) -> None:
+        super()._finished(state)
+        if state.step.name in self._tasks:
+            self._bars.remove_task(self._tasks.pop(state.step.name))
 
     def _held(self) -> str:
         return f"{self._memory / 2**30:.2f} GiB" if self._memory else ""
@@ -105,7 +131,11 @@ def progress() -> Iterator[RunListener]:
     """The listener that suits standard error."""
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
     if not sys.stderr.isatty():
-        yield PlainProgress()
+        plain = PlainProgress()
+        try:
+            yield plain
+        finally:
+            plain.close()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -119,4 +149,8 @@ def progress() -> Iterator[RunListener]:
         TextColumn("{task.fields[memory]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        yield LiveProgress(bars)
+        live = LiveProgress(bars)
+        try:
+            yield live
+        finally:
+            live.close()

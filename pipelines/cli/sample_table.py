@@ -24,6 +24,7 @@ def render_sample(folder: Path, found: Json) -> str:
         [
             text.table(("sample", "files", "documents", "text", "on disk"), shown),
             "",
-            f"from {len(found['packages']):,} packages installed here; hashes of all files in {folder / 'SAMPLE.json'}",
+            f"from {len(found['packages']):,} packages installed here; hashes of all files: "
+            f"{folder / 'SAMPLE.json'}",
         ]
     )

@@ -87,11 +87,11 @@ def render_summary(found: Json) -> str:
     made = []
     if "shards" in found:
         shards = found["shards"]
-        files = len(shards["files"])
+        files = f"{len(shards['files']):,} file{'s' * (len(shards['files']) != 1)}"
         made += [
-            f"shards    {files:,} file{'s' * (files != 1)}, {shards['rows']:,} rows, {shards['tokens']:,} tokens of "
+            f"shards    {files}, {shards['rows']:,} rows, {shards['tokens']:,} tokens of "
             f"{shards['documents']:,} documents, {shards['padding']:,} padding",
-            f"          in {shown_path(Path(shards['files'][0]).parent)}" if files else "          none",
+            f"          in {shown_path(Path(shards['files'][0]).parent)}" if shards["files"] else "",
         ]
     if "train" in found:
         train = found["train"]

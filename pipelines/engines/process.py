@@ -19,6 +19,8 @@ from typing import IO
 from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
 from corpusmill.pipelines.storage import Json
 
+LAST_SECONDS = 5.0
+
 
 @dataclass
 class _Worker:
@@ -92,7 +94,7 @@ class ProcessEngine:
                 events.append(event)
             if closed:
                 self._forget(worker)
-                code = worker.process.wait()
+                code = _ended(worker.process)
                 if worker.ticket is not None:
                     cause = f"killed by signal {-code}" if code < 0 else f"exited with {code}"
                     events.append(Died(worker.ticket, cause))
@@ -119,6 +121,15 @@ class ProcessEngine:
         for worker in list(self._workers):
             worker.process.wait()
             self._forget(worker)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Exit code of a worker that closed its pipe; one that nevertheless lives on is killed."""
+    try:
+        return process.wait(timeout=LAST_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _event(answer: Json) -> Event | None:

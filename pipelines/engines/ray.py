@@ -15,6 +15,8 @@ from corpusmill.pipelines.engines.worker import attempt
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.storage import Json
 
+CANCEL_SECONDS = 30.0
+
 
 class RayEngine:
     """`slots` tasks in flight; each takes one of Ray's CPUs."""
@@ -25,6 +27,8 @@ class RayEngine:
         # Ray writes a line about accelerators to every log unless told what it will do in future anyway.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is not None:
+            _require_token(address)
         import ray
 
         self._ray = ray
@@ -39,8 +43,11 @@ class RayEngine:
             options |= {"include_dashboard": False, "num_cpus": slots or os.cpu_count()}
         try:
             ray.init(address=address, **options)
-        except ConnectionError as error:
-            raise UserError(f"engine.address: cannot join Ray at {address}: {error}") from error
+        except (ConnectionError, RuntimeError) as error:
+            raise UserError(
+                f"engine.address: cannot join Ray at {address}: {error}; check that it runs, that this "
+                "machine reaches it, and that RAY_AUTH_TOKEN or ~/.ray/auth_token holds its token"
+            ) from error
         self.slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(max_retries=0, num_cpus=1, max_calls=0)(attempt)
         self._tickets: dict[Any, int] = {}
@@ -66,8 +73,23 @@ class RayEngine:
         for reference, number in list(self._tickets.items()):
             if number == ticket:
                 self._ray.cancel(reference, force=True)
+                # Cancelling is a request: wait for the end, or two attempts might commit side by side.
+                self._ray.wait([reference], timeout=CANCEL_SECONDS)
                 del self._tickets[reference]
 
     def close(self) -> None:
         self._tickets.clear()
         self._ray.shutdown()
+
+
+def _require_token(address: str) -> None:
+    """Join clusters with token authentication only: whoever can reach an open one can run code on it.
+
+    Ray finds the token in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token. Raises UserError where
+    authentication was switched off.
+    """
+    if os.environ.setdefault("RAY_AUTH_MODE", "token") != "token":
+        raise UserError(
+            f"engine.address: RAY_AUTH_MODE={os.environ['RAY_AUTH_MODE']} would join Ray at {address} "
+            "without authentication; unset it and give the cluster's token in RAY_AUTH_TOKEN"
+        )

@@ -7,6 +7,7 @@ Ctrl-C (the runner decides), and dies with its parent. Nothing is pickled.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.storage import Json
 
 BEAT_SECONDS = 1.0
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # trying again would only fail again
 
 
 def attempt(ticket: int, task: Json) -> Done | Failed:
@@ -31,6 +33,11 @@ def attempt(ticket: int, task: Json) -> Done | Failed:
     use_kernel_cache()
     try:
         return Done(ticket, execute(task))
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            return Failed(ticket, "internal", f"{type(error).__name__}: {error}", traceback.format_exc())
+        message = f"{task['folder']}: {error}; make room there, then run the same command again"
+        return Failed(ticket, "user", message, traceback.format_exc())
     except Exception as error:  # noqa: BLE001  # the scheduler decides, and stops the run in the end
         kind = "user" if isinstance(error, UserError) else "internal"
         message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -149,7 +149,8 @@ def _run_checks(folder: RunFolder) -> list[Json]:
     try:
         record = load_record(folder)
     except CorpusmillError as error:
-        return [_check("run", False, str(error), "run the recipe again")]
+        cure = "remove the file it names, then run the recipe again: what is complete is kept"
+        return [_check("run", False, str(error), cure)]
     checks = []
     for step in record.steps.values():
         name = f"step {step.name}"
@@ -196,11 +197,12 @@ def _ledger(record: RunRecord) -> Json:
 def render_doctor(found: Json) -> str:
     """The checks as text for a terminal; what fails comes with its cure."""
     rows = [
-        ("ok" if c["ok"] else "FAULT", c["name"], text.printable(c["detail"], 160)) for c in found["checks"]
+        ("ok" if c["ok"] else "FAULT", c["name"], text.printable(c["detail"], 100)) for c in found["checks"]
     ]
     lines = [text.table(("", "check", "found"), rows)]
     faults = [check for check in found["checks"] if not check["ok"]]
-    lines.append("")
-    lines += [f"{check['name']}: {text.printable(check['cure'], 200)}" for check in faults]
-    lines.append(f"{len(faults)} fault(s)" if faults else "all is well")
+    for check in faults:
+        lines += ["", f"{check['name']}: {text.printable(check['detail'], 1000)}"]
+        lines += [f"  cure: {text.printable(check['cure'], 400)}"]
+    lines += ["", f"{len(faults)} fault{'s' * (len(faults) != 1)}" if faults else "all is well"]
     return "\n".join(lines)

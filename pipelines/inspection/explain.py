@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Any
 
 from corpusmill.pipelines.errors import UserError
@@ -21,6 +22,8 @@ from corpusmill.pipelines.storage import Json, RunFolder
 _CANDIDATES = 8
 _EXCERPT = 300
 _LONGEST_CHAIN = 16
+_SCORES = 100  # columns that scores are wrapped at
+_IN = " " * 8
 _FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
 
 
@@ -255,10 +258,16 @@ def _render_instance(instance: Json) -> list[str]:
     if instance.get("excerpt"):
         lines += ["", f"  {text.printable(instance['excerpt'], 240)}"]
     rows = [
-        (event["step"], event["stage"], event["verdict"], event.get("reason", ""), _render_scores(event))
+        (event["step"], event["stage"], event["verdict"], event.get("reason", ""))
         for event in instance["events"]
     ]
-    lines += ["", text.table(("step", "stage", "verdict", "reason", "scores"), rows, "  ")]
+    table = text.table(("step", "stage", "verdict", "reason"), rows, "  ").splitlines()
+    lines += ["", *table[:2]]
+    for line, event in zip(table[2:], instance["events"], strict=True):
+        lines += [
+            line,
+            *textwrap.wrap(_render_scores(event), _SCORES, initial_indent=_IN, subsequent_indent=_IN),
+        ]
     if "encoded" in instance:
         held = instance["encoded"]
         framed = "framed for fill-in-the-middle" if held["fim"] else "not framed for fill-in-the-middle"
@@ -282,7 +291,7 @@ def _render_scores(event: Json) -> str:
         shown.append(f"similarity={event['similarity']:.4g} to {event['survivor_id']}")
     if "detail" in event:
         shown.append(event["detail"])
-    return text.printable(" ".join(shown), 200)
+    return text.printable(" ".join(shown), 600)
 
 
 def _score(value: Any) -> str:

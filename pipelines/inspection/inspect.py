@@ -47,6 +47,10 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
         return _parquet(path, limit)
     if path.suffix == ".arrow":
         return _arrow(path, limit)
+    if path.suffix in (".json", ".jsonl"):
+        raise UserError(
+            f"{path}: not a file of a run to inspect, but JSON (`python -m json.tool` shows it); {_CURE}"
+        )
     raise UserError(f"{path}: not a file of a run; {_CURE}")
 
 

@@ -28,7 +28,11 @@ STAGE_AT_FAULT = 8
 
 
 class Marker:
-    """16 bytes on disk: the ordinal of the document in hand and the stage's position (-1: none)."""
+    """16 bytes on disk: the ordinal of the document in hand and the stage's position.
+
+    Position -1: no document is in hand, because the unit is reading or writing; the ordinal still tells how
+    far it got, so that progress shows and no innocent document is blamed.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,14 +43,18 @@ class Marker:
     def note(self, ordinal: int, stage: int) -> None:
         self._map[:] = struct.pack("<qq", ordinal, stage)
 
+    def rest(self, ordinal: int) -> None:
+        """No document is in hand; `ordinal` are done."""
+        self.note(ordinal, -1)
+
     @staticmethod
     def read(path: Path) -> tuple[int, int] | None:
-        """(ordinal, stage) of the document that was in hand, or None where there was none."""
+        """(ordinal, stage), stage -1 with no document in hand; None where no marker was written."""
         try:
             ordinal, stage = struct.unpack("<qq", path.read_bytes())
         except (FileNotFoundError, struct.error):
             return None
-        return None if ordinal < 0 else (ordinal, stage)
+        return ordinal, stage
 
 
 class FusedMaps:
@@ -64,25 +72,33 @@ class FusedMaps:
         self.ledger = ledger
         self._poison = dict(poison or {})
         self._marker = marker
-        self._removed: list[pa.Table] = []
+        self._removed: list[tuple[npt.NDArray[np.int64], pa.Table]] = []  # ordinals and rows
         self._ordinal = 0
 
     def push(self, docs: Documents) -> Documents:
         """The rows of `docs` that survive every stage, in order."""
         first = self._ordinal
         self._ordinal += len(docs)
-        if self._marker is None:
+        if self._marker is None or len(docs) == 0:
             return self._run(docs, np.arange(first, first + len(docs)))
         kept = [self._run(docs.slice(i, 1), np.array([first + i])) for i in range(len(docs))]
+        self._marker.rest(self._ordinal)
         return _concatenate(kept, docs)
 
     def removed(self) -> pa.Table:
-        """Everything that left so far, as `REMOVED` rows."""
-        return thin(pa.concat_tables(self._removed)) if self._removed else removed_table([])
+        """Everything that left so far, as `REMOVED` rows in the order of the documents.
+
+        That order, and so the bytes, is the same in careful mode and for any batches.
+        """
+        if not self._removed:
+            return removed_table([])
+        ordinals = np.concatenate([numbers for numbers, _ in self._removed])
+        rows = pa.concat_tables([table for _, table in self._removed])
+        return thin(rows.take(pa.array(np.argsort(ordinals, kind="stable"))))
 
     def note_removed(self, table: pa.Table) -> None:
-        """Add rows lost outside the maps (by the reader) to the same file."""
-        self._removed.append(table)
+        """Add rows lost outside the maps (by the reader) to the same file, before the documents to come."""
+        self._removed.append((np.full(table.num_rows, self._ordinal), table))
 
     def _run(self, docs: Documents, ordinals: npt.NDArray[np.int64]) -> Documents:
         for position, stage in enumerate(self.stages):
@@ -98,8 +114,8 @@ class FusedMaps:
                 self._marker.note(int(ordinals[0]), position)
             outcome, faults, sound = _isolate(stage, docs)
             if faults:
-                bad = [index for index, _ in faults]
-                self._quarantine(stage, docs.keep(_mask(bad, len(docs))), [why for _, why in faults])
+                bad = _mask([index for index, _ in faults], len(docs))
+                self._quarantine(stage, docs.keep(bad), ordinals[bad], [why for _, why in faults])
                 ordinals, sizes = ordinals[sound], sizes[sound]
             docs, ordinals = self._settle(stage, outcome, ordinals, sizes)
         return docs
@@ -116,7 +132,7 @@ class FusedMaps:
             return docs, ordinals, sizes
         mask = _mask(bad, len(docs))
         causes = [self._poison[int(ordinals[index])][1] for index in bad]
-        self._quarantine(stage, docs.keep(mask), causes)
+        self._quarantine(stage, docs.keep(mask), ordinals[mask], causes)
         return docs.keep(~mask), ordinals[~mask], sizes[~mask]
 
     def _settle(
@@ -126,9 +142,9 @@ class FusedMaps:
         faulty = outcome.faults.is_valid().to_numpy(zero_copy_only=False)
         gone = outcome.reasons.is_valid().to_numpy(zero_copy_only=False) & ~faulty
         if faulty.any():
-            self._lose(stage, docs, sizes, faulty, "quarantined", outcome.faults)
+            self._lose(stage, docs, ordinals, sizes, faulty, "quarantined", outcome.faults)
         if gone.any():
-            self._lose(stage, docs, sizes, gone, "removed", outcome.reasons)
+            self._lose(stage, docs, ordinals, sizes, gone, "removed", outcome.reasons)
         kept = ~(faulty | gone)
         if not kept.all():
             docs = docs.keep(kept)
@@ -144,6 +160,7 @@ class FusedMaps:
         self,
         stage: Map,
         docs: Documents,
+        ordinals: npt.NDArray[np.int64],
         sizes: npt.NDArray[np.int64],
         mask: npt.NDArray[np.bool_],
         kind: str,
@@ -152,19 +169,23 @@ class FusedMaps:
         lost, words, lost_sizes = docs.keep(mask), why.filter(pa.array(mask)), sizes[mask]
         rows = struck(lost, stage=stage.name, kind=kind, reasons=words)
         position = rows.column_names.index("bytes")
-        self._removed.append(rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64())))
+        rows = rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64()))
+        self._removed.append((ordinals[mask], rows))
         for source, reason, size in zip(
             lost.column("source").to_pylist(), words.to_pylist(), lost_sizes.tolist(), strict=True
         ):
             entry = self.ledger.entry(stage.name, source)
             (entry.remove if kind == "removed" else entry.quarantine)(reason, 1, size)
 
-    def _quarantine(self, stage: Map, docs: Documents, causes: list[str]) -> None:
+    def _quarantine(
+        self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], causes: list[str]
+    ) -> None:
         """Count documents that no outcome covers: the stage raised on them, or was never shown them."""
         reasons = pa.array([cause.split(":", 1)[0] for cause in causes], pa.string())
         rows = struck(docs, stage=stage.name, kind="quarantined", reasons=reasons)
         position = rows.column_names.index("detail")
-        self._removed.append(rows.set_column(position, rows.field("detail"), pa.array(causes, pa.string())))
+        rows = rows.set_column(position, rows.field("detail"), pa.array(causes, pa.string()))
+        self._removed.append((ordinals, rows))
         for source, reason, size in zip(
             docs.column("source").to_pylist(), reasons.to_pylist(), docs.sizes().tolist(), strict=True
         ):

@@ -105,7 +105,7 @@ def _neighbours(path: Path) -> str:
     here = sorted(p.name for p in path.parent.iterdir() if p.suffix in _SUFFIXES)
     close = get_close_matches(path.name, here, n=1, cutoff=0.5)
     if close:
-        return f"did you mean {path.parent / close[0]}?"
+        return f"did you mean `{path.parent / close[0]}`?"
     return f"{path.parent.absolute()} holds {', '.join(here[:8]) or 'no YAML file'}"
 
 

@@ -162,8 +162,8 @@ class Recipe:
         recipe can be checked where its data is not.
         """
         if not self.data_folder.is_dir():
-            try_out = f"`corpusmill sample {self.data_folder}` builds one to try things on"
-            message = f"no folder {self.data_folder}; correct the path, or make it: {try_out}"
+            sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
+            message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
             raise self.error(("data",), message)
         problems: list[Problem] = []
         read: list[tuple[KeyPath, Source]] = [

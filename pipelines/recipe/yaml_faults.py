@@ -18,13 +18,12 @@ _CURES: tuple[tuple[str, str, str], ...] = (
     ("flow sequence", "", "the [ opened on line {line} is not closed before this; add a comma or ]"),
     ("flow node", "", "a value is missing or a bracket is never closed here; write one or close it"),
     ("simple key", "", "the key on line {line} has no colon; write `key: value`"),
-    ("block mapping", "", "this does not line up with the keys begun on line {line}; indent it as they are"),
-    ("block collection", "", "this does not line up with the list begun on line {line}; indent it as it is"),
+    ("block ", "", "this lines up with nothing above it; indent it as its neighbours are"),
     (
         "",
         "mapping values",
-        "a `key:` stands where a value is expected; correct the indentation, give it a line of its own, or put "
-        "the value in quotes",
+        "a `key:` stands where a value is expected; correct the indentation, give it a line of its own, "
+        "or put the value in quotes",
     ),
     ("", "cannot start any token", "{source} has a character that no plain value may begin with; quote it"),
 )

@@ -9,7 +9,7 @@ from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.ledger import Entry
 from corpusmill.pipelines.storage import Json
 
-_DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not lost
+DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not lost
 
 
 def funnel(record: RunRecord) -> dict[str, list[Json]]:
@@ -106,7 +106,7 @@ def _entries(record: RunRecord, source: SourceRecord) -> list[Entry]:
     return [
         entry
         for step in record.steps.values()
-        if step.complete and step.name != _DRAWING
+        if step.complete and step.name != DRAWING
         for entry in step.ledger
         if entry.source == source.name
     ]

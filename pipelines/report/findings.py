@@ -9,6 +9,7 @@ from corpusmill.pipelines.storage import Json
 
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
 HEAVY_PADDING = 0.1
+TELLING = 20  # documents; that a stage removes nothing of fewer is no surprise
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
 _KEEPING = ("regroup", "encode")  # operators that are not there to remove anything
 
@@ -65,8 +66,9 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
     judging = _judging(record)
     for (step, stage), (came, gone) in seen.items():
         if came and not gone and (step, stage) in judging:
-            text = f"removed nothing of {came:,} documents; is it set up as you meant?"
-            found.append(_finding("warning", f"step {step}: {stage}", text))
+            text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"
+            level = "warning" if came >= TELLING else "note"
+            found.append(_finding(level, f"step {step}: {stage}", text))
     return found
 
 

@@ -11,8 +11,11 @@ from markupsafe import Markup
 
 from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.report import charts
+from corpusmill.pipelines.report.accounts import DRAWING
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.storage import Json
+
+_MAIN_REASONS = 3
 
 
 def render_page(figures: Json) -> str:
@@ -33,12 +36,55 @@ def render_page(figures: Json) -> str:
         score=_score,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
-    groups: dict[tuple[str, ...], list[Json]] = {}
+    template = environment.get_template("page.html")
+    return template.render(
+        **figures,
+        charts=_charts(figures),
+        main_reasons={name: _main_reasons(rows) for name, rows in figures["funnel"].items()},
+        sample_stages=_sample_stages(figures),
+    )
+
+
+def _main_reasons(rows: list[Json]) -> list[tuple[str, str, int]]:
+    """(stage, reason, documents) of what took most of a source's documents."""
+    found = [
+        (row["stage"], reason["reason"], reason["documents"])
+        for row in rows
+        if row["step"] != DRAWING
+        for reason in (*row["removed"], *row["quarantined"])
+    ]
+    return sorted(found, key=lambda each: -each[2])[:_MAIN_REASONS]
+
+
+def _sample_stages(figures: Json) -> list[Json]:
+    """Samples by step and stage, in the order of the funnel, and by reason, the commonest first."""
+    counts: dict[tuple[str, ...], int] = {}
+    order: dict[tuple[str, str], int] = {}
+    for rows in figures["funnel"].values():
+        for row in rows:
+            order.setdefault((row["step"], row["stage"]), len(order))
+            for kind in ("removed", "quarantined"):
+                for reason in row[kind]:
+                    key = (row["step"], row["stage"], kind, reason["reason"])
+                    counts[key] = counts.get(key, 0) + reason["documents"]
+    samples: dict[tuple[str, ...], list[Json]] = {}
     for sample in figures["removed_samples"]:
         key = tuple(sample[name] for name in ("step", "stage", "kind", "reason"))
-        groups.setdefault(key, []).append(sample)
-    template = environment.get_template("page.html")
-    return template.render(**figures, charts=_charts(figures), sample_groups=list(groups.values()))
+        samples.setdefault(key, []).append(sample)
+    stages: dict[tuple[str, str], list[Json]] = {}
+    for key in sorted(samples, key=lambda key: (-counts.get(key, 0), key)):
+        step, stage, kind, reason = key
+        group = {"kind": kind, "reason": reason, "documents": counts.get(key, 0), "samples": samples[key]}
+        stages.setdefault((step, stage), []).append(group)
+    return [
+        {
+            "step": step,
+            "stage": stage,
+            "documents": sum(group["documents"] for group in reasons),
+            "reasons": reasons,
+        }
+        for (step, stage), reasons in sorted(stages.items(), key=lambda item: order.get(item[0], len(order)))
+    ]
 
 
 def _percent(part: float, whole: float = 1.0) -> str:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, model_validator
-
-from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
+from corpusmill.pipelines.sources.assembly.record_reader import RecordReader
+from corpusmill.pipelines.sources.reader import Batch, Label, Split
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
     from corpusmill.pipelines.sources.assembly.fields import FieldMap
 
 
-class Jsonl(Reader):
+class Jsonl(RecordReader):
     """Reads JSON Lines (plain, .gz, .zst): one object a line, one document an object.
 
     `text_field` and `id_field` name the fields of the text and of the record's own id. The fields `url`,
@@ -36,21 +35,6 @@ class Jsonl(Reader):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("numba", "zstandard")
-
-    text_field: str = Field(default="text", min_length=1)
-    id_field: str = Field(default="id", min_length=1)
-    fields: dict[str, str | None] = Field(default_factory=dict)
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
-
-    @model_validator(mode="after")
-    def _known_columns(self) -> Self:
-        self._field_map()
-        return self
-
-    def _field_map(self) -> FieldMap:
-        from corpusmill.pipelines.sources.assembly.fields import FieldMap
-
-        return FieldMap.of(self.text_field, self.id_field, self.fields)
 
     def warm(self) -> None:
         """Compile the line scanner."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from corpusmill.pipelines.errors import DataError
-from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Reader, Split
+from corpusmill.pipelines.sources.assembly.record_reader import RecordReader
+from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.sources.assembly.fields import FieldMap
+    pass
 
 
-class Parquet(Reader):
+class Parquet(RecordReader):
     """Reads Parquet files, one row a document.
 
     Fields are mapped as by `jsonl`: `text_field`, `id_field`, `fields`; all other columns go to `meta` as
@@ -33,21 +32,6 @@ class Parquet(Reader):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
-
-    text_field: str = Field(default="text", min_length=1)
-    id_field: str = Field(default="id", min_length=1)
-    fields: dict[str, str | None] = Field(default_factory=dict)
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
-
-    @model_validator(mode="after")
-    def _known_columns(self) -> Self:
-        self._field_map()
-        return self
-
-    def _field_map(self) -> FieldMap:
-        from corpusmill.pipelines.sources.assembly.fields import FieldMap
-
-        return FieldMap.of(self.text_field, self.id_field, self.fields)
 
     def index(self, path: Path) -> list[Split]:
         """Ranges of row groups; sizes are their uncompressed bytes. Reads the footer alone."""

@@ -36,7 +36,7 @@ def test_a_missing_library_is_a_fault_with_a_cure(monkeypatch: pytest.MonkeyPatc
     extra = next(check for check in found["checks"] if check["name"] == "no-such-extra")
     assert extra["ok"]
     assert "pip install it" in extra["detail"]
-    assert "no-such-library: pip install" in render_doctor(found)
+    assert "no-such-library: not installed\n  cure: pip install" in render_doctor(found)
 
 
 def test_a_sound_run_has_no_faults(run: RunFolder) -> None:

@@ -101,14 +101,17 @@ def test_missing_inputs_are_named_with_their_line(load: Load, folder: Path) -> N
     with pytest.raises(InvalidRecipeError) as caught:
         recipe.check_inputs()
     assert len(caught.value.lines) == 1
-    assert "recipe.yaml:7: sources.b.read: nothing matches 'b/**/*.x'" in caught.value.lines[0]
+    assert "recipe.yaml:7: sources.b.read.lines: nothing matches 'b/**/*.x'" in caught.value.lines[0]
+    assert caught.value.lines[0].endswith("/in holds a/; correct the pattern, or make the files first")
     (folder / "in" / "b" / "c" / "d").mkdir(parents=True)
     (folder / "in" / "b" / "c" / "d" / "1.x").touch()
     recipe.check_inputs()
     for pattern in (f"{folder}/in/a/*.txt", f"{folder}/in/a/1.txt", "in/a/1.txt", ".", "in"):
         load(f"sources: {{a: {{read: {{lines: {pattern}}}}}}}").check_inputs()
-    with pytest.raises(InvalidRecipeError, match="nothing matches"):
+    with pytest.raises(InvalidRecipeError, match=r"nothing matches .* did you mean `1\.txt` for `2\.txt`\?"):
         load("sources: {a: {read: {lines: in/a/2.txt}}}").check_inputs()
+    with pytest.raises(InvalidRecipeError, match=r"nothing matches .* did you mean `in` for `inn`\?"):
+        load("sources: {a: {read: {lines: inn/*/*.txt}}}").check_inputs()
 
 
 def test_a_recipe_sees_no_plugin_of_the_one_before(load: Load, faults: Callable[..., list[str]]) -> None:
@@ -118,12 +121,17 @@ def test_a_recipe_sees_no_plugin_of_the_one_before(load: Load, faults: Callable[
 
 def test_a_missing_recipe_names_the_nearest(load: Load, folder: Path) -> None:
     load()
-    with pytest.raises(RecipeError, match=r"did you mean `recipe\.yaml`"):
+    with pytest.raises(RecipeError, match=r"did you mean `.*/recipe\.yaml`"):
         load_recipe(folder / "recipes.yaml")
     with pytest.raises(RecipeError, match="no folder"):
         load_recipe(folder / "none" / "recipe.yaml")
-    with pytest.raises(RecipeError, match="cannot read the recipe"):
+    with pytest.raises(RecipeError, match=r"holds .*recipe\.yaml"):
+        load_recipe(folder / "zzz")
+    with pytest.raises(RecipeError, match=r"it is a folder; it holds recipe\.yaml"):
         load_recipe(folder)
+    (folder / "empty").mkdir()
+    with pytest.raises(RecipeError, match="holds no YAML file"):
+        load_recipe(folder / "empty" / "recipe.yaml")
 
 
 def test_later_errors_know_the_line(load: Load) -> None:

@@ -70,10 +70,18 @@ def test_keys_are_text_whatever_they_look_like() -> None:
         ("a:\n  ? [b]\n  : c\n", 2, ["key must be plain text"]),
         ("a: 1\n---\nb: 2\n", 2, ["second document"]),
         ("a:\n\tb: 1\n", 2, ["tab", "spaces"]),
-        ("a: [1, 2\nb: 3\n", 2, ["not valid YAML"]),
-        ("a: 'x\n", 2, ["not valid YAML"]),
-        ("a: b: c\n", 1, ["not valid YAML"]),
-        ("a: @x\n", 1, ["not valid YAML"]),
+        ("a:\n  [1, 2\nb: 3\n", 3, ["not valid YAML", "[ opened on line 2"]),
+        ("a:\n  {b: 1\nc: 3\n", 3, ["not valid YAML", "{ opened on line 2"]),
+        ("a: [1, 2}\n", 1, ["not valid YAML", "[ opened on line 1"]),
+        ("a: 'x\n", 2, ["not valid YAML", "quote opened on line 1"]),
+        ("a: b: c\n", 1, ["not valid YAML", "indentation", "quotes"]),
+        ("a: 1\n  b: 2\n", 2, ["not valid YAML", "indentation"]),
+        ("a:\n  b: 1\n c: 2\n", 3, ["not valid YAML", "lines up with nothing"]),
+        ("a:\n  - 1\n - 2\n", 3, ["not valid YAML", "lines up with nothing"]),
+        ("a: 1\nb\nc: 2\n", 3, ["not valid YAML", "key on line 2 has no colon"]),
+        ("a: @x\n", 1, ["not valid YAML", "quote it"]),
+        ("a: *.jsonl\n", 1, ["not valid YAML", "needs quotes"]),
+        ("a: {b: [}\n", 1, ["not valid YAML", "close it"]),
         ("a: 1\nb: \x07\n", 2, ["control character"]),
         ("a: " + "[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2), 1, [f"deeper than {MAX_DEPTH}"]),
     ],
@@ -103,7 +111,13 @@ def test_very_deep_nesting_neither_crashes_nor_recurses() -> None:
 
 
 def test_bytes_that_are_not_utf8_name_the_line() -> None:
-    assert fault(b"a: 1\nb: \xff\n").startswith("r.yaml:2: byte 8 is not UTF-8")
+    assert fault(b"a: 1\nb: \xff\n").startswith("r.yaml:2: byte 8 is not UTF-8; save")
+    assert "save the file as UTF-8" in fault("a: 1".encode("utf-16"))
+
+
+def test_a_binary_file_is_called_one() -> None:
+    assert fault(b"\x7fELF\x02\0\0\xff").endswith("this is no text file; give a YAML file")
+    assert fault(b"PK\x03\x04\0\0").endswith("this is a binary file, not a recipe; give a YAML file")
 
 
 def test_a_byte_order_mark_is_allowed_and_an_empty_file_is_nothing() -> None:
@@ -118,6 +132,12 @@ def test_the_parser_in_python_gives_the_same(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(yaml_text, "_PARSER", yaml.SafeLoader)
     assert parse_yaml(text.encode(), "r.yaml") == expected
     assert "tab" in fault("a:\n\tb: 1\n")
+    assert "quote opened on line 1" in fault("a: 'x\n")
+    assert "[ opened on line 1" in fault("a: [1, 2\nb: 3\n")
+    assert "lines up with nothing" in fault("a:\n  b: 1\n c: 2\n")
+    assert "needs quotes" in fault("a: *.jsonl\n")
+    assert "indentation" in fault("a: b: c\n")
+    assert "has no colon" in fault("a: 1\nb\nc: 2\n")
     assert "duplicate" in fault("a: 1\na: 1\n")
 
 

@@ -1,0 +1,36 @@
+"""What readers of records with named fields (JSONL, Parquet) share: which field is which column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from corpusmill.pipelines.sources.reader import Reader
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.assembly.fields import FieldMap
+
+
+class RecordReader(Reader):
+    """Options of readers whose records have named fields.
+
+    `text_field` and `id_field` name the fields of the text and of the record's own id; `fields` maps a column
+    to the field it comes from, or to null to leave that field in `meta`. Texts over `max_record_bytes` are
+    quarantined.
+    """
+
+    text_field: str = Field(default="text", min_length=1)
+    id_field: str = Field(default="id", min_length=1)
+    fields: dict[str, str | None] = Field(default_factory=dict)
+    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        self._field_map()
+        return self
+
+    def _field_map(self) -> FieldMap:
+        from corpusmill.pipelines.sources.assembly.fields import FieldMap
+
+        return FieldMap.of(self.text_field, self.id_field, self.fields)

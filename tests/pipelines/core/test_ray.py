@@ -1,0 +1,60 @@
+"""Joining a Ray cluster by its address, with its token and never without."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+TOKEN = "0123456789abcdef0123456789abcdef"
+PORT = 6397
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A one-node cluster with a token; yields its address."""
+    ray = str(Path(sys.executable).with_name("ray"))
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    start = [ray, "start", "--head", f"--port={PORT}", "--num-cpus=2", "--include-dashboard=false", "--block"]
+    log = tmp_path / "ray.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(start, env=env, stdout=output, stderr=output, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while "Ray runtime started" not in log.read_text() and time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield f"127.0.0.1:{PORT}"
+    finally:
+        process.terminate()  # with --block this takes its node down, and no other
+        process.wait(timeout=60)
+
+
+def test_a_joined_cluster_gives_the_same_bytes(
+    cluster: str,
+    recipe: Callable[..., Path],
+    corpusmill: Call,
+    hashes_of: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    path = recipe()
+    assert corpusmill("run", path, "--out", tmp_path / "one").returncode == 0
+    settings = ["--set", "engine.kind=ray", "--set", f"engine.address={cluster}"]
+    joined = corpusmill("run", path, "--out", tmp_path / "two", *settings, env={"RAY_AUTH_TOKEN": TOKEN})
+    assert joined.returncode == 0, joined.stderr
+    assert hashes_of(tmp_path / "one") == hashes_of(tmp_path / "two")
+
+
+def test_a_cluster_is_never_joined_without_authentication(
+    recipe: Callable[..., Path], corpusmill: Call
+) -> None:
+    settings = ["--set", "engine.kind=ray", "--set", "engine.address=127.0.0.1:1"]
+    refused = corpusmill("run", recipe(documents=10), *settings, env={"RAY_AUTH_MODE": "disabled"})
+    assert refused.returncode == 1
+    assert "would join Ray at 127.0.0.1:1 without authentication" in refused.stderr

@@ -1,0 +1,292 @@
+"""Regressions: output that hung on attempts, documents lost or read twice, blame on the innocent."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from corpusmill.pipelines import datasets, runner
+from corpusmill.pipelines.documents import SCHEMA, Columns, Documents, document_id, reason_where
+from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
+from corpusmill.pipelines.engines.inline import InlineEngine
+from corpusmill.pipelines.engines.process import ProcessEngine
+from corpusmill.pipelines.engines.worker import attempt
+from corpusmill.pipelines.errors import RecipeError, UnitFailed, UserError
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.listing import list_files
+from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.runner import Runner, run_recipe
+from corpusmill.pipelines.scheduler import Policy, Scheduler, Unit
+from corpusmill.pipelines.sources.jsonl import Jsonl
+from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.storage import Json, StepFolder
+
+Make = Callable[..., Path]
+
+
+class Odd(Filter):
+    """Removes texts of odd length; dies of nothing."""
+
+    def score(self, docs: Documents) -> Columns:
+        return {"length": np.array([len(t) for t in docs.text.to_pylist()], np.int64)}
+
+    def judge(self, scores: Columns) -> pa.Array:
+        return reason_where((np.asarray(scores["length"]) % 2 == 1, "odd"))
+
+
+class Long(Odd):
+    """Removes texts of over four characters."""
+
+    def judge(self, scores: Columns) -> pa.Array:
+        return reason_where((np.asarray(scores["length"]) > 4, "long"))
+
+
+def documents(texts: list[str]) -> Documents:
+    rows = [
+        {"id": document_id(str(i), t.encode()), "text": t, "source": "s", "domain": "d", "meta": "{}"}
+        for i, t in enumerate(texts)
+    ]
+    return Documents(pa.Table.from_pylist(rows, schema=SCHEMA))
+
+
+def test_careful_mode_leaves_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    docs = documents(["ab", "sixsix", "odd", "cd", "sevenxy", "eighteig"])
+    plain = FusedMaps([Odd(), Long()], Ledger())
+    careful = FusedMaps([Odd(), Long()], Ledger(), marker=Marker(tmp_path / "m"))
+    assert careful.push(docs).table.equals(plain.push(docs).table)
+    assert careful.removed().equals(plain.removed())
+    assert plain.removed().column("reason").to_pylist() == ["long", "odd", "odd", "long"]
+    nothing = docs.slice(0, 0)
+    assert careful.push(nothing).table.schema.equals(plain.push(nothing).table.schema)
+
+
+class _Careful(InlineEngine):
+    """Runs every unit as if it had crashed before."""
+
+    def submit(self, ticket: int, task: Json) -> None:
+        super().submit(ticket, {**task, "careful": True})
+
+
+def test_a_whole_run_in_careful_mode_gives_the_same_files(
+    recipe: Make, hashes_of: Callable[[Path], dict[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(datasets, "ROW_GROUP_BYTES", 20_000)
+    path = recipe({5: "RAISE"}, documents=700, kind="inline")
+    run_recipe(load_recipe(path, []))
+    plain = hashes_of(tmp_path / "runs" / "small")
+    (tmp_path / "runs").rename(tmp_path / "plain")
+    monkeypatch.setattr(runner, "make_engine", lambda *_: _Careful())
+    run_recipe(load_recipe(path, []))
+    assert hashes_of(tmp_path / "runs" / "small") == plain
+
+
+def test_a_crash_between_documents_blames_none_of_them(tmp_path: Path) -> None:
+    marker = Marker(tmp_path / "m")
+    FusedMaps([Odd()], Ledger(), marker=marker).push(documents(["ab", "cd"]))
+    assert Marker.read(tmp_path / "m") == (2, -1)
+    folder = StepFolder(tmp_path)
+
+    def reader_dies(ticket: int, task: Json) -> Event:
+        folder.marker_path(0).parent.mkdir(exist_ok=True)
+        folder.marker_path(0).write_bytes(struct.pack("<qq", 2, -1))
+        assert task["poison"] == {}
+        return Died(ticket, "killed by signal 9")
+
+    with pytest.raises(UnitFailed, match="worker was lost 3 times"):
+        schedule([unit(folder, 0)], reader_dies, Policy(retries=2))
+
+
+def unit(folder: StepFolder, number: int) -> Unit:
+    step = {"operator": "read", "stages": [{"name": "jsonl"}, {"name": "odd"}]}
+    return Unit("web", number, {"step": step, "n": number}, folder)
+
+
+class _Scripted:
+    """An engine whose tasks end as `script(ticket, task)` says; None means: still running."""
+
+    beats = True
+    slots = 2
+
+    def __init__(self, script: Callable[[int, Json], Event | None]) -> None:
+        self.script = script
+        self.running: dict[int, Json] = {}
+        self.cancelled: list[int] = []
+
+    def submit(self, ticket: int, task: Json) -> None:
+        self.running[ticket] = task
+
+    def poll(self, timeout: float) -> list[Event]:
+        events = [e for t, task in list(self.running.items()) if (e := self.script(t, task)) is not None]
+        for event in events:
+            if not isinstance(event, Beat):
+                del self.running[event.ticket]
+        return events
+
+    def cancel(self, ticket: int) -> None:
+        self.cancelled.append(ticket)
+        del self.running[ticket]
+
+    def close(self) -> None: ...
+
+
+def schedule(
+    units: list[Unit],
+    script: Callable[[int, Json], Event | None],
+    policy: Policy,
+    complete: Callable[[Unit, Json], None] = lambda *_: None,
+) -> _Scripted:
+    engine, waiting = _Scripted(script), [units]
+    Scheduler(engine, policy, lambda: waiting.pop() if waiting else [], complete).run()
+    return engine
+
+
+def test_a_slow_runner_is_no_silence_of_its_workers(tmp_path: Path) -> None:
+    polls = {"left": 3}
+
+    def script(ticket: int, task: Json) -> Event | None:
+        if task["n"] == 0:
+            return Done(ticket, {})
+        polls["left"] -= 1  # at the first poll there is nothing to hear, later a beat, then the end
+        return None if polls["left"] == 2 else Beat(ticket, 1) if polls["left"] else Done(ticket, {})
+
+    units = [unit(StepFolder(tmp_path), n) for n in range(2)]
+    slow = lambda done, _: time.sleep(0.4) if done.number == 0 else None  # noqa: E731
+    engine = schedule(units, script, Policy(heartbeat=0.2, unit_timeout=60), slow)
+    assert engine.cancelled == []
+
+
+def test_progress_of_a_careful_unit_is_not_measured_by_its_whole_time(tmp_path: Path) -> None:
+    folder = StepFolder(tmp_path)
+    folder.marker_path(0).parent.mkdir()
+    steps = iter(range(1, 60))
+
+    def creeps(ticket: int, task: Json) -> Event | None:
+        time.sleep(0.01)
+        done = next(steps)
+        folder.marker_path(0).write_bytes(struct.pack("<qq", done, -1))
+        return Done(ticket, {}) if done == 50 else None
+
+    careful = unit(folder, 0)
+    careful.careful = True
+    assert schedule([careful], creeps, Policy(unit_timeout=0.2, document_timeout=0.2)).cancelled == []
+
+
+def test_two_attempts_never_share_a_folder(tmp_path: Path) -> None:
+    folder = StepFolder(tmp_path)
+    late, fresh = folder.attempt(0, 1), folder.attempt(0, 1)
+    late.file("x").write_text("late")
+    fresh.file("x").write_text("half")
+    late.commit({})
+    fresh.file("x").write_text("whole")
+    receipt = fresh.commit({})
+    assert [file["name"] for file in receipt["files"]] == ["00000.x"]
+    assert folder.receipt(0) == receipt
+
+
+def listed(tmp_path: Path, *files: str) -> dict[str, str]:
+    return list_files("s", Jsonl(files=list(files)), tmp_path)
+
+
+def test_one_file_under_two_patterns_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x.jsonl").write_text("{}\n")
+    with pytest.raises(RecipeError, match="read it twice; let only one"):
+        listed(tmp_path, "d/x.jsonl", "**/*.jsonl")
+    assert list(listed(tmp_path, "d/x.jsonl", "d/*.jsonl")) == ["x.jsonl"]
+
+
+def test_a_broken_link_is_no_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("{}\n")
+    (tmp_path / "y.jsonl").symlink_to(tmp_path / "gone")
+    with pytest.raises(RecipeError, match=r"y\.jsonl is a broken link"):
+        listed(tmp_path, "*.jsonl")
+
+
+def test_wildcards_of_the_data_folder_are_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "da[ta]*"
+    folder.mkdir()
+    (folder / "a [1].jsonl").write_text("{}\n")
+    assert list(listed(folder, "*.jsonl")) == ["a [1].jsonl"]
+    assert list(listed(folder, "a [1].jsonl")) == ["a [1].jsonl"]
+
+
+def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
+    with pytest.raises(RecipeError, match=r"\\xff\.jsonl is not UTF-8; rename"):
+        listed(tmp_path, "*.jsonl")
+
+
+def test_a_plugin_edited_during_a_run_stops_it(recipe: Make, tmp_path: Path) -> None:
+    loaded = load_recipe(recipe(documents=400, kind="inline"), [])
+
+    class Edits(runner.RunListener):
+        def unit_done(self, unit: Unit, receipt: Json) -> None:
+            plugin = tmp_path / "faulty.py"
+            plugin.write_text(plugin.read_text().replace("< 4", "< 40"))
+
+    with pytest.raises(UserError, match=r"faulty\.py changed while the run was on; run the same command"):
+        Runner(loaded, Edits()).run()
+
+
+def pointed(run: Path) -> set[str]:
+    return set(json.loads((run / "current.json").read_text())["steps"])
+
+
+def test_until_keeps_what_is_beyond_and_drops_what_is_stale(recipe: Make, tmp_path: Path) -> None:
+    path, run = recipe(documents=200, kind="inline"), tmp_path / "runs" / "small"
+    run_recipe(load_recipe(path, []))
+    everything = pointed(run)
+    run_recipe(load_recipe(path, []), until=["a"])
+    assert pointed(run) == everything
+    path.write_text(path.read_text().replace("files: a.jsonl", "files: b.jsonl"))
+    run_recipe(load_recipe(path, []), until=["a"])
+    assert pointed(run) == {"a.index", "a", "b.index", "b"}
+
+
+def test_a_full_disk_is_the_users_to_mend_and_tried_once(
+    recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from corpusmill.pipelines import work
+
+    def full(task: Json) -> Json:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(work, "execute", full)
+    event = attempt(1, {"folder": "/run/steps/a"})
+    assert isinstance(event, Failed)
+    assert event.kind == "user"
+    assert "make room there, then run the same command again" in event.message
+
+
+def test_a_worker_that_closes_its_pipe_and_lives_on_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from corpusmill.pipelines.engines import process
+
+    monkeypatch.setattr(process, "LAST_SECONDS", 0.2)
+    engine = ProcessEngine(1)
+    try:
+        worker: Any = engine._start()
+        worker.ticket = 7
+        while not engine._selector.select(10):
+            pass
+        engine.poll(1)  # its greeting
+        os.close(worker.answers)  # what the runner reads is replaced by a pipe whose writer has gone
+        engine._selector.unregister(worker.answers)
+        worker.answers, writer = os.pipe()
+        os.close(writer)
+        engine._selector.register(worker.answers, 1, worker)
+        (event,) = engine.poll(1)
+        assert event == Died(7, "killed by signal 9")
+    finally:
+        engine.close()
