@@ -183,7 +183,7 @@ def memory(bench: Bench, folder: Path, size: int) -> None:
         recipe = folder / f"times{times}.yaml"
         recipe.write_text(
             f"name: m\nengine: {{workers: 2}}\n"
-            f"sources: {{a: {{read: {{jsonl: {{files: times{times}/*.jsonl, split_bytes: 4MB}}}}, "
+            f"sources: {{a: {{read: {{jsonl: {{files: times{times}/*.jsonl, split_bytes: 1MB}}}}, "
             "steps: [gopher_repetition]}}\n"
             "dedup: [exact, minhash]\n"
             "tokenizer: {train: {vocab_size: 4096, sample_bytes: 4MB}}\n"
@@ -214,7 +214,7 @@ def main() -> None:
         start_up(bench, folder)
         overhead(bench, folder, 60 if options.quick else 300)
         pass_through(bench, folder, (60 if options.quick else 400) * 10**6)
-        memory(bench, folder, (2 if options.quick else 20) * 10**6)
+        memory(bench, folder, (4 if options.quick else 20) * 10**6)
     bench.print(options.json)
 
 

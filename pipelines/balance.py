@@ -10,6 +10,7 @@ from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.storage import StepFolder
 
 _COUNTED = {"map", "encode", "mask", "settle"}
+_EXCHANGED = {"regroup", "write"}
 
 
 def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[int, int]]:
@@ -28,6 +29,15 @@ def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[in
             sums[entry.source][0] -= sum(documents for documents, _ in lost)
             sums[entry.source][1] -= sum(size for _, size in lost)
     return {source: (documents, size) for source, (documents, size) in sums.items() if documents}
+
+
+def check_rows(step: Step, rows: int, inputs: Mapping[str, StepFolder]) -> None:
+    """Raise LedgerError unless the partitions of an exchange got every row that was sent to them."""
+    if step.operator not in _EXCHANGED:
+        return
+    sent = inputs[step.inputs[0]].need_manifest()["rows"]
+    if rows != sent:
+        raise LedgerError(f"step {step.name}: {sent} rows were sent to its partitions, {rows} arrived")
 
 
 def check_step(step: Step, ledger: Ledger, inputs: Mapping[str, StepFolder]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
@@ -24,6 +25,7 @@ from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.storage import Json, StepFolder
 
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
+ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
 MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
 _DICTIONARY = ["source", "domain", "lang", "license", "repo"]
 
@@ -46,7 +48,7 @@ class DatasetWriter:
         if len(docs) == 0 and self._writer is not None:
             return
         self._pending.append(docs.table)
-        self._pending_bytes += docs.table.nbytes
+        self._pending_bytes += _weight(docs)
         self.rows += len(docs)
         if self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
@@ -86,10 +88,24 @@ class DatasetWriter:
         return self.rows
 
 
+def _weight(docs: Documents) -> int:
+    """About what these rows hold in memory: the same for equal rows, whatever way they came.
+
+    Arrow's own count is not: it takes in null bitmaps, which are there or not by the table's history.
+    """
+    size = int(docs.sizes().sum()) + ROW_BYTES * len(docs)
+    if "meta" in docs.table.column_names and len(docs):
+        size += pc.sum(pc.binary_length(docs.column("meta"))).as_py() or 0
+    return size
+
+
 def _parquet_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=columns, use_threads=False)
+        if file.num_row_groups == 0:
+            table = file.schema_arrow.empty_table()
+            yield table.select(columns) if columns is not None else table
 
 
 def _arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
@@ -98,10 +114,16 @@ def _arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Tab
         for index in range(reader.num_record_batches):
             table = pa.Table.from_batches([reader.get_batch(index)])
             yield table.select(columns) if columns is not None else table
+        if reader.num_record_batches == 0:
+            table = reader.schema.empty_table()
+            yield table.select(columns) if columns is not None else table
 
 
 def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The row groups of one unit of a dataset. Raises IntegrityError on damage, naming the file."""
+    """The row groups of one unit of a dataset; of an empty unit one without rows, which still has columns.
+
+    Raises IntegrityError on damage, naming the file.
+    """
     path = folder.data / f"{unit:05d}.parquet"
     try:
         if path.exists():

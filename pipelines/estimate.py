@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.runner import Runner
 from corpusmill.pipelines.stage import Task
@@ -53,7 +54,8 @@ def estimate_run(recipe: Recipe) -> Json:
     """Core-seconds, disk and memory of a run from nothing.
 
     Returns `steps` (each with `name`, `seconds` of one core, `disk` bytes), `wall_seconds` with the
-    recipe's workers, `memory` and `disk` in bytes, and `sample_documents`. Raises what a run raises.
+    recipe's workers, `memory` and `disk` in bytes, and `sample_documents`; or, where the cut cannot be run
+    to its end, `impossible` alone, saying why. Raises what else a run raises.
     """
     with tempfile.TemporaryDirectory(prefix="corpusmill-estimate-") as folder:
         cut = replace(
@@ -63,7 +65,11 @@ def estimate_run(recipe: Recipe) -> Json:
             train=_short(recipe),
         )
         runner = _CutRunner(cut, limit=CUT_DOCUMENTS)
-        runner.run()
+        try:
+            runner.run()
+        except UserError as error:
+            # The cut may be too small for what the whole input is large enough for.
+            return {"impossible": str(error)}
         return _scale(recipe, runner, _peak(Path(folder)))
 
 

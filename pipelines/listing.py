@@ -7,10 +7,10 @@ the data folder changes no name, and names order the files whatever the file sys
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.errors import RecipeError, UserError
 from corpusmill.pipelines.sources.reader import Reader
 
 _WILD = set("*?[")
@@ -85,10 +85,25 @@ def list_files(source: str, reader: Reader, data_folder: Path) -> dict[str, str]
     return {name: str(found[name]) for name in sorted(found)}
 
 
-def listing_key(files: Mapping[str, str]) -> list[list[object]]:
+def listing_key(files: Mapping[str, str]) -> list[tuple[str, str, int, int]]:
     """Name, path, size and modification time of every file: what decides whether to index again."""
-    rows: list[list[object]] = []
-    for name, path in files.items():
+    return [(name, path, *stamp_of(path)) for name, path in files.items()]
+
+
+def stamp_of(path: str) -> tuple[int, int]:
+    """Size and modification time of a file. Raises UserError where it is gone."""
+    try:
         stat = Path(path).stat()
-        rows.append([name, path, stat.st_size, stat.st_mtime_ns])
-    return rows
+    except FileNotFoundError as error:
+        raise UserError(f"{path} was removed while the run was on; run the same command again") from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def check_unchanged(stamps: Mapping[str, Sequence[int]]) -> None:
+    """Raise UserError where a file is no longer as it was listed.
+
+    What was read from it belongs to no content hash that the run knows, so it must not be committed.
+    """
+    for path, stamp in stamps.items():
+        if list(stamp_of(path)) != list(stamp):
+            raise UserError(f"{path} changed while the run was on; run the same command again")

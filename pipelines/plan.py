@@ -87,6 +87,11 @@ def render_plan(plan: Json) -> str:
 
 
 def _render_estimate(estimate: Json) -> list[str]:
+    if "impossible" in estimate:
+        return [
+            "",
+            f"no estimate: a cut of a few documents cannot be run to its end: {estimate['impossible']}",
+        ]
     lines = ["", f"estimate of a run from nothing, from a cut of {estimate['sample_documents']:,} documents:"]
     for row in estimate["steps"]:
         lines.append(

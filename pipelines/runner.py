@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from corpusmill.pipelines.balance import check_step
+from corpusmill.pipelines.balance import check_rows, check_step
 from corpusmill.pipelines.engines.engine import Engine
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint, step_key, versions
@@ -106,6 +106,7 @@ class Runner:
         self.graph = build_graph(recipe)
         self.states = {step.name: StepState(step) for step in self.graph}
         self._paths: dict[str, dict[str, str]] = {}
+        self._stamps: dict[str, list[int]] = {}  # input file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -151,7 +152,9 @@ class Runner:
             inputs[name] = folder.need_manifest()
         more: Json = {}
         if step.operator == "index":
-            more["listing"] = digest(listing_key(self._paths[step.name]))
+            listing = listing_key(self._paths[step.name])
+            self._stamps |= {path: [size, changed] for _, path, size, changed in listing}
+            more["listing"] = digest(listing)
         if step.operator in {"index", "read"}:
             more["unit_bytes"] = self.unit_bytes(step)
         if step.operator == "read" and self.limit is not None:
@@ -223,6 +226,9 @@ class Runner:
                 state.receipts[number] = receipt
                 continue
             spec = {**spec, "limit": self.limit} if self.limit is not None else spec
+            read = [path for _, path, *_ in spec.get("splits", spec.get("files", []))]
+            if read:
+                spec = {**spec, "stamps": {path: self._stamps[path] for path in read}}
             task = {**shared, "unit": spec, "number": number}
             weight = self._weight(preparation, spec)
             solo = step.operator in _SOLO
@@ -272,7 +278,10 @@ class Runner:
         assert state.folder is not None
         units = [state.receipts[number] for number in range(state.total)]
         ledger = Ledger.total(unit.get("ledger", []) for unit in units)
-        check_step(state.step, ledger, {name: self._folder(name) for name in state.step.needs})
+        inputs = {name: self._folder(name) for name in state.step.needs}
+        rows = sum(unit["rows"] for unit in units)
+        check_step(state.step, ledger, inputs)
+        check_rows(state.step, rows, inputs)
         content = digest([[unit["files"], unit["rows"]] for unit in units])
         manifest = {
             "step": state.step.name,
@@ -280,7 +289,7 @@ class Runner:
             "key": state.key,
             "versions": versions([state.step]),
             "content": content,
-            "rows": sum(unit["rows"] for unit in units),
+            "rows": rows,
             "ledger": ledger.as_json(),
             "units": units,
         }

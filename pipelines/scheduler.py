@@ -31,6 +31,12 @@ POLL_SECONDS = 0.25
 # Poisonous documents one unit may have before the unit itself is given up.
 MOST_POISON = 64
 
+# What the output says of a poisonous document. How the worker died is for the log: engines tell it in words
+# of their own, and the output is the same on all of them.
+_POISON = {
+    "crash": "crash: its worker died with this document in hand",
+    "timeout": "timeout: it was not done in the time a document may take",
+}
 _CURES = {
     "crash": "If memory ran out, lower engine.workers or engine.memory; see log/workers.log of the run",
     "timeout": "If its work is merely slow, raise engine.unit_timeout_s (or engine.heartbeat_s for silence)",
@@ -208,7 +214,7 @@ class Scheduler:
             stages = unit.task["step"]["stages"]
             offset = 1 if unit.task["step"]["operator"] == "read" else 0
             stage = stages[position + offset]["name"]
-            unit.poison[ordinal] = (stage, f"{cause}: {detail}")
+            unit.poison[ordinal] = (stage, _POISON[cause])
             log.warning("step %s, unit %s: document %s quarantined in %s (%s: %s)",
                         unit.step, unit.number, ordinal, stage, cause, detail)  # fmt: skip
             if len(unit.poison) > MOST_POISON:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.listing import check_unchanged
 from corpusmill.pipelines.operators.job import Job, operator
 from corpusmill.pipelines.registry import plugin_digest, plugins, use_plugins
 from corpusmill.pipelines.storage import Json, StepFolder
@@ -45,8 +46,8 @@ def execute(task: Json) -> Json:
     """Do one unit and commit it; returns the receipt with `seconds` (which the receipt on disk lacks).
 
     `task`: step, folder, unit, number, attempt, seed, inputs {step: folder}, plugins {path: digest},
-    careful, poison {ordinal: [stage, cause]}. Whatever the operator raises passes through; a plugin that is
-    not the one the run began with raises UserError, since the step's fingerprint names that one.
+    careful, poison {ordinal: [stage, cause]}. Whatever the operator raises passes through; an input file
+    or plugin that is not the one the run began with raises UserError, since fingerprints name that one.
     """
     started = time.perf_counter()
     if task["plugins"] or plugins():
@@ -68,6 +69,12 @@ def execute(task: Json) -> Json:
     )
     log.debug("%s unit %s: started", step.name, task["number"])
     attempt = folder.attempt(task["number"], task["attempt"])
-    body = operator(step.operator).work(job, attempt)
+    stamps = task["unit"].get("stamps", {})
+    try:
+        body = operator(step.operator).work(job, attempt)
+    except Exception:
+        check_unchanged(stamps)  # an error in a file that changed is told as that
+        raise
+    check_unchanged(stamps)
     receipt = attempt.commit(body)
     return {**receipt, "seconds": time.perf_counter() - started}

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines import registry
+from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.documents import SCHEMA, Documents
 from corpusmill.pipelines.recipe.loader import KEYS, load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
@@ -18,7 +20,10 @@ from corpusmill.pipelines.recipe.models import Engine
 from corpusmill.pipelines.recipe.quantities import parse_quantity
 from corpusmill.pipelines.stage import Filter
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+README_PAGE = README.read_text("utf-8")
 FILTER_PAGE = (DOCS / "add_a_filter.md").read_text("utf-8")
 RECIPE_PAGE = (DOCS / "recipe.md").read_text("utf-8")
 
@@ -130,6 +135,55 @@ def test_numbers_of_the_recipe_page_are_read() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in DOCS.rglob("*.md"):
+    for page in (README, *DOCS.rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_links_within_the_readme_have_a_heading() -> None:
+    headings = {line.lstrip("# ").lower() for line in README_PAGE.splitlines() if line.startswith("#")}
+    for anchor in re.findall(r"\]\(#([^)]*)\)", README_PAGE):
+        assert anchor.replace("-", " ") in headings
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    known = typer.main.get_command(app)
+    commands = set(known.commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"(?:`|\$ )corpusmill ([a-z]+)", README_PAGE))
+    assert named == commands
+    for command, line in re.findall(r"(?:`|\$ )corpusmill ([a-z]+)([^`\n]*)", README_PAGE):
+        options = {o for p in known.commands[command].params for o in p.opts}  # type: ignore[attr-defined]
+        assert set(re.findall(r"--[a-z-]+", line)) <= options | {"--no-estimate", "--help"}, line
+
+
+def test_every_make_target_the_readme_names_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"`?make ([a-z]+)", README_PAGE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_tree_of_the_readme_is_the_tree() -> None:
+    tree = README_PAGE.split("## The tree")[1].split("```")[1]
+    named = re.findall(r"^([a-z_]+)/ ", tree, re.MULTILINE)
+    made = {"build", "dist", "runs"}  # by commands, and ignored by git
+    there = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
+    assert sorted(named) == sorted(there - made)
+    below = re.findall(r"^  ((?:[a-z_]+/ )+)", tree, re.MULTILINE)
+    held = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert {name.rstrip("/") for group in below for name in group.split()} == held
+
+
+def test_the_recipes_of_the_readme_load_and_its_error_is_real(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.yaml"
+    whole, mine = blocks(README_PAGE, "yaml")
+    for text in (mine, whole):
+        path.write_text(text, "utf-8")
+        load_recipe(path)
+    path.write_text(whole.replace("min_alphabetic_words", "min_alphabetic"), "utf-8")
+    with pytest.raises(InvalidRecipeError) as caught:
+        load_recipe(path)
+    (line,) = caught.value.lines
+    start = line.replace(f"{tmp_path}/", "").split(" valid: ")[0]
+    assert f"error: {start} valid: ..." in README_PAGE
+    code = whole.splitlines().index("    read: {jsonl: code/*.jsonl.zst}") + 1
+    assert f"error: tiny.yaml:{code}: sources.code.read.jsonl: nothing matches" in README_PAGE

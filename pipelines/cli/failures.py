@@ -40,6 +40,8 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
         sys.exit(1)
     except UserError as error:
         _say("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        for note in getattr(error, "__notes__", ()):
+            _say(note)
         sys.exit(1)
     except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
         _say(f"interrupted: {str(error) or 'run the same command to go on'}")

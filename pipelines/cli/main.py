@@ -52,7 +52,7 @@ def _print(value: Any, as_json: bool, text: str) -> None:
 
 @app.command()
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
-    """Check a recipe and that its input files are there; runs nothing."""
+    """Check a recipe and that its files are there. Runs nothing."""
     loaded = _load(recipe, overrides)
     loaded.check_inputs()
     found = {"recipe": loaded.name, "sources": [source.name for source in loaded.sources], "valid": True}
@@ -72,7 +72,10 @@ def plan(
     ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the steps of a recipe, what would run and why, and what it would cost; changes nothing."""
+    """Show what would run, why, and what it costs. Changes nothing.
+
+    The estimate is of time, memory and disk, from a run of a small cut in a temporary folder.
+    """
     from corpusmill.pipelines.plan import make_plan, render_plan
 
     loaded = _load(recipe, overrides, out)
@@ -94,7 +97,7 @@ def run(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a recipe. Run again, it goes on where it stopped and redoes only what changed."""
+    """Run a recipe, or go on where it stopped. After a change it redoes only what depends on the change."""
     _run(_load(recipe, overrides, out), until, as_json)
 
 
@@ -102,7 +105,7 @@ def run(
 def train(
     recipe: RecipeArgument, overrides: SetOption = None, out: OutOption = None, as_json: JsonOption = False
 ) -> None:
-    """Train the recipe's small model on its shards, making whatever is still missing."""
+    """Train the recipe's small model. Makes whatever of its shards is still missing."""
     from corpusmill.pipelines.errors import RecipeError
 
     loaded = _load(recipe, overrides, out)
@@ -114,12 +117,19 @@ def train(
 def _run(recipe: Recipe, until: list[str] | None, as_json: bool) -> None:
     from corpusmill.pipelines.cli.progress import progress
     from corpusmill.pipelines.cli.summary import render_summary, summary
+    from corpusmill.pipelines.errors import UserError
     from corpusmill.pipelines.report.build import build_report
     from corpusmill.pipelines.runner import run_recipe
+    from corpusmill.pipelines.storage import RunFolder
 
     recipe.check_inputs()
-    with progress() as listener:
-        result = run_recipe(recipe, listener, until)
+    try:
+        with progress() as listener:
+            result = run_recipe(recipe, listener, until)
+    except UserError as error:
+        if listener.began and RunFolder(recipe.output_folder).current_path.exists():
+            error.add_note(f"what came so far: corpusmill report {recipe.output_folder}")
+        raise
     page, twin = build_report(result.folder)
     found = summary(result, page, twin)
     _print(found, as_json, render_summary(found))
@@ -131,7 +141,7 @@ def inspect(
     limit: Annotated[int, typer.Option(help="How many rows to show.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """Look into a run, a dataset, a token shard, or the statistics of a mixture."""
+    """Look into a run, or a file of one. Of a run: steps, documents, mixture and packing."""
     from corpusmill.pipelines.inspection.inspect import inspect as look
     from corpusmill.pipelines.inspection.inspect import render_inspection
 
@@ -145,7 +155,7 @@ def explain(
     run_folder: Annotated[Path, typer.Option("--run", help="The folder of the run.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell a document's whole story: from its file to its place in a shard, or to the reason it fell."""
+    """Tell one document's whole story. From its file to its place in a shard, or to the reason it fell."""
     from corpusmill.pipelines.inspection.explain import explain as tell
     from corpusmill.pipelines.inspection.explain import render_story
     from corpusmill.pipelines.runner import run_folder as open_run
@@ -156,7 +166,7 @@ def explain(
 
 @app.command()
 def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
-    """Write the report of a run again: one HTML page and its JSON twin."""
+    """Write a run's report again. One HTML page and its JSON twin."""
     from corpusmill.pipelines.report.build import build_report
     from corpusmill.pipelines.runner import run_folder as open_run
 
@@ -177,7 +187,7 @@ def doctor(
     run_folder: Annotated[Path | None, typer.Argument(help="A run folder whose files to verify.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the environment, and a run's files against their hashes and ledger."""
+    """Check the environment, and a run's files. Files against their hashes, and the ledger."""
     from corpusmill.pipelines.inspection.doctor import doctor as examine
     from corpusmill.pipelines.inspection.doctor import render_doctor
     from corpusmill.pipelines.runner import run_folder as open_run
@@ -196,7 +206,7 @@ def sample(
     ] = 30,
     as_json: JsonOption = False,
 ) -> None:
-    """Build a real corpus from what this environment already holds; reads only, no network."""
+    """Build a corpus of what is installed here. Reads only, no network."""
     from corpusmill.pipelines.cli.sample_table import render_sample
     from corpusmill.pipelines.sample.build import build_sample
 

@@ -32,6 +32,11 @@ class PlainProgress(RunListener):
         self._done: dict[str, StepState] = {}  # whose last unit has yet to be told
         self._reused: list[str] = []
 
+    @property
+    def began(self) -> bool:
+        """Whether any step was begun, rather than used as it is."""
+        return bool(self._started)
+
     def say(self, line: str) -> None:
         """Print a line, after what is owed about steps used as they are."""
         reused, self._reused = self._reused, []
@@ -127,7 +132,7 @@ class LiveProgress(PlainProgress):
 
 
 @contextmanager
-def progress() -> Iterator[RunListener]:
+def progress() -> Iterator[PlainProgress]:
     """The listener that suits standard error."""
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
     if not sys.stderr.isatty():

@@ -42,7 +42,8 @@ class RayEngine:
         if address is None:
             options |= {"include_dashboard": False, "num_cpus": slots or os.cpu_count()}
         try:
-            ray.init(address=address, **options)
+            # None would join whatever cluster happens to run on this machine.
+            ray.init(address=address or "local", **options)
         except (ConnectionError, RuntimeError) as error:
             raise UserError(
                 f"engine.address: cannot join Ray at {address}: {error}; check that it runs, that this "

@@ -65,16 +65,16 @@ def _sample_stages(figures: Json) -> list[Json]:
             order.setdefault((row["step"], row["stage"]), len(order))
             for kind in ("removed", "quarantined"):
                 for reason in row[kind]:
-                    key = (row["step"], row["stage"], kind, reason["reason"])
-                    counts[key] = counts.get(key, 0) + reason["documents"]
+                    lost = (row["step"], row["stage"], kind, reason["reason"])
+                    counts[lost] = counts.get(lost, 0) + reason["documents"]
     samples: dict[tuple[str, ...], list[Json]] = {}
     for sample in figures["removed_samples"]:
         key = tuple(sample[name] for name in ("step", "stage", "kind", "reason"))
         samples.setdefault(key, []).append(sample)
     stages: dict[tuple[str, str], list[Json]] = {}
-    for key in sorted(samples, key=lambda key: (-counts.get(key, 0), key)):
-        step, stage, kind, reason = key
-        group = {"kind": kind, "reason": reason, "documents": counts.get(key, 0), "samples": samples[key]}
+    for held in sorted(samples, key=lambda key: (-counts.get(key, 0), key)):
+        step, stage, kind, reason = held
+        group = {"kind": kind, "reason": reason, "documents": counts.get(held, 0), "samples": samples[held]}
         stages.setdefault((step, stage), []).append(group)
     return [
         {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import selectors
+import signal
 import struct
 import time
 from collections.abc import Callable
@@ -12,24 +14,29 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines import datasets, runner
+from corpusmill.pipelines.balance import check_rows
 from corpusmill.pipelines.documents import SCHEMA, Columns, Documents, document_id, reason_where
 from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
 from corpusmill.pipelines.engines.inline import InlineEngine
 from corpusmill.pipelines.engines.process import ProcessEngine
 from corpusmill.pipelines.engines.worker import attempt
-from corpusmill.pipelines.errors import RecipeError, UnitFailed, UserError
+from corpusmill.pipelines.errors import LedgerError, RecipeError, UnitFailed, UserError
+from corpusmill.pipelines.estimate import estimate_run
+from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files
 from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.plan import make_plan, render_plan
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner, run_recipe
 from corpusmill.pipelines.scheduler import Policy, Scheduler, Unit
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.stage import Filter
-from corpusmill.pipelines.storage import Json, StepFolder
+from corpusmill.pipelines.storage import Json, StepFolder, write_json
 
 Make = Callable[..., Path]
 
@@ -238,6 +245,76 @@ def test_a_plugin_edited_during_a_run_stops_it(recipe: Make, tmp_path: Path) -> 
         Runner(loaded, Edits()).run()
 
 
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes().replace(b"stone", b"STONE")), "changed while"),
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "changed while"),
+        (lambda path: path.unlink(), "was removed while"),
+    ],
+)
+def test_input_that_changes_during_a_run_stops_it(
+    recipe: Make, edit: Callable[[Path], object], told: str, tmp_path: Path
+) -> None:
+    loaded = load_recipe(recipe(documents=400, kind="inline"), [])
+
+    class Edits(runner.RunListener):
+        def step_done(self, state: runner.StepState) -> None:
+            if state.step.name == "b.index":
+                edit(tmp_path / "b.jsonl")
+
+    with pytest.raises(UserError, match=rf"b\.jsonl {told} the run was on; run the same command"):
+        Runner(loaded, Edits()).run()
+
+
+def test_row_groups_do_not_hang_on_null_bitmaps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "ROW_GROUP_BYTES", 10_000)
+    docs = documents(["ab" * (n % 7) for n in range(500)])
+    filtered = docs.keep(np.ones(len(docs), bool))  # equal rows in other buffers
+    assert filtered.table.nbytes != docs.table.nbytes
+    files = []
+    for name, rows in (("sliced", docs), ("filtered", filtered)):
+        writer = datasets.DatasetWriter(tmp_path / name)
+        for start in range(0, 500, 10):
+            writer.append(rows.slice(start, 10))
+        writer.close()
+        files.append(writer.path.read_bytes())
+        assert pq.ParquetFile(writer.path).num_row_groups > 5
+    assert files[0] == files[1]
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_an_empty_unit_keeps_its_columns(tmp_path: Path, encoded: bool) -> None:
+    folder = StepFolder(tmp_path)
+    folder.data.mkdir()
+    writer = datasets.DatasetWriter(folder.data / "00000.x", encoded=encoded)
+    writer.append(documents(["a"]).slice(0, 0).with_columns({"words.count": pa.array([], pa.int64())}))
+    writer.close()
+    (table,) = datasets.read_unit(folder, 0, ["id", "words.count"])
+    assert (table.column_names, table.num_rows) == (["id", "words.count"], 0)
+
+
+def test_a_partition_that_was_not_read_fails_the_ledger(tmp_path: Path) -> None:
+    folder = StepFolder(tmp_path)
+    write_json(folder.manifest_path, {"rows": 3, "units": []})
+    step = Step("pack", "write", inputs=("pack.scatter",))
+    check_rows(step, 3, {"pack.scatter": folder})
+    with pytest.raises(LedgerError, match="3 rows were sent to its partitions, 2 arrived"):
+        check_rows(step, 2, {"pack.scatter": folder})
+
+
+def test_a_cut_too_small_to_run_leaves_the_plan_without_an_estimate(
+    recipe: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = recipe(documents=50)
+    path.write_text(path.read_text() + "tokenizer: {train: {vocab_size: 300}}\n")
+    plugin = path.with_name("faulty.py")
+    plugin.write_text(plugin.read_text().replace("< 4", "< 400"))  # nothing survives
+    loaded = load_recipe(path, [])
+    plan = {**make_plan(loaded), "estimate": estimate_run(loaded)}
+    assert "no estimate: a cut of a few documents cannot be run to its end: no doc" in render_plan(plan)
+
+
 def pointed(run: Path) -> set[str]:
     return set(json.loads((run / "current.json").read_text())["steps"])
 
@@ -281,12 +358,12 @@ def test_a_worker_that_closes_its_pipe_and_lives_on_is_killed(monkeypatch: pytes
         while not engine._selector.select(10):
             pass
         engine.poll(1)  # its greeting
-        os.close(worker.answers)  # what the runner reads is replaced by a pipe whose writer has gone
+        os.kill(worker.process.pid, signal.SIGSTOP)  # as good as hung
         engine._selector.unregister(worker.answers)
+        os.close(worker.answers)
         worker.answers, writer = os.pipe()
-        os.close(writer)
-        engine._selector.register(worker.answers, 1, worker)
-        (event,) = engine.poll(1)
-        assert event == Died(7, "killed by signal 9")
+        os.close(writer)  # what a closed pipe looks like from here
+        engine._selector.register(worker.answers, selectors.EVENT_READ, worker)
+        assert engine.poll(1) == [Died(7, "killed by signal 9")]
     finally:
         engine.close()

@@ -111,7 +111,7 @@ def test_a_crash_is_blamed_on_the_document_in_hand(tmp_path: Path) -> None:
 
     assert schedule(make_units(tmp_path, 1), crashes_on_seven)[0] == [0]
     assert [task["careful"] for task in seen] == [False, True, True]
-    assert seen[-1]["poison"] == {"7": ["second", "crash: killed by signal 11"]}
+    assert seen[-1]["poison"] == {"7": ["second", "crash: its worker died with this document in hand"]}
 
 
 def test_a_unit_of_nothing_but_poison_is_given_up(tmp_path: Path) -> None:

@@ -163,6 +163,29 @@ def test_samples_show_every_reason_with_scores(figures: Json) -> None:
     assert (torn["id"], torn["source"], torn["kind"]) == (None, "web", "quarantined")
 
 
+def test_the_page_groups_samples_by_stage_and_reason_and_names_the_main_reasons(
+    trained: RunFolder, figures: Json
+) -> None:
+    texts = " ".join(_check_inert(render_page(figures)).texts)
+    texts = " ".join(texts.split())
+    for sample in figures["removed_samples"]:
+        (row,) = [
+            row
+            for row in figures["funnel"][sample["source"]]
+            if (row["step"], row["stage"]) == (sample["step"], sample["stage"])
+        ]
+        assert any(reason["reason"] == sample["reason"] for reason in row[sample["kind"]])
+        assert f"{sample['kind']}: {sample['reason'][:40]}" in texts
+    lost = [
+        (-reason["documents"], f"{row['stage']}: {reason['reason']} {reason['documents']:,}")
+        for row in figures["funnel"]["web"]
+        if row["step"] != "pack.scatter"
+        for reason in (*row["removed"], *row["quarantined"])
+    ]
+    most = min(count for count, _ in lost)
+    assert any(f"mostly {words}" in texts for count, words in lost if count == most)
+
+
 def test_duplicates_stand_beside_the_survivor_they_equal(trained: RunFolder, figures: Json) -> None:
     assert figures["duplicate_samples"]
     for pair in figures["duplicate_samples"]:

@@ -1,0 +1,132 @@
+"""Progress lines: one when a step starts, one when it is done, whatever order the news comes in."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from corpusmill.pipelines.cli import progress as module
+from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress, progress
+from corpusmill.pipelines.graph import Step
+from corpusmill.pipelines.runner import StepState
+from corpusmill.pipelines.scheduler import Unit
+from corpusmill.pipelines.storage import StepFolder
+
+
+class Clock:
+    """Time that stands still unless told to pass."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module, "time", made)
+    return made
+
+
+def unit(step: str, number: int, weight: int = 4_000_000) -> Unit:
+    return Unit(step, number, {}, StepFolder(Path("nowhere")), weight)
+
+
+def work(listener: PlainProgress, clock: Clock, name: str, units: int) -> None:
+    """A step as the runner and the scheduler tell of it: the step is done before its last unit is told."""
+    state = StepState(Step(name, "read"), total=units)
+    listener.step_started(state)
+    for number in range(units):
+        clock.now += 1
+        state.redone += 1
+        if state.redone == units:
+            listener.step_done(state)
+        listener.unit_done(unit(name, number), {})
+
+
+def reused(name: str) -> StepState:
+    return StepState(Step(name, "read"), total=3, complete=True, reused=True)
+
+
+def test_the_rate_counts_every_unit(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    work(PlainProgress(), clock, "web", 2)
+    assert capsys.readouterr().err.splitlines() == ["web: 2 units", "web: done in 2.0 s, 4.0 MB/s"]
+
+
+def test_a_single_unit_has_a_rate_too(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    work(PlainProgress(), clock, "web", 1)
+    assert capsys.readouterr().err.splitlines() == ["web: 1 unit", "web: done in 1.0 s, 4.0 MB/s"]
+
+
+def test_a_step_with_nothing_left_to_do_is_done_at_once(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listener = PlainProgress()
+    state = StepState(Step("web", "read"), total=2, receipts={0: {}, 1: {}})
+    listener.step_started(state)
+    listener.step_done(state)
+    assert capsys.readouterr().err.splitlines() == ["web: 2 units, 2 done before", "web: done in 0.0 s"]
+
+
+def test_steps_used_as_they_are_share_a_line(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    listener = PlainProgress()
+    for name in ("a", "b", "c"):
+        listener.step_done(reused(name))
+    work(listener, clock, "d", 1)
+    listener.step_done(reused("e"))
+    listener.close()
+    listener.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "a ... c: 3 steps unchanged, used as they are",
+        "d: 1 unit",
+        "d: done in 1.0 s, 4.0 MB/s",
+        "e: unchanged, used as it is",
+    ]
+
+
+def test_a_failed_attempt_shows_its_last_line(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    PlainProgress().unit_event(unit("web", 7), "failed", "Traceback\n  ...\nKeyError: 'x'\n")
+    PlainProgress().unit_event(unit("web", 8), "lost", " \n")
+    assert capsys.readouterr().err.splitlines() == [
+        "web: unit 7: failed: KeyError: 'x'",
+        "web: unit 8: lost: ",
+    ]
+
+
+def test_without_a_terminal_lines_are_plain_and_nothing_is_owed(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        with progress() as listener:
+            listener.step_done(reused("a"))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert capsys.readouterr().err == "a: unchanged, used as it is\n"
+
+
+def test_bars_give_way_to_lines(clock: Clock) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, no_color=True)
+    bars = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False)
+    listener = LiveProgress(bars)
+    with bars:
+        listener.step_done(reused("a"))
+        state = StepState(Step("web", "read"), total=3, receipts={0: {}})
+        listener.step_started(state)
+        (task,) = bars.tasks
+        assert (task.completed, task.total) == (1, 3)
+        listener.unit_done(unit("web", 1), {})
+        listener.memory(3 * 2**30)
+        assert task.completed == 2
+        assert task.fields["memory"] == "3.00 GiB"
+        work(listener, clock, "[bold]code", 2)  # a name is no markup
+        assert [task.description for task in bars.tasks] == ["web"]
+    text = out.getvalue()
+    assert "a: unchanged, used as it is" in text
+    assert "[bold]code: done in 2.0 s, 4.0 MB/s" in text
