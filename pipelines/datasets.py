@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.documents import SCHEMA, Documents
 from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.storage import Json, StepFolder
+from corpusmill.pipelines.storage import Json, StepFolder, sha256_file
 
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
@@ -135,6 +135,17 @@ def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = Non
         raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
 
 
+def _check_arrow(folder: StepFolder, held: Json) -> None:
+    """Raise IntegrityError where an Arrow file is not the one committed: it has no checksums of its own."""
+    for file in held["files"]:
+        if file["name"] == f"{held['unit']:05d}.arrow":
+            path = folder.data / file["name"]
+            if sha256_file(path) != file["sha256"]:
+                raise IntegrityError(
+                    f"{path}: its bytes differ from the manifest; remove its step's folder and run again"
+                )
+
+
 @dataclass(frozen=True)
 class UnitFacts:
     """What receipts say of one unit of a view: rows and bytes by source, before the view's masks."""
@@ -192,6 +203,7 @@ class DatasetView:
     ) -> Iterator[tuple[Documents, npt.NDArray[np.uint32]]]:
         """Surviving rows of one unit and their row addresses uint32[n], a row group at a time."""
         folder, held = self._units[unit]
+        _check_arrow(folder, held)
         gone = self.struck(unit)
         start = 0
         for table in read_unit(folder, held["unit"], columns):

@@ -3,8 +3,8 @@
 A few files of every source are read for a few hundred documents each and taken through every step in a
 temporary folder; seconds and bytes are scaled by the share of the source's file bytes that the cut
 represents, fixed costs such as loading libraries included, so a small cut errs on the high side.
-Training is measured for a few of its steps and scaled by their number. It is an estimate:
-expect it within a factor of two.
+Training is measured at two lengths, which tells its start from its steps. It is an estimate: expect it
+within a factor of two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from corpusmill.pipelines.storage import Json, read_json
 CUT_FILES = 4  # files read of each source, evenly spaced
 CUT_FILE_BYTES = 64 * 2**20  # larger files are only taken when a source has nothing smaller
 CUT_DOCUMENTS = 200  # documents read of each unit
-TRAIN_STEPS = 5
+TRAIN_STEPS = 4  # more in the longer of the two
 
 
 class _CutRunner(Runner):
@@ -62,21 +62,31 @@ def estimate_run(recipe: Recipe) -> Json:
             recipe,
             output_folder=Path(folder),
             engine=recipe.engine.model_copy(update={"kind": "process", "workers": 1, "address": None}),
-            train=_short(recipe),
+            train=_with_steps(recipe, 1),
         )
         runner = _CutRunner(cut, limit=CUT_DOCUMENTS)
+        training = 0.0
         try:
             runner.run()
+            if recipe.train is not None:
+                training = _training_seconds(recipe, cut, runner.states["train"].seconds)
         except UserError as error:
             # The cut may be too small for what the whole input is large enough for.
             return {"impossible": str(error)}
-        return _scale(recipe, runner, _peak(Path(folder)))
+        return _scale(recipe, runner, _peak(Path(folder)), training)
 
 
-def _short(recipe: Recipe) -> Task | None:
-    if recipe.train is None:
-        return None
-    return recipe.train.model_copy(update={"steps": TRAIN_STEPS})
+def _with_steps(recipe: Recipe, steps: int) -> Task | None:
+    return None if recipe.train is None else recipe.train.model_copy(update={"steps": steps})
+
+
+def _training_seconds(recipe: Recipe, cut: Recipe, one_step: float) -> float:
+    """Seconds of the whole training: what starting costs, and each step's share, from two lengths."""
+    longer = _CutRunner(replace(cut, train=_with_steps(recipe, 1 + TRAIN_STEPS)), limit=CUT_DOCUMENTS)
+    longer.run()  # every step but the last is used as it is
+    each = max(0.0, longer.states["train"].seconds - one_step) / TRAIN_STEPS
+    assert recipe.train is not None
+    return one_step + each * (int(recipe.train.model_dump()["steps"]) - 1)
 
 
 def _peak(folder: Path) -> int:
@@ -84,7 +94,7 @@ def _peak(folder: Path) -> int:
     return max((json.loads(line).get("rss") or 0 for line in lines), default=0)
 
 
-def _scale(recipe: Recipe, runner: _CutRunner, peak: int) -> Json:
+def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: float) -> Json:
     factors = _factors(runner)
     overall = _overall(runner, factors)
     ledgers = [
@@ -105,13 +115,14 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int) -> Json:
         factor = factors.get(name, overall)
         if state.step.operator == "index":
             factor = runner.whole[name] / max(1, runner.part[name])
-        if name == "train" and recipe.train is not None:
-            factor = recipe.train.model_dump()["steps"] / TRAIN_STEPS
+        if name == "train":  # its model is as large after one step
+            factor = 1.0
         if "sample_bytes" in state.step.stages[-1].options:  # grows with its sample, up to the budget
             read = sum(e["bytes_in"] for e in ledgers if e["stage"] == "read")
             factor = min(factor, state.step.stages[-1].options["sample_bytes"] / max(1, read))
         disk = sum(file["bytes"] for unit in manifest["units"] for file in unit["files"])
-        rows.append({"name": name, "seconds": state.seconds * factor, "disk": int(disk * factor)})
+        seconds = training if name == "train" else state.seconds * factor
+        rows.append({"name": name, "seconds": seconds, "disk": int(disk * factor)})
     workers = recipe.engine.workers or os.cpu_count() or 1
     solo = {
         name

@@ -35,7 +35,8 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Json:
     }
     if not all(runner.states[name].complete for name in step.needs):
         waits = [name for name in step.needs if not runner.states[name].complete]
-        return {**shown, "state": "waits", "units": _guess(runner, state), "why": f"after {', '.join(waits)}"}
+        first = ", ".join(waits[:3]) + (f" and {len(waits) - 3} more" if len(waits) > 3 else "")
+        return {**shown, "state": "waits", "units": _guess(runner, state), "why": f"after {first}"}
     runner.prepare(state)
     assert state.folder is not None
     if state.complete:
@@ -77,7 +78,8 @@ def render_plan(plan: Json) -> str:
     for step in plan["steps"]:
         units = "?" if step["units"] is None else f"{step['units']:,}"
         stages = ", ".join(step["stages"])
-        lines.append(f"{step['state']:<6}{step['name']:<{width}}  {units:>6} units  {stages}")
+        noun = "unit " if units == "1" else "units"
+        lines.append(f"{step['state']:<6}{step['name']:<{width}}  {units:>6} {noun}  {stages}")
         lines.append(f"{'':<6}{'':<{width}}  {step['why']}")
     runs = sum(step["state"] != "done" for step in plan["steps"])
     lines += ["", f"{runs} of {len(plan['steps'])} steps would run"]

@@ -8,7 +8,7 @@ stages it uses.
 Plugins are Python files of the user's. Each is loaded under the module name `corpusmill_plugin_<stem>`;
 every stage class it defines is found by its name. The set of plugins belongs to the recipe loaded last:
 `load_recipe` clears it and registers its own. A worker process registers the same files again before it
-unpickles their stages.
+builds their stages.
 """
 
 from __future__ import annotations

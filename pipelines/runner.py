@@ -25,7 +25,7 @@ from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files, listing_key
 from corpusmill.pipelines.operators.job import Preparation, build_stage, operator
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.registry import plugin_digest
+from corpusmill.pipelines.registry import nearest, plugin_digest
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest, write_json
 from corpusmill.pipelines.work import step_as_json
@@ -180,7 +180,7 @@ class Runner:
         while todo:
             name = todo.pop()
             if name not in self.states:
-                raise UserError(f"no step {name!r}; there are {', '.join(self.states)}")
+                raise UserError(f"no step `{name}`; {nearest(name, self.states)}")
             if name not in wanted:
                 wanted.add(name)
                 todo += self.states[name].step.needs

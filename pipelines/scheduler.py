@@ -185,8 +185,8 @@ class Scheduler:
         del self._running[event.ticket]
         unit = running.unit
         if isinstance(event, Done):
-            self._complete(unit, event.receipt)
             self._listener.unit_done(unit, event.receipt)
+            self._complete(unit, event.receipt)
             self._queue.extend(self._more())
         elif isinstance(event, Failed):
             self._failed(unit, event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -36,9 +37,7 @@ class Train(Task):
     - `learning_rate`: its peak; `warmup`: steps of linear rise; then a cosine to a tenth of the peak, all
       as functions of tokens seen.
     - `threads`: processor threads. Results repeat bit for bit for the same inputs, options, threads,
-      torch version and processor family; another number of threads sums in another order. On a machine
-      busy with other work set OMP_WAIT_POLICY=passive in the environment: spinning threads that wait for
-      one another make a step several times slower there. Bytes do not depend on it.
+      torch version and processor family; another number of threads sums in another order.
     - `precision`: `fp32`, or `bf16` for matrix products in BF16 (weights, norms, router, softmax in FP32).
     - `mtp_depth`: multi-token prediction modules; `mtp_weight`: lambda, the weight of their mean loss.
     - `balance`: see `Balance`. `log_every`: steps between progress lines in the log.
@@ -89,6 +88,9 @@ class Train(Task):
         from corpusmill.training_hooks.trainer.require_torch import require_torch
 
         require_torch()
+        # Torch's threads spin while they wait; beside other work on the machine that made steps three times
+        # slower. It counts only if torch is not loaded yet, and changes no figure.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         from safetensors.torch import save_file
 
         from corpusmill.pipelines.randomness import seed_of

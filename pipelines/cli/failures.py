@@ -27,6 +27,9 @@ _CURES = {
 }
 
 
+_INTERRUPTED = 130  # what typer makes of Ctrl-C while no run of ours is listening for it
+
+
 def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
     """Run the command line and leave with its exit code; see `main` for the codes."""
     try:
@@ -34,6 +37,9 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except typer.Exit as error:
+        if error.exit_code == _INTERRUPTED:
+            _say("interrupted: run the same command to go on")
+            sys.exit(2)
         sys.exit(error.exit_code)
     except typer.TyperException as error:  # a mistyped command or option is the user's fault
         _say(f"error: {error.format_message()}\nTry: {_help_of(error)}")

@@ -55,6 +55,12 @@ def work(job: Job, attempt: Attempt) -> Json:
     for name, path, fields in job.unit["splits"]:
         split = Split(**{**fields, "hint": tuple(fields["hint"])})
         for docs, removed, quarantined in _batches(reader, Path(path), name, split, label, limit):
+            if quarantined and reader.on_corrupt == "fail":
+                first = quarantined[0]
+                raise DataError(
+                    f"{first.position}: {first.why}: {first.detail or 'cannot be read'}; mend the input, or "
+                    "set `on_corrupt: quarantine` to count such records and go on"
+                )
             for lost, count, kind in (
                 (removed, entry.remove, "removed"),
                 (quarantined, entry.quarantine, "quarantined"),

@@ -78,3 +78,18 @@ def test_a_truncated_file_is_never_merely_short(cut: float, corpusmill: Run, tmp
     )
     assert failed.returncode == 1
     assert "cut.jsonl.gz" in failed.stderr
+
+
+def test_one_bad_line_stops_the_run_when_asked_to_and_is_counted_otherwise(
+    corpusmill: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": \n{"text": "two"}\n')
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: bad\nsources: {a: {read: {jsonl: {files: a.jsonl}}}}\n")
+    done = corpusmill("run", recipe, "--json")
+    assert json.loads(done.stdout)["sources"]["a"]["quarantined"] == {"read.bad_json": 1}
+    failed = corpusmill("run", recipe, "--set", "sources.a.read.jsonl.on_corrupt=fail")
+    assert failed.returncode == 1
+    assert "a.jsonl" in failed.stderr
+    assert "bad_json" in failed.stderr
+    assert "on_corrupt: quarantine" in failed.stderr

@@ -106,7 +106,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert process.returncode == 2
     assert "interrupted" in errors
     assert "run the same command to go on" in errors
-    done = corpusmill("run", path, "--set", "engine.unit_timeout_s=2", "--json")
+    done = corpusmill("run", path, "--set", "engine.unit_timeout_s=10", "--json")
     assert done.returncode == 0, done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
     assert steps["b"]["reused"]

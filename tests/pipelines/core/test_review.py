@@ -24,7 +24,7 @@ from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
 from corpusmill.pipelines.engines.inline import InlineEngine
 from corpusmill.pipelines.engines.process import ProcessEngine
 from corpusmill.pipelines.engines.worker import attempt
-from corpusmill.pipelines.errors import LedgerError, RecipeError, UnitFailed, UserError
+from corpusmill.pipelines.errors import IntegrityError, LedgerError, RecipeError, UnitFailed, UserError
 from corpusmill.pipelines.estimate import estimate_run
 from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
@@ -313,6 +313,23 @@ def test_a_cut_too_small_to_run_leaves_the_plan_without_an_estimate(
     loaded = load_recipe(path, [])
     plan = {**make_plan(loaded), "estimate": estimate_run(loaded)}
     assert "no estimate: a cut of a few documents cannot be run to its end: no doc" in render_plan(plan)
+
+
+def test_a_flipped_bit_among_tokens_is_never_read(tmp_path: Path) -> None:
+    folder = StepFolder(tmp_path)
+    step = folder.attempt(0, 1)
+    writer = datasets.DatasetWriter(step.file("arrow"), encoded=True)
+    writer.append(documents(["some text", "more text"]))
+    receipt = step.commit({"rows": writer.close(), "sources": {"s": [2, 18]}})
+    write_json(folder.manifest_path, {"units": [receipt]})
+    view = datasets.DatasetView([folder], [])
+    assert [len(docs) for docs, _ in view.batches(0)] == [2]
+    path = folder.data / "00000.arrow"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"more")] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"00000\.arrow: its bytes differ.*run again"):
+        list(view.batches(0))
 
 
 def pointed(run: Path) -> set[str]:
