@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
+from corpusmill.pipelines.checked_ipc import read_batch
 from corpusmill.pipelines.documents import SCHEMA, Documents
 from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.storage import Json, StepFolder, sha256_file
@@ -195,8 +196,7 @@ class DatasetView:
         for mask in self.masks:
             per_file = mask.need_manifest()["units"][0]["mask_units"]
             path = mask.data / f"{unit // per_file:05d}.removed.arrow"
-            with pa.memory_map(str(path)) as source:
-                yield ipc.open_file(source).get_batch(unit % per_file)
+            yield read_batch(path, unit % per_file)
 
     def batches(
         self, unit: int, columns: Sequence[str] | None = None

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.randomness import draws
 
@@ -118,16 +118,12 @@ def thin(table: pa.Table) -> pa.Table:
 
 
 def write_removed(path: Path, batches: Sequence[pa.Table]) -> None:
-    """One Arrow IPC file with one record batch per table, empty ones included."""
-    with ipc.new_file(path, REMOVED, options=ipc.IpcWriteOptions(compression="zstd")) as writer:
-        for table in batches:
-            combined = table.combine_chunks().to_batches()
-            writer.write_batch(combined[0] if combined else pa.RecordBatch.from_pylist([], schema=REMOVED))
+    """One Arrow IPC file with one checked record batch per table, empty ones included."""
+    empty = pa.RecordBatch.from_pylist([], schema=REMOVED)
+    parts = (table.combine_chunks().to_batches() for table in batches)
+    write_batches(path, REMOVED, (part[0] if part else empty for part in parts), compression="zstd")
 
 
 def read_removed(path: Path) -> Iterator[pa.RecordBatch]:
     """The record batches of such a file, in order."""
-    with pa.memory_map(str(path)) as source:
-        reader = ipc.open_file(source)
-        for index in range(reader.num_record_batches):
-            yield reader.get_batch(index)
+    return read_batches(path)

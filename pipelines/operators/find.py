@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.addresses import DUPLICATES
+from corpusmill.pipelines.checked_ipc import write_batches
 from corpusmill.pipelines.datasets import MASK_UNITS
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.partitions import (
@@ -46,7 +46,8 @@ def write_buckets(path: Path, found: pa.Table, buckets: int) -> None:
     bucket = ordered.column("unit").to_numpy() // MASK_UNITS
     ends = np.searchsorted(bucket, np.arange(buckets + 1))
     empty = pa.RecordBatch.from_pylist([], schema=DUPLICATES)
-    with ipc.new_file(path, DUPLICATES, options=ipc.IpcWriteOptions(compression="lz4")) as file:
-        for index in range(buckets):
-            part = ordered.slice(ends[index], ends[index + 1] - ends[index]).combine_chunks().to_batches()
-            file.write_batch(part[0] if part else empty)
+    parts = (
+        ordered.slice(ends[index], ends[index + 1] - ends[index]).combine_chunks().to_batches()
+        for index in range(buckets)
+    )
+    write_batches(path, DUPLICATES, (part[0] if part else empty for part in parts))

@@ -8,12 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.storage import Attempt, Json
-
-_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -29,11 +27,10 @@ def work(job: Job, attempt: Attempt) -> Json:
 
 def write_partial(path: Path, partial: pa.Table) -> None:
     """A partial as one Arrow IPC file, schema metadata included."""
-    with ipc.new_file(path, partial.schema, options=_OPTIONS) as file:
-        file.write_table(partial.combine_chunks())
+    batches = partial.combine_chunks().to_batches()
+    write_batches(path, partial.schema, batches or [pa.RecordBatch.from_pylist([], schema=partial.schema)])
 
 
 def read_partial(path: Path) -> pa.Table:
     """The partial of one file."""
-    with pa.memory_map(str(path)) as source:
-        return ipc.open_file(source).read_all()
+    return pa.Table.from_batches(list(read_batches(path)))

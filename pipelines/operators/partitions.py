@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.checked_ipc import read_batch
 from corpusmill.pipelines.documents import contiguous
 from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.stage import Sides
@@ -32,8 +33,8 @@ def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
     for unit in scattered.need_manifest()["units"]:
         if unit["rows"] == 0:
             continue
-        with pa.memory_map(str(scattered.data / f"{unit['unit']:05d}.rows.arrow")) as source:
-            tables.append(pa.Table.from_batches([ipc.open_file(source).get_batch(partition)]))
+        batch = read_batch(scattered.data / f"{unit['unit']:05d}.rows.arrow", partition)
+        tables.append(pa.Table.from_batches([batch]))
     if not tables:
         return None
     table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()

@@ -6,9 +6,9 @@ Memory grows with the number of verified pairs (about 200 bytes each), not with 
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.addresses import DUPLICATES
+from corpusmill.pipelines.checked_ipc import read_batches
 from corpusmill.pipelines.operators.find import write_buckets
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.partitions import sorted_by_address
@@ -23,8 +23,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
     tables = []
     for unit in job.first.need_manifest()["units"]:
-        with pa.memory_map(str(job.first.data / f"{unit['unit']:05d}.found.arrow")) as source:
-            tables.append(ipc.open_file(source).read_all())
+        batches = list(read_batches(job.first.data / f"{unit['unit']:05d}.found.arrow"))
+        tables.append(pa.Table.from_batches(batches))
     found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
     removals = stage.resolve(found).select(DUPLICATES.names).cast(DUPLICATES)
     write_buckets(attempt.file("found.arrow"), removals, job.unit["buckets"])

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.checked_ipc import write_batches
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.storage import Attempt, Json, read_json
 
 PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
 _MOST = 65_536
-_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -61,11 +61,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     batches = (
         _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
     )
-    with ipc.new_file(
-        attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), options=_OPTIONS
-    ) as file:
-        for batch in batches:
-            file.write_batch(batch)
+    write_batches(attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), batches)
     if sides:
         side = pa.concat_tables(sides).combine_chunks()
         with ipc.new_file(attempt.file("side.arrow"), side.schema) as file:

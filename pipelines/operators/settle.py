@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.checked_ipc import read_batch
 from corpusmill.pipelines.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
@@ -36,8 +36,8 @@ def units(preparation: Preparation) -> list[Json]:
 def _bucket(found: StepFolder, bucket: int) -> pa.Table:
     tables = []
     for unit in found.need_manifest()["units"]:
-        with pa.memory_map(str(found.data / f"{unit['unit']:05d}.found.arrow")) as source:
-            tables.append(pa.Table.from_batches([ipc.open_file(source).get_batch(bucket)]))
+        batch = read_batch(found.data / f"{unit['unit']:05d}.found.arrow", bucket)
+        tables.append(pa.Table.from_batches([batch]))
     return pa.concat_tables(tables).combine_chunks()
 
 

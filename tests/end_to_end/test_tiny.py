@@ -181,3 +181,22 @@ def test_training_says_how_it_went(calm: Path) -> None:
     assert summary["steps"] == 4
     assert 0 < summary["unigram_entropy"] < summary["ln_vocab"]
     assert (calm / "report" / "report.html").stat().st_size > 10_000
+
+
+def test_a_flipped_bit_in_an_intermediate_stops_the_run(run_tiny: Run, calm: Path, tmp_path: Path) -> None:
+    """The shards are asked for again; what they are made from was damaged since."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(calm, copy)
+    victim = next(
+        path for path in folder(copy, "pack.scatter").glob("*.rows.arrow") if path.stat().st_size > 10_000
+    )
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 8
+    victim.write_bytes(bytes(content))
+    shutil.rmtree(folder(copy, "pack").parent)
+    failed = run_tiny(copy, "--until", "pack", settings=("engine.retries=0",))
+    assert failed.returncode == 2
+    assert victim.name in failed.stderr
+    assert "run again" in failed.stderr
