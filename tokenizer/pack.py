@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.stage import Context, Write
+from corpusmill.tokenizer.boundary.options import SplitBoundary
 from corpusmill.tokenizer.fim.options import Fim
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Pack(Write):
     counted. Rows are then put in a seeded random order, since packing sorts by length.
 
     `shard_tokens`: about how many tokens a shard holds (the number of shards is chosen by it; a group
-    stays in one). `fim`, `add_bos`, `add_eos`, `encoder` and `verify_rate` are passed to `encode`.
+    stays in one). `fim`, `split_boundary`, `add_bos`, `add_eos`, `encoder` and `verify_rate` are passed to
+    `encode`.
 
     Writes `shard-<partition>.arrow` (`shards.format`). Every token that comes in is in the shard, or
     IntegrityError is raised. Memory: three times the partition's tokens.
@@ -39,6 +41,7 @@ class Pack(Write):
     shard_tokens: int = Field(default=2**25, ge=2**10, le=2**31)
     method: Literal["best_fit", "concat"] = "best_fit"
     fim: Fim = Field(default_factory=Fim)
+    split_boundary: SplitBoundary = Field(default_factory=SplitBoundary)
     add_bos: bool = False
     add_eos: bool = True
     encoder: Literal["verified", "tokenizers"] = "verified"
@@ -48,7 +51,8 @@ class Pack(Write):
 
     def encode_options(self) -> dict[str, Any]:
         """Options for `encode`, which runs before the mixture and so before packing."""
-        return {name: getattr(self, name) for name in ("fim", "add_bos", "add_eos", "encoder", "verify_rate")}
+        names = ("fim", "split_boundary", "add_bos", "add_eos", "encoder", "verify_rate")
+        return {name: getattr(self, name) for name in names}
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()

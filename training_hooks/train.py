@@ -80,10 +80,11 @@ class Train(Task):
         folder, may be left out; where given, its hash must be the shards'.
 
         The summary: `first_loss`, `last_loss` (mean of the last 5% of steps), `ln_vocab` (the loss of a
-        uniform guess), `unigram_entropy` (the loss of the best guess that ignores context, over all tokens
-        of the shards), `parameters`, `tokens` (targets trained on), `steps`, `max_expert_violation` (mean
-        over the last 5% of steps of the largest over layers). Losses in nats. Raises UserError without
-        torch, IntegrityError for shards that disagree, DataError for shards without rows.
+        uniform guess over the model's vocabulary, padded as the tokenizer asks), `unigram_entropy` (the loss
+        of the best guess that ignores context, over all tokens of the shards), `parameters`, `tokens`
+        (targets trained on), `steps`, `max_expert_violation` (mean over the last 5% of steps of the largest
+        over layers). Losses in nats. Raises UserError without torch, IntegrityError for shards that disagree,
+        DataError for shards without rows.
         """
         from corpusmill.training_hooks.trainer.require_torch import require_torch
 
@@ -113,7 +114,7 @@ class Train(Task):
         for artefact in inputs.get("tokenizer", ()):
             loader.require_tokenizer(artefact / "tokenizer.json")
         unigram_entropy = entropy(token_counts(loader.shards))
-        config = preset(self.preset, loader.vocab_size, self.mtp_depth)
+        config = preset(self.preset, loader.model_vocab_size, self.mtp_depth)
         positions = self.batch_size * loader.context
         run = Run(
             steps=self.steps,
@@ -135,7 +136,7 @@ class Train(Task):
         return {
             "first_loss": records[0]["loss"],
             "last_loss": math.fsum(r["loss"] for r in tail) / len(tail),
-            "ln_vocab": math.log(loader.vocab_size),
+            "ln_vocab": math.log(loader.model_vocab_size),
             "unigram_entropy": unigram_entropy,
             "parameters": sum(p.numel() for p in model.parameters()),
             "tokens": records[-1]["tokens"],

@@ -17,7 +17,7 @@ _KEEPING = ("regroup", "encode")  # operators that are not there to remove anyth
 def findings(record: RunRecord, figures: Json) -> list[Json]:
     """`[{"level": "fault" | "warning" | "note", "about", "text"}]`, faults first."""
     found = [*_run(figures), *_funnel(record, figures), *_mixture(figures), *_languages(figures)]
-    found += _training(figures)
+    found += [*_tokenizer(figures), *_training(figures)]
     order = {"fault": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding["level"]])
 
@@ -121,6 +121,26 @@ def _languages(figures: Json) -> list[Json]:
     if without:
         text = f"no document has a language in {', '.join(without)}; the step `language` identifies it"
         found.append(_finding("note", "languages", text))
+    return found
+
+
+def _tokenizer(figures: Json) -> list[Json]:
+    held = figures["tokenizer"]
+    if held is None:
+        return []
+    if held["verdict"]["documents"] == 0:
+        text = "no document was held out, so it was judged without text; raise `held_out`"
+        return [_finding("warning", "tokenizer", text)]
+    found = []
+    traces = held["suspicious"]["traces"]
+    if traces["count"]:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in traces["kinds"].items())
+        text = f"{traces['count']:,} entries look like traces of persons or secrets ({kinds})"
+        found.append(_finding("warning", "tokenizer", text))
+    unreachable = held["suspicious"]["unreachable"]["count"]
+    if unreachable:
+        text = f"{unreachable:,} entries are never what encoding their own text gives"
+        found.append(_finding("note", "tokenizer", text))
     return found
 
 

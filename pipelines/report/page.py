@@ -13,21 +13,22 @@ from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.accounts import DRAWING
 from corpusmill.pipelines.report.foreign_text import visible
+from corpusmill.pipelines.report.tokenizer import tokenizer_view
 from corpusmill.pipelines.storage import Json
 
 _MAIN_REASONS = 3
 
 
-def render_page(figures: Json) -> str:
-    """The whole HTML page of a report's figures."""
-    environment = Environment(
+def environment() -> Environment:
+    """Templates beside this module, with the page's filters; all is escaped, nothing may be missing."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         count=plain_text.count,
         size=plain_text.size,
         duration=plain_text.duration,
@@ -36,12 +37,18 @@ def render_page(figures: Json) -> str:
         score=_score,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
-    template = environment.get_template("page.html")
+    return made
+
+
+def render_page(figures: Json) -> str:
+    """The whole HTML page of a report's figures."""
+    template = environment().get_template("page.html")
     return template.render(
         **figures,
         charts=_charts(figures),
         main_reasons={name: _main_reasons(rows) for name, rows in figures["funnel"].items()},
         sample_stages=_sample_stages(figures),
+        tokenizer_view=tokenizer_view(figures["tokenizer"]) if figures["tokenizer"] is not None else None,
     )
 
 

@@ -36,17 +36,19 @@ def write_partition(
     codes = {source: code for code, source in enumerate(sources)}
     code_d = np.array([codes[source] for source in _strings(docs, "source")], np.uint16)
     fim_d = np.zeros(0, np.bool_) if len(docs) == 0 else np.asarray(docs.column("fim").to_pylist(), np.bool_)
-    counts = _counts(packed, length_d, code_d, fim_d, sources)
+    counts = {**_counts(packed, length_d, code_d, fim_d, sources), **_boundaries(docs)}
     if counts["tokens"] != int(length_d.sum()) or counts["tokens"] + counts["padding"] != packed.tokens.size:
         raise IntegrityError(f"partition {partition}: {length_d.sum()} tokens came in, {counts} were packed")
     metadata = {
         "vocab_size": vocabulary.size,
+        "model_vocab_size": vocabulary.model_size,
         "special_tokens": vocabulary.specials,
         **{f"{role}_id": vocabulary.specials.get(role) for role in ("bos", "eos", "pad")},
         "tokenizer": vocabulary.sha256,
         "seed": context.seed,
         "partition": partition,
         "method": options.method,
+        "encoder": "tokenizers" if options.encoder == "tokenizers" else vocabulary.encoder,
         "sources": sources,
         "counts": counts,
     }
@@ -127,6 +129,16 @@ def _counts(
         "pieces": len(packed.pieces),
         "tokens_by_source": {name: int(tokens_S[code]) for code, name in enumerate(sources)},
         "documents_by_source": {name: int(documents_S[code]) for code, name in enumerate(sources)},
+    }
+
+
+def _boundaries(docs: Documents) -> dict[str, int]:
+    """How many tokens combined punctuation and line breaks, and how many of them were split."""
+    names = {"combined_tokens": "combined", "split_tokens": "split"}
+    known = docs.table.column_names
+    return {
+        count: int(docs.column(name).to_numpy().sum()) if name in known else 0
+        for count, name in names.items()
     }
 
 

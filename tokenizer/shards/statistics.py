@@ -14,11 +14,14 @@ from corpusmill.tokenizer.shards.reader import Shard, open_shard
 def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
     """Statistics of the shards together, JSON-ready.
 
-    Shares are of tokens without padding; `padding_share` is of all places; `fim_rate` is of documents.
+    Shares are of tokens without padding; `padding_share` is of all places; `fim_rate` is of documents;
+    `split_rate` is of tokens that combine punctuation and line breaks (`combined_tokens`; both null where
+    the shards do not count them).
     `document_lengths` counts documents (copies each) by length in tokens: a key "n" holds lengths
     n..2n-1 (n a power of two). Raises IntegrityError for a damaged shard.
     """
     totals = dict.fromkeys(("rows", "tokens", "padding", "documents", "fim_documents", "pieces"), 0)
+    combined: list[tuple[int, int]] = []
     by_source: dict[str, dict[str, int]] = {}
     lengths = np.zeros(64, np.int64)
     for path in shards:
@@ -26,17 +29,22 @@ def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
         counts = shard.metadata["counts"]
         for name in totals:
             totals[name] += counts[name]
+        if "combined_tokens" in counts:
+            combined.append((counts["combined_tokens"], counts["split_tokens"]))
         for source in shard.metadata["sources"]:
             mine = by_source.setdefault(source, {"tokens": 0, "documents": 0})
             mine["tokens"] += counts["tokens_by_source"][source]
             mine["documents"] += counts["documents_by_source"][source]
         lengths += _length_histogram(shard)
     places = totals["tokens"] + totals["padding"]
+    met, split = (sum(column) for column in zip(*combined, strict=True)) if combined else (None, 0)
     return {
         "shards": len(shards),
         **totals,
         "padding_share": totals["padding"] / places if places else 0.0,
         "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else 0.0,
+        "combined_tokens": met,
+        "split_rate": None if met is None else split / max(met, 1),
         "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else 0.0,
         "sources": {
             source: {**mine, "share": mine["tokens"] / totals["tokens"] if totals["tokens"] else 0.0}

@@ -38,7 +38,8 @@ class Window:
 class ShardLoader:
     """Batches from token shards.
 
-    `context` T defaults to the shards' row length. Public facts: `vocab_size`, `pad_id`, `sources` (names),
+    `context` T defaults to the shards' row length. Public facts: `vocab_size` (ids lie below it),
+    `model_vocab_size` (ids a model makes room for, padding included), `pad_id`, `sources` (names),
     `tokenizer` (hash), `context`, `windows` (samples an epoch), `shards`. Raises IntegrityError naming the
     shard where shards disagree on tokenizer, vocabulary, padding or row length, or are damaged; DataError
     where there are no rows; UserError for a context outside 1..L or a tokenizer without its own padding.
@@ -60,6 +61,7 @@ class ShardLoader:
             _refuse_strangers(shard, first)
         facts = first.metadata
         self.vocab_size, self.tokenizer = int(facts["vocab_size"]), str(facts["tokenizer"])
+        self.model_vocab_size = first.model_vocab_size
         if facts["pad_id"] is None or facts["pad_id"] == facts["eos_id"]:
             raise UserError(
                 "the tokenizer has no padding token of its own, so padding cannot be told from text: name "
@@ -145,8 +147,8 @@ def row_length(shards: Sequence[Path]) -> int:
 
 
 def _refuse_strangers(shard: Shard, first: Shard) -> None:
-    for fact in ("tokenizer", "vocab_size", "pad_id", "sequence_length"):
-        ours, theirs = shard.metadata[fact], first.metadata[fact]
+    for fact in ("tokenizer", "vocab_size", "model_vocab_size", "pad_id", "sequence_length"):
+        ours, theirs = shard.metadata.get(fact), first.metadata.get(fact)
         if ours != theirs:
             raise IntegrityError(
                 f"{shard.path} has {fact} {ours}, but {first.path} has {theirs}: "
