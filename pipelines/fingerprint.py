@@ -61,13 +61,25 @@ def _stage_key(spec: StageSpec) -> Json:
     }
 
 
+def need_external_files(step: Step) -> None:
+    """Raise UserError for the first file outside the run that a stage of `step` needs and cannot open."""
+    for spec in step.stages:
+        for path in build_stage(spec.as_json()).external_files():
+            try:
+                path.open("rb").close()
+            except OSError as error:
+                raise _unreadable(spec.name, path, error) from error
+
+
 def _content(stage: str, path: Path) -> str:
     try:
         return sha256_file(path)
     except OSError as error:
-        raise UserError(
-            f"{stage}: cannot read {path}: {error.strerror}; correct its path in the recipe"
-        ) from error
+        raise _unreadable(stage, path, error) from error
+
+
+def _unreadable(stage: str, path: Path, error: OSError) -> UserError:
+    return UserError(f"{stage}: cannot read {path}: {error.strerror}; correct its path in the recipe")
 
 
 def step_key(step: Step, seed: int, inputs: Mapping[str, Json], more: Mapping[str, Any]) -> Json:

@@ -19,7 +19,7 @@ from typing import IO, Any
 from corpusmill.pipelines.balance import check_rows, check_step
 from corpusmill.pipelines.engines.engine import Engine
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.fingerprint import fingerprint, step_key, versions
+from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, step_key, versions
 from corpusmill.pipelines.graph import Step, build_graph
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files, listing_key
@@ -136,8 +136,13 @@ class Runner:
         return RunResult(self.folder, list(self.states.values()), seconds)
 
     def list_inputs(self) -> None:
-        """Expand every source's patterns. Raises RecipeError where one matches nothing."""
+        """Expand every source's patterns. Raises RecipeError where one matches nothing.
+
+        Files that stages read by themselves are looked for too: UserError where one is missing, before hours
+        of work that lead up to it.
+        """
         for name, state in self.states.items():
+            need_external_files(state.step)
             if state.step.operator == "index" and name not in self._paths:
                 source = source_of(self.recipe, name)
                 self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from corpusmill.pipelines.stage import Context, Fold, Seeded
-from corpusmill.tokenizer.evaluation.requirements import Requirements
+from corpusmill.tokenizer.evaluation.requirements import Requirements, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,6 +67,16 @@ class AcceptTokenizer(Seeded, Fold):
         if "tokenizer" in given:
             raise ValueError("`tokenizer` is the name of the tokenizer judged; call the reference otherwise")
         return {name: Reference(path=it) if isinstance(it, Path) else it for name, it in given.items()}
+
+    @model_validator(mode="after")
+    def _compared_with_what_there_is(self) -> Self:
+        for name in self.require.against:
+            if name not in self.references:
+                raise ValueError(
+                    f"require.against: no reference {name!r}; {nearest(name, self.references)}; "
+                    "name its file under `references`"
+                )
+        return self
 
     def compared(self) -> dict[str, Reference]:
         """References by name, in the order of names."""

@@ -35,10 +35,10 @@ class TrainBpe(Fold):
     129280), told to whatever builds one; no text produces those either.
 
     `pre_tokenizer` cuts documents into pre-tokens, which no token crosses: a name or a mapping
-    (`PreTokenizer`). Merges are learned from how often each pre-token occurs, and are those of `tokenizers`'
-    BpeTrainer on the same documents (`bpe.learn`). `max_token_bytes` limits tokens as its max_token_length
-    does. Pre-tokens of more than `longest_pretoken` characters are counted in pieces of that many; encoding
-    has no such cut.
+    (`PreTokenizer`). Pre-tokens of more than `longest_pretoken` characters are counted in pieces of that
+    many; encoding has no such cut. Merges are learned from these counts, and are those of `tokenizers`'
+    BpeTrainer on the same counts (`bpe.learn`), so on the same documents where no pre-token is longer.
+    `max_token_bytes` limits tokens as its max_token_length does.
 
     Memory: a unit is counted in `count_memory` bytes; counts beyond are spilled to the system's temporary
     folder as sorted runs. Not bounded by it: while combining, the distinct pre-tokens of the units combined,

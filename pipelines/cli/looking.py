@@ -63,7 +63,9 @@ def _references(given: list[str]) -> dict[str, Path]:
 
 
 def export(
-    tokenizer: Annotated[Path, typer.Argument(help="A tokenizer's folder, a run, or its step `tokenizer`.")],
+    tokenizer: Annotated[
+        Path, typer.Argument(help="A tokenizer's folder, a run, its step `tokenizer`, or a tokenizer file.")
+    ],
     out: Annotated[Path, typer.Argument(help="Where to write.")],
     to: Annotated[str, typer.Option(help="huggingface, tiktoken, gguf or sentencepiece.")],
     as_json: JsonOption = False,
@@ -73,10 +75,13 @@ def export(
     from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
     from corpusmill.pipelines.registry import room_command
 
-    file = tokenizer_file(tokenizer) if tokenizer.is_dir() else None
+    if not tokenizer.exists():
+        raise UserError(f"{tokenizer}: does not exist; give a tokenizer's folder, a run, or a tokenizer file")
+    file = tokenizer_file(tokenizer)
     if file is None:
         raise UserError(f"{tokenizer}: no tokenizer in this folder; give its folder, a run, or a run's step")
-    facts = room_command("tokenizer", "export_tokenizer")(file.parent, to, out)
+    source = file.parent if tokenizer.is_dir() else file
+    facts = room_command("tokenizer", "export_tokenizer")(source, to, out)
     if as_json:
         typer.echo(_json(facts))
     else:

@@ -39,13 +39,30 @@ def build(
         made = cls.model_validate(data)
     except ValidationError as error:
         known = {problem.path for problem in found}
-        for entry in error.errors(include_url=False):
+        for entry in _nearest(error.errors(include_url=False)):
             here = (*path, *_existing(entry["loc"], data, missing=entry["type"] == "missing"))
             if not any(here[: len(seen)] == seen for seen in known):
                 known.add(here)
                 found.append(Problem(here, of_validation(dict(entry))))
     problems.extend(found)
     return None if found else made
+
+
+def _nearest(entries: Sequence[Any]) -> list[Any]:
+    """Without what a union's literals say of a mapping or list, where another of its members says more."""
+    return [
+        entry
+        for entry in entries
+        if not (
+            entry["type"] == "literal_error"
+            and str(entry["loc"][-1]).startswith("literal[")
+            and isinstance(entry["input"], (dict, list))
+            and any(
+                other is not entry and other["loc"][: len(entry["loc"]) - 1] == entry["loc"][:-1]
+                for other in entries
+            )
+        )
+    ]
 
 
 def _existing(loc: tuple[Any, ...], data: Any, *, missing: bool) -> Path:
@@ -157,7 +174,8 @@ def _prepare_union(
             return ready
         depth = max(len(problem.path) for problem in found)  # a fault deeper inside: the shape was right
         attempts.append((-depth, found, ready))
-    if not attempts:
+    named = isinstance(value, str) and any(get_origin(member) is Literal for member in members)
+    if not attempts or named:  # pydantic lists the names there are
         return value
     _, found, ready = min(attempts, key=lambda attempt: attempt[0])
     problems.extend(found)

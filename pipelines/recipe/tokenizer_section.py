@@ -39,8 +39,8 @@ def tokenizer(data: Any, folder: FilePath, problems: Problems) -> TokenizerSecti
     unknown_keys(section, (*MAKERS, *JUDGES), path, problems)
     given = [key for key in MAKERS if key in section]
     if len(given) != 1:
-        got = "neither" if not given else "both" if given == ["train", "load"] else " and ".join(given)
-        problems.append(Problem(path, f"expected either `train` or `load`, got {got}"))
+        got = " and ".join(given) or "none"
+        problems.append(Problem(path, f"expected one of `train`, `sentencepiece` and `load`, got {got}"))
         return TokenizerSection()
     (key,) = given
     sample, maker = (

@@ -202,7 +202,6 @@ def test_a_tokenizer_that_changes_texts_is_refused(folder: Path, tmp_path: Path)
     [
         ({"bytes_per_token": {"wab": 1.0}}, "'wab'; did you mean 'web'"),
         ({"fertility": {"*/fr": 1.0}}, r"no held-out text of the group '\*/fr'"),
-        ({"against": {"outher": {"*": 1.0}}}, "no reference 'outher'; did you mean 'other'"),
     ],
 )
 def test_mistyped_names_do_not_pass(
@@ -211,6 +210,12 @@ def test_mistyped_names_do_not_pass(
     stage = _stage(folder, require=require, references={"other": str(folder / "other.tokenizer.json")})
     with pytest.raises(UserError, match=words):
         _accept(stage, _documents(), tmp_path)
+
+
+def test_a_comparison_with_no_reference_is_refused_with_the_recipe() -> None:
+    given = {"require": {"against": {"outher": {"*": 1.0}}}, "references": {"other": "x.json"}}
+    with pytest.raises(ValidationError, match="no reference 'outher'; did you mean 'other'"):
+        AcceptTokenizer.model_validate(given)
 
 
 def test_no_document_held_out(folder: Path, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from corpusmill.tokenizer.pretokenizer.patterns import NAMES
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
 FORMS = (
-    "a tokenizer's folder, a run or its step `tokenizer`, a tokenizer.json, a rank file (.tiktoken) or "
-    "GPT-2 merges (.txt), the files also as .zst or .gz"
+    "a tokenizer's folder, a run or its step `tokenizer`, a tokenizer.json, a rank file (.tiktoken), "
+    "GPT-2 merges (.txt) or a SentencePiece model (.model), the files also as .zst or .gz"
 )
 
 
@@ -49,6 +49,10 @@ def open_tokenizer(path: Path, pattern: str | None = None, name: str | None = No
     file = _file_in(path)
     bare = file.name.removesuffix(".zst").removesuffix(".gz")
     called = name or (path.name if path.is_dir() else bare.split(".")[0]) or str(path)
+    if bare.endswith(".model"):
+        if pattern is not None:
+            raise UserError(f"{file}: a SentencePiece model has no pattern; leave `pattern` out")
+        return Opened(called, file, json.loads(read_tokenizer(file, None, "sentencepiece").text))
     text = _text(file)
     if not text.strip():
         raise UserError(f"{file}: the file is empty; give {FORMS}")

@@ -62,8 +62,8 @@ def judge(required: Requirements, figures: Json, groups: list[Json]) -> list[Jso
     """Every threshold with its value: `[{what, group, value, limit, at_least, met, cure}]`.
 
     `figures` are one tokenizer's of `evaluate`, `groups` its groups as `compared` gives them. A value that
-    cannot be measured (no words in a group) counts as missed. Raises UserError naming a group or reference
-    that does not exist.
+    cannot be measured (no words in a group) counts as missed. Raises UserError naming a group that does not
+    exist, KeyError for a reference that `groups` were not compared with.
     """
     by_name = {held["group"]: held for held in groups}
     trip = figures["round_trip"]
@@ -89,11 +89,6 @@ def judge(required: Requirements, figures: Json, groups: list[Json]) -> list[Jso
     for reference, limits in sorted(required.against.items()):
         for group, limit in sorted(limits.items()):
             held = _group(by_name, group, f"require.against.{reference}")["against"]
-            if reference not in held:
-                raise UserError(
-                    f"require.against: no reference {reference!r}; {_nearest(reference, held)}; "
-                    "name its file under `references`"
-                )
             found.append(
                 _judged(f"against {reference}", group, held[reference], limit, True, _CURES["against"])
             )
@@ -116,13 +111,14 @@ def _judged(what: str, group: str, value: float | None, limit: float, at_least: 
 def _group(by_name: Mapping[str, Json], group: str, where: str) -> Json:
     if group not in by_name:
         raise UserError(
-            f"{where}: no held-out text of the group {group!r}; {_nearest(group, by_name)}; "
+            f"{where}: no held-out text of the group {group!r}; {nearest(group, by_name)}; "
             "correct the name, or hold out more (`held_out`)"
         )
     return by_name[group]
 
 
-def _nearest(name: str, valid: Mapping[str, Any]) -> str:
+def nearest(name: str, valid: Mapping[str, Any]) -> str:
+    """The valid name most like `name`, if any is, and all of them (at most 40)."""
     names = sorted(valid)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     listed = f"there are: {', '.join(names[:40])}" if names else "there are none"
