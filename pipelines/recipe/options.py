@@ -21,6 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _LISTS = (list, tuple, set, frozenset, Sequence, AbstractSet)
 _UNIONS = (Union, types.UnionType)
+_PLAIN = ("literal[", "lax-or-strict[")  # how pydantic calls a union's members for names and paths
 
 
 def build(
@@ -49,14 +50,14 @@ def build(
 
 
 def _nearest(entries: Sequence[Any]) -> list[Any]:
-    """Without what a union's literals say of a mapping or list, where another of its members says more."""
+    """Without what names and paths in a union say of a mapping or list, where another member says more."""
     return [
         entry
         for entry in entries
         if not (
-            entry["type"] == "literal_error"
-            and str(entry["loc"][-1]).startswith("literal[")
-            and isinstance(entry["input"], (dict, list))
+            isinstance(entry["input"], (dict, list))
+            and entry["loc"]
+            and str(entry["loc"][-1]).startswith(_PLAIN)
             and any(
                 other is not entry and other["loc"][: len(entry["loc"]) - 1] == entry["loc"][:-1]
                 for other in entries
@@ -174,8 +175,8 @@ def _prepare_union(
             return ready
         depth = max(len(problem.path) for problem in found)  # a fault deeper inside: the shape was right
         attempts.append((-depth, found, ready))
-    named = isinstance(value, str) and any(get_origin(member) is Literal for member in members)
-    if not attempts or named:  # pydantic lists the names there are
+    named = any(get_origin(member) is Literal for member in members) and int not in members
+    if not attempts or (named and isinstance(value, str)):  # pydantic lists the names there are
         return value
     _, found, ready = min(attempts, key=lambda attempt: attempt[0])
     problems.extend(found)

@@ -23,6 +23,7 @@ from corpusmill.tokenizer.bpe.encoders import read_vocabulary
 from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.commands.export_tokenizer import export_tokenizer
 from corpusmill.tokenizer.encode import Encode
+from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 from corpusmill.tokenizer.pieces.definition import definition_of_model
@@ -330,6 +331,16 @@ def test_exports_are_verified(folder: Path, tmp_path: Path, format_: str) -> Non
         written = json.loads((tmp_path / "gguf_metadata.json").read_text())
         assert written["tokenizer.ggml.model"]["value"] == "llama"
         assert written["tokenizer.ggml.token_type"]["value"][:8] == [3, 3, 3, 3, 3, 3, 2, 6]
+
+
+def test_a_model_is_inspected_as_the_tokenizer_made_from_it(folder: Path, tmp_path: Path) -> None:
+    model, made = open_tokenizer(folder / "tokenizer.model"), open_tokenizer(folder / "tokenizer.json")
+    assert model.definition == made.definition
+    with pytest.raises(UserError, match="has no pattern"):
+        open_tokenizer(folder / "tokenizer.model", "gpt2")
+    (tmp_path / "cut.model").write_bytes((folder / "tokenizer.model").read_bytes()[:-3])
+    with pytest.raises(UserError, match=r"cut\.model"):
+        open_tokenizer(tmp_path / "cut.model")
 
 
 def test_transformers_reads_the_artefact_beside_the_model(folder: Path) -> None:

@@ -91,6 +91,10 @@ def test_export_calls_the_rooms_command(
     shown = _run("export", folder, "--to", "tiktoken", tmp_path / "out")
     assert called == [(folder, "tiktoken", tmp_path / "out")]
     assert shown.splitlines() == ["format: tiktoken", 'files: ["x"]']
+    _run("export", folder / "tokenizer.json", "--to", "gguf", tmp_path / "out")
+    assert called[1:] == [(folder / "tokenizer.json", "gguf", tmp_path / "out")]
+    with pytest.raises(UserError, match="nowhere: does not exist"):
+        _run("export", tmp_path / "nowhere", "--to", "tiktoken", tmp_path / "out")
     with pytest.raises(UserError, match="no tokenizer in this folder"):
         _run("export", tmp_path, "--to", "tiktoken", tmp_path / "out")
 

@@ -34,6 +34,16 @@ def test_every_engine_and_number_of_workers_gives_the_same_bytes(
     assert len(hashes_of(tmp_path / "one")) > 20
 
 
+def test_a_file_that_a_late_stage_reads_is_missed_before_anything_runs(
+    recipe: Make, corpusmill: Call, tmp_path: Path
+) -> None:
+    section = "tokenizer={train: {}, references: {other: none.json}}"
+    done = corpusmill("run", recipe(), "--out", tmp_path / "out", "--set", section)
+    assert done.returncode == 1
+    assert "none.json: No such file or directory; correct its path in the recipe" in done.stderr
+    assert not list((tmp_path / "out").glob("steps/*"))
+
+
 def test_nothing_changed_means_nothing_runs(recipe: Make, corpusmill: Call) -> None:
     path = recipe()
     first = steps_of(corpusmill("run", path, "--json"))

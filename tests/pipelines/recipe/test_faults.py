@@ -131,7 +131,7 @@ def judge(options: str) -> str:
         ("pack: {}\n" + judge(""), 3, "pack", ["needs `tokenizer`", "add"]),
         ("train: {}\n" + judge(""), 3, "train", ["needs `pack`", "add"]),
         ("mixture: {}\n" + judge(""), 3, "mixture", ["has no effect without `pack`"]),
-        ("tokenizer: {}\n" + judge(""), 3, "tokenizer", ["one of `train`, `sentencepiece` and `load`, got none"]),
+        ("tokenizer: {}\n" + judge(""), 3, "tokenizer", ["`sentencepiece` and `load`, got none"]),
         ("tokenizer: {train: {}, load: x}\n" + judge(""), 3, "tokenizer", ["got train and load"]),
         ("tokenizer: {trian: {}}\n" + judge(""), 3, "tokenizer.trian", ["did you mean `train`"]),
         ("mixture: {weights: {b: 1}}\n" + judge(""), 3, "mixture.weights.b", ["unknown source", "valid: a"]),

@@ -47,6 +47,26 @@ def test_a_tokenizer_is_loaded_from_beside_the_recipe(load: Load, folder: Path) 
 
 
 @pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        ("train: {pre_tokenizer: gpt5}", "train.pre_tokenizer", "must be one of deepseek_v3"),
+        ("train: {pre_tokenizer: {pattern: gpt5}}", "train.pre_tokenizer.pattern", "called 'gpt5'"),
+        ("train: {pre_tokenizer: {pattern: ['(']}}", "train.pre_tokenizer", "expression '(' cannot be used"),
+        ("load: {path: x, pre_tokenizer: {digits: 0}}", "load.pre_tokenizer.digits", "at least 1, got 0"),
+        ("train: {}, references: {a: {pattern: gpt2}}", "references.a.path", "is missing"),
+        ("train: {}, require: {against: {a: {}}}", "", "no reference 'a'"),
+    ],
+)
+def test_a_fault_of_the_tokenizer_is_told_where_it_lies(
+    faults: Callable[..., list[str]], text: str, key: str, words: str
+) -> None:
+    """Of an option that is a name or a mapping, what is said is about the one that was written."""
+    (line,) = faults(SOURCE + f"tokenizer: {{{text}}}")
+    assert f": tokenizer{'.' * bool(key)}{key}: " in line
+    assert words in line
+
+
+@pytest.mark.parametrize(
     ("against", "reader", "files"),
     [
         ("b/*.jsonl.zst", "jsonl", ["b/*.jsonl.zst"]),
