@@ -57,10 +57,13 @@ def is_single(code: int) -> bool:
 
 
 def folded(char: str) -> str:
-    """One character for `char`: lower-cased, without marks, compatibility-decomposed if that is one."""
+    """One character for `char`: lower-cased, without marks, compatibility-decomposed if that is one.
+
+    A letter never becomes white space, as Arabic ligatures of marks alone (U+FC5E) would: it stays itself.
+    """
     lower = char.lower()
     bare = [c for c in unicodedata.normalize("NFKD", lower) if unicodedata.category(c) != "Mn"]
-    return bare[0] if len(bare) == 1 else lower[0]
+    return bare[0] if len(bare) == 1 and not bare[0].isspace() else lower[0]
 
 
 def entry(char: str, fold: bool) -> int:

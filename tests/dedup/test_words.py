@@ -47,6 +47,14 @@ def test_words_equal_the_oracle(text: str, normalize: str) -> None:
     assert all(0 < end <= len(text.encode()) for end in ends)
 
 
+def test_no_letter_folds_to_white_space() -> None:
+    pages, entries = table(True)
+    codes = np.array([c for c in range(0x110000) if not 0xD800 <= c < 0xE000])
+    folded = entries[pages[codes >> 8], codes & 255]
+    assert not np.isin(folded, [ord(" "), 0xA0, 9, 10, 13]).any()
+    assert folded[np.searchsorted(codes, 0xFC5E)] == 0xFC5E
+
+
 @settings(deadline=None, max_examples=200)
 @given(TEXTS, NORMALIZE)
 def test_characters_equal_the_oracle(text: str, normalize: str) -> None:

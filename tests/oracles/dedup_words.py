@@ -17,7 +17,7 @@ def fold(char: str) -> str:
     """One folded character."""
     lower = char.lower()
     bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if unicodedata.category(c) != "Mn")
-    return bare if len(bare) == 1 else lower[0]
+    return bare if len(bare) == 1 and bare != " " else lower[0]
 
 
 def symbols(text: str, normalize: str) -> list[str]:
