@@ -117,9 +117,10 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: float) -> Js
             factor = runner.whole[name] / max(1, runner.part[name])
         if name == "train":  # its model is as large after one step
             factor = 1.0
-        if "sample_bytes" in state.step.stages[-1].options:  # grows with its sample, up to the budget
+        if recipe.tokenizer_sample is not None and name.split(".")[0] in ("tokenizer_sample", "tokenizer"):
             read = sum(e["bytes_in"] for e in ledgers if e["stage"] == "read")
-            factor = min(factor, state.step.stages[-1].options["sample_bytes"] / max(1, read))
+            budget = int(recipe.tokenizer_sample.model_dump()["sample_bytes"])
+            factor = min(factor, budget / max(1, read))  # grows with its sample, up to the budget
         disk = sum(file["bytes"] for unit in manifest["units"] for file in unit["files"])
         seconds = training if name == "train" else state.seconds * factor
         rows.append({"name": name, "seconds": seconds, "disk": int(disk * factor)})

@@ -6,8 +6,8 @@ that change documents write a dataset; deduplication and late filters write only
 
     web.index -> web ...................................... dataset
     web + code + math -> dedup.exact.{scatter,gather} -> dedup.exact ... mask
-    ... -> decontaminate (mask), tokenizer (artefact), encode (dataset), mixture (artefact),
-    pack.scatter -> pack (shards) -> train (artefact)
+    ... -> decontaminate (mask), tokenizer_sample, tokenizer, acceptance (artefacts), encode (dataset),
+    mixture (artefact), pack.scatter -> pack (shards) -> train (artefact)
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Step:
-    """One named step. `inputs` are datasets read one after the other; `masks` apply to all of them."""
+    """One named step. `inputs` are datasets read one after the other; `masks` apply to all of them.
+
+    `after`: steps that must be complete first though nothing of them is read (a judgement, for one).
+    """
 
     name: str
     operator: str
@@ -59,11 +62,12 @@ class Step:
     masks: tuple[str, ...] = ()
     artefacts: Mapping[str, str] = field(default_factory=dict)  # artefact name -> step
     options: Json = field(default_factory=dict)
+    after: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Every step that must be complete before this one, without repeats, in order."""
-        return tuple(dict.fromkeys([*self.inputs, *self.masks, *self.artefacts.values()]))
+        return tuple(dict.fromkeys([*self.inputs, *self.masks, *self.artefacts.values(), *self.after]))
 
 
 @dataclass(frozen=True)
@@ -152,12 +156,17 @@ def build_graph(recipe: Recipe) -> list[Step]:
 
 
 def _tokenizer(steps: list[Step], recipe: Recipe, view: View) -> None:
+    """The sample, the tokenizer made from it, and its judgement, which whatever uses it waits for."""
     stage = recipe.tokenizer
     assert stage is not None
     if isinstance(stage, Fold):
-        _fold(steps, "tokenizer", view, stage, {})
+        assert recipe.tokenizer_sample is not None
+        _fold(steps, "tokenizer_sample", view, recipe.tokenizer_sample, {})
+        _fold(steps, "tokenizer", view, stage, {"tokenizer_sample": "tokenizer_sample"})
     else:
         steps.append(Step("tokenizer", "task", (StageSpec.of(stage),)))
+    if recipe.tokenizer_judge is not None:
+        _fold(steps, "acceptance", view, recipe.tokenizer_judge, {"tokenizer": "tokenizer"})
 
 
 def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
@@ -168,7 +177,8 @@ def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
     assert recipe.draw is not None
     artefacts = {"tokenizer": "tokenizer"}
     encode = (StageSpec.of(recipe.encode),)
-    steps.append(Step("encode", "encode", encode, view.datasets, view.masks, artefacts))
+    judged = ("acceptance",) if recipe.tokenizer_judge is not None else ()
+    steps.append(Step("encode", "encode", encode, view.datasets, view.masks, artefacts, after=judged))
     _fold(steps, "mixture", View(("encode",)), recipe.mixture, {})
     plan = {"mixture": "mixture"}
     draw = (StageSpec.of(recipe.draw),)

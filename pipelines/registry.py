@@ -20,12 +20,13 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import corpusmill
 from corpusmill.pipelines.errors import CorpusmillError, RecipeError
@@ -137,6 +138,21 @@ def find(room: str, name: str) -> type[Stage]:
     if name not in _files(room):
         raise RecipeError(f"unknown stage `{name}`; {nearest(name, names(room))}")
     return _import(room, name)
+
+
+def room_command(room: str, name: str) -> Callable[..., Any]:
+    """The function `name` of `<room>/commands/<name>.py`, which the command line calls by its name alone.
+
+    Raises CorpusmillError where the room has no such command.
+    """
+    _folder(room)  # refuses a room there is not
+    module_name = f"corpusmill.{room}.commands.{name}"
+    if importlib.util.find_spec(module_name) is None:
+        raise CorpusmillError(f"the room {room} has no command {name}")
+    found: Callable[..., Any] | None = getattr(importlib.import_module(module_name), name, None)
+    if found is None:
+        raise CorpusmillError(f"{module_name} must define the function {name}")
+    return found
 
 
 def is_step(stage: type[Stage]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.stage import Context, Edit, Outcome
+from corpusmill.tokenizer.boundary.options import SplitBoundary
 from corpusmill.tokenizer.fim.options import Fim
 
 if TYPE_CHECKING:
@@ -16,22 +18,25 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.documents import Documents
 
-VERIFIED_DOCUMENT_BYTES = 2**16  # a longer document is not encoded a second time: the reference is slow
+VERIFIED_DOCUMENT_BYTES = 2**14  # a longer document is not encoded a second time: the reference is slow
 STRINGS = ("id", "source", "domain", "lang", "path", "repo", "group")
 
 
 class Encode(Edit):
     """Encode each document with the recipe's tokenizer; the same rows in the same order, without text.
 
-    A document is `[bos] text [eos]`, or framed as `Fim` says; control tokens are added by id, and a text
-    that spells one (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is. Columns of the
-    result: id, source, domain, lang, path, repo, group and group_rank (null unless `repository_order` gave
-    them), fim (bool: framed), bytes (int64, UTF-8 bytes of the text), tokens (large_list of uint16 where
-    every id fits, else uint32; checked, never wrapped).
+    A document is `[bos] text [eos]`, or framed as `Fim` says; some of its tokens of punctuation and line
+    breaks are split as `SplitBoundary` says. Documents of the share `held_out` (`randomness.is_held_out`),
+    on which models are judged, are never framed. Control tokens are added by id, and a text that spells one
+    (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is. Columns of the result: id, source,
+    domain, lang, path, repo, group and group_rank (null unless `repository_order` gave them), fim (bool:
+    framed), combined and split (int32: tokens of punctuation and line breaks, and how many of them were
+    split), bytes (int64, UTF-8 bytes of the text), tokens (large_list of uint16 where every id of the model
+    vocabulary, padding included, fits, else uint32; checked, never wrapped).
 
     The encoder is `gigatoken` where the tokenizer artefact's encoder.json says that it agreed with
     `tokenizers` on every document compared, else `tokenizers`; `encoder: tokenizers` forces the latter.
-    While gigatoken is used, documents of up to 64 KiB are chosen with probability `verify_rate` (by their
+    While gigatoken is used, documents of up to 16 KiB are chosen with probability `verify_rate` (by their
     ids) and encoded with both; a difference stops the run with CorpusmillError. A null text is quarantined
     as `no_text`; an empty one is kept. Raises UserError where the tokenizer lacks a token that is needed.
     """
@@ -42,10 +47,12 @@ class Encode(Edit):
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     fim: Fim = Field(default_factory=Fim)
+    split_boundary: SplitBoundary = Field(default_factory=SplitBoundary)
     add_bos: bool = False
     add_eos: bool = True
     encoder: Literal["verified", "tokenizers"] = "verified"
     verify_rate: float = Field(default=0.001, ge=0.0, le=1.0)
+    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
 
     _ready: Any = PrivateAttr(default=None)
 
@@ -76,7 +83,7 @@ class Encode(Edit):
         texts = docs.text
         missing = texts.is_null()
         sizes = np.diff(docs.utf8("text")[0])
-        chosen, offsets, tokens = self._ready.encode(docs.column("id"), docs.column("domain"), texts)
+        encoded = self._ready.encode(docs.column("id"), docs.column("domain"), texts)
         names = docs.table.column_names
         columns: dict[str, pa.Array] = {
             name: docs.column(name).cast(pa.string()) if name in names else nothing(len(docs))
@@ -84,26 +91,44 @@ class Encode(Edit):
         }
         rank = docs.column("group_rank") if "group_rank" in names else pa.nulls(len(docs), pa.int32())
         columns["group_rank"] = rank.cast(pa.int32())
-        columns["fim"] = pa.array(chosen)
+        columns["fim"] = pa.array(encoded.framed)
+        columns["combined"] = pa.array(encoded.combined)
+        columns["split"] = pa.array(encoded.split)
         columns["bytes"] = pa.array(sizes, pa.int64())
-        columns["tokens"] = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(tokens))
+        tokens = pa.LargeListArray.from_arrays(
+            pa.array(encoded.offsets, pa.int64()), pa.array(encoded.tokens)
+        )
+        columns["tokens"] = tokens
         faults = pc.if_else(missing, pa.scalar("no_text", pa.string()), pa.scalar(None, pa.string()))
         return Outcome(Documents(pa.table(columns)), nothing(len(docs)), faults)
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """n documents: framed bool[n], combined and split int32[n], offsets int64[n + 1] into tokens."""
+
+    framed: npt.NDArray[np.bool_]
+    combined: npt.NDArray[np.int32]
+    split: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    tokens: npt.NDArray[Any]
+
+
 class _Ready:
-    """What `Encode` opens once: encoders, ids of control tokens, the seed."""
+    """What `Encode` opens once: encoders, ids of control tokens, the table of combined ones, the seed."""
 
     def __init__(self, options: Encode, context: Context) -> None:
         import numpy as np
 
+        from corpusmill.tokenizer.boundary.combined import token_table
         from corpusmill.tokenizer.bpe import encoders
+        from corpusmill.tokenizer.bpe.definition import documents_only
 
         vocabulary = encoders.read_vocabulary(context.artefact("tokenizer", "encoder.json"))
         definition = encoders.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
         framing = options.fim.rate > 0
         roles = ["fim_begin", "fim_hole", "fim_end"]
-        self._options, self._seed, self._vocabulary = options, context.seed, vocabulary
+        self._options, self._seed, self._dtype = options, context.seed, vocabulary.dtype
         self._controls = np.array(
             [
                 vocabulary.special("bos") if options.add_bos else -1,
@@ -115,61 +140,91 @@ class _Ready:
         self._reference = encoders.TokenizersEncoder(definition)
         fast = options.encoder == "verified" and vocabulary.encoder == "gigatoken"
         self._fast = encoders.GigatokenEncoder(definition) if fast else None
+        self._table = token_table(documents_only(definition), vocabulary.size, self._reference.encode_symbols)
 
-    def encode(
-        self, ids: pa.Array, domains: pa.Array, texts: pa.Array
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[Any]]:
-        """Framed (bool[n]), offsets (int64[n + 1]) and tokens of n documents."""
+    def encode(self, ids: pa.Array, domains: pa.Array, texts: pa.Array) -> _Encoded:
+        """Encode, verify, split and frame n documents."""
         import numpy as np
         import pyarrow as pa
 
         from corpusmill.pipelines.documents import buffers
+        from corpusmill.pipelines.randomness import is_held_out
         from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
-        from corpusmill.tokenizer.kernels.frame_tokens import frame_tokens
 
-        chosen = chosen_for_fim(ids, domains, self._options.fim, self._seed)
-        offsets, data = buffers(texts)
-        bounds = split_parts(offsets, data, ids, chosen, self._seed)
+        framed_D = chosen_for_fim(ids, domains, self._options.fim, self._seed)
+        framed_D &= ~is_held_out(ids, self._seed, self._options.held_out)
+        starts, data = buffers(texts)
+        bounds = split_parts(starts, data, ids, framed_D, self._seed)
         parts = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
         ends, tokens = (self._fast or self._reference).encode(parts)
+        first_D = np.concatenate([[0], np.cumsum(np.where(framed_D, 3, 1))])
         if self._fast is not None:
-            self._verify(ids, offsets, chosen, parts, ends, tokens)
-        if len(tokens) and int(tokens.max()) >= self._vocabulary.size:
-            raise AssertionError(f"token {tokens.max()} in a vocabulary of {self._vocabulary.size}")
-        extra = int((self._controls[:2] >= 0).sum()) * len(ids) + 3 * int(chosen.sum())
-        out = np.empty(len(tokens) + extra, self._vocabulary.dtype)
+            self._verify(ids, np.diff(starts), first_D, parts, ends, tokens)
+        return self._write(ids, framed_D, ends, tokens)
+
+    def _write(
+        self,
+        ids: pa.Array,
+        framed_D: npt.NDArray[np.bool_],
+        ends: npt.NDArray[np.int64],
+        tokens: npt.NDArray[np.uint32],
+    ) -> _Encoded:
+        """Split and frame the tokens of the parts."""
+        import numpy as np
+
+        from corpusmill.pipelines.errors import CorpusmillError
+        from corpusmill.tokenizer.boundary.document_draws import document_draws
+        from corpusmill.tokenizer.kernels.frame_tokens import frame_tokens
+        from corpusmill.tokenizer.kernels.split_boundary_tokens import NO_ROOM, REFUSED
+
+        table = self._table
+        splitting = (
+            document_draws(ids, self._seed, "encode.split_boundary"),
+            round(self._options.split_boundary.rate * 2**53),
+            *(table.marked, table.rows, table.starts, table.parts),
+        )
         spm = self._options.fim.mode == "spm"
-        framed = frame_tokens(ends, tokens, chosen, self._controls, spm, out)
-        if framed[-1] != len(out):
-            raise AssertionError(f"framed {framed[-1]} tokens, expected {len(out)}")
-        return chosen, framed, out
+        # Pages of `out` that are never written take no memory, so there may be room for many splits.
+        room = len(tokens) + len(tokens) // 8 + 5 * len(ids) + 64
+        while True:
+            out = np.empty(room, self._dtype)
+            offsets, counts, end = frame_tokens(ends, tokens, framed_D, *splitting, self._controls, spm, out)
+            if end != NO_ROOM:
+                break
+            room *= 2
+        if end == REFUSED:
+            raise CorpusmillError(
+                "the text of a document gave a control token, or an id beyond the vocabulary, which no text "
+                "may; set `encoder: tokenizers` under `pack` and report the tokenizer if that does not help"
+            )
+        combined, split = np.ascontiguousarray(counts.T)
+        return _Encoded(framed_D, combined, split, offsets, out[:end])
 
     def _verify(
         self,
         ids: pa.Array,
-        offsets: npt.NDArray[np.int64],
-        chosen: npt.NDArray[np.bool_],
+        sizes: npt.NDArray[np.int64],
+        first_D: npt.NDArray[np.int64],
         parts: pa.Array,
         ends: npt.NDArray[np.int64],
         tokens: npt.NDArray[np.uint32],
     ) -> None:
+        """Encode some documents again; document d has the parts first_D[d] to first_D[d + 1] - 1."""
         import numpy as np
 
         from corpusmill.pipelines.errors import CorpusmillError
-        from corpusmill.pipelines.randomness import draws
+        from corpusmill.tokenizer.boundary.document_draws import document_draws
 
         rate = self._options.verify_rate
         if rate == 0.0:
             return
-        checked = np.diff(offsets) <= VERIFIED_DOCUMENT_BYTES
+        checked = sizes <= VERIFIED_DOCUMENT_BYTES
         if rate < 1.0:
-            checked &= draws(ids, self._seed, "encode.verify") < np.uint64(rate * 2.0**64)
-        counts = np.where(chosen, 3, 1)
-        firsts = np.cumsum(counts) - counts
+            checked &= document_draws(ids, self._seed, "encode.verify") < np.uint64(rate * 2.0**64)
         for doc in np.flatnonzero(checked):
-            first, count = int(firsts[doc]), int(counts[doc])
-            expected = self._reference.encode(parts.slice(first, count))[1]
-            if not np.array_equal(expected, tokens[ends[first] : ends[first + count]]):
+            first, last = int(first_D[doc]), int(first_D[doc + 1])
+            expected = self._reference.encode(parts.slice(first, last - first))[1]
+            if not np.array_equal(expected, tokens[ends[first] : ends[last]]):
                 raise CorpusmillError(
                     f"gigatoken and tokenizers encode document {ids[int(doc)]} differently; "
                     "set `encoder: tokenizers` under `pack` and report the document to gigatoken"

@@ -1,4 +1,4 @@
-"""`load_tokenizer`: bring a tokenizer.json of one's own instead of training."""
+"""`load_tokenizer`: bring a tokenizer of one's own instead of training."""
 
 from __future__ import annotations
 
@@ -7,33 +7,51 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from corpusmill.pipelines.stage import Task
+from corpusmill.tokenizer.pretokenizer.patterns import Name
+from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
 Role = Literal["bos", "eos", "pad", "fim_hole", "fim_begin", "fim_end"]
 
 
 class LoadTokenizer(Task):
-    """Use the byte-level BPE tokenizer in the file `path` (a tokenizer.json of the `tokenizers` library).
+    """Use the byte-level BPE tokenizer in the file `path`, which may be packed with zstd.
+
+    Read are a tokenizer.json of the `tokenizers` library; a rank file of tiktoken, with the `pre_tokenizer`
+    it was made for (a name such as `cl100k`, or a mapping: `PreTokenizer`); GPT-2's merges.txt, whose
+    `pre_tokenizer` is `gpt2` unless given; and a SentencePiece BPE model with byte fallback that changes no
+    text. The format is told from the content. Ids are those of the original (`imports.read_tokenizer`); what
+    could not keep them is refused.
 
     `special_tokens` maps roles (bos, eos, pad, fim_hole, fim_begin, fim_end) to the spellings of this
-    tokenizer's added tokens; a role not given takes DeepSeek-V3's spelling if the tokenizer has it, and is
-    otherwise left out (what needs it then says so). With `add_missing`, spellings that the tokenizer lacks
-    are appended as new special tokens after its largest id.
+    tokenizer's added tokens; a role not given takes what a SentencePiece model says, or else DeepSeek-V3's
+    spelling if the tokenizer has it, and is otherwise left out (what needs it then says so). With
+    `add_missing`, spellings that the tokenizer lacks are appended as new special tokens after its largest id:
+    rank files and merges hold none. `pad_vocabulary_to`: ids a model makes room for (DeepSeek-V3: 129280),
+    which no text produces.
 
     Makes the artefact that `train_bpe` makes: tokenizer.json (unchanged but for added ones),
-    tokenizer_config.json and encoder.json; training.json is replaced by loading.json. Raises UserError
-    for a file that is no such tokenizer, for a spelling it lacks, and for one that does not give texts
-    back as they were.
+    tokenizer_config.json, special_tokens_map.json and encoder.json, and for a SentencePiece model to which
+    nothing was added tokenizer.model; training.json is replaced by loading.json.
+    Raises UserError for a file that is no such tokenizer, for a spelling it lacks, and for one that does not
+    give texts back as they were.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken")
     consumes: ClassVar[tuple[str, ...]] = ()
 
     path: Path
+    pre_tokenizer: Name | PreTokenizer | None = None
     special_tokens: dict[Role, str] = Field(default_factory=dict)
     add_missing: bool = False
+    pad_vocabulary_to: int | None = Field(default=None, ge=257, le=2**24)
+
+    @field_validator("pre_tokenizer")
+    @classmethod
+    def _in_full(cls, value: Any) -> PreTokenizer | None:
+        return PreTokenizer(pattern=value) if isinstance(value, str) else value
 
     def external_files(self) -> tuple[Path, ...]:
         return (self.path,)
@@ -43,26 +61,34 @@ class LoadTokenizer(Task):
         import pyarrow as pa
 
         from corpusmill.tokenizer.bpe.encoders import write_tokenizer
+        from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 
-        text = self._text()
-        spellings = self._spellings(text)
-        encoder = write_tokenizer(folder, text, spellings, pa.array([], pa.large_string()))
-        facts = {"path": self.path.name, "special_tokens": spellings, "encoder": encoder}
+        assert not isinstance(self.pre_tokenizer, str)  # the validator makes a PreTokenizer of a name
+        imported = read_tokenizer(self.path, self.pre_tokenizer)
+        text = self._completed(imported.text)
+        spellings = self._spellings(text, imported.special_tokens)
+        encoder = write_tokenizer(
+            folder, text, spellings, pa.array([], pa.large_string()), model_vocab_size=self.pad_vocabulary_to
+        )
+        if imported.model is not None and text == imported.text:
+            (folder / "tokenizer.model").write_bytes(imported.model)
+        facts = {
+            "path": self.path.name,
+            "format": imported.format,
+            "special_tokens": spellings,
+            "encoder": encoder,
+        }
         (folder / "loading.json").write_text(
             json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         return facts
 
-    def _text(self) -> str:
+    def _completed(self, text: str) -> str:
         """The tokenizer.json, with missing special tokens added where that was asked for."""
         from tokenizers import AddedToken, Tokenizer
 
         from corpusmill.pipelines.errors import UserError
 
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the tokenizer {self.path}: {error}") from error
         try:
             tokenizer = Tokenizer.from_str(text)
         except Exception as error:
@@ -82,11 +108,12 @@ class LoadTokenizer(Task):
         )
         return str(tokenizer.to_str(pretty=True))
 
-    def _spellings(self, text: str) -> dict[str, str]:
+    def _spellings(self, text: str, named: Mapping[str, str]) -> dict[str, str]:
         from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 
         present = _added(text)
         spellings = {role: spelling for role, spelling in SPECIAL_TOKENS.items() if spelling in present}
+        spellings.update(named)
         spellings.update(self.special_tokens.items())
         return spellings
 

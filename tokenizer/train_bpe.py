@@ -1,4 +1,4 @@
-"""`train_bpe`: train the tokenizer on a sample of the documents."""
+"""`train_bpe`: train the tokenizer on the documents that `tokenizer_sample` chose."""
 
 from __future__ import annotations
 
@@ -7,134 +7,215 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from corpusmill.pipelines.stage import Fold, Seeded
+from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.tokenizer.pretokenizer.patterns import Name
+from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.documents import Documents
+    from corpusmill.tokenizer.bpe.sampling import Sample
+    from corpusmill.tokenizer.bpe.train import Trained
 
-VERIFICATION_BYTES = 4 * 2**20  # of the sample's documents, on which the two encoders are compared
+SAMPLE = "tokenizer_sample"
+_FIXED = 262  # special tokens and bytes: `bpe.definition.FIXED`, which costs more to import
 
 
-class TrainBpe(Seeded, Fold):
-    """Train a byte-level BPE with DeepSeek-V3's pre-tokenizer (report, section 4.1; released tokenizer.json).
+class TrainBpe(Fold):
+    """Train a byte-level BPE (report, section 4.1) on the documents that `tokenizer_sample` chose.
 
-    The vocabulary is `vocab_size` entries: six special tokens at ids 0-5 (bos, eos, pad, FIM hole, begin
-    and end, spelt as in DeepSeek-V3; there the FIM ones stand at the end), the 256 bytes, and merges, each
-    of a pair seen at least `min_frequency` times. A sample too small for that many merges gives a smaller
-    vocabulary; `training.json` says so.
+    The vocabulary is `vocab_size` entries, all told: six special tokens at ids 0-5 (bos, eos, pad, FIM hole,
+    begin and end, spelt as in DeepSeek-V3; there the FIM ones stand at the end), the 256 bytes, merges, each
+    of a pair seen at least `min_frequency` times, and `reserved_tokens` special tokens for later use, spelt
+    as DeepSeek-V3's place holders, which no text produces. A sample too small for that many merges gives a
+    smaller vocabulary; training.json says so. `pad_vocabulary_to`: ids a model makes room for (DeepSeek-V3:
+    129280), told to whatever builds one; no text produces those either.
 
-    Sample: documents in the order of a seeded draw of their ids until `sample_bytes` bytes of UTF-8 text
-    are reached (by the last one, whole); of a document longer than `max_document_bytes` only the beginning
-    counts. All sources together are drawn from as they come, not weighted. Pre-tokens over 256 characters
-    are cut while training only, which bounds its time. Trainer: `tokenizers`; the result does not depend on
-    its threads.
+    `pre_tokenizer` cuts documents into pre-tokens, which no token crosses: a name or a mapping
+    (`PreTokenizer`). Merges are learned from how often each pre-token occurs, and are those of `tokenizers`'
+    BpeTrainer on the same documents (`bpe.learn`). `max_token_bytes` limits tokens as its max_token_length
+    does. Pre-tokens of more than `longest_pretoken` characters are counted in pieces of that many; encoding
+    has no such cut.
 
-    Difference from the report: the random splitting of tokens that combine punctuation and line breaks,
-    of which it gives no proportion, is not done.
+    Memory: a unit is counted in `count_memory` bytes; counts beyond are spilled to the system's temporary
+    folder as sorted runs. Not bounded by it: while combining, the distinct pre-tokens of the units combined,
+    and in the end those of all documents, which training holds at once, some 30 bytes each, and several times
+    that while learning merges. `max_pretokens` keeps only that many of them, the most frequent (of equal ones
+    those whose bytes sort first); training.json counts what was left out. The result depends neither on
+    `count_memory` nor on how documents are divided.
 
-    Artefact: tokenizer.json, tokenizer_config.json (both read by transformers), training.json (facts) and
-    encoder.json (which encoder reproduces it: `bpe.encoders`).
+    Difference from the report: the random splitting of tokens that combine punctuation and line breaks is
+    done while encoding.
+
+    Artefact: tokenizer.json and the files beside it that `transformers` reads, training.json (facts),
+    growth.json (bytes per token against vocabulary size, on the counts trained on) and encoder.json (which
+    encoder reproduces it: `bpe.encoders`). Raises UserError where the sample holds no text.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken", "pyarrow")
+    libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken", "pyarrow", "numba")
     consumes: ClassVar[tuple[str, ...]] = ("text",)
+    artefacts: ClassVar[tuple[str, ...]] = (SAMPLE,)
 
-    vocab_size: int = Field(default=8192, ge=262, le=2**20)
-    sample_bytes: int = Field(default=256 * 2**20, ge=2**10, le=2**36)
-    max_document_bytes: int = Field(default=2**20, ge=2**8, le=2**30)
+    vocab_size: int = Field(default=8192, ge=_FIXED, le=2**20)
     min_frequency: int = Field(default=2, ge=1)
+    max_token_bytes: int | None = Field(default=None, ge=2, le=2**16)
+    pre_tokenizer: Name | PreTokenizer = Field(default_factory=PreTokenizer)
+    longest_pretoken: int = Field(default=256, ge=16, le=2**20)
+    reserved_tokens: int = Field(default=0, ge=0, le=2**16)
+    pad_vocabulary_to: int | None = Field(default=None, ge=_FIXED, le=2**21)
+    max_pretokens: int | None = Field(default=None, ge=2**10)
+    count_memory: int = Field(default=512 * 2**20, ge=2**20, le=2**40)
+
+    _sample: Sample | None = PrivateAttr(default=None)
+    _verification: Path | None = PrivateAttr(default=None)
+
+    @field_validator("pre_tokenizer")
+    @classmethod
+    def _in_full(cls, value: Any) -> PreTokenizer:
+        return PreTokenizer(pattern=value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _one_document_fits(self) -> Self:
-        if self.max_document_bytes > self.sample_bytes:
-            raise ValueError("max_document_bytes is larger than sample_bytes; lower it")
+    def _sizes_fit(self) -> Self:
+        if self.vocab_size < _FIXED + self.reserved_tokens:
+            raise ValueError(
+                f"vocab_size is less than {_FIXED} tokens every tokenizer has and reserved_tokens; raise it"
+            )
+        if self.pad_vocabulary_to is not None and self.pad_vocabulary_to < self.vocab_size:
+            raise ValueError("pad_vocabulary_to is less than vocab_size; raise it, or leave it out")
         return self
 
+    def prepare(self, context: Context) -> Self:
+        from corpusmill.tokenizer.bpe.sampling import FILE, TEXTS_FILE, read_sample
+
+        ready = self.model_copy()
+        ready._sample = read_sample(context.artefact(SAMPLE, FILE))
+        ready._verification = context.artefact(SAMPLE, TEXTS_FILE)
+        return ready
+
     def map(self, batches: Iterator[Documents]) -> pa.Table:
-        from corpusmill.tokenizer.bpe.sample import sample
-
-        return sample(batches, self.known_seed(), self.sample_bytes, self.max_document_bytes)
-
-    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
-        import pyarrow as pa
-
-        from corpusmill.tokenizer.bpe.sample import smallest
-
-        return smallest(pa.concat_tables(parts), self.sample_bytes)[0]
-
-    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
-        """Train on `part` (SAMPLE) and write the artefact; returns what training.json says."""
-        from tokenizers import pre_tokenizers, trainers
-
-        from corpusmill.pipelines.errors import UserError
-        from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, as_trained, new_tokenizer
-        from corpusmill.tokenizer.bpe.encoders import write_tokenizer
-
-        if part.num_rows == 0:
-            raise UserError("no documents to train a tokenizer on: every source is empty after its steps")
-        tokenizer = new_tokenizer(training=True)
-        trainer = trainers.BpeTrainer(
-            vocab_size=self.vocab_size,
-            min_frequency=self.min_frequency,
-            special_tokens=list(SPECIAL_TOKENS.values()),
-            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(_texts(part), trainer, length=part.num_rows)
-        verification = _verification(part)
-        encoder = write_tokenizer(folder, as_trained(tokenizer), SPECIAL_TOKENS, verification)
-        facts = self._facts(part, encoder)
-        (folder / "training.json").write_text(
-            json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-        )
-        return facts
-
-    def _facts(self, part: pa.Table, encoder: dict[str, Any]) -> dict[str, Any]:
+        """Counts of the pre-tokens of the documents chosen; how many, and their bytes, in the metadata."""
         import numpy as np
         import pyarrow as pa
 
-        from corpusmill.pipelines.documents import Documents
+        from corpusmill.tokenizer.bpe.counts import PretokenCounter
 
-        sizes = np.diff(Documents(part).utf8("text")[0])
-        by_source = (
-            pa.table({"source": part.column("source"), "bytes": sizes})
-            .group_by("source")
-            .aggregate([("bytes", "sum"), ("bytes", "count")])
+        sample = self._known_sample()
+        documents = size = 0
+        with PretokenCounter(self._pre(), self.longest_pretoken, self.count_memory) as counter:
+            for docs in batches:
+                texts = docs.text.filter(pa.array(sample.choose(docs)))
+                stops = sample.stops(texts)
+                counter.add(texts, stops)
+                documents, size = documents + len(texts), size + int(np.sum(stops))
+            return _with_facts(counter.finish(), documents, size)
+
+    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
+        from corpusmill.tokenizer.bpe.counts import merge_counts
+
+        facts = [_facts_of(part) for part in parts]
+        merged = merge_counts([part.replace_schema_metadata() for part in parts])
+        return _with_facts(merged, sum(each[0] for each in facts), sum(each[1] for each in facts))
+
+    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
+        """Train on counts and write the artefact; returns what training.json says.
+
+        Raises LedgerError where other documents were counted than the sample chose.
+        """
+        from corpusmill.pipelines.errors import LedgerError
+        from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, reserved_spellings
+        from corpusmill.tokenizer.bpe.encoders import write_tokenizer
+        from corpusmill.tokenizer.bpe.sampling import read_verification
+        from corpusmill.tokenizer.bpe.train import train_from_counts
+
+        sample = self._known_sample()
+        assert self._verification is not None
+        if _facts_of(part) != (sample.documents, sample.bytes):
+            raise LedgerError(
+                f"documents and bytes counted, {_facts_of(part)}, differ from those the tokenizer's sample "
+                f"chose, {(sample.documents, sample.bytes)}; remove the folder of the step {SAMPLE} and "
+                "run again"
+            )
+        trained = train_from_counts(
+            part.replace_schema_metadata(),
+            vocab_size=self.vocab_size,
+            pre=self._pre(),
+            min_frequency=self.min_frequency,
+            max_token_bytes=self.max_token_bytes,
+            reserved_tokens=self.reserved_tokens,
+            max_pretokens=self.max_pretokens,
         )
-        short = self.vocab_size - encoder["vocab_size"]
+        encoder = write_tokenizer(
+            folder,
+            trained.definition,
+            SPECIAL_TOKENS,
+            read_verification(self._verification),
+            model_vocab_size=self.pad_vocabulary_to,
+            reserved=reserved_spellings(self.reserved_tokens),
+        )
+        facts = self._training(trained, sample, encoder)
+        for name, content in (("training.json", facts), ("growth.json", trained.growth())):
+            (folder / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        return facts
+
+    def _training(self, trained: Trained, sample: Sample, encoder: dict[str, Any]) -> dict[str, Any]:
+        size = trained.vocab_size + self.reserved_tokens
+        short = self.vocab_size - size
+        why = f"no further pair occurs {self.min_frequency} times in the sample"
+        if self.max_token_bytes is not None:
+            why += f" and is shorter than {self.max_token_bytes} bytes"
         return {
             "vocab_size_requested": self.vocab_size,
-            "vocab_size": encoder["vocab_size"],
-            "shortfall": None
-            if short == 0
-            else f"{short} entries fewer: no further pair occurs {self.min_frequency} times in the sample",
+            "vocab_size": size,
+            "model_vocab_size": encoder["model_vocab_size"],
+            "shortfall": f"{short} entries fewer: {why}" if short else None,
+            "options": self.model_dump(mode="json", exclude={"count_memory"}),
             "min_frequency": self.min_frequency,
-            "seed": self.known_seed(),
-            "documents": part.num_rows,
-            "bytes": int(sizes.sum()),
-            "sources": {
-                row["source"]: {"documents": row["bytes_count"], "bytes": row["bytes_sum"]}
-                for row in sorted(by_source.to_pylist(), key=lambda row: str(row["source"]))
-            },
+            "seed": sample.seed,
+            "documents": sample.documents,
+            "bytes": sample.bytes,
+            "held_out": sample.held_out,
+            "max_document_bytes": sample.max_document_bytes,
+            "strata": [
+                {
+                    "source": each.source,
+                    "lang": each.lang,
+                    "documents": each.documents,
+                    "bytes": each.bytes,
+                    "chosen_documents": each.chosen_documents,
+                    "chosen_bytes": each.chosen_bytes,
+                }
+                for each in sample.strata
+            ],
+            "pretokens": trained.pretokens,
+            "pretoken_occurrences": trained.occurrences,
+            "dropped_pretokens": trained.dropped_pretokens,
+            "dropped_occurrences": trained.dropped_occurrences,
+            "merges": len(trained.learned.last_of_each()),
+            "longest_token_bytes": max(map(len, trained.learned.tokens), default=1),
             "encoder": encoder,
         }
 
+    def _pre(self) -> PreTokenizer:
+        assert isinstance(self.pre_tokenizer, PreTokenizer)
+        return self.pre_tokenizer
 
-def _texts(part: pa.Table) -> Iterator[str]:
-    for batch in part.select(["text"]).to_batches(max_chunksize=256):
-        yield from batch.column(0).to_pylist()
+    def _known_sample(self) -> Sample:
+        if self._sample is None:
+            raise RuntimeError("train_bpe needs the tokenizer's sample: call prepare first")
+        return self._sample
 
 
-def _verification(part: pa.Table) -> pa.Array:
-    """The first documents of the sample, as many as fit VERIFICATION_BYTES (at least one)."""
-    import numpy as np
+_FACTS = b"counted"
 
-    from corpusmill.pipelines.documents import Documents
 
-    docs = Documents(part)
-    ends = np.cumsum(np.diff(docs.utf8("text")[0]))
-    return docs.text.slice(0, max(1, int(np.searchsorted(ends, VERIFICATION_BYTES, side="right"))))
+def _with_facts(counts: pa.Table, documents: int, size: int) -> pa.Table:
+    """`counts` with documents counted and their bytes in the schema's metadata."""
+    return counts.replace_schema_metadata({_FACTS: json.dumps([documents, size])})
+
+
+def _facts_of(part: pa.Table) -> tuple[int, int]:
+    documents, size = json.loads(part.schema.metadata[_FACTS])
+    return documents, size

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from corpusmill.pipelines.cli import generating, looking
+from corpusmill.pipelines.cli.looking import JsonOption
+
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
 
@@ -30,7 +33,6 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value: mixture.tokens=8M")
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run, instead of the recipe's.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 RunArgument = Annotated[Path, typer.Argument(help="The folder of a run (a recipe's output).")]
 
 
@@ -136,20 +138,6 @@ def _run(recipe: Recipe, until: list[str] | None, as_json: bool) -> None:
 
 
 @app.command()
-def inspect(
-    path: Annotated[Path, typer.Argument(help="A run folder, dataset, token shard or removed file.")],
-    limit: Annotated[int, typer.Option(help="How many rows to show.")] = 5,
-    as_json: JsonOption = False,
-) -> None:
-    """Look into a run, or a file of one. Of a run: steps, documents, mixture and packing."""
-    from corpusmill.pipelines.inspection.inspect import inspect as look
-    from corpusmill.pipelines.inspection.inspect import render_inspection
-
-    found = look(path, limit=limit)
-    _print(found, as_json, render_inspection(found))
-
-
-@app.command()
 def explain(
     identity: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or the start of one.")],
     run_folder: Annotated[Path, typer.Option("--run", help="The folder of the run.")],
@@ -212,6 +200,10 @@ def sample(
 
     found = build_sample(folder, megabytes=megabytes)
     _print(found, as_json, render_sample(folder, found))
+
+
+looking.add_commands(app)
+generating.add_commands(app)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing
 from corpusmill.pipelines.inspection.rendering import RENDERERS
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
 from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
+from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
+from corpusmill.pipelines.registry import room_command
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 
 _CURE = (
     "give a run folder, a step's folder, a dataset (.parquet), a token shard or another Arrow file of a run "
-    "(.arrow)"
+    "(.arrow), or a tokenizer"
 )
 
 
@@ -33,6 +35,7 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
     - token shard (.arrow): metadata, counts, first rows, decoded with the run's tokenizer.
     - removed documents (.removed.arrow): counts by stage and reason, first rows.
     - pairs (.found.arrow) and any other Arrow file: schema, rows.
+    - tokenizer (its folder, tokenizer.json, rank file): what `inspect_tokenizer` says of it without texts.
 
     Reads metadata and the columns it reports, a row group or record batch at a time. Raises UserError
     for anything else, saying what can be given.
@@ -41,6 +44,8 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
         raise UserError(f"limit is {limit}; give 0 or more rows")
     if not path.exists():
         raise UserError(f"{path}: does not exist; {_CURE}")
+    if looks_like_tokenizer(path):
+        return inspect_tokenizer(path)
     if path.is_dir():
         return _folder(path, limit)
     if path.suffix == ".parquet":
@@ -52,6 +57,21 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
             f"{path}: not a file of a run to inspect, but JSON (`python -m json.tool` shows it); {_CURE}"
         )
     raise UserError(f"{path}: not a file of a run; {_CURE}")
+
+
+def inspect_tokenizer(
+    path: Path,
+    against: Sequence[Path] = (),
+    references: Mapping[str, Path] | None = None,
+    pattern: str | None = None,
+) -> Json:
+    """Figures of the tokenizer at `path` on the texts of the files `against`, beside those of `references`.
+
+    `pattern` names the pre-tokenizer of a rank file. Raises UserError for what is no tokenizer, no reference
+    or no text.
+    """
+    found: Json = room_command("tokenizer", "inspect_tokenizer")(path, against, references or {}, pattern)
+    return found
 
 
 def _folder(path: Path, limit: int) -> Json:

@@ -8,6 +8,7 @@ from typing import Any
 
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import STATES
+from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
 from corpusmill.pipelines.storage import Json
 
 
@@ -225,4 +226,5 @@ RENDERERS: Mapping[str, Callable[[Any], str]] = {
     "pairs": _pairs,
     "token shard": _shard,
     "table": _table,
+    "tokenizer": render_tokenizer,
 }

@@ -14,6 +14,7 @@ from corpusmill.pipelines import registry
 from corpusmill.pipelines.recipe.messages import SLUG
 from corpusmill.pipelines.recipe.models import Engine, Settings
 from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
+from corpusmill.pipelines.recipe.tokenizer_section import JUDGES, MAKERS, TRAINERS, sample_and_trainer
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.stage import Deduplicate, Stage
 
@@ -168,19 +169,30 @@ class _Schema:
         }
 
     def tokenizer(self) -> Json:
-        train, load = (registry.find("tokenizer", name) for name in ("train_bpe", "load_tokenizer"))
-        options = {"anyOf": [{"type": "string", "description": "A tokenizer.json."}, self.stage(load)]}
+        """The makers, the options of sample and trainer in one mapping, and what judges the result."""
+        load, judge = (registry.find("tokenizer", name) for name in ("load_tokenizer", "accept_tokenizer"))
+        self.stage(judge)
+        judges = self.definitions.pop(judge.name)["properties"]
         return {
-            "description": "Train a tokenizer on the documents, or load one.",
+            "description": "Train a tokenizer on the documents, or load one; and what it must achieve.",
             "type": "object",
-            "minProperties": 1,
-            "maxProperties": 1,
             "additionalProperties": False,
             "properties": {
-                "train": {"anyOf": [self.stage(train), {"type": "null"}]},
-                "load": options,
+                **{key: {"anyOf": [self.trainer(key), {"type": "null"}]} for key in TRAINERS},
+                "load": {"anyOf": [{"type": "string", "description": "A tokenizer file."}, self.stage(load)]},
+                **{key: judges[key] for key in JUDGES},
             },
+            "oneOf": [{"required": [key]} for key in MAKERS],
         }
+
+    def trainer(self, key: str) -> Json:
+        """A reference to the options of one trainer, those of its sample included."""
+        sample, trainer = sample_and_trainer(key)
+        self.stage(sample)
+        options = self.definitions.pop(sample.name)["properties"]
+        reference = self.stage(trainer)
+        self.definitions[trainer.name]["properties"] |= options
+        return reference
 
 
 def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:

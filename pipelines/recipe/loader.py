@@ -14,7 +14,7 @@ from typing import Any
 
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.recipe import sections
+from corpusmill.pipelines.recipe import sections, tokenizer_section
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Places, Problem, kind_of, unknown_key
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
@@ -133,7 +133,9 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
             for made, _ in sections.stage_list(given.get("dedup"), ("dedup",), problems, sections.deduplicate)
         ),
         "decontaminate": None,
+        "tokenizer_sample": None,
         "tokenizer": None,
+        "tokenizer_judge": None,
         "mixture": None,
         "encode": None,
         "draw": None,
@@ -143,7 +145,9 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     if "decontaminate" in given:
         parts["decontaminate"] = sections.decontaminate(given["decontaminate"], problems)
     if "tokenizer" in given:
-        parts["tokenizer"] = sections.tokenizer(given["tokenizer"], folder, problems)
+        section = tokenizer_section.tokenizer(given["tokenizer"], folder, problems)
+        parts["tokenizer_sample"], parts["tokenizer"] = section.sample, section.maker
+        parts["tokenizer_judge"] = section.judge
     if "mixture" in given or "pack" in given:
         parts["mixture"] = sections.stage(
             "mixtures", "mixture", given.get("mixture"), Fold, ("mixture",), problems
@@ -154,6 +158,8 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     if parts["pack"] is not None:
         options = parts["pack"].encode_options()
         parts["encode"] = sections.stage("tokenizer", "encode", options, Map, ("pack",), problems)
+    if parts["pack"] is not None and parts["mixture"] is not None:
+        parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
     if "train" in given:
         parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
     return parts
@@ -182,6 +188,9 @@ def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
     if data.get("mixture") is not None and data.get("pack") is None:
         message = "has no effect without `pack`; add `pack: {sequence_length: 1024}`"
         problems.append(Problem(("mixture",), message))
+    if isinstance(data.get("mixture"), dict) and "held_out" in data["mixture"]:
+        message = "belongs under `pack`, since what is held out is packed apart; move it there"
+        problems.append(Problem(("mixture", "held_out"), message))
     if isinstance(data.get("sources"), dict):
         _check_weights(data, problems)
         _check_priorities(data, problems)

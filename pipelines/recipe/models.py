@@ -120,7 +120,9 @@ class Recipe:
     sources: tuple[Source, ...]
     dedup: tuple[Deduplicate, ...]
     decontaminate: Decontamination | None
+    tokenizer_sample: Fold | None
     tokenizer: Fold | Task | None
+    tokenizer_judge: Fold | None
     mixture: Fold | None
     encode: Map | None
     draw: Scatter | None
@@ -148,7 +150,8 @@ class Recipe:
                 self.decontaminate.grams,
                 self.decontaminate.filter,
             ]
-        found += [self.tokenizer, self.encode, self.mixture, self.draw, self.pack, self.train]
+        found += [self.tokenizer_sample, self.tokenizer, self.tokenizer_judge]
+        found += [self.encode, self.mixture, self.draw, self.pack, self.train]
         return [stage for stage in found if stage is not None]
 
     def error(self, path: KeyPath, message: str) -> InvalidRecipeError:

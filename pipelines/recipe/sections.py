@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 from corpusmill.pipelines import registry
@@ -15,7 +14,7 @@ from corpusmill.pipelines.recipe.messages import SLUG, Path, Problem, kind_of, u
 from corpusmill.pipelines.recipe.models import Decontamination, Source
 from corpusmill.pipelines.recipe.options import build
 from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Stage, Task
+from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Stage
 
 Kind = TypeVar("Kind", bound=Stage)
 Step = Map | Regroup
@@ -238,28 +237,3 @@ def decontaminate(data: Any, problems: Problems) -> Decontamination | None:
     if made_reader is None or made_grams is None or made_judge is None:
         return None
     return Decontamination(Source("benchmarks", "benchmark", made_reader), made_grams, made_judge)
-
-
-def tokenizer(data: Any, folder: FilePath, problems: Problems) -> Fold | Task | None:
-    """`{train: options of train_bpe}` or `{load: path or options of load_tokenizer}`."""
-    path: Path = ("tokenizer",)
-    section = mapping(data, path, problems, "{train: {vocab_size: 8192}}")
-    if section is None:
-        return None
-    unknown_keys(section, ("train", "load"), path, problems)
-    given = [key for key in ("train", "load") if key in section]
-    if len(given) != 1:
-        got = "both" if given else "neither"
-        problems.append(Problem(path, f"expected either `train` or `load`, got {got}"))
-        return None
-    if given == ["train"]:
-        trained: Fold | None = stage(
-            "tokenizer", "train_bpe", section["train"], Fold, (*path, "train"), problems
-        )
-        return trained
-    options = section["load"]
-    options = {"path": options} if isinstance(options, str) else options
-    if isinstance(options, dict) and isinstance(options.get("path"), str):
-        options = {**options, "path": str((folder / options["path"]).resolve())}
-    loaded: Task | None = stage("tokenizer", "load_tokenizer", options, Task, (*path, "load"), problems)
-    return loaded

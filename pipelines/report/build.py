@@ -19,6 +19,7 @@ from corpusmill.pipelines.report.findings import findings
 from corpusmill.pipelines.report.overview import head, steps, totals
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
+from corpusmill.pipelines.report.tokenizer import tokenizer
 from corpusmill.pipelines.report.training import training
 from corpusmill.pipelines.storage import Json, RunFolder, write_atomic, write_json
 
@@ -43,6 +44,7 @@ def gather(folder: RunFolder) -> Json:
         "duplicates": duplicates(record),
         "removed_samples": removed_samples(record),
         "duplicate_samples": duplicate_samples(record),
+        "tokenizer": tokenizer(record),
         "training": training(record),
         "steps": steps(record),
         "recipe": record.recipe,

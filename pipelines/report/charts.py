@@ -180,6 +180,56 @@ def curve(
     return _svg(height, label, body)
 
 
+def growth(
+    sizes: Sequence[float],
+    series: Sequence[tuple[str, Sequence[float], str]],
+    points: Sequence[tuple[str, float, float]],
+    label: str,
+    axis: str,
+) -> Markup:
+    """Lines over sizes on a logarithmic axis; `points` (name, size, value) are marked beside them."""
+    height, left, right, top, bottom = 320, 40, 60, 14, 34
+    low, high = _span([v for _, held, _ in series for v in held] + [value for _, _, value in points])
+    places = [*sizes, *(size for _, size, _ in points)]
+    first, last = math.log(min(places)), math.log(max(places))
+
+    def at(size: float, value: float) -> tuple[float, float]:
+        x = left + (_WIDTH - left - right) * (math.log(size) - first) / ((last - first) or 1.0)
+        return x, top + (height - top - bottom) * (1 - (value - low) / (high - low))
+
+    body: list[Markup] = []
+    for tick in _ticks(low, high):
+        _, y = at(min(places), tick)
+        body += [
+            _line(left, y, _WIDTH - right, y, "rule"),
+            _text(left - 5, y + 4, f"{tick:g}", "small", "end"),
+        ]
+    for power in _powers(min(places), max(places)):
+        x, _ = at(power, low)
+        word = f"{power // 1024}k" if power >= 1024 else str(power)
+        body += [
+            _line(x, height - bottom, x, height - bottom + 4, "axis"),
+            _text(x, height - bottom + 15, word, "small", "middle"),
+        ]
+    for name, held, css in series:
+        drawn = " ".join("{:.1f},{:.1f}".format(*at(s, v)) for s, v in zip(sizes, held, strict=True))
+        markup = Markup('<polyline points="{}" class="curve {}"><title>{}</title></polyline>')
+        body.append(markup.format(drawn, css, visible(f"{name}: {held[-1]:.3f} at {sizes[-1]:,}")))
+    for name, size, value in points:
+        x, y = at(size, value)
+        markup = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.5" class="point"><title>{}</title></circle>')
+        body.append(markup.format(x, y, visible(f"{name}: {value:.3f} at {size:,}")))
+        body.append(_text(x + 6, y + 4, _cut(name, 12), "small"))
+    body.append(_text((left + _WIDTH - right) / 2, height - 4, axis, "small", "middle"))
+    return _svg(height, label, body)
+
+
+def _powers(low: float, high: float) -> list[int]:
+    """Powers of two between two sizes, at most ten, in even steps."""
+    exponents = range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)
+    return [2**k for k in exponents][:: max(1, math.ceil(len(exponents) / 10))]
+
+
 def _span(values: Sequence[float]) -> tuple[float, float]:
     finite = [value for value in values if math.isfinite(value)]
     low, high = min(finite, default=0.0), max(finite, default=1.0)

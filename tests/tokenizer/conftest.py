@@ -9,15 +9,14 @@ import zstandard
 
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
-from corpusmill.tokenizer.train_bpe import TrainBpe
+from tests.oracles.tokenizer_counts import trained
 from tests.oracles.tokenizer_texts import DATA, as_documents, made_texts
 
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tokenizer")
-    stage = TrainBpe(vocab_size=700, sample_bytes=2**20).prepare(Context(seed=5))
-    stage.finish(stage.map(iter([as_documents(made_texts(300))])), folder)
+    folder = tmp_path_factory.mktemp("trained") / "tokenizer"
+    trained(folder, [as_documents(made_texts(300))], seed=5, vocab_size=700, held_out=0)
     return folder
 
 

@@ -53,7 +53,7 @@ def decode(context: Context, tokens: list[int]) -> str:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(odd_texts)
 def test_plain_documents_equal_the_slow_encoder(context: Context, texts: list[str]) -> None:
-    table = encoded(context, as_documents(texts), fim={"rate": 0})
+    table = encoded(context, as_documents(texts), fim={"rate": 0}, split_boundary={"rate": 0})
     oracle = slow(context)
     assert table.column("tokens").to_pylist() == [[*oracle.encode(text), EOS] for text in texts]
     assert table.column("bytes").to_pylist() == [len(text.encode()) for text in texts]
@@ -74,7 +74,8 @@ def test_batches_may_be_split_anywhere(context: Context, texts: list[str], at: i
 @given(odd_texts, st.sampled_from(["psm", "spm"]))
 def test_framed_documents_equal_the_oracle_and_unframe(context: Context, texts: list[str], mode: str) -> None:
     docs = as_documents(texts)
-    table = encoded(context, docs, fim={"rate": 1, "mode": mode}, add_bos=True, add_eos=True)
+    fim = {"rate": 1, "mode": mode}
+    table = encoded(context, docs, fim=fim, split_boundary={"rate": 0}, add_bos=True, add_eos=True)
     oracle = slow(context)
     ids = docs.column("id")
     first, second = (draws(ids, context.seed, name).tolist() for name in ("fim.first", "fim.second"))
@@ -92,20 +93,8 @@ def test_columns_rows_and_order(context: Context) -> None:
     docs = as_documents(texts, repo=["r"] * 9, path=[f"p{i}" for i in range(9)], lang=["en"] * 9)
     docs = docs.with_columns({"group": pa.array(["r"] * 9), "group_rank": pa.array(range(9), pa.int32())})
     table = encoded(context, docs)
-    names = [
-        "id",
-        "source",
-        "domain",
-        "lang",
-        "path",
-        "repo",
-        "group",
-        "group_rank",
-        "fim",
-        "bytes",
-        "tokens",
-    ]
-    assert table.column_names == names
+    strings = ["id", "source", "domain", "lang", "path", "repo", "group"]
+    assert table.column_names == [*strings, "group_rank", "fim", "combined", "split", "bytes", "tokens"]
     assert table.column("id").to_pylist() == docs.column("id").to_pylist()
     assert table.column("group_rank").to_pylist() == list(range(9))
     assert table.schema.field("tokens").type == pa.large_list(pa.uint16())
@@ -171,6 +160,37 @@ def test_a_disagreement_on_the_way_stops_the_run(context: Context, monkeypatch: 
     encoded(context, docs, verify_rate=1.0, encoder="tokenizers")
 
 
+@pytest.mark.parametrize("token", [EOS, 2**20])
+def test_an_encoder_that_gives_what_no_text_may_stops_the_run(
+    context: Context, monkeypatch: pytest.MonkeyPatch, token: int
+) -> None:
+    honest = encoders.GigatokenEncoder.encode
+
+    def wrong(self: encoders.GigatokenEncoder, texts: pa.Array) -> tuple[encoders.Offsets, encoders.Tokens]:
+        offsets, tokens = honest(self, texts)
+        tokens = tokens.copy()
+        tokens[len(tokens) // 2] = token
+        return offsets, tokens
+
+    monkeypatch.setattr(encoders.GigatokenEncoder, "encode", wrong)
+    with pytest.raises(CorpusmillError, match="which no text may"):
+        encoded(context, as_documents(made_texts(3)), verify_rate=0, split_boundary={"rate": 0})
+
+
+def test_a_padded_vocabulary_decides_the_width_and_is_never_produced(
+    context: Context, tmp_path: Path
+) -> None:
+    shutil.copytree(context.artefacts["tokenizer"], tmp_path / "t")
+    facts = json.loads((tmp_path / "t" / "encoder.json").read_text())
+    (tmp_path / "t" / "encoder.json").write_text(json.dumps({**facts, "model_vocab_size": 2**16 + 1}))
+    padded = Context(seed=5, artefacts={"tokenizer": tmp_path / "t"})
+    docs = as_documents(made_texts(20))
+    wide, narrow = encoded(padded, docs).column("tokens"), encoded(context, docs).column("tokens")
+    assert wide.type == pa.large_list(pa.uint32())
+    assert wide.to_pylist() == narrow.to_pylist()
+    assert max(token for tokens in wide.to_pylist() for token in tokens) < facts["vocab_size"]
+
+
 def test_a_replaced_tokenizer_is_noticed(context: Context, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(context.artefacts["tokenizer"], folder)
@@ -204,7 +224,7 @@ def test_real_documents_encode_alike_and_decode(context: Context, file: str, cou
         )
         texts = [json.loads(line)["text"] for line in islice(lines, count)]
     docs = as_documents(texts)
-    options = {"fim": {"rate": 0}, "add_eos": False}
+    options = {"fim": {"rate": 0}, "add_eos": False, "split_boundary": {"rate": 0.3}}
     fast, reference_ = (encoded(context, docs, **options, encoder=e) for e in ("verified", "tokenizers"))
     assert fast.equals(reference_)
     for text, tokens in zip(texts, fast.column("tokens").to_pylist(), strict=True):

@@ -1,18 +1,29 @@
 from __future__ import annotations
 
+import base64
+import importlib
+import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+import zstandard
 from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.bpe.byte_characters import bytes_of
 from corpusmill.tokenizer.bpe.definition import new_tokenizer
 from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder, read_vocabulary
+from corpusmill.tokenizer.bpe.probes import probe_texts
+from corpusmill.tokenizer.export.tiktoken import read_ranks
+from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
+from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
+from tests.oracles.tokenizer_texts import DATA
 
 
 def byte_level(path: Path, **parts: Any) -> Path:
@@ -86,6 +97,158 @@ def test_a_tokenizer_that_changes_text_is_refused(tmp_path: Path) -> None:
     path = byte_level(tmp_path / "in.json", normalizer=normalizers.Lowercase())
     with pytest.raises(UserError, match="does not give back"):
         loaded(path, tmp_path)
+
+
+def packed(path: Path, content: bytes) -> Path:
+    path.write_bytes(zstandard.ZstdCompressor().compress(content))
+    return path
+
+
+def ranks_of(definition: dict[str, Any]) -> bytes:
+    """The rank file of a tokenizer.json, its special tokens left out, ranks from 0."""
+    added = {token["content"] for token in definition["added_tokens"]}
+    ordinary = [token for token in definition["model"]["vocab"] if token not in added]
+    lines = [base64.b64encode(bytes_of(token)) + b" %d\n" % rank for rank, token in enumerate(ordinary)]
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_rank_file_becomes_the_tokenizer_it_was(tokenizer_folder: Path, tmp_path: Path, pack: bool) -> None:
+    original = json.loads((tokenizer_folder / "tokenizer.json").read_text())
+    path, content = tmp_path / "x.tiktoken", ranks_of(original)
+    _ = packed(path, content) if pack else path.write_bytes(content)
+    facts = loaded(path, tmp_path, pre_tokenizer="deepseek_v3")
+    assert facts["format"] == "tiktoken"
+    assert facts["encoder"]["encoder"] == "gigatoken"
+    made = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert made["model"]["merges"] == original["model"]["merges"]
+    assert made["pre_tokenizer"] == original["pre_tokenizer"]
+    ordinary = {token: i - 6 for token, i in original["model"]["vocab"].items() if i >= 6}
+    assert made["model"]["vocab"] == ordinary
+
+
+def test_special_tokens_are_added_to_a_rank_file(tokenizer_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.tiktoken"
+    path.write_bytes(ranks_of(json.loads((tokenizer_folder / "tokenizer.json").read_text())))
+    options = {
+        "pre_tokenizer": {"pattern": "cl100k", "digits": 1},
+        "special_tokens": {"eos": "<|endoftext|>"},
+    }
+    with pytest.raises(UserError, match="set `add_missing: true`"):
+        loaded(path, tmp_path, **options)
+    facts = loaded(path, tmp_path, **options, add_missing=True)
+    assert facts["encoder"]["special_tokens"] == {"eos": 694}
+    split = Tokenizer.from_file(str(tmp_path / "tokenizer.json")).pre_tokenizer
+    assert [word for word, _ in split.pre_tokenize_str("12 a")] == ["1", "2", "Ġa"]
+
+
+def test_merges_become_gpt2s_form(tokenizer_folder: Path, tmp_path: Path) -> None:
+    original = json.loads((tokenizer_folder / "tokenizer.json").read_text())
+    lines = [" ".join(pair) for pair in original["model"]["merges"]]
+    path = packed(tmp_path / "merges.txt.zst", "\n".join(["#version: 0.2", *lines, ""]).encode())
+    facts = loaded(path, tmp_path)
+    assert facts["format"] == "merges"
+    made = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert made["model"]["merges"] == original["model"]["merges"]
+    assert made["model"]["vocab"] == {t: i - 6 for t, i in original["model"]["vocab"].items() if i >= 6}
+    assert made["pre_tokenizer"]["use_regex"] is True
+    loaded(path, tmp_path, pre_tokenizer={"pattern": [r"\p{L}+"]})
+    made = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert made["pre_tokenizer"]["pretokenizers"][0]["pattern"] == {"Regex": r"\p{L}+"}
+
+
+def test_a_packed_tokenizer_json_is_unpacked(tmp_path: Path) -> None:
+    whole = byte_level(tmp_path / "in.json").read_bytes()
+    loaded(packed(tmp_path / "in.json.zst", whole), tmp_path)
+    assert (tmp_path / "tokenizer.json").read_bytes() == whole
+    (tmp_path / "cut.json.zst").write_bytes((tmp_path / "in.json.zst").read_bytes()[:-20])
+    with pytest.raises(UserError, match="cannot unpack the tokenizer"):
+        loaded(tmp_path / "cut.json.zst", tmp_path)
+
+
+BYTES = b"".join(base64.b64encode(bytes([b])) + b" %d\n" % b for b in range(256))
+ABCD = b"".join(base64.b64encode(t) + b" %d\n" % r for r, t in ((256, b"bc"), (257, b"abcd")))
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (BYTES, {}, "does not say how text is split; give `pre_tokenizer`"),
+        (BYTES[: BYTES.index(b"/w==")], {"pre_tokenizer": "gpt2"}, "lacks 1 of the 256 bytes"),
+        (BYTES + ABCD, {"pre_tokenizer": "gpt2"}, "no merges lead to the token 'abcd'"),
+        (BYTES + b"junk\n", {"pre_tokenizer": "gpt2"}, "line 257"),
+        (b"a b\nab c\nxy z\n", {}, "line 3 of the merges"),
+        (b"a b\nab c d\n", {}, "line 2 of the merges"),
+        (b'{"model": 1}', {"pre_tokenizer": "gpt2"}, "says itself how text is split"),
+        (b"\xff\xfe\x00", {}, r"cannot read the tokenizer .*in\.file"),
+    ],
+)
+def test_faults_of_other_formats(
+    tmp_path: Path, content: bytes, options: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "in.file"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as raised:
+        loaded(path, tmp_path, **options)
+    assert "in.file" in str(raised.value)
+
+
+def test_an_unknown_pre_tokenizer_is_refused_with_the_recipe() -> None:
+    with pytest.raises(ValidationError, match="gpt5"):
+        LoadTokenizer(path="x", pre_tokenizer="gpt5")
+
+
+def reference(name: str) -> Path:
+    path = DATA / "tokenizers" / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there; set CORPUSMILL_DATA")
+    return path
+
+
+def real_texts(count: int) -> list[str]:
+    """Some texts of each file of the data, and made ones of every odd character."""
+    texts = probe_texts(["<|endoftext|>"], count=150)
+    for path in sorted((DATA / "text").glob("*.jsonl.zst")) + sorted((DATA / "code").glob("*.jsonl.zst")):
+        with path.open("rb") as packed_file:
+            lines = io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(packed_file), "utf-8")
+            texts.extend(json.loads(line)["text"][:4000] for line in itertools.islice(lines, 0, count * 7, 7))
+    return texts
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("cl100k_base", "cl100k"), ("o200k_base", "o200k")])
+def test_openais_rank_files_give_tiktokens_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, pattern: str
+) -> None:
+    tiktoken = pytest.importorskip("tiktoken", reason="tiktoken is not installed")
+    public = importlib.import_module("tiktoken_ext.openai_public")
+    path = reference(f"{name}.tiktoken.zst")
+    content = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read()
+    monkeypatch.setattr(public, "load_tiktoken_bpe", lambda *_args, **_options: read_ranks(content))
+    encoding = tiktoken.Encoding(**getattr(public, name)())
+    imported = read_tokenizer(path, PreTokenizer(pattern=pattern))
+    tokenizer = Tokenizer.from_str(imported.text)
+    for text in real_texts(60):
+        assert tokenizer.encode(text).ids == encoding.encode_ordinary(text)
+
+
+def test_gpt2s_merges_give_gpt2s_ids(tmp_path: Path) -> None:
+    tiktoken = pytest.importorskip("tiktoken", reason="tiktoken is not installed")
+    facts = loaded(
+        reference("gpt2_merges.txt.zst"), tmp_path, special_tokens={"eos": "<|endoftext|>"}, add_missing=True
+    )
+    assert facts["encoder"]["special_tokens"] == {"eos": 50256}
+    assert facts["encoder"]["encoder"] == "gigatoken"
+    tokenizer = Tokenizer.from_str(read_tokenizer(reference("gpt2_merges.txt.zst")).text)
+    assert tokenizer.encode("Hello world").ids == [15496, 995]
+    # tiktoken's expression of GPT-2 and the ranks that its loader makes of the merges
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    lines = zstandard.ZstdDecompressor().stream_reader(reference("gpt2_merges.txt.zst").read_bytes()).read()
+    merged = ["".join(line.split()) for line in lines.decode().split("\n")[1:] if line]
+    ranks = {bytes_of(token): rank for rank, token in enumerate([*alphabet, *merged])}
+    expression = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+    encoding = tiktoken.Encoding("gpt2", pat_str=expression, mergeable_ranks=ranks, special_tokens={})
+    for text in real_texts(60):
+        assert tokenizer.encode(text).ids == encoding.encode_ordinary(text)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

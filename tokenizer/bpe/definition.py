@@ -1,28 +1,19 @@
-"""What the tokenizer is: DeepSeek-V3's pre-tokenizer over a byte-level BPE, and its special tokens.
+"""What a trained tokenizer is, as tokenizer.json: byte-level BPE, its pre-tokenizer and its special tokens.
 
-Source: the released tokenizer.json of DeepSeek-V3. The three patterns are applied one after the other,
-each isolating its matches in the pieces the one before left:
-
-1. digits in groups of at most three;
-2. runs of CJK ideographs and kana (so that a Chinese phrase can become one token);
-3. words with one leading mark, punctuation with the line breaks that follow it, white space.
+Ids: the special tokens from 0, the 256 bytes in order of the character each is shown as, one for each merge
+that made a new token, in order, and last the reserved tokens.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-SPLIT_PATTERNS = (
-    r"\p{N}{1,3}",
-    "[一-龥\u3040-\u309f\u30a0-\u30ff]+",
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+"
-    "|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
-    "| ?[\\p{P}\\p{S}]+[\r\n]*"
-    "|\\s*[\r\n]+"
-    "|\\s+(?!\\S)"
-    "|\\s+",
-)
+from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS, shown
+
+if TYPE_CHECKING:
+    from corpusmill.tokenizer.bpe.learn import Learned
+    from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
 # Role -> spelling, in the order of the ids 0, 1, ... of a trained tokenizer.
 SPECIAL_TOKENS = {
@@ -35,34 +26,47 @@ SPECIAL_TOKENS = {
 }
 
 BYTES = 256  # the byte alphabet every trained vocabulary holds
-
-# While training, longer pre-tokens are cut into pieces of this many characters: a merge touches every
-# pre-token that holds its pair, so one pre-token of millions of characters (a run of white space, Han
-# text without punctuation, base64) would otherwise make training quadratic. Encoding has no such cut.
-LONGEST_TRAINING_PRETOKEN = 256
+FIXED = len(SPECIAL_TOKENS) + BYTES  # entries no training changes
 
 
-def new_tokenizer(*, training: bool = False) -> Any:
-    """An untrained `tokenizers.Tokenizer` of this definition; `training` cuts very long pre-tokens."""
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+def reserved_spellings(count: int) -> list[str]:
+    """Spellings of `count` reserved tokens, as DeepSeek-V3's place holders are spelt."""
+    return [f"<｜place▁holder▁no▁{number}｜>" for number in range(count)]
 
-    splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in SPLIT_PATTERNS]
-    if training:
-        longest = Regex(rf"[\s\S]{{1,{LONGEST_TRAINING_PRETOKEN}}}")
-        splits.append(pre_tokenizers.Split(longest, "isolated"))
+
+def new_tokenizer(pre: PreTokenizer | None = None) -> Any:
+    """A `tokenizers.Tokenizer` of this definition without vocabulary; `pre`: DeepSeek-V3's where None."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors
+
+    from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([])
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*splits, byte_level])
+    tokenizer.pre_tokenizer = (PreTokenizer() if pre is None else pre).hugging_face()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
-def as_trained(tokenizer: Any) -> str:
-    """The tokenizer.json of a tokenizer trained with `new_tokenizer(training=True)`, training cut removed."""
-    definition = json.loads(tokenizer.to_str())
-    definition["pre_tokenizer"] = json.loads(new_tokenizer().to_str())["pre_tokenizer"]
+def definition_json(pre: PreTokenizer, learned: Learned, reserved: int = 0) -> str:
+    """The text of tokenizer.json: as `tokenizers` would write it after the same training.
+
+    `reserved` special tokens without a use stand behind the merges. Like the other special tokens their
+    spellings are entries of the vocabulary that no text produces.
+    """
+    spelt = [*sorted(CHARACTERS.values()), *map(shown, learned.tokens)]
+    kept = learned.last_of_each()
+    merges = [[spelt[left], spelt[right]] for left, right in learned.pairs[kept].tolist()]
+    tokens = [*SPECIAL_TOKENS.values(), *spelt, *reserved_spellings(reserved)]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    assert len(vocabulary) == len(tokens)
+    definition = json.loads(new_tokenizer(pre).to_str())
+    definition["added_tokens"] = [
+        _added(spelling, vocabulary[spelling])
+        for spelling in (*SPECIAL_TOKENS.values(), *reserved_spellings(reserved))
+    ]
+    definition["model"]["vocab"] = vocabulary
+    definition["model"]["merges"] = merges
     return json.dumps(definition, ensure_ascii=False, indent=1)
 
 
@@ -84,3 +88,15 @@ def documents_only(definition: dict[str, Any]) -> dict[str, Any]:
         model["vocab"].update({token["content"]: token["id"] for token in kept})
     stripped = {"added_tokens": kept, "model": model}
     return {**definition, **stripped, "post_processor": None, "truncation": None, "padding": None}
+
+
+def _added(spelling: str, index: int) -> dict[str, Any]:
+    return {
+        "id": index,
+        "content": spelling,
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }

@@ -1,16 +1,17 @@
 """Encoders of documents: `tokenizers` says what is right, `gigatoken` is fast and must agree with it.
 
 A tokenizer artefact holds `encoder.json`: which encoder its documents take, chosen by comparing both on
-the documents the tokenizer was trained on and on `probe_texts`. One differing document and the choice is
-`tokenizers`. Both encoders work on the definition without added tokens (`documents_only`), on the calling
-thread: parallelism is the engine's business.
+documents of the corpus and on `probe_texts`. One differing document and the choice is `tokenizers`. Both
+encoders work on the definition without added tokens (`documents_only`), on the calling thread: parallelism
+is the engine's business.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.pipelines.documents import buffers
 from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.tokenizer.bpe.definition import documents_only
 from corpusmill.tokenizer.bpe.probes import probe_texts
+from corpusmill.tokenizer.export.hugging_face import write_hugging_face
+
+EXCERPT = 80  # characters of a text that are quoted
+CHECKED_BYTES = 16 * 2**20  # of text between two looks at gigatoken's memory
+CACHE_BYTES = 512 * 2**20  # by which it may grow
 
 Offsets = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.uint32]
@@ -34,7 +41,7 @@ class Encoder(Protocol):
 
 
 class TokenizersEncoder:
-    """The reference. About 3 MB/s of text a core."""
+    """The reference. About 2 MB/s of text a core."""
 
     def __init__(self, definition: dict[str, Any]) -> None:
         from tokenizers import Tokenizer
@@ -50,40 +57,80 @@ class TokenizersEncoder:
         np.cumsum([len(one) for one in ids], out=offsets[1:])
         return offsets, np.concatenate(ids) if ids else np.zeros(0, np.uint32)
 
+    def encode_symbols(self, spelling: str) -> list[int]:
+        """Ids of a string of the vocabulary's own symbols (`Ċ` is a line break): merges alone."""
+        return [token.id for token in self._tokenizer.model.tokenize(spelling)]
+
     def decode(self, tokens: npt.NDArray[np.unsignedinteger[Any]]) -> str:
         return str(self._tokenizer.decode(tokens.tolist(), skip_special_tokens=False))
 
 
 class GigatokenEncoder:
-    """The fast one; reads Arrow's buffers in place. Raises RuntimeError for a tokenizer it does not know."""
+    """The fast one; reads Arrow's buffers in place. Raises RuntimeError for a tokenizer it does not know.
+
+    gigatoken remembers every pre-token it has met (some 80 bytes each) and forgets none: 60 million different
+    ones took 4.8 GB. So after every CHECKED_BYTES of text this looks at the process's memory, and loads the
+    tokenizer anew (about a second) where that has grown by CACHE_BYTES since it was loaded.
+    """
 
     def __init__(self, definition: dict[str, Any]) -> None:
+        self._text = json.dumps(documents_only(definition), ensure_ascii=False)
+        self._load()
+
+    def _load(self) -> None:
         import gigatoken
 
-        self._tokenizer = gigatoken.Tokenizer.from_json(
-            json.dumps(documents_only(definition), ensure_ascii=False)
-        )
+        self._tokenizer: Any = None  # the old one's memory goes first
+        self._tokenizer = gigatoken.Tokenizer.from_json(self._text)
+        self._unchecked = 0
+        self._resting = _resident_bytes()
+
+    def _forget_where_too_much(self, size: int) -> None:
+        self._unchecked += size
+        if self._unchecked < CHECKED_BYTES:
+            return
+        self._unchecked = 0
+        if _resident_bytes() - self._resting > CACHE_BYTES:
+            self._load()
 
     def encode(self, texts: pa.Array) -> tuple[Offsets, Tokens]:
         import awkward
 
         if len(texts) == 0:
             return np.zeros(1, np.int64), np.zeros(0, np.uint32)
-        layout = self._tokenizer.encode_batch(awkward.from_arrow(texts), parallel=False).layout
+        starts, data = buffers(texts)
+        # What awkward.from_arrow builds, without its cost a call, which counts in small batches.
+        characters = awkward.contents.NumpyArray(data, parameters={"__array__": "char"})
+        strings = awkward.contents.ListOffsetArray(
+            awkward.index.Index64(starts), characters, parameters={"__array__": "string"}
+        )
+        layout = self._tokenizer.encode_batch(awkward.Array(strings), parallel=False).layout
         offsets = np.asarray(layout.offsets.data, np.int64)
         tokens = np.asarray(layout.content.data, np.uint32)
+        self._forget_where_too_much(int(starts[-1] - starts[0]))
         return offsets - offsets[0], tokens[offsets[0] : offsets[-1]]
+
+
+def _resident_bytes() -> int:
+    """Memory this process holds."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both encoders on the same texts. `fault`: why gigatoken could not take part, or null."""
+    """Both encoders on the same texts. `fault`: why gigatoken could not take part, or null.
+
+    `first_mismatch`: the beginning (EXCERPT characters) of the first text they differ on, or null.
+    """
 
     documents: int
     bytes: int
     tokens: int
     mismatches: int
     fault: str | None
+    first_mismatch: str | None = None
 
     @property
     def encoder(self) -> str:
@@ -92,38 +139,44 @@ class Comparison:
 
 def compare_encoders(definition: dict[str, Any], texts: pa.Array) -> Comparison:
     """Encode `texts` (large_string[n]) with both and count the documents on which they differ."""
-    reference = TokenizersEncoder(definition)
-    offsets, tokens = reference.encode(texts)
-    size = sum(len(text.as_py().encode()) for text in texts)
+    offsets, tokens = TokenizersEncoder(definition).encode(texts)
+    size = int(np.diff(buffers(texts)[0]).sum())
     try:
         fast_offsets, fast = GigatokenEncoder(definition).encode(texts)
     except (RuntimeError, ValueError) as error:
         why = str(error).split("\n", 1)[0]
         return Comparison(len(texts), size, len(tokens), 0, f"gigatoken cannot load this tokenizer: {why}")
-    mismatches = sum(
-        not np.array_equal(tokens[a:b], fast[c:d])
-        for a, b, c, d in zip(offsets, offsets[1:], fast_offsets, fast_offsets[1:], strict=False)
-    )
-    return Comparison(len(texts), size, len(tokens), mismatches, None)
+    different = [
+        i
+        for i in range(len(texts))
+        if not np.array_equal(
+            tokens[offsets[i] : offsets[i + 1]], fast[fast_offsets[i] : fast_offsets[i + 1]]
+        )
+    ]
+    excerpt = texts[different[0]].as_py()[:EXCERPT] if different else None
+    return Comparison(len(texts), size, len(tokens), len(different), None, excerpt)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """What others need to know of a tokenizer artefact.
 
-    `size` is one more than the largest id, special tokens included; `specials` maps roles (bos, eos, pad,
-    fim_hole, fim_begin, fim_end) to ids, roles the tokenizer lacks left out; `sha256` is tokenizer.json's.
+    `size` is one more than the largest id, special tokens included; `model_size` is the number of ids a model
+    makes room for: `size`, or more where the vocabulary is padded (DeepSeek-V3: 129280). Ids from `size` on
+    are never produced. `specials` maps roles (bos, eos, pad, fim_hole, fim_begin, fim_end) to ids, roles the
+    tokenizer lacks left out; `sha256` is tokenizer.json's.
     """
 
     size: int
+    model_size: int
     specials: dict[str, int]
     sha256: str
     encoder: str
 
     @property
     def dtype(self) -> type[np.uint16] | type[np.uint32]:
-        """The narrowest of uint16 and uint32 that holds every id."""
-        return np.uint16 if self.size <= 2**16 else np.uint32
+        """The narrowest of uint16 and uint32 that holds every id of the model, padded ones too."""
+        return np.uint16 if self.model_size <= 2**16 else np.uint32
 
     def special(self, role: str) -> int:
         """The id of a role. Raises UserError naming the cure."""
@@ -136,34 +189,51 @@ class Vocabulary:
 
 
 def write_tokenizer(
-    folder: Path, text: str, special_tokens: dict[str, str], verification: pa.Array
+    folder: Path,
+    text: str,
+    special_tokens: dict[str, str],
+    verification: pa.Array,
+    *,
+    model_vocab_size: int | None = None,
+    reserved: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write `tokenizer.json` (its text), `tokenizer_config.json` and `encoder.json` into `folder`.
+    """Write `tokenizer.json` (its text), what `transformers` reads beside it, and `encoder.json`.
 
     `special_tokens` maps roles to spellings, each an added token of the tokenizer; `verification`
-    (large_string[n]) are documents to compare the encoders on, beside the probe texts. Returns what
-    encoder.json says. Raises UserError where the tokenizer cannot give a text back as it was.
+    (large_string[n]) are documents of the corpus to compare the encoders on, beside the probe texts, which
+    spell every added token; `model_vocab_size`: ids a model makes room for (null: as many as there are);
+    `reserved`: spellings of added tokens kept free for later. Returns what encoder.json says. Raises
+    UserError where a spelling is no added token, where text could produce an added token by merges, where
+    `model_vocab_size` is too small, and where the tokenizer cannot give a text back as it was.
     """
     definition = json.loads(text)
     by_spelling = {token["content"]: int(token["id"]) for token in definition.get("added_tokens") or []}
-    specials = {role: by_spelling[spelling] for role, spelling in special_tokens.items()}
+    for spelling in (*special_tokens.values(), *reserved):
+        if spelling not in by_spelling:
+            raise UserError(f"the tokenizer has no added token {spelling!r}; correct its name or add it")
+    _refuse_spellable_controls(definition)
+    size = _vocabulary_size(definition)
+    model_size = size if model_vocab_size is None else model_vocab_size
+    if model_size < size:
+        raise UserError(
+            f"the tokenizer has {size:,} ids, which do not fit a model vocabulary of {model_size:,}: "
+            f"pad the vocabulary to {size:,} or more"
+        )
     probes = pa.array(probe_texts(by_spelling), pa.large_string())
-    texts = pa.concat_arrays([verification, probes])
     _refuse_lossy(definition, probes)
-    compared = compare_encoders(definition, texts)
+    compared = compare_encoders(definition, pa.concat_arrays([verification, probes]))
     facts = {
         "encoder": compared.encoder,
-        "documents": compared.documents,
-        "bytes": compared.bytes,
-        "tokens": compared.tokens,
-        "mismatches": compared.mismatches,
-        "fault": compared.fault,
-        "vocab_size": _vocabulary_size(definition),
-        "special_tokens": specials,
+        "verification_documents": len(verification),
+        **asdict(compared),
+        "vocab_size": size,
+        "model_vocab_size": model_size,
+        "special_tokens": {role: by_spelling[spelling] for role, spelling in special_tokens.items()},
+        "reserved_tokens": {spelling: by_spelling[spelling] for spelling in reserved},
         "sha256": hashlib.sha256(text.encode()).hexdigest(),
     }
     (folder / "tokenizer.json").write_text(text, encoding="utf-8", newline="")
-    (folder / "tokenizer_config.json").write_text(_transformers_config(special_tokens), encoding="utf-8")
+    write_hugging_face(folder, text, special_tokens)
     (folder / "encoder.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     return facts
 
@@ -171,7 +241,13 @@ def write_tokenizer(
 def read_vocabulary(path: Path) -> Vocabulary:
     """The facts of `encoder.json` at `path`."""
     facts = json.loads(path.read_text(encoding="utf-8"))
-    return Vocabulary(facts["vocab_size"], facts["special_tokens"], facts["sha256"], facts["encoder"])
+    return Vocabulary(
+        size=facts["vocab_size"],
+        model_size=facts["model_vocab_size"],
+        specials=facts["special_tokens"],
+        sha256=facts["sha256"],
+        encoder=facts["encoder"],
+    )
 
 
 def read_definition(path: Path, vocabulary: Vocabulary) -> dict[str, Any]:
@@ -191,6 +267,23 @@ def _vocabulary_size(definition: dict[str, Any]) -> int:
     return max([*vocabulary.values(), *added]) + 1
 
 
+def _refuse_spellable_controls(definition: dict[str, Any]) -> None:
+    """An added token that is a symbol, or a result of merges, could be produced from text."""
+    model = definition["model"]
+    alone = {token["content"] for token in definition.get("added_tokens") or []} & set(model["vocab"])
+    alone -= {token["content"] for token in documents_only(definition)["added_tokens"]}
+    if not alone:
+        return
+    merges = (merge.split(" ", 1) if isinstance(merge, str) else merge for merge in model.get("merges") or [])
+    results = {left + right for left, right in merges}
+    for spelling in sorted(alone):
+        if len(spelling) == 1 or spelling in results:
+            raise UserError(
+                f"the added token {spelling!r} is an ordinary entry of the vocabulary too, so text could "
+                "produce it; give the control token a spelling of its own"
+            )
+
+
 def _refuse_lossy(definition: dict[str, Any], probes: pa.Array) -> None:
     if definition["model"].get("type") != "BPE":
         raise UserError(
@@ -204,17 +297,3 @@ def _refuse_lossy(definition: dict[str, Any], probes: pa.Array) -> None:
                 f"the tokenizer does not give back {text[:40]!r} as it was, so documents would change "
                 "silently; give a byte-level BPE without normalisation"
             )
-
-
-def _transformers_config(special_tokens: dict[str, str]) -> str:
-    named = {
-        f"{role}_token": special_tokens[role] for role in ("bos", "eos", "pad") if role in special_tokens
-    }
-    config = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "add_bos_token": False,
-        "add_eos_token": False,
-        "clean_up_tokenization_spaces": False,
-        **named,
-    }
-    return json.dumps(config, ensure_ascii=False, indent=1, sort_keys=True) + "\n"

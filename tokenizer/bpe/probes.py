@@ -45,9 +45,13 @@ _WORDS = (
 
 
 def probe_texts(spellings: Iterable[str] = (), count: int = 400) -> list[str]:
-    """`count` texts of 0 to 300 pieces, always the same; `spellings` (of special tokens) are mixed in."""
+    """`count` texts of 0 to 300 pieces, always the same, and some odd ones.
+
+    `spellings` (of added tokens) are mixed in, and come alone, halved, doubled and one inside the other.
+    """
     import numpy as np
 
+    spellings = list(spellings)
     draw = np.random.Generator(np.random.Philox(key=0x70726F6265))
     words = (*_WORDS, *spellings)
     texts: list[str] = []
@@ -62,4 +66,6 @@ def probe_texts(spellings: Iterable[str] = (), count: int = 400) -> list[str]:
             size = 1 + int(draw.geometric(0.4))
             pieces.append("".join(alphabet[int(i)] for i in draw.integers(0, len(alphabet), size=size)))
         texts.append("".join(pieces))
+    nested = [f"{one[: len(one) // 2]}{one}{one[len(one) // 2 :]} {one}{one} {one[:-1]}" for one in spellings]
+    texts += nested
     return [*texts, "", " ", "\n", " " * 3000, "a" * 3000, "中" * 3000, "\u0301" * 100, "1" * 1000, *words]

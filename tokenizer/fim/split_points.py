@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.randomness import draws
+from corpusmill.tokenizer.boundary.document_draws import document_draws
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.kernels.fim_parts import fim_parts
 
@@ -20,7 +20,7 @@ def chosen_for_fim(ids: pa.Array, domains: pa.Array, fim: Fim, seed: int) -> npt
         return np.zeros(n, np.bool_)
     chosen = np.ones(n, np.bool_)
     if fim.rate < 1.0:
-        chosen = draws(ids, seed, "fim") < np.uint64(fim.rate * 2.0**64)
+        chosen = document_draws(ids, seed, "fim") < np.uint64(fim.rate * 2.0**64)
     if fim.domains is not None:
         chosen &= np.isin(np.asarray(domains.to_pylist(), object), fim.domains)
     return chosen
@@ -39,6 +39,6 @@ def split_parts(
     which = np.flatnonzero(chosen)
     if len(which):
         names = ids.take(pa.array(which))
-        first[which] = draws(names, seed, "fim.first")
-        second[which] = draws(names, seed, "fim.second")
+        first[which] = document_draws(names, seed, "fim.first")
+        second[which] = document_draws(names, seed, "fim.second")
     return np.asarray(fim_parts(offsets, data, chosen, first, second))

@@ -1,4 +1,4 @@
-"""Puts control tokens around encoded parts: one pass that writes each document's final tokens."""
+"""Puts control tokens around encoded parts: one pass that splits, checks and writes all tokens."""
 
 from __future__ import annotations
 
@@ -7,50 +7,90 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-
-@njit(cache=True, nogil=True)
-def _copy(tokens: Any, start: int, end: int, out: Any, at: int) -> int:
-    for i in range(start, end):
-        out[at] = tokens[i]
-        at += 1
-    return at
+from corpusmill.tokenizer.kernels.split_boundary_tokens import NO_ROOM, split_boundary_tokens
 
 
 @njit(cache=True, nogil=True)
-def frame_tokens(ends: Any, tokens: Any, chosen: Any, controls: Any, spm: bool, out: Any) -> Any:
-    """Write each document's tokens into `out`; returns offsets int64[n + 1].
+def frame_tokens(
+    ends: Any,
+    tokens: Any,
+    framed_D: Any,
+    draw_D: Any,
+    share: int,
+    marked: Any,
+    row_V: Any,
+    starts: Any,
+    parts: Any,
+    controls: Any,
+    spm: bool,
+    out: Any,
+) -> Any:
+    """Write each document's tokens into `out`.
 
-    ends int64[parts + 1]: token offsets of the parts (three where chosen bool[n], else one); tokens
-    uint32[t]; controls int64[5]: bos, eos, fim_begin, fim_hole, fim_end, where bos or eos is -1 to leave
-    it out; out uint16[m] or uint32[m], large enough for all.
+    ends int64[p + 1]: token offsets of the p parts of text (three where framed_D bool[n], else one); tokens
+    uint32[t]; draw_D uint64[n], share, marked, row_V, starts and parts: see `split_boundary_tokens`; controls
+    int64[5]: bos, eos, fim_begin, fim_hole, fim_end, where bos or eos is -1 to leave it out; out uint16[m]
+    or uint32[m].
+
+    Returns offsets int64[n + 1], counts int32[n, 2] (combined tokens, and those split) and the end in `out`,
+    or NO_ROOM or REFUSED instead of it.
     """
     bos, eos, begin, hole, end = controls
-    offsets = np.empty(len(chosen) + 1, np.int64)
-    offsets[0] = 0
+    n = len(framed_D)
+    offsets = np.zeros(n + 1, np.int64)
+    counts_D2 = np.zeros((n, 2), np.int32)
+    order = np.empty(3, np.int64)  # parts in the order they are written
+    mark = np.empty(3, np.int64)  # the control token before each
     at = 0
-    part = 0
-    for doc in range(len(chosen)):
+    p = 0
+    for doc in range(n):
+        pieces = 1
+        order[0] = p
+        mark[0] = -1
+        if framed_D[doc]:
+            pieces = 3
+            if spm:
+                order[0], order[1], order[2] = p + 2, p, p + 1
+                mark[0], mark[1], mark[2] = hole, end, -1
+            else:
+                order[1], order[2] = p + 2, p + 1
+                mark[1], mark[2] = hole, end
+        if at + 5 > len(out):  # room for the control tokens; what follows sees to its own
+            return offsets, counts_D2, NO_ROOM
         if bos >= 0:
             out[at] = bos
             at += 1
-        if chosen[doc]:
+        if framed_D[doc]:
             out[at] = begin
             at += 1
-            if not spm:
-                at = _copy(tokens, ends[part], ends[part + 1], out, at)
-            out[at] = hole
-            at = _copy(tokens, ends[part + 2], ends[part + 3], out, at + 1)
-            out[at] = end
-            at += 1
-            if spm:
-                at = _copy(tokens, ends[part], ends[part + 1], out, at)
-            at = _copy(tokens, ends[part + 1], ends[part + 2], out, at)
-            part += 3
-        else:
-            at = _copy(tokens, ends[part], ends[part + 1], out, at)
-            part += 1
+        for k in range(pieces):
+            if mark[k] >= 0:
+                if at + 3 > len(out):
+                    return offsets, counts_D2, NO_ROOM
+                out[at] = mark[k]
+                at += 1
+            at = split_boundary_tokens(
+                tokens,
+                ends[order[k]],
+                ends[order[k] + 1],
+                ends[p],
+                draw_D[doc],
+                share,
+                marked,
+                row_V,
+                starts,
+                parts,
+                counts_D2[doc],
+                out,
+                at,
+            )
+            if at < 0:
+                return offsets, counts_D2, at
         if eos >= 0:
+            if at == len(out):
+                return offsets, counts_D2, NO_ROOM
             out[at] = eos
             at += 1
+        p += pieces
         offsets[doc + 1] = at
-    return offsets
+    return offsets, counts_D2, at

@@ -50,7 +50,8 @@ class Shard:
         self.metadata = opened.metadata
         self._batches = opened.batches
         self.sequence_length = int(self.metadata["sequence_length"])
-        self.dtype = np.dtype(np.uint16 if self.metadata["vocab_size"] <= 2**16 else np.uint32)
+        self.model_vocab_size = int(self.metadata.get("model_vocab_size", self.metadata["vocab_size"]))
+        self.dtype = np.dtype(np.uint16 if self.model_vocab_size <= 2**16 else np.uint32)
         self._per_batch = int(self.metadata["rows_per_batch"])
         self._views_BL = [self._view(batch) for batch in self._batches]
         self.rows = sum(len(view_BL) for view_BL in self._views_BL)

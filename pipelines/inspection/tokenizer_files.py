@@ -1,0 +1,37 @@
+"""Where a tokenizer lies: a file of it, the folder of its artefact, a run or its step `tokenizer`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from corpusmill.pipelines.storage import RunFolder
+
+_FILES = ("tokenizer.json", "tokenizer.json.zst", "tokenizer.json.gz")
+_ENDINGS = ("tokenizer.json", ".tiktoken", "merges.txt", "tokenizer.model")
+
+
+def tokenizer_file(path: Path) -> Path | None:
+    """The file that holds the tokenizer at `path`: itself, or a tokenizer.json its folder stands for."""
+    if path.is_file():
+        return path
+    for folder in (path, path / "data", _step(path), _step(path / "steps" / "tokenizer")):
+        for name in _FILES:
+            if folder is not None and (folder / name).is_file():
+                return folder / name
+    return None
+
+
+def looks_like_tokenizer(path: Path) -> bool:
+    """Whether a file's name is a tokenizer's, or a folder that is no step's holds one."""
+    if path.is_dir():
+        of_step = (path.parent / "manifest.json").exists() or (path / "manifest.json").exists()
+        return not of_step and any((path / name).is_file() for name in _FILES)
+    return path.name.removesuffix(".zst").removesuffix(".gz").endswith(_ENDINGS)
+
+
+def _step(folder: Path) -> Path | None:
+    """The data of the version in use of a run's step, given `<run>/steps/<step>`."""
+    if folder.parent.name != "steps" or not folder.is_dir():
+        return None
+    current = RunFolder(folder.parent.parent).current_step(folder.name)
+    return current.data if current is not None else None

@@ -1,0 +1,135 @@
+"""`accept_tokenizer`: judge the tokenizer on documents it was not trained on, before anything is encoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+
+from corpusmill.pipelines.stage import Context, Fold, Seeded
+from corpusmill.tokenizer.evaluation.requirements import Requirements
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.pipelines.documents import Documents
+
+
+class Reference(BaseModel):
+    """A tokenizer to compare with; `pattern` names the pre-tokenizer of a rank file whose name does not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    pattern: str | None = None
+
+
+class AcceptTokenizer(Seeded, Fold):
+    """Measure the tokenizer on held-out documents and stop the run where it falls short of `require`.
+
+    Documents: those `tokenizer_sample` held out (`held_out`, its share, drawn by id; 1.0 for a tokenizer that
+    was loaded, which was trained on none). Of every stratum (source, language, language of code) those of
+    smallest seeded draw within `stratum_bytes`, and of one longer than `max_document_bytes` only the
+    beginning; rates over several strata are weighted by the bytes each stands for. Memory: `stratum_bytes`
+    for each stratum.
+
+    Figures (definitions: `evaluation`): bytes, words and characters per token; fertility and continued words
+    (Rust et al. 2021, How Good is Your Tokenizer?, with the words of `evaluation.word_classes`); unused and
+    under-trained entries; round trip of all code points, bytes and byte sequences; grouping of digits; cost
+    of white space; entries by script; unreachable and partial entries (Land and Bartolo 2024); traces of
+    persons and secrets; compression at every vocabulary size up to this one. `references` are measured
+    beside it on the same documents; paths as `inspect` takes them.
+
+    That every text comes back as it was is always required. Artefact: acceptance.json, which holds every
+    figure and threshold. Raises UserError naming each threshold missed with its value, limit and cure.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken", "numba", "pyarrow")
+    consumes: ClassVar[tuple[str, ...]] = ("text",)
+    artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
+
+    require: Requirements = Field(default_factory=Requirements)
+    references: dict[str, Reference] = Field(default_factory=dict)
+    held_out: float = Field(default=1.0, ge=0.0, le=1.0)
+    stratum_bytes: int = Field(default=4 * 2**20, ge=2**10, le=2**32)
+    max_document_bytes: int = Field(default=2**18, ge=2**8, le=2**30)
+    rare: int = Field(default=10, ge=1)
+
+    _tokenizer: Path | None = PrivateAttr(default=None)
+
+    @field_validator("references", mode="before")
+    @classmethod
+    def _paths(cls, given: Any) -> Any:
+        """A bare path stands for `{path: ...}`."""
+        if not isinstance(given, dict):
+            return given
+        return {name: {"path": it} if isinstance(it, (str, Path)) else it for name, it in given.items()}
+
+    @field_validator("references")
+    @classmethod
+    def _names(cls, given: dict[str, Reference]) -> dict[str, Reference]:
+        if "tokenizer" in given:
+            raise ValueError("`tokenizer` is the name of the tokenizer judged; call the reference otherwise")
+        return given
+
+    def external_files(self) -> tuple[Path, ...]:
+        return tuple(reference.path for reference in self.references.values())
+
+    def prepare(self, context: Context) -> Self:
+        ready = super().prepare(context)
+        ready._tokenizer = context.artefact("tokenizer", "tokenizer.json")
+        return ready
+
+    def map(self, batches: Iterator[Documents]) -> pa.Table:
+        from corpusmill.tokenizer.evaluation.held_sample import sample
+
+        return sample(batches, self.known_seed(), self.held_out, self.stratum_bytes, self.max_document_bytes)
+
+    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
+        import pyarrow as pa
+
+        from corpusmill.tokenizer.evaluation.held_sample import smallest
+
+        return smallest(pa.concat_tables(parts), self.stratum_bytes)
+
+    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
+        """Measure on `part` (JUDGED), write acceptance.json, and return its verdict in brief."""
+        from corpusmill.pipelines.errors import UserError
+        from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate
+        from corpusmill.tokenizer.evaluation.held_sample import offered, sampled_texts, weights
+        from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
+        from corpusmill.tokenizer.evaluation.requirements import judge, told
+
+        if self._tokenizer is None:
+            raise RuntimeError("accept_tokenizer must be prepared with the tokenizer artefact")
+        opened = [open_tokenizer(self._tokenizer, name="tokenizer")]
+        opened += [
+            open_tokenizer(reference.path, reference.pattern, name)
+            for name, reference in sorted(self.references.items())
+        ]
+        available = offered(part)
+        found = evaluate(opened, sampled_texts(part), weights=weights(part), rare=self.rare)
+        groups = compared(found, "tokenizer")
+        judged = judge(self.require, found["tokenizer"], groups)
+        missed = [one for one in judged if not one["met"]]
+        overall = groups[0] if groups else {}
+        verdict = {
+            "accepted": not missed,
+            "held_out": self.held_out,
+            "documents": overall.get("documents", 0),
+            "bytes": overall.get("bytes", 0),
+            "bytes_offered": sum(available.values()),
+            "bytes_per_token": overall.get("bytes_per_token"),
+            "fertility": overall.get("fertility"),
+            "thresholds": len(judged),
+        }
+        whole = {**verdict, "judged": judged, "groups": groups, "tokenizers": found}
+        text = json.dumps(whole, indent=1, ensure_ascii=False)
+        (folder / "acceptance.json").write_text(text + "\n", encoding="utf-8")
+        if missed:
+            head = f"the tokenizer misses {len(missed)} of {len(judged)} thresholds of `tokenizer: require`"
+            raise UserError("\n".join([f"{head}:", *(f"  {told(one)}" for one in missed)]))
+        return verdict

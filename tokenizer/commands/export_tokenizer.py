@@ -1,0 +1,47 @@
+"""`corpusmill export`: a tokenizer in the format of another library, verified before it is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.export.formats import Format
+
+if TYPE_CHECKING:
+    from corpusmill.tokenizer.export.formats import Source
+
+
+def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
+    """Write the tokenizer of the artefact `folder` in the format `to` into the folder `out`.
+
+    `folder` may also be a tokenizer file that `load_tokenizer` reads without further options. Formats:
+    `huggingface`, `tiktoken`, `gguf` (metadata for a converter) and `sentencepiece` (models trained so).
+    Nothing is written to `out` before the library of the format, where it is installed, has given the
+    tokenizer's own ids and texts back for the probes of `export.verify`; each file then replaces its
+    predecessor whole. Returns format, files (name -> SHA-256), and `verified`: library, texts and tokens
+    compared, or null with `unverified` saying why. Raises UserError for an unknown format and where the
+    format cannot keep the ids, CorpusmillError where the library gives others.
+    """
+    from corpusmill.pipelines.storage import sha256_file, write_atomic
+    from corpusmill.tokenizer.export.formats import open_source, write_format
+    from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export
+
+    if to not in get_args(Format):
+        raise UserError(f"no export format {to!r}; there are {', '.join(get_args(Format))}")
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; give a folder to write the tokenizer into")
+    source: Source = open_source(folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as draft:
+        names = write_format(Path(draft), to, source)
+        verified = verify_export(Path(draft), to, source.text, source.roles)
+        for name in names:
+            write_atomic(out / name, (Path(draft) / name).read_bytes())
+    return {
+        "format": to,
+        "files": {name: sha256_file(out / name) for name in names},
+        "verified": verified,
+        "unverified": None if verified else f"{LIBRARIES[to]} is not installed",
+    }

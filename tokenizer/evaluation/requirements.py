@@ -1,0 +1,136 @@
+"""What a recipe may require of its tokenizer, and what is missed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpusmill.pipelines.errors import UserError
+
+Json = dict[str, Any]
+Positive = Annotated[float, Field(gt=0.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Requirements(BaseModel):
+    """Thresholds of acceptance. That every text comes back as it was is always required.
+
+    Groups are named `*` (all held-out documents), `SOURCE`, `SOURCE/LANGUAGE`, `*/LANGUAGE`, and likewise
+    with a code language; a group of which there is no text is an error, so that a mistyped name cannot pass.
+
+    - `bytes_per_token`: at least so many UTF-8 bytes a token, by group.
+    - `fertility`: at most so many tokens a word, by group (tokens that share a byte with the word; Rust et
+      al. 2021).
+    - `continued_words`: at most this share of words of more than one token, by group (Rust et al. 2021).
+    - `unused`: at most this share of the entries of more than one byte never produced. It falls with the
+      amount of held-out text: set it with one run's figures before you.
+    - `unreachable`: at most so many entries that encoding their own text does not give back.
+    - `traces`: at most so many entries that look like an e-mail address, a URL, an IP address, a phone
+      number, seven digits in a row or a key.
+    - `digit_group`: at most so many digits in one token.
+    - `against`: at least this multiple of a reference's bytes per token, by reference, then by group.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes_per_token: dict[str, Positive] = Field(default_factory=dict)
+    fertility: dict[str, Positive] = Field(default_factory=dict)
+    continued_words: dict[str, Share] = Field(default_factory=dict)
+    unused: Share | None = None
+    unreachable: int | None = Field(default=None, ge=0)
+    traces: int | None = Field(default=None, ge=0)
+    digit_group: int | None = Field(default=None, ge=1)
+    against: dict[str, dict[str, Positive]] = Field(default_factory=dict)
+
+
+_CURES = {
+    "bytes_per_token": "raise vocab_size or the group's share of the training sample (`budgets`)",
+    "fertility": "raise vocab_size or the group's share of the training sample (`budgets`)",
+    "continued_words": "raise vocab_size or the group's share of the training sample (`budgets`)",
+    "unused": "lower vocab_size, or hold out more text to measure on (`held_out`)",
+    "unreachable": "choose a pre-tokenizer that can produce these entries, or allow for them",
+    "traces": "filter or mask such strings before training, or raise min_frequency",
+    "digit_group": "set `digits` of the pre_tokenizer",
+    "against": "raise vocab_size or the group's share of the training sample (`budgets`)",
+}
+
+
+def judge(required: Requirements, figures: Json, groups: list[Json]) -> list[Json]:
+    """Every threshold with its value: `[{what, group, value, limit, at_least, met, cure}]`.
+
+    `figures` are one tokenizer's of `evaluate`, `groups` its groups as `compared` gives them. A value that
+    cannot be measured (no words in a group) counts as missed. Raises UserError naming a group or reference
+    that does not exist.
+    """
+    by_name = {held["group"]: held for held in groups}
+    trip = figures["round_trip"]
+    altered = by_name["*"]["altered_documents"] if by_name else 0
+    wrong = trip["code_points_changed"] + len(trip["bytes_without_token"]) + altered
+    wrong += trip["characters_spelt_wrong"] or 0
+    lossless = "give a byte-level BPE without normalisation"
+    found = [_judged("round_trip", "every text", wrong, 0, False, lossless)]
+    for what, at_least in (("bytes_per_token", True), ("fertility", False), ("continued_words", False)):
+        for group, limit in sorted(getattr(required, what).items()):
+            value = _group(by_name, group, f"require.{what}")[what]
+            found.append(_judged(what, group, value, limit, at_least, _CURES[what]))
+    single = {
+        "unused": figures["usage"]["unused_share"] if figures["usage"] else None,
+        "unreachable": figures["suspicious"]["unreachable"]["count"],
+        "traces": figures["suspicious"]["traces"]["count"],
+        "digit_group": figures["digits"]["largest_group"],
+    }
+    for what, value in single.items():
+        limit = getattr(required, what)
+        if limit is not None:
+            found.append(_judged(what, "vocabulary", value, limit, False, _CURES[what]))
+    for reference, limits in sorted(required.against.items()):
+        for group, limit in sorted(limits.items()):
+            held = _group(by_name, group, f"require.against.{reference}")["against"]
+            if reference not in held:
+                raise UserError(
+                    f"require.against: no reference {reference!r}; {_nearest(reference, held)}; "
+                    "name its file under `references`"
+                )
+            found.append(
+                _judged(f"against {reference}", group, held[reference], limit, True, _CURES["against"])
+            )
+    return found
+
+
+def _judged(what: str, group: str, value: float | None, limit: float, at_least: bool, cure: str) -> Json:
+    met = value is not None and (value >= limit if at_least else value <= limit)
+    return {
+        "what": what,
+        "group": group,
+        "value": value,
+        "limit": limit,
+        "at_least": at_least,
+        "met": met,
+        "cure": cure,
+    }
+
+
+def _group(by_name: Mapping[str, Json], group: str, where: str) -> Json:
+    if group not in by_name:
+        raise UserError(
+            f"{where}: no held-out text of the group {group!r}; {_nearest(group, by_name)}; "
+            "correct the name, or hold out more (`held_out`)"
+        )
+    return by_name[group]
+
+
+def _nearest(name: str, valid: Mapping[str, Any]) -> str:
+    names = sorted(valid)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    listed = f"there are: {', '.join(names[:40])}" if names else "there are none"
+    return f"did you mean {close[0]!r}? ({listed})" if close else listed
+
+
+def told(miss: Json) -> str:
+    """A missed threshold in one line: value, limit and cure."""
+    value = "not measurable" if miss["value"] is None else f"{miss['value']:.4g}"
+    bound = "at least" if miss["at_least"] else "at most"
+    return f"{miss['what']} of {miss['group']}: {value}, required {bound} {miss['limit']:.4g}; {miss['cure']}"

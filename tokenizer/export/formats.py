@@ -1,0 +1,98 @@
+"""A tokenizer to export, and the formats it can be written in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from corpusmill.pipelines.errors import UserError
+
+Format = Literal["huggingface", "tiktoken", "gguf", "sentencepiece"]
+MODEL = "tokenizer.model"
+
+
+@dataclass(frozen=True)
+class Source:
+    """`text`: its tokenizer.json; `roles`: ids of bos, eos, pad and the FIM tokens, those it has;
+    `model_size`: ids a model makes room for; `model`: the SentencePiece model it was made from, if any.
+    """
+
+    text: str
+    roles: dict[str, int]
+    model_size: int
+    model: bytes | None
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.text)
+        return parsed
+
+
+def open_source(path: Path) -> Source:
+    """The tokenizer in the artefact folder `path`, or in a tokenizer file; UserError if there is none."""
+    from corpusmill.tokenizer.bpe.encoders import read_definition, read_vocabulary
+
+    if not path.is_dir():
+        return _open_file(path)
+    if not (path / "tokenizer.json").exists() or not (path / "encoder.json").exists():
+        raise UserError(
+            f"{path} is no tokenizer: it has no tokenizer.json and encoder.json; name the tokenizer's folder"
+        )
+    vocabulary = read_vocabulary(path / "encoder.json")
+    read_definition(path / "tokenizer.json", vocabulary)
+    model = (path / MODEL).read_bytes() if (path / MODEL).exists() else None
+    text = (path / "tokenizer.json").read_bytes().decode("utf-8")
+    return Source(text, dict(vocabulary.specials), vocabulary.model_size, model)
+
+
+def _open_file(path: Path) -> Source:
+    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
+    from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
+
+    imported = read_tokenizer(path)
+    try:
+        definition = json.loads(imported.text)
+        added = {token["content"]: int(token["id"]) for token in definition.get("added_tokens") or []}
+        size = max([*definition["model"]["vocab"].values(), *added.values()]) + 1
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is not a tokenizer.json: {error}") from error
+    spellings = {**SPECIAL_TOKENS, **imported.special_tokens}
+    roles = {role: added[spelling] for role, spelling in spellings.items() if spelling in added}
+    return Source(imported.text, roles, size, imported.model)
+
+
+def write_format(folder: Path, to: str, source: Source) -> tuple[str, ...]:
+    """Write `source` into `folder`; returns the names of the files; UserError where ids would change."""
+    if to == "huggingface":
+        from corpusmill.tokenizer.export.hugging_face import write_hugging_face
+
+        spelt = {int(token["id"]): token["content"] for token in source.definition.get("added_tokens") or []}
+        special = {role: spelt[number] for role, number in source.roles.items()}
+        return write_hugging_face(folder, source.text, special, write_definition=True)
+    if to == "tiktoken":
+        from corpusmill.tokenizer.export.tiktoken import write_tiktoken
+
+        return write_tiktoken(folder, source.definition, source.roles)
+    if to == "gguf":
+        from corpusmill.tokenizer.export.gguf import write_gguf_metadata
+        from corpusmill.tokenizer.pieces.model_file import read_model
+
+        model = read_model(source.model) if source.model is not None else None
+        return write_gguf_metadata(folder, source.definition, source.roles, source.model_size, model)
+    return _write_sentencepiece(folder, source)
+
+
+def _write_sentencepiece(folder: Path, source: Source) -> tuple[str, ...]:
+    from corpusmill.tokenizer.pieces.definition import definition_of_model
+    from corpusmill.tokenizer.pieces.model_file import read_model
+
+    if source.model is None:
+        raise UserError("only a tokenizer trained or loaded as a SentencePiece model can be exported as one")
+    if definition_of_model(read_model(source.model)) != source.text:
+        raise UserError(
+            "tokenizer.model is not the model that tokenizer.json was made from; make the tokenizer again"
+        )
+    (folder / MODEL).write_bytes(source.model)
+    return (MODEL,)

@@ -1,0 +1,218 @@
+"""The hash table that counts pre-tokens: byte strings stored once, found by two numbers.
+
+Legend: slots uint64[2**k, 4], columns KEY, EXTRA (0 = free), COUNT and PLACE, where the string stands: its
+start in the arena over its length (`LENGTH_BITS` bits); arena uint8[...], the bytes of all strings; used
+int64[2], strings and arena bytes in use.
+
+KEY and EXTRA of at most 15 bytes are those bytes and their number, mixed one-to-one, so that equal numbers
+are equal strings and a slot is all that need be read. Of more bytes both are hashes, and the bytes decide.
+They depend on the bytes alone, on every machine, and KEY also orders the rows of count tables. A slot is
+found from KEY's top bits; linear probing, at most half full.
+
+Strings come in blocks uint64[b, 4], columns KEY, EXTRA, LENGTH and START in the data: all numbers are worked
+out first, so that the processor need not wait for one slot before it asks memory for the next.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from corpusmill.tokenizer.kernels.load_word import load_word
+
+KEY, EXTRA, COUNT, PLACE = 0, 1, 2, 3
+LENGTH, START = 2, 3  # of a block
+SLOT_BYTES = 32
+LENGTH_BITS = 28
+
+_MULTIPLY = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd: a one-to-one product
+_FINISH = np.uint64(0xD6E8FEB86659FD93)  # odd
+_LONG = np.uint64(0xFF00000000000000)
+_LENGTH = np.uint64(2**LENGTH_BITS - 1)
+_BITS = np.uint64(LENGTH_BITS)
+# Which bytes of the first eight, and of the eight after those, a string of so many bytes has.
+_REST = np.array([0] * 8 + [2 ** (8 * n) - 1 for n in range(8)], np.uint64)
+_FIRST = np.array([2 ** (8 * min(n, 8)) - 1 for n in range(16)], np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def _mixed(number: Any) -> Any:
+    """`number` mixed one-to-one."""
+    number ^= number >> np.uint64(32)
+    number *= _MULTIPLY
+    number ^= number >> np.uint64(29)
+    number *= _FINISH
+    return number ^ (number >> np.uint64(32))
+
+
+@njit(cache=True, nogil=True)
+def _short_numbers(first: Any, rest: Any, length: int) -> Any:
+    """KEY and EXTRA of at most 15 bytes: the `first` eight and the `rest`, as little-endian numbers."""
+    extra = rest | np.uint64(length) << np.uint64(56)
+    return _mixed(first ^ _mixed(extra)), extra
+
+
+@njit(cache=True, nogil=True)
+def _last_numbers(data: Any, at: int, length: int) -> Any:
+    """`_short_numbers` where fewer than 16 bytes of `data` follow `at`."""
+    first, rest = np.uint64(0), np.uint64(0)
+    for i in range(min(length, 8)):
+        first |= np.uint64(data[at + i]) << np.uint64(8 * i)
+    for i in range(8, length):
+        rest |= np.uint64(data[at + i]) << np.uint64(8 * (i - 8))
+    return _short_numbers(first, rest, length)
+
+
+@njit(cache=True, nogil=True)
+def _long_numbers(data: Any, at: int, length: int) -> Any:
+    """KEY and EXTRA of 16 bytes or more."""
+    key = np.uint64(length) * _FINISH
+    extra = key
+    last = np.uint64(at + length - 8)
+    here = np.uint64(at)
+    while True:
+        if here > last:
+            here = last  # the last eight bytes, some of them perhaps again
+        word = load_word(data, here)
+        key = _mixed(key ^ word)
+        extra = (extra ^ word) * _MULTIPLY
+        extra ^= extra >> np.uint64(31)
+        if here == last:
+            break
+        here += np.uint64(8)
+    return key, (_mixed(extra) >> np.uint64(8)) | _LONG
+
+
+@njit(cache=True, nogil=True)
+def number_block(data: Any, block: Any, many: int) -> None:
+    """Fill KEY and EXTRA of the first `many` strings of `block`, none of them empty."""
+    safe = len(data) - 16
+    for i in range(many):
+        at, length = np.int64(block[i, START]), np.int64(block[i, LENGTH])
+        if length < 16:
+            if at <= safe:
+                first = load_word(data, at) & _FIRST[length]
+                rest = load_word(data, at + 8) & _REST[length]
+                key, extra = _short_numbers(first, rest, length)
+            else:
+                key, extra = _last_numbers(data, at, length)
+        else:
+            key, extra = _long_numbers(data, at, length)
+        block[i, KEY], block[i, EXTRA] = key, extra
+
+
+@njit(cache=True, nogil=True)
+def key_of(data: Any, at: int, length: int) -> Any:
+    """KEY, uint64, of the bytes `data[at : at + length]`, of which there is at least one."""
+    if length < 16:
+        return _last_numbers(data, at, length)[0]
+    return _long_numbers(data, at, length)[0]
+
+
+@njit(cache=True, nogil=True)
+def same_bytes(a: Any, at: int, b: Any, bt: int, length: int) -> bool:
+    """Whether `length` >= 8 bytes of `a` from `at` equal those of `b` from `bt`."""
+    i = np.uint64(0)
+    last = np.uint64(length - 8)
+    a0, b0 = np.uint64(at), np.uint64(bt)
+    while i < last:
+        if load_word(a, a0 + i) != load_word(b, b0 + i):
+            return False
+        i += np.uint64(8)
+    return bool(load_word(a, a0 + last) == load_word(b, b0 + last))
+
+
+@njit(cache=True, nogil=True)
+def shift_of(slots: Any) -> Any:
+    """How far to shift a key so that its top bits number one of `slots`."""
+    shift, size = np.uint64(64), len(slots)
+    while size > 1:
+        size >>= 1
+        shift -= np.uint64(1)
+    return shift
+
+
+@njit(cache=True, nogil=True)
+def _insert(
+    slots: Any,
+    arena: Any,
+    used: Any,
+    data: Any,
+    at: int,
+    length: int,
+    key: Any,
+    extra: Any,
+    where: Any,
+) -> bool:
+    """Enter a string, not yet counted, in the free slot `where`; False where no room is left."""
+    start = used[1]
+    if 2 * (used[0] + 1) > len(slots) or start + length > len(arena):
+        return False
+    for i in range(length):
+        arena[start + i] = data[at + i]
+    slots[where, KEY] = key
+    slots[where, EXTRA] = extra
+    slots[where, COUNT] = np.uint64(0)
+    slots[where, PLACE] = np.uint64(start) << _BITS | np.uint64(length)
+    used[0] += 1
+    used[1] = start + length
+    return True
+
+
+@njit(cache=True, nogil=True)
+def count_block(slots: Any, arena: Any, used: Any, data: Any, block: Any, start: int, end: int) -> int:
+    """Count strings start to end of `block` once each; returns the first that found no room, or `end`."""
+    shift, mask = shift_of(slots), np.uint64(len(slots) - 1)
+    for i in range(start, end):
+        key, extra = block[i, KEY], block[i, EXTRA]
+        where = key >> shift
+        while True:
+            if slots[where, KEY] == key and slots[where, EXTRA] == extra:
+                if extra < _LONG:
+                    break
+                length, place = block[i, LENGTH], slots[where, PLACE]
+                if place & _LENGTH == length and same_bytes(
+                    arena, np.int64(place >> _BITS), data, np.int64(block[i, START]), np.int64(length)
+                ):
+                    break
+            elif slots[where, EXTRA] == 0:
+                at, size = np.int64(block[i, START]), np.int64(block[i, LENGTH])
+                if not _insert(slots, arena, used, data, at, size, key, extra, where):
+                    return i
+                break
+            where = (where + np.uint64(1)) & mask
+        slots[where, COUNT] += np.uint64(1)
+    return end
+
+
+@njit(cache=True, nogil=True)
+def refill(slots: Any, wider: Any) -> None:
+    """Enter everything of a table into one of more, empty slots; the arena serves both."""
+    mask, shift = np.uint64(len(wider) - 1), shift_of(wider)
+    for slot in range(len(slots)):
+        if slots[slot, EXTRA] == 0:
+            continue
+        where = slots[slot, KEY] >> shift
+        while wider[where, EXTRA] != 0:
+            where = (where + np.uint64(1)) & mask
+        wider[where] = slots[slot]
+
+
+@njit(cache=True, nogil=True)
+def take_rows(slots: Any, arena: Any, offsets: Any, data: Any, counts: Any) -> None:
+    """All strings as rows, in the slots' order: offsets int64[n + 1], data uint8[bytes], counts int64[n]."""
+    row, end = 0, np.int64(0)
+    offsets[0] = 0
+    for slot in range(len(slots)):
+        if slots[slot, EXTRA] == 0:
+            continue
+        place = slots[slot, PLACE]
+        start, length = np.int64(place >> _BITS), np.int64(place & _LENGTH)
+        for i in range(length):
+            data[end + i] = arena[start + i]
+        end += length
+        counts[row] = np.int64(slots[slot, COUNT])
+        row += 1
+        offsets[row] = end

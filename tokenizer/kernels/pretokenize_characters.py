@@ -1,0 +1,238 @@
+"""What the pre-tokenizing kernels know of characters: classes, and runs of them, in UTF-8.
+
+`classes` is uint8[256 + 0x110000]: the class of every first byte of a character (`NON_ASCII` from 0x80 on:
+decode first), then that of every code point. A class is one bit, or none for control, format, private and
+unassigned code points; so a set of classes is a mask. A text touches only the pages of its own scripts.
+
+Places, and `classes`, are addresses (`pretokenize_memory`). Every scan stops at `end`, whatever stands there.
+Bytes that are no UTF-8 are characters without a class, one a byte.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corpusmill.tokenizer.kernels.pretokenize_memory import (
+    byte_at,
+    eight_at,
+    inlined,
+    integer,
+    trailing_zeros,
+)
+
+UPPER = 1  # Lu, Lt
+LOWER = 2  # Ll
+CASELESS = 4  # Lm, Lo
+MARK = 8  # M
+NUMBER = 16  # N
+SYMBOL = 32  # P, S
+SPACE = 64  # White_Space
+NON_ASCII = 128  # a byte only
+
+LETTER = UPPER | LOWER | CASELESS
+BYTES = 256  # where the code points begin in `classes`
+
+# For eight bytes at once.
+NOTHING, HIGH_BITS, HEPTETS = (
+    np.uint64(0),
+    np.uint64(0x80 * 0x0101010101010101),
+    np.uint64(0x7F * 0x0101010101010101),
+)
+CASE, BLANKS = np.uint64(0x20 * 0x0101010101010101), np.uint64(0x20 * 0x0101010101010101)
+FROM_A, PAST_Z = np.uint64(0x1F * 0x0101010101010101), np.uint64(0x05 * 0x0101010101010101)
+
+LF, CR, BLANK, APOSTROPHE, SLASH = 0x0A, 0x0D, 0x20, 0x27, 0x2F
+
+
+def class_table() -> Any:
+    """`classes`, uint8[256 + 0x110000], read-only; some 10 ms."""
+    import base64
+    import zlib
+
+    from corpusmill.tokenizer.pretokenizer.unicode_table import RUNS
+
+    runs = zlib.decompress(base64.b85decode(RUNS))
+    table = np.zeros(BYTES + 0x110000, np.uint8)
+    at, code = 0, BYTES
+    while at < len(runs):
+        value, length, shift = runs[at], 0, 0
+        at += 1
+        while runs[at] & 0x80:
+            length |= (runs[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+        length |= runs[at] << shift
+        at += 1
+        table[code : code + length] = value
+        code += length
+    table[:0x80] = table[BYTES : BYTES + 0x80]
+    table[0x80:BYTES] = NON_ASCII
+    table.flags.writeable = False
+    return table
+
+
+@inlined
+def decode(at: int, end: int) -> tuple[int, int]:
+    """Code point of the character at `at`, of two bytes or more, and where it ends; -1 if not UTF-8."""
+    byte = byte_at(at)
+    if byte >= 0xE0 and byte < 0xF0 and at + 3 <= end:
+        code = (byte & 0x0F) << 12 | (byte_at(at + 1) & 0x3F) << 6 | (byte_at(at + 2) & 0x3F)
+        return code, at + 3
+    if byte >= 0xC0 and byte < 0xE0 and at + 2 <= end:
+        return (byte & 0x1F) << 6 | (byte_at(at + 1) & 0x3F), at + 2
+    if byte >= 0xF0 and byte < 0xF5 and at + 4 <= end:
+        code = (byte & 0x07) << 18 | (byte_at(at + 1) & 0x3F) << 12
+        code |= (byte_at(at + 2) & 0x3F) << 6 | (byte_at(at + 3) & 0x3F)
+        return min(code, 0x10FFFF), at + 4
+    return integer(-1), at + 1
+
+
+@inlined
+def character(classes: int, at: int, end: int) -> tuple[int, int]:
+    """Class of the character at `at` and where it ends."""
+    kind = byte_at(classes + byte_at(at))
+    if kind != NON_ASCII:
+        return kind, at + 1
+    code, after = decode(at, end)
+    return (byte_at(classes + BYTES + code) if code >= 0 else integer(0)), after
+
+
+@inlined
+def ascii_run(at: int, end: int, any_case: bool) -> int:
+    """Where the run of a-z at `at`, in `any_case` also of A-Z, ends; eight bytes a step.
+
+    Both sums set the high bit of a byte: `from_a` if it is 0x61 or more, `past_z` if it is 0x7B or more.
+    """
+    while at + 8 <= end:
+        eight = eight_at(at)
+        heptets = ((eight | CASE) if any_case else eight) & HEPTETS
+        from_a = heptets + FROM_A
+        past_z = heptets + PAST_Z
+        others = (~from_a | past_z | eight) & HIGH_BITS
+        if others != NOTHING:
+            return at + (trailing_zeros(others) >> 3)
+        at += 8
+    while at < end:
+        byte = byte_at(at)
+        letter = (byte | 0x20) if any_case else byte
+        if byte >= 0x80 or letter < 0x61 or letter > 0x7A:
+            break
+        at += 1
+    return at
+
+
+@inlined
+def letters(classes: int, at: int, end: int, mask: int) -> int:
+    """As `run`, quicker on ASCII letters: `mask` has all of them or the small ones, else nothing of ASCII."""
+    any_case = mask & UPPER != 0
+    while at < end:
+        if byte_at(at) < 0x80:
+            stop = ascii_run(at, end, any_case)
+            if stop == at:
+                break
+            at = stop
+        else:
+            kind, after = character(classes, at, end)
+            if not kind & mask:
+                break
+            at = after
+    return at
+
+
+@inlined
+def run(classes: int, at: int, end: int, mask: int) -> int:
+    """Where the run of characters of the classes in `mask` at `at` ends; `at` if there is none."""
+    while at < end:
+        kind, after = character(classes, at, end)
+        if not kind & mask:
+            break
+        at = after
+    return at
+
+
+@inlined
+def run_without(classes: int, at: int, end: int, mask: int) -> int:
+    """As `run`, of the characters of no class in `mask`."""
+    while at < end:
+        kind, after = character(classes, at, end)
+        if kind & mask:
+            break
+        at = after
+    return at
+
+
+@inlined
+def digits(classes: int, at: int, end: int, longest: int) -> int:
+    """Where the run of at most `longest` characters of class N at `at` ends."""
+    while at < end and longest > 0:
+        kind, after = character(classes, at, end)
+        if not kind & NUMBER:
+            break
+        at = after
+        longest -= 1
+    return at
+
+
+@inlined
+def line_breaks(at: int, end: int) -> int:
+    """Where the run of CR and LF at `at` ends."""
+    while at < end and (byte_at(at) == LF or byte_at(at) == CR):
+        at += 1
+    return at
+
+
+@inlined
+def white_space(classes: int, at: int, end: int, breaks: bool) -> tuple[int, int, int]:
+    """The run of white space at `at`: its end, its last character's beginning, the end of its last CR or LF.
+
+    The last is -1 if there is none, and always with `breaks` False.
+    """
+    last, after_break = at, integer(-1)
+    while at < end:
+        while at + 8 <= end:  # indentation
+            others = eight_at(at) ^ BLANKS
+            blanks = trailing_zeros(others) >> 3
+            at += blanks
+            last = at - 1 if blanks else last
+            if blanks < 8:
+                break
+        if at == end:
+            break
+        kind, after = character(classes, at, end)
+        if not kind & SPACE:
+            break
+        if breaks and (byte_at(at) == LF or byte_at(at) == CR):
+            after_break = after
+        last = at
+        at = after
+    return at, last, after_break
+
+
+@inlined
+def contraction(at: int, end: int, any_case: bool) -> int:
+    """Where one of 's 't 'm 'd 'll 've 're at `at` ends; `at` if there is none.
+
+    In any case, s may also be U+017F (long s), which folds to it.
+    """
+    if at + 1 >= end or byte_at(at) != APOSTROPHE:
+        return at
+    first = byte_at(at + 1)
+    if any_case:
+        if first == 0xC5 and at + 2 < end and byte_at(at + 2) == 0xBF:
+            return at + 3
+        if first < 0x80:
+            first |= 0x20
+    if first == 0x73 or first == 0x74 or first == 0x6D or first == 0x64:  # s t m d
+        return at + 2
+    if at + 2 >= end:
+        return at
+    second = byte_at(at + 2)
+    if any_case and second < 0x80:
+        second |= 0x20
+    if first == 0x6C and second == 0x6C:  # ll
+        return at + 3
+    if (first == 0x76 or first == 0x72) and second == 0x65:  # ve, re
+        return at + 3
+    return at

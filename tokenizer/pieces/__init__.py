@@ -1,0 +1,1 @@
+"""SentencePiece models: what they are trained on, how their files read, their tokenizer.json."""

@@ -1,0 +1,98 @@
+"""`tokenizer_sample`: choose the documents that the tokenizer is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from corpusmill.pipelines.stage import Fold, Seeded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.pipelines.documents import Documents
+    from corpusmill.tokenizer.bpe.sample_histogram import Capture
+
+# A verification text has at most this share of `verification_bytes`, so that there are many of them.
+_VERIFICATION_TEXTS = 64
+
+
+class TokenizerSample(Seeded, Fold):
+    """Choose, by seeded draws of document ids, what a tokenizer is trained, verified and judged on.
+
+    Of each stratum, the documents of one source and language (`und` where unknown), those of smallest draw
+    are chosen, as many as stay within its budget (in bytes of UTF-8; at least the first bin of draws, which
+    is one document or a few where the budget is smaller than it). Of a document longer than
+    `max_document_bytes` only the beginning counts, cut at a character. What is chosen depends neither on the
+    order of documents nor on how they are divided.
+
+    Budgets: `sample_bytes` is the whole. `budgets` gives some of it to a source ("web") or to one language of
+    a source ("web/zh"), at most what there is. All other strata share what is left: where it is enough, each
+    is taken whole; else in proportion to their bytes to the power of `stratum_exponent`, none more than it
+    has (1: as the corpus is; 0.3, as for multilingual models in Conneau and Lample 2019: small languages get
+    more; 0: equal shares).
+
+    `held_out` of the documents are never trained on, by a draw of their own; acceptance judges on them. A
+    sample of texts (`verification_bytes`, long ones cut to a 64th of it) from all documents is kept for
+    verifying encoders.
+
+    Memory: a histogram of some hundred bins for each stratum, and the texts. Artefact: sample.json (options,
+    and for each stratum documents and bytes offered, chosen and held out, budget and threshold) and
+    verification.arrow (one column, text). Raises UserError where there is nothing to choose.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
+    consumes: ClassVar[tuple[str, ...]] = ("text",)
+
+    sample_bytes: int = Field(default=2**30, ge=2**10, le=2**40)
+    budgets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    max_document_bytes: int = Field(default=2**20, ge=2**8, le=2**30)
+    held_out: float = Field(default=0.01, ge=0, lt=1)
+    verification_bytes: int = Field(default=4 * 2**20, ge=2**12, le=2**30)
+    stratum_exponent: float = Field(default=1.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _budgets_fit(self) -> Self:
+        if self.max_document_bytes > self.sample_bytes:
+            raise ValueError("max_document_bytes is larger than sample_bytes; lower it")
+        if sum(self.budgets.values()) > self.sample_bytes:
+            raise ValueError("budgets are more than sample_bytes together; raise it, or lower them")
+        return self
+
+    def map(self, batches: Iterator[Documents]) -> pa.Table:
+        return self._capture().partial(batches)
+
+    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
+        return self._capture().combined(parts)
+
+    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
+        """Decide on the thresholds and write the artefact; returns what sample.json says."""
+        import pyarrow.compute as pc
+
+        from corpusmill.tokenizer.bpe.sample_histogram import texts_of
+        from corpusmill.tokenizer.bpe.sampling import draw_sample, write_sample
+
+        sample = draw_sample(
+            part.filter(pc.is_valid(part.column("bin"))),
+            seed=self.known_seed(),
+            sample_bytes=self.sample_bytes,
+            budgets=self.budgets,
+            max_document_bytes=self.max_document_bytes,
+            held_out=self.held_out,
+            exponent=self.stratum_exponent,
+        )
+        return write_sample(folder, sample, texts_of(part))
+
+    def _capture(self) -> Capture:
+        from corpusmill.tokenizer.bpe.sample_histogram import Capture
+
+        return Capture(
+            self.known_seed(),
+            self.max_document_bytes,
+            self.held_out,
+            self.verification_bytes,
+            self.verification_bytes // _VERIFICATION_TEXTS,
+        )
