@@ -15,6 +15,9 @@ from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rotate
 
+# The norms of the latents ignore the configuration's epsilon, in the released code as in transformers.
+LATENT_EPS = 1e-6
+
 
 class MultiHeadLatentAttention(nn.Module):
     """Causal attention over x [B, T, D]. The latents pass one RMSNorm more than the equations show
@@ -27,13 +30,13 @@ class MultiHeadLatentAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.content, self.rotary = config.qk_nope_head_dim, config.qk_rope_head_dim
         self.value, self.latent = config.v_head_dim, config.kv_lora_rank
-        self.softmax_scale = config.qk_head_dim**-0.5
-        width, eps = config.hidden_size, config.rms_norm_eps
+        self.softmax_scale = config.softmax_scale
+        width = config.hidden_size
         self.q_a_proj = nn.Linear(width, config.q_lora_rank, bias=False)
-        self.q_a_layernorm = RMSNorm(config.q_lora_rank, eps)
+        self.q_a_layernorm = RMSNorm(config.q_lora_rank, LATENT_EPS)
         self.q_b_proj = nn.Linear(config.q_lora_rank, self.heads * config.qk_head_dim, bias=False)
         self.kv_a_proj_with_mqa = nn.Linear(width, self.latent + self.rotary, bias=False)
-        self.kv_a_layernorm = RMSNorm(self.latent, eps)
+        self.kv_a_layernorm = RMSNorm(self.latent, LATENT_EPS)
         self.kv_b_proj = nn.Linear(self.latent, self.heads * (self.content + self.value), bias=False)
         self.o_proj = nn.Linear(self.heads * self.value, width, bias=False)
 

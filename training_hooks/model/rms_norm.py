@@ -18,4 +18,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis of `x` [..., width]; same shape."""
-        return functional.rms_norm(x.float(), self.weight.shape, self.weight, self.eps)
+        # The view gathers what the norm gives back to x into one sum before it joins other gradients of x, so
+        # that sums are the same to the bit where the norm is computed again in backward.
+        x = x.float().view_as(x)
+        return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
