@@ -2,15 +2,16 @@
 
     python benchmarks/train_step.py [--quick] [--json] [--threads N] [--trials N]
 
-Both train the same model from the same weights (ours, exported) on the same batch: preset v3-mini with 4 layers
-and a vocabulary of 8,192, 8 rows of 256 tokens, on the CPU. Multi-token prediction is off, since the peer has
-none. Our step is the trainer's: it also has the sequence-wise balance loss, the loads and the move of the
-routing biases, which the peer has not. Neither clips gradients. Both update by a fused AdamW.
+Both train the same model from the same weights (ours, exported) on the same batch: preset v3-mini with 4
+layers and a vocabulary of 8,192, 8 rows of 256 tokens, on the CPU. Multi-token prediction is off, since the
+peer has none. Our step is the trainer's: it also has the sequence-wise balance loss, the loads and the move
+of the routing biases, which the peer has not. Neither clips gradients. Both update by a fused AdamW.
 
 Jobs are `fp32` and `bf16`. The project's BF16 is autocast over FP32 weights. The peer runs in the ways it
-has: its grouped and its eager experts (the batched ones copy a matrix for every slot, gigabytes here), and for BF16 autocast as well as a model cast to BF16 whole (whose
-weights and moments are BF16: less than a training needs, but the peer's fastest is asked for); its best stands
-in the table, and its name on standard error. Repetitions of all are interleaved, and the best of each counts.
+has: its grouped and its eager experts (the batched ones copy a matrix for every slot, gigabytes here), and
+for BF16 autocast as well as a model cast to BF16 whole (whose weights and moments are BF16: less than a
+training needs, but the peer's fastest is asked for); its best stands in the table, and its name on standard
+error. Repetitions of all are interleaved, and the best of each counts.
 
 `share of ceiling` divides a step's operations (what the mathematics needs: `trainer.flops`) over its time by
 the rate of this machine's square matrix products in that type, measured in the same run. `difference of the

@@ -109,12 +109,12 @@ class Train(Task):
 
         The summary: `first_loss`, `last_loss` (mean of the last 5% of steps), `ln_vocab` (the loss of a
         uniform guess over the padded vocabulary), `unigram_entropy` (the loss of the best guess that ignores
-        context, over all tokens of the shards), `bits_per_byte` (held-out documents by `model`, `unigram` and `bigram`; null without),
-        `shard_faults`, `parameters`, `tokens` (targets trained on), `steps`, `max_expert_violation` (mean
-        over the last 5% of steps of the largest over layers), `gamma` (its first value) and
-        `operations_per_token`. Losses in nats. Raises UserError without torch or the device asked for and
-        where the loss diverges, IntegrityError for shards that disagree, DataError for shards without rows
-        and for what `require` asks in vain, Interrupted on SIGTERM or SIGINT.
+        context, over all tokens of the shards), `bits_per_byte` (held-out documents by `model`, `unigram` and
+        `bigram`; null without), `shard_faults`, `parameters`, `tokens` (targets trained on), `steps`,
+        `max_expert_violation` (mean over the last 5% of steps of the largest over layers), `gamma` (its first
+        value) and `operations_per_token`. Losses in nats. Raises UserError without torch or the device asked
+        for and where the loss diverges, IntegrityError for shards that disagree, DataError for shards without
+        rows and for what `require` asks in vain, Interrupted on SIGTERM or SIGINT.
         """
         return self._train(inputs, folder, None)
 
