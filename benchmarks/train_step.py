@@ -2,19 +2,21 @@
 
     python benchmarks/train_step.py [--quick] [--json] [--threads N] [--trials N]
 
-Both train the same model from the same weights (ours, exported) on the same batch: preset v3-mini with 4 layers
-and a vocabulary of 8,192, 8 rows of 256 tokens, on the CPU. Multi-token prediction is off, since the peer has
-none. Our step is the trainer's: it also has the sequence-wise balance loss, the loads and the move of the
-routing biases, which the peer has not. Neither clips gradients. Both update by a fused AdamW.
+Both train the same model from the same weights (ours, exported) on the same batch: preset v3-mini with 4
+layers and a vocabulary of 8,192, 8 rows of 256 tokens, on the CPU. Multi-token prediction is off, since the
+peer has none. Our step is the trainer's: it also has the sequence-wise balance loss, the loads and the move
+of the routing biases, which the peer has not. Neither clips gradients. Both update by a fused AdamW.
 
-Jobs are `fp32` and `bf16`. The project's BF16 is autocast over FP32 weights. The peer runs in every way it
-has: each of its implementations of experts, and for BF16 autocast as well as a model cast to BF16 whole (whose
-weights and moments are BF16: less than a training needs, but the peer's fastest is asked for); its best stands
-in the table, and its name on standard error. Repetitions of all are interleaved, and the best of each counts.
+Jobs are `fp32` and `bf16`. The project's BF16 is autocast over FP32 weights. The peer runs in the ways it
+has: with its grouped and its eager experts (the batched ones copy a matrix for every slot, gigabytes here),
+and in BF16 under autocast and as a model cast to BF16 whole (weights and moments too: less than a training
+needs, but the fastest is asked for). Its best is in the table, and the best's name on standard error;
+`--quick` tries grouped experts only. Repetitions of all, and of the matrix products that are the machine's
+ceiling, are interleaved, and the best of each counts.
 
 `share of ceiling` divides a step's operations (what the mathematics needs: `trainer.flops`) over its time by
-the rate of this machine's square matrix products in that type, measured in the same run. `difference of the
-loss` is between the two on the same batch and weights, in nats.
+the rate of square matrix products in that type. `difference of the loss` is between the two on the same
+batch and weights, in nats.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ from corpusmill.training_hooks.trainer.optimiser import adamw, set_learning_rate
 
 ROWS, LENGTH, VOCABULARY, LAYERS = 8, 256, 8192, 4
 RATE, ALPHA, GAMMA = 1e-4, 1e-4, 1e-3
-EXPERTS = ("grouped_mm", "eager", "batched_mm")
+EXPERTS = ("grouped_mm", "eager")
 Step = Callable[[], float]
 
 
@@ -108,16 +110,18 @@ def peer_step(model: Any, tokens_BW: Tensor, mode: Mode) -> Step:
     return step
 
 
-def peers(folder: Path, tokens_BW: Tensor) -> dict[str, dict[str, Step]]:
-    """Every way the peer has, by job and name; none, which stderr says, where it is not installed."""
+def peers(folder: Path, tokens_BW: Tensor, experts_of_peer: tuple[str, ...]) -> dict[str, dict[str, Step]]:
+    """The ways the peer has, by job and name; none, which stderr says, where it is not installed."""
     try:
         import transformers
     except ImportError:
         print("transformers left out: not installed", file=sys.stderr)
         return {"fp32": {}, "bf16": {}}
     ways: dict[str, dict[str, Step]] = {"fp32": {}, "bf16": {}}
-    for experts in EXPERTS:
-        model: Any = transformers.DeepseekV3ForCausalLM.from_pretrained(folder, experts_implementation=experts)
+    for experts in experts_of_peer:
+        model: Any = transformers.DeepseekV3ForCausalLM.from_pretrained(
+            folder, experts_implementation=experts
+        )
         model.train()
         ways["fp32"][experts] = peer_step(model, tokens_BW, "fp32")
         ways["bf16"][f"{experts}, autocast"] = peer_step(copy.deepcopy(model), tokens_BW, "bf16")
@@ -132,21 +136,18 @@ def seconds_of(step: Step) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(steps: dict[str, Step], trials: int) -> dict[str, float]:
-    """Best seconds of each, taken in turns."""
+def interleaved(steps: dict[str, Step], trials: int, peaks: dict[str, float]) -> dict[str, float]:
+    """Best seconds of each, taken in turns; `peaks` rise to the best rate of matrix products."""
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(trials):
+        for job, peak in peaks.items():
+            peaks[job] = max(peak, measured_peak(torch.device("cpu"), job == "bf16"))
         for name, step in steps.items():
             best[name] = min(best[name], seconds_of(step))
     return best
 
 
-def ceiling(mode: str, tries: int) -> float:
-    """Operations a second of matrix products, the best of several rounds."""
-    return max(measured_peak(torch.device("cpu"), mode == "bf16") for _ in range(tries))
-
-
-def measure(bench: Bench, trials: int) -> None:
+def measure(bench: Bench, trials: int, quick: bool) -> None:
     """All rows of the table."""
     config = sizes()
     tokens_BW = torch.randint(
@@ -156,7 +157,7 @@ def measure(bench: Bench, trials: int) -> None:
     initialise(model, 0, config.initial_std)
     with tempfile.TemporaryDirectory() as temporary:
         export_hugging_face(model, Path(temporary) / "model")
-        ways = peers(Path(temporary) / "model", tokens_BW)
+        ways = peers(Path(temporary) / "model", tokens_BW, EXPERTS[:1] if quick else EXPERTS)
     running: dict[str, Step] = {}
     losses: dict[str, tuple[float, float]] = {}
     for job in ("fp32", "bf16"):
@@ -165,15 +166,16 @@ def measure(bench: Bench, trials: int) -> None:
         ours = running[f"{job} corpusmill"]()
         theirs = {name: step() for name, step in ways[job].items()}
         if ways[job]:
-            seconds = interleaved(ways[job], 2)
+            seconds = interleaved(ways[job], 2, {})
             fastest = min(seconds, key=seconds.__getitem__)
             print(f"{job}: the peer is fastest as: {fastest}", file=sys.stderr)
             running[f"{job} transformers"] = ways[job][fastest]
             losses[job] = ours, theirs[fastest]
-    best = interleaved(running, trials)
+    peaks = {"fp32": 0.0, "bf16": 0.0}
+    best = interleaved(running, trials, peaks)
     flops = flops_per_token(config, LENGTH)
     for job in ("fp32", "bf16"):
-        peak = ceiling(job, max(4, trials))
+        peak = peaks[job]
         bench.add(f"{job}, matrix products", "torch", peak / 1e9, "GFLOP/s")
         for tool in ("corpusmill", "transformers"):
             if f"{job} {tool}" in best:
@@ -181,7 +183,9 @@ def measure(bench: Bench, trials: int) -> None:
                 bench.add(job, tool, rate, "tokens/s")
                 bench.add(f"{job}, share of ceiling", tool, rate * flops / peak, "share")
         if job in losses:
-            bench.add(f"{job}, difference of the loss", "corpusmill", abs(losses[job][0] - losses[job][1]), "nats")
+            bench.add(
+                f"{job}, difference of the loss", "corpusmill", abs(losses[job][0] - losses[job][1]), "nats"
+            )
             ratio = best[f"{job} transformers"] / best[f"{job} corpusmill"]
             bench.add(f"{job}, times the peer", "corpusmill", ratio, "x")
     if losses:
@@ -194,7 +198,7 @@ def main() -> None:
     given = options()
     torch.set_num_threads(given.threads)
     bench = Bench("train_step")
-    measure(bench, given.trials or (5 if given.quick else 30))
+    measure(bench, given.trials or (5 if given.quick else 30), given.quick)
     bench.print(given.json)
 
 
