@@ -8,14 +8,15 @@ peer has none. Our step is the trainer's: it also has the sequence-wise balance 
 of the routing biases, which the peer has not. Neither clips gradients. Both update by a fused AdamW.
 
 Jobs are `fp32` and `bf16`. The project's BF16 is autocast over FP32 weights. The peer runs in the ways it
-has: its grouped and its eager experts (the batched ones copy a matrix for every slot, gigabytes here), and
-for BF16 autocast as well as a model cast to BF16 whole (whose weights and moments are BF16: less than a
-training needs, but the peer's fastest is asked for); its best stands in the table, and its name on standard
-error. Repetitions of all are interleaved, and the best of each counts.
+has: with its grouped and its eager experts (the batched ones copy a matrix for every slot, gigabytes here),
+and in BF16 under autocast and as a model cast to BF16 whole (weights and moments too: less than a training
+needs, but the fastest is asked for). Its best is in the table, and the best's name on standard error;
+`--quick` tries grouped experts only. Repetitions of all, and of the matrix products that are the machine's
+ceiling, are interleaved, and the best of each counts.
 
 `share of ceiling` divides a step's operations (what the mathematics needs: `trainer.flops`) over its time by
-the rate of this machine's square matrix products in that type, measured in the same run. `difference of the
-loss` is between the two on the same batch and weights, in nats.
+the rate of square matrix products in that type. `difference of the loss` is between the two on the same
+batch and weights, in nats.
 """
 
 from __future__ import annotations
@@ -135,18 +136,15 @@ def seconds_of(step: Step) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(steps: dict[str, Step], trials: int) -> dict[str, float]:
-    """Best seconds of each, taken in turns."""
+def interleaved(steps: dict[str, Step], trials: int, peaks: dict[str, float]) -> dict[str, float]:
+    """Best seconds of each, taken in turns; `peaks` rise to the best rate of matrix products."""
     best = dict.fromkeys(steps, float("inf"))
     for _ in range(trials):
+        for job, peak in peaks.items():
+            peaks[job] = max(peak, measured_peak(torch.device("cpu"), job == "bf16"))
         for name, step in steps.items():
             best[name] = min(best[name], seconds_of(step))
     return best
-
-
-def ceiling(mode: str, tries: int) -> float:
-    """Operations a second of matrix products, the best of several rounds."""
-    return max(measured_peak(torch.device("cpu"), mode == "bf16") for _ in range(tries))
 
 
 def measure(bench: Bench, trials: int, quick: bool) -> None:
@@ -168,15 +166,16 @@ def measure(bench: Bench, trials: int, quick: bool) -> None:
         ours = running[f"{job} corpusmill"]()
         theirs = {name: step() for name, step in ways[job].items()}
         if ways[job]:
-            seconds = interleaved(ways[job], 2)
+            seconds = interleaved(ways[job], 2, {})
             fastest = min(seconds, key=seconds.__getitem__)
             print(f"{job}: the peer is fastest as: {fastest}", file=sys.stderr)
             running[f"{job} transformers"] = ways[job][fastest]
             losses[job] = ours, theirs[fastest]
-    best = interleaved(running, trials)
+    peaks = {"fp32": 0.0, "bf16": 0.0}
+    best = interleaved(running, trials, peaks)
     flops = flops_per_token(config, LENGTH)
     for job in ("fp32", "bf16"):
-        peak = ceiling(job, max(4, trials))
+        peak = peaks[job]
         bench.add(f"{job}, matrix products", "torch", peak / 1e9, "GFLOP/s")
         for tool in ("corpusmill", "transformers"):
             if f"{job} {tool}" in best:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from corpusmill.training_hooks.model.attention import causal_attention
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rotate
@@ -62,13 +62,10 @@ class MultiHeadLatentAttention(nn.Module):
     def forward(self, x_BTD: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
         """Attention output [B, T, D] (equations 10 and 11); every position sees itself and those before."""
         q_BHTX = self.queries(x_BTD, cos_TP, sin_TP)
-        k_BHTX, v_BHTU = self.expand(*self.latents(x_BTD, cos_TP, sin_TP))
-        # The fused CPU and GPU kernels want values as wide as keys; zero columns add nothing.
-        narrower = q_BHTX.shape[-1] - self.value
-        v_BHTX = functional.pad(v_BHTU, (0, max(narrower, 0)))
-        o_BHTX = functional.scaled_dot_product_attention(
-            q_BHTX, k_BHTX, v_BHTX, is_causal=True, scale=self.softmax_scale
-        )
-        o_BTX = o_BHTX[..., : self.value].transpose(1, 2).flatten(2)
-        output_BTD: Tensor = self.o_proj(o_BTX)
+        return self.attend(q_BHTX, *self.expand(*self.latents(x_BTD, cos_TP, sin_TP)))
+
+    def attend(self, q_BHTX: Tensor, k_BHTX: Tensor, v_BHTU: Tensor) -> Tensor:
+        """Output [B, T, D] of queries over keys and values of the same positions."""
+        o_BHTU = causal_attention(q_BHTX, k_BHTX, v_BHTU, self.softmax_scale)
+        output_BTD: Tensor = self.o_proj(o_BHTU.transpose(1, 2).flatten(2))
         return output_BTD

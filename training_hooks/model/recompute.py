@@ -25,7 +25,6 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from corpusmill.training_hooks.model.mla import MultiHeadLatentAttention
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
@@ -222,23 +221,16 @@ class RecomputedAttention(MultiHeadLatentAttention):
         latents = [self.q_a_proj(x_BTD), self.kv_a_proj_with_mqa(x_BTD), cos_TP, sin_TP]
         above = (self.q_a_layernorm, self.q_b_proj, self.kv_a_layernorm, self.kv_b_proj)
         parameters = [p for module in above for p in module.parameters()]
-        q_BHTX, k_BHTX, v_BHTX = self.recomputation.segment(self._heads, latents, parameters)
-        o_BHTX = functional.scaled_dot_product_attention(
-            q_BHTX, k_BHTX, v_BHTX, is_causal=True, scale=self.softmax_scale
-        )
-        output_BTD: Tensor = self.o_proj(o_BHTX[..., : self.value].transpose(1, 2).flatten(2))
-        return output_BTD
+        return self.attend(*self.recomputation.segment(self._heads, latents, parameters))
 
     def _heads(
         self, q_BTQ: Tensor, kv_BTX: Tensor, cos_TP: Tensor, sin_TP: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values as wide as keys, from the outputs of the first projections."""
+        """Queries, keys and values, from the outputs of the first projections."""
         projected = cast(MultiHeadLatentAttention, _Projected(self))
         q_BHTX = MultiHeadLatentAttention.queries(projected, q_BTQ, cos_TP, sin_TP)
         c_BTL, k_BTR = MultiHeadLatentAttention.latents(projected, kv_BTX, cos_TP, sin_TP)
-        k_BHTX, v_BHTU = self.expand(c_BTL, k_BTR)
-        narrower = q_BHTX.shape[-1] - self.value
-        return q_BHTX, k_BHTX, functional.pad(v_BHTU, (0, max(narrower, 0)))
+        return q_BHTX, *self.expand(c_BTL, k_BTR)
 
 
 class _Projected:
