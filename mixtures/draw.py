@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
 
 class Draw(Scatter):
-    """Emit each document of the mixture plan once for each epoch it is taken.
+    """Emit each document of the mixture plan once for each epoch it is taken, and held-out ones once.
 
     The key is a 64-bit draw of the document's id and the epoch, so sorting by it is a random permutation
     of all documents and copies that depends on the seed alone, and copies lie far apart. Documents of one
     `group` (a repository) share the draw of their group and epoch and so stay together for `pack` to
     chain. A fractional epoch is drawn by document, so of a group it may hold some files only.
 
-    Rows: key, unit, row, epoch (int32, from 0) and all columns of the encoded document. Raises
-    IntegrityError for a source that the plan does not know.
+    The plan's held-out share is drawn by document id (`randomness.is_held_out`), after deduplication and
+    decontamination have removed what repeats or resembles another document: as far as these stages find
+    them, no near-duplicate of a held-out document is trained on. Other files of its repository may be.
+
+    Rows: key, unit, row, epoch (int32, from 0), held_out (bool) and all columns of the encoded document.
+    Raises IntegrityError for a source that the plan does not know.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -33,19 +37,24 @@ class Draw(Scatter):
 
     _seed: int = PrivateAttr(default=0)
     _sources: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _held_out: float = PrivateAttr(default=0.0)
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()
         plan = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
         ready._seed = plan["seed"]
         ready._sources = plan["sources"]
+        ready._held_out = plan["held_out"]["share"]
         return ready
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
         import pyarrow as pa
 
-        copies = self._copies(docs)
+        from corpusmill.pipelines.randomness import is_held_out
+
+        held = is_held_out(docs.column("id"), self._seed, self._held_out)
+        copies = self._copies(docs, held)
         index = np.repeat(np.arange(len(docs)), copies)
         firsts = np.repeat(np.cumsum(copies) - copies, copies)
         epochs = (np.arange(len(index)) - firsts).astype(np.int32)
@@ -54,14 +63,16 @@ class Draw(Scatter):
             "unit": np.full(len(index), unit, np.uint32),
             "row": np.asarray(rows, np.uint32)[index],
             "epoch": epochs,
+            "held_out": held[index],
         }
         table = docs.table.take(pa.array(index))
         for name in reversed(columns):
             table = table.add_column(0, name, pa.array(columns[name]))
         return Emitted(table)
 
-    def _copies(self, docs: Documents) -> npt.NDArray[np.int64]:
-        """How often each document is taken, int64[n]."""
+    def _copies(self, docs: Documents, held: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """How often each document is taken, int64[n]: `held` (bool[n]) ones once, where their source is
+        trained on at all."""
         import numpy as np
 
         from corpusmill.mixtures.plan.histogram import bins_of
@@ -75,7 +86,8 @@ class Draw(Scatter):
                 raise IntegrityError(f"the mixture plan does not know source {source}; plan the mixture anew")
             one = self._sources[source]
             mine = sources == source
-            copies[mine] = one["full_epochs"] + (bins[mine] < one["threshold"])
+            taken = one["full_epochs"] + (bins[mine] < one["threshold"])
+            copies[mine] = np.where(held[mine], int(one["requested_share"] > 0), taken)
         return copies
 
     def _keys(

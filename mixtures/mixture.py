@@ -13,6 +13,8 @@ from pydantic import Field, model_validator
 from corpusmill.pipelines.stage import Fold, Seeded
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from corpusmill.pipelines.documents import Documents
@@ -31,8 +33,12 @@ class Mixture(Seeded, Fold):
     more than `max_epochs` times gives that much, and the plan says so; with `on_shortfall: fail` it stops
     the run. Other sources do not fill the gap. Weights count tokens, never documents.
 
-    Artefact: plan.json, by source what is available, requested and achieved. Raises UserError for weights
-    that do not fit the sources, and where there are no tokens at all.
+    `held_out`: the share of documents, drawn by their ids, that no copy of is trained on; it is given as
+    `pack: {held_out: ...}`. They are left out of all the figures above and below, and counted beside them: of
+    every source with a share in the mixture they are drawn once, to be judged on.
+
+    Artefact: plan.json, by source what is available, requested, achieved and held out. Raises UserError for
+    weights that do not fit the sources, and where there are no tokens at all.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ()
@@ -44,6 +50,7 @@ class Mixture(Seeded, Fold):
     temperature: float = Field(default=1.0, ge=1.0)
     max_epochs: float = Field(default=4.0, gt=0.0, le=1000.0)
     on_shortfall: Literal["report", "fail"] = "report"
+    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
 
     @model_validator(mode="after")
     def _weights_are_shares(self) -> Self:
@@ -62,7 +69,7 @@ class Mixture(Seeded, Fold):
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         from corpusmill.mixtures.plan.histogram import histogram
 
-        return histogram(batches, self.known_seed())
+        return histogram(batches, self.known_seed(), self.held_out)
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         from corpusmill.mixtures.plan.histogram import add
@@ -76,11 +83,12 @@ class Mixture(Seeded, Fold):
         from corpusmill.pipelines.errors import UserError
 
         sums = by_source(part)
+        held_sums = by_source(part, held_out=True)
         shares = self._shares({source: int(sum_MB[0].sum()) for source, sum_MB in sums.items()})
-        held = sum(int(sum_MB[0].sum()) for source, sum_MB in sums.items() if shares[source] > 0)
-        if held == 0:
+        present = sum(int(sum_MB[0].sum()) for source, sum_MB in sums.items() if shares[source] > 0)
+        if present == 0:
             raise UserError("the mixture has no tokens: every source is empty after its steps")
-        budget = held if self.tokens is None else self.tokens
+        budget = present if self.tokens is None else self.tokens
         chosen = select(sums, shares, budget, self.max_epochs)
         short = {source: one.shortfall for source, one in chosen.items() if one.shortfall is not None}
         if short and self.on_shortfall == "fail":
@@ -94,10 +102,23 @@ class Mixture(Seeded, Fold):
             "bytes": sum(one.bytes for one in chosen.values()),
             "max_epochs": self.max_epochs,
             "sources": {source: one.as_json() for source, one in chosen.items()},
+            "held_out": self._held_out(held_sums, shares),
         }
         text = json.dumps(plan, indent=1, sort_keys=True, ensure_ascii=False)
         (folder / "plan.json").write_text(text + "\n", encoding="utf-8")
         return plan
+
+    def _held_out(self, sums: dict[str, npt.NDArray[np.int64]], shares: dict[str, float]) -> dict[str, Any]:
+        """What is drawn once to be judged on: of the sources that are trained on."""
+        from corpusmill.mixtures.plan.histogram import MEASURES
+
+        sources = {
+            source: dict(zip(MEASURES, sum_MB.sum(axis=1).tolist(), strict=True))
+            for source, sum_MB in sorted(sums.items())
+            if shares.get(source, 0.0) > 0
+        }
+        totals = {measure: sum(one[measure] for one in sources.values()) for measure in MEASURES}
+        return {"share": self.held_out, **totals, "sources": sources}
 
     def _shares(self, available: dict[str, int]) -> dict[str, float]:
         """Share of each source; they add up to 1."""

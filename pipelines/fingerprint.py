@@ -51,7 +51,8 @@ def _stage_key(spec: StageSpec) -> Json:
     stage = build_stage(spec.as_json())
     files = stage.external_files()
     placed = spec.room == "pipelines" or bool(files)
-    options = {k: v for k, v in spec.options.items() if not placed or k not in _PLACES}
+    left_out = {*type(stage).incidental, *(_PLACES if placed else ())}
+    options = {k: v for k, v in spec.options.items() if k not in left_out}
     return {
         "name": spec.name,
         "options": options,

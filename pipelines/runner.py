@@ -300,6 +300,7 @@ class Runner:
         }
         write_json(state.folder.manifest_path, manifest)
         state.folder.clear_attempts()
+        state.folder.clear_scratch()
         state.complete = True
 
     def _point(self, state: StepState) -> None:

@@ -24,6 +24,7 @@ from corpusmill.pipelines.engines.engine import Beat, Done, Engine, Event, Faile
 from corpusmill.pipelines.errors import Interrupted, UnitFailed, UserError
 from corpusmill.pipelines.operators.fused import Marker
 from corpusmill.pipelines.storage import Json, StepFolder
+from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
 
 log = logging.getLogger("corpusmill.run")
 
@@ -78,6 +79,7 @@ class _Running:
     marked: float  # when the unit started, or its marker last moved
     marker: tuple[int, int] | None = None
     rss: int = 0
+    progress: UnitProgress | None = None
 
 
 class Listener:
@@ -85,6 +87,7 @@ class Listener:
 
     def unit_done(self, unit: Unit, receipt: Json) -> None: ...
     def unit_event(self, unit: Unit, what: str, detail: str) -> None: ...
+    def unit_progress(self, unit: Unit, progress: UnitProgress) -> None: ...
     def memory(self, resident: int) -> None: ...
 
 
@@ -118,6 +121,7 @@ class Scheduler:
             self._queue.extend(self._more())
             while self._queue or self._running:
                 if self._stop:
+                    self._announce_stop()
                     raise Interrupted("stopped; what was committed stays, run the same command to go on")
                 self._submit()
                 events = self._engine.poll(POLL_SECONDS)
@@ -145,6 +149,15 @@ class Scheduler:
                 signal.signal(number, handler)
 
         return restore
+
+    def _announce_stop(self) -> None:
+        """Tell the user why it may take a moment."""
+        names = sorted({running.unit.step for running in self._running.values() if running.unit.solo})
+        if names:
+            log.warning(
+                "stopping: %s may take a minute to leave its work in order; ask again to stop at once",
+                ", ".join(names),
+            )
 
     def _submit(self) -> None:
         while self._queue and len(self._running) < self._engine.slots and self._admits(self._queue[0]):
@@ -235,6 +248,7 @@ class Scheduler:
         for ticket, running in list(self._running.items()):
             unit = running.unit
             if unit.solo:
+                self._look_at(running)
                 continue
             marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
             if marker != running.marker:
@@ -251,6 +265,13 @@ class Scheduler:
                 del self._running[ticket]
                 why = limit if late else f"no sign of life for {self._policy.heartbeat:g} s"
                 self._lost(unit, "timeout", why)
+
+    def _look_at(self, running: _Running) -> None:
+        """Pass on how far a unit says it has got."""
+        progress = read_progress(running.unit.folder.scratch(running.unit.number))
+        if progress is not None and progress != running.progress:
+            running.progress = progress
+            self._listener.unit_progress(running.unit, progress)
 
 
 def _estimate(unit: Unit) -> int:

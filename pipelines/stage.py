@@ -58,7 +58,8 @@ class Stage(BaseModel, ABC):
 
     `libraries`: distributions whose version can change this stage's output; they enter its fingerprint.
     `consumes`: columns it reads beyond the fixed schema's metadata; `produces`: columns it fills.
-    `artefacts`: names of artefacts it needs, made by earlier steps.
+    `artefacts`: names of artefacts it needs, made by earlier steps. `incidental`: options that cannot change
+    its output, such as how often to log; they stay out of its fingerprint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -68,6 +69,7 @@ class Stage(BaseModel, ABC):
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     produces: ClassVar[tuple[str, ...]] = ()
     artefacts: ClassVar[tuple[str, ...]] = ()
+    incidental: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -253,3 +255,14 @@ class Task(Stage):
     @abstractmethod
     def run(self, inputs: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, Any]:
         """`inputs` maps a step to its files in order; writes into `folder`; returns a summary."""
+
+    def resume(self, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path) -> dict[str, Any]:
+        """As `run`, which is what this does unless overridden; the runner calls it.
+
+        `scratch` is kept when an attempt fails or is killed, handed to the next one with the same
+        fingerprint, and removed once the step is complete: a place for checkpoints, from which the result
+        must be the same as from the start. Two attempts may hold it at once where a lost worker lives on.
+        `unit_progress.write_progress` in it tells the user how far the work has got. On SIGTERM a task may
+        take a few seconds to leave its work in order; it then raises `Interrupted`.
+        """
+        return self.run(inputs, folder)

@@ -3,6 +3,7 @@
 Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
 
     tmp/<unit>-<attempt>-*/  what an attempt is writing; never read, removed when the step is done
+    scratch/<unit>/          what attempts at a task hand on to the next; removed when the step is done
     data/                    committed files, named after their unit
     receipts/<unit>.json     what a committed unit holds: file hashes, rows, ledger
     manifest.json            written once, when every unit has its receipt; readers trust this alone
@@ -169,9 +170,17 @@ class StepFolder:
         """Where a careful attempt notes the document in hand, so that a crash can be blamed on it."""
         return self.path / "tmp" / f"{unit:05d}.marker"
 
+    def scratch(self, unit: int) -> Path:
+        """Where attempts at a unit leave what the next one can go on from."""
+        return self.path / "scratch" / f"{unit:05d}"
+
     def clear_attempts(self) -> None:
-        """Remove what failed or interrupted attempts left."""
+        """Remove what failed or interrupted attempts left, but what they hand on."""
         shutil.rmtree(self.path / "tmp", ignore_errors=True)
+
+    def clear_scratch(self) -> None:
+        """Remove what attempts handed on: the step is complete."""
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -185,6 +194,12 @@ class Attempt:
     def file(self, suffix: str) -> Path:
         """Path of the unit's file with this suffix, e.g. `00003.parquet`."""
         return self.folder / f"{self.unit:05d}.{suffix}"
+
+    def scratch(self) -> Path:
+        """The unit's scratch folder, made if need be: it outlives this attempt."""
+        folder = self.step.scratch(self.unit)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def commit(self, body: Json) -> Json:
         """Move every file written into `data/` and leave the receipt; returns the receipt."""

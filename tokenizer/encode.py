@@ -26,7 +26,8 @@ class Encode(Edit):
     """Encode each document with the recipe's tokenizer; the same rows in the same order, without text.
 
     A document is `[bos] text [eos]`, or framed as `Fim` says; some of its tokens of punctuation and line
-    breaks are split as `SplitBoundary` says. Control tokens are added by id, and a text that spells one
+    breaks are split as `SplitBoundary` says. Documents of the share `held_out` (`randomness.is_held_out`),
+    on which models are judged, are never framed. Control tokens are added by id, and a text that spells one
     (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is. Columns of the result: id, source,
     domain, lang, path, repo, group and group_rank (null unless `repository_order` gave them), fim (bool:
     framed), combined and split (int32: tokens of punctuation and line breaks, and how many of them were
@@ -51,6 +52,7 @@ class Encode(Edit):
     add_eos: bool = True
     encoder: Literal["verified", "tokenizers"] = "verified"
     verify_rate: float = Field(default=0.001, ge=0.0, le=1.0)
+    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
 
     _ready: Any = PrivateAttr(default=None)
 
@@ -146,9 +148,11 @@ class _Ready:
         import pyarrow as pa
 
         from corpusmill.pipelines.documents import buffers
+        from corpusmill.pipelines.randomness import is_held_out
         from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
 
         framed_D = chosen_for_fim(ids, domains, self._options.fim, self._seed)
+        framed_D &= ~is_held_out(ids, self._seed, self._options.held_out)
         starts, data = buffers(texts)
         bounds = split_parts(starts, data, ids, framed_D, self._seed)
         parts = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))

@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.randomness import draws
+from corpusmill.pipelines.randomness import draws, is_held_out
 
 BINS = 65_536
 HISTOGRAM = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
+        pa.field("held_out", pa.bool_(), nullable=False),
         pa.field("bin", pa.uint32(), nullable=False),
         pa.field("tokens", pa.int64(), nullable=False),
         pa.field("documents", pa.int64(), nullable=False),
@@ -41,46 +42,55 @@ def token_counts(docs: Documents) -> npt.NDArray[np.int64]:
     return np.asarray(lengths.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 
-def histogram(batches: Iterator[Documents], seed: int) -> pa.Table:
-    """HISTOGRAM of encoded documents (columns id, source, bytes, tokens)."""
-    sums: dict[str, npt.NDArray[np.int64]] = {}
+def histogram(batches: Iterator[Documents], seed: int, held_out: float = 0.0) -> pa.Table:
+    """HISTOGRAM of encoded documents (columns id, source, bytes, tokens); `held_out`: the share held out."""
+    sums: dict[tuple[str, bool], npt.NDArray[np.int64]] = {}
     for docs in batches:
         if len(docs) == 0:
             continue
         bins = bins_of(docs.column("id"), seed)
+        held = is_held_out(docs.column("id"), seed, held_out)
         values = (token_counts(docs), np.ones(len(docs), np.int64), docs.column("bytes").to_numpy())
         sources = docs.column("source").cast(pa.string()).dictionary_encode()
         codes = sources.indices.to_numpy()
         for code, source in enumerate(sources.dictionary.to_pylist()):
-            sum_MB = sums.setdefault(source, np.zeros((len(MEASURES), BINS), np.int64))
-            mine = codes == code
-            for measure, value in enumerate(values):
-                np.add.at(sum_MB[measure], bins[mine], value[mine])
-    parts = [_rows(source, sum_MB) for source, sum_MB in sorted(sums.items())]
+            for side in (False, True):
+                mine = (codes == code) & (held == side)
+                if side and not mine.any():
+                    continue
+                sum_MB = sums.setdefault((source, side), np.zeros((len(MEASURES), BINS), np.int64))
+                for measure, value in enumerate(values):
+                    np.add.at(sum_MB[measure], bins[mine], value[mine])
+    parts = [_rows(source, side, sum_MB) for (source, side), sum_MB in sorted(sums.items())]
     return pa.concat_tables([HISTOGRAM.empty_table(), *parts])
 
 
-def _rows(source: str, sum_MB: npt.NDArray[np.int64]) -> pa.Table:
+def _rows(source: str, held_out: bool, sum_MB: npt.NDArray[np.int64]) -> pa.Table:
     filled = np.flatnonzero(sum_MB[1])
-    columns = [pa.array([source] * len(filled), pa.string()), pa.array(filled.astype(np.uint32))]
+    n = len(filled)
+    columns = [pa.array([source] * n, pa.string()), pa.array([held_out] * n, pa.bool_())]
+    columns.append(pa.array(filled.astype(np.uint32)))
     return pa.Table.from_arrays([*columns, *(pa.array(row[filled]) for row in sum_MB)], schema=HISTOGRAM)
 
 
 def add(parts: Sequence[pa.Table]) -> pa.Table:
-    """The HISTOGRAM of several, sorted by (source, bin)."""
-    table = pa.concat_tables(parts).group_by(["source", "bin"], use_threads=False)
+    """The HISTOGRAM of several, sorted by (source, held_out, bin)."""
+    names = ["source", "held_out", "bin"]
+    table = pa.concat_tables(parts).group_by(names, use_threads=False)
     summed = table.aggregate([(measure, "sum") for measure in MEASURES])
-    columns = [summed.column(name) for name in ("source", "bin")]
+    columns = [summed.column(name) for name in names]
     columns += [summed.column(f"{measure}_sum") for measure in MEASURES]
-    order = [("source", "ascending"), ("bin", "ascending")]
+    order = [(name, "ascending") for name in names]
     return pa.Table.from_arrays(columns, schema=HISTOGRAM).sort_by(order)
 
 
-def by_source(table: pa.Table) -> dict[str, npt.NDArray[np.int64]]:
-    """The sums of a HISTOGRAM as int64[measures, BINS] by source; measures in the order of MEASURES."""
+def by_source(table: pa.Table, *, held_out: bool = False) -> dict[str, npt.NDArray[np.int64]]:
+    """The sums of a HISTOGRAM as int64[measures, BINS] by source, of documents held out or of the others;
+    measures in the order of MEASURES. Every source of the table is there, if with zeros."""
     sources = table.column("source").combine_chunks().dictionary_encode()
     codes, bins = sources.indices.to_numpy(), table.column("bin").to_numpy()
+    mine = table.column("held_out").to_numpy() == held_out
     sum_SMB = np.zeros((len(sources.dictionary), len(MEASURES), BINS), np.int64)
     for measure, name in enumerate(MEASURES):
-        np.add.at(sum_SMB, (codes, measure, bins), table.column(name).to_numpy())
+        np.add.at(sum_SMB, (codes[mine], measure, bins[mine]), table.column(name).to_numpy()[mine])
     return dict(zip(sources.dictionary.to_pylist(), sum_SMB, strict=True))

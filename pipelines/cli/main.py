@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpusmill.pipelines.cli.looking import JsonOption, add_commands
+from corpusmill.pipelines.cli import generating, looking
+from corpusmill.pipelines.cli.looking import JsonOption
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
@@ -201,7 +202,8 @@ def sample(
     _print(found, as_json, render_sample(folder, found))
 
 
-add_commands(app)
+looking.add_commands(app)
+generating.add_commands(app)
 
 
 def main() -> None:

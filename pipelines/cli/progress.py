@@ -17,15 +17,21 @@ from typing import TYPE_CHECKING
 from corpusmill.pipelines.runner import RunListener, StepState
 from corpusmill.pipelines.scheduler import Unit
 from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.unit_progress import UnitProgress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+EVERY_SECONDS = 30.0  # between plain lines of one long unit
+
+
 class PlainProgress(RunListener):
-    """A line when a step starts and one when it is done; one line for all steps in a row used as they are."""
+    """A line when a step starts and one when it is done; one line for all steps in a row used as they are.
+    A unit that notes its progress has a line for it every half minute."""
 
     def __init__(self) -> None:
+        self._told = -EVERY_SECONDS
         self._started: dict[str, float] = {}
         self._bytes: dict[str, int] = {}
         self._units: dict[str, int] = {}  # done in this run
@@ -70,6 +76,12 @@ class PlainProgress(RunListener):
         last = detail.strip().splitlines()[-1] if detail.strip() else ""
         self.say(f"{unit.step}: unit {unit.number}: {what}: {last}")
 
+    def unit_progress(self, unit: Unit, progress: UnitProgress) -> None:
+        now = time.monotonic()
+        if now - self._told >= EVERY_SECONDS:
+            self._told = now
+            self.say(f"{unit.step}: {progress.done}/{progress.total}: {progress.text}")
+
     def step_done(self, state: StepState) -> None:
         name = state.step.name
         if state.reused:
@@ -97,6 +109,7 @@ class LiveProgress(PlainProgress):
         super().__init__()
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._watched: set[str] = set()  # whose bar shows the parts of one unit
         self._memory = 0
 
     def _write(self, line: str) -> None:
@@ -113,8 +126,19 @@ class LiveProgress(PlainProgress):
         super().unit_done(unit, receipt)
         if unit.step in self._tasks:
             seconds = time.monotonic() - self._started[unit.step]
+            advance = 0 if unit.step in self._watched else 1
             self._bars.update(
-                self._tasks[unit.step], advance=1, rate=self._rate(unit.step, seconds), memory=self._held()
+                self._tasks[unit.step],
+                advance=advance,
+                rate=self._rate(unit.step, seconds),
+                memory=self._held(),
+            )
+
+    def unit_progress(self, unit: Unit, progress: UnitProgress) -> None:
+        if unit.step in self._tasks:
+            self._watched.add(unit.step)
+            self._bars.update(
+                self._tasks[unit.step], total=progress.total, completed=progress.done, rate=progress.text
             )
 
     def memory(self, resident: int) -> None:

@@ -65,4 +65,5 @@ class Engine(Protocol):
         """Kill a running task; no event for it comes after this."""
 
     def close(self) -> None:
-        """Stop every worker at once. Safe to call twice."""
+        """Stop every worker; one whose task listens for SIGTERM gets a moment to leave it in order. Safe to
+        call twice."""

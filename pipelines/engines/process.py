@@ -12,6 +12,7 @@ import os
 import selectors
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
@@ -20,6 +21,8 @@ from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
 from corpusmill.pipelines.storage import Json
 
 LAST_SECONDS = 5.0
+# What a task has to write a checkpoint in when the run is stopped. Workers that do not listen end at once.
+GRACE_SECONDS = 60.0
 
 
 @dataclass
@@ -111,16 +114,31 @@ class ProcessEngine:
         self._selector.unregister(worker.answers)
         os.close(worker.answers)
         self._workers.remove(worker)
-        if worker.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # nobody is left to read what was buffered
-                worker.process.stdin.close()
+        _hang_up(worker.process)
 
     def close(self) -> None:
-        for worker in list(self._workers):
-            worker.process.kill()
-        for worker in list(self._workers):
-            worker.process.wait()
-            self._forget(worker)
+        workers = list(self._workers)
+        try:
+            for worker in workers:
+                worker.process.terminate()
+                _hang_up(worker.process)  # one that listens for the signal ends once its task has
+            deadline = time.monotonic() + GRACE_SECONDS
+            for worker in workers:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        finally:  # at once if the user asks again
+            for worker in workers:
+                worker.process.kill()
+            for worker in workers:
+                worker.process.wait()
+                self._forget(worker)
+
+
+def _hang_up(process: subprocess.Popen[bytes]) -> None:
+    """Let a worker know that no task comes any more."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):  # nobody is left to read what was buffered
+            process.stdin.close()
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:

@@ -33,6 +33,7 @@ def mixture_facts(record: RunRecord) -> Json | None:
         "achieved_tokens": plan["tokens"],
         "documents": plan["documents"],
         "max_epochs": plan["max_epochs"],
+        "held_out": plan["held_out"],
         "sources": {
             source: {name: held[key] for key, name in _PLANNED.items()}
             for source, held in sorted(plan["sources"].items())

@@ -42,6 +42,7 @@ def combined(counts: Sequence[Json]) -> Json:
     """Counts of shards added up, with the shares people ask for.
 
     `padding_share` is of all places, `fim_rate` of documents, source shares of tokens without padding.
+    `held_out`: the same totals of what lies in shards of its own, to be judged on.
     """
     totals: Json = {name: sum(int(c.get(name, 0)) for c in counts) for name in TOTALS}
     sources: dict[str, Json] = {}
@@ -60,6 +61,9 @@ def combined(counts: Sequence[Json]) -> Json:
         "padding_share": totals["padding"] / places if places else 0.0,
         "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else 0.0,
         "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else 0.0,
+        "held_out": {
+            name: sum(int(c["held_out"].get(name, 0)) for c in counts if "held_out" in c) for name in TOTALS
+        },
         "sources": dict(sorted(sources.items())),
     }
 

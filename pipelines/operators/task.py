@@ -20,5 +20,5 @@ def work(job: Job, attempt: Attempt) -> Json:
             inputs[name] = [folder.data / file for file in files if file.endswith(".arrow")]
         else:
             inputs[name] = [folder.data]
-    summary = stage.run(inputs, attempt.folder)
+    summary = stage.resume(inputs, attempt.folder, attempt.scratch())
     return {"rows": 0, "summary": summary}

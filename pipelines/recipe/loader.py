@@ -158,6 +158,8 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     if parts["pack"] is not None:
         options = parts["pack"].encode_options()
         parts["encode"] = sections.stage("tokenizer", "encode", options, Map, ("pack",), problems)
+    if parts["pack"] is not None and parts["mixture"] is not None:
+        parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
     if "train" in given:
         parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
     return parts
@@ -186,6 +188,9 @@ def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
     if data.get("mixture") is not None and data.get("pack") is None:
         message = "has no effect without `pack`; add `pack: {sequence_length: 1024}`"
         problems.append(Problem(("mixture",), message))
+    if isinstance(data.get("mixture"), dict) and "held_out" in data["mixture"]:
+        message = "belongs under `pack`, since what is held out is packed apart; move it there"
+        problems.append(Problem(("mixture", "held_out"), message))
     if isinstance(data.get("sources"), dict):
         _check_weights(data, problems)
         _check_priorities(data, problems)

@@ -148,11 +148,42 @@ def _training(figures: Json) -> list[Json]:
     training = figures["training"]
     if training is None:
         return []
-    summary = training["summary"]
+    summary, evaluation = training["summary"], training["evaluation"]
+    found = []
     if summary["last_loss"] >= summary["unigram_entropy"]:
         text = (
             f"the last loss, {summary['last_loss']:.3f}, is not below the unigram entropy, "
             f"{summary['unigram_entropy']:.3f}: the model uses no context yet; train longer"
         )
-        return [_finding("warning", "train", text)]
-    return []
+        found.append(_finding("warning", "train", text))
+    if evaluation is None:
+        return found
+    for fault in evaluation["faults"]:
+        text = f"{fault['shard']}: {fault['kind']}: {fault['detail']}"
+        found.append(_finding("warning", "token shards", text))
+    return [*found, *_held_out(evaluation["scores"], figures["packing"])]
+
+
+def _held_out(scores: Json | None, packing: Json | None) -> list[Json]:
+    """Where the model knows held-out documents no better than a baseline, and sources without any."""
+    if scores is None:
+        return [_finding("note", "train", "no document was held out, so the model is judged on none")]
+    found = []
+    for bar in ("unigram", "bigram"):
+        behind = [
+            source
+            for source, score in scores["model"].items()
+            if source != "*"
+            and score["bytes"]
+            and score["bits_per_byte"] >= scores[bar][source]["bits_per_byte"]
+        ]
+        if behind:
+            where = ", ".join(behind)
+            text = f"the model does not beat the {bar} on held-out documents of {where}; train longer"
+            found.append(_finding("warning" if bar == "unigram" else "note", "train", text))
+    trained = packing["sources"] if packing is not None else {}
+    without = [name for name, held in trained.items() if held["tokens"] and name not in scores["model"]]
+    if without:
+        text = f"no document of {', '.join(without)} was held out; raise `held_out` under `pack`"
+        found.append(_finding("note", "train", text))
+    return found

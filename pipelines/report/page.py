@@ -14,6 +14,7 @@ from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.accounts import DRAWING
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.tokenizer import tokenizer_view
+from corpusmill.pipelines.report.training_view import training_view
 from corpusmill.pipelines.storage import Json
 
 _MAIN_REASONS = 3
@@ -48,6 +49,7 @@ def render_page(figures: Json) -> str:
         charts=_charts(figures),
         main_reasons={name: _main_reasons(rows) for name, rows in figures["funnel"].items()},
         sample_stages=_sample_stages(figures),
+        training_view=training_view(figures["training"]) if figures["training"] is not None else None,
         tokenizer_view=tokenizer_view(figures["tokenizer"]) if figures["tokenizer"] is not None else None,
     )
 
@@ -141,11 +143,8 @@ def _charts(figures: Json) -> dict[str, Any]:
         ]
         label = "requested and achieved share of tokens by source"
         found["mixture"] = charts.pairs(rows, label, ("requested", "achieved"))
-    if figures["training"] is not None:
-        found |= _training(figures["training"])
     found["legend"] = charts.legend([("kept", "kept"), ("removed", "removed"), ("fault", "quarantined")])
     found["mixture_legend"] = charts.legend([("ghost", "requested"), ("kept", "achieved")])
-    found["loss_legend"] = charts.legend([("a", "next token"), ("b", "token after next (MTP)")])
     return found
 
 
@@ -185,21 +184,3 @@ def _power(value: int) -> str:
         if value >= limit:
             return f"{value // limit}{unit}"
     return str(value)
-
-
-def _training(training: Json) -> dict[str, Markup]:
-    curves, summary = training["curves"], training["summary"]
-    series = [("loss of the next token", curves["loss"], "a")]
-    if any(curves["mtp_loss"]):
-        series.insert(0, ("loss of the token after next", curves["mtp_loss"], "b"))
-    references = [
-        (f"uniform guess, ln V = {summary['ln_vocab']:.2f}", summary["ln_vocab"]),
-        (f"unigram entropy = {summary['unigram_entropy']:.2f}", summary["unigram_entropy"]),
-    ]
-    violation = [("largest violation", curves["max_expert_violation"], "a")]
-    return {
-        "loss": charts.curve(curves["step"], series, references, "training loss by step", "step"),
-        "balance": charts.curve(
-            curves["step"], violation, [("even load", 0.0)], "expert load imbalance by step", "step"
-        ),
-    }

@@ -122,15 +122,16 @@ def test_shards_hold_the_tokens_that_were_drawn(calm: Path) -> None:
     plan = json.loads((folder(calm, "mixture") / "plan.json").read_text())
     drawn = sum(source["tokens"] for source in plan["sources"].values())
     shards = sorted(folder(calm, "pack").glob("*.arrow"))
-    assert len(shards) == -(-drawn // 100_000)
-    held = 0
+    assert len(shards) == 2 * -(-drawn // 100_000)
+    held = {"train": 0, "held_out": 0}
     for path in shards:
         shard = open_shard(path)
         shard.verify()
-        held += shard.metadata["counts"]["tokens"]
+        held[shard.metadata["split"]] += shard.metadata["counts"]["tokens"]
         with ipc.open_file(path) as file:
             assert sum(file.get_batch(i).num_rows for i in range(file.num_record_batches)) == shard.rows
-    assert held == drawn
+    assert held == {"train": drawn, "held_out": plan["held_out"]["tokens"]}
+    assert held["held_out"] > 0
 
 
 def test_explain_finds_what_left_and_what_stayed(calm: Path, corpusmill: Run) -> None:

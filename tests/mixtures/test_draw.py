@@ -10,13 +10,21 @@ import pytest
 
 from corpusmill.mixtures.draw import Draw
 from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.pipelines.stage import Context
 
 N = 20_000
 
 
-def drawn(tmp_path: Path, epochs: int = 1, seed: int = 1, groups: list[str | None] | None = None) -> pa.Table:
-    plan = {"seed": seed, "sources": {"a": {"full_epochs": epochs, "threshold": 0}}}
+def drawn(
+    tmp_path: Path,
+    epochs: int = 1,
+    seed: int = 1,
+    groups: list[str | None] | None = None,
+    held_out: float = 0.0,
+) -> pa.Table:
+    source = {"full_epochs": epochs, "threshold": 0, "requested_share": 1.0}
+    plan = {"seed": seed, "sources": {"a": source}, "held_out": {"share": held_out}}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     n = len(groups) if groups is not None else N
     docs = Documents(
@@ -99,3 +107,29 @@ def test_groups_stay_together(tmp_path: Path) -> None:
         places = [i for i, other in enumerate(names) if other == name]
         assert places == list(range(places[0], places[0] + 30))
     assert len(set(rows.column("key").to_pylist())) == 4 + 60
+
+
+def test_held_out_documents_are_drawn_once_and_never_trained_on(tmp_path: Path) -> None:
+    rows = drawn(tmp_path, epochs=3, held_out=0.01)
+    names, held, epochs = (rows.column(name).to_pylist() for name in ("id", "held_out", "epoch"))
+    apart = [name for name, h in zip(names, held, strict=True) if h]
+    trained = {name for name, h in zip(names, held, strict=True) if not h}
+    assert len(apart) == len(set(apart))
+    assert abs(len(apart) - 0.01 * N) < 4 * np.sqrt(0.01 * N)  # binomial
+    assert not trained & set(apart)
+    assert len(trained) == N - len(apart)
+    assert {e for e, h in zip(epochs, held, strict=True) if h} == {0}
+    assert not any(drawn(tmp_path, epochs=1).column("held_out").to_pylist())
+
+
+def test_who_is_held_out_depends_on_id_and_seed_alone() -> None:
+    ids = [f"{i:032x}" for i in range(5000)]
+    held = is_held_out(ids, 3, 0.1)
+    np.testing.assert_array_equal(held[::-1], is_held_out(ids[::-1], 3, 0.1))
+    np.testing.assert_array_equal(held, is_held_out(pa.array(ids), 3, 0.1))
+    assert abs(held.sum() - 500) < 4 * np.sqrt(450)
+    assert (is_held_out(ids, 3, 0.2) | ~held).all()  # a larger share holds out the same and more
+    both = (held & is_held_out(ids, 4, 0.1)).sum()
+    assert abs(both - 50) < 4 * np.sqrt(50)
+    assert not is_held_out(ids, 3, 0.0).any()
+    assert is_held_out(ids, 3, 1.0).all()

@@ -18,6 +18,7 @@ from corpusmill.mixtures.mixture import Mixture
 from corpusmill.mixtures.plan.histogram import HISTOGRAM
 from corpusmill.pipelines.documents import Documents, document_id
 from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.pipelines.stage import Context
 
 
@@ -81,6 +82,33 @@ def test_what_is_planned_is_what_is_drawn(tmp_path: Path, tokens: int) -> None:
         assert abs(one["tokens"] - wanted) <= 25  # half of the longest document
     assert plan["tokens"] == int(sizes.sum())
     assert sum(one["share"] for one in plan["sources"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("tokens", [None, 5_000, 60_000])
+def test_what_is_held_out_is_planned_beside(tmp_path: Path, tokens: int | None) -> None:
+    """Every document is drawn to train on, held out, or left out, and the plan counts each exactly."""
+    sizes = many(1500, "a", "b", "c")
+    docs = encoded(sizes)
+    weights = {"a": 0.5, "b": 0.5, "c": 0.0}
+    plan = planned(docs, tmp_path, tokens=tokens, weights=weights, max_epochs=3, held_out=0.1)
+    held = is_held_out(docs.column("id"), 1, 0.1)
+    rows = emitted(docs, tmp_path)
+    apart = np.array(rows.column("held_out").to_pylist())
+    row = rows.column("row").to_numpy()
+    np.testing.assert_array_equal(apart, held[row])
+    assert 0 < plan["held_out"]["documents"] == apart.sum()
+    assert plan["held_out"]["share"] == 0.1
+    for source in "ab":
+        mine = np.array([name == source for name, _ in sizes])
+        size = np.array([count for _, count in sizes])
+        one, other = plan["sources"][source], plan["held_out"]["sources"][source]
+        assert one["available_tokens"] == size[mine & ~held].sum()
+        assert one["tokens"] == size[row[~apart]][mine[row[~apart]]].sum()
+        expected = {"tokens": size[mine & held].sum(), "documents": (mine & held).sum()}
+        assert other == {**expected, "bytes": 3 * expected["tokens"]}
+        assert one["available_tokens"] + other["tokens"] == size[mine].sum()
+    assert set(plan["held_out"]["sources"]) == {"a", "b"}
+    assert "c" not in rows.column("source").to_pylist()
 
 
 def test_copies_are_numbered_and_no_epoch_is_left_out(tmp_path: Path) -> None:

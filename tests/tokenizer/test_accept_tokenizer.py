@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
-from corpusmill.tokenizer.bpe.held_out import is_held_out
 from corpusmill.tokenizer.evaluation.held_sample import offered, sample, sampled_texts, smallest
 from corpusmill.tokenizer.evaluation.requirements import Requirements, judge, told
 from tests.oracles.tokenizer_evaluation import trained

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.fim.options import Fim
@@ -31,6 +32,7 @@ def drawn(
     ranks: Sequence[int | None] | None = None,
     epochs: Sequence[int] | None = None,
     sources: Sequence[str] | None = None,
+    held_out: Sequence[bool] | None = None,
 ) -> pa.Table:
     """Rows as a mixture draws them: document i holds tokens 10, 11, ...; grouped ones share a key."""
     n = len(lengths)
@@ -49,6 +51,8 @@ def drawn(
             "group": pa.array(groups, pa.string()),
             "group_rank": pa.array(ranks or [None] * n, pa.int32()),
             "fim": pa.array([i % 3 == 0 for i in range(n)], pa.bool_()),
+            "held_out": pa.array(held_out or [False] * n, pa.bool_()),
+            "bytes": pa.array([3 * size for size in lengths], pa.int64()),
             "tokens": pa.array(tokens, pa.large_list(pa.uint16())),
         }
     )
@@ -63,8 +67,15 @@ def packed(context: Context, table: pa.Table, folder: Path, partition: int = 0, 
     stage = Pack(**{"sequence_length": 16, **options}).prepare(context)
     counts = stage.write(table, partition, folder)
     shard = open_shard(folder / f"shard-{partition:05d}.arrow")
+    apart = counts.pop("held_out", None)
     assert shard.metadata["counts"] == counts
+    assert shard.metadata["split"] == "train"
     shard.verify()
+    if apart is not None:
+        other = open_shard(folder / f"heldout-{partition:05d}.arrow")
+        assert other.metadata["counts"] == apart
+        assert other.metadata["split"] == "held_out"
+        other.verify()
     return shard
 
 
@@ -223,16 +234,59 @@ def test_metadata_says_what_a_reader_needs(context: Context, tmp_path: Path) -> 
     assert shard.metadata["counts"]["tokens_by_source"] == {"a": 20, "b": 3, "unused": 0}
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.sampled_from("ab")), max_size=20))
+def test_held_out_documents_lie_in_shards_of_their_own(
+    context: Context, tmp_path: Path, rows: list[tuple[int, bool, str]]
+) -> None:
+    """Every token that came in is in one of the two, and nothing is in both."""
+    table = drawn([r[0] for r in rows], held_out=[r[1] for r in rows], sources=[r[2] for r in rows])
+    table = table.set_column(
+        table.column_names.index("fim"), "fim", pa.array([False] * len(rows), pa.bool_())
+    )
+    shard = packed(context, table, tmp_path)
+    apart = open_shard(tmp_path / "heldout-00000.arrow")
+    for found, side in ((shard, False), (apart, True)):
+        mine = table.filter(pa.array([h == side for h in table.column("held_out").to_pylist()], pa.bool_()))
+        assert documents_of([found]) == tokens_of(mine)
+        counts = found.metadata["counts"]
+        assert counts["documents"] == mine.num_rows
+        assert sum(counts["bytes_by_source"].values()) == sum(mine.column("bytes").to_pylist())
+        assert counts["bytes_by_source"].get("a", 0) == 3 * counts["tokens_by_source"].get("a", 0)
+
+
+def test_nothing_is_packed_apart_unless_asked_for(context: Context, tmp_path: Path) -> None:
+    shard = packed(context, drawn([5, 9]), tmp_path, held_out=0.0)
+    assert [path.name for path in tmp_path.glob("*.arrow")] == [shard.path.name]
+    held = drawn([5, 9], held_out=[True, False])
+    with pytest.raises(IntegrityError, match="held out is framed"):
+        packed(context, held.set_column(8, "fim", pa.array([True, True])), tmp_path, 1)
+
+
 def test_tokens_of_the_wrong_width_are_refused(context: Context, tmp_path: Path) -> None:
     table = drawn([3])
-    wide = table.set_column(9, "tokens", table.column("tokens").cast(pa.large_list(pa.uint32())))
+    wide = table.set_column(
+        table.column_names.index("tokens"), "tokens", table.column("tokens").cast(pa.large_list(pa.uint32()))
+    )
     with pytest.raises(IntegrityError, match="tokens are uint32"):
         packed(context, wide, tmp_path)
 
 
 def test_encode_options_reach_encode(context: Context) -> None:
-    pack = Pack(fim=Fim(rate=0.5, mode="spm"), add_bos=True, verify_rate=0.0)
+    pack = Pack(fim=Fim(rate=0.5, mode="spm"), add_bos=True, verify_rate=0.0, held_out=0.25)
     encode = Encode(**pack.encode_options())
     assert (encode.fim, encode.add_bos, encode.verify_rate) == (pack.fim, True, 0.0)
+    assert (encode.held_out, pack.mixture_options()) == (0.25, {"held_out": 0.25})
     table = encode.prepare(context).edit(as_documents(made_texts(5))).documents.table
     assert all(tokens[0] == 0 for tokens in table.column("tokens").to_pylist())
+
+
+def test_documents_held_out_are_never_framed(context: Context) -> None:
+    docs = as_documents(made_texts(200))
+    table = Encode(fim=Fim(rate=1.0), held_out=0.3).prepare(context).edit(docs).documents.table
+    held = is_held_out(table.column("id"), context.seed, 0.3)
+    assert 30 < held.sum() < 90
+    assert table.column("fim").to_pylist() == (~held).tolist()
+    plain = Encode(fim=Fim(rate=0.0)).prepare(context).edit(docs).documents.table
+    tokens, expected = (each.column("tokens").to_pylist() for each in (table, plain))
+    assert [tokens[k] for k in np.flatnonzero(held)] == [expected[k] for k in np.flatnonzero(held)]

@@ -16,9 +16,8 @@ from pydantic import ValidationError
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError, UserError
-from corpusmill.pipelines.randomness import draws
+from corpusmill.pipelines.randomness import HELD_OUT, draws, is_held_out
 from corpusmill.pipelines.stage import Context
-from corpusmill.tokenizer.bpe.held_out import HELD_OUT, is_held_out
 from corpusmill.tokenizer.bpe.sample_budget import allotted, shared
 from corpusmill.tokenizer.bpe.sample_histogram import bins_of, first_bytes, largest_draw
 from corpusmill.tokenizer.bpe.sampling import read_sample, read_verification

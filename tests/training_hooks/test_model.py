@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -138,6 +139,27 @@ def test_node_limit_is_the_sorted_one(seed: int, k: int, kept: int) -> None:
     assert got == [oracle.chosen_experts(a, bias, k, 4, kept) for a in affinity]
 
 
+@settings(deadline=None, max_examples=200)
+@given(
+    biased=st.lists(st.integers(-3, 3), min_size=12, max_size=12),
+    groups=st.sampled_from([1, 2, 3, 4, 6]),
+    data=st.data(),
+)
+def test_node_limit_among_equals(biased: list[int], groups: int, data: st.DataObject) -> None:
+    """Few different values, negative ones too: every choice is one that some breaking of ties gives."""
+    kept = data.draw(st.integers(1, groups))
+    k = data.draw(st.integers(1, kept * 12 // groups))
+    chosen = choose_experts(torch.tensor([biased]) / 4, k, groups, kept)[0].tolist()
+    assert oracle.may_be_chosen([b / 4 for b in biased], chosen, k, groups, kept)
+
+
+def test_dropped_groups_stay_out_when_every_affinity_is_negative() -> None:
+    """Masking with zero instead of minus infinity would prefer exactly the groups that were dropped."""
+    affinities = torch.full((1, 8), -2.0)
+    affinities[0, 4:6] = -1.0
+    assert sorted(choose_experts(affinities, 2, 4, 1)[0].tolist()) == [4, 5]
+
+
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10**6), tokens=st.integers(1, 20), experts=st.integers(2, 9))
 def test_sequence_loss_is_equations_17_to_20(seed: int, tokens: int, experts: int) -> None:
@@ -256,6 +278,6 @@ def test_start_of_a_weight_depends_on_its_name_alone() -> None:
         ({"topk_group": 1}, "num_experts_per_tok"),
     ],
 )
-def test_sizes_that_do_not_fit_are_refused(changed: dict[str, int], message: str) -> None:
+def test_sizes_that_do_not_fit_are_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(SMALL, **changed)

@@ -51,7 +51,7 @@ def test_targets_of_every_depth(depth: int) -> None:
             for b in range(2):
                 for i in range(length):
                     pair = (
-                        module.hnorm(h_BTD[b, i]),
+                        module.hnorm(ready_BTD[b, i]),
                         module.enorm(model.embed_tokens.weight[tokens[b, i + d]]),
                     )
                     joined_BTD[b, i] = module.eh_proj.weight @ torch.cat(pair)

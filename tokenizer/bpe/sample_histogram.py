@@ -20,8 +20,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.documents import Documents, buffers
+from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.tokenizer.boundary.document_draws import document_draws
-from corpusmill.tokenizer.bpe.held_out import is_held_out
 
 SAMPLED = "tokenizer.sample"
 VERIFICATION = "tokenizer.verification"

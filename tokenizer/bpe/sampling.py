@@ -14,8 +14,8 @@ import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.tokenizer.boundary.document_draws import document_draws
-from corpusmill.tokenizer.bpe.held_out import is_held_out
 from corpusmill.tokenizer.bpe.sample_budget import allotted
 from corpusmill.tokenizer.bpe.sample_histogram import (
     HELD_OUT_BIN,

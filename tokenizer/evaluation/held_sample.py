@@ -40,7 +40,7 @@ def sample(batches: Iterator[Documents], seed: int, share: float, budget: int, l
 
     `share` is what was held out of training: 1.0 for a tokenizer that saw none of these documents.
     """
-    from corpusmill.tokenizer.bpe.held_out import is_held_out
+    from corpusmill.pipelines.randomness import is_held_out
 
     kept = JUDGED.empty_table()
     waiting: list[pa.Table] = []

@@ -1,4 +1,4 @@
-"""One partition of drawn documents becomes one token shard."""
+"""One partition of drawn documents becomes a token shard, and another of the documents held out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
 from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows
-from corpusmill.tokenizer.shards.format import PIECE, shard_name, write_shard
+from corpusmill.tokenizer.shards.format import HELD_OUT, PIECE, TRAIN, shard_name, write_shard
 
 if TYPE_CHECKING:
     from corpusmill.tokenizer.pack import Pack
@@ -26,7 +27,27 @@ Ints = npt.NDArray[np.int64]
 def write_partition(
     table: pa.Table, partition: int, folder: Path, options: Pack, context: Context
 ) -> dict[str, Any]:
-    """Pack `table` (rows of `draw`) and write its shard into `folder`; returns the shard's counts."""
+    """Pack `table` (rows of `draw`) and write its shards into `folder`.
+
+    Returns the counts of the training shard, with those of the other one, where it was asked for, under
+    `held_out`.
+    """
+    if options.held_out == 0.0:
+        return _write(table, partition, folder, options, context, TRAIN)
+    parts = {TRAIN: table, HELD_OUT: table}
+    if table.num_rows:
+        held = table.column("held_out")
+        parts = {TRAIN: table.filter(pc.invert(held)), HELD_OUT: table.filter(held)}
+    counts = {
+        split: _write(part, partition, folder, options, context, split) for split, part in parts.items()
+    }
+    return {**counts[TRAIN], "held_out": counts[HELD_OUT]}
+
+
+def _write(
+    table: pa.Table, partition: int, folder: Path, options: Pack, context: Context, split: str
+) -> dict[str, Any]:
+    """Pack documents and write the shard; returns its counts."""
     vocabulary = read_vocabulary(context.artefact("tokenizer", "encoder.json"))
     docs, first_k = _chains(table, concat=options.method == "concat")
     start_d, length_d, values = _tokens(docs, vocabulary)
@@ -37,8 +58,11 @@ def write_partition(
     code_d = np.array([codes[source] for source in _strings(docs, "source")], np.uint16)
     fim_d = np.zeros(0, np.bool_) if len(docs) == 0 else np.asarray(docs.column("fim").to_pylist(), np.bool_)
     counts = {**_counts(packed, length_d, code_d, fim_d, sources), **_boundaries(docs)}
+    counts["bytes_by_source"] = _bytes(docs, code_d, sources)
     if counts["tokens"] != int(length_d.sum()) or counts["tokens"] + counts["padding"] != packed.tokens.size:
         raise IntegrityError(f"partition {partition}: {length_d.sum()} tokens came in, {counts} were packed")
+    if split == HELD_OUT and counts["fim_documents"]:
+        raise IntegrityError(f"partition {partition}: a document held out is framed for filling in")
     metadata = {
         "vocab_size": vocabulary.size,
         "model_vocab_size": vocabulary.model_size,
@@ -47,13 +71,14 @@ def write_partition(
         "tokenizer": vocabulary.sha256,
         "seed": context.seed,
         "partition": partition,
+        "split": split,
         "method": options.method,
         "encoder": "tokenizers" if options.encoder == "tokenizers" else vocabulary.encoder,
         "sources": sources,
         "counts": counts,
     }
     pieces = _pieces(packed.pieces, docs, code_d, fim_d)
-    write_shard(folder / shard_name(partition), packed.tokens, pieces, packed.ends(), metadata)
+    write_shard(folder / shard_name(partition, split), packed.tokens, pieces, packed.ends(), metadata)
     return counts
 
 
@@ -130,6 +155,14 @@ def _counts(
         "tokens_by_source": {name: int(tokens_S[code]) for code, name in enumerate(sources)},
         "documents_by_source": {name: int(documents_S[code]) for code, name in enumerate(sources)},
     }
+
+
+def _bytes(docs: Documents, code_d: npt.NDArray[np.uint16], sources: list[str]) -> dict[str, int]:
+    """UTF-8 bytes of the documents' texts, by source."""
+    bytes_S = np.zeros(len(sources), np.int64)
+    if len(docs):
+        np.add.at(bytes_S, code_d, docs.column("bytes").to_numpy())
+    return dict(zip(sources, bytes_S.tolist(), strict=True))
 
 
 def _boundaries(docs: Documents) -> dict[str, int]:

@@ -12,10 +12,12 @@ The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-1"
 `rows`, `vocab_size` (every id is below it), `model_vocab_size` (ids a model makes room for; left out where
 it is `vocab_size`; the larger of both decides between uint16 and uint32), `special_tokens` (role -> id),
 `pad_id`, `eos_id`, `bos_id` (null where there is none), `tokenizer` (SHA-256 of tokenizer.json), `encoder`
-(which library encoded the documents), `seed`, `partition`, `method`, `sources` (names), `rows_per_batch`,
-`tokens_xxh3` (hex, over the token matrix), and `counts`: rows, tokens, padding, documents, empty_documents
-(of no tokens), fim_documents, pieces, combined_tokens (of punctuation and line breaks), split_tokens (those
-of them that were split), tokens_by_source, documents_by_source; a document counts once for each copy.
+(which library encoded the documents), `seed`, `partition`, `split` ("train" or "held_out": documents that no
+model may be trained on), `method`, `sources` (names), `rows_per_batch`, `tokens_xxh3` (hex, over the token
+matrix), and `counts`: rows, tokens, padding, documents, empty_documents (of no tokens), fim_documents,
+pieces, combined_tokens (of punctuation and line breaks), split_tokens (those of them that were split),
+tokens_by_source, documents_by_source, bytes_by_source (UTF-8 bytes of the documents' texts); a document
+counts once for each copy.
 
 Every record batch but the last holds `rows_per_batch` rows, so row i is found without a search, and is read
 from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open.
@@ -48,8 +50,12 @@ PIECE = pa.struct(
 )
 
 
-def shard_name(partition: int) -> str:
-    return f"shard-{partition:05d}.arrow"
+TRAIN, HELD_OUT = "train", "held_out"  # what `split` may say
+_NAMES = {TRAIN: "shard", HELD_OUT: "heldout"}
+
+
+def shard_name(partition: int, split: str = TRAIN) -> str:
+    return f"{_NAMES[split]}-{partition:05d}.arrow"
 
 
 def token_digest(rows_RL: npt.NDArray[np.unsignedinteger[Any]]) -> str:

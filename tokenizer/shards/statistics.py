@@ -8,25 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from corpusmill.tokenizer.shards.format import HELD_OUT, TRAIN
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 
 
 def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
-    """Statistics of the shards together, JSON-ready.
+    """Statistics of the shards that are trained on together, JSON-ready, and of the others `held_out`.
 
     Shares are of tokens without padding; `padding_share` is of all places; `fim_rate` is of documents;
     `split_rate` is of tokens that combine punctuation and line breaks (`combined_tokens`; both null where
     the shards do not count them).
     `document_lengths` counts documents (copies each) by length in tokens: a key "n" holds lengths
-    n..2n-1 (n a power of two). Raises IntegrityError for a damaged shard.
+    n..2n-1 (n a power of two). `held_out` counts shards, rows, tokens, padding and documents.
+    Raises IntegrityError for a damaged shard.
     """
     totals = dict.fromkeys(("rows", "tokens", "padding", "documents", "fim_documents", "pieces"), 0)
     combined: list[tuple[int, int]] = []
     by_source: dict[str, dict[str, int]] = {}
     lengths = np.zeros(64, np.int64)
+    held_out = dict.fromkeys(("shards", "rows", "tokens", "padding", "documents"), 0)
     for path in shards:
         shard = open_shard(path)
         counts = shard.metadata["counts"]
+        if shard.metadata.get("split", TRAIN) == HELD_OUT:
+            held_out = {name: held_out[name] + {**counts, "shards": 1}[name] for name in held_out}
+            continue
         for name in totals:
             totals[name] += counts[name]
         if "combined_tokens" in counts:
@@ -39,7 +45,7 @@ def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
     places = totals["tokens"] + totals["padding"]
     met, split = (sum(column) for column in zip(*combined, strict=True)) if combined else (None, 0)
     return {
-        "shards": len(shards),
+        "shards": len(shards) - held_out["shards"],
         **totals,
         "padding_share": totals["padding"] / places if places else 0.0,
         "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else 0.0,
@@ -50,6 +56,7 @@ def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
             source: {**mine, "share": mine["tokens"] / totals["tokens"] if totals["tokens"] else 0.0}
             for source, mine in sorted(by_source.items())
         },
+        "held_out": held_out,
         "document_lengths": {str(2**power): int(n) for power, n in enumerate(lengths) if n},
     }
 

@@ -5,8 +5,9 @@ Every shard row of L tokens is cut into ceil(L / T) windows of T input positions
 past the end of the row: each token of a row is an input once and, but for the row's first, a target.
 
 Epoch e visits all windows of all shards in the order of a seeded permutation of its own; samples are the
-epochs end to end. Batch i is samples i*B to (i+1)*B - 1: a function of (shards, seed, i) alone, so resuming
-is asking for the next number. B sequences, T context, W = T + ahead.
+epochs end to end. Batch i is samples i*B to (i+1)*B - 1, and batches of changing size are other cuts of the
+same stream: a sample is a function of (shards, seed, its number) alone, so resuming is asking for the next.
+B sequences, T context, W = T + ahead.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
+from corpusmill.tokenizer.shards.format import TRAIN
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.training_hooks.loading.permutation import Permutation
 
@@ -41,8 +44,9 @@ class ShardLoader:
     `context` T defaults to the shards' row length. Public facts: `vocab_size` (ids lie below it),
     `model_vocab_size` (ids a model makes room for, padding included), `pad_id`, `sources` (names),
     `tokenizer` (hash), `context`, `windows` (samples an epoch), `shards`. Raises IntegrityError naming the
-    shard where shards disagree on tokenizer, vocabulary, padding or row length, or are damaged; DataError
-    where there are no rows; UserError for a context outside 1..L or a tokenizer without its own padding.
+    shard where shards disagree on tokenizer, vocabulary, padding or row length, are damaged, or held out from
+    training; DataError where there are no rows; UserError for a context outside 1..L or a tokenizer without
+    its own padding.
     """
 
     def __init__(
@@ -90,13 +94,22 @@ class ShardLoader:
             )
 
     def batch(self, number: int) -> npt.NDArray[np.int64]:
-        """Token ids int64[B, W] of batch `number`, padded with `pad_id` past the ends of rows.
+        """Token ids int64[B, W] of batch `number`: `sequences` of its B samples."""
+        return self.sequences(number * self.batch_size, self.batch_size)
+
+    def source_codes(self, number: int) -> npt.NDArray[np.int64]:
+        """For every token of `batch(number)`, the index of its source in `sources`, or -1; int64[B, W]."""
+        return self.sequence_sources(number * self.batch_size, self.batch_size)
+
+    def sequences(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """Token ids int64[count, W] of samples `start` to `start + count - 1` of the endless stream, padded
+        with `pad_id` past the ends of rows.
 
         Raises IntegrityError naming the shard that holds an id outside the vocabulary.
         """
         width = self.context + self.ahead
-        tokens = np.full((self.batch_size, width), self.pad_id, np.int64)
-        windows = self.samples(number * self.batch_size, self.batch_size)
+        tokens = np.full((count, width), self.pad_id, np.int64)
+        windows = self.samples(start, count)
         for line, window in enumerate(windows):
             ids = self.shards[window.shard].tokens(window.row)[window.start : window.start + width]
             tokens[line, : len(ids)] = ids
@@ -109,16 +122,26 @@ class ShardLoader:
             )
         return tokens
 
-    def source_codes(self, number: int) -> npt.NDArray[np.int64]:
-        """For every token of `batch(number)`, the index of its source in `sources`, or -1; int64[B, W]."""
+    def sequence_sources(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """For every token of `sequences(start, count)`, the index of its source in `sources`, or -1."""
         width = self.context + self.ahead
-        codes = np.full((self.batch_size, width), -1, np.int64)
-        for line, window in enumerate(self.samples(number * self.batch_size, self.batch_size)):
+        codes = np.full((count, width), -1, np.int64)
+        for line, window in enumerate(self.samples(start, count)):
             for piece in self.shards[window.shard].pieces(window.row):
                 begin = max(piece.start - window.start, 0)
                 end = max(piece.start + piece.length - window.start, 0)
                 codes[line, begin:end] = self.sources.index(piece.source)
         return codes
+
+    def stream(self) -> dict[str, Any]:
+        """JSON-ready identity of the stream of samples: equal values mean equal samples."""
+        return {
+            "seed": self.seed,
+            "context": self.context,
+            "ahead": self.ahead,
+            "tokenizer": self.tokenizer,
+            "shards": [shard.metadata["tokens_xxh3"] for shard in self.shards],
+        }
 
     def samples(self, start: int, count: int) -> list[Window]:
         """Where samples `start` to `start + count - 1` of the endless stream lie."""
@@ -147,6 +170,8 @@ def row_length(shards: Sequence[Path]) -> int:
 
 
 def _refuse_strangers(shard: Shard, first: Shard) -> None:
+    if shard.metadata.get("split", TRAIN) != TRAIN:
+        raise IntegrityError(f"{shard.path} holds documents that no model may be trained on: leave it out")
     for fact in ("tokenizer", "vocab_size", "model_vocab_size", "pad_id", "sequence_length"):
         ours, theirs = shard.metadata.get(fact), first.metadata.get(fact)
         if ours != theirs:

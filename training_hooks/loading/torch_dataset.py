@@ -77,11 +77,4 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
         self._start, self._next = int(state["next_batch"]), None
 
     def _stream(self) -> dict[str, Any]:
-        loader = self.loader
-        return {
-            "seed": loader.seed,
-            "batch_size": loader.batch_size,
-            "context": loader.context,
-            "tokenizer": loader.tokenizer,
-            "shards": [shard.metadata["tokens_xxh3"] for shard in loader.shards],
-        }
+        return {"batch_size": self.loader.batch_size, **self.loader.stream()}

@@ -3,8 +3,9 @@
 The logits of all tokens would be N * V numbers, written and read many times; a block of them stays near the
 processor, and the gradients of head and hidden states are taken from it at once, since the loss is linear
 in each token's cross-entropy and the weights are known beforehand. Same number of multiplications as the
-plain form, N * V memory traffic gone. Memory: one block of about `BLOCK_NUMBERS` logits.
-N tokens, D width, V vocabulary.
+plain form, N * V memory traffic gone. Memory: one block of about `BLOCK_NUMBERS` logits; in BF16 and FP16
+`BLOCKS_A_PRODUCT` such blocks beside it, in that type.
+N tokens, R of them in a block, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-BLOCK_NUMBERS = 2**20
+BLOCK_NUMBERS = 2**21
+BLOCKS_A_PRODUCT = 4
 
 
 class _HeadCrossEntropy(torch.autograd.Function):
@@ -29,23 +31,26 @@ class _HeadCrossEntropy(torch.autograd.Function):
         head_low = head_VD.to(low)
         loss_N = torch.empty(x_ND.shape[0], dtype=torch.float32, device=x_ND.device)
         step = max(64, BLOCK_NUMBERS // head_VD.shape[0])
+        # In low precision each share of dhead is widened and added in a pass of its own: fewer, taller ones.
+        many = step * BLOCKS_A_PRODUCT if low.itemsize == 2 else step
+        buffer_RV = x_ND.new_empty(min(many, x_ND.shape[0]), head_VD.shape[0], dtype=low)
         with torch.autocast(x_ND.device.type, enabled=False):
-            for start in range(0, x_ND.shape[0], step):
-                rows = slice(start, start + step)
-                x_low, target = x_ND[rows].to(low), target_N[rows, None]
-                z_NV = torch.mm(x_low, head_low.t()).float()
-                log_sum_N1 = z_NV.logsumexp(dim=1, keepdim=True)
-                loss_N[rows] = (log_sum_N1 - z_NV.gather(1, target))[:, 0]
+            for start in range(0, x_ND.shape[0], many):
+                rows = slice(start, start + many)
+                x_RD, weight_R1 = x_ND[rows], weight_N[rows, None]
+                p_RV = buffer_RV[: x_RD.shape[0]]
+                for inner in range(0, x_RD.shape[0], step):
+                    part = slice(inner, inner + step)
+                    target_N1 = target_N[rows][part, None]
+                    loss_N[rows][part] = _softmax(x_RD[part].to(low), head_low, target_N1, p_RV[part], wants)
                 if dx_ND is not None and dhead_VD is not None:
-                    # d loss / d logits = weight * (softmax - one-hot), in the logits' own storage
-                    z_NV.sub_(log_sum_N1).exp_()
-                    z_NV.scatter_add_(1, target, z_NV.new_full(target.shape, -1.0))
-                    grad_low = z_NV.mul_(weight_N[rows, None]).to(low)
-                    dx_ND[rows] = torch.mm(grad_low, head_low).to(dx_ND.dtype)
+                    # The weight goes to the narrow factor of each product.
+                    weighted_low = (x_RD * weight_R1).to(low)
+                    torch.mul(torch.mm(p_RV, head_low), weight_R1, out=dx_ND[rows])
                     if low == dhead_VD.dtype:
-                        dhead_VD.addmm_(grad_low.t(), x_low)
+                        dhead_VD.addmm_(p_RV.t(), weighted_low)
                     else:
-                        dhead_VD += torch.mm(grad_low.t(), x_low)
+                        dhead_VD += torch.mm(p_RV.t(), weighted_low)
         ctx.save_for_backward(dx_ND, dhead_VD)
         ctx.mark_non_differentiable(loss_N)
         return (loss_N * weight_N).sum(), loss_N
@@ -55,6 +60,21 @@ class _HeadCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         dx_ND, dhead_VD = ctx.saved_tensors
         return dx_ND * grad, dhead_VD * grad, None, None, None
+
+
+def _softmax(x_ND: Tensor, head_VD: Tensor, target_N1: Tensor, out_NV: Tensor, wants: bool) -> Tensor:
+    """Cross-entropy FP32[N] of one block; where `wants`, its derivative by the logits, softmax - one-hot, is
+    left in `out_NV`."""
+    z_NV = torch.mm(x_ND, head_VD.t(), out=out_NV).float()
+    largest_N1 = z_NV.amax(dim=1, keepdim=True)
+    z_target_N1 = z_NV.gather(1, target_N1)
+    p_NV = torch.softmax(z_NV, dim=1, out=z_NV)
+    # The largest logit's probability is exp(largest - log sum), and never too small for its logarithm.
+    log_sum_N1 = largest_N1 - p_NV.amax(dim=1, keepdim=True).log()
+    if wants:
+        p_NV.scatter_add_(1, target_N1, p_NV.new_full(target_N1.shape, -1.0))
+        out_NV.copy_(p_NV)  # nothing to do in FP32, where it is the same memory
+    return (log_sum_N1 - z_target_N1)[:, 0]
 
 
 def head_cross_entropy(

@@ -17,7 +17,10 @@ def choose_experts(biased_NE: Tensor, k: int, groups: int = 1, kept_groups: int 
     """Experts int64[N, K] of largest biased affinity, best first.
 
     With several groups only experts of the `kept_groups` best groups are eligible; a group is ranked by the
-    sum of its best two biased affinities (released code; the report ranks by its best K / kept).
+    sum of its best two biased affinities (released code; the report ranks by its best K / kept). Dropped
+    groups are masked with minus infinity, as in transformers from 5.23 on: zero, its mask before, would
+    prefer them wherever all biased affinities are negative. Among equals `torch.topk` decides, in the same
+    two calls as transformers', so both keep the same experts.
     """
     if kept_groups < groups:
         biased_NGX = torch.unflatten(biased_NE, -1, (groups, -1))

@@ -31,7 +31,10 @@ class _GroupedLinear(torch.autograd.Function):
         x_MI, weight_EOI = ctx.saved_tensors
         grad_MO = grad_MO.contiguous()
         dx_MI = torch.empty_like(x_MI)
-        dweight_EOI = torch.zeros_like(weight_EOI)
+        dweight_EOI = torch.empty_like(weight_EOI)
+        for expert, count in enumerate(ctx.counts):
+            if not count:
+                dweight_EOI[expert].zero_()
         for expert, rows in _blocks(ctx.counts):
             torch.mm(grad_MO[rows], weight_EOI[expert], out=dx_MI[rows])
             torch.mm(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])

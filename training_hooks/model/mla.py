@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from corpusmill.training_hooks.model.attention import causal_attention
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rotate
+
+# The norms of the latents ignore the configuration's epsilon, in the released code as in transformers.
+LATENT_EPS = 1e-6
 
 
 class MultiHeadLatentAttention(nn.Module):
@@ -27,13 +30,13 @@ class MultiHeadLatentAttention(nn.Module):
         self.heads = config.num_attention_heads
         self.content, self.rotary = config.qk_nope_head_dim, config.qk_rope_head_dim
         self.value, self.latent = config.v_head_dim, config.kv_lora_rank
-        self.softmax_scale = config.qk_head_dim**-0.5
-        width, eps = config.hidden_size, config.rms_norm_eps
+        self.softmax_scale = config.softmax_scale
+        width = config.hidden_size
         self.q_a_proj = nn.Linear(width, config.q_lora_rank, bias=False)
-        self.q_a_layernorm = RMSNorm(config.q_lora_rank, eps)
+        self.q_a_layernorm = RMSNorm(config.q_lora_rank, LATENT_EPS)
         self.q_b_proj = nn.Linear(config.q_lora_rank, self.heads * config.qk_head_dim, bias=False)
         self.kv_a_proj_with_mqa = nn.Linear(width, self.latent + self.rotary, bias=False)
-        self.kv_a_layernorm = RMSNorm(self.latent, eps)
+        self.kv_a_layernorm = RMSNorm(self.latent, LATENT_EPS)
         self.kv_b_proj = nn.Linear(self.latent, self.heads * (self.content + self.value), bias=False)
         self.o_proj = nn.Linear(self.heads * self.value, width, bias=False)
 
@@ -59,13 +62,10 @@ class MultiHeadLatentAttention(nn.Module):
     def forward(self, x_BTD: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
         """Attention output [B, T, D] (equations 10 and 11); every position sees itself and those before."""
         q_BHTX = self.queries(x_BTD, cos_TP, sin_TP)
-        k_BHTX, v_BHTU = self.expand(*self.latents(x_BTD, cos_TP, sin_TP))
-        # The fused CPU and GPU kernels want values as wide as keys; zero columns add nothing.
-        narrower = q_BHTX.shape[-1] - self.value
-        v_BHTX = functional.pad(v_BHTU, (0, max(narrower, 0)))
-        o_BHTX = functional.scaled_dot_product_attention(
-            q_BHTX, k_BHTX, v_BHTX, is_causal=True, scale=self.softmax_scale
-        )
-        o_BTX = o_BHTX[..., : self.value].transpose(1, 2).flatten(2)
-        output_BTD: Tensor = self.o_proj(o_BTX)
+        return self.attend(q_BHTX, *self.expand(*self.latents(x_BTD, cos_TP, sin_TP)))
+
+    def attend(self, q_BHTX: Tensor, k_BHTX: Tensor, v_BHTU: Tensor) -> Tensor:
+        """Output [B, T, D] of queries over keys and values of the same positions."""
+        o_BHTU = causal_attention(q_BHTX, k_BHTX, v_BHTU, self.softmax_scale)
+        output_BTD: Tensor = self.o_proj(o_BHTU.transpose(1, 2).flatten(2))
         return output_BTD

@@ -60,7 +60,9 @@ class MixtureOfExperts(nn.Module):
         x_ND = x_BTD.flatten(0, 1)
         experts_NK, gates_NK, affinities_NE = self.gate(x_ND)
         order = slot_order(experts_NK, self.n_experts)
-        y_ND = combine(self.experts(dispatch(x_ND, order), order.counts), gates_NK, order)
+        y_ND = combine(
+            self.experts(dispatch(x_ND, order, self._rows_dtype(x_ND)), order.counts), gates_NK, order
+        )
         if self.shared_experts is not None:
             y_ND = y_ND + self.shared_experts(x_ND)
         affinities_BTE = torch.unflatten(affinities_NE, 0, x_BTD.shape[:2])
@@ -69,3 +71,10 @@ class MixtureOfExperts(nn.Module):
             balance_loss=sequence_balance_loss(affinities_BTE, real_BT, self.k),
         )
         return y_ND.view_as(x_BTD), routing
+
+    def _rows_dtype(self, x_ND: Tensor) -> torch.dtype:
+        """The type that rows are dispatched in: autocast's, so that a token is cast once for all its experts.
+        Experts of another kind cast for themselves."""
+        kind = x_ND.device.type
+        low = torch.is_autocast_enabled(kind) and type(self.experts) is Experts
+        return torch.get_autocast_dtype(kind) if low else x_ND.dtype

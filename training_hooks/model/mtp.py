@@ -1,7 +1,10 @@
 """Multi-token prediction (section 2.2, equations 21-25): one module a depth, one more token ahead each.
 
 Module k takes the representations of depth k - 1 and the embeddings of the tokens k places on, and predicts
-the tokens k + 1 places on, through the shared embedding and output head. B sequences, T positions, D width.
+the tokens k + 1 places on, through the shared embedding and output head. The representations are those that
+the head reads, behind the last norm of the depth before: the report leaves that open, the modelling code in
+DeepSeek's releases hands them over so, and the engines that draft with the released module (transformers,
+vLLM, SGLang) rely on it. B sequences, T positions, D width.
 """
 
 from __future__ import annotations
@@ -32,12 +35,12 @@ class MultiTokenPrediction(nn.Module):
         self.norm = RMSNorm(width, eps)
 
     def forward(
-        self, h_BTD: Tensor, embedded_BTD: Tensor, cos_TP: Tensor, sin_TP: Tensor, real_BT: Tensor
-    ) -> tuple[Tensor, Tensor, Routing]:
-        """Representations of this depth [B, T, D] for the next one, the same normed for the shared head, and
-        the routing of its block."""
-        joined = torch.cat((self.hnorm(h_BTD), self.enorm(embedded_BTD)), dim=-1)
+        self, ready_BTD: Tensor, embedded_BTD: Tensor, cos_TP: Tensor, sin_TP: Tensor, real_BT: Tensor
+    ) -> tuple[Tensor, Routing]:
+        """Representations [B, T, D] of this depth, ready for the shared head and for the next depth, and the
+        routing of its block. `ready_BTD` are those of the depth before, ready for the head likewise."""
+        joined = torch.cat((self.hnorm(ready_BTD), self.enorm(embedded_BTD)), dim=-1)
         output_BTD, routing = self.block(self.eh_proj(joined).float(), cos_TP, sin_TP, real_BT)
         if routing is None:
             raise AssertionError("the block of an MTP module is a mixture of experts")
-        return output_BTD, self.norm(output_BTD), routing
+        return self.norm(output_BTD), routing

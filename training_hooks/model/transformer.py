@@ -14,10 +14,12 @@ from torch.nn import functional
 from corpusmill.training_hooks.model.block import Block
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.gate import Gate
+from corpusmill.training_hooks.model.mla import MultiHeadLatentAttention
 from corpusmill.training_hooks.model.moe import MixtureOfExperts, Routing
 from corpusmill.training_hooks.model.mtp import MultiTokenPrediction
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rope_frequencies, rotation_table
+from corpusmill.training_hooks.model.yarn import YarnScaling
 
 
 class Forward(NamedTuple):
@@ -32,11 +34,8 @@ class Forward(NamedTuple):
 class Transformer(nn.Module):
     """DeepSeek-V3 in small. Weights are uninitialised until `initialise.initialise` fills them."""
 
-    frequencies: Tensor
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
         width = config.hidden_size
         self.embed_tokens = nn.Embedding(config.vocab_size, width)
         self.layers = nn.ModuleList(
@@ -46,8 +45,23 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(width, config.rms_norm_eps)
         self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
         self.mtp = nn.ModuleList(MultiTokenPrediction(config) for _ in range(config.num_nextn_predict_layers))
-        frequencies = rope_frequencies(config.qk_rope_head_dim, config.rope_theta)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self._use(config)
+
+    def set_rope_scaling(self, scaling: YarnScaling | None) -> None:
+        """Take up another context length, in place, as a phase of long-context training does: `config`
+        follows, no weight changes."""
+        self._use(self.config.with_rope_scaling(scaling))
+
+    def _use(self, config: ModelConfig) -> None:
+        self.config = config
+        # Not a buffer: it must neither be cast with the weights nor stay empty where they are built on the
+        # meta device.
+        self._frequencies_P = rope_frequencies(
+            config.qk_rope_head_dim, config.rope_theta, config.rope_scaling
+        )
+        for module in self.modules():
+            if isinstance(module, MultiHeadLatentAttention):
+                module.softmax_scale = config.softmax_scale
 
     def gates(self) -> list[Gate]:
         """The router of every mixture layer, MTP modules included, in the order of `Forward.routing`."""
@@ -64,9 +78,13 @@ class Transformer(nn.Module):
                 routing.append(layer_routing)
         return h_BTD, routing
 
-    def rotations(self, length: int) -> tuple[Tensor, Tensor]:
-        """cos and sin [T, P] of positions 0..length-1."""
-        return rotation_table(self.frequencies, torch.arange(length, device=self.frequencies.device))
+    def rotations(self, length: int, start: int = 0) -> tuple[Tensor, Tensor]:
+        """cos and sin FP32[T, P] of positions start..start + length - 1, on the device of the weights."""
+        device = self.embed_tokens.weight.device
+        positions_T = torch.arange(start, start + length, device=device)
+        scaling = self.config.rope_scaling
+        factor = 1.0 if scaling is None else scaling.rotary_factor
+        return rotation_table(self._frequencies_P.to(device), positions_T, factor)
 
     def forward(self, tokens_BW: Tensor, real_BW: Tensor) -> Forward:
         """A training pass over rows of T inputs and the 1 + D' tokens after them.
@@ -82,7 +100,7 @@ class Transformer(nn.Module):
         for depth, module in enumerate(self.mtp, start=1):
             embedded_BTD = self.embed_tokens(tokens_BW[:, depth : depth + length])
             real_BT = real_BW[:, depth : depth + length]
-            h_BTD, ready_BTD, depth_routing = module(h_BTD, embedded_BTD, cos_TP, sin_TP, real_BT)
+            ready_BTD, depth_routing = module(hidden[-1], embedded_BTD, cos_TP, sin_TP, real_BT)
             hidden.append(ready_BTD)
             routing.append(depth_routing)
         return Forward(hidden, routing)

@@ -1,43 +1,67 @@
-"""The training loop: batch, objective, clip, step, bias update, one line of metrics."""
+"""The training loop: batch, step, one line of metrics, a checkpoint now and then; and going on from one."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
-import math
+import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from corpusmill.pipelines.errors import CorpusmillError
+from corpusmill.pipelines.errors import Interrupted, UserError
+from corpusmill.pipelines.faultpoints import faultpoint
 from corpusmill.training_hooks.loading.loader import ShardLoader
-from corpusmill.training_hooks.model.balance import max_violation, update_bias
 from corpusmill.training_hooks.model.transformer import Transformer
-from corpusmill.training_hooks.trainer.objective import Objective, objective
-from corpusmill.training_hooks.trainer.optimiser import adamw, set_learning_rate
+from corpusmill.training_hooks.precision.apply import Mode
+from corpusmill.training_hooks.trainer.checkpoint import Checkpoint, Checkpoints, Position
+from corpusmill.training_hooks.trainer.ema import Ema
+from corpusmill.training_hooks.trainer.expert_load import RoutingTally, load_measures
+from corpusmill.training_hooks.trainer.flops import flops_per_token, measured_peak
+from corpusmill.training_hooks.trainer.optimiser import adamw, load_optimiser_state, optimiser_state
+from corpusmill.training_hooks.trainer.progress import Speedometer
 from corpusmill.training_hooks.trainer.schedule import Schedule
+from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult, training_step
+from corpusmill.training_hooks.trainer.stop import StopRequest, stop_when_asked
 
 log = logging.getLogger("corpusmill.train")
+
+# Without `checkpoint_every`: at least so many seconds apart, and this many times what writing one took.
+APART_SECONDS = 60.0
+APART_WRITES = 50.0
+LAST_PART = 10  # the last tenth of the steps counts where each source's tokens are routed
 
 
 @dataclass(frozen=True)
 class Run:
-    """Options of one run of the loop; see `Train` for what each means."""
+    """Options of one run of the loop; see `Train` for what each means.
+
+    `peak`: floating-point operations a second that utilisation is measured against, None to measure it.
+    """
 
     steps: int
     schedule: Schedule
-    mtp_weight: float
-    gamma: float
     alpha: float
-    low_precision: bool
-    log_every: int
-    clip: float = 1.0
+    micro_batch: int
+    precision: Mode = "fp32"
+    moments: torch.dtype = torch.float32
+    ema_decay: float | None = None
+    log_every: int = 20
+    checkpoint_every: int | None = None
+    peak: float | None = None
+
+    @property
+    def routing_from(self) -> int:
+        """The first step (from 0) whose routing is counted by source."""
+        return self.steps - max(1, self.steps // LAST_PART)
 
 
 @contextlib.contextmanager
@@ -54,69 +78,218 @@ def repeatable(threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(strict_before)
 
 
-def train(model: Transformer, loader: ShardLoader, run: Run, metrics: Path) -> list[dict[str, Any]]:
-    """Train `model` in place; write one JSON line a step to `metrics` and return the same records.
+@dataclass
+class Trained:
+    """What `train` leaves beside the model: counts int64[layer][source][expert] of the last part's routing,
+    real targets, and the averaged weights where they were asked for."""
 
-    A step's `tokens` counts real targets from the start; losses are in nats. Raises CorpusmillError when
-    the loss stops being a finite number.
+    routing: list[list[list[int]]]
+    tokens: int
+    ema: dict[str, Tensor] | None
+
+
+def train(
+    model: Transformer,
+    loader: ShardLoader,
+    run: Run,
+    metrics: Path,
+    *,
+    checkpoints: Checkpoints | None = None,
+    watched: Path | None = None,
+    look: Callable[[int], dict[str, Any]] | None = None,
+) -> Trained:
+    """Train `model` in place and write one JSON line a step to `metrics`.
+
+    With `checkpoints`, goes on from the latest and leaves new ones; the end is the same bit for bit. A
+    step's `tokens` counts real targets from the start; losses are in nats. `watched`: a folder in which
+    progress is noted. `look` is called after every step with how many are done; what it gives joins the
+    step's line. Raises UserError naming the step where the loss stops being a finite number, and
+    Interrupted on SIGTERM or SIGINT, after a checkpoint.
     """
-    optimiser = adamw(model)
-    gates = model.gates()
-    positions = loader.batch_size * loader.context
-    records: list[dict[str, Any]] = []
-    tokens_seen = 0
-    last_log, last_tokens = time.perf_counter(), 0
-    with metrics.open("w", encoding="utf-8") as file:
-        for step in range(run.steps):
-            batch = loader.batch(step)
-            tokens_BW = torch.from_numpy(batch)
-            rate = run.schedule.learning_rate((step + 1) * positions)
-            set_learning_rate(optimiser, rate)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=run.low_precision):
-                losses = objective(model, tokens_BW, tokens_BW != loader.pad_id, run.mtp_weight, run.alpha)
-            optimiser.zero_grad(set_to_none=True)
-            losses.total.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), run.clip)
-            total = float(losses.total.detach())
-            if not math.isfinite(total) or not math.isfinite(float(norm)):
-                raise CorpusmillError(
-                    f"step {step + 1}: loss {total} with gradient norm {float(norm)}; "
-                    "lower the learning rate or lengthen the warm-up"
-                )
-            optimiser.step()
-            for gate, load in zip(gates, losses.loads, strict=True):
-                update_bias(gate.e_score_correction_bias, load, run.gamma)
-            tokens_seen += int(losses.counted.sum())
-            record = {
-                "step": step + 1,
-                "tokens": tokens_seen,
-                "loss": float(losses.loss),
-                "mtp_loss": float(losses.mtp),
-                "balance_loss": float(losses.balance),
-                "loss_by_source": _by_source(losses, loader, step),
-                "gradient_norm": float(norm),
-                "learning_rate": rate,
-                "max_expert_violation": max((max_violation(load) for load in losses.loads), default=0.0),
-            }
-            file.write(json.dumps(record) + "\n")
-            records.append(record)
-            if (step + 1) % run.log_every == 0 or step + 1 == run.steps:
-                now = time.perf_counter()
-                speed = (tokens_seen - last_tokens) / max(now - last_log, 1e-9)
-                log.info("step %d/%d: loss %.3f, %.0f tokens/s", step + 1, run.steps, record["loss"], speed)
-                last_log, last_tokens = now, tokens_seen
-    return records
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(stop_when_asked())
+        ema = None
+        if run.ema_decay is not None:
+            ema = stack.enter_context(Ema(model, run.ema_decay))
+        state = _State(model, adamw(model, moments=run.moments), ema, loader, run)
+        latest = checkpoints.latest() if checkpoints is not None else None
+        if latest is not None:
+            state.restore(latest, metrics)
+            log.info("going on from step %d of %d", state.position.step, run.steps)
+        file = stack.enter_context(metrics.open("a" if latest is not None else "w", encoding="utf-8"))
+        _steps(state, file, metrics, checkpoints, watched, stop, look)
+        return Trained(
+            routing=state.tally.counts.tolist(),
+            tokens=state.position.tokens,
+            ema=ema.state() if ema is not None else None,
+        )
 
 
-def _by_source(losses: Objective, loader: ShardLoader, step: int) -> dict[str, float]:
-    """Mean loss of each source's targets in this batch; sources without one are left out."""
-    codes = loader.source_codes(step)[:, 1 : 1 + loader.context]
-    counted = losses.counted.numpy() & (codes >= 0)
-    codes, loss = codes[counted], losses.token_loss.numpy()[counted].astype(np.float64)
-    totals = np.bincount(codes, weights=loss, minlength=len(loader.sources))
-    counts = np.bincount(codes, minlength=len(loader.sources))
+@dataclass
+class _State:
+    """Everything that changes as training goes on."""
+
+    model: Transformer
+    optimiser: torch.optim.Optimizer
+    ema: Ema | None
+    loader: ShardLoader
+    run: Run
+    position: Position = field(default_factory=Position)
+
+    def __post_init__(self) -> None:
+        self.tally = RoutingTally(self.model, len(self.loader.sources))
+
+    def restore(self, checkpoint: Checkpoint, metrics: Path) -> None:
+        """Take up `checkpoint`, and put its lines into `metrics`."""
+        self.position = checkpoint.position
+        self.model.load_state_dict(checkpoint.tensors("model"))
+        moments = checkpoint.tensors("optimiser")
+        load_optimiser_state(self.model, self.optimiser, moments, self.position.optimiser_steps)
+        if self.ema is not None:
+            self.ema.load(checkpoint.tensors("ema"), self.position.ema_updates)
+        self.tally.counts[:] = np.array(self.position.routing, np.int64).reshape(self.tally.counts.shape)
+        shutil.copyfile(checkpoint.metrics, metrics)
+
+    def save(self, checkpoints: Checkpoints, metrics: Path) -> Path:
+        """Write a checkpoint of the present state."""
+        moments, steps = optimiser_state(self.model, self.optimiser)
+        self.position.optimiser_steps = steps
+        self.position.routing = self.tally.counts.tolist()
+        tensors = {"model": self.model.state_dict(), "optimiser": moments}
+        if self.ema is not None:
+            tensors["ema"] = self.ema.state()
+            self.position.ema_updates = self.ema.updates
+        return checkpoints.write(self.position, tensors, metrics)
+
+
+def _steps(
+    state: _State,
+    file: TextIO,
+    metrics: Path,
+    checkpoints: Checkpoints | None,
+    watched: Path | None,
+    stop: StopRequest,
+    look: Callable[[int], dict[str, Any]] | None,
+) -> None:
+    """The steps that are left."""
+    run, loader, position = state.run, state.loader, state.position
+    context = loader.context
+    speed = _speedometer(state, watched)
+    speed.start(position.sequences * context)
+    due = _Due(run.checkpoint_every)
+    remaining = islice(run.schedule.steps(context), position.step, run.steps)
+    for step, (first, count) in enumerate(remaining, start=position.step):
+        record = _one(state, step, first, count, stop)
+        if record is None:
+            kept = "run the same command to go on"
+            if checkpoints is not None:
+                file.flush()
+                kept = f"its state after {step} steps is kept; {kept}"
+                state.save(checkpoints, metrics)
+            raise Interrupted(f"training was stopped in step {step + 1}: {kept}")
+        done = step + 1
+        if look is not None:
+            record |= look(done)
+        file.write(json.dumps(record) + "\n")
+        tell = done % run.log_every == 0 or done == run.steps
+        speed.step(done, position.sequences * context, record["loss"], tell=tell)
+        faultpoint("training-step")
+        if checkpoints is not None and done < run.steps and due.now(done):
+            file.flush()
+            began = time.perf_counter()
+            path = state.save(checkpoints, metrics)
+            due.written(time.perf_counter() - began)
+            log.info("checkpoint %s", path.name)
+
+
+def _one(state: _State, step: int, first: int, count: int, stop: StopRequest) -> dict[str, Any] | None:
+    """Step number `step` on sequences `first` to `first + count - 1`: its line of metrics, or None, with
+    nothing changed, where it was stopped."""
+    run, loader, position = state.run, state.loader, state.position
+    seen = (first + count) * loader.context
+    settings = Settings(
+        learning_rate=run.schedule.learning_rate(seen),
+        gamma=run.schedule.bias_step(seen),
+        mtp_weight=run.schedule.depth_weight(seen),
+        alpha=run.alpha,
+        micro_batch=run.micro_batch,
+        precision=run.precision,
+    )
+    batch = Batch(loader.sequences(first, count), loader.sequence_sources(first, count), loader.pad_id)
+    tally = state.tally if step >= run.routing_from else None
+    with tally.listening() if tally is not None else contextlib.nullcontext():
+        before = tally.counts.copy() if tally is not None else None
+        try:
+            result = training_step(
+                state.model,
+                state.optimiser,
+                batch,
+                settings,
+                sources=len(loader.sources),
+                stop=stop,
+                tally=tally,
+            )
+        except UserError as error:
+            raise UserError(f"step {step + 1}: {error}") from error
+    if result is None:
+        if tally is not None and before is not None:
+            tally.counts[:] = before
+        return None
+    if state.ema is not None:
+        state.ema.update()
+    position.step = step + 1
+    position.sequences = first + count
+    position.tokens += result.targets
+    return _record(position, count, settings, result, loader)
+
+
+def _record(
+    position: Position, count: int, settings: Settings, result: StepResult, loader: ShardLoader
+) -> dict[str, Any]:
+    """One line of metrics."""
+    measures = load_measures(result.loads)
+    sums = zip(loader.sources, result.source_loss, result.source_targets, strict=True)
     return {
-        name: float(total / count)
-        for name, total, count in zip(loader.sources, totals, counts, strict=True)
-        if count
+        "step": position.step,
+        "tokens": position.tokens,
+        "sequences": count,
+        "loss": result.loss,
+        "mtp_loss": result.mtp,
+        "balance_loss": result.balance,
+        "loss_by_source": {name: float(total / n) for name, total, n in sums if n},
+        "gradient_norm": result.norm,
+        "learning_rate": settings.learning_rate,
+        "gamma": settings.gamma,
+        "mtp_weight": settings.mtp_weight,
+        "max_expert_violation": max(measures["max_violation"], default=0.0),
+        "experts": measures,
     }
+
+
+def _speedometer(state: _State, watched: Path | None) -> Speedometer:
+    run, context = state.run, state.loader.context
+    device = state.model.embed_tokens.weight.device
+    sequences = sum(count for _, count in islice(run.schedule.steps(context), run.steps))
+    peak = run.peak or measured_peak(device, run.precision != "fp32")
+    operations = flops_per_token(state.model.config, context)
+    log.info("%.3g operations a token, at best %.3g a second", operations, peak)
+    return Speedometer(operations, peak, run.steps, sequences * context, device, watched)
+
+
+class _Due:
+    """When the next checkpoint is due: every so many steps, or by the clock."""
+
+    def __init__(self, every: int | None) -> None:
+        self.every = every
+        self.cost = 0.0
+        self.since = time.perf_counter()
+
+    def now(self, done: int) -> bool:
+        """Whether to write one after `done` steps."""
+        if self.every is not None:
+            return done % self.every == 0
+        return time.perf_counter() - self.since >= max(APART_SECONDS, APART_WRITES * self.cost)
+
+    def written(self, seconds: float) -> None:
+        """One was written, which took so long."""
+        self.cost, self.since = seconds, time.perf_counter()

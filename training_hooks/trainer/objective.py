@@ -1,11 +1,14 @@
 """What is minimised: next-token loss + lambda/D' * MTP losses + alpha * sequence-wise balance loss.
 
+A batch may go through the model in pieces: every mean is taken over the whole batch, so the pieces' losses
+and gradients add up to those of the batch at once, whatever the shares of padding in them.
 B sequences, T positions, W = T + 1 + D' tokens a row, D' the MTP depth, N = B * T.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -15,8 +18,27 @@ from corpusmill.training_hooks.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
+class BatchCounts:
+    """What the means of a batch divide by, for the main model (0) and each MTP depth: `targets` are real
+    targets, `sequences` those with a real token among the inputs of that depth. At least 1 each."""
+
+    targets: list[float]
+    sequences: list[float]
+
+    @classmethod
+    def of(cls, real_BW: Tensor, depths: int) -> Self:
+        """Counts of a whole batch with `depths` MTP modules."""
+        length = real_BW.shape[1] - 1 - depths
+        windows = [real_BW[:, d : d + length + 1] for d in range(depths + 1)]
+        return cls(
+            targets=[max(float(w[:, 1:].sum()), 1.0) for w in windows],
+            sequences=[max(float(w[:, :-1].any(dim=1).sum()), 1.0) for w in windows],
+        )
+
+
+@dataclass(frozen=True)
 class Objective:
-    """The losses of one batch, in nats.
+    """The losses of one batch, or what a piece adds to them, in nats.
 
     `total` is differentiable. `loss` is the main model's mean over real targets; `mtp` the mean over
     depths of theirs, before lambda; `balance` the sum over layers of the sequence-wise loss before alpha.
@@ -34,9 +56,18 @@ class Objective:
 
 
 def objective(
-    model: Transformer, tokens_BW: Tensor, real_BW: Tensor, mtp_weight: float, balance_weight: float
+    model: Transformer,
+    tokens_BW: Tensor,
+    real_BW: Tensor,
+    mtp_weight: float,
+    balance_weight: float,
+    whole: BatchCounts | None = None,
 ) -> Objective:
-    """Losses of `tokens_BW` int64; targets where `real_BW` is false are left out of every mean."""
+    """Losses of `tokens_BW` int64; targets where `real_BW` is false are left out of every mean. `whole`:
+    counts of the batch that these rows are a piece of; None where they are all of it."""
+    depths = len(model.mtp)
+    here = BatchCounts.of(real_BW, depths)
+    whole = here if whole is None else whole
     passed = model(tokens_BW, real_BW)
     length = passed.hidden[0].shape[1]
     head_VD = model.lm_head.weight
@@ -44,14 +75,20 @@ def objective(
     for depth, hidden_BTD in enumerate(passed.hidden):
         target_N = tokens_BW[:, depth + 1 : depth + 1 + length].flatten()
         counted_N = real_BW[:, depth + 1 : depth + 1 + length].flatten().float()
-        weight_N = counted_N / counted_N.sum().clamp(min=1.0)
+        weight_N = counted_N / whole.targets[depth]
         mean, loss_N = head_cross_entropy(hidden_BTD.flatten(0, 1), head_VD, target_N, weight_N)
         if depth == 0:
             first_loss_N = loss_N
         means.append(mean)
     zero = means[0].new_zeros(())
-    mtp = torch.stack(means[1:]).mean() if len(means) > 1 else zero
-    balance = torch.stack([r.balance_loss for r in passed.routing]).sum() if passed.routing else zero
+    mtp = torch.stack(means[1:]).mean() if depths else zero
+    balance = zero
+    if passed.routing:
+        # Each layer's loss is a mean over the sequences it saw; MTP modules come last and see others.
+        main = len(passed.routing) - depths
+        share = [here.sequences[d] / whole.sequences[d] for d in range(depths + 1)]
+        of_layers = [r.balance_loss * share[max(0, i - main + 1)] for i, r in enumerate(passed.routing)]
+        balance = torch.stack(of_layers).sum()
     return Objective(
         total=means[0] + mtp_weight * mtp + balance_weight * balance,
         loss=means[0].detach(),

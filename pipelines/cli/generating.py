@@ -1,0 +1,115 @@
+"""The command that uses a trained model: `generate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+
+def generate(
+    model: Annotated[
+        Path, typer.Argument(help="A run with a trained model, its step `train`, or an exported model.")
+    ],
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="Text to continue (may be given more than once).")
+    ] = None,
+    prefix: Annotated[str | None, typer.Option(help="Fill in between this text and --suffix.")] = None,
+    suffix: Annotated[str | None, typer.Option(help="Fill in between --prefix and this text.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="A text to continue, or .jsonl with `prompt` or `prefix` and `suffix` a line."),
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(help="At most so many new tokens.", min=1)] = 128,
+    samples: Annotated[int, typer.Option(help="How many continuations of each.", min=1)] = 1,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the most likely token, 1 draws as the model says.", min=0.0)
+    ] = 0.0,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely.", min=1)] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw from the most likely that reach this probability.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws; the same gives the same text.")] = 0,
+    draft: Annotated[
+        int, typer.Option(help="MTP modules that draft ahead: faster, the same text.", min=0)
+    ] = 0,
+    ema: Annotated[bool, typer.Option("--ema", help="Use the averaged weights.")] = False,
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="The model's tokenizer, where it is not found by itself.")
+    ] = None,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the model runs.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Speed, drafts and size of the cache, on standard error.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Continue a text with a trained model, or fill in its middle."""
+    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.registry import room_command
+
+    if (prefix is None) != (suffix is None):
+        raise UserError("filling in needs both --prefix and --suffix; either may be empty")
+    requests: list[dict[str, str]] = [{"prompt": one} for one in prompt or []]
+    if prefix is not None and suffix is not None:
+        requests.append({"prefix": prefix, "suffix": suffix})
+    found = room_command("training_hooks", "generate")(
+        model,
+        requests=requests,
+        file=file,
+        tokenizer=tokenizer,
+        max_tokens=max_tokens,
+        samples=samples,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        draft=draft,
+        ema=ema,
+        device=device,
+        threads=threads,
+    )
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(_texts(found["completions"]))
+    if stats:
+        typer.echo(render_statistics(found["statistics"]), err=True)
+
+
+def _texts(completions: list[dict[str, Any]]) -> str:
+    """The new texts alone; several with a line between."""
+    texts = [str(one["text"]) for one in completions]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n".join(f"--- {number} of {len(texts)}\n{text}" for number, text in enumerate(texts, start=1))
+
+
+def render_statistics(figures: dict[str, Any]) -> str:
+    """Figures of `generate`, a line each."""
+    new, seconds = figures["new_tokens"], figures["decode_seconds"]
+    speed = figures["tokens_per_second"]
+    latent, expanded = figures["cache_bytes_per_token"], figures["expanded_bytes_per_token"]
+    lines = [
+        f"prefill  {figures['prompt_tokens']:,} tokens in {figures['prefill_seconds']:.2f} s",
+        f"decode   {new:,} tokens in {seconds:.2f} s" + ("" if speed is None else f", {speed:,.1f} a second"),
+        f"cache    {latent:,} bytes a token; expanded keys and values would take {expanded:,}, "
+        f"{expanded / latent:.1f} times as much",
+    ]
+    if figures["draft_acceptance"]:
+        shares = ["none judged" if one is None else f"{one:.1%}" for one in figures["draft_acceptance"]]
+        per_pass = figures["tokens_per_pass"]
+        lines.append(
+            f"drafts   {', '.join(shares)} accepted"
+            + ("" if per_pass is None else f", {per_pass:.2f} tokens a pass")
+        )
+    return "\n".join(lines)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Make this command one of `app`."""
+    app.command()(generate)

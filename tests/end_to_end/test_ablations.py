@@ -1,0 +1,66 @@
+"""The recipes of configs/ablations at their smallest: what they share once, and the training of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.stage import Context
+
+ABLATIONS = Path(__file__).resolve().parents[2] / "configs" / "ablations"
+RECIPES = sorted(ABLATIONS.glob("*.yaml"))
+
+SMALLEST = (
+    "tokenizer.train.vocab_size=1024",
+    "mixture.tokens=300K",
+    "pack.sequence_length=256",
+    "pack.shard_tokens=100K",
+    "engine.workers=1",
+)
+
+
+def content(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return value
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_differs_from_the_base_in_training_alone(path: Path) -> None:
+    found, base = content(path), content(ABLATIONS / "base.yaml")
+    assert found.pop("name") == path.stem
+    train, compared = found.pop("train"), base.pop("train")
+    del base["name"]
+    assert found == base
+    changed = {name for name in {*train, *compared} if train.get(name) != compared.get(name)}
+    assert len(changed) == (0 if path.stem == "base" else 1)
+    assert changed <= {"mtp_depth", "balance"}
+
+
+def test_the_base_runs_up_to_its_shards(corpusmill: Callable[..., Any], tmp_path: Path) -> None:
+    settings = [flag for setting in SMALLEST for flag in ("--set", setting)]
+    done = corpusmill("run", ABLATIONS / "base.yaml", "--out", tmp_path / "run", "--until", "pack", *settings)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("run/steps/pack/*/data/heldout-*.arrow"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_trains(path: Path, calm: Path, tmp_path: Path) -> None:
+    """On the shards of the smallest run; with the checks of shards that the recipe requires."""
+    stage: Any = load_recipe(path).train
+    fewer = {"steps": 2, "batch_size": 2, "threads": 1, "evaluate": {"every": 1}}
+    require = {**stage.require.model_dump(), "loss_falls": None, "beats": None}
+    made = type(stage).model_validate({**stage.model_dump(), **fewer, "require": require})
+    fingerprint = json.loads((calm / "current.json").read_text())["steps"]["pack"]
+    shards = sorted((calm / "steps" / "pack" / fingerprint[:16] / "data").glob("*.arrow"))
+    summary = made.prepare(Context(seed=17)).run({"shards": shards}, tmp_path)
+    assert summary["shard_faults"] == 0
+    assert summary["bits_per_byte"]["model"] > 0
+    record = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (record["mtp_loss"] > 0) == (path.stem != "mtp_off")
+    assert (record["gamma"] > 0) == (path.stem in ("base", "mtp_off", "balance_bias_only"))

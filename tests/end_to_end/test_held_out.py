@@ -1,0 +1,94 @@
+"""No near-duplicate of a document held out is trained on, and every token is in one place."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpusmill.tokenizer.shards.reader import open_shard
+
+RECIPE = """\
+name: apart
+seed: 9
+data: .
+engine: {{kind: inline}}
+sources:
+  a: {{read: {{jsonl: a.jsonl}}, steps: []}}
+{dedup}
+tokenizer: {{train: {{vocab_size: 300}}}}
+pack: {{sequence_length: 64, held_out: 0.3, fim: {{rate: 0.5}}}}
+"""
+DOCUMENTS = 60
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents of which every second differs from the one before in one word of eighty."""
+    folder = tmp_path_factory.mktemp("apart")
+    draw = random.Random(4)
+    words = ["".join(draw.choices("abcdefghijklmnop", k=6)) for _ in range(400)]
+    lines = []
+    for number in range(DOCUMENTS // 2):
+        text = draw.choices(words, k=80)
+        near = [*text[:40], "changed", *text[41:]]
+        lines += [
+            json.dumps({"id": f"{number}-{k}", "text": " ".join(each)}) for k, each in enumerate((text, near))
+        ]
+    (folder / "a.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def packed(texts: Path, name: str, dedup: str) -> tuple[Path, dict[str, set[frozenset[str]]]]:
+    """The run, and the sets of five-word shingles of what was trained on and of what was held out."""
+    (texts / f"{name}.yaml").write_text(RECIPE.format(dedup=dedup))
+    out = texts / name
+    command = [sys.executable, "-m", "corpusmill", "run", str(texts / f"{name}.yaml"), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    steps = json.loads((out / "current.json").read_text())["steps"]
+    data = out / "steps" / "pack" / steps["pack"][:16] / "data"
+    tokenizer = out / "steps" / "tokenizer" / steps["tokenizer"][:16] / "data" / "tokenizer.json"
+    from tokenizers import Tokenizer
+
+    decode = Tokenizer.from_file(str(tokenizer)).decode
+    found: dict[str, set[frozenset[str]]] = {"train": set(), "held_out": set()}
+    for path in data.glob("*.arrow"):
+        shard = open_shard(path)
+        pieces: dict[str, list[tuple[int, list[int]]]] = {}
+        for row in range(shard.rows):
+            for piece in shard.pieces(row):
+                ids = shard.tokens(row)[piece.start : piece.start + piece.length].tolist()
+                pieces.setdefault(piece.document, []).append((piece.offset, ids))
+        for parts in pieces.values():
+            text = decode([i for _, ids in sorted(parts) for i in ids]).split()
+            shingles = frozenset(" ".join(text[k : k + 5]) for k in range(len(text) - 4))
+            found[shard.metadata["split"]].add(shingles)
+    return out, found
+
+
+def nearest(found: dict[str, set[frozenset[str]]]) -> float:
+    """The largest share of a held-out document's shingles that one training document has."""
+    return max(len(h & t) / len(h) for h in found["held_out"] for t in found["train"])
+
+
+def test_near_duplicates_do_not_cross_over(texts: Path) -> None:
+    out, found = packed(texts, "with", "dedup: [exact, {minhash: {preset: verified}}]")
+    assert len(found["held_out"]) >= 4
+    assert len(found["train"]) + len(found["held_out"]) == DOCUMENTS // 2
+    assert nearest(found) < 0.1
+    _, without = packed(texts, "without", "")
+    assert len(without["train"]) + len(without["held_out"]) == DOCUMENTS
+    assert nearest(without) > 0.5  # they would, were they not removed before
+
+    plan = json.loads(next(out.glob("steps/mixture/*/data/plan.json")).read_text())
+    counts = [open_shard(path).metadata["counts"] for path in sorted(out.glob("steps/pack/*/data/*.arrow"))]
+    apart, trained = counts
+    assert apart["fim_documents"] == 0 < trained["fim_documents"]
+    assert trained["tokens"] == plan["tokens"]
+    assert apart["tokens"] == plan["held_out"]["tokens"]
+    assert apart["bytes_by_source"]["a"] == plan["held_out"]["bytes"]

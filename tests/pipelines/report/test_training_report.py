@@ -1,0 +1,89 @@
+"""The training section with all it can show: held-out bits, loads of layers, specialisation."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from types import ModuleType
+
+import pytest
+
+from corpusmill.pipelines.report.build import gather
+from corpusmill.pipelines.report.heat_map import heat_map
+from corpusmill.pipelines.report.page import render_page
+from corpusmill.pipelines.report.training import specialisation
+from corpusmill.pipelines.storage import Json, RunFolder
+
+HOSTILE = "<script>web"
+
+
+def scores(bits: float) -> Json:
+    one = {"documents": 2, "bytes": 100, "tokens": 30, "bits_per_byte": bits, "nats_per_token": 3.0}
+    return {"*": one, HOSTILE: one}
+
+
+@pytest.fixture(scope="module")
+def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Json:
+    folder = RunFolder(shutil.copytree(run.path, tmp_path_factory.mktemp("judged") / "run"))
+    made.add_training(folder)
+    step = folder.current_step("train")
+    assert step is not None
+    lines = [json.loads(line) for line in (step.data / "metrics.jsonl").read_text().splitlines()]
+    for number, line in enumerate(lines):
+        loads = {"max_violation": [1.0, 0.5], "mean_violation": [0.5, 0.25], "entropy": [0.9, 0.99]}
+        line |= {"experts": loads, "learning_rate": 0.001 * number}
+        if number in (9, 29):
+            line["held_out"] = {"*": 4.0 - number / 10, HOSTILE: 4.0 - number / 10}
+    (step.data / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    positions = [{"from": k, "to": k, "tokens": 9, "nats_per_token": 5.0 / k} for k in (1, 2)]
+    fault = {"shard": "shard-00000.arrow", "kind": "repeated rows", "detail": "9 of 10 rows"}
+    evaluation = {
+        "scores": {"model": scores(1.125), "bigram": scores(1.0), "unigram": scores(2.5)},
+        "by_position": positions,
+        "faults": [fault],
+    }
+    (step.data / "evaluation.json").write_text(json.dumps(evaluation))
+    routing = {
+        "steps": [28, 30],
+        "layers": ["layers.1", "mtp.0"],
+        "sources": [HOSTILE, "code", "none"],
+        "counts": [[[10, 0], [0, 20], [0, 0]], [[5, 5], [10, 10], [0, 0]]],
+    }
+    (step.data / "routing.json").write_text(json.dumps(routing))
+    return gather(folder)
+
+
+def test_figures_are_gathered(figures: Json) -> None:
+    training = figures["training"]
+    assert training["held_out"]["step"] == [10, 30]
+    assert training["experts"]["entropy"][1] == pytest.approx([0.99] * 30)
+    assert training["curves"]["learning_rate"][-1] == pytest.approx(0.029)
+    assert training["routing"]["sources"] == [HOSTILE, "code"]
+    assert training["routing"]["over_even"][0] == [[2.0, 0.0], [0.0, 2.0]]
+    assert training["routing"]["information"] == pytest.approx([1.0, 0.0])
+
+
+def test_the_page_shows_them_and_nothing_runs(figures: Json) -> None:
+    html = render_page(figures)
+    for shown in ("1.125", "2.500", "bigram, all sources = 1.00", "experts of layers.1 by source", "mtp.0"):
+        assert shown in html
+    assert "<script" not in html
+    assert "Load: entropy over that of an even one" in html
+
+
+def test_findings_name_faults_and_bars_not_beaten(figures: Json) -> None:
+    said = [finding["text"] for finding in figures["findings"]]
+    assert "shard-00000.arrow: repeated rows: 9 of 10 rows" in said
+    assert any("does not beat the bigram" in text for text in said)
+    assert not any("does not beat the unigram" in text for text in said)
+    assert any("was held out; raise `held_out`" in text for text in said)
+
+
+def test_no_routing_is_no_specialisation() -> None:
+    assert specialisation(None) is None
+
+
+def test_a_heat_map_is_pale_at_one() -> None:
+    drawn = heat_map([[1.0, 4.0, 0.25, 0.0]], ["a"], ["0", "1", "2", "3"], "label")
+    assert drawn.count('fill-opacity="1.00"') == 3
+    assert drawn.count('fill-opacity="0.06"') == 1

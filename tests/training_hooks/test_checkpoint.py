@@ -1,0 +1,300 @@
+"""Checkpoints: exact resume, atomic writes, kills in the middle of a write, damage, stops."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from corpusmill.pipelines.errors import IntegrityError, Interrupted
+from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
+from corpusmill.training_hooks.train import Train
+from corpusmill.training_hooks.trainer import loop
+from corpusmill.training_hooks.trainer.checkpoint import Checkpoints, Position
+from corpusmill.training_hooks.trainer.objective import objective
+from corpusmill.training_hooks.trainer.stop import stop_when_asked
+from tests.oracles.training_shards import PAD, chain_language, write_rows
+
+OPTIONS: dict[str, Any] = {
+    "steps": 21,  # routing is counted by source in the last two
+    "batch_size": 4,
+    "micro_batch_size": 2,
+    "context": 16,
+    "learning_rate": 0.01,
+    "threads": 1,
+    "schedule": "report",
+    "moments": "bf16",
+    "ema": 0.9,
+    "checkpoint": {"every": 2, "keep": 2},
+    "peak_tflops": 1.0,
+    "log_every": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("shards")
+    first, second = chain_language(60, 64, 0), chain_language(60, 64, 1)
+    second[:, 50:] = PAD
+    return [write_rows(folder / "0.arrow", first), write_rows(folder / "1.arrow", second)]
+
+
+def stage(**options: Any) -> Train:
+    return Train(**{**OPTIONS, **options}).prepare(Context(seed=3))
+
+
+def attempt(shards: list[Path], base: Path, number: int, **options: Any) -> Path:
+    folder = base / f"attempt-{number}"
+    folder.mkdir(parents=True)
+    (base / "scratch").mkdir(exist_ok=True)
+    stage(**options).resume({"shards": shards}, folder, base / "scratch")
+    return folder
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def names(base: Path) -> list[str]:
+    return sorted(path.name for path in (base / "scratch" / "checkpoints").iterdir())
+
+
+@pytest.fixture(scope="module")
+def calm(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a run that nobody disturbs, and that keeps nothing, leaves."""
+    folder = tmp_path_factory.mktemp("calm")
+    stage().run({"shards": shards}, folder)
+    found = digests(folder)
+    assert set(found) == {
+        "config.json",
+        "ema.safetensors",
+        "evaluation.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "routing.json",
+    }
+    return found
+
+
+def child(
+    shards: list[Path], base: Path, number: int, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """An attempt in a process group of its own, which a fault point may kill."""
+    folder = base / f"attempt-{number}"
+    folder.mkdir(parents=True)
+    (base / "scratch").mkdir(exist_ok=True)
+    code = f"""
+from pathlib import Path
+from corpusmill.pipelines.stage import Context
+from corpusmill.training_hooks.train import Train
+stage = Train(**{OPTIONS!r}).prepare(Context(seed=3))
+shards = [Path(p) for p in {[str(p) for p in shards]!r}]
+stage.resume({{"shards": shards}}, Path({str(folder)!r}), Path({str(base / "scratch")!r}))
+"""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize(
+    ("point", "kept", "unfinished"),
+    [
+        ("training-step:21", ["step-00000018", "step-00000020"], 0),
+        ("checkpoint-between-files:5", ["step-00000002"], 1),
+        ("checkpoint-before-rename:1", [], 1),
+        ("checkpoint-after-rename:3", ["step-00000002", "step-00000004", "step-00000006"], 0),
+    ],
+)
+def test_a_kill_changes_nothing(
+    point: str,
+    kept: list[str],
+    unfinished: int,
+    shards: list[Path],
+    calm: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """SIGKILL in a step, in the middle of writing a checkpoint, and before an old one is removed."""
+    base = tmp_path / "killed"
+    killed = child(shards, base, 1, CORPUSMILL_FAULTPOINT=point)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [name for name in names(base) if name.startswith("step-")] == kept
+    assert len(names(base)) == len(kept) + unfinished
+    assert digests(attempt(shards, base, 2)) == calm
+    assert names(base)[-1] == "step-00000020"
+    assert len(names(base)) == 2
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_very_step(
+    shards: list[Path], calm: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes in the first of the last step's two pieces: that step alone is done again."""
+    plan = stage()._run(context=16).schedule.steps(16)
+    last = sum(-(-count // 2) for _, count in islice(plan, 21)) - 1
+    pieces = 0
+
+    def counted(*given: Any) -> Any:
+        nonlocal pieces
+        pieces += 1
+        if pieces == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return objective(*given)
+
+    monkeypatch.setattr("corpusmill.training_hooks.trainer.step.objective", counted)
+    base = tmp_path / "stopped"
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        with pytest.raises(Interrupted, match="its state after 20 steps is kept"):
+            attempt(shards, base, 1, checkpoint={"every": 100, "keep": 1})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert names(base) == ["step-00000020"]
+    held = (base / "scratch" / "checkpoints" / "step-00000020" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in held] == list(range(1, 21))
+    pieces = 1000
+    assert digests(attempt(shards, base, 2, checkpoint={"every": 100, "keep": 1})) == calm
+
+
+def test_every_step_can_be_resumed_from(shards: list[Path], calm: dict[str, str], tmp_path: Path) -> None:
+    base = tmp_path / "all"
+    one = {"every": 1, "keep": 100}
+    assert digests(attempt(shards, base, 0, checkpoint=one)) == calm
+    assert names(base) == [f"step-{n:08d}" for n in range(1, 21)]
+    for number in (20, 13, 1):
+        for later in range(number + 1, 21):
+            target = base / "scratch" / "checkpoints" / f"step-{later:08d}"
+            if target.exists():
+                target.rename(tmp_path / f"gone-{number}-{later}")
+        assert digests(attempt(shards, base, 100 + number, checkpoint={"every": 100})) == calm
+    assert read_progress(base / "scratch") is not None
+
+
+def test_damage_is_told_and_gone(
+    shards: list[Path], calm: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = tmp_path / "damaged"
+    attempt(shards, base, 1, checkpoint={"every": 2, "keep": 3})
+    folder = base / "scratch" / "checkpoints"
+    weights = folder / "step-00000020" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    (folder / "step-00000018" / "optimiser.safetensors").write_bytes(b"")
+    (folder / "step-00000099").mkdir()
+    with caplog.at_level(logging.WARNING, "corpusmill.train"):
+        assert digests(attempt(shards, base, 2)) == calm
+    said = "\n".join(caplog.messages)
+    assert "step-00000020/model.safetensors: its bytes changed" in said
+    assert "step-00000018/optimiser.safetensors: missing or of another size" in said
+    assert "step-00000099/state.json: missing" in said
+    assert names(base) == ["step-00000018", "step-00000020"]
+
+
+@pytest.mark.parametrize("changed", [{"learning_rate": 0.02}, {"steps": 4}, {"precision": "bf16"}])
+def test_another_run_is_refused(changed: dict[str, Any], shards: list[Path], tmp_path: Path) -> None:
+    attempt(shards, tmp_path / "run", 1, steps=3)
+    with pytest.raises(IntegrityError, match="other options, data or libraries"):
+        attempt(shards, tmp_path / "run", 2, **{"steps": 3, **changed})
+
+
+def test_options_that_change_nothing_may_change(
+    shards: list[Path], calm: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_one", lambda *given: None)
+        with pytest.raises(Interrupted):
+            attempt(shards, tmp_path / "run", 1)
+    other: dict[str, Any] = {"log_every": 1, "checkpoint": {"every": 7, "keep": 1}, "peak_tflops": 2}
+    assert digests(attempt(shards, tmp_path / "run", 2, **other)) == calm
+
+
+def test_keep_and_two_attempts_at_once(tmp_path: Path) -> None:
+    """Of two that write the same step the first wins; each keeps the latest few."""
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text("{}\n")
+    one, two = (Checkpoints(tmp_path / "c", "run", keep) for keep in (3, 2))
+    tensors = {"model": {"w": torch.ones(2, 2)}}
+    for number in range(1, 6):
+        first = one.write(Position(step=number), tensors, metrics)
+        stamp = first.stat().st_mtime_ns
+        assert two.write(Position(step=number), tensors, metrics) == first
+        assert first.stat().st_mtime_ns == stamp
+    assert [path.name for path in one.paths()] == ["step-00000003", "step-00000004", "step-00000005"]
+    latest = two.latest()
+    assert latest is not None
+    assert latest.position.step == 5
+    assert latest.tensors("model")["w"].tolist() == [[1, 1], [1, 1]]
+
+
+def test_only_plain_formats_are_written(shards: list[Path], tmp_path: Path) -> None:
+    attempt(shards, tmp_path / "run", 1)
+    found = {path.name for path in (tmp_path / "run" / "scratch").rglob("*") if path.is_file()}
+    assert found == {
+        "ema.safetensors",
+        "metrics.jsonl",
+        "model.safetensors",
+        "optimiser.safetensors",
+        "progress.json",
+        "state.json",
+    }
+    progress = read_progress(tmp_path / "run" / "scratch")
+    assert isinstance(progress, UnitProgress)
+    assert (progress.done, progress.total) == (21, 21)
+    assert "tokens/s" in progress.text
+    assert "of peak" in progress.text
+
+
+def test_the_second_signal_reaches_who_listened_before() -> None:
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    try:
+        with stop_when_asked() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.asked
+            assert told == [signal.SIGTERM]
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert len(told) == 2
+        with stop_when_asked() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.asked
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_that_was_ignored_stays_ignored_and_threads_leave_signals_alone() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_when_asked() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+    seen: list[object] = []
+
+    def elsewhere() -> None:
+        with stop_when_asked():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    handler = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [handler]

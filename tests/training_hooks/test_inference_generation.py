@@ -1,0 +1,169 @@
+"""Generation with the cache, with and without drafts, against the whole context again for every token."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.pipelines.errors import DataError
+from corpusmill.training_hooks.inference.decode import Decoder, padded
+from corpusmill.training_hooks.inference.generation import generate
+from corpusmill.training_hooks.inference.sampling import GREEDY, Sampling, choose, eligible
+from corpusmill.training_hooks.inference.speculative import Drafter, deepest
+from corpusmill.training_hooks.model.transformer import Transformer
+from tests.oracles.training_inference import (
+    CONFIGS,
+    VOCABULARY,
+    after,
+    greedy,
+    prompts_of,
+    random_model,
+    taught_model,
+    tokens_of,
+)
+
+
+def texts(model: Transformer, prompts: list[list[int]], new: int, **options: object) -> list[list[int]]:
+    found, _ = generate(model, prompts, max_new_tokens=new, **options)  # type: ignore[arg-type]
+    return [one.tokens for one in found]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_greedy_tokens_are_those_of_whole_passes_with_and_without_drafts(name: str) -> None:
+    model = random_model(CONFIGS[name])
+    prompts = prompts_of(9, 3, 14, 2)
+    expected = [greedy(model, prompt, 16) for prompt in prompts]
+    assert all(len(set(row)) > 3 for row in expected)
+    for draft in range(4):
+        assert texts(model, prompts, 16, draft=draft) == expected, draft
+
+
+def test_drafts_of_a_taught_model_are_accepted_and_change_nothing() -> None:
+    model = taught_model()
+    prompts = prompts_of(4, 11, 6)
+    expected = [greedy(model, prompt, 30) for prompt in prompts]
+    follows = [after(a) == b for row in expected for a, b in pairwise(row)]
+    assert sum(follows) / len(follows) > 0.9
+    for draft in (1, 2, 3):
+        found, statistics = generate(model, prompts, max_new_tokens=30, draft=draft)
+        assert [one.tokens for one in found] == expected
+        assert all(share is not None and share > 0.8 for share in statistics.acceptance)
+        assert statistics.tokens_per_pass is not None
+        assert statistics.tokens_per_pass > 1 + 0.6 * draft
+        assert statistics.new_tokens == 90
+    _, plain = generate(model, prompts, max_new_tokens=30)
+    assert (plain.tokens_per_pass, plain.acceptance) == (1.0, [])
+
+
+@torch.no_grad()
+def test_drafts_are_what_the_training_pass_predicts() -> None:
+    """Over many rounds with refused drafts between, each module must see true tokens and positions."""
+    model = random_model(CONFIGS["groups with yarn"])
+    rows = prompts_of(5, 8)
+    text = tokens_of(2, 40, seed=21).tolist()  # what "the model" goes on to write
+    drafter, decoder = Drafter(model, 3, 2, 64), Decoder(model, 2, 64)
+    ready = decoder.feed(padded(rows), [5, 8])
+    first = [0, 0]
+    known = [[*row, text[i].pop(0)] for i, row in enumerate(rows)]
+    for accepted in ((0, 0), (3, 1), (0, 2), (1, 0), (2, 3)):
+        drafts = drafter.propose(known, ready, first, lambda logits, _: logits.argmax(-1).tolist())
+        for row, draft in zip(known, drafts, strict=True):
+            whole = torch.tensor([[*row, *draft]])
+            hidden = model(whole, torch.ones_like(whole, dtype=torch.bool)).hidden
+            at = len(row) - 2
+            expected = [int((h[0, at] @ model.lm_head.weight.T).argmax()) for h in hidden[1:]]
+            assert draft == expected
+        first = [len(row) - 1 for row in known]
+        new = [text[i][: a + 1] for i, a in enumerate(accepted)]
+        fed = [[row[-1], *n, *[0] * (4 - len(n))][:4] for row, n in zip(known, new, strict=True)]
+        ready = decoder.feed(torch.tensor(fed))
+        for i, a in enumerate(accepted):
+            known[i] += [text[i].pop(0) for _ in range(a + 1)]
+        decoder.cached.lengths = [len(row) - 1 for row in known]
+
+
+def test_a_stop_token_ends_a_row_wherever_a_draft_brings_it() -> None:
+    model = taught_model()
+    prompts = prompts_of(4, 11, 6)
+    whole = [greedy(model, prompt, 20) for prompt in prompts]
+    for stop in {whole[0][1], whole[1][6], whole[2][7]}:
+        cut = [row[: row.index(stop)] if stop in row else row for row in whole]
+        for draft in range(4):
+            found, _ = generate(model, prompts, max_new_tokens=20, stop={stop}, draft=draft)
+            assert [one.tokens for one in found] == cut
+            ended = ["stop" if stop in row else "length" for row in whole]
+            assert [one.ended for one in found] == ended
+
+
+def test_draws_repeat_and_follow_neither_company_nor_drafts() -> None:
+    model = random_model(CONFIGS["tiny"])
+    prompts = prompts_of(9, 3)
+    sampling = Sampling(temperature=0.9, top_k=40, top_p=0.95, seed=4)
+    expected = texts(model, prompts, 12, sampling=sampling)
+    assert expected == [texts(model, [prompt], 12, sampling=sampling)[0] for prompt in prompts]
+    for draft in (1, 3):
+        assert texts(model, prompts, 12, sampling=sampling, draft=draft) == expected
+    other = Sampling(temperature=0.9, top_k=40, top_p=0.95, seed=5)
+    assert texts(model, prompts, 12, sampling=other) != expected
+    twice = texts(model, [prompts[0], prompts[0]], 12, sampling=sampling)
+    assert twice[0] == expected[0]
+    assert twice[1] != expected[0]
+    assert texts(model, prompts, 12, sampling=Sampling(temperature=1e-4)) == texts(model, prompts, 12)
+
+
+def test_draws_have_the_model_s_probabilities() -> None:
+    """Each count within five standard deviations of a binomial's."""
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, -30.0])
+    sampling = Sampling(temperature=0.7, seed=2)
+    share = (logits / 0.7).softmax(-1).tolist()
+    n = 4000
+    drawn = choose(logits.expand(n, -1), sampling, [9] * n, range(n))
+    for token, p in enumerate(share):
+        assert abs(drawn.count(token) - n * p) <= 5 * math.sqrt(n * p * (1 - p)) + 1e-6
+
+
+@given(
+    st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=12),
+    st.integers(1, 12),
+    st.floats(0.01, 1.0),
+)
+@settings(deadline=None, max_examples=60)
+def test_what_is_drawn_from_is_the_definition(row: list[float], k: int, p: float) -> None:
+    kept = eligible(torch.tensor([row], dtype=torch.float64), Sampling(1.0, k, p))[0].isfinite().tolist()
+    least = sorted(row, reverse=True)[min(k, len(row)) - 1]
+    top = {i for i, logit in enumerate(row) if logit >= least}
+    total = math.fsum(math.exp(row[i]) for i in top)
+    expected, reached = set(), 0.0
+    for i in sorted(sorted(top), key=lambda i: -row[i]):  # of equals the first
+        if expected and reached >= p + 1e-9:
+            break
+        if expected and abs(reached - p) <= 1e-9:
+            return  # a tie with the limit, decided by round-off
+        expected.add(i)
+        reached += math.exp(row[i]) / total
+    assert {i for i, there in enumerate(kept) if there} == expected
+
+
+def test_faults_of_the_caller_are_named() -> None:
+    model = random_model(CONFIGS["tiny"])
+    for prompts, options, message in (
+        ([[]], {}, "at least one token"),
+        ([[VOCABULARY]], {}, r"outside 0\.\.95"),
+        ([[-1]], {}, "outside"),
+        ([[1]], {"draft": 4}, r"0\.\.3, the MTP modules"),
+        ([[1]], {"max_new_tokens": 0}, "max_new_tokens"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            generate(model, prompts, **{"max_new_tokens": 1, **options})  # type: ignore[arg-type]
+    assert generate(model, [], max_new_tokens=3)[0] == []
+    assert deepest(model, [[1], [1, 2, 3]]) == 2
+    for wrong in ({"temperature": -1.0}, {"temperature": math.nan}, {"top_k": 0}, {"top_p": 0.0}):
+        with pytest.raises(ValueError, match="must"):
+            Sampling(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="not finite"):
+        choose(torch.tensor([[0.0, math.nan]]), GREEDY, [0], [0])

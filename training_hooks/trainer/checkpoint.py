@@ -1,0 +1,164 @@
+"""Checkpoints: everything that it takes to go on with a run as if it had not stopped.
+
+One folder a checkpoint, safetensors and JSON only:
+
+    step-00000100/
+        model.safetensors       weights and routing biases
+        optimiser.safetensors   moments, named `<moment>.<parameter>`
+        ema.safetensors         averaged weights, where the run keeps them
+        metrics.jsonl           the lines written so far
+        state.json              position, counters, and size and SHA-256 of the files above
+
+A checkpoint is written under a temporary name, synced, and renamed: it is there whole or not at all. Nothing
+draws random numbers during training (weights and the order of data come from seeds and names), so there
+is no generator's state; the position in the data is the number of sequences read, and schedules follow
+from the tokens seen. Two attempts that share a folder do not disturb one another: what they write for the
+same step holds the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.faultpoints import faultpoint
+from corpusmill.pipelines.storage import read_json, sha256_file, write_json
+
+log = logging.getLogger("corpusmill.train")
+
+FORMAT = 1
+_PREFIX = "step-"
+_UNFINISHED = ".writing-"
+
+
+@dataclass
+class Position:
+    """Where a run stands: steps done, sequences read, real targets trained on, optimiser steps by parameter,
+    updates of the average, and counts of routing by source."""
+
+    step: int = 0
+    sequences: int = 0
+    tokens: int = 0
+    optimiser_steps: dict[str, int] = field(default_factory=dict)
+    ema_updates: int = 0
+    routing: list[list[list[int]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A sound checkpoint on disk."""
+
+    folder: Path
+    position: Position
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Tensors of `model`, `optimiser` or `ema`, in memory of their own."""
+        from safetensors.torch import load_file
+
+        return load_file(self.folder / f"{name}.safetensors")
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+
+class Checkpoints:
+    """The checkpoints of one run in `folder`. `run` identifies it: one of another run is refused.
+
+    `keep`: how many of the latest stay.
+    """
+
+    def __init__(self, folder: Path, run: str, keep: int) -> None:
+        self.folder, self.run, self.keep = folder, run, keep
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob(f"{_UNFINISHED}*"):  # of an attempt that was killed
+            shutil.rmtree(path, ignore_errors=True)
+
+    def write(self, position: Position, tensors: Mapping[str, Mapping[str, Tensor]], metrics: Path) -> Path:
+        """Write a checkpoint, then remove those beyond `keep`. `tensors`: `model`, `optimiser`, `ema`."""
+        from safetensors.torch import save_file
+
+        target = self.folder / f"{_PREFIX}{position.step:08d}"
+        if target.exists():
+            return target
+        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder))
+        for name, held in tensors.items():
+            path = folder / f"{name}.safetensors"
+            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in held.items()}, path)
+            faultpoint("checkpoint-between-files")
+        shutil.copyfile(metrics, folder / "metrics.jsonl")
+        files = {}
+        for path in sorted(folder.iterdir()):
+            _sync(path)
+            files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        state = {"format": FORMAT, "run": self.run, "files": files, "position": asdict(position)}
+        write_json(folder / "state.json", state)
+        faultpoint("checkpoint-before-rename")
+        try:
+            folder.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            shutil.rmtree(folder, ignore_errors=True)  # another attempt was first
+        _sync(self.folder)
+        faultpoint("checkpoint-after-rename")
+        self._prune()
+        return target
+
+    def _prune(self) -> None:
+        for old in self.paths()[: -self.keep]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def paths(self) -> list[Path]:
+        """Folders of all checkpoints, oldest first."""
+        return sorted(path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir())
+
+    def latest(self) -> Checkpoint | None:
+        """The latest sound checkpoint. Damaged ones are removed and the log says so: going on from an earlier
+        one costs steps and changes nothing. Raises IntegrityError for one of another run."""
+        for path in reversed(self.paths()):
+            if faults := list(self._faults(path)):
+                log.warning("removing a damaged checkpoint: %s", "; ".join(faults))
+                shutil.rmtree(path, ignore_errors=True)
+                continue
+            state = read_json(path / "state.json")
+            if state["run"] != self.run:
+                raise IntegrityError(
+                    f"{path}: is of a run with other options, data or libraries; remove {self.folder}"
+                )
+            self._prune()
+            return Checkpoint(path, Position(**state["position"]))
+        return None
+
+    def _faults(self, path: Path) -> Iterator[str]:
+        try:
+            state: dict[str, Any] = read_json(path / "state.json")
+        except IntegrityError as error:
+            yield str(error)
+            return
+        if state.get("format") != FORMAT:
+            yield f"{path}: format {state.get('format')} is not {FORMAT}"
+            return
+        for name, facts in state["files"].items():
+            file = path / name
+            if not file.is_file() or file.stat().st_size != facts["bytes"]:
+                yield f"{file}: missing or of another size"
+            elif sha256_file(file) != facts["sha256"]:
+                yield f"{file}: its bytes changed"
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,92 @@
+"""How tokens spread over experts: measures of one step, and which source's tokens go where.
+
+E experts, K chosen, N tokens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from corpusmill.training_hooks.model.balance import max_violation
+from corpusmill.training_hooks.model.transformer import Transformer
+
+I64 = npt.NDArray[np.int64]
+DIGITS = 6  # of a measure written for every layer and step
+
+
+def mean_violation(load_E: Tensor) -> float:
+    """Mean over experts of |load - mean load| / mean load: 0 is perfect balance."""
+    load = load_E.to(torch.float64)
+    mean = float(load.mean())
+    return float((load - mean).abs().mean()) / mean if mean > 0 else 0.0
+
+
+def load_entropy(load_E: Tensor) -> float:
+    """Entropy of the shares of load over ln E: 1 is perfect balance, 0 is one expert for all."""
+    load = load_E[load_E > 0].to(torch.float64)
+    if load_E.numel() < 2 or load.numel() == 0:
+        return 1.0
+    share = load / load.sum()
+    return float(-(share * share.log()).sum()) / math.log(load_E.numel())
+
+
+def load_measures(loads: Sequence[Tensor]) -> dict[str, list[float]]:
+    """`max_violation`, `mean_violation` and `entropy` of every layer, to six digits."""
+    measures = {"max_violation": max_violation, "mean_violation": mean_violation, "entropy": load_entropy}
+    return {name: [round(of(load), DIGITS) for load in loads] for name, of in measures.items()}
+
+
+def layer_names(model: Transformer) -> list[str]:
+    """Names of the mixture layers in the order of `Transformer.gates`, such as `layers.1` and `mtp.0`."""
+    gates = {id(gate) for gate in model.gates()}
+    found = [name for name, module in model.named_modules() if id(module) in gates]
+    return [".".join(name.split(".")[:2]) for name in found]
+
+
+class RoutingTally:
+    """Counts int64[layer, source, expert] of real tokens: which experts each source's tokens were sent to.
+
+    A token's source is that of the token whose embedding the layer received; MTP modules receive later ones.
+    """
+
+    def __init__(self, model: Transformer, sources: int) -> None:
+        self._gates = model.gates()
+        self._depths = len(model.mtp)
+        experts = model.config.n_routed_experts
+        self.counts: I64 = np.zeros((len(self._gates), sources, experts), np.int64)
+        self._chosen: list[Tensor] = []
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While it lasts, the gates' choices are noted; call `add` after each forward pass."""
+        handles = [gate.register_forward_hook(self._note) for gate in self._gates]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._chosen.clear()
+
+    def _note(self, gate: Any, inputs: Any, output: tuple[Tensor, Tensor, Tensor]) -> None:
+        self._chosen.append(output[0])
+
+    def add(self, codes_BW: I64, length: int) -> None:
+        """Count one pass over rows whose tokens have the sources `codes_BW` (-1: padding)."""
+        if len(self._chosen) != len(self._gates):
+            raise AssertionError(f"{len(self._chosen)} gates chose experts, the model has {len(self._gates)}")
+        experts = self.counts.shape[2]
+        for layer, chosen_NK in enumerate(self._chosen):
+            depth = max(0, layer - (len(self._gates) - self._depths) + 1)
+            codes_N1 = codes_BW[:, depth : depth + length].reshape(-1, 1)
+            cells_NK = codes_N1 * experts + chosen_NK.cpu().numpy()
+            cells = cells_NK[codes_N1[:, 0] >= 0].reshape(-1)
+            self.counts[layer] += np.bincount(cells, minlength=self.counts[layer].size).reshape(-1, experts)
+        self._chosen.clear()
