@@ -3,8 +3,8 @@
 A few files of every source are read for a few hundred documents each and taken through every step in a
 temporary folder; seconds and bytes are scaled by the share of the source's file bytes that the cut
 represents, fixed costs such as loading libraries included, so a small cut errs on the high side.
-Training is measured at two lengths, which tells its start from its steps. It is an estimate: expect it
-within a factor of two.
+Training is measured at two lengths, which tells its start from its steps; a long-context phase is taken to
+cost as much a token as training. It is an estimate: expect it within a factor of two.
 """
 
 from __future__ import annotations
@@ -63,9 +63,10 @@ def estimate_run(recipe: Recipe) -> Json:
             output_folder=Path(folder),
             engine=recipe.engine.model_copy(update={"kind": "process", "workers": 1, "address": None}),
             train=_with_steps(recipe, 1),
+            long_context=(),
         )
         runner = _CutRunner(cut, limit=CUT_DOCUMENTS)
-        training = 0.0
+        training: dict[str, float] = {}
         try:
             runner.run()
             if recipe.train is not None:
@@ -80,13 +81,18 @@ def _with_steps(recipe: Recipe, steps: int) -> Task | None:
     return None if recipe.train is None else recipe.train.model_copy(update={"steps": steps})
 
 
-def _training_seconds(recipe: Recipe, cut: Recipe, one_step: float) -> float:
-    """Seconds of the whole training: what starting costs, and each step's share, from two lengths."""
+def _training_seconds(recipe: Recipe, cut: Recipe, one_step: float) -> dict[str, float]:
+    """Seconds of `train` and of every long-context phase: what starting costs, and each step's share, from
+    two lengths."""
     longer = _CutRunner(replace(cut, train=_with_steps(recipe, 1 + TRAIN_STEPS)), limit=CUT_DOCUMENTS)
     longer.run()  # every step but the last is used as it is
     each = max(0.0, longer.states["train"].seconds - one_step) / TRAIN_STEPS
     assert recipe.train is not None
-    return one_step + each * (int(recipe.train.model_dump()["steps"]) - 1)
+    found = {"train": one_step + each * (int(recipe.train.model_dump()["steps"]) - 1)}
+    for number, phase in enumerate(recipe.long_context):
+        steps = int(phase.train.model_dump()["steps"])
+        found[f"long_context.{number}"] = one_step + each * phase.step_cost * steps
+    return found
 
 
 def _peak(folder: Path) -> int:
@@ -94,7 +100,7 @@ def _peak(folder: Path) -> int:
     return max((json.loads(line).get("rss") or 0 for line in lines), default=0)
 
 
-def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: float) -> Json:
+def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: Mapping[str, float]) -> Json:
     factors = _factors(runner)
     overall = _overall(runner, factors)
     ledgers = [
@@ -122,14 +128,21 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: float) -> Js
             budget = int(recipe.tokenizer_sample.model_dump()["sample_bytes"])
             factor = min(factor, budget / max(1, read))  # grows with its sample, up to the budget
         disk = sum(file["bytes"] for unit in manifest["units"] for file in unit["files"])
-        seconds = training if name == "train" else state.seconds * factor
-        rows.append({"name": name, "seconds": seconds, "disk": int(disk * factor)})
+        rows.append(
+            {"name": name, "seconds": training.get(name, state.seconds * factor), "disk": int(disk * factor)}
+        )
+    disks = {row["name"]: row["disk"] for row in rows}
+    for number in range(len(recipe.long_context)):  # packed again, and a model of the same size
+        here = f"long_context.{number}"
+        packing = next(row["seconds"] for row in rows if row["name"] == "pack")
+        rows.append({"name": f"{here}.pack", "seconds": packing, "disk": disks["pack"]})
+        rows.append({"name": here, "seconds": training[here], "disk": disks["train"]})
     workers = recipe.engine.workers or os.cpu_count() or 1
     solo = {
         name
         for name, state in runner.states.items()
         if state.step.operator in {"resolve", "fold_finish", "task"}
-    }
+    } | training.keys()
     wall = sum(row["seconds"] / (1 if row["name"] in solo else workers) for row in rows)
     return {
         "sample_documents": documents,

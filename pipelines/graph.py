@@ -8,6 +8,7 @@ that change documents write a dataset; deduplication and late filters write only
     web + code + math -> dedup.exact.{scatter,gather} -> dedup.exact ... mask
     ... -> decontaminate (mask), tokenizer_sample, tokenizer, acceptance (artefacts), encode (dataset),
     mixture (artefact), pack.scatter -> pack (shards) -> train (artefact)
+    pack.scatter -> long_context.0.pack (shards) -> long_context.0 (artefact, from train's) -> ...
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ def build_graph(recipe: Recipe) -> list[Step]:
     if recipe.train is not None:
         artefacts = {"shards": "pack", "tokenizer": "tokenizer"}
         steps.append(Step("train", "task", (StageSpec.of(recipe.train),), artefacts=artefacts))
+        _long_context(steps, recipe)
     return steps
 
 
@@ -187,6 +189,20 @@ def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
         Step("pack.scatter", "scatter", draw, ("encode",), (), plan, {"tokens": pack.options["shard_tokens"]})
     )
     steps.append(Step("pack", "write", (pack,), ("pack.scatter",), (), {**artefacts, **plan}))
+
+
+def _long_context(steps: list[Step], recipe: Recipe) -> None:
+    """Every phase: what was drawn packed in longer rows, and the model before trained on them."""
+    model = "train"
+    for number, phase in enumerate(recipe.long_context):
+        here = f"long_context.{number}"
+        packed = {"tokenizer": "tokenizer", "mixture": "mixture"}
+        steps.append(
+            Step(f"{here}.pack", "write", (StageSpec.of(phase.pack),), ("pack.scatter",), (), packed)
+        )
+        used = {"shards": f"{here}.pack", "tokenizer": "tokenizer", "model": model}
+        steps.append(Step(here, "task", (StageSpec.of(phase.train),), artefacts=used))
+        model = here
 
 
 def step_named(steps: Sequence[Step], name: str) -> Step:

@@ -38,7 +38,8 @@ STEP_ROOMS = ("filters", "mixtures", "pipelines")  # where the steps of a source
 _ROOT = Path(corpusmill.__file__).parent
 _STAGE_FOLDER = {"pipelines": "pipelines/sources"}
 _CONTRACTS = {"pipelines/sources": {"reader"}}  # abstract bases that stand among the stages
-# Modules that show results, or decide where and when units run: they cannot change a unit's bytes.
+# Modules that show results, answer the command line, or decide where and when units run: they cannot change
+# a unit's bytes. Those of rooms are imported by one another alone.
 _NOT_CODE_VERSION = {
     "pipelines": (
         "cli",
@@ -50,7 +51,9 @@ _NOT_CODE_VERSION = {
         "report",
         "sample",
         "scheduler",
-    )
+    ),
+    "tokenizer": ("commands",),
+    "training_hooks": ("commands", "curves"),
 }
 
 
@@ -302,9 +305,9 @@ def _check_clashes(plugin: Plugin, module_name: str) -> None:
 def source_digest(room: str) -> str:
     """Code version of a room: sha256 over its .py files, sub-packages too, by sorted path and with bytes.
 
-    `pipelines` is the spine without its command line and report; a plugin counts as a room named by its
-    module (`corpusmill_plugin_<stem>`). A stage's output can depend on its own room and on the spine, so
-    a fingerprint takes both. Read once per process.
+    `pipelines` is the spine without its command line and report; of other rooms, what only the command line
+    calls is left out. A plugin counts as a room named by its module (`corpusmill_plugin_<stem>`). A stage's
+    output can depend on its own room and on the spine, so a fingerprint takes both. Read once per process.
     """
     if room in _plugins:
         return _plugins[room].digest

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from corpusmill.pipelines.engines.engine import Beat, Done, Engine, Event, Failed
+from corpusmill.pipelines.engines.engine import Beat, Died, Done, Engine, Event, Failed
 from corpusmill.pipelines.errors import Interrupted, UnitFailed, UserError
 from corpusmill.pipelines.operators.fused import Marker
 from corpusmill.pipelines.storage import Json, StepFolder
@@ -72,6 +72,11 @@ class Unit:
     poison: dict[int, tuple[str, str]] = field(default_factory=dict)
 
 
+def _may_follow_from_a_signal(event: Event) -> bool:
+    """Whether the signal that stops the run may have taken this event's worker along."""
+    return isinstance(event, Died) or (isinstance(event, Failed) and event.kind != "user")
+
+
 @dataclass
 class _Running:
     unit: Unit
@@ -120,14 +125,18 @@ class Scheduler:
         try:
             self._queue.extend(self._more())
             while self._queue or self._running:
-                if self._stop:
+                if self._asked_to_stop():
                     self._announce_stop()
                     raise Interrupted("stopped; what was committed stays, run the same command to go on")
                 self._submit()
                 events = self._engine.poll(POLL_SECONDS)
                 heard = time.monotonic()  # not later: while we work on the events, nobody listens to workers
                 for event in events:
-                    self._handle(event)
+                    if self._asked_to_stop() and _may_follow_from_a_signal(event):
+                        stopped = self._running.pop(event.ticket, None)
+                        self._queue.extendleft([stopped.unit] if stopped is not None else [])
+                    else:
+                        self._handle(event)
                 self._check_limits(heard)
         finally:
             self._engine.close()
@@ -150,6 +159,10 @@ class Scheduler:
 
         return restore
 
+    def _asked_to_stop(self) -> bool:
+        """Whether a signal came; it may at any time."""
+        return self._stop
+
     def _announce_stop(self) -> None:
         """Tell the user why it may take a moment."""
         names = sorted({running.unit.step for running in self._running.values() if running.unit.solo})
@@ -160,7 +173,12 @@ class Scheduler:
             )
 
     def _submit(self) -> None:
-        while self._queue and len(self._running) < self._engine.slots and self._admits(self._queue[0]):
+        while (
+            not self._asked_to_stop()
+            and self._queue
+            and len(self._running) < self._engine.slots
+            and self._admits(self._queue[0])
+        ):
             unit = self._queue.popleft()
             unit.attempt += 1
             self._tickets += 1

@@ -27,12 +27,14 @@ class Encode(Edit):
 
     A document is `[bos] text [eos]`, or framed as `Fim` says; some of its tokens of punctuation and line
     breaks are split as `SplitBoundary` says. Documents of the share `held_out` (`randomness.is_held_out`),
-    on which models are judged, are never framed. Control tokens are added by id, and a text that spells one
-    (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is. Columns of the result: id, source,
-    domain, lang, path, repo, group and group_rank (null unless `repository_order` gave them), fim (bool:
-    framed), combined and split (int32: tokens of punctuation and line breaks, and how many of them were
-    split), bytes (int64, UTF-8 bytes of the text), tokens (large_list of uint16 where every id of the model
-    vocabulary, padding included, fits, else uint32; checked, never wrapped).
+    on which models are judged, are never framed or split. Control tokens are added by id, and a text that
+    spells one (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is.
+
+    Columns of the result: id, source, domain, lang, path, repo, group and group_rank (null unless
+    `repository_order` gave them), fim (bool: framed), combined and split (int32: tokens of punctuation and
+    line breaks, and how many of them were split), bytes (int64, UTF-8 bytes of the text), tokens (large_list
+    of uint16 where every id of the model vocabulary, padding included, fits, else uint32; checked, never
+    wrapped).
 
     The encoder is `gigatoken` where the tokenizer artefact's encoder.json says that it agreed with
     `tokenizers` on every document compared, else `tokenizers`; `encoder: tokenizers` forces the latter.
@@ -152,7 +154,8 @@ class _Ready:
         from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
 
         framed_D = chosen_for_fim(ids, domains, self._options.fim, self._seed)
-        framed_D &= ~is_held_out(ids, self._seed, self._options.held_out)
+        held_D = is_held_out(ids, self._seed, self._options.held_out)
+        framed_D &= ~held_D
         starts, data = buffers(texts)
         bounds = split_parts(starts, data, ids, framed_D, self._seed)
         parts = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
@@ -160,12 +163,13 @@ class _Ready:
         first_D = np.concatenate([[0], np.cumsum(np.where(framed_D, 3, 1))])
         if self._fast is not None:
             self._verify(ids, np.diff(starts), first_D, parts, ends, tokens)
-        return self._write(ids, framed_D, ends, tokens)
+        return self._write(ids, framed_D, held_D, ends, tokens)
 
     def _write(
         self,
         ids: pa.Array,
         framed_D: npt.NDArray[np.bool_],
+        held_D: npt.NDArray[np.bool_],
         ends: npt.NDArray[np.int64],
         tokens: npt.NDArray[np.uint32],
     ) -> _Encoded:
@@ -180,7 +184,7 @@ class _Ready:
         table = self._table
         splitting = (
             document_draws(ids, self._seed, "encode.split_boundary"),
-            round(self._options.split_boundary.rate * 2**53),
+            np.where(held_D, 0, round(self._options.split_boundary.rate * 2**53)),
             *(table.marked, table.rows, table.starts, table.parts),
         )
         spm = self._options.fim.mode == "spm"

@@ -8,10 +8,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from corpusmill.pipelines.cli import exchanging
+
 
 def generate(
     model: Annotated[
-        Path, typer.Argument(help="A run with a trained model, its step `train`, or an exported model.")
+        Path,
+        typer.Argument(
+            help="A run with a trained model, its step `train` or `long_context.<k>`, or a model's folder."
+        ),
     ],
     prompt: Annotated[
         list[str] | None, typer.Option(help="Text to continue (may be given more than once).")
@@ -40,7 +45,7 @@ def generate(
         Path | None, typer.Option(help="The model's tokenizer, where it is not found by itself.")
     ] = None,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where the model runs.")] = "cpu",
-    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads.", min=1, max=1024)] = None,
     stats: Annotated[
         bool, typer.Option("--stats", help="Speed, drafts and size of the cache, on standard error.")
     ] = False,
@@ -111,5 +116,6 @@ def render_statistics(figures: dict[str, Any]) -> str:
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Make this command one of `app`."""
+    """Make this command one of `app`, and those that take a model elsewhere."""
     app.command()(generate)
+    exchanging.add_commands(app)

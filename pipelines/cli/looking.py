@@ -1,4 +1,4 @@
-"""The commands that look at a file or a tokenizer, and hand a tokenizer on: `inspect` and `export`."""
+"""The command that looks at a file or a tokenizer: `inspect`."""
 
 from __future__ import annotations
 
@@ -62,41 +62,10 @@ def _references(given: list[str]) -> dict[str, Path]:
     return found
 
 
-def export(
-    tokenizer: Annotated[
-        Path, typer.Argument(help="A tokenizer's folder, a run, its step `tokenizer`, or a tokenizer file.")
-    ],
-    out: Annotated[Path, typer.Argument(help="Where to write.")],
-    to: Annotated[str, typer.Option(help="huggingface, tiktoken, gguf or sentencepiece.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Write a tokenizer for another library. What was written is loaded again and compared."""
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
-    from corpusmill.pipelines.registry import room_command
-
-    if not tokenizer.exists():
-        raise UserError(f"{tokenizer}: does not exist; give a tokenizer's folder, a run, or a tokenizer file")
-    file = tokenizer_file(tokenizer)
-    if file is None:
-        raise UserError(f"{tokenizer}: no tokenizer in this folder; give its folder, a run, or a run's step")
-    source = file.parent if tokenizer.is_dir() else file
-    facts = room_command("tokenizer", "export_tokenizer")(source, to, out)
-    if as_json:
-        typer.echo(_json(facts))
-    else:
-        typer.echo("\n".join(f"{name}: {_plain(value)}" for name, value in facts.items()))
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, default=str)
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Make these commands of `app`."""
+    """Make this command one of `app`."""
     app.command()(inspect)
-    app.command()(export)

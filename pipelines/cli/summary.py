@@ -40,6 +40,11 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
         "findings": figures["findings"],
     }
     for state in result.steps:
+        phase = state.step.operator == "task" and state.step.name.startswith("long_context.")
+        if phase and state.folder is not None:
+            (unit,) = state.folder.need_manifest()["units"]
+            one = {"step": state.step.name, "folder": str(state.folder.data), **unit["summary"]}
+            found.setdefault("long_context", []).append(one)
         if state.step.name in {"pack", "train", "tokenizer"} and state.folder is not None:
             units = state.folder.need_manifest()["units"]
             summaries = [unit.get("summary", {}) for unit in units]
@@ -100,6 +105,11 @@ def render_summary(found: Json) -> str:
             f"{train['steps']:,} steps (unigram entropy of the shards {train['unigram_entropy']:.3f}, "
             f"ln(vocabulary) {train['ln_vocab']:.3f})"
         )
+    made += [
+        f"context   {phase['context']:,} tokens after {phase['steps']:,} more steps (YaRN factor "
+        f"{phase['factor']:g}): loss {phase['first_loss']:.3f} -> {phase['last_loss']:.3f}"
+        for phase in found.get("long_context", [])
+    ]
     if made:
         blocks.append("\n".join(made))
     if notes := _notes(found["findings"]):

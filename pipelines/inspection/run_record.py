@@ -37,6 +37,7 @@ _SECTIONS = (
     "mixture",
     "pack",
     "train",
+    "long_context",
 )
 _BENCHMARKS = "benchmarks"
 _DATASETS = ("read", "map", "regroup")
@@ -273,18 +274,26 @@ def _asked_for(recipe: Json) -> list[str]:
         names += ["encode", "mixture", "pack"]
     if "train" in recipe:
         names.append("train")
+    section = recipe.get("long_context")
+    phases = section.get("phases") if isinstance(section, dict) else None
+    names += [f"long_context.{k}" for k in range(len(phases if isinstance(phases, list) else []))]
     return names
 
 
 def _ordered(steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
     """Steps in the order of their work: sections as recipes have them, inputs before what reads them."""
     depth: dict[str, int] = {}
+    makers = {step.manifest["content"]: name for name, step in steps.items() if step.manifest}
 
     def depth_of(name: str) -> int:
         if name not in depth:
             depth[name] = 0
             step = steps.get(name)
-            needs = {**step.needs("inputs"), **step.needs("masks")} if step is not None else {}
+            needs: list[str] = []
+            if step is not None:
+                artefacts = step.needs("artefacts").values()
+                needs = [*step.needs("inputs"), *step.needs("masks")]
+                needs += [makers[content] for content in artefacts if content in makers]
             depth[name] = 1 + max((depth_of(need) for need in needs), default=0)
         return depth[name]
 

@@ -1,8 +1,8 @@
 """`${NAME}` and `${NAME:-default}` in the paths of a recipe.
 
 Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, the patterns of `read` and
-`against`, what `tokenizer.load` loads, and `tokenizer.references`. Anywhere else a dollar sign is a dollar
-sign.
+`against`, what `tokenizer.load` loads, `tokenizer.references` and `train.start_from`. Anywhere else a dollar
+sign is a dollar sign.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _PATHS: tuple[tuple[str | None, ...], ...] = (
     ("decontaminate", "against", _ANY, "files"),
     ("tokenizer", "load"),
     ("tokenizer", "references"),
+    ("train", "start_from"),
 )
 _DIRECT: tuple[tuple[str | None, ...], ...] = (  # here a text or a list of texts is a path, a mapping is not
     ("sources", _ANY, "read", _ANY),

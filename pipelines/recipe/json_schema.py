@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines import registry
+from corpusmill.pipelines.recipe import long_context_section
 from corpusmill.pipelines.recipe.messages import SLUG
 from corpusmill.pipelines.recipe.models import Engine, Settings
 from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
@@ -45,6 +46,7 @@ def recipe_schema() -> Json:
     properties["tokenizer"] = schema.tokenizer()
     for section, room in (("mixture", "mixtures"), ("pack", "tokenizer"), ("train", "training_hooks")):
         properties[section] = schema.stage(registry.find(room, section))
+    properties["long_context"] = schema.long_context()
     return {
         "$schema": DIALECT,
         "title": "corpusmill recipe",
@@ -183,6 +185,20 @@ class _Schema:
                 **{key: judges[key] for key in JUDGES},
             },
             "oneOf": [{"required": [key]} for key in MAKERS],
+        }
+
+    def long_context(self) -> Json:
+        """Phases, and options for all of them beside; every phase names its own length."""
+        phase = long_context_section.stage_class()
+        reference = self.stage(phase)
+        options = dict(self.definitions[phase.name]["properties"])
+        del options[long_context_section.LENGTH]
+        return {
+            "description": "Phases of training on longer rows, with positions stretched by YaRN.",
+            "type": "object",
+            "required": ["phases"],
+            "additionalProperties": False,
+            "properties": {"phases": {"type": "array", "minItems": 1, "items": reference}, **options},
         }
 
     def trainer(self, key: str) -> Json:

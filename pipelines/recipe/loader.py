@@ -14,7 +14,7 @@ from typing import Any
 
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.recipe import sections, tokenizer_section
+from corpusmill.pipelines.recipe import long_context_section, sections, tokenizer_section
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Places, Problem, kind_of, unknown_key
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
@@ -23,13 +23,24 @@ from corpusmill.pipelines.recipe.overrides import apply_overrides
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 from corpusmill.pipelines.stage import Fold, Map, Scatter, Task, Write
 
-SECTIONS = ("engine", "sources", "dedup", "decontaminate", "tokenizer", "mixture", "pack", "train")
+SECTIONS = (
+    "engine",
+    "sources",
+    "dedup",
+    "decontaminate",
+    "tokenizer",
+    "mixture",
+    "pack",
+    "train",
+    "long_context",
+)
 KEYS = ("name", "seed", "data", "output", "plugins", *SECTIONS)
 _SUFFIXES = (".yaml", ".yml")
 _NEEDS = {  # section -> what it needs, why, and the shortest cure
     "mixture": [("tokenizer", "it counts tokens", "tokenizer: {train: {vocab_size: 8192}}")],
     "pack": [("tokenizer", "it packs tokens", "tokenizer: {train: {vocab_size: 8192}}")],
     "train": [("pack", "it trains on packed shards", "pack: {sequence_length: 1024}")],
+    "long_context": [("train", "it goes on from a trained model", "train: {preset: v3-tiny, steps: 200}")],
 }
 
 
@@ -141,6 +152,7 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
         "draw": None,
         "pack": None,
         "train": None,
+        "long_context": (),
     }
     if "decontaminate" in given:
         parts["decontaminate"] = sections.decontaminate(given["decontaminate"], problems)
@@ -161,8 +173,20 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     if parts["pack"] is not None and parts["mixture"] is not None:
         parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
     if "train" in given:
-        parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
+        options = _resolved(given["train"], "start_from", folder)
+        parts["train"] = sections.stage("training_hooks", "train", options, Task, ("train",), problems)
+    if "long_context" in given and parts["pack"] is not None and parts["train"] is not None:
+        parts["long_context"] = long_context_section.long_context(
+            given["long_context"], parts["pack"], parts["train"], problems
+        )
     return parts
+
+
+def _resolved(options: Any, key: str, folder: Path) -> Any:
+    """`options` with the path under `key`, if there is one, made absolute."""
+    if isinstance(options, dict) and isinstance(options.get(key), str) and options[key]:
+        return {**options, key: str((folder / options[key]).resolve())}
+    return options
 
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:

@@ -100,6 +100,16 @@ class Decontamination:
 
 
 @dataclass(frozen=True)
+class LongContextPhase:
+    """The packing of the recipe's `pack` in longer rows, and the training on them. `step_cost`: tokens of one
+    of its steps over those of one of `train`'s."""
+
+    pack: Write
+    train: Task
+    step_cost: float
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A recipe that holds: all names known, all options valid, all sections in agreement.
 
@@ -128,6 +138,7 @@ class Recipe:
     draw: Scatter | None
     pack: Write | None
     train: Task | None
+    long_context: tuple[LongContextPhase, ...]
     raw: Mapping[str, Any] = field(repr=False)
     places: Places = field(repr=False, compare=False)
 
@@ -152,6 +163,8 @@ class Recipe:
             ]
         found += [self.tokenizer_sample, self.tokenizer, self.tokenizer_judge]
         found += [self.encode, self.mixture, self.draw, self.pack, self.train]
+        for phase in self.long_context:
+            found += [phase.pack, phase.train]
         return [stage for stage in found if stage is not None]
 
     def error(self, path: KeyPath, message: str) -> InvalidRecipeError:

@@ -16,6 +16,7 @@ from corpusmill.pipelines.report.accounts import funnel, ledger_statement
 from corpusmill.pipelines.report.distributions import distributions
 from corpusmill.pipelines.report.duplicates import duplicates
 from corpusmill.pipelines.report.findings import findings
+from corpusmill.pipelines.report.long_context import long_context
 from corpusmill.pipelines.report.overview import head, steps, totals
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
@@ -46,6 +47,7 @@ def gather(folder: RunFolder) -> Json:
         "duplicate_samples": duplicate_samples(record),
         "tokenizer": tokenizer(record),
         "training": training(record),
+        "long_context": long_context(record),
         "steps": steps(record),
         "recipe": record.recipe,
     }

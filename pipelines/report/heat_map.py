@@ -17,6 +17,34 @@ def heat_map(
     values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], label: str
 ) -> Markup:
     """Squares by row and column: the first colour above 1, the second below, the paler the nearer."""
+    titles = [
+        [f"{name}, expert {columns[c]}: {value:.2f} times its share of all" for c, value in enumerate(held)]
+        for name, held in zip(rows, values, strict=True)
+    ]
+    powers = [[math.log2(value) if value > 0 else -_FULL for value in held] for held in values]
+    return _squares(powers, rows, columns, titles, label, _FULL)
+
+
+def signed(
+    values: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    titles: Sequence[Sequence[str]],
+    label: str,
+    full: float = 3.0,
+) -> Markup:
+    """The first colour above 0, the second below, full at `full`; a square tells its title."""
+    return _squares(values, rows, columns, titles, label, full)
+
+
+def _squares(
+    values: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    titles: Sequence[Sequence[str]],
+    label: str,
+    full: float,
+) -> Markup:
     wide = (_WIDTH - _LEFT - 4) / max(1, len(columns))
     every = max(1, math.ceil(16 / wide))
     height = _TOP + len(rows) * _EACH + 18
@@ -31,10 +59,10 @@ def heat_map(
                 '<rect x="{:.1f}" y="{}" width="{:.1f}" height="{}" class="{}" fill-opacity="{:.2f}">'
                 "<title>{}</title></rect>"
             )
-            css, strength = _colour(value)
-            title = f"{name}, expert {columns[c]}: {value:.2f} times its share of all"
+            css = "kept" if value >= 0 else "removed"
+            strength = min(1.0, max(0.06, abs(value) / full))
             place = (_LEFT + c * wide, y, max(wide - 1, 0.5), _EACH - 1)
-            body.append(square.format(*place, css, strength, visible(title)))
+            body.append(square.format(*place, css, strength, visible(titles[r][c])))
     for c in range(0, len(columns), every):
         text = Markup('<text x="{:.1f}" y="{}" text-anchor="middle" class="small">{}</text>')
         body.append(text.format(_LEFT + (c + 0.5) * wide, height - 5, visible(columns[c])))
@@ -48,9 +76,3 @@ def legend() -> Markup:
         '<p class="legend"><span class="key kept"></span>more than its share of all tokens, full at four'
         ' times <span class="key removed"></span>less, full at a quarter</p>'
     )
-
-
-def _colour(value: float) -> tuple[str, float]:
-    """The class and the opacity, 0.06 to 1, of a ratio."""
-    power = math.log2(value) if value > 0 else -_FULL
-    return ("kept" if power >= 0 else "removed"), min(1.0, max(0.06, abs(power) / _FULL))

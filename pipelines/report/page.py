@@ -13,6 +13,7 @@ from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.accounts import DRAWING
 from corpusmill.pipelines.report.foreign_text import visible
+from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.tokenizer import tokenizer_view
 from corpusmill.pipelines.report.training_view import training_view
 from corpusmill.pipelines.storage import Json
@@ -49,6 +50,7 @@ def render_page(figures: Json) -> str:
         charts=_charts(figures),
         main_reasons={name: _main_reasons(rows) for name, rows in figures["funnel"].items()},
         sample_stages=_sample_stages(figures),
+        long_context_view=long_context_view(figures["long_context"]),
         training_view=training_view(figures["training"]) if figures["training"] is not None else None,
         tokenizer_view=tokenizer_view(figures["tokenizer"]) if figures["tokenizer"] is not None else None,
     )

@@ -9,7 +9,7 @@ from corpusmill.pipelines.storage import Json
 
 COLOURS = ("a", "b", "c", "d", "e", "f")  # classes of the style sheet
 _LAYERS = 6  # shown, evenly spaced
-_BARS = ("model", "bigram", "unigram")
+_BARS = {"model": "model", "ema": "averaged weights", "bigram": "bigram", "unigram": "unigram"}
 
 
 def training_view(training: Json) -> dict[str, Any]:
@@ -83,13 +83,15 @@ def _name(source: str) -> str:
 
 def _held_out(training: Json) -> dict[str, Any]:
     """Bits per byte by source and by step, beside the baselines', and the loss by position."""
-    found: dict[str, Any] = {"bits_rows": [], "bits": None, "bits_legend": None, "position": None}
+    found: dict[str, Any] = {"bits_rows": [], "bars": [], "bits": None, "bits_legend": None, "position": None}
     evaluation, looks = training["evaluation"], training["held_out"]
     if evaluation is None or evaluation["scores"] is None:
         return found
     scores = evaluation["scores"]
+    bars = [name for name in _BARS if name in scores]
+    found["bars"] = [_BARS[name] for name in bars]
     for source, score in scores["model"].items():
-        bits = [scores[name].get(source, {}).get("bits_per_byte") for name in _BARS]
+        bits = [scores[name].get(source, {}).get("bits_per_byte") for name in bars]
         found["bits_rows"].append({"name": _name(source), "whole": source == "*", "bits": bits, **score})
     if looks is not None and len(looks["step"]) > 1:
         whole = {name: scores[name]["*"]["bits_per_byte"] for name in ("bigram", "unigram")}

@@ -39,7 +39,7 @@ def test_a_recipe_differs_from_the_base_in_training_alone(path: Path) -> None:
     assert found == base
     changed = {name for name in {*train, *compared} if train.get(name) != compared.get(name)}
     assert len(changed) == (0 if path.stem == "base" else 1)
-    assert changed <= {"mtp_depth", "balance"}
+    assert changed <= {"mtp_depth", "balance", "precision"}
 
 
 def test_the_base_runs_up_to_its_shards(corpusmill: Callable[..., Any], tmp_path: Path) -> None:
@@ -63,4 +63,6 @@ def test_every_recipe_trains(path: Path, calm: Path, tmp_path: Path) -> None:
     assert summary["bits_per_byte"]["model"] > 0
     record = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert (record["mtp_loss"] > 0) == (path.stem != "mtp_off")
-    assert (record["gamma"] > 0) == (path.stem in ("base", "mtp_off", "balance_bias_only"))
+    assert (record["gamma"] > 0) == (
+        path.stem not in ("balance_off", "balance_aux_only", "balance_aux_strong")
+    )

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ sources:
       - code_quality: {max_line: 2000}
 dedup: [exact]
 """
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def call(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -78,13 +82,13 @@ def test_the_recipe_the_faults_are_made_from_is_sound(folder: Path) -> None:
         pytest.param("    steps:", "   steps:", 6, ["lines up with nothing"], id="wrong indentation"),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("command", ["validate", "run"])
+@pytest.mark.parametrize("verb", ["validate", "run"])
 def test_a_fault_of_the_recipe(
-    folder: Path, command: str, old: str, new: str, where: int, words: list[str]
+    folder: Path, command: Command, verb: str, old: str, new: str, where: int, words: list[str]
 ) -> None:
     assert SOUND.count(old) == 1
     (folder / "recipe.yaml").write_text(SOUND.replace(old, new))
-    done = call(folder, command, "recipe.yaml")
+    done = command(folder, verb, "recipe.yaml")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: recipe.yaml:{where}: ")
@@ -104,9 +108,9 @@ def test_a_fault_of_the_recipe(
         (b"x: " + b"[" * 100_000, ["recipe.yaml:1", "nested deeper"]),
     ],
 )
-def test_a_file_that_is_no_recipe(folder: Path, content: bytes, words: list[str]) -> None:
+def test_a_file_that_is_no_recipe(folder: Path, command: Command, content: bytes, words: list[str]) -> None:
     (folder / "recipe.yaml").write_bytes(content)
-    done = call(folder, "run", "recipe.yaml")
+    done = command(folder, "run", "recipe.yaml")
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     for word in words:
@@ -140,8 +144,10 @@ def test_a_file_that_is_no_recipe(folder: Path, content: bytes, words: list[str]
         (["validate", "recipe.yaml", "--jsn"], ["--jsn", "--json"]),
     ],
 )
-def test_a_fault_of_the_command(folder: Path, arguments: list[str], words: list[str]) -> None:
-    done = call(folder, *arguments)
+def test_a_fault_of_the_command(
+    folder: Path, command: Command, arguments: list[str], words: list[str]
+) -> None:
+    done = command(folder, *arguments)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) <= 2
@@ -149,10 +155,10 @@ def test_a_fault_of_the_command(folder: Path, arguments: list[str], words: list[
         assert word in done.stderr
 
 
-def test_every_fault_comes_at_once_each_on_its_line(folder: Path) -> None:
+def test_every_fault_comes_at_once_each_on_its_line(folder: Path, command: Command) -> None:
     text = SOUND.replace("2000", "x").replace("exact", "exakt").replace("output", "ouput")
     (folder / "recipe.yaml").write_text(text)
-    done = call(folder, "run", "recipe.yaml")
+    done = command(folder, "run", "recipe.yaml")
     assert done.returncode == 1
     starts = [line.split(": ", 2)[:2] for line in done.stderr.splitlines()]
     assert starts == [["error", f"recipe.yaml:{line}"] for line in (2, 7, 8)]

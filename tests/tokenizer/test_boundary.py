@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from corpusmill.pipelines.documents import Documents, document_id
-from corpusmill.pipelines.randomness import draws
+from corpusmill.pipelines.randomness import draws, is_held_out
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.boundary.combined import TokenTable, token_table
 from corpusmill.tokenizer.boundary.document_draws import document_draws
@@ -178,6 +178,17 @@ def test_rate_zero_changes_nothing_and_one_leaves_no_combined_token(context: Con
     assert none.column("combined").equals(every.column("combined"))
     assert every.column("split").equals(every.column("combined"))
     assert not {token for tokens in tokens_of(every) for token in tokens} & set(parts)
+
+
+def test_documents_held_out_are_left_as_they_are(context: Context) -> None:
+    docs = as_documents(made_texts(60, seed=4))
+    held = is_held_out(docs.column("id"), context.seed, 0.4)
+    assert 5 < held.sum() < 55
+    plain, split = encoded(context, docs, 0.0), encoded(context, docs, 1.0, held_out=0.4)
+    for row, is_held in enumerate(held):
+        same = plain.column("tokens")[row] == split.column("tokens")[row]
+        assert same == (is_held or plain.column("combined")[row].as_py() == 0)
+        assert split.column("split")[row].as_py() == (0 if is_held else plain.column("combined")[row].as_py())
 
 
 def test_the_realised_proportion_lies_within_binomial_bounds(context: Context) -> None:

@@ -281,12 +281,13 @@ def test_encode_options_reach_encode(context: Context) -> None:
     assert all(tokens[0] == 0 for tokens in table.column("tokens").to_pylist())
 
 
-def test_documents_held_out_are_never_framed(context: Context) -> None:
+def test_documents_held_out_are_never_framed_or_split(context: Context) -> None:
     docs = as_documents(made_texts(200))
     table = Encode(fim=Fim(rate=1.0), held_out=0.3).prepare(context).edit(docs).documents.table
     held = is_held_out(table.column("id"), context.seed, 0.3)
     assert 30 < held.sum() < 90
     assert table.column("fim").to_pylist() == (~held).tolist()
-    plain = Encode(fim=Fim(rate=0.0)).prepare(context).edit(docs).documents.table
+    plain_options = {"fim": {"rate": 0.0}, "split_boundary": {"rate": 0.0}}
+    plain = Encode.model_validate(plain_options).prepare(context).edit(docs).documents.table
     tokens, expected = (each.column("tokens").to_pylist() for each in (table, plain))
     assert [tokens[k] for k in np.flatnonzero(held)] == [expected[k] for k in np.flatnonzero(held)]

@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from corpusmill.training_hooks.model.config import preset
+from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer import adamw as module
 from corpusmill.training_hooks.trainer.adamw import AdamW
+from corpusmill.training_hooks.trainer.optimiser import adamw, set_learning_rate
 
 SHAPES = [(7, 5), (3,), (70_000,), (2, 3, 4)]
 BF16, FP32 = torch.bfloat16, torch.float32
@@ -202,3 +205,19 @@ def test_parameters_without_a_gradient_stay() -> None:
 def test_settings_out_of_range_are_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"lr|moments"):
         AdamW(parameters(), **bad)
+
+
+def test_settings_are_the_reports() -> None:
+    """Section 4.2; matrices decay, and norm weights, which are vectors, do not."""
+    model = Transformer(preset("v3-tiny", 30, 1))
+    optimiser = adamw(model, moments=BF16)
+    assert isinstance(optimiser, AdamW)
+    assert optimiser.moments == BF16
+    decays = {p: group["weight_decay"] for group in optimiser.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        assert decays.pop(parameter) == (0.0 if "norm" in name else 0.1), name
+    assert not decays
+    for group in optimiser.param_groups:
+        assert (group["betas"], group["eps"]) == ((0.9, 0.95), 1e-8)
+    set_learning_rate(optimiser, 0.125)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.125, 0.125]

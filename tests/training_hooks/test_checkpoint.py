@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ import torch
 from corpusmill.pipelines.errors import IntegrityError, Interrupted
 from corpusmill.pipelines.stage import Context
 from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
+from corpusmill.training_hooks.evaluation import evaluate
+from corpusmill.training_hooks.model.cross_entropy import head_cross_entropy
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer import loop
 from corpusmill.training_hooks.trainer.checkpoint import Checkpoints, Position
 from corpusmill.training_hooks.trainer.objective import objective
-from corpusmill.training_hooks.trainer.stop import stop_when_asked
+from tests.oracles.training_held_out import write_documents
 from tests.oracles.training_shards import PAD, chain_language, write_rows
 
 OPTIONS: dict[str, Any] = {
@@ -171,13 +173,79 @@ def test_sigterm_leaves_a_checkpoint_of_the_very_step(
     assert digests(attempt(shards, base, 2, checkpoint={"every": 100, "keep": 1})) == calm
 
 
+@pytest.mark.parametrize("step", [2, 4])
+def test_a_stop_while_the_model_is_judged(
+    shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """After a step in the middle or the last: that step's line waits for another look, even where that one is
+    stopped as well."""
+    held_out = write_documents(tmp_path / "h.arrow", chain_language(40, 64, 5), split="held_out")
+    given = [*shards, held_out]
+    options: dict[str, Any] = {"steps": 4, "evaluate": {"every": 2}, "checkpoint": {"every": 100}}
+    monkeypatch.setattr(evaluate, "BATCH_TOKENS", 40 * 64 // 2)  # two batches a look
+    calm = digests(attempt(given, tmp_path / "calm", 1, **options))
+    batches = {"done": 0, "fatal": step - 1}
+
+    def counted(*arguments: Any) -> Any:
+        batches["done"] += 1
+        if batches["done"] == batches["fatal"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return head_cross_entropy(*arguments)
+
+    monkeypatch.setattr(evaluate, "head_cross_entropy", counted)
+    base = tmp_path / "stopped"
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        for number in (1, 2):
+            with pytest.raises(Interrupted, match=f"judged after step {step}: its state after {step} steps"):
+                attempt(given, base, number, **options)
+            assert names(base) == [f"step-{step:08d}"]
+            batches.update(done=0, fatal=1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    batches["fatal"] = 0
+    last = attempt(given, base, 3, **options)
+    assert digests(last) == calm
+    lines = [json.loads(line) for line in (last / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "held_out" in line] == [2, 4]
+
+
+def test_sigterm_in_the_last_piece_of_all_is_not_forgotten(
+    shards: list[Path], calm: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too late to stop a step, but judging the model is not begun: the whole training is kept."""
+    plan = stage()._run(context=16).schedule.steps(16)
+    last = sum(-(-count // 2) for _, count in islice(plan, 21))
+    pieces = 0
+
+    def counted(*given: Any) -> Any:
+        nonlocal pieces
+        pieces += 1
+        if pieces == last:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return objective(*given)
+
+    monkeypatch.setattr("corpusmill.training_hooks.trainer.step.objective", counted)
+    base = tmp_path / "stopped"
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        with pytest.raises(Interrupted, match="after its last step: its state after 21 steps is kept"):
+            attempt(shards, base, 1, checkpoint={"every": 100})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert pieces == last
+    assert names(base) == ["step-00000021"]
+    assert digests(attempt(shards, base, 2, checkpoint={"every": 100})) == calm
+    assert pieces == last
+
+
 def test_every_step_can_be_resumed_from(shards: list[Path], calm: dict[str, str], tmp_path: Path) -> None:
     base = tmp_path / "all"
     one = {"every": 1, "keep": 100}
     assert digests(attempt(shards, base, 0, checkpoint=one)) == calm
-    assert names(base) == [f"step-{n:08d}" for n in range(1, 21)]
-    for number in (20, 13, 1):
-        for later in range(number + 1, 21):
+    assert names(base) == [f"step-{n:08d}" for n in range(1, 22)]
+    for number in (21, 20, 13, 1):
+        for later in range(number + 1, 22):
             target = base / "scratch" / "checkpoints" / f"step-{later:08d}"
             if target.exists():
                 target.rename(tmp_path / f"gone-{number}-{later}")
@@ -204,6 +272,59 @@ def test_damage_is_told_and_gone(
     assert "step-00000018/optimiser.safetensors: missing or of another size" in said
     assert "step-00000099/state.json: missing" in said
     assert names(base) == ["step-00000018", "step-00000020"]
+
+
+def changed_digit(state: Path) -> None:
+    """One bit of a number: still JSON, of the right keys and types."""
+    text = state.read_text()
+    assert text.count('"sequences": 40') == 1
+    state.write_text(text.replace('"sequences": 40', '"sequences": 41'))
+
+
+def forgotten(state: Path) -> None:
+    content = json.loads(state.read_text())
+    content["files"] = {}
+    state.write_text(json.dumps(content))
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "no state": lambda c: (c / "state.json").unlink(),
+    "an empty state": lambda c: (c / "state.json").write_bytes(b""),
+    "half a state": lambda c: (c / "state.json").write_bytes((c / "state.json").read_bytes()[:99]),
+    "a state of nothing": lambda c: (c / "state.json").write_text("{}"),
+    "a state that is a list": lambda c: (c / "state.json").write_text("[]"),
+    "a state in no encoding": lambda c: (c / "state.json").write_bytes(b"\xff\xfe{}"),
+    "a changed digit": lambda c: changed_digit(c / "state.json"),
+    "files that are not listed": lambda c: forgotten(c / "state.json"),
+    "no tensors": lambda c: (c / "model.safetensors").unlink(),
+    "half of the tensors": lambda c: os.truncate(c / "model.safetensors", 50),
+    "tensors and more": lambda c: os.truncate(c / "model.safetensors", 5000),
+    "lines that changed": lambda c: (c / "metrics.jsonl").write_text("{ }\n"),
+    "no lines": lambda c: (c / "metrics.jsonl").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_of_every_kind_falls_back_on_the_one_before(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text("{}\n\n")
+    kept = Checkpoints(tmp_path / "c", "run", 3)
+    for number in (3, 4):
+        position = Position(step=number, sequences=10 * number, tokens=7, optimiser_steps={"w": number})
+        kept.write(position, {"model": {"w": torch.full((2, 2), number)}}, metrics)
+    found = kept.latest()
+    assert found is not None
+    assert (found.position.step, found.position.sequences) == (4, 40)
+    DAMAGE[damage](found.folder)
+    with caplog.at_level(logging.WARNING, "corpusmill.train"):
+        before = Checkpoints(tmp_path / "c", "run", 3).latest()
+    assert before is not None
+    assert before.position == Position(step=3, sequences=30, tokens=7, optimiser_steps={"w": 3})
+    assert before.tensors("model")["w"].tolist() == [[3, 3], [3, 3]]
+    assert "removing a damaged checkpoint" in caplog.text
+    assert not found.folder.exists()
 
 
 @pytest.mark.parametrize("changed", [{"learning_rate": 0.02}, {"steps": 4}, {"precision": "bf16"}])
@@ -258,43 +379,3 @@ def test_only_plain_formats_are_written(shards: list[Path], tmp_path: Path) -> N
     assert (progress.done, progress.total) == (21, 21)
     assert "tokens/s" in progress.text
     assert "of peak" in progress.text
-
-
-def test_the_second_signal_reaches_who_listened_before() -> None:
-    told: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
-    try:
-        with stop_when_asked() as stop:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.asked
-            assert told == [signal.SIGTERM]
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert len(told) == 2
-        with stop_when_asked() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert stop.asked
-            with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_a_signal_that_was_ignored_stays_ignored_and_threads_leave_signals_alone() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with stop_when_asked() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert not stop.asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-    seen: list[object] = []
-
-    def elsewhere() -> None:
-        with stop_when_asked():
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    handler = signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert seen == [handler]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from corpusmill.training_hooks.trainer import ema as module
 from corpusmill.training_hooks.trainer.ema import Ema
 
 
@@ -135,6 +136,35 @@ def test_state_is_a_copy_and_loads_again() -> None:
         got = ema.state()
         assert ema.updates == 6
     assert all(torch.equal(got[name], expected[name]) for name in expected)
+
+
+class Queued:
+    """The copies of an update as a GPU makes them: done when somebody waits for them."""
+
+    def __init__(self, ema: Ema, model: nn.Module) -> None:
+        self.ema, self.now = ema, {name: t.detach().clone() for name, t in model.state_dict().items()}
+        self.copies = ema._copies[ema.updates % len(ema._copies)]
+        for copy in self.copies.values():
+            copy.fill_(99)
+
+    def synchronize(self) -> None:
+        for name, copy in self.copies.items():
+            copy.copy_(self.now[name])
+
+
+def test_the_thread_waits_for_copies_that_are_only_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for queued in (False, True):
+        model = Small()
+        with Ema(model, 0.5) as ema:
+            if queued:
+                monkeypatch.setattr(module, "copied", lambda _, e=ema, m=model: Queued(e, m))
+            for step in (1, 2, 3):
+                move(model, step)
+                ema.update()
+            results.append(ema.state())
+    assert results[0]["counts"].tolist() == [6, 6, 6]
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
 def test_what_is_not_of_the_model_is_refused() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import string
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from corpusmill.training_hooks.evaluation.faults import Fault, check_shards
 from corpusmill.training_hooks.evaluation.order import order_information
@@ -92,19 +94,25 @@ def test_a_source_of_its_own_in_one_shard_is_no_fault(rows: list[Ints], tmp_path
 
 def test_the_recipes_tokenizer_and_the_bytes_of_documents(rows: list[Ints], tmp_path: Path) -> None:
     """Ids 3 and up spell three bytes each, as `write_documents` says its documents have."""
-    vocabulary = {f"{chr(ord('a') + k // 26)}{chr(ord('a') + k % 26)}Ġ": k for k in range(3, 64)}
-    definition = {
-        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
-        "decoder": {"type": "ByteLevel"},
-        "normalizer": None,
-        "added_tokens": [{"id": k, "content": f"<{k}>"} for k in range(3)],
-    }
+    letters = string.ascii_lowercase
+    words = [letters[k // 26] + letters[k % 26] for k in range(3, 64)]
+    vocabulary = {f"{word}Ġ": k for k, word in enumerate(words, 3)}
+    vocabulary |= {token: 64 + k for k, token in enumerate([*letters, "Ġ", *words])}
+    merges = [*((word[0], word[1]) for word in words), *((word, "Ġ") for word in words)]
+    made = Tokenizer(models.BPE(vocabulary, merges))
+    made.add_special_tokens([f"<{k}>" for k in range(3)])
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    definition = json.loads(made.to_str())
+    definition["added_tokens"] = [{**token, "id": k} for k, token in enumerate(definition["added_tokens"])]
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps(definition))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     paths = written(tmp_path, rows, tokenizer=digest)
     assert check_shards(paths, path) == []
-    vocabulary["abcd"] = vocabulary.pop(next(key for key, k in vocabulary.items() if k == 20))
+    changed = {"abcd" if k == 20 else token: k for token, k in vocabulary.items()}
+    kept = [pair for pair in merges if "".join(pair) in changed]
+    definition["model"] |= {"vocab": changed, "merges": kept}
     path.write_text(json.dumps(definition))
     other = hashlib.sha256(path.read_bytes()).hexdigest()
     found = check_shards(paths, path)
@@ -113,7 +121,7 @@ def test_the_recipes_tokenizer_and_the_bytes_of_documents(rows: list[Ints], tmp_
     found = check_shards(written(tmp_path, rows, tokenizer=other), path)
     assert len(found) == 3
     spelled = 3 * int((rows[0] != PAD).sum()) + int((rows[0] == 20).sum())
-    assert f"its tokens spell {spelled:,} bytes" in found[0].detail
+    assert f"tokens of a, b spell {spelled:,} bytes" in found[0].detail
 
 
 def test_tokens_shuffled_within_rows(rows: list[Ints], tmp_path: Path) -> None:
@@ -179,9 +187,11 @@ def test_order_is_what_order_tells() -> None:
     """The chain has ln 56 - ln 2 of it; far fewer tokens than pairs make that hard to see, never negative."""
     draw = np.random.default_rng(0)
     many, few = chain_language(2000, 64, 0), chain_language(8, 64, 1)
-    lengths = np.full(2000, 64)
-    assert order_information(many, lengths, draw) == pytest.approx(math.log(28), abs=0.1)
-    assert order_information(few, lengths[:8], draw) > 0.5
+    assert order_information([*many], draw) == pytest.approx(math.log(28), abs=0.1)
+    assert order_information([*many], draw, 2) == pytest.approx(math.log(14), abs=0.1)
+    assert order_information([*few], draw) > 0.5
     none = draw.integers(8, 64, (2000, 64))
-    assert abs(order_information(none, lengths, draw)) < 0.01
-    assert order_information(none[:2], np.array([1, 0]), draw) == 0.0
+    for distance in (1, 2, 8):
+        assert abs(order_information([*none], draw, distance)) < 0.01
+    assert order_information([none[0, :1], none[0, :0]], draw) == 0.0
+    assert order_information([], draw) == 0.0

@@ -276,6 +276,37 @@ def test_modules_stand_in_for_plain_ones() -> None:
         Fp8Linear(nn.Linear(4, 4), FP8)
 
 
+def test_routed_experts_take_what_has_travelled_and_others_do_not() -> None:
+    """Power-of-two scales of their input and of the gradient that comes back, to the bit."""
+    experts, dense = Experts(2, 48, 40), FeedForward(48, 40)
+    for module in (experts, dense):
+        initialise(module, 1, 0.2)
+    x, g = spiky(9, 48), spiky(9, 48, seed=3)
+
+    def results(run: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        leaf = x.clone().requires_grad_()
+        y = run(leaf)
+        return y.detach(), torch.autograd.grad(y, leaf, g)[0]
+
+    halves = torch.unflatten(experts.gate_up_proj, 1, (2, -1))
+    joined = torch.stack((dense.gate_proj.weight, dense.up_proj.weight))[None]
+    many, one = Fp8Experts(experts, FP8), Fp8FeedForward(dense, FP8)
+    kinds = [
+        (lambda t: many(t, [4, 5]), halves, experts.down_proj, [4, 5], True),
+        (one, joined, dense.down_proj.weight[None], [9], False),
+    ]
+    for run, gate_up, down, counts, travels in kinds:
+        found = results(run)
+        for choice in (True, False):
+            expected = results(
+                functools.partial(
+                    fp8_swiglu, gate_up_E2FD=gate_up, down_EDF=down, counts=counts, fp8=FP8, travels=choice
+                )
+            )
+            equal = [torch.equal(a, b) for a, b in zip(found, expected, strict=True)]
+            assert equal == [choice == travels] * 2
+
+
 def small_model() -> Transformer:
     model = Transformer(preset("v3-tiny", 60, 1))
     initialise(model, 1, model.config.initial_std)
@@ -348,14 +379,6 @@ def test_bf16_keeps_weights_gradients_and_router_in_fp32() -> None:
     torch.autograd.backward([losses.total])
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert {p.grad.dtype for p in model.parameters() if p.grad is not None} == {torch.float32}
-
-
-def test_embedding_and_head_are_the_same_tensors_for_every_depth() -> None:
-    """MTP has neither of its own: one embedding and one head, in memory and in the state dict."""
-    model = Transformer(preset("v3-tiny", 60, 2))
-    assert not any("embed" in name or "head" in name for name in model.mtp.state_dict())
-    wide = [name for name, p in model.named_parameters() if 60 in p.shape]
-    assert wide == ["embed_tokens.weight", "lm_head.weight"]
 
 
 @pytest.mark.skipif(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from corpusmill.pipelines.errors import DataError, IntegrityError
+from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
 from corpusmill.pipelines.stage import Context
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.train import Train
@@ -178,3 +178,34 @@ def test_learning_tells_what_the_looks_would_not(
         rows[name] = plant(chain_language(60, 64, seed))
     with pytest.raises(DataError, match=said):
         run(made(tmp_path, rows), tmp_path / "out", require={"shards": False, "loss_falls": 1.0})
+
+
+def test_one_source_that_is_not_learnt_is_named(rows: dict[str, Ints], tmp_path: Path) -> None:
+    """Every second row is of source `a`."""
+    for name in ("shard-00000", "shard-00001"):
+        shuffled(rows[name][::2])
+    with pytest.raises(DataError, match="the loss of a went") as caught:
+        run(
+            made(tmp_path, rows),
+            tmp_path / "out",
+            require={"shards": False, "loss_falls": 1.0, "beats": None},
+        )
+    assert "the loss of b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("require", [None, {"shards": False, "loss_falls": None, "beats": None}])
+def test_a_weight_that_is_no_number_fails_every_run(
+    require: dict[str, Any] | None, rows: dict[str, Ints], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from corpusmill.training_hooks.model import initialise
+
+    sound = initialise.initialise
+
+    def broken(model: Any, *arguments: Any) -> None:
+        sound(model, *arguments)
+        model.embed_tokens.weight.data[20, 0] = math.nan
+
+    monkeypatch.setattr(initialise, "initialise", broken)
+    with pytest.raises(UserError, match=r"step \d: loss nan"):
+        run(made(tmp_path, rows), tmp_path / "out", require=require, steps=5)
+    assert not (tmp_path / "out" / "model.safetensors").exists()

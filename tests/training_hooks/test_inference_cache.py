@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from corpusmill.pipelines.errors import UserError
+from corpusmill.training_hooks.inference import latent_cache
 from corpusmill.training_hooks.inference.absorbed import (
     Form,
     Places,
@@ -39,10 +41,29 @@ def test_every_step_equals_the_whole_pass(model: Transformer, form: Form | None)
     whole = model.logits(tokens)
     decoder = Decoder(model, 2, 40, form)
     parts = [13, 2, 1, 5, *[1] * 19]
-    steps = [decoder.logits(decoder.feed(part)) for part in tokens.split(parts, dim=1)]
+    steps = [decoder.logits(decoder.feed(part)) for part in torch.split(tokens, parts, dim=1)]
     scale = max(1.0, float(whole.abs().max()))
     assert float((torch.cat(steps, 1) - whole).abs().max()) <= TOLERANCE * scale
     assert decoder.cached.lengths == [40, 40]
+
+
+@torch.no_grad()
+def test_room_grows_and_keeps_what_is_there(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latent_cache, "FIRST_ROOM", 4)
+    tokens = tokens_of(2, 40)
+    whole = model.logits(tokens)
+    decoder = Decoder(model, 2, 40)
+    cache = decoder.cached.cache
+    steps, rooms = [], [cache.room]
+    for part in torch.split(tokens, [3, 1, 1, *[1] * 20, 15], dim=1):
+        steps.append(decoder.logits(decoder.feed(part)))
+        rooms.append(cache.room)
+    scale = max(1.0, float(whole.abs().max()))
+    assert float((torch.cat(steps, 1) - whole).abs().max()) <= TOLERANCE * scale
+    assert sorted(set(rooms)) == [4, 8, 16, 32, 40]
+    assert cache.most_places == 2 * 40
+    with pytest.raises(ValueError, match="holds 40 tokens, 41 needed"):
+        decoder.feed(tokens[:, :1])
 
 
 @torch.no_grad()
@@ -139,3 +160,8 @@ def test_the_cache_says_when_it_is_full_or_asked_for_what_it_lacks() -> None:
     with pytest.raises(ValueError, match=r"rows of \[6\] tokens cannot be cut to \[7\]"):
         decoder.cached.lengths = [7]
     assert LatentCache(TINY, 1, 1, 4, model.embed_tokens.weight).positions(2).tolist() == [[0, 1]]
+
+
+def test_a_cache_without_memory_for_it_names_its_size() -> None:
+    with pytest.raises(UserError, match=r"512 tokens in each of 3 rows, .* GiB"):
+        LatentCache(TINY, 10**9, 3, 600, torch.zeros(1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.errors import DataError
 from corpusmill.training_hooks.inference.decode import Decoder, padded
 from corpusmill.training_hooks.inference.generation import generate
+from corpusmill.training_hooks.inference.latent_cache import FIRST_ROOM
 from corpusmill.training_hooks.inference.sampling import GREEDY, Sampling, choose, eligible
 from corpusmill.training_hooks.inference.speculative import Drafter, deepest
 from corpusmill.training_hooks.model.transformer import Transformer
@@ -71,7 +74,15 @@ def test_drafts_are_what_the_training_pass_predicts() -> None:
     first = [0, 0]
     known = [[*row, text[i].pop(0)] for i, row in enumerate(rows)]
     for accepted in ((0, 0), (3, 1), (0, 2), (1, 0), (2, 3)):
-        drafts = drafter.propose(known, ready, first, lambda logits, _: logits.argmax(-1).tolist())
+        asked: list[list[int]] = []
+
+        def best(logits: torch.Tensor, places: Sequence[int], asked: list[list[int]] = asked) -> list[int]:
+            asked.append(list(places))
+            return [int(token) for token in logits.argmax(-1)]
+
+        drafts = drafter.propose(known, ready, first, best)
+        # Where each will stand: drawn ones must meet the noise of their own place.
+        assert asked == [[len(row) + depth for row in known] for depth in range(3)]
         for row, draft in zip(known, drafts, strict=True):
             whole = torch.tensor([[*row, *draft]])
             hidden = model(whole, torch.ones_like(whole, dtype=torch.bool)).hidden
@@ -127,6 +138,49 @@ def test_draws_have_the_model_s_probabilities() -> None:
         assert abs(drawn.count(token) - n * p) <= 5 * math.sqrt(n * p * (1 - p)) + 1e-6
 
 
+@pytest.mark.parametrize("temperature", [1e-320, 1e-300, 1e-3])
+def test_a_temperature_near_zero_is_greedy(temperature: float) -> None:
+    """Also where logits divided by it are beyond what a number can be."""
+    logits = torch.tensor([[3.0, 7.0, 8.0, -900.0], [-3.0, -1.0, -2.0, -900.0]])
+    for options in ({}, {"top_k": 3}, {"top_p": 0.5}):
+        assert choose(logits, Sampling(temperature, seed=1, **options), [1, 2], [5, 5]) == [2, 1]
+
+
+def test_drafts_do_not_bend_the_distribution() -> None:
+    """Pairs of drawn tokens against the model's own probabilities, drafted or not: chi-square, five standard
+    deviations of it above its mean."""
+    model, n = random_model(CONFIGS["tiny"]), 1500
+    sampling = Sampling(temperature=0.5, top_k=4, seed=3)
+    prompt = prompts_of(5)[0]
+
+    def share(row: list[int]) -> torch.Tensor:
+        return eligible(model.logits(torch.tensor([row]))[0, -1:] / 0.5, sampling).softmax(-1)[0]
+
+    first = share(prompt)
+    expected = {
+        (one, two): float(first[one] * second[two])
+        for one in first.nonzero()[:, 0].tolist()
+        for second in [share([*prompt, one])]
+        for two in second.nonzero()[:, 0].tolist()
+    }
+    assert len(expected) == 16
+    for draft in (0, 2):
+        drawn = Counter(map(tuple, texts(model, [prompt] * n, 2, sampling=sampling, draft=draft)))
+        assert set(drawn) <= set(expected)
+        square = sum((drawn[pair] - n * p) ** 2 / (n * p) for pair, p in expected.items())
+        assert square < 15 + 5 * math.sqrt(30)
+
+
+def test_room_for_more_tokens_than_there_is_memory_is_not_taken_in_advance() -> None:
+    model = taught_model()
+    prompt = prompts_of(4)[0]
+    whole = greedy(model, prompt, 12)
+    stop = whole[-1]
+    found, statistics = generate(model, [prompt], max_new_tokens=10**12, stop={stop})
+    assert found[0].tokens == whole[: whole.index(stop)]
+    assert statistics.cache_tokens == FIRST_ROOM
+
+
 @given(
     st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=12),
     st.integers(1, 12),
@@ -138,7 +192,8 @@ def test_what_is_drawn_from_is_the_definition(row: list[float], k: int, p: float
     least = sorted(row, reverse=True)[min(k, len(row)) - 1]
     top = {i for i, logit in enumerate(row) if logit >= least}
     total = math.fsum(math.exp(row[i]) for i in top)
-    expected, reached = set(), 0.0
+    expected: set[int] = set()
+    reached = 0.0
     for i in sorted(sorted(top), key=lambda i: -row[i]):  # of equals the first
         if expected and reached >= p + 1e-9:
             break
@@ -164,6 +219,6 @@ def test_faults_of_the_caller_are_named() -> None:
     assert deepest(model, [[1], [1, 2, 3]]) == 2
     for wrong in ({"temperature": -1.0}, {"temperature": math.nan}, {"top_k": 0}, {"top_p": 0.0}):
         with pytest.raises(ValueError, match="must"):
-            Sampling(**wrong)  # type: ignore[arg-type]
+            Sampling(**wrong)
     with pytest.raises(DataError, match="not finite"):
         choose(torch.tensor([[0.0, math.nan]]), GREEDY, [0], [0])

@@ -125,5 +125,5 @@ def test_a_cosine_run_has_equal_steps_and_ends_at_a_tenth() -> None:
 
 def test_warmup_and_gamma_of_other_lengths() -> None:
     assert [usual_warmup(n) for n in (1, 200, 24_280, 242_800)] == [10, 10, 200, 2000]
-    assert usual_gamma(235_000) == 0.001
+    assert [usual_gamma(n) for n in (1, 200, 1000, 4000, 235_000)] == [0.02, 0.02, 0.004, 0.001, 0.001]
     assert math.isclose(usual_gamma(1000) * 1000, usual_gamma(400) * 400)

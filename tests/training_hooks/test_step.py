@@ -110,6 +110,20 @@ def test_every_bias_moves_by_gamma_once_a_step(recomputed: bool, piece: int) -> 
         assert moved.abs().max() > 0
 
 
+@pytest.mark.parametrize("clip", [1e-3, 1.0, 1e9])
+def test_the_gradient_is_clipped_to_its_norm(clip: float) -> None:
+    """All parameters together; the norm told is that before."""
+    found = []
+    for bound in (1e9, clip):
+        model = model_of()
+        done = step(model, batch_of(7), clip=bound)
+        found.append((done.norm, [p.grad for p in model.parameters() if p.grad is not None]))
+    (norm, plain), (told, clipped) = found
+    assert told == norm > 1.0
+    for one, other in zip(plain, clipped, strict=True):
+        torch.testing.assert_close(one * min(1.0, clip / norm), other, rtol=1e-4, atol=1e-12)
+
+
 def test_recomputation_changes_no_bit() -> None:
     plain, batch = model_of(), batch_of(7)
     other = copy.deepcopy(plain)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,6 +69,50 @@ def test_resumes_exactly(shards: list[Path]) -> None:
     resumed = ShardDataset(shards, **OPTIONS)
     resumed.load_state_dict(state)
     assert equal(first(resumed, 13), everything[7:])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("done", [0, 3, 4])
+def test_any_number_of_workers_goes_on_in_order(shards: list[Path], workers: int, done: int) -> None:
+    dataset = ShardDataset(shards, **OPTIONS)
+    everything = first(dataset, 12)
+    begun = iter(dataset)
+    for _ in range(done):
+        next(begun)
+    state = dataset.state_dict() if done else ShardDataset(shards, **OPTIONS).state_dict()
+    resumed = ShardDataset(shards, **OPTIONS)
+    resumed.load_state_dict(state)
+    loader = DataLoader(resumed, batch_size=None, num_workers=workers)
+    assert equal(first(loader, 6), everything[done : done + 6])
+    assert equal(first(loader, 6), everything[done : done + 6])
+
+
+def test_each_worker_of_a_stateful_loader_goes_on_from_its_own_state(
+    shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As such a loader does it: every worker keeps the state of its own copy and takes it up again."""
+    everything = first(ShardDataset(shards, **OPTIONS), 14)
+
+    def worker(number: int, of: int) -> None:
+        info = SimpleNamespace(id=number, num_workers=of)
+        monkeypatch.setattr("corpusmill.training_hooks.loading.torch_dataset.get_worker_info", lambda: info)
+
+    states = []
+    for number, taken in ((0, 2), (1, 1), (2, 0)):
+        worker(number, 3)
+        copy = ShardDataset(shards, **OPTIONS)
+        first(copy, taken)
+        states.append(copy.state_dict())
+    for number, place in ((0, 6), (1, 4), (2, 2)):
+        worker(number, 3)
+        copy = ShardDataset(shards, **OPTIONS)
+        copy.load_state_dict(states[number])
+        assert equal(first(copy, 2), [everything[place], everything[place + 3]])
+    worker(0, 2)
+    other = ShardDataset(shards, **OPTIONS)
+    other.load_state_dict(states[0])
+    with pytest.raises(ValueError, match="one of 3 workers, not of 2"):
+        first(other, 1)
 
 
 def test_a_state_of_another_stream_is_refused(shards: list[Path]) -> None:

@@ -16,7 +16,7 @@ def frame_tokens(
     tokens: Any,
     framed_D: Any,
     draw_D: Any,
-    share: int,
+    share_D: Any,
     marked: Any,
     row_V: Any,
     starts: Any,
@@ -28,9 +28,9 @@ def frame_tokens(
     """Write each document's tokens into `out`.
 
     ends int64[p + 1]: token offsets of the p parts of text (three where framed_D bool[n], else one); tokens
-    uint32[t]; draw_D uint64[n], share, marked, row_V, starts and parts: see `split_boundary_tokens`; controls
-    int64[5]: bos, eos, fim_begin, fim_hole, fim_end, where bos or eos is -1 to leave it out; out uint16[m]
-    or uint32[m].
+    uint32[t]; draw_D uint64[n], share_D int64[n] (each document's `share`), marked, row_V, starts and parts:
+    see `split_boundary_tokens`; controls int64[5]: bos, eos, fim_begin, fim_hole, fim_end, where bos or eos
+    is -1 to leave it out; out uint16[m] or uint32[m].
 
     Returns offsets int64[n + 1], counts int32[n, 2] (combined tokens, and those split) and the end in `out`,
     or NO_ROOM or REFUSED instead of it.
@@ -75,7 +75,7 @@ def frame_tokens(
                 ends[order[k] + 1],
                 ends[p],
                 draw_D[doc],
-                share,
+                share_D[doc],
                 marked,
                 row_V,
                 starts,

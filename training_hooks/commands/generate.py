@@ -49,7 +49,7 @@ def generate(
     import torch
 
     from corpusmill.training_hooks.inference.generation import generate as continued
-    from corpusmill.training_hooks.inference.locate import locate
+    from corpusmill.training_hooks.inference.locate import choose_tokenizer, locate
     from corpusmill.training_hooks.inference.open_model import open_model
     from corpusmill.training_hooks.inference.sampling import Sampling
     from corpusmill.training_hooks.inference.text_tokens import TextTokens
@@ -64,10 +64,11 @@ def generate(
     if samples > 1 and temperature == 0:
         raise UserError("without a temperature every sample is the same; give one, or ask for one sample")
     found = locate(model)
-    opened = open_model(found.weights, mtp=draft > 0, ema=ema)
+    opened = open_model(found.weights, mtp=None if draft else False, ema=ema)
     if draft > len(opened.mtp):
         raise UserError(f"{found.weights}: {len(opened.mtp)} MTP modules to draft with, {draft} asked for")
-    text = TextTokens(_tokenizer(tokenizer, found.tokenizer, model), opened.config.vocab_size, found.framing)
+    chosen = choose_tokenizer(model, found.tokenizer, tokenizer)
+    text = TextTokens(chosen, opened.config.vocab_size, found.framing)
     prompts = [_tokens(text, request) for request in asked for _ in range(samples)]
     if device != "cpu" and not torch.cuda.is_available():
         raise UserError(f"torch {torch.__version__} finds no GPU it can use; leave `--device` out")
@@ -112,7 +113,7 @@ def _read(file: Path) -> list[dict[str, str]]:
         if not line.strip():
             continue
         try:
-            request = json.loads(line)
+            request = json.loads(line, object_pairs_hook=_without_doubles)
         except ValueError as error:
             raise DataError(f"{file}:{number}: not JSON ({error})") from error
         keys = set(request) if isinstance(request, dict) else set()
@@ -124,23 +125,11 @@ def _read(file: Path) -> list[dict[str, str]]:
     return found
 
 
-def _tokenizer(given: Path | None, found: Path | None, model: Path) -> Path:
-    from corpusmill.pipelines.errors import UserError
-
-    folder = given or found
-    if folder is None:
-        raise UserError(
-            f"{model}: no tokenizer beside the model and no run that it belongs to; give the folder of its "
-            "tokenizer.json with --tokenizer"
-        )
-    if folder.name == "tokenizer.json":
-        folder = folder.parent
-    if not (folder / "tokenizer.json").is_file():
-        raise UserError(f"{folder}: holds no tokenizer.json; give the folder of the model's tokenizer")
-    own = None if found is None else found / "tokenizer.json"
-    if own is not None and own.read_bytes() != (folder / "tokenizer.json").read_bytes():
-        raise UserError(f"{folder}: not the tokenizer that the model was trained with, which is {found}")
-    return folder
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands in it twice")
+    return found
 
 
 def _tokens(text: TextTokens, request: Mapping[str, str]) -> list[int]:

@@ -11,6 +11,10 @@ c(.) counts tokens and pairs, t, t(v) and t0 the different ones with a count, n(
 follows, n their sum, V the vocabulary. D = n1 / (n1 + 2 n2), n1 and n2 the numbers of events counted once and
 twice (Ney, Essen and Kneser 1994); 0.5 where one of them is none. After a v never seen p is q.
 
+Tried: three discounts, by counts of 1, 2 and more (modified Kneser-Ney, Chen and Goodman 1999). Fitted on 3.1
+million tokens of web, prose, code and mathematics its bigram costs 0.5% fewer bits per byte of all documents
+held out, 0.6% more of those of the smallest source but one; the unigram is the same. One discount stays.
+
 Counted are the tokens of the first copy of every document: copies would leave no event that was counted once,
 and with it nothing for what is new. A token's v is what stands before it in its row, as the model sees it; a
 row's first stands after `start_token`.

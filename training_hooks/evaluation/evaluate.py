@@ -5,17 +5,21 @@ B windows of a batch, T inputs, D width, V vocabulary, S sources.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from corpusmill.training_hooks.evaluation.held_out import HeldOut, Score
 from corpusmill.training_hooks.model.cross_entropy import head_cross_entropy
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode, autocast
+from corpusmill.training_hooks.trainer.stop import stop_here_if_asked
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -44,16 +48,29 @@ class Evaluation:
         return found
 
 
+@contextlib.contextmanager
+def other_weights(model: Transformer, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """`model` with `weights` inside, and with its own after. Memory: a copy of its own on the CPU."""
+    own = {name: tensor.to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+    model.load_state_dict(weights)
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)
+
+
 @torch.no_grad()
 def evaluate(model: Transformer, held_out: HeldOut, context: int, precision: Mode = "fp32") -> Evaluation:
     """Score every token of `held_out` with windows of `context` inputs; the model is left as it was.
 
-    The main model alone, without the multi-token prediction modules, in the arithmetic of training.
+    The main model alone, without the multi-token prediction modules, in the arithmetic of training. Raises
+    Interrupted where the training that asks for it is to stop.
     """
     device = model.embed_tokens.weight.device
     nats_S, tokens_S = np.zeros(len(held_out.sources)), np.zeros(len(held_out.sources), np.int64)
     nats_T, tokens_T = np.zeros(context), np.zeros(context, np.int64)
     for windows in held_out.windows(context, max(1, BATCH_TOKENS // context)):
+        stop_here_if_asked()
         counted_BT = windows.source >= 0
         tokens_BW = torch.from_numpy(windows.tokens).to(device)
         real_BT = torch.from_numpy(counted_BT).to(device)  # an input is real where its target is

@@ -3,8 +3,8 @@
 `evaluation.json`, what is left of it:
 
 - `context`: inputs of a window; `held_out`: documents, tokens and shards that were held out;
-- `scores`: of `model`, `unigram` and `bigram`, by source and of all (`*`): documents, bytes, tokens,
-  `bits_per_byte`, `nats_per_token`; null where nothing was held out;
+- `scores`: of `model`, `unigram`, `bigram` and, where averaged weights were kept, `ema`, by source and of
+  all (`*`): documents, bytes, tokens, `bits_per_byte`, `nats_per_token`; null where nothing was held out;
 - `by_position`: the model's mean loss by how many tokens stand before the target in its window;
 - `baselines`: the tokens and different pairs they were fitted on;
 - `falls`: training loss of every source over the first and the last twentieth of the steps;
@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ from corpusmill.training_hooks.evaluation.options import Evaluate, Require
 from corpusmill.training_hooks.evaluation.split import split_shards
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from corpusmill.training_hooks.evaluation.evaluate import Evaluation
     from corpusmill.training_hooks.model.transformer import Transformer
     from corpusmill.training_hooks.precision.apply import Mode
@@ -72,16 +74,31 @@ class Examination:
         scores = evaluate(model, self._held_out.some(self._options.tokens), context, precision).scores
         return {"held_out": {source: bits_per_byte(score) for source, score in scores.items()}}
 
-    def finish(
-        self, model: Transformer, context: int, precision: Mode, metrics: Path, folder: Path
-    ) -> dict[str, Any]:
-        """Evaluate the trained model, write `evaluation.json` and pass judgement.
-
-        Returns, for the summary, `bits_per_byte` of all held-out documents by `model`, `unigram` and `bigram`
-        (null where none were held out) and `shard_faults`. Raises DataError where what the recipe requires
-        does not hold.
-        """
+    def by_position(self, model: Transformer, context: int, precision: Mode) -> list[dict[str, Any]] | None:
+        """The model's mean loss by tokens before the target, as in `evaluation.json`, on about as many
+        held-out tokens as a look takes; null where nothing was held out."""
         from corpusmill.training_hooks.evaluation.evaluate import evaluate
+
+        if self._held_out is None:
+            return None
+        return evaluate(model, self._held_out.some(self._options.tokens), context, precision).by_position()
+
+    def finish(
+        self,
+        model: Transformer,
+        context: int,
+        precision: Mode,
+        metrics: Path,
+        folder: Path,
+        ema: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Any]:
+        """Evaluate the trained model, write `evaluation.json` and pass judgement. `ema`: averaged weights.
+
+        Returns, for the summary, `bits_per_byte` of all held-out documents by `model`, `unigram`, `bigram`
+        and `ema` (null where none were held out) and `shard_faults`. Raises DataError where what the recipe
+        requires does not hold.
+        """
+        from corpusmill.training_hooks.evaluation.evaluate import evaluate, other_weights
 
         evaluation: Evaluation | None = None
         scores: dict[str, dict[str, Score]] | None = None
@@ -90,6 +107,9 @@ class Examination:
             evaluation = evaluate(model, self._held_out, context, precision)
             baselines = fit_baselines(self.training)
             scores = {"model": evaluation.scores, **self._held_out.baseline_scores(baselines)}
+            if ema is not None:
+                with other_weights(model, ema):
+                    scores["ema"] = evaluate(model, self._held_out, context, precision).scores
             content["held_out"] = {
                 "documents": self._held_out.documents,
                 "tokens": self._held_out.tokens,

@@ -6,12 +6,19 @@ What is looked for in every shard, and how it is named:
   written with;
 - `wrong vocabulary`: ids its vocabulary does not have; another tokenizer than the other shards, or than the
   recipe's; texts of another size than its tokens spell; tokens spread unlike those of the other shards;
+- `misplaced ends`: the token that ends documents stands elsewhere, or another one in its place;
 - `all padding`: a row without a token, which packing never makes; `padding inside`: the padding id where a
   document is said to be;
 - `constant tokens`: more than 1% of the rows repeat one token;
 - `repeated rows`: more than 1% of the rows are the same as another and are not copies of one document in
   different epochs, which begin alike;
-- `shuffled tokens`: neighbouring tokens know nothing of one another (`order`).
+- `shuffled tokens`: neighbouring tokens know nothing of one another (`order`);
+- what `source_checks` finds in one source of a shard: `shuffled tokens`, `shuffled words`, `undecodable
+  text`, `other encoding`, `constant tokens`, `empty documents`, `repeated documents`.
+
+What nothing here can tell: ids exchanged one for one in all shards alike, the ends of documents left, where
+no tokenizer.json is at hand (it is the same text under other names); whole documents or lines in another
+order; text that was damaged before its tokenizer was trained and still reads like some language.
 """
 
 from __future__ import annotations
@@ -25,13 +32,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import xxhash
 
 from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.randomness import generator
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
-from corpusmill.tokenizer.shards.token_bytes import token_lengths
+from corpusmill.training_hooks.evaluation.ends import misplaced_ends
 from corpusmill.training_hooks.evaluation.order import order_information
+from corpusmill.training_hooks.evaluation.source_checks import check_sources
+from corpusmill.training_hooks.evaluation.spelling import Spelling, spelling
 
 I64 = npt.NDArray[np.int64]
 
@@ -39,9 +49,12 @@ ROWS = 1024  # read at a time
 FEW = 0.01  # of a shard's rows may be constant or repeated
 SHORT = 16  # real tokens; shorter rows may well be constant or alike
 ORDER_TOKENS, ORDER_LEAST = 2**18, 2**11  # of a shard looked at for order; fewer tell nothing
-ORDER_NATS = 0.1  # of text of any kind at least half a nat, of shuffled text 0.01
+ORDER_NATS = 0.1  # of text of any kind at least half a nat, of shuffled tokens 0.01
 SPREAD_LEAST = 2**13  # tokens; the spread of fewer tells nothing
-SPREAD_NATS = 0.35  # Jensen-Shannon divergence from the other shards, of at most ln 2
+# Jensen-Shannon divergence from the other shards, of at most ln 2. Sound shards of a run: 0.31 where they
+# hold few tokens, 0.03 from a million on; under another vocabulary of that size, of the same text: 0.19.
+SPREAD_NATS = 0.35
+SPREAD_LARGE, SPREAD_LARGE_NATS = 2**18, 0.12
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ def check_shards(shards: Sequence[Path], tokenizer: Path | None = None) -> list[
     an id a shard.
     """
     expected = hashlib.sha256(tokenizer.read_bytes()).hexdigest() if tokenizer is not None else None
-    spelled = token_lengths(tokenizer) if tokenizer is not None else None
+    spelled = spelling(tokenizer) if tokenizer is not None else None
     faults: list[Fault] = []
     opened: list[Shard] = []
     for path in shards:
@@ -85,11 +98,9 @@ def check_shards(shards: Sequence[Path], tokenizer: Path | None = None) -> list[
     faults += _strangers(opened, expected)
     figures = []
     for shard in opened:
-        one, found = _read(shard)
+        one, found = _read(shard, spelled if shard.metadata["tokenizer"] == expected else None)
         faults += found
         figures.append(one)
-        if spelled is not None and shard.metadata["tokenizer"] == expected:
-            faults += _misspelt(shard, one.counts, spelled)
     faults += _repeats(figures)
     faults += _spreads(figures)
     place = {path: at for at, path in enumerate(shards)}
@@ -115,11 +126,17 @@ def _strangers(shards: Sequence[Shard], expected: str | None) -> list[Fault]:
     ]
 
 
-def _read(shard: Shard) -> tuple[_Figures, list[Fault]]:
-    """One pass over a shard."""
+def _read(shard: Shard, spelled: Spelling | None) -> tuple[_Figures, list[Fault]]:
+    """One pass over a shard. `spelled`: of its own tokenizer."""
     path, facts = shard.path, shard.metadata
     vocabulary, pad = int(facts["vocab_size"]), facts["pad_id"]
-    lengths_R, firsts = _rows_of(shard)
+    if spelled is not None and len(spelled.length_V) < vocabulary:
+        spelled = None
+    bytes_S = np.zeros(len(facts["sources"]), np.int64)
+    pieces = shard.piece_table()
+    row, length, source = (pieces.column(name).to_numpy() for name in ("row", "length", "source"))
+    lengths_R = np.bincount(row, weights=length, minlength=shard.rows).astype(np.int64)
+    firsts = _firsts(pieces, lengths_R)
     figures = _Figures(path, np.zeros(vocabulary, np.int64), firsts=firsts)
     digest = xxhash.xxh3_64()
     constant: list[int] = []
@@ -136,6 +153,11 @@ def _read(shard: Shard) -> tuple[_Figures, list[Fault]]:
             row = int((np.where(real_RL, rows_RL, 0) >= vocabulary).any(axis=1).argmax())
             beyond = first + row, int(rows_RL[row].max())
         figures.counts[: len(counts)] += counts[:vocabulary]
+        if spelled is not None and beyond is None:
+            low, high = np.searchsorted(row, [first, first + len(rows_RL)])
+            source_N = np.repeat(source[low:high], length[low:high])
+            spelled_N = spelled.length_V[rows_RL[real_RL]]
+            bytes_S += np.bincount(source_N, weights=spelled_N, minlength=len(bytes_S)).astype(np.int64)
         same_R = ((rows_RL == rows_RL[:, :1]) | ~real_RL).all(axis=1) & (length_R >= SHORT)
         constant += (first + np.flatnonzero(same_R)).tolist()
         if pad is not None:
@@ -157,21 +179,23 @@ def _read(shard: Shard) -> tuple[_Figures, list[Fault]]:
         kind = "all padding" if set(constant) <= set(padded) else "constant tokens"
         faults.append(Fault(path, kind, f"{_rows(constant, shard.rows)} repeat one token"))
     elif beyond is None:
-        faults += _disorder(shard, lengths_R)
+        faults += _disorder(shard, lengths_R) or _of_sources(shard, spelled)
+    ends = misplaced_ends(shard, pieces, lengths_R, figures.counts)
+    if ends is not None:
+        faults.append(Fault(path, "misplaced ends", ends))
+    if spelled is not None and beyond is None:
+        faults += _misspelt(shard, bytes_S)
     return figures, faults
 
 
-def _rows_of(shard: Shard) -> tuple[I64, list[tuple[bytes, int, int]]]:
-    """Real tokens of each row, int64[rows], and what its first piece is: (document, offset, epoch)."""
-    table = shard.piece_table()
-    row, length = table.column("row").to_numpy(), table.column("length").to_numpy()
-    lengths_R = np.bincount(row, weights=length, minlength=shard.rows).astype(np.int64)
-    heads = np.searchsorted(row, np.arange(shard.rows))
+def _firsts(pieces: pa.Table, lengths_R: I64) -> list[tuple[bytes, int, int]]:
+    """What the first piece of each row is: (document, offset, epoch)."""
+    heads = np.searchsorted(pieces.column("row").to_numpy(), np.arange(len(lengths_R)))
     columns = [
-        table.column(name).take(heads[lengths_R > 0]).to_pylist() for name in ("document", "offset", "epoch")
+        pieces.column(name).take(heads[lengths_R > 0]).to_pylist() for name in ("document", "offset", "epoch")
     ]
     filled = iter(zip(*columns, strict=True))
-    return lengths_R, [next(filled) if length else (b"", 0, 0) for length in lengths_R.tolist()]
+    return [next(filled) if length else (b"", 0, 0) for length in lengths_R.tolist()]
 
 
 def _disorder(shard: Shard, lengths_R: I64) -> list[Fault]:
@@ -181,23 +205,33 @@ def _disorder(shard: Shard, lengths_R: I64) -> list[Fault]:
         return []
     wanted = max(1, -(-ORDER_TOKENS // shard.sequence_length))
     chosen = usable[np.unique(np.linspace(0, len(usable) - 1, min(wanted, len(usable))).astype(np.int64))]
-    rows_RL = shard.batch(chosen).astype(np.int64)
-    told = order_information(rows_RL, lengths_R[chosen], generator(0, "order"))
+    rows = [shard.tokens(row)[: lengths_R[row]].astype(np.int64) for row in chosen.tolist()]
+    told = order_information(rows, generator(0, "order"))
     if told >= ORDER_NATS:
         return []
     detail = f"a token tells {max(told, 0.0):.3f} nats about the next; text tells half a nat or more"
     return [Fault(shard.path, "shuffled tokens", detail)]
 
 
-def _misspelt(shard: Shard, counts_V: I64, spelled_V: I64) -> list[Fault]:
+def _of_sources(shard: Shard, spelled: Spelling | None) -> list[Fault]:
+    """What is wrong with sources, those of one kind together."""
+    by_kind: dict[str, list[str]] = {}
+    for finding in check_sources(shard, spelled):
+        by_kind.setdefault(finding.kind, []).append(f"of {finding.source}, {finding.detail}")
+    return [Fault(shard.path, kind, "; ".join(details)) for kind, details in by_kind.items()]
+
+
+def _misspelt(shard: Shard, bytes_S: I64) -> list[Fault]:
     """A shard whose tokens spell more or fewer bytes than its documents have."""
     sizes: dict[str, int] | None = shard.metadata.get("counts", {}).get("bytes_by_source")
-    if sizes is None or len(spelled_V) < len(counts_V):
+    if sizes is None:
         return []
-    found, stated = int((counts_V * spelled_V[: len(counts_V)]).sum()), sum(sizes.values())
-    if found == stated:
+    pairs = zip(shard.metadata["sources"], bytes_S.tolist(), strict=True)
+    wrong = {name: found for name, found in pairs if found != sizes.get(name, 0)}
+    if not wrong:
         return []
-    detail = f"its tokens spell {found:,} bytes, its documents have {stated:,}"
+    found, stated = sum(wrong.values()), sum(sizes.get(name, 0) for name in wrong)
+    detail = f"tokens of {', '.join(wrong)} spell {found:,} bytes, the documents have {stated:,}"
     return [Fault(shard.path, "wrong vocabulary", detail)]
 
 
@@ -228,18 +262,28 @@ def _repeats(shards: Sequence[_Figures]) -> list[Fault]:
 
 
 def _spreads(shards: Sequence[_Figures]) -> list[Fault]:
-    """Shards whose tokens are spread unlike those of the others together."""
-    large = [one for one in shards if one.counts.sum() >= SPREAD_LEAST]
-    sizes = {len(one.counts) for one in large}
-    if len(large) < 3 or len(sizes) != 1:
+    """Shards whose tokens are spread unlike those of the others together, the worst first: what is found odd
+    no longer counts among the others."""
+    left = [one for one in shards if one.counts.sum() >= SPREAD_LEAST]
+    if len({len(one.counts) for one in left}) != 1:
         return []
-    whole_V = np.sum([one.counts for one in large], axis=0)
+    whole_V = np.sum([one.counts for one in left], axis=0)
     faults = []
-    for one in large:
-        apart = _divergence(one.counts, whole_V - one.counts)
-        if apart > SPREAD_NATS:
-            detail = f"its tokens are spread unlike the others' ({apart:.2f} nats apart, of at most 0.69)"
-            faults.append(Fault(one.path, "wrong vocabulary", detail))
+    while len(left) > 1:
+        apart = [_divergence(one.counts, whole_V - one.counts) for one in left]
+        most = [
+            SPREAD_LARGE_NATS
+            if min(one.counts.sum(), whole_V.sum() - one.counts.sum()) >= SPREAD_LARGE
+            else SPREAD_NATS
+            for one in left
+        ]
+        worst = int(np.argmax(np.array(apart) - most))
+        if apart[worst] <= most[worst]:
+            break
+        odd = left.pop(worst)
+        whole_V = whole_V - odd.counts
+        detail = f"its tokens are spread unlike the others' ({apart[worst]:.2f} nats apart, of at most 0.69)"
+        faults.append(Fault(odd.path, "wrong vocabulary", detail))
     return faults
 
 

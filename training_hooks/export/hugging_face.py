@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +11,7 @@ import torch
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.storage import write_json
 from corpusmill.training_hooks.export.layout import Piece, pieces
+from corpusmill.training_hooks.export.new_folder import new_folder
 from corpusmill.training_hooks.export.tokenizer_files import copy_tokenizer
 from corpusmill.training_hooks.model.transformer import Transformer
 
@@ -46,7 +43,7 @@ def export_hugging_face(
     if model.config.n_shared_experts == 0:
         raise UserError("the DeepSeek-V3 layout needs a shared expert: n_shared_experts is 0")
     kind = getattr(torch, dtype)
-    with _new_folder(folder) as unfinished:
+    with new_folder(folder) as unfinished:
         config = model.config.to_json() | {"torch_dtype": dtype, "use_cache": True}
         if tokenizer is not None:
             config |= copy_tokenizer(tokenizer, unfinished, model.config.vocab_size)
@@ -64,7 +61,7 @@ def _write_weights(model: Transformer, folder: Path, kind: torch.dtype, shard_by
     shards: list[list[Piece]] = [[]]
     total, room = 0, shard_bytes
     for piece in pieces(state, model.config.num_hidden_layers):
-        size = math.prod(piece.take(on_meta).shape) * _kind_of(piece, kind).itemsize
+        size = math.prod(piece.take(on_meta).shape) * kind_of(piece, kind).itemsize
         if size > room and shards[-1]:
             shards.append([])
             room = shard_bytes
@@ -78,7 +75,7 @@ def _write_weights(model: Transformer, folder: Path, kind: torch.dtype, shard_by
         # Copied even where type and device fit: the writer refuses tensors that share memory.
         tensors = {
             p.name: p.take(state).to(
-                "cpu", _kind_of(p, kind), copy=True, memory_format=torch.contiguous_format
+                "cpu", kind_of(p, kind), copy=True, memory_format=torch.contiguous_format
             )
             for p in shard
         }
@@ -89,34 +86,6 @@ def _write_weights(model: Transformer, folder: Path, kind: torch.dtype, shard_by
         write_json(folder / "model.safetensors.index.json", index)
 
 
-def _kind_of(piece: Piece, kind: torch.dtype) -> torch.dtype:
+def kind_of(piece: Piece, kind: torch.dtype) -> torch.dtype:
+    """The type that a tensor has in files of type `kind`."""
     return torch.float32 if piece.key.endswith(_ALWAYS_FP32) else kind
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `folder` at the end, or nothing where the inside fails. What a kill
-    left behind under the temporary name is replaced."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is already there; remove it or export to another folder")
-    unfinished = folder.with_name(f".{folder.name}.tmp")
-    if unfinished.exists():
-        shutil.rmtree(unfinished)
-    unfinished.mkdir(parents=True)
-    try:
-        yield unfinished
-        for path in (*sorted(unfinished.iterdir()), unfinished):
-            _sync(path)
-    except BaseException:
-        shutil.rmtree(unfinished)
-        raise
-    unfinished.replace(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -34,13 +34,17 @@ class CachedBlocks:
             raise TypeError("only blocks of the model can be cached")
         self.form = form
         self.cache = LatentCache(model.config, len(blocks), rows, capacity, model.embed_tokens.weight)
-        self._cos_SP, self._sin_SP = model.rotations(capacity)
+        self._model = model
+        self._cos_SP, self._sin_SP = model.rotations(self.cache.room)
 
     @torch.no_grad()
     def run(self, x_BTD: Tensor, counts: Sequence[int] | None = None) -> Tensor:
         """The blocks' output [B, T, D] at the next T positions of each row, of which the first `counts` stay
         in the cache; null for all T. Equals a pass over the whole rows up to round-off."""
-        places = Places.at(self.cache.positions(x_BTD.shape[1]), self._cos_SP, self._sin_SP)
+        positions_BT = self.cache.positions(x_BTD.shape[1])
+        if len(self._cos_SP) < self.cache.room:
+            self._cos_SP, self._sin_SP = self._model.rotations(self.cache.room)
+        places = Places.at(positions_BT, self._cos_SP, self._sin_SP)
         for number, block in enumerate(self.blocks):
             x_BTD = self._block(number, block, x_BTD, places)
         self.cache.lengths_B += x_BTD.shape[1] if counts is None else torch.tensor(counts)

@@ -36,12 +36,12 @@ class Statistics:
     """Figures of one call. `examined[d]` and `accepted[d]`: drafts of depth d + 1 that the main model judged,
     all before them being right, and those it agreed with. `passes`: passes of decoding, counted for each row
     that took part. `cache`: bytes of a token in the main layers and the modules that draft; `cache_tokens`:
-    for how many there was room."""
+    for how many there was room at most."""
 
     rows: int
     prompt_tokens: int
     cache: CacheBytes
-    cache_tokens: int
+    cache_tokens: int = 0
     new_tokens: int = 0
     passes: int = 0
     prefill_seconds: float = 0.0
@@ -107,7 +107,7 @@ def generate(
     """
     _check(model, prompts, max_new_tokens, draft)
     if not prompts:
-        return [], Statistics(0, 0, cache_bytes(model.config, len(model.layers)), 0)
+        return [], Statistics(0, 0, cache_bytes(model.config, len(model.layers)))
     depth = min(draft, deepest(model, prompts))
     rows = [
         _Row(list(prompt), max_new_tokens, seed, stop)
@@ -119,7 +119,6 @@ def generate(
         rows=len(rows),
         prompt_tokens=sum(map(len, prompts)),
         cache=cache_bytes(model.config, len(model.layers) + depth, itemsize),
-        cache_tokens=capacity * len(prompts),
         examined=[0] * depth,
         accepted=[0] * depth,
     )
@@ -179,6 +178,7 @@ class _Generation:
                 drafts = self.drafter.propose(known, ready_BTD, first, self._choose)
                 first = [len(row.known) - 1 for row in self.rows]
                 ready_BTD = self._verify(drafts)
+        self.statistics.cache_tokens = self.decoder.cached.cache.most_places
         self.statistics.decode_seconds = time.perf_counter() - started - self.statistics.prefill_seconds
 
     def _choose(self, logits_BV: Tensor, places: Sequence[int]) -> list[int]:

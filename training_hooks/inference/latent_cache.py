@@ -16,8 +16,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
+from corpusmill.pipelines.errors import UserError
 from corpusmill.training_hooks.model.config import ModelConfig
+
+FIRST_ROOM = 512  # places of a row to begin with, where it may come to hold as many or more
 
 
 @dataclass(frozen=True)
@@ -42,28 +46,49 @@ def cache_bytes(config: ModelConfig, layers: int, itemsize: int = 4) -> CacheByt
 
 
 class LatentCache:
-    """Room for `capacity` tokens in each of `rows` rows, allocated at once.
+    """The latents of `rows` rows, each of up to `capacity` tokens; room for them is made as they come, at
+    least twice as much as there was, so that what is written is copied a bounded number of times.
 
     `latents_NBSX` has the type of the weights and lies on their device; `lengths_B`, int64 on the CPU, says
-    how many tokens of each row are in force.
+    how many tokens of each row are in force; `most_places` is the largest B * S so far. Raises UserError
+    where memory does not suffice.
     """
 
     def __init__(self, config: ModelConfig, layers: int, rows: int, capacity: int, like: Tensor) -> None:
         width = config.kv_lora_rank + config.qk_rope_head_dim
-        self.latents_NBSX = like.new_zeros(layers, rows, capacity, width)
+        self.capacity = capacity
         self.lengths_B = torch.zeros(rows, dtype=torch.int64)
+        self.latents_NBSX = like.new_zeros(layers, rows, 0, width)
+        self.most_places = 0
+        self._make_room(min(capacity, FIRST_ROOM))
 
     @property
-    def capacity(self) -> int:
+    def room(self) -> int:
+        """Places of a row for now, S."""
         return self.latents_NBSX.shape[2]
 
     def positions(self, count: int) -> Tensor:
-        """Positions int64[B, T] of the next `count` tokens of each row. Raises ValueError where they are more
-        than there is room for."""
+        """Positions int64[B, T] of the next `count` tokens of each row; afterwards there is room for them.
+        Raises ValueError where they are more than the capacity."""
         positions_BT = self.lengths_B[:, None] + torch.arange(count)
-        if count and int(positions_BT.max()) >= self.capacity:
-            raise ValueError(f"the cache holds {self.capacity} tokens, {int(positions_BT.max()) + 1} needed")
+        needed = int(positions_BT.max()) + 1 if count else 0
+        if needed > self.capacity:
+            raise ValueError(f"the cache holds {self.capacity} tokens, {needed} needed")
+        if needed > self.room:
+            self._make_room(min(max(needed, 2 * self.room), self.capacity))
         return positions_BT
+
+    def _make_room(self, places: int) -> None:
+        layers, rows, room, width = self.latents_NBSX.shape
+        try:
+            self.latents_NBSX = functional.pad(self.latents_NBSX, (0, 0, 0, places - room))
+        except RuntimeError as error:  # torch's word for memory that cannot be had
+            size = layers * rows * places * width * self.latents_NBSX.element_size() / 2**30
+            raise UserError(
+                f"no memory for a cache of {places:,} tokens in each of {rows:,} rows, {size:,.1f} GiB: "
+                "generate fewer at once, or fewer tokens"
+            ) from error
+        self.most_places = max(self.most_places, rows * places)
 
     def write(self, layer: int, positions_BT: Tensor, latents_BTX: Tensor) -> Tensor:
         """Write one layer's latents at `positions_BT`; returns those of all places up to the last of them,

@@ -11,22 +11,23 @@ import torch
 from torch import Tensor
 
 from corpusmill.pipelines.errors import DataError, UserError
-from corpusmill.training_hooks.export.import_hugging_face import import_hugging_face
+from corpusmill.training_hooks.export.import_hugging_face import has_mtp_weights, import_hugging_face
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.transformer import Transformer
 
 
-def open_model(folder: Path, *, mtp: bool = True, ema: bool = False) -> Transformer:
+def open_model(folder: Path, *, mtp: bool | None = True, ema: bool = False) -> Transformer:
     """The model of `folder`, FP32, on the CPU: what `train` writes, or a folder of released layout.
 
-    `mtp=False` leaves the MTP modules out; `ema` takes the averaged weights that `train` keeps where asked
-    to. Raises UserError where there are none, and DataError naming the file for weights that are missing,
-    broken or do not fit config.json.
+    `mtp=False` leaves the MTP modules out, and None does so where the folder has no weights of any. `ema`
+    takes the averaged weights that `train` keeps where asked to. Raises UserError where there are none, and
+    DataError naming the file for weights that are missing, broken or do not fit config.json.
     """
     name = "ema.safetensors" if ema else "model.safetensors"
     path = folder / name
-    if not ema and not (path.is_file() and "embed_tokens.weight" in _names(path)):
-        return import_hugging_face(folder, mtp=mtp)
+    if not ema and not is_own(folder):
+        return import_hugging_face(folder, mtp=has_mtp_weights(folder) if mtp is None else mtp)
+    mtp = mtp is not False  # what `train` writes holds every module that its config.json names
     if not path.is_file():
         raise UserError(
             f"{path}: missing; averaged weights are kept where the recipe says `train: {{ema: ...}}`"
@@ -40,6 +41,13 @@ def open_model(folder: Path, *, mtp: bool = True, ema: bool = False) -> Transfor
     _check(path, state, model.state_dict())
     model.load_state_dict(state, assign=True)
     return model.requires_grad_(False)
+
+
+def is_own(folder: Path) -> bool:
+    """Whether the weights in `folder` are in corpusmill's own form, which `train` writes. Raises DataError
+    where they cannot be read."""
+    path = folder / "model.safetensors"
+    return path.is_file() and "embed_tokens.weight" in _names(path)
 
 
 def _names(path: Path) -> set[str]:

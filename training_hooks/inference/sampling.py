@@ -66,7 +66,9 @@ def choose(logits_BV: Tensor, sampling: Sampling, seeds: Sequence[int], places: 
         )
     if sampling.temperature == 0:
         return [int(token) for token in logits_BV.argmax(-1)]
-    kept_BV = eligible(logits_BV.double() / sampling.temperature, sampling)
+    # From the largest on, which changes no probability: divided by a tiny temperature it must not overflow.
+    fall_BV = logits_BV.double() - logits_BV.double().amax(-1, keepdim=True)
+    kept_BV = eligible(fall_BV / sampling.temperature, sampling)
     noise_BV = np.stack(
         [
             generator(seed, f"token {place}").gumbel(size=kept_BV.shape[-1])

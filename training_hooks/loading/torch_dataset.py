@@ -27,7 +27,8 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
     `labels` are the tokens one place on, -100 (torch's ignore index) where there is none or it is padding:
     they are already shifted. `batch_size` is the global batch; replica `replica` of `replicas` yields its
     `batch_size / replicas` rows. `state_dict` holds the number of the next batch and the fingerprint of the
-    stream; with a stateful loader each worker keeps its own. Raises as `ShardLoader` does, and ValueError
+    stream; loaded before a DataLoader starts, it is gone on from with any number of workers. A stateful
+    loader keeps one of each worker, good for as many workers. Raises as `ShardLoader` does, and ValueError
     for a batch that does not divide.
     """
 
@@ -47,16 +48,19 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
         self.loader = ShardLoader(shards, batch_size=batch_size, seed=seed, context=context)
         share = batch_size // replicas
         self._rows = slice(replica * share, (replica + 1) * share)
-        self._next: int | None = None
-        self._start = 0
+        # Where to begin, and of how many workers that is the turn of one; 1: where all of them begin.
+        self._start, self._workers = 0, 1
+        self._next: tuple[int, int] | None = None  # the next batch and the number of workers, once begun
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         """Batches from the loaded position on, without end."""
         worker = get_worker_info()
         first, stride = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        number = self._start + (first - self._start) % stride
+        if self._workers not in (1, stride):
+            raise ValueError(f"the saved position is that of one of {self._workers} workers, not of {stride}")
+        number = self._start + (first if self._workers == 1 else 0)
         while True:
-            self._next = number + stride
+            self._next = number + stride, stride
             tokens_BW = torch.from_numpy(self.loader.batch(number)[self._rows])
             labels_BT = tokens_BW[:, 1:]
             yield {
@@ -66,8 +70,10 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
             number += stride
 
     def state_dict(self) -> dict[str, Any]:
-        """JSON-ready position: the next batch, and what the stream must be to resume in it."""
-        return {"next_batch": self._start if self._next is None else self._next, **self._stream()}
+        """JSON-ready position: the next batch, how many workers share the stream where this is of one of
+        them, and what the stream must be to resume in it."""
+        following, workers = self._next or (self._start, self._workers)
+        return {"next_batch": following, "workers": workers, **self._stream()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue at a saved position. Raises ValueError where shards, seed, context or batch differ."""
@@ -75,6 +81,7 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
         if changed:
             raise ValueError(f"the saved position is of another stream: {', '.join(changed)} differ")
         self._start, self._next = int(state["next_batch"]), None
+        self._workers = int(state.get("workers", 1))
 
     def _stream(self) -> dict[str, Any]:
         return {"batch_size": self.loader.batch_size, **self.loader.stream()}

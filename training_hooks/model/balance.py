@@ -8,6 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Added to sums of affinities before they divide, as in transformers: where all of them underflow to zero the
+# quotients are zero and not NaN; any other FP32 sum stays as it is.
+NO_AFFINITY = 1e-20
+
 
 def expert_load(experts_NK: Tensor, real_N: Tensor, n_experts: int) -> Tensor:
     """How many real tokens each expert received, int64[E]; `real_N` bool[N] is false on padding."""
@@ -44,6 +48,6 @@ def sequence_balance_loss(affinities_BTE: Tensor, real_BT: Tensor, k: int) -> Te
     top_BTK = affinities_BTE.detach().topk(k, dim=-1).indices
     hits_BTE = torch.zeros_like(affinities_BTE).scatter(-1, top_BTK, 1.0) * real_BT1
     f_BE = hits_BTE.sum(1) * n_experts / (k * tokens_B1.clamp(min=1))
-    share_BTE = affinities_BTE / affinities_BTE.sum(-1, keepdim=True)
+    share_BTE = affinities_BTE / (affinities_BTE.sum(-1, keepdim=True) + NO_AFFINITY)
     p_BE = (share_BTE * real_BT1).sum(1) / tokens_B1.clamp(min=1)
     return (f_BE * p_BE).sum() / (tokens_B1 > 0).sum().clamp(min=1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from corpusmill.training_hooks.model.balance import NO_AFFINITY
 from corpusmill.training_hooks.model.config import ModelConfig
 
 
@@ -52,5 +53,5 @@ class Gate(nn.Module):
         biased_NE = affinities_NE.detach() + self.e_score_correction_bias
         experts_NK = choose_experts(biased_NE, self.k, self.groups, self.kept_groups)
         chosen_NK = affinities_NE.gather(1, experts_NK)
-        gates_NK = chosen_NK / chosen_NK.sum(-1, keepdim=True) * self.scale
+        gates_NK = chosen_NK / (chosen_NK.sum(-1, keepdim=True) + NO_AFFINITY) * self.scale
         return experts_NK, gates_NK, affinities_NE

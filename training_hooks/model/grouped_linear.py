@@ -19,7 +19,7 @@ class _GroupedLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_MI: Tensor, weight_EOI: Tensor, counts: list[int]) -> Tensor:
         y_MO = x_MI.new_empty(x_MI.shape[0], weight_EOI.shape[1])
-        for expert, rows in _blocks(counts):
+        for expert, rows in expert_rows(counts):
             torch.mm(x_MI[rows], weight_EOI[expert].t(), out=y_MO[rows])
         ctx.save_for_backward(x_MI, weight_EOI)
         ctx.counts = counts
@@ -35,13 +35,13 @@ class _GroupedLinear(torch.autograd.Function):
         for expert, count in enumerate(ctx.counts):
             if not count:
                 dweight_EOI[expert].zero_()
-        for expert, rows in _blocks(ctx.counts):
+        for expert, rows in expert_rows(ctx.counts):
             torch.mm(grad_MO[rows], weight_EOI[expert], out=dx_MI[rows])
             torch.mm(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
         return dx_MI, dweight_EOI, None
 
 
-def _blocks(counts: list[int]) -> list[tuple[int, slice]]:
+def expert_rows(counts: list[int]) -> list[tuple[int, slice]]:
     """(expert, its rows) of every expert that has rows."""
     blocks, start = [], 0
     for expert, count in enumerate(counts):

@@ -2,7 +2,8 @@
 
 Needs a GPU of compute capability 9.0 and a build of torch with CUDA 12.9 or later, whose cuBLASLt scales by
 1 x 128 tiles and 128 x 128 blocks and adds slices of 128 up in FP32. Sizes are filled up with zeros to what
-the library takes (K to 128, rows to 16): zeros add nothing, and no scale is computed here.
+the library takes (K to 128, rows to 16) and to whole blocks, which is what torch's checks of shapes expect:
+zeros add nothing, and no scale is computed here.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _recipe(q: Quantised) -> functional.ScalingType:
 
 def _codes(q: Quantised) -> Tensor:
     """Codes, contiguous along K, filled up with zeros. Padding moves bytes: float8 knows few operations."""
-    fill = (0, -q.shape[1] % TILE, 0, -q.shape[0] % ROWS)
+    fill = (0, -q.shape[1] % TILE, 0, -q.shape[0] % max(q.tile[0], ROWS))
     return functional.pad(q.codes.contiguous().view(torch.uint8), fill).view(torch.float8_e4m3fn)
 
 

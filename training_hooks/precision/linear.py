@@ -93,10 +93,11 @@ class _Fp8Linear(torch.autograd.Function):
 
 def fp8_linear(x: Tensor, weight_OI: Tensor, fp8: Fp8, cached: Cached | None = None) -> Tensor:
     """x [..., I] -> [..., O] in FP8; the result is in autocast's type where it is on, else FP32."""
+    outputs, inputs = weight_OI.shape
     y_NO: Tensor = _Fp8Linear.apply(  # type: ignore[no-untyped-call]
-        x.flatten(0, -2), weight_OI, fp8, cached or Cached()
+        x.reshape(x.shape[:-1].numel(), inputs), weight_OI, fp8, cached or Cached()
     )
-    return y_NO.view(*x.shape[:-1], -1).to(output_dtype(x.device.type))
+    return y_NO.view(*x.shape[:-1], outputs).to(output_dtype(x.device.type))
 
 
 def output_dtype(kind: str) -> torch.dtype:

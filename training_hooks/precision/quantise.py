@@ -70,9 +70,7 @@ class Quantised:
         if self.tile[0] != 1:
             raise ValueError(f"tiles {self.tile} hold several rows")
         codes = self.codes[rows]
-        part = replace(self, codes=codes, scales=self.scales[rows], shape=codes.shape)
-        part.__dict__["grid"] = self.grid[rows]
-        return part
+        return replace(self, codes=codes, scales=self.scales[rows], shape=codes.shape)
 
     def __getitem__(self, index: int | tuple[int, ...]) -> Quantised:
         """One matrix of a stack of E4M3 matrices."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from corpusmill.training_hooks.model.feed_forward import FeedForward
+from corpusmill.training_hooks.model.grouped_linear import expert_rows
 from corpusmill.training_hooks.model.moe import Experts
 from corpusmill.training_hooks.precision.linear import Fp8, output_dtype
 from corpusmill.training_hooks.precision.quantise import ALONG_ROW, BLOCK, Quantised, quantise
@@ -41,14 +42,15 @@ class _Fp8SwiGLU(torch.autograd.Function):
         gate_up, down = quantise(gate_up_E2FD, BLOCK), quantise(down_EDF, BLOCK)
         width = gate_up_E2FD.shape[2]
         gate_MF, up_MF = (x_MD.new_empty(x_MD.shape[0], width, dtype=torch.float32) for _ in range(2))
-        for expert, rows in _blocks(counts):
-            gate_MF[rows] = fp8.product(x.rows(rows), gate_up[expert, 0])
-            up_MF[rows] = fp8.product(x.rows(rows), gate_up[expert, 1])
+        for expert, rows in expert_rows(counts):
+            of_expert = x.rows(rows)
+            gate_MF[rows] = fp8.product(of_expert, gate_up[expert, 0])
+            up_MF[rows] = fp8.product(of_expert, gate_up[expert, 1])
         gate_MF, up_MF = gate_MF.to(dtype), up_MF.to(dtype)
         gate, up = quantise(gate_MF), quantise(up_MF)
         hidden = quantise(nn.functional.silu(gate_MF.float()) * up_MF.float())
         y_MD = x_MD.new_empty(x_MD.shape[0], down_EDF.shape[1], dtype=torch.float32)
-        for expert, rows in _blocks(counts):
+        for expert, rows in expert_rows(counts):
             y_MD[rows] = fp8.product(hidden.rows(rows), down[expert])
         kept = [part for q in (x, gate, up, gate_up, down) for part in (q.codes, q.scales)]
         ctx.save_for_backward(*kept)
@@ -64,7 +66,7 @@ class _Fp8SwiGLU(torch.autograd.Function):
             Quantised(codes, scales, tile, codes.shape)
             for codes, scales, tile in zip(kept[::2], kept[1::2], tiles, strict=True)
         )
-        fp8, blocks, travels = ctx.fp8, _blocks(ctx.counts), ctx.travels
+        fp8, blocks, travels = ctx.fp8, expert_rows(ctx.counts), ctx.travels
         g_MD = g_MD.contiguous().float()
         gate_MF, up_MF, x_MD = gate.dequantise(), up.dequantise(), x.dequantise()
         sigmoid_MF = gate_MF.sigmoid()
@@ -91,12 +93,6 @@ class _Fp8SwiGLU(torch.autograd.Function):
                     gradient_MF[rows], x_MD[rows], power_of_two=travels
                 )
         return dx_MD.to(ctx.dtype), dgate_up_E2FD, ddown_EDF, None, None, None, None
-
-
-def _blocks(counts: list[int]) -> list[tuple[int, slice]]:
-    """(expert, its rows) of every expert that has rows."""
-    ends = torch.tensor(counts).cumsum(0).tolist()
-    return [(e, slice(end - n, end)) for e, (n, end) in enumerate(zip(counts, ends, strict=True)) if n]
 
 
 def fp8_swiglu(

@@ -81,7 +81,8 @@ class AdamW(torch.optim.Optimizer):
         states = [self.state[p] for p in parameters]
         # torch's function counts this step in itself.
         before = [
-            torch.tensor(s["step"] - 1.0, device=p.device) for s, p in zip(states, parameters, strict=True)
+            torch.full((), s["step"] - 1.0, dtype=torch.float32, device=p.device)
+            for s, p in zip(states, parameters, strict=True)
         ]
         adamw(
             parameters,

@@ -7,13 +7,13 @@ One folder a checkpoint, safetensors and JSON only:
         optimiser.safetensors   moments, named `<moment>.<parameter>`
         ema.safetensors         averaged weights, where the run keeps them
         metrics.jsonl           the lines written so far
-        state.json              position, counters, and size and SHA-256 of the files above
+        state.json              position, counters, size and SHA-256 of the files above, its own digest
 
 A checkpoint is written under a temporary name, synced, and renamed: it is there whole or not at all. Nothing
 draws random numbers during training (weights and the order of data come from seeds and names), so there
 is no generator's state; the position in the data is the number of sequences read, and schedules follow
-from the tokens seen. Two attempts that share a folder do not disturb one another: what they write for the
-same step holds the same.
+from the tokens seen. Two attempts may share a folder where one was given up and lives on: what they write
+for the same step holds the same. The later removes what the other has not finished writing, which then fails.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from torch import Tensor
 
 from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.faultpoints import faultpoint
-from corpusmill.pipelines.storage import read_json, sha256_file, write_json
+from corpusmill.pipelines.storage import digest, read_json, sha256_file, write_json
 
 log = logging.getLogger("corpusmill.train")
 
-FORMAT = 1
+FORMAT = 2
 _PREFIX = "step-"
 _UNFINISHED = ".writing-"
 
@@ -43,7 +43,8 @@ _UNFINISHED = ".writing-"
 @dataclass
 class Position:
     """Where a run stands: steps done, sequences read, real targets trained on, optimiser steps by parameter,
-    updates of the average, and counts of routing by source."""
+    updates of the average, counts of routing by source, and the last step's line of metrics where it is not
+    written yet because the model was being judged."""
 
     step: int = 0
     sequences: int = 0
@@ -51,6 +52,7 @@ class Position:
     optimiser_steps: dict[str, int] = field(default_factory=dict)
     ema_updates: int = 0
     routing: list[list[list[int]]] = field(default_factory=list)
+    line: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Checkpoints:
             _sync(path)
             files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
         state = {"format": FORMAT, "run": self.run, "files": files, "position": asdict(position)}
-        write_json(folder / "state.json", state)
+        write_json(folder / "state.json", state | {"digest": digest(state)})
         faultpoint("checkpoint-before-rename")
         try:
             folder.rename(target)
@@ -141,12 +143,16 @@ class Checkpoints:
 
     def _faults(self, path: Path) -> Iterator[str]:
         try:
-            state: dict[str, Any] = read_json(path / "state.json")
+            state: Any = read_json(path / "state.json")
         except IntegrityError as error:
             yield str(error)
             return
-        if state.get("format") != FORMAT:
-            yield f"{path}: format {state.get('format')} is not {FORMAT}"
+        # The digest first: whatever else the file says counts only if it is what was written.
+        if not isinstance(state, dict) or state.pop("digest", None) != digest(state):
+            yield f"{path / 'state.json'}: not what was written"
+            return
+        if state["format"] != FORMAT:
+            yield f"{path}: format {state['format']} is not {FORMAT}"
             return
         for name, facts in state["files"].items():
             file = path / name

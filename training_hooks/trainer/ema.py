@@ -2,9 +2,11 @@
 
     average = decay * average + (1 - decay) * weights        once a step, starting at the weights
 
-`update` copies the weights aside before it returns, as the next step will change them, and a thread does the
-arithmetic meanwhile. Two sets of copies take turns: a third update waits for the first to be done. The
-average depends on the sequence of updates alone, not on when the thread ran, so it repeats bit for bit.
+`update` copies the weights aside, as the next step will change them, and a thread does the arithmetic
+meanwhile. Weights on a GPU go to pinned memory: their copies are queued on the GPU's stream behind the step
+before and ahead of the next, and the thread waits for them, `update` does not. Two sets of copies take turns:
+a third update waits for the first to be done. The average depends on the sequence of updates alone, not on
+when the thread ran, so it repeats bit for bit.
 
 Memory: three FP32 copies of the weights in CPU memory, none on a GPU.
 """
@@ -37,30 +39,34 @@ class Ema:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must lie in [0, 1), got {decay}")
         self.decay, self.updates = decay, 0
-        self._model = model
         self._parameters = dict(model.named_parameters())
-        self._persistent = model.state_dict().keys() - self._parameters.keys()
-        self._buffers = self._buffers_now()
+        persistent = model.state_dict().keys() - self._parameters.keys()
+        self._model_buffers = {name: b for name, b in model.named_buffers() if name in persistent}
+        self._buffers = {name: b.detach().to("cpu", copy=True) for name, b in self._model_buffers.items()}
         self._averages = {
             name: p.detach().to("cpu", torch.float32, copy=True).contiguous()
             for name, p in self._parameters.items()
         }
         self._copies = [
-            {name: torch.empty_like(t) for name, t in self._averages.items()} for _ in range(SETS)
+            {
+                name: torch.empty_like(t, pin_memory=self._of_model(name).is_cuda)
+                for name, t in {**self._averages, **self._buffers}.items()
+            }
+            for _ in range(SETS)
         ]
         self._pending: deque[Future[None]] = deque()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ema")
 
     @torch.no_grad()
     def update(self) -> None:
-        """Count the present weights in. Returns once they are copied aside."""
+        """Count the present weights in. Returns once they are copied aside, or their copies are queued on the
+        current stream of a GPU."""
         if len(self._pending) == SETS:
             self._wait_for_oldest()
         copies = self._copies[self.updates % SETS]
-        for name, parameter in self._parameters.items():
-            copies[name].copy_(parameter)
-        self._buffers = self._buffers_now()
-        self._pending.append(self._thread.submit(self._average, copies))
+        for name, copy in copies.items():
+            copy.copy_(self._of_model(name), non_blocking=True)
+        self._pending.append(self._thread.submit(self._count_in, copies, copied(self._parameters)))
         self.updates += 1
 
     def state(self) -> dict[str, Tensor]:
@@ -100,12 +106,15 @@ class Ema:
         self._pending[0].result()
         self._pending.popleft()
 
-    def _buffers_now(self) -> dict[str, Tensor]:
-        return {
-            name: buffer.detach().to("cpu", copy=True)
-            for name, buffer in self._model.named_buffers()
-            if name in self._persistent
-        }
+    def _of_model(self, name: str) -> Tensor:
+        return self._parameters[name] if name in self._parameters else self._model_buffers[name]
+
+    def _count_in(self, copies: Mapping[str, Tensor], done: torch.cuda.Event | None) -> None:
+        if done is not None:
+            done.synchronize()
+        self._average(copies)
+        for name, buffer in self._buffers.items():
+            buffer.copy_(copies[name])
 
     def _average(self, copies: Mapping[str, Tensor]) -> None:
         # Through numpy: one thread, so that the average does not compete with the step's own threads.
@@ -116,3 +125,14 @@ class Ema:
             np.subtract(difference, average, out=difference)
             np.multiply(difference, share, out=difference)
             np.add(average, difference, out=average)
+
+
+def copied(parameters: Mapping[str, Tensor]) -> torch.cuda.Event | None:
+    """What happens on a GPU's stream once the copies queued so far are done; None where all is on the CPU and
+    they are done already."""
+    on_gpu = [p.device for p in parameters.values() if p.is_cuda]
+    if not on_gpu:
+        return None
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record(torch.cuda.current_stream(on_gpu[0]))
+    return event

@@ -103,8 +103,9 @@ def train(
     With `checkpoints`, goes on from the latest and leaves new ones; the end is the same bit for bit. A
     step's `tokens` counts real targets from the start; losses are in nats. `watched`: a folder in which
     progress is noted. `look` is called after every step with how many are done; what it gives joins the
-    step's line. Raises UserError naming the step where the loss stops being a finite number, and
-    Interrupted on SIGTERM or SIGINT, after a checkpoint.
+    step's line. It may raise Interrupted, and is then called again when training goes on. Raises UserError
+    naming the step where the loss stops being a finite number, and Interrupted on SIGTERM or SIGINT, after a
+    checkpoint.
     """
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_when_asked())
@@ -177,29 +178,51 @@ def _steps(
     speed = _speedometer(state, watched)
     speed.start(position.sequences * context)
     due = _Due(run.checkpoint_every)
+
+    def write_line(record: dict[str, Any]) -> None:
+        position.line = json.dumps(record)
+        if look is not None:
+            try:
+                record = record | look(position.step)
+            except Interrupted as error:
+                where = f"while the model was judged after step {position.step}"
+                raise _interrupted(state, file, metrics, checkpoints, where) from error
+        position.line = None
+        file.write(json.dumps(record) + "\n")
+
+    if position.line is not None:
+        write_line(json.loads(position.line))
     remaining = islice(run.schedule.steps(context), position.step, run.steps)
     for step, (first, count) in enumerate(remaining, start=position.step):
         record = _one(state, step, first, count, stop)
         if record is None:
-            kept = "run the same command to go on"
-            if checkpoints is not None:
-                file.flush()
-                kept = f"its state after {step} steps is kept; {kept}"
-                state.save(checkpoints, metrics)
-            raise Interrupted(f"training was stopped in step {step + 1}: {kept}")
+            raise _interrupted(state, file, metrics, checkpoints, f"in step {step + 1}")
         done = step + 1
-        if look is not None:
-            record |= look(done)
-        file.write(json.dumps(record) + "\n")
+        write_line(record)
         tell = done % run.log_every == 0 or done == run.steps
         speed.step(done, position.sequences * context, record["loss"], tell=tell)
         faultpoint("training-step")
-        if checkpoints is not None and done < run.steps and due.now(done):
+        # After the last step too: judging may take long, and dies of a signal.
+        if checkpoints is not None and due.now(done):
             file.flush()
             began = time.perf_counter()
             path = state.save(checkpoints, metrics)
             due.written(time.perf_counter() - began)
             log.info("checkpoint %s", path.name)
+    if stop.asked:  # in the last step, too late for it: what comes after must not run on in spite of it
+        raise _interrupted(state, file, metrics, checkpoints, "after its last step")
+
+
+def _interrupted(
+    state: _State, file: TextIO, metrics: Path, checkpoints: Checkpoints | None, where: str
+) -> Interrupted:
+    """The error that says so, once the state is kept."""
+    kept = "run the same command to go on"
+    if checkpoints is not None:
+        file.flush()
+        kept = f"its state after {state.position.step} steps is kept; {kept}"
+        state.save(checkpoints, metrics)
+    return Interrupted(f"training was stopped {where}: {kept}")
 
 
 def _one(state: _State, step: int, first: int, count: int, stop: StopRequest) -> dict[str, Any] | None:

@@ -23,9 +23,12 @@ def write_weights(folder: Path, model: Transformer, trained: Trained) -> None:
     from safetensors.torch import save_file
 
     weights: dict[str, Tensor] = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors")
-    if trained.ema is not None:
-        save_file(trained.ema, folder / "ema.safetensors")
+    mode = folder.stat().st_mode & 0o666
+    files = {"model.safetensors": weights, "ema.safetensors": trained.ema}
+    for name, tensors in files.items():
+        if tensors is not None:
+            save_file(tensors, folder / name)
+            (folder / name).chmod(mode)  # safetensors makes files for their owner alone
     written = json.dumps(model.config.to_json(), indent=2, sort_keys=True) + "\n"
     (folder / "config.json").write_text(written, encoding="utf-8")
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["report", "cosine"]
+Kind = Literal["report", "cosine", "constant"]
 
 # Tokens in units of 1T = 1e12, and values, of section 4.2.
 BUDGET = 14.8
@@ -42,8 +42,9 @@ class Schedule:
     that the report's 2.2e-4, 0.001, 0.3 and 15360 stand for.
 
     `cosine` instead goes from the peak down one cosine to a tenth of it at `total` and leaves the rest as it
-    is. On 200 steps of `v3-tiny` with the same peak, one seed each, `report` ended lower: 6.08 nats against
-    6.11, on 3% fewer tokens.
+    is; `constant` leaves everything as it is but for the rise at the start, as long-context phases do
+    (section 4.3). On 200 steps of `v3-tiny` with the same peak, one seed each, `report` ended lower: 6.08
+    nats against 6.11, on 3% fewer tokens.
 
     What holds for a step is asked for by the tokens seen at its end, except `sequences`, which decides where
     that is. Beyond `total` everything stays as it was at `total`.
@@ -69,6 +70,8 @@ class Schedule:
         """Rate of the step that ends at `tokens`. Continuous but for the report's last drop."""
         if tokens < self.warmup:
             return self.peak * tokens / self.warmup
+        if self.kind == "constant":
+            return self.peak
         if self.kind == "cosine":
             done = min((tokens - self.warmup) / max(self.total - self.warmup, 1.0), 1.0)
             return self.peak * _cosine(done, DECAYED / PEAK)
@@ -81,7 +84,7 @@ class Schedule:
 
     def sequences(self, tokens: float) -> int:
         """Sequences of the step that begins at `tokens`: a fifth of `batch` at first, at least one."""
-        if self.kind == "cosine":
+        if self.kind != "report":
             return self.batch
         grown = min(self._trillions(tokens) / RAMP_UNTIL, 1.0)
         return max(1, round(self.batch * (FIRST_BATCH + (FULL_BATCH - FIRST_BATCH) * grown) / FULL_BATCH))
@@ -90,6 +93,10 @@ class Schedule:
         """gamma of the step that ends at `tokens`."""
         frozen = self.kind == "report" and self._past(DECAY_UNTIL, tokens)
         return 0.0 if frozen else self.gamma
+
+    def last_rate(self) -> float:
+        """Rate of the last step."""
+        return self.learning_rate(self.total)
 
     def depth_weight(self, tokens: float) -> float:
         """lambda, the weight of the MTP losses, of the step that ends at `tokens`."""

@@ -1,4 +1,4 @@
-"""Stopping when asked: SIGTERM and SIGINT become a flag that the loop looks at between pieces of a step."""
+"""Stopping when asked: SIGTERM and SIGINT become a flag that is looked at between pieces of the work."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
+
+from corpusmill.pipelines.errors import Interrupted
 
 
 @dataclass
@@ -28,6 +31,19 @@ class StopRequest:
             handler(number, frame)
 
 
+_listening: ContextVar[StopRequest | None] = ContextVar("listening", default=None)
+
+
+def stop_here_if_asked() -> None:
+    """Raises Interrupted where a stop was asked for and somebody listens who can keep the work's state.
+
+    For long work that changes nothing, such as judging a model, to call between its pieces.
+    """
+    request = _listening.get()
+    if request is not None and request.asked:
+        raise Interrupted("stopped while judging the model")
+
+
 @contextmanager
 def stop_when_asked() -> Iterator[StopRequest]:
     """A request that signals set while the context lasts; their handlers come back after.
@@ -44,8 +60,10 @@ def stop_when_asked() -> Iterator[StopRequest]:
             if handler is not signal.SIG_IGN and handler is not None:
                 request.before[number] = handler
                 signal.signal(number, request.notice)
+    outer = _listening.set(request)
     try:
         yield request
     finally:
+        _listening.reset(outer)
         for number, handler in request.before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,16 +55,25 @@ FAULTPOINTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def shared() -> dict[str, Any]:
+    """What the tests of kills share: the recipe, and the hashes of a run that nobody disturbed."""
+    return {}
+
+
 @pytest.mark.parametrize("point", FAULTPOINTS)
 def test_a_kill_at_a_commit_step_changes_nothing(
-    point: str, recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+    point: str, shared: dict[str, Any], recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
 ) -> None:
-    path = recipe()
-    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+    if not shared:
+        path = recipe()
+        assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+        shared |= {"path": path, "hashes": hashes_of(tmp_path / "calm")}
+    path = shared["path"]
     killed = corpusmill("run", path, "--out", tmp_path / "killed", env={"CORPUSMILL_FAULTPOINT": point})
     assert killed.returncode == -signal.SIGKILL
     assert corpusmill("run", path, "--out", tmp_path / "killed").returncode == 0
-    assert hashes_of(tmp_path / "killed") == hashes_of(tmp_path / "calm")
+    assert hashes_of(tmp_path / "killed") == shared["hashes"]
 
 
 def test_a_kill_of_the_runner_at_its_manifest_changes_nothing(
@@ -86,10 +96,44 @@ def test_a_kill_of_the_runner_at_its_manifest_changes_nothing(
     assert hashes_of(tmp_path / "killed") == hashes_of(tmp_path / "calm")
 
 
+WAITING_PLUGIN = '''
+"""Counts words; a document of WAIT holds its unit up until a file named `go` is there."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from corpusmill.pipelines.documents import reason_where
+from corpusmill.pipelines.stage import Filter
+
+
+class Trouble(Filter):
+    """Waits at WAIT."""
+
+    def score(self, docs):
+        words = []
+        for text in docs.text.to_pylist():
+            while text.startswith("WAIT") and not Path(__file__).with_name("go").exists():
+                time.sleep(0.01)
+            words.append(len(text.split()))
+        return {"words": np.array(words, np.int64)}
+
+    def judge(self, scores):
+        return reason_where((np.asarray(scores["words"]) < 4, "too_few_words"))
+'''
+
+
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
 ) -> None:
-    path = recipe({2900: "HANG"}, documents=3000, unit_timeout_s=120, document_timeout_s=2)
+    """One worker takes the units of `a` in order and waits in that of document 1500: what is committed when
+    the user asks, and what still waits for its turn, is then the same on any machine."""
+    path = recipe({1500: "WAIT"}, workers=1, unit_timeout_s=240)
+    (tmp_path / "faulty.py").write_text(WAITING_PLUGIN)
+    before = b"".join((tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)[:1500])
+    first = len(before) // 65536  # units that end before that document
+    assert first >= 2
     process = subprocess.Popen(
         [sys.executable, "-m", "corpusmill", "run", str(path)],
         stdout=subprocess.PIPE,
@@ -97,20 +141,32 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
         text=True,
         start_new_session=True,
     )
-    receipts = tmp_path / "runs" / "small" / "steps" / "b"
-    deadline = time.monotonic() + 60
-    while not list(receipts.glob("*/manifest.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    run = tmp_path / "runs" / "small"
+
+    def committed() -> set[str]:
+        return {receipt.name for receipt in run.glob("steps/a/*/receipts/*.json")}
+
+    try:
+        while len(committed()) < first:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 2
     assert "interrupted" in errors
     assert "run the same command to go on" in errors
-    done = corpusmill("run", path, "--set", "engine.unit_timeout_s=10", "--json")
+    assert len(committed()) == first  # what was under way is given up, what was queued never began
+    (tmp_path / "go").touch()
+    done = corpusmill("run", path, "--json")
     assert done.returncode == 0, done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
-    assert steps["b"]["reused"]
-    assert steps["a"]["done_now"] < steps["a"]["units"]
+    assert steps["a.index"]["reused"]
+    assert steps["a"]["done_now"] == steps["a"]["units"] - first > 0
+    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+    assert hashes_of(run) == hashes_of(tmp_path / "calm")
 
 
 def test_two_runs_in_one_folder_are_refused(recipe: Make, corpusmill: Call, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import pickle
@@ -162,7 +163,10 @@ def test_the_digest_of_a_room_covers_all_its_code_and_nothing_else(
         return registry.source_digest(room)
 
     for name in ("filters/a.py", "filters/kernels/b.py", "dedup/a.py", "pipelines/a.py", "pipelines/cli.py",
-                 "pipelines/cli/a.py", "pipelines/report/a.py", "pipelines/sources/cli.py"):  # fmt: skip
+                 "pipelines/cli/a.py", "pipelines/report/a.py", "pipelines/sources/cli.py",
+                 "tokenizer/a.py", "tokenizer/commands/a.py", "tokenizer/kernels/commands.py",
+                 "training_hooks/a.py", "training_hooks/commands/a.py",
+                 "training_hooks/curves/a.py"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(registry, "_ROOT", tmp_path)
@@ -170,11 +174,18 @@ def test_the_digest_of_a_room_covers_all_its_code_and_nothing_else(
         filters, spine = digest("filters"), digest("pipelines")
         assert digest("filters") == filters != spine
         assert digest("dedup") != filters
+        tokenizer, trainer = digest("tokenizer"), digest("training_hooks")
         for name in ("filters/data.txt", "filters/__pycache__/x.pyc", "dedup/c.py", "pipelines/cli.py",
-                     "pipelines/cli/a.py", "pipelines/report/a.py"):  # fmt: skip
+                     "pipelines/cli/a.py", "pipelines/report/a.py", "tokenizer/commands/a.py",
+                     "training_hooks/commands/a.py", "training_hooks/curves/a.py"):  # fmt: skip
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("changed")
         assert (digest("filters"), digest("pipelines")) == (filters, spine)
+        assert (digest("tokenizer"), digest("training_hooks")) == (tokenizer, trainer)
+        for name in ("tokenizer/kernels/commands.py", "training_hooks/commands_of_mine.py"):
+            (tmp_path / name).write_text("changed")
+            assert (digest("tokenizer"), digest("training_hooks")) != (tokenizer, trainer)
+            tokenizer, trainer = digest("tokenizer"), digest("training_hooks")
         for name in ("filters/kernels/b.py", "filters/c.py"):
             (tmp_path / name).write_text("changed")
             assert digest("filters") != filters
@@ -187,3 +198,25 @@ def test_the_digest_of_a_room_covers_all_its_code_and_nothing_else(
         registry._room_digest.cache_clear()
     with pytest.raises(CorpusmillError, match="no room"):
         registry.source_digest("corpusmill_plugin_none")
+
+
+def test_what_stays_out_of_a_rooms_digest_is_imported_by_nothing_in_it() -> None:
+    """So no stage's output can depend on it, and every name that is left out is there."""
+    for room, left_out in registry._NOT_CODE_VERSION.items():
+        assert all(
+            (ROOT / room / name).is_dir() or (ROOT / room / f"{name}.py").is_file() for name in left_out
+        )
+        if room == "pipelines":
+            continue
+        hidden = tuple(f"corpusmill.{room}.{name}" for name in left_out)
+        for path in (ROOT / room).rglob("*.py"):
+            if path.relative_to(ROOT / room).parts[0] in left_out:
+                continue
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                names = []
+                if isinstance(node, ast.Import):
+                    names = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    assert node.level == 0, path
+                    names = [f"{node.module}.{alias.name}" for alias in node.names]
+                assert not [name for name in names if name.startswith(hidden)], path

@@ -1,0 +1,130 @@
+"""The section `long_context`: what follows from `train` and `pack`, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpusmill.pipelines.graph import build_graph, step_named
+from corpusmill.pipelines.recipe.models import Recipe
+
+Load = Callable[..., Recipe]
+TRAIN = "train: {steps: 100, batch_size: 8, micro_batch_size: 4, learning_rate: 0.01, schedule: cosine}\n"
+BEFORE = "sources: {a: {read: {lines: a}}}\ntokenizer: {train: {}}\npack: {sequence_length: 512}\n" + TRAIN
+
+
+def options(recipe: Recipe) -> list[dict[str, Any]]:
+    return [phase.train.model_dump() for phase in recipe.long_context]
+
+
+def test_what_is_left_out_follows_from_training(load: Load) -> None:
+    section = "long_context: {phases: [{sequence_length: 1K, steps: 5}, {sequence_length: 4000}]}\n"
+    recipe = load(BEFORE + section)
+    first, second = options(recipe)
+    assert [phase.pack.model_dump()["sequence_length"] for phase in recipe.long_context] == [1000, 4000]
+    assert recipe.pack is not None
+    assert recipe.pack.model_dump()["sequence_length"] == 512
+    assert (first["batch_size"], first["micro_batch_size"]) == (2, 1)  # of 8 and 4 rows of 256 tokens
+    assert (second["batch_size"], second["micro_batch_size"]) == (1, 1)
+    assert (first["steps"], second["steps"]) == (5, 200)
+    assert first["learning_rate"] == pytest.approx(0.001)
+    assert first["factor"] == second["factor"] == 4000 / 256
+    assert first["balance"] == {"gamma": 0.0, "alpha": 1e-4}
+    assert first["mtp_weight"] == pytest.approx(0.3)
+    assert recipe.long_context[0].step_cost == pytest.approx(2 * 1000 / 2048)
+
+
+def test_the_report_s_last_rate_and_lambda(load: Load) -> None:
+    section = "long_context: {phases: [{sequence_length: 1024}]}\n"
+    recipe = load(BEFORE.replace("cosine", "report").replace("steps: 100", "steps: 1000") + section)
+    (phase,) = options(recipe)
+    assert phase["learning_rate"] == pytest.approx(0.01 * 7.3e-6 / 2.2e-4)
+    assert phase["mtp_weight"] == pytest.approx(0.1)
+
+
+def test_options_of_all_phases_and_of_one(load: Load) -> None:
+    section = """long_context:
+  learning_rate: 0.002
+  needles: null
+  require: {beats: null, loss_falls: null}
+  phases:
+    - {sequence_length: 1024, learning_rate: null, ema: 0.9}
+    - {sequence_length: 2048, batch_size: 3, needles: {trials: 2}}
+"""
+    first, second = options(load(BEFORE + section))
+    assert first["learning_rate"] == second["learning_rate"] or first["learning_rate"] == pytest.approx(0.001)
+    assert second["learning_rate"] == 0.002
+    assert first["needles"] is None
+    assert second["needles"]["trials"] == 2
+    assert (first["ema"], second["ema"]) == (0.9, None)
+    assert second["batch_size"] == 3
+    assert first["require"] == second["require"]
+    assert first["require"]["shards"] is True
+
+
+def test_unbalanced_training_stays_so(load: Load) -> None:
+    section = "long_context: {phases: [{sequence_length: 1024}]}\n"
+    for balance in ("off", "{gamma: 0.01, alpha: 0}"):
+        (phase,) = options(load(BEFORE.replace("schedule", f"balance: {balance}, schedule") + section))
+        assert phase["balance"] == "off"
+
+
+def test_steps_of_the_graph(load: Load) -> None:
+    section = "long_context: {phases: [{sequence_length: 1024}, {sequence_length: 2048}]}\n"
+    steps = build_graph(load(BEFORE + section))
+    names = [step.name for step in steps]
+    assert names[-5:] == ["train", "long_context.0.pack", "long_context.0", "long_context.1.pack",
+                          "long_context.1"]  # fmt: skip
+    pack, second = step_named(steps, "long_context.1.pack"), step_named(steps, "long_context.1")
+    assert pack.inputs == ("pack.scatter",)
+    assert pack.stages[0].options["sequence_length"] == 2048
+    assert second.artefacts == {
+        "shards": "long_context.1.pack",
+        "tokenizer": "tokenizer",
+        "model": "long_context.0",
+    }
+    assert step_named(steps, "long_context.0").artefacts["model"] == "train"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "words"),
+    [
+        ("[1]", "long_context", "expected a mapping"),
+        ("{}", "long_context.phases", "expected a list of phases"),
+        ("{phases: []}", "long_context.phases", "expected a list of phases"),
+        ("{phases: {sequence_length: 9}}", "long_context.phases", "expected a list of phases"),
+        ("{phases: [7]}", "long_context.phases.0", "expected a mapping"),
+        ("{phases: [{steps: 3}]}", "long_context.phases.0", "sequence_length"),
+        ("{phases: [{sequence_length: 1024, stepz: 3}]}", "long_context.phases.0.stepz", "steps"),
+        ("{stepz: 3, phases: [{sequence_length: 1024}]}", "long_context.stepz", "steps"),
+        ("{phases: [{sequence_length: 256}]}", "long_context.phases.0.sequence_length", "256 tokens already"),
+        (
+            "{phases: [{sequence_length: 2048}, {sequence_length: 1024}]}",
+            "long_context.phases.1.sequence_length",
+            "2048 tokens already",
+        ),
+        ("{phases: [{sequence_length: 1024, steps: 0}]}", "long_context.phases.0.steps", "at least 1"),
+    ],
+)
+def test_faults_are_told_where_they_lie(
+    faults: Callable[..., list[str]], section: str, key: str, words: str
+) -> None:
+    lines = faults(BEFORE + f"long_context: {section}\n")
+    assert any(key in line and words in line for line in lines), lines
+
+
+def test_it_needs_training(faults: Callable[..., list[str]]) -> None:
+    lines = faults("sources: {a: {read: {lines: a}}}\nlong_context: {phases: [{sequence_length: 64}]}\n")
+    assert any("needs `train`" in line for line in lines)
+
+
+def test_a_model_to_start_from_lies_beside_the_recipe(load: Load, folder: Path) -> None:
+    recipe = load(BEFORE.replace("steps: 100", "start_from: model, steps: 100"))
+    assert recipe.train is not None
+    assert recipe.train.external_files() == (
+        folder / "model" / "config.json",
+        folder / "model" / "model.safetensors",
+    )

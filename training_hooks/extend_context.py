@@ -1,0 +1,182 @@
+"""Make a trained model's context longer: YaRN, and a phase of training on shards of longer rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from corpusmill.training_hooks.evaluation.long_context import Needles
+from corpusmill.training_hooks.trainer.options import Balance
+from corpusmill.training_hooks.trainer.training_task import TrainingTask
+
+if TYPE_CHECKING:
+    from corpusmill.training_hooks.evaluation.examination import Examination
+    from corpusmill.training_hooks.model.config import ModelConfig
+    from corpusmill.training_hooks.model.yarn import YarnScaling
+    from corpusmill.training_hooks.trainer.loop import Run
+
+MEASURED = "measured.json"  # in the scratch folder: what was measured before the first step
+
+
+class ExtendContext(TrainingTask):
+    """One long-context phase (DeepSeek-V3's report, section 4.3): stretch the positions of the model before
+    by YaRN (Peng et al. 2023, arXiv 2309.00071) and train it on rows of `sequence_length` tokens.
+
+    V3 has two phases, to 32K and 128K, with one YaRN (factor 40 of 4K, beta 32 and 1) in both, 1,000 steps
+    each, as many tokens a step as at the end of pre-training, and its last learning rate throughout.
+
+    In a recipe these options stand under `long_context`, for all phases, or in one of its `phases`. Left
+    out, those that `train` has too are `train`'s (`require` and `ema` apart), and:
+
+    - `sequence_length`: tokens of a row; every phase longer than the one before. Documents are those of
+      `pack`, in the same order of drawing, packed anew.
+    - `steps`: optimiser steps. `batch_size`: sequences a step; null: as many as hold a step's tokens of
+      `train`, at least one. `micro_batch_size`: null: as many as hold the tokens of `train`'s, at least one.
+    - `learning_rate`: constant after `warmup` steps (null: a tenth of the steps, 10 at most: the optimiser
+      starts anew); null: the last rate of `train`.
+    - `factor`: how many times the context of `train` the positions are stretched for, the same in all
+      phases; null: as far as the last phase asks. `beta_fast`, `beta_slow`: see `YarnScaling`.
+    - `mtp_weight`: null: the last one of `train`. `balance`: alpha as in `train`, biases at rest (gamma 0),
+      as at the end of pre-training.
+    - `needles`: see `Needles`; null: none.
+
+    Writes what `train` writes, and `long_context.json`: `context` (tokens pre-trained on and now),
+    `rope_scaling`, `by_position` (mean loss by tokens before the target of the model `before`, of the same
+    weights with positions `stretched` but untrained, null where an earlier phase stretched them, and `after`;
+    null where no document was held out) and `needles`
+    (scores `before` and `after`; null where not asked for). The report names no difference that is kept here
+    but the scale. Raises as `train`, and UserError for a context that does not grow.
+    """
+
+    sequence_length: int = Field(ge=16, le=2**20)
+    batch_size: int = Field(default=1, ge=1, le=65536)
+    learning_rate: float = Field(default=1e-4, gt=0.0, le=1.0)
+    factor: float | None = Field(default=None, ge=1.0, le=1e6)
+    beta_fast: float = Field(default=32.0, gt=0.0)
+    beta_slow: float = Field(default=1.0, gt=0.0)
+    mtp_weight: float = Field(default=0.1, ge=0.0)
+    balance: Balance | Literal["off"] = Balance(gamma=0.0)
+    needles: Needles | None = Needles()
+
+    def _train(
+        self,
+        inputs: Mapping[str, Sequence[Path]],
+        folder: Path,
+        scratch: Path | None,
+        examination: Examination,
+        definition: Path | None,
+    ) -> dict[str, Any]:
+        from corpusmill.training_hooks.evaluation.long_context import LongContextProbe
+        from corpusmill.training_hooks.inference.open_model import open_model
+        from corpusmill.training_hooks.trainer.loop import repeatable
+
+        (given,) = inputs["model"]
+        model = self._ready(open_model(given).requires_grad_(True))
+        before = model.config
+        loader = self._loader(
+            examination,
+            definition,
+            context=self.sequence_length,
+            ahead=1 + before.num_nextn_predict_layers,
+            order=f"training order of {self.sequence_length}",
+        )
+        scaling = self._scaling(before)
+        folder_of_tokenizer = None if definition is None else definition.parent
+        probe = LongContextProbe(
+            examination, loader, self.needles, folder_of_tokenizer, self._seed, self.precision
+        )
+        lengths = probe.lengths(scaling.original_max_position_embeddings)
+
+        def measure() -> dict[str, Any]:
+            with repeatable(self.threads):
+                found = {"before": probe.by_position(model), "needles": probe.needle_scores(model, lengths)}
+                if before.rope_scaling == scaling:  # an earlier phase has stretched them
+                    return found | {"stretched": None}
+                model.set_rope_scaling(scaling)
+                return found | {"stretched": probe.by_position(model)}
+
+        measured = _once(None if scratch is None else scratch / MEASURED, measure)
+        model.set_rope_scaling(scaling)
+        run = self._run(loader.context)
+        summary = self._carry_out(model, loader, run, examination, folder, scratch)
+        with repeatable(self.threads):
+            after, needles = probe.by_position(model), probe.needle_scores(model, lengths)
+        content = {
+            "context": [scaling.original_max_position_embeddings, self.sequence_length],
+            "rope_scaling": model.config.to_json()["rope_scaling"],
+            "by_position": None
+            if after is None
+            else {"before": measured["before"], "stretched": measured["stretched"], "after": after},
+            "needles": None if needles is None else {"before": measured["needles"], "after": needles},
+        }
+        text = json.dumps(content, indent=1, sort_keys=True)
+        (folder / "long_context.json").write_text(text + "\n", encoding="utf-8")
+        return summary | {"context": self.sequence_length, "factor": scaling.factor}
+
+    def _scaling(self, before: ModelConfig) -> YarnScaling:
+        """YaRN for this phase; an earlier phase's stays, where it was meant for this length too."""
+        from corpusmill.pipelines.errors import UserError
+        from corpusmill.training_hooks.model.yarn import YarnScaling
+
+        earlier = before.rope_scaling
+        original = (
+            before.max_position_embeddings if earlier is None else earlier.original_max_position_embeddings
+        )
+        if self.sequence_length <= original:
+            raise UserError(
+                f"long_context: rows of {self.sequence_length} tokens are no longer than the {original} that "
+                "the model was trained on; give a longer `sequence_length`"
+            )
+        factor = self.sequence_length / original if self.factor is None else self.factor
+        if factor * original < self.sequence_length:
+            raise UserError(
+                f"long_context: factor {factor:g} stretches {original} tokens to {factor * original:g}, but "
+                f"a phase has rows of {self.sequence_length}; raise the factor"
+            )
+        return YarnScaling(factor, original, self.beta_fast, self.beta_slow)
+
+    def _run(self, context: int) -> Run:
+        import torch
+
+        from corpusmill.training_hooks.trainer.loop import Run
+        from corpusmill.training_hooks.trainer.schedule import schedule
+
+        alpha, gamma = self._alpha_and_gamma()
+        return Run(
+            steps=self.steps,
+            schedule=schedule(
+                "constant",
+                steps=self.steps,
+                batch=self.batch_size,
+                context=context,
+                warmup_steps=min(10, self.steps // 10) if self.warmup is None else self.warmup,
+                peak=self.learning_rate,
+                gamma=gamma,
+                mtp_weight=self.mtp_weight,
+            ),
+            alpha=alpha,
+            micro_batch=self.micro_batch_size or self.batch_size,
+            precision=self.precision,
+            moments=torch.bfloat16 if self.moments == "bf16" else torch.float32,
+            ema_decay=self.ema,
+            log_every=self.log_every,
+            checkpoint_every=self.checkpoint.every,
+            peak=None if self.peak_tflops is None else self.peak_tflops * 1e12,
+        )
+
+
+def _once(path: Path | None, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives, kept at `path` for an attempt that comes after this one."""
+    from corpusmill.pipelines.storage import read_json, write_json
+
+    if path is not None and path.exists():
+        kept: dict[str, Any] = read_json(path)
+        return kept
+    made = make()
+    if path is not None:
+        write_json(path, made)
+    return made

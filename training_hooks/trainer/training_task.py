@@ -1,0 +1,196 @@
+"""What `train` and `extend_context` share: options of a training, and the way from a model to its files."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, PrivateAttr
+
+from corpusmill.pipelines.stage import Context, Task
+from corpusmill.training_hooks.evaluation.options import Evaluate, Require
+from corpusmill.training_hooks.trainer.options import Balance, Checkpointing
+
+if TYPE_CHECKING:
+    import torch
+
+    from corpusmill.training_hooks.evaluation.examination import Examination
+    from corpusmill.training_hooks.loading.loader import ShardLoader
+    from corpusmill.training_hooks.model.transformer import Transformer
+    from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
+    from corpusmill.training_hooks.trainer.loop import Run
+
+
+class TrainingTask(Task):
+    """A task that trains a model on token shards. Options are described where they are used: `Train`."""
+
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "safetensors", "numpy")
+    consumes: ClassVar[tuple[str, ...]] = ()
+    incidental: ClassVar[tuple[str, ...]] = ("checkpoint", "log_every", "peak_tflops")
+
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=8, ge=1, le=65536)
+    micro_batch_size: int | None = Field(default=None, ge=1)
+    warmup: int | None = Field(default=None, ge=0)
+    threads: int = Field(default=2, ge=1, le=1024)
+    device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["fp32", "bf16", "fp8"] = "fp32"
+    moments: Literal["fp32", "bf16"] = "fp32"
+    recompute: bool = False
+    balance: Balance | Literal["off"] = Balance()
+    evaluate: Evaluate = Evaluate()
+    require: Require | None = None
+    ema: float | None = Field(default=None, ge=0.0, lt=1.0)
+    checkpoint: Checkpointing = Checkpointing()
+    log_every: int = Field(default=20, ge=1)
+    peak_tflops: float | None = Field(default=None, gt=0.0)
+
+    _seed: int = PrivateAttr(default=0)
+
+    def prepare(self, context: Context) -> Self:
+        """This stage with the run's seed."""
+        ready = self.model_copy()
+        ready._seed = context.seed
+        return ready
+
+    def run(self, inputs: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, Any]:
+        return self._start(inputs, folder, None)
+
+    def resume(self, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path) -> dict[str, Any]:
+        """As `run`, going on from the latest checkpoint in `scratch` if there is one."""
+        return self._start(inputs, folder, scratch)
+
+    def _start(
+        self, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path | None
+    ) -> dict[str, Any]:
+        from corpusmill.training_hooks.trainer.require_torch import require_torch
+
+        require_torch()
+        # Torch's threads spin while they wait; beside other work on the machine that made steps three times
+        # slower. It counts only if torch is not loaded yet, and changes no figure. The other is what the
+        # deterministic products of a GPU ask for.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        from corpusmill.training_hooks.evaluation.examination import Examination
+
+        self._device()  # refused before anything is read
+        definition = next((artefact / "tokenizer.json" for artefact in inputs.get("tokenizer", ())), None)
+        examination = Examination(inputs["shards"], definition, self.evaluate, self.require)
+        return self._train(inputs, folder, scratch, examination, definition)
+
+    @abstractmethod
+    def _train(
+        self,
+        inputs: Mapping[str, Sequence[Path]],
+        folder: Path,
+        scratch: Path | None,
+        examination: Examination,
+        definition: Path | None,
+    ) -> dict[str, Any]:
+        """The summary of a training on the examination's shards; `definition` is tokenizer.json."""
+
+    def _loader(
+        self, examination: Examination, definition: Path | None, *, context: int, ahead: int, order: str
+    ) -> ShardLoader:
+        """The shards' rows in the order that the seed and the name `order` give."""
+        from corpusmill.pipelines.randomness import seed_of
+        from corpusmill.training_hooks.loading.loader import ShardLoader
+
+        loader = ShardLoader(
+            examination.training,
+            batch_size=self.batch_size,
+            seed=seed_of(self._seed, order),
+            context=context,
+            ahead=ahead,
+        )
+        if definition is not None:
+            loader.require_tokenizer(definition)
+        return loader
+
+    def _ready(self, model: Transformer) -> Transformer:
+        """The model on its device, in its precision."""
+        from corpusmill.training_hooks.model.recompute import recompute
+        from corpusmill.training_hooks.precision.apply import apply
+
+        model.to(self._device())
+        apply(model, self.precision)
+        if self.recompute:
+            recompute(model)
+        return model
+
+    def _device(self) -> torch.device:
+        from corpusmill.training_hooks.trainer.device import require_device
+
+        return require_device(self.device)
+
+    def _carry_out(
+        self,
+        model: Transformer,
+        loader: ShardLoader,
+        run: Run,
+        examination: Examination,
+        folder: Path,
+        scratch: Path | None,
+    ) -> dict[str, Any]:
+        """Train, judge, write the step's files; the part of the summary that every training has."""
+        import math
+
+        from corpusmill.training_hooks.loading.unigram import entropy, token_counts
+        from corpusmill.training_hooks.trainer.flops import flops_per_token
+        from corpusmill.training_hooks.trainer.loop import repeatable, train
+        from corpusmill.training_hooks.trainer.outcome import summary, write_routing, write_weights
+
+        checkpoints = None if scratch is None else self._checkpoints(scratch, loader, model)
+        metrics = folder / "metrics.jsonl"
+        with repeatable(self.threads):
+            trained = train(
+                model,
+                loader,
+                run,
+                metrics,
+                checkpoints=checkpoints,
+                watched=scratch,
+                look=lambda done: examination.look(done, model, loader.context, self.precision),
+            )
+            judged = examination.finish(
+                model, loader.context, self.precision, metrics, folder, ema=trained.ema
+            )
+        write_weights(folder, model, trained)
+        write_routing(folder / "routing.json", model, loader.sources, run, trained)
+        return {
+            **summary(metrics, self.steps),
+            "ln_vocab": math.log(loader.model_vocab_size),
+            "unigram_entropy": entropy(token_counts(loader.shards)),
+            **judged,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "gamma": run.schedule.gamma,
+            "operations_per_token": flops_per_token(model.config, loader.context),
+        }
+
+    def _checkpoints(self, scratch: Path, loader: ShardLoader, model: Transformer) -> Checkpoints:
+        """The run's checkpoints, which belong to these options, this data and this version of torch."""
+        from importlib.metadata import version
+
+        from corpusmill.pipelines.storage import digest
+        from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
+
+        run = {
+            "options": self.model_dump(mode="json", exclude=set(self.incidental)),
+            "seed": self._seed,
+            "stream": loader.stream(),
+            "config": model.config.to_json(),
+            "torch": version("torch"),
+        }
+        return Checkpoints(scratch / "checkpoints", digest(run), self.checkpoint.keep)
+
+    def _alpha_and_gamma(self) -> tuple[float, float]:
+        """Weight of the sequence-wise loss, and the routing bias's step."""
+        from corpusmill.training_hooks.trainer.options import usual_gamma
+
+        if self.balance == "off":
+            return 0.0, 0.0
+        gamma = usual_gamma(self.steps) if self.balance.gamma is None else self.balance.gamma
+        return self.balance.alpha, gamma
