@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpusmill.training_hooks.evaluation.long_context import Needles
 from corpusmill.training_hooks.trainer.options import Balance
@@ -34,33 +34,52 @@ class ExtendContext(TrainingTask):
 
     - `sequence_length`: tokens of a row; every phase longer than the one before. Documents are those of
       `pack`, in the same order of drawing, packed anew.
-    - `steps`: optimiser steps. `batch_size`: sequences a step; null: as many as hold a step's tokens of
-      `train`, at least one. `micro_batch_size`: null: as many as hold the tokens of `train`'s, at least one.
+    - `steps`: optimiser steps; null: 200. `batch_size`: sequences a step; null: as many as hold a step's
+      tokens of `train`, at least one. `micro_batch_size`: null: as many as hold the tokens of `train`'s, at
+      least one.
     - `learning_rate`: constant after `warmup` steps (null: a tenth of the steps, 10 at most: the optimiser
       starts anew); null: the last rate of `train`.
-    - `factor`: how many times the context of `train` the positions are stretched for, the same in all
-      phases; null: as far as the last phase asks. `beta_fast`, `beta_slow`: see `YarnScaling`.
-    - `mtp_weight`: null: the last one of `train`. `balance`: alpha as in `train`, biases at rest (gamma 0),
-      as at the end of pre-training.
+    - `stretch_to`: tokens that the positions are stretched for, the same in all phases; null: those of the
+      last phase. `factor`: the same as a multiple of the context before any stretching, in place of
+      `stretch_to`; null: it follows. `beta_fast`, `beta_slow`: see `YarnScaling`.
+    - `mtp_weight`: null: the last one of `train`. `balance`: null: alpha as in `train`, biases at rest (gamma
+      0), as at the end of pre-training, or `off` where that alpha is 0; given here, it is read as in `train`,
+      where gamma left out is not 0.
     - `needles`: see `Needles`; null: none.
 
-    Writes what `train` writes, and `long_context.json`: `context` (tokens pre-trained on and now),
-    `rope_scaling`, `by_position` (mean loss by tokens before the target of the model `before`, of the same
-    weights with positions `stretched` but untrained, null where an earlier phase stretched them, and `after`;
-    null where no document was held out) and `needles`
-    (scores `before` and `after`; null where not asked for). The report names no difference that is kept here
-    but the scale. Raises as `train`, and UserError for a context that does not grow.
+    Writes what `train` writes (the longest context in `config.json` being the one stretched for), and
+    `long_context.json`: `context` (tokens pre-trained on and now), `rope_scaling`, `by_position` (mean loss
+    by tokens before the target of the model `before`, of the same weights with positions `stretched` but
+    untrained, null where an earlier phase stretched them, and `after`; null where no document was held out)
+    and `needles` (scores `before` and `after`; null where not asked for).
+
+    Differences from the report: the scale, and what it leaves open: a warm-up, and biases at rest. Raises as
+    `train`, and UserError for a context that does not grow, a factor too small for it, and needles that find
+    no room.
     """
 
     sequence_length: int = Field(ge=16, le=2**20)
     batch_size: int = Field(default=1, ge=1, le=65536)
     learning_rate: float = Field(default=1e-4, gt=0.0, le=1.0)
+    stretch_to: int | None = Field(default=None, ge=16, le=2**30)
     factor: float | None = Field(default=None, ge=1.0, le=1e6)
-    beta_fast: float = Field(default=32.0, gt=0.0)
-    beta_slow: float = Field(default=1.0, gt=0.0)
+    beta_fast: float = Field(default=32.0, gt=0.0, le=1e6)
+    beta_slow: float = Field(default=1.0, gt=0.0, le=1e6)
     mtp_weight: float = Field(default=0.1, ge=0.0)
     balance: Balance | Literal["off"] = Balance(gamma=0.0)
     needles: Needles | None = Needles()
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        """Found before anything is trained, not after."""
+        if self.beta_slow > self.beta_fast:
+            raise ValueError(f"beta_slow {self.beta_slow:g} is above beta_fast {self.beta_fast:g}")
+        longest = max((self.needles and self.needles.lengths) or (0,))
+        if longest > self.sequence_length:
+            raise ValueError(
+                f"needles.lengths: {longest} is longer than the phase's {self.sequence_length} tokens"
+            )
+        return self
 
     def _train(
         self,
@@ -118,7 +137,7 @@ class ExtendContext(TrainingTask):
         return summary | {"context": self.sequence_length, "factor": scaling.factor}
 
     def _scaling(self, before: ModelConfig) -> YarnScaling:
-        """YaRN for this phase; an earlier phase's stays, where it was meant for this length too."""
+        """YaRN for this phase, from the context before all phases: phases of one factor have the same."""
         from corpusmill.pipelines.errors import UserError
         from corpusmill.training_hooks.model.yarn import YarnScaling
 
@@ -131,11 +150,13 @@ class ExtendContext(TrainingTask):
                 f"long_context: rows of {self.sequence_length} tokens are no longer than the {original} that "
                 "the model was trained on; give a longer `sequence_length`"
             )
-        factor = self.sequence_length / original if self.factor is None else self.factor
+        wanted = self.sequence_length if self.stretch_to is None else self.stretch_to
+        least = 1.0 if earlier is None else earlier.factor  # what was stretched is not pressed together
+        factor = max(least, wanted / original) if self.factor is None else self.factor
         if factor * original < self.sequence_length:
             raise UserError(
                 f"long_context: factor {factor:g} stretches {original} tokens to {factor * original:g}, but "
-                f"a phase has rows of {self.sequence_length}; raise the factor"
+                f"a phase has rows of {self.sequence_length}; raise `factor` or `stretch_to`"
             )
         return YarnScaling(factor, original, self.beta_fast, self.beta_slow)
 

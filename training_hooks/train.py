@@ -62,12 +62,12 @@ class Train(TrainingTask):
     plateau, constant batch size, lambda and gamma. AdamW betas, weight decay, clipping, and losses are the
     report's. Documents in one row attend to one another, as in V3's pre-training.
 
-    Writes `model.safetensors`, `config.json` (names of the released configuration; the longest context is
-    the one trained on), `metrics.jsonl` (one object a step: losses in nats, by source too, gradient norm, and
-    for each mixture layer the largest and mean violation of even load and its entropy over ln E),
-    `routing.json` (`counts[layer][source][expert]` of tokens over the last tenth of the steps),
-    `evaluation.json` (bits per byte of the documents held out, beside a unigram's and a bigram's; see
-    `evaluation.examination`) and, with `ema`, `ema.safetensors`.
+    Writes `model.safetensors`, `config.json` (names of the released configuration; the longest context is the
+    one trained on, or that of `start_from` where longer), `metrics.jsonl` (one object a step: losses in nats,
+    by source too, gradient norm, and for each mixture layer the largest and mean violation of even load and
+    its entropy over ln E), `routing.json` (`counts[layer][source][expert]` of tokens over the last tenth of
+    the steps), `evaluation.json` (bits per byte of the documents held out, beside a unigram's and a bigram's;
+    see `evaluation.examination`) and, with `ema`, `ema.safetensors`.
 
     `run`'s summary: `first_loss`, `last_loss` (mean of the last 5% of steps), `ln_vocab` (the loss of a
     uniform guess over the padded vocabulary), `unigram_entropy` (the loss of the best guess that ignores
@@ -122,7 +122,7 @@ class Train(TrainingTask):
             "learning_rate": schedule.last_rate(),
             "mtp_weight": schedule.depth_weight(schedule.total),
             "balance": {"gamma": 0.0, "alpha": alpha} if alpha else "off",
-            "factor": longest / context,
+            "stretch_to": longest,
         }
 
     def _train(
@@ -136,7 +136,7 @@ class Train(TrainingTask):
         from corpusmill.training_hooks.loading.loader import row_length
 
         context = self.window(row_length(examination.training))
-        given = self._given()
+        given = self._given(context)
         depth = self.mtp_depth if given is None else given.config.num_nextn_predict_layers
         loader = self._loader(
             examination, definition, context=context, ahead=1 + depth, order="training order"
@@ -191,13 +191,16 @@ class Train(TrainingTask):
         initialise(model, seed_of(self._seed, "weights"), config.initial_std)
         return model
 
-    def _given(self) -> Transformer | None:
-        """The model to go on from."""
+    def _given(self, context: int) -> Transformer | None:
+        """The model to go on from, meant for `context` tokens from now on if it was for fewer."""
         from corpusmill.training_hooks.inference.open_model import open_model
 
         if self.start_from is None:
             return None
-        return open_model(Path(self.start_from), mtp=None).requires_grad_(True)
+        model = open_model(Path(self.start_from), mtp=None).requires_grad_(True)
+        longest = max(context, model.config.max_position_embeddings)
+        model.config = dataclasses.replace(model.config, max_position_embeddings=longest)
+        return model
 
 
 def _require_vocabulary(config: ModelConfig, wanted: int, folder: str | None) -> None:

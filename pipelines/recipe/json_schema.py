@@ -191,8 +191,10 @@ class _Schema:
         """Phases, and options for all of them beside; every phase names its own length."""
         phase = long_context_section.stage_class()
         reference = self.stage(phase)
-        options = dict(self.definitions[phase.name]["properties"])
-        del options[long_context_section.LENGTH]
+        options = self.definitions[phase.name]["properties"]
+        length = options.pop(long_context_section.LENGTH)
+        options = {name: _or_null(option) for name, option in options.items()}
+        self.definitions[phase.name]["properties"] = {long_context_section.LENGTH: length, **options}
         return {
             "description": "Phases of training on longer rows, with positions stretched by YaRN.",
             "type": "object",
@@ -219,6 +221,14 @@ def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
 
 def _required(stage: type[Stage]) -> bool:
     return any(field.is_required() for field in stage.model_fields.values())
+
+
+def _or_null(option: Json) -> Json:
+    """An option that null leaves to what other sections say: its own default is not what it then has."""
+    rest = {key: value for key, value in option.items() if key not in ("default", "anyOf")}
+    choices = option.get("anyOf", [rest])
+    null = {"type": "null"}
+    return {**(rest if "anyOf" in option else {}), "anyOf": [*choices, *([] if null in choices else [null])]}
 
 
 def _summary(stage: type[Stage]) -> str:

@@ -35,6 +35,18 @@ SECTIONS = (
     "long_context",
 )
 KEYS = ("name", "seed", "data", "output", "plugins", *SECTIONS)
+STEPS = (  # of sections, which sources, being steps too, must not be named like
+    "benchmark_grams",
+    "decontaminate",
+    "tokenizer_sample",
+    "tokenizer",
+    "acceptance",
+    "encode",
+    "mixture",
+    "pack",
+    "train",
+    "long_context",
+)
 _SUFFIXES = (".yaml", ".yml")
 _NEEDS = {  # section -> what it needs, why, and the shortest cure
     "mixture": [("tokenizer", "it counts tokens", "tokenizer: {train: {vocab_size: 8192}}")],
@@ -216,6 +228,10 @@ def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
         message = "belongs under `pack`, since what is held out is packed apart; move it there"
         problems.append(Problem(("mixture", "held_out"), message))
     if isinstance(data.get("sources"), dict):
+        for name in STEPS:
+            if name in data["sources"]:
+                message = f"`{name}` is the name of a step of its own; give the source another name"
+                problems.append(Problem(("sources", name), message))
         _check_weights(data, problems)
         _check_priorities(data, problems)
 

@@ -22,6 +22,10 @@ EXAMPLE = "{phases: [{sequence_length: 4096, steps: 100}]}"
 class Trainer(Protocol):
     """What the section asks of the stage `train`."""
 
+    @property
+    def start_from(self) -> str | None:
+        """Folder of a model, whose context may be longer than what is trained on."""
+
     def window(self, row: int) -> int:
         """Tokens a sequence from shards whose rows hold `row` tokens."""
 
@@ -69,8 +73,16 @@ def long_context(data: Any, pack: Write, train: Trainer, problems: Problems) -> 
             message = f"is {length}, but {whose} {before} tokens already; a phase makes the context longer"
             problems.append(Problem((*path, "phases", k, LENGTH), message))
         before, whose = length, "the phase before has"
+    if len(problems) > found:
+        return ()
+    context, longest = train.window(row), phases[-1].sequence_length
+    for k, phase in enumerate(phases):
+        length, factor = phase.sequence_length, phase.factor
+        if factor is not None and train.start_from is None and factor * context < length:
+            message = f"stretches {context} tokens to {factor * context:g}, but rows have {length}; raise it"
+            problems.append(Problem((*path, "phases", k, "factor"), message))
         chosen = {name: value for name, value in phase.model_dump().items() if name in phase.model_fields_set}
-        follows = train.phase_options(row, length, phases[-1].sequence_length)
+        follows = train.phase_options(row, length, longest)
         whole = type(phase).model_validate(follows | chosen)
         cost = whole.batch_size * length / train.step_tokens(row)
         made.append(LongContextPhase(pack.model_copy(update={LENGTH: length}), whole, cost))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from corpusmill.pipelines.errors import UserError
@@ -112,13 +113,13 @@ def test_what_is_measured_before_is_the_given_model_unstretched(
         for windows in held_out.windows(LONG, 3)
     ]
     model = open_model(trained)
-    wanted = [part.loss for part in loss_by_position(model, batches, doubling_edges(LONG))]
+    wanted_parts = loss_by_position(model, batches, doubling_edges(LONG))
     model.set_rope_scaling(open_model(tmp_path / "out").config.rope_scaling)
-    stretched = [part.loss for part in loss_by_position(model, batches, doubling_edges(LONG))]
+    stretched_parts = loss_by_position(model, batches, doubling_edges(LONG))
     found = read(tmp_path / "out")["by_position"]
-    fine = {"from": [1, 2, 4, 8, 16], "wanted": wanted, "stretched": stretched}
     # Buckets there are 1, 2-3, 4-7, ...; here 1, 2, 3-4, 5-8, ...: totals and the first agree.
-    for name, other in (("before", fine["wanted"]), ("stretched", fine["stretched"])):
+    for name, parts in (("before", wanted_parts), ("stretched", stretched_parts)):
+        other = [part.loss for part in parts if part.loss is not None]
         assert found[name][0]["nats_per_token"] == pytest.approx(other[0], abs=1e-5)
         counts = [part["tokens"] for part in found[name]]
         total = sum(part["nats_per_token"] * part["tokens"] for part in found[name])
@@ -138,6 +139,13 @@ def test_phases_follow_one_another_with_one_stretching(
     assert found["context"] == [SHORT, LONGER]
     assert found["by_position"]["stretched"] is None  # they were already
     assert read(tmp_path / "one")["rope_scaling"] == found["rope_scaling"]
+
+
+def test_a_model_stretched_further_stays_so(trained: Path, long_shards: list[Path], tmp_path: Path) -> None:
+    extend(long_shards, trained, tmp_path / "one", stretch_to=8 * SHORT, needles=None, steps=1)
+    assert read(tmp_path / "one", "config.json")["rope_scaling"]["factor"] == 8.0
+    extend(long_shards, tmp_path / "one", tmp_path / "two", needles=None, steps=1)
+    assert read(tmp_path / "two", "config.json")["rope_scaling"]["factor"] == 8.0
 
 
 def test_biases_rest_and_weights_move(trained: Path, long_shards: list[Path], tmp_path: Path) -> None:
@@ -184,10 +192,9 @@ def test_nothing_held_out_and_no_needles(trained: Path, long_shards: list[Path],
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"sequence_length": SHORT}, f"no longer than the {SHORT}"),
-        ({"factor": 1.5}, "raise the factor"),
+        ({"sequence_length": SHORT, "needles": None}, f"no longer than the {SHORT}"),
+        ({"factor": 1.5}, "raise `factor` or `stretch_to`"),
         ({"needles": {**NEEDLES, "lengths": [8]}}, "do not fit into 8 tokens"),
-        ({"needles": {**NEEDLES, "lengths": [33]}}, "33 is longer than the phase's 32"),
         ({"needles": {**NEEDLES, "kind": "text"}}, "needs the tokenizer"),
     ],
 )
@@ -196,6 +203,19 @@ def test_what_cannot_be_done_is_said(
 ) -> None:
     with pytest.raises(UserError, match=words):
         extend(long_shards, trained, tmp_path / "out", **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"needles": {**NEEDLES, "lengths": [33]}}, "33 is longer than the phase's 32"),
+        ({"needles": {**NEEDLES, "depths": [0.5, 1.01]}}, "1.01 does not"),
+        ({"beta_slow": 3.0, "beta_fast": 2.0}, "beta_slow 3 is above beta_fast 2"),
+    ],
+)
+def test_what_never_can_be_done_is_said_at_once(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        ExtendContext(**{"sequence_length": LONG, **options})
 
 
 def test_a_haystack_needs_tokens(trained: Path, tmp_path: Path) -> None:
@@ -217,6 +237,10 @@ def test_training_goes_on_from_a_model(trained: Path, long_shards: list[Path], t
     assert summary["first_loss"] < fresh["first_loss"] - 0.1
     given = read(trained, "config.json")
     assert read(tmp_path / "on", "config.json") == given
+    (tmp_path / "longer").mkdir()
+    stage = Train(**options | {"context": LONG, "steps": 1}, start_from=str(trained)).prepare(Context(seed=3))
+    stage.run({"shards": long_shards}, tmp_path / "longer")
+    assert read(tmp_path / "longer", "config.json") == given | {"max_position_embeddings": LONG}
 
 
 def test_a_model_of_another_vocabulary_is_refused(trained: Path, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ class Examination:
         if self._require is not None:
             wrong = judge(self._require, falls, scores)
             if wrong:
-                raise DataError(_listed("the model has not learnt what `train.require` asks for", wrong))
+                raise DataError(_listed("the model has not learnt what `require` asks for", wrong))
         return {"bits_per_byte": _totals(scores), "shard_faults": len(self._faults)}
 
 

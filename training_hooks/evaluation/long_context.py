@@ -10,9 +10,9 @@ import dataclasses
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpusmill.pipelines.errors import UserError
 
@@ -29,8 +29,8 @@ class Needles(BaseModel):
 
     `kind`: `text`, an English sentence with a number to be given back, or `tokens`, a few tokens drawn from
     the text, which ask nothing of the model but to copy what once followed the same tokens. `trials`:
-    needles at each length and depth. `depths`: places in the context, 0 the start. `lengths`: contexts in
-    tokens; null: the context of before, and its doubles up to the phase's.
+    needles at each length and depth. `depths`: places in the context, 0 the start, 1 the end. `lengths`:
+    contexts in tokens; null: the context before all phases, its doubles below the phase's, and the phase's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +39,13 @@ class Needles(BaseModel):
     trials: int = Field(default=4, ge=1, le=1000)
     depths: tuple[float, ...] = Field(default=(0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, max_length=101)
     lengths: tuple[int, ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _places(self) -> Self:
+        for depth in self.depths:
+            if not 0 <= depth <= 1:
+                raise ValueError(f"depths lie between 0, the start, and 1, the end; {depth:g} does not")
+        return self
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +65,8 @@ class LongContextProbe:
         return self.examination.by_position(model, self.loader.context, self.precision)
 
     def needle_scores(self, model: Transformer, lengths: Sequence[int]) -> list[dict[str, Any]] | None:
-        """Fields of `NeedleScore` at every length and depth, in FP32; null where none are asked for."""
+        """Fields of `NeedleScore` at every length and depth; null where none are asked for. In FP32, but that
+        linear layers in FP8 stay so."""
         from corpusmill.training_hooks.inference.needle import probe
 
         if self.needles is None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from corpusmill.pipelines.estimate import _with_steps
 from corpusmill.pipelines.graph import build_graph, step_named
+from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.models import Recipe
 
 Load = Callable[..., Recipe]
@@ -31,7 +33,8 @@ def test_what_is_left_out_follows_from_training(load: Load) -> None:
     assert (second["batch_size"], second["micro_batch_size"]) == (1, 1)
     assert (first["steps"], second["steps"]) == (5, 200)
     assert first["learning_rate"] == pytest.approx(0.001)
-    assert first["factor"] == second["factor"] == 4000 / 256
+    assert first["stretch_to"] == second["stretch_to"] == 4000
+    assert first["factor"] is None
     assert first["balance"] == {"gamma": 0.0, "alpha": 1e-4}
     assert first["mtp_weight"] == pytest.approx(0.3)
     assert recipe.long_context[0].step_cost == pytest.approx(2 * 1000 / 2048)
@@ -55,7 +58,7 @@ def test_options_of_all_phases_and_of_one(load: Load) -> None:
     - {sequence_length: 2048, batch_size: 3, needles: {trials: 2}}
 """
     first, second = options(load(BEFORE + section))
-    assert first["learning_rate"] == second["learning_rate"] or first["learning_rate"] == pytest.approx(0.001)
+    assert first["learning_rate"] == pytest.approx(0.001)
     assert second["learning_rate"] == 0.002
     assert first["needles"] is None
     assert second["needles"]["trials"] == 2
@@ -107,6 +110,23 @@ def test_steps_of_the_graph(load: Load) -> None:
             "2048 tokens already",
         ),
         ("{phases: [{sequence_length: 1024, steps: 0}]}", "long_context.phases.0.steps", "at least 1"),
+        ("{phases: [{sequence_length: 100}]}", "long_context.phases.0.sequence_length", "256 tokens already"),
+        (
+            "{factor: 5, phases: [{sequence_length: 1280}, {sequence_length: 1281}]}",
+            "long_context.phases.1.factor",
+            "stretches 256 tokens to 1280, but rows have 1281",
+        ),
+        ("{beta_fast: 1, beta_slow: 2, phases: [{sequence_length: 1024}]}", "long_context.phases.0", "above"),
+        (
+            "{needles: {depths: [2]}, phases: [{sequence_length: 1024}]}",
+            "long_context.phases.0",
+            "2 does not",
+        ),
+        (
+            "{needles: {lengths: [2000]}, phases: [{sequence_length: 1024}, {sequence_length: 2048}]}",
+            "long_context.phases.0",
+            "2000 is longer than the phase's 1024",
+        ),
     ],
 )
 def test_faults_are_told_where_they_lie(
@@ -114,6 +134,30 @@ def test_faults_are_told_where_they_lie(
 ) -> None:
     lines = faults(BEFORE + f"long_context: {section}\n")
     assert any(key in line and words in line for line in lines), lines
+
+
+def test_a_source_is_not_named_like_a_step(faults: Callable[..., list[str]]) -> None:
+    for name in ("train", "pack", "long_context"):
+        lines = faults(BEFORE.replace("{a:", f"{{{name}:"))
+        assert any(f"sources.{name}: `{name}` is the name of a step" in line for line in lines), lines
+
+
+def test_editors_let_null_stand_for_what_follows(load: Load) -> None:
+    definition = recipe_schema()["definitions"]["extend_context"]["properties"]
+    assert "default" not in definition["learning_rate"]
+    assert {"type": "null"} in definition["learning_rate"]["anyOf"]
+    assert {"type": "null"} not in definition["sequence_length"].get("anyOf", [])
+    section = "long_context: {batch_size: null, phases: [{sequence_length: 1024, mtp_weight: null}]}\n"
+    (phase,) = options(load(BEFORE + section))
+    assert (phase["batch_size"], phase["mtp_weight"]) == (2, pytest.approx(0.3))
+
+
+def test_an_estimate_requires_nothing_of_its_few_steps(load: Load) -> None:
+    recipe = load(BEFORE.replace("steps: 100", "steps: 100, require: {loss_falls: 1.0}"))
+    cut = _with_steps(recipe, 1)
+    assert recipe.train is not None
+    assert cut is not None
+    assert cut.model_dump() == recipe.train.model_dump() | {"steps": 1, "require": None}
 
 
 def test_it_needs_training(faults: Callable[..., list[str]]) -> None:
