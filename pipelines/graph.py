@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+# Names that steps of sections begin with, in the order of their work; steps of sources, named like them, come
+# before all of these.
+SECTION_STEPS = (
+    "dedup",
+    "benchmarks",
+    "benchmark_grams",
+    "decontaminate",
+    "tokenizer_sample",
+    "tokenizer",
+    "acceptance",
+    "encode",
+    "mixture",
+    "pack",
+    "train",
+    "long_context",
+)
+
 
 @dataclass(frozen=True)
 class StageSpec:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.evaluation.examination import Examination
     from corpusmill.training_hooks.model.config import ModelConfig
     from corpusmill.training_hooks.model.yarn import YarnScaling
-    from corpusmill.training_hooks.trainer.loop import Run
+    from corpusmill.training_hooks.trainer.schedule import Schedule
 
 MEASURED = "measured.json"  # in the scratch folder: what was measured before the first step
 
@@ -160,33 +160,18 @@ class ExtendContext(TrainingTask):
             )
         return YarnScaling(factor, original, self.beta_fast, self.beta_slow)
 
-    def _run(self, context: int) -> Run:
-        import torch
-
-        from corpusmill.training_hooks.trainer.loop import Run
+    def _schedule(self, context: int, gamma: float) -> Schedule:
         from corpusmill.training_hooks.trainer.schedule import schedule
 
-        alpha, gamma = self._alpha_and_gamma()
-        return Run(
+        return schedule(
+            "constant",
             steps=self.steps,
-            schedule=schedule(
-                "constant",
-                steps=self.steps,
-                batch=self.batch_size,
-                context=context,
-                warmup_steps=min(10, self.steps // 10) if self.warmup is None else self.warmup,
-                peak=self.learning_rate,
-                gamma=gamma,
-                mtp_weight=self.mtp_weight,
-            ),
-            alpha=alpha,
-            micro_batch=self.micro_batch_size or self.batch_size,
-            precision=self.precision,
-            moments=torch.bfloat16 if self.moments == "bf16" else torch.float32,
-            ema_decay=self.ema,
-            log_every=self.log_every,
-            checkpoint_every=self.checkpoint.every,
-            peak=None if self.peak_tflops is None else self.peak_tflops * 1e12,
+            batch=self.batch_size,
+            context=context,
+            warmup_steps=min(10, self.steps // 10) if self.warmup is None else self.warmup,
+            peak=self.learning_rate,
+            gamma=gamma,
+            mtp_weight=self.mtp_weight,
         )
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.evaluation.examination import Examination
     from corpusmill.training_hooks.model.config import ModelConfig
     from corpusmill.training_hooks.model.transformer import Transformer
-    from corpusmill.training_hooks.trainer.loop import Run
     from corpusmill.training_hooks.trainer.schedule import Schedule
 
 CONTEXT = 256  # tokens a sequence where the recipe does not say
@@ -145,25 +144,6 @@ class Train(TrainingTask):
         _require_vocabulary(model.config, loader.model_vocab_size, self.start_from)
         run = self._run(context)
         return self._carry_out(self._ready(model), loader, run, examination, folder, scratch)
-
-    def _run(self, context: int) -> Run:
-        import torch
-
-        from corpusmill.training_hooks.trainer.loop import Run
-
-        alpha, gamma = self._alpha_and_gamma()
-        return Run(
-            steps=self.steps,
-            schedule=self._schedule(context, gamma),
-            alpha=alpha,
-            micro_batch=self.micro_batch_size or self.batch_size,
-            precision=self.precision,
-            moments=torch.bfloat16 if self.moments == "bf16" else torch.float32,
-            ema_decay=self.ema,
-            log_every=self.log_every,
-            checkpoint_every=self.checkpoint.every,
-            peak=None if self.peak_tflops is None else self.peak_tflops * 1e12,
-        )
 
     def _schedule(self, context: int, gamma: float) -> Schedule:
         from corpusmill.training_hooks.trainer.schedule import schedule

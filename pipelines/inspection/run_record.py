@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.graph import SECTION_STEPS
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, read_json
@@ -24,21 +25,6 @@ STATES: Mapping[State, str] = {
     "unfinished": "begun but not complete; run the recipe again",
     "not_reached": "asked for by the recipe but not begun",
 }
-# Sections of a recipe in the order of their work; steps of sources come before all of them.
-_SECTIONS = (
-    "dedup",
-    "benchmarks",
-    "benchmark_grams",
-    "decontaminate",
-    "tokenizer_sample",
-    "tokenizer",
-    "acceptance",
-    "encode",
-    "mixture",
-    "pack",
-    "train",
-    "long_context",
-)
 _BENCHMARKS = "benchmarks"
 _DATASETS = ("read", "map", "regroup")
 
@@ -299,8 +285,8 @@ def _ordered(steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
 
     def place(name: str) -> tuple[Any, ...]:
         root = name.split(".")[0]
-        if root in _SECTIONS:
-            return 1 + _SECTIONS.index(root), "", not steps[name].manifest, depth_of(name), name
+        if root in SECTION_STEPS:
+            return 1 + SECTION_STEPS.index(root), "", not steps[name].manifest, depth_of(name), name
         return 0, root, not steps[name].manifest, depth_of(name), name
 
     return {name: steps[name] for name in sorted(steps, key=place)}

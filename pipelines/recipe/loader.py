@@ -14,6 +14,7 @@ from typing import Any
 
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.graph import SECTION_STEPS
 from corpusmill.pipelines.recipe import long_context_section, sections, tokenizer_section
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Places, Problem, kind_of, unknown_key
@@ -35,18 +36,6 @@ SECTIONS = (
     "long_context",
 )
 KEYS = ("name", "seed", "data", "output", "plugins", *SECTIONS)
-STEPS = (  # of sections, which sources, being steps too, must not be named like
-    "benchmark_grams",
-    "decontaminate",
-    "tokenizer_sample",
-    "tokenizer",
-    "acceptance",
-    "encode",
-    "mixture",
-    "pack",
-    "train",
-    "long_context",
-)
 _SUFFIXES = (".yaml", ".yml")
 _NEEDS = {  # section -> what it needs, why, and the shortest cure
     "mixture": [("tokenizer", "it counts tokens", "tokenizer: {train: {vocab_size: 8192}}")],
@@ -228,7 +217,7 @@ def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
         message = "belongs under `pack`, since what is held out is packed apart; move it there"
         problems.append(Problem(("mixture", "held_out"), message))
     if isinstance(data.get("sources"), dict):
-        for name in STEPS:
+        for name in SECTION_STEPS:
             if name in data["sources"]:
                 message = f"`{name}` is the name of a step of its own; give the source another name"
                 problems.append(Problem(("sources", name), message))

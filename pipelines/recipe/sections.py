@@ -59,9 +59,9 @@ def _names(room: str, kind: type[Stage]) -> list[str]:
 def source(name: str, data: Any, problems: Problems) -> Source | None:
     """One entry of `sources`."""
     path: Path = ("sources", name)
-    if not re.fullmatch(SLUG, name) or name == "benchmarks":
-        why = "is taken by `decontaminate`" if name == "benchmarks" else "is no name for a source"
-        problems.append(Problem(path, f"`{name}` {why}; use small letters, digits, hyphens and underscores"))
+    if not re.fullmatch(SLUG, name):
+        message = f"`{name}` is no name for a source; use small letters, digits, hyphens and underscores"
+        problems.append(Problem(path, message))
     section = mapping(data, path, problems, "{read: {jsonl: code/*.jsonl.zst}, steps: []}")
     if section is None:
         return None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.model.transformer import Transformer
     from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
     from corpusmill.training_hooks.trainer.loop import Run
+    from corpusmill.training_hooks.trainer.schedule import Schedule
 
 
 class TrainingTask(Task):
@@ -185,6 +186,30 @@ class TrainingTask(Task):
             "torch": version("torch"),
         }
         return Checkpoints(scratch / "checkpoints", digest(run), self.checkpoint.keep)
+
+    def _run(self, context: int) -> Run:
+        """The options as the loop takes them, on sequences of `context` tokens."""
+        import torch
+
+        from corpusmill.training_hooks.trainer.loop import Run
+
+        alpha, gamma = self._alpha_and_gamma()
+        return Run(
+            steps=self.steps,
+            schedule=self._schedule(context, gamma),
+            alpha=alpha,
+            micro_batch=self.micro_batch_size or self.batch_size,
+            precision=self.precision,
+            moments=torch.bfloat16 if self.moments == "bf16" else torch.float32,
+            ema_decay=self.ema,
+            log_every=self.log_every,
+            checkpoint_every=self.checkpoint.every,
+            peak=None if self.peak_tflops is None else self.peak_tflops * 1e12,
+        )
+
+    @abstractmethod
+    def _schedule(self, context: int, gamma: float) -> Schedule:
+        """What changes during the run; `gamma`: the routing bias's step at its start."""
 
     def _alpha_and_gamma(self) -> tuple[float, float]:
         """Weight of the sequence-wise loss, and the routing bias's step."""

@@ -107,7 +107,12 @@ def judge(options: str) -> str:
         ("sources: {a: {raed: {lines: a}}}", 3, "sources.a.raed", ["did you mean `read`"]),
         ("sources: {a: }", 3, "sources.a", ["a mapping such as", "null"]),
         ("sources: {A b: {read: {lines: a}}}", 3, "sources.A b", ["small letters"]),
-        ("sources: {benchmarks: {read: {lines: a}}}", 3, "sources.benchmarks", ["taken"]),
+        (
+            "sources: {benchmarks: {read: {lines: a}}}",
+            3,
+            "sources.benchmarks",
+            ["name of a step", "another name"],
+        ),
         ("sources: {a: {read: {lines: a}, domain: [x]}}", 3, "sources.a.domain", ["a name", "a list"]),
         ("sources: [a]", 3, "sources", ["a mapping such as"]),
         ("seed: x\n" + judge(""), 3, "seed", ["no whole number"]),
