@@ -49,8 +49,14 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
             units = state.folder.need_manifest()["units"]
             summaries = [unit.get("summary", {}) for unit in units]
             if state.step.name == "pack":
+                files = [str(state.folder.data / f["name"]) for unit in units for f in unit["files"]]
+                apart = [summary["held_out"] for summary in summaries if "held_out" in summary]
                 found["shards"] = {
-                    "files": [str(state.folder.data / f["name"]) for unit in units for f in unit["files"]],
+                    "files": [file for file in files if not _is_held_out(file)],
+                    "held_out": {
+                        "files": [file for file in files if _is_held_out(file)],
+                        **{key: sum(s[key] for s in apart) for key in ("documents", "tokens")},
+                    },
                     **{
                         key: sum(s.get(key, 0) for s in summaries)
                         for key in ("documents", "tokens", "padding", "rows")
@@ -62,6 +68,11 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
                     **(summaries[0] if summaries else {}),
                 }
     return found
+
+
+def _is_held_out(file: str) -> bool:
+    """Whether a shard of `pack` is one that nothing is trained on, by its name."""
+    return Path(file).name.startswith("heldout-")
 
 
 def _sources(result: RunResult) -> Json:
@@ -98,6 +109,9 @@ def render_summary(found: Json) -> str:
             f"{shards['documents']:,} documents, {shards['padding']:,} padding",
             f"          in {shown_path(Path(shards['files'][0]).parent)}" if shards["files"] else "",
         ]
+        if (apart := shards["held_out"])["files"]:
+            tokens, documents = apart["tokens"], apart["documents"]
+            made.append(f"          {tokens:,} tokens of {documents:,} documents held out beside them")
     if "train" in found:
         train = found["train"]
         made.append(

@@ -80,6 +80,10 @@ def test_killed_within_a_phase_it_ends_the_same(recipe: Path, tmp_path: Path) ->
     assert hashes(calm) == hashes(disturbed)
     summary = json.loads(again.stdout)
     assert [phase["context"] for phase in summary["long_context"]] == [64, 128]
+    names = [Path(file).name for file in summary["shards"]["files"]]
+    assert names == ["shard-00000.arrow"]
+    assert [Path(file).name for file in summary["shards"]["held_out"]["files"]] == ["heldout-00000.arrow"]
+    assert summary["shards"]["held_out"]["documents"] > 0
     assert "train" in {step["name"] for step in summary["steps"] if step["reused"]}
     _used(calm, tmp_path)
 

@@ -72,3 +72,17 @@ def test_a_sample_is_summed_by_folder() -> None:
     rows = [line.split() for line in render_sample(Path("s"), {"files": files, "packages": {}}).splitlines()]
     assert ["code", "2", "5", "3.0", "kB", "300", "B"] in rows
     assert ["all", "3", "6", "7.0", "kB", "700", "B"] in rows
+
+
+def test_shards_held_out_are_not_counted_among_the_others() -> None:
+    held_out: Json = {"files": ["/somewhere/heldout-00000.arrow"], "documents": 7, "tokens": 1_234}
+    shards: Json = {"files": ["/somewhere/shard-00000.arrow"], "held_out": held_out}
+    shards |= {"rows": 20, "tokens": 5_678, "documents": 90, "padding": 3}
+    lines = render_summary(found(shards=shards)).splitlines()
+    first = lines.index("shards    1 file, 20 rows, 5,678 tokens of 90 documents, 3 padding")
+    assert lines[first + 1 : first + 3] == [
+        "          in /somewhere",
+        "          1,234 tokens of 7 documents held out beside them",
+    ]
+    shards["held_out"] = {"files": [], "documents": 0, "tokens": 0}
+    assert not any("held out" in line for line in render_summary(found(shards=shards)).splitlines())
