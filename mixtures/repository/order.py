@@ -21,7 +21,7 @@ def dependencies_of(paths: Sequence[str], texts: Sequence[str]) -> list[set[int]
     found: list[set[int]] = []
     for path, text in zip(paths, texts, strict=True):
         language = language_of(path)
-        imports = imports_of(text, language) if language is not None else []
+        imports = dict.fromkeys(imports_of(text, language)) if language is not None else ()
         found.append({t for one in imports for t in files.targets(path, language or "", one)})
     return found
 

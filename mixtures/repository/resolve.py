@@ -4,17 +4,23 @@ A repository's root inside the data is not known (an archive may add leading fol
 are matched from the end of paths: `a/b/c.h` names every file whose path ends so; of several, the one that
 shares the longest leading path with the importing file is taken, then the shortest, then the first in
 order of names.
+
+Bounds that keep the time linear: a name of more than `_LONGEST` characters or `_MOST_PARTS` components, a
+file whose own path is longer than that, and a folder of more than `_MOST_FILES` files are taken for nothing
+in the repository.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from posixpath import commonprefix, dirname, join, normpath, splitext
+from posixpath import dirname, join, normpath, splitext
 
 from corpusmill.mixtures.repository.imports import Import
+from corpusmill.mixtures.repository.path_ends import PathEnds
 
 _SCRIPTS = (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx", ".mts", ".cts", ".d.ts")
 _PYTHONS = (".py", ".pyx", ".pyi")
+_LONGEST, _MOST_PARTS, _MOST_FILES = 1024, 64, 1024
 
 
 class Files:
@@ -22,17 +28,18 @@ class Files:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._by_path = {path: number for number, path in reversed(list(enumerate(paths)))}
-        self._ends: dict[str, list[str]] = {}
         self._folders: dict[str, list[str]] = {}
-        for path in sorted(self._by_path):
-            self._ends.setdefault(path.rsplit("/", 1)[-1], []).append(path)
+        short = [path for path in sorted(self._by_path) if len(path) <= _LONGEST]
+        for path in short:
             self._folders.setdefault(dirname(path), []).append(path)
-        self._folder_ends: dict[str, list[str]] = {}
-        for folder in sorted(self._folders):
-            self._folder_ends.setdefault(folder.rsplit("/", 1)[-1], []).append(folder)
+        self._ends = PathEnds(short)
+        self._folder_ends = PathEnds(self._folders)
+        self._above: dict[str, str] = {}
 
     def targets(self, importer: str, language: str, imported: Import) -> list[int]:
         """Numbers of the files that `imported`, written in the file `importer`, names; without `importer`."""
+        if max(len(imported.target), len(importer)) > _LONGEST or _parts(imported.target) > _MOST_PARTS:
+            return []
         paths = dict.fromkeys(_RESOLVERS[language](self, importer, imported))
         return [self._by_path[path] for path in paths if path != importer]
 
@@ -41,23 +48,35 @@ class Files:
 
     def ending(self, end: str, importer: str) -> str | None:
         """The best file whose path is `end` or ends in "/" + `end`."""
-        return _nearest(self._ends.get(end.rsplit("/", 1)[-1], ()), end, importer)
+        return self._ends.nearest(end, importer)
 
     def folder(self, end: str, importer: str) -> str | None:
         """The best folder whose path is `end` or ends in "/" + `end`."""
-        return _nearest(self._folder_ends.get(end.rsplit("/", 1)[-1], ()), end, importer)
+        return self._folder_ends.nearest(end, importer)
+
+    def has_folder(self, folder: str) -> bool:
+        """Whether a file stands directly in `folder`."""
+        return folder in self._folders
+
+    def above_packages(self, folder: str) -> str:
+        """The nearest folder at or above `folder` that is no Python package, or the root."""
+        walked = []
+        while folder not in self._above and dirname(folder) != folder and _is_package(self, folder):
+            walked.append(folder)
+            folder = dirname(folder)
+        top = self._above.get(folder, folder)
+        self._above.update(dict.fromkeys(walked, top))
+        return top
 
     def inside(self, folder: str) -> list[str]:
-        """The files directly in `folder`, sorted."""
-        return self._folders.get(folder, [])
+        """The files directly in `folder`, sorted; none of a folder that holds more than `_MOST_FILES`."""
+        found = self._folders.get(folder, [])
+        return found if len(found) <= _MOST_FILES else []
 
 
-def _nearest(candidates: Iterable[str], end: str, importer: str) -> str | None:
-    tail = "/" + end
-    matching = [path for path in candidates if path == end or path.endswith(tail)]
-    if not matching:
-        return None
-    return min(matching, key=lambda path: (-len(commonprefix([path, importer])), len(path), path))
+def _parts(target: str) -> int:
+    """Components of a name at most, whatever its language puts between them."""
+    return target.count("/") + target.count(".") + 1
 
 
 def _first(files: Files, paths: Iterable[str]) -> str | None:
@@ -79,13 +98,12 @@ def _python_base(files: Files, importer: str, target: str) -> str | None:
             folder = dirname(folder)
         return join(folder, *parts)
     # Absolute: from the folder above the importer's outermost package, or beside a script.
-    while any(files.has(join(folder, "__init__" + s)) for s in _PYTHONS):
-        folder = dirname(folder)
-    base = join(folder, *parts)
-    if _module(files, base) or files.inside(base):
+    base = join(files.above_packages(folder), *parts)
+    if _module(files, base) or files.has_folder(base):
         return base
     if len(parts) < 2:  # a single word is more likely the standard library's than a file elsewhere
-        return files.folder(parts[0], importer) if parts and _is_package(files, parts[0], importer) else None
+        found = files.folder(parts[0], importer) if parts else None
+        return found if found is not None and _is_package(files, found) else None
     for suffix in _PYTHONS:
         found = files.ending("/".join(parts) + suffix, importer)
         if found is not None:
@@ -93,9 +111,8 @@ def _python_base(files: Files, importer: str, target: str) -> str | None:
     return files.folder("/".join(parts), importer)
 
 
-def _is_package(files: Files, name: str, importer: str) -> bool:
-    folder = files.folder(name, importer)
-    return folder is not None and any(files.has(join(folder, "__init__" + s)) for s in _PYTHONS)
+def _is_package(files: Files, folder: str) -> bool:
+    return any(files.has(join(folder, "__init__" + s)) for s in _PYTHONS)
 
 
 def _python(files: Files, importer: str, imported: Import) -> Iterator[str]:

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import re
+from posixpath import commonprefix
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from corpusmill.mixtures.repository.imports import Import, imports_of, language_of
+from corpusmill.mixtures.repository.path_ends import PathEnds
 from corpusmill.mixtures.repository.resolve import Files
 
 
@@ -92,3 +98,132 @@ PATHS = [
 def test_imports_resolve(language: str, importer: str, imported: Import, expected: list[str]) -> None:
     found = Files(PATHS).targets(importer, language, imported)
     assert [PATHS[number] for number in found] == expected
+
+
+OLD_PYTHON = re.compile(
+    r"^[ \t]*(?:from[ \t]+(?P<source>\.*[\w.]*)[ \t]+c?import[ \t]*(?P<names>\([^)]*\)|[^\n#;]*)"
+    r"|c?import[ \t]+(?P<modules>[^\n#;]*))",
+    re.MULTILINE,
+)
+OLD_GO = re.compile(r'^[ \t]*import[ \t]*(?:\(([^)]*)\)|(?:[\w.]+[ \t]+)?"([^"\n]+)")', re.MULTILINE)
+
+
+def words(listing: str) -> tuple[str, ...]:
+    pieces = re.sub(r"#[^\n]*", "", listing).strip("()").replace("\\", " ").split(",")
+    return tuple(piece.split()[0] for piece in pieces if piece.split())
+
+
+def by_one_expression(text: str, language: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The definition, as one expression whose time is quadratic in the worst case."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    if language == "go":
+        for block, single in OLD_GO.findall(text):
+            found += [(path, ()) for path in (re.findall(r'"([^"\n]+)"', block) if block else [single])]
+        return [one for one in found if one[0]]
+    for match in OLD_PYTHON.finditer(text):
+        if match["modules"] is not None:
+            found += [(module, ()) for module in words(match["modules"])]
+        elif match["source"]:
+            found.append((match["source"], words(match["names"])))
+    return found
+
+
+PARTS = [
+    "import",
+    "from",
+    "cimport",
+    "a",
+    ".",
+    "..",
+    '"',
+    "(",
+    ")",
+    "\n",
+    " ",
+    "\t",
+    ",",
+    "#",
+    ";",
+    "\\",
+    "x.y",
+]
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.sampled_from(PARTS), max_size=40), st.sampled_from(["python", "go"]))
+def test_statements_are_those_of_one_expression(parts: list[str], language: str) -> None:
+    text = "".join(parts)
+    assert written(text, language) == by_one_expression(text, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("go", "import(\n" * 150_000),
+        ("go", "import" + " " * 1_000_000),
+        ("go", 'import ("\n' * 150_000),
+        ("python", "from " + " " * 1_000_000),
+        ("python", "from " + "." * 1_000_000),
+        ("javascript", "import " * 150_000),
+        ("javascript", "require(" + " " * 1_000_000),
+        ("c", '#include "' * 100_000),
+        ("java", "import static\t" * 80_000),
+    ],
+)
+def test_crafted_files_name_few_imports(language: str, text: str) -> None:
+    """A megabyte each: in time that grows with the square these would not end within an hour."""
+    assert len(imports_of(text, language)) <= 1
+
+
+def test_python_brackets_that_never_close() -> None:
+    text = "from a import (\n" * 100_000
+    assert imports_of(text, "python") == [Import("a")] * 100_000
+    assert imports_of(text + "b)", "python") == [Import("a", ("from",))]
+
+
+def near(paths: list[str], end: str, to: str) -> str | None:
+    """`PathEnds.nearest` word for word."""
+    matching = [path for path in paths if path == end or path.endswith("/" + end)]
+    key = lambda path: (-len(commonprefix([path, to])), len(path), path)  # noqa: E731
+    return min(matching, key=key) if matching else None
+
+
+part_lists = st.lists(st.sampled_from(["a", "b", "ab", "", "\U0010ffff"]), min_size=1, max_size=4)
+some_path = part_lists.map("/".join)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(some_path, max_size=12), some_path, some_path)
+def test_nearest_path(paths: list[str], end: str, to: str) -> None:
+    assert PathEnds(paths).nearest(end, to) == near(paths, end, to)
+
+
+def test_many_files_of_one_name() -> None:
+    """20,000 files of one name, each looked up from beside every other: 400 million pairs if compared."""
+    paths = [f"r/{n % 7}/{n}/x.h" for n in range(20_000)]
+    files = Files(paths)
+    for number in range(20_000):
+        importer = f"r/{number % 7}/{number}/main.c"
+        assert files.targets(importer, "c", Import("y/../x.h")) == [number]
+        assert files.targets(importer, "c", Import(f"{number}/x.h")) == [number]
+
+
+def test_an_unpackaged_root_and_a_package_there() -> None:
+    paths = ["__init__.py", "a.py", "b/__init__.py", "b/c.py"]
+    assert Files(paths).targets("b/c.py", "python", Import("a")) == [1]
+    assert Files(["/__init__.py", "/a.py"]).targets("/b.py", "python", Import("a")) == [1]
+
+
+def test_names_beyond_the_bounds_are_of_no_file() -> None:
+    deep = "a/" * 600
+    files = Files(["m.go", deep + "x.go", "w/x.py"])
+    assert files.targets("m.go", "go", Import("h.x/" + "a/" * 100_000)) == []
+    assert files.targets("w/x.py", "python", Import("." * 100_000 + "x")) == []
+    assert files.targets(deep + "x.go", "go", Import("h.x/w")) == []
+
+
+def test_a_folder_of_very_many_files_is_no_dependency() -> None:
+    files = Files(["m.go", *(f"p/{n}.go" for n in range(1024))])
+    assert len(files.targets("m.go", "go", Import("h.x/p"))) == 1024
+    files = Files(["m.go", *(f"p/{n}.go" for n in range(1025))])
+    assert files.targets("m.go", "go", Import("h.x/p")) == []
