@@ -37,11 +37,14 @@ _MATHJAX2 = re.compile(
     r"(?:^|\s)(?:MathJax(?:_SVG|_CHTML|_MathML)?(?:_Display)?|mjx-chtml|MJXc-display)(?:\s|$)"
 )
 _DISPLAY = re.compile(r"display(?:ed-equation)?(?:\s|$)|(?:^|\s)tex-display", re.IGNORECASE)
-_SPOKEN = re.compile(r"\s[^\W\d_]{3,}|[^\W\d_]{3,}\s")
+_SPOKEN = re.compile(r"\s[^\W\d_]{3}|[^\W\d_]{3}\s")
 _DELIMITERS = (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False), ("$", "$", False))
-_CONTINUATION = re.compile(r"(?<!\\)%[^\n]*\n\s*")
+# A comment and the line end that TeX passes over with it; it also matches a comment on the last line, which
+# stays, so that no `%` behind the first of a line is tried.
+_COMMENT = re.compile(r"(?<!\\)%[^\n]*(\n\s*)?")
 _WHITE = re.compile(r"\s+")
-_IN_LINE_TABS = re.compile(r"[ \t]*\t[ \t]*")
+_BLANKS = re.compile(r"[ \t]+")
+_PREFIX = re.compile(r"texformula([0-9]{1,9})n")
 
 
 class Formulas:
@@ -49,13 +52,12 @@ class Formulas:
 
     def __init__(self, html: str) -> None:
         """`html` is the page: the words are chosen so that they do not occur in it."""
-        number = 0
-        while f"texformula{number}n" in html:
-            number += 1
+        taken = set(_PREFIX.findall(html))
+        number = next(n for n in range(len(taken) + 1) if str(n) not in taken)
         self._prefix = f"texformula{number}n"
         self._formulas: list[str] = []
         self._blocks: list[str] = []
-        self._word = re.compile(self._prefix + r"([fb])(\d+)z")
+        self._word = re.compile(self._prefix + r"([fb])([0-9]{1,9})z")
 
     def __len__(self) -> int:
         return len(self._formulas) + len(self._blocks)
@@ -99,29 +101,32 @@ class Formulas:
         for line in text.split("\n"):
             if self._prefix in line:
                 if "\t" in line and self._prefix + "f" in line:  # cells of an equation's layout table
-                    line = _IN_LINE_TABS.sub("\t", line).strip()
-                line = self._word.sub(self._put_back, line)
+                    line = _BLANKS.sub(lambda run: "\t" if "\t" in run[0] else run[0], line).strip()
+                line = self._put_back(line)
             out.append(line)
         return "\n".join(out)
+
+    def _put_back(self, line: str) -> str:
+        """`line` with its words replaced."""
+        parts: list[str] = []
+        end = -1  # of the word before
+        copied = 0
+        for match in self._word.finditer(line):
+            held = self._formulas if match[1] == "f" else self._blocks
+            index = int(match[2])
+            if index < len(held):
+                # Two formulas side by side would run their dollar signs together.
+                apart = " " if match[1] == "f" and match.start() == end else ""
+                parts += (line[copied : match.start()], apart, held[index])
+                copied = match.end()
+            end = match.end()
+        parts.append(line[copied:])
+        return "".join(parts)
 
     def _formula(self, tex: str, display: bool) -> str:
         mark = "$$" if display else "$"
         self._formulas.append(f"{mark}{tex}{mark}")
         return f"{self._prefix}f{len(self._formulas) - 1}z"
-
-    def _put_back(self, match: re.Match[str]) -> str:
-        held = self._formulas if match[1] == "f" else self._blocks
-        index = int(match[2])
-        if index >= len(held):
-            return match[0]
-        # Two formulas side by side would run their dollar signs together.
-        before = match.string[: match.start()]
-        apart = " " if match[1] == "f" and before.endswith("z") and self._ends_with_word(before) else ""
-        return apart + held[index]
-
-    def _ends_with_word(self, before: str) -> bool:
-        start = before.rfind(self._prefix)
-        return start >= 0 and self._word.fullmatch(before, start) is not None
 
 
 def clean_tex(tex: str) -> tuple[str, bool]:
@@ -129,7 +134,8 @@ def clean_tex(tex: str) -> tuple[str, bool]:
 
     Wikipedia wraps every formula in `{\\displaystyle ...}`, which says nothing of its place.
     """
-    tex = _WHITE.sub(" ", _CONTINUATION.sub("", tex)).strip()
+    tex = _COMMENT.sub(lambda comment: comment[0] if comment[1] is None else "", tex)
+    tex = _WHITE.sub(" ", tex).strip()
     display = False
     for opening, closing, is_display in _DELIMITERS:
         if len(tex) > len(opening) + len(closing) and tex.startswith(opening) and tex.endswith(closing):
@@ -204,14 +210,20 @@ def _read_script(node: Any) -> tuple[str, bool] | None:
     kind = (node.getattr("type") or "").lower()
     display = "mode=display" in kind.replace(" ", "")
     if kind.startswith("math/tex"):
-        return _finish(_CDATA.sub("", node.text or ""), display)
+        return _finish(_without_cdata(node.text or ""), display)
     if kind.startswith("math/mml"):
         math = _parse_fragment(node.text or "")
         return _finish(_tex_of(math) if math is not None else None, display)
     return None  # math/asciimath and the like: a script is never shown
 
 
-_CDATA = re.compile(r"%?\s*<!\[CDATA\[|%?\s*\]\]>")
+def _without_cdata(text: str) -> str:
+    """`text` without the marks of CDATA sections, the white space before them and the `%` that hides one."""
+    *before, last = _CDATA.split(text)
+    return "".join([*(part.rstrip().removesuffix("%") for part in before), last])
+
+
+_CDATA = re.compile(r"<!\[CDATA\[|\]\]>")
 
 
 def _parse_fragment(source: str) -> Any:
