@@ -58,12 +58,13 @@ class C4(Edit):
 
         from corpusmill.filters.kernels import c4 as kernel
         from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.filters.kernels.lines import with_line_feeds
         from corpusmill.pipelines.documents import nothing, reason_where
 
         names = (b"[edit]", b"[citation needed]") if self.citations else (b"",)
         offsets, data, c = kernel.clean_lines(
             character_table(),
-            *docs.utf8(),
+            *with_line_feeds(*docs.utf8()),
             -1 if self.max_word_length is None else self.max_word_length,
             -1 if self.min_words_per_line is None else self.min_words_per_line,
             self.terminal,

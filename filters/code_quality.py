@@ -112,10 +112,11 @@ class CodeQuality(Filter):
 
         from corpusmill.filters.kernels import code as kernel
         from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.filters.kernels.lines import with_line_feeds
         from corpusmill.filters.rules.limits import ratio
 
         table, formats = character_table(), self._formats(docs)
-        offsets, data = docs.utf8()
+        offsets, data = with_line_feeds(*docs.utf8())
         html = np.asarray(pc.fill_null(pc.equal(formats, "html"), False).to_numpy(zero_copy_only=False))
         c = kernel.code_counts(table, offsets, data).T
 

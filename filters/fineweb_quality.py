@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from corpusmill.filters.rules.limits import Limits, completed
-from corpusmill.pipelines.stage import Filter
+from corpusmill.filters.rules.limits import Limits, LimitsByLanguage, completed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,24 +26,25 @@ class FinewebQualityLimits(Limits):
     max_line_breaks_per_word: Annotated[float, Field(ge=0)] | None = 0.3
 
 
-class FinewebQuality(Filter, FinewebQualityLimits):
+class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
     """Remove documents that fail a rule of FineWeb (Penedo et al. 2024, arXiv 2406.17557, section 3.6).
 
-    Of the lines (cut at line feeds) that are not blank, in this order a document goes when (reason):
+    Of the lines (cut at LF, CR LF or CR) that are not blank, in this order a document goes when (reason):
 
     - there are none (empty);
     - under `min_terminated_lines` of them end, as they stand, in a mark that ends a sentence in some script
       (line_punct_ratio);
     - over `max_short_lines` of them have at most `short_line` characters (short_line_ratio);
     - the characters of lines seen before exceed `max_duplicate_line_characters` of all characters
-      other than line feeds (char_dup_ratio);
-    - line feeds per token exceed `max_line_breaks_per_word` (list_ratio).
+      other than line ends (char_dup_ratio);
+    - line ends per token exceed `max_line_breaks_per_word` (list_ratio).
 
     Rules, order, strict comparisons and thresholds are datatrove 0.10's FineWebQualityFilter; it differs in
     its words (`kernels.words`; there: a spaCy tokenizer of one configured language), in that null
     switches a rule off, and in `by_language`: a Chinese line of 12 characters says as much as an English
-    one of 30. `by_language: {}` judges all by the same limits. datatrove's `line_punct_exclude_zero` and
-    `stop_chars` have no counterpart.
+    one of 30. `by_language: {}` judges all by the same limits. datatrove cuts at LF alone, so that there no
+    line of a text with CR LF ends in a mark. Its `line_punct_exclude_zero` and `stop_chars` have no
+    counterpart.
     """
 
     produces: ClassVar[tuple[str, ...]] = tuple(
@@ -71,12 +71,13 @@ class FinewebQuality(Filter, FinewebQualityLimits):
 
         from corpusmill.filters.kernels import fineweb as kernel
         from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.filters.kernels.lines import with_line_feeds
         from corpusmill.filters.rules.limits import alternatives, chosen_limits, limit_numbers, ratio
 
         limits = chosen_limits(docs, self.by_language)
         short = np.array(alternatives(self, "short_line", self.by_language), np.int64)
         c = kernel.fineweb_counts(
-            character_table(), *docs.utf8(), short[limit_numbers(limits, self.by_language)]
+            character_table(), *with_line_feeds(*docs.utf8()), short[limit_numbers(limits, self.by_language)]
         ).T
         return {
             "terminated_lines": ratio(c[kernel.TERMINATED], c[kernel.LINES]),

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from corpusmill.filters.rules.limits import Limits, completed
-from corpusmill.pipelines.stage import Filter
+from corpusmill.filters.rules.limits import Limits, LimitsByLanguage, completed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +42,7 @@ CHINESE = GopherQualityLimits(
 )
 
 
-class GopherQuality(Filter, GopherQualityLimits):
+class GopherQuality(LimitsByLanguage, GopherQualityLimits):
     """Remove documents that fail a quality rule of Gopher (Rae et al. 2021, arXiv 2112.11446, A1.1).
 
     Tokens are those of `kernels.words`; a *word* here is a token not made of symbols only. In this order,
@@ -96,13 +95,14 @@ class GopherQuality(Filter, GopherQualityLimits):
 
         from corpusmill.filters.kernels import gopher_quality as kernel
         from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.filters.kernels.lines import with_line_feeds
         from corpusmill.filters.rules.limits import chosen_limits, limit_numbers, ratio
 
         limits = chosen_limits(docs, self.by_language)
         hashes = [kernel.vocabulary_hashes(words) for words in self._vocabularies()]
         c = kernel.gopher_counts(
             character_table(),
-            *docs.utf8(),
+            *with_line_feeds(*docs.utf8()),
             limit_numbers(limits, self.by_language),
             np.cumsum([0, *map(len, hashes)]),
             np.concatenate(hashes),

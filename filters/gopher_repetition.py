@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from corpusmill.filters.rules.limits import Limits, completed
-from corpusmill.pipelines.stage import Filter
+from corpusmill.filters.rules.limits import Limits, LimitsByLanguage, completed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +32,7 @@ class GopherRepetitionLimits(Limits):
     )
 
 
-class GopherRepetition(Filter, GopherRepetitionLimits):
+class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
     """Remove documents that repeat themselves (Rae et al. 2021, arXiv 2112.11446, A1.1, table A1).
 
     In this order, a document goes when (reason):
@@ -46,10 +45,11 @@ class GopherRepetition(Filter, GopherRepetitionLimits):
       equals, cover a larger share of its characters (top_<n>_gram);
     - for an n of `max_duplicate_ngrams`, word n-grams seen before do (duplicated_<n>_n_grams).
 
-    Paragraphs are cut at two or more line feeds of the text without its outer white space; lines at one or
-    more of the text as it is. A first occurrence is no duplicate. Shares of characters are of all
-    characters, white space included. Top n-grams are counted with one space between words, overlaps
-    included, a single occurrence too; duplicate n-grams without spaces, and after a hit n words are skipped.
+    Paragraphs are cut at two or more line ends (LF, CR LF or CR) of the text without its outer white space;
+    lines at one or more of the text as it is. A first occurrence is no duplicate. Shares of characters are of
+    all characters, white space included, a line end being one. Top n-grams are counted with one space between
+    words, overlaps included, a single occurrence too; duplicate n-grams without spaces, and after a hit n
+    words are skipped.
 
     Definitions, order, strict comparisons and thresholds are datatrove 0.10's GopherRepetitionFilter. It
     differs in its words (`kernels.words`; there: a spaCy tokenizer of one configured language); in that
@@ -105,11 +105,11 @@ class GopherRepetition(Filter, GopherRepetitionLimits):
 
         from corpusmill.filters.kernels import repetition as kernel
         from corpusmill.filters.kernels.characters import character_table
-        from corpusmill.filters.kernels.lines import count_characters
+        from corpusmill.filters.kernels.lines import count_characters, with_line_feeds
         from corpusmill.filters.rules.limits import chosen_limits, ratio
 
         table = character_table()
-        offsets, data = docs.utf8()
+        offsets, data = with_line_feeds(*docs.utf8())
         tops, duplicates = self._lengths("max_top_ngrams"), self._lengths("max_duplicate_ngrams")
         wanted = np.zeros((2, max([0, *tops, *duplicates]) + 1), np.bool_)
         wanted[0, tops] = True

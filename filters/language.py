@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from corpusmill.pipelines.stage import Filter, Outcome
 
@@ -47,7 +47,7 @@ class Language(Filter):
     A document goes when (reason):
 
     - its prefix holds under `min_letters` letters of any script (too_little_text); its language is null;
-    - its language is not in `keep` (other_language); null keeps every language;
+    - its language is not in `keep` (other_language), a list of such codes; null keeps every language;
     - the probability of its language is below `at_least` (uncertain_language).
 
     datatrove 0.10's LanguageFilter differs: it uses the uncompressed model on the whole text, drops at
@@ -65,13 +65,26 @@ class Language(Filter):
     prefix_chars: int = Field(default=2_000, ge=20, le=1_000_000)
     min_letters: int = Field(default=10, ge=1)
 
+    @field_validator("keep")
+    @classmethod
+    def _known(cls, keep: list[str] | None) -> list[str] | None:
+        """Only codes the model can give: any other would remove every document of the language meant."""
+        from corpusmill.filters.rules.language_codes import unknown_codes
+
+        wrong = unknown_codes(keep or ())
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return keep
+
     def score(self, docs: Documents) -> Columns:
         """`code` string[n], null with too little text, and its `probability` double[n], then null too."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
         model = _model()
-        prefixes = pc.utf8_slice_codeunits(docs.text, 0, self.prefix_chars)
+        # As with line feeds, so that a prefix holds the same words whatever ends the lines.
+        texts = pc.replace_substring(docs.text, "\r\n", "\n")
+        prefixes = pc.utf8_slice_codeunits(texts, 0, self.prefix_chars)
         codes: list[str | None] = []
         probabilities: list[float | None] = []
         for prefix in prefixes:

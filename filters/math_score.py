@@ -66,8 +66,9 @@ class MathScore(Filter):
 
         from corpusmill.filters.kernels import mathematics as kernel
         from corpusmill.filters.kernels.characters import character_table
+        from corpusmill.filters.kernels.lines import with_line_feeds
 
-        c = kernel.math_counts(character_table(), *docs.utf8(), *_vocabulary()).T
+        c = kernel.math_counts(character_table(), *with_line_feeds(*docs.utf8()), *_vocabulary()).T
         counts = {
             "commands": c[kernel.COMMANDS],
             "spans": c[kernel.SPANS],

@@ -87,6 +87,13 @@ class Stage(BaseModel, ABC):
     def warm(self) -> None:
         """Compile kernels (once per worker and step, before the first document); the default does nothing."""
 
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """Options of this step that cannot hold after the steps `before` it: (option, what is wrong).
+
+        Asked once, of a step of a source, when the recipe is checked.
+        """
+        return []
+
     def external_files(self) -> tuple[Path, ...]:
         """Files outside the run that this stage reads by itself: their content enters its fingerprint."""
         return ()

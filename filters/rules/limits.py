@@ -9,10 +9,12 @@ that a stage written out and read back is the same stage.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from corpusmill.pipelines.stage import Filter, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,18 @@ class Limits(BaseModel):
     """Base of groups of limits; null switches one off, 0 is a limit like any other."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LimitsByLanguage(Filter):
+    """Base of filters with a field `by_language`."""
+
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """Languages that no document can have, where a stage before this one identifies them."""
+        from corpusmill.filters.rules.language_codes import unknown_codes
+
+        if not any(stage.name == "language" for stage in before):
+            return []  # documents have whatever codes the input gives them
+        return [("by_language", wrong) for wrong in unknown_codes(dict(self)["by_language"])]
 
 
 L = TypeVar("L", bound=Limits)

@@ -184,6 +184,8 @@ def _check_columns(made: Reader, steps: list[tuple[Any, Path]], path: Path, prob
                 problems.append(
                     Problem(at, f"`{step.name}` needs `{column.split('.')[0]}` before it; add that step")
                 )
+        before = [made, *(s for s, earlier in steps if earlier < at)]
+        problems.extend(Problem((*at, option), wrong) for option, wrong in step.conflicts(before))
         if "raw" in step.consumes:
             here -= _with_companions(["raw"])
         here |= {"text"} & set(step.consumes) | _with_companions(step.produces)

@@ -205,7 +205,8 @@ def test_repetition_reasons(text: str, reason: str | None) -> None:
         ("\n".join(f"Line number {k}." for k in range(9)), "short_line_ratio"),
         ("\n".join([GOOD, GOOD]), "char_dup_ratio"),
         (GOOD + "\n" * 40, "list_ratio"),
-        ("\r\n".join([GOOD] * 2), "line_punct_ratio"),  # a carriage return is no terminal mark
+        ("\r\n".join([GOOD, GOOD[::-1] + "."]), None),  # both lines end in their full stop
+        (f"{GOOD}\rno mark\rnor here\r\nnor here", "line_punct_ratio"),
         ("我们都在这里等着你们回来一起吃饭，然后一起去看那场大家都说很好看的电影。", None),
     ],
 )

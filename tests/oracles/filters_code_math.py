@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from oracles.filters_words import bits, split_words
+from oracles.filters_words import bits, split_words, with_line_feeds
 
 from corpusmill.filters.kernels import characters as ch
 
@@ -32,6 +32,7 @@ def encoded_runs(text: str) -> list[int]:
 
 
 def code_scores(text: str, markers: Sequence[str]) -> dict[str, float | int | bool | None]:
+    text = with_line_feeds(text)
     lines, runs, size = text.splitlines(), encoded_runs(text), len(text)
     head = "".join(text.splitlines(keepends=True)[:5]).lower()
     return {
@@ -58,6 +59,7 @@ def visible_characters(html: str) -> int:
 def math_counts(text: str, commands: Collection[str], environments: Collection[str]) -> dict[str, int]:
     """Counts of a text without dollar signs: those are checked by example."""
     assert "$" not in text
+    text = with_line_feeds(text)
     counts = dict.fromkeys(("commands", "displays", "signs", "equations", "tokens"), 0)
     at, previous = 0, "\0"
     while at < len(text):

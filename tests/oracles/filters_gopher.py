@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from oracles.filters_words import bits, split_words
+from oracles.filters_words import bits, split_words, with_line_feeds
 
 from corpusmill.filters.kernels import characters as ch
 
@@ -18,6 +18,7 @@ def ratio(part: float, whole: float) -> float | None:
 
 
 def gopher_quality(text: str, stop_words: Sequence[str]) -> Scores:
+    text = with_line_feeds(text)
     tokens = split_words(text)
     words = [t for t in tokens if not all(bits(c) & ch.SYMBOL for c in t)]
     lines = text.splitlines()
@@ -62,6 +63,7 @@ def duplicate_ngrams(words: list[str], n: int) -> int:
 
 
 def gopher_repetition(text: str, tops: Sequence[int], repeated: Sequence[int]) -> Scores:
+    text = with_line_feeds(text)
     size, words = len(text), split_words(text)
     paragraphs, lines = re.split(r"\n{2,}", text.strip()), re.split(r"\n+", text)
     scores: Scores = {
@@ -75,6 +77,7 @@ def gopher_repetition(text: str, tops: Sequence[int], repeated: Sequence[int]) -
 
 
 def fineweb_quality(text: str, short: int) -> Scores:
+    text = with_line_feeds(text)
     lines = [line for line in text.split("\n") if line.strip()]
     return {
         "terminated_lines": ratio(sum(bool(bits(line[-1]) & ch.TERMINAL) for line in lines), len(lines)),

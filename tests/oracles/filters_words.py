@@ -9,6 +9,11 @@ from corpusmill.filters.kernels import characters as ch
 TABLE = ch.character_table()
 
 
+def with_line_feeds(text: str) -> str:
+    """As every rule measures a text: one line feed for each LF, CR LF and CR."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def bits(character: str) -> int:
     return int(TABLE[ord(character)])
 
