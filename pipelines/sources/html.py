@@ -12,7 +12,7 @@ from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
 
 
 class Html(Reader):
-    """Reads HTML files (plain, .gz, .zst) and folders of them, one file a raw page.
+    """Reads HTML files (plain, .gz, .zst, .bz2, .xz) and folders of them, one file a raw page.
 
     `raw` holds the file's bytes as they are, whatever their charset, `content_type` is "text/html" without
     one, so that `extract` decides by the page itself. A folder is walked for files with one of `suffixes`;
@@ -30,7 +30,8 @@ class Html(Reader):
         """The pages of a folder, in path order; a file stands for itself."""
         from corpusmill.pipelines.sources.framing.folders import files_of
 
-        wanted = tuple(suffix.lower() + end for suffix in self.suffixes for end in ("", ".gz", ".zst"))
+        ends = ("", ".gz", ".zst", ".bz2", ".xz")
+        wanted = tuple(suffix.lower() + end for suffix in self.suffixes for end in ends)
         return files_of(path, lambda name: name.lower().endswith(wanted)) if path.is_dir() else [path]
 
     def index(self, path: Path) -> list[Split]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Jsonl(RecordReader):
-    """Reads JSON Lines (plain, .gz, .zst): one object a line, one document an object.
+    """Reads JSON Lines (plain, .gz, .zst, .bz2, .xz): one object a line, one document an object.
 
     `text_field` and `id_field` name the fields of the text and of the record's own id. The fields `url`,
     `path`, `repo`, `license` and `lang` become columns of that name; `fields: {path: file_name}` takes a
@@ -25,11 +25,11 @@ class Jsonl(RecordReader):
     objects are flattened in. Ids: from the record's id (else its URL, else repository and path) and the
     text. `meta.code_language` is added where the path's suffix tells it.
 
-    Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or
-    nested too deeply), `no_text` (no such field, or not a string), `bad_utf8` (bytes or escapes that are
-    no text), `binary` (NUL in the text), `too_large` (a line over `max_record_bytes`, never held). Blank
-    lines are no records. Empty texts are documents. As in Python's json, the last of two equal names
-    wins and NaN is read (it becomes the string "NaN" in `meta`).
+    Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or one
+    of over 512 nested levels, 1,048,576 values or 4,300 digits of a number), `no_text` (no such field, or
+    not a string), `bad_utf8` (bytes or escapes that are no text), `binary` (NUL in the text), `too_large` (a
+    line over `max_record_bytes`, never held). Blank lines are no records. Empty texts are documents. As in
+    Python's json, the last of two equal names wins and NaN is read (it becomes the string "NaN" in `meta`).
 
     datatrove 0.10 abandons the rest of a file at a decoding error and drops documents with empty text.
     """
@@ -103,20 +103,24 @@ class Jsonl(RecordReader):
 
     def _add_scanned(self, content: bytes, rest: bytes, collector: Collector, fields: FieldMap) -> bool:
         """Add a line whose text was found; false if anything about it needs the full parser's judgement."""
+        from corpusmill.pipelines.sources.assembly.json_limits import load_json
+
         try:
             if not content.isascii():
                 content.decode()
-            record = json.loads(rest.decode())
+            record = load_json(rest)
             del record[self.text_field]
             row = fields.row(record)
             collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)
-        except (ValueError, RecursionError):
+        except ValueError:
             return False  # the full parser finds the same fault again and names it
         return True
 
     def _add_line(
         self, line: bytes, first: bool, position: str, collector: Collector, fields: FieldMap
     ) -> None:
+        from corpusmill.pipelines.sources.assembly.json_limits import load_json
+
         if len(line) > self.max_record_bytes:
             detail = f"a line over {self.max_record_bytes} bytes"
             collector.quarantine("too_large", len(line), position, detail, line[:256])
@@ -126,11 +130,11 @@ class Jsonl(RecordReader):
         if not line.strip():
             return
         try:
-            record: Any = json.loads(line.decode())
+            record: Any = load_json(line)
         except UnicodeDecodeError as error:
             collector.quarantine("bad_utf8", len(line), position, str(error), line)
             return
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             collector.quarantine("bad_json", len(line), position, str(error), line)
             return
         if not isinstance(record, dict):
@@ -149,8 +153,5 @@ class Jsonl(RecordReader):
         except UnicodeEncodeError as error:
             collector.quarantine("bad_utf8", len(line), position, str(error), line)
             return
-        try:
-            row = fields.row(record)
-            collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)
-        except RecursionError as error:  # nested just deeply enough to be read and not written again
-            collector.quarantine("bad_json", len(line), position, str(error), line)
+        row = fields.row(record)
+        collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)

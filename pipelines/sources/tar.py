@@ -19,15 +19,16 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 class Tar(CodeReader):
-    """Reads tar archives (ustar, pax, GNU; .tar, .tar.gz, .tgz, .tar.zst), one member a document.
+    """Reads tar archives (ustar, pax, GNU; plain, .gz, .zst, .bz2, .xz), one member a document.
 
     Nothing is ever extracted to disk. Columns as by `tree`, with the member's name for the path. Ids: from
     the member's name and bytes, so that they survive renaming the archive.
 
     Removed: `not_selected` (by `include` and `exclude`), `hidden`, `link`, `device`, `unsafe_path`
-    (absolute, or with `..`), `too_large`. Quarantined: `bad_utf8`, `binary`, `unsupported_member` (sparse
-    and vendors' types). Folders are no records. A missing end mark, a failing header checksum, a cut
-    member and broken compression are found when the archive is indexed.
+    (absolute, or with `..`), `too_large`. Quarantined: `bad_utf8`, `binary`, `bad_header` (an extended header
+    that cannot be understood), `unsupported_member` (sparse and vendors' types). Folders are no records. A
+    missing end mark, a failing header checksum, a cut member and broken compression are found when the
+    archive is indexed.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
@@ -60,6 +61,9 @@ class Tar(CodeReader):
         while name.startswith("./"):
             name = name[2:]
         parts = name.replace("\\", "/").split("/")
+        if member.fault is not None:
+            collector.quarantine("bad_header", member.size, position, member.fault)
+            return
         if member.kind == tarfile.DIRTYPE:
             return
         if member.kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):

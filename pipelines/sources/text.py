@@ -10,11 +10,11 @@ from pydantic import Field
 
 from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
 
-_COMPRESSED = (".gz", ".zst")
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 
 
 class Text(Reader):
-    """Reads text files (plain, .gz, .zst) and folders of them, one file a document.
+    """Reads text files (plain, .gz, .zst, .bz2, .xz) and folders of them, one file a document.
 
     A folder is walked for files with one of `suffixes`; hidden files and symbolic links are passed over.
     Bytes must be UTF-8: nothing is guessed. A byte-order mark is not part of the text. `path` is the name

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.mixtures.repository.order import dependency_order
+from corpusmill.mixtures.repository.order import dependencies_of, dependency_order
 from corpusmill.mixtures.repository_order import RepositoryOrder
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.stage import Context
@@ -142,3 +142,11 @@ def test_a_repeated_path_keeps_both_files() -> None:
     docs = as_documents(["import b", "import b\n", "x"], repo=["r"] * 3, path=["a.py", "a.py", "b.py"])
     rows = rows_of(regrouped(docs, [0, 1, 2]), "path", "group_rank")
     assert rows == [("b.py", 0), ("a.py", 1), ("a.py", 2)]
+
+
+def test_a_package_at_the_top_of_a_repository_ends_the_walk_up() -> None:
+    for top in ("", "/", "a/", "/a/"):
+        paths = [f"{top}__init__.py", f"{top}b.py", f"{top}c/__init__.py", f"{top}c/d.py", "__init__.py"]
+        texts = ["", "import c.d\nfrom ..... import b\nfrom . import c\n", "", "import b\nimport zzz.y\n", ""]
+        dependencies = dependencies_of(paths, texts)
+        assert 3 in dependencies[1], top

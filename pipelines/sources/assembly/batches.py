@@ -43,13 +43,19 @@ def canonical_json(value: Mapping[str, Any]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, float) and value - value != 0:
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return value
+    """A copy with strings for numbers JSON does not know; without recursion, however deep it is nested."""
+    root = [value]
+    todo: list[tuple[Any, Any]] = [(root, 0)]
+    while todo:
+        holder, key = todo.pop()
+        item = holder[key]
+        if isinstance(item, float) and item - item != 0:
+            holder[key] = "NaN" if item != item else "Infinity" if item > 0 else "-Infinity"
+        elif isinstance(item, (Mapping, list)):
+            copy: Any = dict(item) if isinstance(item, Mapping) else list(item)
+            holder[key] = copy
+            todo += [(copy, inner) for inner in (copy if isinstance(copy, dict) else range(len(copy)))]
+    return root[0]
 
 
 class Collector:

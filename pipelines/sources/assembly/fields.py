@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from corpusmill.pipelines.sources.assembly.code_languages import code_language
+from corpusmill.pipelines.sources.assembly.json_limits import limit_fault
 
 COLUMNS = ("url", "path", "repo", "license", "lang")
 NESTED = ("meta", "metadata")
@@ -94,9 +95,11 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _object(text: str) -> Any:
+    if limit_fault(text.encode("utf-8", "surrogatepass")) is not None:
+        return text
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return text  # a string that only looks like an object stays the string it is
 
 

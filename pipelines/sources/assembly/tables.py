@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import datetime
-import decimal
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
+from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, canonical_json, excerpt
 from corpusmill.pipelines.sources.assembly.fields import FieldMap
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
@@ -111,6 +108,8 @@ class TableMapper:
         first: int,
     ) -> list[Lost]:
         index = part.schema.get_field_index(self._fields.text)
+        twice = len(part.schema.get_all_field_indices(self._fields.text)) > 1
+        detail = f"two columns are called {self._fields.text!r}" if twice else ""
         lost = []
         for row in np.flatnonzero(wrong).tolist():
             value = b""
@@ -118,7 +117,7 @@ class TableMapper:
                 buffer = part.column(index).slice(row, 1).cast(pa.large_binary())[0].as_buffer()
                 value = b"" if buffer is None else buffer.to_pybytes()
             position = f"{self._name}, {group}, row {first + row}"
-            lost.append(Lost(faults[row], len(value), position, "", excerpt(value)))
+            lost.append(Lost(faults[row], len(value), position, detail, excerpt(value)))
         return lost
 
     def _keeps_ids(self, part: pa.RecordBatch) -> bool:
@@ -136,8 +135,8 @@ class TableMapper:
 
     def _mapped(self, part: pa.RecordBatch, text: pa.Array) -> pa.Table:
         chosen = [(i, field.name) for i, field in enumerate(part.schema) if field.name != self._fields.text]
-        others = [name for _, name in chosen]
-        values = [_plain(part.column(i)) for i, _ in chosen]
+        others = distinct_names([name for _, name in chosen])
+        values = [plain_values(part.column(i)) for i, _ in chosen]
         offsets, data = buffers(text)
         content = memoryview(data.data)
         ends = offsets.tolist()
@@ -195,38 +194,3 @@ def _is_utf8(buffer: pa.Buffer) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _plain(column: pa.Array) -> list[Any]:
-    """Python values that JSON can hold."""
-    type_ = column.type
-    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_):
-        return list(column.to_pylist())
-    if pa.types.is_string(type_) or pa.types.is_large_string(type_):
-        try:
-            return list(column.to_pylist())
-        except UnicodeDecodeError:
-            return [_shown(value) for value in column.cast(pa.large_binary()).to_pylist()]
-    return [_json_value(value) for value in column.to_pylist()]
-
-
-def _shown(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("utf-8", "backslashreplace")
-
-
-def _json_value(value: Any) -> Any:
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
-    if isinstance(value, decimal.Decimal):
-        return str(value)
-    if isinstance(value, dict):
-        return {str(key): _json_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_value(item) for item in value]
-    return str(value)

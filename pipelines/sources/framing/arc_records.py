@@ -15,15 +15,15 @@ from corpusmill.pipelines.sources.framing.damage import BrokenRecord
 
 LINE_LIMIT = 2**16
 _HEAD = re.compile(
-    r"(?P<url>[A-Za-z][A-Za-z0-9+.-]*:.*?) (?P<ip>\S+) (?P<date>\d{8,17}) (?P<type>\S*)"
-    r"(?: (?P<result>\S+) \S+ \S+ \d+ \S+)? (?P<length>\d{1,18})\r?\n?$"
+    r"(?P<url>[A-Za-z][A-Za-z0-9+.-]*:.*?) (?P<ip>\S+) (?P<date>[0-9]{8,17}) (?P<type>\S*)"
+    r"(?: (?P<result>\S+) \S+ \S+ [0-9]+ \S+)? (?P<length>[0-9]{1,18})\r?\n?$"
 )
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 _SCHEMES = (b"http://", b"https://", b"dns:", b"filedesc:", b"ftp://", b"warcinfo:")
 
 
 def _parse(line: bytes) -> re.Match[str] | None:
-    return _HEAD.match(line.decode("utf-8", "backslashreplace"))
+    return None if b"\0" in line else _HEAD.match(line.decode("utf-8", "backslashreplace"))
 
 
 def read_head(stream: ByteStream) -> RecordHead:

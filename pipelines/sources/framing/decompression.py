@@ -1,4 +1,4 @@
-"""Plain, gzip and zstd files as one stream of pieces, in which every frame is proved whole.
+"""Plain, gzip, zstd, bzip2 and xz files as one stream of pieces, in which every frame is proved whole.
 
 Python's gzip reader and zstandard's stream reader give a short stream where a file is cut between frames
 or (zstandard) anywhere at all. Here every gzip member and zstd frame must reach its end with its checksum
@@ -6,8 +6,8 @@ agreeing, else `Damage` is raised. Output is bounded by `PIECE_BYTES` a step (zs
 `ZSTD_FEED_MOST` stored bytes can expand to, 32 MiB at the very worst), so a decompression bomb costs time
 and not memory.
 
-A frame is a gzip member or a zstd frame; reading can begin at any frame. A plain file is seekable
-everywhere. Positions: `stored` counts bytes of the file, `start` bytes of the uncompressed stream.
+A frame is a gzip member, a zstd frame, a bzip2 or an xz stream; reading can begin at any frame. A plain file
+is seekable everywhere. Positions: `stored` counts bytes of the file, `start` of the uncompressed stream.
 """
 
 from __future__ import annotations
@@ -33,9 +33,21 @@ WINDOW_LIMIT = 2**31  # the largest window `zstd --long=31` writes
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-Compression = Literal["plain", "gzip", "zstd"]
-_NAMED: dict[str, Compression] = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-_FOREIGN = {".bz2", ".xz", ".lz4", ".zip", ".7z", ".lzma"}
+BZIP2_MAGIC = b"BZh"
+XZ_MAGIC = b"\xfd7zXZ\0"
+XZ_MEMORY = 2**28  # what decoding one stream may take; `xz -9` asks for 65 MiB
+Compression = Literal["plain", "gzip", "zstd", "bzip2", "xz"]
+_NAMED: dict[str, Compression] = {
+    **dict.fromkeys((".gz", ".tgz"), "gzip"),
+    **dict.fromkeys((".zst", ".zstd"), "zstd"),
+    **dict.fromkeys((".bz2", ".tbz2"), "bzip2"),
+    **dict.fromkeys((".xz", ".txz"), "xz"),
+}
+_FOREIGN = {".lz4", ".zip", ".7z", ".lzma", ".br", ".z"}
+# The format of a file is told by its first bytes, whatever its name is.
+_FOREIGN_MAGIC = {b"\x04\x22\x4d\x18": "lz4", b"PK\x03\x04": "zip", b"7z\xbc\xaf\x27\x1c": "7z"}
+_ZSTD_HEAD = 18  # the longest head of a zstd frame
+_WARC_DICTIONARY = b"\x5d\x2a\x4d\x18"  # the skippable frame that holds the dictionary of a .warc.zst
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +70,24 @@ def _skippable(head: bytes) -> bool:
 
 
 def compression_of(path: Path) -> Compression:
-    """How `path` is compressed, by its first bytes, else by its suffix. Raises Damage for .xz and so on."""
+    """How `path` is compressed, by its first bytes, else by its suffix. Raises Damage for .lz4 and so on."""
     with path.open("rb") as file:
-        head = file.read(4)
+        head = file.read(10)
     if head[:2] == GZIP_MAGIC:
         return "gzip"
-    if head == ZSTD_MAGIC or _skippable(head):
+    if head[:4] == ZSTD_MAGIC or _skippable(head):
         return "zstd"
+    if head[:3] == BZIP2_MAGIC and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):  # a block, or the end
+        return "bzip2"
+    if head[:6] == XZ_MAGIC:
+        return "xz"
     suffix = path.suffix.lower()
     if suffix in _NAMED:
         return _NAMED[suffix]
-    if suffix in _FOREIGN:
-        raise Damage(0, f"{suffix} compression is not read", "recompress the file as .zst or .gz")
+    found = next((name for magic, name in _FOREIGN_MAGIC.items() if head.startswith(magic)), None)
+    if found is not None or suffix in _FOREIGN:
+        cause = f"{found or suffix} compression is not read"
+        raise Damage(0, cause, "recompress the file as .zst or .gz")
     return "plain"
 
 
@@ -87,8 +105,10 @@ def pieces(path: Path, frame: int = 0, start: int = 0) -> Iterator[Piece]:
             yield from _plain(file, frame, start)
         elif kind == "gzip":
             yield from _gzip(file, frame, start)
-        else:
+        elif kind == "zstd":
             yield from _zstd(file, frame, start)
+        else:
+            yield from _streams(kind, file, frame, start)
 
 
 def _plain(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
@@ -167,11 +187,13 @@ def _zstd(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
     held = b""
     offset = stored
     while True:
-        while len(held) < 8 and (more := file.read(PIECE_BYTES)):
+        while len(held) < _ZSTD_HEAD and (more := file.read(PIECE_BYTES)):
             held, offset = held + more, offset + len(more)
         if not held:
             return
         frame, frame_start = offset - len(held), start
+        if held.startswith(_WARC_DICTIONARY):
+            raise _needs_dictionary(frame, start, "begin with one")
         if _skippable(held):
             length = int.from_bytes(held[4:8], "little") if len(held) >= 8 else -1
             while length >= 0 and len(held) < 8 + length and (more := file.read(PIECE_BYTES)):
@@ -184,6 +206,9 @@ def _zstd(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
             continue
         if not ZSTD_MAGIC.startswith(held[:4]):
             raise _no_frame("zstd", held, frame, start)
+        dictionary = _dictionary(held[:_ZSTD_HEAD])
+        if dictionary:
+            raise _needs_dictionary(frame, start, f"need number {dictionary}")
         inflater = decompressor.decompressobj()
         fed, feed = 0, ZSTD_FEED_LEAST
         trusted = _Trusted(start)
@@ -215,6 +240,66 @@ def _zstd(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
         held = held[fed:]
 
 
+def _dictionary(head: bytes) -> int:
+    """The number of the dictionary that a zstd frame names; 0 for none, and for a head that is cut."""
+    import zstandard
+
+    try:
+        return int(zstandard.get_frame_parameters(head).dict_id)
+    except zstandard.ZstdError:
+        return 0
+
+
+def _needs_dictionary(frame: int, start: int, how: str) -> Damage:
+    cause = f"its zstd frames {how}, and dictionaries are not supported (frame at byte {frame})"
+    return Damage(frame, cause, "recompress the file without a dictionary", sound=start, frame=frame)
+
+
+def _streams(kind: Compression, file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
+    """bzip2 or xz streams, one after the other, as `bzip2` and `xz` read them."""
+    import bz2
+    import lzma
+
+    magic = BZIP2_MAGIC if kind == "bzip2" else XZ_MAGIC
+    held = b""
+    offset = stored
+    while True:
+        while len(held) < len(magic) and (more := file.read(PIECE_BYTES)):
+            held, offset = held + more, offset + len(more)
+        if kind == "xz" and offset - len(held) and held[:4] == bytes(4):
+            held = held[4:]  # padding between streams, in fours
+            continue
+        if not held:
+            return
+        frame, frame_start = offset - len(held), start
+        if not magic.startswith(held[: len(magic)]):
+            raise _no_frame(kind, held, frame, start)
+        inflater: bz2.BZ2Decompressor | lzma.LZMADecompressor
+        if kind == "bzip2":
+            inflater = bz2.BZ2Decompressor()
+        else:
+            inflater = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        trusted = _Trusted(start)
+        while not inflater.eof:
+            if inflater.needs_input and not held:
+                trusted.note(offset, start)
+                held = file.read(PIECE_BYTES)
+                offset += len(held)
+                if not held:
+                    cause = f"the file ends inside the {kind} stream that begins at byte {frame}"
+                    raise Damage(offset, cause, sound=trusted.until(offset), frame=frame, cut=True)
+            try:
+                data = inflater.decompress(held, PIECE_BYTES)
+            except (lzma.LZMAError, OSError, EOFError, ValueError) as error:
+                cause = f"corrupt {kind} stream that begins at byte {frame} ({error})"
+                raise Damage(offset - len(held), cause, sound=frame_start, frame=frame) from error
+            held = b""
+            if data:
+                yield Piece(data, start, frame, frame_start)
+                start += len(data)
+        held = inflater.unused_data
+
+
 def later_frames(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
     """Places after stored offset `after` where a frame seems to begin, with up to 64 bytes of its content.
 
@@ -222,7 +307,8 @@ def later_frames(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
     decodes at its start.
     """
     kind = compression_of(path)
-    magic = {"gzip": GZIP_MAGIC + b"\x08", "zstd": ZSTD_MAGIC}.get(kind)
+    starts = {"gzip": GZIP_MAGIC + b"\x08", "zstd": ZSTD_MAGIC, "bzip2": BZIP2_MAGIC, "xz": XZ_MAGIC}
+    magic = starts.get(kind)
     if magic is None:
         return
     with path.open("rb") as file:

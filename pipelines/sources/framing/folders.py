@@ -15,17 +15,20 @@ def files_of(root: Path, chosen: Callable[[str], bool]) -> list[Path]:
     Symbolic links below `root` are not followed, hidden files and folders (a name beginning with a dot)
     are passed over. Raises DataError for a folder that cannot be listed.
     """
-    found: list[Path] = []
-
-    def fail(error: OSError) -> None:
-        raise DataError(
-            f"{error.filename}: cannot list the folder ({error.strerror}); grant access or exclude it"
-        )
-
-    for folder, folders, names in os.walk(root, onerror=fail):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(".") and chosen(name) and not path.is_symlink() and path.is_file():
-                found.append(path)
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
+    found: list[tuple[tuple[str, ...], Path]] = []
+    todo: list[tuple[str, ...]] = [()]  # not os.walk, which calls itself once a level
+    while todo:
+        parts = todo.pop()
+        try:
+            with os.scandir(root.joinpath(*parts)) as entries:
+                here = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            raise DataError(
+                f"{error.filename}: cannot list the folder ({error.strerror}); grant access or exclude it"
+            ) from error
+        for entry in here:
+            if entry.is_dir(follow_symlinks=False):
+                todo.append((*parts, entry.name))
+            elif entry.is_file(follow_symlinks=False) and chosen(entry.name):
+                found.append(((*parts, entry.name), Path(entry.path)))
+    return [path for _, path in sorted(found)]

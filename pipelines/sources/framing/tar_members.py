@@ -20,17 +20,23 @@ from corpusmill.pipelines.sources.reader import Split
 BLOCK = 512
 NOTES_LIMIT = 2**20  # of a pax header or a GNU long name
 DEVICES = (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
+_SIZE = re.compile(r"[0-9]{1,18}")
 _PAX = re.compile(rb"(\d{1,7}) ([^=]+)=")
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member: `position` of its first header, `kind` the type flag, `size` bytes of content."""
+    """One member: `position` of its first header, `kind` the type flag, `size` bytes of content.
+
+    `fault`: why its extended header cannot be understood. Its size is then that of the plain header, which is
+    right where a sound header, or the end mark, follows.
+    """
 
     position: int
     name: str
     kind: bytes
     size: int
+    fault: str | None = None
 
 
 def next_member(stream: ByteStream) -> Member | None:
@@ -41,6 +47,7 @@ def next_member(stream: ByteStream) -> Member | None:
     position = stream.position
     name: str | None = None
     size: int | None = None
+    fault: str | None = None
     sparse = False
     while True:
         block = stream.take(BLOCK)
@@ -63,7 +70,7 @@ def next_member(stream: ByteStream) -> Member | None:
             length = header.size if size is None else size
             # links, devices and folders have no content whatever their size field says (POSIX)
             bare = kind in (tarfile.LNKTYPE, tarfile.SYMTYPE, *DEVICES, tarfile.DIRTYPE)
-            return Member(position, name or header.name, kind, 0 if bare else length)
+            return Member(position, name or header.name, kind, 0 if bare else length, fault)
         if header.size > NOTES_LIMIT:
             raise BrokenRecord(position, f"a tar extended header of {header.size} bytes")
         notes = stream.take(header.size)
@@ -71,24 +78,29 @@ def next_member(stream: ByteStream) -> Member | None:
         if header.type == b"L":
             name = notes.split(b"\0")[0].decode("utf-8", "backslashreplace")
         elif header.type in (b"x", b"X"):
-            pax = _pax(notes, position)
+            pax = _pax(notes)
+            if pax is None:
+                fault = "a malformed pax header"
+                continue
             if "path" in pax:
                 name = pax["path"]
             if "size" in pax:
-                if not pax["size"].isdigit():
-                    raise BrokenRecord(position, "a pax header with a wrong size")
-                size = int(pax["size"])
+                if _SIZE.fullmatch(pax["size"]):
+                    size = int(pax["size"])
+                else:
+                    fault = f"a pax header with the size {pax['size'][:40]!r}"
             sparse = sparse or any(key.startswith("GNU.sparse.") for key in pax)
 
 
-def _pax(notes: bytes, position: int) -> dict[str, str]:
+def _pax(notes: bytes) -> dict[str, str] | None:
+    """The records of a pax header by their keys; None where they do not follow the format."""
     records = {}
     at = 0
     while at < len(notes) and notes[at]:
         found = _PAX.match(notes, at)
         end = at + int(found[1]) if found else 0
         if found is None or end <= found.end() or notes[end - 1 : end] != b"\n":
-            raise BrokenRecord(position, "a malformed pax header")
+            return None
         value = notes[found.end() : end - 1].decode("utf-8", "backslashreplace")
         records[found[2].decode("utf-8", "backslashreplace")] = value
         at = end

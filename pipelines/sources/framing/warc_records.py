@@ -35,6 +35,8 @@ def read_head(stream: ByteStream) -> RecordHead:
             raise broken("the file ends inside a record's head")
         if used > HEAD_LIMIT:
             raise broken("a record's head is longer than 1 MiB")
+        if b"\0" in line:  # a hole that a failing disk or transfer left: whatever it covered is unknown
+            raise broken("NUL in a record's head, which no head may hold")
         if not line.strip():
             break
         # The standard says UTF-8; older crawlers wrote whatever the URL held. Bytes that are not UTF-8
@@ -47,7 +49,11 @@ def read_head(stream: ByteStream) -> RecordHead:
         if not colon:
             raise broken("a line of a record's head has no colon")
         name = key.strip().lower()
-        fields.setdefault(name, value.strip())
+        held = fields.setdefault(name, value.strip())
+        if name == "content-length" and held != value.strip():
+            raise broken(f"a record with two Content-Lengths ({held[:40]!r} and {value.strip()[:40]!r})")
+    if "warc-type" not in fields:
+        raise broken("a record without WARC-Type, which every record has")
     length = fields.get("content-length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 19):
         raise broken(f"a record without a valid Content-Length ({length[:40]!r})")
@@ -63,8 +69,9 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
     closing = stream.peek(4)
     if closing == b"\r\n\r\n":
         stream.skip(4)
-        if b"WARC/".startswith(stream.peek(5)):
-            return  # where a next head is cut, the fault is its own
+        after = stream.peek(5)
+        if b"WARC/".startswith(after) or after.startswith(b"\0"):
+            return  # where a next head is cut, or a hole begins, the fault is its own
     while stream.peek(1) in (b"\r", b"\n"):
         stream.skip(1)
     after = stream.peek(5)
