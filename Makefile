@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SAMPLE := build/sample
 
-.PHONY: demo test lint docs dev bench clean
+.PHONY: demo test shuffle lint docs dev bench clean
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("corpusmill needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -19,6 +19,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+shuffle: $(STAMP)
+	$(BIN)/python tests/shuffle.py --rounds 10
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,18 +1,45 @@
-"""What every test shares: the real corpora, the kernels' cache, and Hypothesis without a clock."""
+"""What every test shares: the real corpora, the kernels' cache, Hypothesis without a clock, the order of the
+tests, and a process in the same state before each."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
+from tests import order, process_state
 
 use_kernel_cache()
 settings.register_profile("corpusmill", deadline=None)
 settings.load_profile("corpusmill")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    order.add_options(parser)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest's own order, which groups tests by fixture
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order.reorder(config, items)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return order.heading(config)
+
+
+@pytest.fixture(autouse=True)
+def same_process_state() -> Iterator[None]:
+    """See `process_state`; a test that leaves something changed fails."""
+    process_state.same_start()
+    before = process_state.look()
+    yield
+    left = process_state.put_back(before)
+    if left:
+        pytest.fail("the test leaves this changed for those after it:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture(scope="session")

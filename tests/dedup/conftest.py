@@ -1,14 +1,11 @@
-"""Makes `tests/oracles` importable, and holds what several tests here share."""
+"""Finds the real data."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.dedup_contamination import Index, Item
-from oracles.dedup_exchange import documents
 
 from corpusmill.dedup.benchmark_grams import BenchmarkGrams
 from corpusmill.dedup.decontaminate import Decontaminate
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError, RecipeError
 from corpusmill.pipelines.stage import Context
+from tests.oracles.dedup_contamination import Index, Item
+from tests.oracles.dedup_exchange import documents
 
 QUESTION = (
     "A farmer keeps seventeen brown hens in a small barn and each of them lays two eggs on every weekday "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.dedup_exchange import NoSides, documents, pairs_and_removals, removals
 
 from corpusmill.dedup.exact import Exact
 from corpusmill.pipelines.documents import Documents
+from tests.oracles.dedup_exchange import NoSides, documents, pairs_and_removals, removals
 
 
 def brute_force(docs: Documents, priority: list[str], whitespace: bool) -> dict[str, tuple[str, float]]:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import dedup_near, dedup_words
-from oracles.dedup_exchange import documents, pairs_and_removals, removals
 from pydantic import ValidationError
 
 from corpusmill.dedup.kernels import buckets
 from corpusmill.dedup.minhash import PRESETS, Minhash
 from corpusmill.pipelines.documents import Documents
+from tests.oracles import dedup_near, dedup_words
+from tests.oracles.dedup_exchange import documents, pairs_and_removals, removals
 
 
 def word(rng: random.Random) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pyarrow as pa
 import zstandard
-from oracles.dedup_exchange import documents, pairs_and_removals
 
 from corpusmill.dedup.benchmark_grams import BenchmarkGrams
 from corpusmill.dedup.decontaminate import Decontaminate
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.stage import Context
+from tests.oracles.dedup_exchange import documents, pairs_and_removals
 
 
 def lines(path: Path) -> list[str]:

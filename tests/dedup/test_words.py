@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import dedup_words as oracle
 
 from corpusmill.dedup.kernels import signatures, words
 from corpusmill.dedup.kernels.unicode_classes import entry, table
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.documents import buffers
+from tests.oracles import dedup_words as oracle
 
 TEXTS = st.text(
     st.one_of(

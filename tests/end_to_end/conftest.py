@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 # tiny.yaml at its smallest: the same steps on a few megabytes.
@@ -37,7 +39,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "corpusmill", "sample", str(folder), "--megabytes", "3"],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     return folder
@@ -52,7 +54,7 @@ def corpusmill(sample: Path) -> Call:
             [sys.executable, "-m", "corpusmill", *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=PATIENCE,
             env={**os.environ, "CORPUSMILL_SAMPLE": str(sample), **(env or {})},
             start_new_session=True,
         )
@@ -175,5 +177,5 @@ def command(
 
     yield call
     asked.close()
-    process.wait(timeout=60)
+    process.wait(timeout=PATIENCE)
     told.close()

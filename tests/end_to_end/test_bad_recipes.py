@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 SOUND = """\
 name: sound
 output: out
@@ -31,7 +33,7 @@ def call(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
         [sys.executable, "-m", "corpusmill", *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         cwd=folder,
         env={**os.environ, **environment},
     )
@@ -174,7 +176,7 @@ def test_a_fault_of_our_own_is_not_the_users(folder: Path) -> None:
         "main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, timeout=PATIENCE
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" in done.stderr

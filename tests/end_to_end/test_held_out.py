@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.tokenizer.shards.reader import open_shard
+from tests.waiting import PATIENCE
 
 RECIPE = """\
 name: apart
@@ -48,7 +49,7 @@ def packed(texts: Path, name: str, dedup: str) -> tuple[Path, dict[str, set[froz
     (texts / f"{name}.yaml").write_text(RECIPE.format(dedup=dedup))
     out = texts / name
     command = [sys.executable, "-m", "corpusmill", "run", str(texts / f"{name}.yaml"), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     steps = json.loads((out / "current.json").read_text())["steps"]
     data = out / "steps" / "pack" / steps["pack"][:16] / "data"

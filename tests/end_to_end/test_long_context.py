@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 RECIPE = """\
 name: long
 seed: 5
@@ -57,7 +59,9 @@ def hashes(run: Path) -> dict[str, str]:
 
 def test_killed_within_a_phase_it_ends_the_same(recipe: Path, tmp_path: Path) -> None:
     calm, disturbed = tmp_path / "calm", tmp_path / "disturbed"
-    done = subprocess.run(command("run", recipe, "--out", calm), capture_output=True, text=True, timeout=280)
+    done = subprocess.run(
+        command("run", recipe, "--out", calm), capture_output=True, text=True, timeout=PATIENCE
+    )
     assert done.returncode == 0, done.stderr
     assert "context   64 tokens after 8 more steps (YaRN factor 4)" in done.stdout
     assert "context   128 tokens after 2 more steps (YaRN factor 4)" in done.stdout
@@ -66,7 +70,7 @@ def test_killed_within_a_phase_it_ends_the_same(recipe: Path, tmp_path: Path) ->
     killed = subprocess.run(
         command("run", recipe, "--out", disturbed),
         capture_output=True,
-        timeout=280,
+        timeout=PATIENCE,
         env={**os.environ, "CORPUSMILL_FAULTPOINT": "training-step:7"},
         start_new_session=True,
     )
@@ -74,7 +78,7 @@ def test_killed_within_a_phase_it_ends_the_same(recipe: Path, tmp_path: Path) ->
     assert list(disturbed.glob("steps/long_context.0/*/scratch/00000/checkpoints/step-*"))
     assert not list(disturbed.glob("steps/long_context.0/*/manifest.json"))
     again = subprocess.run(
-        command("run", recipe, "--out", disturbed, "--json"), capture_output=True, text=True, timeout=280
+        command("run", recipe, "--out", disturbed, "--json"), capture_output=True, text=True, timeout=PATIENCE
     )
     assert again.returncode == 0, again.stderr
     assert hashes(calm) == hashes(disturbed)
@@ -96,7 +100,7 @@ def _used(run: Path, tmp_path: Path) -> None:
         ("export", run, exported, "--to", "deepseek_v3"),
         ("doctor", run),
     ):
-        done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
         if arguments[0] == "generate":
             assert "long_context.1" in json.loads(done.stdout)["model"]

@@ -1,27 +1,18 @@
-"""Makes `tests/oracles` importable and finds the real data."""
+"""Finds the real data."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
-from hypothesis import settings
 
 TESTS = Path(__file__).resolve().parents[1]
-if str(TESTS) not in sys.path:
-    sys.path.insert(0, str(TESTS))
-
-# The first call of a kernel compiles it.
-settings.register_profile("filters", deadline=None)
-settings.load_profile("filters")
-
 DATA = Path(os.environ.get("CORPUSMILL_DATA", TESTS.parent.parent / "shared" / "data"))
 
 Rows = Callable[[str, int], list[dict[str, Any]]]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import filters_c4 as oracle
-from oracles.filters_documents import TEXTS, check_split_law, documents
 
 from corpusmill.filters.c4 import C4
+from tests.oracles import filters_c4 as oracle
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents
 
 Rows = Callable[[str, int], list[dict[str, Any]]]
 

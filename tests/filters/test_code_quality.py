@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import filters_code_math as oracle
-from oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 
 from corpusmill.filters.code_quality import GENERATED, CodeQuality
 from corpusmill.pipelines.documents import Documents
+from tests.oracles import filters_code_math as oracle
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 
 Rows = Callable[[str, int], list[dict[str, Any]]]
 

@@ -11,9 +11,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import filters_gopher as oracle
-from oracles import filters_words
-from oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 from pydantic import ValidationError
 
 from corpusmill.filters.fineweb_quality import FinewebQuality
@@ -21,6 +18,9 @@ from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.kernels import characters as ch
 from corpusmill.pipelines.stage import Filter
+from tests.oracles import filters_gopher as oracle
+from tests.oracles import filters_words
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 
 Rows = Callable[[str, int], list[dict[str, Any]]]
 STAGES = [GopherQuality(), GopherRepetition(), FinewebQuality()]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.filters_documents import TEXTS, check_split_law, documents
 from pydantic import ValidationError
 
 from corpusmill.filters.language import Language
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents
 
 Rows = Callable[[str, int], list[dict[str, Any]]]
 

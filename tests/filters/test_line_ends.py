@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from oracles.filters_documents import TEXTS, documents
 
 from corpusmill.filters.c4 import C4
 from corpusmill.filters.code_quality import CodeQuality
@@ -14,6 +13,7 @@ from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.language import Language
 from corpusmill.filters.math_score import MathScore
 from corpusmill.pipelines.stage import Filter, Map
+from tests.oracles.filters_documents import TEXTS, documents
 
 STAGES = [
     C4(terminal=False, min_sentences=None), CodeQuality(), FinewebQuality(), GopherQuality(),

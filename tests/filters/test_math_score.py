@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import filters_code_math as oracle
-from oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 from scipy.stats import rankdata
 
 from corpusmill.filters.kernels.math_vocabulary import COMMANDS, ENVIRONMENTS
 from corpusmill.filters.math_score import MathScore
+from tests.oracles import filters_code_math as oracle
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 
 Rows = Callable[[str, int], list[dict[str, Any]]]
 

@@ -8,13 +8,13 @@ import unicodedata
 import numpy as np
 import pytest
 from hypothesis import given
-from oracles import filters_words as oracle
-from oracles.filters_documents import TEXTS, documents
 
 from corpusmill.filters.kernels import characters as ch
 from corpusmill.filters.kernels import lines as lines_kernel
 from corpusmill.filters.kernels import words as kernel
 from corpusmill.filters.kernels.words import HAS_LETTER, NOT_SYMBOL
+from tests.oracles import filters_words as oracle
+from tests.oracles.filters_documents import TEXTS, documents
 
 TABLE = ch.character_table()
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from oracles.dedup_words import words
+from tests.oracles.dedup_words import words
 
 Gram = tuple[str, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from oracles.dedup_words import jaccard
+from tests.oracles.dedup_words import jaccard
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from oracles.filters_words import bits, split_words
-
 from corpusmill.filters.c4 import POLICY
 from corpusmill.filters.kernels import characters as ch
+from tests.oracles.filters_words import bits, split_words
 
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 LOWER = str.maketrans({chr(c): chr(c + 32) for c in range(65, 91)})

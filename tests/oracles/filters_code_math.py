@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from oracles.filters_words import bits, split_words, with_line_feeds
-
 from corpusmill.filters.kernels import characters as ch
+from tests.oracles.filters_words import bits, split_words, with_line_feeds
 
 LITERALS = re.compile(r"(?:(?:0[xX]|\\[xX])[0-9a-fA-F]{2}[, \n\r]*|\\[uU][0-9a-fA-F]{4}[, \n\r]*){8,}")
 BASE64 = re.compile(r"[0-9A-Za-z+/=]+")

@@ -6,9 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from oracles.filters_words import bits, split_words, with_line_feeds
-
 from corpusmill.filters.kernels import characters as ch
+from tests.oracles.filters_words import bits, split_words, with_line_feeds
 
 Scores = dict[str, float | int | None]
 

@@ -105,7 +105,6 @@ def test_long_pretokens_are_cut_alike() -> None:
     assert learned(texts, 400, longest_pretoken=16) == by_tokenizers(texts, 400, longest=16)
 
 
-@pytest.mark.timeout(300)
 def test_real_text_gives_the_tokenizer_that_tokenizers_trains() -> None:
     code, weekly = DATA / "code" / "code_packages.jsonl.zst", DATA / "text" / "ruanyf_weekly_zh.jsonl.zst"
     if not (code.exists() and weekly.exists()):
@@ -130,7 +129,6 @@ def test_units_memory_and_files_between_change_nothing(tmp_path: Path) -> None:
     assert digests(tmp_path / "one") == digests(tmp_path / "many")
 
 
-@pytest.mark.timeout(300)
 def test_threads_and_hash_seeds_do_not_change_the_tokenizer(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"

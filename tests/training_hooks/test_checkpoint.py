@@ -28,6 +28,7 @@ from corpusmill.training_hooks.trainer.checkpoint import Checkpoints, Position
 from corpusmill.training_hooks.trainer.objective import objective
 from tests.oracles.training_held_out import write_documents
 from tests.oracles.training_shards import PAD, chain_language, write_rows
+from tests.waiting import PATIENCE
 
 OPTIONS: dict[str, Any] = {
     "steps": 21,  # routing is counted by source in the last two
@@ -111,7 +112,7 @@ stage.resume({{"shards": shards}}, Path({str(folder)!r}), Path({str(base / "scra
         start_new_session=True,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=PATIENCE,
     )
 
 

@@ -23,6 +23,7 @@ from corpusmill.training_hooks.inference.locate import Framing, locate
 from corpusmill.training_hooks.inference.open_model import open_model
 from corpusmill.training_hooks.inference.text_tokens import TextTokens
 from tests.oracles.training_inference import greedy
+from tests.waiting import PATIENCE
 
 Say = Callable[..., dict[str, Any]]
 
@@ -49,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "a.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "recipe.yaml").write_text(RECIPE)
     command = [sys.executable, "-m", "corpusmill", "run", "recipe.yaml", "--out", "run"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "run"
 

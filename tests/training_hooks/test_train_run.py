@@ -10,12 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.unit_progress import read_progress
+from tests.waiting import PATIENCE, wait_until
 
 RECIPE = """\
 name: small
@@ -63,7 +62,7 @@ def start(recipe: Path, out: Path, *flags: str, **environment: str) -> subproces
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = process.communicate(timeout=240)
+    _, said = process.communicate(timeout=PATIENCE)
     return process.returncode, said
 
 
@@ -78,11 +77,6 @@ def hashes(run: Path) -> dict[str, str]:
 def checkpoints(run: Path) -> list[int]:
     found = run.glob("steps/train/*/scratch/00000/checkpoints/step-*")
     return sorted(int(path.name.removeprefix("step-")) for path in found)
-
-
-def steps_done(run: Path) -> int:
-    progress = [read_progress(path) for path in run.glob("steps/train/*/scratch/00000")]
-    return max((found.done for found in progress if found is not None), default=0)
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +127,14 @@ def test_a_signal_stops_cleanly(
 ) -> None:
     """Exit code 2 and a checkpoint of the step in hand, the only one that is written; and on it goes."""
     flags = ("--set", f"engine.kind={engine}", "--set", "train.checkpoint.every=1000")
-    process = start(recipe, run, *flags)
-    while process.poll() is None and not steps_done(run):
-        time.sleep(0.01)
-    assert process.poll() is None, ended(process)
+    reached = run.with_name("reached")
+    process = start(recipe, run, *flags, CORPUSMILL_FAULTPOINT=f"training-step:5:{reached}")
+    wait_until(reached.exists, "training reaches step 5", process)
     os.killpg(process.pid, number) if group else process.send_signal(number)
     code, said = ended(process)
     assert code == 2, said
     assert "run the same command to go on" in said
     if not group:  # a worker that hears of it by itself may have ended before the runner says so
         assert ("stopping: train may take a minute" in said) == (engine == "process")
-    (reached,) = checkpoints(run)
-    assert 1 <= reached < STEPS
+    assert checkpoints(run) == [5]
     finish(recipe, run, calm, *flags)

@@ -10,8 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from corpusmill.pipelines import scheduler
+from tests.waiting import PATIENCE
 
 WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
 
@@ -20,15 +24,17 @@ FAULTY_PLUGIN = '''
 
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 
 from corpusmill.pipelines.documents import reason_where
 from corpusmill.pipelines.stage import Filter
+from tests.waiting import PATIENCE
 
 
 class Trouble(Filter):
-    """Raises on RAISE, dies on DIE, never returns on HANG."""
+    """Raises on RAISE, dies on DIE; on HANG leaves a file that tells of it, and never returns."""
 
     def score(self, docs):
         words = []
@@ -37,8 +43,9 @@ class Trouble(Filter):
                 raise ValueError("asked to")
             if text.startswith("DIE"):
                 os.kill(os.getpid(), signal.SIGSEGV)
-            while text.startswith("HANG"):
-                pass
+            if text.startswith("HANG"):
+                Path(__file__).with_name(f"hangs.{os.getpid()}").touch()
+                signal.pause()
             words.append(len(text.split()))
         return {"words": np.array(words, np.int64)}
 
@@ -100,18 +107,52 @@ def hashes_of() -> Callable[[Path], dict[str, str]]:
     return hashes
 
 
+# The command with another clock in the scheduler: while a document hangs, every look at the clock finds 100
+# seconds gone, and otherwise none, so that limits of minutes find what hangs, not what is merely slow.
+CLOCKED = """
+import os, sys, types
+from pathlib import Path
+from corpusmill.pipelines import scheduler
+from corpusmill.pipelines.cli.main import main
+folder, now = Path(sys.argv.pop(1)), 0.0
+def hangs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+def monotonic():
+    global now
+    now += 100.0 * any(hangs(int(path.suffix[1:])) for path in folder.glob("hangs.*"))
+    return now
+scheduler.time = types.SimpleNamespace(monotonic=monotonic)
+main()
+"""
+
+
 @pytest.fixture
 def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line to its end."""
+    """Runs the command line to its end; with `hangs`, by a clock that moves while a document there hangs."""
 
-    def call(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def call(
+        *arguments: object, env: dict[str, str] | None = None, hangs: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["-m", "corpusmill"] if hangs is None else ["-c", CLOCKED, str(hangs)]
         return subprocess.run(
-            [sys.executable, "-m", "corpusmill", *map(str, arguments)],
+            [sys.executable, *command, *map(str, arguments)],
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=PATIENCE,
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
 
     return call
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The scheduler's clock, which stands still but for what a test adds to its one number, in seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return now

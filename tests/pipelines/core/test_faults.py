@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import PATIENCE, wait_until
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
@@ -29,8 +30,9 @@ def ledger(run: Path, step: str) -> dict[str, dict[str, object]]:
 def test_documents_that_raise_crash_or_hang_are_quarantined_and_the_rest_goes_on(
     recipe: Make, corpusmill: Call, tmp_path: Path
 ) -> None:
-    path = recipe({100: "RAISE", 300: "DIE", 2000: "HANG"}, unit_timeout_s=5, document_timeout_s=2)
-    done = corpusmill("run", path, "--json")
+    """One worker: where two units run, the time that one hangs for counts for the other's document too."""
+    path = recipe({100: "RAISE", 300: "DIE", 2000: "HANG"}, workers=1, heartbeat_s=10**6)
+    done = corpusmill("run", path, "--json", hangs=tmp_path)
     assert done.returncode == 0, done.stderr
     entry = ledger(tmp_path / "runs" / "small", "a")["trouble/a"]
     quarantined = entry["quarantined"]
@@ -147,11 +149,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
         return {receipt.name for receipt in run.glob("steps/a/*/receipts/*.json")}
 
     try:
-        while len(committed()) < first:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
+        wait_until(lambda: len(committed()) >= first, f"{first} units are committed", process)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

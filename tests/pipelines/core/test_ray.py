@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE, wait_until
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
 TOKEN = "0123456789abcdef0123456789abcdef"
-PORT = 6397
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
     """A one-node cluster with a token; yields its address."""
+    with socket.socket() as free:  # the suite may run several times at once
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     ray = str(Path(sys.executable).with_name("ray"))
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-    start = [ray, "start", "--head", f"--port={PORT}", "--num-cpus=2", "--include-dashboard=false", "--block"]
+    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]
     log = tmp_path / "ray.log"
     with log.open("wb") as output:
         process = subprocess.Popen(start, env=env, stdout=output, stderr=output, start_new_session=True)
     try:
-        deadline = time.monotonic() + 120
-        while "Ray runtime started" not in log.read_text() and time.monotonic() < deadline:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-        yield f"127.0.0.1:{PORT}"
+        wait_until(lambda: "Ray runtime started" in log.read_text(), "Ray starts", process)
+        yield f"127.0.0.1:{port}"
     finally:
         process.terminate()  # with --block this takes its node down, and no other
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE)
 
 
 def test_a_joined_cluster_gives_the_same_bytes(

@@ -7,7 +7,6 @@ import os
 import selectors
 import signal
 import struct
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,7 +156,7 @@ def schedule(
     return engine
 
 
-def test_a_slow_runner_is_no_silence_of_its_workers(tmp_path: Path) -> None:
+def test_a_slow_runner_is_no_silence_of_its_workers(tmp_path: Path, clock: list[float]) -> None:
     polls = {"left": 3}
 
     def script(ticket: int, task: Json) -> Event | None:
@@ -167,25 +166,33 @@ def test_a_slow_runner_is_no_silence_of_its_workers(tmp_path: Path) -> None:
         return None if polls["left"] == 2 else Beat(ticket, 1) if polls["left"] else Done(ticket, {})
 
     units = [unit(StepFolder(tmp_path), n) for n in range(2)]
-    slow = lambda done, _: time.sleep(0.4) if done.number == 0 else None  # noqa: E731
-    engine = schedule(units, script, Policy(heartbeat=0.2, unit_timeout=60), slow)
+
+    def slow(done: Unit, receipt: Json) -> None:
+        clock[0] += 40 if done.number == 0 else 0
+
+    engine = schedule(units, script, Policy(heartbeat=20, unit_timeout=60), slow)
     assert engine.cancelled == []
 
 
-def test_progress_of_a_careful_unit_is_not_measured_by_its_whole_time(tmp_path: Path) -> None:
+def test_progress_of_a_careful_unit_is_not_measured_by_its_whole_time(
+    tmp_path: Path, clock: list[float]
+) -> None:
     folder = StepFolder(tmp_path)
     folder.marker_path(0).parent.mkdir()
     steps = iter(range(1, 60))
 
     def creeps(ticket: int, task: Json) -> Event | None:
-        time.sleep(0.01)
+        clock[0] += 10
         done = next(steps)
         folder.marker_path(0).write_bytes(struct.pack("<qq", done, -1))
         return Done(ticket, {}) if done == 50 else None
 
     careful = unit(folder, 0)
     careful.careful = True
-    assert schedule([careful], creeps, Policy(unit_timeout=0.2, document_timeout=0.2)).cancelled == []
+    assert (
+        schedule([careful], creeps, Policy(unit_timeout=20, document_timeout=20, heartbeat=1000)).cancelled
+        == []
+    )
 
 
 def test_two_attempts_never_share_a_folder(tmp_path: Path) -> None:

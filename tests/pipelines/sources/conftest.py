@@ -1,15 +1,13 @@
-"""Makes `tests/oracles` importable and finds the real data."""
+"""Finds the real data."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "tests"))
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.sources_archives import gzip_members, http_response, page_records, read_all, warc_record
 
 from corpusmill.pipelines.documents import document_id
 from corpusmill.pipelines.sources.arc import Arc
 from corpusmill.pipelines.sources.framing.http_response import BodyError, join_chunks, parse_response
 from corpusmill.pipelines.sources.warc import Warc
+from tests.oracles.sources_archives import gzip_members, http_response, page_records, read_all, warc_record
 
 PAGE = "<html><body>Grüße 你好</body></html>".encode()
 

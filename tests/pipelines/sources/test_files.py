@@ -12,7 +12,6 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.sources_archives import Read, read_all
 
 from corpusmill.pipelines.documents import document_id
 from corpusmill.pipelines.sources.assembly.code_languages import CODE_LANGUAGES, WHOLE_NAMES, code_language
@@ -21,6 +20,7 @@ from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.sources.tar import Tar
 from corpusmill.pipelines.sources.text import Text
 from corpusmill.pipelines.sources.tree import Tree
+from tests.oracles.sources_archives import Read, read_all
 
 
 def _plant(root: Path, files: dict[str, bytes]) -> None:

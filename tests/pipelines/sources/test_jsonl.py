@@ -12,14 +12,14 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.sources_archives import read_all
-from oracles.sources_jsonl import judge_file
 from pydantic import ValidationError
 
 from corpusmill.pipelines.documents import SCHEMA, document_id
 from corpusmill.pipelines.sources.framing import line_ranges
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.reader import Label
+from tests.oracles.sources_archives import read_all
+from tests.oracles.sources_jsonl import judge_file
 
 
 def jsonl(**options: object) -> Jsonl:

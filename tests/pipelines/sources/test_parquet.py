@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.sources_archives import LABEL, read_all
 
 from corpusmill.pipelines.documents import SCHEMA, document_id
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
+from tests.oracles.sources_archives import LABEL, read_all
 
 
 def parquet(**options: object) -> Parquet:

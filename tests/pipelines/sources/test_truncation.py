@@ -18,7 +18,6 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.sources_archives import LABEL, Read, gzip_members, page_records, read_all
 
 from corpusmill.pipelines.errors import DataError
 from corpusmill.pipelines.sources.framing.damage import BrokenRecord
@@ -28,6 +27,7 @@ from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.sources.tar import Tar
 from corpusmill.pipelines.sources.text import Text
 from corpusmill.pipelines.sources.warc import Warc
+from tests.oracles.sources_archives import LABEL, Read, gzip_members, page_records, read_all
 
 PAGES = page_records(60)
 LINES = [

@@ -1,0 +1,74 @@
+"""Tests in a random order, drawn from a seed, and dealt to several processes: shared state shows itself.
+
+`--shuffle SEED` draws the order. `--grain file` keeps the tests of one file together, in a drawn order, so
+that what a module's fixture makes is made once; `--grain test` mixes the tests of all files. `--share I/K`
+takes every K-th file or test from the I-th on, so that K processes with the same seed run the suite between
+them. The same seed, grain and share give the same tests in the same order, on any machine: a failure is
+repeated by the line that pytest prints at its head. `tests/shuffle.py` runs whole distributions.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """The three options, in a group of their own."""
+    group = parser.getgroup("order", "random order")
+    group.addoption("--shuffle", metavar="SEED", help="run the tests in an order drawn from this seed")
+    group.addoption("--grain", choices=("file", "test"), default="file", help="what stays together")
+    group.addoption("--share", metavar="I/K", type=share, default=(1, 1), help="run the I-th of K shares")
+
+
+def share(text: str) -> tuple[int, int]:
+    """`2/4` -> (2, 4). Raises ValueError, which the option's parser reports, for what is no share."""
+    number, _, of = text.partition("/")
+    found = int(number), int(of)
+    if not 1 <= found[0] <= found[1]:
+        raise ValueError(f"no share {text!r}: write I/K with 1 <= I <= K")
+    return found
+
+
+def drawn(names: list[tuple[str, str]], seed: str, grain: str, part: tuple[int, int]) -> list[int]:
+    """Positions of the tests of one share, in their order; `names` are (file, test), in any order.
+
+    The draw sees the sorted names alone, so it does not depend on the order they are collected in.
+    """
+    draw = random.Random(f"order of tests\0{seed}")
+    positions = sorted(range(len(names)), key=lambda i: names[i])
+    if grain == "test":
+        draw.shuffle(positions)
+        return positions[part[0] - 1 :: part[1]]
+    files: dict[str, list[int]] = {}
+    for position in positions:
+        files.setdefault(names[position][0], []).append(position)
+    blocks = list(files.values())
+    for block in blocks:
+        draw.shuffle(block)
+    draw.shuffle(blocks)
+    return [position for block in blocks[part[0] - 1 :: part[1]] for position in block]
+
+
+def reorder(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the collected tests in the order asked for; without `--shuffle` nothing changes."""
+    seed, part = config.getoption("--shuffle"), config.getoption("--share")
+    if seed is None and part == (1, 1):
+        return
+    if seed is None:
+        raise pytest.UsageError("--share needs --shuffle SEED, which says what is shared out")
+    names = [(str(item.path), item.nodeid) for item in items]
+    chosen = drawn(names, seed, config.getoption("--grain"), part)
+    left_out = set(range(len(items))) - set(chosen)
+    if left_out:
+        config.hook.pytest_deselected(items=[items[i] for i in sorted(left_out)])
+    items[:] = [items[i] for i in chosen]
+
+
+def heading(config: pytest.Config) -> list[str]:
+    """How to repeat the order."""
+    seed, (number, of) = config.getoption("--shuffle"), config.getoption("--share")
+    if seed is None:
+        return []
+    return [f"order: --shuffle {seed} --grain {config.getoption('--grain')} --share {number}/{of}"]
