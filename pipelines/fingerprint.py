@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import platform
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.graph import StageSpec, Step
 from corpusmill.pipelines.operators.job import build_stage
 from corpusmill.pipelines.registry import source_digest
+from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.storage import Json, digest, sha256_file
 
 # Libraries through which every step's bytes pass.
 ALWAYS = ("pyarrow", "numpy", "xxhash")
-# Options that say where input lies; what lies there is in the inputs' content.
-_PLACES = ("files", "path", "against")
+# Options of readers that say where input lies; what lies there is in the inputs' content.
+_PLACES = ("files",)
 
 
 @cache
@@ -49,34 +52,63 @@ def versions(steps: Iterable[Step]) -> dict[str, str]:
 
 def _stage_key(spec: StageSpec) -> Json:
     stage = build_stage(spec.as_json())
-    files = stage.external_files()
-    placed = spec.room == "pipelines" or bool(files)
-    left_out = {*type(stage).incidental, *(_PLACES if placed else ())}
-    options = {k: v for k, v in spec.options.items() if k not in left_out}
+    left_out = {*type(stage).incidental, *(_PLACES if isinstance(stage, Reader) else ())}
+    given = dict(stage)
+    options = {k: _without_places(v, given.get(k)) for k, v in spec.options.items() if k not in left_out}
     return {
         "name": spec.name,
         "options": options,
         "code": source_digest(spec.room),
         "libraries": {name: library(name) for name in type(stage).libraries},
-        "files": [_content(spec.name, path) for path in files],
+        "files": _contents(spec.name, stage.external_files()),
     }
 
 
+def _without_places(plain: Any, value: Any) -> Any:
+    """`plain`, an option as JSON, with the name alone of every path in `value`, the option as it is.
+
+    Where a file lies decides nothing; its content is in the key besides.
+    """
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    if isinstance(value, dict) and isinstance(plain, dict) and len(value) == len(plain):
+        pairs = zip(plain.items(), value.values(), strict=True)
+        return {key: _without_places(item, inner) for (key, item), inner in pairs}
+    if isinstance(value, (list, tuple)) and isinstance(plain, list):
+        return [_without_places(item, inner) for item, inner in zip(plain, value, strict=True)]
+    return plain
+
+
 def need_external_files(step: Step) -> None:
-    """Raise UserError for the first file outside the run that a stage of `step` needs and cannot open."""
+    """Raise UserError for the first file outside the run that a stage of `step` needs and cannot read."""
     for spec in step.stages:
         for path in build_stage(spec.as_json()).external_files():
             try:
-                path.open("rb").close()
+                next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
             except OSError as error:
                 raise _unreadable(spec.name, path, error) from error
 
 
-def _content(stage: str, path: Path) -> str:
-    try:
+def _contents(stage: str, paths: Sequence[Path]) -> dict[str, str]:
+    """The digest of each file, by its name; of several with one name the later have a number."""
+    found: dict[str, str] = {}
+    for path in paths:
+        name = path.name if path.name not in found else f"{path.name} ({len(found) + 1})"
+        try:
+            found[name] = _content(path)
+        except OSError as error:
+            raise _unreadable(stage, path, error) from error
+    return found
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file; of a folder, a digest of the names and contents of the files in it."""
+    if not path.is_dir():
         return sha256_file(path)
-    except OSError as error:
-        raise _unreadable(stage, path, error) from error
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), sha256_file(file)] for file in files])
 
 
 def _unreadable(stage: str, path: Path, error: OSError) -> UserError:
@@ -123,7 +155,7 @@ def differences(old: Json, new: Json, prefix: str = "") -> list[str]:
             found += _input_differences(name, before, after)
         elif name in {"code", "spine"}:
             found.append(f"{path} changed")
-        elif prefix == "artefacts." or name == "files":
+        elif prefix == "artefacts." or prefix.endswith(".files."):
             found.append(
                 f"{path} changed" if before is not None and after is not None else f"{path} is new or gone"
             )
@@ -146,4 +178,4 @@ def _stage_differences(old: list[Json], new: list[Json]) -> list[str]:
     found: list[str] = []
     for before, after in zip(old, new, strict=True):
         found += differences(before, after, f"{before['name']}.")
-    return [line.replace(".options.", ".") for line in found]
+    return [line.replace(".options.", ".").replace(".files.", ": ") for line in found]

@@ -60,6 +60,9 @@ class Stage(BaseModel, ABC):
     `consumes`: columns it reads beyond the fixed schema's metadata; `produces`: columns it fills.
     `artefacts`: names of artefacts it needs, made by earlier steps. `incidental`: options that cannot change
     its output, such as how often to log; they stay out of its fingerprint.
+
+    An option annotated as `Path` names a file or folder to read: in a recipe it is relative to the recipe, it
+    must be there when the recipe is checked, and its content is part of the stage's fingerprint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -95,8 +98,28 @@ class Stage(BaseModel, ABC):
         return []
 
     def external_files(self) -> tuple[Path, ...]:
-        """Files outside the run that this stage reads by itself: their content enters its fingerprint."""
-        return ()
+        """Files outside the run that this stage reads by itself: their content enters its fingerprint.
+
+        Unless overridden, every path among its options, which are those annotated as `Path`. A folder stands
+        for all files in it.
+        """
+        return tuple(_paths(dict(self)))
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Every path in an option's value, in the order of fields and items."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        yield from _paths(dict(value))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _paths(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _paths(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from sorted(item for item in value if isinstance(item, Path))
 
 
 class Seeded(Stage):

@@ -82,7 +82,7 @@ class Train(TrainingTask):
     """
 
     preset: Literal["v3-tiny", "v3-mini", "v3-small"] = "v3-tiny"
-    start_from: str | None = Field(default=None, min_length=1)
+    start_from: Path | None = None
     context: int | None = Field(default=None, ge=2)
     schedule: Literal["report", "cosine"] = "cosine"
     learning_rate: float = Field(default=4e-3, gt=0.0, le=1.0)
@@ -93,7 +93,7 @@ class Train(TrainingTask):
         """The weights and the description of the model to start from."""
         if self.start_from is None:
             return ()
-        folder = Path(self.start_from)
+        folder = self.start_from
         weights = sorted(folder.glob("model*.safetensors*"))
         return (folder / "config.json", *(weights or [folder / "model.safetensors"]))
 
@@ -177,13 +177,13 @@ class Train(TrainingTask):
 
         if self.start_from is None:
             return None
-        model = open_model(Path(self.start_from), mtp=None).requires_grad_(True)
+        model = open_model(self.start_from, mtp=None).requires_grad_(True)
         longest = max(context, model.config.max_position_embeddings)
         model.config = dataclasses.replace(model.config, max_position_embeddings=longest)
         return model
 
 
-def _require_vocabulary(config: ModelConfig, wanted: int, folder: str | None) -> None:
+def _require_vocabulary(config: ModelConfig, wanted: int, folder: Path | None) -> None:
     from corpusmill.pipelines.errors import UserError
 
     if config.vocab_size != wanted:

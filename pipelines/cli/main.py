@@ -41,7 +41,7 @@ def _load(path: Path, overrides: list[str] | None, out: Path | None = None) -> R
 
     from corpusmill.pipelines.recipe.loader import load_recipe
 
-    recipe = load_recipe(path, overrides or [])
+    recipe = load_recipe(path, overrides or [], inputs=True)
     return replace(recipe, output_folder=out.resolve()) if out is not None else recipe
 
 
@@ -56,7 +56,6 @@ def _print(value: Any, as_json: bool, text: str) -> None:
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and that its files are there. Runs nothing."""
     loaded = _load(recipe, overrides)
-    loaded.check_inputs()
     found = {"recipe": loaded.name, "sources": [source.name for source in loaded.sources], "valid": True}
     counts = [(len(loaded.sources), "source"), (len(loaded.stages()), "stage")]
     said = ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
@@ -124,7 +123,6 @@ def _run(recipe: Recipe, until: list[str] | None, as_json: bool) -> None:
     from corpusmill.pipelines.runner import run_recipe
     from corpusmill.pipelines.storage import RunFolder
 
-    recipe.check_inputs()
     try:
         with progress() as listener:
             result = run_recipe(recipe, listener, until)

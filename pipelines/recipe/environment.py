@@ -1,8 +1,8 @@
 """`${NAME}` and `${NAME:-default}` in the paths of a recipe.
 
 Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, the patterns of `read` and
-`against`, what `tokenizer.load` loads, `tokenizer.references` and `train.start_from`. Anywhere else a dollar
-sign is a dollar sign.
+`against`, what `tokenizer.load` loads, `tokenizer.references`, `train.start_from`, and any option of a stage
+that is a path (`options`). Anywhere else a dollar sign is a dollar sign.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _walk(value: Any, path: Path, environment: Mapping[str, str], problems: list
     if isinstance(value, list):
         return [_walk(item, (*path, index), environment, problems) for index, item in enumerate(value)]
     if isinstance(value, str) and "${" in value and _is_path(path):
-        return _expand(value, path, environment, problems)
+        return expanded(value, path, problems, environment)
     return value
 
 
@@ -65,7 +65,13 @@ def _matches(path: Path, pattern: tuple[str | None, ...]) -> bool:
     )
 
 
-def _expand(text: str, path: Path, environment: Mapping[str, str], problems: list[Problem]) -> str:
+def expanded(
+    text: str, path: Path, problems: list[Problem], environment: Mapping[str, str] | None = None
+) -> str:
+    """`text` with its variables replaced, and a problem for each that is not set; `path`: of its key."""
+    if environment is None:
+        environment = os.environ
+
     def replace(match: re.Match[str]) -> str:
         name, default = match.groups()
         value = environment.get(name)

@@ -19,7 +19,7 @@ from corpusmill.pipelines.recipe import long_context_section, sections, tokenize
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Places, Problem, kind_of, unknown_key
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
-from corpusmill.pipelines.recipe.options import build
+from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 from corpusmill.pipelines.stage import Fold, Map, Scatter, Task, Write
@@ -45,11 +45,12 @@ _NEEDS = {  # section -> what it needs, why, and the shortest cure
 }
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = False) -> Recipe:
     """The recipe of a YAML file, checked. `overrides`: `a.b=value`, applied before anything is checked.
 
-    Input files are not looked for: see `Recipe.check_inputs`. The plugins of the recipe become the
-    registered ones. Raises RecipeError; an InvalidRecipeError carries all faults, one line each.
+    Input files are looked for only with `inputs`, and then their faults come together with the others: see
+    `Recipe.check_inputs`. The plugins of the recipe become the registered ones. Raises RecipeError; an
+    InvalidRecipeError carries all faults, one line each.
     """
     path = Path(path)
     data, places = _read(path)
@@ -66,11 +67,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         message = f"an address is for `kind: ray`, but the kind is {engine.kind}; change one of the two"
         problems.append(Problem(("engine", "address"), message))
     plugins = _register_plugins(settings.plugins if settings else [], folder, problems)
-    parts = _sections(data, folder, problems)
+    with paths_relative_to(folder):
+        parts = _sections(data, problems)
     _check_sections(data, problems)
-    if problems or settings is None or engine is None:
+    if settings is None or engine is None:
         raise places.error(problems)
-    return Recipe(
+    recipe = Recipe(
         path=path,
         name=settings.name,
         seed=settings.seed,
@@ -83,6 +85,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         places=places,
         **parts,
     )
+    if inputs:  # of a recipe at fault, what could be built of it
+        problems += recipe.input_problems()
+    if problems:
+        raise places.error(problems)
+    return recipe
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Places]:
@@ -131,7 +138,7 @@ def _register_plugins(files: Sequence[str], folder: Path, problems: list[Problem
     return registry.plugins()
 
 
-def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> dict[str, Any]:
+def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """Every section as stages, by the names of `Recipe`'s fields; None where absent or at fault."""
     for key in SECTIONS:
         if key in data and data[key] is None:
@@ -158,7 +165,7 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     if "decontaminate" in given:
         parts["decontaminate"] = sections.decontaminate(given["decontaminate"], problems)
     if "tokenizer" in given:
-        section = tokenizer_section.tokenizer(given["tokenizer"], folder, problems)
+        section = tokenizer_section.tokenizer(given["tokenizer"], problems)
         parts["tokenizer_sample"], parts["tokenizer"] = section.sample, section.maker
         parts["tokenizer_judge"] = section.judge
     if "mixture" in given or "pack" in given:
@@ -174,20 +181,12 @@ def _sections(data: dict[str, Any], folder: Path, problems: list[Problem]) -> di
     if parts["pack"] is not None and parts["mixture"] is not None:
         parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
     if "train" in given:
-        options = _resolved(given["train"], "start_from", folder)
-        parts["train"] = sections.stage("training_hooks", "train", options, Task, ("train",), problems)
+        parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
     if "long_context" in given and parts["pack"] is not None and parts["train"] is not None:
         parts["long_context"] = long_context_section.long_context(
             given["long_context"], parts["pack"], parts["train"], problems
         )
     return parts
-
-
-def _resolved(options: Any, key: str, folder: Path) -> Any:
-    """`options` with the path under `key`, if there is one, made absolute."""
-    if isinstance(options, dict) and isinstance(options.get(key), str) and options[key]:
-        return {**options, key: str((folder / options[key]).resolve())}
-    return options
 
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:

@@ -6,6 +6,7 @@ from `train` and `pack`.
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 from corpusmill.pipelines import registry
@@ -23,7 +24,7 @@ class Trainer(Protocol):
     """What the section asks of the stage `train`."""
 
     @property
-    def start_from(self) -> str | None:
+    def start_from(self) -> FilePath | None:
         """Folder of a model, whose context may be longer than what is trained on."""
 
     def window(self, row: int) -> int:

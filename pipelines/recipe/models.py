@@ -172,16 +172,23 @@ class Recipe:
         return self.places.error([Problem(path, message)])
 
     def check_inputs(self) -> None:
-        """Check that the data folder is there and that every pattern matches something.
+        """Check what the recipe names outside itself; raises InvalidRecipeError with a line for each fault.
 
-        Raises InvalidRecipeError with a line for each that does not. Kept apart from loading, so that a
-        recipe can be checked where its data is not.
+        Kept apart from loading, so that a recipe can be checked where its data is not.
         """
+        problems = self.input_problems()
+        if problems:
+            raise self.places.error(problems)
+
+    def input_problems(self) -> list[Problem]:
+        """What is wrong with the data folder, with patterns, and with options that are paths."""
+        from corpusmill.pipelines.recipe.placed import missing_files
+
+        problems = list(missing_files(self))
         if not self.data_folder.is_dir():
             sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
-            raise self.error(("data",), message)
-        problems: list[Problem] = []
+            return [*problems, Problem(("data",), message)]
         read: list[tuple[KeyPath, Source]] = [
             (("sources", s.name, "read", s.reader.name), s) for s in self.sources
         ]
@@ -192,8 +199,7 @@ class Recipe:
                 if not _matches_something(self.data_folder, pattern):
                     message = f"nothing matches {pattern!r} in {self.data_folder}"
                     problems.append(Problem(path, f"{message}; {_nearest_files(self.data_folder, pattern)}"))
-        if problems:
-            raise self.places.error(problems)
+        return problems
 
 
 def _nearest_files(folder: Path, pattern: str) -> str:

@@ -3,17 +3,26 @@
 Stricter than pydantic's lax mode where YAML misleads: a text is no number and no truth value, a truth
 value is no number. More lenient in one way: where a whole number is expected, `4M` and `4GB` are read as
 such (`quantities`), and so is a float without a fraction (`1e6`).
+
+Paths, which are the options annotated as `pathlib.Path`, are relative to the recipe and made absolute before
+anything is validated; variables of the environment stand in them as in other paths.
 """
 
 from __future__ import annotations
 
+import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path as FilePath
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from corpusmill.pipelines.recipe.environment import expanded
 from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of, of_validation, unknown_key
 from corpusmill.pipelines.recipe.quantities import parse_quantity
 
@@ -22,6 +31,19 @@ Model = TypeVar("Model", bound=BaseModel)
 _LISTS = (list, tuple, set, frozenset, Sequence, AbstractSet)
 _UNIONS = (Union, types.UnionType)
 _PLAIN = ("literal[", "lax-or-strict[")  # how pydantic calls a union's members for names and paths
+
+
+_folder: ContextVar[FilePath] = ContextVar("folder that paths of options are relative to")
+
+
+@contextmanager
+def paths_relative_to(folder: FilePath) -> Iterator[None]:
+    """Within, `build` makes the paths among options absolute, starting from `folder`."""
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
 
 
 def build(
@@ -87,6 +109,8 @@ def _prepare(value: Any, annotation: Any, path: Path, problems: list[Problem], w
         return _prepare_union(value, get_args(annotation), path, problems, what)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _prepare_model(value, annotation, path, problems, what)
+    if isinstance(annotation, type) and issubclass(annotation, PurePath):
+        return _prepare_path(value, path, problems)
     if annotation in (bool, int, float, str):
         return _prepare_scalar(value, annotation, path, problems)
     if origin in _LISTS or annotation in _LISTS:
@@ -107,7 +131,7 @@ def _prepare(value: Any, annotation: Any, path: Path, problems: list[Problem], w
             return value
         kind = (get_args(annotation) or (str, Any))[1]
         return {key: _prepare(item, kind, (*path, key), problems, what) for key, item in value.items()}
-    return value  # Literal, Path and the like: pydantic checks them as it stands
+    return value  # Literal and the like: pydantic checks them as it stands
 
 
 def _prepare_model(value: Any, model: type[BaseModel], path: Path, problems: list[Problem], what: str) -> Any:
@@ -125,7 +149,25 @@ def _prepare_model(value: Any, model: type[BaseModel], path: Path, problems: lis
             ready[key] = item
             if model.model_config.get("extra") == "forbid":
                 problems.append(Problem((*path, key), unknown_key(key, fields, what)))
+    for key, field in fields.items():
+        if key not in ready and isinstance(field.default, PurePath):
+            ready[key] = _prepare_path(field.default, (*path, key), problems)
     return ready
+
+
+def _prepare_path(value: Any, path: Path, problems: list[Problem]) -> Any:
+    """The absolute path of a file or folder that an option names."""
+    if isinstance(value, str) and value:
+        value = expanded(value, path, problems)
+    elif not isinstance(value, PurePath):
+        got = "an empty text" if value == "" else kind_of(value)
+        problems.append(Problem(path, f"expected a path, relative to the recipe, got {got}"))
+        return value
+    if "\0" in str(value):
+        problems.append(Problem(path, "a path cannot hold the character NUL; correct it"))
+        return value
+    folder = _folder.get(None)
+    return str(value if folder is None else FilePath(os.path.normpath(folder / value)))
 
 
 def _prepare_scalar(value: Any, annotation: type, path: Path, problems: list[Problem]) -> Any:

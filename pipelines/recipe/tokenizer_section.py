@@ -7,7 +7,6 @@ trainer and those of the sample in one mapping. `require` and `references` judge
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path as FilePath
 from typing import Any
 
 from corpusmill.pipelines import registry
@@ -30,8 +29,8 @@ class TokenizerSection:
     judge: Fold | None = None
 
 
-def tokenizer(data: Any, folder: FilePath, problems: Problems) -> TokenizerSection:
-    """The section as stages; `folder` is the recipe's, which the paths in it are relative to."""
+def tokenizer(data: Any, problems: Problems) -> TokenizerSection:
+    """The section as stages."""
     path: Path = ("tokenizer",)
     section = mapping(data, path, problems, "{train: {vocab_size: 8192}}")
     if section is None:
@@ -44,18 +43,14 @@ def tokenizer(data: Any, folder: FilePath, problems: Problems) -> TokenizerSecti
         return TokenizerSection()
     (key,) = given
     sample, maker = (
-        (None, _load(section["load"], folder, problems))
-        if key == "load"
-        else _train(key, section[key], problems)
+        (None, _load(section["load"], problems)) if key == "load" else _train(key, section[key], problems)
     )
     judged = key != "load" or any(section.get(name) for name in JUDGES)
-    return TokenizerSection(sample, maker, _judge(section, sample, folder, problems) if judged else None)
+    return TokenizerSection(sample, maker, _judge(section, sample, problems) if judged else None)
 
 
-def _load(options: Any, folder: FilePath, problems: Problems) -> Task | None:
+def _load(options: Any, problems: Problems) -> Task | None:
     options = {"path": options} if isinstance(options, str) else options
-    if isinstance(options, dict) and isinstance(options.get("path"), str):
-        options = {**options, "path": str((folder / options["path"]).resolve())}
     made: Task | None = stage("tokenizer", "load_tokenizer", options, Task, ("tokenizer", "load"), problems)
     return made
 
@@ -81,19 +76,9 @@ def sample_and_trainer(key: str) -> tuple[type[Stage], type[Stage]]:
     return registry.find("tokenizer", SAMPLE), registry.find("tokenizer", TRAINERS[key])
 
 
-def _judge(section: dict[str, Any], sample: Fold | None, folder: FilePath, problems: Problems) -> Fold | None:
+def _judge(section: dict[str, Any], sample: Fold | None, problems: Problems) -> Fold | None:
     options = {key: section[key] for key in JUDGES if section.get(key) is not None}
-    if isinstance(options.get("references"), dict):
-        named = options["references"].items()
-        options["references"] = {name: _resolved(reference, folder) for name, reference in named}
     if sample is not None:
         options["held_out"] = sample.model_dump()["held_out"]
     made: Fold | None = stage("tokenizer", JUDGE, options, Fold, ("tokenizer",), problems)
     return made
-
-
-def _resolved(reference: Any, folder: FilePath) -> Any:
-    """A reference with its path absolute: a bare path, or `{path: ..., pattern: ...}`."""
-    if isinstance(reference, dict) and isinstance(reference.get("path"), str):
-        return {**reference, "path": str((folder / reference["path"]).resolve())}
-    return str((folder / reference).resolve()) if isinstance(reference, str) else reference

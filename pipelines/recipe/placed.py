@@ -1,0 +1,95 @@
+"""Where in a recipe each of its stages was written, for what is found out about them later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import BaseModel
+
+from corpusmill.pipelines.recipe.messages import Path, Problem
+from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.stage import Stage
+
+
+def placed_stages(recipe: Recipe) -> Iterator[tuple[Path, Stage]]:
+    """Stages with options of their own in the recipe, and the path those stand at; readers are not among
+    them."""
+    for source in recipe.sources:
+        entries = recipe.raw["sources"][source.name].get("steps")
+        for step in source.steps:
+            yield ("sources", source.name, "steps", *_entry(entries, step.name)), step
+    for stage in recipe.dedup:
+        yield ("dedup", *_entry(recipe.raw.get("dedup"), stage.name)), stage
+    if recipe.decontaminate is not None:
+        yield ("decontaminate",), recipe.decontaminate.grams
+        yield ("decontaminate",), recipe.decontaminate.filter
+    maker = next((key for key in ("train", "sentencepiece", "load") if key in _section(recipe)), "load")
+    sections: list[tuple[Path, Stage | None]] = [
+        (("tokenizer", maker), recipe.tokenizer_sample),
+        (("tokenizer", maker), recipe.tokenizer),
+        (("tokenizer",), recipe.tokenizer_judge),
+        (("mixture",), recipe.mixture),
+        (("pack",), recipe.pack),
+        (("train",), recipe.train),
+    ]
+    yield from ((path, stage) for path, stage in sections if stage is not None)
+
+
+def _section(recipe: Recipe) -> Mapping[str, Any]:
+    section = recipe.raw.get("tokenizer")
+    return section if isinstance(section, Mapping) else {}
+
+
+def _entry(entries: Any, name: str) -> Path:
+    """The place of a stage in a list where no name stands twice: its index, and its name with options."""
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        if entry == name:
+            return (index,)
+        if isinstance(entry, dict) and name in entry:
+            return (index, name)
+    return ()
+
+
+def option_paths(value: Any, key: Path = ()) -> Iterator[tuple[Path, FilePath]]:
+    """Every path among the options of a stage, with the key of the option."""
+    if isinstance(value, FilePath):
+        yield key, value
+    elif isinstance(value, BaseModel):
+        yield from option_paths(dict(value), key)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from option_paths(item, (*key, name))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from option_paths(item, (*key, index))
+
+
+def missing_files(recipe: Recipe) -> Iterator[Problem]:
+    """A problem for every option that names a file or folder that is not there or cannot be read."""
+    for place, stage in placed_stages(recipe):
+        wrong = [(key, _fault(path)) for key, path in option_paths(stage)]
+        found = [(key, fault) for key, fault in wrong if fault is not None]
+        yield from (Problem((*place, *key), fault) for key, fault in found)
+        if not found:
+            yield from (Problem(place, fault) for path in stage.external_files() if (fault := _fault(path)))
+
+
+def _fault(path: FilePath) -> str | None:
+    try:
+        next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
+    except FileNotFoundError:
+        return f"there is no file {path}; {_near(path)}"
+    except OSError as error:
+        return f"cannot read {path}: {(error.strerror or str(error)).lower()}; correct its path or its access"
+    return None
+
+
+def _near(path: FilePath) -> str:
+    folder = path.parent
+    while not folder.is_dir():
+        folder = folder.parent
+    held = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
+    shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
+    return f"{folder} holds {shown or 'nothing'}; correct the path, which is relative to the recipe"
