@@ -14,9 +14,9 @@ import codecs
 import re
 
 from corpusmill.pipelines.extraction.faults import PageFault
+from corpusmill.pipelines.extraction.media_type import media_type
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_HEADER_CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:+-]+)", re.IGNORECASE)
 _PRESCAN_BYTES = 4096  # browsers look at 1,024; pages with long heads declare later
@@ -91,8 +91,8 @@ def _accept(raw: bytes, codec: str, max_replaced: float) -> tuple[str, str]:
 
 
 def _from_header(content_type: str | None) -> str | None:
-    found = _HEADER_CHARSET.search(content_type) if content_type else None
-    return codec_of(found[1]) if found else None
+    stated = media_type(content_type).charset
+    return codec_of(stated) if stated else None
 
 
 def _from_page(raw: bytes) -> str | None:

@@ -120,8 +120,9 @@ class Extract(Edit):
         from corpusmill.pipelines.extraction.decode import decode
         from corpusmill.pipelines.extraction.faults import PageFault
         from corpusmill.pipelines.extraction.main_text import Page, extract_page
+        from corpusmill.pipelines.extraction.media_type import media_type
 
-        kind = (content_type or "").partition(";")[0].strip().lower()
+        kind = media_type(content_type).essence
         if kind and not _is_text(kind):
             return None, ""
         if len(raw) > self.max_html_bytes:

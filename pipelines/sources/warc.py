@@ -35,7 +35,8 @@ class Warc(Reader):
     `warc_identified_content_language`.
 
     Removed: `not_response` (requests, metadata, DNS, ...; `not_conversion` for WET), `revisit`,
-    `http_status` (not 200), `not_html`, `too_large`. Quarantined: `bad_http`, `bad_content_encoding`,
+    `http_status` (not 200), `not_html` (by its media type, read as browsers read it, or by its first bytes:
+    JSON, scripts, style sheets, images, PDF), `too_large`. Quarantined: `bad_http`, `bad_content_encoding`,
     `bad_utf8`. `max_record_bytes` bounds a record as stored and once decoded; larger ones are never held.
 
     Differences from warcio and fastwarc, which give fewer records without an error where a file is cut or

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from corpusmill.pipelines.extraction.media_type import media_type
 from corpusmill.pipelines.sources.assembly.batches import Collector
+from corpusmill.pipelines.sources.assembly.page_signs import looks_like_html, other_than_html
 from corpusmill.pipelines.sources.framing.http_response import (
     BodyError,
     BodyTooLargeError,
@@ -13,12 +15,6 @@ from corpusmill.pipelines.sources.framing.http_response import (
 )
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-
-
-def looks_like_html(body: bytes) -> bool:
-    """Whether a page sent without a Content-Type begins as HTML (after white space and a BOM)."""
-    head = body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n\f").lower()
-    return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
 
 
 def add_page(
@@ -32,8 +28,9 @@ def add_page(
 ) -> None:
     """Judge one response record's block and add the page, or say why it is none.
 
-    Removed: `http_status` (not 200), `not_html`, `too_large` (more than `limit` bytes once decoded).
-    Quarantined: `bad_http` (no status line), `bad_content_encoding`.
+    Removed: `http_status` (not 200), `not_html` (by its media type or, sent as a page, by its first bytes),
+    `too_large` (more than `limit` bytes once decoded). Quarantined: `bad_http` (no status line),
+    `bad_content_encoding`. An empty `url` becomes null.
     """
     response = parse_response(block)
     if response is None:
@@ -43,7 +40,7 @@ def add_page(
     if response.status != 200:
         collector.remove("http_status", size, position, f"HTTP status {response.status}", url.encode())
         return
-    kind = response.content_type.partition(";")[0].strip().lower()
+    kind = media_type(response.content_type).essence
     if kind and kind not in HTML_TYPES:
         collector.remove("not_html", size, position, kind[:100], url.encode())
         return
@@ -58,6 +55,10 @@ def add_page(
     if not kind and not looks_like_html(body):
         collector.remove("not_html", size, position, "no Content-Type", url.encode())
         return
+    other = other_than_html(body)
+    if other is not None:
+        collector.remove("not_html", size, position, f"{other} by its first bytes", url.encode())
+        return
     meta = {**meta, "http_status": response.status}
     # Header bytes were read as latin-1, which cannot fail; what is stored must be what was sent.
-    collector.add(locator, body, url=url, meta=meta, content_type=response.content_type or None)
+    collector.add(locator, body, url=url or None, meta=meta, content_type=response.content_type or None)

@@ -2,7 +2,8 @@
 
 Archives often hold a body that the crawler already decoded beside headers that still name the encoding.
 A body that plainly does not begin in the named encoding is therefore taken as decoded; one that begins in
-it and then fails is a `BodyError`.
+it and then fails is a `BodyError`. Browsers pass over a Content-Encoding they do not know (`utf-8`,
+`text/html`, `8bit`); so is it here where the body begins as text, else it is a `BodyError` too.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ import re
 import zlib
 from dataclasses import dataclass
 
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})\b")
+_STATUS = re.compile(rb"(?:HTTP/\d(?:\.\d)?|ICY)[ \t]+(\d{3})\b", re.IGNORECASE)
+# WHATWG MIME Sniffing: bytes that no text holds. ESC is left out, as it stands in ISO-2022 text.
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_MOST_CODINGS = 8  # each may cost a copy of the body
+_SNIFFED = 1445  # bytes that the standard looks at
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
@@ -45,17 +50,18 @@ def parse_response(block: bytes) -> Response | None:
         return None
     blank = _BLANK.search(block)
     head, body = (block[: blank.start()], block[blank.end() :]) if blank else (block, b"")
-    headers: dict[str, str] = {}
+    parts: dict[str, list[str]] = {}
     name = ""
     for line in head.decode("latin-1").split("\n")[1:]:
         if line[:1] in (" ", "\t") and name:
-            headers[name] += " " + line.strip()
+            parts[name] += (" ", line.strip())
             continue
         key, colon, value = line.partition(":")
         if not colon:
             continue  # servers do send stray lines; no header can be read from one
         name = key.strip().lower()
-        headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
+        parts.setdefault(name, []).extend((", ", value.strip()))
+    headers = {name: "".join(values[1:]) for name, values in parts.items()}
     return Response(int(status[1]), headers, body)
 
 
@@ -68,10 +74,13 @@ def decoded_body(response: Response, limit: int) -> bytes:
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
         body = join_chunks(body)
     codings = response.headers.get("content-encoding", "").lower().split(",")
-    for coding in reversed([coding.strip() for coding in codings]):
-        if coding in ("", "identity", "none", "utf-8"):  # the last is a common mistake of servers
-            continue
+    named = [name for coding in codings if (name := coding.strip()) not in ("", "identity", "none")]
+    if len(named) > _MOST_CODINGS:
+        raise BodyError(f"{len(named)} content encodings, more than {_MOST_CODINGS}")
+    for coding in reversed(named):
         if coding not in _DECODERS:
+            if _BINARY.search(body, 0, _SNIFFED) is None or body.startswith((b"\xff\xfe", b"\xfe\xff")):
+                continue
             raise BodyError(f"unknown Content-Encoding {coding[:40]!r}")
         if body:
             body = _DECODERS[coding](body, limit)
@@ -116,6 +125,10 @@ def _inflate(body: bytes, limit: int, wbits: int) -> bytes:
     return data
 
 
+def _begins_as_markup(body: bytes) -> bool:
+    return body[:_SNIFFED].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<"
+
+
 def _gzip(body: bytes, limit: int) -> bytes:
     if not body.startswith(b"\x1f\x8b"):
         return body
@@ -123,10 +136,12 @@ def _gzip(body: bytes, limit: int) -> bytes:
 
 
 def _deflate(body: bytes, limit: int) -> bytes:
-    # RFC 9110 means zlib's wrapper; many servers send bare deflate, and archives the decoded text.
+    # RFC 9110 means zlib's wrapper; many servers send bare deflate or gzip, and archives the decoded text.
+    if body.startswith(b"\x1f\x8b\x08"):
+        return _gzip(body, limit)
     if len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0:
         return _inflate(body, limit, 15)
-    if body.lstrip()[:1] == b"<":
+    if _begins_as_markup(body):
         return body
     return _inflate(body, limit, -15)
 
@@ -134,7 +149,7 @@ def _deflate(body: bytes, limit: int) -> bytes:
 def _brotli(body: bytes, limit: int) -> bytes:
     import brotli  # type: ignore[import-untyped]
 
-    if body.lstrip()[:1] == b"<":
+    if _begins_as_markup(body):
         return body
     decoder = brotli.Decompressor()
     parts, size = [], 0

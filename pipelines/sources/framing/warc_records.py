@@ -23,8 +23,8 @@ def read_head(stream: ByteStream) -> RecordHead:
 
     if not _VERSION.match(stream.line(64)):
         raise broken("no WARC record starts here")
-    fields: dict[str, str] = {}
-    name = ""
+    parts: dict[str, list[str]] = {}
+    values: list[str] = []  # of the field named last
     used = 0
     while True:
         line = stream.line(HEAD_LIMIT)
@@ -42,16 +42,18 @@ def read_head(stream: ByteStream) -> RecordHead:
         # The standard says UTF-8; older crawlers wrote whatever the URL held. Bytes that are not UTF-8
         # stay visible as escapes.
         text = line.decode("utf-8", "backslashreplace")
-        if line[:1] in b" \t" and name:
-            fields[name] += " " + text.strip()
+        if line[:1] in b" \t" and parts:
+            values.append(text.strip())
             continue
         key, colon, value = text.partition(":")
         if not colon:
             raise broken("a line of a record's head has no colon")
         name = key.strip().lower()
-        held = fields.setdefault(name, value.strip())
-        if name == "content-length" and held != value.strip():
-            raise broken(f"a record with two Content-Lengths ({held[:40]!r} and {value.strip()[:40]!r})")
+        values = [value.strip()]
+        held = parts.setdefault(name, values)
+        if name == "content-length" and held != values:
+            raise broken(f"a record with two Content-Lengths ({held[0][:40]!r} and {values[0][:40]!r})")
+    fields = {name: " ".join(values) for name, values in parts.items()}
     if "warc-type" not in fields:
         raise broken("a record without WARC-Type, which every record has")
     length = fields.get("content-length", "")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
 from corpusmill.pipelines.extraction import decode as decoding
+from corpusmill.pipelines.extraction import media_type as media_type_module
 from corpusmill.pipelines.extraction.decode import decode
 from corpusmill.pipelines.extraction.formulas import Formulas, _spoken, _without_cdata, clean_tex
 from corpusmill.pipelines.extraction.main_text import Extraction, extract_page
@@ -48,7 +49,7 @@ def test_spoken_words(text: str) -> None:
 @settings(deadline=None, max_examples=300)
 @given(texts("charset", "CHARSET", "=", " ", "\t", '"', "'", "utf-8", "x", ";"))
 def test_charset_of_a_header(text: str) -> None:
-    found = decoding._HEADER_CHARSET.search(text)
+    found = media_type_module._CHARSET.search(text)
     plain = re.search(r"charset\s*=\s*[\"']?\s*([\w.:+-]+)", text, re.IGNORECASE)
     assert (found and found[1]) == (plain and plain[1])
 

@@ -126,7 +126,12 @@ def test_bare_deflate_nested_and_unknown_encodings(tmp_path: Path) -> None:
     assert _one(tmp_path, bare.compress(PAGE) + bare.flush(), Content_Encoding="deflate") == (PAGE, "")
     nested = brotli.compress(gzip.compress(PAGE))
     assert _one(tmp_path, nested, Content_Encoding="gzip, br") == (PAGE, "")
-    assert _one(tmp_path, PAGE, Content_Encoding="sdch") == (None, "bad_content_encoding")
+    assert _one(tmp_path, b"\0" + PAGE, Content_Encoding="sdch") == (None, "bad_content_encoding")
+    for odd in ("sdch", "ISO-8859-1", "8bit", "text/html; charset=utf-8", "utf-8, utf-8"):
+        assert _one(tmp_path, PAGE, Content_Encoding=odd) == (PAGE, "")
+    assert _one(tmp_path, gzip.compress(PAGE), Content_Encoding="deflate") == (PAGE, "")
+    assert _one(tmp_path, b"\xef\xbb\xbf" + PAGE, Content_Encoding="br") == (b"\xef\xbb\xbf" + PAGE, "")
+    assert _one(tmp_path, PAGE, Content_Encoding=", ".join(["br"] * 9)) == (None, "bad_content_encoding")
 
 
 @settings(deadline=None)
