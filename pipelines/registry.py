@@ -22,13 +22,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import corpusmill
+from corpusmill.pipelines.closest import closest, listed
 from corpusmill.pipelines.errors import CorpusmillError, RecipeError
 from corpusmill.pipelines.stage import Map, Regroup, Stage
 
@@ -67,6 +67,14 @@ class Plugin:
     stages: dict[str, type[Stage]]
 
 
+class UnknownStepError(RecipeError):
+    """No step has this name; the message, which lists those there are, is made when it is asked for."""
+
+    def __str__(self) -> str:
+        message, name = self.args
+        return f"{message}; {nearest(name, step_names())}"
+
+
 _plugins: dict[str, Plugin] = {}  # by module name, in order of registration
 _loaded: dict[tuple[Path, str], Plugin] = {}  # by path and digest: the same file is executed once
 
@@ -79,9 +87,9 @@ def class_name(stage: str) -> str:
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A phrase that helps on: `did you mean X?` where something is close, then every valid name."""
     names = sorted(valid)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    listed = f"there are: {', '.join(names)}" if names else "there are none"
-    return f"did you mean `{close[0]}`? ({listed})" if close else listed
+    close = closest(name, names)
+    there = f"there are: {listed(names)}" if names else "there are none"
+    return f"did you mean `{close}`? ({there})" if close is not None else there
 
 
 def _folder(room: str) -> str:
@@ -183,10 +191,8 @@ def find_step(name: str) -> type[Map] | type[Regroup]:
         return stage  # type: ignore[return-value]  # is_step has just shown it
     if stage is not None or any(name in _files(room) for room in ROOMS):
         home = room_of(stage) if stage else next(room for room in ROOMS if name in _files(room))
-        raise RecipeError(
-            f"`{name}` is a stage of {home}, not a step of a source; {nearest(name, step_names())}"
-        )
-    raise RecipeError(f"unknown step `{name}`; {nearest(name, step_names())}")
+        raise UnknownStepError(f"`{name}` is a stage of {home}, not a step of a source", name)
+    raise UnknownStepError(f"unknown step `{name}`", name)
 
 
 def room_of(stage: type[Stage]) -> str:

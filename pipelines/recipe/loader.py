@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines import registry
+from corpusmill.pipelines.closest import closest
 from corpusmill.pipelines.errors import RecipeError
 from corpusmill.pipelines.graph import SECTION_STEPS
 from corpusmill.pipelines.recipe import long_context_section, sections, tokenizer_section
 from corpusmill.pipelines.recipe.environment import expand_environment
-from corpusmill.pipelines.recipe.messages import InvalidRecipeError, Places, Problem, kind_of, unknown_key
+from corpusmill.pipelines.recipe.messages import (
+    InvalidRecipeError,
+    Places,
+    Problem,
+    kind_of,
+    unknown_key,
+    unknown_keys,
+)
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
@@ -57,7 +65,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     problems = apply_overrides(data, overrides, places)
     data, unset = expand_environment(data)
     problems += unset
-    problems += [Problem((key,), unknown_key(key, KEYS)) for key in data if key not in KEYS]
+    problems += unknown_keys(data, KEYS)
     folder = path.absolute().parent
     settings = build(
         Settings, {k: v for k, v in data.items() if k in Settings.model_fields}, (), problems, "key"
@@ -122,9 +130,9 @@ def _neighbours(path: Path) -> str:
     if not path.parent.is_dir():
         return f"there is no folder {path.parent}"
     here = sorted(p.name for p in path.parent.iterdir() if p.suffix in _SUFFIXES)
-    close = get_close_matches(path.name, here, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean `{path.parent / close[0]}`?"
+    close = closest(path.name, here)
+    if close is not None:
+        return f"did you mean `{path.parent / close}`?"
     return f"{path.parent.absolute()} holds {', '.join(here[:8]) or 'no YAML file'}"
 
 
@@ -191,10 +199,11 @@ def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:
     if not data:
-        misspelt = [
-            key for key in recipe if key not in KEYS and get_close_matches(key, KEYS, 1) == ["sources"]
-        ]
-        if not misspelt:  # its own line says what it should be called
+        others = [key for key in recipe if key not in KEYS]
+        misspelt = closest("sources", others)
+        if (
+            misspelt is None or closest(misspelt, KEYS) != "sources"
+        ):  # else its own line says what it should be called
             message = "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`"
             problems.append(Problem((), message))
         return ()
@@ -231,8 +240,8 @@ def _check_weights(data: dict[str, Any], problems: list[Problem]) -> None:
     if not isinstance(weights, dict):
         return
     path = ("mixture", "weights")
-    unknown = [name for name in weights if name not in sources]
-    problems.extend(Problem((*path, name), unknown_key(name, sources, "source")) for name in unknown)
+    unknown = unknown_keys(weights, sources, path, "source")
+    problems.extend(unknown)
     missing = [name for name in sources if name not in weights]
     if missing and not unknown:  # with a misspelt name, the one it stands for is missing too
         cure = ", ".join(f"{name}: 0" for name in missing)
@@ -249,5 +258,5 @@ def _check_priorities(data: dict[str, Any], problems: list[Problem]) -> None:
             priority = options.get("priority") if isinstance(options, dict) else None
             for at, source in enumerate(priority if isinstance(priority, list) else []):
                 if source not in data["sources"]:
-                    message = unknown_key(str(source), data["sources"], "source")
+                    message = partial(unknown_key, str(source), data["sources"], "source")
                     problems.append(Problem(("dedup", index, name, "priority", at), message))

@@ -7,14 +7,17 @@ maps paths to where the user wrote them: a line of the file or an override of th
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
+from corpusmill.pipelines.closest import closest, listed
 from corpusmill.pipelines.errors import RecipeError
 
 Path = tuple[str | int, ...]
+
+MOST_LINES = 100  # of an InvalidRecipeError
 
 SLUG = r"^[a-z0-9][a-z0-9_-]*$"  # names that become names of files and steps
 
@@ -23,12 +26,18 @@ SLUG = r"^[a-z0-9][a-z0-9_-]*$"  # names that become names of files and steps
 class Problem:
     """One fault of a recipe: the path of the offending key, what is wrong and the cure.
 
-    `place` overrides where it was written, for what has no path in the data.
+    A message that takes time to make (the nearest of many names) is given as a function: of very many
+    problems only the first are shown. `place` overrides where it was written, for what has no path in the
+    data.
     """
 
     path: Path
-    message: str
+    message: str | Callable[[], str]
     place: str = ""
+
+    def text(self) -> str:
+        """The message on one line."""
+        return " ".join((self.message if isinstance(self.message, str) else self.message()).split())
 
 
 class InvalidRecipeError(RecipeError):
@@ -64,11 +73,14 @@ class Places:
     def line(self, problem: Problem) -> str:
         """The one-line message of a problem."""
         where, key = problem.place or self.where(problem.path), dotted(problem.path)
-        message = " ".join(problem.message.split())
+        message = problem.text()
         return f"{where}: {message}" if not key or where == f"--set {key}" else f"{where}: {key}: {message}"
 
     def error(self, problems: Iterable[Problem]) -> InvalidRecipeError:
-        """The exception for these problems, sorted by line; overrides come last."""
+        """The exception for these problems, sorted by line; overrides come last.
+
+        After `MOST_LINES` different lines one more says how many problems there are still.
+        """
 
         def position(problem: Problem) -> tuple[int, int]:
             for end in range(len(problem.path), -1, -1) if not problem.place else ():
@@ -79,16 +91,28 @@ class Places:
             return (sys.maxsize, 0)
 
         ordered = sorted(problems, key=position)
-        return InvalidRecipeError(list(dict.fromkeys(self.line(problem) for problem in ordered)))
+        lines: dict[str, None] = {}
+        for done, problem in enumerate(ordered):
+            if len(lines) == MOST_LINES:
+                lines[f"{self.file}: {len(ordered) - done:,} more faults; mend these first"] = None
+                break
+            lines[self.line(problem)] = None
+        return InvalidRecipeError(list(lines))
 
 
 def unknown_key(key: str, valid: Iterable[str], what: str = "key") -> str:
     """The message for a key that is not known, with the nearest valid one."""
     names = list(valid)
-    close = get_close_matches(key, names, n=1, cutoff=0.5)
-    listed = ", ".join(names) if names else "none"
-    hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"unknown {what}; {hint}valid: {listed}"
+    close = closest(key, names)
+    hint = f"did you mean `{close}`? " if close is not None else ""
+    return f"unknown {what}; {hint}valid: {listed(names) or 'none'}"
+
+
+def unknown_keys(
+    keys: Iterable[str], valid: Collection[str], path: Path = (), what: str = "key"
+) -> list[Problem]:
+    """A problem for each of `keys`, which stand in the mapping at `path`, that is not `valid`."""
+    return [Problem((*path, key), partial(unknown_key, key, valid, what)) for key in keys if key not in valid]
 
 
 def shown(value: Any) -> str:
@@ -133,8 +157,8 @@ def of_validation(error: dict[str, Any]) -> str:
         return "unknown option; remove it"
     if kind == "literal_error":
         valid = [part.strip("' ") for part in extra["expected"].replace(" or ", ", ").split(",")]
-        close = get_close_matches(str(value), valid, n=1, cutoff=0.5)
-        hint = f"did you mean `{close[0]}`? " if close else ""
+        close = closest(str(value), valid)
+        hint = f"did you mean `{close}`? " if close is not None else ""
         return f"must be one of {', '.join(valid)}; {hint}got {kind_of(value)}"
     if kind in ("value_error", "assertion_error"):
         return str(extra["error"])

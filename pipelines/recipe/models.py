@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpusmill.pipelines.closest import closest
 from corpusmill.pipelines.recipe.messages import SLUG, InvalidRecipeError, Places, Problem
 from corpusmill.pipelines.recipe.messages import Path as KeyPath
 from corpusmill.pipelines.sources.reader import Label, Reader
@@ -210,9 +210,9 @@ def _nearest_files(folder: Path, pattern: str) -> str:
             break
         base /= part
     held = sorted(path.name + "/" * path.is_dir() for path in base.iterdir() if not path.name.startswith("."))
-    close = get_close_matches(part.removesuffix("/"), [name.rstrip("/") for name in held], n=1, cutoff=0.5)
-    if close and not set("*?[") & set(part):
-        return f"did you mean `{close[0]}` for `{part}`?"
+    close = closest(part.removesuffix("/"), (name.rstrip("/") for name in held))
+    if close is not None and not set("*?[") & set(part):
+        return f"did you mean `{close}` for `{part}`?"
     shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
     return f"{base} holds {shown or 'nothing'}; correct the pattern, or make the files first"
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import os
 import types
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path as FilePath
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -64,7 +66,7 @@ def build(
         known = {problem.path for problem in found}
         for entry in _nearest(error.errors(include_url=False)):
             here = (*path, *_existing(entry["loc"], data, missing=entry["type"] == "missing"))
-            if not any(here[: len(seen)] == seen for seen in known):
+            if not any(here[:end] in known for end in range(len(here) + 1)):
                 known.add(here)
                 found.append(Problem(here, of_validation(dict(entry))))
     problems.extend(found)
@@ -73,6 +75,7 @@ def build(
 
 def _nearest(entries: Sequence[Any]) -> list[Any]:
     """Without what names and paths in a union say of a mapping or list, where another member says more."""
+    below = Counter(entry["loc"][:end] for entry in entries for end in range(len(entry["loc"]) + 1))
     return [
         entry
         for entry in entries
@@ -80,10 +83,7 @@ def _nearest(entries: Sequence[Any]) -> list[Any]:
             isinstance(entry["input"], (dict, list))
             and entry["loc"]
             and str(entry["loc"][-1]).startswith(_PLAIN)
-            and any(
-                other is not entry and other["loc"][: len(entry["loc"]) - 1] == entry["loc"][:-1]
-                for other in entries
-            )
+            and below[entry["loc"][:-1]] > 1
         )
     ]
 
@@ -148,7 +148,7 @@ def _prepare_model(value: Any, model: type[BaseModel], path: Path, problems: lis
         else:
             ready[key] = item
             if model.model_config.get("extra") == "forbid":
-                problems.append(Problem((*path, key), unknown_key(key, fields, what)))
+                problems.append(Problem((*path, key), partial(unknown_key, key, fields, what)))
     for key, field in fields.items():
         if key not in ready and isinstance(field.default, PurePath):
             ready[key] = _prepare_path(field.default, (*path, key), problems)

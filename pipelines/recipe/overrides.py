@@ -11,20 +11,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from corpusmill.pipelines.recipe.messages import Path, Places, Problem, dotted, kind_of, unknown_key
-from corpusmill.pipelines.recipe.yaml_text import parse_value
+from corpusmill.pipelines.recipe.yaml_text import MAX_DEPTH, parse_value
 
+MOST = 1000  # overrides of one command; each may look through a list of stages
 _NAMED = (("sources",),)  # mappings whose keys are the user's own names: an override adds none
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[str], places: Places) -> list[Problem]:
     """Change `data` in place and note in `places` which override wrote what; returns what went wrong."""
     problems: list[Problem] = []
+    if len(overrides) > MOST:
+        message = f"{len(overrides):,} values are set, more than {MOST:,}; write them into the recipe"
+        return [Problem((), message, place="--set")]
+    written: list[tuple[Path, str]] = []
     for override in overrides:
         key, separator, text = override.partition("=")
         keys = key.strip().split(".")
         if not separator or "" in keys:
             message = "write `--set key=value`, such as `--set engine.workers=2`"
-            problems.append(Problem((), message, place=f"--set {override}"))
+            problems.append(Problem((), message, place=f"--set {_cut(override)}"))
+            continue
+        if len(keys) > MAX_DEPTH:
+            message = f"a key of {len(keys):,} parts; a recipe is nested at most {MAX_DEPTH} levels"
+            problems.append(Problem((), message, place=f"--set {_cut(key.strip())}"))
             continue
         try:
             value = parse_value(text)
@@ -34,19 +43,43 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], places: Plac
             continue
         if value is None and (len(path) == 1 or path[:-1] in _NAMED):
             _remove(data, path)
-        _note(places, path, key.strip())
+        written.append((path, key.strip()))
+    _note(places, written)
     return problems
 
 
-def _note(places: Places, path: Path, key: str) -> None:
-    """What stood at or below `path` is gone, and mappings made on the way to it are this override's too."""
-    places.lines = {known: at for known, at in places.lines.items() if known[: len(path)] != path}
-    places.overrides = {known: by for known, by in places.overrides.items() if known[: len(path)] != path}
-    places.overrides[path] = key
-    for end in range(len(path) - 1, 0, -1):
-        if path[:end] in places.lines or any(path[:above] in places.overrides for above in range(1, end + 1)):
-            break
-        places.overrides[path[:end]] = key
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _note(places: Places, written: Sequence[tuple[Path, str]]) -> None:
+    """Note what the overrides `written`, in this order, wrote.
+
+    What stood at or below the path of one is no longer there, and mappings made on the way to it are its
+    own, too. One pass over the recipe's places, whatever the number of overrides.
+    """
+    made: set[Path] = set()  # every path that some override wrote so far
+    owners: list[tuple[Path, str, bool]] = []  # path, key, and whether it was set itself
+    for path, key in written:
+        owners.append((path, key, True))
+        made.add(path)
+        for end in range(len(path) - 1, 0, -1):
+            if path[:end] in places.lines or any(path[:above] in made for above in range(1, end + 1)):
+                break
+            made.add(path[:end])
+            owners.append((path[:end], key, False))
+    later: set[Path] = set()  # paths set by the overrides after the one at hand
+    for path, key, is_set in reversed(owners):
+        if not _within(path, later):
+            places.overrides.setdefault(path, key)
+        if is_set:
+            later.add(path)
+    places.lines = {path: at for path, at in places.lines.items() if not _within(path, later)}
+
+
+def _within(path: Path, others: set[Path]) -> bool:
+    """Whether `path` is one of `others` or lies below one."""
+    return any(path[:end] in others for end in range(len(path) + 1))
 
 
 def _remove(data: dict[str, Any], path: Path) -> None:

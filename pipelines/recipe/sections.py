@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.documents import RAW_FIELDS, SCHEMA
 from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.recipe.messages import SLUG, Path, Problem, kind_of, unknown_key
+from corpusmill.pipelines.recipe.messages import SLUG, Path, Problem, kind_of
+from corpusmill.pipelines.recipe.messages import unknown_keys as unknown
 from corpusmill.pipelines.recipe.models import Decontamination, Source
 from corpusmill.pipelines.recipe.options import build
 from corpusmill.pipelines.sources.reader import Reader
@@ -34,8 +35,7 @@ def mapping(data: Any, path: Path, problems: Problems, example: str) -> dict[str
 
 def unknown_keys(data: dict[str, Any], valid: Iterable[str], path: Path, problems: Problems) -> None:
     """A problem for each key of `data` that is not `valid`."""
-    known = tuple(valid)
-    problems.extend(Problem((*path, key), unknown_key(key, known)) for key in data if key not in known)
+    problems.extend(unknown(data, tuple(valid), path))
 
 
 def stage(room: str, name: str, options: Any, kind: type[Stage], path: Path, problems: Problems) -> Any:
@@ -45,8 +45,11 @@ def stage(room: str, name: str, options: Any, kind: type[Stage], path: Path, pro
         found = registry.find(room, name)
     if found is None or not issubclass(found, kind) or inspect.isabstract(found):
         what = "unknown stage" if found is None else f"a stage of {room} that cannot stand here"
-        valid = _names(room, kind)
-        problems.append(Problem(path, f"`{name}`: {what}; {registry.nearest(name, valid)}"))
+
+        def message() -> str:
+            return f"`{name}`: {what}; {registry.nearest(name, _names(room, kind))}"
+
+        problems.append(Problem(path, message))
         return None
     return build(found, options, path, problems, f"option of {name}")
 
@@ -95,7 +98,9 @@ def reader(data: Any, path: Path, problems: Problems) -> Reader | None:
     ((name, options),) = section.items()
     here = (*path, name)
     if name not in _readers():
-        problems.append(Problem(here, f"unknown reader `{name}`; {registry.nearest(name, _readers())}"))
+        problems.append(
+            Problem(here, lambda: f"unknown reader `{name}`; {registry.nearest(name, _readers())}")
+        )
         return None
     if isinstance(options, str):
         options = {"files": [options]}
@@ -159,7 +164,7 @@ def _step(name: str, options: Any, path: Path, problems: Problems) -> Map | Regr
     try:
         found = registry.find_step(name)
     except RecipeError as error:
-        problems.append(Problem(path, str(error)))
+        problems.append(Problem(path, error.__str__))
         return None
     return build(found, options, path, problems, f"option of {name}")
 

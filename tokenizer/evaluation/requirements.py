@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpusmill.pipelines.closest import closest, listed
 from corpusmill.pipelines.errors import UserError
 
 Json = dict[str, Any]
@@ -120,9 +120,9 @@ def _group(by_name: Mapping[str, Json], group: str, where: str) -> Json:
 def nearest(name: str, valid: Mapping[str, Any]) -> str:
     """The valid name most like `name`, if any is, and all of them (at most 40)."""
     names = sorted(valid)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    listed = f"there are: {', '.join(names[:40])}" if names else "there are none"
-    return f"did you mean {close[0]!r}? ({listed})" if close else listed
+    close = closest(name, names)
+    there = f"there are: {listed(names)}" if names else "there are none"
+    return f"did you mean {close!r}? ({there})" if close is not None else there
 
 
 def told(miss: Json) -> str:
