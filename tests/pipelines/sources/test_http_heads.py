@@ -7,12 +7,12 @@ import random
 from pathlib import Path
 
 import pytest
-from oracles.sources_archives import http_response, read_all, warc_record
 
 from corpusmill.pipelines.extraction.media_type import MediaType, media_type
 from corpusmill.pipelines.sources.assembly.page_signs import looks_like_html, other_than_html
 from corpusmill.pipelines.sources.framing.http_response import parse_response
 from corpusmill.pipelines.sources.warc import Warc
+from tests.oracles.sources_archives import http_response, read_all, warc_record
 
 PROSE = b"The mill stands by the river, and its wheel turns (slowly) all day; nobody minds. " * 80
 
