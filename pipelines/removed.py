@@ -98,6 +98,17 @@ def struck(
     return pa.table(columns, schema=REMOVED)
 
 
+def quarantined_table(docs: Documents, stage: str, causes: Sequence[str]) -> pa.Table:
+    """`REMOVED` rows for documents that no outcome covers: the stage raised on them, or was never shown them.
+
+    `causes` str[n] ("ValueError: ...") become details, and what stands before their colon the reasons.
+    """
+    reasons = pa.array([cause.split(":", 1)[0] for cause in causes], pa.string())
+    rows = struck(docs, stage=stage, kind="quarantined", reasons=reasons)
+    place = rows.column_names.index("detail")
+    return rows.set_column(place, rows.field("detail"), pa.array(list(causes), pa.string()))
+
+
 def thin(table: pa.Table) -> pa.Table:
     """`table` with excerpts for only the `EXCERPTS` smallest draws of each stage and reason."""
     if table.num_rows == 0:

@@ -286,7 +286,7 @@ class Runner:
         inputs = {name: self._folder(name) for name in state.step.needs}
         rows = sum(unit["rows"] for unit in units)
         check_step(state.step, ledger, inputs)
-        check_rows(state.step, rows, inputs)
+        check_rows(state.step, rows + sum(unit.get("left_out", 0) for unit in units), inputs)
         content = digest([[unit["files"], unit["rows"]] for unit in units])
         manifest = {
             "step": state.step.name,

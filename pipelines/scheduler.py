@@ -22,7 +22,8 @@ from typing import Any
 
 from corpusmill.pipelines.engines.engine import Beat, Died, Done, Engine, Event, Failed
 from corpusmill.pipelines.errors import Interrupted, UnitFailed, UserError
-from corpusmill.pipelines.operators.fused import Marker
+from corpusmill.pipelines.operators.job import can_be_careful
+from corpusmill.pipelines.operators.marker import PARTS, Marker, named
 from corpusmill.pipelines.storage import Json, StepFolder
 from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
 
@@ -37,6 +38,10 @@ MOST_POISON = 64
 _POISON = {
     "crash": "crash: its worker died with this document in hand",
     "timeout": "timeout: it was not done in the time a document may take",
+}
+_PART_POISON = {
+    "crash": "crash: its worker died with this in hand",
+    "timeout": "timeout: it was not done in the time a unit may take",
 }
 _CURES = {
     "crash": "If memory ran out, lower engine.workers or engine.memory; see log/workers.log of the run",
@@ -242,12 +247,10 @@ class Scheduler:
         marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
         if marker is not None and marker[1] >= 0:
             ordinal, position = marker
-            stages = unit.task["step"]["stages"]
-            offset = 1 if unit.task["step"]["operator"] == "read" else 0
-            stage = stages[position + offset]["name"]
-            unit.poison[ordinal] = (stage, _POISON[cause])
-            log.warning("step %s, unit %s: document %s quarantined in %s (%s: %s)",
-                        unit.step, unit.number, ordinal, stage, cause, detail)  # fmt: skip
+            stage = unit.task["step"]["stages"][position]["name"]
+            unit.poison[ordinal] = (stage, (_POISON if ordinal < PARTS else _PART_POISON)[cause])
+            log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",
+                        unit.step, unit.number, named(ordinal), stage, cause, detail)  # fmt: skip
             if len(unit.poison) > MOST_POISON:
                 raise UnitFailed(
                     f"step {unit.step}, unit {unit.number}: over {MOST_POISON} poisonous documents"
@@ -259,7 +262,7 @@ class Scheduler:
                     f"step {unit.step}, unit {unit.number}: its worker was lost {unit.failures} times, last: "
                     f"{cause}, {detail}. {_CURES[cause]}"
                 )
-            unit.careful = unit.task["step"]["operator"] in {"read", "map", "encode", "mask"}
+            unit.careful = can_be_careful(unit.task["step"]["operator"])
         self._queue.appendleft(unit)
 
     def _check_limits(self, now: float) -> None:
@@ -271,7 +274,7 @@ class Scheduler:
             marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
             if marker != running.marker:
                 running.marker, running.marked = marker, now
-            if marker is not None and marker[1] >= 0:
+            if marker is not None and marker[1] >= 0 and marker[0] < PARTS:
                 late = now - running.marked > self._policy.document_timeout
                 limit = f"no document done for {self._policy.document_timeout:g} s"
             else:  # a careful unit may take long as a whole, but not without progress

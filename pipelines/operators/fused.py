@@ -8,10 +8,7 @@ file first, so that the scheduler can name it.
 
 from __future__ import annotations
 
-import mmap
-import struct
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,45 +17,17 @@ import pyarrow as pa
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.removed import removed_table, struck, thin
+from corpusmill.pipelines.operators.apart import STAGE_AT_FAULT, cause_of, is_of_input
+from corpusmill.pipelines.operators.marker import Marker
+from corpusmill.pipelines.removed import quarantined_table, removed_table, struck, thin
 from corpusmill.pipelines.stage import Map, Outcome
-
-# A stage that fails on this many single documents in a row, with no success, is itself at fault.
-STAGE_AT_FAULT = 8
-
-
-class Marker:
-    """16 bytes on disk: the ordinal of the document in hand and the stage's position.
-
-    Position -1: no document is in hand, because the unit is reading or writing; the ordinal still tells how
-    far it got, so that progress shows and no innocent document is blamed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(struct.pack("<qq", -1, -1))
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 16)
-
-    def note(self, ordinal: int, stage: int) -> None:
-        self._map[:] = struct.pack("<qq", ordinal, stage)
-
-    def rest(self, ordinal: int) -> None:
-        """No document is in hand; `ordinal` are done."""
-        self.note(ordinal, -1)
-
-    @staticmethod
-    def read(path: Path) -> tuple[int, int] | None:
-        """(ordinal, stage), stage -1 with no document in hand; None where no marker was written."""
-        try:
-            ordinal, stage = struct.unpack("<qq", path.read_bytes())
-        except (FileNotFoundError, struct.error):
-            return None
-        return ordinal, stage
 
 
 class FusedMaps:
-    """Pushes batches through stages in order; collects the removed rows and the ledger of one unit."""
+    """Pushes batches through stages in order; collects the removed rows and the ledger of one unit.
+
+    `first_stage`: the number of the first of `stages` in its step, for the marker.
+    """
 
     def __init__(
         self,
@@ -67,7 +36,9 @@ class FusedMaps:
         *,
         poison: Mapping[int, tuple[str, str]] | None = None,
         marker: Marker | None = None,
+        first_stage: int = 0,
     ) -> None:
+        self._first_stage = first_stage
         self.stages = list(stages)
         self.ledger = ledger
         self._poison = dict(poison or {})
@@ -111,7 +82,7 @@ class FusedMaps:
                 docs = stage.apply(docs).documents
                 continue
             if self._marker is not None:
-                self._marker.note(int(ordinals[0]), position)
+                self._marker.note(int(ordinals[0]), self._first_stage + position)
             outcome, faults, sound = _isolate(stage, docs)
             if faults:
                 bad = _mask([index for index, _ in faults], len(docs))
@@ -181,13 +152,13 @@ class FusedMaps:
         self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], causes: list[str]
     ) -> None:
         """Count documents that no outcome covers: the stage raised on them, or was never shown them."""
-        reasons = pa.array([cause.split(":", 1)[0] for cause in causes], pa.string())
-        rows = struck(docs, stage=stage.name, kind="quarantined", reasons=reasons)
-        position = rows.column_names.index("detail")
-        rows = rows.set_column(position, rows.field("detail"), pa.array(causes, pa.string()))
+        rows = quarantined_table(docs, stage.name, causes)
         self._removed.append((ordinals, rows))
         for source, reason, size in zip(
-            docs.column("source").to_pylist(), reasons.to_pylist(), docs.sizes().tolist(), strict=True
+            docs.column("source").to_pylist(),
+            rows.column("reason").to_pylist(),
+            docs.sizes().tolist(),
+            strict=True,
         ):
             self.ledger.entry(stage.name, source).quarantine(reason, 1, size)
 
@@ -237,11 +208,11 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
         try:
             outcomes.append(_checked(stage, docs.slice(start, length)))
             sound.extend(range(start, start + length))
-        except (CorpusmillError, ImportError, MemoryError):
-            raise
         except Exception as error:
+            if not is_of_input(error):
+                raise
             if length == 1:
-                faults.append((start, f"{type(error).__name__}: {error}"))
+                faults.append((start, cause_of(error)))
                 if len(faults) >= STAGE_AT_FAULT and not sound:
                     raise CorpusmillError(
                         f"stage {stage.name} raised on each of the first {len(faults)} documents: "

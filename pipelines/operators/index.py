@@ -1,7 +1,8 @@
 """Index input files: content hash, and the splits a reader found by walking the file's framing.
 
 A unit is a run of files of about `unit_bytes`. Results hold names, never absolute paths, so that moving the
-input folder changes nothing downstream. Memory: one file's list of splits.
+input folder changes nothing downstream. A file that a reader raises on, or dies of, is one fault from its
+beginning to its end. Memory: one file's list of splits.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from corpusmill.pipelines.operators.apart import cause_of, is_of_input
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.marker import PARTS
+from corpusmill.pipelines.sources.reader import Reader, Split
 from corpusmill.pipelines.storage import Attempt, Json, sha256_file, write_json
 
+CAREFUL = True
 _FILES_PER_UNIT = 512
 
 
@@ -35,15 +40,36 @@ def units(preparation: Preparation) -> list[Json]:
 def work(job: Job, attempt: Attempt) -> Json:
     (reader,) = job.stages()
     entries = []
-    for name, path in job.unit["files"]:
+    marker = job.marker(attempt)
+    for number, (name, path) in enumerate(job.unit["files"], PARTS):
         file = Path(path)
+        if marker is not None:
+            marker.note(number, 0)
+        splits = _splits(reader, file, job.poison.get(number))
+        if marker is not None:
+            marker.rest(number + 1)
         entries.append(
             {
                 "name": name,
                 "bytes": file.stat().st_size,
                 "sha256": sha256_file(file),
-                "splits": [asdict(split) for split in reader.index(file)],
+                "splits": [asdict(split) for split in splits],
             }
         )
     write_json(attempt.file("index.json"), entries)
     return {"rows": len(entries), "bytes_read": sum(entry["bytes"] for entry in entries)}
+
+
+def _splits(reader: Reader, file: Path, poison: tuple[str, str] | None) -> list[Split]:
+    """The splits of a file; one fault where the reader raises on it, or is not shown it."""
+    if poison is not None:
+        cause = poison[1]
+    else:
+        try:
+            return reader.index(file)
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+            cause = cause_of(error)
+    fault = f"byte 0: the file cannot be indexed ({cause}); fetch or write it again, or leave it out"
+    return [Split(0, 0, file.stat().st_size, (), fault)]

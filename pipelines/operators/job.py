@@ -2,7 +2,9 @@
 
 An operator module has two functions. `units(preparation)` lists the step's units of work as JSON, once its
 inputs are complete; `work(job, attempt)` does one unit, writes files through the attempt and returns the
-receipt's body. Nothing else passes between runner and workers: specifications in, receipts out.
+receipt's body. Nothing else passes between runner and workers: specifications in, receipts out. A module that
+can go on without what kills its worker sets `CAREFUL`: it then notes what it has in hand in the job's marker,
+and leaves out what the job's poison names.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ from typing import Any
 from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.graph import Step
+from corpusmill.pipelines.operators.marker import Marker
 from corpusmill.pipelines.stage import Context, Stage
-from corpusmill.pipelines.storage import Json, StepFolder, canonical
+from corpusmill.pipelines.storage import Attempt, Json, StepFolder, canonical
 
 _MODULES = {
     "index": "index",
@@ -39,6 +42,11 @@ _MODULES = {
     "fold_finish": "fold_finish",
     "task": "task",
 }
+
+
+def can_be_careful(name: str) -> bool:
+    """Whether the operator can name, and go on without, what kills its worker."""
+    return bool(getattr(operator(name), "CAREFUL", False))
 
 
 def operator(name: str) -> ModuleType:
@@ -79,7 +87,7 @@ class Job:
     seed: int
     inputs: Mapping[str, StepFolder]
     artefact_steps: Mapping[str, str]
-    poison: Mapping[int, tuple[str, str]]  # document ordinal -> (stage, cause): quarantine unseen
+    poison: Mapping[int, tuple[str, str]]  # ordinal (see `marker`) -> (stage, cause): quarantine unseen
     careful: bool
 
     @property
@@ -89,6 +97,10 @@ class Job:
     @cached_property
     def view(self) -> DatasetView:
         return view_of(self.step, self.inputs)
+
+    def marker(self, attempt: Attempt) -> Marker | None:
+        """Where to note what is in hand; None unless this is a careful attempt."""
+        return Marker(self.folder.marker_path(attempt.unit)) if self.careful else None
 
     @cached_property
     def context(self) -> Context:

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.removed import REMOVED, write_removed
 from corpusmill.pipelines.storage import Attempt, Json
+
+CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -22,7 +24,7 @@ def units(preparation: Preparation) -> list[Json]:
 
 def work(job: Job, attempt: Attempt) -> Json:
     ledger = Ledger()
-    marker = Marker(job.folder.marker_path(attempt.unit)) if job.careful else None
+    marker = job.marker(attempt)
     fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
     unit = int(job.unit["reads"])
     scores: list[pa.Table] = []

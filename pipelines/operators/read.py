@@ -6,22 +6,26 @@ row group being written, and the removed rows of the unit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from corpusmill.pipelines.datasets import DatasetWriter
+from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import DataError
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.operators.apart import cause_of, is_of_input
+from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.marker import PARTS, Marker
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import removed_table, write_removed
-from corpusmill.pipelines.sources.reader import Label, Lost, Split
+from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split
 from corpusmill.pipelines.storage import Attempt, Json, read_json
 
+CAREFUL = True
 _SPLITS_PER_UNIT = 4096
 
 
@@ -46,15 +50,15 @@ def work(job: Job, attempt: Attempt) -> Json:
     reader, *maps = job.stages()
     label = Label(job.step.options["source"], job.step.options["domain"])
     ledger = Ledger()
-    marker = Marker(job.folder.marker_path(attempt.unit)) if job.careful else None
-    fused = FusedMaps(maps, ledger, poison=job.poison, marker=marker)
+    marker = job.marker(attempt)
+    fused = FusedMaps(maps, ledger, poison=job.poison, marker=marker, first_stage=1)
     writer = DatasetWriter(attempt.file("parquet"))
     entry = ledger.entry("read", label.source)
     limit = job.unit.get("limit")
     bytes_out = 0
-    for name, path, fields in job.unit["splits"]:
-        split = Split(**{**fields, "hint": tuple(fields["hint"])})
-        for docs, removed, quarantined in _batches(reader, Path(path), name, split, label, limit):
+    for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
+        held = _Held(number, marker, job.poison.get(number))
+        for docs, removed, quarantined in _batches(reader, Path(path), name, split, label, limit, held):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
                 raise DataError(
@@ -87,24 +91,71 @@ def work(job: Job, attempt: Attempt) -> Json:
     )
 
 
-def _batches(reader: Any, path: Path, name: str, split: Split, label: Label, limit: int | None) -> Any:
-    """(documents or None, removed, quarantined) of one split; faults become one quarantined record."""
+@dataclass
+class _Held:
+    """One range of a file as a part of its unit: its number, where to note it, why it is not to be read."""
+
+    number: int
+    marker: Marker | None
+    poison: tuple[str, str] | None
+
+    def note(self) -> None:
+        if self.marker is not None:
+            self.marker.note(self.number, 0)
+
+
+def _splits(job: Job, reader: Reader) -> Iterator[tuple[str, str, Split]]:
+    """Name, path and range of all that the unit reads; in careful mode the smallest ranges there are."""
+    for name, path, fields in job.unit["splits"]:
+        split = Split(**{**fields, "hint": tuple(fields["hint"])})
+        parts = reader.divide(split) if (job.careful or job.poison) and split.fault is None else [split]
+        for part in parts:
+            yield name, path, part
+
+
+def _batches(
+    reader: Reader, path: Path, name: str, split: Split, label: Label, limit: int | None, held: _Held
+) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
+    """(documents or None, removed, quarantined) of one split.
+
+    What cannot be read of it becomes quarantined records, at least one.
+    """
     if split.fault is not None:
         if reader.on_corrupt == "fail":
             raise DataError(f"{name}: {split.fault}")
         yield None, [], [Lost("corrupt_input", split.size, f"{name}@{split.start}", split.fault)]
         return
+    if held.poison is not None:
+        yield from ((None, [], lost) for lost in _lost(reader, path, name, split, held.poison[1]))
+        return
     taken = 0
-    try:
-        for batch in reader.read(path, name, split, label):
-            taken += len(batch.documents) + len(batch.removed) + len(batch.quarantined)
-            yield batch.documents if len(batch.documents) else None, batch.removed, batch.quarantined
-            if limit is not None and taken >= limit:
-                return
-    except DataError as error:
-        if reader.on_corrupt == "fail":
-            raise
-        yield None, [], [Lost("corrupt_input", split.size, f"{name}@{split.start}", str(error))]
+    batches = reader.read(path, name, split, label)
+    while True:
+        held.note()
+        try:
+            batch = next(batches, None)
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+            if isinstance(error, DataError) and reader.on_corrupt == "fail":
+                raise
+            cause = str(error) if isinstance(error, DataError) else cause_of(error)
+            yield from ((None, [], lost) for lost in _lost(reader, path, name, split, cause))
+            return
+        if batch is None:
+            return
+        taken += len(batch.documents) + len(batch.removed) + len(batch.quarantined)
+        yield batch.documents if len(batch.documents) else None, batch.removed, batch.quarantined
+        if limit is not None and taken >= limit:
+            return
+
+
+def _lost(reader: Reader, path: Path, name: str, split: Split, cause: str) -> Iterator[list[Lost]]:
+    if reader.on_corrupt == "fail":
+        raise DataError(
+            f"{name}@{split.start}: {cause}; mend the input, or set `on_corrupt: quarantine` to go on without"
+        )
+    yield from reader.lose(path, name, split, cause)
 
 
 def _lost_rows(lost: Sequence[Lost], label: Label, kind: str) -> pa.Table:

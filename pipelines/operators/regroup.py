@@ -1,19 +1,26 @@
 """Second half of an exchange that brings documents together and writes them as a new dataset.
 
-Memory: one partition of documents.
+Of the rows of a key that the stage raises on, or dies of, those that fail alone are left out, or else all of
+them. Memory: one partition of documents.
 """
 
 from __future__ import annotations
+
+import pyarrow as pa
 
 from corpusmill.pipelines.datasets import DatasetWriter
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.operators.apart import Rows, Trier, key_ends, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.partitions import partition_units, read_partition
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import removed_table, write_removed
 from corpusmill.pipelines.storage import Attempt, Json
+
+CAREFUL = True
+_ADDRESS = ("key", "unit", "row")
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -27,19 +34,32 @@ def work(job: Job, attempt: Attempt) -> Json:
     entry = ledger.entry(stage.name, source)
     writer = DatasetWriter(attempt.file("parquet"))
     rows = read_partition(job.first, job.unit["partition"])
+    removed = removed_table([])
     size = 0
     if rows is not None and rows.num_rows:
-        came = Documents(rows)
-        entry.arrive(len(came), int(came.sizes().sum()))
-        docs = stage.reduce(rows)
-        if sorted(docs.column("id").to_pylist()) != sorted(came.column("id").to_pylist()):
-            raise CorpusmillError(f"stage {stage.name} lost or invented documents in a partition")
-        docs = docs.drop("key", "unit", "row")
-        size = int(docs.sizes().sum())
-        entry.keep(len(docs), size, size)
-        writer.append(docs)
+
+        def reduce(some: Rows) -> Documents:
+            part = rows if len(some) == rows.num_rows else rows.take(pa.array(some))
+            docs: Documents = stage.reduce(part)
+            if sorted(docs.column("id").to_pylist()) != sorted(part.column("id").to_pylist()):
+                raise CorpusmillError(f"stage {stage.name} lost or invented documents in a partition")
+            return docs
+
+        found = Trier(stage.name, reduce, job.poison, job.marker(attempt)).groups(key_ends(rows))
+        if found.results:
+            parts = [docs.drop(*_ADDRESS).table for docs in found.results]
+            docs = Documents(pa.concat_tables(parts, promote_options="permissive").combine_chunks())
+            size = int(docs.sizes().sum())
+            entry.arrive(len(docs), size)
+            entry.keep(len(docs), size, size)
+            writer.append(docs)
+        guilty, causes = found.left_out()
+        if len(guilty):
+            bad = Documents(rows.take(pa.array(guilty)).drop_columns(list(_ADDRESS)))
+            removed = leave_out(bad, stage.name, causes, ledger)
     written = writer.close()
-    write_removed(attempt.file("removed.arrow"), [removed_table([])])
-    return dataset_receipt(
+    write_removed(attempt.file("removed.arrow"), [removed])
+    receipt = dataset_receipt(
         ledger, written, {source: (written, size)}, f"{job.step.name}, unit {attempt.unit}"
     )
+    return {**receipt, "left_out": removed.num_rows} if removed.num_rows else receipt

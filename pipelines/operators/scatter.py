@@ -14,11 +14,19 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.checked_ipc import write_batches
+from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.operators.apart import Rows, Trier, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.removed import write_removed
+from corpusmill.pipelines.stage import Deduplicate, Emitted
 from corpusmill.pipelines.storage import Attempt, Json, read_json
 
+# Documents, their row addresses, and what was emitted for them.
+_Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
+
 PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
+CAREFUL = True
 _MOST = 65_536
 
 
@@ -51,13 +59,35 @@ def work(job: Job, attempt: Attempt) -> Json:
     tables: list[pa.Table] = []
     sides: list[pa.Table] = []
     ledger = Ledger()
+    left_out: list[pa.Table] = []
+    marker = job.marker(attempt)
+    first = 0
     for docs, rows in job.view.batches(unit):
-        emitted = stage.emit(docs, unit, rows)
-        tables.append(emitted.rows)
-        if emitted.side is not None:
-            sides.append(emitted.side.append_column("row", pa.array(rows, pa.uint32())))
-        if "tokens" in job.step.options:
-            _count_draws(ledger, stage.name, docs.table, rows, emitted.rows)
+
+        def emit(some: Rows, docs: Documents = docs, rows: npt.NDArray[np.uint32] = rows) -> _Sent:
+            part = docs if len(some) == len(docs) else docs.slice(int(some[0]), len(some))
+            return part, rows[some], stage.emit(part, unit, rows[some])
+
+        found = Trier(stage.name, emit, job.poison, marker, first).documents(len(docs))
+        first += len(docs)
+        for part, places, emitted in found.results:
+            tables.append(emitted.rows)
+            if emitted.side is not None:
+                sides.append(emitted.side.append_column("row", pa.array(places, pa.uint32())))
+            if "tokens" in job.step.options:
+                _count_draws(ledger, stage.name, part.table, places, emitted.rows)
+        guilty, causes = found.left_out()
+        if len(guilty):
+            bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
+            # what deduplication strikes is counted where its removals are, by its last step
+            counted = Ledger() if isinstance(stage, Deduplicate) else ledger
+            lost = leave_out(bad, stage.name, causes, counted)
+            addresses = {"unit": np.full(len(bad), unit, np.uint32), "row": rows[guilty]}
+            for name, values in addresses.items():
+                lost = lost.set_column(lost.schema.get_field_index(name), name, pa.array(values))
+            left_out.append(lost)
+    if left_out:
+        write_removed(attempt.file("removed.arrow"), [pa.concat_tables(left_out)])
     batches = (
         _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
     )

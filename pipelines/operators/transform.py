@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from corpusmill.pipelines.datasets import DatasetWriter
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.storage import Attempt, Json
+
+CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -21,7 +23,7 @@ def units(preparation: Preparation) -> list[Json]:
 
 def work(job: Job, attempt: Attempt) -> Json:
     ledger = Ledger()
-    marker = Marker(job.folder.marker_path(attempt.unit)) if job.careful else None
+    marker = job.marker(attempt)
     fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
     encoded = job.step.operator == "encode"
     writer = DatasetWriter(attempt.file("arrow" if encoded else "parquet"), encoded=encoded)

@@ -95,3 +95,13 @@ class Reader(Stage):
         `name` is the file's name relative to the pattern's fixed folder: use it, not `path`, for
         positions and for `path` columns of folder readers.
         """
+
+    def divide(self, split: Split) -> list[Split]:
+        """The smallest splits that a sound one consists of, by its numbers alone: what killed a worker is
+        looked for in them. The default knows none smaller."""
+        return [split]
+
+    def lose(self, path: Path, name: str, split: Split, cause: str) -> Iterator[list[Lost]]:
+        """What counts as lost where a split, or the rest of one, cannot be read: one record, unless the
+        format says how many there are."""
+        yield [Lost("corrupt_input", split.size, f"{name}@{split.start}", cause)]

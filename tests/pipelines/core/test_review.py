@@ -28,7 +28,8 @@ from corpusmill.pipelines.estimate import estimate_run
 from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files
-from corpusmill.pipelines.operators.fused import FusedMaps, Marker
+from corpusmill.pipelines.operators.fused import FusedMaps
+from corpusmill.pipelines.operators.marker import Marker
 from corpusmill.pipelines.plan import make_plan, render_plan
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner, run_recipe

@@ -106,7 +106,7 @@ def test_a_crash_is_blamed_on_the_document_in_hand(tmp_path: Path) -> None:
         if "7" in task["poison"]:
             return Done(ticket, {})
         if task["careful"]:
-            blame(tmp_path, 7, 1)
+            blame(tmp_path, 7, 2)
         return Died(ticket, "killed by signal 11")
 
     assert schedule(make_units(tmp_path, 1), crashes_on_seven)[0] == [0]
