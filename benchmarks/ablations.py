@@ -20,7 +20,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from harness import Bench
+from harness import Bench, bounded
 
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.stage import Context
@@ -96,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

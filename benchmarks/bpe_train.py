@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from bpe_trainers import TRAINERS
-from harness import DATA, Bench, load
+from harness import DATA, Bench, bounded, load
 from installed_text import installed_texts
 
 TEXTS = (
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tools = asked.only or (QUICK if asked.quick else tuple(TRAINERS))
-        sizes = {"8k": 8_000} if asked.quick else {"32k": 32_000, "128k": 128_000}
+        sizes = {"8k": 8_000} if asked.quick else {"8k": 8_000, "32k": 32_000, "128k": 128_000}
         documents = folder / "documents.arrow"
         size = write(documents, data_texts(asked.data, 6_000_000 if asked.quick else None))
         for job, entries in sizes.items():
@@ -125,4 +125,4 @@ def differing(folder: Path, entries: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

@@ -36,7 +36,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
-from harness import Bench, arguments, load
+from harness import Bench, arguments, bounded, load
 
 from corpusmill.pipelines.datasets import DatasetWriter
 from corpusmill.pipelines.documents import SCHEMA, Documents, document_id
@@ -265,4 +265,4 @@ def drain_in_a_thread(items: Iterable[Documents], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from harness import DATA, Bench, arguments, load
+from harness import DATA, Bench, arguments, bounded, load
 
 Page = tuple[str, bytes, str | None]
 Tool = Callable[[list[Page]], list[str]]
@@ -133,7 +133,7 @@ def main() -> None:
         "trafilatura": ("", bare_trafilatura),
     }
     limit = 120 if options.quick else 10_000
-    rows: list[dict[str, Any]] = []
+    bench = Bench("extract")
     for name in ("trafilatura_pages", "planetmath11_math_pages", "gne_chinese_pages", "debian_docs_zh_en"):
         batch, gold = pages(name, limit), index(name)
         for label, (suffix, tool) in tools.items():
@@ -150,15 +150,11 @@ def main() -> None:
             if "math" in name:
                 measured.append(("tex_recall", tex_recall(batch, texts), "share"))
             shown = "corpusmill" if label.startswith("corpusmill") else label
-            rows += [
-                {"job": f"{name} {what}{suffix}", "tool": shown, "value": round(value, 4), "unit": unit}
-                for what, value, unit in measured
-                if value is not None
-            ]
-    bench = Bench("extract")
-    bench.extend(rows)
+            for what, value, unit in measured:
+                if value is not None:
+                    bench.add(f"{name} {what}{suffix}", shown, round(value, 4), unit)
     bench.print(options.json)
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

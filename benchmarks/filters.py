@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-from harness import Bench, arguments, load
+from harness import Bench, arguments, bounded, load
 
 from corpusmill.filters.c4 import C4
 from corpusmill.filters.code_quality import CodeQuality
@@ -160,7 +160,7 @@ def compare(english: list[Row], code: list[Row], quick: bool) -> list[Row]:
                 add(stage.name, "datatrove", megabytes(chosen) / seconds, "MB/s")
             ours = stage.apply(as_documents(chosen)).reasons.to_pylist()
             pairs = list(zip(ours, verdicts, strict=True))
-            job = f"{stage.name}, agreement on {len(chosen)} {name} texts"
+            job = f"{stage.name}, agreement on {name} texts"
             add(
                 f"{job}: keep or drop",
                 "corpusmill",
@@ -198,4 +198,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

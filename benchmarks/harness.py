@@ -1,7 +1,10 @@
 """What every benchmark shares: the machine's description, the table and the JSON object.
 
 Run a benchmark as `python benchmarks/<name>.py [--quick] [--json]`. Figures of peer and project come from one
-run on one machine; compare ratios, not absolute speeds.
+run on one machine; compare ratios, not absolute speeds. Every benchmark ends: `bounded` runs it in a process
+of its own, which is killed after QUICK_SECONDS with `--quick`, and otherwise once a figure takes more than
+FIGURE_SECONDS. The figures it had by then are printed, a row says that it was out of time, and the exit code
+is 1. The quick run's jobs have the names of the full run's.
 """
 
 from __future__ import annotations
@@ -11,7 +14,12 @@ import io
 import json
 import os
 import platform
+import selectors
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,13 +35,22 @@ DATA = Path(
 use_kernel_cache()
 
 
+QUICK_SECONDS = 50.0
+FIGURE_SECONDS = 1200.0
+_PIPE = "CORPUSMILL_BENCHMARK_PIPE"
+_watched: list[int] = []  # in the process that `bounded` watches: where rows are told
+
+
 @dataclass(frozen=True)
 class Row:
-    """One figure of one tool at one job; the project's own rows have the tool `corpusmill`."""
+    """One figure of one tool at one job; the project's own rows have the tool `corpusmill`.
+
+    Without a value, `unit` says why there is none.
+    """
 
     job: str
     tool: str
-    value: float
+    value: float | None
     unit: str
 
 
@@ -45,8 +62,17 @@ class Bench:
     rows: list[Row] = field(default_factory=list)
 
     def add(self, job: str, tool: str, value: float, unit: str) -> None:
-        self.rows.append(Row(job, tool, float(f"{value:.5g}"), unit))
-        sys.stderr.write(f"{job}: {tool}: {value:.4g} {unit}\n")
+        self._append(Row(job, tool, float(f"{value:.5g}"), unit))
+
+    def leave_out(self, job: str, tool: str, why: str) -> None:
+        """A row without a figure."""
+        self._append(Row(job, tool, None, why))
+
+    def _append(self, row: Row) -> None:
+        self.rows.append(row)
+        sys.stderr.write(f"{row.job}: {row.tool}: {_shown(row.value)} {row.unit}\n")
+        for descriptor in _watched:
+            os.write(descriptor, json.dumps(asdict(row)).encode() + b"\n")
 
     def extend(self, rows: list[dict[str, Any]]) -> None:
         """Add rows given as dictionaries."""
@@ -54,14 +80,69 @@ class Bench:
             self.add(row["job"], row["tool"], row["value"], row["unit"])
 
     def print(self, as_json: bool) -> None:
-        """The table, or one JSON object."""
+        """The table, or one JSON object; nothing in the process that `bounded` watches, whose parent does."""
+        if _watched:
+            return
         if as_json:
             rows = [asdict(row) for row in self.rows]
             print(json.dumps({"benchmark": self.name, "machine": machine(), "rows": rows}, indent=1))
             return
         print(f"\n{self.name} on {machine()}\n")
         for row in self.rows:
-            print(f"{row.job:<76}{row.tool:<12}{row.value:>14,.4g} {row.unit}")
+            print(f"{row.job:<76}{row.tool:<12}{_shown(row.value):>14} {row.unit}")
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.4g}"
+
+
+def bounded(main: Callable[[], None]) -> None:
+    """Run a benchmark's `main` in a process of its own within the time it may take; ends this process."""
+    if _PIPE in os.environ:
+        _watched.append(int(os.environ.pop(_PIPE)))
+        return main()
+    if {"-h", "--help"} & set(sys.argv):
+        return main()
+    bench = Bench(Path(sys.argv[0]).stem)
+    quick = "--quick" in sys.argv
+    reads, writes = os.pipe()
+    child = subprocess.Popen(
+        [sys.executable, *sys.argv],
+        pass_fds=(writes,),
+        env={**os.environ, _PIPE: str(writes)},
+        start_new_session=True,
+    )
+    os.close(writes)
+    try:
+        late = _listen(bench, reads, quick)
+        if not late:
+            child.wait()
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    bench.print("--json" in sys.argv)
+    sys.exit(1 if late else child.returncode)
+
+
+def _listen(bench: Bench, reads: int, quick: bool) -> bool:
+    """Collect rows until the benchmark closes its end; whether it ran out of time before."""
+    start = heard = time.monotonic()
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reads, selectors.EVENT_READ)
+        while True:
+            limit = start + QUICK_SECONDS if quick else heard + FIGURE_SECONDS
+            if not selector.select(max(0.0, limit - time.monotonic())):
+                said = f"out of time: killed after {time.monotonic() - start:.0f} s"
+                bench.leave_out("what was to come", "corpusmill", said)
+                return True
+            piece = os.read(reads, 2**16)
+            if not piece:
+                return False
+            heard = time.monotonic()
+            *lines, pending = (pending + piece).split(b"\n")
+            bench.rows += [Row(**json.loads(line)) for line in lines]
 
 
 def machine() -> dict[str, object]:

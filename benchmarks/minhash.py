@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from harness import Bench, arguments, load
+from harness import Bench, arguments, bounded, load
 
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.addresses import DUPLICATES
@@ -222,7 +222,7 @@ def whole(data: Path, quick: bool) -> list[Row]:
             "recall": hit / len(alike),
             "precision": sum(value >= 0.75 for value in judged) / len(judged),
         }
-        job = f"whole deduplication, preset {preset}, {len(docs)} documents, {len(labels)} labelled pairs"
+        job = f"whole deduplication of labelled pairs, preset {preset}"
         rows += [{"job": job, "tool": "corpusmill", "value": v, "unit": unit} for unit, v in values.items()]
     return rows
 
@@ -245,4 +245,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

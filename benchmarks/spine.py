@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from harness import Bench, arguments
+from harness import Bench, arguments, bounded
 
 CLI = [sys.executable, "-m", "corpusmill"]
 HERE = Path(__file__).resolve().parent
@@ -201,7 +201,7 @@ def memory(bench: Bench, folder: Path, size: int) -> None:
             raise RuntimeError(errors.decode())
         peak.join()
         peaks.append(peak.most)
-        bench.add(f"peak memory, {size * times / 1e6:.0f} MB", "corpusmill", peak.most / 2**20, "MiB")
+        bench.add(f"peak memory, {times}x", "corpusmill", peak.most / 2**20, "MiB")
     bench.add("peak memory, 16x over 1x", "corpusmill", peaks[1] / peaks[0], "ratio")
 
 
@@ -219,4 +219,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

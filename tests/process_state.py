@@ -23,7 +23,10 @@ from corpusmill.pipelines import registry
 
 # Set by pytest for every test, and by libraries as they are imported, once a process, to what they would be
 # in any order.
-NOT_OURS = ("PYTEST_", "KMP_", "RAY_", "TORCHINDUCTOR_", "TORCH_", "TRITON_", "TOKENIZERS_PARALLELISM")
+NOT_OURS = (
+    *("PYTEST_", "KMP_", "OMP_", "CUBLAS_", "RAY_", "TORCHINDUCTOR_", "TORCH_", "TRITON_"),
+    "TOKENIZERS_PARALLELISM",
+)
 
 State = dict[str, Any]
 

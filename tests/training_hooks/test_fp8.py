@@ -19,6 +19,7 @@ from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.feed_forward import FeedForward
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.moe import Experts
+from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import apply, autocast
 from corpusmill.training_hooks.precision.formats import E5M6
@@ -328,7 +329,7 @@ def test_apply_replaces_what_the_report_says_and_nothing_else() -> None:
     mixtures = ("layers.1.mlp", "layers.2.mlp", "mtp.0.block.mlp")
     expected |= {f"{mixture}.{part}" for mixture in mixtures for part in ("experts", "shared_experts")}
     assert set(replaced) == expected
-    assert type(model.lm_head) is nn.Linear
+    assert type(model.lm_head) is Linear
     for name, module in model.named_modules():
         if isinstance(module, Fp8Linear):
             assert (module.cached == AFTER_ATTENTION) == name.endswith("o_proj")

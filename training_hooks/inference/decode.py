@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from corpusmill.training_hooks.inference.absorbed import Form, Places, attend, latents, queries
 from corpusmill.training_hooks.inference.latent_cache import LatentCache
 from corpusmill.training_hooks.model.block import Block
 from corpusmill.training_hooks.model.feed_forward import FeedForward
+from corpusmill.training_hooks.model.products import linear
 from corpusmill.training_hooks.model.transformer import Transformer
 
 
@@ -101,7 +101,7 @@ class Decoder:
 
 def head(model: Transformer, ready: Tensor) -> Tensor:
     """The output head, FP32 [..., V], of representations behind their last norm."""
-    return functional.linear(ready, model.lm_head.weight).float()
+    return linear(ready, model.lm_head.weight).float()
 
 
 def padded(rows: Sequence[Sequence[int]]) -> Tensor:

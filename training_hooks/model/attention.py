@@ -19,6 +19,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from corpusmill.training_hooks.model.products import product, widened
+
 BLOCK = 64
 LONGEST = 512
 
@@ -34,11 +36,11 @@ class _BlockedAttention(torch.autograd.Function):
         kept = []
         with torch.autocast("cpu", enabled=False):
             for block, end in _blocks(q_ZTX.shape[1]):
-                p_ZQS = torch.bmm(q_ZTX[:, block], k_ZTX[:, :end].transpose(1, 2))
+                p_ZQS = product(q_ZTX[:, block], k_ZTX[:, :end].transpose(1, 2))
                 size = end - block.start
                 p_ZQS[:, :, block].masked_fill_(later_QQ[:size, :size], float("-inf"))
                 p_ZQS = torch.softmax(p_ZQS, dim=-1, out=p_ZQS).to(v_ZTU.dtype)
-                o_ZTU[:, block] = torch.bmm(p_ZQS, v_ZTU[:, :end])
+                o_ZTU[:, block] = product(p_ZQS, v_ZTU[:, :end])
                 kept.append(p_ZQS)
         ctx.save_for_backward(q_BHTX, k_BHTX, v_BHTU, *kept)
         ctx.scale = scale
@@ -55,12 +57,12 @@ class _BlockedAttention(torch.autograd.Function):
         with torch.autocast("cpu", enabled=False):
             for (block, end), p_ZQS in zip(_blocks(q_ZTX.shape[1]), kept, strict=True):
                 g_ZQU = g_ZTU[:, block]
-                dp_ZQS = torch.bmm(g_ZQU, v_ZTU[:, :end].transpose(1, 2))
+                dp_ZQS = product(g_ZQU, v_ZTU[:, :end].transpose(1, 2))
                 # p * (dp - sum(p * dp)) in one pass, computed in FP32
                 ds_ZQS = torch.ops.aten._softmax_backward_data(dp_ZQS, p_ZQS, -1, p_ZQS.dtype)
-                dq_ZTX[:, block] = torch.bmm(ds_ZQS, k_ZTX[:, :end])
-                dk_ZTX[:, :end] += torch.bmm(ds_ZQS.transpose(1, 2), q_ZTX[:, block])
-                dv_ZTU[:, :end] += torch.bmm(p_ZQS.transpose(1, 2), g_ZQU)
+                dq_ZTX[:, block] = product(ds_ZQS, k_ZTX[:, :end])
+                dk_ZTX[:, :end] += product(ds_ZQS.transpose(1, 2), q_ZTX[:, block])
+                dv_ZTU[:, :end] += product(p_ZQS.transpose(1, 2), g_ZQU)
         dq_BHTX, dk_BHTX = dq_ZTX.mul_(ctx.scale).view_as(q_BHTX), dk_ZTX.mul_(ctx.scale).view_as(k_BHTX)
         return dq_BHTX, dk_BHTX.to(k_BHTX.dtype), dv_ZTU.view_as(v_BHTU).to(v_BHTU.dtype), None
 
@@ -89,5 +91,12 @@ def causal_attention(q_BHTX: Tensor, k_BHTX: Tensor, v_BHTU: Tensor, scale: floa
     # The fused kernels want values as wide as keys; zero columns add nothing.
     value = v_BHTU.shape[-1]
     v_BHTX = functional.pad(v_BHTU, (0, max(q_BHTX.shape[-1] - value, 0)))
-    o_BHTX = functional.scaled_dot_product_attention(q_BHTX, k_BHTX, v_BHTX, is_causal=True, scale=scale)
-    return o_BHTX[..., :value]
+    if torch.is_autocast_enabled(kind):
+        low = torch.get_autocast_dtype(kind)
+        q_BHTX, k_BHTX, v_BHTX = q_BHTX.to(low), k_BHTX.to(low), v_BHTX.to(low)
+    dtype = q_BHTX.dtype
+    if widened(q_BHTX, k_BHTX, v_BHTX):
+        q_BHTX, k_BHTX, v_BHTX = q_BHTX.float(), k_BHTX.float(), v_BHTX.float()
+    with torch.autocast(kind, enabled=False):
+        o_BHTX = functional.scaled_dot_product_attention(q_BHTX, k_BHTX, v_BHTX, is_causal=True, scale=scale)
+    return o_BHTX[..., :value].to(dtype)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from corpusmill.training_hooks.model.products import product
+
 BLOCK_NUMBERS = 2**21
 BLOCKS_A_PRODUCT = 4
 
@@ -46,11 +48,11 @@ class _HeadCrossEntropy(torch.autograd.Function):
                 if dx_ND is not None and dhead_VD is not None:
                     # The weight goes to the narrow factor of each product.
                     weighted_low = (x_RD * weight_R1).to(low)
-                    torch.mul(torch.mm(p_RV, head_low), weight_R1, out=dx_ND[rows])
+                    torch.mul(product(p_RV, head_low), weight_R1, out=dx_ND[rows])
                     if low == dhead_VD.dtype:
                         dhead_VD.addmm_(p_RV.t(), weighted_low)
                     else:
-                        dhead_VD += torch.mm(p_RV.t(), weighted_low)
+                        dhead_VD += product(p_RV.t(), weighted_low)
         ctx.save_for_backward(dx_ND, dhead_VD)
         ctx.mark_non_differentiable(loss_N)
         return (loss_N * weight_N).sum(), loss_N
@@ -65,7 +67,7 @@ class _HeadCrossEntropy(torch.autograd.Function):
 def _softmax(x_ND: Tensor, head_VD: Tensor, target_N1: Tensor, out_NV: Tensor, wants: bool) -> Tensor:
     """Cross-entropy FP32[N] of one block; where `wants`, its derivative by the logits, softmax - one-hot, is
     left in `out_NV`."""
-    z_NV = torch.mm(x_ND, head_VD.t(), out=out_NV).float()
+    z_NV = product(x_ND, head_VD.t(), out=out_NV).float()
     largest_N1 = z_NV.amax(dim=1, keepdim=True)
     z_target_N1 = z_NV.gather(1, target_N1)
     p_NV = torch.softmax(z_NV, dim=1, out=z_NV)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from corpusmill.training_hooks.model.products import Linear
+
 
 class FeedForward(nn.Module):
     """x [..., D] -> [..., D] through width F; no bias."""
 
     def __init__(self, width: int, intermediate: int) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(width, intermediate, bias=False)
-        self.up_proj = nn.Linear(width, intermediate, bias=False)
-        self.down_proj = nn.Linear(intermediate, width, bias=False)
+        self.gate_proj = Linear(width, intermediate)
+        self.up_proj = Linear(width, intermediate)
+        self.down_proj = Linear(intermediate, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""

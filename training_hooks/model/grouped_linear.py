@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from corpusmill.training_hooks.model.products import product
+
 
 class _GroupedLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_MI: Tensor, weight_EOI: Tensor, counts: list[int]) -> Tensor:
         y_MO = x_MI.new_empty(x_MI.shape[0], weight_EOI.shape[1])
         for expert, rows in expert_rows(counts):
-            torch.mm(x_MI[rows], weight_EOI[expert].t(), out=y_MO[rows])
+            product(x_MI[rows], weight_EOI[expert].t(), out=y_MO[rows])
         ctx.save_for_backward(x_MI, weight_EOI)
         ctx.counts = counts
         return y_MO
@@ -36,8 +38,8 @@ class _GroupedLinear(torch.autograd.Function):
             if not count:
                 dweight_EOI[expert].zero_()
         for expert, rows in expert_rows(ctx.counts):
-            torch.mm(grad_MO[rows], weight_EOI[expert], out=dx_MI[rows])
-            torch.mm(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
+            product(grad_MO[rows], weight_EOI[expert], out=dx_MI[rows])
+            product(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
         return dx_MI, dweight_EOI, None
 
 
@@ -62,5 +64,5 @@ def grouped_linear(x_MI: Tensor, weight_EOI: Tensor, counts: list[int]) -> Tenso
     if torch.is_autocast_enabled(kind):
         low = torch.get_autocast_dtype(kind)
         x_MI, weight_EOI = x_MI.to(low), weight_EOI.to(low)
-    product: Tensor = _GroupedLinear.apply(x_MI, weight_EOI, counts)  # type: ignore[no-untyped-call]
-    return product
+    y_MO: Tensor = _GroupedLinear.apply(x_MI, weight_EOI, counts)  # type: ignore[no-untyped-call]
+    return y_MO

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from corpusmill.training_hooks.model.attention import causal_attention
 from corpusmill.training_hooks.model.config import ModelConfig
+from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rotate
 
@@ -32,13 +33,13 @@ class MultiHeadLatentAttention(nn.Module):
         self.value, self.latent = config.v_head_dim, config.kv_lora_rank
         self.softmax_scale = config.softmax_scale
         width = config.hidden_size
-        self.q_a_proj = nn.Linear(width, config.q_lora_rank, bias=False)
+        self.q_a_proj = Linear(width, config.q_lora_rank)
         self.q_a_layernorm = RMSNorm(config.q_lora_rank, LATENT_EPS)
-        self.q_b_proj = nn.Linear(config.q_lora_rank, self.heads * config.qk_head_dim, bias=False)
-        self.kv_a_proj_with_mqa = nn.Linear(width, self.latent + self.rotary, bias=False)
+        self.q_b_proj = Linear(config.q_lora_rank, self.heads * config.qk_head_dim)
+        self.kv_a_proj_with_mqa = Linear(width, self.latent + self.rotary)
         self.kv_a_layernorm = RMSNorm(self.latent, LATENT_EPS)
-        self.kv_b_proj = nn.Linear(self.latent, self.heads * (self.content + self.value), bias=False)
-        self.o_proj = nn.Linear(self.heads * self.value, width, bias=False)
+        self.kv_b_proj = Linear(self.latent, self.heads * (self.content + self.value))
+        self.o_proj = Linear(self.heads * self.value, width)
 
     def queries(self, x_BTD: Tensor, cos_TP: Tensor, sin_TP: Tensor) -> Tensor:
         """q = [q_C; rotated q_R] of every head, [B, H, T, C + R] (equations 6-9)."""

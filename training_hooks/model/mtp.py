@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from corpusmill.training_hooks.model.block import Block
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.moe import Routing
+from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 
 
@@ -30,7 +31,7 @@ class MultiTokenPrediction(nn.Module):
         width, eps = config.hidden_size, config.rms_norm_eps
         self.hnorm = RMSNorm(width, eps)
         self.enorm = RMSNorm(width, eps)
-        self.eh_proj = nn.Linear(2 * width, width, bias=False)
+        self.eh_proj = Linear(2 * width, width)
         self.block = Block(config, dense=False)
         self.norm = RMSNorm(width, eps)
 

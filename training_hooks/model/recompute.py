@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from corpusmill.training_hooks.model.mla import MultiHeadLatentAttention
+from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 
 Compute = Callable[..., tuple[Tensor, ...]]
@@ -186,7 +187,7 @@ class Recomputation:
         x = args[0]
         kind = x.device.type
         casts = self.hooks is not None and torch.is_autocast_enabled(kind) and x.dtype == torch.float32
-        if type(module) is not nn.Linear or not casts or self.find(x) is None:
+        if type(module) is not Linear or not casts or self.find(x) is None:
             return None
         low = torch.get_autocast_dtype(kind)
         return self.segment(lambda y: (y.to(low),), [x], [])

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from corpusmill.training_hooks.model.block import Block
 from corpusmill.training_hooks.model.config import ModelConfig
@@ -17,6 +16,7 @@ from corpusmill.training_hooks.model.gate import Gate
 from corpusmill.training_hooks.model.mla import MultiHeadLatentAttention
 from corpusmill.training_hooks.model.moe import MixtureOfExperts, Routing
 from corpusmill.training_hooks.model.mtp import MultiTokenPrediction
+from corpusmill.training_hooks.model.products import Linear, linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rope_frequencies, rotation_table
 from corpusmill.training_hooks.model.yarn import YarnScaling
@@ -43,7 +43,7 @@ class Transformer(nn.Module):
             for index in range(config.num_hidden_layers)
         )
         self.norm = RMSNorm(width, config.rms_norm_eps)
-        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
+        self.lm_head = Linear(width, config.vocab_size)
         self.mtp = nn.ModuleList(MultiTokenPrediction(config) for _ in range(config.num_nextn_predict_layers))
         self._use(config)
 
@@ -108,4 +108,4 @@ class Transformer(nn.Module):
     def logits(self, tokens_BT: Tensor) -> Tensor:
         """Next-token logits FP32[B, T, V] of the main model."""
         h_BTD, _ = self.trunk(tokens_BT, torch.ones_like(tokens_BT, dtype=torch.bool))
-        return functional.linear(self.norm(h_BTD), self.lm_head.weight).float()
+        return linear(self.norm(h_BTD), self.lm_head.weight).float()

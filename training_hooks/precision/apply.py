@@ -6,7 +6,8 @@
 | bf16 | BF16 by autocast | attention BF16, the rest FP32; output head's products BF16 |
 | fp8 | FP8 (E4M3), outputs BF16 | as bf16; embedding and output head too (section 3.3.1) |
 
-Weights and their gradients are FP32 in every mode.
+Weights and their gradients are FP32 in every mode. BF16 products on a processor without BF16 instructions are
+FP32 products of BF16 values, rounded (`model.products`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import nn
 from corpusmill.training_hooks.model.feed_forward import FeedForward
 from corpusmill.training_hooks.model.mla import MultiHeadLatentAttention
 from corpusmill.training_hooks.model.moe import Experts
+from corpusmill.training_hooks.model.products import bf16_products
 from corpusmill.training_hooks.precision.hopper import require_hopper
 from corpusmill.training_hooks.precision.linear import AFTER_ATTENTION, Cached, Engine, Fp8, Fp8Linear
 from corpusmill.training_hooks.precision.swiglu import Fp8Experts, Fp8FeedForward
@@ -46,9 +48,11 @@ def apply(
     """
     if mode not in MODES:
         raise ValueError(f"no precision {mode!r}; there are {', '.join(MODES)}")
+    device = next(model.parameters()).device
+    if mode != "fp32" and device.type == "cpu" and bf16_products() == "fp32":
+        log.info("BF16 products: in FP32 and rounded, since this processor has none of its own")
     if mode != "fp8":
         return []
-    device = next(model.parameters()).device
     chosen: Engine = engine or ("hopper" if device.type == "cuda" else "emulated")
     if chosen == "hopper":
         require_hopper(device)

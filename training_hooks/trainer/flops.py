@@ -12,6 +12,7 @@ import torch
 
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.parameter_counts import parameter_counts
+from corpusmill.training_hooks.model.products import bf16_products
 
 SIZE = {"cpu": 1024, "cuda": 8192}  # of the square product that measures the peak: 10 ms or so each
 TRIES = 4
@@ -34,9 +35,11 @@ def flops_per_token(config: ModelConfig, context: int) -> float:
 
 
 def measured_peak(device: torch.device, low_precision: bool) -> float:
-    """Operations a second of a square matrix product, the best of a few, on the threads in use now."""
+    """Operations a second of a square matrix product, the best of a few, on the threads in use now. In low
+    precision those of BF16, or of the FP32 products that stand for them: see `model.products`."""
     size = SIZE.get(device.type, 1024)
-    dtype = torch.bfloat16 if low_precision else torch.float32
+    native = device.type != "cpu" or bf16_products() == "native"
+    dtype = torch.bfloat16 if low_precision and native else torch.float32
     a, b = (torch.ones((size, size), dtype=dtype, device=device) for _ in range(2))
     best = float("inf")
     for _ in range(TRIES):

@@ -169,7 +169,16 @@ class TrainingTask(Task):
             "parameters": sum(p.numel() for p in model.parameters()),
             "gamma": run.schedule.gamma,
             "operations_per_token": flops_per_token(model.config, loader.context),
+            **self._products(),
         }
+
+    def _products(self) -> dict[str, str]:
+        """How BF16 products are taken, which the processor decides: part of what a training in BF16 or FP8
+        records, and of what a checkpoint belongs to."""
+        from corpusmill.training_hooks.model.products import bf16_products
+
+        on_cpu = self.precision != "fp32" and self._device().type == "cpu"
+        return {"bf16_products": bf16_products()} if on_cpu else {}
 
     def _checkpoints(self, scratch: Path, loader: ShardLoader, model: Transformer) -> Checkpoints:
         """The run's checkpoints, which belong to these options, this data and this version of torch."""
@@ -184,6 +193,7 @@ class TrainingTask(Task):
             "stream": loader.stream(),
             "config": model.config.to_json(),
             "torch": version("torch"),
+            **self._products(),
         }
         return Checkpoints(scratch / "checkpoints", digest(run), self.checkpoint.keep)
 
