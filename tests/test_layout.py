@@ -75,6 +75,7 @@ def test_rooms_are_imported_by_their_full_names() -> None:
             assert top not in ROOMS, f"{path}:{line}: import corpusmill.{name}"
             assert not name.startswith("."), f"{path}:{line}: relative import; write corpusmill.<room>"
             assert top != "src", f"{path}:{line}"
+            assert top != "oracles", f"{path}:{line}: import tests.{name}, which every order of tests finds"
 
 
 def test_the_repository_holds_no_bytecode_and_no_link_out_of_itself() -> None:

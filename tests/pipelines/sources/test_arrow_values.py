@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles.sources_archives import read_all
 
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import canonical_json
 from corpusmill.pipelines.sources.parquet import Parquet
+from tests.oracles.sources_archives import read_all
 
 MOST = 2**63 - 1
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from oracles.sources_archives import http_response, read_all, warc_record
 
 from corpusmill.pipelines.sources.arc import Arc
 from corpusmill.pipelines.sources.assembly.json_limits import (
@@ -30,6 +29,7 @@ from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.tar import Tar
 from corpusmill.pipelines.sources.tree import Tree
 from corpusmill.pipelines.sources.warc import Warc
+from tests.oracles.sources_archives import http_response, read_all, warc_record
 
 LINES = b"".join(b'{"text": "line %d of the harbour log"}\n' % number for number in range(50))
 
