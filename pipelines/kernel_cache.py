@@ -16,6 +16,7 @@ from pathlib import Path
 import corpusmill
 
 _ROOT = Path(corpusmill.__file__).parent
+_SETTINGS = ".numba_config.yaml"
 
 
 @cache
@@ -33,3 +34,20 @@ def use_kernel_cache() -> None:
     """Point numba at the folder of these sources. Call before numba is imported; later calls do nothing."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("NUMBA_CACHE_DIR", str(home / "corpusmill" / f"kernels-{kernel_digest()[:16]}"))
+    _ignore_settings_beside_the_data()
+
+
+def _ignore_settings_beside_the_data() -> None:
+    """Keep numba from reading `.numba_config.yaml` in the working directory, which may name code to import.
+
+    numba reads it when it is imported and again when it compiles, and has no setting against it.
+    """
+    if not Path(_SETTINGS).is_file():
+        return
+    here = Path.cwd()
+    os.chdir(_ROOT)
+    try:
+        import numba.core.config as settings
+    finally:
+        os.chdir(here)
+    settings._config_fname = ""

@@ -51,6 +51,7 @@ _NOT_CODE_VERSION = {
         "report",
         "sample",
         "scheduler",
+        "terminal",
     ),
     "tokenizer": ("commands",),
     "training_hooks": ("commands", "curves"),
@@ -282,7 +283,11 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
             sys.modules[module_name] = before
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
-        raise RecipeError(f"plugin {path}:{line} fails on import: {type(error).__name__}: {error}") from error
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and error.name and _beside(path, error.name):
+            hint = "; a plugin is one file, and what lies beside it is not imported: install it as a package"
+        what = f"{type(error).__name__}: {error}{hint}"
+        raise RecipeError(f"plugin {path}:{line} fails on import: {what}") from error
     stages = {
         value.name: value
         for value in vars(module).values()
@@ -294,6 +299,11 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
     if not stages:
         raise RecipeError(f"plugin {path} defines no stage, that is no class derived from Filter or Edit")
     return Plugin(path, digest, module, stages)
+
+
+def _beside(path: Path, module: str) -> bool:
+    place = path.parent / module.split(".")[0]
+    return place.is_dir() or place.with_suffix(".py").is_file()
 
 
 def _check_clashes(plugin: Plugin, module_name: str) -> None:

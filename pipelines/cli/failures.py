@@ -32,6 +32,9 @@ _INTERRUPTED = 130  # what typer makes of Ctrl-C while no run of ours is listeni
 
 def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
     """Run the command line and leave with its exit code; see `main` for the codes."""
+    if any("\0" in argument for argument in arguments):
+        _say("error: an argument holds a NUL character, which no path or value may; remove it")
+        sys.exit(1)
     try:
         code = app(args=arguments or ["--help"], prog_name="corpusmill", standalone_mode=False)
         sys.stdout.flush()

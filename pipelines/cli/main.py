@@ -207,5 +207,10 @@ generating.add_commands(app)
 def main() -> None:
     """Entry point of the console script."""
     from corpusmill.pipelines.cli.failures import run_and_exit
+    from corpusmill.pipelines.engines.isolation import leave_working_directory
+    from corpusmill.pipelines.recipe.environment import hide_values
+    from corpusmill.pipelines.terminal import guard_streams
 
+    leave_working_directory()
+    guard_streams(hide_values)
     run_and_exit(app, sys.argv[1:])

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.runner import RunListener, StepState
 from corpusmill.pipelines.scheduler import Unit
 from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.terminal import guard_streams, harmless, one_line, unguarded
 from corpusmill.pipelines.unit_progress import UnitProgress
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class LiveProgress(PlainProgress):
         self._memory = 0
 
     def _write(self, line: str) -> None:
-        self._bars.console.print(line, markup=False, highlight=False)
+        self._bars.console.print(harmless(hide_values(line)), markup=False, highlight=False)
 
     def step_started(self, state: StepState) -> None:
         name = state.step.name
@@ -138,7 +140,10 @@ class LiveProgress(PlainProgress):
         if unit.step in self._tasks:
             self._watched.add(unit.step)
             self._bars.update(
-                self._tasks[unit.step], total=progress.total, completed=progress.done, rate=progress.text
+                self._tasks[unit.step],
+                total=progress.total,
+                completed=progress.done,
+                rate=one_line(progress.text),
             )
 
     def memory(self, resident: int) -> None:
@@ -170,14 +175,18 @@ def progress() -> Iterator[PlainProgress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", markup=False),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[memory]}"),
+        TextColumn("{task.fields[memory]}", markup=False),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    # The bars write escape sequences of their own, so they write to the stream itself.
+    with Progress(*columns, console=Console(file=unguarded(sys.stderr))) as bars:
+        guard_streams(
+            hide_values
+        )  # rich has put its own streams in their place; it puts them back at the end
         live = LiveProgress(bars)
         try:
             yield live

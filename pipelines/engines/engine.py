@@ -7,7 +7,7 @@ submission of one task.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from corpusmill.pipelines.storage import Json
 
@@ -22,20 +22,28 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """The task raised: `kind` is `user` (stop now), or `internal` (may be tried again)."""
+    """The task raised. `kind` is `user` (the user must mend something; trying again is of no use), `halt`
+    (likewise, and no other task would succeed either, such as on a full disk) or `internal` (may be tried
+    again)."""
 
     ticket: int
-    kind: str
+    kind: Literal["user", "halt", "internal"]
     message: str
     traceback: str
 
 
+# Who ended a worker: the task itself (a crash), somebody else (its node is lost, it was evicted), or one of
+# the two, which nobody can tell (SIGKILL may come from the kernel, as memory ran out, or from anywhere).
+Culprit = Literal["task", "unclear", "outside"]
+
+
 @dataclass(frozen=True)
 class Died:
-    """The worker vanished under the task (crash, killed, out of memory)."""
+    """The worker vanished under the task."""
 
     ticket: int
     cause: str
+    culprit: Culprit = "unclear"
 
 
 @dataclass(frozen=True)

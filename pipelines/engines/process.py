@@ -1,7 +1,8 @@
 """Tasks run in worker processes on this machine: the default engine.
 
 Workers are plain subprocesses speaking JSON lines, so nothing depends on how the runner itself was
-started; one that dies is replaced, and only its own task is told. Workers start as tasks come.
+started, and they import nothing from the working directory (see `isolation`). One that dies is replaced,
+and only its own task is told. Workers start as tasks come.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
+from corpusmill.pipelines.engines.engine import Beat, Culprit, Died, Done, Event, Failed
+from corpusmill.pipelines.engines.isolation import child_environment, worker_command
 from corpusmill.pipelines.storage import Json
 
 LAST_SECONDS = 5.0
 # What a task has to write a checkpoint in when the run is stopped. Workers that do not listen end at once.
 GRACE_SECONDS = 60.0
+_SENT = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 
 
 @dataclass
@@ -53,14 +56,14 @@ class ProcessEngine:
     ) -> None:
         self.slots = slots
         self._log = log
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = child_environment({**os.environ, **(environment or {})})
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
     def _start(self) -> _Worker:
         answers, theirs = os.pipe()
         process = subprocess.Popen(
-            [sys.executable, "-m", "corpusmill.pipelines.engines.worker", str(theirs)],
+            worker_command(theirs),
             stdin=subprocess.PIPE,
             stdout=self._log or subprocess.DEVNULL,
             stderr=self._log or subprocess.DEVNULL,
@@ -100,7 +103,7 @@ class ProcessEngine:
                 code = _ended(worker.process)
                 if worker.ticket is not None:
                     cause = f"killed by signal {-code}" if code < 0 else f"exited with {code}"
-                    events.append(Died(worker.ticket, cause))
+                    events.append(Died(worker.ticket, cause, _culprit(code)))
         return events
 
     def cancel(self, ticket: int) -> None:
@@ -148,6 +151,17 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def _culprit(code: int) -> Culprit:
+    """Who ended a worker with this exit code.
+
+    A crash raises a signal of its own, and those that ask a process to end come from elsewhere. SIGKILL comes
+    from elsewhere too, but what the task did may have been the reason.
+    """
+    if code == -signal.SIGKILL:
+        return "unclear"
+    return "outside" if -code in _SENT else "task"
 
 
 def _event(answer: Json) -> Event | None:

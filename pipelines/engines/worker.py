@@ -1,13 +1,12 @@
 """The worker process: reads tasks as JSON lines on standard input, answers on another descriptor.
 
-Started as `python -m corpusmill.pipelines.engines.worker FD`. It beats once a second while at work, ignores
+Started by `isolation.worker_command`. It beats once a second while at work, ignores
 Ctrl-C (the runner decides), and dies with its parent. Nothing is pickled.
 """
 
 from __future__ import annotations
 
 import ctypes
-import errno
 import json
 import logging
 import os
@@ -16,13 +15,15 @@ import signal
 import sys
 import threading
 import traceback
+from typing import Literal
 
 from corpusmill.pipelines.engines.engine import Done, Failed
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.system_faults import describe, no_writing
+from corpusmill.pipelines.terminal import guard_streams
 
 BEAT_SECONDS = 1.0
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # trying again would only fail again
 
 
 def attempt(ticket: int, task: Json) -> Done | Failed:
@@ -33,15 +34,21 @@ def attempt(ticket: int, task: Json) -> Done | Failed:
     use_kernel_cache()
     try:
         return Done(ticket, execute(task))
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            return Failed(ticket, "internal", f"{type(error).__name__}: {error}", traceback.format_exc())
-        message = f"{task['folder']}: {error}; make room there, then run the same command again"
-        return Failed(ticket, "user", message, traceback.format_exc())
     except Exception as error:  # noqa: BLE001  # the scheduler decides, and stops the run in the end
-        kind = "user" if isinstance(error, UserError) else "internal"
-        message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        kind, message = _told(error, task["folder"])
         return Failed(ticket, kind, message, traceback.format_exc())
+
+
+def _told(error: Exception, folder: str) -> tuple[Literal["user", "halt", "internal"], str]:
+    """Whose fault an exception is, and its message."""
+    if isinstance(error, UserError):
+        return "user", str(error)
+    number = no_writing(error)
+    if number is not None:
+        return "halt", describe(number, folder)
+    if isinstance(error, PermissionError) and error.errno is not None and error.filename is not None:
+        return "user", describe(error.errno, os.fsdecode(error.filename))
+    return "internal", f"{type(error).__name__}: {error}"
 
 
 def resident_bytes() -> int:
@@ -90,6 +97,7 @@ def main(descriptor: int) -> None:
     """Serve tasks until standard input closes."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    guard_streams()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a poisonous document must not fill the disk with cores
     logging.basicConfig(level=os.environ.get("CORPUSMILL_LOG", "INFO"), format="%(name)s: %(message)s")
     import pyarrow as pa
@@ -116,7 +124,3 @@ def main(descriptor: int) -> None:
                     "traceback": outcome.traceback,
                 }
             )
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

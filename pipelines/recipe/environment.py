@@ -3,6 +3,9 @@
 Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, the patterns of `read` and
 `against`, what `tokenizer.load` loads, `tokenizer.references`, `train.start_from`, and any option of a stage
 that is a path (`options`). Anywhere else a dollar sign is a dollar sign.
+
+What a variable holds may be a secret. `recipe.json` and the report show `${NAME}`, and messages do so too
+(`hide_values`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from typing import Any
 from corpusmill.pipelines.recipe.messages import Path, Problem
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
+_SECRET = 6  # characters of the shortest value that messages hide
+_held: dict[str, str] = {}  # value -> the variable that a recipe of this process took it from
 _ANY = None  # matches every key of a level
 
 # Everything at or below these paths is a path, or a list or mapping of paths.
@@ -40,6 +45,21 @@ def expand_environment(data: Any, environment: Mapping[str, str] | None = None) 
     """`data` with variables replaced in its paths, and a problem for each that is not set."""
     problems: list[Problem] = []
     return _walk(data, (), os.environ if environment is None else environment, problems), problems
+
+
+def hide_values(text: str) -> str:
+    """`text`, a message, with what the variables of recipes held in this process as `${NAME}`, longest first.
+
+    Short values and plain words stay: other words of a message would be taken for them.
+    """
+    for value, name in sorted(_held.items(), key=lambda item: (-len(item[0]), item[1])):
+        text = text.replace(value, f"${{{name}}}")
+    return text
+
+
+def _hold(name: str, value: str) -> None:
+    if len(value) >= _SECRET and not (value.isalpha() and value.islower() and len(value) < 2 * _SECRET):
+        _held.setdefault(value, name)
 
 
 def _walk(value: Any, path: Path, environment: Mapping[str, str], problems: list[Problem]) -> Any:
@@ -76,6 +96,7 @@ def expanded(
         name, default = match.groups()
         value = environment.get(name)
         if value or (value is not None and default is None):
+            _hold(name, value)
             return value
         if default is not None:
             return str(default)

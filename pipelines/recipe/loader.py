@@ -25,6 +25,7 @@ from corpusmill.pipelines.recipe.messages import (
     kind_of,
     unknown_key,
     unknown_keys,
+    unusable_texts,
 )
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
@@ -63,8 +64,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     path = Path(path)
     data, places = _read(path)
     problems = apply_overrides(data, overrides, places)
+    written = data
     data, unset = expand_environment(data)
     problems += unset
+    unusable = list(unusable_texts(data))
+    if unusable:  # what else is wrong could not even be looked for
+        raise places.error(problems + unusable)
     problems += unknown_keys(data, KEYS)
     folder = path.absolute().parent
     settings = build(
@@ -89,7 +94,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         output_folder=Path(os.path.normpath(folder / (settings.output or f"runs/{settings.name}"))),
         plugins=tuple(plugins),
         engine=engine,
-        raw=data,
+        raw=written,
         places=places,
         **parts,
     )

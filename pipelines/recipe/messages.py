@@ -6,19 +6,22 @@ maps paths to where the user wrote them: a line of the file or an override of th
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from corpusmill.pipelines.closest import closest, listed
 from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.terminal import one_line
 
 Path = tuple[str | int, ...]
 
 MOST_LINES = 100  # of an InvalidRecipeError
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 SLUG = r"^[a-z0-9][a-z0-9_-]*$"  # names that become names of files and steps
 
 
@@ -72,7 +75,8 @@ class Places:
 
     def line(self, problem: Problem) -> str:
         """The one-line message of a problem."""
-        where, key = problem.place or self.where(problem.path), dotted(problem.path)
+        where = one_line(problem.place or self.where(problem.path))
+        key = one_line(dotted(problem.path))
         message = problem.text()
         return f"{where}: {message}" if not key or where == f"--set {key}" else f"{where}: {key}: {message}"
 
@@ -122,6 +126,31 @@ def shown(value: Any) -> str:
     else:
         text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def unusable_texts(value: Any, path: Path = ()) -> Iterator[Problem]:
+    """A problem for each key and value below `path` that no name, path or text can be.
+
+    The system takes NUL for the end of a path, and half a surrogate pair is no character.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            why = _unusable(key)
+            if why:
+                yield Problem((*path, key), f"the key holds {why}")
+            else:
+                yield from unusable_texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from unusable_texts(item, (*path, index))
+    elif isinstance(value, str) and _unusable(value):
+        yield Problem(path, f"holds {_unusable(value)}")
+
+
+def _unusable(text: str) -> str:
+    if "\0" in text:
+        return "a NUL character; remove it"
+    return "bytes or escapes that are no text (UTF-8); correct them" if _SURROGATE.search(text) else ""
 
 
 def kind_of(value: Any) -> str:

@@ -115,8 +115,9 @@ class Recipe:
 
     `path`: the file; `folder`: its folder, which `data`, `output` and `plugins` were resolved against;
     `data_folder`, `output_folder`, `plugins`: absolute. `encode` and `draw` follow from `pack`; `mixture`
-    without a section of its own takes every token once. `raw`: the plain data after overrides and
-    environment, as JSON can hold it. `places`: where everything was written, for later messages.
+    without a section of its own takes every token once. `raw`: the plain data after overrides,
+    as JSON can hold it, with `${NAME}` where it is written: what a variable of the environment holds is not
+    for others to read. `places`: where everything was written, for later messages.
     """
 
     path: Path

@@ -148,5 +148,7 @@ def parse_value(text: str) -> Any:
     """One YAML value, as `--set key=VALUE` takes it. Raises ValueError."""
     try:
         return parse_yaml(text.encode(), "value")[0]
+    except UnicodeEncodeError as error:
+        raise ValueError("the value holds bytes that are no text (UTF-8); correct them") from error
     except InvalidRecipeError as error:
         raise ValueError(re.sub(r"^value(:\d+)?: ", "", str(error))) from error

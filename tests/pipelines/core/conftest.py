@@ -30,7 +30,6 @@ import numpy as np
 
 from corpusmill.pipelines.documents import reason_where
 from corpusmill.pipelines.stage import Filter
-from tests.waiting import PATIENCE
 
 
 class Trouble(Filter):

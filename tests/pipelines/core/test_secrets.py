@@ -1,0 +1,62 @@
+"""What a variable of the environment holds is in no file of a run and in no message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+SECRET = "tok3n-Of-The-Store"
+
+
+def holding(folder: Path) -> list[str]:
+    """Files that hold the secret, in their bytes or their names."""
+    return [
+        str(path)
+        for path in folder.rglob("*")
+        if SECRET in str(path.relative_to(folder))
+        or (path.is_file() and SECRET.encode() in path.read_bytes())
+    ]
+
+
+def test_no_file_of_a_run_holds_a_value(corpusmill: Call, tmp_path: Path) -> None:
+    data = tmp_path / f"in-{SECRET}"
+    data.mkdir()
+    lines = [json.dumps({"id": str(n), "text": f"a line of text with the number {n}"}) for n in range(20)]
+    (data / "a.jsonl").write_text("\n".join([*lines, "{broken"]) + "\n")
+    (data / "plugin.py").write_text(
+        "import numpy as np\nfrom corpusmill.pipelines.stage import Filter\n"
+        "from corpusmill.pipelines.documents import reason_where\n\n\n"
+        "class Own(Filter):\n    def score(self, docs):\n"
+        "        return {'x': np.zeros(len(docs.text), np.int64)}\n\n    def judge(self, scores):\n"
+        "        return reason_where((np.asarray(scores['x']) > 0, 'large'))\n"
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: hidden\ndata: ${STORE}\noutput: run\nplugins: ['${STORE}/plugin.py']\n"
+        "engine: {workers: 1}\n"
+        "sources:\n  a: {read: {jsonl: '${STORE}/a.jsonl'}, steps: [own]}\ndedup: [exact]\n"
+    )
+    env = {"STORE": str(data)}
+    done = corpusmill("run", path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert holding(tmp_path / "run") == []
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["data"] == "${STORE}"
+    assert SECRET not in done.stderr + done.stdout
+    again = corpusmill("run", path, "--json", env=env)
+    assert again.returncode == 0, again.stderr
+    assert all(step["reused"] for step in json.loads(again.stdout)["steps"])
+
+
+def test_no_message_holds_a_value(corpusmill: Call, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: hidden\ndata: ${STORE}\nsources: {a: {read: {jsonl: '${FILE}'}}}\n")
+    missing = corpusmill("run", path, env={"STORE": f"/nowhere/{SECRET}", "FILE": "a.jsonl"})
+    assert missing.returncode == 1
+    assert SECRET not in missing.stderr
+    assert "no folder ${STORE}" in missing.stderr
+    nothing = corpusmill("run", path, env={"STORE": str(tmp_path), "FILE": f"{SECRET}/*.jsonl"})
+    assert nothing.returncode == 1
+    assert SECRET not in nothing.stderr
