@@ -1,14 +1,19 @@
-"""Arrow IPC files whose every record batch carries its own checksum.
+"""Arrow IPC files that many tasks read batch by batch, every batch with a checksum of its own.
 
 Arrow's file format has none, and lz4 and zstd frames as Arrow writes them have none either, so a flipped
-bit in an intermediate would pass. Batches are read one by one by many tasks, so the checksum belongs to the
-batch: the 64-bit XXH3 of its schema and uncompressed serialisation, kept in the batch's own metadata.
-Memory: two copies of one batch.
+bit in an intermediate would pass. Hashing a whole file to read one of its batches would multiply the cost
+of an exchange by its partitions, so the checksum belongs to the batch. It is the 64-bit XXH3 of three
+things: the batch's schema and uncompressed serialisation, its number in the file, and the file's *id*, the
+128-bit XXH3 of all its batches. The receipt of the unit holds the id, so `committed_batch` knows a batch
+that is sound in itself but of another file, of another version of the file, or from another place in it.
+Checksum and id lie in the batch's own metadata: a receipt does not grow with the number of batches, and the
+bytes follow from the rows alone. Each batch is serialised twice to write it. Memory: two copies of one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +21,73 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import xxhash
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.errors import IntegrityError, damaged
+from corpusmill.pipelines.storage import StepFolder
 
-_KEY = b"xxh3_64"
+_KEY, _ID = b"xxh3_64", b"file_xxh3_128"
 
 
-def _checksum(batch: pa.RecordBatch) -> bytes:
-    digest = xxhash.xxh3_64(batch.schema.serialize())
+def _content(batch: pa.RecordBatch) -> bytes:
+    digest = xxhash.xxh3_128(batch.schema.serialize())
     digest.update(batch.serialize())
-    return digest.hexdigest().encode()
+    return digest.digest()
+
+
+def _checksum(content: bytes, file: bytes, index: int) -> bytes:
+    return xxhash.xxh3_64_hexdigest(content + file + index.to_bytes(8, "little")).encode()
+
+
+def _compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch alone: a slice may drag bits of its parent along; what was serialised once stays as it is."""
+    return ipc.read_record_batch(batch.serialize(), schema)
 
 
 def write_batches(
-    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], compression: str = "lz4"
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], compression: str | None = "lz4"
 ) -> None:
-    """Write `batches`, empty ones included, to an IPC file."""
+    """Write `batches`, empty ones included, to an IPC file. They are held until the last is known."""
+    held = list(batches)
+    contents = [_content(_compact(batch, schema)) for batch in held]
+    file_id = xxhash.xxh3_128_hexdigest(b"".join(contents)).encode()
     with ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression=compression)) as file:
-        for batch in batches:
-            # A slice may drag bits of its parent along; what was serialised once stays as it is.
-            compact = ipc.read_record_batch(batch.serialize(), schema)
-            file.write_batch(compact, custom_metadata={_KEY: _checksum(compact)})
+        for index, (batch, content) in enumerate(zip(held, contents, strict=True)):
+            metadata = {_KEY: _checksum(content, file_id, index), _ID: file_id}
+            file.write_batch(_compact(batch, schema), custom_metadata=metadata)
+
+
+def batches_id(path: Path) -> str | None:
+    """The id of a file that `write_batches` wrote, for its receipt; None for another or one of no batches."""
+    try:
+        with _opened(path) as reader:
+            if reader.num_record_batches == 0:
+                return None
+            metadata = reader.get_batch_with_custom_metadata(0).custom_metadata
+    except (IntegrityError, pa.ArrowException):
+        return None  # another kind of file, by whatever name
+    return None if metadata is None or _ID not in metadata else str(metadata[_ID].decode())
+
+
+def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
+    """One batch of a complete step's file, the very one that was written there: checked by its receipt.
+
+    Raises IntegrityError naming the file, the batch and the cure.
+    """
+    held, path = step.files().get(name), step.data / name
+    if held is None or "batches" not in held:
+        raise damaged(f"{path}: the manifest beside it knows no such file of batches")
+    return read_batch(path, index, held["batches"])
+
+
+def check_batches(step: StepFolder, name: str, indexes: Iterable[int]) -> None:
+    """Check batches of a complete step's file, each once a process. Raises as `committed_batch`."""
+    stat = (step.data / name).stat()
+    for index in indexes:
+        _check_once(step, name, index, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=2**16)
+def _check_once(step: StepFolder, name: str, index: int, stamp: tuple[int, int, int]) -> None:
+    committed_batch(step, name, index)
 
 
 def batch_count(path: Path) -> int:
@@ -44,32 +96,35 @@ def batch_count(path: Path) -> int:
         return int(reader.num_record_batches)
 
 
-def read_batch(path: Path, index: int) -> pa.RecordBatch:
-    """One batch, checked. Raises IntegrityError naming the file, the batch and the cure."""
+def read_batch(path: Path, index: int, file_id: str | None = None) -> pa.RecordBatch:
+    """One batch, checked: of the file `file_id`, or (None) of whichever file this is.
+
+    Raises IntegrityError naming the file, the batch and the cure.
+    """
     with _opened(path) as reader:
-        return _checked(path, reader, index)
+        return _checked(path, reader, index, file_id)
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Every batch in order, each checked."""
+    """Every batch in order, each checked against itself."""
     with _opened(path) as reader:
         for index in range(reader.num_record_batches):
-            yield _checked(path, reader, index)
+            yield _checked(path, reader, index, None)
 
 
-def _checked(path: Path, reader: Any, index: int) -> pa.RecordBatch:
+def _checked(path: Path, reader: Any, index: int, file_id: str | None) -> pa.RecordBatch:
     try:
         batch, metadata = reader.get_batch_with_custom_metadata(index)
         batch.validate()
-        sound = metadata is not None and metadata.get(_KEY) == _checksum(batch)
-    except (OSError, pa.ArrowException) as error:
-        raise IntegrityError(f"{path}, batch {index}: {error}; {_CURE}") from error
+        found = (metadata or {}).get(_ID, b"")
+        sound = metadata is not None and metadata.get(_KEY) == _checksum(_content(batch), found, index)
+    except (OSError, ValueError, IndexError, pa.ArrowException) as error:
+        raise damaged(f"{path}, batch {index}: {error}") from error
     if not sound:
-        raise IntegrityError(f"{path}, batch {index}: its bytes differ from its checksum; {_CURE}")
+        raise damaged(f"{path}, batch {index}: its bytes differ from its checksum")
+    if file_id is not None and found != file_id.encode():
+        raise damaged(f"{path}, batch {index}: it is a batch of another file")
     return batch
-
-
-_CURE = "remove its step's folder and run again"
 
 
 class _opened:  # noqa: N801  # a context manager, used like a function
@@ -81,7 +136,7 @@ class _opened:  # noqa: N801  # a context manager, used like a function
             self._source = pa.memory_map(str(self._path))
             return ipc.open_file(self._source)
         except (OSError, pa.ArrowException) as error:
-            raise IntegrityError(f"{self._path}: {error}; {_CURE}") from error
+            raise damaged(f"{self._path}: {error}") from error
 
     def __exit__(self, *_: object) -> None:
         self._source.close()

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.checked_ipc import read_batch
+from corpusmill.pipelines.checked_ipc import committed_batch
 from corpusmill.pipelines.documents import SCHEMA, Documents
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.storage import Json, StepFolder, sha256_file
+from corpusmill.pipelines.errors import damaged
+from corpusmill.pipelines.storage import Json, StepFolder
 
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
@@ -125,26 +125,17 @@ def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = Non
 
     Raises IntegrityError on damage, naming the file.
     """
-    path = folder.data / f"{unit:05d}.parquet"
+    path = unit_file(folder, unit)
     try:
-        if path.exists():
-            yield from _parquet_batches(path, columns)
-        else:
-            path = path.with_suffix(".arrow")
-            yield from _arrow_batches(path, columns)
+        yield from (_parquet_batches if path.suffix == ".parquet" else _arrow_batches)(path, columns)
     except (OSError, pa.ArrowInvalid) as error:
-        raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
+        raise damaged(f"{path}: {error}") from error
 
 
-def _check_arrow(folder: StepFolder, held: Json) -> None:
-    """Raise IntegrityError where an Arrow file is not the one committed: it has no checksums of its own."""
-    for file in held["files"]:
-        if file["name"] == f"{held['unit']:05d}.arrow":
-            path = folder.data / file["name"]
-            if sha256_file(path) != file["sha256"]:
-                raise IntegrityError(
-                    f"{path}: its bytes differ from the manifest; remove its step's folder and run again"
-                )
+def unit_file(folder: StepFolder, unit: int) -> Path:
+    """The file of one unit's documents, `<unit>.parquet` or `<unit>.arrow`, verified by its receipt."""
+    name = f"{unit:05d}.parquet"
+    return folder.file(name if name in folder.files() else f"{unit:05d}.arrow")
 
 
 @dataclass(frozen=True)
@@ -188,22 +179,21 @@ class DatasetView:
             return np.zeros(0, np.uint32)
         joined = np.sort(np.concatenate(rows)).astype(np.uint32)
         if len(joined) and (np.diff(joined.astype(np.int64)) == 0).any():
-            raise IntegrityError(f"unit {unit}: a row was removed twice; remove the run folder and run again")
+            masks = ", ".join(str(mask.data) for mask in self.masks)
+            raise damaged(f"{masks}: unit {unit}: a row is removed twice")
         return joined
 
     def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`REMOVED` rows of one unit, a record batch for each mask."""
         for mask in self.masks:
             per_file = mask.need_manifest()["units"][0]["mask_units"]
-            path = mask.data / f"{unit // per_file:05d}.removed.arrow"
-            yield read_batch(path, unit % per_file)
+            yield committed_batch(mask, f"{unit // per_file:05d}.removed.arrow", unit % per_file)
 
     def batches(
         self, unit: int, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[Documents, npt.NDArray[np.uint32]]]:
         """Surviving rows of one unit and their row addresses uint32[n], a row group at a time."""
         folder, held = self._units[unit]
-        _check_arrow(folder, held)
         gone = self.struck(unit)
         start = 0
         for table in read_unit(folder, held["unit"], columns):
@@ -215,9 +205,8 @@ class DatasetView:
                 docs, rows = docs.keep(mask), rows[mask]
             yield docs, rows
         if start != held["rows"]:
-            raise IntegrityError(
-                f"unit {held['unit']} in {folder.data}: {start} rows, its receipt says {held['rows']}; "
-                "remove the step's folder and run again"
+            raise damaged(
+                f"unit {held['unit']} in {folder.data}: {start} rows, its receipt says {held['rows']}"
             )
 
     def totals(self) -> dict[str, tuple[int, int]]:

@@ -7,6 +7,10 @@ A message names the file, the position where one is known, the cause and the cur
 
 from __future__ import annotations
 
+# The cure of any damage to what a run wrote; RECIPE stands where the recipe is not known.
+REPAIR = "corpusmill run RECIPE --repair"
+_CURE = "; cure: "
+
 
 class CorpusmillError(Exception):
     """Base of every deliberate error."""
@@ -26,6 +30,20 @@ class DataError(UserError):
 
 class IntegrityError(CorpusmillError):
     """A file the run itself wrote is missing, changed or does not match its manifest."""
+
+    @property
+    def fault(self) -> str:
+        """What is wrong, without the cure."""
+        return str(self).split(_CURE, 1)[0]
+
+    def with_command(self, command: str) -> IntegrityError:
+        """The same error with `command` in place of `REPAIR`."""
+        return IntegrityError(str(self).replace(REPAIR, command))
+
+
+def damaged(fault: str) -> IntegrityError:
+    """The error for a damaged file of a run: `fault` names the file, the cure follows."""
+    return IntegrityError(f"{fault}{_CURE}`{REPAIR}` makes it again and keeps what is sound")
 
 
 class LedgerError(CorpusmillError):

@@ -176,7 +176,7 @@ def _indexed_bytes(runner: _CutRunner, index: str) -> int:
     return sum(
         split["size"]
         for unit in folder.need_manifest()["units"]
-        for entry in read_json(folder.data / f"{unit['unit']:05d}.index.json")
+        for entry in read_json(folder.file(f"{unit['unit']:05d}.index.json"))
         for split in entry["splits"]
     )
 

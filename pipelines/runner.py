@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 from corpusmill.pipelines.balance import check_rows, check_step
@@ -23,11 +23,12 @@ from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, s
 from corpusmill.pipelines.graph import Step, build_graph
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files, listing_key
-from corpusmill.pipelines.operators.job import Preparation, build_stage, operator
+from corpusmill.pipelines.operators.job import Preparation, operator
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.registry import nearest, plugin_digest
+from corpusmill.pipelines.repair import Repairs, naming_repair
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
-from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest, write_json
+from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest
 from corpusmill.pipelines.work import step_as_json
 
 _SOLO = {"resolve", "fold_finish", "task"}
@@ -62,6 +63,7 @@ class RunResult:
     folder: RunFolder
     steps: list[StepState]
     seconds: float
+    repairs: Repairs | None = None
 
     def manifest(self, name: str) -> Json:
         """Manifest of a step of this run. Raises KeyError."""
@@ -96,13 +98,27 @@ def source_of(recipe: Recipe, name: str) -> Any:
 
 
 class Runner:
-    """One run of one recipe. `limit`: documents read from each unit's splits (for estimates only)."""
+    """One run of one recipe. `limit`: documents read from each unit's splits (for estimates only).
 
-    def __init__(self, recipe: Recipe, listener: RunListener | None = None, limit: int | None = None) -> None:
+    `repair`: verify every step before it is used and make again what is damaged. `command`: what the user
+    called, for messages; the recipe's plain run where it is not known.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        listener: RunListener | None = None,
+        limit: int | None = None,
+        *,
+        repair: bool = False,
+        command: str | None = None,
+    ) -> None:
         self.recipe = recipe
         self.folder = RunFolder(recipe.output_folder)
         self.listener = listener or RunListener()
         self.limit = limit
+        self.repairs = Repairs() if repair else None
+        self.command = command or f"corpusmill run {shlex.quote(str(recipe.path))}"
         self.graph = build_graph(recipe)
         self.states = {step.name: StepState(step) for step in self.graph}
         self._paths: dict[str, dict[str, str]] = {}
@@ -111,16 +127,20 @@ class Runner:
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
 
-        Raises UserError, UnitFailed, LedgerError or Interrupted; complete units stay either way.
+        Raises UserError, UnitFailed, LedgerError, Interrupted, or IntegrityError where a file of the run is
+        damaged, with the command that repairs it; complete units stay either way.
         """
         started = time.perf_counter()
         if until is not None:
             self._restrict(until)
         self.list_inputs()
-        with self._locked(), self._logs() as (events, workers):
+        with self._locked(), self._logs() as (events, workers), naming_repair(self.command):
             self._events = events
-            self._note({"event": "start", "recipe": self.recipe.name, "engine": self.recipe.engine.kind})
-            write_json(self.folder.path / "recipe.json", dict(self.recipe.raw))
+            start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind, "command": self.command}
+            self._note({"event": "start", **start})
+            if self.repairs is not None:
+                self.repairs.begin(self.folder)
+            self.folder.write_recipe(dict(self.recipe.raw))
             engine = make_engine(self.recipe, workers)
             wanted = self.recipe.engine
             policy = Policy(
@@ -133,7 +153,7 @@ class Runner:
             Scheduler(engine, policy, self._eligible, self._complete, self.listener).run()
             seconds = time.perf_counter() - started
             self._note({"event": "end", "seconds": round(seconds, 3)})
-        return RunResult(self.folder, list(self.states.values()), seconds)
+        return RunResult(self.folder, list(self.states.values()), seconds, self.repairs)
 
     def list_inputs(self) -> None:
         """Expand every source's patterns. Raises RecipeError where one matches nothing.
@@ -166,6 +186,8 @@ class Runner:
             more["limit"] = self.limit
         state.key = step_key(step, self.recipe.seed, inputs, more)
         state.folder = self.folder.step(step.name, fingerprint(state.key))
+        if self.repairs is not None:
+            self.repairs.prepare(step.name, state.folder)
         manifest = state.folder.manifest()
         if manifest is not None:
             state.complete = state.reused = True
@@ -298,10 +320,12 @@ class Runner:
             "ledger": ledger.as_json(),
             "units": units,
         }
-        write_json(state.folder.manifest_path, manifest)
+        state.folder.write_manifest(manifest)
         state.folder.clear_attempts()
         state.folder.clear_scratch()
         state.complete = True
+        if self.repairs is not None:
+            self.repairs.done(state.step.name, state.folder)
 
     def _point(self, state: StepState) -> None:
         """Let `current.json` point at the step.
@@ -315,9 +339,7 @@ class Runner:
         stale = self._after(name) if name in steps and self._content_changed(state, steps[name]) else set()
         steps = {**{n: fp for n, fp in steps.items() if n not in stale}, name: fingerprint(state.key)}
         names = [step.name for step in self.graph if step.name in steps]
-        write_json(
-            self.folder.current_path, {"recipe": self.recipe.name, "steps": {n: steps[n] for n in names}}
-        )
+        self.folder.write_current({"recipe": self.recipe.name, "steps": {n: steps[n] for n in names}})
 
     def _content_changed(self, state: StepState, before: str) -> bool:
         assert state.folder is not None
@@ -363,20 +385,12 @@ class Runner:
 
 
 def run_recipe(
-    recipe: Recipe, listener: RunListener | None = None, until: Sequence[str] | None = None
+    recipe: Recipe,
+    listener: RunListener | None = None,
+    until: Sequence[str] | None = None,
+    *,
+    repair: bool = False,
+    command: str | None = None,
 ) -> RunResult:
-    """Run a recipe to the end. Raises what `Runner.run` raises."""
-    return Runner(recipe, listener).run(until)
-
-
-def stage_of(step: Step) -> Any:
-    """The last stage of a step, built."""
-    return build_stage(step.stages[-1].as_json())
-
-
-def run_folder(path: Path) -> RunFolder:
-    """The run in a folder. Raises UserError where there is none."""
-    folder = RunFolder(path)
-    if not folder.current_path.exists():
-        raise UserError(f"{path}: not a run folder (no current.json); give the recipe's output folder")
-    return folder
+    """Run a recipe to the end; for `repair` and `command` see `Runner`. Raises what `Runner.run` raises."""
+    return Runner(recipe, listener, repair=repair, command=command).run(until)

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any
 
 from corpusmill.pipelines.engines.engine import Beat, Died, Done, Engine, Event, Failed
-from corpusmill.pipelines.errors import Interrupted, UnitFailed, UserError
+from corpusmill.pipelines.errors import IntegrityError, Interrupted, UnitFailed, UserError
 from corpusmill.pipelines.operators.job import can_be_careful
 from corpusmill.pipelines.operators.marker import PARTS, Marker, named
 from corpusmill.pipelines.storage import Json, StepFolder
@@ -123,8 +123,9 @@ class Scheduler:
     def run(self) -> None:
         """Run until nothing is eligible or running.
 
-        Raises UserError at the first unit the user must mend, UnitFailed when a unit fails on every try,
-        Interrupted on SIGINT or SIGTERM. Running units are killed first; what was committed stays.
+        Raises UserError at the first unit the user must mend, IntegrityError at the first that meets damage
+        to what the run wrote, UnitFailed when a unit fails on every try, Interrupted on SIGINT or SIGTERM.
+        Running units are killed first; what was committed stays.
         """
         restore = self._catch_signals()
         try:
@@ -232,6 +233,8 @@ class Scheduler:
     def _failed(self, unit: Unit, event: Failed) -> None:
         if event.kind == "user":
             raise UserError(event.message)
+        if event.kind == "damage":
+            raise IntegrityError(event.message)
         unit.failures += 1
         self._listener.unit_event(unit, "failed", event.traceback)
         if unit.failures > self._policy.retries:

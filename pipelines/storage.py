@@ -12,6 +12,11 @@ A unit commits in a fixed order: files are synced and hashed, renamed into `data
 and only then its receipt appears, by an atomic rename. A crash at any point leaves either no receipt
 (the unit is done again, giving the same bytes) or a whole one. Receipts and manifests hold no times,
 host names or paths of the machine, so two runs can be compared byte by byte.
+
+What a step wrote is what the next one reads: a committed file is opened only through `StepFolder.file` (or
+`verified` for a whole folder), which compares its size and SHA-256 with the manifest, once a process; files
+that many units read batch by batch have checksums of their own (`checked_ipc`). Receipts, manifests and
+`current.json` carry a seal, a digest of their content and of the place they belong to.
 """
 
 from __future__ import annotations
@@ -26,10 +31,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.errors import IntegrityError, damaged
 from corpusmill.pipelines.faultpoints import faultpoint
 
 Json = dict[str, Any]
+
+# Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
+_MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"
 
 
 def canonical(value: Any) -> bytes:
@@ -83,15 +91,65 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise IntegrityError(f"{path}: missing; run the recipe again to rebuild it") from error
-    except ValueError as error:
-        raise IntegrityError(f"{path}: not valid JSON ({error}); remove it and run again") from error
+        raise damaged(f"{path}: missing") from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(f"{path}: not valid JSON ({error})") from error
+
+
+def write_sealed(path: Path, value: Json, place: str) -> None:
+    """Atomic write of JSON with a `seal`: the digest of `value` and of `place`, the name of what it is."""
+    write_json(path, {**value, "seal": digest([place, value])})
+
+
+def read_sealed(path: Path, place: str) -> Json:
+    """The JSON object at `path` without its seal.
+
+    Raises IntegrityError where it is missing, is not what was written, or belongs to another place.
+    """
+    value = read_json(path)
+    seal = value.pop("seal", None) if isinstance(value, dict) else None
+    if seal is None:
+        raise damaged(f"{path}: has no seal: it was altered, or an earlier version of corpusmill wrote it")
+    if seal != digest([place, value]):
+        raise damaged(f"{path}: its content differs from its seal")
+    return dict(value)
+
+
+@lru_cache(maxsize=2**16)
+def _sha256_once(path: str, inode: int, size: int, changed: int) -> str:
+    return sha256_file(Path(path))
+
+
+def fault_of(path: Path, held: Json) -> str | None:
+    """What is wrong with a file by its entry in a receipt (`bytes`, `sha256`); None where it is sound.
+
+    A file is hashed once a process, and again when its inode, size or modification time differ.
+    """
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path}: missing"
+    if stat.st_size != held["bytes"]:
+        return f"{path}: {stat.st_size:,} bytes, its receipt says {held['bytes']:,}"
+    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != held["sha256"]:
+        return f"{path}: its bytes differ from the manifest"
+    return None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    content: Json
+    files: dict[str, Json]  # by name, of all units
 
 
 @lru_cache(maxsize=64)
-def _read_manifest(path: Path, stamp: int) -> Json:
-    manifest: Json = read_json(path)
-    return manifest
+def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Manifest:
+    content = read_sealed(path, _MANIFEST)
+    version, steps = path.parent, path.parent.parent
+    held = content.get("step"), str(content.get("fingerprint"))[:16]
+    if steps.parent.name == "steps" and held != (steps.name, version.name):
+        raise damaged(f"{path}: the manifest of {held[0]}/{held[1]}, which does not belong here")
+    return _Manifest(content, {file["name"]: file for unit in content["units"] for file in unit["files"]})
 
 
 @dataclass(frozen=True)
@@ -111,49 +169,107 @@ class StepFolder:
     def manifest_path(self) -> Path:
         return self.path / "manifest.json"
 
-    def manifest(self) -> Json | None:
-        """The manifest, or None while the step is not complete."""
+    def _manifest(self) -> _Manifest | None:
         try:
-            stamp = self.manifest_path.stat().st_mtime_ns
+            stat = self.manifest_path.stat()
         except FileNotFoundError:
             return None
+        stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
         return _read_manifest(self.manifest_path, stamp)
 
+    def manifest(self) -> Json | None:
+        """The manifest, or None while the step is not complete. Raises IntegrityError where it is damaged."""
+        found = self._manifest()
+        return None if found is None else found.content
+
     def need_manifest(self) -> Json:
-        """The manifest. Raises IntegrityError where the step is not complete."""
+        """The manifest. Raises IntegrityError where the step is not complete or it is damaged."""
         manifest = self.manifest()
         if manifest is None:
-            raise IntegrityError(f"{self.manifest_path}: missing; run the recipe again to complete the step")
+            raise damaged(f"{self.manifest_path}: missing")
         return manifest
+
+    def write_manifest(self, manifest: Json) -> None:
+        """Write the manifest with its seal: the step is complete."""
+        write_sealed(self.manifest_path, manifest, _MANIFEST)
+
+    def files(self) -> dict[str, Json]:
+        """Entries (`name`, `bytes`, `sha256`) of a complete step's files by their names."""
+        self.need_manifest()
+        found = self._manifest()
+        return {} if found is None else found.files
+
+    def file(self, name: str) -> Path:
+        """Path of a committed file whose bytes are those that its step wrote: hashed once a process.
+
+        Raises IntegrityError naming the file where they are not, or where the manifest knows no such file.
+        """
+        held, path = self.files().get(name), self.data / name
+        if held is None:
+            raise damaged(f"{path}: the manifest beside it knows no such file")
+        fault = fault_of(path, held)
+        if fault is not None:
+            raise damaged(fault)
+        return path
+
+    def verified(self) -> Path:
+        """The folder of a complete step's files, every one verified as by `file`, and none beside them.
+
+        Raises IntegrityError naming the first file that is not sound.
+        """
+        faults = self.verify()
+        if faults:
+            raise damaged(faults[0])
+        return self.data
 
     def receipt(self, unit: int) -> Json | None:
         """The receipt of a unit whose files are all there unchanged, else None (it must be redone).
 
-        Only units of an interrupted step are asked for, so every file is hashed again.
+        Only units of an interrupted step are asked for.
         """
         path = self.receipt_path(unit)
         if not path.exists():
             return None
-        receipt: Json = read_json(path)
-        for file in receipt["files"]:
-            target = self.data / file["name"]
-            if not target.exists() or target.stat().st_size != file["bytes"]:
-                return None
-            if sha256_file(target) != file["sha256"]:
-                return None
+        try:
+            receipt = read_sealed(path, self._receipt_place(unit))
+        except IntegrityError:
+            return None
+        if any(fault_of(self.data / file["name"], file) for file in receipt["files"]):
+            return None
         return receipt
+
+    def _receipt_place(self, unit: int) -> str:
+        return f"receipt {unit} of {self.path.parent.name}/{self.path.name}"
+
+    def receipt_fault(self, unit: int, wanted: Json) -> str | None:
+        """What is wrong with the receipt on disk of a unit that the manifest holds as `wanted`."""
+        path = self.receipt_path(unit)
+        try:
+            found = read_sealed(path, self._receipt_place(unit))
+        except IntegrityError as error:
+            return error.fault
+        return None if found == wanted else f"{path}: differs from the manifest"
+
+    def strange_receipts(self) -> list[Path]:
+        """Files among the receipts of a complete step that are of none of its units."""
+        known = {self.receipt_path(number) for number in range(len(self.need_manifest()["units"]))}
+        return [path for path in sorted((self.path / "receipts").glob("*")) if path not in known]
+
+    def write_receipt(self, unit: int, receipt: Json) -> None:
+        """Write a unit's receipt with its seal: the unit is committed."""
+        write_sealed(self.receipt_path(unit), receipt, self._receipt_place(unit))
 
     def verify(self) -> list[str]:
         """Faults of a complete step's files against its manifest; empty when all are sound."""
-        faults = []
-        for unit in self.need_manifest()["units"]:
-            for file in unit["files"]:
-                target = self.data / file["name"]
-                if not target.exists():
-                    faults.append(f"{target}: missing")
-                elif sha256_file(target) != file["sha256"]:
-                    faults.append(f"{target}: its bytes differ from the manifest")
-        return faults
+        files = self.files()
+        faults = [fault for name in files if (fault := fault_of(self.data / name, files[name]))]
+        return faults + [f"{path}: not a file of its step" for path in self.strangers()]
+
+    def strangers(self) -> list[Path]:
+        """Files in the folder of a complete step's files that its manifest does not know."""
+        files = self.files()
+        found = (path for path in sorted(self.data.rglob("*")) if not path.is_dir())
+        return [path for path in found if path.relative_to(self.data).as_posix() not in files]
 
     def attempt(self, unit: int, attempt: int) -> Attempt:
         """A fresh folder for one attempt at one unit.
@@ -203,12 +319,17 @@ class Attempt:
 
     def commit(self, body: Json) -> Json:
         """Move every file written into `data/` and leave the receipt; returns the receipt."""
-        files = []
+        from corpusmill.pipelines.checked_ipc import batches_id
+
+        files: list[Json] = []
         self.step.data.mkdir(parents=True, exist_ok=True)
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
             _sync(path)
             name = path.relative_to(self.folder).as_posix()
-            files.append({"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)})
+            file: Json = {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+            if path.suffix == ".arrow" and (batches := batches_id(path)) is not None:
+                file["batches"] = batches
+            files.append(file)
         faultpoint("commit-before-rename")
         for file in files:
             target = self.step.data / str(file["name"])
@@ -219,7 +340,7 @@ class Attempt:
             _sync(folder)
         faultpoint("commit-before-receipt")
         receipt = {**body, "unit": self.unit, "files": files}
-        write_json(self.step.receipt_path(self.unit), receipt)
+        self.step.write_receipt(self.unit, receipt)
         faultpoint("commit-after-receipt")
         shutil.rmtree(self.folder, ignore_errors=True)
         return receipt
@@ -242,8 +363,19 @@ class RunFolder:
         """`{"recipe": ..., "steps": {name: fingerprint}}` of the last run; empty before the first."""
         if not self.current_path.exists():
             return {"steps": {}}
-        value: Json = read_json(self.current_path)
-        return value
+        return read_sealed(self.current_path, _CURRENT)
+
+    def write_current(self, value: Json) -> None:
+        """Let `current.json` point at the steps of `value`, which is what `current` gives."""
+        write_sealed(self.current_path, value, _CURRENT)
+
+    def recipe(self) -> Json:
+        """The recipe as it was run last. Raises IntegrityError where it is missing or damaged."""
+        return read_sealed(self.path / "recipe.json", _RECIPE)
+
+    def write_recipe(self, value: Json) -> None:
+        """Keep the recipe as it is run."""
+        write_sealed(self.path / "recipe.json", value, _RECIPE)
 
     def current_step(self, name: str) -> StepFolder | None:
         """Folder of a step of the last run, if the run got so far."""

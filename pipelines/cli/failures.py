@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from corpusmill.pipelines.errors import CorpusmillError, Interrupted, UserError
+from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, Interrupted, UserError
 
 # What the file system refuses, and what the user can do about it; any other of its errors is shown as it is.
 _CURES = {
@@ -58,6 +60,9 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
     except BrokenPipeError:  # the reader of our output left, e.g. `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except IntegrityError as error:
+        _say(f"failed: {_with_known_command(error)}")
+        sys.exit(2)
     except CorpusmillError as error:
         _say(f"failed: {error}")
         sys.exit(2)
@@ -69,6 +74,21 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not look like the user's (exit code 1)
         _fault(error)
+
+
+def _with_known_command(error: IntegrityError) -> IntegrityError:
+    """The error with the command that made the run it is about, where its log tells; else as it is.
+
+    The fault begins with the path of the damaged file.
+    """
+    from corpusmill.pipelines.inspection.run_log import read_log
+
+    path = Path(re.split(r"(?:, batch \d+)?: ", error.fault, maxsplit=1)[0])
+    for folder in path.absolute().parents:
+        command = read_log(folder / "log" / "run.jsonl").command
+        if command is not None:
+            return error.with_command(f"{command} --repair")
+    return error
 
 
 def _fault(error: Exception) -> NoReturn:

@@ -8,6 +8,7 @@ command needs is imported when it runs, so `--help` stays fast.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from corpusmill.pipelines.cli.looking import JsonOption
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
+    from corpusmill.pipelines.storage import RunFolder
 
 app = typer.Typer(
     name="corpusmill",
@@ -43,6 +45,17 @@ def _load(path: Path, overrides: list[str] | None, out: Path | None = None) -> R
 
     recipe = load_recipe(path, overrides or [], inputs=True)
     return replace(recipe, output_folder=out.resolve()) if out is not None else recipe
+
+
+def _open(path: Path) -> RunFolder:
+    """The run in a folder. Raises UserError where there is none."""
+    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.storage import RunFolder
+
+    folder = RunFolder(path)
+    if not folder.current_path.exists():
+        raise UserError(f"{path}: not a run folder (no current.json); give the recipe's output folder")
+    return folder
 
 
 def _print(value: Any, as_json: bool, text: str) -> None:
@@ -96,10 +109,14 @@ def run(
     until: Annotated[
         list[str] | None, typer.Option("--until", help="Stop after this step (may be given more than once).")
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Verify every file first and make again what is damaged.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe, or go on where it stopped. After a change it redoes only what depends on the change."""
-    _run(_load(recipe, overrides, out), until, as_json)
+    command = _command(recipe, overrides, out)
+    _run(_load(recipe, overrides, out), until, as_json, command=command, repair=repair)
 
 
 @app.command()
@@ -112,25 +129,37 @@ def train(
     loaded = _load(recipe, overrides, out)
     if loaded.train is None:
         raise RecipeError(f"{recipe}: has no `train` section; add `train: {{preset: v3-tiny, steps: 200}}`")
-    _run(loaded, ["train"], as_json)
+    _run(loaded, ["train"], as_json, command=_command(recipe, overrides, out))
 
 
-def _run(recipe: Recipe, until: list[str] | None, as_json: bool) -> None:
+def _command(recipe: Path, overrides: list[str] | None, out: Path | None) -> str:
+    """The command that runs this recipe with these settings, from any folder."""
+    parts = ["corpusmill", "run", str(recipe.absolute())]
+    for one in overrides or []:
+        parts += ["--set", one]
+    return shlex.join([*parts, *(["--out", str(out.absolute())] if out is not None else [])])
+
+
+def _run(
+    recipe: Recipe, until: list[str] | None, as_json: bool, *, command: str, repair: bool = False
+) -> None:
     from corpusmill.pipelines.cli.progress import progress
     from corpusmill.pipelines.cli.summary import render_summary, summary
     from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.repair import naming_repair
     from corpusmill.pipelines.report.build import build_report
     from corpusmill.pipelines.runner import run_recipe
     from corpusmill.pipelines.storage import RunFolder
 
     try:
         with progress() as listener:
-            result = run_recipe(recipe, listener, until)
+            result = run_recipe(recipe, listener, until, repair=repair, command=command)
     except UserError as error:
         if listener.began and RunFolder(recipe.output_folder).current_path.exists():
             error.add_note(f"what came so far: corpusmill report {recipe.output_folder}")
         raise
-    page, twin = build_report(result.folder)
+    with naming_repair(command):
+        page, twin = build_report(result.folder)
     found = summary(result, page, twin)
     _print(found, as_json, render_summary(found))
 
@@ -144,9 +173,8 @@ def explain(
     """Tell one document's whole story. From its file to its place in a shard, or to the reason it fell."""
     from corpusmill.pipelines.inspection.explain import explain as tell
     from corpusmill.pipelines.inspection.explain import render_story
-    from corpusmill.pipelines.runner import run_folder as open_run
 
-    story = tell(open_run(run_folder), identity)
+    story = tell(_open(run_folder), identity)
     _print(story, as_json, render_story(story))
 
 
@@ -154,9 +182,8 @@ def explain(
 def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
     """Write a run's report again. One HTML page and its JSON twin."""
     from corpusmill.pipelines.report.build import build_report
-    from corpusmill.pipelines.runner import run_folder as open_run
 
-    page, twin = build_report(open_run(run_folder))
+    page, twin = build_report(_open(run_folder))
     _print({"html": str(page), "json": str(twin)}, as_json, str(page))
 
 
@@ -176,9 +203,8 @@ def doctor(
     """Check the environment, and a run's files. Files against their hashes, and the ledger."""
     from corpusmill.pipelines.inspection.doctor import doctor as examine
     from corpusmill.pipelines.inspection.doctor import render_doctor
-    from corpusmill.pipelines.runner import run_folder as open_run
 
-    found = examine(open_run(run_folder) if run_folder is not None else None)
+    found = examine(_open(run_folder) if run_folder is not None else None)
     _print(found, as_json, render_doctor(found))
     if not all(check["ok"] for check in found["checks"]):
         raise typer.Exit(1)

@@ -39,6 +39,8 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
         "mixture": figures["mixture"],
         "findings": figures["findings"],
     }
+    if result.repairs is not None:
+        found["repaired"] = {"faults": result.repairs.faults, "differing": result.repairs.differing}
     for state in result.steps:
         phase = state.step.operator == "task" and state.step.name.startswith("long_context.")
         if phase and state.folder is not None:
@@ -128,6 +130,8 @@ def render_summary(found: Json) -> str:
         blocks.append("\n".join(made))
     if notes := _notes(found["findings"]):
         blocks.append(notes)
+    if "repaired" in found:
+        blocks.append(_repaired(found["repaired"]))
     done = sum(step["done_now"] for step in found["steps"])
     total = sum(step["units"] for step in found["steps"])
     blocks.append(
@@ -136,6 +140,15 @@ def render_summary(found: Json) -> str:
         f"report    {shown_path(Path(found['report']))}"
     )
     return "\n" + "\n\n".join(blocks)
+
+
+def _repaired(repaired: Json) -> str:
+    """What `--repair` found."""
+    faults, differing = len(repaired["faults"]), len(repaired["differing"])
+    if not faults:
+        return "repaired  nothing: every file is what its step wrote"
+    words = f"repaired  {faults:,} fault{'s' * (faults != 1)}, told above"
+    return words + (f"; {differing:,} files came out other than they were" if differing else "")
 
 
 def _source_table(sources: Json) -> str:

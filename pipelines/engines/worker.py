@@ -18,7 +18,7 @@ import traceback
 from typing import Literal
 
 from corpusmill.pipelines.engines.engine import Done, Failed
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.pipelines.storage import Json
 from corpusmill.pipelines.system_faults import describe, no_writing
 from corpusmill.pipelines.terminal import guard_streams
@@ -39,10 +39,12 @@ def attempt(ticket: int, task: Json) -> Done | Failed:
         return Failed(ticket, kind, message, traceback.format_exc())
 
 
-def _told(error: Exception, folder: str) -> tuple[Literal["user", "halt", "internal"], str]:
+def _told(error: Exception, folder: str) -> tuple[Literal["user", "damage", "halt", "internal"], str]:
     """Whose fault an exception is, and its message."""
     if isinstance(error, UserError):
         return "user", str(error)
+    if isinstance(error, IntegrityError):  # the same bytes are as wrong on the next try
+        return "damage", str(error)
     number = no_writing(error)
     if number is not None:
         return "halt", describe(number, folder)

@@ -14,11 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from corpusmill.pipelines.errors import CorpusmillError
+from corpusmill.pipelines.errors import REPAIR, IntegrityError
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, StepRecord, load_record
-from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.storage import Json, RunFolder
+from corpusmill.pipelines.inspection.arithmetic import wrong_figures
+from corpusmill.pipelines.inspection.run_log import read_log
+from corpusmill.pipelines.inspection.run_record import STATES, load_record
+from corpusmill.pipelines.repair import receipt_faults
+from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 
 # Distribution -> module, of what every run needs.
 CORE = {
@@ -53,8 +55,10 @@ def doctor(folder: RunFolder | None) -> Json:
     """`{"checks": [{"name", "ok", "detail", "cure"}]}`; `cure` is empty where a check passes.
 
     Of the machine: interpreter, libraries, processors, memory, disk, cache of compiled kernels, shared
-    memory. With a folder also: every file of every step against its manifest's hash (this reads all of
-    the run's output once), and every step's ledger. A missing optional library passes, and says so.
+    memory. With a folder also: every step's manifest and receipts against their seals, every file against
+    its hash (this reads all of the run's output once), and the arithmetic of the ledgers within and between
+    steps; damage has one cure, a command, with the recipe where the run's log tells it. A missing optional
+    library passes, and says so.
     """
     checks = [_python(), *(_library(name, module) for name, module in CORE.items())]
     checks += [_optional(name, *about) for name, about in OPTIONAL.items()]
@@ -146,52 +150,63 @@ def _shared_memory() -> Json:
 
 
 def _run_checks(folder: RunFolder) -> list[Json]:
-    try:
-        record = load_record(folder)
-    except CorpusmillError as error:
-        cure = "remove the file it names, then run the recipe again: what is complete is kept"
-        return [_check("run", False, str(error), cure)]
+    """Pointer, recipe, then every step's manifest, receipts and files; the accounts where those are sound."""
+    command = read_log(folder.path / "log" / "run.jsonl").command
+    cure = REPAIR if command is None else f"{command} --repair"
     checks = []
-    for step in record.steps.values():
-        name = f"step {step.name}"
-        if not step.manifest:
-            checks.append(_check(name, False, STATES[step.state], "run the recipe again"))
-            continue
-        checks.append(_guarded(name, partial(_files, step)))
-        if step.state == "outdated":
-            checks.append(_check(f"{name}: inputs", False, STATES["outdated"], "run the recipe again"))
-    checks.append(_guarded("ledger", partial(_ledger, record)))
+    for name, read in (("current.json", folder.current), ("recipe.json", folder.recipe)):
+        checks += [_check(name, False, fault, cure) for fault in _faults_of(partial(_read, read))]
+    if checks:
+        return checks
+    for name, fingerprint in folder.current()["steps"].items():
+        step = folder.step(name, fingerprint)
+        if step.manifest_path.exists():
+            checks.append(_step(name, step, cure))
+    if all(check["ok"] for check in checks):
+        checks += _accounts(folder, cure)
     return checks
 
 
-def _guarded(name: str, check: Callable[[], Json]) -> Json:
+def _accounts(folder: RunFolder, cure: str) -> list[Json]:
+    """Steps that are not complete or outdated, and the arithmetic of the ledgers."""
+    record = load_record(folder)
+    checks = []
+    for step in record.steps.values():
+        if step.state != "complete":
+            name = f"step {step.name}: inputs" if step.manifest else f"step {step.name}"
+            checks.append(_check(name, False, STATES[step.state], "run the recipe again"))
+    faults = list(wrong_figures(record))
+    entries = [entry for step in record.steps.values() for entry in step.ledger]
+    judgements = sum(entry.documents_in for entry in entries)
+    detail = f"{len(entries):,} entries balance, {judgements:,} judgements"
+    checks.append(_check("ledger", not faults, _shown(faults) or detail, cure))
+    return checks
+
+
+def _read(read: Callable[[], Json]) -> list[str]:
+    read()
+    return []
+
+
+def _faults_of(check: Callable[[], list[str]]) -> list[str]:
     """A damaged run is what doctor is for: its errors are findings."""
     try:
         return check()
-    except CorpusmillError as error:
-        return _check(name, False, str(error), "remove the step's folder and run the recipe again")
+    except IntegrityError as error:
+        return [error.fault]
 
 
-def _files(step: StepRecord) -> Json:
-    name, faults = f"step {step.name}", step.data.verify()
+def _step(name: str, step: StepFolder, cure: str) -> Json:
+    faults = _faults_of(step.verify)
     if not faults:
-        return _check(name, True, f"{text.size(step.output_bytes)} match their hashes", "")
-    shown = "; ".join(faults[:_FAULTS_SHOWN])
+        faults = receipt_faults(step)
+    size = sum(file["bytes"] for file in step.files().values()) if not faults else 0
+    return _check(f"step {name}", not faults, _shown(faults) or f"{text.size(size)} match their hashes", cure)
+
+
+def _shown(faults: list[str]) -> str:
     more = f"; and {len(faults) - _FAULTS_SHOWN} more" if len(faults) > _FAULTS_SHOWN else ""
-    cure = "remove the step's folder and run the recipe again"
-    return _check(name, False, shown + more, cure)
-
-
-def _ledger(record: RunRecord) -> Json:
-    entries = documents = 0
-    for step in record.steps.values():
-        if step.manifest:
-            for entry in Ledger.total([step.manifest.get("ledger", [])]):
-                entry.check(f"step {step.name}")
-                entries += 1
-                documents += entry.documents_in
-    detail = f"{entries:,} entries balance, {documents:,} judgements"
-    return _check("ledger", True, detail, "")
+    return "; ".join(faults[:_FAULTS_SHOWN]) + more
 
 
 def render_doctor(found: Json) -> str:

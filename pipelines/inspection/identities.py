@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.datasets import read_unit
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.datasets import read_unit, unit_file
+from corpusmill.pipelines.errors import damaged
 from corpusmill.pipelines.inspection.run_record import StepRecord
 from corpusmill.pipelines.storage import StepFolder
 
@@ -55,8 +55,8 @@ def in_removed(step: StepRecord, prefix: str) -> Iterator[Place]:
 
 
 def removed_path(folder: StepFolder, unit: int) -> Path:
-    """File of the documents a unit removed."""
-    return folder.data / f"{unit:05d}.removed.arrow"
+    """File of the documents a unit removed, verified."""
+    return folder.file(f"{unit:05d}.removed.arrow")
 
 
 def removed_row(step: StepRecord, place: Place) -> dict[str, Any]:
@@ -67,21 +67,21 @@ def removed_row(step: StepRecord, place: Place) -> dict[str, Any]:
             row: dict[str, Any] = batch.slice(place.row - start, 1).to_pylist()[0]
             return row
         start += batch.num_rows
-    raise IntegrityError(f"{removed_path(step.data, place.unit)}: no row {place.row}")
+    raise damaged(f"{removed_path(step.data, place.unit)}: no row {place.row}")
 
 
 def dataset_row(step: StepRecord, place: Place, without: Sequence[str] = ()) -> dict[str, Any]:
     """One row of a dataset, all columns but `without`; only its row group or record batch is read."""
-    path = step.data.data / f"{place.unit:05d}.parquet"
+    path = unit_file(step.data, place.unit)
     start = 0
-    if not path.exists():
-        for batch in arrow_batches(path.with_suffix(".arrow"), None):
+    if path.suffix == ".arrow":
+        for batch in arrow_batches(path, None):
             if place.row < start + batch.num_rows:
                 names = [name for name in batch.schema.names if name not in without]
                 row: dict[str, Any] = batch.slice(place.row - start, 1).select(names).to_pylist()[0]
                 return row
             start += batch.num_rows
-        raise IntegrityError(f"{path.with_suffix('.arrow')}: no row {place.row}")
+        raise damaged(f"{path}: no row {place.row}")
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         names = [name for name in file.schema_arrow.names if name not in without]
         for group in range(file.num_row_groups):
@@ -91,7 +91,7 @@ def dataset_row(step: StepRecord, place: Place, without: Sequence[str] = ()) -> 
                 found: dict[str, Any] = table.slice(place.row - start, 1).to_pylist()[0]
                 return found
             start += rows
-    raise IntegrityError(f"{path}: no row {place.row}")
+    raise damaged(f"{path}: no row {place.row}")
 
 
 def arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
@@ -109,7 +109,7 @@ def arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Reco
             for index in range(reader.num_record_batches):
                 yield reader.get_batch(index)
     except (OSError, pa.ArrowInvalid) as error:
-        raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
+        raise damaged(f"{path}: {error}") from error
 
 
 def _matches(ids: pa.Array | pa.ChunkedArray, prefix: str) -> list[tuple[int, str]]:

@@ -19,6 +19,7 @@ from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
 from corpusmill.pipelines.registry import room_command
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
+from corpusmill.pipelines.verified import verified
 
 _CURE = (
     "give a run folder, a step's folder, a dataset (.parquet), a token shard or another Arrow file of a run "
@@ -38,12 +39,13 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
     - tokenizer (its folder, tokenizer.json, rank file): what `inspect_tokenizer` says of it without texts.
 
     Reads metadata and the columns it reports, a row group or record batch at a time. Raises UserError
-    for anything else, saying what can be given.
+    for anything else, saying what can be given, and IntegrityError where a file of a run is damaged.
     """
     if limit < 0:
         raise UserError(f"limit is {limit}; give 0 or more rows")
     if not path.exists():
         raise UserError(f"{path}: does not exist; {_CURE}")
+    verified(path)
     if looks_like_tokenizer(path):
         return inspect_tokenizer(path)
     if path.is_dir():

@@ -27,7 +27,7 @@ def mixture_facts(record: RunRecord) -> Json | None:
     step = record.complete("mixture")
     if step is None:
         return None
-    plan = read_json(step.data.data / "plan.json")
+    plan = read_json(step.data.file("plan.json"))
     return {
         "requested_tokens": plan["requested_tokens"],
         "achieved_tokens": plan["tokens"],

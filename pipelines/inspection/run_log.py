@@ -24,11 +24,13 @@ class StepLog:
 
 @dataclass
 class RunLog:
-    """The last execution. `seconds` is its wall time, None where it never came to its end."""
+    """The last execution. `seconds` is its wall time, None where it never came to its end; `command` what the
+    user called, without `--repair`."""
 
     executions: int = 0
     started: float | None = None
     engine: str | None = None
+    command: str | None = None
     seconds: float | None = None
     steps: dict[str, StepLog] = field(default_factory=dict)
     unreadable_lines: int = 0
@@ -61,6 +63,7 @@ def _apply(log: RunLog, event: dict[str, Any]) -> None:
     if kind == "start":
         log.executions += 1
         log.started, log.engine, log.seconds = event.get("time"), event.get("engine"), None
+        log.command = event.get("command")
         log.steps = {}
     elif kind == "end":
         log.seconds = event.get("seconds")

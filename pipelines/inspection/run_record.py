@@ -16,7 +16,7 @@ from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.pipelines.graph import SECTION_STEPS
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, read_json
+from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 
 State = Literal["complete", "outdated", "unfinished", "not_reached"]
 STATES: Mapping[State, str] = {
@@ -189,7 +189,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     if not folder.current_path.exists() and not (folder.path / "recipe.json").exists():
         raise UserError(f"{folder.path}: not a run folder (no current.json); give the recipe's output folder")
     current = folder.current()
-    recipe: Json = read_json(folder.path / "recipe.json")
+    recipe: Json = folder.recipe()
     manifests: dict[str, tuple[StepFolder, Json]] = {}
     found: dict[str, StepRecord] = {}
     for name, fingerprint in current["steps"].items():

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.errors import IntegrityError, damaged
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.storage import Json, RunFolder, sha256_file
 
@@ -32,7 +32,7 @@ def metadata(path: Path) -> Json:
         with pa.memory_map(str(path)) as source:
             schema = ipc.open_file(source).schema
     except (OSError, pa.ArrowInvalid) as error:
-        raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
+        raise damaged(f"{path}: {error}") from error
     if not is_shard(schema):
         raise IntegrityError(f"{path}: not a token shard")
     return {key.decode(): json.loads(value) for key, value in schema.metadata.items()}
@@ -118,9 +118,9 @@ def _tokenizer(path: Path, about: Json) -> tuple[Any, str]:
     if len(parents) < 5 or parents[3].name != "steps":
         return None, "not decoded: the shard lies outside a run folder, so its tokenizer is not at hand"
     step = RunFolder(parents[4]).current_step("tokenizer")
-    file = step.data / "tokenizer.json" if step is not None else None
-    if file is None or not file.exists():
+    if step is None or step.manifest() is None or "tokenizer.json" not in step.files():
         return None, "not decoded: the run has no complete tokenizer step"
+    file = step.file("tokenizer.json")
     if sha256_file(file) != about.get("tokenizer"):
         return None, f"not decoded: {file} is not the tokenizer the shard was made with"
     from tokenizers import Tokenizer

@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.verified import verified
 
 _FILES = ("tokenizer.json", "tokenizer.json.zst", "tokenizer.json.gz")
 _ENDINGS = ("tokenizer.json", ".tiktoken", "merges.txt", "tokenizer.model")
 
 
 def tokenizer_file(path: Path) -> Path | None:
-    """The file that holds the tokenizer at `path`: itself, or a tokenizer.json its folder stands for."""
+    """The file that holds the tokenizer at `path`: itself, or a tokenizer.json its folder stands for.
+
+    Raises IntegrityError where a run wrote it and it has changed since.
+    """
     if path.is_file():
-        return path
+        return verified(path)
     for folder in (path, path / "data", _step(path), _step(path / "steps" / "tokenizer")):
         for name in _FILES:
             if folder is not None and (folder / name).is_file():
-                return folder / name
+                return verified(folder) / name
     return None
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.datasets import DatasetView
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.errors import IntegrityError, damaged
 from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.inspection.identities import (
     Place,
@@ -105,7 +105,7 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
     names = [
         entry["name"]
         for part in folder.need_manifest()["units"]
-        for entry in read_json(folder.data / f"{part['unit']:05d}.index.json")
+        for entry in read_json(folder.file(f"{part['unit']:05d}.index.json"))
     ]
     step = Step(read.name, "read", inputs=(index,))
     paths = {name: name for name in names}
@@ -137,7 +137,7 @@ def _struck(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
 
 
 def _mask_scores(mask: StepRecord, unit: int, row: int) -> Json:
-    path = mask.data.data / f"{unit:05d}.scores.parquet"
+    path = mask.data.file(f"{unit:05d}.scores.parquet")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             if "_row" not in file.schema_arrow.names:
@@ -149,7 +149,7 @@ def _mask_scores(mask: StepRecord, unit: int, row: int) -> Json:
                     found: Json = table.slice(at, 1).to_pylist()[0]
                     return {name: value for name, value in found.items() if name != "_row"}
     except (OSError, pa.ArrowInvalid) as error:
-        raise IntegrityError(f"{path}: {error}; remove its step's folder and run again") from error
+        raise damaged(f"{path}: {error}") from error
     return {}
 
 
@@ -168,12 +168,15 @@ def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> Json | No
     for place in in_removed(step, identity):
         if place.unit == unit:
             return loss("encode", removed_row(step, place))
-    raise IntegrityError(f"step encode has neither kept nor removed document {identity}; verify the run")
+    raise IntegrityError(
+        f"step encode has neither kept nor removed document {identity}; check the run: corpusmill doctor "
+        f"{record.folder.path}"
+    )
 
 
 def _encoded_facts(step: StepRecord, unit: int, row: int) -> Json:
     start = 0
-    path = step.data.data / f"{unit:05d}.arrow"
+    path = step.data.file(f"{unit:05d}.arrow")
     for batch in arrow_batches(path, None):
         if row < start + batch.num_rows:
             at = row - start
@@ -183,7 +186,7 @@ def _encoded_facts(step: StepRecord, unit: int, row: int) -> Json:
                 "fim": batch.column("fim")[at].as_py(),
             }
         start += batch.num_rows
-    raise IntegrityError(f"{path}: no row {row}")
+    raise damaged(f"{path}: no row {row}")
 
 
 def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
@@ -196,7 +199,7 @@ def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
     if held["rows"] == 0:
         return []
     for partition, batch in enumerate(
-        arrow_batches(step.data.data / f"{unit:05d}.rows.arrow", ["row", "epoch"])
+        arrow_batches(step.data.file(f"{unit:05d}.rows.arrow"), ["row", "epoch"])
     ):
         rows = batch.column("row").to_numpy(zero_copy_only=False)
         for at in np.flatnonzero(rows == row).tolist():
@@ -223,7 +226,7 @@ def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] |
 def _pieces_in(step: StepRecord, name: str, document: bytes, epochs: set[int]) -> list[Json]:
     found: list[Json] = []
     first_row = 0
-    for batch in arrow_batches(step.data.data / name, ["pieces"]):
+    for batch in arrow_batches(step.data.file(name), ["pieces"]):
         column = batch.column("pieces")
         values = column.values
         hits = pc.indices_nonzero(pc.equal(values.field("document"), document)).to_numpy()

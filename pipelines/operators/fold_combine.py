@@ -20,7 +20,7 @@ def units(preparation: Preparation) -> list[Json]:
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
     parts = [
-        read_partial(job.first.data / f"{unit:05d}.partial.arrow")
+        read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
         for unit in range(job.unit["from"], job.unit["to"])
     ]
     combined = stage.combine(parts)

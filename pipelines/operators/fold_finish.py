@@ -22,7 +22,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     total: Any = None
     for start in range(0, job.unit["parts"], FAN_IN):
         parts = [
-            read_partial(job.first.data / f"{unit:05d}.partial.arrow")
+            read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
             for unit in range(start, min(job.unit["parts"], start + FAN_IN))
         ]
         total = stage.combine(parts if total is None else [total, *parts])

@@ -104,7 +104,8 @@ class Job:
 
     @cached_property
     def context(self) -> Context:
-        artefacts = {name: self.inputs[step].data for name, step in self.artefact_steps.items()}
+        """What stages may know; the folders of artefacts are verified, each file once a process."""
+        artefacts = {name: self.inputs[step].verified() for name, step in self.artefact_steps.items()}
         return Context(self.seed, artefacts)
 
     def stages(self) -> list[Any]:

@@ -34,7 +34,7 @@ def units(preparation: Preparation) -> list[Json]:
     found: list[Json] = []
     size = 0
     for unit in preparation.first.need_manifest()["units"]:
-        for entry in read_json(preparation.first.data / f"{unit['unit']:05d}.index.json"):
+        for entry in read_json(preparation.first.file(f"{unit['unit']:05d}.index.json")):
             path = preparation.paths[entry["name"]]
             for split in entry["splits"]:
                 full = found and len(found[-1]["splits"]) >= _SPLITS_PER_UNIT

@@ -23,7 +23,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
     tables = []
     for unit in job.first.need_manifest()["units"]:
-        batches = list(read_batches(job.first.data / f"{unit['unit']:05d}.found.arrow"))
+        batches = list(read_batches(job.first.file(f"{unit['unit']:05d}.found.arrow")))
         tables.append(pa.Table.from_batches(batches))
     found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
     removals = stage.resolve(found).select(DUPLICATES.names).cast(DUPLICATES)

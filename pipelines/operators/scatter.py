@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.checked_ipc import write_batches
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.apart import Rows, Trier, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.partitions import SIDE_ROWS
 from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.stage import Deduplicate, Emitted
 from corpusmill.pipelines.storage import Attempt, Json, read_json
@@ -38,7 +38,7 @@ def units(preparation: Preparation) -> list[Json]:
 def _partitions(preparation: Preparation) -> int:
     view = preparation.view
     if "tokens" in preparation.step.options:
-        plan = read_json(preparation.inputs[preparation.step.artefacts["mixture"]].data / "plan.json")
+        plan = read_json(preparation.inputs[preparation.step.artefacts["mixture"]].file("plan.json"))
         total = sum(source["tokens"] for source in plan["sources"].values())
         wanted = -(-total // int(preparation.step.options["tokens"]))
     else:
@@ -94,8 +94,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     write_batches(attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), batches)
     if sides:
         side = pa.concat_tables(sides).combine_chunks()
-        with ipc.new_file(attempt.file("side.arrow"), side.schema) as file:
-            file.write_table(side, max_chunksize=max(1, side.num_rows))
+        chunks = side.to_batches(max_chunksize=SIDE_ROWS)
+        write_batches(attempt.file("side.arrow"), side.schema, chunks, compression=None)
     ledger.check(f"{job.step.name}, unit {unit}")
     emitted_rows = sum(batch.num_rows for batch in batches)
     return {"rows": emitted_rows, "partitions": partitions, "ledger": ledger.as_json()}

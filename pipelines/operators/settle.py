@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.checked_ipc import read_batch
+from corpusmill.pipelines.checked_ipc import committed_batch
 from corpusmill.pipelines.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
@@ -36,7 +36,7 @@ def units(preparation: Preparation) -> list[Json]:
 def _bucket(found: StepFolder, bucket: int) -> pa.Table:
     tables = []
     for unit in found.need_manifest()["units"]:
-        batch = read_batch(found.data / f"{unit['unit']:05d}.found.arrow", bucket)
+        batch = committed_batch(found, f"{unit['unit']:05d}.found.arrow", bucket)
         tables.append(pa.Table.from_batches([batch]))
     return pa.concat_tables(tables).combine_chunks()
 

@@ -15,6 +15,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     inputs = {}
     for name, step in job.artefact_steps.items():
         folder = job.inputs[step]
+        folder.verified()
         if name == "shards":
             files = [file["name"] for unit in folder.need_manifest()["units"] for file in unit["files"]]
             inputs[name] = [folder.data / file for file in files if file.endswith(".arrow")]

@@ -60,7 +60,7 @@ def _spread(units: Sequence[int], most: int) -> list[int]:
 
 def _encoded(encode: StepRecord, source: SourceRecord, units: list[int]) -> Iterator[Batch]:
     for number in units:
-        path = encode.data.data / f"{encode.units[number]['unit']:05d}.arrow"
+        path = encode.data.file(f"{encode.units[number]['unit']:05d}.arrow")
         for batch in arrow_batches(path, ["source", "lang", "bytes", "tokens"]):
             mine = pc.equal(batch.column("source"), source.name)
             tokens = pc.list_value_length(batch.column("tokens")).filter(mine).to_numpy(zero_copy_only=False)

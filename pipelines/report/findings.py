@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
+from corpusmill.pipelines.datasets import unit_file
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.storage import Json
 
@@ -89,7 +90,7 @@ def _judging(record: RunRecord) -> set[tuple[str, str]]:
 def _scored(source: SourceRecord) -> set[str]:
     if not source.last.units:
         return set()
-    path = source.last.data.data / f"{source.last.units[0]['unit']:05d}.parquet"
+    path = unit_file(source.last.data, source.last.units[0]["unit"])
     return {name.split(".")[0] for name in pq.read_schema(path).names if "." in name}
 
 

@@ -22,7 +22,7 @@ def long_context(record: RunRecord) -> list[Json]:
     found = []
     number = 0
     while (step := record.complete(f"long_context.{number}")) is not None:
-        measured = read_json(step.data.data / "long_context.json")
+        measured = read_json(step.data.file("long_context.json"))
         options, summary = step.stages[-1]["options"], step.units[0]["summary"]
         found.append({"step": step.name, "options": options, "summary": summary, **measured})
         number += 1

@@ -133,7 +133,7 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: dict[str, Any]) 
         if finder.operator not in ("find", "resolve"):
             continue
         for unit in finder.units:
-            path = finder.data.data / f"{unit['unit']:05d}.found.arrow"
+            path = finder.data.file(f"{unit['unit']:05d}.found.arrow")
             names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
             for number, batch in enumerate(arrow_batches(path, names)):
                 if number != row["unit"] // MASK_UNITS:

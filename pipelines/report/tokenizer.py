@@ -23,7 +23,7 @@ def tokenizer(record: RunRecord) -> Json | None:
     step = next((step for step in record.steps.values() if _is_judge(step)), None)
     if step is None:
         return None
-    found = read_json(step.data.data / "acceptance.json")
+    found = read_json(step.data.file("acceptance.json"))
     own = found["tokenizers"]["tokenizer"]
     return {
         "verdict": {name: found[name] for name in ("accepted", "documents", "bytes", "bytes_offered")},
@@ -46,7 +46,7 @@ def tokenizer(record: RunRecord) -> Json | None:
 
 def _is_judge(step: StepRecord) -> bool:
     judges = any(stage["name"] == JUDGE for stage in step.stages)
-    return step.complete and judges and (step.data.data / "acceptance.json").exists()
+    return step.complete and judges and "acceptance.json" in step.data.files()
 
 
 def tokenizer_view(found: Json) -> dict[str, Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.errors import damaged
+from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.storage import Json, read_json
 
 POINTS = 400  # of a curve; longer ones are averaged in equal stretches
@@ -29,7 +28,7 @@ def training(record: RunRecord) -> Json | None:
     if step is None:
         return None
     summary = step.units[0]["summary"]
-    path = step.data.data / "metrics.jsonl"
+    path = step.data.file("metrics.jsonl")
     total = int(summary["steps"])
     stretch = max(1, math.ceil(total / POINTS))
     curves, experts = _Means(stretch), _Means(stretch)
@@ -57,8 +56,8 @@ def training(record: RunRecord) -> Json | None:
         "steps_averaged": stretch,
         "loss_by_source": {source: math.fsum(held) / len(held) for source, held in sorted(tail.items())},
         "held_out": _looks(looks),
-        "evaluation": _if_there(step.data.data / "evaluation.json"),
-        "routing": specialisation(_if_there(step.data.data / "routing.json")),
+        "evaluation": _if_there(step, "evaluation.json"),
+        "routing": specialisation(_if_there(step, "routing.json")),
     }
 
 
@@ -140,15 +139,13 @@ def specialisation(routing: Json | None) -> Json | None:
     }
 
 
-def _if_there(path: Path) -> Json | None:
-    return read_json(path) if path.exists() else None
+def _if_there(step: StepRecord, name: str) -> Json | None:
+    return read_json(step.data.file(name)) if name in step.data.files() else None
 
 
 def _metrics(line: str, number: int, path: str) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(line)
     except ValueError as error:
-        raise IntegrityError(
-            f"{path}, line {number + 1}: {error}; remove its step's folder and run again"
-        ) from error
+        raise damaged(f"{path}, line {number + 1}: {error}") from error
     return value

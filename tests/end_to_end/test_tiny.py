@@ -201,4 +201,4 @@ def test_a_flipped_bit_in_an_intermediate_stops_the_run(run_tiny: Run, calm: Pat
     failed = run_tiny(copy, "--until", "pack", settings=("engine.retries=0",))
     assert failed.returncode == 2
     assert victim.name in failed.stderr
-    assert "run again" in failed.stderr
+    assert "--repair` makes it again" in failed.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import shutil
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import DataError, UserError
-from corpusmill.pipelines.storage import RunFolder, write_json
+from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.storage import RunFolder
 from corpusmill.training_hooks.curves.event_file import NAME, crc32c, event_file, masked
 
 Json = dict[str, Any]
@@ -145,14 +146,18 @@ def line(step: int, **more: Any) -> Json:
     }
 
 
-def finish(run: Path, name: str, lines: list[Json]) -> Path:
+def finish(run: Path, name: str, lines: list[Json], **more: Json) -> Path:
+    """A complete training step of a made run with these lines of metrics and, by name, other JSON files."""
     steps = {**RunFolder(run).current()["steps"], name: name.ljust(64, "0")}
-    write_json(run / "current.json", {"recipe": "made", "steps": steps})
+    RunFolder(run).write_current({"recipe": "made", "steps": steps})
     step = RunFolder(run).current_step(name)
     assert step is not None
-    step.data.mkdir(parents=True)
-    write_json(step.manifest_path, {})
-    (step.data / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    attempt = step.attempt(0, 1)
+    (attempt.folder / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    for file, content in more.items():
+        (attempt.folder / f"{file}.json").write_text(json.dumps(content))
+    receipt = attempt.commit({"rows": 0})
+    step.write_manifest({"step": name, "fingerprint": steps[name], "units": [receipt]})
     return step.data
 
 
@@ -160,10 +165,14 @@ def finish(run: Path, name: str, lines: list[Json]) -> Path:
 def run(tmp_path: Path) -> Path:
     """A made run of two training steps."""
     held_out = {"held_out": {"*": 2.5, "web": 2.25, "empty": None}}
-    data = finish(tmp_path / "run", "train", [line(1), line(2, **held_out), line(3)])
-    (data / "routing.json").write_text('{"layers": ["layers.1", "mtp.0"]}')
     scores = {"model": {"*": {"bits_per_byte": 1.5}, "empty": {"bits_per_byte": None}}}
-    (data / "evaluation.json").write_text(json.dumps({"scores": scores}))
+    finish(
+        tmp_path / "run",
+        "train",
+        [line(1), line(2, **held_out), line(3)],
+        routing={"layers": ["layers.1", "mtp.0"]},
+        evaluation={"scores": scores},
+    )
     finish(
         tmp_path / "run", "long_context.0", [line(1, novel=7, needle={"64": 0.5}, depths=[1, 2], note="x")]
     )
@@ -237,7 +246,7 @@ def test_one_step_by_tokens_and_the_same_bytes_again(
 
 def test_what_cannot_be_drawn_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = tmp_path / "bare"
-    write_json(bare / "current.json", {"recipe": "made", "steps": {}})
+    RunFolder(bare).write_current({"recipe": "made", "steps": {}})
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "x").write_text("")
     for arguments, message in (
@@ -248,7 +257,10 @@ def test_what_cannot_be_drawn_is_said(run: Path, tmp_path: Path, capsys: pytest.
     ):
         with pytest.raises(UserError, match=message):
             said(capsys, *arguments)
-    metrics = next((run / "steps" / "train").iterdir()) / "data" / "metrics.jsonl"
+    written = next((run / "steps" / "train").iterdir()) / "data"
+    copy = tmp_path / "copy"  # outside of the run, where nothing tells that it changed
+    shutil.copytree(written, copy)
+    metrics = copy / "metrics.jsonl"
     whole = metrics.read_text()
     for content, message in (
         ("", "empty"),
@@ -259,9 +271,12 @@ def test_what_cannot_be_drawn_is_said(run: Path, tmp_path: Path, capsys: pytest.
     ):
         metrics.write_text(content)
         with pytest.raises(DataError, match=message):
-            said(capsys, run, tmp_path / "out")
-    metrics.unlink()
-    with pytest.raises(DataError, match="cannot read"):
+            said(capsys, copy, tmp_path / "out")
+    (written / "metrics.jsonl").write_text(whole[:-1])
+    with pytest.raises(IntegrityError, match=r"metrics\.jsonl: .* bytes, its receipt says .* --repair"):
+        said(capsys, run, tmp_path / "out")
+    (written / "metrics.jsonl").unlink()
+    with pytest.raises(IntegrityError, match=r"metrics\.jsonl: missing"):
         said(capsys, run, tmp_path / "out")
     assert not list(tmp_path.glob("*out*"))
 

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from corpusmill.pipelines.cli.exchanging import MODEL_FORMATS, TOKENIZER_FORMATS
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.errors import CorpusmillError, DataError, UserError
 from corpusmill.pipelines.registry import room_command
-from corpusmill.pipelines.storage import RunFolder, sha256_file, write_json
+from corpusmill.pipelines.storage import RunFolder, sha256_file
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.training_hooks.export import hugging_face, verify
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face
@@ -57,14 +58,17 @@ def same(one: Transformer, other: Transformer) -> bool:
     return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 
-def finish(run: Path, name: str, **artefacts: str) -> Path:
-    """A complete step of a made run, current; returns its folder of data."""
+def finish(run: Path, name: str, write: Callable[[Path], object] | None = None, **artefacts: str) -> Path:
+    """A complete step of a made run, current, with what `write` puts there; returns its folder of data."""
     steps = {**RunFolder(run).current()["steps"], name: f"{name}-version".ljust(64, "0")}
-    write_json(run / "current.json", {"recipe": "made", "steps": steps})
+    RunFolder(run).write_current({"recipe": "made", "steps": steps})
     step = RunFolder(run).current_step(name)
     assert step is not None
-    step.data.mkdir(parents=True)
-    write_json(step.manifest_path, {"key": {"artefacts": artefacts}, "content": f"content of {name}"})
+    attempt = step.attempt(0, 1)
+    if write is not None:
+        write(attempt.folder)
+    about = {"step": name, "fingerprint": steps[name], "content": f"content of {name}"}
+    step.write_manifest({**about, "key": {"artefacts": artefacts}, "units": [attempt.commit({"rows": 0})]})
     return step.data
 
 
@@ -82,10 +86,13 @@ def write_tokenizer(folder: Path) -> None:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made run: a tokenizer and a training step with trained and averaged weights."""
     folder = tmp_path_factory.mktemp("made") / "run"
-    write_tokenizer(finish(folder, "tokenizer"))
-    data = finish(folder, "train", tokenizer="content of tokenizer")
-    write_own_form(started(1), data, None)
-    save_file(started(2).state_dict(), data / "ema.safetensors")
+    finish(folder, "tokenizer", write_tokenizer)
+
+    def write(data: Path) -> None:
+        write_own_form(started(1), data, None)
+        save_file(started(2).state_dict(), data / "ema.safetensors")
+
+    finish(folder, "train", write, tokenizer="content of tokenizer")
     return folder
 
 
@@ -209,7 +216,8 @@ def test_the_last_complete_training_step_is_the_model(run: Path, say: Say, tmp_p
     shutil.copytree(run, copy)
     assert locate(copy).weights.parts[-3] == "train"
     for seed, name in enumerate(STEPS[1:], start=5):
-        write_own_form(started(seed), finish(copy, name, tokenizer="content of tokenizer"), None)
+        model = started(seed)
+        finish(copy, name, partial(write_own_form, model, tokenizer=None), tokenizer="content of tokenizer")
     finish(copy, "long_context.11.pack")
     unfinished = finish(copy, "long_context.11", tokenizer="content of tokenizer")
     (unfinished.parent / "manifest.json").unlink()

@@ -47,6 +47,7 @@ def _trainings(run: Path) -> dict[str, Path]:
     """The data folder of every training in `run`, by the name of its step, in order."""
     from corpusmill.pipelines.errors import UserError
     from corpusmill.pipelines.storage import RunFolder
+    from corpusmill.pipelines.verified import verified
     from corpusmill.training_hooks.inference.locate import training_steps
 
     if not run.is_dir():
@@ -54,7 +55,7 @@ def _trainings(run: Path) -> dict[str, Path]:
     folder = RunFolder(run)
     if folder.current_path.exists():
         steps = {name: folder.current_step(name) for name in training_steps(folder)}
-        found = {name: step.data for name, step in steps.items() if step is not None}
+        found = {name: step.verified() for name, step in steps.items() if step is not None}
         if not found:
             raise UserError(f"{run}: no finished training yet; run `corpusmill train` on the run's recipe")
         return found
@@ -65,5 +66,6 @@ def _trainings(run: Path) -> dict[str, Path]:
     data = absolute if (absolute / "metrics.jsonl").is_file() else absolute / "data"
     if not (data / "metrics.jsonl").is_file():
         raise UserError(f"{run}: neither a run (current.json) nor a training step (metrics.jsonl)")
+    verified(data)
     step_folder = data.parents[1] if data.name == "data" else data
     return {step_folder.name: data}

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.storage import RunFolder, StepFolder, read_json
+from corpusmill.pipelines.storage import RunFolder, StepFolder
+from corpusmill.pipelines.verified import verified
 
 _EXTENSION = re.compile(r"long_context\.(0|[1-9][0-9]*)")
 _KINDS = "a run, its step `train` or `long_context.<k>`, or a folder of config.json and weights"
@@ -78,6 +79,7 @@ def choose_tokenizer(model: Path, found: Path | None, given: Path | None) -> Pat
         folder = folder.parent
     if not (folder / "tokenizer.json").is_file():
         raise UserError(f"{folder}: holds no tokenizer.json; give the folder of the model's tokenizer")
+    verified(folder if folder.name == "data" else folder / "tokenizer.json")
     own = None if found is None else found / "tokenizer.json"
     if own is not None and own.read_bytes() != (folder / "tokenizer.json").read_bytes():
         raise UserError(f"{folder}: not the tokenizer that the model was trained with, which is {found}")
@@ -101,6 +103,7 @@ def _weights(model: Path) -> Path:
             raise UserError(f"{model}: no trained model here yet; run `corpusmill train` on the run's recipe")
         places = [step.data]
     for folder in places:
+        verified(folder)
         if (folder / "config.json").is_file():
             return folder
     raise UserError(
@@ -145,7 +148,7 @@ def _framing_of(run: RunFolder) -> Framing:
     encode = run.current_step("encode")
     if encode is None or encode.manifest() is None:
         return Framing()
-    stages: list[dict[str, Any]] = read_json(encode.manifest_path)["key"]["stages"]
+    stages: list[dict[str, Any]] = encode.need_manifest()["key"]["stages"]
     options = next((stage["options"] for stage in stages if stage["name"] == "encode"), None)
     if options is None:
         return Framing()

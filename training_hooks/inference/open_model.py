@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from corpusmill.pipelines.errors import DataError, UserError
+from corpusmill.pipelines.verified import verified
 from corpusmill.training_hooks.export.import_hugging_face import has_mtp_weights, import_hugging_face
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.transformer import Transformer
@@ -20,9 +21,11 @@ def open_model(folder: Path, *, mtp: bool | None = True, ema: bool = False) -> T
     """The model of `folder`, FP32, on the CPU: what `train` writes, or a folder of released layout.
 
     `mtp=False` leaves the MTP modules out, and None does so where the folder has no weights of any. `ema`
-    takes the averaged weights that `train` keeps where asked to. Raises UserError where there are none, and
-    DataError naming the file for weights that are missing, broken or do not fit config.json.
+    takes the averaged weights that `train` keeps where asked to. Raises UserError where there are none,
+    IntegrityError where a run wrote the folder and a file of it has changed since, and DataError naming the
+    file for weights that are missing, broken or do not fit config.json.
     """
+    verified(folder)
     name = "ema.safetensors" if ema else "model.safetensors"
     path = folder / name
     if not ema and not is_own(folder):

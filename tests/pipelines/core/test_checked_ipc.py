@@ -80,5 +80,5 @@ def test_a_cut_file_names_itself_and_the_cure(tmp_path: Path) -> None:
     path = tmp_path / "x.arrow"
     write_batches(path, SCHEMA, [pa.RecordBatch.from_pylist([{"key": 1}], schema=SCHEMA)])
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(IntegrityError, match=r"x\.arrow: .*remove its step's folder and run again"):
+    with pytest.raises(IntegrityError, match=r"x\.arrow: .*corpusmill run RECIPE --repair"):
         read_batch(path, 0)

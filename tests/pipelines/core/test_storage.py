@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.storage import RunFolder, StepFolder, canonical, read_json, write_json
+from corpusmill.pipelines.storage import RunFolder, StepFolder, canonical, read_json
 
 
 def commit(folder: StepFolder, unit: int, content: bytes) -> None:
@@ -42,7 +42,7 @@ def test_an_attempt_leaves_nothing_visible_until_it_commits(tmp_path: Path) -> N
 def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
     folder = StepFolder(tmp_path)
     commit(folder, 0, b"content")
-    write_json(folder.manifest_path, {"units": [folder.receipt(0)]})
+    folder.write_manifest({"units": [folder.receipt(0)]})
     assert folder.verify() == []
     (folder.data / "00000.bin").write_bytes(b"CONTENT")
     assert folder.verify() == [f"{folder.data / '00000.bin'}: its bytes differ from the manifest"]
@@ -53,14 +53,14 @@ def test_receipts_hold_no_time_and_no_path(tmp_path: Path) -> None:
     commit(folder, 0, b"content")
     text = folder.receipt_path(0).read_text()
     assert str(tmp_path) not in text
-    assert set(json.loads(text)) == {"files", "rows", "unit"}
+    assert set(json.loads(text)) == {"files", "rows", "seal", "unit"}
 
 
 def test_unreadable_json_names_the_file_and_the_cure(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
-    with pytest.raises(IntegrityError, match=r"x.json: not valid JSON .* run again"):
+    with pytest.raises(IntegrityError, match=r"x.json: not valid JSON .*corpusmill run RECIPE --repair"):
         read_json(tmp_path / "x.json")
-    with pytest.raises(IntegrityError, match=r"y.json: missing; run the recipe again"):
+    with pytest.raises(IntegrityError, match=r"y.json: missing; .*corpusmill run RECIPE --repair"):
         read_json(tmp_path / "y.json")
 
 
@@ -71,7 +71,7 @@ def test_canonical_json_ignores_the_order_of_keys() -> None:
 def test_a_run_folder_knows_its_current_steps(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert run.current() == {"steps": {}}
-    write_json(run.current_path, {"steps": {"web": "f" * 64}})
+    run.write_current({"steps": {"web": "f" * 64}})
     step = run.current_step("web")
     assert step is not None
     assert step.path == tmp_path / "steps" / "web" / ("f" * 16)

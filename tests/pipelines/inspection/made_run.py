@@ -14,7 +14,7 @@ from typing import Any
 
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import run_recipe
-from corpusmill.pipelines.storage import RunFolder, digest, read_json, write_json
+from corpusmill.pipelines.storage import RunFolder, digest
 
 HOSTILE = "<script>alert(1)</script></style></pre>\u202egnp.exe \x1b[31m\x07 " + "W" * 5000
 BOOM = "BOOM this document makes the stage raise"
@@ -125,7 +125,15 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
     }
     pack = run.current_step("pack")
     assert pack is not None
-    fingerprint = digest("training of the made run")
+    key = {
+        "operator": "task",
+        "stages": [{"name": "train", "options": {"steps": steps}}],
+        "options": {},
+        "inputs": {},
+        "masks": {},
+        "artefacts": {"shards": pack.need_manifest()["content"]},
+    }
+    fingerprint = digest(key)
     step = run.step("train", fingerprint)
     attempt = step.attempt(0, 1)
     with (attempt.folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
@@ -135,26 +143,17 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
             record |= {"gradient_norm": 1.0, "max_expert_violation": 0.25, "loss_by_source": {"web": loss}}
             file.write(json.dumps(record) + "\n")
     receipt = attempt.commit({"rows": 0, "summary": summary})
-    key = {
-        "operator": "task",
-        "stages": [{"name": "train", "options": {"steps": steps}}],
-        "options": {},
-        "inputs": {},
-        "masks": {},
-        "artefacts": {"shards": pack.need_manifest()["content"]},
-    }
     body = {
         "step": "train",
         "fingerprint": fingerprint,
         "key": key,
         "versions": {},
-        "content": digest("train"),
+        "content": digest([[receipt["files"], receipt["rows"]]]),
     }
-    write_json(step.manifest_path, {**body, "rows": 0, "ledger": [], "units": [receipt]})
+    step.write_manifest({**body, "rows": 0, "ledger": [], "units": [receipt]})
     current = run.current()
-    write_json(run.current_path, {**current, "steps": {**current["steps"], "train": fingerprint}})
-    recipe = read_json(run.path / "recipe.json")
-    write_json(run.path / "recipe.json", {**recipe, "train": {"steps": steps}})
+    run.write_current({**current, "steps": {**current["steps"], "train": fingerprint}})
+    run.write_recipe({**run.recipe(), "train": {"steps": steps}})
 
 
 def forget(run: RunFolder, *names: str) -> None:
@@ -165,4 +164,4 @@ def forget(run: RunFolder, *names: str) -> None:
         step = run.current_step(name)
         if step is not None:
             step.manifest_path.unlink()
-    write_json(run.current_path, {**current, "steps": steps})
+    run.write_current({**current, "steps": steps})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from corpusmill.pipelines.inspection import doctor as doctor_module
 from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
-from corpusmill.pipelines.storage import Json, RunFolder, write_json
+from corpusmill.pipelines.storage import Json, RunFolder
 
 Copies = Callable[[], RunFolder]
 
@@ -67,8 +68,49 @@ def test_a_ledger_that_does_not_balance(copy_of: Copies) -> None:
     assert step is not None
     manifest = step.need_manifest()
     manifest["ledger"][0]["documents_kept"] -= 1
-    write_json(step.manifest_path, manifest)
+    step.write_manifest(manifest)
     assert "documents came in" in _faults(doctor(copy))["ledger"]
+
+
+@pytest.mark.parametrize("step_name", ["web", "dedup.exact", "encode", "decontaminate"])
+def test_bytes_that_do_not_add_up_are_found_though_the_seal_holds(copy_of: Copies, step_name: str) -> None:
+    copy = copy_of()
+    step = copy.current_step(step_name)
+    assert step is not None
+    manifest = step.need_manifest()
+    for ledger in (manifest["ledger"], manifest["units"][0]["ledger"]):
+        ledger[0]["bytes_out"] += 1
+    step.write_manifest(manifest)
+    step.write_receipt(0, manifest["units"][0])
+    assert f"step {step_name}" in _faults(doctor(copy))["ledger"]
+
+
+def test_an_edited_figure_breaks_the_seal_and_the_cure_is_one_command(copy_of: Copies) -> None:
+    copy = copy_of()
+    step = copy.current_step("web")
+    assert step is not None
+    for path in (step.manifest_path, step.receipt_path(0)):
+        whole = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r'"bytes_out": (\d+)', r'"bytes_out": 1\1', whole), encoding="utf-8")
+        check = next(c for c in doctor(copy)["checks"] if c["name"] == "step web")
+        assert check["detail"] == f"{path}: its content differs from its seal"
+        assert re.fullmatch(r"corpusmill run \S*recipe\.yaml --repair", check["cure"])
+        path.write_text(whole, encoding="utf-8")
+    assert "step web" not in _faults(doctor(copy))
+
+
+def test_a_file_too_many_and_a_pointer_that_was_altered(copy_of: Copies) -> None:
+    copy = copy_of()
+    step = copy.current_step("code")
+    assert step is not None
+    (step.data / "00007.parquet").write_bytes(b"more")
+    (step.path / "receipts" / "00007.json").write_text("{}", encoding="utf-8")
+    assert "00007.parquet: not a file of its step" in _faults(doctor(copy))["step code"]
+    (step.data / "00007.parquet").unlink()
+    assert "00007.json: not a receipt of its step" in _faults(doctor(copy))["step code"]
+    text = copy.current_path.read_text(encoding="utf-8")
+    copy.current_path.write_text(text.replace('"pack"', '"pakc"'), encoding="utf-8")
+    assert _faults(doctor(copy))["current.json"].endswith("its content differs from its seal")
 
 
 def test_a_broken_manifest_is_a_finding_and_not_a_crash(copy_of: Copies) -> None:
@@ -77,4 +119,4 @@ def test_a_broken_manifest_is_a_finding_and_not_a_crash(copy_of: Copies) -> None
     assert step is not None
     step.manifest_path.write_text("{", encoding="utf-8")
     faults = _faults(doctor(copy))
-    assert "not valid JSON" in faults["run"]
+    assert "not valid JSON" in faults["step code"]

@@ -15,7 +15,7 @@ from corpusmill.pipelines.inspection.run_log import read_log
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage import RunFolder, write_json
+from corpusmill.pipelines.storage import RunFolder
 
 Copies = Callable[[], RunFolder]
 
@@ -121,7 +121,7 @@ def test_a_step_made_from_another_version_is_outdated_with_all_after_it(copy_of:
     copy = copy_of()
     step = copy.current_step("web")
     assert step is not None
-    write_json(step.manifest_path, {**step.need_manifest(), "content": "0" * 64})
+    step.write_manifest({**step.need_manifest(), "content": "0" * 64})
     states = {name: held.state for name, held in load_record(copy).steps.items()}
     assert states["web"] == "complete"
     assert states["code"] == "complete"
@@ -132,8 +132,7 @@ def test_a_step_made_from_another_version_is_outdated_with_all_after_it(copy_of:
 
 def test_a_section_that_was_never_begun_is_not_reached(copy_of: Copies) -> None:
     copy = copy_of()
-    recipe = json.loads((copy.path / "recipe.json").read_text(encoding="utf-8"))
-    write_json(copy.path / "recipe.json", {**recipe, "train": {"steps": 3}})
+    copy.write_recipe({**copy.recipe(), "train": {"steps": 3}})
     assert load_record(copy).steps["train"].state == "not_reached"
 
 

@@ -17,7 +17,7 @@ from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.report.build import build_report, gather
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage import Json, RunFolder, read_json, write_json
+from corpusmill.pipelines.storage import Json, RunFolder, read_json
 
 Copies = Callable[[], RunFolder]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -304,7 +304,7 @@ def test_a_ledger_that_does_not_balance_is_a_fault(copy_of: Copies) -> None:
     assert step is not None
     manifest = step.need_manifest()
     manifest["ledger"][0]["removed"]["exact_duplicate"][0] -= 1
-    write_json(step.manifest_path, manifest)
+    step.write_manifest(manifest)
     found = gather(copy)
     assert not found["ledger"]["balanced"]
     assert found["findings"][0]["level"] == "fault"

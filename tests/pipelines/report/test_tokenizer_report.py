@@ -18,6 +18,7 @@ from corpusmill.pipelines.report import charts, page
 from corpusmill.pipelines.report.findings import _tokenizer as told
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_view
 from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.storage import StepFolder
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_texts import as_documents, made_texts
@@ -38,15 +39,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "require": {"bytes_per_token": {"*": 1.0}},
     }
     stage = AcceptTokenizer.model_validate(options).prepare(Context(seed=1, artefacts={"tokenizer": path}))
-    (path / "data").mkdir()
-    stage.finish(stage.map(iter([docs])), path / "data")
+    step = StepFolder(path)
+    attempt = step.attempt(0, 1)
+    stage.finish(stage.map(iter([docs])), attempt.folder)
+    step.write_manifest({"units": [attempt.commit({"rows": 0})]})
     return path
 
 
 def _record(folder: Path, stage: str = "accept_tokenizer", complete: bool = True) -> Any:
-    step = SimpleNamespace(
-        complete=complete, stages=[{"name": stage}], data=SimpleNamespace(data=folder / "data")
-    )
+    step = SimpleNamespace(complete=complete, stages=[{"name": stage}], data=StepFolder(folder))
     return SimpleNamespace(steps={"acceptance": step})
 
 
