@@ -37,7 +37,7 @@ def _checksum(content: bytes, file: bytes, index: int) -> bytes:
     return xxhash.xxh3_64_hexdigest(content + file + index.to_bytes(8, "little")).encode()
 
 
-def _compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """The batch alone: a slice may drag bits of its parent along; what was serialised once stays as it is."""
     return ipc.read_record_batch(batch.serialize(), schema)
 
@@ -47,12 +47,12 @@ def write_batches(
 ) -> None:
     """Write `batches`, empty ones included, to an IPC file. They are held until the last is known."""
     held = list(batches)
-    contents = [_content(_compact(batch, schema)) for batch in held]
+    contents = [_content(compact(batch, schema)) for batch in held]
     file_id = xxhash.xxh3_128_hexdigest(b"".join(contents)).encode()
     with ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression=compression)) as file:
         for index, (batch, content) in enumerate(zip(held, contents, strict=True)):
             metadata = {_KEY: _checksum(content, file_id, index), _ID: file_id}
-            file.write_batch(_compact(batch, schema), custom_metadata=metadata)
+            file.write_batch(compact(batch, schema), custom_metadata=metadata)
 
 
 def batches_id(path: Path) -> str | None:

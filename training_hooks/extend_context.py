@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.model.config import ModelConfig
     from corpusmill.training_hooks.model.yarn import YarnScaling
     from corpusmill.training_hooks.trainer.schedule import Schedule
+
+log = logging.getLogger("corpusmill.train")
 
 MEASURED = "measured.json"  # in the scratch folder: what was measured before the first step
 
@@ -176,13 +179,16 @@ class ExtendContext(TrainingTask):
 
 
 def _once(path: Path | None, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` gives, kept at `path` for an attempt that comes after this one."""
-    from corpusmill.pipelines.storage import read_json, write_json
+    """What `make` gives, kept at `path` for an attempt after this one; made again where that is damaged."""
+    from corpusmill.pipelines.errors import IntegrityError
+    from corpusmill.pipelines.storage import read_sealed, write_sealed
 
     if path is not None and path.exists():
-        kept: dict[str, Any] = read_json(path)
-        return kept
+        try:
+            return read_sealed(path, MEASURED)
+        except IntegrityError as error:
+            log.warning("measuring again: %s", error.fault)
     made = make()
     if path is not None:
-        write_json(path, made)
+        write_sealed(path, made, MEASURED)
     return made

@@ -23,8 +23,8 @@ class Done:
 @dataclass(frozen=True)
 class Failed:
     """The task raised. `kind` is `user` (the user must mend something; trying again is of no use), `damage`
-    (likewise, to a file that the run wrote), `halt` (likewise, and no other task would succeed either, such as
-    on a full disk) or `internal` (may be tried again)."""
+    (likewise, to a file that the run wrote), `halt` (likewise, and no other task would succeed either, such
+    as on a full disk) or `internal` (may be tried again)."""
 
     ticket: int
     kind: Literal["user", "damage", "halt", "internal"]

@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from corpusmill.pipelines.errors import IntegrityError
@@ -178,16 +179,18 @@ class Campaign:
     failures: list[str] = field(default_factory=list)
 
     def start(self) -> None:
-        """Make the run that is copied, and other versions of its files by another seed."""
+        """Make the run that is copied."""
         load = load_recipe(self.recipe)
         self.base = run_recipe(load).folder.path
         build_report(RunFolder(self.base))
         self.whole = tree(self.base)
         self.graph = build_graph(load)
-        other = load_recipe(
-            self.recipe, ["seed=4", "tokenizer.train.vocab_size=310", f"output={self.folder / 'old'}"]
-        )
-        self.old = run_recipe(other).folder.path
+
+    @cached_property
+    def old(self) -> Path:
+        """A run with another seed: other versions of the same files."""
+        settings = ["seed=4", "tokenizer.train.vocab_size=310", f"output={self.folder / 'old'}"]
+        return run_recipe(load_recipe(self.recipe, settings)).folder.path
 
     def cases(self) -> list[tuple[str, str]]:
         """Every file, by its path in the run, with every mutation; logs aside."""

@@ -216,7 +216,7 @@ def test_metadata_says_what_a_reader_needs(context: Context, tmp_path: Path) -> 
     context = Context(seed=9, artefacts={**context.artefacts, "mixture": tmp_path / "mixture"})
     shard = packed(context, drawn([20, 3], sources=["a", "b"]), tmp_path, 7)
     expected = {
-        "format": "corpusmill-shard-1",
+        "format": "corpusmill-shard-2",
         "sequence_length": 16,
         "vocab_size": 700,
         "rows": shard.rows,

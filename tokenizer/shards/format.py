@@ -8,7 +8,7 @@ Columns, one row a training sequence of L = `sequence_length` tokens:
   fill-in-the-middle), `document` (16 bytes, the document's id), `offset` (int32: where in the document's
   tokens the piece begins), `epoch` (int32: which copy of the document).
 
-The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-1"), `sequence_length`,
+The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-2"), `sequence_length`,
 `rows`, `vocab_size` (every id is below it), `model_vocab_size` (ids a model makes room for; left out where
 it is `vocab_size`; the larger of both decides between uint16 and uint32), `special_tokens` (role -> id),
 `pad_id`, `eos_id`, `bos_id` (null where there is none), `tokenizer` (SHA-256 of tokenizer.json), `encoder`
@@ -20,7 +20,10 @@ tokens_by_source, documents_by_source, bytes_by_source (UTF-8 bytes of the docum
 counts once for each copy.
 
 Every record batch but the last holds `rows_per_batch` rows, so row i is found without a search, and is read
-from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open.
+from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open. A shard
+proves itself, wherever it is copied: `batches_xxh3` holds a checksum of every record batch, tokens and
+pieces, and `metadata_xxh3` one of all other metadata. Readers compare the latter when they open a shard, and
+each batch when a row of it is first read.
 """
 
 from __future__ import annotations
@@ -35,7 +38,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-FORMAT = "corpusmill-shard-1"
+from corpusmill.pipelines.checked_ipc import compact
+from corpusmill.pipelines.storage import canonical
+
+FORMAT = "corpusmill-shard-2"
 BATCH_BYTES = 8 * 2**20  # of tokens in a record batch
 PIECE = pa.struct(
     [
@@ -63,6 +69,16 @@ def token_digest(rows_RL: npt.NDArray[np.unsignedinteger[Any]]) -> str:
     return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(rows_RL).view(np.uint8).reshape(-1).data)
 
 
+def batch_digest(batch: pa.RecordBatch) -> str:
+    """XXH3-64 of a record batch's serialisation, its tokens and pieces, 16 hex digits."""
+    return xxhash.xxh3_64_hexdigest(batch.serialize())
+
+
+def metadata_digest(facts: Mapping[str, Any]) -> str:
+    """XXH3-64 of a shard's metadata but `metadata_xxh3`, 16 hex digits."""
+    return xxhash.xxh3_64_hexdigest(canonical({k: v for k, v in facts.items() if k != "metadata_xxh3"}))
+
+
 def write_shard(
     path: Path,
     rows_RL: npt.NDArray[np.unsignedinteger[Any]],
@@ -74,7 +90,7 @@ def write_shard(
 
     rows_RL uint16 or uint32 [R, L]; row r has `pieces[ends_R[r]:ends_R[r + 1]]` (type PIECE; ends_R
     int32[R + 1]); `metadata` is what the format asks for except `format`, `rows`,
-    `sequence_length`, `rows_per_batch` and `tokens_xxh3`.
+    `sequence_length`, `rows_per_batch` and checksums. Memory: the rows, and two copies of one batch.
     """
     count, length = rows_RL.shape
     per_batch = max(1, BATCH_BYTES // (length * rows_RL.itemsize))
@@ -87,24 +103,31 @@ def write_shard(
         "tokens_xxh3": token_digest(rows_RL),
     }
     token = pa.field("item", pa.from_numpy_dtype(rows_RL.dtype), nullable=False)
-    schema = pa.schema(
+    bare = pa.schema(
         [
             pa.field("tokens", pa.list_(token, length), nullable=False),
             pa.field("pieces", pa.list_(pa.field("item", PIECE, nullable=False)), nullable=False),
-        ],
-        metadata={key: json.dumps(value, ensure_ascii=False, sort_keys=True) for key, value in facts.items()},
+        ]
     )
-    with pa.ipc.new_file(path, schema) as writer:
-        for first in range(0, count, per_batch):
-            last = min(first + per_batch, count)
-            ends = ends_R[first : last + 1]
-            tokens = pa.array(rows_RL[first:last].reshape(-1))
-            columns = [
-                pa.FixedSizeListArray.from_arrays(tokens, type=schema.field("tokens").type),
-                pa.ListArray.from_arrays(
-                    pa.array(ends - ends[0]),
-                    pieces.slice(int(ends[0]), int(ends[-1] - ends[0])),
-                    type=schema.field("pieces").type,
-                ),
-            ]
-            writer.write_batch(pa.record_batch(columns, schema=schema))
+
+    def batch(first: int) -> pa.RecordBatch:
+        last = min(first + per_batch, count)
+        ends = ends_R[first : last + 1]
+        tokens = pa.array(rows_RL[first:last].reshape(-1))
+        columns = [
+            pa.FixedSizeListArray.from_arrays(tokens, type=bare.field("tokens").type),
+            pa.ListArray.from_arrays(
+                pa.array(ends - ends[0]),
+                pieces.slice(int(ends[0]), int(ends[-1] - ends[0])),
+                type=bare.field("pieces").type,
+            ),
+        ]
+        return compact(pa.record_batch(columns, schema=bare), bare)
+
+    firsts = range(0, count, per_batch)
+    facts["batches_xxh3"] = [batch_digest(batch(first)) for first in firsts]
+    facts["metadata_xxh3"] = metadata_digest(facts)
+    encoded = {key: json.dumps(value, ensure_ascii=False, sort_keys=True) for key, value in facts.items()}
+    with pa.ipc.new_file(path, bare.with_metadata(encoded)) as writer:
+        for first in firsts:
+            writer.write_batch(batch(first).replace_schema_metadata(encoded))

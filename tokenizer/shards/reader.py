@@ -1,4 +1,8 @@
-"""Reading a token shard: memory-mapped, any row at once, no copy where none is asked for."""
+"""Reading a token shard: memory-mapped, any row at once, no copy where none is asked for.
+
+A record batch is compared with its checksum once, when a row of it is first read: at most 8 MiB of tokens, at
+some GB/s. What a reader never looks at is never read; `verify` reads everything.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.tokenizer.shards.format import FORMAT, PIECE, token_digest
+from corpusmill.pipelines.errors import REPAIR, IntegrityError
+from corpusmill.tokenizer.shards.format import (
+    FORMAT,
+    PIECE,
+    batch_digest,
+    metadata_digest,
+    token_digest,
+)
+
+_CURE = f"; cure: copy it again from its run, or in the run `{REPAIR}`"
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -31,7 +43,7 @@ class Piece(NamedTuple):
 
 
 def open_shard(path: Path | str) -> Shard:
-    """Open a shard. Raises IntegrityError where it is cut short, no shard, or not what its metadata says."""
+    """Open a shard. Raises IntegrityError where it is cut short, no shard, or its metadata is damaged."""
     return Shard(Path(path))
 
 
@@ -42,7 +54,10 @@ class _Opened:
 
 
 class Shard:
-    """One shard, open for reading. `metadata` is described in `shards.format`."""
+    """One shard, open for reading. `metadata` is described in `shards.format`.
+
+    Every method that reads rows raises IntegrityError where they are not those that were written.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -53,6 +68,7 @@ class Shard:
         self.model_vocab_size = int(self.metadata.get("model_vocab_size", self.metadata["vocab_size"]))
         self.dtype = np.dtype(np.uint16 if self.model_vocab_size <= 2**16 else np.uint32)
         self._per_batch = int(self.metadata["rows_per_batch"])
+        self._unread = set(range(len(self._batches)))  # batches not compared with their checksums yet
         self._views_BL = [self._view(batch) for batch in self._batches]
         self.rows = sum(len(view_BL) for view_BL in self._views_BL)
         full = all(len(view_BL) == self._per_batch for view_BL in self._views_BL[:-1])
@@ -70,25 +86,41 @@ class Shard:
             )
         return view.reshape(len(column), length)
 
+    def _checked(self, index: int) -> int:
+        """`index`, once batch `index` is known to be what was written."""
+        if index in self._unread:
+            if batch_digest(self._batches[index]) != self.metadata["batches_xxh3"][index]:
+                first = index * self._per_batch
+                last = first + len(self._views_BL[index]) - 1
+                raise IntegrityError(
+                    f"{self.path}: rows {first} to {last} are not those it was written with{_CURE}"
+                )
+            self._unread.discard(index)
+        return index
+
+    def _all(self) -> list[pa.RecordBatch]:
+        return [self._batches[self._checked(index)] for index in range(len(self._batches))]
+
     def __len__(self) -> int:
         return self.rows
 
     def tokens(self, row: int) -> Tokens:
         """Row `row`, uint16[L] or uint32[L], read-only, straight from the memory map."""
-        return self._views_BL[row // self._per_batch][row % self._per_batch]  # type: ignore[no-any-return]
+        index = self._checked(row // self._per_batch)
+        return self._views_BL[index][row % self._per_batch]  # type: ignore[no-any-return]
 
     def batch(self, rows: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Tokens:
         """The rows asked for, in that order, copied into one array [n, L] of the shard's dtype."""
         out_NL = np.empty((len(rows), self.sequence_length), self.dtype)
         views, size = self._views_BL, self._per_batch
         for place, row in enumerate(np.asarray(rows).tolist()):
-            out_NL[place] = views[row // size][row % size]
+            out_NL[place] = views[self._checked(row // size)][row % size]
         return out_NL
 
     def pieces(self, row: int) -> list[Piece]:
         """The pieces of row `row`, in order."""
         sources = self.metadata["sources"]
-        batch = self._batches[row // self._per_batch]
+        batch = self._batches[self._checked(row // self._per_batch)]
         return [
             Piece(**{**piece, "source": sources[piece["source"]], "document": piece["document"].hex()})
             for piece in batch.column(1)[row % self._per_batch].as_py()
@@ -104,7 +136,7 @@ class Shard:
         """All pieces in order as one table: `row` int64 and the columns of `shards.format.PIECE`."""
         tables = []
         first = 0
-        for batch in self._batches:
+        for batch in self._all():
             column = batch.column(1)
             flat = pa.Table.from_struct_array(column.flatten())
             lengths = np.diff(column.offsets.to_numpy())
@@ -118,8 +150,8 @@ class Shard:
     def verify(self) -> None:
         """Read everything and compare it with the metadata. Raises IntegrityError naming the shard.
 
-        Checks the digest of the tokens, that every id is in the vocabulary, that pieces cover each row from
-        its start without gap or overlap, that only padding follows, and every count.
+        Checks the checksum of every batch and of the tokens, that every id is in the vocabulary, that pieces
+        cover each row from its start without gap or overlap, that only padding follows, and every count.
         """
         rows_RL = np.concatenate([np.zeros((0, self.sequence_length), self.dtype), *self._views_BL])
         table = self.piece_table()
@@ -147,7 +179,7 @@ class Shard:
         }
         wrong = [name for name, sound in checks.items() if not sound]
         if wrong:
-            raise IntegrityError(f"{self.path} is damaged: {', '.join(wrong)}; make the shard anew")
+            raise IntegrityError(f"{self.path} is damaged: {', '.join(wrong)}{_CURE}")
 
 
 def _open(path: Path) -> _Opened:
@@ -156,7 +188,12 @@ def _open(path: Path) -> _Opened:
         metadata = {key.decode(): json.loads(value) for key, value in (reader.schema.metadata or {}).items()}
         batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, ValueError) as error:
-        raise IntegrityError(f"{path} is not a whole token shard: {error}; make it anew") from error
+        raise IntegrityError(f"{path} is not a whole token shard: {error}{_CURE}") from error
     if metadata.get("format") != FORMAT:
         raise IntegrityError(f"{path} is not a token shard of format {FORMAT}")
+    if metadata.get("metadata_xxh3") != metadata_digest(metadata):
+        raise IntegrityError(f"{path}: its metadata are not those it was written with{_CURE}")
+    written = len(metadata["batches_xxh3"])
+    if written != len(batches):
+        raise IntegrityError(f"{path}: {len(batches)} record batches of {written}{_CURE}")
     return _Opened(metadata, batches)

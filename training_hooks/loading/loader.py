@@ -7,6 +7,11 @@ past the end of the row: each token of a row is an input once and, but for the r
 Epoch e visits all windows of all shards in the order of a seeded permutation of its own; samples are the
 epochs end to end. Batch i is samples i*B to (i+1)*B - 1, and batches of changing size are other cuts of the
 same stream: a sample is a function of (shards, seed, its number) alone, so resuming is asking for the next.
+
+Shards are verified lazily, by checksums they carry: the metadata of each when it is opened, each record batch
+(up to 8 MiB of tokens) once a loader, when a sample first falls in it. So a shard copied to any folder is
+never trained on damaged, and the first batch does not wait for all shards to be read. Every worker of a
+DataLoader verifies what it reads itself.
 B sequences, T context, W = T + ahead.
 """
 
@@ -44,9 +49,9 @@ class ShardLoader:
     `context` T defaults to the shards' row length. Public facts: `vocab_size` (ids lie below it),
     `model_vocab_size` (ids a model makes room for, padding included), `pad_id`, `sources` (names),
     `tokenizer` (hash), `context`, `windows` (samples an epoch), `shards`. Raises IntegrityError naming the
-    shard where shards disagree on tokenizer, vocabulary, padding or row length, are damaged, or held out from
-    training; DataError where there are no rows; UserError for a context outside 1..L or a tokenizer without
-    its own padding.
+    shard where shards disagree on tokenizer, vocabulary, padding or row length, are cut short, have damaged
+    metadata, or are held out from training; its methods raise it where rows they read are damaged. DataError
+    where there are no rows; UserError for a context outside 1..L or a tokenizer without its own padding.
     """
 
     def __init__(
@@ -105,7 +110,8 @@ class ShardLoader:
         """Token ids int64[count, W] of samples `start` to `start + count - 1` of the endless stream, padded
         with `pad_id` past the ends of rows.
 
-        Raises IntegrityError naming the shard that holds an id outside the vocabulary.
+        Raises IntegrityError naming the shard whose rows are not those it was written with, or that holds
+        an id outside the vocabulary.
         """
         width = self.context + self.ahead
         tokens = np.full((count, width), self.pad_id, np.int64)

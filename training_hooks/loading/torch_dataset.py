@@ -28,7 +28,8 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
     they are already shifted. `batch_size` is the global batch; replica `replica` of `replicas` yields its
     `batch_size / replicas` rows. `state_dict` holds the number of the next batch and the fingerprint of the
     stream; loaded before a DataLoader starts, it is gone on from with any number of workers. A stateful
-    loader keeps one of each worker, good for as many workers. Raises as `ShardLoader` does, and ValueError
+    loader keeps one of each worker, good for as many workers. Shards are verified lazily as by `ShardLoader`,
+    in every worker. Raises as `ShardLoader` does, and ValueError
     for a batch that does not divide.
     """
 

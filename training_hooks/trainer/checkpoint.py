@@ -74,7 +74,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The checkpoints of one run in `folder`. `run` identifies it: one of another run is refused.
+    """The checkpoints of one run in `folder`. `run` identifies it: one of another run counts as damaged.
 
     `keep`: how many of the latest stay.
     """
@@ -125,18 +125,14 @@ class Checkpoints:
         return sorted(path for path in self.folder.glob(f"{_PREFIX}*") if path.is_dir())
 
     def latest(self) -> Checkpoint | None:
-        """The latest sound checkpoint. Damaged ones are removed and the log says so: going on from an earlier
-        one costs steps and changes nothing. Raises IntegrityError for one of another run."""
+        """The latest sound checkpoint. Damaged ones are removed with a warning: going on from an earlier one
+        costs steps and changes nothing."""
         for path in reversed(self.paths()):
             if faults := list(self._faults(path)):
                 log.warning("removing a damaged checkpoint: %s", "; ".join(faults))
                 shutil.rmtree(path, ignore_errors=True)
                 continue
             state = read_json(path / "state.json")
-            if state["run"] != self.run:
-                raise IntegrityError(
-                    f"{path}: is of a run with other options, data or libraries; remove {self.folder}"
-                )
             self._prune()
             return Checkpoint(path, Position(**state["position"]))
         return None
@@ -153,6 +149,9 @@ class Checkpoints:
             return
         if state["format"] != FORMAT:
             yield f"{path}: format {state['format']} is not {FORMAT}"
+            return
+        if state["run"] != self.run:
+            yield f"{path}: of a run with other options, data or libraries"
             return
         for name, facts in state["files"].items():
             file = path / name

@@ -294,10 +294,11 @@ def test_row_groups_do_not_hang_on_null_bitmaps(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("encoded", [False, True])
 def test_an_empty_unit_keeps_its_columns(tmp_path: Path, encoded: bool) -> None:
     folder = StepFolder(tmp_path)
-    folder.data.mkdir()
-    writer = datasets.DatasetWriter(folder.data / "00000.x", encoded=encoded)
+    attempt = folder.attempt(0, 1)
+    writer = datasets.DatasetWriter(attempt.file("x"), encoded=encoded)
     writer.append(documents(["a"]).slice(0, 0).with_columns({"words.count": pa.array([], pa.int64())}))
     writer.close()
+    folder.write_manifest({"units": [attempt.commit({"rows": 0})]})
     (table,) = datasets.read_unit(folder, 0, ["id", "words.count"])
     assert (table.column_names, table.num_rows) == (["id", "words.count"], 0)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import run_recipe
-from corpusmill.pipelines.storage import RunFolder, digest
+from corpusmill.pipelines.storage import RunFolder, StepFolder, digest
 
 HOSTILE = "<script>alert(1)</script></style></pre>\u202egnp.exe \x1b[31m\x07 " + "W" * 5000
 BOOM = "BOOM this document makes the stage raise"
@@ -154,6 +155,17 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
     current = run.current()
     run.write_current({**current, "steps": {**current["steps"], "train": fingerprint}})
     run.write_recipe({**run.recipe(), "train": {"steps": steps}})
+
+
+def commit_again(step: StepFolder) -> None:
+    """Let a step of one unit hold the files that now lie in its data, as if it had written them."""
+    manifest = step.need_manifest()
+    attempt = step.attempt(0, 2)
+    shutil.copytree(step.data, attempt.folder, dirs_exist_ok=True)
+    (unit,) = manifest["units"]
+    receipt = attempt.commit({key: value for key, value in unit.items() if key not in ("unit", "files")})
+    content = digest([[receipt["files"], receipt["rows"]]])
+    step.write_manifest({**manifest, "content": content, "units": [receipt]})
 
 
 def forget(run: RunFolder, *names: str) -> None:

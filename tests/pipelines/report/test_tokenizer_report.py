@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,11 +41,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "require": {"bytes_per_token": {"*": 1.0}},
     }
     stage = AcceptTokenizer.model_validate(options).prepare(Context(seed=1, artefacts={"tokenizer": path}))
+    with committed(path) as written:
+        stage.finish(stage.map(iter([docs])), written)
+    return path
+
+
+@contextmanager
+def committed(path: Path) -> Iterator[Path]:
+    """A folder whose files become those of the complete step at `path`."""
     step = StepFolder(path)
     attempt = step.attempt(0, 1)
-    stage.finish(stage.map(iter([docs])), attempt.folder)
+    yield attempt.folder
     step.write_manifest({"units": [attempt.commit({"rows": 0})]})
-    return path
 
 
 def _record(folder: Path, stage: str = "accept_tokenizer", complete: bool = True) -> Any:
@@ -81,8 +90,8 @@ def test_before_it_is_judged(folder: Path) -> None:
 
 def test_without_held_out_text(folder: Path, tmp_path: Path) -> None:
     stage = AcceptTokenizer(held_out=0.0).prepare(Context(seed=1, artefacts={"tokenizer": folder}))
-    (tmp_path / "data").mkdir()
-    stage.finish(stage.map(iter([as_documents(["a"])])), tmp_path / "data")
+    with committed(tmp_path) as written:
+        stage.finish(stage.map(iter([as_documents(["a"])])), written)
     found = tokenizer(_record(tmp_path))
     assert "No text was held out" in _section(found)
     (finding,) = told({"tokenizer": found})
@@ -104,9 +113,8 @@ def test_findings(folder: Path) -> None:
 def test_a_threshold_missed_leaves_its_figures(folder: Path, tmp_path: Path) -> None:
     options = {"require": {"bytes_per_token": {"*": 99.0}}}
     stage = AcceptTokenizer.model_validate(options).prepare(Context(seed=1, artefacts={"tokenizer": folder}))
-    (tmp_path / "data").mkdir()
-    with pytest.raises(UserError, match="misses 1 of 2"):
-        stage.finish(stage.map(iter([as_documents(made_texts(5))])), tmp_path / "data")
+    with committed(tmp_path) as written, pytest.raises(UserError, match="misses 1 of 2"):
+        stage.finish(stage.map(iter([as_documents(made_texts(5))])), written)
     found = tokenizer(_record(tmp_path))
     assert 'badge bad">missed' in _section(found)
 

@@ -50,6 +50,7 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
         "counts": [[[10, 0], [0, 20], [0, 0]], [[5, 5], [10, 10], [0, 0]]],
     }
     (step.data / "routing.json").write_text(json.dumps(routing))
+    made.commit_again(step)
     return gather(folder)
 
 
