@@ -45,7 +45,7 @@ def work(job: Job, attempt: Attempt) -> Json:
         file = Path(path)
         if marker is not None:
             marker.note(number, 0)
-        splits = _splits(reader, file, job.poison.get(number))
+        splits = splits_of(reader, file, job.poison.get(number))
         if marker is not None:
             marker.rest(number + 1)
         entries.append(
@@ -60,7 +60,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     return {"rows": len(entries), "bytes_read": sum(entry["bytes"] for entry in entries)}
 
 
-def _splits(reader: Reader, file: Path, poison: tuple[str, str] | None) -> list[Split]:
+def splits_of(reader: Reader, file: Path, poison: tuple[str, str] | None) -> list[Split]:
     """The splits of a file; one fault where the reader raises on it, or is not shown it."""
     if poison is not None:
         cause = poison[1]

@@ -57,8 +57,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     limit = job.unit.get("limit")
     bytes_out = 0
     for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
-        held = _Held(number, marker, job.poison.get(number))
-        for docs, removed, quarantined in _batches(reader, Path(path), name, split, label, limit, held):
+        held = Held(number, marker, job.poison.get(number))
+        for docs, removed, quarantined in batches_of(reader, Path(path), name, split, label, limit, held):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
                 raise DataError(
@@ -92,7 +92,7 @@ def work(job: Job, attempt: Attempt) -> Json:
 
 
 @dataclass
-class _Held:
+class Held:
     """One range of a file as a part of its unit: its number, where to note it, why it is not to be read."""
 
     number: int
@@ -113,8 +113,8 @@ def _splits(job: Job, reader: Reader) -> Iterator[tuple[str, str, Split]]:
             yield name, path, part
 
 
-def _batches(
-    reader: Reader, path: Path, name: str, split: Split, label: Label, limit: int | None, held: _Held
+def batches_of(
+    reader: Reader, path: Path, name: str, split: Split, label: Label, limit: int | None, held: Held
 ) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
     """(documents or None, removed, quarantined) of one split.
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from corpusmill.pipelines.errors import DataError
 from corpusmill.pipelines.sources.assembly.record_reader import RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
 
 if TYPE_CHECKING:
-    pass
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+DECODED_BYTES = 2**26  # what the rows held at a time may take once decoded
 
 
 class Parquet(RecordReader):
@@ -22,10 +25,16 @@ class Parquet(RecordReader):
     document schema and nothing else, as this project writes them, keeps its ids and `meta` as they are;
     `source` and `domain` become the recipe's.
 
-    `index` proves the footer and that every column chunk lies inside the file; page checksums, where the
-    writer made them, and page contents are verified on reading. When a row group fails, the rows of it that
-    were not yet given are quarantined one by one as `bad_parquet`, so that counts stay true. Pages without
-    checksums whose corrupt bytes still decode cannot be told from sound ones by anybody.
+    `index` proves the footer and that every column chunk lies inside the file. Before a row group is read,
+    the headers of all its pages are: they must fill their chunks and count the values that the footer counts.
+    Page checksums, where the writer made them, and page contents are verified on reading. When a row group
+    fails, the rows of it that were not yet given are quarantined one by one as `bad_parquet`, so that counts
+    stay true. Pages without checksums whose corrupt bytes still decode cannot be told from sound ones by
+    anybody, nor can all changes of the footer, which has none.
+
+    Against small files that become large: a page may hold 64 MiB (or `max_record_bytes`, or 64 times its
+    stored bytes) unpacked, a row group of over 100,000 rows 64 rows a stored byte, a column 64 levels of
+    nested types; rows are read so many at a time that repeated values of a dictionary take 64 MiB.
 
     Quarantined rows: `no_text` (null, or not a string column), `bad_utf8`, `binary` (NUL), `too_large`
     (a text over `max_record_bytes`), `bad_parquet`.
@@ -51,38 +60,101 @@ class Parquet(RecordReader):
             opened = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{name}: {error}; the file changed since it was indexed, run again") from error
-        with opened as file:
+        with opened as file, path.open("rb") as raw:
             mapper = TableMapper(self._field_map(), label, name, self.max_record_bytes, file.schema_arrow)
             for group in range(split.start, split.end):
-                facts = file.metadata.row_group(group)
+                position = f"{name}, row group {group}"
                 given = 0
-                rows = file.iter_batches(batch_size=_rows(facts), row_groups=[group], use_threads=False)
-                while True:
-                    try:
-                        part = next(rows, None)
-                    except (pa.ArrowException, OSError) as error:
-                        yield from self._lost(facts, given, f"{name}, row group {group}", error)
-                        break
-                    if part is None:
-                        break
-                    yield from mapper.batches(part, f"row group {group}", given)
-                    given += part.num_rows
+                try:
+                    for part in self._parts(file, raw, group):
+                        for batch in mapper.batches(part, f"row group {group}", given):
+                            yield batch
+                            given += len(batch.documents) + len(batch.quarantined)
+                except Exception as error:  # whatever Arrow raises, the rest of the group is lost
+                    if isinstance(error, (DataError, ImportError)) or getattr(error, "errno", None):
+                        raise
+                    yield from self._lost(file.metadata.row_group(group), given, position, error)
+
+    def _parts(self, file: pq.ParquetFile, raw: BinaryIO, group: int) -> Iterator[pa.RecordBatch]:
+        """Record batches of one row group, all of its rows. Raises ValueError, or what Arrow raises."""
+        from corpusmill.pipelines.sources.framing.parquet_footer import data_end
+        from corpusmill.pipelines.sources.framing.parquet_pages import check_pages
+
+        facts = file.metadata.row_group(group)
+        pages = check_pages(raw, facts, data_end(raw), self.max_record_bytes)
+        wanted = _rows(facts)
+        # A few bytes of row numbers may stand for as many copies of a value in a dictionary.
+        step = max(1, min(wanted, DECODED_BYTES // max(1, pages.dictionary_bytes)))
+        given = 0
+        held: list[pa.RecordBatch] = []
+        for part in file.iter_batches(batch_size=step, row_groups=[group], use_threads=False):
+            given += part.num_rows
+            held.append(part)
+            rows = sum(one.num_rows for one in held)
+            if rows >= wanted:
+                whole = _joined(held)
+                yield whole.slice(0, wanted)
+                held = [whole.slice(wanted)] if rows > wanted else []
+            elif 2 * sum(map(_decoded, held)) >= DECODED_BYTES:  # one more of the kind might be too many
+                yield _joined(held)
+                held = []
+        if held:
+            yield _joined(held)
+        if given != facts.num_rows:
+            raise ValueError(f"the row group counts {facts.num_rows} rows, {given} came")
 
     def _lost(self, group: Any, given: int, position: str, error: Exception) -> Iterator[Batch]:
-        from corpusmill.pipelines.sources.assembly.batches import BATCH_ROWS, Collector
+        from corpusmill.pipelines.sources.assembly.batches import Collector
 
         if self.on_corrupt == "fail":
             raise DataError(f"{position}: {error}; write the file again or set `on_corrupt: quarantine`")
-        rows = group.num_rows
-        size = group.total_byte_size // max(1, rows)
         detail = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        for start in range(given, rows, BATCH_ROWS):
-            lost = [
-                Lost("bad_parquet", size, f"{position}, row {row}", detail)
-                for row in range(start, min(rows, start + BATCH_ROWS))
-            ]
+        for lost in _lost_rows(group, given, position, detail):
             empty = Collector(Label("", "")).take()
             yield Batch(empty.documents, [], lost)
+
+    def divide(self, split: Split) -> list[Split]:
+        """One split a row group."""
+        groups = range(split.start, split.end)
+        return [Split(group, group + 1, split.size // len(groups)) for group in groups]
+
+    def lose(self, path: Path, name: str, split: Split, cause: str) -> Iterator[list[Lost]]:
+        """Every row that the footer counts."""
+        from corpusmill.pipelines.sources.framing.parquet_footer import read_footer
+
+        metadata = read_footer(path)
+        for group in range(split.start, split.end):
+            yield from _lost_rows(metadata.row_group(group), 0, f"{name}, row group {group}", cause)
+
+
+def _decoded(part: pa.RecordBatch) -> int:
+    """Bytes that the columns of `part` may take at the most; those that stay dictionaries, once decoded."""
+    import pyarrow as pa
+
+    size = 0
+    for column in part.columns:
+        kept = isinstance(column, pa.DictionaryArray)
+        size += len(column) * column.dictionary.nbytes if kept else column.nbytes
+    return size
+
+
+def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+def _lost_rows(group: Any, given: int, position: str, detail: str) -> Iterator[list[Lost]]:
+    """The rows of a row group from `given` on as lost, in lists of bounded length."""
+    from corpusmill.pipelines.sources.assembly.batches import BATCH_ROWS
+
+    rows = group.num_rows
+    size = group.total_byte_size // max(1, rows)
+    for start in range(given, rows, BATCH_ROWS):
+        yield [
+            Lost("bad_parquet", size, f"{position}, row {row}", detail)
+            for row in range(start, min(rows, start + BATCH_ROWS))
+        ]
 
 
 def _rows(group: Any) -> int:

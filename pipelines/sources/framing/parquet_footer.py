@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 from corpusmill.pipelines.sources.reader import Split
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 MAGIC = b"PAR1"
+MAX_NESTING = 64  # levels of lists, structs and maps in one column
+# A row group of more rows than this has to have stored at least a byte for so many of them.
+ROWS_LEAST = 100_000
+ROWS_PER_BYTE = 64
 
 
 def index_row_groups(path: Path, split_bytes: int) -> list[Split]:
@@ -23,11 +28,47 @@ def index_row_groups(path: Path, split_bytes: int) -> list[Split]:
     splits: list[Split] = []
     start = size = 0
     for group in range(metadata.num_row_groups):
+        fault = _too_many_rows(metadata, group)
+        if fault is not None:
+            if group > start:
+                splits.append(Split(start, group, size))
+            splits.append(Split(group, group + 1, metadata.row_group(group).total_byte_size, (), fault))
+            start, size = group + 1, 0
+            continue
         size += metadata.row_group(group).total_byte_size
         if size >= split_bytes or group + 1 == metadata.num_row_groups:
             splits.append(Split(start, group + 1, size))
             start, size = group + 1, 0
     return splits
+
+
+def data_end(file: BinaryIO) -> int:
+    """Where the footer begins, of a file whose footer was read before."""
+    size = file.seek(-8, 2) + 8
+    return size - 8 - int.from_bytes(file.read(4), "little")
+
+
+def _too_many_rows(metadata: pq.FileMetaData, group: int) -> str | None:
+    """Why a row group has more rows than its bytes can tell apart: each would be counted one by one."""
+    facts = metadata.row_group(group)
+    stored = sum(facts.column(position).total_compressed_size for position in range(facts.num_columns))
+    if facts.num_rows <= ROWS_LEAST or facts.num_rows <= ROWS_PER_BYTE * stored:
+        return None
+    return (
+        f"row group {group}: {facts.num_rows} rows in {stored} bytes, over {ROWS_PER_BYTE} a byte, are no "
+        "documents; leave the file out"
+    )
+
+
+def _nesting(schema: pa.Schema) -> int:
+    """Levels of nested types, 1 for flat columns; without recursion."""
+    deepest = 0
+    todo = [(field.type, 1) for field in schema]
+    while todo:
+        kind, depth = todo.pop()
+        deepest = max(deepest, depth)
+        todo += [(kind.field(place).type, depth + 1) for place in range(kind.num_fields)]
+    return deepest
 
 
 def read_footer(path: Path) -> pq.FileMetaData:
@@ -53,9 +94,11 @@ def read_footer(path: Path) -> pq.FileMetaData:
         raise Damage(size - 8, f"a footer of {length} bytes does not fit in a file of {size}")
     try:
         metadata = pq.read_metadata(path)
-        metadata.schema.to_arrow_schema()
+        nesting = _nesting(metadata.schema.to_arrow_schema())
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Damage(footer, f"the footer cannot be read ({str(error).splitlines()[0][:200]})") from error
+    if nesting > MAX_NESTING:
+        raise Damage(footer, f"columns nested over {MAX_NESTING} levels deep", "write them flat, or as JSON")
     rows = 0
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)

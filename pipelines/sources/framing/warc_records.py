@@ -11,6 +11,7 @@ from corpusmill.pipelines.sources.framing.damage import BrokenRecord
 HEAD_LIMIT = 2**20
 CONTENT_LENGTH = "the record's Content-Length does not match what follows it"
 _VERSION = re.compile(rb"WARC/\d\.\d+\s*$")
+_ONCE = {"content-length", "warc-date", "warc-record-id", "warc-target-uri", "warc-type"}
 _MARKS = (b"WARC/1.", b"WARC/0.")
 
 
@@ -51,8 +52,8 @@ def read_head(stream: ByteStream) -> RecordHead:
         name = key.strip().lower()
         values = [value.strip()]
         held = parts.setdefault(name, values)
-        if name == "content-length" and held != values:
-            raise broken(f"a record with two Content-Lengths ({held[0][:40]!r} and {values[0][:40]!r})")
+        if name in _ONCE and held != values:  # two heads that damage has run together, for one
+            raise broken(f"a record with two of {name} ({held[0][:40]!r} and {values[0][:40]!r})")
     fields = {name: " ".join(values) for name, values in parts.items()}
     if "warc-type" not in fields:
         raise broken("a record without WARC-Type, which every record has")

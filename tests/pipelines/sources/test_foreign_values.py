@@ -260,8 +260,12 @@ def test_warc_heads_that_contradict_themselves_are_damage(tmp_path: Path) -> Non
     pages = _pages(3)
     path = tmp_path / "a.warc"
     for bad, cause in (
-        (pages[1].replace(b"Content-Length", b"Content-Length: 7\r\nContent-Length", 1), "Content-Lengths"),
+        (
+            pages[1].replace(b"Content-Length", b"Content-Length: 7\r\nContent-Length", 1),
+            "two of content-length",
+        ),
         (pages[1].replace(b"WARC-Type", b"WARC-Typo"), "without WARC-Type"),
+        (pages[1].replace(b"WARC-Date", b"WARC-Date: 1999\r\nWARC-Date"), "two of warc-date"),
     ):
         path.write_bytes(pages[0] + bad + pages[2])
         found = read_all(Warc(files=["x"]), path)
