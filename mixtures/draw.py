@@ -22,13 +22,14 @@ class Draw(Scatter):
     The key is a 64-bit draw of the document's id and the epoch, so sorting by it is a random permutation
     of all documents and copies that depends on the seed alone, and copies lie far apart. Documents of one
     `group` (a repository) share the draw of their group and epoch and so stay together for `pack` to
-    chain. A fractional epoch is drawn by document, so of a group it may hold some files only.
+    chain. A part of an epoch is drawn by document, so of a group it may hold some files only.
 
     The plan's held-out share is drawn by document id (`randomness.is_held_out`), after deduplication and
     decontamination have removed what repeats or resembles another document: as far as these stages find
     them, no near-duplicate of a held-out document is trained on. Other files of its repository may be.
 
-    Rows: key, unit, row, epoch (int32, from 0), held_out (bool) and all columns of the encoded document.
+    Rows: key, unit, row, epoch (int32, from 0), held_out (bool), cut_to (int64: tokens of its beginning that
+    this copy is cut to, -1 for all) and all columns of the encoded document.
     Raises IntegrityError for a source that the plan does not know.
     """
 
@@ -54,7 +55,7 @@ class Draw(Scatter):
         from corpusmill.pipelines.randomness import is_held_out
 
         held = is_held_out(docs.column("id"), self._seed, self._held_out)
-        copies = self._copies(docs, held)
+        copies, cut = self._copies(docs, held, unit, rows)
         index = np.repeat(np.arange(len(docs)), copies)
         firsts = np.repeat(np.cumsum(copies) - copies, copies)
         epochs = (np.arange(len(index)) - firsts).astype(np.int32)
@@ -64,31 +65,40 @@ class Draw(Scatter):
             "row": np.asarray(rows, np.uint32)[index],
             "epoch": epochs,
             "held_out": held[index],
+            "cut_to": np.where(epochs == copies[index] - 1, cut[index], -1),
         }
         table = docs.table.take(pa.array(index))
         for name in reversed(columns):
             table = table.add_column(0, name, pa.array(columns[name]))
         return Emitted(table)
 
-    def _copies(self, docs: Documents, held: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """How often each document is taken, int64[n]: `held` (bool[n]) ones once, where their source is
-        trained on at all."""
+    def _copies(
+        self, docs: Documents, held: npt.NDArray[np.bool_], unit: int, rows: npt.NDArray[np.uint32]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """How often each document is taken, int64[n], and what its last copy is cut to, int64[n], -1 for
+        whole.
+
+        `held` (bool[n]) ones are taken once and whole, where their source is trained on at all.
+        """
         import numpy as np
 
-        from corpusmill.mixtures.plan.histogram import bins_of
+        from corpusmill.mixtures.plan.edge import part_of_epoch
         from corpusmill.pipelines.errors import IntegrityError
+        from corpusmill.pipelines.randomness import draws
 
-        copies = np.zeros(len(docs), np.int64)
+        copies, cut = np.zeros(len(docs), np.int64), np.full(len(docs), -1, np.int64)
         sources = np.asarray(docs.column("source").to_pylist(), object)
-        bins = bins_of(docs.column("id"), self._seed)
+        drawn, ids = draws(docs.column("id"), self._seed, "mixture"), docs.column("id").to_pylist()
         for source in sorted(set(sources.tolist())):
             if source not in self._sources:
                 raise IntegrityError(f"the mixture plan does not know source {source}; plan the mixture anew")
             one = self._sources[source]
-            mine = sources == source
-            taken = one["full_epochs"] + (bins[mine] < one["threshold"])
-            copies[mine] = np.where(held[mine], int(one["requested_share"] > 0), taken)
-        return copies
+            mine = np.flatnonzero(sources == source)
+            part, ends = part_of_epoch(one, drawn[mine], [ids[at] for at in mine], unit, rows[mine])
+            aside = held[mine]
+            copies[mine] = np.where(aside, int(one["requested_share"] > 0), one["full_epochs"] + part)
+            cut[mine] = np.where(aside, -1, ends)
+        return copies, cut
 
     def _keys(
         self, docs: Documents, index: npt.NDArray[np.int64], epochs: npt.NDArray[np.int32]

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from corpusmill.pipelines.stage import Fold, Seeded
+from corpusmill.pipelines.stage import Context, Fold, Seeded
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
+    from corpusmill.mixtures.plan.selection import Want
     from corpusmill.pipelines.documents import Documents
 
 
@@ -28,21 +29,27 @@ class Mixture(Seeded, Fold):
     with `normalize: true`. Without weights, shares follow the tokens available to the power
     1/`temperature` (1: as they come; larger: more even). So no options at all means everything once.
 
-    A source wanted more than once is repeated whole, plus a fraction of one more epoch chosen by a draw of
-    its documents' ids in 65,536 bins; what is planned is therefore exactly what is drawn. A source wanted
-    more than `max_epochs` times gives that much, and the plan says so; with `on_shortfall: fail` it stops
-    the run. Other sources do not fill the gap. Weights count tokens, never documents.
+    Every source gives what its share asks, exact to the token. One wanted more than once is repeated whole;
+    of the part of an epoch that is left, documents are taken in the order of a draw of their ids, and the
+    last one is cut: its beginning is taken (`pack` says how), in this epoch only. What is planned is exactly
+    what is drawn. A source wanted more than `max_epochs` times gives that much. Every share that is missed is
+    said with its cause (`max_epochs`, `empty`, `held_out`: nothing else is there, `rounding`: less than half
+    a token is asked), and with `on_shortfall: fail` stops the run. Other sources do not fill the gap. Weights
+    count tokens, never documents.
 
     `held_out`: the share of documents, drawn by their ids, that no copy of is trained on; it is given as
     `pack: {held_out: ...}`. They are left out of all the figures above and below, and counted beside them: of
     every source with a share in the mixture they are drawn once, to be judged on.
 
-    Artefact: plan.json, by source what is available, requested, achieved and held out. Raises UserError for
-    weights that do not fit the sources, and where there are no tokens at all.
+    Artefact: plan.json, by source what is available, requested, achieved and held out. Memory: the sums, and
+    of each source the lengths and ids of the documents of one of 65,536 bins. Raises UserError for weights
+    that do not fit the sources, and where there are no tokens at all.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ()
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
+    artefacts: ClassVar[tuple[str, ...]] = ("mixture_sums",)
+    addressed: ClassVar[bool] = True
 
     tokens: int | None = Field(default=None, ge=1)
     weights: dict[str, float] | None = None
@@ -51,6 +58,10 @@ class Mixture(Seeded, Fold):
     max_epochs: float = Field(default=4.0, gt=0.0, le=1000.0)
     on_shortfall: Literal["report", "fail"] = "report"
     held_out: float = Field(default=0.0, ge=0.0, le=0.5)
+
+    _sums: pa.Table | None = PrivateAttr(default=None)
+    _budget: int = PrivateAttr(default=0)
+    _wanted: dict[str, Want] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _weights_are_shares(self) -> Self:
@@ -66,15 +77,38 @@ class Mixture(Seeded, Fold):
             raise ValueError(f"weights add up to {total:g}, not 1; correct them or set normalize: true")
         return self
 
-    def map(self, batches: Iterator[Documents]) -> pa.Table:
-        from corpusmill.mixtures.plan.histogram import histogram
+    def prepare(self, context: Context) -> Self:
+        """With the sums, and what they make of the shares. Raises UserError."""
+        import pyarrow.ipc as ipc
 
-        return histogram(batches, self.known_seed(), self.held_out)
+        from corpusmill.mixtures.mixture_sums import FILE
+        from corpusmill.mixtures.plan.histogram import by_source
+        from corpusmill.mixtures.plan.selection import wants
+        from corpusmill.pipelines.errors import UserError
+
+        ready = super().prepare(context)
+        with ipc.open_file(context.artefact("mixture_sums", FILE)) as file:
+            ready._sums = file.read_all()
+        sums = by_source(ready._sums)
+        shares = self._shares({source: int(sum_MB[0].sum()) for source, sum_MB in sums.items()})
+        present = sum(int(sum_MB[0].sum()) for source, sum_MB in sums.items() if shares[source] > 0)
+        if present == 0:
+            raise UserError("the mixture has no tokens: every source is empty after its steps")
+        ready._budget = present if self.tokens is None else self.tokens
+        ready._wanted = wants(sums, shares, ready._budget, self.max_epochs)
+        return ready
+
+    def map(self, batches: Iterator[Documents]) -> pa.Table:
+        """The documents among which the parts of epochs end, as `selection.EDGE`."""
+        from corpusmill.mixtures.plan.edge import edge_rows
+
+        bins = {source: want.threshold for source, want in self._wanted.items() if want.tokens}
+        return edge_rows(batches, self.known_seed(), self.held_out, bins)
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
-        from corpusmill.mixtures.plan.histogram import add
+        import pyarrow as pa
 
-        return add(parts)
+        return pa.concat_tables(parts)
 
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
         """Write plan.json into `folder`; returns what it says."""
@@ -82,17 +116,15 @@ class Mixture(Seeded, Fold):
         from corpusmill.mixtures.plan.selection import select
         from corpusmill.pipelines.errors import UserError
 
-        sums = by_source(part)
-        held_sums = by_source(part, held_out=True)
-        shares = self._shares({source: int(sum_MB[0].sum()) for source, sum_MB in sums.items()})
-        present = sum(int(sum_MB[0].sum()) for source, sum_MB in sums.items() if shares[source] > 0)
-        if present == 0:
-            raise UserError("the mixture has no tokens: every source is empty after its steps")
-        budget = present if self.tokens is None else self.tokens
-        chosen = select(sums, shares, budget, self.max_epochs)
+        if self._sums is None:
+            raise RuntimeError("mixture needs the sums of its sources: call prepare first")
+        held_sums = by_source(self._sums, held_out=True)
+        held_documents = {source: int(sum_MB[1].sum()) for source, sum_MB in held_sums.items()}
+        chosen = select(self._wanted, part, held_documents, self.max_epochs, self._budget)
         short = {source: one.shortfall for source, one in chosen.items() if one.shortfall is not None}
         if short and self.on_shortfall == "fail":
-            raise UserError("; ".join(f"{source}: {why}" for source, why in short.items()))
+            raise UserError("mixture: " + "; ".join(f"{source}: {why}" for source, why in short.items()))
+        shares = {source: want.requested_share for source, want in self._wanted.items()}
         plan = {
             "seed": self.known_seed(),
             "bins": BINS,

@@ -7,7 +7,7 @@ that change documents write a dataset; deduplication and late filters write only
     web.index -> web ...................................... dataset
     web + code + math -> dedup.exact.{scatter,gather} -> dedup.exact ... mask
     ... -> decontaminate (mask), tokenizer_sample, tokenizer, acceptance (artefacts), encode (dataset),
-    mixture (artefact), pack.scatter -> pack (shards) -> train (artefact)
+    mixture_sums, mixture (artefacts), pack.scatter -> pack (shards) -> train (artefact)
     pack.scatter -> long_context.0.pack (shards) -> long_context.0 (artefact, from train's) -> ...
 """
 
@@ -35,6 +35,7 @@ SECTION_STEPS = (
     "tokenizer",
     "acceptance",
     "encode",
+    "mixture_sums",
     "mixture",
     "pack",
     "train",
@@ -192,13 +193,16 @@ def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
     """Encode, plan the mixture, draw documents in their shuffled order, and pack them into shards."""
     assert recipe.pack is not None
     assert recipe.encode is not None
+    assert recipe.mixture_sums is not None
     assert recipe.mixture is not None
     assert recipe.draw is not None
     artefacts = {"tokenizer": "tokenizer"}
     encode = (StageSpec.of(recipe.encode),)
     judged = ("acceptance",) if recipe.tokenizer_judge is not None else ()
     steps.append(Step("encode", "encode", encode, view.datasets, view.masks, artefacts, after=judged))
-    _fold(steps, "mixture", View(("encode",)), recipe.mixture, {})
+    encoded = View(("encode",))
+    _fold(steps, "mixture_sums", encoded, recipe.mixture_sums, {})
+    _fold(steps, "mixture", encoded, recipe.mixture, {"mixture_sums": "mixture_sums"})
     plan = {"mixture": "mixture"}
     draw = (StageSpec.of(recipe.draw),)
     pack = StageSpec.of(recipe.pack)

@@ -1,7 +1,8 @@
-"""The ledger: documents and bytes in = kept + removed by reason + quarantined, per stage and source.
+"""The ledger: documents and bytes in = kept + cut + removed by reason + quarantined, per stage and source.
 
 Bytes are UTF-8 bytes of text (raw page bytes before extraction) as they *entered* the stage, so the
-equation holds for stages that change the text too; `out` counts the bytes that left it.
+equation holds for stages that change the text too; `out` counts the bytes that left it. A document of which
+only a part is kept is a document kept; the bytes of the other part are cut.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Entry:
     bytes_out: int = 0
     removed: dict[str, Tally] = field(default_factory=dict)
     quarantined: dict[str, Tally] = field(default_factory=dict)
+    bytes_cut: int = 0
 
     def arrive(self, documents: int, size: int) -> None:
         self.documents_in += documents
@@ -44,6 +46,10 @@ class Entry:
         self.bytes_kept += size
         self.bytes_out += out
 
+    def cut(self, size: int) -> None:
+        """Bytes cut from documents that are kept."""
+        self.bytes_cut += size
+
     def remove(self, reason: str, documents: int, size: int) -> None:
         _add(self.removed, reason, documents, size)
 
@@ -51,30 +57,31 @@ class Entry:
         _add(self.quarantined, reason, documents, size)
 
     def check(self, where: str) -> None:
-        """Raise LedgerError unless in = kept + removed + quarantined, in documents and in bytes."""
+        """Raise LedgerError unless in = kept + cut + removed + quarantined, in documents and in bytes."""
         lost = [*self.removed.values(), *self.quarantined.values()]
-        for index, unit, came, kept in (
-            (0, "documents", self.documents_in, self.documents_kept),
-            (1, "bytes", self.bytes_in, self.bytes_kept),
+        for index, unit, came, kept, cut in (
+            (0, "documents", self.documents_in, self.documents_kept, 0),
+            (1, "bytes", self.bytes_in, self.bytes_kept, self.bytes_cut),
         ):
             gone = sum(tally[index] for tally in lost)
-            if came != kept + gone:
+            if came != kept + cut + gone:
                 raise LedgerError(
                     f"{where}, stage {self.stage}, source {self.source}: {came} {unit} came in but "
-                    f"{kept} were kept and {gone} removed or quarantined"
+                    f"{kept} were kept, {cut} cut and {gone} removed or quarantined"
                 )
 
     def merge(self, other: Entry) -> None:
         """Add the counts of the same stage and source elsewhere."""
         self.arrive(other.documents_in, other.bytes_in)
         self.keep(other.documents_kept, other.bytes_kept, other.bytes_out)
+        self.cut(other.bytes_cut)
         for mine, theirs in ((self.removed, other.removed), (self.quarantined, other.quarantined)):
             for reason, (documents, size) in theirs.items():
                 _add(mine, reason, documents, size)
 
     def as_json(self) -> dict[str, Any]:
-        """For receipts and manifests."""
-        return {**self.__dict__}
+        """For receipts and manifests; `bytes_cut` is left out where nothing is cut."""
+        return {name: value for name, value in self.__dict__.items() if name != "bytes_cut" or value}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Entry:

@@ -263,8 +263,16 @@ class Write(Gather):
         """Write this partition's files into `folder`; returns a JSON-ready summary for the receipt."""
 
 
+UNIT, ROW = "_unit", "_row"
+
+
 class Fold(Stage):
-    """Condenses documents into a named artefact."""
+    """Condenses documents into a named artefact.
+
+    `addressed`: `map` is given the documents with their addresses, as columns `_unit` and `_row` (uint32).
+    """
+
+    addressed: ClassVar[bool] = False
 
     @abstractmethod
     def map(self, batches: Iterator[Documents]) -> pa.Table:

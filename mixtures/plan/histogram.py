@@ -31,7 +31,12 @@ MEASURES = ("tokens", "documents", "bytes")
 
 def bins_of(ids: pa.Array | Sequence[str], seed: int) -> npt.NDArray[np.int64]:
     """The bin of each document, int64[n] in 0..BINS-1."""
-    return (draws(ids, seed, "mixture") >> np.uint64(48)).astype(np.int64)
+    return bins_of_draws(draws(ids, seed, "mixture"))
+
+
+def bins_of_draws(drawn: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The bin of each draw, int64[n] in 0..BINS-1: its upper bits."""
+    return (drawn >> np.uint64(48)).astype(np.int64)
 
 
 def token_counts(docs: Documents) -> npt.NDArray[np.int64]:

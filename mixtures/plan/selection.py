@@ -1,4 +1,13 @@
-"""How much of each source a mixture takes: whole epochs, and a fraction of one by a threshold of bins."""
+"""How much of each source a mixture takes: whole epochs, and a part of one more, exact to the token.
+
+Documents of a source have an order of their own: that of `(draw, id, unit, row)`, where the draw is random
+and the address only tells equal documents apart. A part of an epoch is the documents at the beginning of that
+order, and the one they end in is cut: its beginning is taken, as many tokens as are still wanted.
+
+This takes two passes. Sums by bins of draws (`histogram`) say in which bin a source's part ends and how many
+tokens of that bin are wanted (`Want`); the documents of these bins alone, one bin a source, then say in which
+document it ends (`Selection`).
+"""
 
 from __future__ import annotations
 
@@ -8,17 +17,66 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from corpusmill.mixtures.plan.histogram import BINS, MEASURES
+from corpusmill.mixtures.plan.histogram import MEASURES
+from corpusmill.pipelines.errors import IntegrityError
+
+# Documents of the bins that the parts end in.
+EDGE = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("draw", pa.uint64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("unit", pa.uint32(), nullable=False),
+        pa.field("row", pa.uint32(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("bytes", pa.int64(), nullable=False),
+    ]
+)
+ORDER = ("draw", "id", "unit", "row")
+
+
+@dataclass(frozen=True)
+class Want:
+    """What is wanted of one source, tokens, documents and bytes in the order of MEASURES.
+
+    `full_epochs` copies of everything, one more of the bins below `threshold` (which hold `before`), and
+    `tokens` of bin `threshold`, fewer than it holds. `most`: tokens that `max_epochs` allows.
+    """
+
+    available: tuple[int, ...]
+    requested_share: float
+    requested_tokens: int
+    most: int
+    full_epochs: int
+    threshold: int
+    before: tuple[int, ...]
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Last:
+    """The document that the part of an epoch ends in, and how many of its `of` tokens are taken: from its
+    beginning, perhaps none. `draw` has 16 hex digits."""
+
+    draw: str
+    document: str
+    unit: int
+    row: int
+    tokens: int
+    of: int
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is taken of one source: `full_epochs` copies of everything, one more of bins below `threshold`.
+    """What is taken of one source: `full_epochs` copies of everything, and one more of bins below `threshold`
+    and of the documents of that bin that come before `last`; and the beginning of `last`.
 
-    tokens, documents and bytes are counted with copies; `epochs` = tokens / available tokens; `share` is
-    of the whole mixture. `shortfall` says why tokens are fewer than requested, null where they are not
-    (a difference of less than one bin is no shortfall: documents are whole).
+    tokens, documents and bytes are counted with copies (a document cut counts as one, its bytes in proportion
+    to its tokens); `epochs` = tokens / available tokens; `share` is of the whole mixture. `shortfall` says
+    why tokens are fewer than requested, null where they are not; `cause` is one of `max_epochs`, `empty`,
+    `held_out` and `rounding`.
     """
 
     available_tokens: int
@@ -28,28 +86,80 @@ class Selection:
     requested_tokens: int
     full_epochs: int
     threshold: int
+    last: Last | None
     tokens: int
     documents: int
     bytes: int
     share: float
     epochs: float
     shortfall: str | None
+    cause: str | None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def select(
+def wants(
     sums: Mapping[str, npt.NDArray[np.int64]], shares: Mapping[str, float], budget: int, max_epochs: float
-) -> dict[str, Selection]:
-    """Selections by source. `sums` maps a source to tokens, documents and bytes by bin, int64[3, BINS].
+) -> dict[str, Want]:
+    """What is wanted of each source. `sums` maps a source to tokens, documents and bytes by bin,
+    int64[3, BINS]; one without sums has nothing."""
+    none = np.zeros((len(MEASURES), 1), np.int64)
+    return {
+        source: _want(sums.get(source, none), shares[source], budget, max_epochs) for source in sorted(shares)
+    }
 
-    The threshold is the one whose tokens come nearest to what is wanted, the smaller on a tie.
+
+def _want(sum_MB: npt.NDArray[np.int64], share: float, budget: int, max_epochs: float) -> Want:
+    available = tuple(int(total) for total in sum_MB.sum(axis=1))
+    requested = round(share * budget)
+    most = int(max_epochs * available[0])
+    full, rest = divmod(min(requested, most), available[0]) if available[0] else (0, 0)
+    ends_MB = np.concatenate([np.zeros((len(MEASURES), 1), np.int64), np.cumsum(sum_MB, axis=1)], axis=1)
+    # The last edge of a bin that is not beyond what is wanted; rest 0 takes no bin, not even empty ones.
+    threshold = int(np.searchsorted(ends_MB[0], rest, side="right")) - 1 if rest else 0
+    before = tuple(int(end) for end in ends_MB[:, threshold])
+    return Want(available, share, requested, most, full, threshold, before, rest - before[0])
+
+
+def select(
+    wanted: Mapping[str, Want],
+    edge: pa.Table,
+    held_documents: Mapping[str, int],
+    max_epochs: float,
+    budget: int,
+) -> dict[str, Selection]:
+    """Selections by source. `edge`: EDGE rows, in any order; `held_documents`: documents held out by source.
+
+    Raises IntegrityError where the rows are not those that the sums were made from.
     """
+    ordered = edge.sort_by([("source", "ascending"), *((name, "ascending") for name in ORDER)])
+    sources = np.asarray(ordered.column("source").to_pylist(), object)
     chosen: dict[str, dict[str, Any]] = {}
-    for source in sorted(shares):
-        sum_MB = sums.get(source, np.zeros((len(MEASURES), BINS), np.int64))
-        chosen[source] = _select_one(sum_MB, shares[source], budget, max_epochs)
+    for source, want in wanted.items():
+        at, end = (int(np.searchsorted(sources, source, side=side)) for side in ("left", "right"))
+        last, edge_taken = _last(source, want, ordered.slice(at, end - at))
+        taken = [
+            want.full_epochs * total + before + part
+            for total, before, part in zip(want.available, want.before, edge_taken, strict=True)
+        ]
+        cause, why = _shortfall(want, held_documents.get(source, 0), max_epochs, budget)
+        if taken[0] != min(want.requested_tokens, want.most):
+            raise IntegrityError(
+                f"the mixture takes {taken[0]} tokens of {source}, not what is wanted: {want}"
+            )
+        chosen[source] = {
+            **{f"available_{name}": total for name, total in zip(MEASURES, want.available, strict=True)},
+            "requested_share": want.requested_share,
+            "requested_tokens": want.requested_tokens,
+            "full_epochs": want.full_epochs,
+            "threshold": want.threshold,
+            "last": last,
+            **dict(zip(MEASURES, taken, strict=True)),
+            "epochs": taken[0] / want.available[0] if want.available[0] else 0.0,
+            "shortfall": why,
+            "cause": cause,
+        }
     total = sum(one["tokens"] for one in chosen.values())
     return {
         source: Selection(**one, share=one["tokens"] / total if total else 0.0)
@@ -57,35 +167,49 @@ def select(
     }
 
 
-def _select_one(
-    sum_MB: npt.NDArray[np.int64], share: float, budget: int, max_epochs: float
-) -> dict[str, Any]:
-    available = [int(total) for total in sum_MB.sum(axis=1)]
-    requested = round(share * budget)
-    most = int(max_epochs * available[0])
-    wanted = min(requested, most)
-    full, rest = divmod(wanted, available[0]) if available[0] else (0, 0)
-    ends_MB = np.concatenate([np.zeros((len(MEASURES), 1), np.int64), np.cumsum(sum_MB, axis=1)], axis=1)
-    threshold = int(np.argmin(np.abs(ends_MB[0] - rest)))
-    taken = [full * total + int(ends[threshold]) for total, ends in zip(available, ends_MB, strict=True)]
-    return {
-        **{f"available_{measure}": total for measure, total in zip(MEASURES, available, strict=True)},
-        "requested_share": share,
-        "requested_tokens": requested,
-        "full_epochs": full,
-        "threshold": threshold,
-        **dict(zip(MEASURES, taken, strict=True)),
-        "epochs": taken[0] / available[0] if available[0] else 0.0,
-        "shortfall": _shortfall(requested, most, available[0], max_epochs),
-    }
+def _last(source: str, want: Want, rows: pa.Table) -> tuple[Last | None, tuple[int, int, int]]:
+    """The document a source's part of an epoch ends in, and what is taken of its bin, that one included."""
+    if want.tokens == 0:
+        return None, (0, 0, 0)
+    tokens = rows.column("tokens").to_numpy()
+    ends = np.cumsum(tokens)
+    whole = int(np.searchsorted(ends, want.tokens, side="right"))
+    if whole == len(ends):
+        raise IntegrityError(f"the documents of {source} are fewer than the sums they were planned by")
+    left = want.tokens - (int(ends[whole - 1]) if whole else 0)
+    (row,) = rows.slice(whole, 1).to_pylist()
+    last = Last(f"{row['draw']:016x}", row["id"], row["unit"], row["row"], left, row["tokens"])
+    size = int(rows.column("bytes").to_numpy()[:whole].sum()) + part_of(row["bytes"], left, row["tokens"])
+    return last, (want.tokens, whole + (left > 0), size)
 
 
-def _shortfall(requested: int, most: int, available: int, max_epochs: float) -> str | None:
-    if requested <= most:
-        return None
-    if available == 0:
-        return f"the source has no tokens; {requested:,} were requested"
-    return (
-        f"max_epochs {max_epochs:g} allows {most:,} of the {requested:,} tokens requested "
-        f"({requested / available:.2f} epochs of {available:,}); lower its weight or raise max_epochs"
-    )
+def part_of(whole: int, tokens: int, of: int) -> int:
+    """The part of a document's `whole` bytes that is taken with `tokens` of its `of` tokens, rounded down."""
+    return whole * tokens // of if of else 0
+
+
+def _shortfall(want: Want, held: int, max_epochs: float, budget: int) -> tuple[str | None, str | None]:
+    """Cause and words of a share that is missed."""
+    requested, (available, documents, _) = want.requested_tokens, want.available
+    if requested == 0 and want.requested_share > 0:
+        return "rounding", (
+            f"its share, {want.requested_share:.3g} of {budget:,} tokens, is less than half a token, so "
+            "none is drawn; raise its weight or `tokens`"
+        )
+    if requested <= want.most:
+        return None, None
+    asked = f"{requested:,} tokens asked, {want.most:,} drawn"
+    if available:
+        return "max_epochs", (
+            f"{asked}: max_epochs {max_epochs:g} allows no more of the {available:,} tokens there are "
+            f"({requested / available:.2f} epochs are asked); lower its weight or raise max_epochs"
+        )
+    if held and not documents:
+        there = "its only document is" if held == 1 else f"all its {held:,} documents are"
+        return "held_out", f"{asked}: {there} held out; lower its weight, or `held_out` under `pack`"
+    if documents:
+        return (
+            "empty",
+            f"{asked}: the {documents:,} documents of the source have no tokens; set its weight to 0",
+        )
+    return "empty", f"{asked}: the source has no tokens, nothing is left of it; set its weight to 0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.ledger import Entry
 from corpusmill.pipelines.runner import RunResult
 from corpusmill.pipelines.storage import Json, read_json
@@ -191,12 +192,13 @@ def _mixture_table(mixture: Json) -> str:
         for name, held in mixture["sources"].items()
     ]
     headers = ("mixture", "tokens there", "tokens drawn", "share asked", "share got", "epochs")
-    return text.table(headers, rows)
+    return "\n".join([text.table(headers, rows), *missed(mixture)])
 
 
 def _notes(findings: list[Json]) -> str:
-    """What the report warns of, faults first; notes are left to the report."""
-    loud = [finding for finding in findings if finding["level"] != "note"]
+    """What the report warns of, faults first; notes are left to the report, and shares that are missed stand
+    below the table of the mixture."""
+    loud = [f for f in findings if f["level"] != "note" and not f["about"].startswith("mixture: ")]
     lines = [f"{f['level']}: {f['about']}: {text.printable(f['text'], 160)}" for f in loud[:_WARNINGS]]
     if len(loud) > _WARNINGS:
         lines.append(f"and {len(loud) - _WARNINGS} more warnings in the report")

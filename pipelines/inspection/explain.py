@@ -32,10 +32,10 @@ def explain(folder: RunFolder, identity: str) -> Json:
 
     Keys: `id`; `instances`, one for each time the run read this very document, each with `source`, `domain`
     and what else is known of it, `excerpt`, `origin` (step, unit, row and input ranges), `events` (every
-    stage that judged it: step, stage, verdict kept/removed/quarantined, scores, reason, survivor),
-    `encoded`, `drawn` (copies: epoch and partition), `pieces` (shard, row, start, length, offset, epoch,
-    fim), `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor),
-    `outcome` (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence.
+    stage that judged it: step, stage, verdict kept/removed/quarantined, scores, reason, survivor), `encoded`,
+    `drawn` (copies: epoch, partition, `cut_to`), `pieces` (shard, row, start, length, offset, epoch, fim),
+    `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor), `outcome`
+    (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence.
 
     Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
     an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
@@ -272,6 +272,12 @@ def _render_instance(instance: Json) -> list[str]:
         held = instance["encoded"]
         framed = "framed for fill-in-the-middle" if held["fim"] else "not framed for fill-in-the-middle"
         lines += ["", f"  encoded as {held['tokens']:,} tokens of {held['bytes']:,} bytes, {framed}"]
+        lines += [
+            f"  the copy of epoch {copy['epoch']} is cut to {copy['cut_to']:,} tokens of its beginning, "
+            "which make its source's share exact"
+            for copy in instance.get("drawn", [])
+            if copy["cut_to"] is not None
+        ]
     if instance.get("pieces"):
         headers = ("epoch", "shard", "row", "start", "length", "offset")
         lines += ["", text.table(headers, [[p[h] for h in headers] for p in instance["pieces"][:20]], "  ")]

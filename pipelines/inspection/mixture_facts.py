@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.shard_files import combined
 from corpusmill.pipelines.storage import Json, read_json
@@ -16,13 +17,16 @@ _PLANNED = {
     "documents": "achieved_documents",
     "epochs": "epochs",
     "shortfall": "shortfall",
+    "cause": "cause",
 }
 
 
 def mixture_facts(record: RunRecord) -> Json | None:
     """Requested against achieved, in all and by source; None before the mixture is planned.
 
-    Achieved figures count every copy of a document; `epochs` is achieved tokens / available tokens.
+    Achieved figures count every copy of a document; `epochs` is achieved tokens / available tokens. `cut`:
+    the document of which a copy is cut to its first tokens, so that a source's share is exact; null where
+    none is.
     """
     step = record.complete("mixture")
     if step is None:
@@ -35,10 +39,26 @@ def mixture_facts(record: RunRecord) -> Json | None:
         "max_epochs": plan["max_epochs"],
         "held_out": plan["held_out"],
         "sources": {
-            source: {name: held[key] for key, name in _PLANNED.items()}
+            source: {name: held[key] for key, name in _PLANNED.items()} | {"cut": _cut(held["last"])}
             for source, held in sorted(plan["sources"].items())
         },
     }
+
+
+def _cut(last: Json | None) -> Json | None:
+    """Id of the document that is cut, tokens taken and tokens of the whole."""
+    if last is None or last["tokens"] == 0:
+        return None
+    return {name: last[name] for name in ("document", "tokens", "of")}
+
+
+def missed(mixture: Json) -> list[str]:
+    """A line for each share that is missed: what was asked, what is drawn, and why."""
+    return [
+        f"{name}: {text.printable(held['shortfall'], 400)}"
+        for name, held in mixture["sources"].items()
+        if held["shortfall"]
+    ]
 
 
 def packing_facts(record: RunRecord) -> Json | None:

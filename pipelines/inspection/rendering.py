@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
 from corpusmill.pipelines.storage import Json
@@ -58,11 +59,11 @@ def _mixture(mixture: Json) -> str:
         for name, held in mixture["sources"].items()
     ]
     headers = ("mixture", "available", "requested", "achieved", "share asked", "share got", "epochs")
-    lines = [text.table(headers, rows)]
+    lines = [text.table(headers, rows), *missed(mixture)]
     lines += [
-        f"{name}: {text.printable(held['shortfall'], 300)}"
+        f"{name}: document {cut['document']} is cut to its first {cut['tokens']:,} of {cut['of']:,} tokens"
         for name, held in mixture["sources"].items()
-        if held["shortfall"]
+        if (cut := held["cut"])
     ]
     return "\n".join(lines)
 
@@ -112,6 +113,8 @@ def _step(found: Json) -> str:
                     )
             kept = ("kept", entry["documents_kept"], text.size(entry["bytes_kept"]))
             rows.append((entry["source"], entry["stage"], *kept))
+            if "bytes_cut" in entry:
+                rows.append((entry["source"], entry["stage"], "cut", "", text.size(entry["bytes_cut"])))
         lines += ["", text.table(("source", "stage", "outcome", "documents", "bytes"), rows)]
     if found["first_files"]:
         files = [(file["name"], text.size(file["bytes"]), file["sha256"]) for file in found["first_files"]]

@@ -190,7 +190,8 @@ def _encoded_facts(step: StepRecord, unit: int, row: int) -> Json:
 
 
 def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
-    """Partition and epoch of each copy the mixture drew of an encoded row; None before it was drawn."""
+    """Partition and epoch of each copy the mixture drew of an encoded row, and `cut_to`, the tokens of its
+    beginning that a copy is cut to (null: it is whole); None before it was drawn."""
     step = record.complete("pack.scatter")
     if step is None:
         return None
@@ -199,11 +200,13 @@ def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
     if held["rows"] == 0:
         return []
     for partition, batch in enumerate(
-        arrow_batches(step.data.file(f"{unit:05d}.rows.arrow"), ["row", "epoch"])
+        arrow_batches(step.data.file(f"{unit:05d}.rows.arrow"), ["row", "epoch", "cut_to"])
     ):
         rows = batch.column("row").to_numpy(zero_copy_only=False)
         for at in np.flatnonzero(rows == row).tolist():
-            copies.append({"epoch": batch.column("epoch")[at].as_py(), "partition": partition})
+            to = batch.column("cut_to")[at].as_py()
+            epoch = batch.column("epoch")[at].as_py()
+            copies.append({"epoch": epoch, "partition": partition, "cut_to": to if to >= 0 else None})
     return sorted(copies, key=lambda copy: (copy["epoch"], copy["partition"]))
 
 

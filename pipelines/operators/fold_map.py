@@ -5,12 +5,16 @@ Memory: the stage's partial and one row group.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.checked_ipc import read_batches, write_batches
+from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.stage import ROW, UNIT
 from corpusmill.pipelines.storage import Attempt, Json
 
 
@@ -20,9 +24,18 @@ def units(preparation: Preparation) -> list[Json]:
 
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
-    partial = stage.map(docs for docs, _ in job.view.batches(job.unit["reads"]))
+    partial = stage.map(_documents(job, int(job.unit["reads"]), addressed=stage.addressed))
     write_partial(attempt.file("partial.arrow"), partial)
     return {"rows": partial.num_rows}
+
+
+def _documents(job: Job, unit: int, *, addressed: bool) -> Iterator[Documents]:
+    """The documents of a unit, with their addresses where the stage asks for them."""
+    for docs, rows in job.view.batches(unit):
+        if addressed:
+            units = pa.array(np.full(len(docs), unit, np.uint32))
+            docs = docs.with_columns({UNIT: units, ROW: pa.array(rows, pa.uint32())})
+        yield docs
 
 
 def write_partial(path: Path, partial: pa.Table) -> None:

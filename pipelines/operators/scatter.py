@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.checked_ipc import write_batches
 from corpusmill.pipelines.documents import Documents
@@ -118,14 +119,36 @@ def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
 def _count_draws(
     ledger: Ledger, stage: str, docs: pa.Table, rows: npt.NDArray[np.uint32], emitted: pa.Table
 ) -> None:
-    """Documents the mixture drew at least once are kept; the others are removed as `not_drawn`."""
+    """Documents the mixture drew at least once are kept, a part of one whose only copy is cut; the others are
+    removed as `not_drawn`. The bytes of a part are in proportion to its tokens, rounded down."""
     drawn = np.isin(rows, emitted.column("row").to_numpy())
-    for source, size, kept in zip(
-        docs.column("source").to_pylist(), docs.column("bytes").to_pylist(), drawn.tolist(), strict=True
-    ):
+    parts = _parts(emitted)
+    columns = (docs.column("source").to_pylist(), docs.column("bytes").to_pylist())
+    for row, source, size, kept in zip(rows.tolist(), *columns, drawn.tolist(), strict=True):
         entry = ledger.entry(stage, source)
         entry.arrive(1, size)
-        if kept:
-            entry.keep(1, size, size)
-        else:
+        if not kept:
             entry.remove("not_drawn", 1, size)
+        elif row in parts:
+            tokens, of = parts[row]
+            part = size * tokens // of
+            entry.keep(1, part, part)
+            entry.cut(size - part)
+        else:
+            entry.keep(1, size, size)
+
+
+def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:
+    """Tokens taken and tokens there of the documents, by row, of which no whole copy is drawn."""
+    cut = emitted.column("cut_to").to_numpy()
+    cut_rows = np.flatnonzero(cut >= 0)
+    if len(cut_rows) == 0:
+        return {}
+    rows = emitted.column("row").to_numpy()
+    whole = set(rows[cut < 0].tolist())
+    lengths = pc.list_value_length(emitted.column("tokens").take(pa.array(cut_rows))).to_pylist()
+    return {
+        int(rows[at]): (int(cut[at]), int(of))
+        for at, of in zip(cut_rows, lengths, strict=True)
+        if int(rows[at]) not in whole
+    }

@@ -168,6 +168,7 @@ def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
         "tokenizer_sample": None,
         "tokenizer": None,
         "tokenizer_judge": None,
+        "mixture_sums": None,
         "mixture": None,
         "encode": None,
         "draw": None,
@@ -192,7 +193,11 @@ def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
         options = parts["pack"].encode_options()
         parts["encode"] = sections.stage("tokenizer", "encode", options, Map, ("pack",), problems)
     if parts["pack"] is not None and parts["mixture"] is not None:
-        parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
+        options = parts["pack"].mixture_options()
+        parts["mixture"] = parts["mixture"].model_copy(update=options)
+        parts["mixture_sums"] = sections.stage(
+            "mixtures", "mixture_sums", options, Fold, ("mixture",), problems
+        )
     if "train" in given:
         parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
     if "long_context" in given and parts["pack"] is not None and parts["train"] is not None:

@@ -114,10 +114,10 @@ class Recipe:
     """A recipe that holds: all names known, all options valid, all sections in agreement.
 
     `path`: the file; `folder`: its folder, which `data`, `output` and `plugins` were resolved against;
-    `data_folder`, `output_folder`, `plugins`: absolute. `encode` and `draw` follow from `pack`; `mixture`
-    without a section of its own takes every token once. `raw`: the plain data after overrides,
-    as JSON can hold it, with `${NAME}` where it is written: what a variable of the environment holds is not
-    for others to read. `places`: where everything was written, for later messages.
+    `data_folder`, `output_folder`, `plugins`: absolute. `encode`, `mixture_sums` and `draw` follow from
+    `pack`; `mixture` without a section of its own takes every token once. `raw`: the plain data after
+    overrides, as JSON can hold it, with `${NAME}` where it is written: what a variable of the environment
+    holds is not for others to read. `places`: where everything was written, for later messages.
     """
 
     path: Path
@@ -134,6 +134,7 @@ class Recipe:
     tokenizer_sample: Fold | None
     tokenizer: Fold | Task | None
     tokenizer_judge: Fold | None
+    mixture_sums: Fold | None
     mixture: Fold | None
     encode: Map | None
     draw: Scatter | None
@@ -163,7 +164,7 @@ class Recipe:
                 self.decontaminate.filter,
             ]
         found += [self.tokenizer_sample, self.tokenizer, self.tokenizer_judge]
-        found += [self.encode, self.mixture, self.draw, self.pack, self.train]
+        found += [self.encode, self.mixture_sums, self.mixture, self.draw, self.pack, self.train]
         for phase in self.long_context:
             found += [phase.pack, phase.train]
         return [stage for stage in found if stage is not None]

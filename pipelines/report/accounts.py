@@ -13,7 +13,7 @@ DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not 
 
 
 def funnel(record: RunRecord) -> dict[str, list[Json]]:
-    """By source, every stage in order: documents and bytes in, kept and out, and lost by reason.
+    """By source, every stage in order: documents and bytes in, kept, cut and out, and lost by reason.
 
     Bytes are of the text (before extraction, of the raw page) as it entered the stage; `bytes_out` as it
     left. The benchmarks have their own rows.
@@ -32,6 +32,7 @@ def funnel(record: RunRecord) -> dict[str, list[Json]]:
                     "documents_kept": entry.documents_kept,
                     "bytes_in": entry.bytes_in,
                     "bytes_kept": entry.bytes_kept,
+                    "bytes_cut": entry.bytes_cut,
                     "bytes_out": entry.bytes_out,
                     "removed": _reasons(entry.removed),
                     "quarantined": _reasons(entry.quarantined),

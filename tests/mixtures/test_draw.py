@@ -23,7 +23,7 @@ def drawn(
     groups: list[str | None] | None = None,
     held_out: float = 0.0,
 ) -> pa.Table:
-    source = {"full_epochs": epochs, "threshold": 0, "requested_share": 1.0}
+    source = {"full_epochs": epochs, "threshold": 0, "last": None, "requested_share": 1.0}
     plan = {"seed": seed, "sources": {"a": source}, "held_out": {"share": held_out}}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     n = len(groups) if groups is not None else N

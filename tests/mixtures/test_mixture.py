@@ -7,19 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpusmill.mixtures.draw import Draw
 from corpusmill.mixtures.mixture import Mixture
+from corpusmill.mixtures.mixture_sums import MixtureSums
 from corpusmill.mixtures.plan.histogram import HISTOGRAM
+from corpusmill.mixtures.plan.selection import EDGE
 from corpusmill.pipelines.documents import Documents, document_id
 from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.pipelines.randomness import is_held_out
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.stage import ROW, UNIT, Context
 
 
 def encoded(sizes: Sequence[tuple[str, int]], groups: Sequence[str | None] | None = None) -> Documents:
@@ -39,15 +43,43 @@ def encoded(sizes: Sequence[tuple[str, int]], groups: Sequence[str | None] | Non
 
 
 def planned(docs: Documents, folder: Path, seed: int = 1, **options: Any) -> dict[str, Any]:
-    stage = Mixture(**options).prepare(Context(seed=seed))
-    plan = stage.finish(stage.map(iter([docs])), folder)
+    held_out = options.get("held_out", 0.0)
+    sums = MixtureSums(held_out=held_out).prepare(Context(seed=seed))
+    sums.finish(sums.map(iter([docs])), folder)
+    stage = Mixture(**options).prepare(Context(seed=seed, artefacts={"mixture_sums": folder}))
+    parts = [stage.map(iter([part])) for part in addressed(docs)]
+    plan = stage.finish(stage.combine(parts), folder)
     assert json.loads((folder / "plan.json").read_text()) == plan
     return plan
 
 
-def emitted(docs: Documents, folder: Path, unit: int = 0) -> pa.Table:
+def addressed(docs: Documents, rows: int = 40) -> list[Documents]:
+    """The documents in units of so many rows, with their addresses."""
+    found = []
+    for at in range(0, max(1, len(docs)), rows):
+        part = docs.slice(at, rows)
+        unit = pa.array([at // rows] * len(part), pa.uint32())
+        found.append(part.with_columns({UNIT: unit, ROW: pa.array(range(len(part)), pa.uint32())}))
+    return found
+
+
+def emitted(docs: Documents, folder: Path) -> pa.Table:
+    """What is drawn of the documents, `row` counting through all units."""
     stage = Draw().prepare(Context(artefacts={"mixture": folder}))
-    return stage.emit(docs, unit, np.arange(len(docs), dtype=np.uint32)).rows
+    tables = []
+    for unit, part in enumerate(addressed(docs)):
+        rows = stage.emit(part.drop(UNIT, ROW), unit, np.arange(len(part), dtype=np.uint32)).rows
+        column = pa.array(rows.column("row").to_numpy() + 40 * unit, pa.uint32())
+        tables.append(rows.set_column(rows.column_names.index("row"), "row", column))
+    return pa.concat_tables(tables)
+
+
+def lengths(rows: pa.Table) -> npt.NDArray[np.int64]:
+    """Tokens of each row as it is trained on: all, or those it is cut to."""
+    whole = np.diff(rows.column("tokens").combine_chunks().offsets.to_numpy())
+    cut = rows.column("cut_to").to_numpy()
+    assert (cut < whole).all()
+    return np.where(cut >= 0, cut, whole)
 
 
 def many(count: int, *sources: str) -> list[tuple[str, int]]:
@@ -65,6 +97,7 @@ def test_without_options_everything_is_taken_once(tmp_path: Path) -> None:
     assert set(rows.column("epoch").to_pylist()) == {0}
     for one in plan["sources"].values():
         assert (one["full_epochs"], one["threshold"], one["epochs"], one["shortfall"]) == (1, 0, 1.0, None)
+        assert one["last"] is None
 
 
 @pytest.mark.parametrize("tokens", [500, 5_000, 20_000, 33_333])
@@ -72,14 +105,13 @@ def test_what_is_planned_is_what_is_drawn(tmp_path: Path, tokens: int) -> None:
     docs = encoded(many(1500, "a", "b", "b", "c"))
     plan = planned(docs, tmp_path, tokens=tokens, weights={"a": 0.5, "b": 0.25, "c": 0.25}, max_epochs=3)
     rows = emitted(docs, tmp_path)
-    sizes = np.diff(rows.column("tokens").combine_chunks().offsets.to_numpy())
+    sizes = lengths(rows)
     sources = np.array(rows.column("source").to_pylist())
     for source, one in plan["sources"].items():
         mine = sources == source
         assert (int(sizes[mine].sum()), int(mine.sum())) == (one["tokens"], one["documents"])
         assert one["bytes"] == 3 * one["tokens"]
-        wanted = min(one["requested_tokens"], int(3 * one["available_tokens"]))
-        assert abs(one["tokens"] - wanted) <= 25  # half of the longest document
+        assert one["tokens"] == min(one["requested_tokens"], int(3 * one["available_tokens"]))
     assert plan["tokens"] == int(sizes.sum())
     assert sum(one["share"] for one in plan["sources"].values()) == pytest.approx(1)
 
@@ -103,7 +135,7 @@ def test_what_is_held_out_is_planned_beside(tmp_path: Path, tokens: int | None) 
         size = np.array([count for _, count in sizes])
         one, other = plan["sources"][source], plan["held_out"]["sources"][source]
         assert one["available_tokens"] == size[mine & ~held].sum()
-        assert one["tokens"] == size[row[~apart]][mine[row[~apart]]].sum()
+        assert one["tokens"] == lengths(rows)[~apart][mine[row[~apart]]].sum()
         expected = {"tokens": size[mine & held].sum(), "documents": (mine & held).sum()}
         assert other == {**expected, "bytes": 3 * expected["tokens"]}
         assert one["available_tokens"] + other["tokens"] == size[mine].sum()
@@ -132,16 +164,140 @@ def test_max_epochs_limits_and_says_so(tmp_path: Path) -> None:
     plan = planned(docs, tmp_path, **options)
     a, b = plan["sources"]["a"], plan["sources"]["b"]
     assert (a["requested_tokens"], a["tokens"], a["epochs"]) == (600, 250, 2.5)
-    assert "max_epochs 2.5 allows 250 of the 600 tokens requested (6.00 epochs of 100)" in a["shortfall"]
-    assert (b["tokens"], b["shortfall"]) == (400, None)
-    with pytest.raises(UserError, match="a: max_epochs"):
+    assert a["shortfall"].startswith("600 tokens asked, 250 drawn: max_epochs 2.5 allows no more of the 100 ")
+    assert "(6.00 epochs are asked)" in a["shortfall"]
+    assert (a["cause"], b["tokens"], b["shortfall"], b["cause"]) == ("max_epochs", 400, None, None)
+    with pytest.raises(UserError, match="mixture: a: 600 tokens asked, 250 drawn"):
         planned(docs, tmp_path, **options, on_shortfall="fail")
 
 
-def test_a_source_without_tokens_is_a_shortfall(tmp_path: Path) -> None:
-    plan = planned(encoded([("a", 10)]), tmp_path, weights={"a": 0.5, "b": 0.5}, tokens=10)
-    assert plan["sources"]["b"]["tokens"] == 0
-    assert "no tokens" in plan["sources"]["b"]["shortfall"]
+SHORT = [
+    ([("a", 10)], {}, "empty", "5 tokens asked, 0 drawn: the source has no tokens, nothing is left of it"),
+    ([("a", 10), ("b", 0), ("b", 0)], {}, "empty", "the 2 documents of the source have no tokens"),
+    ([("a", 10)] * 9 + [("b", 9)], {"held_out": 0.5}, "held_out", "its only document is held out"),
+    (
+        [("a", 10), ("b", 9)],
+        {"weights": {"a": 0.99, "b": 0.01}},
+        "rounding",
+        "0.01 of 10 tokens, is less than",
+    ),
+    ([("a", 10), ("b", 2)], {"max_epochs": 2}, "max_epochs", "5 tokens asked, 4 drawn: max_epochs 2 allows"),
+]
+
+
+@pytest.mark.parametrize(("sizes", "options", "cause", "said"), SHORT)
+def test_every_share_that_is_missed_is_said(
+    tmp_path: Path, sizes: list[tuple[str, int]], options: dict[str, Any], cause: str, said: str
+) -> None:
+    docs = encoded(sizes)
+    options = {"weights": {"a": 0.5, "b": 0.5}, "tokens": 10, "max_epochs": 100, **options}
+    seeds = range(1, 60)
+    if cause == "held_out":  # a seed that holds out the document of b, and not all of a
+        held = {seed: is_held_out(docs.column("id"), seed, 0.5) for seed in seeds}
+        seeds = [seed for seed in seeds if held[seed][-1] and not held[seed][:-1].all()][:1]
+    plan = planned(docs, tmp_path, seed=seeds[0], **options)
+    one = plan["sources"]["b"]
+    assert (one["cause"], one["tokens"] < plan["tokens"]) == (cause, True)
+    assert said in one["shortfall"]
+    assert plan["sources"]["a"]["shortfall"] is None
+    with pytest.raises(UserError, match="mixture: b: "):
+        planned(docs, tmp_path, seed=seeds[0], **options, on_shortfall="fail")
+
+
+def test_a_document_larger_than_its_share_is_drawn_in_part(tmp_path: Path) -> None:
+    docs = encoded([*many(300, "big"), ("one", 4_001)])
+    plan = planned(docs, tmp_path, tokens=5_000, weights={"big": 0.8, "one": 0.2}, on_shortfall="fail")
+    one, name = plan["sources"]["one"], docs.column("id")[300].as_py()
+    assert (one["requested_tokens"], one["tokens"], one["documents"]) == (1_000, 1_000, 1)
+    assert one["bytes"] == 3_000
+    assert one["last"] == {
+        **one["last"],
+        "document": name,
+        "unit": 7,
+        "row": 20,
+        "tokens": 1_000,
+        "of": 4_001,
+    }
+    rows = emitted(docs, tmp_path)
+    assert rows.filter(pc.equal(rows.column("source"), "one")).column("cut_to").to_pylist() == [1_000]
+    assert sum(to >= 0 for to in rows.column("cut_to").to_pylist()) <= 2
+    assert lengths(rows).sum() == 5_000
+
+
+corpora = st.lists(
+    st.tuples(
+        st.sampled_from("abc"),
+        st.one_of(st.integers(0, 6), st.integers(0, 3_000)),
+        st.one_of(st.integers(0, 3), st.integers(4, 2**30)),  # a few ids come again and again
+    ),
+    min_size=1,
+    max_size=90,
+)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    corpora,
+    st.tuples(*[st.integers(0, 20)] * 3).filter(any),
+    st.integers(1, 30_000),
+    st.sampled_from([0.3, 1.0, 2.5, 40.0]),
+    st.sampled_from([0.0, 0.2]),
+    st.randoms(use_true_random=False),
+)
+def test_shares_are_exact_and_the_plan_tells_what_is_drawn(
+    tmp_path: Path,
+    corpus: list[tuple[str, int, int]],
+    weights: tuple[int, int, int],
+    tokens: int,
+    max_epochs: float,
+    held_out: float,
+    random_: Any,
+) -> None:
+    """For any lengths, weights, epochs, groups and repeated ids: a source gives what its share asks, to the
+    token, or what max_epochs allows, with a reason; one document a source is cut; any division of the
+    documents draws the same."""
+    groups = [[None, None, "r", "s"][identity % 4] for *_, identity in corpus]
+    docs = encoded([(source, size) for source, size, _ in corpus], groups)
+    ids = [document_id(source, f"{identity}:{size}".encode()) for source, size, identity in corpus]
+    docs = docs.with_columns({"id": pa.array(ids, pa.string())})
+    options: dict[str, Any] = {"weights": dict(zip("abc", weights, strict=True)), "normalize": True}
+    options |= {"tokens": tokens, "max_epochs": max_epochs, "held_out": held_out}
+    apart = is_held_out(docs.column("id"), 1, held_out)
+    if not any(
+        size and weights["abc".index(source)] and not aside
+        for (source, size, _), aside in zip(corpus, apart, strict=True)
+    ):
+        with pytest.raises(UserError, match="has no tokens"):
+            planned(docs, tmp_path, **options)
+        return
+    plan = planned(docs, tmp_path, **options)
+    rows = emitted(docs, tmp_path)
+    apart = np.array(rows.column("held_out").to_pylist(), bool)
+    sizes, sources = lengths(rows), np.array(rows.column("source").to_pylist(), object)
+    cut = rows.column("cut_to").to_numpy()
+    for source, one in plan["sources"].items():
+        mine = (sources == source) & ~apart
+        assert (sizes[mine].sum(), mine.sum()) == (one["tokens"], one["documents"])
+        asked, most = one["requested_tokens"], int(max_epochs * one["available_tokens"])
+        assert asked == round(one["requested_share"] * tokens)
+        assert one["tokens"] == min(asked, most)
+        missed = asked > most or (asked == 0 and one["requested_share"] > 0)
+        assert (one["shortfall"] is not None) == (one["cause"] is not None) == missed
+        assert (cut[mine] >= 0).sum() <= 1
+        epochs = rows.column("epoch").to_numpy()[mine]
+        assert not len(epochs) or epochs.max() <= one["full_epochs"]
+        assert (epochs[cut[mine] >= 0] == one["full_epochs"]).all()
+    assert not (cut[apart] >= 0).any()
+
+    order = random_.sample(range(len(ids)), len(ids))
+    again = Documents(docs.table.take(pa.array(order)))
+    planned(again, tmp_path, **options)
+    other = emitted(again, tmp_path)
+    names = ("key", "id", "epoch", "held_out", "cut_to", "source")
+    mine, theirs = (
+        sorted(zip(*(t.column(n).to_pylist() for n in names), strict=True)) for t in (rows, other)
+    )
+    assert mine == theirs
 
 
 def test_weight_zero_leaves_a_source_out(tmp_path: Path) -> None:
@@ -183,11 +339,11 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
 
 def test_an_unprepared_stage_does_not_guess_the_seed(tmp_path: Path) -> None:
     stage = Mixture()
+    for unprepared in (stage, MixtureSums()):
+        with pytest.raises(RuntimeError, match="call prepare first"):
+            unprepared.map(iter([encoded([("a", 1)])]))
     with pytest.raises(RuntimeError, match="call prepare first"):
-        stage.map(iter([encoded([("a", 1)])]))
-    part = stage.prepare(Context(seed=1)).map(iter([encoded([("a", 1)])]))
-    with pytest.raises(RuntimeError, match="call prepare first"):
-        stage.finish(part, tmp_path)
+        stage.finish(EDGE.empty_table(), tmp_path)
 
 
 def test_sources_and_weights_must_agree(tmp_path: Path) -> None:
@@ -208,7 +364,7 @@ def test_sources_and_weights_must_agree(tmp_path: Path) -> None:
 )
 def test_partials_combine_in_any_order(sizes: list[tuple[str, int]], cuts: list[int], random_: Any) -> None:
     docs = encoded(sizes)
-    stage = Mixture().prepare(Context(seed=2))
+    stage = MixtureSums().prepare(Context(seed=2))
     ends = sorted({0, len(docs), *(min(cut, len(docs)) for cut in cuts)})
 
     def unit(a: int, b: int) -> Iterator[Documents]:
@@ -231,7 +387,6 @@ def test_selection_depends_on_ids_and_seed_alone(tmp_path: Path) -> None:
     taken = []
     for seed in (1, 1, 2):
         planned(docs, tmp_path, seed=seed, tokens=half)
-        parts = [emitted(docs.slice(at, 40), tmp_path, at // 40) for at in range(0, 400, 40)]
-        taken.append(pa.concat_tables(parts[::-1]).column("id").to_pylist())
+        taken.append(emitted(docs, tmp_path).column("id").to_pylist())
     assert set(taken[0]) == set(taken[1]) != set(taken[2])
     assert 120 < len(taken[0]) < 280

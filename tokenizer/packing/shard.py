@@ -15,6 +15,7 @@ from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
+from corpusmill.tokenizer.packing.cut import Frame, cut_documents
 from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows
 from corpusmill.tokenizer.shards.format import HELD_OUT, PIECE, TRAIN, shard_name, write_shard
 
@@ -50,15 +51,19 @@ def _write(
     """Pack documents and write the shard; returns its counts."""
     vocabulary = read_vocabulary(context.artefact("tokenizer", "encoder.json"))
     docs, first_k = _chains(table, concat=options.method == "concat")
-    start_d, length_d, values = _tokens(docs, vocabulary)
+    cut = cut_documents(docs, *_tokens(docs, vocabulary), _frame(vocabulary, options))
+    length_d, fim_d = cut.length_d, cut.framed_d
     pad, length = vocabulary.special("pad"), options.sequence_length
-    packed = pack_rows(start_d, length_d, first_k, values, length, pad, context.seed, partition)
+    packed = pack_rows(cut.start_d, length_d, first_k, cut.values, length, pad, context.seed, partition)
     sources = _sources(docs, context)
     codes = {source: code for code, source in enumerate(sources)}
     code_d = np.array([codes[source] for source in _strings(docs, "source")], np.uint16)
-    fim_d = np.zeros(0, np.bool_) if len(docs) == 0 else np.asarray(docs.column("fim").to_pylist(), np.bool_)
-    counts = {**_counts(packed, length_d, code_d, fim_d, sources), **_boundaries(docs)}
-    counts["bytes_by_source"] = _bytes(docs, code_d, sources)
+    counts = {
+        **_counts(packed, length_d, code_d, fim_d, sources),
+        "combined_tokens": int(cut.counts["combined"].sum()),
+        "split_tokens": int(cut.counts["split"].sum()),
+        "bytes_by_source": _bytes(cut.counts["bytes"], code_d, sources),
+    }
     if counts["tokens"] != int(length_d.sum()) or counts["tokens"] + counts["padding"] != packed.tokens.size:
         raise IntegrityError(f"partition {partition}: {length_d.sum()} tokens came in, {counts} were packed")
     if split == HELD_OUT and counts["fim_documents"]:
@@ -75,11 +80,18 @@ def _write(
         "method": options.method,
         "encoder": "tokenizers" if options.encoder == "tokenizers" else vocabulary.encoder,
         "sources": sources,
+        "cut": cut.cuts,
         "counts": counts,
     }
     pieces = _pieces(packed.pieces, docs, code_d, fim_d)
     write_shard(folder / shard_name(partition, split), packed.tokens, pieces, packed.ends(), metadata)
     return counts
+
+
+def _frame(vocabulary: Vocabulary, options: Pack) -> Frame:
+    """How `encode` framed the documents."""
+    hole, end = (vocabulary.specials.get(f"fim_{part}") for part in ("hole", "end"))
+    return Frame(hole, end, options.add_bos, options.add_eos)
 
 
 def _strings(docs: Documents, name: str) -> list[Any]:
@@ -157,22 +169,11 @@ def _counts(
     }
 
 
-def _bytes(docs: Documents, code_d: npt.NDArray[np.uint16], sources: list[str]) -> dict[str, int]:
+def _bytes(bytes_d: Ints, code_d: npt.NDArray[np.uint16], sources: list[str]) -> dict[str, int]:
     """UTF-8 bytes of the documents' texts, by source."""
     bytes_S = np.zeros(len(sources), np.int64)
-    if len(docs):
-        np.add.at(bytes_S, code_d, docs.column("bytes").to_numpy())
+    np.add.at(bytes_S, code_d, bytes_d)
     return dict(zip(sources, bytes_S.tolist(), strict=True))
-
-
-def _boundaries(docs: Documents) -> dict[str, int]:
-    """How many tokens combined punctuation and line breaks, and how many of them were split."""
-    names = {"combined_tokens": "combined", "split_tokens": "split"}
-    known = docs.table.column_names
-    return {
-        count: int(docs.column(name).to_numpy().sum()) if name in known else 0
-        for count, name in names.items()
-    }
 
 
 def _pieces(

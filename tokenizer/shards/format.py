@@ -8,16 +8,17 @@ Columns, one row a training sequence of L = `sequence_length` tokens:
   fill-in-the-middle), `document` (16 bytes, the document's id), `offset` (int32: where in the document's
   tokens the piece begins), `epoch` (int32: which copy of the document).
 
-The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-2"), `sequence_length`,
-`rows`, `vocab_size` (every id is below it), `model_vocab_size` (ids a model makes room for; left out where
-it is `vocab_size`; the larger of both decides between uint16 and uint32), `special_tokens` (role -> id),
-`pad_id`, `eos_id`, `bos_id` (null where there is none), `tokenizer` (SHA-256 of tokenizer.json), `encoder`
-(which library encoded the documents), `seed`, `partition`, `split` ("train" or "held_out": documents that no
-model may be trained on), `method`, `sources` (names), `rows_per_batch`, `tokens_xxh3` (hex, over the token
-matrix), and `counts`: rows, tokens, padding, documents, empty_documents (of no tokens), fim_documents,
-pieces, combined_tokens (of punctuation and line breaks), split_tokens (those of them that were split),
-tokens_by_source, documents_by_source, bytes_by_source (UTF-8 bytes of the documents' texts); a document
-counts once for each copy.
+The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-2"), `sequence_length`, `rows`,
+`vocab_size` (every id is below it), `model_vocab_size` (ids a model makes room for; left out where it is
+`vocab_size`; the larger of both decides between uint16 and uint32), `special_tokens` (role -> id), `pad_id`,
+`eos_id`, `bos_id` (null where there is none), `tokenizer` (SHA-256 of tokenizer.json), `encoder` (which
+library encoded the documents), `cut` (documents of which the mixture took the beginning only: document,
+epoch, source, tokens taken and tokens `of` the whole), `seed`, `partition`, `split` ("train" or "held_out":
+documents that no model may be trained on), `method`, `sources` (names), `rows_per_batch`, `tokens_xxh3` (hex,
+over the token matrix), and `counts`: rows, tokens, padding, documents, empty_documents (of no tokens),
+fim_documents, pieces, combined_tokens (of punctuation and line breaks), split_tokens (those of them that were
+split), tokens_by_source, documents_by_source, bytes_by_source (UTF-8 bytes of the documents' texts); a
+document counts once for each copy.
 
 Every record batch but the last holds `rows_per_batch` rows, so row i is found without a search, and is read
 from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open. A shard

@@ -47,9 +47,19 @@ def test_shares_are_asked_and_got() -> None:
         "requested_share": 0.5,
         "achieved_share": 0.4,
         "epochs": 4.0,
+        "shortfall": "5,000 tokens asked, 4,000 drawn: \x1b[31m",
     }
-    text = render_summary(found(mixture={"sources": {"web": web}}))
-    assert ["web", "1,000", "4,000", "50.0%", "40.0%", "4.00"] in [line.split() for line in text.splitlines()]
+    warnings = [{"level": "warning", "about": f"w{k}", "text": "loud"} for k in range(9)]
+    warnings.append({"level": "warning", "about": "mixture: web", "text": web["shortfall"]})
+    sources = {"web": web, "code": {**web, "shortfall": None}}
+    text = render_summary(found(mixture={"sources": sources}, findings=warnings))
+    lines = text.splitlines()
+    assert ["web", "1,000", "4,000", "50.0%", "40.0%", "4.00"] in [line.split() for line in lines]
+    # Said once, below the table, however many other warnings there are.
+    assert [line for line in lines if "asked, " in line] == [
+        "web: 5,000 tokens asked, 4,000 drawn: \\u001b[31m"
+    ]
+    assert "and 1 more warnings in the report" in lines
 
 
 def test_warnings_are_shown_and_notes_are_not() -> None:

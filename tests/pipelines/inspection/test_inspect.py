@@ -40,12 +40,16 @@ def test_a_run(run: RunFolder) -> None:
     sources = found["mixture"]["sources"]
     assert sources["web"]["achieved_share"] + sources["code"]["achieved_share"] == pytest.approx(1)
     assert sources["code"]["epochs"] <= 2
-    assert sources["code"]["shortfall"]
+    assert (sources["code"]["cause"], sources["code"]["cut"]) == ("max_epochs", None)
+    assert sources["web"]["shortfall"] is None
+    assert sources["web"]["achieved_tokens"] == sources["web"]["requested_tokens"] == 50_000
     assert found["packing"]["tokens"] == found["mixture"]["achieved_tokens"]
     assert found["packing"]["rows"] * 128 == found["packing"]["tokens"] + found["packing"]["padding"]
     assert all((run.path / found["packing"]["folder"] / file).exists() for file in found["packing"]["files"])
     shown = _shown(found)
     assert "dedup.exact" in shown
+    assert f"code: {sources['code']['shortfall']}" in shown
+    assert f"web: document {sources['web']['cut']['document']} is cut to its first" in shown
     assert "fill-in-the-middle" in shown
 
 

@@ -144,7 +144,8 @@ def test_funnel_balances_and_matches_the_totals(figures: Json) -> None:
         for row in rows:
             lost = [*row["removed"], *row["quarantined"]]
             assert row["documents_in"] == row["documents_kept"] + sum(r["documents"] for r in lost)
-            assert row["bytes_in"] == row["bytes_kept"] + sum(r["bytes"] for r in lost)
+            assert row["bytes_in"] == row["bytes_kept"] + row["bytes_cut"] + sum(r["bytes"] for r in lost)
+            assert (row["bytes_cut"] > 0) == (source == "web" and row["step"] == "pack.scatter")
             assert kept in (None, row["documents_in"]), (source, row["stage"])
             kept = row["documents_kept"]
     assert figures["ledger"]["balanced"]

@@ -1,0 +1,54 @@
+"""`mixture_sums`: the tokens of each source by the draws of their documents, which `mixture` plans from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from corpusmill.pipelines.stage import Fold, Seeded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.pipelines.documents import Documents
+
+FILE = "sums.arrow"
+
+
+class MixtureSums(Seeded, Fold):
+    """Add up tokens, documents and bytes of each source in 65,536 bins of a draw of the documents' ids.
+
+    `held_out`: the share of documents that are counted apart, since no copy of them is trained on.
+
+    Artefact: sums.arrow (`plan.histogram.HISTOGRAM`). Memory: three numbers a bin and source.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ()
+    consumes: ClassVar[tuple[str, ...]] = ("tokens",)
+
+    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
+
+    def map(self, batches: Iterator[Documents]) -> pa.Table:
+        from corpusmill.mixtures.plan.histogram import histogram
+
+        return histogram(batches, self.known_seed(), self.held_out)
+
+    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
+        from corpusmill.mixtures.plan.histogram import add
+
+        return add(parts)
+
+    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
+        """Write sums.arrow; returns tokens and documents by source, held-out ones included."""
+        import pyarrow.ipc as ipc
+
+        with ipc.new_file(folder / FILE, part.schema) as file:
+            file.write_table(part)
+        sums = part.group_by("source", use_threads=False).aggregate([("tokens", "sum"), ("documents", "sum")])
+        return {
+            row["source"]: {"tokens": row["tokens_sum"], "documents": row["documents_sum"]}
+            for row in sums.sort_by("source").to_pylist()
+        }

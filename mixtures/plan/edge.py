@@ -1,0 +1,65 @@
+"""The documents of the bins that parts of epochs end in, and which of a batch come before the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.mixtures.plan.histogram import bins_of_draws, token_counts
+from corpusmill.mixtures.plan.selection import EDGE
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.randomness import draws, is_held_out
+from corpusmill.pipelines.stage import ROW, UNIT
+
+
+def edge_rows(batches: Iterator[Documents], seed: int, held_out: float, bins: Mapping[str, int]) -> pa.Table:
+    """EDGE rows of the encoded documents, addressed, that lie in their source's bin; the share `held_out`
+    left out."""
+    found = [EDGE.empty_table()]
+    for docs in batches:
+        if len(docs) == 0 or not bins:
+            continue
+        drawn = draws(docs.column("id"), seed, "mixture")
+        wanted = np.array([bins.get(source, -1) for source in docs.column("source").to_pylist()], np.int64)
+        inside = np.flatnonzero(
+            (bins_of_draws(drawn) == wanted) & ~is_held_out(docs.column("id"), seed, held_out)
+        )
+        columns = {
+            "source": docs.column("source").cast(pa.string()),
+            "draw": pa.array(drawn),
+            "id": docs.column("id"),
+            "unit": docs.column(UNIT),
+            "row": docs.column(ROW),
+            "tokens": pa.array(token_counts(docs)),
+            "bytes": docs.column("bytes"),
+        }
+        found.append(pa.table(columns, schema=EDGE).take(pa.array(inside)))
+    return pa.concat_tables(found)
+
+
+def part_of_epoch(
+    one: Mapping[str, Any], drawn: npt.NDArray[np.uint64], ids: list[str], unit: int, rows: npt.NDArray[Any]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which documents of one source the part of an epoch holds, bool[n], and to how many tokens each is cut,
+    int64[n], -1 for whole.
+
+    `one`: the source's entry of the plan; drawn uint64[n] their draws, `unit` and rows uint32[n] their
+    addresses.
+    """
+    bins = bins_of_draws(drawn)
+    taken = bins < one["threshold"]
+    cut = np.full(len(drawn), -1, np.int64)
+    last = one["last"]
+    if last is not None:
+        end = (int(last["draw"], 16), last["document"], last["unit"], last["row"])
+        for at in np.flatnonzero(bins == one["threshold"]).tolist():
+            here = (int(drawn[at]), ids[at], unit, int(rows[at]))
+            if here == end and last["tokens"]:
+                taken[at], cut[at] = True, last["tokens"]
+            elif here < end:
+                taken[at] = True
+    return taken, cut

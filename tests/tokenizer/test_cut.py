@@ -1,0 +1,85 @@
+"""Documents cut by the mixture: so many tokens of the beginning of the text, in a frame that holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.stage import Context
+from corpusmill.tokenizer.packing.cut import Frame, cut_framed
+from tests.oracles.tokenizer_packing import documents_of
+from tests.tokenizer.test_pack import drawn, packed
+
+BOS, EOS, BEGIN, HOLE, END = 1, 2, 3, 4, 5
+
+
+def framed(parts: list[list[int]], *, bos: bool, eos: bool, spm: bool) -> list[int]:
+    prefix, middle, suffix = parts
+    inner = [HOLE, *suffix, END, *prefix, *middle] if spm else [*prefix, HOLE, *suffix, END, *middle]
+    return [*[BOS] * bos, BEGIN, *inner, *[EOS] * eos]
+
+
+def unframed(tokens: list[int]) -> list[int]:
+    """The text of a framed document, in its own order, without control tokens."""
+    begin, hole, end = (tokens.index(role) for role in (BEGIN, HOLE, END))
+    text = tokens[begin + 1 : hole] + tokens[end + 1 :] + tokens[hole + 1 : end]
+    return [token for token in text if token != EOS]
+
+
+lengths = st.integers(0, 12)
+
+
+@settings(deadline=None, max_examples=300)
+@given(lengths, lengths, lengths, st.booleans(), st.booleans(), st.booleans(), st.data())
+def test_a_framed_document_is_cut_to_a_beginning_of_its_text(
+    prefix: int, middle: int, suffix: int, bos: bool, eos: bool, spm: bool, data: st.DataObject
+) -> None:
+    text = list(range(10, 10 + prefix + middle + suffix))
+    parts = [text[:prefix], text[prefix : prefix + middle], text[prefix + middle :]]
+    tokens = framed(parts, bos=bos, eos=eos, spm=spm)
+    to = data.draw(st.integers(0, len(tokens) - 1))
+    cut, still = cut_framed(np.array(tokens, np.uint16), to, Frame(HOLE, END, bos, eos))
+    left = cut.tolist()
+    assert len(left) == to
+    if still:
+        words = unframed(left)
+        assert words == text[: len(words)]
+        assert (left[-1:] == [EOS]) <= (words[: prefix + middle] == text[: prefix + middle])
+    elif middle + suffix >= 2 + spm or to <= bos:
+        plain = [*[BOS] * bos, *text, *[EOS] * eos]
+        assert left == plain[:to]
+    assert still == (to >= len(tokens) - suffix or to >= bos + 3 + (0 if spm else prefix))
+
+
+def test_cut_documents_are_packed_counted_and_named(context: Context, tmp_path: Path) -> None:
+    table = drawn([40, 30, 25, 9], epochs=[0, 0, 1, 0])
+    ids = table.column("id").to_pylist()
+    to = {f"{1:032x}": 12, f"{2:032x}": 1}
+    cut = [to.get(name, -1) for name in ids]
+    fim = pa.array([False] * 4)
+    table = table.append_column("cut_to", pa.array(cut, pa.int64()))
+    table = table.set_column(table.column_names.index("fim"), "fim", fim)
+    shard = packed(context, table, tmp_path)
+    expected = {
+        (name, epoch): tokens[: to.get(name, len(tokens))]
+        for name, epoch, tokens in zip(
+            ids, *(table.column(c).to_pylist() for c in ("epoch", "tokens")), strict=True
+        )
+    }
+    assert documents_of([shard]) == expected
+    counts = shard.metadata["counts"]
+    assert (counts["tokens"], counts["documents"]) == (40 + 12 + 1 + 9, 4)
+    assert counts["bytes_by_source"] == {"a": 3 * (40 + 12 + 1 + 9)}
+    assert sorted((c["document"], c["epoch"], c["tokens"], c["of"]) for c in shard.metadata["cut"]) == [
+        (f"{1:032x}", 0, 12, 30),
+        (f"{2:032x}", 1, 1, 25),
+    ]
+    beyond = table.set_column(table.column_names.index("cut_to"), "cut_to", pa.array([50] * 4, pa.int64()))
+    with pytest.raises(IntegrityError, match="is to be cut to 50"):
+        packed(context, beyond, tmp_path)

@@ -1,0 +1,111 @@
+"""Documents that the mixture cuts: so many tokens of the beginning of each, framed or not.
+
+A mixture ends each source's part of an epoch at a token, so the last document it draws is cut (column
+`cut_to` of `mixtures.draw`). What is kept is the beginning of the document, without its eos token, for it
+does not end there. One that is framed for filling in stays framed where it can: first its suffix is
+shortened, from its end; when none of it is left, eos and the end of the middle go. So what is framed is a
+beginning of the text. Where taking off the middle is not enough, the frame is taken off and the text's first
+tokens are left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.errors import IntegrityError
+
+Ints = npt.NDArray[np.int64]
+Tokens = npt.NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How documents are framed: ids of `fim_hole` and `fim_end` (None where the tokenizer has none), and
+    whether documents begin with bos and end with eos. Both orders, PSM and SPM, are cut alike."""
+
+    hole: int | None
+    end: int | None
+    bos: bool
+    eos: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Documents after cutting: where their tokens are (`values[start_d[d]:start_d[d] + length_d[d]]`),
+    whether they are framed, and their other counts, int64[n] by name, in proportion to their tokens where
+    they are cut.
+
+    `cuts`: the documents cut, as `{"document", "epoch", "source", "tokens", "of"}`.
+    """
+
+    start_d: Ints
+    length_d: Ints
+    values: Tokens
+    framed_d: npt.NDArray[np.bool_]
+    counts: dict[str, Ints]
+    cuts: list[dict[str, Any]]
+
+
+def cut_documents(docs: Documents, start_d: Ints, length_d: Ints, values: Tokens, frame: Frame) -> Cut:
+    """Cut what `cut_to` asks for; documents without the column are whole.
+
+    Copies `values` once where a framed document is cut. Raises IntegrityError for a cut beyond a document.
+    """
+    n = len(docs)
+    names = docs.table.column_names
+    framed_d = np.asarray(docs.column("fim").to_pylist(), np.bool_) if n else np.zeros(0, np.bool_)
+    counts = {
+        name: docs.column(name).to_numpy().astype(np.int64) if n and name in names else np.zeros(n, np.int64)
+        for name in ("bytes", "combined", "split")
+    }
+    to_d = docs.column("cut_to").to_numpy() if n and "cut_to" in names else np.full(n, -1, np.int64)
+    cuts: list[dict[str, Any]] = []
+    start_d, length_d = start_d.copy(), length_d.copy()
+    made: list[Tokens] = []
+    at = len(values)
+    for d in np.flatnonzero(to_d >= 0).tolist():
+        to, of = int(to_d[d]), int(length_d[d])
+        row = docs.slice(d, 1)
+        about = {name: row.column(name)[0].as_py() for name in ("id", "epoch", "source")}
+        if to >= of:
+            raise IntegrityError(f"document {about['id']} has {of} tokens and is to be cut to {to}")
+        if framed_d[d]:
+            tokens, framed_d[d] = cut_framed(values[start_d[d] : start_d[d] + of], to, frame)
+            made.append(tokens)
+            start_d[d], at = at, at + to
+        length_d[d] = to
+        for held in counts.values():
+            held[d] = held[d] * to // of
+        document = {"document": about["id"], "epoch": about["epoch"], "source": about["source"]}
+        cuts.append({**document, "tokens": to, "of": of})
+    if made:
+        values = np.concatenate([values, *made])
+    return Cut(start_d, length_d, values, framed_d, counts, cuts)
+
+
+def cut_framed(tokens: Tokens, to: int, frame: Frame) -> tuple[Tokens, bool]:
+    """`to` tokens of a framed document, fewer than it has, and whether they are still framed.
+
+    Where middle and suffix have hardly a token, no beginning of the text may have `to` tokens once the frame
+    is off; then eos makes up for one, and the document is cut as it stands where that is not enough.
+    """
+    bos, eos = int(frame.bos), int(frame.eos)
+    found = [np.flatnonzero(tokens == role) for role in (frame.hole, frame.end)]
+    if any(len(places) != 1 for places in found):
+        raise IntegrityError("a document framed for filling in has not one fim_hole and one fim_end")
+    hole, end = int(found[0][0]), int(found[1][0])
+    suffix = tokens[hole + 1 : end]
+    away = len(tokens) - to
+    if away <= len(suffix):
+        return np.concatenate([tokens[: end - away], tokens[end:]]), True
+    rest = np.concatenate([tokens[: hole + 1], tokens[end:]])  # all but the suffix
+    if to >= hole + 2:  # fim_end stays
+        return rest[:to], True
+    text = np.concatenate([tokens[bos + 1 : hole], tokens[end + 1 : len(tokens) - eos], suffix])
+    plain = np.concatenate([tokens[:bos], text, tokens[len(tokens) - eos :]])
+    return (plain if to <= len(plain) else tokens)[:to], False
