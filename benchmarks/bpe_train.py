@@ -42,7 +42,7 @@ QUICK = ("corpusmill", "tokenizers", "rustbpe")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="6 MB and three trainers, under 50 seconds")
+    parser.add_argument("--quick", action="store_true", help="3 MB and three trainers, under 50 seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real corpora")
     parser.add_argument("--growth", action="store_true", help="also 90 MB against 1 GB of installed text")
@@ -54,7 +54,7 @@ def main() -> None:
         tools = asked.only or (QUICK if asked.quick else tuple(TRAINERS))
         sizes = {"8k": 8_000} if asked.quick else {"8k": 8_000, "32k": 32_000, "128k": 128_000}
         documents = folder / "documents.arrow"
-        size = write(documents, data_texts(asked.data, 6_000_000 if asked.quick else None))
+        size = write(documents, data_texts(asked.data, 3_000_000 if asked.quick else None))
         for job, entries in sizes.items():
             found = {tool: measure(tool, entries, documents, folder) for tool in tools}
             for tool, figures in found.items():

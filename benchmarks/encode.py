@@ -2,7 +2,7 @@
 
     python benchmarks/encode.py [--quick] [--json] [--data DIR]
 
-All text of the data folder (about 90 MB of code, Chinese, English and LaTeX; `--quick`: 16 MB) as the Parquet
+All text of the data folder (about 90 MB of code, Chinese, English and LaTeX; `--quick`: 6 MB) as the Parquet
 file that the project itself writes. MB/s of UTF-8 text, one thread, best of several rounds in which the tools
 take turns; by the process's CPU time, so that other work on the machine counts little, or by the clock where
 the job says so.
@@ -81,7 +81,7 @@ def main() -> None:
     bench = Bench("encode")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        docs = documents(asked.data, 16_000_000 if asked.quick else None)
+        docs = documents(asked.data, 6_000_000 if asked.quick else None)
         writer = DatasetWriter(folder / "documents")
         for first in range(0, len(docs), BATCH_ROWS):  # row groups as a source's step writes them
             writer.append(docs.slice(first, BATCH_ROWS))
@@ -90,8 +90,8 @@ def main() -> None:
         (folder / "tokenizer.json").write_bytes(definition)
         (folder / "tokenizer").mkdir()
         LoadTokenizer(path=folder / "tokenizer.json").run({}, folder / "tokenizer")
-        fast(bench, docs, folder, json.loads(definition), 4 if asked.quick else 9)
-        slow(bench, docs, asked.data, json.loads(definition), 1_000_000 if asked.quick else 6_000_000)
+        fast(bench, docs, folder, json.loads(definition), 2 if asked.quick else 9)
+        slow(bench, docs, asked.data, json.loads(definition), 300_000 if asked.quick else 6_000_000)
     bench.print(asked.json)
 
 

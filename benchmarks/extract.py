@@ -132,7 +132,7 @@ def main() -> None:
         "corpusmill (trafilatura)": (", trafilatura engine", project("trafilatura")),
         "trafilatura": ("", bare_trafilatura),
     }
-    limit = 120 if options.quick else 10_000
+    limit = 40 if options.quick else 10_000
     bench = Bench("extract")
     for name in ("trafilatura_pages", "planetmath11_math_pages", "gne_chinese_pages", "debian_docs_zh_en"):
         batch, gold = pages(name, limit), index(name)

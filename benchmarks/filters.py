@@ -138,14 +138,9 @@ def peer_rate(chain: Sequence[Any], rows: Sequence[Row]) -> float:
     return megabytes(rows) / (time.process_time() - start)
 
 
-def compare(english: list[Row], code: list[Row], quick: bool) -> list[Row]:
+def compare(bench: Bench, english: list[Row], code: list[Row], quick: bool) -> None:
     """Speed of every filter, and how often the peer says the same."""
-    rows: list[Row] = []
-
-    def add(job: str, tool: str, value: float, unit: str) -> None:
-        rows.append({"job": job, "tool": tool, "value": value, "unit": unit})
-
-    theirs = peers()
+    add, theirs = bench.add, peers()
     texts = part(english, 0.8 if quick else 3.2)
     files = part(code, 0.5 if quick else 2.0) if code else []
     for stage in COMPARED:
@@ -179,21 +174,20 @@ def compare(english: list[Row], code: list[Row], quick: bool) -> list[Row]:
     for stage in ALONE:
         chosen = code if isinstance(stage, CodeQuality) and code else english
         add(stage.name, "corpusmill", project_rate([stage], chosen), "MB/s")
-    return rows
 
 
 def main() -> None:
     """Run, and print the table or one JSON object."""
     options = arguments(__doc__)
+    most = 2_000 if options.quick else 10_000
     if (options.data / "MANIFEST.tsv").is_file():
-        english = [row for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst", 10_000)]
-        code = load(options.data / f"{CODE}.jsonl.zst", 1_500 if options.quick else 10_000)
+        english = [row for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst", most)]
+        code = load(options.data / f"{CODE}.jsonl.zst", 500 if options.quick else 10_000)
     else:
         print(f"no data in {options.data}: generated texts, no source files", file=sys.stderr)
         english, code = generated(3), []
-    rows = compare(english, code, options.quick)
     bench = Bench("filters")
-    bench.extend(rows)
+    compare(bench, english, code, options.quick)
     bench.print(options.json)
 
 

@@ -74,11 +74,6 @@ class Bench:
         for descriptor in _watched:
             os.write(descriptor, json.dumps(asdict(row)).encode() + b"\n")
 
-    def extend(self, rows: list[dict[str, Any]]) -> None:
-        """Add rows given as dictionaries."""
-        for row in rows:
-            self.add(row["job"], row["tool"], row["value"], row["unit"])
-
     def print(self, as_json: bool) -> None:
         """The table, or one JSON object; nothing in the process that `bounded` watches, whose parent does."""
         if _watched:

@@ -140,12 +140,12 @@ PEERS: dict[str, tuple[Callable[[list[str]], object], tuple[str, ...], float]] =
 }
 
 
-def signatures(texts: list[str], quick: bool) -> list[Row]:
-    """Rows of MB/s, one a tool."""
+def signatures(bench: Bench, texts: list[str], quick: bool) -> None:
+    """MB/s of every tool."""
     job = "signatures, word 5-grams, 112 hashes"
     with_corpusmill(texts[:1])  # compiles, or loads what was compiled before
-    ours = rate(texts, with_corpusmill, 3)
-    rows = [{"job": job, "tool": "corpusmill", "value": ours, "unit": "MB/s"}]
+    ours = rate(some(texts, 8) if quick else texts, with_corpusmill, 3)
+    bench.add(job, "corpusmill", ours, "MB/s")
     for tool, (work, modules, megabytes) in PEERS.items():
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
@@ -153,8 +153,7 @@ def signatures(texts: list[str], quick: bool) -> list[Row]:
             continue
         cut = some(texts, megabytes if quick else 4 * megabytes)
         work(cut[:1])
-        rows.append({"job": job, "tool": tool, "value": rate(cut, work, 1 if quick else 2), "unit": "MB/s"})
-    return rows
+        bench.add(job, tool, rate(cut, work, 1 if quick else 2), "MB/s")
 
 
 def as_documents(rows: list[Row]) -> Documents:
@@ -187,7 +186,7 @@ def deduplicate(stage: Minhash, docs: Documents, partitions: int) -> tuple[pa.Ta
     return found, stage.resolve(found)
 
 
-def whole(data: Path, quick: bool) -> list[Row]:
+def whole(bench: Bench, data: Path, quick: bool) -> None:
     """Speed, recall and precision of deduplicating labelled data."""
     texts = [row for name in LABELLED[: 1 if quick else 2] for row in load(data / f"{name}.jsonl.zst")]
     docs = as_documents(texts)
@@ -202,7 +201,6 @@ def whole(data: Path, quick: bool) -> list[Row]:
             if a in known and b in known:
                 labels.append((a, b, float(value)))
     deduplicate(Minhash(), docs.slice(0, 10), 1)
-    rows: list[Row] = []
     for preset in ("verified", "fineweb"):
         stage = Minhash.model_validate({"preset": preset})
         start = time.process_time()
@@ -223,8 +221,8 @@ def whole(data: Path, quick: bool) -> list[Row]:
             "precision": sum(value >= 0.75 for value in judged) / len(judged),
         }
         job = f"whole deduplication of labelled pairs, preset {preset}"
-        rows += [{"job": job, "tool": "corpusmill", "value": v, "unit": unit} for unit, v in values.items()]
-    return rows
+        for unit, value in values.items():
+            bench.add(job, "corpusmill", float(value), unit)
 
 
 def main() -> None:
@@ -236,11 +234,10 @@ def main() -> None:
     else:
         print(f"no data in {options.data}: generated texts, no labelled pairs", file=sys.stderr)
         texts = generated(3)
-    rows = signatures(texts, options.quick)
-    if real:
-        rows += whole(options.data, options.quick)
     bench = Bench("minhash")
-    bench.extend(rows)
+    signatures(bench, texts, options.quick)
+    if real:
+        whole(bench, options.data, options.quick)
     bench.print(options.json)
 
 

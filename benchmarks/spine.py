@@ -213,8 +213,8 @@ def main() -> None:
         folder = Path(name)
         start_up(bench, folder)
         overhead(bench, folder, 60 if options.quick else 300)
-        pass_through(bench, folder, (200 if options.quick else 400) * 10**6)
-        memory(bench, folder, (4 if options.quick else 20) * 10**6)
+        pass_through(bench, folder, (40 if options.quick else 400) * 10**6)
+        memory(bench, folder, (2 if options.quick else 20) * 10**6)
     bench.print(options.json)
 
 
