@@ -42,6 +42,7 @@ _CONTRACTS = {"pipelines/sources": {"reader"}}  # abstract bases that stand amon
 # a unit's bytes. Those of rooms are imported by one another alone.
 _NOT_CODE_VERSION = {
     "pipelines": (
+        "blame",
         "cli",
         "engines",
         "estimate",

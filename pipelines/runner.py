@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from corpusmill.pipelines.balance import check_rows, check_step
+from corpusmill.pipelines.blame import Patience
 from corpusmill.pipelines.engines.engine import Engine
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, step_key, versions
@@ -29,6 +30,7 @@ from corpusmill.pipelines.registry import nearest, plugin_digest
 from corpusmill.pipelines.repair import Repairs, naming_repair
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest
+from corpusmill.pipelines.system_faults import CURES, cannot_write, describe, naming
 from corpusmill.pipelines.work import step_as_json
 
 _SOLO = {"resolve", "fold_finish", "task"}
@@ -149,8 +151,9 @@ class Runner:
                 document_timeout=wanted.document_timeout_s,
                 heartbeat=wanted.heartbeat_s,
                 memory=wanted.memory,
+                patience=Patience(losses=wanted.losses),
             )
-            Scheduler(engine, policy, self._eligible, self._complete, self.listener).run()
+            Scheduler(engine, policy, self._eligible, self._complete, self.listener, self._surroundings).run()
             seconds = time.perf_counter() - started
             self._note({"event": "end", "seconds": round(seconds, 3)})
         return RunResult(self.folder, list(self.states.values()), seconds, self.repairs)
@@ -277,7 +280,32 @@ class Runner:
             return preparation.view.input_bytes(spec["reads"])
         return 0
 
+    def _surroundings(self) -> UserError | None:
+        """What is wrong with the run's folder, if anything: it was removed, or cannot be written."""
+        removed = self._removed()
+        if removed is not None:
+            return removed
+        number = cannot_write(self.folder.path)
+        return UserError(describe(number, self.folder.path)) if number in CURES else None
+
+    def _removed(self) -> UserError | None:
+        """The error for a run folder that was removed, replaced or emptied under the run."""
+        try:
+            same = os.path.samestat((self.folder.path / ".lock").stat(), self._lock)
+        except (FileNotFoundError, NotADirectoryError):
+            same = False
+        complete = [state.folder for state in self.states.values() if state.complete]
+        if same and all(folder is not None and folder.manifest_path.exists() for folder in complete):
+            return None
+        return UserError(
+            f"{self.folder.path}: files of the run were removed while it was on; run the same command again, "
+            "and it makes what is missing"
+        )
+
     def _complete(self, unit: Unit, receipt: Json) -> None:
+        removed = self._removed()
+        if removed is not None:
+            raise removed
         state = self.states[unit.step]
         seconds = receipt.pop("seconds")
         rss = receipt.pop("rss", 0)
@@ -304,6 +332,12 @@ class Runner:
         """Check the ledger and write the manifest: from here on readers may trust the step."""
         assert state.folder is not None
         units = [state.receipts[number] for number in range(state.total)]
+        for file in (file for unit in units for file in unit["files"]):
+            if not (state.folder.data / file["name"]).exists():
+                raise UserError(
+                    f"{state.folder.data / file['name']}: was removed while the run was on; run the same "
+                    "command again, and it makes what is missing"
+                )
         ledger = Ledger.total(unit.get("ledger", []) for unit in units)
         inputs = {name: self._folder(name) for name in state.step.needs}
         rows = sum(unit["rows"] for unit in units)
@@ -357,8 +391,9 @@ class Runner:
         return found - {name}
 
     def _note(self, event: Json) -> None:
-        self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
-        self._events.flush()
+        with naming(self.folder.path / "log" / "run.jsonl"):
+            self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+            self._events.flush()
 
     @contextmanager
     def _logs(self) -> Iterator[tuple[IO[str], IO[bytes]]]:
@@ -381,6 +416,7 @@ class Runner:
                     f"{self.folder.path}: another run is using this folder; wait for it, "
                     "or choose another output"
                 ) from error
+            self._lock = os.fstat(lock.fileno())
             yield
 
 

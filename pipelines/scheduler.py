@@ -1,11 +1,11 @@
 """The scheduler: which unit runs when, and what happens when one fails, dies, hangs or is interrupted.
 
 One thread drives any engine. Units of every step whose inputs are complete are eligible, in step order, so
-independent sources keep all workers busy. A unit that raises is tried again up to `retries` times; one
-that kills its worker or outlives `unit_timeout` is tried again *carefully*, one document at a time with
-the document in hand noted on disk, so that the next crash names the culprit: it is quarantined and the
-unit goes on. None of this touches the output: a unit's bytes do not depend on its attempts, only on which
-documents were found poisonous.
+independent sources keep all workers busy. A unit that raises is tried again up to `retries` times. One whose
+worker is lost is tried again after a pause, within a budget of its own; what such losses prove against a
+document is in `blame`. A unit that fails for good stops nothing but what needs it: the run goes on with all
+other units and then fails with every fault named. None of this touches the output: a unit's bytes do not
+depend on its attempts, only on which documents are quarantined.
 """
 
 from __future__ import annotations
@@ -20,8 +20,16 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from corpusmill.pipelines.engines.engine import Beat, Died, Done, Engine, Event, Failed
-from corpusmill.pipelines.errors import IntegrityError, Interrupted, UnitFailed, UserError
+from corpusmill.pipelines.blame import PART_REASONS, REASONS, Patience, Suspect, lost_for_good, together
+from corpusmill.pipelines.engines.engine import Beat, Culprit, Died, Done, Engine, Event, Failed
+from corpusmill.pipelines.errors import (
+    CorpusmillError,
+    IntegrityError,
+    Interrupted,
+    LedgerError,
+    UnitFailed,
+    UserError,
+)
 from corpusmill.pipelines.operators.job import can_be_careful
 from corpusmill.pipelines.operators.marker import PARTS, Marker, named
 from corpusmill.pipelines.storage import Json, StepFolder
@@ -32,36 +40,24 @@ log = logging.getLogger("corpusmill.run")
 POLL_SECONDS = 0.25
 # Poisonous documents one unit may have before the unit itself is given up.
 MOST_POISON = 64
-
-# What the output says of a poisonous document. How the worker died is for the log: engines tell it in words
-# of their own, and the output is the same on all of them.
-_POISON = {
-    "crash": "crash: its worker died with this document in hand",
-    "timeout": "timeout: it was not done in the time a document may take",
-}
-_PART_POISON = {
-    "crash": "crash: its worker died with this in hand",
-    "timeout": "timeout: it was not done in the time a unit may take",
-}
-_CURES = {
-    "crash": "If memory ran out, lower engine.workers or engine.memory; see log/workers.log of the run",
-    "timeout": "If its work is merely slow, raise engine.unit_timeout_s (or engine.heartbeat_s for silence)",
-}
+# A step of which this many units failed, and none succeeded, is given up as a whole.
+STEP_AT_FAULT = 8
 
 
 @dataclass(frozen=True)
 class Policy:
     """Limits on units: tries after the first, seconds a unit, seconds a document in careful mode, seconds
-    without a sign of life, and bytes of memory for all workers together (None: no limit)."""
+    without a sign of life, bytes of memory for all workers together (None: no limit), and lost workers."""
 
     retries: int = 2
     unit_timeout: float = 600.0
     document_timeout: float = 60.0
     heartbeat: float = 60.0
     memory: int | None = None
+    patience: Patience = field(default_factory=Patience)
 
 
-@dataclass
+@dataclass(eq=False)
 class Unit:
     """One unit of one step and what was learnt of it so far."""
 
@@ -73,8 +69,16 @@ class Unit:
     solo: bool = False  # uses every core itself
     attempt: int = 0
     failures: int = 0
+    losses: int = 0
     careful: bool = False
+    suspect: Suspect | None = None  # shown alone to the next worker
+    not_before: float = 0.0  # monotonic seconds
     poison: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether no other unit may run beside it."""
+        return self.solo or (self.suspect is not None and not self.suspect.clear)
 
 
 def _may_follow_from_a_signal(event: Event) -> bool:
@@ -102,7 +106,11 @@ class Listener:
 
 
 class Scheduler:
-    """Runs units on an engine: `more()` gives newly eligible units, `complete(unit, receipt)` records one."""
+    """Runs units on an engine.
+
+    `more()` gives newly eligible units, `complete(unit, receipt)` records one, and `surroundings()` tells
+    what, if anything, is wrong with the folder that all units work in.
+    """
 
     def __init__(
         self,
@@ -111,10 +119,14 @@ class Scheduler:
         more: Callable[[], Sequence[Unit]],
         complete: Callable[[Unit, Json], None],
         listener: Listener | None = None,
+        surroundings: Callable[[], UserError | None] = lambda: None,
     ) -> None:
         self._engine, self._policy = engine, policy
         self._more, self._complete = more, complete
         self._listener = listener or Listener()
+        self._surroundings = surroundings
+        self._faults: list[tuple[Unit, CorpusmillError]] = []
+        self._begun: dict[str, bool] = {}  # steps in order of their first unit -> whether a unit succeeded
         self._queue: deque[Unit] = deque()
         self._running: dict[int, _Running] = {}
         self._tickets = 0
@@ -123,18 +135,22 @@ class Scheduler:
     def run(self) -> None:
         """Run until nothing is eligible or running.
 
-        Raises UserError at the first unit the user must mend, IntegrityError at the first that meets damage
-        to what the run wrote, UnitFailed when a unit fails on every try, Interrupted on SIGINT or SIGTERM.
-        Running units are killed first; what was committed stays.
+        After everything that does not depend on failed units is done, raises UserError where the user must
+        mend each of the faults, and UnitFailed otherwise; every fault is named. At once raises UserError if
+        no unit could succeed, and Interrupted on SIGINT or SIGTERM. Running units are killed first; what was
+        committed stays.
         """
         restore = self._catch_signals()
         try:
-            self._queue.extend(self._more())
+            self._add(self._more())
             while self._queue or self._running:
                 if self._asked_to_stop():
                     self._announce_stop()
                     raise Interrupted("stopped; what was committed stays, run the same command to go on")
                 self._submit()
+                if not self._running:  # every unit left waits for its pause to end
+                    time.sleep(POLL_SECONDS / 5)
+                    continue
                 events = self._engine.poll(POLL_SECONDS)
                 heard = time.monotonic()  # not later: while we work on the events, nobody listens to workers
                 for event in events:
@@ -144,6 +160,7 @@ class Scheduler:
                     else:
                         self._handle(event)
                 self._check_limits(heard)
+            self._tell_faults()
         finally:
             self._engine.close()
             restore()
@@ -178,23 +195,28 @@ class Scheduler:
                 ", ".join(names),
             )
 
+    def _add(self, units: Sequence[Unit]) -> None:
+        for unit in units:
+            self._begun.setdefault(unit.step, False)
+        self._queue.extend(units)
+
     def _submit(self) -> None:
-        while (
-            not self._asked_to_stop()
-            and self._queue
-            and len(self._running) < self._engine.slots
-            and self._admits(self._queue[0])
-        ):
-            unit = self._queue.popleft()
+        while not self._asked_to_stop() and len(self._running) < self._engine.slots:
+            now = time.monotonic()
+            unit = next((unit for unit in self._queue if unit.not_before <= now), None)
+            if unit is None or not self._admits(unit):
+                return
+            self._queue.remove(unit)
             unit.attempt += 1
             self._tickets += 1
-            now = time.monotonic()
-            unit.folder.marker_path(unit.number).unlink(missing_ok=True)  # an earlier attempt's word is void
+            # What an earlier attempt noted says nothing of this one.
+            unit.folder.marker_path(unit.number).unlink(missing_ok=True)
             self._running[self._tickets] = _Running(unit, now, now)
             task = {
                 **unit.task,
                 "attempt": unit.attempt,
                 "careful": unit.careful,
+                "alone": unit.suspect.ordinal if unit.suspect is not None else None,
                 "poison": {str(k): list(v) for k, v in unit.poison.items()},
             }
             self._engine.submit(self._tickets, task)
@@ -203,7 +225,7 @@ class Scheduler:
         """Whether memory allows one more unit. One unit always runs, or nothing ever would."""
         if not self._running:
             return True
-        if unit.solo or any(running.unit.solo for running in self._running.values()):
+        if unit.exclusive or any(running.unit.exclusive for running in self._running.values()):
             return False
         if self._policy.memory is None:
             return True
@@ -222,51 +244,125 @@ class Scheduler:
         del self._running[event.ticket]
         unit = running.unit
         if isinstance(event, Done):
-            self._listener.unit_done(unit, event.receipt)
-            self._complete(unit, event.receipt)
-            self._queue.extend(self._more())
+            if unit.suspect is not None:
+                self._acquit(unit, unit.suspect)
+            else:
+                self._done(unit, event.receipt)
         elif isinstance(event, Failed):
             self._failed(unit, event)
         else:
-            self._lost(unit, "crash", event.cause)
+            self._lost(unit, "crash", event.cause, event.culprit)
+
+    def _done(self, unit: Unit, receipt: Json) -> None:
+        self._begun[unit.step] = True
+        self._listener.unit_done(unit, receipt)
+        try:
+            self._complete(unit, receipt)
+        except (LedgerError, IntegrityError) as error:  # of this step, which others may not need
+            self._give_up(unit, error)
+        else:
+            self._add(self._more())
 
     def _failed(self, unit: Unit, event: Failed) -> None:
-        if event.kind == "user":
+        if event.kind == "halt":
             raise UserError(event.message)
+        if event.kind == "user":
+            self._give_up(unit, UserError(event.message))
+            return
         if event.kind == "damage":
-            raise IntegrityError(event.message)
-        unit.failures += 1
+            self._look_around()  # files that are missing were removed with the folder
+            self._give_up(unit, IntegrityError(event.message))
+            return
         self._listener.unit_event(unit, "failed", event.traceback)
+        self._look_around()
+        unit.failures += 1
         if unit.failures > self._policy.retries:
-            raise UnitFailed(
-                f"step {unit.step}, unit {unit.number} failed {unit.failures} times: {event.message}\n"
-                f"{event.traceback}"
-            )
+            message = f"step {unit.step}, unit {unit.number} failed {unit.failures} times: {event.message}"
+            self._give_up(unit, UnitFailed(f"{message}\n{event.traceback}"))
+        else:
+            self._queue.appendleft(unit)
+
+    def _lost(self, unit: Unit, cause: str, detail: str, culprit: Culprit) -> None:
+        """A worker died or was killed under `unit`: weigh what that proves (see `blame`)."""
+        self._listener.unit_event(unit, cause, detail)
+        self._look_around()
+        marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
+        in_hand = marker if marker is not None and marker[1] >= 0 else None
+        suspect = unit.suspect
+        if in_hand is not None and culprit != "outside":
+            if suspect is None or suspect.ordinal != in_hand[0]:
+                unit.suspect = Suspect(*in_hand, cause, culprit == "task")
+            elif suspect.convicts(culprit):
+                self._convict(unit, suspect, detail)
+                return
+        elif culprit == "task":
+            self._crashed(unit, cause, detail)
+            return
+        if culprit != "task":
+            unit.losses += 1
+            if unit.losses > self._policy.patience.losses:
+                self._give_up(
+                    unit, lost_for_good(unit.step, unit.number, unit.losses, cause, detail, in_hand)
+                )
+                return
+            unit.not_before = time.monotonic() + self._policy.patience.wait(unit.losses)
+            # A single loss is bad luck; more of them may be a document's doing.
+            if culprit == "unclear" and unit.losses > 1:
+                unit.careful = can_be_careful(unit.task["step"]["operator"])
         self._queue.appendleft(unit)
 
-    def _lost(self, unit: Unit, cause: str, detail: str) -> None:
-        """A worker died or was killed under `unit`: blame a document if the marker names one."""
-        self._listener.unit_event(unit, cause, detail)
-        marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
-        if marker is not None and marker[1] >= 0:
-            ordinal, position = marker
-            stage = unit.task["step"]["stages"][position]["name"]
-            unit.poison[ordinal] = (stage, (_POISON if ordinal < PARTS else _PART_POISON)[cause])
-            log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",
-                        unit.step, unit.number, named(ordinal), stage, cause, detail)  # fmt: skip
-            if len(unit.poison) > MOST_POISON:
-                raise UnitFailed(
-                    f"step {unit.step}, unit {unit.number}: over {MOST_POISON} poisonous documents"
-                )
-        else:
-            unit.failures += 1
-            if unit.failures > self._policy.retries:
-                raise UnitFailed(
-                    f"step {unit.step}, unit {unit.number}: its worker was lost {unit.failures} times, last: "
-                    f"{cause}, {detail}. {_CURES[cause]}"
-                )
-            unit.careful = can_be_careful(unit.task["step"]["operator"])
+    def _crashed(self, unit: Unit, cause: str, detail: str) -> None:
+        """The task ended its worker, but no document is known to be at fault."""
+        unit.failures += 1
+        unit.suspect = None
+        if unit.failures > self._policy.retries:
+            self._give_up(unit, lost_for_good(unit.step, unit.number, unit.failures, cause, detail))
+            return
+        unit.careful = can_be_careful(unit.task["step"]["operator"])
         self._queue.appendleft(unit)
+
+    def _convict(self, unit: Unit, suspect: Suspect, detail: str) -> None:
+        stage = unit.task["step"]["stages"][suspect.position]["name"]
+        reasons = REASONS if suspect.ordinal < PARTS else PART_REASONS
+        unit.poison[suspect.ordinal] = (stage, reasons[suspect.cause])
+        unit.suspect = None
+        log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",
+                    unit.step, unit.number, named(suspect.ordinal), stage, suspect.cause, detail)  # fmt: skip
+        if len(unit.poison) > MOST_POISON:
+            message = f"step {unit.step}, unit {unit.number}: over {MOST_POISON} poisonous documents"
+            self._give_up(unit, UnitFailed(message))
+        else:
+            self._queue.appendleft(unit)
+
+    def _acquit(self, unit: Unit, suspect: Suspect) -> None:
+        """The suspect alone did no harm. Where the task had ended its worker, the fault is the unit's."""
+        unit.suspect = None
+        if suspect.clear:
+            detail = f"at {named(suspect.ordinal)}, which alone does no harm"
+            self._crashed(unit, suspect.cause, detail)
+        else:
+            self._queue.appendleft(unit)
+
+    def _look_around(self) -> None:
+        """Raise UserError where the surroundings explain a failure and would make every other unit fail."""
+        found = self._surroundings()
+        if found is not None:
+            raise found
+
+    def _give_up(self, unit: Unit, error: CorpusmillError) -> None:
+        """Note a fault and go on with what does not depend on it."""
+        self._faults.append((unit, error))
+        failed = sum(other.step == unit.step for other, _ in self._faults)
+        if failed >= STEP_AT_FAULT and not self._begun[unit.step]:
+            self._queue = deque(other for other in self._queue if other.step != unit.step)
+
+    def _tell_faults(self) -> None:
+        """Raise the faults that came up, if any: one as it is, several together."""
+        if not self._faults:
+            return
+        order = {step: place for place, step in enumerate(self._begun)}
+        faults = sorted(self._faults, key=lambda fault: (order[fault[0].step], fault[0].number))
+        raise together([error for _, error in faults])
 
     def _check_limits(self, now: float) -> None:
         for ticket, running in list(self._running.items()):
@@ -288,7 +384,7 @@ class Scheduler:
                 self._engine.cancel(ticket)
                 del self._running[ticket]
                 why = limit if late else f"no sign of life for {self._policy.heartbeat:g} s"
-                self._lost(unit, "timeout", why)
+                self._lost(unit, "timeout", why, "task" if late else "unclear")
 
     def _look_at(self, running: _Running) -> None:
         """Pass on how far a unit says it has got."""

@@ -33,6 +33,7 @@ from typing import Any
 
 from corpusmill.pipelines.errors import IntegrityError, damaged
 from corpusmill.pipelines.faultpoints import faultpoint
+from corpusmill.pipelines.system_faults import naming
 
 Json = dict[str, Any]
 
@@ -70,15 +71,16 @@ def write_atomic(path: Path, content: bytes) -> None:
     The temporary name is fixed, so that what a kill leaves behind is replaced by the next try. A file has one
     writer at a time: the runner holds the folder's lock, and a unit has one attempt at a time.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    faultpoint("atomic-before-rename")
-    temporary.replace(path)
-    _sync(path.parent)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        faultpoint("atomic-before-rename")
+        temporary.replace(path)
+        _sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -316,6 +318,10 @@ class Attempt:
         folder = self.step.scratch(self.unit)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def discard(self) -> None:
+        """Remove what was written; the unit stays to be done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def commit(self, body: Json) -> Json:
         """Move every file written into `data/` and leave the receipt; returns the receipt."""

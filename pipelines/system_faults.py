@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _ROOM = "make room there, then run the same command to go on"
@@ -83,3 +83,14 @@ def cannot_write(folder: Path) -> int | None:
         with suppress(OSError):  # what cannot be written cannot be removed either, and is not there
             probe.unlink(missing_ok=True)
     return None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError that names no file, as those of writing do, the file it came up at."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise

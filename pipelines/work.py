@@ -10,6 +10,7 @@ from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.graph import StageSpec, Step
 from corpusmill.pipelines.listing import check_unchanged
 from corpusmill.pipelines.operators.job import Job, operator
+from corpusmill.pipelines.operators.marker import SuspectPassed
 from corpusmill.pipelines.registry import plugin_digest, plugins, use_plugins
 from corpusmill.pipelines.storage import Json, StepFolder
 
@@ -46,7 +47,8 @@ def execute(task: Json) -> Json:
     """Do one unit and commit it; returns the receipt with `seconds` (which the receipt on disk lacks).
 
     `task`: step, folder, unit, number, attempt, seed, inputs {step: folder}, plugins {path: digest},
-    careful, poison {ordinal: [stage, cause]}. Whatever the operator raises passes through; an input file
+    careful, alone (an ordinal: work on that document and commit nothing), poison {ordinal: [stage, cause]}.
+    Whatever the operator raises passes through; an input file
     or plugin that is not the one the run began with raises UserError, since fingerprints name that one.
     """
     started = time.perf_counter()
@@ -66,15 +68,22 @@ def execute(task: Json) -> Json:
         artefact_steps=step.artefacts,
         poison={int(ordinal): (stage, cause) for ordinal, (stage, cause) in task["poison"].items()},
         careful=task["careful"],
+        alone=task.get("alone"),
     )
     log.debug("%s unit %s: started", step.name, task["number"])
     attempt = folder.attempt(task["number"], task["attempt"])
     stamps = task["unit"].get("stamps", {})
     try:
         body = operator(step.operator).work(job, attempt)
+    except SuspectPassed:
+        attempt.discard()
+        return {"seconds": time.perf_counter() - started}
     except Exception:
         check_unchanged(stamps)  # an error in a file that changed is told as that
         raise
     check_unchanged(stamps)
+    if job.alone is not None:  # the unit ended before it came to that document
+        attempt.discard()
+        return {"seconds": time.perf_counter() - started}
     receipt = attempt.commit(body)
     return {**receipt, "seconds": time.perf_counter() - started}

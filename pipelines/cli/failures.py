@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
@@ -13,21 +12,7 @@ from typing import NoReturn
 import typer
 
 from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, Interrupted, UserError
-
-# What the file system refuses, and what the user can do about it; any other of its errors is shown as it is.
-_CURES = {
-    errno.EACCES: "choose a place you may write to, or change its permissions",
-    errno.EPERM: "choose a place you may write to, or change its permissions",
-    errno.EROFS: "choose a place that can be written",
-    errno.ENOENT: "make it, or correct the path",
-    errno.ENOTDIR: "a file stands where a folder is needed; correct the path",
-    errno.EEXIST: "a file stands where a folder is needed; correct the path",
-    errno.EISDIR: "a folder stands where a file is needed; correct the path",
-    errno.ENOSPC: "free some space, then run the same command to go on",
-    errno.EDQUOT: "free some space, then run the same command to go on",
-    errno.ENAMETOOLONG: "shorten it",
-}
-
+from corpusmill.pipelines.system_faults import CURES, chain, describe, no_writing
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C while no run of ours is listening for it
 
@@ -66,12 +51,6 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
     except CorpusmillError as error:
         _say(f"failed: {error}")
         sys.exit(2)
-    except OSError as error:
-        if error.filename is None or error.errno not in _CURES:
-            _fault(error)
-        reason = (error.strerror or str(error)).lower()
-        _say(f"error: {error.filename}: {reason}; {_CURES[error.errno]}")
-        sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a fault of ours must not look like the user's (exit code 1)
         _fault(error)
 
@@ -92,7 +71,19 @@ def _with_known_command(error: IntegrityError) -> IntegrityError:
 
 
 def _fault(error: Exception) -> NoReturn:
-    """Leave after an error nobody foresaw; its traceback is what a report of the fault needs."""
+    """Leave with what the system refused and the cure, or else after an error nobody foresaw.
+
+    Its traceback is what a report of the fault needs.
+    """
+    number = error.errno if isinstance(error, OSError) and error.filename is not None else no_writing(error)
+    if number in CURES:
+        files = (link.filename for link in chain(error) if isinstance(link, OSError))
+        place = next((file for file in files if file is not None), None)
+        _say(f"error: {describe(number, os.fsdecode(place) if place is not None else 'cannot write')}")
+        sys.exit(1)
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _here():
+        _say("error: the working directory was removed; change to another and run the command again")
+        sys.exit(1)
     _say("".join(traceback.format_exception(error)))
     _say(f"failed: a fault of corpusmill's own, not of the recipe: {type(error).__name__}: {error}")
     _say("what is complete is kept; please report the lines above")
@@ -107,3 +98,12 @@ def _help_of(error: typer.TyperException) -> str:
 
 def _say(message: str) -> None:
     sys.stderr.write(message.rstrip() + "\n")
+
+
+def _here() -> bool:
+    """Whether the working directory is still there."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except FileNotFoundError:
+        return False
+    return True

@@ -35,7 +35,9 @@ _DROPPED = ("PYTHONSTARTUP", "PYTHONINSPECT")
 
 def _barred() -> set[str]:
     """Real paths of the folders that no code comes from."""
-    script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] and _START else _START
+    if not _START:
+        return set()
+    script = os.path.dirname(os.path.realpath(sys.argv[0])) if sys.argv and sys.argv[0] else _START
     listed = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     relative = [os.path.join(_START, entry) for entry in listed if not os.path.isabs(entry)]
     return {os.path.realpath(folder) for folder in (_START, script, *relative)}
@@ -52,7 +54,7 @@ def import_path() -> list[str]:
 
 
 def _is_home(entry: str) -> bool:
-    return bool(entry) and os.path.realpath(entry) == os.path.realpath(HOME)
+    return os.path.isabs(entry) and os.path.realpath(entry) == os.path.realpath(HOME)
 
 
 def home_needs_naming() -> bool:

@@ -104,6 +104,8 @@ class Trier(Generic[Result]):
             self._halve(ends, found)
             return found
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
+            if self.marker is not None and self.marker.skips_documents and self.marker.skips(PARTS + start):
+                continue
             rest = self._sound_alone(np.arange(start, end), found)
             if len(rest):
                 self._one(rest, PARTS + start, found)
@@ -149,6 +151,8 @@ class Trier(Generic[Result]):
         return np.setdiff1d(rows, alone.left_out()[0])
 
     def _one(self, rows: Rows, ordinal: int, found: Apart[Result]) -> None:
+        if self.marker is not None and self.marker.skips(ordinal):
+            return
         if ordinal in self.poison:
             found.faults.append((rows, self.poison[ordinal][1]))
             return

@@ -52,8 +52,14 @@ class FusedMaps:
         self._ordinal += len(docs)
         if self._marker is None or len(docs) == 0:
             return self._run(docs, np.arange(first, first + len(docs)))
-        kept = [self._run(docs.slice(i, 1), np.array([first + i])) for i in range(len(docs))]
-        self._marker.rest(self._ordinal)
+        marker = self._marker
+        if marker.skips_documents:
+            return docs.slice(0, 0)
+        chosen = [i for i in range(len(docs)) if not marker.skips(first + i)]
+        kept = [self._run(docs.slice(i, 1), np.array([first + i])) for i in chosen]
+        marker.rest(self._ordinal)
+        if not kept:
+            return docs.slice(0, 0)
         return _concatenate(kept, docs)
 
     def removed(self) -> pa.Table:

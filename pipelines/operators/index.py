@@ -43,6 +43,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     marker = job.marker(attempt)
     for number, (name, path) in enumerate(job.unit["files"], PARTS):
         file = Path(path)
+        if marker is not None and marker.skips(number):
+            continue
         if marker is not None:
             marker.note(number, 0)
         splits = splits_of(reader, file, job.poison.get(number))

@@ -89,6 +89,7 @@ class Job:
     artefact_steps: Mapping[str, str]
     poison: Mapping[int, tuple[str, str]]  # ordinal (see `marker`) -> (stage, cause): quarantine unseen
     careful: bool
+    alone: int | None = None  # ordinal of the one document to work on, to learn whether it does harm
 
     @property
     def first(self) -> StepFolder:
@@ -100,7 +101,7 @@ class Job:
 
     def marker(self, attempt: Attempt) -> Marker | None:
         """Where to note what is in hand; None unless this is a careful attempt."""
-        return Marker(self.folder.marker_path(attempt.unit)) if self.careful else None
+        return Marker(self.folder.marker_path(attempt.unit), self.alone) if self.careful else None
 
     @cached_property
     def context(self) -> Context:

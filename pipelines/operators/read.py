@@ -57,6 +57,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     limit = job.unit.get("limit")
     bytes_out = 0
     for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
+        if marker is not None and marker.skips_documents and marker.skips(number):
+            continue
         held = Held(number, marker, job.poison.get(number))
         for docs, removed, quarantined in batches_of(reader, Path(path), name, split, label, limit, held):
             if quarantined and reader.on_corrupt == "fail":

@@ -44,6 +44,12 @@ class Engine(BaseModel):
         description="Seconds one document may take when a stuck unit is tried again document by document.",
     )
     retries: int = Field(2, ge=0, description="Further attempts of a unit that failed or was stuck.")
+    losses: int = Field(
+        30,
+        ge=0,
+        description="Lost workers a unit may have before it is given up: nodes that fail, evictions, kills. "
+        "After each it waits longer, up to 20 s.",
+    )
     heartbeat_s: float = Field(30, ge=1, description="Seconds of silence after which a worker is lost.")
 
 
