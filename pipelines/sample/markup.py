@@ -11,7 +11,7 @@ import re
 
 _INLINE_MATH = re.compile(r":math:`([^`]+)`")
 _LITERAL = re.compile(r"``([^`]+)``")
-_ROLE = re.compile(r"(?::[a-z:]+:)?`~?([^`<]+?)(?: <[^`>]*>)?`_{0,2}")
+_ROLE = re.compile(r"(?::[a-z:]{1,40}:)?`~?([^`<]+?)(?: <[^`>]*>)?`_{0,2}")
 _STRONG = re.compile(r"\*\*(\S(?:[^*]*\S)?)\*\*")
 _RULE = re.compile(r"^([=\-~^\"'`#*+])\1{2,}$")
 _BULLET = re.compile(r"^[-*+•] +")
@@ -81,10 +81,20 @@ def _indent(line: str) -> int:
 
 def _block(block: str, mathematics: str) -> str:
     lines = block.split("\n")
-    if len(lines) >= 2 and _RULE.match(lines[1].strip()):
-        rest = "\n".join(lines[2:])
-        heading = f"<h3>{_inline(lines[0].strip(), mathematics)}</h3>"
-        return heading + ("\n" + _block(rest, mathematics) if rest.strip() else "")
+    parts: list[str] = []
+    at = 0
+    while at + 1 < len(lines) and _RULE.match(lines[at + 1].strip()):
+        parts.append(f"<h3>{_inline(lines[at].strip(), mathematics)}</h3>")
+        at += 2
+    rest = "\n".join(lines[at:])
+    if not parts or rest.strip():
+        parts.append(_plain_block(rest, mathematics))
+    return "\n".join(parts)
+
+
+def _plain_block(block: str, mathematics: str) -> str:
+    """A block without headings."""
+    lines = block.split("\n")
     if lines[0].lstrip().startswith(">>>") or (lines[0].startswith("    ") and ":math:" not in block):
         return f"<pre>{html.escape(block)}</pre>"
     if all(_BULLET.match(line.lstrip()) or line.startswith("  ") for line in lines) and _BULLET.match(

@@ -32,11 +32,16 @@ _TRACES = {
     "phone number": re.compile(r"(?<!\w)\+?\(?\d{2,4}\)?(?:[ -]\(?\d{2,4}\)?){2,}(?!\w)"),
     "digit run": re.compile(r"\d{7,}"),
 }
+_LONGEST = 512
 _MIXED = re.compile(r"[A-Za-z0-9+/_-]{16,}")
 
 
 def trace_of(text: str) -> str | None:
-    """Which trace of a person or a secret an entry holds: e-mail, url, ip address, phone number, ..."""
+    """Which trace of a person or a secret an entry holds: e-mail, url, ip address, phone number, ...
+
+    Of a longer entry the first `_LONGEST` characters are looked at: the time grows with their square.
+    """
+    text = text[:_LONGEST]
     for name, pattern in _TRACES.items():
         if pattern.search(text):
             return name

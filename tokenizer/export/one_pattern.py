@@ -28,7 +28,7 @@ _BLOCK = "一-龥\u3040-\u309f\u30a0-\u30ff"
 _LETTERS, _SIGNS = r"\p{L}\p{M}", r"\p{P}\p{S}"
 # Ends and beginnings of lines, words and lines as either engine understands them, flags, possessive bounds.
 _READ_OTHERWISE = re.compile(
-    r"\$|(?<!\[)\^|\\[ABGHKRWXYZbghkwxy]|\[\[?:|\{\d*,?\d*\}\+|\(\?[a-z]*[mxs]|\\[1-9]|(?<!\\)\."
+    r"\$|(?<!\[)\^|\\[ABGHKRWXYZbghkwxy]|\[\[?:|\{\d*(?:,\d*)?\}\+|\(\?[a-z]*[mxs]|\\[1-9]|(?<!\\)\."
 )
 _ASCII_SIGN = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]"
 

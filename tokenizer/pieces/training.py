@@ -17,7 +17,7 @@ from corpusmill.pipelines.errors import UserError
 # What the trainer sees is a line with the line breaks before it; it drops those at the end of an item. Left
 # out are characters that make it skip a whole item, NUL and `▅` (its mark of the unknown), and `▁`, a space
 # to it.
-_LINE = re.compile("[\r\n]*[^\r\n\0\u2581\u2585]+")
+_LINE = re.compile("[\r\n]*([^\r\n\0\u2581\u2585]*)")
 
 
 def training_items(texts: pa.Array, longest: int) -> Iterator[str]:
@@ -27,7 +27,7 @@ def training_items(texts: pa.Array, longest: int) -> Iterator[str]:
     """
     for text in texts:
         for line in _LINE.finditer(text.as_py() or ""):
-            item = line.group()
+            item = line.group() if line.group(1) else ""
             for start in range(0, len(item), longest):
                 yield item[start : start + longest]
 

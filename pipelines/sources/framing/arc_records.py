@@ -39,11 +39,8 @@ def read_head(stream: ByteStream) -> RecordHead:
 
 def close_record(stream: ByteStream, head: RecordHead) -> None:
     """Pass the line break that ends a record. Raises BrokenRecord where it is missing or no head follows."""
-    newlines = 0
-    while (byte := stream.peek(1)) in (b"\r", b"\n"):
-        stream.skip(1)
-        newlines += 1
-    if not byte:
+    newlines = stream.skip_all(b"\r\n")
+    if stream.ended():
         if stream.seekable and not newlines:
             raise BrokenRecord(head.position, "the file ends before the line break that closes the record")
     else:
@@ -57,7 +54,7 @@ def find_record(stream: ByteStream) -> bool:
     """Move to the next line that reads as the head of a record; false without any."""
     while stream.find(tuple(b"\n" + scheme for scheme in _SCHEMES)):
         stream.skip(1)
-        if _parse(stream.peek(LINE_LIMIT).split(b"\n")[0]):
+        if _parse(stream.peek_line(LINE_LIMIT)):
             return True
     return False
 

@@ -134,8 +134,7 @@ def _recover(
 
 def pass_newlines(stream: ByteStream, end: int | None = None) -> None:
     """Pass CR and LF, not beyond position `end`."""
-    while (end is None or stream.position < end) and stream.peek(1) in (b"\r", b"\n"):
-        stream.skip(1)
+    stream.skip_all(b"\r\n", end)
 
 
 def records(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 from corpusmill.pipelines.sources.framing.decompression import PIECE_BYTES, Piece, compression_of, pieces
 
 Hint = tuple[int, ...]
+_STRIDE = 4096  # bytes
+
+
+@cache
+def _either(patterns: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(map(re.escape, patterns)))
 
 
 class ByteStream:
@@ -105,22 +113,45 @@ class ByteStream:
 
     def line(self, limit: int) -> bytes:
         """The next line with its newline; at most `limit` bytes of it, and none at the end of the file."""
+        parts: list[bytes] = []
+        while limit > 0 and not self.ended():
+            newline = self._buffer.find(b"\n", self._at, self._at + limit)
+            parts.append(self.take(min(newline + 1 or len(self._buffer), self._at + limit) - self._at))
+            if newline >= 0:
+                break
+            limit -= len(parts[-1])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def peek_line(self, limit: int) -> bytes:
+        """The next line without its newline and without moving; at most `limit` bytes of it."""
         searched = 0
         while True:
-            found = self._buffer.find(b"\n", self._at + searched)
-            if found >= 0:
-                return self.take(min(found + 1 - self._at, limit))
-            searched = len(self._buffer) - self._at
-            if searched >= limit or not self._grow():
-                return self.take(min(searched, limit))
+            newline = self._buffer.find(b"\n", self._at + searched, self._at + limit)
+            searched = min(len(self._buffer) - self._at, limit)
+            if newline >= 0 or searched == limit or not self._grow():
+                end = newline if newline >= 0 else self._at + searched
+                return self._buffer[self._at : end]
+
+    def skip_all(self, of: bytes, end: int | None = None) -> int:
+        """Pass over bytes as long as they are some of `of`, not beyond position `end`; returns how many."""
+        passed = 0
+        while (end is None or self.position < end) and not self.ended():
+            most = _STRIDE if end is None else min(_STRIDE, end - self.position)
+            seen = self._buffer[self._at : self._at + most]
+            left = len(seen.lstrip(of))
+            passed += self.skip(len(seen) - left)
+            if left:
+                break
+        return passed
 
     def find(self, patterns: tuple[bytes, ...]) -> bool:
         """Move forward to the nearest start of one of `patterns`; false (and at the end) without any."""
         overlap = max(map(len, patterns)) - 1
+        either = _either(patterns)  # one search for all: each apart would look for the rare over and over
         while True:
-            found = [at for p in patterns if (at := self._buffer.find(p, self._at)) >= 0]
-            if found:
-                self.skip(min(found) - self._at)
+            found = either.search(self._buffer, self._at)
+            if found is not None:
+                self.skip(found.start() - self._at)
                 return True
             self.skip(max(0, len(self._buffer) - self._at - overlap))
             if not self._grow():

@@ -75,8 +75,7 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
         after = stream.peek(5)
         if b"WARC/".startswith(after) or after.startswith(b"\0"):
             return  # where a next head is cut, or a hole begins, the fault is its own
-    while stream.peek(1) in (b"\r", b"\n"):
-        stream.skip(1)
+    stream.skip_all(b"\r\n")
     after = stream.peek(5)
     if not after:
         if stream.seekable and closing not in (b"\r\n\r\n", b"\n\n"):
