@@ -80,9 +80,10 @@ _FORMULA_SIGNS = (
     *("eeimg=", "eeimg ", "eeimg>", "ql-img", '="tex"', "='tex'", "s=tex ", "s=tex>"),
 )
 _WORDS = (*_FURNITURE, *_BOILERPLATE, *_CAPTIONS)
-SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS)  # what `bounds.screen` looks for
+# What `bounds.screen` looks for.
+SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS, ("<foote",))
 EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
-_FORMULAS_SEEN = 1 << len(_WORDS)
+_FORMULAS_SEEN, _FOOTER_SEEN = 1 << len(_WORDS), 2 << len(_WORDS)
 _SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
 _BELIEVED = 0.5
 
@@ -94,7 +95,8 @@ def _skip(seen: int, boilerplate: bool, captions: bool) -> tuple[str, ...]:
     selectors = [f".{word}" for word in _FURNITURE if bits[word]]
     if boilerplate:
         words = [*_BOILERPLATE, *(_CAPTIONS if captions else ())]
-        selectors += ["footer", *(("fieldset", "figcaption") if captions else ())]
+        selectors += ["footer"] if seen & _FOOTER_SEEN else []
+        selectors += ["fieldset", "figcaption"] if captions else []
         # The attribute first: most elements have neither, and fail there.
         selectors += [
             f'[{name}*="{word}" i]:not(body):not(html)'
@@ -168,9 +170,10 @@ def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:
 
     if not how.main_content:
         return run(_skip(seen, False, False))
-    text = run(_skip(seen, True, how.precision))
-    if len(text) < _SHORT:
-        whole = run(_skip(seen, False, False))
+    skipped, always_skipped = _skip(seen, True, how.precision), _skip(seen, False, False)
+    text = run(skipped)
+    if len(text) < _SHORT and skipped != always_skipped:
+        whole = run(always_skipped)
         if len(text) < _BELIEVED * len(whole):
             return whole
     return text

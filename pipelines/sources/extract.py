@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _MARKUP = ("<!doctype html", "<html", "<head", "<body", "<div", "<p>", "<p ", "<table", "<article", "<?xml")
 _SNIFFED = 4096
+# Beyond so many formatting elements opened again (and a quarter of the tags), or so many options, those
+# elements are renamed before parsing: the parser's time grows with the square of them.
+_REOPENED, _OPTIONS = 64, 512
 
 
 class Extract(Edit):
@@ -146,25 +149,35 @@ class Extract(Edit):
         from resiliparse.parse.html import HTMLParserException, HTMLTree
 
         from corpusmill.pipelines.extraction.faults import PageFault
-        from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, screen, signs
-        from corpusmill.pipelines.extraction.main_text import EVERYTHING_SEEN, SIGNS
+        from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, plain_names, screen, signs
+        from corpusmill.pipelines.extraction.main_text import SIGNS
+
+        def screened(markup: bytes) -> tuple[int, int, int, bool]:
+            depth, attributes, seen, tags, reopened, options = screen(
+                np.frombuffer(markup, np.uint8), self.max_depth, *signs(SIGNS), np.zeros(0, np.uint8)
+            )
+            deep = depth > self.max_depth
+            runs_away = deep or reopened > _REOPENED + tags // 4 or options > _OPTIONS
+            return depth, attributes, seen, runs_away
 
         markup = text.encode() if charset.startswith(("utf-16", "iso2022")) else raw
-        depth, attributes, seen = screen(np.frombuffer(markup, np.uint8), self.max_depth, *signs(SIGNS))
+        depth, attributes, seen, runs_away = screened(markup)
         if attributes > self.max_attributes:
             raise PageFault(
                 "too_many_attributes", f"a tag with {attributes}, max_attributes is {self.max_attributes}"
             )
+        if runs_away:
+            text = plain_names(text)
+            depth, _, seen, _ = screened(text.encode())
         try:
             tree = HTMLTree.parse(text)
         except HTMLParserException as error:
             raise PageFault("parse_error", str(error)) from error
         if tree.document is None:
             raise PageFault("parse_error", "no document")
-        if depth > self.max_depth:  # the screen stopped there: it leans high, and has not seen every word
-            seen = EVERYTHING_SEEN
-            if depth_exceeds(tree.document, self.max_depth):
-                raise PageFault("too_deep", f"elements nested beyond max_depth {self.max_depth}")
+        # The screen leans high: the tree decides.
+        if depth > self.max_depth and depth_exceeds(tree.document, self.max_depth):
+            raise PageFault("too_deep", f"elements nested beyond max_depth {self.max_depth}")
         return tree, seen
 
 

@@ -4,6 +4,12 @@ Extraction costs time quadratic in the nesting depth, and parsing in the attribu
 200,000 nested `div`, or 200,000 attributes, run for minutes). `screen` reads the bytes once without a
 parser, at a few hundred MB/s; where it suspects too deep a page, `depth_exceeds` settles it on the tree.
 On the way it notes which strings occur inside tags, so that later steps look only for what may be there.
+
+Two rules of HTML make a parser's work grow with the square of a page. Formatting elements (`b`, `font`, ...)
+that are open when a block ends are opened again in the next one, so that `<p><b a=1><p><b a=2>...` becomes
+millions of elements; and every `option` of a list looks at those before it. `screen` estimates both, and
+`plain_names` gives formatting elements and lists other names, so that the rules do not apply and the text of
+the page stays as it is.
 """
 
 from __future__ import annotations
@@ -24,8 +30,9 @@ _SPECIAL = (
     "figcaption figure footer form h1 h2 h3 h4 h5 h6 head header hgroup html li main menu nav object ol p "
     "pre section select summary table tbody td template tfoot th thead tr ul"
 )
-_IS_VOID, _IS_RAW, _IS_SPECIAL, _IS_FOREIGN = 1, 2, 4, 8
-_SLOTS = 594  # smallest table in which no two of these names collide (checked below)
+_FORMATTING = "b big code em font i nobr s small strike strong tt u"
+_IS_VOID, _IS_RAW, _IS_SPECIAL, _IS_FOREIGN, _IS_FORMATTING, _IS_OPTION = 1, 2, 4, 8, 16, 32
+_SLOTS = 990  # smallest table in which no two of these names collide (checked below)
 
 
 def _name_hash(name: str) -> int:
@@ -42,6 +49,8 @@ def _tables() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
         (_RAW, _IS_RAW),
         (_SPECIAL, _IS_SPECIAL),
         ("svg math", _IS_FOREIGN),
+        (_FORMATTING, _IS_FORMATTING),
+        ("option optgroup", _IS_OPTION),
     ):
         for name in names.split():
             slot = _name_hash(name) % _SLOTS
@@ -78,9 +87,27 @@ def signs(groups: tuple[tuple[str, ...], ...]) -> tuple[npt.NDArray[np.int64], n
     return keys, bits
 
 
-_P, _LI, _TR, _TD, _TH, _DT, _DD, _OPTION = (
-    _name_hash(n) for n in ["p", "li", "tr", "td", "th", "dt", "dd", "option"]
+_P, _LI, _TR, _TD, _TH, _DT, _DD, _OPTION, _SELECT, _A, _CAPTION, _OBJECT, _TEMPLATE = (
+    _name_hash(n)
+    for n in [
+        "p",
+        "li",
+        "tr",
+        "td",
+        "th",
+        "dt",
+        "dd",
+        "option",
+        "select",
+        "a",
+        "caption",
+        "object",
+        "template",
+    ]
 )
+_MOST_OPEN = 256  # formatting elements; each new one is compared with all that are open
+_X = 120  # the letter of the name that `plain_names` gives to formatting elements
+_BUTTON = np.frombuffer(b"button", np.uint8)  # and to lists: what is in one is left out of texts as well
 
 
 @njit(cache=True, nogil=True)
@@ -104,27 +131,60 @@ def _implied_end(new: int, top: int, special: bool) -> bool:  # pragma: no cover
 
 
 @njit(cache=True, nogil=True)
+def _close(
+    at: int, depth: int, names: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]
+) -> tuple[int, int]:  # pragma: no cover - compiled
+    """(depth, reopened) after the element at depth `at` and all above it close.
+
+    Formatting elements above it are opened again; those above a cell or the like are forgotten.
+    """
+    end = at
+    forgotten = _is_scope(names[at])
+    for k in range(at + 1, depth + 1):
+        if forgotten:
+            break
+        forgotten = _is_scope(names[k])
+        if kinds[k] == _IS_FORMATTING:
+            names[end], kinds[end] = names[k], kinds[k]
+            end += 1
+    return end - 1, end - at
+
+
+@njit(cache=True, nogil=True)
+def _is_scope(name: int) -> bool:  # pragma: no cover - compiled
+    return name in (_TD, _TH, _CAPTION, _OBJECT, _TEMPLATE)
+
+
+@njit(cache=True, nogil=True)
 def screen(
     data: npt.NDArray[np.uint8],
     max_depth: int,
     sign_keys: npt.NDArray[np.int64],
     sign_bits: npt.NDArray[np.int64],
-) -> tuple[int, int, int]:  # pragma: no cover - compiled
-    """(depth, attributes, seen) of HTML bytes: deepest nesting, most attributes of one tag, mask of strings.
+    renamed: npt.NDArray[np.uint8],
+) -> tuple[int, int, int, int, int, int]:  # pragma: no cover - compiled
+    """(depth, attributes, seen, tags, reopened, options) of HTML bytes.
 
-    `data` uint8[n] in an ASCII-compatible encoding; `sign_keys` and `sign_bits` from `signs`. Depth is an
-    estimate that leans high (omitted end tags of inline elements stay open) and stops at
-    `max_depth + 1`. `seen` lacks no string that stands unescaped in a tag before that point.
+    Deepest nesting, most attributes of one tag, mask of strings, tags, formatting elements that a parser
+    opens again (from 256 open at once on, every further one counts as if it did 256 times), and `option`
+    elements. `data` uint8[n] in an ASCII-compatible encoding; `sign_keys` and `sign_bits` from `signs`.
+    Depth and reopened are estimates that lean high (end tags that a parser implies are not all known here);
+    depth stops at `max_depth + 1`, and reopened is counted up to there. `seen` lacks no string that stands
+    unescaped in a tag. `renamed` is empty, or a copy of `data` in which the names of formatting elements and
+    of lists of options are overwritten.
     """
     n = len(data)
     names = np.zeros(max_depth + 2, np.int64)
-    specials = np.zeros(max_depth + 2, np.bool_)
+    kinds = np.zeros(max_depth + 2, np.uint8)
     depth = deepest = most = 0
-    seen = 0
+    seen = tags = reopened = options = formatting = 0
+    pending = 0  # formatting elements, the uppermost ones, that the next text or inline element opens again
     foreign_at = 0  # depth of the enclosing svg or math element, where `/>` closes
     i = 0
-    while i < n - 1 and deepest <= max_depth:
+    while i < n - 1:
         if data[i] != 60:  # <
+            if data[i] > 32:
+                pending = 0  # text opens them again
             i += 1
             continue
         first = data[i + 1] | 32
@@ -189,14 +249,36 @@ def screen(
                     seen |= sign_bits[slot]
         i += 1
         most = max(most, attributes)
+        tags += 1
         kind = _kind(name)
         special = kind == _IS_SPECIAL
-        if closing:
+        if len(renamed) and (kind == _IS_FORMATTING or name == _SELECT):
+            for k in range(opened, n):
+                if data[k] <= 32 or data[k] == 47 or data[k] == 62:
+                    break
+                renamed[k] = _X if kind == _IS_FORMATTING else _BUTTON[k - opened]
+        if deepest > max_depth:
+            if closing:
+                continue
+        elif closing:
             j = depth
-            while j > 0 and names[j] != name and (special or not specials[j]):
+            blocks = 0
+            while (
+                j > 0 and names[j] != name and (special or kind == _IS_FORMATTING or kinds[j] != _IS_SPECIAL)
+            ):
+                blocks += kinds[j] == _IS_SPECIAL
                 j -= 1
             if j > 0 and names[j] == name:
-                depth = j - 1
+                if kind == _IS_FORMATTING and blocks:  # it ends inside a block, where it is opened apart
+                    for k in range(j, depth):
+                        names[k], kinds[k] = names[k + 1], kinds[k + 1]
+                    depth -= 1
+                    reopened += 1
+                else:
+                    waiting = max(0, pending - (depth - j + 1))  # those of them below
+                    depth, again = _close(j, depth, names, kinds)
+                    reopened += again
+                    pending = waiting + again
                 if foreign_at > depth:
                     foreign_at = 0
             continue
@@ -216,15 +298,47 @@ def screen(
                         break
                 i += 1
             continue
-        while depth > 0 and _implied_end(name, names[depth], special):
-            depth -= 1
+        options += kind == _IS_OPTION
+        if deepest > max_depth:
+            continue
+        while depth > 0:
+            j = depth  # the innermost block, or what has the end tag that `name` implies
+            while j > 1 and kinds[j] != _IS_SPECIAL and names[j] != name:
+                j -= 1
+            if not (_implied_end(name, names[j], special) or (name == _A and names[j] == _A)):
+                break
+            depth, again = _close(j, depth, names, kinds)
+            reopened += again
+            pending = again
+        if kind == _IS_FORMATTING:
+            formatting = 0
+            for k in range(1, depth + 1):
+                formatting += kinds[k] == _IS_FORMATTING
+            if formatting >= _MOST_OPEN:
+                reopened += _MOST_OPEN
         depth += 1
-        names[depth] = name
-        specials[depth] = special
+        if special:  # a block stands below what is opened again inside it
+            for k in range(depth, depth - pending, -1):
+                names[k], kinds[k] = names[k - 1], kinds[k - 1]
+        else:
+            pending = 0
+        names[depth - pending] = name
+        kinds[depth - pending] = kind
         if kind == _IS_FOREIGN and foreign_at == 0:
             foreign_at = depth
         deepest = max(deepest, depth)
-    return deepest, most, seen
+    return deepest, most, seen, tags, reopened, options
+
+
+def plain_names(text: str) -> str:
+    """`text` with formatting elements and lists of options under other names of the same length.
+
+    Formatting elements get names of no meaning (`x`, `xx`, ...), `select` becomes `button`.
+    """
+    data = np.frombuffer(text.encode(), np.uint8)
+    renamed = data.copy()
+    screen(data, 1, *signs(()), renamed)
+    return renamed.tobytes().decode()
 
 
 def depth_exceeds(root: Any, max_depth: int) -> bool:
@@ -233,9 +347,9 @@ def depth_exceeds(root: Any, max_depth: int) -> bool:
     while True:
         child = node.first_child
         if child is not None:
-            node, depth = child, depth + 1
-            if depth > max_depth and node.first_child is not None:
+            if depth > max_depth:
                 return True
+            node, depth = child, depth + 1
             continue
         while node.next_sibling is None:
             if depth == 0:

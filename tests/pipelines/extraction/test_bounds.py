@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
-from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, screen, signs
+from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, plain_names, screen, signs
 from corpusmill.pipelines.extraction.main_text import SIGNS, Extraction, extract_page
+from corpusmill.pipelines.sources.extract import Extract
 
 NAMES = st.sampled_from(["div", "p", "b", "span", "ul", "li", "table", "tr", "td", "br", "img"])
 
 
 def run(html: str, max_depth: int = 200) -> tuple[int, int, int]:
-    depth, attributes, seen = screen(np.frombuffer(html.encode(), np.uint8), max_depth, *signs(SIGNS))
+    data = np.frombuffer(html.encode(), np.uint8)
+    depth, attributes, seen, *_ = screen(data, max_depth, *signs(SIGNS), np.zeros(0, np.uint8))
     return int(depth), int(attributes), int(seen)
 
 
@@ -111,3 +113,105 @@ def test_the_mask_saves_time_and_changes_nothing(inner: str) -> None:
     with_mask = extract_page(html, HTMLTree.parse(html), how, run(html)[2])
     assert run(html)[2] != 0
     assert with_mask == extract_page(html, HTMLTree.parse(html), how)
+
+
+def test_depth_is_found_behind_a_first_child_without_children() -> None:
+    tree = HTMLTree.parse("<body>" + "x<div>" * 400 + "x")
+    assert depth_exceeds(tree.document, 401)
+    assert not depth_exceeds(tree.document, 402)
+
+
+def reopened(html: str) -> int:
+    return int(screen(np.frombuffer(html.encode(), np.uint8), 512, *signs(SIGNS), np.zeros(0, np.uint8))[4])
+
+
+@pytest.mark.parametrize(
+    ("html", "least", "most"),
+    [
+        ("<p>x <b>y</b> z" * 500, 0, 0),
+        ("<div><b><i>x</i></b></div>" * 500, 0, 0),
+        ("<table>" + "<tr><td><b>x" * 500, 0, 0),  # a cell forgets what was open in it
+        ("<b><i>x</b></i>" * 500, 500, 500),
+        ("<b><p>x</b>y</p>" * 500, 500, 500),
+        ("<p><b>x</p>" * 10, 45, 55),
+        ("<p><a href=x>x" * 500, 0, 0),
+        ("<p><span>x" * 500, 0, 0),
+        ("<font a>" * 300, 256, 300 * 256),
+    ],
+)
+def test_formatting_elements_that_are_opened_again(html: str, least: int, most: int) -> None:
+    assert least <= reopened(html) <= most
+
+
+def test_implied_ends_pass_over_elements_inside() -> None:
+    for html in (
+        "<p><span>x" * 500,
+        "<ul>" + "<li><span>x" * 500,
+        "<a href=x>x" * 500,
+        "<p><a href=x>x" * 500,
+    ):
+        assert run(html)[0] <= 4
+
+
+MEANT = [
+    "<p>",
+    "</p>",
+    "<b>",
+    "</b>",
+    "<i class=a>",
+    "</i>",
+    "<font a=1>",
+    "</font>",
+    "x",
+    " y ",
+    "<div>",
+    "</div>",
+]
+MEANT += [
+    "<a href=x>",
+    "</a>",
+    "<code>",
+    "</code>",
+    "<select>x<option>y<option>z</select>",
+    "<option>",
+    "<!-- <b> -->",
+    "<<b>p>",
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(MEANT), max_size=40).map("".join))
+def test_other_names_leave_the_text(inner: str) -> None:
+    html = f"<html><body><p>Some words begin the page.</p>{inner}</body></html>"
+    how = Extraction("resiliparse", False, False, False, False, False, True)
+    other = plain_names(html)
+    assert len(other) == len(html)
+    before, after = (extract_page(text, HTMLTree.parse(text), how).text for text in (html, other))
+    assert after.split() == before.split()
+
+
+def test_only_names_of_formatting_and_lists_change() -> None:
+    html = "<B>a</B> <strong id=b>c</strong> <script>'<b>'</script><SELECT><option value='<i>'>d<bb>é"
+    expected = "<x>a</x> <xxxxxx id=b>c</xxxxxx> <script>'<b>'</script><button><option value='<i>'>d<bb>é"
+    assert plain_names(html) == expected
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "".join(f"<p><b a={n}>word " for n in range(20_000)),
+        "".join(f"<font a={n}>word <div>word </font></div>" for n in range(10_000)),
+        "<p><b><i>word " * 20_000,
+        "<select>" + "<option>x" * 40_000 + "</select>word",
+        "<span>" * 400 + "".join(f"<p><b a={n}>word " for n in range(20_000)),
+    ],
+)
+def test_formatting_and_options_cost_no_square(inner: str) -> None:
+    """Parsed as they stand, the first makes 200 million elements and the options 800 million comparisons."""
+    page, _ = Extract()._page(
+        f"<html><body><p>Some words begin the page.</p>{inner}".encode(),
+        "text/html",
+        Extraction("resiliparse", False, False, False, False, False, True),
+    )
+    assert page is not None
+    assert page.text.count("word") == 1 + inner.count("word")
