@@ -59,7 +59,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
     for number, unit in enumerate(manifest["units"]):
         if folder.receipt_fault(number, unit) is not None:
             folder.write_receipt(number, unit)
-    for path in folder.strange_receipts():
+    for path in folder.strays():
         path.unlink()
     for left in (folder.path / "tmp", folder.path / "scratch"):
         shutil.rmtree(left, ignore_errors=True)
@@ -73,10 +73,10 @@ def repair_step(folder: StepFolder) -> StepRepair:
 
 
 def receipt_faults(folder: StepFolder) -> list[str]:
-    """Faults of a complete step's receipts against its manifest."""
+    """Faults of a complete step's receipts against its manifest, and files that belong to neither."""
     units = folder.need_manifest()["units"]
     faults = [fault for number, unit in enumerate(units) if (fault := folder.receipt_fault(number, unit))]
-    return faults + [f"{path}: not a receipt of its step" for path in folder.strange_receipts()]
+    return faults + [f"{path}: not a file of its step" for path in folder.strays()]
 
 
 class Repairs:

@@ -252,10 +252,12 @@ class StepFolder:
             return error.fault
         return None if found == wanted else f"{path}: differs from the manifest"
 
-    def strange_receipts(self) -> list[Path]:
-        """Files among the receipts of a complete step that are of none of its units."""
+    def strays(self) -> list[Path]:
+        """Files beside manifest and data of a complete step that are no receipt of its units."""
         known = {self.receipt_path(number) for number in range(len(self.need_manifest()["units"]))}
-        return [path for path in sorted((self.path / "receipts").glob("*")) if path not in known]
+        beside = [path for path in self.path.glob("[!.]*") if path.is_file()]
+        found = [*beside, *(self.path / "receipts").glob("*")]
+        return [path for path in sorted(found) if path not in known | {self.manifest_path}]
 
     def write_receipt(self, unit: int, receipt: Json) -> None:
         """Write a unit's receipt with its seal: the unit is committed."""

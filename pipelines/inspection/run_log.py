@@ -63,7 +63,8 @@ def _apply(log: RunLog, event: dict[str, Any]) -> None:
     if kind == "start":
         log.executions += 1
         log.started, log.engine, log.seconds = event.get("time"), event.get("engine"), None
-        log.command = event.get("command")
+        command = event.get("command")
+        log.command = command if isinstance(command, str) else None
         log.steps = {}
     elif kind == "end":
         log.seconds = event.get("seconds")

@@ -107,7 +107,7 @@ def test_a_file_too_many_and_a_pointer_that_was_altered(copy_of: Copies) -> None
     (step.path / "receipts" / "00007.json").write_text("{}", encoding="utf-8")
     assert "00007.parquet: not a file of its step" in _faults(doctor(copy))["step code"]
     (step.data / "00007.parquet").unlink()
-    assert "00007.json: not a receipt of its step" in _faults(doctor(copy))["step code"]
+    assert "00007.json: not a file of its step" in _faults(doctor(copy))["step code"]
     text = copy.current_path.read_text(encoding="utf-8")
     copy.current_path.write_text(text.replace('"pack"', '"pakc"'), encoding="utf-8")
     assert _faults(doctor(copy))["current.json"].endswith("its content differs from its seal")
