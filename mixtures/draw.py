@@ -24,11 +24,9 @@ class Draw(Scatter):
     `group` (a repository) share the draw of their group and epoch and so stay together for `pack` to
     chain. A part of an epoch is drawn by document, so of a group it may hold some files only.
 
-    The plan's held-out share is drawn by document id (`randomness.is_held_out`), after deduplication and
-    decontamination have removed what repeats or resembles another document: as far as these stages find
-    them, no near-duplicate of a held-out document is trained on. Other files of its repository may be.
+    Documents held out (column `held_out`) are drawn once and whole, where their source is trained on at all.
 
-    Rows: key, unit, row, epoch (int32, from 0), held_out (bool), cut_to (int64: tokens of its beginning that
+    Rows: key, unit, row, epoch (int32, from 0), held_out, cut_to (int64: tokens of its beginning that
     this copy is cut to, -1 for all) and all columns of the encoded document.
     Raises IntegrityError for a source that the plan does not know.
     """
@@ -38,23 +36,21 @@ class Draw(Scatter):
 
     _seed: int = PrivateAttr(default=0)
     _sources: dict[str, Any] = PrivateAttr(default_factory=dict)
-    _held_out: float = PrivateAttr(default=0.0)
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()
         plan = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
         ready._seed = plan["seed"]
         ready._sources = plan["sources"]
-        ready._held_out = plan["held_out"]["share"]
         return ready
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
         import pyarrow as pa
 
-        from corpusmill.pipelines.randomness import is_held_out
+        from corpusmill.mixtures.plan.histogram import held_out
 
-        held = is_held_out(docs.column("id"), self._seed, self._held_out)
+        held = held_out(docs)
         copies, cut = self._copies(docs, held, unit, rows)
         index = np.repeat(np.arange(len(docs)), copies)
         firsts = np.repeat(np.cumsum(copies) - copies, copies)
@@ -67,7 +63,7 @@ class Draw(Scatter):
             "held_out": held[index],
             "cut_to": np.where(epochs == copies[index] - 1, cut[index], -1),
         }
-        table = docs.table.take(pa.array(index))
+        table = docs.drop("held_out").table.take(pa.array(index))
         for name in reversed(columns):
             table = table.add_column(0, name, pa.array(columns[name]))
         return Emitted(table)

@@ -37,7 +37,7 @@ class Mixture(Seeded, Fold):
     a token is asked), and with `on_shortfall: fail` stops the run. Other sources do not fill the gap. Weights
     count tokens, never documents.
 
-    `held_out`: the share of documents, drawn by their ids, that no copy of is trained on; it is given as
+    `held_out`: the share of documents that no copy of is trained on; it is given as
     `pack: {held_out: ...}`. They are left out of all the figures above and below, and counted beside them: of
     every source with a share in the mixture they are drawn once, to be judged on.
 
@@ -103,7 +103,7 @@ class Mixture(Seeded, Fold):
         from corpusmill.mixtures.plan.edge import edge_rows
 
         bins = {source: want.threshold for source, want in self._wanted.items() if want.tokens}
-        return edge_rows(batches, self.known_seed(), self.held_out, bins)
+        return edge_rows(batches, self.known_seed(), bins)
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa
@@ -118,7 +118,7 @@ class Mixture(Seeded, Fold):
 
         if self._sums is None:
             raise RuntimeError("mixture needs the sums of its sources: call prepare first")
-        held_sums = by_source(self._sums, held_out=True)
+        held_sums = by_source(self._sums, apart=True)
         held_documents = {source: int(sum_MB[1].sum()) for source, sum_MB in held_sums.items()}
         chosen = select(self._wanted, part, held_documents, self.max_epochs, self._budget)
         short = {source: one.shortfall for source, one in chosen.items() if one.shortfall is not None}

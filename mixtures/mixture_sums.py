@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
-
 from corpusmill.pipelines.stage import Fold, Seeded
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ FILE = "sums.arrow"
 class MixtureSums(Seeded, Fold):
     """Add up tokens, documents and bytes of each source in 65,536 bins of a draw of the documents' ids.
 
-    `held_out`: the share of documents that are counted apart, since no copy of them is trained on.
+    Documents held out are counted apart, since no copy of them is trained on.
 
     Artefact: sums.arrow (`plan.histogram.HISTOGRAM`). Memory: three numbers a bin and source.
     """
@@ -29,12 +27,10 @@ class MixtureSums(Seeded, Fold):
     libraries: ClassVar[tuple[str, ...]] = ()
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
 
-    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
-
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         from corpusmill.mixtures.plan.histogram import histogram
 
-        return histogram(batches, self.known_seed(), self.held_out)
+        return histogram(batches, self.known_seed())
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         from corpusmill.mixtures.plan.histogram import add

@@ -4,11 +4,11 @@ A step is plain data: an operator (how data moves), the stages it applies, and t
 that change documents write a dataset; deduplication and late filters write only lists of rows to remove
 (masks), which later readers apply; folds and tasks write artefacts.
 
-    web.index -> web ...................................... dataset
-    web + code + math -> dedup.exact.{scatter,gather} -> dedup.exact ... mask
-    ... -> decontaminate (mask), tokenizer_sample, tokenizer, acceptance (artefacts), encode (dataset),
-    mixture_sums, mixture (artefacts), pack.scatter -> pack (shards) -> train (artefact)
-    pack.scatter -> long_context.0.pack (shards) -> long_context.0 (artefact, from train's) -> ...
+    web.index -> web ...................................... dataset web + code + math ->
+    dedup.exact.{scatter,gather} -> dedup.exact ... mask ... -> decontaminate, held_out (masks),
+    tokenizer_sample, tokenizer, acceptance (artefacts), encode (dataset), mixture_sums, mixture (artefacts),
+    pack.scatter -> pack (shards) -> train (artefact) pack.scatter -> long_context.0.pack (shards) ->
+    long_context.0 (artefact, from train's) -> ...
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.pipelines.stage import Deduplicate, Fold, Map, Regroup, Stage
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.recipe.models import Recipe, Source
+    from corpusmill.pipelines.recipe.models import HoldingOut, Recipe, Source
 
 Json = dict[str, Any]
 
@@ -31,6 +31,7 @@ SECTION_STEPS = (
     "benchmarks",
     "benchmark_grams",
     "decontaminate",
+    "held_out",
     "tokenizer_sample",
     "tokenizer",
     "acceptance",
@@ -164,6 +165,8 @@ def build_graph(recipe: Recipe) -> list[Step]:
         spec = (StageSpec.of(judged.filter),)
         steps.append(Step("decontaminate", "mask", spec, view.datasets, view.masks, artefacts))
         view = view.masked_by("decontaminate")
+    if recipe.held_out is not None:
+        view = _hold_out(steps, view, recipe.held_out)
     if recipe.tokenizer is not None:
         _tokenizer(steps, recipe, view)
     if recipe.pack is not None:
@@ -175,18 +178,35 @@ def build_graph(recipe: Recipe) -> list[Step]:
     return steps
 
 
+def _hold_out(steps: list[Step], view: View, stages: HoldingOut) -> View:
+    """The families held out, and the removal of what stands both in them and elsewhere."""
+    families, index, overlap = (f"held_out.{part}" for part in ("families", "index", "overlap"))
+    _fold(steps, families, view, stages.families, {})
+    _fold(steps, index, view, stages.index, {"held_out": families})
+    _fold(steps, overlap, view, stages.overlap, {"held_out": families, "held_out_index": index})
+    needs = {"held_out": families, "held_out_overlap": overlap}
+    steps.append(Step("held_out", "mask", (StageSpec.of(stages.filter),), view.datasets, view.masks, needs))
+    return view.masked_by("held_out")
+
+
+def _apart(recipe: Recipe) -> dict[str, str]:
+    """The artefact that says what is held out, where anything is."""
+    return {} if recipe.held_out is None else {"held_out": "held_out.families"}
+
+
 def _tokenizer(steps: list[Step], recipe: Recipe, view: View) -> None:
     """The sample, the tokenizer made from it, and its judgement, which whatever uses it waits for."""
     stage = recipe.tokenizer
     assert stage is not None
+    apart = _apart(recipe)
     if isinstance(stage, Fold):
         assert recipe.tokenizer_sample is not None
-        _fold(steps, "tokenizer_sample", view, recipe.tokenizer_sample, {})
+        _fold(steps, "tokenizer_sample", view, recipe.tokenizer_sample, apart)
         _fold(steps, "tokenizer", view, stage, {"tokenizer_sample": "tokenizer_sample"})
     else:
         steps.append(Step("tokenizer", "task", (StageSpec.of(stage),)))
     if recipe.tokenizer_judge is not None:
-        _fold(steps, "acceptance", view, recipe.tokenizer_judge, {"tokenizer": "tokenizer"})
+        _fold(steps, "acceptance", view, recipe.tokenizer_judge, {"tokenizer": "tokenizer", **apart})
 
 
 def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
@@ -197,9 +217,11 @@ def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
     assert recipe.mixture is not None
     assert recipe.draw is not None
     artefacts = {"tokenizer": "tokenizer"}
+    apart = _apart(recipe)
     encode = (StageSpec.of(recipe.encode),)
     judged = ("acceptance",) if recipe.tokenizer_judge is not None else ()
-    steps.append(Step("encode", "encode", encode, view.datasets, view.masks, artefacts, after=judged))
+    needs = {**artefacts, **apart}
+    steps.append(Step("encode", "encode", encode, view.datasets, view.masks, needs, after=judged))
     encoded = View(("encode",))
     _fold(steps, "mixture_sums", encoded, recipe.mixture_sums, {})
     _fold(steps, "mixture", encoded, recipe.mixture, {"mixture_sums": "mixture_sums"})

@@ -270,9 +270,11 @@ class Fold(Stage):
     """Condenses documents into a named artefact.
 
     `addressed`: `map` is given the documents with their addresses, as columns `_unit` and `_row` (uint32).
+    `columns`: those it is given; null is all.
     """
 
     addressed: ClassVar[bool] = False
+    columns: ClassVar[tuple[str, ...] | None] = None
 
     @abstractmethod
     def map(self, batches: Iterator[Documents]) -> pa.Table:

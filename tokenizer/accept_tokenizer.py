@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.held_out import HeldOut
 
 
 class Reference(BaseModel):
@@ -59,6 +60,7 @@ class AcceptTokenizer(Seeded, Fold):
     rare: int = Field(default=10, ge=1)
 
     _tokenizer: Path | None = PrivateAttr(default=None)
+    _apart: HeldOut | None = PrivateAttr(default=None)  # None: it saw none of the documents
 
     @field_validator("references")
     @classmethod
@@ -86,14 +88,20 @@ class AcceptTokenizer(Seeded, Fold):
         return tuple(reference.path for reference in self.compared().values())
 
     def prepare(self, context: Context) -> Self:
+        from corpusmill.pipelines.held_out import HeldOut
+
         ready = super().prepare(context)
         ready._tokenizer = context.artefact("tokenizer", "tokenizer.json")
+        if 0.0 < self.held_out < 1.0:
+            ready._apart = HeldOut.of(context, "tokenizer", self.held_out)
+        elif self.held_out == 0.0:
+            ready._apart = HeldOut(context.seed, {"tokenizer": 0.0})
         return ready
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         from corpusmill.tokenizer.evaluation.held_sample import sample
 
-        return sample(batches, self.known_seed(), self.held_out, self.stratum_bytes, self.max_document_bytes)
+        return sample(batches, self.known_seed(), self._apart, self.stratum_bytes, self.max_document_bytes)
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa

@@ -26,15 +26,15 @@ class Encode(Edit):
     """Encode each document with the recipe's tokenizer; the same rows in the same order, without text.
 
     A document is `[bos] text [eos]`, or framed as `Fim` says; some of its tokens of punctuation and line
-    breaks are split as `SplitBoundary` says. Documents of the share `held_out` (`randomness.is_held_out`),
-    on which models are judged, are never framed or split. Control tokens are added by id, and a text that
+    breaks are split as `SplitBoundary` says. Documents held out (`pipelines.held_out`), on which models are
+    judged, are never framed or split. Control tokens are added by id, and a text that
     spells one (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is.
 
     Columns of the result: id, source, domain, lang, path, repo, group and group_rank (null unless
-    `repository_order` gave them), fim (bool: framed), combined and split (int32: tokens of punctuation and
-    line breaks, and how many of them were split), bytes (int64, UTF-8 bytes of the text), tokens (large_list
-    of uint16 where every id of the model vocabulary, padding included, fits, else uint32; checked, never
-    wrapped).
+    `repository_order` gave them), fim (bool: framed), held_out (bool), combined and split (int32: tokens of
+    punctuation and line breaks, and how many of them were split), bytes (int64, UTF-8 bytes of the text),
+    tokens (large_list of uint16 where every id of the model vocabulary, padding included, fits, else uint32;
+    checked, never wrapped).
 
     The encoder is `gigatoken` where the tokenizer artefact's encoder.json says that it agreed with
     `tokenizers` on every document compared, else `tokenizers`; `encoder: tokenizers` forces the latter.
@@ -64,12 +64,13 @@ class Encode(Edit):
         return ready
 
     def warm(self) -> None:
+        import numpy as np
         import pyarrow as pa
 
         ids = pa.array(["0" * 32, "1" * 32])
         texts = pa.array(["a", "b"], pa.large_string())
         if self._ready is not None:
-            self._ready.encode(ids, pa.array(["", ""]), texts)
+            self._ready.encode(ids, pa.array(["", ""]), texts, np.zeros(2, np.bool_))
 
     def edit(self, docs: Documents) -> Outcome:
         import numpy as np
@@ -85,7 +86,8 @@ class Encode(Edit):
         texts = docs.text
         missing = texts.is_null()
         sizes = np.diff(docs.utf8("text")[0])
-        encoded = self._ready.encode(docs.column("id"), docs.column("domain"), texts)
+        held_D = self._ready.apart.held(docs, "model")
+        encoded = self._ready.encode(docs.column("id"), docs.column("domain"), texts, held_D)
         names = docs.table.column_names
         columns: dict[str, pa.Array] = {
             name: docs.column(name).cast(pa.string()) if name in names else nothing(len(docs))
@@ -94,6 +96,7 @@ class Encode(Edit):
         rank = docs.column("group_rank") if "group_rank" in names else pa.nulls(len(docs), pa.int32())
         columns["group_rank"] = rank.cast(pa.int32())
         columns["fim"] = pa.array(encoded.framed)
+        columns["held_out"] = pa.array(held_D)
         columns["combined"] = pa.array(encoded.combined)
         columns["split"] = pa.array(encoded.split)
         columns["bytes"] = pa.array(sizes, pa.int64())
@@ -122,6 +125,7 @@ class _Ready:
     def __init__(self, options: Encode, context: Context) -> None:
         import numpy as np
 
+        from corpusmill.pipelines.held_out import HeldOut
         from corpusmill.tokenizer.boundary.combined import token_table
         from corpusmill.tokenizer.bpe import encoders
         from corpusmill.tokenizer.bpe.definition import documents_only
@@ -131,6 +135,7 @@ class _Ready:
         framing = options.fim.rate > 0
         roles = ["fim_begin", "fim_hole", "fim_end"]
         self._options, self._seed, self._dtype = options, context.seed, vocabulary.dtype
+        self.apart = HeldOut.of(context, "model", options.held_out)
         self._controls = np.array(
             [
                 vocabulary.special("bos") if options.add_bos else -1,
@@ -144,17 +149,17 @@ class _Ready:
         self._fast = encoders.GigatokenEncoder(definition) if fast else None
         self._table = token_table(documents_only(definition), vocabulary.size, self._reference.encode_symbols)
 
-    def encode(self, ids: pa.Array, domains: pa.Array, texts: pa.Array) -> _Encoded:
-        """Encode, verify, split and frame n documents."""
+    def encode(
+        self, ids: pa.Array, domains: pa.Array, texts: pa.Array, held_D: npt.NDArray[np.bool_]
+    ) -> _Encoded:
+        """Encode, verify, split and frame n documents; held_D bool[n] are neither split nor framed."""
         import numpy as np
         import pyarrow as pa
 
         from corpusmill.pipelines.documents import buffers
-        from corpusmill.pipelines.randomness import is_held_out
         from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
 
         framed_D = chosen_for_fim(ids, domains, self._options.fim, self._seed)
-        held_D = is_held_out(ids, self._seed, self._options.held_out)
         framed_D &= ~held_D
         starts, data = buffers(texts)
         bounds = split_parts(starts, data, ids, framed_D, self._seed)

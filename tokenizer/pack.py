@@ -29,8 +29,9 @@ class Pack(Write):
     stays in one). `fim`, `split_boundary`, `add_bos`, `add_eos`, `encoder` and `verify_rate` are passed to
     `encode`.
 
-    `held_out`: the share of documents, drawn by their ids, that no model is trained on. They are packed once
-    each, alone and never framed for filling in, into shards of their own beside the others, on which the
+    `held_out`: the share of documents that no model is trained on, chosen by families (a repository, a site;
+    `pipelines.held_out`) after removing what stands both in them and elsewhere (`hold_out`). They are packed
+    once each, alone and never framed for filling in, into shards of their own beside the others, on which the
     model is judged. 0 holds out none. A source of few documents may have none at 1%: give more then.
 
     Writes `shard-<partition>.arrow` and, with `held_out`, `heldout-<partition>.arrow` (`shards.format`; the

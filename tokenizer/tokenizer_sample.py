@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from corpusmill.pipelines.stage import Fold, Seeded
+from corpusmill.pipelines.stage import Context, Fold, Seeded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.held_out import HeldOut
     from corpusmill.tokenizer.bpe.sample_histogram import Capture
 
 # A verification text has at most this share of `verification_bytes`, so that there are many of them.
@@ -35,9 +36,9 @@ class TokenizerSample(Seeded, Fold):
     has (1: as the corpus is; 0.3, as for multilingual models in Conneau and Lample 2019: small languages get
     more; 0: equal shares).
 
-    `held_out` of the documents are never trained on, by a draw of their own; acceptance judges on them. A
-    sample of texts (`verification_bytes`, long ones cut to a 64th of it) from all documents is kept for
-    verifying encoders.
+    `held_out` of the documents are never trained on, and are chosen by families (`pipelines.held_out`); nor
+    is what `pack` holds out. Acceptance judges on them. A sample of texts (`verification_bytes`, long ones
+    cut to a 64th of it) from all documents is kept for verifying encoders.
 
     Memory: a histogram of some hundred bins for each stratum, and the texts. Artefact: sample.json (options,
     and for each stratum documents and bytes offered, chosen and held out, budget and threshold) and
@@ -54,6 +55,8 @@ class TokenizerSample(Seeded, Fold):
     verification_bytes: int = Field(default=4 * 2**20, ge=2**12, le=2**30)
     stratum_exponent: float = Field(default=1.0, ge=0, le=1)
 
+    _apart: HeldOut | None = PrivateAttr(default=None)
+
     @model_validator(mode="after")
     def _budgets_fit(self) -> Self:
         if self.max_document_bytes > self.sample_bytes:
@@ -61,6 +64,18 @@ class TokenizerSample(Seeded, Fold):
         if sum(self.budgets.values()) > self.sample_bytes:
             raise ValueError("budgets are more than sample_bytes together; raise it, or lower them")
         return self
+
+    def prepare(self, context: Context) -> Self:
+        from corpusmill.pipelines.held_out import HeldOut
+
+        ready = super().prepare(context)
+        ready._apart = HeldOut.of(context, "tokenizer", self.held_out)
+        return ready
+
+    def _known_apart(self) -> HeldOut:
+        if self._apart is None:
+            raise RuntimeError("tokenizer_sample needs to know what is held out: call prepare first")
+        return self._apart
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         return self._capture().partial(batches)
@@ -82,6 +97,7 @@ class TokenizerSample(Seeded, Fold):
             budgets=self.budgets,
             max_document_bytes=self.max_document_bytes,
             held_out=self.held_out,
+            apart=self._known_apart(),
             exponent=self.stratum_exponent,
         )
         return write_sample(folder, sample, texts_of(part))
@@ -92,7 +108,7 @@ class TokenizerSample(Seeded, Fold):
         return Capture(
             self.known_seed(),
             self.max_document_bytes,
-            self.held_out,
+            self._known_apart(),
             self.verification_bytes,
             self.verification_bytes // _VERIFICATION_TEXTS,
         )

@@ -9,25 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.mixtures.plan.histogram import bins_of_draws, token_counts
+from corpusmill.mixtures.plan.histogram import bins_of_draws, held_out, token_counts
 from corpusmill.mixtures.plan.selection import EDGE
 from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.randomness import draws, is_held_out
+from corpusmill.pipelines.randomness import draws
 from corpusmill.pipelines.stage import ROW, UNIT
 
 
-def edge_rows(batches: Iterator[Documents], seed: int, held_out: float, bins: Mapping[str, int]) -> pa.Table:
-    """EDGE rows of the encoded documents, addressed, that lie in their source's bin; the share `held_out`
-    left out."""
+def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) -> pa.Table:
+    """EDGE rows of the encoded documents, addressed, that lie in their source's bin; those held out left
+    out."""
     found = [EDGE.empty_table()]
     for docs in batches:
         if len(docs) == 0 or not bins:
             continue
         drawn = draws(docs.column("id"), seed, "mixture")
         wanted = np.array([bins.get(source, -1) for source in docs.column("source").to_pylist()], np.int64)
-        inside = np.flatnonzero(
-            (bins_of_draws(drawn) == wanted) & ~is_held_out(docs.column("id"), seed, held_out)
-        )
+        inside = np.flatnonzero((bins_of_draws(drawn) == wanted) & ~held_out(docs))
         columns = {
             "source": docs.column("source").cast(pa.string()),
             "draw": pa.array(drawn),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.randomness import draws, is_held_out
+from corpusmill.pipelines.randomness import draws
 
 BINS = 65_536
 HISTOGRAM = pa.schema(
@@ -47,14 +47,19 @@ def token_counts(docs: Documents) -> npt.NDArray[np.int64]:
     return np.asarray(lengths.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 
-def histogram(batches: Iterator[Documents], seed: int, held_out: float = 0.0) -> pa.Table:
-    """HISTOGRAM of encoded documents (columns id, source, bytes, tokens); `held_out`: the share held out."""
+def held_out(docs: Documents) -> npt.NDArray[np.bool_]:
+    """Which of the encoded documents are held out, bool[n]."""
+    return np.asarray(docs.column("held_out").to_numpy(zero_copy_only=False), np.bool_)
+
+
+def histogram(batches: Iterator[Documents], seed: int) -> pa.Table:
+    """HISTOGRAM of encoded documents (columns id, source, held_out, bytes, tokens)."""
     sums: dict[tuple[str, bool], npt.NDArray[np.int64]] = {}
     for docs in batches:
         if len(docs) == 0:
             continue
         bins = bins_of(docs.column("id"), seed)
-        held = is_held_out(docs.column("id"), seed, held_out)
+        held = held_out(docs)
         values = (token_counts(docs), np.ones(len(docs), np.int64), docs.column("bytes").to_numpy())
         sources = docs.column("source").cast(pa.string()).dictionary_encode()
         codes = sources.indices.to_numpy()
@@ -89,12 +94,12 @@ def add(parts: Sequence[pa.Table]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=HISTOGRAM).sort_by(order)
 
 
-def by_source(table: pa.Table, *, held_out: bool = False) -> dict[str, npt.NDArray[np.int64]]:
-    """The sums of a HISTOGRAM as int64[measures, BINS] by source, of documents held out or of the others;
-    measures in the order of MEASURES. Every source of the table is there, if with zeros."""
+def by_source(table: pa.Table, *, apart: bool = False) -> dict[str, npt.NDArray[np.int64]]:
+    """The sums of a HISTOGRAM as int64[measures, BINS] by source, of documents held out (`apart`) or of the
+    others; measures in the order of MEASURES. Every source of the table is there, if with zeros."""
     sources = table.column("source").combine_chunks().dictionary_encode()
     codes, bins = sources.indices.to_numpy(), table.column("bin").to_numpy()
-    mine = table.column("held_out").to_numpy() == held_out
+    mine = table.column("held_out").to_numpy() == apart
     sum_SMB = np.zeros((len(sources.dictionary), len(MEASURES), BINS), np.int64)
     for measure, name in enumerate(MEASURES):
         np.add.at(sum_SMB, (codes[mine], measure, bins[mine]), table.column(name).to_numpy()[mine])

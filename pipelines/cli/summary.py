@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.held_out_facts import sentence
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.ledger import Entry
 from corpusmill.pipelines.runner import RunResult
@@ -37,6 +38,7 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
         "seconds": round(result.seconds, 2),
         "steps": steps,
         "sources": _sources(result),
+        "held_out": figures["held_out"],
         "mixture": figures["mixture"],
         "findings": figures["findings"],
     }
@@ -101,6 +103,8 @@ def _sources(result: RunResult) -> Json:
 def render_summary(found: Json) -> str:
     """A page of text for a terminal."""
     blocks = [_source_table(found["sources"])]
+    if found["held_out"] is not None:
+        blocks.append(sentence(found["held_out"]))
     if found["mixture"] is not None:
         blocks.append(_mixture_table(found["mixture"]))
     made = []

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection import file_facts
+from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.rendering import RENDERERS
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
@@ -98,6 +99,7 @@ def _run(record: RunRecord) -> Json:
         "seed": record.recipe.get("seed", 0),
         "steps": [_step_line(step) for step in record.steps.values()],
         "sources": _sources(record),
+        "held_out": held_out_facts(record),
         "mixture": mixture_facts(record),
         "packing": packing_facts(record),
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.held_out_facts import render_held_out
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
@@ -38,6 +39,8 @@ def _run(found: Json) -> str:
         ]
         headers = ("source", "domain", "read", "left", "of read", "bytes read", "bytes left")
         lines += ["", text.table(headers, rows)]
+    if found["held_out"] is not None:
+        lines += ["", render_held_out(found["held_out"])]
     if found["mixture"] is not None:
         lines += ["", _mixture(found["mixture"])]
     if found["packing"] is not None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from corpusmill.pipelines.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.operators.job import Job, Preparation
-from corpusmill.pipelines.stage import ROW, UNIT
+from corpusmill.pipelines.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.storage import Attempt, Json
 
 
@@ -24,15 +24,15 @@ def units(preparation: Preparation) -> list[Json]:
 
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
-    partial = stage.map(_documents(job, int(job.unit["reads"]), addressed=stage.addressed))
+    partial = stage.map(_documents(job, int(job.unit["reads"]), stage))
     write_partial(attempt.file("partial.arrow"), partial)
     return {"rows": partial.num_rows}
 
 
-def _documents(job: Job, unit: int, *, addressed: bool) -> Iterator[Documents]:
-    """The documents of a unit, with their addresses where the stage asks for them."""
-    for docs, rows in job.view.batches(unit):
-        if addressed:
+def _documents(job: Job, unit: int, stage: Fold) -> Iterator[Documents]:
+    """The documents of a unit, with the columns the stage asks for, and their addresses."""
+    for docs, rows in job.view.batches(unit, stage.columns):
+        if stage.addressed:
             units = pa.array(np.full(len(docs), unit, np.uint32))
             docs = docs.with_columns({UNIT: units, ROW: pa.array(rows, pa.uint32())})
         yield docs

@@ -7,7 +7,7 @@ plugins are registered, then each section is checked by itself and all of them a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,11 @@ from corpusmill.pipelines.recipe.messages import (
     unknown_keys,
     unusable_texts,
 )
-from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
+from corpusmill.pipelines.recipe.models import Engine, HoldingOut, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
-from corpusmill.pipelines.stage import Fold, Map, Scatter, Task, Write
+from corpusmill.pipelines.stage import Filter, Fold, Map, Scatter, Task, Write
 
 SECTIONS = (
     "engine",
@@ -165,6 +165,7 @@ def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
             for made, _ in sections.stage_list(given.get("dedup"), ("dedup",), problems, sections.deduplicate)
         ),
         "decontaminate": None,
+        "held_out": None,
         "tokenizer_sample": None,
         "tokenizer": None,
         "tokenizer_judge": None,
@@ -193,11 +194,9 @@ def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
         options = parts["pack"].encode_options()
         parts["encode"] = sections.stage("tokenizer", "encode", options, Map, ("pack",), problems)
     if parts["pack"] is not None and parts["mixture"] is not None:
-        options = parts["pack"].mixture_options()
-        parts["mixture"] = parts["mixture"].model_copy(update=options)
-        parts["mixture_sums"] = sections.stage(
-            "mixtures", "mixture_sums", options, Fold, ("mixture",), problems
-        )
+        parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
+        parts["mixture_sums"] = sections.stage("mixtures", "mixture_sums", None, Fold, ("mixture",), problems)
+    parts["held_out"] = _held_out(parts, problems)
     if "train" in given:
         parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
     if "long_context" in given and parts["pack"] is not None and parts["train"] is not None:
@@ -205,6 +204,24 @@ def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
             given["long_context"], parts["pack"], parts["train"], problems
         )
     return parts
+
+
+def _held_out(parts: Mapping[str, Any], problems: list[Problem]) -> HoldingOut | None:
+    """The stages that hold documents out; None where neither tokenizer nor model holds any out."""
+    sample, pack = parts["tokenizer_sample"], parts["pack"]
+    shares = {
+        "tokenizer": sample.held_out if sample is not None else 0.0,
+        "model": pack.held_out if pack is not None else 0.0,
+    }
+    if not any(shares.values()):
+        return None
+    path = ("pack", "held_out")
+    return HoldingOut(
+        sections.stage("dedup", "held_out_families", shares, Fold, path, problems),
+        sections.stage("dedup", "held_out_index", None, Fold, path, problems),
+        sections.stage("dedup", "held_out_overlap", None, Fold, path, problems),
+        sections.stage("dedup", "hold_out", None, Filter, path, problems),
+    )
 
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:

@@ -7,7 +7,7 @@ every stage built. Sections that a recipe leaves out are None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,6 +106,17 @@ class Decontamination:
 
 
 @dataclass(frozen=True)
+class HoldingOut:
+    """The folds that choose held-out families, index their documents and find these elsewhere, and the filter
+    that removes what is found."""
+
+    families: Fold
+    index: Fold
+    overlap: Fold
+    filter: Filter
+
+
+@dataclass(frozen=True)
 class LongContextPhase:
     """The packing of the recipe's `pack` in longer rows, and the training on them. `step_cost`: tokens of one
     of its steps over those of one of `train`'s."""
@@ -137,6 +148,7 @@ class Recipe:
     sources: tuple[Source, ...]
     dedup: tuple[Deduplicate, ...]
     decontaminate: Decontamination | None
+    held_out: HoldingOut | None
     tokenizer_sample: Fold | None
     tokenizer: Fold | Task | None
     tokenizer_judge: Fold | None
@@ -169,6 +181,8 @@ class Recipe:
                 self.decontaminate.grams,
                 self.decontaminate.filter,
             ]
+        if self.held_out is not None:
+            found += [getattr(self.held_out, each.name) for each in fields(self.held_out)]
         found += [self.tokenizer_sample, self.tokenizer, self.tokenizer_judge]
         found += [self.encode, self.mixture_sums, self.mixture, self.draw, self.pack, self.train]
         for phase in self.long_context:

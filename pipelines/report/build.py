@@ -10,6 +10,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
+from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
@@ -39,6 +40,7 @@ def gather(folder: RunFolder) -> Json:
         "head": head(record, version("corpusmill")),
         "funnel": funnel(record),
         "ledger": ledger_statement(record),
+        "held_out": held_out_facts(record),
         "mixture": mixture_facts(record),
         "packing": packing_facts(record),
         "distributions": distributions(record),

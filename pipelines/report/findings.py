@@ -13,11 +13,14 @@ HEAVY_PADDING = 0.1
 TELLING = 20  # documents; that a stage removes nothing of fewer is no surprise
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
 _KEEPING = ("regroup", "encode")  # operators that are not there to remove anything
+HOLDING_OUT = "held_out"  # a step that removes what it finds, which may be nothing
+FAR_FROM_ASKED = 2.0  # times the share of documents asked to be held out, or its inverse
 
 
 def findings(record: RunRecord, figures: Json) -> list[Json]:
     """`[{"level": "fault" | "warning" | "note", "about", "text"}]`, faults first."""
     found = [*_run(figures), *_funnel(record, figures), *_mixture(figures), *_languages(figures)]
+    found += _families(figures)
     found += [*_tokenizer(figures), *_training(figures)]
     order = {"fault": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding["level"]])
@@ -66,7 +69,7 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
                 held[1] += gone + lost
     judging = _judging(record)
     for (step, stage), (came, gone) in seen.items():
-        if came and not gone and (step, stage) in judging:
+        if came and not gone and (step, stage) in judging and step != HOLDING_OUT:
             text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"
             level = "warning" if came >= TELLING else "note"
             found.append(_finding(level, f"step {step}: {stage}", text))
@@ -107,6 +110,27 @@ def _mixture(figures: Json) -> list[Json]:
     if packing is not None and packing["padding_share"] > HEAVY_PADDING:
         text = f"{packing['padding_share']:.1%} of all places are padding; shorten `sequence_length`"
         found.append(_finding("warning", "pack", text))
+    return found
+
+
+def _families(figures: Json) -> list[Json]:
+    """Where families are too large to be held out as one, and shares held out far from what was asked."""
+    held = figures["held_out"]
+    if held is None:
+        return []
+    found = []
+    for use in ("tokenizer", "model"):
+        asked, rate = held[use]["asked"], held[use]["rate"]
+        if asked and not asked / FAR_FROM_ASKED <= rate <= asked * FAR_FROM_ASKED:
+            text = f"{rate:.2%} of the documents are held out from the {use}, {asked:.2%} asked"
+            found.append(_finding("note", "held out", text))
+    for source, one in held["sources"].items():
+        if one["in_large_families"]:
+            text = (
+                f"{one['in_large_families']:,} of {one['documents']:,} documents are of repositories or "
+                "sites too large to be held out whole; of these, documents are held out one by one"
+            )
+            found.append(_finding("note", f"held out: {source}", text))
     return found
 
 

@@ -24,13 +24,15 @@ def drawn(
     held_out: float = 0.0,
 ) -> pa.Table:
     source = {"full_epochs": epochs, "threshold": 0, "last": None, "requested_share": 1.0}
-    plan = {"seed": seed, "sources": {"a": source}, "held_out": {"share": held_out}}
+    plan = {"seed": seed, "sources": {"a": source}}
     (tmp_path / "plan.json").write_text(json.dumps(plan))
     n = len(groups) if groups is not None else N
+    ids = [f"{i:032x}" for i in range(n)]
     docs = Documents(
         pa.table(
             {
-                "id": [f"{i:032x}" for i in range(n)],
+                "id": ids,
+                "held_out": is_held_out(ids, seed, held_out),
                 "source": ["a"] * n,
                 "group": pa.array(groups or [None] * n, pa.string()),
                 "extra": pa.array(range(n), pa.int64()),

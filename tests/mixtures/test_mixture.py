@@ -43,14 +43,19 @@ def encoded(sizes: Sequence[tuple[str, int]], groups: Sequence[str | None] | Non
 
 
 def planned(docs: Documents, folder: Path, seed: int = 1, **options: Any) -> dict[str, Any]:
-    held_out = options.get("held_out", 0.0)
-    sums = MixtureSums(held_out=held_out).prepare(Context(seed=seed))
+    docs = apart(docs, seed, options.get("held_out", 0.0))
+    sums = MixtureSums().prepare(Context(seed=seed))
     sums.finish(sums.map(iter([docs])), folder)
     stage = Mixture(**options).prepare(Context(seed=seed, artefacts={"mixture_sums": folder}))
     parts = [stage.map(iter([part])) for part in addressed(docs)]
     plan = stage.finish(stage.combine(parts), folder)
     assert json.loads((folder / "plan.json").read_text()) == plan
     return plan
+
+
+def apart(docs: Documents, seed: int, share: float) -> Documents:
+    """The documents with so many held out."""
+    return docs.with_columns({"held_out": pa.array(is_held_out(docs.column("id"), seed, share))})
 
 
 def addressed(docs: Documents, rows: int = 40) -> list[Documents]:
@@ -66,6 +71,8 @@ def addressed(docs: Documents, rows: int = 40) -> list[Documents]:
 def emitted(docs: Documents, folder: Path) -> pa.Table:
     """What is drawn of the documents, `row` counting through all units."""
     stage = Draw().prepare(Context(artefacts={"mixture": folder}))
+    plan = json.loads((folder / "plan.json").read_text())
+    docs = apart(docs, plan["seed"], plan["held_out"]["share"])
     tables = []
     for unit, part in enumerate(addressed(docs)):
         rows = stage.emit(part.drop(UNIT, ROW), unit, np.arange(len(part), dtype=np.uint32)).rows
@@ -125,17 +132,17 @@ def test_what_is_held_out_is_planned_beside(tmp_path: Path, tokens: int | None) 
     plan = planned(docs, tmp_path, tokens=tokens, weights=weights, max_epochs=3, held_out=0.1)
     held = is_held_out(docs.column("id"), 1, 0.1)
     rows = emitted(docs, tmp_path)
-    apart = np.array(rows.column("held_out").to_pylist())
+    aside = np.array(rows.column("held_out").to_pylist())
     row = rows.column("row").to_numpy()
-    np.testing.assert_array_equal(apart, held[row])
-    assert 0 < plan["held_out"]["documents"] == apart.sum()
+    np.testing.assert_array_equal(aside, held[row])
+    assert 0 < plan["held_out"]["documents"] == aside.sum()
     assert plan["held_out"]["share"] == 0.1
     for source in "ab":
         mine = np.array([name == source for name, _ in sizes])
         size = np.array([count for _, count in sizes])
         one, other = plan["sources"][source], plan["held_out"]["sources"][source]
         assert one["available_tokens"] == size[mine & ~held].sum()
-        assert one["tokens"] == lengths(rows)[~apart][mine[row[~apart]]].sum()
+        assert one["tokens"] == lengths(rows)[~aside][mine[row[~aside]]].sum()
         expected = {"tokens": size[mine & held].sum(), "documents": (mine & held).sum()}
         assert other == {**expected, "bytes": 3 * expected["tokens"]}
         assert one["available_tokens"] + other["tokens"] == size[mine].sum()
@@ -262,21 +269,21 @@ def test_shares_are_exact_and_the_plan_tells_what_is_drawn(
     docs = docs.with_columns({"id": pa.array(ids, pa.string())})
     options: dict[str, Any] = {"weights": dict(zip("abc", weights, strict=True)), "normalize": True}
     options |= {"tokens": tokens, "max_epochs": max_epochs, "held_out": held_out}
-    apart = is_held_out(docs.column("id"), 1, held_out)
+    held = is_held_out(docs.column("id"), 1, held_out)
     if not any(
-        size and weights["abc".index(source)] and not aside
-        for (source, size, _), aside in zip(corpus, apart, strict=True)
+        size and weights["abc".index(source)] and not one
+        for (source, size, _), one in zip(corpus, held, strict=True)
     ):
         with pytest.raises(UserError, match="has no tokens"):
             planned(docs, tmp_path, **options)
         return
     plan = planned(docs, tmp_path, **options)
     rows = emitted(docs, tmp_path)
-    apart = np.array(rows.column("held_out").to_pylist(), bool)
+    aside = np.array(rows.column("held_out").to_pylist(), bool)
     sizes, sources = lengths(rows), np.array(rows.column("source").to_pylist(), object)
     cut = rows.column("cut_to").to_numpy()
     for source, one in plan["sources"].items():
-        mine = (sources == source) & ~apart
+        mine = (sources == source) & ~aside
         assert (sizes[mine].sum(), mine.sum()) == (one["tokens"], one["documents"])
         asked, most = one["requested_tokens"], int(max_epochs * one["available_tokens"])
         assert asked == round(one["requested_share"] * tokens)
@@ -287,7 +294,7 @@ def test_shares_are_exact_and_the_plan_tells_what_is_drawn(
         epochs = rows.column("epoch").to_numpy()[mine]
         assert not len(epochs) or epochs.max() <= one["full_epochs"]
         assert (epochs[cut[mine] >= 0] == one["full_epochs"]).all()
-    assert not (cut[apart] >= 0).any()
+    assert not (cut[aside] >= 0).any()
 
     order = random_.sample(range(len(ids)), len(ids))
     again = Documents(docs.table.take(pa.array(order)))
@@ -341,7 +348,7 @@ def test_an_unprepared_stage_does_not_guess_the_seed(tmp_path: Path) -> None:
     stage = Mixture()
     for unprepared in (stage, MixtureSums()):
         with pytest.raises(RuntimeError, match="call prepare first"):
-            unprepared.map(iter([encoded([("a", 1)])]))
+            unprepared.map(iter([apart(encoded([("a", 1)]), 1, 0.0)]))
     with pytest.raises(RuntimeError, match="call prepare first"):
         stage.finish(EDGE.empty_table(), tmp_path)
 
@@ -363,7 +370,7 @@ def test_sources_and_weights_must_agree(tmp_path: Path) -> None:
     st.randoms(use_true_random=False),
 )
 def test_partials_combine_in_any_order(sizes: list[tuple[str, int]], cuts: list[int], random_: Any) -> None:
-    docs = encoded(sizes)
+    docs = apart(encoded(sizes), 2, 0.3)
     stage = MixtureSums().prepare(Context(seed=2))
     ends = sorted({0, len(docs), *(min(cut, len(docs)) for cut in cuts)})
 

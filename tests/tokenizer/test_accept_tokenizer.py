@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.held_out import HeldOut
 from corpusmill.pipelines.randomness import is_held_out
 from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
@@ -64,18 +65,18 @@ def test_any_division_gives_the_same_sample(data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(docs) - 1), max_size=6)))
     bounds = [0, *cuts, len(docs)]
     pieces = [Documents(docs.table.slice(a, b - a)) for a, b in itertools.pairwise(bounds)]
-    share = data.draw(st.sampled_from([1.0, 0.4]))
-    parts = [sample(iter([piece]), 5, share, BUDGET, 400) for piece in data.draw(st.permutations(pieces))]
+    apart = data.draw(st.sampled_from([None, HeldOut(5, {"tokenizer": 0.4})]))
+    parts = [sample(iter([piece]), 5, apart, BUDGET, 400) for piece in data.draw(st.permutations(pieces))]
     split = data.draw(st.integers(0, len(parts)))
     halves = [pa.concat_tables(half) for half in (parts[:split], parts[split:]) if half]
-    whole = sample(iter([docs]), 5, share, BUDGET, 400)
+    whole = sample(iter([docs]), 5, apart, BUDGET, 400)
     assert smallest(pa.concat_tables([smallest(half, BUDGET) for half in halves]), BUDGET).equals(whole)
 
 
 def test_the_sample_is_what_was_held_out_within_its_budget() -> None:
     docs = _documents()
     held = is_held_out(docs.column("id"), 5, 0.4)
-    whole = sample(iter([docs]), 5, 0.4, BUDGET, 400)
+    whole = sample(iter([docs]), 5, HeldOut(5, {"tokenizer": 0.4}), BUDGET, 400)
     texts = whole.filter(whole.column("text").is_valid())
     assert 0 < texts.num_rows <= int(held.sum())
     chosen = np.isin(docs.column("id").to_numpy(zero_copy_only=False), texts.column("id").to_pylist())

@@ -333,7 +333,6 @@ def test_shards_count_splits_and_name_the_models_vocabulary(folder: Path, tmp_pa
     key, row = np.sort(draws(docs.column("id"), 0, "order")), np.arange(30, dtype=np.uint32)
     for name, values in (("epoch", row.astype(np.int32)), ("row", row), ("unit", row), ("key", key)):
         rows = rows.add_column(0, name, pa.array(values))
-    rows = rows.append_column("held_out", pa.array([False] * 30))
     pack.write(rows, 0, tmp_path)
     shard = open_shard(tmp_path / "shard-00000.arrow")
     shard.verify()

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.documents import Documents, buffers
-from corpusmill.pipelines.randomness import is_held_out
+from corpusmill.pipelines.held_out import HeldOut
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 
 SAMPLED = "tokenizer.sample"
@@ -71,13 +71,13 @@ def largest_draw(bin_: int) -> int:
 class Capture:
     """What is noted of the documents of a run.
 
-    `longest`: bytes of a document that count; `held_out`: share held out; `verification_bytes`: of texts
+    `longest`: bytes of a document that count; `held_out`: what is held out; `verification_bytes`: of texts
     kept, of each at most `verification_text` bytes.
     """
 
     seed: int
     longest: int
-    held_out: float
+    held_out: HeldOut
     verification_bytes: int
     verification_text: int
 
@@ -113,7 +113,7 @@ class Capture:
     def _histogram(self, docs: Documents) -> pa.Table:
         ids, strata = docs.column("id"), strata_of(docs)
         bins = bins_of(document_draws(ids, self.seed, SAMPLED))
-        bins[is_held_out(ids, self.seed, self.held_out)] = HELD_OUT_BIN
+        bins[self.held_out.held(docs, "tokenizer")] = HELD_OUT_BIN
         return _padded(
             strata.append_column("bin", pa.array(bins, pa.int16()))
             .append_column("documents", pa.array(np.ones(len(docs), np.int64)))

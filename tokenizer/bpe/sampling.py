@@ -14,7 +14,7 @@ import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError, UserError
-from corpusmill.pipelines.randomness import is_held_out
+from corpusmill.pipelines.held_out import HeldOut
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 from corpusmill.tokenizer.bpe.sample_budget import allotted
 from corpusmill.tokenizer.bpe.sample_histogram import (
@@ -51,12 +51,14 @@ class StratumSample:
 
 @dataclass(frozen=True)
 class Sample:
-    """What sample.json says but for its verification texts. `TokenizerSample` says what the options mean."""
+    """What sample.json says but for its verification texts. `TokenizerSample` says what the options mean;
+    `apart` is what is held out."""
 
     seed: int
     sample_bytes: int
     max_document_bytes: int
     held_out: float
+    apart: HeldOut
     strata: tuple[StratumSample, ...]
 
     @property
@@ -98,7 +100,7 @@ class Sample:
         chosen: npt.NDArray[np.bool_] = some[codes] & (
             document_draws(ids, self.seed, SAMPLED) <= limits[codes]
         )
-        chosen &= ~is_held_out(ids, self.seed, self.held_out)
+        chosen &= ~self.apart.held(docs, "tokenizer")
         return chosen
 
     def stops(self, texts: pa.Array) -> npt.NDArray[np.int64]:
@@ -114,6 +116,7 @@ def draw_sample(
     budgets: Mapping[str, int],
     max_document_bytes: int,
     held_out: float,
+    apart: HeldOut,
     exponent: float,
 ) -> Sample:
     """The sample that the histogram (bin rows of `sample_histogram.PARTIAL`) and these options determine.
@@ -143,7 +146,7 @@ def draw_sample(
         _stratum(stratum, bins[stratum], held.get(stratum, (0, 0)), given[stratum])
         for stratum in sorted(bins)
     )
-    sample = Sample(seed, sample_bytes, max_document_bytes, held_out, strata)
+    sample = Sample(seed, sample_bytes, max_document_bytes, held_out, apart, strata)
     if sample.bytes == 0:
         raise UserError(
             "no text to train a tokenizer on: the budgets leave none; raise sample_bytes or budgets"
@@ -184,6 +187,7 @@ def write_sample(folder: Path, sample: Sample, texts: pa.Array) -> dict[str, obj
         "bytes": sample.bytes,
         "verification": {"documents": len(texts), "bytes": int(beginnings(texts, 2**62).sum())},
     }
+    facts["apart"] = sample.apart.as_json()
     facts["strata"] = [asdict(each) for each in sample.strata]
     (folder / FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     table = pa.table({"text": texts})
@@ -200,6 +204,7 @@ def read_sample(path: Path) -> Sample:
         facts["sample_bytes"],
         facts["max_document_bytes"],
         facts["held_out"],
+        HeldOut.from_json(facts["apart"]),
         tuple(StratumSample(**each) for each in facts["strata"]),
     )
 

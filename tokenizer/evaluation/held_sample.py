@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.documents import Documents, buffers, contiguous
+from corpusmill.pipelines.held_out import HeldOut
 from corpusmill.pipelines.randomness import draws
 from corpusmill.tokenizer.evaluation.strata import Stratum, Texts, strata_of
 
@@ -35,19 +36,19 @@ _KEYS = ["source", "lang", "code"]
 _BATCH_BYTES = 4 * 2**20
 
 
-def sample(batches: Iterator[Documents], seed: int, share: float, budget: int, longest: int) -> pa.Table:
+def sample(
+    batches: Iterator[Documents], seed: int, apart: HeldOut | None, budget: int, longest: int
+) -> pa.Table:
     """JUDGED rows of one unit; of a text longer than `longest` bytes only the beginning counts.
 
-    `share` is what was held out of training: 1.0 for a tokenizer that saw none of these documents.
+    `apart` is what was held out of training: None for a tokenizer that saw none of these documents.
     """
-    from corpusmill.pipelines.randomness import is_held_out
-
     kept = JUDGED.empty_table()
     waiting: list[pa.Table] = []
     size = 0
     for docs in batches:
-        if share < 1.0:
-            docs = Documents(docs.table.filter(pa.array(is_held_out(docs.column("id"), seed, share))))
+        if apart is not None:
+            docs = docs.keep(apart.held(docs, "tokenizer"))
         if len(docs):
             waiting.append(_rows(docs, seed, longest))
             size += waiting[-1].nbytes

@@ -24,6 +24,7 @@ def found(**more: object) -> Json:
             },
             "benchmarks": {"read": 5, "left": 5, "removed": {}, "quarantined": {}},
         },
+        "held_out": None,
         "mixture": None,
         "findings": [],
         **more,

@@ -39,7 +39,7 @@ def test_sources_are_told_from_benchmarks(run: RunFolder) -> None:
     record = load_record(run)
     assert [source.name for source in record.sources] == ["code", "web"]
     assert record.benchmarks is not None
-    assert [mask.name for mask in record.masks] == ["dedup.exact", "decontaminate"]
+    assert [mask.name for mask in record.masks] == ["dedup.exact", "decontaminate", "held_out"]
 
 
 def test_first_units_follow_the_recipe_and_not_the_names(run: RunFolder) -> None:

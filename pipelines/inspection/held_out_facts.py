@@ -1,0 +1,62 @@
+"""What is held out: how much was asked and reached, what was removed for it, and the overlap that is left."""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.storage import Json, read_json
+
+
+def held_out_facts(record: RunRecord) -> Json | None:
+    """Figures of the documents held out; None where none are, or before they are compared.
+
+    `tokenizer` and `model`: the share `asked`, `documents`, `bytes` and the `rate` reached, of all documents
+    and by source (under `sources`, with `documents` there and those `in_large_families`). `removed`:
+    documents removed by why (`dedup.hold_out`). `highest_overlap`, `highest_jaccard`: the most that any
+    held-out document shares with a document that is learnt from; `overlap`: the share that is not reached.
+    """
+    step = record.complete("held_out.overlap")
+    if step is None or record.complete("held_out") is None:
+        return None
+    found = read_json(step.data.file("overlap.json"))
+    total = sum(one["documents"] for one in found["sources"].values())
+    whole: Json = {"documents": total}
+    for use, asked in found.pop("shares").items():
+        held = {name: sum(s[use][name] for s in found["sources"].values()) for name in ("documents", "bytes")}
+        whole[use] = {"asked": asked, **held, "rate": held["documents"] / total if total else 0.0}
+        for one in found["sources"].values():
+            one[use]["rate"] = one[use]["documents"] / one["documents"] if one["documents"] else 0.0
+    return {**found, **whole}
+
+
+def sentence(held: Json) -> str:
+    """The facts in brief, for a terminal."""
+    uses = [
+        f"{held[use]['rate']:.2%} of the documents from the {use} ({held[use]['asked']:.2%} asked)"
+        for use in ("tokenizer", "model")
+        if held[use]["asked"]
+    ]
+    removed = held["removed"]
+    return (
+        f"held out: {', '.join(uses)}; removed: {removed['held_out']:,} that stand in others, "
+        f"{removed['learnt']:,} others that stand in them, {removed['common']:,} of common text; "
+        f"highest overlap left {held['highest_overlap']:.2f}, Jaccard {held['highest_jaccard']:.2f}"
+    )
+
+
+def render_held_out(held: Json) -> str:
+    """A table by source, and the sentence."""
+    rows = [
+        (
+            name,
+            one["documents"],
+            one["in_large_families"],
+            one["tokenizer"]["documents"],
+            text.percent(one["tokenizer"]["rate"], 1),
+            one["model"]["documents"],
+            text.percent(one["model"]["rate"], 1),
+        )
+        for name, one in held["sources"].items()
+    ]
+    headers = ("held out", "documents", "in large families", "from tokenizer", "rate", "from model", "rate")
+    return text.table(headers, rows) + "\n" + sentence(held)
