@@ -10,9 +10,10 @@ Time is linear in the header.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-_PIECE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|,|[^",]+', re.DOTALL)
+_QUOTED_OR_COMMA = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|,', re.DOTALL)
 _NAME = r"[!#$%&*+.^_`|~0-9A-Za-z-]+"
 _ESSENCE = re.compile(rf"[\s\"']*({_NAME}/{_NAME})(?=[\s;,(\"']|\Z)")
 _CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
@@ -45,12 +46,12 @@ def media_type(header: str | None) -> MediaType:
     return MediaType(essence, charset)
 
 
-def _values(header: str) -> list[str]:
-    """The header split at commas outside quotes."""
-    values: list[list[str]] = [[]]
-    for piece in _PIECE.findall(header):
-        if piece == ",":
-            values.append([])
-        else:
-            values[-1].append(piece)
-    return ["".join(value) for value in values]
+def _values(header: str) -> Iterator[str]:
+    """What stands between commas outside quotes, empty values left out."""
+    start = 0
+    for found in _QUOTED_OR_COMMA.finditer(header):
+        if found[0] == ",":
+            if found.start() > start:
+                yield header[start : found.start()]
+            start = found.end()
+    yield header[start:]

@@ -105,6 +105,8 @@ _P, _LI, _TR, _TD, _TH, _DT, _DD, _OPTION, _SELECT, _A, _CAPTION, _OBJECT, _TEMP
         "template",
     ]
 )
+_TABLE, _BUTTON_NAME = _name_hash("table"), _name_hash("button")
+_HEADINGS = tuple(_name_hash(f"h{level}") for level in range(1, 7))
 _MOST_OPEN = 256  # formatting elements; each new one is compared with all that are open
 _X = 120  # the letter of the name that `plain_names` gives to formatting elements
 _BUTTON = np.frombuffer(b"button", np.uint8)  # and to lists: what is in one is left out of texts as well
@@ -128,6 +130,14 @@ def _implied_end(new: int, top: int, special: bool) -> bool:  # pragma: no cover
     if top in (_TD, _TH):
         return new in (_TD, _TH, _TR)
     return top == _TR and new == _TR
+
+
+@njit(cache=True, nogil=True)
+def _replaces(new: int, top: int) -> bool:  # pragma: no cover - compiled
+    """Whether opening `new` closes the element `top` that it would stand in directly."""
+    if new in (_TABLE, _BUTTON_NAME):
+        return new == top
+    return new in _HEADINGS and top in _HEADINGS
 
 
 @njit(cache=True, nogil=True)
@@ -310,6 +320,9 @@ def screen(
             depth, again = _close(j, depth, names, kinds)
             reopened += again
             pending = again
+        if depth > pending and _replaces(name, names[depth - pending]):
+            depth, pending = _close(depth - pending, depth, names, kinds)
+            reopened += pending
         if kind == _IS_FORMATTING:
             formatting = 0
             for k in range(1, depth + 1):

@@ -215,3 +215,9 @@ def test_formatting_and_options_cost_no_square(inner: str) -> None:
     )
     assert page is not None
     assert page.text.count("word") == 1 + inner.count("word")
+
+
+def test_headings_buttons_and_tables_do_not_nest() -> None:
+    for html in ("<h1>x" * 500, "<h2>x<h3>" * 500, "<button>x" * 500, "<table>" * 500):
+        assert run(html)[0] == 1
+    assert run("<h1><span>" * 50)[0] == 100
