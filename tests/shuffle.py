@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -67,6 +68,7 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, default=ROOT / "build" / "shuffle")
     arguments, arguments.pytest = parser.parse_known_args()
     arguments.logs.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through `play`, which ends what it started
     failed = 0
     for number in range(arguments.rounds):
         seed, processes = arguments.seed + number, arguments.processes[number % len(arguments.processes)]
