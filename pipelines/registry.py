@@ -47,6 +47,7 @@ _NOT_CODE_VERSION = {
         "engines",
         "estimate",
         "inspection",
+        "losses",
         "plan",
         "recipe",
         "report",

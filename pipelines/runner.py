@@ -6,28 +6,28 @@ receipt and the ledger balances. A step whose key (see `fingerprint`) is unchang
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from corpusmill.pipelines.balance import check_rows, check_step
 from corpusmill.pipelines.blame import Patience
-from corpusmill.pipelines.engines.engine import Engine
+from corpusmill.pipelines.engines.chosen import make_engine
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, step_key, versions
 from corpusmill.pipelines.graph import Step, build_graph
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import list_files, listing_key
+from corpusmill.pipelines.losses import Losses
 from corpusmill.pipelines.operators.job import Preparation, operator
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.registry import nearest, plugin_digest
 from corpusmill.pipelines.repair import Repairs, naming_repair
+from corpusmill.pipelines.run_files import locked, logs
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest
 from corpusmill.pipelines.system_faults import CURES, cannot_write, describe, naming
@@ -75,22 +75,6 @@ class RunResult:
         return state.folder.need_manifest()
 
 
-def make_engine(recipe: Recipe, log: IO[bytes] | None) -> Engine:
-    """The engine that the recipe asks for."""
-    wanted = recipe.engine
-    if wanted.kind == "inline":
-        from corpusmill.pipelines.engines.inline import InlineEngine
-
-        return InlineEngine()
-    if wanted.kind == "ray":
-        from corpusmill.pipelines.engines.ray import RayEngine
-
-        return RayEngine(wanted.workers, wanted.address)
-    from corpusmill.pipelines.engines.process import ProcessEngine
-
-    return ProcessEngine(wanted.workers or os.cpu_count() or 1, log)
-
-
 def source_of(recipe: Recipe, name: str) -> Any:
     """The source whose index step is called `name`."""
     sources = list(recipe.sources)
@@ -124,6 +108,7 @@ class Runner:
         self.graph = build_graph(recipe)
         self.states = {step.name: StepState(step) for step in self.graph}
         self._paths: dict[str, dict[str, str]] = {}
+        self.losses = Losses(recipe, self.paths)
         self._stamps: dict[str, list[int]] = {}  # input file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
@@ -136,7 +121,8 @@ class Runner:
         if until is not None:
             self._restrict(until)
         self.list_inputs()
-        with self._locked(), self._logs() as (events, workers), naming_repair(self.command):
+        folder = self.folder.path
+        with locked(folder) as self._lock, logs(folder) as (events, workers), naming_repair(self.command):
             self._events = events
             start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind, "command": self.command}
             self._note({"event": "start", **start})
@@ -154,6 +140,7 @@ class Runner:
                 patience=Patience(losses=wanted.losses),
             )
             Scheduler(engine, policy, self._eligible, self._complete, self.listener, self._surroundings).run()
+            self.losses.check()
             seconds = time.perf_counter() - started
             self._note({"event": "end", "seconds": round(seconds, 3)})
         return RunResult(self.folder, list(self.states.values()), seconds, self.repairs)
@@ -223,7 +210,7 @@ class Runner:
         while moved:
             moved = False
             for state in self.states.values():
-                if state.folder is None and all(self.states[n].complete for n in state.step.needs):
+                if state.folder is None and all(self._sound(name) for name in state.step.needs):
                     self.prepare(state)
                     if not state.complete:
                         units += self._units(state)
@@ -232,6 +219,10 @@ class Runner:
                         self.listener.step_done(state)
                     moved = True
         return units
+
+    def _sound(self, name: str) -> bool:
+        """Whether a step is complete and what it leaves may be gone on with."""
+        return self.states[name].complete and name not in self.losses.found
 
     def _units(self, state: StepState) -> list[Unit]:
         assert state.folder is not None
@@ -369,6 +360,8 @@ class Runner:
         stay.
         """
         name = state.step.name
+        if self.limit is None:
+            self.losses.judge(state.step, self._folder(name).need_manifest())
         steps = self.folder.current()["steps"]
         stale = self._after(name) if name in steps and self._content_changed(state, steps[name]) else set()
         steps = {**{n: fp for n, fp in steps.items() if n not in stale}, name: fingerprint(state.key)}
@@ -394,30 +387,6 @@ class Runner:
         with naming(self.folder.path / "log" / "run.jsonl"):
             self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
             self._events.flush()
-
-    @contextmanager
-    def _logs(self) -> Iterator[tuple[IO[str], IO[bytes]]]:
-        logs = self.folder.path / "log"
-        logs.mkdir(parents=True, exist_ok=True)
-        with (
-            (logs / "run.jsonl").open("a", encoding="utf-8") as events,
-            (logs / "workers.log").open("ab") as workers,
-        ):
-            yield events, workers
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.folder.path.mkdir(parents=True, exist_ok=True)
-        with (self.folder.path / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(
-                    f"{self.folder.path}: another run is using this folder; wait for it, "
-                    "or choose another output"
-                ) from error
-            self._lock = os.fstat(lock.fileno())
-            yield
 
 
 def run_recipe(

@@ -136,6 +136,8 @@ class _Ready:
         roles = ["fim_begin", "fim_hole", "fim_end"]
         self._options, self._seed, self._dtype = options, context.seed, vocabulary.dtype
         self.apart = HeldOut.of(context, "model", options.held_out)
+        used = {"bos": options.add_bos, "eos": options.add_eos, **dict.fromkeys(roles, framing)}
+        vocabulary.need([role for role, wanted in used.items() if wanted])
         self._controls = np.array(
             [
                 vocabulary.special("bos") if options.add_bos else -1,

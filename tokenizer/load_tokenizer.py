@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.stage import Task
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
@@ -56,6 +58,26 @@ class LoadTokenizer(Task):
     def external_files(self) -> tuple[Path, ...]:
         return (self.path,)
 
+    def lacking(self, needed: Mapping[str, str]) -> str | None:
+        """What is wrong with the file for a run that needs the roles `needed`, all at once, with the cure.
+
+        `needed`: role -> how to do without it, "" where nothing can. Reads the file; None where all is well.
+        """
+        from corpusmill.tokenizer.imports.special_tokens import lacking_roles, tokens_of
+
+        try:
+            present, named = tokens_of(self.path)
+        except UserError as error:
+            return str(error)
+        absent = [spelling for spelling in self.special_tokens.values() if spelling not in present]
+        if absent and not self.add_missing:
+            return _absent(self.path, absent, present)
+        roles = {role for role, spelling in SPECIAL_TOKENS.items() if spelling in present}
+        roles |= {*named, *self.special_tokens}
+        missing = {role: without for role, without in needed.items() if role not in roles}
+        given = {str(role): spelling for role, spelling in self.special_tokens.items()}
+        return lacking_roles(self.path, missing, present, given) if missing else None
+
     def run(self, inputs: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, Any]:
         """Write the artefact into `folder`; `inputs` is not used. Returns what loading.json says."""
         import pyarrow as pa
@@ -87,8 +109,6 @@ class LoadTokenizer(Task):
         """The tokenizer.json, with missing special tokens added where that was asked for."""
         from tokenizers import AddedToken, Tokenizer
 
-        from corpusmill.pipelines.errors import UserError
-
         try:
             tokenizer = Tokenizer.from_str(text)
         except Exception as error:
@@ -97,10 +117,7 @@ class LoadTokenizer(Task):
         present = _added(text)
         missing = [spelling for spelling in self.special_tokens.values() if spelling not in present]
         if missing and not self.add_missing:
-            raise UserError(
-                f"{self.path} has no added token {missing[0]!r}; "
-                "correct `special_tokens` or set `add_missing: true`"
-            )
+            raise UserError(_absent(self.path, missing, present))
         if not missing:
             return text
         tokenizer.add_special_tokens(
@@ -109,13 +126,19 @@ class LoadTokenizer(Task):
         return str(tokenizer.to_str(pretty=True))
 
     def _spellings(self, text: str, named: Mapping[str, str]) -> dict[str, str]:
-        from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
-
         present = _added(text)
         spellings = {role: spelling for role, spelling in SPECIAL_TOKENS.items() if spelling in present}
         spellings.update(named)
         spellings.update(self.special_tokens.items())
         return spellings
+
+
+def _absent(path: Path, spellings: Sequence[str], present: Collection[str]) -> str:
+    from corpusmill.tokenizer.imports.special_tokens import listed
+
+    lost = ", ".join(map(repr, spellings))
+    cure = "correct `special_tokens` or set `add_missing: true`"
+    return f"{path} has no added token {lost}; {listed(present)}; {cure}"
 
 
 def _added(text: str) -> set[str]:

@@ -61,6 +61,18 @@ class Pack(Write):
         names = ("fim", "split_boundary", "add_bos", "add_eos", "encoder", "verify_rate", "held_out")
         return {name: getattr(self, name) for name in names}
 
+    def roles_needed(self) -> dict[str, str]:
+        """Roles of special tokens that encoding and packing need; how to do without each, if possible."""
+        needed = {"pad": ""}
+        if self.add_bos:
+            needed["bos"] = "without it `pack: {add_bos: false}`"
+        if self.add_eos:
+            needed["eos"] = "without an end of documents `pack: {add_eos: false}`"
+        if self.fim.rate > 0:
+            cure = "without fill-in-the-middle `pack: {fim: {rate: 0}}`"
+            needed |= dict.fromkeys(("fim_begin", "fim_hole", "fim_end"), cure)
+        return needed
+
     def mixture_options(self) -> dict[str, Any]:
         """Options for `mixture`, which plans without the documents held out."""
         return {"held_out": self.held_out}

@@ -13,7 +13,7 @@ from typing import Any
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.recipe import long_context_section
 from corpusmill.pipelines.recipe.messages import SLUG
-from corpusmill.pipelines.recipe.models import Engine, Settings
+from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Engine, Settings
 from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
 from corpusmill.pipelines.recipe.tokenizer_section import JUDGES, MAKERS, TRAINERS, sample_and_trainer
 from corpusmill.pipelines.sources.reader import Reader
@@ -120,6 +120,14 @@ class _Schema:
                     "description": "What the source holds: web, code, math, ...; by default its name.",
                     "type": "string",
                     "pattern": SLUG,
+                },
+                "allow_loss": {
+                    "description": "Share of records that may be quarantined before the run fails; 1: all of "
+                    "them, and the source may keep nothing.",
+                    "type": "number",
+                    "minimum": 0,
+                    "maximum": 1,
+                    "default": ALLOW_LOSS,
                 },
                 "steps": {
                     "description": "What is done to each document, in order.",

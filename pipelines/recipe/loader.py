@@ -28,6 +28,7 @@ from corpusmill.pipelines.recipe.messages import (
     unusable_texts,
 )
 from corpusmill.pipelines.recipe.models import Engine, HoldingOut, Recipe, Settings, Source
+from corpusmill.pipelines.recipe.names import name_problems
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
@@ -258,6 +259,7 @@ def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
                 problems.append(Problem(("sources", name), message))
         _check_weights(data, problems)
         _check_priorities(data, problems)
+        problems.extend(name_problems(data))
 
 
 def _check_weights(data: dict[str, Any], problems: list[Problem]) -> None:

@@ -19,6 +19,8 @@ from corpusmill.pipelines.recipe.messages import Path as KeyPath
 from corpusmill.pipelines.sources.reader import Label, Reader
 from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Scatter, Stage, Task, Write
 
+ALLOW_LOSS = 0.99
+
 
 class Engine(BaseModel):
     """How the run's units are worked on. No setting of it changes a byte of the output."""
@@ -84,12 +86,17 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Source:
-    """One source: where its documents come from and what is done to each of them."""
+    """One source: where its documents come from and what is done to each of them.
+
+    `allow_loss`: the share of its records that may be quarantined before the run fails. A source that keeps
+    nothing fails it as well, unless `allow_loss` is 1.
+    """
 
     name: str
     domain: str
     reader: Reader
     steps: tuple[Map | Regroup, ...] = ()
+    allow_loss: float = ALLOW_LOSS
 
     @property
     def label(self) -> Label:
@@ -203,10 +210,14 @@ class Recipe:
             raise self.places.error(problems)
 
     def input_problems(self) -> list[Problem]:
-        """What is wrong with the data folder, with patterns, and with options that are paths."""
+        """What is wrong with the data folder, patterns, options that are paths, and the first records."""
+        from corpusmill.pipelines.recipe.first_records import source_problems
         from corpusmill.pipelines.recipe.placed import missing_files
+        from corpusmill.pipelines.recipe.special_tokens import special_token_problems
 
         problems = list(missing_files(self))
+        if not any(problem.path[:2] == ("tokenizer", "load") for problem in problems):
+            problems += special_token_problems(self)
         if not self.data_folder.is_dir():
             sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
@@ -217,10 +228,13 @@ class Recipe:
         if self.decontaminate is not None:
             read.append((("decontaminate", "against"), self.decontaminate.benchmarks))
         for path, source in read:
+            before = len(problems)
             for pattern in source.reader.files:
                 if not _matches_something(self.data_folder, pattern):
                     message = f"nothing matches {pattern!r} in {self.data_folder}"
                     problems.append(Problem(path, f"{message}; {_nearest_files(self.data_folder, pattern)}"))
+            if len(problems) == before:
+                problems += source_problems(self, source, path)
         return problems
 
 

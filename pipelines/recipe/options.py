@@ -69,8 +69,26 @@ def build(
             if not any(here[:end] in known for end in range(len(here) + 1)):
                 known.add(here)
                 found.append(Problem(here, of_validation(dict(entry))))
+    if made is not None and not found:
+        found += _contradictions(made, path)
     problems.extend(found)
     return None if found else made
+
+
+def _contradictions(value: Any, path: Path) -> Iterator[Problem]:
+    """Limits that no value can keep: a `min_...` above the `max_...` of the same name."""
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    if not isinstance(value, Mapping):
+        return
+    for name, least in value.items():
+        most = value.get(f"max_{name.removeprefix('min_')}") if str(name).startswith("min_") else None
+        if isinstance(least, (int, float)) and isinstance(most, (int, float)) and least > most:
+            message = (
+                f"is {least:g}, above its max_{name[4:]} of {most:g}, so that nothing is between the two"
+            )
+            yield Problem((*path, name), f"{message}; correct one of them")
+        yield from _contradictions(least, (*path, name))
 
 
 def _nearest(entries: Sequence[Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from corpusmill.pipelines.documents import RAW_FIELDS, SCHEMA
 from corpusmill.pipelines.errors import RecipeError
 from corpusmill.pipelines.recipe.messages import SLUG, Path, Problem, kind_of
 from corpusmill.pipelines.recipe.messages import unknown_keys as unknown
-from corpusmill.pipelines.recipe.models import Decontamination, Source
+from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Decontamination, Source
 from corpusmill.pipelines.recipe.options import build
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Stage
@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=Stage)
 Step = Map | Regroup
 Problems = list[Problem]
 
-SOURCE_KEYS = ("read", "domain", "steps")
+SOURCE_KEYS = ("read", "domain", "steps", "allow_loss")
 DEFAULT_READER = "jsonl"  # of benchmarks given as bare patterns
 
 
@@ -83,7 +83,23 @@ def source(name: str, data: Any, problems: Problems) -> Source | None:
         return None
     if len(steps) == len(section.get("steps") or []):  # a step at fault may be the one that fills a column
         _check_columns(made, steps, path, problems)
-    return Source(name, domain if isinstance(domain, str) else name, made, tuple(step for step, _ in steps))
+    return Source(
+        name,
+        domain if isinstance(domain, str) else name,
+        made,
+        tuple(step for step, _ in steps),
+        _allow_loss(section.get("allow_loss"), (*path, "allow_loss"), problems),
+    )
+
+
+def _allow_loss(value: Any, path: Path, problems: Problems) -> float:
+    if value is None:
+        return ALLOW_LOSS
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        message = f"expected a share from 0 to 1 of records that may be quarantined, got {kind_of(value)}"
+        problems.append(Problem(path, message))
+        return ALLOW_LOSS
+    return float(value)
 
 
 def reader(data: Any, path: Path, problems: Problems) -> Reader | None:

@@ -22,6 +22,7 @@ class Arc(Reader):
     Quarantined: `bad_http`, `bad_content_encoding`. Integrity is proved as by `warc`.
     """
 
+    begins_as: ClassVar[str | None] = "arc"
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 

@@ -13,6 +13,7 @@ from corpusmill.pipelines.sources.reader import Batch, Label, Split
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
     from corpusmill.pipelines.sources.assembly.fields import FieldMap
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 class Jsonl(RecordReader):
@@ -50,6 +51,12 @@ class Jsonl(RecordReader):
         from corpusmill.pipelines.sources.framing.line_ranges import index_lines
 
         return index_lines(path, self.split_bytes)
+
+    def look(self, path: Path) -> Look:
+        """The first records of a file."""
+        from corpusmill.pipelines.sources.looking.look import look_at_lines
+
+        return look_at_lines(path, self.text_field)
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the lines of `split`. Raises DataError if the file changed since it was indexed."""
@@ -119,6 +126,7 @@ class Jsonl(RecordReader):
     def _add_line(
         self, line: bytes, first: bool, position: str, collector: Collector, fields: FieldMap
     ) -> None:
+        from corpusmill.pipelines.sources.assembly.fields import take_text
         from corpusmill.pipelines.sources.assembly.json_limits import load_json
 
         if len(line) > self.max_record_bytes:
@@ -140,7 +148,7 @@ class Jsonl(RecordReader):
         if not isinstance(record, dict):
             collector.quarantine("bad_json", len(line), position, "not an object", line)
             return
-        text = record.pop(self.text_field, None)
+        text = take_text(record, self.text_field)
         if not isinstance(text, str):
             detail = f"no string in field {self.text_field!r}"
             collector.quarantine("no_text", len(line), position, detail, line)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from corpusmill.pipelines.sources.looking.look import Look
+
 DECODED_BYTES = 2**26  # what the rows held at a time may take once decoded
 
 
@@ -47,6 +49,12 @@ class Parquet(RecordReader):
         from corpusmill.pipelines.sources.framing.parquet_footer import index_row_groups
 
         return index_row_groups(path, self.split_bytes)
+
+    def look(self, path: Path) -> Look:
+        """The columns of a file, from its footer."""
+        from corpusmill.pipelines.sources.looking.look import look_at_columns
+
+        return look_at_columns(path, self.text_field)
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the row groups `split.start` to `split.end`; their rows are streamed page by page."""

@@ -20,6 +20,7 @@ from corpusmill.pipelines.stage import Stage
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class Reader(Stage):
     consumes: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = ("text",)
 
+    # What `looking.formats` calls the files it reads; "" where that cannot be told from their first bytes.
+    begins_as: ClassVar[str | None] = ""
+
     files: list[str] = Field(min_length=1)
     split_bytes: int = Field(default=32 * 2**20, ge=2**16)
     on_corrupt: Literal["quarantine", "fail"] = "quarantine"
@@ -83,6 +87,15 @@ class Reader(Stage):
     def expand(self, path: Path) -> list[Path]:
         """The input files a match of `files` stands for, sorted; a folder reader lists its folder."""
         return [path]
+
+    def look(self, path: Path) -> Look:
+        """What the beginning of one file shows, before any work; reads at most about 1 MiB of it.
+
+        Raises OSError. Damage is no fault here: reading the file decides about that.
+        """
+        from corpusmill.pipelines.sources.looking.look import NOTHING, look_at_format
+
+        return NOTHING if self.begins_as == "" else look_at_format(path, self.begins_as)
 
     @abstractmethod
     def index(self, path: Path) -> list[Split]:

@@ -31,6 +31,7 @@ class Tar(CodeReader):
     archive is indexed.
     """
 
+    begins_as: ClassVar[str | None] = "tar"
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
 
     def index(self, path: Path) -> list[Split]:

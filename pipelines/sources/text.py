@@ -24,6 +24,7 @@ class Text(Reader):
     `binary` (NUL). Empty files are documents.
     """
 
+    begins_as: ClassVar[str | None] = None
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
 
     suffixes: list[str] = Field(default_factory=lambda: [".txt", ".text", ".md", ".markdown", ".rst", ".tex"])

@@ -44,6 +44,7 @@ class Warc(Reader):
     is indexed, damage is counted, and reading goes on at the next sound record.
     """
 
+    begins_as: ClassVar[str | None] = "warc"
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "zstandard")
     produces: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _ByKind())
 

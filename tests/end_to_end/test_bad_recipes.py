@@ -189,7 +189,9 @@ def test_a_run_that_fails_half_way_says_where_to_look(folder: Path) -> None:
     done = call(folder, "run", "recipe.yaml")
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.splitlines()[-2:]
-    assert last[0].startswith("error: no documents to train a tokenizer on")
+    assert last[0].startswith(
+        "error: recipe.yaml:4: sources.code: keeps none of its 3 records: removed code_q"
+    )
     assert last[1] == f"what came so far: corpusmill report {folder / 'out'}"
     assert call(folder, "report", "out").returncode == 0
     twin = json.loads((folder / "out" / "report" / "report.json").read_text())

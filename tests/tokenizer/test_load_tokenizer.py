@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 import zstandard
 from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
@@ -261,3 +262,42 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         loaded(tmp_path / "bad.json", tmp_path)
     with pytest.raises(UserError, match="cannot read the tokenizer"):
         loaded(tmp_path / "absent.json", tmp_path)
+
+
+NEEDED = {"eos": "do without an end", "pad": "", "fim_hole": "no FIM", "fim_end": "no FIM"}
+
+
+def test_every_special_token_that_is_needed_is_asked_for_at_once(tmp_path: Path) -> None:
+    path = byte_level(tmp_path / "in.json")
+    message = LoadTokenizer(path=path).lacking(NEEDED)
+    assert message is not None
+    assert "names no token for eos, pad, fim_hole, fim_end" in message
+    assert "its added tokens are '    ', '<s>', '<|user|>'" in message
+    assert 'special_tokens: {eos: "<|endoftext|>", pad: "<|pad|>", fim_hole: ' in message
+    assert message.endswith("add_missing: true}`; or do without an end; or no FIM")
+    assert LoadTokenizer(path=path).lacking({}) is None
+    given = {"eos": "<s>", "pad": "<|user|>"}
+    assert LoadTokenizer(path=path, special_tokens=given).lacking({"eos": "", "pad": ""}) is None
+    less = LoadTokenizer(path=path, special_tokens=given).lacking({"eos": "", "bos": ""})
+    assert less is not None
+    assert 'special_tokens: {eos: "<s>", pad: "<|user|>", bos: "<s>"}}`' in less  # nothing to add
+
+
+def test_what_is_written_as_the_cure_is_one(tmp_path: Path) -> None:
+    path = byte_level(tmp_path / "in.json")
+    message = LoadTokenizer(path=path).lacking(NEEDED)
+    assert message is not None
+    written = message.split("such as `load: ")[1].split("`;")[0]
+    options = {**yaml.safe_load(written), "path": path}
+    assert LoadTokenizer.model_validate(options).lacking(NEEDED) is None
+    facts = loaded(**options, folder=tmp_path)
+    assert set(facts["encoder"]["special_tokens"]) >= set(NEEDED)
+
+
+def test_absent_spellings_and_unreadable_files_are_told_before_the_work(tmp_path: Path) -> None:
+    path = byte_level(tmp_path / "in.json")
+    message = LoadTokenizer(path=path, special_tokens={"eos": "</s>", "pad": "<pad>"}).lacking({})
+    assert message is not None
+    assert "has no added token '</s>', '<pad>'" in message
+    path.write_text("not a tokenizer")
+    assert str(path) in (LoadTokenizer(path=path).lacking({}) or "")

@@ -178,13 +178,19 @@ class Vocabulary:
         """The narrowest of uint16 and uint32 that holds every id of the model, padded ones too."""
         return np.uint16 if self.model_size <= 2**16 else np.uint32
 
+    def need(self, roles: Sequence[str]) -> None:
+        """Raise UserError naming every one of `roles` that the tokenizer has no token for."""
+        missing = [role for role in roles if role not in self.specials]
+        if missing:
+            named = ", ".join(f"{role}: ..." for role in missing)
+            raise UserError(
+                f"the tokenizer has no token for {', '.join(missing)}; name them under `tokenizer: {{load: "
+                f"{{special_tokens: {{{named}}}}}}}`, or do without what needs them"
+            )
+
     def special(self, role: str) -> int:
         """The id of a role. Raises UserError naming the cure."""
-        if role not in self.specials:
-            raise UserError(
-                f"the tokenizer has no {role} token; name it under `tokenizer: {{load: {{special_tokens: "
-                f"{{{role}: ...}}}}}}`, or do without what needs it"
-            )
+        self.need([role])
         return self.specials[role]
 
 

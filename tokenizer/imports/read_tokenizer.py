@@ -45,6 +45,14 @@ class Imported:
     model: bytes | None = None
 
 
+def format_of_file(path: Path) -> Format:
+    """What a file is, from its content. Raises UserError for what is none of these."""
+    try:
+        return _format(_content(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
 def read_tokenizer(path: Path, pre: PreTokenizer | None = None, form: Format | None = None) -> Imported:
     """The tokenizer in the file `path`; `pre` is the pre-tokenizer of a rank file or of merges (GPT-2's own).
 

@@ -77,6 +77,24 @@ class FieldMap:
         return Row(locator, columns, record)
 
 
+def take_text(record: dict[str, Any], name: str) -> Any:
+    """Take the field `name` out of a record: of that very name, else by its dotted path into mappings.
+
+    None where there is no such field. A mapping that is left empty goes too.
+    """
+    if name in record or "." not in name:
+        return record.pop(name, None)
+    outer, inner = name.split(".", 1)
+    nested = record.get(outer)
+    if not isinstance(nested, dict):
+        return None
+    record[outer] = nested = dict(nested)
+    value = take_text(nested, inner)
+    if not nested:
+        del record[outer]
+    return value
+
+
 def _flatten(record: dict[str, Any], name: str) -> None:
     nested = record[name]
     if isinstance(nested, str) and nested.startswith("{"):

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class RecordReader(Reader):
     """Options of readers whose records have named fields.
 
-    `text_field` and `id_field` name the fields of the text and of the record's own id; `fields` maps a column
-    to the field it comes from, or to null to leave that field in `meta`. Texts over `max_record_bytes` are
+    `text_field` and `id_field` name the fields of the text and of the record's own id; a text inside mappings
+    is named by its path, `metadata.content`, unless a field has that very name. `fields` maps a column to the
+    field it comes from, or to null to leave that field in `meta`. Texts over `max_record_bytes` are
     quarantined.
     """
 

@@ -31,13 +31,13 @@ class TableMapper:
         self._ours = (
             set(types) == set(SCHEMA.names)
             and len(schema) == len(SCHEMA)
-            and all(_is_text(types[name]) for name in SCHEMA.names)
+            and all(is_text(types[name]) for name in SCHEMA.names)
             and fields == FieldMap()
         )
 
     def batches(self, part: pa.RecordBatch, group: str, first: int) -> Iterator[Batch]:
         """Batches of about 4 MiB of `part`, whose first row is row `first` of `group`."""
-        part = _without_views(part)
+        part = _without_views(_with_nested_text(part, self._fields.text))
         text, faults = self._texts(part)
         sizes = np.diff(buffers(text)[0])
         start = 0
@@ -59,7 +59,7 @@ class TableMapper:
         faults = np.full(n, None, object)
         index = part.schema.get_field_index(self._fields.text)
         column = part.column(index) if index >= 0 else None
-        if column is None or not _is_text(column.type):
+        if column is None or not is_text(column.type):
             faults[:] = "no_text"
             return pa.array([""] * n, pa.large_string()), faults
         # Casting a string to binary and back is what makes Arrow check its UTF-8.
@@ -113,7 +113,7 @@ class TableMapper:
         lost = []
         for row in np.flatnonzero(wrong).tolist():
             value = b""
-            if index >= 0 and _is_text(part.schema.types[index]):
+            if index >= 0 and is_text(part.schema.types[index]):
                 buffer = part.column(index).slice(row, 1).cast(pa.large_binary())[0].as_buffer()
                 value = b"" if buffer is None else buffer.to_pybytes()
             position = f"{self._name}, {group}, row {first + row}"
@@ -171,12 +171,38 @@ def _id(locator: str, content: memoryview) -> str:
     return digest.hexdigest()
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def is_text(type_: pa.DataType) -> bool:
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
     return any(kind(type_) for kind in (*kinds, *binary))
+
+
+def _with_nested_text(part: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """`part` with the text at a dotted path into structs as a column of that name, as `take_text` has it."""
+    if name in part.schema.names or "." not in name:
+        return part
+    outer, inner = name.split(".", 1)
+    index = part.schema.get_field_index(outer)
+    if index < 0 or not pa.types.is_struct(part.schema.types[index]):
+        return part
+    struct = part.column(index)
+    names = [field.name for field in struct.type]
+    if len(set(names)) < len(names):
+        return part
+    flat = pa.RecordBatch.from_arrays([pc.struct_field(struct, [k]) for k in range(len(names))], names)
+    flat = _with_nested_text(flat, inner)
+    if inner not in flat.schema.names:
+        return part
+    text = flat.column(flat.schema.names.index(inner))
+    rest = flat.drop_columns([inner])
+    if rest.num_columns:
+        left = pa.StructArray.from_arrays(rest.columns, fields=list(rest.schema), mask=struct.is_null())
+        part = part.set_column(index, outer, left)
+    else:
+        part = part.remove_column(index)
+    return part.append_column(name, text)
 
 
 def _without_views(part: pa.RecordBatch) -> pa.RecordBatch:

@@ -40,7 +40,8 @@ def test_a_file_that_a_late_stage_reads_is_missed_before_anything_runs(
     section = "tokenizer={train: {}, references: {other: none.json}}"
     done = corpusmill("run", recipe(), "--out", tmp_path / "out", "--set", section)
     assert done.returncode == 1
-    assert "none.json: No such file or directory; correct its path in the recipe" in done.stderr
+    assert "tokenizer.references.other.path: there is no file" in done.stderr
+    assert "correct the path, which is relative to the recipe" in done.stderr
     assert not list((tmp_path / "out").glob("steps/*"))
 
 

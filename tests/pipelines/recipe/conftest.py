@@ -53,6 +53,7 @@ class Need(Filter):
     def judge(self, scores): raise NotImplementedError
 
 class Lines(Reader):
+    def expand(self, path): return sorted(path.rglob("*")) if path.is_dir() else [path]
     def index(self, path): return []
     def read(self, path, name, split, label): return iter(())
 

@@ -1,0 +1,25 @@
+"""The engine a recipe chooses; only that one is imported."""
+
+from __future__ import annotations
+
+import os
+from typing import IO
+
+from corpusmill.pipelines.engines.engine import Engine
+from corpusmill.pipelines.recipe.models import Recipe
+
+
+def make_engine(recipe: Recipe, log: IO[bytes] | None) -> Engine:
+    """The engine that the recipe asks for."""
+    wanted = recipe.engine
+    if wanted.kind == "inline":
+        from corpusmill.pipelines.engines.inline import InlineEngine
+
+        return InlineEngine()
+    if wanted.kind == "ray":
+        from corpusmill.pipelines.engines.ray import RayEngine
+
+        return RayEngine(wanted.workers, wanted.address)
+    from corpusmill.pipelines.engines.process import ProcessEngine
+
+    return ProcessEngine(wanted.workers or os.cpu_count() or 1, log)

@@ -1,0 +1,78 @@
+"""The fields of a record: what they hold, in words, and which of them is likely the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# Names that data sets give to the field of the text, likeliest first.
+_LIKELY = (
+    "text", "content", "body", "raw_content", "page_content", "document", "article", "passage", "code",
+    "markdown", "plain_text", "abstract", "story", "completion", "output",
+)  # fmt: skip
+_MOST_NAMES, _LONGEST_NAME, _DEPTH = 12, 40, 4
+
+
+def shown(name: str) -> str:
+    """A field's name, which came with the data, as it may stand in a message."""
+    name = "".join(c if c.isprintable() else "?" for c in name)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3] + "..."
+
+
+def kind(value: Any) -> str:
+    """What a field holds, in words; nothing of its content."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return f"text of {len(value):,} characters"
+    if isinstance(value, list):
+        inner = kind(value[0]) if value else "nothing"
+        return f"a list of {len(value):,}, the first {inner}"
+    names = ", ".join(shown(str(name)) for name in list(value)[:4])
+    return f"a mapping with {names}" if names else "an empty mapping"
+
+
+def fields(record: Mapping[str, Any]) -> str:
+    """Every field of a record with what it holds."""
+    named = [f"{shown(name)} ({kind(value)})" for name, value in list(record.items())[:_MOST_NAMES]]
+    more = f" and {len(record) - _MOST_NAMES} more" if len(record) > _MOST_NAMES else ""
+    return (", ".join(named) or "no fields") + more
+
+
+def likely_text(record: Mapping[str, Any]) -> str | None:
+    """The field, dotted where nested, that most likely is the text: by its name, else by its length."""
+    found = [(name, len(value)) for name, value in _texts(record, "", _DEPTH) if value]
+    for wanted in _LIKELY:
+        for name, _ in found:
+            if name.rsplit(".", 1)[-1].lower() == wanted:
+                return name
+    return max(found, key=lambda field: field[1])[0] if found else None
+
+
+def _texts(record: Mapping[str, Any], before: str, depth: int) -> Iterator[tuple[str, str]]:
+    for name, value in record.items():
+        if isinstance(value, str):
+            yield f"{before}{name}", value
+        elif isinstance(value, dict) and depth:
+            yield from _texts(value, f"{before}{name}.", depth - 1)
+
+
+def cure(record: Mapping[str, Any], text_field: str) -> str:
+    """What to do about a record whose `text_field` is no text."""
+    value = record.get(text_field)
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return f"join the texts of `{shown(text_field)}` into one for each record"
+    for name, listed in record.items():
+        if isinstance(listed, list) and listed and isinstance(listed[0], dict):
+            inner = likely_text(listed[0])
+            if inner is not None and likely_text(record) is None:
+                what = "messages" if "role" in listed[0] or "from" in listed[0] else "records"
+                return f"write the {what} in `{shown(name)}` out as text, one text for each record"
+    likely = likely_text(record)
+    if likely is None:
+        return "name the field of the text with `text_field`"
+    return f"write `text_field: {shown(likely)}` if that is the text"

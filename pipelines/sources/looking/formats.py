@@ -1,0 +1,87 @@
+"""What format a file is of, by its first bytes, and which reader reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from corpusmill.pipelines.sources.framing.damage import Damage
+from corpusmill.pipelines.sources.framing.decompression import compression_of, pieces
+
+HEAD_BYTES = 2**20  # uncompressed, of one file: all that is looked at
+_TAR_MAGIC = (257, b"ustar")
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"PAR1", "parquet"),
+    (b"WARC/", "warc"),
+    (b"filedesc:", "arc"),
+    (b"ARROW1", "Arrow"),
+    (b"SQLite format 3\0", "SQLite"),
+    (b"%PDF-", "PDF"),
+    (b"PK\x03\x04", "zip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+)
+_PACKED = ("zip", "bzip2", "xz", "7z", "lz4", "gzip", "zstd")
+_READERS = ("parquet", "warc", "arc", "tar", "jsonl", "html")
+
+
+def head_of(path: Path) -> tuple[bytes, bool]:
+    """The first uncompressed bytes of a file, at most about `HEAD_BYTES`, and whether they are all of it.
+
+    What is damaged ends the bytes early and counts as more to come. Raises OSError.
+    """
+    found: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces(path):
+            found.append(piece.data)
+            size += len(piece.data)
+            if size >= HEAD_BYTES:
+                return b"".join(found), False
+    except Damage:
+        if not found and compression_of_or_none(path) is None:
+            with path.open("rb") as file:
+                return file.read(HEAD_BYTES), False
+        return b"".join(found), False
+    return b"".join(found), True
+
+
+def compression_of_or_none(path: Path) -> str | None:
+    """How a file is compressed, or None where it is in a way that is not read."""
+    try:
+        return compression_of(path)
+    except Damage:
+        return None
+
+
+def format_of(head: bytes) -> str | None:
+    """The format that bytes at the beginning of a file tell, or None: text, or nothing that is known."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    at, magic = _TAR_MAGIC
+    return "tar" if head[at : at + len(magic)] == magic else None
+
+
+def text_format(head: bytes) -> str | None:
+    """Which of the formats that are text bytes at the beginning of a file tell, or None."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:20].lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "html"
+    return "jsonl" if start.startswith(b'{"') else None
+
+
+def wrong_format(head: bytes, wanted: str | None) -> str | None:
+    """Why a reader of `wanted` (None: of any text) cannot read a file that begins so; None where nothing
+    speaks against it."""
+    found = format_of(head) or (text_format(head) if wanted is not None else None)
+    if found is None or found == wanted:
+        return None
+    if found in _READERS:
+        return f"its format is {found}; read it with `read: {{{found}: ...}}`"
+    if found in _PACKED:
+        return f"it is packed as {found}; unpack it, or pack it as .zst or .gz"
+    return f"its format is {found}, which no reader reads; convert it to JSON Lines or Parquet"

@@ -1,0 +1,63 @@
+"""Mistakes of every kind in one recipe come out together, in its order, before any work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+
+RECIPE = """\
+name: t
+engine: {kind: inline}
+sources:
+  a:
+    read: {jsonl: a.jsonl}
+    steps:
+      - language: {keep: [en, jp]}
+  b:
+    read: {jsonl: b/*.jsonl}
+    steps:
+      - gopher_quality: {min_wrods: 3}
+  c:
+    read: {parquet: a.jsonl}
+  d: {read: {jsonl: list.json}, allow_loss: 2}
+dedup: [exact]
+decontaminate: {against: a.jsonl}
+tokenizer:
+  load: tokenizer.json
+pack: {sequence_length: 64}
+train: {start_from: model}
+"""
+
+
+def test_all_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"content": "The lamp is lit."}) + "\n")
+    (tmp_path / "list.json").write_text(json.dumps([{"text": "The lamp is lit."}]))
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {}}, "added_tokens": []}))
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    with pytest.raises(InvalidRecipeError) as caught:
+        load_recipe(tmp_path / "r.yaml", inputs=True)
+    lines = [line.removeprefix(f"{tmp_path}/") for line in caught.value.lines]
+    expected = [
+        ("r.yaml:5: sources.a.read.jsonl: a.jsonl: ", "write `text_field: content`"),
+        ("r.yaml:7: sources.a.steps.0.language.keep: ", "write `ja` (Japanese)"),
+        ("r.yaml:9: sources.b.read.jsonl: ", "nothing matches 'b/*.jsonl'"),
+        ("r.yaml:11: sources.b.steps.0.gopher_quality.min_wrods: ", "unknown option"),
+        ("r.yaml:13: sources.c.read.parquet: a.jsonl: ", "its format is jsonl; read it with"),
+        ("r.yaml:14: sources.d.read.jsonl: list.json: ", "one JSON list"),
+        ("r.yaml:14: sources.d.allow_loss: ", "expected a share from 0 to 1"),
+        ("r.yaml:16: decontaminate.against: a.jsonl: ", "write `text_field: content`"),
+        ("r.yaml:18: tokenizer.load: ", "names no token for pad, eos, fim_begin, fim_hole, fim_end"),
+        ("r.yaml:20: train.start_from: ", "there is no file"),
+    ]
+    assert [line.split(": ")[0] for line in lines] == [where.split(": ")[0] for where, _ in expected]
+    for line, (where, words) in zip(lines, expected, strict=True):
+        assert line.startswith(where)
+        assert words in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.jsonl", "list.json", "r.yaml", "tokenizer.json",
+    ]  # fmt: skip
