@@ -77,9 +77,8 @@ class RunResult:
 
 def source_of(recipe: Recipe, name: str) -> Any:
     """The source whose index step is called `name`."""
-    sources = list(recipe.sources)
-    if recipe.decontaminate is not None:
-        sources.append(recipe.decontaminate.benchmarks)
+    judged = recipe.decontaminate
+    sources = [*recipe.sources, *([judged.benchmarks] if judged is not None else [])]
     return next(source for source in sources if f"{source.name}.index" == name)
 
 
