@@ -86,6 +86,8 @@ def _sources(result: RunResult) -> Json:
     for state in result.steps:
         if state.folder is None or state.step.name.startswith("pack"):
             continue
+        if state.step.operator == "fold_map":  # what an artefact leaves out stays in its dataset
+            continue
         for value in state.folder.need_manifest()["ledger"]:
             entry = Entry.from_json(value)
             row = sources.setdefault(entry.source, {"read": 0, "left": 0, "removed": {}, "quarantined": {}})

@@ -14,7 +14,9 @@ import pyarrow as pa
 from corpusmill.pipelines.addresses import DUPLICATES
 from corpusmill.pipelines.checked_ipc import write_batches
 from corpusmill.pipelines.datasets import MASK_UNITS
+from corpusmill.pipelines.operators.apart import Rows, Trier, key_ends
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.left_out import left_out, read_left_out, write_left_out
 from corpusmill.pipelines.operators.partitions import (
     StoredSides,
     partition_units,
@@ -22,6 +24,8 @@ from corpusmill.pipelines.operators.partitions import (
     sorted_by_address,
 )
 from corpusmill.pipelines.storage import Attempt, Json
+
+CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -34,8 +38,20 @@ def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
     rows = read_partition(job.first, job.unit["partition"])
     found = DUPLICATES.empty_table()
+    forward = [read_left_out(job.first)] if job.unit["partition"] == 0 else []
     if rows is not None and rows.num_rows:
-        found = stage.reduce(rows, StoredSides(job.first)).select(DUPLICATES.names).cast(DUPLICATES)
+        sides = StoredSides(job.first)
+
+        def reduce(some: Rows) -> pa.Table:
+            part = rows if len(some) == rows.num_rows else rows.take(pa.array(some)).combine_chunks()
+            return stage.reduce(part, sides).select(DUPLICATES.names).cast(DUPLICATES)
+
+        apart = Trier(stage.name, reduce, job.poison, job.marker(attempt)).groups(key_ends(rows))
+        found = pa.concat_tables([found, *apart.results])
+        guilty, causes = apart.left_out()
+        unit, row = (rows.column(name).to_numpy()[guilty] for name in ("unit", "row"))
+        forward.append(left_out(unit, row, causes))
+    write_left_out(attempt, forward)
     write_buckets(attempt.file("found.arrow"), found, job.unit["buckets"])
     return {"rows": found.num_rows, "buckets": job.unit["buckets"]}
 

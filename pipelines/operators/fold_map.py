@@ -1,6 +1,7 @@
 """First part of a fold: the partial of one unit of documents.
 
-Memory: the stage's partial and one row group.
+Documents that the stage raises on, or dies of, are left out of the artefact, and counted as quarantined by
+this step; they stay in their dataset. Memory: the stage's partial and one row group.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.operators.apart import Rows, Trier, is_of_input, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.storage import Attempt, Json
+
+CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -24,9 +31,34 @@ def units(preparation: Preparation) -> list[Json]:
 
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
-    partial = stage.map(_documents(job, int(job.unit["reads"]), stage))
+    marker = job.marker(attempt)
+    if marker is None and not job.poison:
+        try:
+            partial = stage.map(_documents(job, int(job.unit["reads"]), stage))
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+        else:
+            write_partial(attempt.file("partial.arrow"), partial)
+            return {"rows": partial.num_rows}
+    ledger = Ledger()
+    bad: list[npt.NDArray[np.bool_]] = []
+    removed: list[pa.Table] = []
+    first = 0
+    for docs in _documents(job, int(job.unit["reads"]), stage):
+
+        def alone(some: Rows, docs: Documents = docs) -> None:
+            stage.map(iter([docs.slice(int(some[0]), len(some))]))
+
+        guilty, causes = Trier(stage.name, alone, job.poison, marker, first).documents(len(docs)).left_out()
+        first += len(docs)
+        bad.append(np.isin(np.arange(len(docs)), guilty))
+        removed.append(leave_out(docs.keep(bad[-1]), stage.name, causes, ledger))
+    again = zip(_documents(job, int(job.unit["reads"]), stage), bad, strict=True)
+    partial = stage.map(docs.keep(~guilty) for docs, guilty in again)
     write_partial(attempt.file("partial.arrow"), partial)
-    return {"rows": partial.num_rows}
+    write_removed(attempt.file("removed.arrow"), removed)
+    return {"rows": partial.num_rows, "ledger": ledger.as_json()}
 
 
 def _documents(job: Job, unit: int, stage: Fold) -> Iterator[Documents]:

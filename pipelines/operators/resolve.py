@@ -11,6 +11,7 @@ from corpusmill.pipelines.addresses import DUPLICATES
 from corpusmill.pipelines.checked_ipc import read_batches
 from corpusmill.pipelines.operators.find import write_buckets
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.left_out import read_left_out, without, write_left_out
 from corpusmill.pipelines.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage import Attempt, Json
 
@@ -26,6 +27,8 @@ def work(job: Job, attempt: Attempt) -> Json:
         batches = list(read_batches(job.first.file(f"{unit['unit']:05d}.found.arrow")))
         tables.append(pa.Table.from_batches(batches))
     found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
-    removals = stage.resolve(found).select(DUPLICATES.names).cast(DUPLICATES)
+    gone = read_left_out(job.first)
+    write_left_out(attempt, [gone])
+    removals = stage.resolve(without(found, gone)).select(DUPLICATES.names).cast(DUPLICATES)
     write_buckets(attempt.file("found.arrow"), removals, job.unit["buckets"])
     return {"rows": removals.num_rows, "buckets": job.unit["buckets"], "pairs": found.num_rows}

@@ -18,6 +18,7 @@ from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.apart import Rows, Trier, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.operators.partitions import SIDE_ROWS
 from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.stage import Deduplicate, Emitted
@@ -60,7 +61,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     tables: list[pa.Table] = []
     sides: list[pa.Table] = []
     ledger = Ledger()
-    left_out: list[pa.Table] = []
+    removed: list[pa.Table] = []
+    struck: list[pa.Table] = []
     marker = job.marker(attempt)
     first = 0
     for docs, rows in job.view.batches(unit):
@@ -80,15 +82,17 @@ def work(job: Job, attempt: Attempt) -> Json:
         guilty, causes = found.left_out()
         if len(guilty):
             bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
-            # what deduplication strikes is counted where its removals are, by its last step
-            counted = Ledger() if isinstance(stage, Deduplicate) else ledger
-            lost = leave_out(bad, stage.name, causes, counted)
+            if isinstance(stage, Deduplicate):  # struck, and counted, by the last step of deduplication
+                struck.append(left_out(np.full(len(bad), unit, np.uint32), rows[guilty], causes))
+                continue
+            lost = leave_out(bad, stage.name, causes, ledger)
             addresses = {"unit": np.full(len(bad), unit, np.uint32), "row": rows[guilty]}
             for name, values in addresses.items():
                 lost = lost.set_column(lost.schema.get_field_index(name), name, pa.array(values))
-            left_out.append(lost)
-    if left_out:
-        write_removed(attempt.file("removed.arrow"), [pa.concat_tables(left_out)])
+            removed.append(lost)
+    if removed:
+        write_removed(attempt.file("removed.arrow"), [pa.concat_tables(removed)])
+    write_left_out(attempt, struck)
     batches = (
         _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
     )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.checked_ipc import committed_batch
 from corpusmill.pipelines.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.job import Job, Preparation
-from corpusmill.pipelines.removed import REMOVED, removed_table, write_removed
+from corpusmill.pipelines.operators.left_out import read_left_out, without
+from corpusmill.pipelines.removed import REMOVED, quarantined_table, removed_table, write_removed
 from corpusmill.pipelines.storage import Attempt, Json, StepFolder
 
 
@@ -45,7 +47,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
     view = _view(job)
     found = _bucket(job.first, job.unit["bucket"])
-    removals = found.to_pylist()
+    left = read_left_out(job.first)
+    removals = without(found, left).to_pylist()
     removals.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
     by_unit: dict[int, list[Json]] = {}
     for row in removals:
@@ -56,16 +59,18 @@ def work(job: Job, attempt: Attempt) -> Json:
     tables = []
     for unit in range(job.unit["from"], job.unit["to"]):
         struck = by_unit.get(unit, [])
-        _count(ledger, stage.name, view, unit, struck)
-        tables.append(
-            removed_table([_removed(stage.name, row) for row in struck]) if struck else REMOVED.empty_table()
-        )
+        lost = _quarantined(view, unit, left, stage.name)
+        _count(ledger, stage.name, view, unit, struck, lost)
+        rows = [*([_removed(stage.name, row) for row in struck]), *lost]
+        tables.append(removed_table(rows) if rows else REMOVED.empty_table())
     write_removed(attempt.file("removed.arrow"), tables)
     ledger.check(f"{job.step.name}, bucket {attempt.unit}")
     return {
-        "rows": sum(len(rows) for rows in by_unit.values()),
+        "rows": sum(table.num_rows for table in tables),
         "mask_units": MASK_UNITS,
-        "struck": {str(unit): len(rows) for unit, rows in sorted(by_unit.items())},
+        "struck": {
+            str(unit): table.num_rows for unit, table in enumerate(tables, job.unit["from"]) if table.num_rows
+        },
         "ledger": ledger.as_json(),
     }
 
@@ -76,7 +81,22 @@ def _removed(stage: str, row: Json) -> Json:
     return {**kept, "stage": stage, "kind": "removed"}
 
 
-def _count(ledger: Ledger, stage: str, view: DatasetView, unit: int, struck: list[Json]) -> None:
+def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> list[Json]:
+    """`REMOVED` rows of the documents of a unit that the exchange could not judge."""
+    here = left.filter(pc.equal(left.column("unit"), unit))
+    causes = dict(zip(here.column("row").to_pylist(), here.column("cause").to_pylist(), strict=True))
+    found: list[Json] = []
+    for docs, rows in view.batches(unit) if causes else ():
+        bad = np.isin(rows, np.array(list(causes), np.uint32))
+        numbers = rows[bad].tolist()
+        table = quarantined_table(docs.keep(bad), stage, [causes[row] for row in numbers])
+        found += [{**row, "unit": unit, "row": n} for n, row in zip(numbers, table.to_pylist(), strict=True)]
+    return found
+
+
+def _count(
+    ledger: Ledger, stage: str, view: DatasetView, unit: int, struck: list[Json], lost: list[Json]
+) -> None:
     already = view.struck(unit)
     again = np.isin(np.array([row["row"] for row in struck], np.uint32), already)
     if again.any():
@@ -97,8 +117,13 @@ def _count(ledger: Ledger, stage: str, view: DatasetView, unit: int, struck: lis
         tally[0] += 1
         tally[1] += row["bytes"]
         ledger.entry(stage, row["source"]).remove(row["reason"], 1, row["bytes"])
+    for row in lost:
+        tally = gone.setdefault(row["source"], [0, 0])
+        tally[0] += 1
+        tally[1] += row["bytes"]
+        ledger.entry(stage, row["source"]).quarantine(row["reason"], 1, row["bytes"])
     for source, (documents, size) in arrived.items():
         entry = ledger.entry(stage, source)
-        lost = gone.get(source, [0, 0])
+        less = gone.get(source, [0, 0])
         entry.arrive(documents, size)
-        entry.keep(documents - lost[0], size - lost[1], size - lost[1])
+        entry.keep(documents - less[0], size - less[1], size - less[1])

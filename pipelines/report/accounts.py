@@ -107,7 +107,7 @@ def _entries(record: RunRecord, source: SourceRecord) -> list[Entry]:
     return [
         entry
         for step in record.steps.values()
-        if step.complete and step.name != DRAWING
+        if step.complete and step.name != DRAWING and step.operator != "fold_map"  # which leave it in place
         for entry in step.ledger
         if entry.source == source.name
     ]

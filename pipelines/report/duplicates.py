@@ -32,6 +32,7 @@ def _one(step: StepRecord) -> Json:
     similar = np.zeros(_TENTHS, np.int64)
     for unit in step.units:
         for batch in arrow_batches(removed_path(step.data, unit["unit"]), ["survivor_id", "similarity"]):
+            batch = batch.filter(batch.column("survivor_id").is_valid())  # quarantined ones have none
             bits = leading_bits(batch.column("survivor_id"))
             sampled.append(bits if rate == 1.0 else bits[bits < limit])
             values = batch.column("similarity").to_numpy(zero_copy_only=False)
@@ -43,7 +44,7 @@ def _one(step: StepRecord) -> Json:
     return {
         "step": step.name,
         "stage": step.stages[-1]["name"],
-        "removed": step.rows,
+        "removed": int(similar.sum()),
         "sampling_rate": rate,
         "clusters": round(len(removed) / rate),
         "largest_cluster": int(removed.max()) + 1 if len(removed) else 0,

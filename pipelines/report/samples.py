@@ -89,7 +89,7 @@ def _chosen(step: StepRecord) -> list[dict[str, Any]]:
     names = ["unit", "row", "id", "source", "reason", "bytes", "survivor_id", "survivor_source", "similarity"]
     for unit in step.units:
         for batch in arrow_batches(removed_path(step.data, unit["unit"]), names):
-            part = batch.slice(0, ROWS - seen)
+            part = batch.filter(batch.column("survivor_id").is_valid()).slice(0, ROWS - seen)
             seen += part.num_rows
             order = draws(part.column("id"), 0, "report samples")
             table = pa.Table.from_batches([part]).append_column("draw", pa.array(order))

@@ -11,6 +11,7 @@ import random
 import tarfile
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -27,7 +28,8 @@ class Sample:
     """One sound file: its reader's name and options, its bytes, and what damage to it can be told by.
 
     `counted`: the format says how long its parts are or where it ends. `checksums`: every byte of a document
-    is covered by one. `rows`: how many rows a Parquet file counts.
+    is covered by one. `rows`: how many rows a Parquet file counts. `bounds`: where records or members begin,
+    and the last one ends: without whole ones of them the file is a sound one of its format.
     """
 
     reader: str
@@ -37,6 +39,7 @@ class Sample:
     counted: bool = True
     checksums: bool = False
     rows: int = 0
+    bounds: tuple[int, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -68,6 +71,10 @@ def _warc_record(kind: str, number: int, block: bytes, mime: str) -> bytes:
     return head.encode() + block + b"\r\n\r\n"
 
 
+def _bounds(parts: list[bytes]) -> tuple[int, ...]:
+    return tuple(accumulate(map(len, parts), initial=0))
+
+
 def _page(text: str, coded: bool = False) -> bytes:
     body = f"<html><body><p>{text}</p></body></html>".encode()
     extra = "Content-Encoding: gzip\r\n" if coded else ""
@@ -87,14 +94,14 @@ def _wet(count: int) -> list[bytes]:
     return [_warc_record("conversion", n, text.encode(), "text/plain") for n, text in texts]
 
 
-def _arc(count: int) -> bytes:
+def _arc(count: int) -> list[bytes]:
     parts = []
     for n, text in enumerate(_texts(count)):
         block = _page(text)
         parts.append(
             f"http://a.example/{n} 1.2.3.4 20240506070809 text/html {len(block)}\n".encode() + block + b"\n"
         )
-    return b"".join(parts)
+    return parts
 
 
 def _tar(count: int) -> bytes:
@@ -105,6 +112,11 @@ def _tar(count: int) -> bytes:
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text.encode()))
     return out.getvalue()
+
+
+def _members_of(data: bytes) -> tuple[int, ...]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return tuple(member.offset for member in archive)
 
 
 def _parquet(count: int, **options: Any) -> bytes:
@@ -135,13 +147,13 @@ def _members(parts: list[bytes]) -> bytes:
 _CODE = "# SPDX-License-Identifier: MIT\nimport os\n\n" + "\n".join(_texts(5)).replace("Entry", "x =")
 _WET = {"kind": "conversion"}
 SAMPLES: dict[str, Sample] = {
-    "warc": Sample("warc", ".warc", b"".join(_pages(12)), 12),
+    "warc": Sample("warc", ".warc", b"".join(_pages(12)), 12, bounds=_bounds(_pages(12))),
     "warc.gz": Sample("warc", ".warc.gz", _members(_pages(12)), 12, checksums=True),
     "warc.zst": Sample("warc", ".warc.zst", b"".join(map(_zstd, _pages(12))), 12, checksums=True),
-    "wet": Sample("warc", ".warc.wet", b"".join(_wet(12)), 12, options=_WET),
+    "wet": Sample("warc", ".warc.wet", b"".join(_wet(12)), 12, bounds=_bounds(_wet(12)), options=_WET),
     "wet.gz": Sample("warc", ".warc.wet.gz", _members(_wet(12)), 12, checksums=True, options=_WET),
-    "arc": Sample("arc", ".arc", _arc(12), 12),
-    "arc.gz": Sample("arc", ".arc.gz", gzip.compress(_arc(12), mtime=0), 12, checksums=True),
+    "arc": Sample("arc", ".arc", b"".join(_arc(12)), 12, bounds=_bounds(_arc(12))),
+    "arc.gz": Sample("arc", ".arc.gz", gzip.compress(b"".join(_arc(12)), mtime=0), 12, checksums=True),
     "html": Sample("html", ".html", _page(_texts(1)[0]).split(b"\r\n\r\n")[1], 1, counted=False),
     "jsonl": Sample("jsonl", ".jsonl", _lines(15), 15, counted=False),
     "jsonl.gz": Sample("jsonl", ".jsonl.gz", gzip.compress(_lines(15), mtime=0), 15, checksums=True),
@@ -162,6 +174,6 @@ SAMPLES: dict[str, Sample] = {
         "text", ".txt.gz", gzip.compress("\n".join(_texts(4)).encode(), mtime=0), 1, checksums=True
     ),
     "tree": Sample("tree", ".py", _CODE.encode(), 1, counted=False),
-    "tar": Sample("tar", ".tar", _tar(12), 12),
+    "tar": Sample("tar", ".tar", _tar(12), 12, bounds=_members_of(_tar(12))),
     "tar.gz": Sample("tar", ".tar.gz", gzip.compress(_tar(12), mtime=0), 12, checksums=True),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.mutate import campaign, judge, run_goes_on
+from tests.faults.mutate import campaign, judge, lacks_whole_parts, run_goes_on
 from tests.faults.samples import SAMPLES
 
 
@@ -16,6 +16,13 @@ def test_no_mutation_is_read_as_something_else_or_ends_a_run(tmp_path: Path) -> 
     assert all(tally["cases"] == 25 for tally in figures.values())
     told = sum(tally["losses told"] for tally in figures.values())
     assert told > 200  # the mutations do damage, and it is told
+
+
+def test_whole_records_that_are_not_there_cannot_be_told() -> None:
+    sample = SAMPLES["warc"]
+    assert lacks_whole_parts(sample, b"")
+    assert lacks_whole_parts(sample, sample.data[: sample.bounds[3]] + sample.data[sample.bounds[5] :])
+    assert not lacks_whole_parts(sample, sample.data[: sample.bounds[3] + 1])
 
 
 def test_what_is_wrong_is_seen() -> None:
