@@ -54,7 +54,7 @@ def jsonl(**options: Any) -> Jsonl:
         (json.dumps({"text": LONG}, indent=1).encode(), "goes over several lines"),
         (json.dumps({"rows": [{"text": LONG}]}).encode(), "jq -c '.rows[]' 0.x"),
         (lines(["a", "b"], ["c", "d"]), "lines are JSON lists"),
-        (gzip.compress(lines({"content": LONG})), "write `text_field: content`"),
+        (gzip.compress(lines({"content": LONG}), mtime=0), "write `text_field: content`"),
         (b"PAR1" + bytes(80) + b"PAR1", "its format is parquet; read it with `read: {parquet: ...}`"),
         (b"WARC/1.0\r\nWARC-Type: response\r\n", "its format is warc"),
         (b"%PDF-1.7\n", "its format is PDF, which no reader reads"),
@@ -81,7 +81,7 @@ def test_faults_of_json_lines(tmp_path: Path, content: bytes, words: str) -> Non
         (b"{broken\nalso broken}\n",),
         (lines({"content": LONG}, {"text": LONG}),),  # one of the first records can be read
         (lines({"content": LONG}), lines({"text": LONG})),  # one of the first files can be read
-        (gzip.compress(lines({"text": LONG}))[:30],),  # a damaged file
+        (gzip.compress(lines({"text": LONG}), mtime=0)[:30],),  # a damaged file
         (b'{"content": "' + b"a" * 2_000_000,),  # no whole line in what is looked at
         (b"\xef\xbb\xbf" + lines({"text": LONG}),),
     ],
