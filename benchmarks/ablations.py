@@ -64,11 +64,14 @@ def one(path: Path, given: argparse.Namespace, seed: int) -> tuple[Figures, dict
     figures: Figures = {
         f"bits per byte, {'all' if source == '*' else source}": (score["bits_per_byte"], "bits")
         for source, score in judged["scores"]["model"].items()
+        if score["bits_per_byte"] is not None
     }
-    figures["training loss"] = summary["last_loss"], "nats"
+    if summary["last_loss"] is not None:
+        figures["training loss"] = summary["last_loss"], "nats"
     for job, measure in (("max violation", "max_violation"), ("load entropy", "entropy")):
-        values = [value for line in last for value in line["experts"][measure]]
-        figures[job] = math.fsum(values) / max(1, len(values)), "of even"
+        values = [value for line in last for value in line["experts"][measure] if value is not None]
+        if values:
+            figures[job] = math.fsum(values) / len(values), "of even"
     figures["seconds"] = seconds, "s"
     return figures, {name: judged["scores"][name]["*"]["bits_per_byte"] for name in ("unigram", "bigram")}
 

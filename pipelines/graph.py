@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.registry import nearest
 from corpusmill.pipelines.stage import Deduplicate, Fold, Map, Regroup, Stage
 
 if TYPE_CHECKING:
@@ -254,3 +256,18 @@ def step_named(steps: Sequence[Step], name: str) -> Step:
         if step.name == name:
             return step
     raise KeyError(name)
+
+
+def with_needs(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
+    """`names` and every step they need. Raises UserError for a name that no step has."""
+    by_name = {step.name: step for step in steps}
+    wanted: set[str] = set()
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in by_name:
+            raise UserError(f"no step `{name}`; {nearest(name, by_name)}")
+        if name not in wanted:
+            wanted.add(name)
+            todo += by_name[name].needs
+    return wanted

@@ -8,27 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from corpusmill.pipelines.errors import RecipeError, UserError
+from corpusmill.pipelines.patterns import matches
+from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.sources.reader import Reader
-
-_WILD = set("*?[")
-
-
-def _matches(data_folder: Path, pattern: str) -> tuple[Path, list[Path]]:
-    """The fixed part of a pattern, and its matches sorted.
-
-    Only the pattern has wildcards, never the folder it is relative to; what exists by that very name is
-    meant as it stands.
-    """
-    whole = data_folder / pattern
-    parts = Path(pattern).parts
-    wild = next((position for position, part in enumerate(parts) if _WILD & set(part)), None)
-    if wild is None or whole.exists():
-        return (whole if whole.is_dir() else whole.parent), [whole]
-    base = data_folder.joinpath(*parts[:wild])
-    return base, sorted(base.glob(str(Path(*parts[wild:]))))
+from corpusmill.pipelines.storage import StepFolder, read_json, sha256_file
 
 
 def _checked(source: str, file: Path) -> Path:
@@ -47,42 +35,105 @@ def _checked(source: str, file: Path) -> Path:
     return real
 
 
-def list_files(source: str, reader: Reader, data_folder: Path) -> dict[str, str]:
+Identity = tuple[int, int]  # device and inode: one file, whatever it is called
+
+
+def list_files(
+    source: str, reader: Reader, data_folder: Path, reached: dict[Identity, tuple[str, Path]] | None = None
+) -> dict[str, str]:
     """`{name: absolute path}` of a source's files, sorted by name.
 
-    Raises RecipeError where a pattern matches nothing, where a match is not readable, where two files
-    would share a name, and where two patterns give one file two names, which would read it twice.
+    A file that one pattern reaches by several names (links to it or to a folder above it, hard links) is read
+    once, under the name without a symbolic link or else the first one. `reached` collects which source
+    reached which file by which path, over sources. Raises RecipeError where a pattern matches nothing, where
+    a match is not readable, where two files would share a name, and where two patterns, or two sources by two
+    paths, reach one file, which would be read twice.
     """
-    found: dict[str, Path] = {}
-    owners: dict[Path, tuple[str, str]] = {}  # real path -> the pattern that found it, and its name
+    found: dict[str, _Listed] = {}
+    owners: dict[Identity, _Listed] = {}
     for pattern in reader.files:
-        base, matches = _matches(data_folder, pattern)
+        base, matched = matches(data_folder, pattern)
         files = []
-        for match in matches:
+        for match in matched:
             if match.is_symlink() and not match.exists():
                 raise RecipeError(f"source {source}: {match} is a broken link; mend or remove it")
             files += [file for file in reader.expand(match) if file.is_file()]
         if not files:
-            raise RecipeError(
-                f"source {source}: no file matches {data_folder / pattern}; correct the pattern or the "
-                "recipe's `data`, or make the files first"
-            )
+            raise RecipeError(f"source {source}: {_nothing(data_folder / pattern, matched)}")
         for file in files:
-            name = file.relative_to(base).as_posix()
-            real = _checked(source, file)
-            held = found.setdefault(name, real)
-            if held != real:
+            listed = _listed(source, pattern, base, file)
+            held = found.setdefault(listed.name, listed)
+            if held.real != listed.real:
                 raise RecipeError(
-                    f"source {source}: {held} and {real} would both be called {name}; give them one pattern "
-                    "with a common folder, or two sources"
+                    f"source {source}: {held.real} and {listed.real} would both be called {listed.name}; "
+                    "give them one pattern with a common folder, or two sources"
                 )
-            owner, known = owners.setdefault(real, (pattern, name))
-            if owner != pattern and known != name:
+            owner = owners.setdefault(listed.identity, listed)
+            if owner.name == listed.name:
+                continue
+            if owner.pattern != pattern:
                 raise RecipeError(
-                    f"source {source}: the patterns {owner} and {pattern} both match {file} and would read "
-                    "it twice; let only one of them match it"
+                    f"source {source}: the patterns {owner.pattern} and {pattern} both match one file, as "
+                    f"{owner.file} and {file}, and would read it twice; let only one of them match it"
                 )
-    return {name: str(found[name]) for name in sorted(found)}
+            chosen, other = sorted((owner, listed), key=lambda one: (one.linked, one.name))
+            owners[listed.identity] = chosen
+            del found[other.name]
+    for listed in found.values():
+        if reached is not None:
+            _refuse_twice(source, listed, reached)
+    return {name: str(found[name].real) for name in sorted(found)}
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """One file as a pattern reached it. `linked`: by way of a symbolic link below the pattern's folder."""
+
+    name: str
+    pattern: str
+    file: Path
+    real: Path
+    identity: Identity
+    linked: bool
+
+
+def _listed(source: str, pattern: str, base: Path, file: Path) -> _Listed:
+    name = file.relative_to(base).as_posix()
+    real = _checked(source, file)
+    stat = real.stat()
+    return _Listed(name, pattern, file, real, (stat.st_dev, stat.st_ino), base.resolve() / name != real)
+
+
+def _refuse_twice(source: str, listed: _Listed, reached: dict[Identity, tuple[str, Path]]) -> None:
+    """Raise RecipeError where another source reaches the file by another path.
+
+    By the same path it is meant: two readers may take two columns of one file.
+    """
+    path = Path(os.path.normpath(listed.file))
+    other, known = reached.setdefault(listed.identity, (source, path))
+    if other != source and known != path:
+        raise RecipeError(
+            f"the sources {other} and {source} reach one file by two names, {known} and {path}, and would "
+            "both read it; let only one of them match it, or give both the same path if it is meant to be "
+            "read twice"
+        )
+
+
+def _nothing(pattern: Path, matched: Sequence[Path]) -> str:
+    """Why no file is read: nothing there, or links alone, which folder readers pass over."""
+    links = [match for match in matched if match.is_symlink() and match.is_file()]
+    for folder in matched:
+        if folder.is_dir() and not links:
+            links = [place for place in sorted(folder.rglob("*")) if place.is_symlink()]
+    if links:
+        target = links[0].resolve()
+        return (
+            f"{pattern} holds no file of its own but {len(links)} symbolic link{'s' * (len(links) != 1)} "
+            f"(such as {links[0].name}), and links are passed over; to follow them, name the folder they "
+            f"lead to in `files` (here {target if target.is_dir() else target.parent}), or put hard links or "
+            "copies in their place"
+        )
+    return f"no file matches {pattern}; correct the pattern or the recipe's `data`, or make the files first"
 
 
 def listing_key(files: Mapping[str, str]) -> list[tuple[str, str, int, int]]:
@@ -107,3 +158,31 @@ def check_unchanged(stamps: Mapping[str, Sequence[int]]) -> None:
     for path, stamp in stamps.items():
         if list(stamp_of(path)) != list(stamp):
             raise UserError(f"{path} changed while the run was on; run the same command again")
+
+
+def forget_false_index(step: StepFolder, paths: Mapping[str, str]) -> None:
+    """Make an index start anew where a file's bytes are not those that it was made of.
+
+    `step` is the version of the index for the files' present sizes and times, `paths` their paths by name.
+    The manifest goes first: killed in between, the index is not complete and is made again.
+    """
+    manifest = step.manifest()
+    if manifest is not None:
+        entries = [
+            entry
+            for unit in manifest["units"]
+            for entry in read_json(step.data / f"{unit['unit']:05d}.index.json")
+        ]
+        if all(sha256_file(Path(paths[entry["name"]])) == entry["sha256"] for entry in entries):
+            return
+        step.manifest_path.unlink()
+    for receipt in sorted((step.path / "receipts").glob("*.json")):  # of one that was not finished: unproven
+        receipt.unlink()
+
+
+def source_of(recipe: Recipe, name: str) -> Any:
+    """The source whose index step is called `name`."""
+    sources = list(recipe.sources)
+    if recipe.decontaminate is not None:
+        sources.append(recipe.decontaminate.benchmarks)
+    return next(source for source in sources if f"{source.name}.index" == name)

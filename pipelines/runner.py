@@ -12,20 +12,21 @@ import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 from corpusmill.pipelines.balance import check_rows, check_step
 from corpusmill.pipelines.blame import Patience
 from corpusmill.pipelines.engines.chosen import make_engine
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, step_key, versions
-from corpusmill.pipelines.graph import Step, build_graph
+from corpusmill.pipelines.graph import Step, build_graph, with_needs
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.listing import list_files, listing_key
+from corpusmill.pipelines.listing import Identity, forget_false_index, list_files, listing_key, source_of
 from corpusmill.pipelines.losses import Losses
 from corpusmill.pipelines.operators.job import Preparation, operator
+from corpusmill.pipelines.pointer import stale_steps, write_current
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.registry import nearest, plugin_digest
+from corpusmill.pipelines.registry import plugin_digest
 from corpusmill.pipelines.repair import Repairs, naming_repair
 from corpusmill.pipelines.run_files import locked, logs
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
@@ -75,18 +76,12 @@ class RunResult:
         return state.folder.need_manifest()
 
 
-def source_of(recipe: Recipe, name: str) -> Any:
-    """The source whose index step is called `name`."""
-    judged = recipe.decontaminate
-    sources = [*recipe.sources, *([judged.benchmarks] if judged is not None else [])]
-    return next(source for source in sources if f"{source.name}.index" == name)
-
-
 class Runner:
     """One run of one recipe. `limit`: documents read from each unit's splits (for estimates only).
 
     `repair`: verify every step before it is used and make again what is damaged. `command`: what the user
-    called, for messages; the recipe's plain run where it is not known.
+    called, for messages; the recipe's plain run where it is not known. `verify_inputs`: compare every input
+    file with its index, so that other bytes of the same size and modification time are found.
     """
 
     def __init__(
@@ -97,6 +92,7 @@ class Runner:
         *,
         repair: bool = False,
         command: str | None = None,
+        verify_inputs: bool = False,
     ) -> None:
         self.recipe = recipe
         self.folder = RunFolder(recipe.output_folder)
@@ -104,8 +100,10 @@ class Runner:
         self.limit = limit
         self.repairs = Repairs() if repair else None
         self.command = command or f"corpusmill run {shlex.quote(str(recipe.path))}"
+        self.verify_inputs = verify_inputs
         self.graph = build_graph(recipe)
         self.states = {step.name: StepState(step) for step in self.graph}
+        self._until: list[str] | None = None
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
         self._stamps: dict[str, list[int]] = {}  # input file -> what it was when it was listed
@@ -118,7 +116,9 @@ class Runner:
         """
         started = time.perf_counter()
         if until is not None:
-            self._restrict(until)
+            self._until = list(until)
+            asked = with_needs(self.graph, until)
+            self.states = {name: state for name, state in self.states.items() if name in asked}
         self.list_inputs()
         folder = self.folder.path
         with locked(folder) as self._lock, logs(folder) as (events, workers), naming_repair(self.command):
@@ -128,6 +128,8 @@ class Runner:
             if self.repairs is not None:
                 self.repairs.begin(self.folder)
             self.folder.write_recipe(dict(self.recipe.raw))
+            if self.folder.current_path.exists():
+                self._write_current({}, self.folder.current().get("stale", []))
             engine = make_engine(self.recipe, workers)
             wanted = self.recipe.engine
             policy = Policy(
@@ -139,6 +141,7 @@ class Runner:
                 patience=Patience(losses=wanted.losses),
             )
             Scheduler(engine, policy, self._eligible, self._complete, self.listener, self._surroundings).run()
+            self._write_current({}, stale_steps(self.folder, self.graph, self.states, self._key))
             self.losses.check()
             seconds = time.perf_counter() - started
             self._note({"event": "end", "seconds": round(seconds, 3)})
@@ -150,11 +153,12 @@ class Runner:
         Files that stages read by themselves are looked for too: UserError where one is missing, before hours
         of work that lead up to it.
         """
+        reached: dict[Identity, tuple[str, Path]] = {}
         for name, state in self.states.items():
             need_external_files(state.step)
             if state.step.operator == "index" and name not in self._paths:
                 source = source_of(self.recipe, name)
-                self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder)
+                self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder, reached)
 
     def prepare(self, state: StepState) -> None:
         """Find the step's folder, and use its manifest if it is complete. Its inputs must be complete."""
@@ -164,6 +168,19 @@ class Runner:
             folder = self.states[name].folder
             assert folder is not None, f"{step.name} was prepared before {name}"
             inputs[name] = folder.need_manifest()
+        state.key = self._key(step, inputs)
+        state.folder = self.folder.step(step.name, fingerprint(state.key))
+        if self.verify_inputs and step.operator == "index":
+            forget_false_index(state.folder, self._paths[step.name])
+        if self.repairs is not None:
+            self.repairs.prepare(step.name, state.folder)
+        manifest = state.folder.manifest()
+        if manifest is not None:
+            state.complete = state.reused = True
+            state.total = len(manifest["units"])
+
+    def _key(self, step: Step, inputs: dict[str, Json]) -> Json:
+        """The step's key, given the manifests of what it needs."""
         more: Json = {}
         if step.operator == "index":
             listing = listing_key(self._paths[step.name])
@@ -173,14 +190,7 @@ class Runner:
             more["unit_bytes"] = self.unit_bytes(step)
         if step.operator == "read" and self.limit is not None:
             more["limit"] = self.limit
-        state.key = step_key(step, self.recipe.seed, inputs, more)
-        state.folder = self.folder.step(step.name, fingerprint(state.key))
-        if self.repairs is not None:
-            self.repairs.prepare(step.name, state.folder)
-        manifest = state.folder.manifest()
-        if manifest is not None:
-            state.complete = state.reused = True
-            state.total = len(manifest["units"])
+        return step_key(step, self.recipe.seed, inputs, more)
 
     def unit_bytes(self, step: Step) -> int:
         """Bytes a unit of a reading step aims for."""
@@ -189,18 +199,6 @@ class Runner:
     def paths(self, step: Step) -> dict[str, str]:
         """`{name: path}` of the files a step indexes or reads; empty for any other step."""
         return self._paths.get(step.inputs[0] if step.operator == "read" else step.name, {})
-
-    def _restrict(self, until: Sequence[str]) -> None:
-        wanted: set[str] = set()
-        todo = list(until)
-        while todo:
-            name = todo.pop()
-            if name not in self.states:
-                raise UserError(f"no step `{name}`; {nearest(name, self.states)}")
-            if name not in wanted:
-                wanted.add(name)
-                todo += self.states[name].step.needs
-        self.states = {name: state for name, state in self.states.items() if name in wanted}
 
     def _eligible(self) -> list[Unit]:
         """Units of steps that have just become ready; completes steps that have nothing left to do."""
@@ -352,35 +350,17 @@ class Runner:
             self.repairs.done(state.step.name, state.folder)
 
     def _point(self, state: StepState) -> None:
-        """Let `current.json` point at the step.
-
-        Steps that the recipe no longer has drop out, and where the step's content is another than before,
-        those that were made from the old one: what is pointed at belongs together. Steps outside `until`
-        stay.
-        """
+        """Let `current.json` point at the step."""
         name = state.step.name
         if self.limit is None:
             self.losses.judge(state.step, self._folder(name).need_manifest())
-        steps = self.folder.current()["steps"]
-        stale = self._after(name) if name in steps and self._content_changed(state, steps[name]) else set()
-        steps = {**{n: fp for n, fp in steps.items() if n not in stale}, name: fingerprint(state.key)}
-        names = [step.name for step in self.graph if step.name in steps]
-        self.folder.write_current({"recipe": self.recipe.name, "steps": {n: steps[n] for n in names}})
+        stale = [other for other in self.folder.current().get("stale", []) if other != name]
+        self._write_current({name: fingerprint(state.key)}, stale)
 
-    def _content_changed(self, state: StepState, before: str) -> bool:
-        assert state.folder is not None
-        if before == fingerprint(state.key):
-            return False
-        old = self.folder.step(state.step.name, before).manifest()
-        return old is None or old["content"] != state.folder.need_manifest()["content"]
-
-    def _after(self, name: str) -> set[str]:
-        """Every step that needs this one, directly or through others."""
-        found = {name}
-        for step in self.graph:  # each comes after what it needs
-            if found.intersection(step.needs):
-                found.add(step.name)
-        return found - {name}
+    def _write_current(self, new: Json, stale: Sequence[str]) -> None:
+        names = [step.name for step in self.graph]
+        asked = None if self._until is None else (self._until, list(self.states))
+        write_current(self.folder, self.recipe.name, names, new, stale, asked)
 
     def _note(self, event: Json) -> None:
         with naming(self.folder.path / "log" / "run.jsonl"):
@@ -395,6 +375,8 @@ def run_recipe(
     *,
     repair: bool = False,
     command: str | None = None,
+    verify_inputs: bool = False,
 ) -> RunResult:
-    """Run a recipe to the end; for `repair` and `command` see `Runner`. Raises what `Runner.run` raises."""
-    return Runner(recipe, listener, repair=repair, command=command).run(until)
+    """Run a recipe to the end; for its options see `Runner`. Raises what `Runner.run` raises."""
+    runner = Runner(recipe, listener, repair=repair, command=command, verify_inputs=verify_inputs)
+    return runner.run(until)

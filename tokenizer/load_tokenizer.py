@@ -34,7 +34,11 @@ class LoadTokenizer(Task):
     rank files and merges hold none. `pad_vocabulary_to`: ids a model makes room for (DeepSeek-V3: 129280),
     which no text produces.
 
-    Makes the artefact that `train_bpe` makes: tokenizer.json (unchanged but for added ones),
+    What is random, cuts texts or adds tokens to them (dropout, truncation, padding, post-processors) is left
+    out of the tokenizer and named in loading.json (`dropped`) and in the report; what would change a text is
+    refused by its name (`bpe.definition_parts` lists every part).
+
+    Makes the artefact that `train_bpe` makes: tokenizer.json (unchanged but for what was added or dropped),
     tokenizer_config.json, special_tokens_map.json and encoder.json, and for a SentencePiece model to which
     nothing was added tokenizer.model; training.json is replaced by loading.json.
     Raises UserError for a file that is no such tokenizer, for a spelling it lacks, and for one that does not
@@ -82,12 +86,16 @@ class LoadTokenizer(Task):
         """Write the artefact into `folder`; `inputs` is not used. Returns what loading.json says."""
         import pyarrow as pa
 
+        from corpusmill.tokenizer.bpe.definition_parts import without_additions
         from corpusmill.tokenizer.bpe.encoders import write_tokenizer
         from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 
         assert not isinstance(self.pre_tokenizer, str)  # the validator makes a PreTokenizer of a name
         imported = read_tokenizer(self.path, self.pre_tokenizer)
-        text = self._completed(imported.text)
+        self._parse(imported.text)
+        definition, dropped = without_additions(json.loads(imported.text))
+        plain = json.dumps(definition, ensure_ascii=False, indent=1) + "\n" if dropped else imported.text
+        text = self._completed(plain)
         spellings = self._spellings(text, imported.special_tokens)
         encoder = write_tokenizer(
             folder, text, spellings, pa.array([], pa.large_string()), model_vocab_size=self.pad_vocabulary_to
@@ -99,27 +107,36 @@ class LoadTokenizer(Task):
             "format": imported.format,
             "special_tokens": spellings,
             "encoder": encoder,
+            **({"dropped": dropped} if dropped else {}),
         }
         (folder / "loading.json").write_text(
             json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         return facts
 
-    def _completed(self, text: str) -> str:
-        """The tokenizer.json, with missing special tokens added where that was asked for."""
-        from tokenizers import AddedToken, Tokenizer
+    def _parse(self, text: str) -> Any:
+        """The `tokenizers.Tokenizer` of a tokenizer.json."""
+        from tokenizers import Tokenizer
 
         try:
-            tokenizer = Tokenizer.from_str(text)
+            return Tokenizer.from_str(text)
         except Exception as error:
             # `tokenizers` raises bare Exception for whatever it cannot parse.
             raise UserError(f"{self.path} is not a tokenizer.json: {error}") from error
+
+    def _completed(self, text: str) -> str:
+        """The tokenizer.json, with missing special tokens added where that was asked for."""
+        from tokenizers import AddedToken
+
+        from corpusmill.pipelines.errors import UserError
+
         present = _added(text)
         missing = [spelling for spelling in self.special_tokens.values() if spelling not in present]
         if missing and not self.add_missing:
             raise UserError(_absent(self.path, missing, present))
         if not missing:
             return text
+        tokenizer = self._parse(text)
         tokenizer.add_special_tokens(
             [AddedToken(spelling, special=True, normalized=False) for spelling in missing]
         )

@@ -68,12 +68,14 @@ class Train(TrainingTask):
     the steps), `evaluation.json` (bits per byte of the documents held out, beside a unigram's and a bigram's;
     see `evaluation.examination`) and, with `ema`, `ema.safetensors`.
 
-    `run`'s summary: `first_loss`, `last_loss` (mean of the last 5% of steps), `ln_vocab` (the loss of a
+    A step of windows that are padding alone has no target and so no loss: null in `metrics.jsonl`, counted in
+    the summary (`steps_without_targets`) and in no mean. `run`'s summary: `first_loss`, `last_loss` (mean of
+    the last 5% of the steps that have one), `ln_vocab` (the loss of a
     uniform guess over the padded vocabulary), `unigram_entropy` (the loss of the best guess that ignores
     context, over all tokens of the shards), `bits_per_byte` (held-out documents by `model`, `unigram` and
     `bigram`; null without), `shard_faults`, `parameters`, `tokens` (targets trained on), `steps`,
-    `max_expert_violation` (mean over the last 5% of steps of the largest over layers), `gamma` (its first
-    value) and `operations_per_token`. Losses in nats.
+    `max_expert_violation` (mean over the last 5% of such steps of the largest over layers), `gamma` (its
+    first value) and `operations_per_token`. Losses in nats.
 
     `inputs["shards"]` are Arrow files, in order; `inputs["tokenizer"]`, the tokenizer's folder, may be left
     out; where given, its hash must be theirs. Raises UserError without torch or the device asked for and

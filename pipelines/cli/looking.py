@@ -16,7 +16,7 @@ def inspect(
         Path, typer.Argument(help="A run folder, dataset, token shard, removed file or tokenizer.")
     ],
     more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILES]...", help="Further files for --against.")
+        list[Path] | None, typer.Argument(metavar="[FILES]...", help="Further ones, or files for --against.")
     ] = None,
     limit: Annotated[int, typer.Option(help="How many rows to show.")] = 5,
     against: Annotated[
@@ -33,13 +33,19 @@ def inspect(
 ) -> None:
     """Look into a run, a file of one, or a tokenizer. Of a run: steps, documents, mixture and packing.
 
-    Of a tokenizer: compression, words, digits, white space, unused and strange entries.
+    Several paths, such as the versions of one file, are shown one after the other. Of a tokenizer:
+    compression, words, digits, white space, unused and strange entries.
     """
     from corpusmill.pipelines.errors import UserError
     from corpusmill.pipelines.inspection import inspect as inspection
 
+    if more and not against and (reference or pattern is not None):
+        raise UserError(f"{more[0]}: files to measure a tokenizer on follow --against")
     if more and not against:
-        raise UserError(f"{more[0]}: one path at a time; files to measure a tokenizer on follow --against")
+        several = [inspection.inspect(each, limit=limit) for each in (path, *more)]
+        shown = "\n\n".join(inspection.render_inspection(one) for one in several)
+        typer.echo(_json(several) if as_json else shown)
+        return
     if against or reference or pattern is not None:
         files = [*(against or []), *(more or [])]
         found = inspection.inspect_tokenizer(path, files, _references(reference or []), pattern)

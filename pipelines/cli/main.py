@@ -30,6 +30,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify-inputs", help="Read all input files to see whether their bytes changed."),
+]
 RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value: mixture.tokens=8M")
@@ -112,16 +116,22 @@ def run(
     repair: Annotated[
         bool, typer.Option("--repair", help="Verify every file first and make again what is damaged.")
     ] = False,
+    verify_inputs: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe, or go on where it stopped. After a change it redoes only what depends on the change."""
     command = _command(recipe, overrides, out)
-    _run(_load(recipe, overrides, out), until, as_json, command=command, repair=repair)
+    loaded = _load(recipe, overrides, out)
+    _run(loaded, until, as_json, command=command, repair=repair, verify_inputs=verify_inputs)
 
 
 @app.command()
 def train(
-    recipe: RecipeArgument, overrides: SetOption = None, out: OutOption = None, as_json: JsonOption = False
+    recipe: RecipeArgument,
+    overrides: SetOption = None,
+    out: OutOption = None,
+    verify_inputs: VerifyOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train the recipe's small model. Makes whatever of its shards is still missing."""
     from corpusmill.pipelines.errors import RecipeError
@@ -129,7 +139,7 @@ def train(
     loaded = _load(recipe, overrides, out)
     if loaded.train is None:
         raise RecipeError(f"{recipe}: has no `train` section; add `train: {{preset: v3-tiny, steps: 200}}`")
-    _run(loaded, ["train"], as_json, command=_command(recipe, overrides, out))
+    _run(loaded, ["train"], as_json, command=_command(recipe, overrides, out), verify_inputs=verify_inputs)
 
 
 def _command(recipe: Path, overrides: list[str] | None, out: Path | None) -> str:
@@ -141,7 +151,13 @@ def _command(recipe: Path, overrides: list[str] | None, out: Path | None) -> str
 
 
 def _run(
-    recipe: Recipe, until: list[str] | None, as_json: bool, *, command: str, repair: bool = False
+    recipe: Recipe,
+    until: list[str] | None,
+    as_json: bool,
+    *,
+    command: str,
+    repair: bool = False,
+    verify_inputs: bool = False,
 ) -> None:
     from corpusmill.pipelines.cli.progress import progress
     from corpusmill.pipelines.cli.summary import render_summary, summary
@@ -153,7 +169,9 @@ def _run(
 
     try:
         with progress() as listener:
-            result = run_recipe(recipe, listener, until, repair=repair, command=command)
+            result = run_recipe(
+                recipe, listener, until, repair=repair, command=command, verify_inputs=verify_inputs
+            )
     except UserError as error:
         if listener.began and RunFolder(recipe.output_folder).current_path.exists():
             error.add_note(f"what came so far: corpusmill report {recipe.output_folder}")

@@ -14,6 +14,7 @@ from corpusmill.pipelines.storage import Json, read_json
 BENCHMARKS = "benchmarks"  # read like a source, but only to be kept out of the others
 _REASONS = 3
 _WARNINGS = 8
+_STALE = 6
 
 
 def summary(result: RunResult, report: Path, twin: Path) -> Json:
@@ -39,7 +40,8 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
         "steps": steps,
         "sources": _sources(result),
         "held_out": figures["held_out"],
-        "mixture": figures["mixture"],
+        "mixture": None if "mixture" in figures["stale"] else figures["mixture"],
+        "stale": figures["stale"],
         "findings": figures["findings"],
     }
     if result.repairs is not None:
@@ -124,13 +126,12 @@ def render_summary(found: Json) -> str:
     if "train" in found:
         train = found["train"]
         made.append(
-            f"training  loss {train['first_loss']:.3f} -> {train['last_loss']:.3f} nats a token after "
-            f"{train['steps']:,} steps (unigram entropy of the shards {train['unigram_entropy']:.3f}, "
-            f"ln(vocabulary) {train['ln_vocab']:.3f})"
+            f"training  {_losses(train)} nats a token after {train['steps']:,} steps (unigram entropy of the "
+            f"shards {_fixed(train['unigram_entropy'])}, ln(vocabulary) {train['ln_vocab']:.3f})"
         )
     made += [
         f"context   {phase['context']:,} tokens after {phase['steps']:,} more steps (YaRN factor "
-        f"{phase['factor']:g}): loss {phase['first_loss']:.3f} -> {phase['last_loss']:.3f}"
+        f"{phase['factor']:g}): {_losses(phase)}"
         for phase in found.get("long_context", [])
     ]
     if made:
@@ -139,6 +140,11 @@ def render_summary(found: Json) -> str:
         blocks.append(notes)
     if "repaired" in found:
         blocks.append(_repaired(found["repaired"]))
+    if stale := found["stale"]:
+        names = ", ".join(stale[:_STALE]) + (
+            f" and {len(stale) - _STALE} more" if len(stale) > _STALE else ""
+        )
+        blocks.append(f"stale     {names}: kept as they were; run without --until to make them again")
     done = sum(step["done_now"] for step in found["steps"])
     total = sum(step["units"] for step in found["steps"])
     blocks.append(
@@ -156,6 +162,14 @@ def _repaired(repaired: Json) -> str:
         return "repaired  nothing: every file is what its step wrote"
     words = f"repaired  {faults:,} fault{'s' * (faults != 1)}, told above"
     return words + (f"; {differing:,} files came out other than they were" if differing else "")
+
+
+def _losses(training: Json) -> str:
+    return f"loss {_fixed(training['first_loss'])} -> {_fixed(training['last_loss'])}"
+
+
+def _fixed(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _source_table(sources: Json) -> str:

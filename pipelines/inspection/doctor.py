@@ -57,8 +57,8 @@ def doctor(folder: RunFolder | None) -> Json:
     Of the machine: interpreter, libraries, processors, memory, disk, cache of compiled kernels, shared
     memory. With a folder also: every step's manifest and receipts against their seals, every file against
     its hash (this reads all of the run's output once), and the arithmetic of the ledgers within and between
-    steps; damage has one cure, a command, with the recipe where the run's log tells it. A missing optional
-    library passes, and says so.
+    steps; damage has one cure, a command, with the recipe where the run's log tells it. A step that a run
+    with --until left stale is no fault. A missing optional library passes, and says so.
     """
     checks = [_python(), *(_library(name, module) for name, module in CORE.items())]
     checks += [_optional(name, *about) for name, about in OPTIONAL.items()]
@@ -174,7 +174,7 @@ def _accounts(folder: RunFolder, cure: str) -> list[Json]:
     for step in record.steps.values():
         if step.state != "complete":
             name = f"step {step.name}: inputs" if step.manifest else f"step {step.name}"
-            checks.append(_check(name, False, STATES[step.state], "run the recipe again"))
+            checks.append(_check(name, step.state == "stale", STATES[step.state], "run the recipe again"))
     faults = list(wrong_figures(record))
     entries = [entry for step in record.steps.values() for entry in step.ledger]
     judgements = sum(entry.documents_in for entry in entries)

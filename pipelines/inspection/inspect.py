@@ -14,7 +14,7 @@ from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection import file_facts
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
-from corpusmill.pipelines.inspection.rendering import RENDERERS
+from corpusmill.pipelines.inspection.rendering import RENDERERS, version_note
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
 from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
@@ -39,6 +39,10 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
     - pairs (.found.arrow) and any other Arrow file: schema, rows.
     - tokenizer (its folder, tokenizer.json, rank file): what `inspect_tokenizer` says of it without texts.
 
+    Of a step and of a step's file, `version` says which one it is: the run's own (`current`), one that no
+    longer holds (`stale`), or an `earlier` one; null outside a run. Nothing of an earlier version is
+    deleted.
+
     Reads metadata and the columns it reports, a row group or record batch at a time. Raises UserError
     for anything else, saying what can be given, and IntegrityError where a file of a run is damaged.
     """
@@ -52,9 +56,9 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
     if path.is_dir():
         return _folder(path, limit)
     if path.suffix == ".parquet":
-        return _parquet(path, limit)
+        return {**_parquet(path, limit), "version": _version_of_file(path)}
     if path.suffix == ".arrow":
-        return _arrow(path, limit)
+        return {**_arrow(path, limit), "version": _version_of_file(path)}
     if path.suffix in (".json", ".jsonl"):
         raise UserError(
             f"{path}: not a file of a run to inspect, but JSON (`python -m json.tool` shows it); {_CURE}"
@@ -102,6 +106,8 @@ def _run(record: RunRecord) -> Json:
         "held_out": held_out_facts(record),
         "mixture": mixture_facts(record),
         "packing": packing_facts(record),
+        "until": list(record.until),
+        "stale": record.stale,
     }
 
 
@@ -144,7 +150,27 @@ def _sources(record: RunRecord) -> Json:
     return found
 
 
+def _version(folder: StepFolder) -> str | None:
+    """What a folder is to its run: its `current` version of a step, a `stale` or `earlier` one, or None."""
+    place = folder.path.resolve()
+    if place.parent.parent.name != "steps":
+        return None
+    run = RunFolder(place.parent.parent.parent)
+    pointed = run.current_step(place.parent.name) if run.current_path.exists() else None
+    if pointed is None:
+        return None
+    if pointed.path.name != place.name:
+        return "earlier"
+    return "stale" if place.parent.name in load_record(run).stale else "current"
+
+
+def _version_of_file(path: Path) -> str | None:
+    parents = path.resolve().parents
+    return _version(StepFolder(parents[1])) if parents[0].name == "data" and len(parents) > 1 else None
+
+
 def _step(folder: StepFolder, limit: int) -> Json:
+    version = _version(folder)
     manifest = folder.manifest()
     if manifest is None:
         receipts = sorted(path.stem for path in (folder.path / "receipts").glob("*.json"))
@@ -153,6 +179,7 @@ def _step(folder: StepFolder, limit: int) -> Json:
             "path": str(folder.path),
             "name": folder.path.parent.name,
             "state": "unfinished",
+            "version": version,
             "units": len(receipts),
         }
     files = [file for unit in manifest["units"] for file in unit["files"]]
@@ -161,6 +188,7 @@ def _step(folder: StepFolder, limit: int) -> Json:
         "path": str(folder.path),
         "name": manifest["step"],
         "state": "complete",
+        "version": version,
         "operator": manifest["key"]["operator"],
         "stages": [{"name": s["name"], "options": s["options"]} for s in manifest["key"]["stages"]],
         "fingerprint": manifest["fingerprint"],
@@ -212,4 +240,5 @@ _ARROW: list[tuple[set[str], Callable[[Path, int], Json]]] = [
 def render_inspection(value: Json) -> str:
     """What `inspect` found, as text for a terminal."""
     render: Callable[[Any], str] = RENDERERS[value["kind"]]
-    return render(value)
+    note = version_note(value)
+    return render(value) if note is None else f"{note}\n{render(value)}"

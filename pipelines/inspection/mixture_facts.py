@@ -28,7 +28,7 @@ def mixture_facts(record: RunRecord) -> Json | None:
     the document of which a copy is cut to its first tokens, so that a source's share is exact; null where
     none is.
     """
-    step = record.complete("mixture")
+    step = record.finished("mixture")
     if step is None:
         return None
     plan = read_json(step.data.file("plan.json"))
@@ -63,7 +63,7 @@ def missed(mixture: Json) -> list[str]:
 
 def packing_facts(record: RunRecord) -> Json | None:
     """Counts of all shards together, and where they lie; None before there are shards."""
-    step = record.complete("pack")
+    step = record.finished("pack")
     if step is None:
         return None
     options = step.stages[-1]["options"]

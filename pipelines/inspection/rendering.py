@@ -13,6 +13,12 @@ from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
 from corpusmill.pipelines.storage import Json
 
+_STALE = "made from other inputs or options; a run without --until makes them again"
+_VERSIONS = {
+    "earlier": "an earlier version of its step: the run has another now",
+    "stale": "stale: made from other inputs or options than the run now has",
+}
+
 
 def _run(found: Json) -> str:
     lines = [f"run {found['name']} (seed {found['seed']}) in {found['path']}", ""]
@@ -21,9 +27,13 @@ def _run(found: Json) -> str:
         for s in found["steps"]
     ]
     lines.append(text.table(("step", "operator", "state", "units", "rows", "output"), steps))
-    waiting = [STATES[s["state"]] for s in found["steps"] if s["state"] != "complete"]
+    waiting = [STATES[s["state"]] for s in found["steps"] if s["state"] not in ("complete", "stale")]
     if waiting:
         lines += ["", f"{len(waiting)} step(s) not complete: {'; '.join(sorted(set(waiting)))}"]
+    if found["until"]:
+        lines += ["", f"the last run was asked for: {', '.join(found['until'])}"]
+    if found["stale"]:
+        lines += ["", f"{len(found['stale'])} step(s) stale: {', '.join(found['stale'])}; {_STALE}"]
     if found["sources"]:
         rows = [
             (
@@ -42,10 +52,19 @@ def _run(found: Json) -> str:
     if found["held_out"] is not None:
         lines += ["", render_held_out(found["held_out"])]
     if found["mixture"] is not None:
-        lines += ["", _mixture(found["mixture"])]
+        lines += ["", *_stale_note("mixture", found), _mixture(found["mixture"])]
     if found["packing"] is not None:
-        lines += ["", _packing(found["packing"])]
+        lines += ["", *_stale_note("pack", found), _packing(found["packing"])]
     return "\n".join(lines)
+
+
+def _stale_note(step: str, found: Json) -> list[str]:
+    return [f"stale ({step} was made from other inputs or options):"] if step in found["stale"] else []
+
+
+def version_note(found: Json) -> str | None:
+    """A line about a step or file that is not the run's own version; None where it is, or is of no run."""
+    return _VERSIONS.get(found.get("version") or "")
 
 
 def _mixture(mixture: Json) -> str:
@@ -78,12 +97,20 @@ def _packing(packing: Json) -> str:
             ("sequence length", packing["sequence_length"]),
             ("rows", packing["rows"]),
             ("tokens", packing["tokens"]),
-            ("padding", f"{packing['padding']:,} ({100 * packing['padding_share']:.2f}%)"),
+            ("padding", f"{packing['padding']:,} ({_share(packing['padding_share'], 2)})"),
             ("documents", packing["documents"]),
-            ("fill-in-the-middle", f"{packing['fim_documents']:,} ({100 * packing['fim_rate']:.1f}%)"),
-            ("pieces per row", round(packing["pieces_per_row"], 2)),
+            ("fill-in-the-middle", f"{packing['fim_documents']:,} ({_share(packing['fim_rate'])})"),
+            ("pieces per row", _rounded(packing["pieces_per_row"])),
         ]
     )
+
+
+def _share(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{100 * value:.{digits}f}%"
+
+
+def _rounded(value: float | None) -> str:
+    return "-" if value is None else str(round(value, 2))
 
 
 def _step(found: Json) -> str:
@@ -195,13 +222,13 @@ def _shard(found: Json) -> str:
         ("size", text.size(found["bytes"])),
         *[(name, json.dumps(value, ensure_ascii=False)) for name, value in sorted(about.items())],
         *[(name, found["counts"].get(name)) for name in ("tokens", "padding", "documents", "pieces")],
-        ("padding share", f"{100 * statistics['padding_share']:.2f}%"),
-        ("fill-in-the-middle", f"{100 * statistics['fim_rate']:.1f}% of documents"),
-        ("pieces per row", round(statistics["pieces_per_row"], 2)),
+        ("padding share", _share(statistics["padding_share"], 2)),
+        ("fill-in-the-middle", f"{_share(statistics['fim_rate'])} of documents"),
+        ("pieces per row", _rounded(statistics["pieces_per_row"])),
         ("text", found["decoded"]),
     ]
     rows = [
-        (name, held["documents"], held["tokens"], text.percent(held["share"], 1))
+        (name, held["documents"], held["tokens"], _share(held["share"]))
         for name, held in statistics["sources"].items()
     ]
     lines = [found["path"], "", text.facts(head), ""]

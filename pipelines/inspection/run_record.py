@@ -18,10 +18,11 @@ from corpusmill.pipelines.inspection.run_log import RunLog, read_log
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 
-State = Literal["complete", "outdated", "unfinished", "not_reached"]
+State = Literal["complete", "outdated", "stale", "unfinished", "not_reached"]
 STATES: Mapping[State, str] = {
     "complete": "complete",
     "outdated": "from an earlier version of its inputs; run the recipe again",
+    "stale": "stale: made from other inputs or options than the run has now; not asked for by the last run",
     "unfinished": "begun but not complete; run the recipe again",
     "not_reached": "asked for by the recipe but not begun",
 }
@@ -31,7 +32,7 @@ _DATASETS = ("read", "map", "regroup")
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step. `manifest` is empty unless the step is complete or outdated."""
+    """One step. `manifest` is empty unless the step is complete, outdated or stale."""
 
     name: str
     state: State
@@ -113,11 +114,22 @@ class RunRecord:
     recipe: Json
     steps: dict[str, StepRecord]
     log: RunLog
+    until: tuple[str, ...] = ()  # what the last run was asked for; empty: all of the recipe
 
     def complete(self, name: str) -> StepRecord | None:
         """The step of this name if its output can be used, else None."""
         step = self.steps.get(name)
         return step if step is not None and step.complete else None
+
+    def finished(self, name: str) -> StepRecord | None:
+        """The step of this name if it has an output, be it one that no longer holds (`stale`), else None."""
+        step = self.steps.get(name)
+        return step if step is not None and step.manifest else None
+
+    @property
+    def stale(self) -> list[str]:
+        """Steps whose output no longer holds: it was made from other inputs or options than the run has."""
+        return [name for name, step in self.steps.items() if step.state in ("outdated", "stale")]
 
     @cached_property
     def sources(self) -> list[SourceRecord]:
@@ -199,19 +211,27 @@ def load_record(folder: RunFolder) -> RunRecord:
             found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
         else:
             manifests[name] = (step, manifest)
+    only = current.get("asked")  # with --until
     stale = _outdated({name: manifest for name, (_, manifest) in manifests.items()})
+    stale |= set(current.get("stale", ()))
     for name, (step, manifest) in manifests.items():
-        found[name] = StepRecord(name, "outdated" if name in stale else "complete", step, manifest)
-    asked = _asked_for(recipe)
+        state: State = "complete"
+        if name in stale:
+            state = "outdated" if only is None or name in only else "stale"
+        found[name] = StepRecord(name, state, step, manifest)
+    asked = [name for name in _asked_for(recipe) if only is None or name in only]
     roots = {name.split(".")[0] for name in asked}
     for name, step in _unfinished(folder):
+        if only is not None and name not in only:
+            continue
         if name.split(".")[0] in roots and (name not in found or found[name].state == "outdated"):
             found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
     for name in asked:
         if name not in found:
             found[name] = StepRecord(name, "not_reached")
     log = read_log(folder.path / "log" / "run.jsonl")
-    return RunRecord(folder, str(recipe.get("name", current.get("recipe", ""))), recipe, _ordered(found), log)
+    name = str(recipe.get("name", current.get("recipe", "")))
+    return RunRecord(folder, name, recipe, _ordered(found), log, tuple(current.get("until", ())))
 
 
 def _receipts(step: StepFolder) -> int:

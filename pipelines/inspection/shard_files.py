@@ -41,8 +41,8 @@ def metadata(path: Path) -> Json:
 def combined(counts: Sequence[Json]) -> Json:
     """Counts of shards added up, with the shares people ask for.
 
-    `padding_share` is of all places, `fim_rate` of documents, source shares of tokens without padding.
-    `held_out`: the same totals of what lies in shards of its own, to be judged on.
+    `padding_share` is of all places, `fim_rate` of documents, source shares of tokens without padding; a
+    share of nothing is None. `held_out`: the same totals of what lies in shards of its own, to be judged on.
     """
     totals: Json = {name: sum(int(c.get(name, 0)) for c in counts) for name in TOTALS}
     sources: dict[str, Json] = {}
@@ -54,13 +54,13 @@ def combined(counts: Sequence[Json]) -> Json:
             held["documents"] += documents.get(source, 0)
     places = totals["tokens"] + totals["padding"]
     for held in sources.values():
-        held["share"] = held["tokens"] / totals["tokens"] if totals["tokens"] else 0.0
+        held["share"] = held["tokens"] / totals["tokens"] if totals["tokens"] else None
     return {
         "shards": len(counts),
         **totals,
-        "padding_share": totals["padding"] / places if places else 0.0,
-        "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else 0.0,
-        "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else 0.0,
+        "padding_share": totals["padding"] / places if places else None,
+        "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else None,
+        "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else None,
         "held_out": {
             name: sum(int(c["held_out"].get(name, 0)) for c in counts if "held_out" in c) for name in TOTALS
         },

@@ -26,6 +26,12 @@ def render_tokenizer(found: Json) -> str:
             f"of {len(found['files'])} file{'s' * (len(found['files']) != 1)}"
         )
     lines += [f"lost: {count:,} {text.printable(why, 160)}" for why, count in found["lost"].items()]
+    lines += [
+        f"{text.printable(name)}: {heading}: {text.printable(part, 200)}"
+        for name, held in tokenizers.items()
+        for key, heading in (("dropped", "not used"), ("lossy", "changes texts"))
+        for part in held.get(key, [])
+    ]
     lines += ["", _figures(tokenizers)]
     for by, heading in (("source", "source"), ("language", "language"), ("code language", "code language")):
         table = _groups(found, tokenizers, by, heading)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpusmill.pipelines.closest import closest
+from corpusmill.pipelines.patterns import nothing_matched
 from corpusmill.pipelines.recipe.messages import SLUG, InvalidRecipeError, Places, Problem
 from corpusmill.pipelines.recipe.messages import Path as KeyPath
 from corpusmill.pipelines.sources.reader import Label, Reader
@@ -230,32 +230,8 @@ class Recipe:
         for path, source in read:
             before = len(problems)
             for pattern in source.reader.files:
-                if not _matches_something(self.data_folder, pattern):
-                    message = f"nothing matches {pattern!r} in {self.data_folder}"
-                    problems.append(Problem(path, f"{message}; {_nearest_files(self.data_folder, pattern)}"))
+                if fault := nothing_matched(self.data_folder, pattern):
+                    problems.append(Problem(path, fault))
             if len(problems) == before:
                 problems += source_problems(self, source, path)
         return problems
-
-
-def _nearest_files(folder: Path, pattern: str) -> str:
-    """How far a pattern leads, and what is there: the cure for one that matches nothing."""
-    base, part = folder, ""
-    for part in Path(pattern).parts:
-        if not (base / part).is_dir():
-            break
-        base /= part
-    held = sorted(path.name + "/" * path.is_dir() for path in base.iterdir() if not path.name.startswith("."))
-    close = closest(part.removesuffix("/"), (name.rstrip("/") for name in held))
-    if close is not None and not set("*?[") & set(part):
-        return f"did you mean `{close}` for `{part}`?"
-    shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
-    return f"{base} holds {shown or 'nothing'}; correct the pattern, or make the files first"
-
-
-def _matches_something(folder: Path, pattern: str) -> bool:
-    if not set("*?[") & set(pattern):
-        return (folder / pattern).exists()
-    anchor = Path(pattern).anchor
-    base = Path(anchor) if anchor else folder
-    return next(base.glob(pattern.removeprefix(anchor)), None) is not None

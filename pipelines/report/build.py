@@ -21,7 +21,7 @@ from corpusmill.pipelines.report.long_context import long_context
 from corpusmill.pipelines.report.overview import head, steps, totals
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
-from corpusmill.pipelines.report.tokenizer import tokenizer
+from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_parts
 from corpusmill.pipelines.report.training import training
 from corpusmill.pipelines.storage import Json, RunFolder, write_atomic, write_json
 
@@ -31,7 +31,8 @@ FORMAT = "corpusmill-report-1"
 def gather(folder: RunFolder) -> Json:
     """Every figure of the report, JSON-ready, of whatever the run has done so far.
 
-    Equal runs give equal figures but for what the log says: times, memory, units done. Raises UserError
+    Figures of steps that a run with --until left stale are kept, and `stale` names these steps. Equal runs
+    give equal figures but for what the log says: times, memory, units done. Raises UserError
     where there is no run, IntegrityError for files that are damaged.
     """
     record = load_record(folder)
@@ -48,9 +49,11 @@ def gather(folder: RunFolder) -> Json:
         "removed_samples": removed_samples(record),
         "duplicate_samples": duplicate_samples(record),
         "tokenizer": tokenizer(record),
+        "tokenizer_parts": tokenizer_parts(record),
         "training": training(record),
         "long_context": long_context(record),
         "steps": steps(record),
+        "stale": record.stale,
         "recipe": record.recipe,
     }
     figures["totals"] = totals(figures)

@@ -131,14 +131,16 @@ def rows(bars: Sequence[tuple[str, float]], label: str, css: str = "kept") -> Ma
 
 def curve(
     steps: Sequence[float],
-    series: Sequence[tuple[str, Sequence[float], str]],
+    series: Sequence[tuple[str, Sequence[float | None], str]],
     references: Sequence[tuple[str, float]],
     label: str,
     axis: str,
 ) -> Markup:
-    """Lines over steps, with dashed horizontal lines for what they are measured against."""
+    """Lines over steps, with dashed horizontal lines for what they are measured against. A line leaves
+    out the steps where its value is None."""
     height, left, right, top, bottom = 260, 40, 12, 14, 34
-    values = [v for _, held, _ in series for v in held] + [value for _, value in references]
+    values = [v for _, held, _ in series for v in held if v is not None]
+    values += [value for _, value in references]
     low, high = _span(values)
     first, last = (steps[0], steps[-1]) if steps else (0.0, 1.0)
 
@@ -173,7 +175,8 @@ def curve(
             _text(_WIDTH - right, y - 4, name, "small", "end"),
         ]
     for name, held, css in series:
-        points = " ".join("{:.1f},{:.1f}".format(*at(s, v)) for s, v in zip(steps, held, strict=True))
+        known = [(s, v) for s, v in zip(steps, held, strict=True) if v is not None]
+        points = " ".join("{:.1f},{:.1f}".format(*at(s, v)) for s, v in known)
         markup = Markup('<polyline points="{}" class="curve {}"><title>{}</title></polyline>')
         body.append(markup.format(points, css, visible(name)))
     body.append(_text((left + _WIDTH - right) / 2, height - 4, axis, "small", "middle"))

@@ -11,6 +11,13 @@ from corpusmill.pipelines.storage import Json
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
 HEAVY_PADDING = 0.1
 TELLING = 20  # documents; that a stage removes nothing of fewer is no surprise
+# Sections of the report, and the steps they are of: stale with any of them.
+SECTIONS = {
+    "mixture": ("mixture",),
+    "tokenizer": ("tokenizer", "acceptance"),
+    "packing": ("pack",),
+    "training": ("train",),
+}
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
 _KEEPING = ("regroup", "encode")  # operators that are not there to remove anything
 HOLDING_OUT = "held_out"  # a step that removes what it finds, which may be nothing
@@ -19,11 +26,27 @@ FAR_FROM_ASKED = 2.0  # times the share of documents asked to be held out, or it
 
 def findings(record: RunRecord, figures: Json) -> list[Json]:
     """`[{"level": "fault" | "warning" | "note", "about", "text"}]`, faults first."""
-    found = [*_run(figures), *_funnel(record, figures), *_mixture(figures), *_languages(figures)]
-    found += _families(figures)
-    found += [*_tokenizer(figures), *_training(figures)]
+    found = [*_run(figures), *_funnel(record, figures), *_families(figures)]
+    figures = _holding(figures)
+    found += [*_mixture(figures), *_languages(figures), *_tokenizer(figures), *_training(figures)]
+    for phase in figures["long_context"]:
+        found += _targets(phase["summary"], phase["step"])
     order = {"fault": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding["level"]])
+
+
+def _holding(figures: Json) -> Json:
+    """`figures` without those of stale steps: what they showed was said when they were made."""
+    stale = set(figures["stale"])
+    left_out: Json = {
+        section: None
+        for section, steps in SECTIONS.items()
+        if section in figures and stale.intersection(steps)
+    }
+    if "tokenizer" in stale:
+        left_out["tokenizer_parts"] = {}
+    phases = [phase for phase in figures["long_context"] if phase["step"] not in stale]
+    return {**figures, **left_out, "long_context": phases}
 
 
 def _finding(level: str, about: str, text: str) -> Json:
@@ -38,6 +61,14 @@ def _run(figures: Json) -> list[Json]:
         elif step["repeated_units"]:
             text = f"{step['repeated_units']:,} unit(s) needed more than one attempt; see log/workers.log"
             found.append(_finding("note", f"step {step['name']}", text))
+    stale = [step["name"] for step in figures["steps"] if step["state"] == "stale"]
+    if stale:
+        text = (
+            f"made from other inputs or options than the run now has, and not asked for (--until "
+            f"{' '.join(figures['head']['until'])}): {', '.join(stale)}; run the recipe without --until to "
+            "make them again"
+        )
+        found.append(_finding("note", "stale steps", text))
     waiting = [step["name"] for step in figures["steps"] if step["state"] == "not_reached"]
     if waiting:
         text = f"not begun, though the recipe asks for them: {', '.join(waiting)}; run the recipe again"
@@ -107,7 +138,7 @@ def _mixture(figures: Json) -> list[Json]:
                 text = f"read {held['epochs']:.1f} times over; beyond four epochs repeated tokens teach less"
                 found.append(_finding("note", f"mixture: {source}", text))
     packing = figures["packing"]
-    if packing is not None and packing["padding_share"] > HEAVY_PADDING:
+    if packing is not None and (packing["padding_share"] or 0.0) > HEAVY_PADDING:
         text = f"{packing['padding_share']:.1%} of all places are padding; shorten `sequence_length`"
         found.append(_finding("warning", "pack", text))
     return found
@@ -150,13 +181,17 @@ def _languages(figures: Json) -> list[Json]:
 
 
 def _tokenizer(figures: Json) -> list[Json]:
+    found = []
+    for name, parts in figures["tokenizer_parts"].items():
+        about = "tokenizer" if name == "tokenizer" else f"tokenizer: reference {name}"
+        found += [_finding("warning", about, f"not used: {part}") for part in parts["dropped"]]
+        found += [_finding("warning", about, f"changes texts: {part}") for part in parts["lossy"]]
     held = figures["tokenizer"]
     if held is None:
-        return []
+        return found
     if held["verdict"]["documents"] == 0:
         text = "no document was held out, so it was judged without text; raise `held_out`"
-        return [_finding("warning", "tokenizer", text)]
-    found = []
+        return [*found, _finding("warning", "tokenizer", text)]
     traces = held["suspicious"]["traces"]
     if traces["count"]:
         kinds = ", ".join(f"{kind} {count}" for kind, count in traces["kinds"].items())
@@ -174,8 +209,9 @@ def _training(figures: Json) -> list[Json]:
     if training is None:
         return []
     summary, evaluation = training["summary"], training["evaluation"]
-    found = []
-    if summary["last_loss"] >= summary["unigram_entropy"]:
+    found = _targets(summary, "train")
+    last, entropy = summary["last_loss"], summary["unigram_entropy"]
+    if last is not None and entropy is not None and last >= entropy:
         text = (
             f"the last loss, {summary['last_loss']:.3f}, is not below the unigram entropy, "
             f"{summary['unigram_entropy']:.3f}: the model uses no context yet; train longer"
@@ -187,6 +223,18 @@ def _training(figures: Json) -> list[Json]:
         text = f"{fault['shard']}: {fault['kind']}: {fault['detail']}"
         found.append(_finding("warning", "token shards", text))
     return [*found, *_held_out(evaluation["scores"], figures["packing"])]
+
+
+def _targets(summary: Json, about: str) -> list[Json]:
+    """Steps of a training that had nothing to predict."""
+    without = summary.get("steps_without_targets", 0)
+    if not without:
+        return []
+    text = (
+        f"{without:,} of {summary['steps']:,} steps had no target: their windows are padding alone, so they "
+        "have no loss and teach nothing; pack rows fuller, raise `batch_size`, or raise `context`"
+    )
+    return [_finding("warning", about, text)]
 
 
 def _held_out(scores: Json | None, packing: Json | None) -> list[Json]:

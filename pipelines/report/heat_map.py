@@ -14,15 +14,21 @@ _WIDTH, _LEFT, _TOP, _EACH = 340, 84, 6, 20
 
 
 def heat_map(
-    values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], label: str
+    values: Sequence[Sequence[float | None]], rows: Sequence[str], columns: Sequence[str], label: str
 ) -> Markup:
-    """Squares by row and column: the first colour above 1, the second below, the paler the nearer."""
+    """Squares by row and column: the first colour above 1, the second below, the paler the nearer; none for
+    None."""
     titles = [
-        [f"{name}, expert {columns[c]}: {value:.2f} times its share of all" for c, value in enumerate(held)]
+        [f"{name}, expert {columns[c]}: {value:.2f} times its share of all" for c, value in enumerate(known)]
         for name, held in zip(rows, values, strict=True)
+        for known in ([0.0 if value is None else value for value in held],)
     ]
-    powers = [[math.log2(value) if value > 0 else -_FULL for value in held] for held in values]
+    powers = [[None if value is None else _power(value) for value in held] for held in values]
     return _squares(powers, rows, columns, titles, label, _FULL)
+
+
+def _power(value: float) -> float:
+    return math.log2(value) if value > 0 else -_FULL
 
 
 def signed(
@@ -38,7 +44,7 @@ def signed(
 
 
 def _squares(
-    values: Sequence[Sequence[float]],
+    values: Sequence[Sequence[float | None]],
     rows: Sequence[str],
     columns: Sequence[str],
     titles: Sequence[Sequence[str]],
@@ -55,6 +61,8 @@ def _squares(
         text = Markup('<text x="{}" y="{}" text-anchor="end" class="small">{}</text>')
         body.append(text.format(_LEFT - 6, y + 14, visible(shown)))
         for c, value in enumerate(values[r]):
+            if value is None:
+                continue
             square = Markup(
                 '<rect x="{:.1f}" y="{}" width="{:.1f}" height="{}" class="{}" fill-opacity="{:.2f}">'
                 "<title>{}</title></rect>"

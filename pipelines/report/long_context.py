@@ -18,10 +18,10 @@ _CURVES = (
 
 
 def long_context(record: RunRecord) -> list[Json]:
-    """Every complete phase in order: `step`, `options`, `summary`, and the content of long_context.json."""
+    """Every finished phase in order: `step`, `options`, `summary`, and the content of long_context.json."""
     found = []
     number = 0
-    while (step := record.complete(f"long_context.{number}")) is not None:
+    while (step := record.finished(f"long_context.{number}")) is not None:
         measured = read_json(step.data.file("long_context.json"))
         options, summary = step.stages[-1]["options"], step.units[0]["summary"]
         found.append({"step": step.name, "options": options, "summary": summary, **measured})

@@ -10,12 +10,13 @@ from corpusmill.pipelines.storage import Json
 
 
 def head(record: RunRecord, corpusmill: str) -> Json:
-    """Name, seed, versions, and (in `times`) when and how long the last execution ran, by its log."""
+    """Name, seed, what the last run was asked for (`until`; empty: everything), versions, and (in `times`)
+    when and how long the last execution ran, by its log."""
     versions: dict[str, str] = {}
     for step in record.steps.values():
         versions.update(step.manifest.get("versions", {}))
     started = record.log.started
-    waiting = [step.name for step in record.steps.values() if not step.complete]
+    waiting = [step.name for step in record.steps.values() if step.state not in ("complete", "stale")]
     return {
         "name": record.name,
         "seed": record.recipe.get("seed", 0),
@@ -23,6 +24,7 @@ def head(record: RunRecord, corpusmill: str) -> Json:
         "executions": record.log.executions,
         "complete": not waiting,
         "waiting": waiting,
+        "until": list(record.until),
         "versions": {"corpusmill": corpusmill, **dict(sorted(versions.items()))},
         "times": {
             "started": datetime.fromtimestamp(started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -98,8 +98,8 @@ def _sample_stages(figures: Json) -> list[Json]:
     ]
 
 
-def _percent(part: float, whole: float = 1.0) -> str:
-    return plain_text.percent(part, whole)
+def _percent(part: float | None, whole: float = 1.0) -> str:
+    return "-" if part is None else plain_text.percent(part, whole)
 
 
 def _score(value: Any) -> str:

@@ -44,9 +44,26 @@ def tokenizer(record: RunRecord) -> Json | None:
     }
 
 
+def tokenizer_parts(record: RunRecord) -> Json:
+    """By tokenizer, parts of its file that are not used (`dropped`) and that change texts (`lossy`).
+
+    `tokenizer` is the run's own, which has the former alone, and the others are its references.
+    """
+    step = record.steps.get("tokenizer")
+    units = step.units if step is not None else []
+    own = [part for unit in units for part in unit.get("summary", {}).get("dropped", [])]
+    parts = {"tokenizer": {"dropped": own, "lossy": []}}
+    judge = next((step for step in record.steps.values() if _is_judge(step)), None)
+    if judge is not None:
+        for name, held in read_json(judge.data.file("acceptance.json"))["tokenizers"].items():
+            if name != "tokenizer":
+                parts[name] = {key: held.get(key, []) for key in ("dropped", "lossy")}
+    return {name: held for name, held in parts.items() if any(held.values())}
+
+
 def _is_judge(step: StepRecord) -> bool:
     judges = any(stage["name"] == JUDGE for stage in step.stages)
-    return step.complete and judges and "acceptance.json" in step.data.files()
+    return bool(step.manifest) and judges and "acceptance.json" in step.data.files()
 
 
 def tokenizer_view(found: Json) -> dict[str, Any]:

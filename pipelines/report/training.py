@@ -18,13 +18,15 @@ _EXPERTS = ("max_violation", "mean_violation", "entropy")
 def training(record: RunRecord) -> Json | None:
     """Summary of the receipt and curves of `metrics.jsonl`; None before the model is trained.
 
-    `summary`: losses in nats; `ln_vocab` is the loss of a uniform guess, `unigram_entropy` the best that a
-    guess without context can do. `curves`: steps and means of equal stretches of steps. `experts`: such means
-    of every mixture layer's measures of load, [layer][point], null where none were noted. `loss_by_source`:
-    mean over the last 5% of steps. `held_out`: bits per byte by source at the steps that were looked at,
-    `evaluation`: the content of evaluation.json, `routing`: see `specialisation`; null where there is none.
+    Steps that lack a figure (those without a target have no loss) are in no mean of it, and a mean over none
+    is None. `summary`: losses in nats; `ln_vocab` is the loss of a uniform guess, `unigram_entropy` the best
+    that a guess without context can do. `curves`: steps and means of equal stretches of steps. `experts`:
+    such means of every mixture layer's measures of load, [layer][point], null where none were noted.
+    `loss_by_source`: mean over the last 5% of steps. `held_out`: bits per byte by source at the steps that
+    were looked at, `evaluation`: the content of evaluation.json, `routing`: see `specialisation`; null where
+    there is none.
     """
-    step = record.complete("train")
+    step = record.finished("train")
     if step is None:
         return None
     summary = step.units[0]["summary"]
@@ -38,9 +40,9 @@ def training(record: RunRecord) -> Json | None:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines):
             metrics = _metrics(line, number, str(path))
-            curves.add(number, {name: float(metrics.get(name, 0.0)) for name in _CURVES})
+            curves.add(number, {name: metrics.get(name) for name in _CURVES})
             held = metrics.get("experts", {})
-            layers = {(name, k): float(v) for name in _EXPERTS for k, v in enumerate(held.get(name, ()))}
+            layers = {(name, k): value for name in _EXPERTS for k, value in enumerate(held.get(name, ()))}
             experts.add(number, layers)
             if "held_out" in metrics:
                 looks.append((number + 1, metrics["held_out"]))
@@ -66,8 +68,7 @@ class _Means:
 
     def __init__(self, stretch: int) -> None:
         self._stretch = stretch
-        self._sums: list[dict[Any, float]] = []
-        self._counts: list[int] = []
+        self._sums: list[dict[Any, tuple[float, int]]] = []  # sum and number of the values that there are
 
     @property
     def points(self) -> int:
@@ -76,16 +77,19 @@ class _Means:
     def names(self) -> list[Any]:
         return sorted({name for part in self._sums for name in part})
 
-    def add(self, number: int, values: dict[Any, float]) -> None:
+    def add(self, number: int, values: dict[Any, float | None]) -> None:
         if number % self._stretch == 0:
             self._sums.append({})
-            self._counts.append(0)
-        self._counts[-1] += 1
+        here = self._sums[-1]
         for name, value in values.items():
-            self._sums[-1][name] = self._sums[-1].get(name, 0.0) + value
+            if value is not None:
+                total, count = here.get(name, (0.0, 0))
+                here[name] = total + float(value), count + 1
 
-    def mean(self, name: Any) -> list[float]:
-        return [part.get(name, 0.0) / n for part, n in zip(self._sums, self._counts, strict=True)]
+    def mean(self, name: Any) -> list[float | None]:
+        """The mean in every stretch, None where no line of it has the value."""
+        held = [part.get(name) for part in self._sums]
+        return [None if found is None else found[0] / found[1] for found in held]
 
 
 def _experts(means: _Means) -> Json | None:
@@ -110,7 +114,8 @@ def specialisation(routing: Json | None) -> Json | None:
     """How far experts keep to sources, from the counts of routing.json.
 
     `layers`, `sources` (those with tokens) and `over_even[layer][source][expert]`: the expert's share of the
-    source's tokens over its share of all tokens, sources weighing the same; 1 where it does not care.
+    source's tokens over its share of all tokens, sources weighing the same; 1 where it does not care,
+    None for an expert that no token was sent to, and for a source that the layer met no token of.
     `information[layer]`: what the expert tells about the source, in bits, of at most log2 of the sources.
     """
     if routing is None:
@@ -119,17 +124,22 @@ def specialisation(routing: Json | None) -> Json | None:
     present = [k for k, count in enumerate(tokens) if count]
     over_even, information = [], []
     for layer in routing["counts"]:
-        shares = [[count / max(sum(layer[k]), 1) for count in layer[k]] for k in present]
-        even = [math.fsum(column) / max(len(shares), 1) for column in zip(*shares, strict=True)]
-        ratios = [[share / e if e else 1.0 for share, e in zip(row, even, strict=True)] for row in shares]
-        over_even.append(ratios)
+        met = [k for k in present if sum(layer[k])]  # an MTP module may meet no token of a rare source
+        shares = {k: [count / sum(layer[k]) for count in layer[k]] for k in met}
+        even = [math.fsum(column) / len(met) for column in zip(*shares.values(), strict=True)]
+        ratios = {
+            k: [share / e if e else None for share, e in zip(row, even, strict=True)]
+            for k, row in shares.items()
+        }
+        nothing: list[float | None] = [None] * len(layer[0])
+        over_even.append([ratios.get(k, nothing) for k in present])
         told = [
             share * math.log2(ratio)
-            for row, over in zip(shares, ratios, strict=True)
-            for share, ratio in zip(row, over, strict=True)
-            if share
+            for k in met
+            for share, ratio in zip(shares[k], ratios[k], strict=True)
+            if share and ratio is not None
         ]
-        information.append(max(0.0, math.fsum(told) / max(len(shares), 1)))
+        information.append(max(0.0, math.fsum(told) / len(met)) if met else None)
     return {
         "steps": routing["steps"],
         "layers": routing["layers"],

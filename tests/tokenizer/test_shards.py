@@ -163,7 +163,7 @@ def test_statistics_of_several_shards(tmp_path: Path) -> None:
     assert sum(shares) == pytest.approx(1)
     assert facts["sources"]["b"]["documents"] == 21
     nothing = mixture_statistics([])
-    assert (nothing["tokens"], nothing["padding_share"], nothing["sources"]) == (0, 0.0, {})
+    assert (nothing["tokens"], nothing["padding_share"], nothing["sources"]) == (0, None, {})
 
 
 def test_megatron_files_hold_the_rows(tmp_path: Path) -> None:

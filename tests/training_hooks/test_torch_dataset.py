@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from corpusmill.training_hooks.loading.loader import ShardLoader
-from corpusmill.training_hooks.loading.torch_dataset import ShardDataset
+from corpusmill.training_hooks.loading.torch_dataset import ShardDataLoader, ShardDataset
 from tests.oracles.training_shards import PAD, Writer, chain_language
 
 OPTIONS: dict[str, Any] = {"batch_size": 4, "seed": 6, "context": 8}
@@ -124,3 +125,78 @@ def test_a_state_of_another_stream_is_refused(shards: list[Path]) -> None:
     ):
         with pytest.raises(ValueError, match="another stream"):
             other.load_state_dict(state)
+
+
+def take(batches: Any, count: int) -> list[Tensor]:
+    """The next batches of an iterator already begun."""
+    return [next(batches)["input_ids"] for _ in range(count)]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_loader_says_what_was_taken_whatever_workers_prepared(
+    shards: list[Path], workers: int
+) -> None:
+    everything = first(ShardDataset(shards, **OPTIONS), 20)
+    dataset = ShardDataset(shards, **OPTIONS)
+    loader = ShardDataLoader(dataset, num_workers=workers, persistent_workers=workers > 0)
+    abandoned = iter(loader)
+    assert dataset.state_dict()["next_batch"] == 0
+    assert equal(take(abandoned, 7), everything[:7])
+    state = json.loads(json.dumps(dataset.state_dict()))
+    assert (state["next_batch"], state) == (7, loader.state_dict())
+    begun = iter(loader)  # an epoch anew, the last one left in its middle
+    assert dataset.state_dict()["next_batch"] == 0
+    assert equal(take(begun, 2), everything[:2])
+    assert loader.state_dict()["next_batch"] == 2
+    loader.load_state_dict(state)  # workers that persist take it up too
+    assert loader.state_dict() == state
+    assert equal(take(iter(loader), 3), everything[7:10])
+    resumed = ShardDataset(shards, **OPTIONS)
+    resumed.load_state_dict(loader.state_dict())
+    assert equal(first(resumed, 4), everything[10:14])
+
+
+def test_a_plain_loader_with_workers_has_no_position_and_says_so(shards: list[Path]) -> None:
+    everything = first(ShardDataset(shards, **OPTIONS), 9)
+    dataset = ShardDataset(shards, **OPTIONS)
+    copied = copy.deepcopy(dataset)
+    plain = DataLoader(dataset, batch_size=None, num_workers=2, persistent_workers=True)
+    assert equal(first(plain, 3), everything[:3])
+    with pytest.raises(RuntimeError, match=r"ShardDataLoader.*StatefulDataLoader"):
+        dataset.state_dict()
+    assert copied.state_dict()["next_batch"] == 0
+    state = {**copied.state_dict(), "next_batch": 5}
+    dataset.load_state_dict(state)
+    assert dataset.state_dict() == state
+    assert equal(first(plain, 4), everything[5:])
+    assert equal(first(dataset, 1), everything[5:6])
+    assert dataset.state_dict()["next_batch"] == 6
+
+
+def test_an_iterator_left_behind_moves_the_position_no_more(shards: list[Path]) -> None:
+    dataset = ShardDataset(shards, **OPTIONS)
+    left = iter(dataset)
+    take(left, 3)
+    begun = iter(dataset)
+    assert dataset.state_dict()["next_batch"] == 0
+    take(begun, 1)
+    take(left, 2)
+    assert dataset.state_dict()["next_batch"] == 1
+
+
+def test_what_a_shard_loader_cannot_keep_is_refused(shards: list[Path]) -> None:
+    dataset = ShardDataset(shards, **OPTIONS)
+    with pytest.raises(ValueError, match="no position to keep"):
+        ShardDataLoader(dataset, in_order=False)
+    with pytest.raises(ValueError, match="one of 3 workers"):
+        ShardDataLoader(dataset).load_state_dict({**dataset.state_dict(), "workers": 3})
+
+
+def test_torchdatas_stateful_loader_goes_on(shards: list[Path]) -> None:
+    stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed")
+    everything = first(ShardDataset(shards, **OPTIONS), 12)
+    loader = stateful.StatefulDataLoader(ShardDataset(shards, **OPTIONS), batch_size=None, num_workers=2)
+    take(iter(loader), 7)
+    resumed = stateful.StatefulDataLoader(ShardDataset(shards, **OPTIONS), batch_size=None, num_workers=2)
+    resumed.load_state_dict(loader.state_dict())
+    assert equal(take(iter(resumed), 5), everything[7:])

@@ -62,7 +62,7 @@ def definition_json(pre: PreTokenizer, learned: Learned, reserved: int = 0) -> s
     assert len(vocabulary) == len(tokens)
     definition = json.loads(new_tokenizer(pre).to_str())
     definition["added_tokens"] = [
-        _added(spelling, vocabulary[spelling])
+        added_token(spelling, vocabulary[spelling])
         for spelling in (*SPECIAL_TOKENS.values(), *reserved_spellings(reserved))
     ]
     definition["model"]["vocab"] = vocabulary
@@ -76,7 +76,8 @@ def documents_only(definition: dict[str, Any]) -> dict[str, Any]:
     Added tokens go, special or not (DeepSeek marks `<｜User｜>` as not special), so that a literal
     `<｜end▁of▁sentence｜>` in a document is ordinary text. Kept are added tokens of white space alone,
     which some code tokenizers use for indentation. Entries of the vocabulary that only served as added
-    tokens go with them; ids of all others stay. So do truncation, padding and post-processing go.
+    tokens are left out with them; ids of all others stay. Dropout, truncation, padding and post-processing
+    are left out too: the same text gives the same tokens every time, all of them and no others.
     """
     added = definition.get("added_tokens") or []
     kept = [token for token in added if token["content"].strip() == "" and not token["special"]]
@@ -86,11 +87,14 @@ def documents_only(definition: dict[str, Any]) -> dict[str, Any]:
         model["vocab"] = {token: index for token, index in model["vocab"].items() if token not in gone}
         # An added token takes its id from the vocabulary; outside of it, the next free one: not its own.
         model["vocab"].update({token["content"]: token["id"] for token in kept})
+    if "dropout" in model:
+        model["dropout"] = None
     stripped = {"added_tokens": kept, "model": model}
     return {**definition, **stripped, "post_processor": None, "truncation": None, "padding": None}
 
 
-def _added(spelling: str, index: int) -> dict[str, Any]:
+def added_token(spelling: str, index: int, *, special: bool = True) -> dict[str, Any]:
+    """An added token as tokenizer.json writes it, which takes nothing but its own spelling from a text."""
     return {
         "id": index,
         "content": spelling,
@@ -98,5 +102,5 @@ def _added(spelling: str, index: int) -> dict[str, Any]:
         "lstrip": False,
         "rstrip": False,
         "normalized": False,
-        "special": True,
+        "special": special,
     }

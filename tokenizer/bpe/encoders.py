@@ -22,6 +22,7 @@ import pyarrow as pa
 from corpusmill.pipelines.documents import buffers
 from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.tokenizer.bpe.definition import documents_only
+from corpusmill.tokenizer.bpe.definition_parts import model_type, refuse_lossy_parts
 from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.export.hugging_face import write_hugging_face
 
@@ -210,9 +211,12 @@ def write_tokenizer(
     spell every added token; `model_vocab_size`: ids a model makes room for (null: as many as there are);
     `reserved`: spellings of added tokens kept free for later. Returns what encoder.json says. Raises
     UserError where a spelling is no added token, where text could produce an added token by merges, where
-    `model_vocab_size` is too small, and where the tokenizer cannot give a text back as it was.
+    `model_vocab_size` is too small, for a model that is no BPE, and where the tokenizer cannot give a text
+    back as it was, naming the part that changes it (`definition_parts`).
     """
     definition = json.loads(text)
+    if (kind := model_type(definition)) != "BPE":
+        raise UserError(f"a {kind} tokenizer is not supported; give a BPE tokenizer.json")
     by_spelling = {token["content"]: int(token["id"]) for token in definition.get("added_tokens") or []}
     for spelling in (*special_tokens.values(), *reserved):
         if spelling not in by_spelling:
@@ -291,10 +295,8 @@ def _refuse_spellable_controls(definition: dict[str, Any]) -> None:
 
 
 def _refuse_lossy(definition: dict[str, Any], probes: pa.Array) -> None:
-    if definition["model"].get("type") != "BPE":
-        raise UserError(
-            f"a {definition['model'].get('type')} tokenizer is not supported; give a BPE tokenizer.json"
-        )
+    """By the names of parts known to change texts, and by trial of whatever else there may be."""
+    refuse_lossy_parts(definition)
     encoder = TokenizersEncoder(definition)
     offsets, tokens = encoder.encode(probes)
     for text, start, end in zip(probes.to_pylist(), offsets, offsets[1:], strict=False):

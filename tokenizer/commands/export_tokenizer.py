@@ -21,10 +21,13 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
     Nothing is written to `out` before the library of the format, where it is installed, has given the
     tokenizer's own ids and texts back for the probes of `export.verify`; each file then replaces its
     predecessor whole. Returns format, files (name -> SHA-256), and `verified`: library, texts and tokens
-    compared, or null with `unverified` saying why. Raises UserError for an unknown format and where the
+    compared, or null with `unverified` saying why; and, where there are any, `dropped`: parts of the file
+    that are random, cut texts or add tokens, which are left out, and `lossy`: parts that change texts, which
+    `huggingface` keeps and the other formats refuse. Raises UserError for an unknown format and where the
     format cannot keep the ids, CorpusmillError where the library gives others.
     """
     from corpusmill.pipelines.storage import sha256_file, write_atomic
+    from corpusmill.tokenizer.bpe.definition_parts import lossy_parts
     from corpusmill.tokenizer.export.formats import open_source, write_format
     from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export
 
@@ -39,9 +42,14 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
         verified = verify_export(Path(draft), to, source.text, source.roles)
         for name in names:
             write_atomic(out / name, (Path(draft) / name).read_bytes())
+    said = {
+        "dropped": list(source.dropped),
+        "lossy": lossy_parts(source.definition) if to == "huggingface" else [],
+    }
     return {
         "format": to,
         "files": {name: sha256_file(out / name) for name in names},
         "verified": verified,
         "unverified": None if verified else f"{LIBRARIES[to]} is not installed",
+        **{name: parts for name, parts in said.items() if parts},
     }

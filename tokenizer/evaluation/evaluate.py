@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.bpe.definition_parts import lossy_parts
 from corpusmill.tokenizer.evaluation.composition import composition
 from corpusmill.tokenizer.evaluation.encoding import Speller, fitting_encoder
 from corpusmill.tokenizer.evaluation.growth import growth
@@ -35,8 +36,9 @@ def evaluate(
 
     `weights` says, by stratum, how many times over the batches' documents stand for all there are, where they
     are a sample; rates and growth are weighted by it, what is told of single entries is not. Without
-    any text, only what needs none is told (`groups`, `usage` and `growth` are None). Raises UserError for a
-    tokenizer that cannot be evaluated.
+    any text, only what needs none is told (`groups`, `usage` and `growth` are None). A tokenizer that changes
+    texts is measured as it is; its `lossy` parts are named, and so are those `dropped` when it was opened.
+    Raises UserError for a tokenizer that cannot be evaluated.
     """
     names = [opened.name for opened in tokenizers]
     if len(set(names)) != len(names):
@@ -62,6 +64,7 @@ def evaluate(
         found[opened.name] = {
             "file": opened.path.name,
             "encoder": encoder.name,
+            **_said(opened),
             "vocabulary": composition(vocabulary),
             "groups": group_figures(tally, strata) if any_text else None,
             "usage": usage(tally, rare) if any_text else None,
@@ -72,6 +75,12 @@ def evaluate(
             "growth": _growth(tally, strata) if any_text else None,
         }
     return found
+
+
+def _said(opened: Opened) -> Json:
+    """Parts of the file that are not used (`dropped`) and that change texts (`lossy`), if any."""
+    said = {"dropped": list(opened.dropped), "lossy": lossy_parts(opened.definition)}
+    return {name: parts for name, parts in said.items() if parts}
 
 
 def _growth(tally: Tally, strata: Strata) -> Json:

@@ -11,6 +11,7 @@ from typing import Any
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
+from corpusmill.tokenizer.bpe.definition_parts import without_additions
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary, vocabulary_of
 from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 from corpusmill.tokenizer.pretokenizer.patterns import NAMES
@@ -26,13 +27,15 @@ FORMS = (
 class Opened:
     """A tokenizer: what to call it, where it was found, and its tokenizer.json, parsed.
 
-    `ranks` is the text of the rank file it was made from and the name of its pattern, if it was.
+    `ranks` is the text of the rank file it was made from and the name of its pattern, if it was. `dropped`:
+    parts of the file that are not in `definition`, because they are random, cut texts or add tokens to them.
     """
 
     name: str
     path: Path
     definition: dict[str, Any]
     ranks: tuple[str, str] | None = None
+    dropped: tuple[str, ...] = ()
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -75,7 +78,8 @@ def open_tokenizer(path: Path, pattern: str | None = None, name: str | None = No
         raise UserError(f"{file}: not a tokenizer.json ({error}); give {FORMS}") from error
     if not isinstance(definition, dict):
         raise UserError(f"{file}: not a tokenizer.json but a JSON {type(definition).__name__}; give {FORMS}")
-    return Opened(called, file, definition)
+    plain, dropped = without_additions(definition)
+    return Opened(called, file, plain, dropped=tuple(dropped))
 
 
 def _pre_tokenizer(pattern: str, file: Path) -> PreTokenizer:

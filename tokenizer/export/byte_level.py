@@ -8,6 +8,7 @@ from typing import Any
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.tokenizer.bpe.definition_parts import component_types
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,9 @@ def read_byte_level(definition: Mapping[str, Any]) -> ByteLevel:
             raise UserError(
                 f"the tokenizer marks parts of words (`{key}`); only a byte-level BPE can be exported so"
             )
-    normalizer = definition.get("normalizer")
-    if normalizer and not (normalizer["type"] == "Sequence" and not normalizer["normalizers"]):
+    if changes := component_types(definition, "normalizer"):
         raise UserError(
-            f"the tokenizer changes text before splitting it (normalizer {normalizer['type']}), for which "
+            f"the tokenizer changes text before splitting it (normalizer {', '.join(changes)}), for which "
             "this format has no place; ids could not be kept"
         )
     tokens = definition.get("added_tokens") or []

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.bpe.definition_parts import without_additions
 
 Format = Literal["huggingface", "tiktoken", "gguf", "sentencepiece"]
 MODEL = "tokenizer.model"
@@ -16,13 +17,15 @@ MODEL = "tokenizer.model"
 @dataclass(frozen=True)
 class Source:
     """`text`: its tokenizer.json; `roles`: ids of bos, eos, pad and the FIM tokens, those it has;
-    `model_size`: ids a model makes room for; `model`: the SentencePiece model it was made from, if any.
+    `model_size`: ids a model makes room for; `model`: the SentencePiece model it was made from, if any;
+    `dropped`: parts of the file that are not in `text`, because they are random, cut texts or add tokens.
     """
 
     text: str
     roles: dict[str, int]
     model_size: int
     model: bytes | None
+    dropped: tuple[str, ...] = ()
 
     @property
     def definition(self) -> dict[str, Any]:
@@ -44,7 +47,8 @@ def open_source(path: Path) -> Source:
     read_definition(path / "tokenizer.json", vocabulary)
     model = (path / MODEL).read_bytes() if (path / MODEL).exists() else None
     text = (path / "tokenizer.json").read_bytes().decode("utf-8")
-    return Source(text, dict(vocabulary.specials), vocabulary.model_size, model)
+    text, dropped = _plain(text)
+    return Source(text, dict(vocabulary.specials), vocabulary.model_size, model, dropped)
 
 
 def _open_file(path: Path) -> Source:
@@ -60,7 +64,13 @@ def _open_file(path: Path) -> Source:
         raise UserError(f"{path} is not a tokenizer.json: {error}") from error
     spellings = {**SPECIAL_TOKENS, **imported.special_tokens}
     roles = {role: added[spelling] for role, spelling in spellings.items() if spelling in added}
-    return Source(imported.text, roles, size, imported.model)
+    text, dropped = _plain(imported.text)
+    return Source(text, roles, size, imported.model, dropped)
+
+
+def _plain(text: str) -> tuple[str, tuple[str, ...]]:
+    definition, dropped = without_additions(json.loads(text))
+    return (json.dumps(definition, ensure_ascii=False, indent=1) + "\n" if dropped else text), tuple(dropped)
 
 
 def write_format(folder: Path, to: str, source: Source) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.bpe.definition import added_token, documents_only
 from corpusmill.tokenizer.export.byte_level import read_byte_level
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks
 from corpusmill.tokenizer.pieces.model_file import Kind, Model
@@ -105,6 +106,7 @@ def _gpt2(definition: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
     tokens: dict[int, tuple[str, int]] = {
         number: (token, NORMAL) for token, number in tokenizer.ranks.items()
     }
+    _refuse_flags_and_overlaps(definition)
     for spelling, number in tokenizer.added.items():
         tokens[number] = (spelling, CONTROL if spelling in tokenizer.special else USER_DEFINED)
     unused = {number: (f"[PAD{number}]", UNUSED) for number in range(max(tokens)) if number not in tokens}
@@ -120,6 +122,32 @@ def _gpt2(definition: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
         "tokenizer.ggml.token_type": ("ARRAY[INT32]", [kind for _, kind in ordered]),
         "tokenizer.ggml.merges": ("ARRAY[STRING]", [f"{left} {right}" for left, right in tokenizer.merges]),
     }
+
+
+def _refuse_flags_and_overlaps(definition: Mapping[str, Any]) -> None:
+    """Raise UserError for added tokens of white space that llama.cpp would take from a text in another way.
+
+    It searches a text for the longest of them first, then what is left for the next (`tokenizers`: from left
+    to right, the longest that begins there), and a GGUF file says nothing of a token's neighbours.
+    """
+    tokens = documents_only(dict(definition))["added_tokens"]
+    for token in tokens:
+        for flag in ("single_word", "lstrip", "rstrip"):
+            if token.get(flag):
+                raise UserError(
+                    f"the added token {token['content']!r} (id {token['id']}) has {flag}: true, for which a "
+                    f"GGUF file has no place; set its {flag} to false in tokenizer.json"
+                )
+    spellings = [str(token["content"]) for token in tokens]
+    for first in spellings:
+        for second in spellings:
+            shorter = range(1, min(len(first), len(second)))
+            mixed = first != second and len({*first, *second}) > 1
+            if mixed and any(first.endswith(second[:size]) for size in shorter):
+                raise UserError(
+                    f"the added tokens {first!r} and {second!r} can overlap in a text, where llama.cpp takes "
+                    "the longer and tokenizers the first; a GGUF file could not give the same ids"
+                )
 
 
 def _llama(model: Model) -> dict[str, tuple[str, Any]]:
@@ -163,4 +191,9 @@ def definition_of_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     rebuilt: dict[str, Any] = json.loads(
         byte_level_definition(ordinary, merges, PreTokenizer.model_validate({"pattern": pattern}))
     )
+    rebuilt["added_tokens"] = [
+        added_token(token, number, special=kind == CONTROL)
+        for number, (token, kind) in enumerate(zip(tokens, types, strict=True))
+        if kind in (CONTROL, USER_DEFINED)
+    ]
     return rebuilt

@@ -17,7 +17,7 @@ def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
 
     Shares are of tokens without padding; `padding_share` is of all places; `fim_rate` is of documents;
     `split_rate` is of tokens that combine punctuation and line breaks (`combined_tokens`; both null where
-    the shards do not count them).
+    the shards do not count them). A share of nothing is null.
     `document_lengths` counts documents (copies each) by length in tokens: a key "n" holds lengths
     n..2n-1 (n a power of two). `held_out` counts shards, rows, tokens, padding and documents.
     Raises IntegrityError for a damaged shard.
@@ -47,13 +47,13 @@ def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
     return {
         "shards": len(shards) - held_out["shards"],
         **totals,
-        "padding_share": totals["padding"] / places if places else 0.0,
-        "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else 0.0,
+        "padding_share": totals["padding"] / places if places else None,
+        "fim_rate": totals["fim_documents"] / totals["documents"] if totals["documents"] else None,
         "combined_tokens": met,
-        "split_rate": None if met is None else split / max(met, 1),
-        "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else 0.0,
+        "split_rate": split / met if met else None,
+        "pieces_per_row": totals["pieces"] / totals["rows"] if totals["rows"] else None,
         "sources": {
-            source: {**mine, "share": mine["tokens"] / totals["tokens"] if totals["tokens"] else 0.0}
+            source: {**mine, "share": mine["tokens"] / totals["tokens"] if totals["tokens"] else None}
             for source, mine in sorted(by_source.items())
         },
         "held_out": held_out,

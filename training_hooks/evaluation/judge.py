@@ -25,9 +25,13 @@ class Fall(NamedTuple):
 
 
 def loss_falls(metrics: Path) -> dict[str, Fall]:
-    """The fall of every source's training loss, from metrics.jsonl (a line names those with tokens)."""
+    """The fall of every source's training loss, from metrics.jsonl (a line names those with tokens).
+
+    The first and the last part are of the steps that have a target.
+    """
     with metrics.open(encoding="utf-8") as lines:
-        by_step: list[dict[str, float]] = [json.loads(line)["loss_by_source"] for line in lines]
+        every: list[dict[str, float]] = [json.loads(line)["loss_by_source"] for line in lines]
+    by_step = [losses for losses in every if losses]
     part = max(1, len(by_step) // PART)
     sources = sorted({source for step in by_step for source in step})
     return {source: Fall(_mean(by_step[:part], source), _mean(by_step[-part:], source)) for source in sources}

@@ -104,14 +104,14 @@ def _of_sample(windows: list[I64], spelling: Spelling | None) -> Iterator[tuple[
         yield "shuffled words", detail
     step = max(1, len(windows) // READ_WINDOWS)
     reading = spelling.read(windows[::step])
-    if reading.undecodable > UNDECODABLE:
+    if reading.undecodable is not None and reading.undecodable > UNDECODABLE:
         yield "undecodable text", f"{reading.undecodable:.0%} of its characters stand for what is no UTF-8"
         return
     told = order_information(reading.characters, draw)
     if told < CHARACTER_NATS:
         detail = f"a character tells {max(told, 0.0):.3f} nats about the next; text tells 0.3 or more"
         yield "shuffled characters", detail
-    elif reading.agreement < AGREEMENT:
+    elif reading.agreement is not None and reading.agreement < AGREEMENT:
         detail = (
             f"the tokenizer would cut the same text otherwise: {reading.agreement:.1%} of the boundaries "
             "agree; all should"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.tokenizer.bpe.byte_characters import bytes_of
+from corpusmill.tokenizer.bpe.definition import documents_only
 from corpusmill.tokenizer.shards.token_bytes import token_lengths
 
 I64 = npt.NDArray[np.int64]
@@ -22,17 +23,18 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 class Reading(NamedTuple):
     """Of some tokens: `undecodable`, the share of their text's characters that are, or became, replacement
     characters; `agreement`, the share of token boundaries, of the shards' and of the tokenizer's own
-    encoding of the same text, that both have; `characters`, code points int64 of every text."""
+    encoding of the same text, that both have, each None where there are none; `characters`, code points int64
+    of every text."""
 
-    undecodable: float
-    agreement: float
+    undecodable: float | None
+    agreement: float | None
     characters: list[I64]
 
 
 class Spelling:
     """The tokens of a byte-level tokenizer.json; V is one more than its largest id.
 
-    `length_V` int64[V]: bytes, 0 for added tokens; `starts_word_V` and `ends_space_V` bool[V], see
+    `length_V` int64[V]: bytes, 0 for control tokens; `starts_word_V` and `ends_space_V` bool[V], see
     `order.word_order_information`.
     """
 
@@ -47,14 +49,18 @@ class Spelling:
         for token, number in made["model"]["vocab"].items():
             if not self._added_V[number]:
                 self._bytes[number] = bytes_of(token)
+        plain = documents_only(made)
+        for token in plain["added_tokens"]:  # of white space: documents hold them
+            self._added_V[token["id"]] = False
+            self._bytes[token["id"]] = token["content"].encode()
         self.starts_word_V = np.array(
             [len(b) > 1 and b[:1] == b" " and not b[1:2].isspace() for b in self._bytes]
         )
         self.ends_space_V = np.array([not b or b[-1:].isspace() for b in self._bytes])
         self._breaks_V = np.array([bool(b) and not b.strip(b"\r\n") for b in self._bytes])
         self._ends_break_V = np.array([b[-1:] in (b"\r", b"\n") for b in self._bytes])
-        self._tokenizer = Tokenizer.from_file(str(definition))
-        self._tokenizer.encode_special_tokens = True  # text that spells a special token is text
+        # As documents are encoded: nothing is drawn at random, and text that spells a control token is text.
+        self._tokenizer = Tokenizer.from_str(json.dumps(plain, ensure_ascii=False))
 
     def read(self, windows: Sequence[I64]) -> Reading:
         """Read windows of ids below V as text, and encode it again.
@@ -76,7 +82,7 @@ class Spelling:
                 both += found
                 either += len(ours) + len(theirs) - found
         length = sum(map(len, characters))
-        return Reading(replaced / max(length, 1), both / either if either else 1.0, characters)
+        return Reading(replaced / length if length else None, both / either if either else None, characters)
 
     def _texts(self, window: I64) -> list[I64]:
         """The stretches of a window between added tokens, without parts of characters at its own ends."""

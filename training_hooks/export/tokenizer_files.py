@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.bpe.definition_parts import without_additions
 
+_log = logging.getLogger("corpusmill.export")
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def copy_tokenizer(source: Path, folder: Path, vocab_size: int) -> dict[str, int | None]:
     """Copy the tokenizer's files from `source`; returns bos_token_id, eos_token_id and pad_token_id.
 
-    Roles are read from tokenizer_config.json, null where it names none. Raises UserError without a
-    readable tokenizer.json, for a role whose token it lacks, and for numbers of `vocab_size` and above.
+    What tokenizer.json holds that is random, cuts texts or adds tokens (`tokenizer.bpe.definition_parts`) is
+    left out of the copy, as it is when documents are encoded: a warning in the log names it. Roles are read
+    from tokenizer_config.json, null where it names none. Raises UserError without a readable tokenizer.json,
+    for a role whose token it lacks, and for numbers of `vocab_size` and above.
     """
     tokenizer = _read(source / "tokenizer.json")
     numbers = {token["content"]: token["id"] for token in tokenizer.get("added_tokens") or []}
@@ -40,6 +45,12 @@ def copy_tokenizer(source: Path, folder: Path, vocab_size: int) -> dict[str, int
     for name in FILES:
         if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
+    plain, dropped = without_additions(tokenizer)
+    if dropped and not (source / "encoder.json").is_file():  # it holds the digest of a file without these
+        _log.warning("%s: not used: %s", source / FILES[0], "; ".join(dropped))
+        (folder / FILES[0]).write_text(
+            json.dumps(plain, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
     return found
 
 

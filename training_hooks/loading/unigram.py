@@ -38,10 +38,10 @@ def token_counts(shards: Iterable[Shard]) -> npt.NDArray[np.int64]:
     return counts
 
 
-def entropy(counts: npt.NDArray[np.int64]) -> float:
-    """Entropy in nats of the distribution in proportion to `counts`; 0 where nothing was counted."""
+def entropy(counts: npt.NDArray[np.int64]) -> float | None:
+    """Entropy in nats of the distribution in proportion to `counts`; None where nothing was counted."""
     seen = counts[counts > 0].astype(np.float64)
     if not seen.size:
-        return 0.0
+        return None
     share = seen / seen.sum()
     return float(-(share * np.log(share)).sum())

@@ -28,11 +28,14 @@ def update_bias(bias_E: Tensor, load_E: Tensor, gamma: float) -> None:
     bias_E.sub_(gamma * torch.sign(load - load.mean()).to(bias_E.dtype))
 
 
-def max_violation(load_E: Tensor) -> float:
-    """(largest load - mean load) / mean load: 0 is perfect balance (Wang et al. 2024, MaxVio)."""
+def max_violation(load_E: Tensor) -> float | None:
+    """(largest load - mean load) / mean load: 0 is perfect balance (Wang et al. 2024, MaxVio).
+
+    None without load.
+    """
     load = load_E.to(torch.float64)
     mean = float(load.mean())
-    return (float(load.max()) - mean) / mean if mean > 0 else 0.0
+    return (float(load.max()) - mean) / mean if mean > 0 else None
 
 
 def sequence_balance_loss(affinities_BTE: Tensor, real_BT: Tensor, k: int) -> Tensor:

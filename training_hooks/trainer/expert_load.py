@@ -22,26 +22,35 @@ I64 = npt.NDArray[np.int64]
 DIGITS = 6  # of a measure written for every layer and step
 
 
-def mean_violation(load_E: Tensor) -> float:
-    """Mean over experts of |load - mean load| / mean load: 0 is perfect balance."""
+def mean_violation(load_E: Tensor) -> float | None:
+    """Mean over experts of |load - mean load| / mean load: 0 is perfect balance; None without any load."""
     load = load_E.to(torch.float64)
     mean = float(load.mean())
-    return float((load - mean).abs().mean()) / mean if mean > 0 else 0.0
+    return float((load - mean).abs().mean()) / mean if mean > 0 else None
 
 
-def load_entropy(load_E: Tensor) -> float:
-    """Entropy of the shares of load over ln E: 1 is perfect balance, 0 is one expert for all."""
+def load_entropy(load_E: Tensor) -> float | None:
+    """Entropy of the shares of load over ln E: 1 is perfect balance, 0 is one expert for all.
+
+    None without load.
+    """
     load = load_E[load_E > 0].to(torch.float64)
-    if load_E.numel() < 2 or load.numel() == 0:
+    if load.numel() == 0:
+        return None
+    if load_E.numel() < 2:
         return 1.0
     share = load / load.sum()
     return float(-(share * share.log()).sum()) / math.log(load_E.numel())
 
 
-def load_measures(loads: Sequence[Tensor]) -> dict[str, list[float]]:
-    """`max_violation`, `mean_violation` and `entropy` of every layer, to six digits."""
+def load_measures(loads: Sequence[Tensor]) -> dict[str, list[float | None]]:
+    """`max_violation`, `mean_violation` and `entropy` of every layer, to six digits; None without load."""
     measures = {"max_violation": max_violation, "mean_violation": mean_violation, "entropy": load_entropy}
-    return {name: [round(of(load), DIGITS) for load in loads] for name, of in measures.items()}
+    found = {name: [of(load) for load in loads] for name, of in measures.items()}
+    return {
+        name: [None if value is None else round(value, DIGITS) for value in values]
+        for name, values in found.items()
+    }
 
 
 def layer_names(model: Transformer) -> list[str]:

@@ -101,11 +101,11 @@ def train(
     """Train `model` in place and write one JSON line a step to `metrics`.
 
     With `checkpoints`, goes on from the latest and leaves new ones; the end is the same bit for bit. A
-    step's `tokens` counts real targets from the start; losses are in nats. `watched`: a folder in which
-    progress is noted. `look` is called after every step with how many are done; what it gives joins the
-    step's line. It may raise Interrupted, and is then called again when training goes on. Raises UserError
-    naming the step where the loss stops being a finite number, and Interrupted on SIGTERM or SIGINT, after a
-    checkpoint.
+    step's `tokens` counts real targets from the start; losses are in nats, null where a step has no target,
+    and measures of load null where a layer received no token. `watched`: a folder in which progress is
+    noted. `look` is called after every step with how many are done; what it gives joins the step's line. It
+    may raise Interrupted, and is then called again when training goes on. Raises UserError naming the step
+    where the loss stops being a finite number, and Interrupted on SIGTERM or SIGINT, after a checkpoint.
     """
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_when_asked())
@@ -276,15 +276,15 @@ def _record(
         "step": position.step,
         "tokens": position.tokens,
         "sequences": count,
-        "loss": result.loss,
-        "mtp_loss": result.mtp,
-        "balance_loss": result.balance,
+        "loss": result.mean_loss,
+        "mtp_loss": result.mean_mtp,
+        "balance_loss": result.mean_balance,
         "loss_by_source": {name: float(total / n) for name, total, n in sums if n},
         "gradient_norm": result.norm,
         "learning_rate": settings.learning_rate,
         "gamma": settings.gamma,
         "mtp_weight": settings.mtp_weight,
-        "max_expert_violation": max(measures["max_violation"], default=0.0),
+        "max_expert_violation": max((v for v in measures["max_violation"] if v is not None), default=None),
         "experts": measures,
     }
 

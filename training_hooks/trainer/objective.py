@@ -20,7 +20,8 @@ from corpusmill.training_hooks.model.transformer import Transformer
 @dataclass(frozen=True)
 class BatchCounts:
     """What the means of a batch divide by, for the main model (0) and each MTP depth: `targets` are real
-    targets, `sequences` those with a real token among the inputs of that depth. At least 1 each."""
+    targets, `sequences` those with a real token among the inputs of that depth. A mean over none is missing;
+    what it would add to the objective is 0."""
 
     targets: list[float]
     sequences: list[float]
@@ -31,8 +32,8 @@ class BatchCounts:
         length = real_BW.shape[1] - 1 - depths
         windows = [real_BW[:, d : d + length + 1] for d in range(depths + 1)]
         return cls(
-            targets=[max(float(w[:, 1:].sum()), 1.0) for w in windows],
-            sequences=[max(float(w[:, :-1].any(dim=1).sum()), 1.0) for w in windows],
+            targets=[float(w[:, 1:].sum()) for w in windows],
+            sequences=[float(w[:, :-1].any(dim=1).sum()) for w in windows],
         )
 
 
@@ -75,7 +76,7 @@ def objective(
     for depth, hidden_BTD in enumerate(passed.hidden):
         target_N = tokens_BW[:, depth + 1 : depth + 1 + length].flatten()
         counted_N = real_BW[:, depth + 1 : depth + 1 + length].flatten().float()
-        weight_N = counted_N / whole.targets[depth]
+        weight_N = counted_N / max(whole.targets[depth], 1.0)
         mean, loss_N = head_cross_entropy(hidden_BTD.flatten(0, 1), head_VD, target_N, weight_N)
         if depth == 0:
             first_loss_N = loss_N
@@ -86,7 +87,7 @@ def objective(
     if passed.routing:
         # Each layer's loss is a mean over the sequences it saw; MTP modules come last and see others.
         main = len(passed.routing) - depths
-        share = [here.sequences[d] / whole.sequences[d] for d in range(depths + 1)]
+        share = [here.sequences[d] / max(whole.sequences[d], 1.0) for d in range(depths + 1)]
         of_layers = [r.balance_loss * share[max(0, i - main + 1)] for i, r in enumerate(passed.routing)]
         balance = torch.stack(of_layers).sum()
     return Objective(

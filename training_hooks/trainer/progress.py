@@ -37,14 +37,15 @@ class Speedometer:
         """Measure from here on, `positions` done before."""
         self._mark = (time.perf_counter(), positions)
 
-    def step(self, step: int, positions: int, loss: float, *, tell: bool) -> None:
+    def step(self, step: int, positions: int, loss: float | None, *, tell: bool) -> None:
         """After `step` steps and `positions` in all: note it, and with `tell` log it and measure anew."""
         now = time.perf_counter()
         if self._mark is None:
             raise RuntimeError("start the speedometer first")
         since, before = self._mark
         speed = (positions - before) / max(now - since, 1e-9)
-        text = f"loss {loss:.3f}, {self.describe(speed, positions)}"
+        told = "no target" if loss is None else f"loss {loss:.3f}"
+        text = f"{told}, {self.describe(speed, positions)}"
         if self.watched is not None and (now - self._noted >= EVERY_SECONDS or step == self.steps):
             write_progress(self.watched, step, self.steps, text)
             self._noted = now

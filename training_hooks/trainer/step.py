@@ -50,8 +50,9 @@ class Settings:
 
 @dataclass
 class StepResult:
-    """Losses of the whole batch in nats, the gradient's norm before clipping, real targets, the summed loss
-    and count of targets of each source, and int64[E] loads of each gate."""
+    """What the whole batch adds to the objective in nats (`loss`, `mtp`, `balance`), the gradient's norm
+    before clipping, real targets, the summed loss and count of targets of each source, int64[E] loads of each
+    gate, and `counts`, what the means divide by."""
 
     loss: float
     mtp: float
@@ -61,6 +62,24 @@ class StepResult:
     source_loss: F64
     source_targets: I64
     loads: list[Tensor]
+    counts: BatchCounts
+
+    @property
+    def mean_loss(self) -> float | None:
+        """The main model's mean loss; None for a batch without a target."""
+        return self.loss if self.targets else None
+
+    @property
+    def mean_mtp(self) -> float | None:
+        """The mean over the MTP depths that have a target of their mean losses; None without any."""
+        depths = self.counts.targets[1:]
+        seen = sum(targets > 0 for targets in depths)
+        return self.mtp * len(depths) / seen if seen else None
+
+    @property
+    def mean_balance(self) -> float | None:
+        """The sum over layers of their means over sequences; None for a batch without a real token."""
+        return self.balance if self.counts.sequences[0] else None
 
 
 def training_step(
@@ -109,7 +128,7 @@ def gradients(
     tokens_BW = torch.from_numpy(batch.tokens)
     real_BW = tokens_BW != batch.pad_id
     whole = BatchCounts.of(real_BW, len(model.mtp))
-    result = StepResult(0.0, 0.0, 0.0, 0.0, 0, np.zeros(sources), np.zeros(sources, np.int64), [])
+    result = StepResult(0.0, 0.0, 0.0, 0.0, 0, np.zeros(sources), np.zeros(sources, np.int64), [], whole)
     optimiser.zero_grad(set_to_none=True)
     for start in range(0, len(tokens_BW), settings.micro_batch):
         if stop.asked:

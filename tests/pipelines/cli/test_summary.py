@@ -26,6 +26,7 @@ def found(**more: object) -> Json:
         },
         "held_out": None,
         "mixture": None,
+        "stale": [],
         "findings": [],
         **more,
     }

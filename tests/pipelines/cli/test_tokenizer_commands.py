@@ -66,7 +66,8 @@ def test_inspect_without_texts(folder: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["more.txt"], "follow --against"),
+        (["more.txt"], r"more\.txt: does not exist"),
+        (["more.txt", "--pattern", "gpt2"], "follow --against"),
         (["--reference", "x"], "expected NAME=FILE"),
         (["--reference", "x=a.json", "--reference", "x=b.json"], "a reference x already"),
         (["--reference", "x=nowhere.json"], r"nowhere\.json: does not exist"),

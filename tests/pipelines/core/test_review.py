@@ -345,7 +345,7 @@ def pointed(run: Path) -> set[str]:
     return set(json.loads((run / "current.json").read_text())["steps"])
 
 
-def test_until_keeps_what_is_beyond_and_drops_what_is_stale(recipe: Make, tmp_path: Path) -> None:
+def test_until_keeps_what_is_beyond_and_names_what_is_stale(recipe: Make, tmp_path: Path) -> None:
     path, run = recipe(documents=200, kind="inline"), tmp_path / "runs" / "small"
     run_recipe(load_recipe(path, []))
     everything = pointed(run)
@@ -353,7 +353,12 @@ def test_until_keeps_what_is_beyond_and_drops_what_is_stale(recipe: Make, tmp_pa
     assert pointed(run) == everything
     path.write_text(path.read_text().replace("files: a.jsonl", "files: b.jsonl"))
     run_recipe(load_recipe(path, []), until=["a"])
-    assert pointed(run) == {"a.index", "a", "b.index", "b"}
+    assert pointed(run) == everything
+    current = json.loads((run / "current.json").read_text())
+    assert (current["until"], current["asked"]) == (["a"], ["a.index", "a"])
+    assert set(current["stale"]) == everything - {"a.index", "a", "b.index", "b"}
+    run_recipe(load_recipe(path, []))
+    assert set(json.loads((run / "current.json").read_text())) == {"recipe", "steps", "seal"}
 
 
 def test_a_full_disk_is_the_users_to_mend_and_tried_once(

@@ -10,7 +10,9 @@ from types import ModuleType
 import pytest
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
 from corpusmill.pipelines.inspection.run_log import read_log
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.report.build import gather
@@ -158,3 +160,48 @@ def test_log_counts_the_last_execution_and_torn_lines(tmp_path: Path) -> None:
     assert (log.steps["a"].units, log.steps["a"].seconds, log.steps["a"].retries) == (2, 4.0, 1)
     assert log.unreadable_lines == 1
     assert read_log(tmp_path / "none.jsonl").executions == 0
+
+
+def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies) -> None:
+    """As `--until` leaves it: what is beyond was made from other inputs, and nobody asked for it."""
+    copy = copy_of()
+    current = copy.current()
+    beyond = [name for name in current["steps"] if name.split(".")[0] in ("encode", "mixture", "pack")]
+    asked = [name for name in current["steps"] if name not in beyond]
+    partial = {**current, "stale": beyond, "until": ["tokenizer"], "asked": asked}
+    copy.write_current(partial)
+    copy.write_recipe({**copy.recipe(), "train": {"steps": 3}})
+    record = load_record(copy)
+    assert {name for name, step in record.steps.items() if step.state == "stale"} == set(beyond)
+    assert set(record.stale) == set(beyond)
+    assert "train" not in record.steps
+    figures = gather(copy)
+    assert figures["mixture"] is not None
+    assert figures["packing"] is not None
+    assert (figures["head"]["complete"], figures["head"]["until"]) == (True, ["tokenizer"])
+    said = [finding for finding in figures["findings"] if finding["about"] == "stale steps"]
+    assert [finding["level"] for finding in said] == ["note"]
+    assert "pack" in said[0]["text"]
+    assert not any("not begun" in finding["text"] for finding in figures["findings"])
+    html = render_page(figures)
+    assert html.count('badge bad">stale') == 2
+    assert "complete up to tokenizer" in html
+    checks = [check for check in doctor(copy)["checks"] if check["name"].startswith("step ")]
+    assert all(check["ok"] for check in checks)
+    assert any("stale" in check["detail"] for check in checks)
+    shown = inspect(copy.path)
+    assert shown["stale"] == record.stale
+    assert "stale (pack was made from other inputs or options)" in render_inspection(shown)
+
+
+def test_versions_of_a_step_are_told_apart(copy_of: Copies) -> None:
+    copy = copy_of()
+    step, current = copy.current_step("pack"), copy.current()
+    assert step is not None
+    shard = step.data / "shard-00000.arrow"
+    assert (inspect(step.path)["version"], inspect(shard)["version"]) == ("current", "current")
+    copy.write_current({**current, "stale": ["pack"]})
+    assert (inspect(step.path)["version"], inspect(shard)["version"]) == ("stale", "stale")
+    copy.write_current({**current, "steps": {**current["steps"], "pack": "0" * 64}})
+    assert inspect(step.path)["version"] == "earlier"
+    assert render_inspection(inspect(shard)).startswith("an earlier version of its step")

@@ -56,7 +56,12 @@ def committed(path: Path) -> Iterator[Path]:
 
 
 def _record(folder: Path, stage: str = "accept_tokenizer", complete: bool = True) -> Any:
-    step = SimpleNamespace(complete=complete, stages=[{"name": stage}], data=StepFolder(folder))
+    step = SimpleNamespace(
+        complete=complete,
+        manifest={"rows": 0} if complete else {},
+        stages=[{"name": stage}],
+        data=StepFolder(folder),
+    )
     return SimpleNamespace(steps={"acceptance": step})
 
 
@@ -94,17 +99,26 @@ def test_without_held_out_text(folder: Path, tmp_path: Path) -> None:
         stage.finish(stage.map(iter([as_documents(["a"])])), written)
     found = tokenizer(_record(tmp_path))
     assert "No text was held out" in _section(found)
-    (finding,) = told({"tokenizer": found})
+    (finding,) = told({"tokenizer": found, "tokenizer_parts": {}})
     assert (finding["level"], "held_out" in finding["text"]) == ("warning", True)
 
 
 def test_findings(folder: Path) -> None:
     found = tokenizer(_record(folder))
     assert found is not None
-    assert told({"tokenizer": None}) == []
+    assert told({"tokenizer": None, "tokenizer_parts": {}}) == []
+    parts = {
+        "tokenizer": {"dropped": ["model.dropout 0.1"], "lossy": []},
+        "theirs": {"dropped": [], "lossy": ["normalizer NFC"]},
+    }
+    said = [(one["level"], one["text"]) for one in told({"tokenizer": None, "tokenizer_parts": parts})]
+    assert said == [
+        ("warning", "not used: model.dropout 0.1"),
+        ("warning", "changes texts: normalizer NFC"),
+    ]
     found["suspicious"]["traces"] = {"count": 2, "kinds": {"e-mail": 2}}
     found["suspicious"]["unreachable"]["count"] = 7
-    assert [(f["level"], f["text"][:2]) for f in told({"tokenizer": found})] == [
+    assert [(f["level"], f["text"][:2]) for f in told({"tokenizer": found, "tokenizer_parts": {}})] == [
         ("warning", "2 "),
         ("note", "7 "),
     ]

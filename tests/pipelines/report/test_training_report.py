@@ -9,12 +9,14 @@ from types import ModuleType
 import pytest
 
 from corpusmill.pipelines.report.build import gather
+from corpusmill.pipelines.report.findings import _training
 from corpusmill.pipelines.report.heat_map import heat_map
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.training import specialisation
 from corpusmill.pipelines.storage import Json, RunFolder
 
 HOSTILE = "<script>web"
+WITHOUT = (0, 4)
 
 
 def scores(bits: float) -> Json:
@@ -32,6 +34,9 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
     for number, line in enumerate(lines):
         loads = {"max_violation": [1.0, 0.5], "mean_violation": [0.5, 0.25], "entropy": [0.9, 0.99]}
         line |= {"experts": loads, "learning_rate": 0.001 * number}
+        if number in WITHOUT:  # a step without a target
+            line |= {"loss": None, "mtp_loss": None, "max_expert_violation": None}
+            line["experts"] = {name: [None, None] for name in loads}
         if number in (9, 29):
             line["held_out"] = {"*": 4.0 - number / 10, HOSTILE: 4.0 - number / 10}
     (step.data / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -57,7 +62,11 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
 def test_figures_are_gathered(figures: Json) -> None:
     training = figures["training"]
     assert training["held_out"]["step"] == [10, 30]
-    assert training["experts"]["entropy"][1] == pytest.approx([0.99] * 30)
+    entropy = [None if number in WITHOUT else 0.99 for number in range(30)]
+    assert training["experts"]["entropy"][1] == entropy
+    losses = training["curves"]["loss"]
+    assert [number for number, loss in enumerate(losses) if loss is None] == [*WITHOUT]
+    assert min(loss for loss in losses if loss is not None) > 0
     assert training["curves"]["learning_rate"][-1] == pytest.approx(0.029)
     assert training["routing"]["sources"] == [HOSTILE, "code"]
     assert training["routing"]["over_even"][0] == [[2.0, 0.0], [0.0, 2.0]]
@@ -80,11 +89,35 @@ def test_findings_name_faults_and_bars_not_beaten(figures: Json) -> None:
     assert any("was held out; raise `held_out`" in text for text in said)
 
 
+def test_steps_without_a_target_are_told(figures: Json) -> None:
+    training = figures["training"]
+    summary = {**training["summary"], "steps_without_targets": 2}
+    said = findings_of({**figures, "training": {**training, "summary": summary}})
+    assert any(text.startswith("2 of 30 steps had no target") for text in said)
+    nothing = {**summary, "first_loss": None, "last_loss": None}
+    changed = {**figures, "training": {**training, "summary": nothing}}
+    assert not any("unigram entropy" in text for text in findings_of(changed))
+    assert "No step had a target" in render_page(changed)
+
+
+def findings_of(figures: Json) -> list[str]:
+    return [finding["text"] for finding in _training(figures)]
+
+
+def test_an_expert_or_a_source_without_tokens_has_no_ratio() -> None:
+    counts = [[[4, 0, 0], [2, 2, 0]], [[0, 0, 0], [1, 1, 2]]]
+    found = specialisation({"steps": [1, 2], "layers": ["a", "b"], "sources": ["x", "y"], "counts": counts})
+    assert found is not None
+    assert [ratios[2] for ratios in found["over_even"][0]] == [None, None]
+    assert found["over_even"][1] == [[None, None, None], [1.0, 1.0, 1.0]]
+
+
 def test_no_routing_is_no_specialisation() -> None:
     assert specialisation(None) is None
 
 
 def test_a_heat_map_is_pale_at_one() -> None:
-    drawn = heat_map([[1.0, 4.0, 0.25, 0.0]], ["a"], ["0", "1", "2", "3"], "label")
+    drawn = heat_map([[1.0, 4.0, 0.25, 0.0, None]], ["a"], ["0", "1", "2", "3", "4"], "label")
+    assert drawn.count("<rect") == 4
     assert drawn.count('fill-opacity="1.00"') == 3
     assert drawn.count('fill-opacity="0.06"') == 1
