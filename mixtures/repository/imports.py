@@ -11,7 +11,7 @@ bracket of a statement over several lines is looked for apart (`_statements`), n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from posixpath import splitext
 
@@ -99,16 +99,22 @@ def _python(text: str) -> list[Import]:
     return found
 
 
+def _of_targets(targets: Iterable[str]) -> list[Import]:
+    """An import of each target; equal ones are one object, since garbage collection visits each."""
+    known: dict[str, Import] = {}
+    return [known.get(target) or known.setdefault(target, Import(target)) for target in targets]
+
+
 def _c(text: str) -> list[Import]:
-    return [Import(path) for path in _C.findall(text)]
+    return _of_targets(match[1] for match in _C.finditer(text))
 
 
 def _javascript(text: str) -> list[Import]:
-    return [Import(one or other) for one, other in _JAVASCRIPT.findall(text)]
+    return _of_targets(match[1] or match[2] for match in _JAVASCRIPT.finditer(text))
 
 
 def _java(text: str) -> list[Import]:
-    return [Import(name) for name in _JAVA.findall(text)]
+    return _of_targets(match[1] for match in _JAVA.finditer(text))
 
 
 def _go(text: str) -> list[Import]:

@@ -17,7 +17,8 @@ from corpusmill.pipelines.extraction.faults import PageFault
 from corpusmill.pipelines.extraction.media_type import media_type
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_META_CHARSET = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
+_CHARSET = re.compile(rb"charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
+_META_BEFORE_CHARSET = len(b"<meta") + 400  # bytes from the tag's beginning to the word at most
 _XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:+-]+)", re.IGNORECASE)
 _PRESCAN_BYTES = 4096  # browsers look at 1,024; pages with long heads declare later
 _SUPERSETS = {
@@ -97,12 +98,21 @@ def _from_header(content_type: str | None) -> str | None:
 
 def _from_page(raw: bytes) -> str | None:
     head = raw[:_PRESCAN_BYTES]
-    found = _META_CHARSET.search(head) or _XML_ENCODING.search(head)
+    found = _meta_charset(head) or _XML_ENCODING.search(head)
     if not found:
         return None
     codec = codec_of(found[1].decode("ascii"))
     # A page whose ASCII declaration could be read at all is not UTF-16 (WHATWG: take UTF-8 instead).
     return "utf-8" if codec and codec.startswith("utf-16") else codec
+
+
+def _meta_charset(head: bytes) -> re.Match[bytes] | None:
+    """The first `charset=` inside a `meta` tag, found from the word backwards: tags may be very many."""
+    for found in _CHARSET.finditer(head):
+        before = head[max(0, found.start() - _META_BEFORE_CHARSET) : found.start()]
+        if b"<meta" in before[before.rfind(b">") + 1 :].lower():
+            return found
+    return None
 
 
 def _detected(raw: bytes) -> str:

@@ -50,6 +50,21 @@ def test_go_imports() -> None:
     assert [t for t, _ in written(text, "go")] == ["fmt", "os", "example.org/m/p", "example.org/m/q"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "language"),
+    [
+        ("import 'a';\n", "javascript"),
+        ("from 'a ", "javascript"),
+        ("import a.b;\n", "java"),
+        ('#include "a"\n', "c"),
+    ],
+)
+def test_repeated_imports_are_all_there_and_one_object(statement: str, language: str) -> None:
+    found = imports_of(statement * 1000 + "'", language)
+    assert len(found) == (500 if statement == "from 'a " else 1000)
+    assert len({id(one) for one in found}) <= 2
+
+
 def test_languages_by_suffix() -> None:
     assert [language_of(p) for p in ("a/b.PY", "x.hpp", "t.tsx", "K.kt", "g.go", "r.md", "Makefile")] == [
         *["python", "c", "javascript", "java", "go", None, None]

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, trainers
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks, merges_of_ranks
+from corpusmill.tokenizer.export.rank_parts import heaped_parts, scanned_parts
 from tests.oracles.tokenizer_ranks import by_merges, by_ranks
 
 
@@ -88,3 +89,35 @@ def test_what_training_makes_is_accepted(words: list[str], text: str) -> None:
     merges = merges_of_ranks(ranks)
     check_merges_are_ranks(ranks, merges)
     assert by_merges(text, merges) == by_ranks(text, ranks) == tokenizer.encode(text).tokens
+
+
+def test_the_heap_joins_as_the_scan_does() -> None:
+    random_ = random.Random(5)
+    joined = 0
+    for seed in range(250):
+        ranks = rank_table(seed)
+        for length in (1, 2, 3, 9, 40):
+            token = "".join(random_.choices("abc", k=length))
+            for below in (0, 3, len(ranks)):
+                parts = heaped_parts(token, ranks, below)
+                assert parts == scanned_parts(token, ranks, below)
+                joined += len(token) - len(parts)
+    assert joined > 1000
+
+
+class _CountedRanks(dict[str, int]):
+    """Ranks that count the texts looked up."""
+
+    looked_up = 0
+
+    def get(self, text: str, below: int) -> int:  # type: ignore[override]
+        self.looked_up += 1
+        return super().get(text, below)
+
+
+def test_a_token_of_half_a_million_characters_is_joined_with_few_look_ups() -> None:
+    tokens = ["a", "b", *("ab" * 2**power for power in range(19))]
+    ranks = _CountedRanks({token: rank for rank, token in enumerate(tokens)})
+    half = "ab" * 2**17
+    assert heaped_parts(tokens[-1], ranks, len(tokens) - 1) == [half, half]
+    assert ranks.looked_up < 100

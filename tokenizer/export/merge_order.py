@@ -30,25 +30,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from corpusmill.pipelines.errors import UserError
-
-
-def parts_by_rank(token: str, ranks: Mapping[str, int], below: int) -> list[str]:
-    """`token`, cut into characters, joined by tokens of `ranks` lower than `below`, down to two parts.
-
-    More than two parts: lower ranks cannot bring it any further.
-    """
-    parts = list(token)
-    rank_of = ranks.get
-    while len(parts) > 2:
-        lowest, at = below, -1
-        for position in range(len(parts) - 1):
-            rank = rank_of(parts[position] + parts[position + 1], below)
-            if rank < lowest:
-                lowest, at = rank, position
-        if at < 0:
-            break
-        parts[at : at + 2] = [parts[at] + parts[at + 1]]
-    return parts
+from corpusmill.tokenizer.export.rank_parts import parts_by_rank
 
 
 def merges_of_ranks(ranks: Mapping[str, int]) -> list[tuple[str, str]]:
