@@ -334,11 +334,17 @@ def test_shards_count_splits_and_name_the_models_vocabulary(folder: Path, tmp_pa
     for name, values in (("epoch", row.astype(np.int32)), ("row", row), ("unit", row), ("key", key)):
         rows = rows.add_column(0, name, pa.array(values))
     pack.write(rows, 0, tmp_path)
-    shard = open_shard(tmp_path / "shard-00000.arrow")
-    shard.verify()
+    shard, apart = (open_shard(tmp_path / f"{name}-00000.arrow") for name in ("shard", "heldout"))
+    held = rows.column("held_out").to_numpy()
+    assert 0 < held.sum() < len(held)
+    for one, chosen in ((shard, ~held), (apart, held)):
+        one.verify()
+        counts = one.metadata["counts"]
+        met, split = (int(rows.column(name).to_numpy()[chosen].sum()) for name in ("combined", "split"))
+        assert (counts["combined_tokens"], counts["split_tokens"]) == (met, split)
+    assert split == 0  # of documents held out
     counts = shard.metadata["counts"]
-    met, split = (int(rows.column(name).to_numpy().sum()) for name in ("combined", "split"))
-    assert (counts["combined_tokens"], counts["split_tokens"]) == (met, split)
+    met, split = counts["combined_tokens"], counts["split_tokens"]
     assert 0 < split < met
     statistics = mixture_statistics([shard.path])
     assert statistics["combined_tokens"] == met

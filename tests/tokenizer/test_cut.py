@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,10 @@ def test_cut_documents_are_packed_counted_and_named(context: Context, tmp_path: 
     assert documents_of([shard]) == expected
     counts = shard.metadata["counts"]
     assert (counts["tokens"], counts["documents"]) == (40 + 12 + 1 + 9, 4)
-    assert counts["bytes_by_source"] == {"a": 3 * (40 + 12 + 1 + 9)}
+    made = json.loads(context.artefact("tokenizer", "tokenizer.json").read_text(encoding="utf-8"))
+    size = {number: len(token) for token, number in made["model"]["vocab"].items()}  # a character is a byte
+    spelled = [size[token] for (name, _), tokens in expected.items() if name in to for token in tokens]
+    assert counts["bytes_by_source"] == {"a": 3 * (40 + 9) + sum(spelled)}
     assert sorted((c["document"], c["epoch"], c["tokens"], c["of"]) for c in shard.metadata["cut"]) == [
         (f"{1:032x}", 0, 12, 30),
         (f"{2:032x}", 1, 1, 25),

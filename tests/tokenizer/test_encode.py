@@ -94,7 +94,8 @@ def test_columns_rows_and_order(context: Context) -> None:
     docs = docs.with_columns({"group": pa.array(["r"] * 9), "group_rank": pa.array(range(9), pa.int32())})
     table = encoded(context, docs)
     strings = ["id", "source", "domain", "lang", "path", "repo", "group"]
-    assert table.column_names == [*strings, "group_rank", "fim", "combined", "split", "bytes", "tokens"]
+    counted = ["combined", "split", "bytes"]
+    assert table.column_names == [*strings, "group_rank", "fim", "held_out", *counted, "tokens"]
     assert table.column("id").to_pylist() == docs.column("id").to_pylist()
     assert table.column("group_rank").to_pylist() == list(range(9))
     assert table.schema.field("tokens").type == pa.large_list(pa.uint16())
@@ -237,6 +238,6 @@ def test_a_tokenizer_without_fim_tokens(context: Context, tmp_path: Path) -> Non
     del facts["special_tokens"]["fim_hole"]
     (tmp_path / "t" / "encoder.json").write_text(json.dumps(facts))
     lacking = Context(seed=5, artefacts={"tokenizer": tmp_path / "t"})
-    with pytest.raises(UserError, match="no fim_hole token"):
+    with pytest.raises(UserError, match="no token for fim_hole; name them under"):
         Encode().prepare(lacking)
     assert encoded(lacking, as_documents(["a"]), fim={"rate": 0}).num_rows == 1

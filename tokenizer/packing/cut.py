@@ -11,6 +11,7 @@ tokens are left.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.tokenizer.shards.token_bytes import token_lengths
 
 Ints = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
@@ -37,8 +39,9 @@ class Frame:
 @dataclass(frozen=True)
 class Cut:
     """Documents after cutting: where their tokens are (`values[start_d[d]:start_d[d] + length_d[d]]`),
-    whether they are framed, and their other counts, int64[n] by name, in proportion to their tokens where
-    they are cut.
+    whether they are framed, and their other counts, int64[n] by name. Of a document that is cut, `bytes` are
+    those its tokens spell, where tokens of the vocabulary have a length of their own; what no token tells is
+    in proportion to its tokens.
 
     `cuts`: the documents cut, as `{"document", "epoch", "source", "tokens", "of"}`.
     """
@@ -51,10 +54,13 @@ class Cut:
     cuts: list[dict[str, Any]]
 
 
-def cut_documents(docs: Documents, start_d: Ints, length_d: Ints, values: Tokens, frame: Frame) -> Cut:
+def cut_documents(
+    docs: Documents, start_d: Ints, length_d: Ints, values: Tokens, frame: Frame, definition: Path
+) -> Cut:
     """Cut what `cut_to` asks for; documents without the column are whole.
 
-    Copies `values` once where a framed document is cut. Raises IntegrityError for a cut beyond a document.
+    `definition`: tokenizer.json, read where a document is cut. Copies `values` once where a framed one is.
+    Raises IntegrityError for a cut beyond a document.
     """
     n = len(docs)
     names = docs.table.column_names
@@ -65,6 +71,7 @@ def cut_documents(docs: Documents, start_d: Ints, length_d: Ints, values: Tokens
     }
     to_d = docs.column("cut_to").to_numpy() if n and "cut_to" in names else np.full(n, -1, np.int64)
     cuts: list[dict[str, Any]] = []
+    spelled_V = token_lengths(definition) if (to_d >= 0).any() else None
     start_d, length_d = start_d.copy(), length_d.copy()
     made: list[Tokens] = []
     at = len(values)
@@ -74,13 +81,16 @@ def cut_documents(docs: Documents, start_d: Ints, length_d: Ints, values: Tokens
         about = {name: row.column(name)[0].as_py() for name in ("id", "epoch", "source")}
         if to >= of:
             raise IntegrityError(f"document {about['id']} has {of} tokens and is to be cut to {to}")
+        tokens = values[start_d[d] : start_d[d] + of]
         if framed_d[d]:
-            tokens, framed_d[d] = cut_framed(values[start_d[d] : start_d[d] + of], to, frame)
+            tokens, framed_d[d] = cut_framed(tokens, to, frame)
             made.append(tokens)
             start_d[d], at = at, at + to
         length_d[d] = to
         for held in counts.values():
             held[d] = held[d] * to // of
+        if spelled_V is not None:
+            counts["bytes"][d] = spelled_V[tokens[:to]].sum()
         document = {"document": about["id"], "epoch": about["epoch"], "source": about["source"]}
         cuts.append({**document, "tokens": to, "of": of})
     if made:

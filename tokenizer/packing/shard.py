@@ -51,7 +51,8 @@ def _write(
     """Pack documents and write the shard; returns its counts."""
     vocabulary = read_vocabulary(context.artefact("tokenizer", "encoder.json"))
     docs, first_k = _chains(table, concat=options.method == "concat")
-    cut = cut_documents(docs, *_tokens(docs, vocabulary), _frame(vocabulary, options))
+    definition = context.artefact("tokenizer", "tokenizer.json")
+    cut = cut_documents(docs, *_tokens(docs, vocabulary), _frame(vocabulary, options), definition)
     length_d, fim_d = cut.length_d, cut.framed_d
     pad, length = vocabulary.special("pad"), options.sequence_length
     packed = pack_rows(cut.start_d, length_d, first_k, cut.values, length, pad, context.seed, partition)
