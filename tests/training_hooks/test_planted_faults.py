@@ -112,6 +112,25 @@ def test_what_a_tokenizer_encoded_is_sound(world: World, tmp_path: Path) -> None
     assert check_shards(paths) == []
 
 
+def test_documents_that_the_mixture_cut_have_no_end(world: World, tmp_path: Path) -> None:
+    """Named in the metadata they raise no alarm; as many others without an end do, beside them or alone."""
+    shard = world.documents[0]
+    fewer = [replace(each, ids=each.ids[:-1]) if k % 20 == 0 else each for k, each in enumerate(shard)]
+    cut = [
+        {"document": each.name.hex(), "epoch": 0, "source": SOURCES[each.source], "tokens": 9, "of": 10}
+        for each in fewer[::20]
+    ]
+
+    def kinds(named: list[dict[str, Any]], documents: list[Document]) -> list[str]:
+        path = write_documents(tmp_path / "shard-00000.arrow", {**world.facts, "cut": named}, 256, documents)
+        return [fault.kind for fault in check_shards([path], world.definition)]
+
+    assert kinds(cut, fewer) == []
+    assert kinds([], fewer) == ["misplaced ends"]
+    assert kinds(cut[: len(cut) // 2], fewer) == ["misplaced ends"]
+    assert kinds([{**one, "epoch": 1} for one in cut], fewer) == ["misplaced ends"]
+
+
 TOLD = {  # of text that was damaged before it was encoded: (with the tokenizer at hand, without)
     "bytes shuffled": ({"shuffled tokens", "undecodable text"}, {"shuffled tokens"}),
     "characters shuffled": ({"shuffled tokens", "shuffled characters"}, {"shuffled tokens"}),
