@@ -113,6 +113,12 @@ class ByteStream:
 
     def line(self, limit: int) -> bytes:
         """The next line with its newline; at most `limit` bytes of it, and none at the end of the file."""
+        newline = self._buffer.find(b"\n", self._at, self._at + limit)
+        if newline >= 0:  # most lines stand in the buffer whole
+            whole = self._buffer[self._at : newline + 1]
+            self._at = newline + 1
+            self.position += len(whole)
+            return whole
         parts: list[bytes] = []
         while limit > 0 and not self.ended():
             newline = self._buffer.find(b"\n", self._at, self._at + limit)

@@ -7,6 +7,7 @@ import json
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -274,6 +275,24 @@ def test_an_over_long_line_is_not_held(tmp_path: Path) -> None:
     assert found.texts == ["a", "b"]
     assert [(lost.why, lost.size) for lost in found.quarantined] == [("too_large", len(huge) - 1)]
     assert peak < 60e6
+
+
+def test_empty_lines_are_passed_over_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[bytes] = []
+    add_line = Jsonl._add_line
+
+    def counted(self: Jsonl, line: bytes, *others: Any) -> None:
+        judged.append(line)
+        add_line(self, line, *others)
+
+    monkeypatch.setattr(Jsonl, "_add_line", counted)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"\n" * 100_000 + b'{"text":"a"}\n' + b"\n" * 100_000 + b"[\n\r\n" + b"\n" * 9)
+    found = read_all(jsonl(), path)
+    assert [row["text"] for row in found.rows] == ["a"]
+    assert found.whys == {"bad_json": 1}
+    assert "byte 200013" in found.quarantined[0].position
+    assert judged == [b"[", b"\r"]
 
 
 def test_batches_are_bounded(tmp_path: Path) -> None:
