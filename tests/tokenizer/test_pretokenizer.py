@@ -146,6 +146,8 @@ def test_bad_options_are_refused_by_name() -> None:
         PreTokenizer.model_validate({"pattern": "gpt5"})
     with pytest.raises(ValidationError, match=r"expression '\(a' cannot be used: .*parenthesis"):
         PreTokenizer(pattern=("a", "(a"))
+    with pytest.raises(ValidationError, match=r"expression '(\(\?a){65}\(\?\.\.\.' cannot be used"):
+        PreTokenizer(pattern=("(?a" * 30_000,))
     with pytest.raises(ValidationError, match="'' cannot be used: it is empty"):
         PreTokenizer(pattern=("",))
     with pytest.raises(ValidationError, match="list of regular expressions is empty"):

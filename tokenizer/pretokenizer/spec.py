@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MOST_DIGITS = 16
+_SHOWN = 200  # characters of an expression in a message
 UNLIMITED = 2**62  # digits in one pre-token
 
 
@@ -70,7 +71,8 @@ class PreTokenizer(BaseModel):
         for expression in self.pattern:
             fault = _fault(expression)
             if fault:
-                raise ValueError(f"the regular expression {expression!r} cannot be used: {fault}")
+                shown = expression if len(expression) <= _SHOWN else expression[: _SHOWN - 3] + "..."
+                raise ValueError(f"the regular expression {shown!r} cannot be used: {fault}")
         return self
 
     @classmethod
