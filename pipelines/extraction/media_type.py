@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_QUOTED_OR_COMMA = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|,', re.DOTALL)
+_QUOTED_OR_COMMA = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|,', re.DOTALL)  # no way back is kept
 _NAME = r"[!#$%&*+.^_`|~0-9A-Za-z-]+"
 _ESSENCE = re.compile(rf"[\s\"']*({_NAME}/{_NAME})(?=[\s;,(\"']|\Z)")
 _CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)

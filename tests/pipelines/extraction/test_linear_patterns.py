@@ -55,6 +55,13 @@ def test_charset_of_a_header(text: str) -> None:
 
 
 @settings(deadline=None, max_examples=300)
+@given(texts('"', "\\", ",", "a", "\n", '\\"'))
+def test_quoted_parts_of_a_header(text: str) -> None:
+    plain = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|,', re.DOTALL)
+    assert media_type_module._QUOTED_OR_COMMA.findall(text) == plain.findall(text)
+
+
+@settings(deadline=None, max_examples=300)
 @given(texts("<meta", "<META", " charset", "=", " ", '"', "'", "utf-8", ">", "x" * 99, "x"))
 def test_charset_of_a_meta_tag(text: str) -> None:
     found = decoding._meta_charset(text.encode())
