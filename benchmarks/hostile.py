@@ -32,7 +32,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
-from harness import Bench
+from harness import Bench, bounded
 from hostile_files import heads, readers
 from hostile_pages import page_parts, pages
 from hostile_settings import imports, recipes, repositories, terminal_and_sample, tokenizer_files
@@ -178,4 +178,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    bounded(main)

@@ -11,6 +11,9 @@ makes that document a suspect, and the next attempt shows the suspect, *alone*, 
   silence, "worker crashed" of Ray). Such an attempt has the workers to itself, so that no other unit takes
   its memory.
 - The worker is taken away from outside: this proves nothing, and the attempt is made again.
+
+Where no document is in hand, or none that dies alone, a unit has a budget of lost workers (`Patience`).
+Losses in a row that all meet the same unit are less likely the machines' doing the more there are (`Streak`).
 """
 
 from __future__ import annotations
@@ -20,9 +23,13 @@ from dataclasses import dataclass
 
 from corpusmill.pipelines.engines.engine import Culprit
 from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, UnitFailed, UserError
-from corpusmill.pipelines.operators.marker import named
+from corpusmill.pipelines.operators.marker import PARTS, named
 
 UNCLEAR_PROOFS = 2
+# After so many unclear losses in a row that all met one unit, it runs alone, so that no other takes its
+# memory; after so many it is given up. The second is above the ten nodes that a run must be able to lose.
+STREAK_ALONE = 3
+STREAK_LOST = 12
 # What the output says of such a document. How the worker died is for the log: engines tell it in words of
 # their own, and the output is the same on all of them.
 REASONS = {
@@ -38,6 +45,11 @@ _CURES = {
     "what the system or the cluster says of processes it ended. Then run the same command to go on",
     "timeout": "If its work is merely slow, raise engine.unit_timeout_s (or engine.heartbeat_s for silence)",
 }
+
+
+def reason(ordinal: int, cause: str) -> str:
+    """What the output says of a document or part that ended its worker."""
+    return (REASONS if ordinal < PARTS else PART_REASONS)[cause]
 
 
 @dataclass
@@ -78,13 +90,44 @@ class Patience:
         return min(self.longest, self.pause * 2.0 ** min(losses - 1, 32))
 
 
+@dataclass
+class Streak:
+    """The last losses of a run, in a row, that met one unit and no other, each for a reason unknown."""
+
+    unit: object = None
+    length: int = 0
+
+    def add(self, unit: object, culprit: Culprit) -> None:
+        """Note a loss. One from outside ends the row: machines do fail."""
+        before = self.length if unit is self.unit else 0
+        self.unit, self.length = unit, before + 1 if culprit == "unclear" else 0
+
+    @property
+    def warns(self) -> bool:
+        """Whether the unit should run alone."""
+        return self.length >= STREAK_ALONE
+
+    @property
+    def proves(self) -> bool:
+        """Whether the losses are held to be the unit's own doing."""
+        return self.length >= STREAK_LOST
+
+
 def lost_for_good(
-    step: str, number: int, times: int, cause: str, detail: str, in_hand: tuple[int, int] | None = None
+    step: str,
+    number: int,
+    times: int,
+    cause: str,
+    detail: str,
+    in_hand: tuple[int, int] | None = None,
+    streak: Streak | None = None,
 ) -> UnitFailed:
     """The error of a unit whose worker was lost too often, with what may be done about it."""
     hint = f"In hand was {named(in_hand[0])} of the unit. " if in_hand is not None else ""
+    proven = streak is not None and streak.proves
+    row = f", {STREAK_LOST} of them in a row while no other unit's was" if proven else ""
     return UnitFailed(
-        f"step {step}, unit {number}: its worker was lost {times} times, last: {cause}, {detail}. {hint}"
+        f"step {step}, unit {number}: its worker was lost {times} times{row}, last: {cause}, {detail}. {hint}"
         f"{_CURES[cause]}"
     )
 

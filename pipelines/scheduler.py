@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from corpusmill.pipelines.blame import PART_REASONS, REASONS, Patience, Suspect, lost_for_good, together
+from corpusmill.pipelines.blame import Patience, Streak, Suspect, lost_for_good, reason, together
 from corpusmill.pipelines.engines.engine import Beat, Culprit, Died, Done, Engine, Event, Failed
 from corpusmill.pipelines.errors import (
     CorpusmillError,
@@ -67,6 +67,7 @@ class Unit:
     folder: StepFolder
     weight: int = 0  # input bytes, for memory admission
     solo: bool = False  # uses every core itself
+    alone: bool = False  # its workers are lost again and again
     attempt: int = 0
     failures: int = 0
     losses: int = 0
@@ -78,7 +79,7 @@ class Unit:
     @property
     def exclusive(self) -> bool:
         """Whether no other unit may run beside it."""
-        return self.solo or (self.suspect is not None and not self.suspect.clear)
+        return self.solo or self.alone or (self.suspect is not None and not self.suspect.clear)
 
 
 def _may_follow_from_a_signal(event: Event) -> bool:
@@ -130,6 +131,7 @@ class Scheduler:
         self._queue: deque[Unit] = deque()
         self._running: dict[int, _Running] = {}
         self._tickets = 0
+        self._streak = Streak()
         self._stop = False
 
     def run(self) -> None:
@@ -300,11 +302,12 @@ class Scheduler:
             return
         if culprit != "task":
             unit.losses += 1
-            if unit.losses > self._policy.patience.losses:
-                self._give_up(
-                    unit, lost_for_good(unit.step, unit.number, unit.losses, cause, detail, in_hand)
-                )
+            self._streak.add(unit, culprit)
+            if unit.losses > self._policy.patience.losses or self._streak.proves:
+                names = unit.step, unit.number, unit.losses, cause, detail, in_hand, self._streak
+                self._give_up(unit, lost_for_good(*names))
                 return
+            unit.alone = self._streak.warns
             unit.not_before = time.monotonic() + self._policy.patience.wait(unit.losses)
             # A single loss is bad luck; more of them may be a document's doing.
             if culprit == "unclear" and unit.losses > 1:
@@ -323,8 +326,7 @@ class Scheduler:
 
     def _convict(self, unit: Unit, suspect: Suspect, detail: str) -> None:
         stage = unit.task["step"]["stages"][suspect.position]["name"]
-        reasons = REASONS if suspect.ordinal < PARTS else PART_REASONS
-        unit.poison[suspect.ordinal] = (stage, reasons[suspect.cause])
+        unit.poison[suspect.ordinal] = (stage, reason(suspect.ordinal, suspect.cause))
         unit.suspect = None
         log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",
                     unit.step, unit.number, named(suspect.ordinal), stage, suspect.cause, detail)  # fmt: skip
@@ -345,8 +347,7 @@ class Scheduler:
 
     def _look_around(self) -> None:
         """Raise UserError where the surroundings explain a failure and would make every other unit fail."""
-        found = self._surroundings()
-        if found is not None:
+        if (found := self._surroundings()) is not None:
             raise found
 
     def _give_up(self, unit: Unit, error: CorpusmillError) -> None:
@@ -358,11 +359,10 @@ class Scheduler:
 
     def _tell_faults(self) -> None:
         """Raise the faults that came up, if any: one as it is, several together."""
-        if not self._faults:
-            return
-        order = {step: place for place, step in enumerate(self._begun)}
-        faults = sorted(self._faults, key=lambda fault: (order[fault[0].step], fault[0].number))
-        raise together([error for _, error in faults])
+        if self._faults:
+            order = {step: place for place, step in enumerate(self._begun)}
+            faults = sorted(self._faults, key=lambda fault: (order[fault[0].step], fault[0].number))
+            raise together([error for _, error in faults])
 
     def _check_limits(self, now: float) -> None:
         for ticket, running in list(self._running.items()):

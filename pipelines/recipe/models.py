@@ -50,7 +50,8 @@ class Engine(BaseModel):
         30,
         ge=0,
         description="Lost workers a unit may have before it is given up: nodes that fail, evictions, kills. "
-        "After each it waits longer, up to 20 s.",
+        "After each it waits longer, up to 20 s. Twelve in a row while no other unit's is lost are its own "
+        "fault.",
     )
     heartbeat_s: float = Field(30, ge=1, description="Seconds of silence after which a worker is lost.")
 

@@ -68,7 +68,10 @@ def test_a_truncated_file_is_never_merely_short(cut: float, corpusmill: Run, tmp
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: int(len(whole) * cut)])
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("name: cut\nsources: {a: {read: {jsonl: cut.jsonl.gz}}}\n")
-    done = corpusmill("run", recipe, "--json")
+    nothing = corpusmill("run", recipe)
+    assert nothing.returncode == 1
+    assert "sources.a: keeps none of its 1 records: quarantined read.corrupt_input 1" in nothing.stderr
+    done = corpusmill("run", recipe, "--set", "sources.a.allow_loss=1", "--json")
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)["sources"]["a"]
     assert row["quarantined"] == {"read.corrupt_input": 1}

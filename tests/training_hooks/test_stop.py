@@ -28,6 +28,8 @@ def test_only_work_that_somebody_can_keep_is_stopped() -> None:
 def test_the_second_signal_reaches_who_listened_before() -> None:
     told: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    # A shell starts what runs in the background with SIGINT ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with stop_when_asked() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -42,6 +44,7 @@ def test_the_second_signal_reaches_who_listened_before() -> None:
                 os.kill(os.getpid(), signal.SIGINT)
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def test_a_signal_that_was_ignored_stays_ignored_and_threads_leave_signals_alone() -> None:

@@ -124,7 +124,10 @@ def monotonic():
     global now
     now += 100.0 * any(hangs(int(path.suffix[1:])) for path in folder.glob("hangs.*"))
     return now
-scheduler.time = types.SimpleNamespace(monotonic=monotonic)
+def sleep(seconds):
+    global now
+    now += seconds
+scheduler.time = types.SimpleNamespace(monotonic=monotonic, sleep=sleep)
 main()
 """
 
@@ -151,7 +154,12 @@ def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The scheduler's clock, which stands still but for what a test adds to its one number, in seconds."""
+    """The scheduler's clock, which stands still but for what a test adds to its one number, in seconds, and
+    for the scheduler's own sleep, which takes none."""
     now = [1000.0]
-    monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     return now

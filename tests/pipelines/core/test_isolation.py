@@ -36,7 +36,8 @@ def call(tmp_path: Path) -> Call:
             (here / f"{name}.py").write_text(
                 f"open({str(noted)!r}, 'a').write('{name} ')\nraise SystemExit(3)\n"
             )
-    lines = [json.dumps({"id": str(n), "text": f"a line of text with the number {n}"}) for n in range(20)]
+    texts = [" ".join(f"word{k}of{n}" for k in range(40)) for n in range(20)]
+    lines = [json.dumps({"id": str(n), "text": text}) for n, text in enumerate(texts)]
     (here / "a.jsonl").write_text("\n".join(lines) + "\n")
     (here / "recipe.yaml").write_text(RECIPE)
     script = tmp_path / "bin" / "corpusmill"

@@ -18,6 +18,7 @@ import pytest
 
 from corpusmill.pipelines import datasets, runner
 from corpusmill.pipelines.balance import check_rows
+from corpusmill.pipelines.blame import Patience
 from corpusmill.pipelines.documents import SCHEMA, Columns, Documents, document_id, reason_where
 from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
 from corpusmill.pipelines.engines.inline import InlineEngine
@@ -97,7 +98,7 @@ def test_a_whole_run_in_careful_mode_gives_the_same_files(
     assert hashes_of(tmp_path / "runs" / "small") == plain
 
 
-def test_a_crash_between_documents_blames_none_of_them(tmp_path: Path) -> None:
+def test_a_crash_between_documents_blames_none_of_them(tmp_path: Path, clock: list[float]) -> None:
     marker = Marker(tmp_path / "m")
     FusedMaps([Odd()], Ledger(), marker=marker).push(documents(["ab", "cd"]))
     assert Marker.read(tmp_path / "m") == (2, -1)
@@ -109,8 +110,8 @@ def test_a_crash_between_documents_blames_none_of_them(tmp_path: Path) -> None:
         assert task["poison"] == {}
         return Died(ticket, "killed by signal 9")
 
-    with pytest.raises(UnitFailed, match="worker was lost 3 times"):
-        schedule([unit(folder, 0)], reader_dies, Policy(retries=2))
+    with pytest.raises(UnitFailed, match="worker was lost 3 times, last"):
+        schedule([unit(folder, 0)], reader_dies, Policy(patience=Patience(losses=2)))
 
 
 def unit(folder: StepFolder, number: int) -> Unit:
@@ -362,20 +363,29 @@ def test_until_keeps_what_is_beyond_and_names_what_is_stale(recipe: Make, tmp_pa
 
 
 def test_a_full_disk_is_the_users_to_mend_and_tried_once(
-    recipe: Make, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import errno
 
     from corpusmill.pipelines import work
 
+    tried: list[Json] = []
+
     def full(task: Json) -> Json:
+        tried.append(task)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(work, "execute", full)
     event = attempt(1, {"folder": "/run/steps/a"})
     assert isinstance(event, Failed)
-    assert event.kind == "user"
-    assert "make room there, then run the same command again" in event.message
+    assert event.kind == "halt"  # no other unit could write, either
+    cure = "make room there, then run the same command to go on"
+    assert cure in event.message
+    tried.clear()
+    units = [unit(StepFolder(tmp_path), n) for n in range(5)]
+    with pytest.raises(UserError, match=cure):
+        schedule(units, lambda ticket, task: attempt(ticket, {**task, "folder": "/run/steps/a"}), Policy())
+    assert len(tried) <= 2  # one in each slot
 
 
 def test_a_worker_that_closes_its_pipe_and_lives_on_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.blame import Patience
+from corpusmill.pipelines.blame import STREAK_ALONE, STREAK_LOST, Patience
 from corpusmill.pipelines.engines.engine import Beat, Culprit, Died, Done, Event, Failed
 from corpusmill.pipelines.errors import UnitFailed, UserError
 from corpusmill.pipelines.scheduler import MOST_POISON, Listener, Policy, Scheduler, Unit
@@ -187,6 +187,40 @@ def test_losses_without_end_are_given_up_with_the_cure(tmp_path: Path) -> None:
     with pytest.raises(UnitFailed, match=r"worker was lost 13 times, last: crash, node lost\..*same command"):
         schedule(units, lambda t, _: Died(t, "node lost", "outside"), Policy(patience=AT_ONCE))
     assert units[0].failures == 0
+
+
+def test_a_unit_that_alone_loses_every_worker_is_given_up_sooner(tmp_path: Path, clock: list[float]) -> None:
+    beside: list[int] = []
+
+    def dies(ticket: int, task: Json) -> Event:
+        if task["n"] == 0:
+            beside.append(len(engine.running) - 1)
+        return Died(ticket, "killed by signal 9") if task["n"] == 0 else Done(ticket, {})
+
+    engine, began, waiting = Scripted(dies), clock[0], [make_units(tmp_path, 3)]
+    more = lambda: waiting.pop() if waiting else []  # noqa: E731
+    with pytest.raises(UnitFailed, match=r"lost 12 times, 12 of them in a row while no other unit's was"):
+        Scheduler(engine, Policy(), more, lambda *_: None).run()
+    assert len(beside) == STREAK_LOST
+    assert beside[0] == 1
+    assert not any(beside[STREAK_ALONE:])
+    assert clock[0] - began < 120
+
+
+@pytest.mark.parametrize("other", ["unclear", "outside"])
+def test_losses_among_others_are_no_row(tmp_path: Path, clock: list[float], other: Culprit) -> None:
+    """Two units lose their workers in turn, eleven times at least, and both are done in the end."""
+    units, lost = make_units(tmp_path, 2), [0, 0]
+
+    def stormy(ticket: int, task: Json) -> Event:
+        lost[task["n"]] += 1
+        if lost[task["n"]] > 20:
+            return Done(ticket, {})
+        return Died(ticket, "node lost", "unclear" if task["n"] == 0 else other)
+
+    finished, _ = schedule(units, stormy)
+    assert sorted(finished) == [0, 1]
+    assert [unit.losses for unit in units] == [20, 20]
 
 
 def test_the_pause_after_a_loss_doubles_to_a_limit() -> None:
