@@ -60,13 +60,13 @@ def _with_known_command(error: IntegrityError) -> IntegrityError:
 
     The fault begins with the path of the damaged file.
     """
-    from corpusmill.pipelines.inspection.run_log import read_log
+    from corpusmill.pipelines.inspection.run_log import repair_command
 
     path = Path(re.split(r"(?:, batch \d+)?: ", error.fault, maxsplit=1)[0])
     for folder in path.absolute().parents:
-        command = read_log(folder / "log" / "run.jsonl").command
+        command = repair_command(folder)
         if command is not None:
-            return error.with_command(f"{command} --repair")
+            return error.with_command(command)
     return error
 
 

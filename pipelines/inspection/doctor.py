@@ -17,7 +17,7 @@ from pathlib import Path
 from corpusmill.pipelines.errors import REPAIR, IntegrityError
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.arithmetic import wrong_figures
-from corpusmill.pipelines.inspection.run_log import read_log
+from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
 from corpusmill.pipelines.repair import receipt_faults
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
@@ -151,8 +151,7 @@ def _shared_memory() -> Json:
 
 def _run_checks(folder: RunFolder) -> list[Json]:
     """Pointer, recipe, then every step's manifest, receipts and files; the accounts where those are sound."""
-    command = read_log(folder.path / "log" / "run.jsonl").command
-    cure = REPAIR if command is None else f"{command} --repair"
+    cure = repair_command(folder.path) or REPAIR
     checks = []
     for name, read in (("current.json", folder.current), ("recipe.json", folder.recipe)):
         checks += [_check(name, False, fault, cure) for fault in _faults_of(partial(_read, read))]

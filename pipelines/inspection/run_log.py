@@ -7,6 +7,7 @@ matter. A line that a killed process left half-written is counted, not fatal.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,25 @@ def read_log(path: Path) -> RunLog:
             if isinstance(event, dict):
                 _apply(log, event)
     return log
+
+
+def repair_command(folder: Path) -> str | None:
+    """The command that repairs the run in `folder`, or None where its log names none.
+
+    It is the last command the log names, with `folder` as `--out`: a run that was copied or moved is repaired
+    where it lies, not where it was made.
+    """
+    command = read_log(folder / "log" / "run.jsonl").command
+    if command is None:
+        return None
+    try:
+        words = shlex.split(command)
+    except ValueError:  # the log has no seal: a quote may be missing
+        return None
+    if "--out" in words:
+        at = words.index("--out")
+        del words[at : at + 2]
+    return shlex.join([*words, "--out", str(folder.absolute()), "--repair"])
 
 
 def _apply(log: RunLog, event: dict[str, Any]) -> None:

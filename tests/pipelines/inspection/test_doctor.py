@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -94,7 +95,8 @@ def test_an_edited_figure_breaks_the_seal_and_the_cure_is_one_command(copy_of: C
         path.write_text(re.sub(r'"bytes_out": (\d+)', r'"bytes_out": 1\1', whole), encoding="utf-8")
         check = next(c for c in doctor(copy)["checks"] if c["name"] == "step web")
         assert check["detail"] == f"{path}: its content differs from its seal"
-        assert re.fullmatch(r"corpusmill run \S*recipe\.yaml --repair", check["cure"])
+        where = re.escape(shlex.quote(str(copy.path)))
+        assert re.fullmatch(rf"corpusmill run \S*recipe\.yaml --out {where} --repair", check["cure"])
         path.write_text(whole, encoding="utf-8")
     assert "step web" not in _faults(doctor(copy))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
-from corpusmill.pipelines.inspection.run_log import read_log
+from corpusmill.pipelines.inspection.run_log import read_log, repair_command
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
@@ -205,3 +206,27 @@ def test_versions_of_a_step_are_told_apart(copy_of: Copies) -> None:
     copy.write_current({**current, "steps": {**current["steps"], "pack": "0" * 64}})
     assert inspect(step.path)["version"] == "earlier"
     assert render_inspection(inspect(shard)).startswith("an earlier version of its step")
+
+
+@pytest.mark.parametrize("given", ["", " --out '/else where/out'", " --set 'a=b c' --out /x --set d=1"])
+def test_a_copied_run_is_repaired_where_it_lies(tmp_path: Path, given: str) -> None:
+    folder = tmp_path / "a copy"
+    (folder / "log").mkdir(parents=True)
+    start = {"event": "start", "time": 1.0, "engine": "inline", "command": f"corpusmill run r.yaml{given}"}
+    (folder / "log" / "run.jsonl").write_text(json.dumps(start) + "\n", encoding="utf-8")
+    command = repair_command(folder)
+    assert command is not None
+    words = shlex.split(command)
+    assert words[:3] == ["corpusmill", "run", "r.yaml"]
+    assert words[-3:] == ["--out", str(folder), "--repair"]
+    assert words.count("--out") == 1
+    kept = [word for word in ("a=b c", "d=1") if word.split("=")[0] + "=" in given]
+    assert [word for word in words if "=" in word] == kept
+
+
+@pytest.mark.parametrize("log", [None, '{"event": "start", "command": "corpusmill run \'r.yaml"}\n'])
+def test_a_log_without_a_whole_command_names_none(tmp_path: Path, log: str | None) -> None:
+    if log is not None:
+        (tmp_path / "log").mkdir()
+        (tmp_path / "log" / "run.jsonl").write_text(log, encoding="utf-8")
+    assert repair_command(tmp_path) is None
