@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
+from corpusmill.pipelines.storage import StepFolder
+from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.faults import check_shards
 from tests.oracles.training_planted import (
     TEXT,
@@ -69,6 +72,7 @@ def plant(documents: Shards, definition: Path, name: str, source: str, folder: P
 def test_shards_of_real_text_raise_no_alarm(calm: Path, definition: Path) -> None:
     shards = sorted(data_of(calm, "pack").glob("*.arrow"))
     assert len(shards) > 4
+    assert any(open_shard(path).metadata["cut"] for path in shards)  # documents without their ends
     assert check_shards(shards, definition) == []
     assert check_shards(shards) == []
 
@@ -102,13 +106,26 @@ def test_damage_to_real_text_is_named(
     assert kind in {fault.kind for fault in check_shards(paths, definition)}
 
 
+def commit_anew(step: StepFolder) -> None:
+    """Receipts and manifest of a step for the files that lie there now."""
+    manifest = step.need_manifest()
+    for number, unit in enumerate(manifest["units"]):
+        for file in unit["files"]:
+            content = (step.data / file["name"]).read_bytes()
+            file |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        step.write_receipt(number, unit)
+    step.write_manifest(manifest)
+
+
 def test_the_command_does_not_train_on_them(
     calm: Path, documents: Shards, definition: Path, run_tiny: Run, tmp_path: Path
 ) -> None:
-    """The shards are whole, of the right tokenizer, and say what they hold; one source of them is noise."""
+    """The shards are whole, what their step is said to have written, of the right tokenizer, and say what
+    they hold; one source of them is noise."""
     run = tmp_path / "run"
     shutil.copytree(calm, run, ignore=shutil.ignore_patterns("train"))
     plant(documents, definition, "bytes shuffled", "web", data_of(run, "pack"))
+    commit_anew(StepFolder(data_of(run, "pack").parent))
     failed = run_tiny(run, settings=("train.require={}",))
     assert failed.returncode == 1
     assert "Traceback" not in failed.stderr

@@ -33,20 +33,24 @@ class Document:
 
 
 def documents_of(path: Path, tokenizer: Tokenizer) -> tuple[dict[str, Any], list[Document]]:
-    """The metadata of a shard and its whole documents, in the order they begin."""
+    """The metadata of a shard, its `cut` documents left out, and its whole documents, in the order they
+    begin."""
     shard = open_shard(path)
+    cut = {(bytes.fromhex(one["document"]), one["epoch"]) for one in shard.metadata["cut"]}
     parts: dict[tuple[bytes, int], list[dict[str, Any]]] = {}
     for piece in shard.piece_table().to_pylist():
         parts.setdefault((piece["document"], piece["epoch"]), []).append(piece)
     found = []
     for (name, epoch), pieces in parts.items():
+        if (name, epoch) in cut:
+            continue
         pieces.sort(key=lambda piece: piece["offset"])
         ids = np.concatenate(
             [shard.tokens(p["row"])[p["start"] : p["start"] + p["length"]] for p in pieces]
         ).astype(np.int64)
         size = len(text_of(ids, tokenizer).encode())
         found.append(Document(pieces[0]["source"], name, epoch, pieces[0]["fim"], ids, size))
-    return dict(shard.metadata), found
+    return {**shard.metadata, "cut": []}, found
 
 
 def write_documents(path: Path, facts: dict[str, Any], length: int, documents: Sequence[Document]) -> Path:

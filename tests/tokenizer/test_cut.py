@@ -33,6 +33,16 @@ def unframed(tokens: list[int]) -> list[int]:
     return [token for token in text if token != EOS]
 
 
+def sizes(context: Context) -> dict[int, int]:
+    """Bytes that each token of a document spells; control tokens spell none."""
+    made = json.loads(context.artefact("tokenizer", "tokenizer.json").read_text(encoding="utf-8"))
+    control = {token["id"] for token in made["added_tokens"]}
+    vocabulary = made["model"]["vocab"].items()  # byte-level: a character stands for a byte
+    return {number: 0 if number in control else len(token) for token, number in vocabulary} | dict.fromkeys(
+        control, 0
+    )
+
+
 lengths = st.integers(0, 12)
 
 
@@ -76,8 +86,7 @@ def test_cut_documents_are_packed_counted_and_named(context: Context, tmp_path: 
     assert documents_of([shard]) == expected
     counts = shard.metadata["counts"]
     assert (counts["tokens"], counts["documents"]) == (40 + 12 + 1 + 9, 4)
-    made = json.loads(context.artefact("tokenizer", "tokenizer.json").read_text(encoding="utf-8"))
-    size = {number: len(token) for token, number in made["model"]["vocab"].items()}  # a character is a byte
+    size = sizes(context)
     spelled = [size[token] for (name, _), tokens in expected.items() if name in to for token in tokens]
     assert counts["bytes_by_source"] == {"a": 3 * (40 + 9) + sum(spelled)}
     assert sorted((c["document"], c["epoch"], c["tokens"], c["of"]) for c in shard.metadata["cut"]) == [
@@ -87,3 +96,23 @@ def test_cut_documents_are_packed_counted_and_named(context: Context, tmp_path: 
     beyond = table.set_column(table.column_names.index("cut_to"), "cut_to", pa.array([50] * 4, pa.int64()))
     with pytest.raises(IntegrityError, match="is to be cut to 50"):
         packed(context, beyond, tmp_path)
+
+
+@pytest.mark.parametrize("to", [37, 30, 12, 3])
+def test_bytes_of_a_framed_document_are_those_that_are_left(
+    to: int, context: Context, tmp_path: Path
+) -> None:
+    """Cut in its suffix, its middle, its prefix, and to the very first tokens."""
+    facts = json.loads(context.artefact("tokenizer", "encoder.json").read_text(encoding="utf-8"))
+    begin, hole, end, eos = (facts["special_tokens"][r] for r in ("fim_begin", "fim_hole", "fim_end", "eos"))
+    parts = [range(at, at + 12) for at in (300, 400, 500)]
+    tokens = [begin, *parts[0], hole, *parts[2], end, *parts[1], eos]
+    table = drawn([40]).append_column("cut_to", pa.array([to], pa.int64()))
+    column = pa.array([tokens], pa.large_list(pa.uint16()))
+    table = table.set_column(table.column_names.index("tokens"), "tokens", column)
+    shard = packed(context, table, tmp_path)
+    (left,) = documents_of([shard]).values()
+    size = sizes(context)
+    assert len(left) == to
+    assert shard.metadata["counts"]["fim_documents"] == (to >= 15)
+    assert shard.metadata["counts"]["bytes_by_source"] == {"a": sum(size[token] for token in left)}
