@@ -21,7 +21,7 @@ sources:
   pages:
     read: {{warc: {{files: [broken/*.warc, broken/*.warc.gz, broken/*.warc.gz.bad], on_corrupt: {choice}}}}}
     steps: [extract, language]
-  archive: {{read: {{arc: {{files: broken/*.arc, on_corrupt: {choice}}}}}, steps: [extract]}}
+  archive: {{read: {{arc: {{files: broken/*.arc, on_corrupt: {choice}}}}}, steps: [extract], allow_loss: 1}}
   code:
     read: {{jsonl: {{files: broken/code_bad_bytes.jsonl.zst, on_corrupt: {choice}}}}}
     steps: [code_quality]

@@ -114,3 +114,32 @@ def test_bytes_that_changed_behind_size_and_time_are_found_on_request(recipe: Ma
     assert seen["b"].reused
     again = run_recipe(load_recipe(path, []), verify_inputs=True)
     assert all(state.reused for state in again.steps)
+
+
+def test_one_file_under_two_patterns_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "x.jsonl").write_text("{}\n")
+    with pytest.raises(RecipeError, match="read it twice; let only one"):
+        listed(tmp_path, "d/x.jsonl", "**/*.jsonl")
+    assert list(listed(tmp_path, "d/x.jsonl", "d/*.jsonl")) == ["x.jsonl"]
+
+
+def test_a_broken_link_is_no_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text("{}\n")
+    (tmp_path / "y.jsonl").symlink_to(tmp_path / "gone")
+    with pytest.raises(RecipeError, match=r"y\.jsonl is a broken link"):
+        listed(tmp_path, "*.jsonl")
+
+
+def test_wildcards_of_the_data_folder_are_letters(tmp_path: Path) -> None:
+    folder = tmp_path / "da[ta]*"
+    folder.mkdir()
+    (folder / "a [1].jsonl").write_text("{}\n")
+    assert list(listed(folder, "*.jsonl")) == ["a [1].jsonl"]
+    assert list(listed(folder, "a [1].jsonl")) == ["a [1].jsonl"]
+
+
+def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
+    with pytest.raises(RecipeError, match=r"\\xff\.jsonl is not UTF-8; rename"):
+        listed(tmp_path, "*.jsonl")

@@ -24,18 +24,16 @@ from corpusmill.pipelines.engines.engine import Beat, Died, Done, Event, Failed
 from corpusmill.pipelines.engines.inline import InlineEngine
 from corpusmill.pipelines.engines.process import ProcessEngine
 from corpusmill.pipelines.engines.worker import attempt
-from corpusmill.pipelines.errors import IntegrityError, LedgerError, RecipeError, UnitFailed, UserError
+from corpusmill.pipelines.errors import IntegrityError, LedgerError, UnitFailed, UserError
 from corpusmill.pipelines.estimate import estimate_run
 from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.listing import list_files
 from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.marker import Marker
 from corpusmill.pipelines.plan import make_plan, render_plan
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner, run_recipe
 from corpusmill.pipelines.scheduler import Policy, Scheduler, Unit
-from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.stage import Filter
 from corpusmill.pipelines.storage import Json, StepFolder
 
@@ -207,39 +205,6 @@ def test_two_attempts_never_share_a_folder(tmp_path: Path) -> None:
     receipt = fresh.commit({})
     assert [file["name"] for file in receipt["files"]] == ["00000.x"]
     assert folder.receipt(0) == receipt
-
-
-def listed(tmp_path: Path, *files: str) -> dict[str, str]:
-    return list_files("s", Jsonl(files=list(files)), tmp_path)
-
-
-def test_one_file_under_two_patterns_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d" / "x.jsonl").write_text("{}\n")
-    with pytest.raises(RecipeError, match="read it twice; let only one"):
-        listed(tmp_path, "d/x.jsonl", "**/*.jsonl")
-    assert list(listed(tmp_path, "d/x.jsonl", "d/*.jsonl")) == ["x.jsonl"]
-
-
-def test_a_broken_link_is_no_missing_file(tmp_path: Path) -> None:
-    (tmp_path / "x.jsonl").write_text("{}\n")
-    (tmp_path / "y.jsonl").symlink_to(tmp_path / "gone")
-    with pytest.raises(RecipeError, match=r"y\.jsonl is a broken link"):
-        listed(tmp_path, "*.jsonl")
-
-
-def test_wildcards_of_the_data_folder_are_letters(tmp_path: Path) -> None:
-    folder = tmp_path / "da[ta]*"
-    folder.mkdir()
-    (folder / "a [1].jsonl").write_text("{}\n")
-    assert list(listed(folder, "*.jsonl")) == ["a [1].jsonl"]
-    assert list(listed(folder, "a [1].jsonl")) == ["a [1].jsonl"]
-
-
-def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
-    with pytest.raises(RecipeError, match=r"\\xff\.jsonl is not UTF-8; rename"):
-        listed(tmp_path, "*.jsonl")
 
 
 def test_a_plugin_edited_during_a_run_stops_it(recipe: Make, tmp_path: Path) -> None:
