@@ -15,8 +15,8 @@ needs, but the fastest is asked for). Its best is in the table, and the best's n
 ceiling, are interleaved, and the best of each counts.
 
 On a processor that cannot multiply BF16 (`model.products`) torch's own BF16 products run in loops, so that a
-step of the peer takes minutes: its BF16 rows are left out, and say so. `--quick` takes 2 rows, and as many
-repetitions as fit its time.
+step of the peer takes minutes: its BF16 rows are left out, with the reason. `--quick` takes 2 rows, and as
+many repetitions as fit its time.
 
 `share of ceiling` divides a step's operations (what the mathematics needs: `trainer.flops`) over its time by
 the rate of square matrix products in that type. `difference of the loss` is between the two on the same

@@ -58,7 +58,7 @@ def doctor(folder: RunFolder | None) -> Json:
     memory. With a folder also: every step's manifest and receipts against their seals, every file against
     its hash (this reads all of the run's output once), and the arithmetic of the ledgers within and between
     steps; damage has one cure, a command, with the recipe where the run's log tells it. A step that a run
-    with --until left stale is no fault. A missing optional library passes, and says so.
+    with --until left stale is no fault. A missing optional library passes and is named.
     """
     checks = [_python(), *(_library(name, module) for name, module in CORE.items())]
     checks += [_optional(name, *about) for name, about in OPTIONAL.items()]
