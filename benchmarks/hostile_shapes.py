@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Job:
-    """`work` on what `make(size)` gives; `make` is not timed."""
+    """`work` on what `make(size)` gives; `make` is not timed. `costly`: seconds on whatever little."""
 
     name: str
     make: Callable[[int], Any]
     work: Callable[[Any], object]
+    costly: bool = False
 
 
 def repeated(unit: str, before: str = "", after: str = "") -> Callable[[int], str]:
@@ -26,19 +28,44 @@ def repeated(unit: str, before: str = "", after: str = "") -> Callable[[int], st
 
 def numbered(form: str, before: str = "", after: str = "") -> Callable[[int], str]:
     """A text of `form`, in which `#` is a number, over and over."""
+    parts = form.split("#")
     return lambda size: (
-        before + "".join(form.replace("#", str(n)) for n in range(size // (len(form) + 4))) + after
+        before + "".join(n.join(parts) for n in map(str, range(size // (len(form) + 4)))) + after
     )
 
 
 def file_of(suffix: str, content: Callable[[int], str | bytes]) -> Callable[[int], Path]:
+    """A file of `content`."""
+
     def make(size: int) -> Path:
-        made = content(size)
-        path = _folder() / f"{abs(hash((suffix, size, len(made))))}{suffix}"
-        path.write_bytes(made.encode() if isinstance(made, str) else made)
+        path = Path(tempfile.mkdtemp(dir=_folder())) / f"made{suffix}"
+        _write(path, content(size))
         return path
 
     return make
+
+
+def folder_of(contents: Callable[[int], Mapping[str, str | bytes]]) -> Callable[[int], Path]:
+    """A folder of files, by name."""
+
+    def make(size: int) -> Path:
+        folder = Path(tempfile.mkdtemp(dir=_folder()))
+        for name, content in contents(size).items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            _write(folder / name, content)
+        return folder
+
+    return make
+
+
+def forget() -> None:
+    """Remove what was written so far."""
+    for path in _folder().iterdir():
+        shutil.rmtree(path)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @cache

@@ -1,0 +1,315 @@
+"""Whole commands for `hostile.py`, as the command line calls them, on crafted files, runs and models."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import cache, partial
+from pathlib import Path
+
+import pyarrow as pa
+from hostile_shapes import Job, file_of, folder_of, numbered, repeated
+from hostile_texts import TEXTS
+
+_RECIPE = """name: r
+engine: {kind: inline}
+output: run
+sources: {a: {read: {jsonl: "*.jsonl"}}}
+"""
+_DEDUPLICATED = _RECIPE + "dedup: [exact, minhash]\n"
+_WHOLE = (
+    _DEDUPLICATED
+    + """tokenizer: {train: {vocab_size: 300}}
+mixture: {tokens: 100K, max_epochs: 100}
+pack: {sequence_length: 128}
+"""
+)
+
+
+def command(*given: object) -> str:
+    """What a command prints; what it refuses is no failure of the benchmark."""
+    import click
+
+    from corpusmill.pipelines.cli.main import app
+    from corpusmill.pipelines.errors import CorpusmillError
+
+    said = io.StringIO()
+    refused = (CorpusmillError, click.exceptions.Exit, click.ClickException)
+    with suppress(*refused), redirect_stdout(said), redirect_stderr(io.StringIO()):
+        app([str(one) for one in given], standalone_mode=False)
+    return said.getvalue()
+
+
+def _line(text: str, **more: object) -> str:
+    return json.dumps({"text": text, **more}) + "\n"
+
+
+def _lines(size: int) -> str:
+    return "".join(_line(f"document {n} of many") for n in range(size // 40))
+
+
+CORPORA: dict[str, Callable[[int], dict[str, str]]] = {
+    "tiny documents": lambda size: {"a.jsonl": _lines(size)},
+    "equal documents": lambda size: {"a.jsonl": _line("the same document") * (size // 30)},
+    "files": lambda size: {f"{n}.jsonl": _line(f"document {n} " * 200) for n in range(size // 2500)},
+    **{
+        f"one document of {shape}": lambda size, shape=shape: {"a.jsonl": _line(TEXTS[shape](size))}
+        for shape in ("one letter", "blanks", "words", "ideographs", "signs")
+    },
+}
+
+
+def _sources(size: int) -> dict[str, str]:
+    """A source takes about 10 KB, with what its steps write."""
+    many = max(1, size // 10_000)
+    named = ", ".join(f'a{n}: {{read: {{jsonl: "{n}.jsonl"}}}}' for n in range(many))
+    beginning, end = _RECIPE.split('{a: {read: {jsonl: "*.jsonl"}}}')
+    return {
+        "recipe.yaml": f"{beginning}{{{named}}}{end}dedup: [exact]\n",
+        **{f"{n}.jsonl": _line(f"document {n} of many") for n in range(many)},
+    }
+
+
+def _corpus(files: Callable[[int], dict[str, str]], recipe: str) -> Callable[[int], Path]:
+    return folder_of(lambda size: {"recipe.yaml": recipe, **files(size)})
+
+
+def _run(folder: Path) -> Path:
+    """The run of the recipe in `folder`, made anew."""
+    shutil.rmtree(folder / "run", ignore_errors=True)
+    command("run", folder / "recipe.yaml")
+    return folder / "run"
+
+
+def _made(files: Callable[[int], dict[str, str]], recipe: str) -> Callable[[int], Path]:
+    """A run of files."""
+    make = _corpus(files, recipe)
+    return lambda size: _run(make(size))
+
+
+def runs() -> Iterator[Job]:
+    """`validate`, `plan` and `run`."""
+    for shape, files in CORPORA.items():
+        yield Job(f"run: {shape}", _corpus(files, _DEDUPLICATED), _run, shape != "tiny documents")
+        yield Job(f"run to shards: {shape}", _corpus(files, _WHOLE), _run, costly=True)
+    yield Job("run: sources", folder_of(_sources), _run, costly=True)
+    seen: dict[str, Callable[[int], dict[str, str]]] = {
+        "files": CORPORA["files"],
+        "one record": lambda size: {"a.jsonl": _line("a" * size)},
+        "fields of a record": lambda size: {"a.jsonl": numbered('"k#": 1, ', "{", '"z": 1}\n')(size)},
+        "records without the field": lambda size: {"a.jsonl": '{"k": 1}\n' * (size // 9)},
+        "sources": _sources,
+    }
+    for shape, files in seen.items():
+        made = _corpus(files, _RECIPE)
+        yield Job(f"validate: {shape}", made, lambda at: command("validate", at / "recipe.yaml"))
+        yield Job(f"plan: {shape}", made, lambda at: command("plan", "--no-estimate", at / "recipe.yaml"))
+
+
+def _logged(shape: str) -> Callable[[int], Path]:
+    """A small run whose log is crafted."""
+    event = {
+        "steps": '{"event":"unit","step":"s#","seconds":1}\n',
+        "lines that are no JSON": "{#\n",
+        "starts": '{"event":"start","time":#,"command":"a"}\n',
+    }[shape]
+
+    def make(size: int) -> Path:
+        run = _made(CORPORA["tiny documents"], _RECIPE)(4000)
+        (run / "log" / "run.jsonl").write_text(numbered(event)(size))
+        return run
+
+    return make
+
+
+def looks() -> Iterator[Job]:
+    """`explain`, `report`, `doctor` and `inspect` on runs."""
+    made: dict[str, Callable[[int], Path]] = {
+        **{
+            shape: _made(CORPORA[shape], _DEDUPLICATED)
+            for shape in ("tiny documents", "equal documents", "one document of words")
+        },
+        "documents in shards": _made(CORPORA["tiny documents"], _WHOLE),
+        "sources": lambda size: _run(folder_of(_sources)(size)),
+        **{f"log of {shape}": _logged(shape) for shape in ("steps", "lines that are no JSON", "starts")},
+    }
+    for shape, make in made.items():
+        costly = shape != "tiny documents"
+        yield Job(f"report of {shape}", make, lambda run: command("report", run), costly)
+        yield Job(f"doctor on {shape}", make, lambda run: command("doctor", run), costly)
+        yield Job(f"inspect a run of {shape}", make, lambda run: command("inspect", run), costly)
+        if not shape.startswith("log"):
+            found = partial(lambda make, size: _first_id(make(size)), make)
+            yield Job(f"explain one of {shape}", found, _explain, costly)
+    one = _made(CORPORA["tiny documents"], _RECIPE)
+    for shape, text in {"digits": "a", "letters": "g", "escapes": "\x1b"}.items():
+        yield Job(
+            f"explain an id of {shape}",
+            lambda size, text=text: (one(4000), text * size),
+            _explain,
+        )
+
+
+def _first_id(run: Path) -> tuple[Path, str]:
+    from corpusmill.pipelines.inspection.inspect import inspect
+
+    dataset = min((run / "steps").glob("a*/*/data/*.parquet"))
+    return run, str(inspect(dataset)["first_rows"][0]["id"])
+
+
+def _explain(given: tuple[Path, str]) -> None:
+    run, identity = given
+    command("explain", "--run", run, identity)
+
+
+@cache
+def _tokenizer() -> str:
+    """tokenizer.json of a byte-level tokenizer with some merges."""
+    from tokenizers import pre_tokenizers, trainers
+
+    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer
+
+    made = new_tokenizer()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=list(SPECIAL_TOKENS.values()),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    made.train_from_iterator([make(1000) for make in TEXTS.values()], trainer)
+    return str(made.to_str())
+
+
+@cache
+def _tokenizer_file() -> Path:
+    return file_of(".tokenizer.json", lambda _: _tokenizer())(0)
+
+
+def _grown(size: int) -> str:
+    """The tokenizer with very many tokens, each a merge of the one before and a byte."""
+    definition = json.loads(_tokenizer())
+    vocabulary, merges = definition["model"]["vocab"], definition["model"]["merges"]
+    first = [token for token in vocabulary if len(token) == 1]
+    left = [f"{a}{b}" for a in first for b in first if f"{a}{b}" not in vocabulary]
+    for token in left[: size // 60]:
+        vocabulary[token] = len(vocabulary)
+        merges.append([token[0], token[1]])
+    return json.dumps(definition, ensure_ascii=False)
+
+
+def tokenizers() -> Iterator[Job]:
+    """Encoders, and `inspect` and `export` of tokenizers."""
+    from corpusmill.tokenizer.bpe.encoders import GigatokenEncoder, TokenizersEncoder
+
+    def large(text: str) -> pa.Array:
+        return pa.array([text], pa.large_string())
+
+    for kind in (TokenizersEncoder, GigatokenEncoder):
+        made = cache(lambda kind=kind: kind(json.loads(_tokenizer())))
+        for shape, make in TEXTS.items():
+            yield Job(
+                f"encode {kind.__name__.removesuffix('Encoder').lower()}: {shape}",
+                lambda size, make=make: large(make(size)),
+                lambda texts, made=made: made().encode(texts),
+            )
+    for shape, make in TEXTS.items():
+        yield Job(
+            f"inspect a tokenizer against {shape}",
+            lambda size, make=make: (_tokenizer_file(), file_of(".txt", make)(size)),
+            lambda given: command("inspect", given[0], "--against", given[1]),
+        )
+    files: dict[str, Callable[[int], str]] = {
+        "tokens": numbered('"t#": #, ', '{"model": {"type": "BPE", "vocab": {', '"z": 1}, "merges": []}}'),
+        "merges": repeated('"a b", ', '{"model": {"type": "BPE", "vocab": {}, "merges": [', '"a b"]}}'),
+        "added tokens": numbered(
+            '{"id": #, "content": "<a#>", "special": true}, ',
+            '{"model": {"type": "BPE", "vocab": {}, "merges": []}, "added_tokens": [',
+            "{}]}",
+        ),
+        "brackets": repeated("["),
+    }
+    for shape, content in files.items():
+        made_file = file_of(".tokenizer.json", content)
+        yield Job(f"inspect a tokenizer of {shape}", made_file, lambda at: command("inspect", at))
+        yield Job(f"export a tokenizer of {shape}", made_file, lambda at: _into(at, "export", "--to", "gguf"))
+    for form in ("huggingface", "tiktoken", "gguf"):
+        yield Job(
+            f"export {form}: many tokens",
+            file_of(".tokenizer.json", _grown),
+            lambda at, form=form: _into(at, "export", "--to", form),
+        )
+
+
+def models() -> Iterator[Job]:
+    """`curves`, `import` and `generate`."""
+    metrics: dict[str, Callable[[int], str]] = {
+        "steps": numbered('{"step":#,"tokens":#,"loss":1.5}\n'),
+        "values of a step": numbered('"v#":1.5,', '{"step":1,"tokens":2,', '"z":1}\n'),
+        "sources": numbered('"v#":1.5,', '{"step":1,"tokens":2,"loss_by_source":{', '"z":1}}\n'),
+        "experts": repeated("1.5,", '{"step":1,"tokens":2,"experts":{"load":[', "1]}}\n"),
+        "curves of their own": numbered('{"step":#,"tokens":#,"v#":1.5}\n'),
+    }
+    for shape, content in metrics.items():
+        yield Job(
+            f"curves: {shape}",
+            folder_of(lambda size, content=content: {"train/metrics.jsonl": content(size)}),
+            lambda at: _into(at / "train", "curves"),
+        )
+    folders: dict[str, Callable[[int], dict[str, str | bytes]]] = {
+        "keys of config.json": lambda size: {"config.json": numbered('"k#":1,', "{", '"z":1}')(size)},
+        "tensors": lambda size: {"config.json": _config(), "model.safetensors": _tensors(size)},
+        "tensors of an index": lambda size: {
+            "config.json": _config(),
+            "a.safetensors": _tensors(0),
+            "model.safetensors.index.json": numbered(
+                '"t#":"a.safetensors",', '{"weight_map":{', '"z":"a"}}'
+            )(size),
+        },
+        "files of an index": lambda size: {
+            "config.json": _config(),
+            **{f"{n}.safetensors": _tensors(0, f"t{n}") for n in range(size // 1000)},
+            "model.safetensors.index.json": json.dumps(
+                {"weight_map": {f"t{n}": f"{n}.safetensors" for n in range(size // 1000)}}
+            ),
+        },
+    }  # fmt: skip
+    for shape, made in folders.items():
+        yield Job(f"import: {shape}", folder_of(made), lambda at: _into(at, "import"))
+    requests: dict[str, Callable[[int], str]] = {
+        "requests": repeated('{"prompt":"a"}\n', "", "{}\n"),
+        "line breaks": repeated("\n", "", "{}\n"),
+        "keys": numbered('"k#":1,', "{", '"z":1}'),
+    }
+    for shape, content in requests.items():
+        yield Job(
+            f"generate: {shape}",
+            file_of(".jsonl", content),
+            lambda at: command("generate", "nothing", "--file", at),
+        )
+
+
+@cache
+def _config() -> str:
+    """config.json of a small model."""
+    from corpusmill.training_hooks.model.config import preset
+
+    return json.dumps(preset("v3-tiny", 512).to_json())
+
+
+def _tensors(size: int, name: str = "t0") -> bytes:
+    """A safetensors file whose header has about `size` bytes."""
+    one = '"{}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+    names = [name, *(f"t{n}" for n in range(1, size // len(one)))]
+    head = ("{" + ",".join(one.format(each) for each in names) + "}").encode()
+    return struct.pack("<Q", len(head)) + head
+
+
+def _into(given: Path, name: str, *options: str) -> None:
+    """A command that writes into a new folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        command(name, given, Path(folder) / "out", *options)
