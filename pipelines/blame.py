@@ -6,14 +6,15 @@ document by document, with the one in hand noted on disk. A careful attempt that
 makes that document a suspect, and the next attempt shows the suspect, *alone*, to another worker:
 
 - It passes: the document is innocent, and the careful attempt is made again.
-- The worker dies of it: the document is quarantined, after one such death where the task itself ended the
-  worker (a crash, or no end in time), and after `UNCLEAR_PROOFS` where nobody can tell who did (SIGKILL,
-  silence, "worker crashed" of Ray). Such an attempt has the workers to itself, so that no other unit takes
-  its memory.
+- The worker dies of it: the document is quarantined once `PROOFS` workers died of it alone, or once it was
+  not done in time again. Where nobody can tell who ended the worker (SIGKILL, silence, "worker crashed" of
+  Ray), such an attempt has the workers to itself, so that no other unit takes its memory.
 - The worker is taken away from outside: this proves nothing, and the attempt is made again.
 
 Where no document is in hand, or none that dies alone, a unit has a budget of lost workers (`Patience`).
-Losses in a row that all meet the same unit are less likely the machines' doing the more there are (`Streak`).
+Losses of one unit in a row are less likely the machines' doing the more there are (`Streak`); those of other
+units in between prove nothing, as several units may kill their workers. Both begin anew when a document is
+quarantined: the unit has got on.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from corpusmill.pipelines.engines.engine import Culprit
 from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, UnitFailed, UserError
 from corpusmill.pipelines.operators.marker import PARTS, named
 
-UNCLEAR_PROOFS = 2
-# After so many unclear losses in a row that all met one unit, it runs alone, so that no other takes its
-# memory; after so many it is given up. The second is above the ten nodes that a run must be able to lose.
+PROOFS = 2
+# After so many unclear losses of a unit in a row it runs alone, so that no other takes its memory; after so
+# many it is given up. The second is above the ten nodes that a run must be able to lose.
 STREAK_ALONE = 3
 STREAK_LOST = 12
 # What the output says of such a document. How the worker died is for the log: engines tell it in words of
@@ -71,7 +72,7 @@ class Suspect:
         if culprit == "outside":
             return False
         self.deaths += 1
-        return culprit == "task" or self.deaths >= UNCLEAR_PROOFS
+        return self.deaths >= (1 if self.cause == "timeout" and culprit == "task" else PROOFS)
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,13 @@ class Patience:
 
 @dataclass
 class Streak:
-    """The last losses of a run, in a row, that met one unit and no other, each for a reason unknown."""
+    """The last losses of one unit, in a row, each for a reason unknown."""
 
-    unit: object = None
     length: int = 0
 
-    def add(self, unit: object, culprit: Culprit) -> None:
+    def add(self, culprit: Culprit) -> None:
         """Note a loss. One from outside ends the row: machines do fail."""
-        before = self.length if unit is self.unit else 0
-        self.unit, self.length = unit, before + 1 if culprit == "unclear" else 0
+        self.length = self.length + 1 if culprit == "unclear" else 0
 
     @property
     def warns(self) -> bool:
@@ -125,7 +124,7 @@ def lost_for_good(
     """The error of a unit whose worker was lost too often, with what may be done about it."""
     hint = f"In hand was {named(in_hand[0])} of the unit. " if in_hand is not None else ""
     proven = streak is not None and streak.proves
-    row = f", {STREAK_LOST} of them in a row while no other unit's was" if proven else ""
+    row = f", {STREAK_LOST} of them in a row for no reason known" if proven else ""
     return UnitFailed(
         f"step {step}, unit {number}: its worker was lost {times} times{row}, last: {cause}, {detail}. {hint}"
         f"{_CURES[cause]}"

@@ -1,8 +1,9 @@
 """The exception tree.
 
 Everything corpusmill raises on purpose descends from `CorpusmillError`. `UserError` is the fault of
-the recipe, the command or the data and makes the command line exit with 1; anything else exits with 2.
-A message names the file, the position where one is known, the cause and the cure.
+the recipe, the command or the data and makes the command line exit with 1; anything else, damage to what a
+run wrote among it, exits with 2. A message names the file, the position where one is known, the cause and the
+cure.
 """
 
 from __future__ import annotations

@@ -259,14 +259,15 @@ def step_named(steps: Sequence[Step], name: str) -> Step:
 
 
 def with_needs(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
-    """`names` and every step they need. Raises UserError for a name that no step has."""
+    """`names` and every step they need. Raises UserError with a line for each name that no step has."""
     by_name = {step.name: step for step in steps}
+    unknown = [name for name in dict.fromkeys(names) if name not in by_name]
+    if unknown:
+        raise UserError("\n".join(f"no step `{name}`; {nearest(name, by_name)}" for name in unknown))
     wanted: set[str] = set()
     todo = list(names)
     while todo:
         name = todo.pop()
-        if name not in by_name:
-            raise UserError(f"no step `{name}`; {nearest(name, by_name)}")
         if name not in wanted:
             wanted.add(name)
             todo += by_name[name].needs

@@ -87,14 +87,34 @@ class Repairs:
         self.differing: list[str] = []  # files that came out other than they were
         self._steps: dict[str, StepRepair] = {}
 
-    def begin(self, folder: RunFolder) -> None:
-        """Remove a damaged `current.json`; the run writes it again."""
+    def begin(self, folder: RunFolder) -> bool:
+        """Look at `current.json` and `recipe.json`, which the run writes again, and whether the steps that
+        the former points at are complete.
+
+        Returns whether `current.json` was lost: missing or damaged.
+        """
+        if not folder.begun:
+            return False
+        lost, pointed = False, {}
         try:
-            folder.current()
+            pointed = folder.current()["steps"]
         except IntegrityError as error:
-            self.faults.append(error.fault)
-            folder.current_path.unlink()
-            log.warning("repair: %s", error.fault)
+            self._found(error.fault)
+            folder.current_path.unlink(missing_ok=True)
+            lost = True
+        try:
+            folder.recipe()
+        except IntegrityError as error:
+            self._found(error.fault)
+        for name, version in pointed.items():
+            manifest = folder.step(name, version).manifest_path
+            if not manifest.exists():
+                self._found(f"{manifest}: missing")
+        return lost
+
+    def _found(self, fault: str) -> None:
+        self.faults.append(fault)
+        log.warning("repair: %s", fault)
 
     def prepare(self, step: str, folder: StepFolder) -> None:
         """Repair a step as `repair_step` does, before the run looks whether it is complete."""

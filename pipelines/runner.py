@@ -24,7 +24,7 @@ from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import Identity, forget_false_index, list_files, listing_key, source_of
 from corpusmill.pipelines.losses import Losses
 from corpusmill.pipelines.operators.job import Preparation, operator
-from corpusmill.pipelines.pointer import stale_steps, write_current
+from corpusmill.pipelines.pointer import begin_current, found_again, stale_steps, write_current
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.registry import plugin_digest
 from corpusmill.pipelines.repair import Repairs, naming_repair
@@ -125,11 +125,10 @@ class Runner:
             self._events = events
             start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind, "command": self.command}
             self._note({"event": "start", **start})
-            if self.repairs is not None:
-                self.repairs.begin(self.folder)
+            lost = self.repairs is not None and self.repairs.begin(self.folder)
+            current, missing = begin_current(self.folder)
+            self._write_current({}, current.get("stale", []))
             self.folder.write_recipe(dict(self.recipe.raw))
-            if self.folder.current_path.exists():
-                self._write_current({}, self.folder.current().get("stale", []))
             engine = make_engine(self.recipe, workers)
             wanted = self.recipe.engine
             policy = Policy(
@@ -141,6 +140,9 @@ class Runner:
                 patience=Patience(losses=wanted.losses),
             )
             Scheduler(engine, policy, self._eligible, self._complete, self.listener, self._surroundings).run()
+            if lost or missing:
+                again = found_again(self.folder, self.graph, self.states, self._key)
+                self._write_current(again, [])
             self._write_current({}, stale_steps(self.folder, self.graph, self.states, self._key))
             self.losses.check()
             seconds = time.perf_counter() - started

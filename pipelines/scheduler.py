@@ -71,6 +71,7 @@ class Unit:
     attempt: int = 0
     failures: int = 0
     losses: int = 0
+    streak: Streak = field(default_factory=Streak)
     careful: bool = False
     suspect: Suspect | None = None  # shown alone to the next worker
     not_before: float = 0.0  # monotonic seconds
@@ -131,7 +132,6 @@ class Scheduler:
         self._queue: deque[Unit] = deque()
         self._running: dict[int, _Running] = {}
         self._tickets = 0
-        self._streak = Streak()
         self._stop = False
 
     def run(self) -> None:
@@ -302,12 +302,12 @@ class Scheduler:
             return
         if culprit != "task":
             unit.losses += 1
-            self._streak.add(unit, culprit)
-            if unit.losses > self._policy.patience.losses or self._streak.proves:
-                names = unit.step, unit.number, unit.losses, cause, detail, in_hand, self._streak
+            unit.streak.add(culprit)
+            if unit.losses > self._policy.patience.losses or unit.streak.proves:
+                names = unit.step, unit.number, unit.losses, cause, detail, in_hand, unit.streak
                 self._give_up(unit, lost_for_good(*names))
                 return
-            unit.alone = self._streak.warns
+            unit.alone = unit.streak.warns
             unit.not_before = time.monotonic() + self._policy.patience.wait(unit.losses)
             # A single loss is bad luck; more of them may be a document's doing.
             if culprit == "unclear" and unit.losses > 1:
@@ -327,7 +327,7 @@ class Scheduler:
     def _convict(self, unit: Unit, suspect: Suspect, detail: str) -> None:
         stage = unit.task["step"]["stages"][suspect.position]["name"]
         unit.poison[suspect.ordinal] = (stage, reason(suspect.ordinal, suspect.cause))
-        unit.suspect = None
+        unit.suspect, unit.losses, unit.streak, unit.alone = None, 0, Streak(), False
         log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",
                     unit.step, unit.number, named(suspect.ordinal), stage, suspect.cause, detail)  # fmt: skip
         if len(unit.poison) > MOST_POISON:

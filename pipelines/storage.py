@@ -367,9 +367,18 @@ class RunFolder:
     def current_path(self) -> Path:
         return self.path / "current.json"
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run lies here, even one without `current.json`, which is written before all else."""
+        signs = ("current.json", "recipe.json", "steps/*/*/manifest.json")
+        return any(next(self.path.glob(sign), None) is not None for sign in signs)
+
     def current(self) -> Json:
-        """`{"recipe": ..., "steps": {name: fingerprint}}` of the last run; empty before the first."""
-        if not self.current_path.exists():
+        """`{"recipe": ..., "steps": {name: fingerprint}}` of the last run; empty before the first.
+
+        Raises IntegrityError where there is a run and the file is missing or damaged.
+        """
+        if not self.begun:
             return {"steps": {}}
         return read_sealed(self.current_path, _CURRENT)
 

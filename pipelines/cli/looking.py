@@ -58,13 +58,16 @@ def _references(given: list[str]) -> dict[str, Path]:
     from corpusmill.pipelines.errors import UserError
 
     found: dict[str, Path] = {}
+    faults = []
     for one in given:
         name, equals, file = one.partition("=")
         if not equals or not name or not file:
-            raise UserError(f"--reference {one}: expected NAME=FILE, such as o200k=o200k_base.tiktoken")
-        if name in found:
-            raise UserError(f"--reference {one}: there is a reference {name} already; name them apart")
+            faults.append(f"--reference {one}: expected NAME=FILE, such as o200k=o200k_base.tiktoken")
+        elif name in found:
+            faults.append(f"--reference {one}: there is a reference {name} already; name them apart")
         found[name] = Path(file)
+    if faults:
+        raise UserError("\n".join(faults))
     return found
 
 

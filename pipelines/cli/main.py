@@ -1,6 +1,7 @@
 """`corpusmill`: commands and their exit codes.
 
-0 success; 1 the recipe, the command or the data is at fault; 2 interrupted, or a fault of corpusmill's own.
+0 success; 1 the recipe, the command, the data or the machine is at fault, and the user can mend it; 2
+interrupted, files of a run are damaged (from every command, `doctor` too), or a fault of corpusmill's own.
 Results go to standard output (as JSON with `--json`), everything else to standard error. Only what a
 command needs is imported when it runs, so `--help` stays fast.
 """
@@ -57,7 +58,7 @@ def _open(path: Path) -> RunFolder:
     from corpusmill.pipelines.storage import RunFolder
 
     folder = RunFolder(path)
-    if not folder.current_path.exists():
+    if not folder.begun:
         raise UserError(f"{path}: not a run folder (no current.json); give the recipe's output folder")
     return folder
 
@@ -173,7 +174,7 @@ def _run(
                 recipe, listener, until, repair=repair, command=command, verify_inputs=verify_inputs
             )
     except UserError as error:
-        if listener.began and RunFolder(recipe.output_folder).current_path.exists():
+        if listener.began and RunFolder(recipe.output_folder).begun:
             error.add_note(f"what came so far: corpusmill report {recipe.output_folder}")
         raise
     with naming_repair(command):
@@ -220,12 +221,12 @@ def doctor(
 ) -> None:
     """Check the environment, and a run's files. Files against their hashes, and the ledger."""
     from corpusmill.pipelines.inspection.doctor import doctor as examine
-    from corpusmill.pipelines.inspection.doctor import render_doctor
+    from corpusmill.pipelines.inspection.doctor import exit_code, render_doctor
 
     found = examine(_open(run_folder) if run_folder is not None else None)
     _print(found, as_json, render_doctor(found))
-    if not all(check["ok"] for check in found["checks"]):
-        raise typer.Exit(1)
+    if code := exit_code(found):
+        raise typer.Exit(code)
 
 
 @app.command()

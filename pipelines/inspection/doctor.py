@@ -52,7 +52,8 @@ _FAULTS_SHOWN = 5
 
 
 def doctor(folder: RunFolder | None) -> Json:
-    """`{"checks": [{"name", "ok", "detail", "cure"}]}`; `cure` is empty where a check passes.
+    """`{"checks": [{"name", "ok", "damage", "detail", "cure"}]}`; `cure` is empty where a check passes, and
+    `damage` is true where files of the run are not what it wrote.
 
     Of the machine: interpreter, libraries, processors, memory, disk, cache of compiled kernels, shared
     memory. With a folder also: every step's manifest and receipts against their seals, every file against
@@ -69,7 +70,19 @@ def doctor(folder: RunFolder | None) -> Json:
 
 
 def _check(name: str, ok: bool, detail: str, cure: str) -> Json:
-    return {"name": name, "ok": ok, "detail": detail, "cure": "" if ok else cure}
+    return {"name": name, "ok": ok, "damage": False, "detail": detail, "cure": "" if ok else cure}
+
+
+def _file_check(name: str, faults: list[str], detail: str, cure: str) -> Json:
+    """A check of what the run wrote: any fault is damage."""
+    return {**_check(name, not faults, _shown(faults) or detail, cure), "damage": bool(faults)}
+
+
+def exit_code(found: Json) -> int:
+    """The exit code of `doctor`: 0 where all is well, 2 where a run is damaged, 1 for any other fault."""
+    if any(check["damage"] for check in found["checks"]):
+        return 2
+    return 0 if all(check["ok"] for check in found["checks"]) else 1
 
 
 def _python() -> Json:
@@ -154,13 +167,11 @@ def _run_checks(folder: RunFolder) -> list[Json]:
     cure = repair_command(folder.path) or REPAIR
     checks = []
     for name, read in (("current.json", folder.current), ("recipe.json", folder.recipe)):
-        checks += [_check(name, False, fault, cure) for fault in _faults_of(partial(_read, read))]
+        checks += [_file_check(name, [fault], "", cure) for fault in _faults_of(partial(_read, read))]
     if checks:
         return checks
     for name, fingerprint in folder.current()["steps"].items():
-        step = folder.step(name, fingerprint)
-        if step.manifest_path.exists():
-            checks.append(_step(name, step, cure))
+        checks.append(_step(name, folder.step(name, fingerprint), cure))
     if all(check["ok"] for check in checks):
         checks += _accounts(folder, cure)
     return checks
@@ -178,7 +189,7 @@ def _accounts(folder: RunFolder, cure: str) -> list[Json]:
     entries = [entry for step in record.steps.values() for entry in step.ledger]
     judgements = sum(entry.documents_in for entry in entries)
     detail = f"{len(entries):,} entries balance, {judgements:,} judgements"
-    checks.append(_check("ledger", not faults, _shown(faults) or detail, cure))
+    checks.append(_file_check("ledger", faults, detail, cure))
     return checks
 
 
@@ -200,7 +211,7 @@ def _step(name: str, step: StepFolder, cure: str) -> Json:
     if not faults:
         faults = receipt_faults(step)
     size = sum(file["bytes"] for file in step.files().values()) if not faults else 0
-    return _check(f"step {name}", not faults, _shown(faults) or f"{text.size(size)} match their hashes", cure)
+    return _file_check(f"step {name}", faults, f"{text.size(size)} match their hashes", cure)
 
 
 def _shown(faults: list[str]) -> str:

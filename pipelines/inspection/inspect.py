@@ -82,7 +82,7 @@ def inspect_tokenizer(
 
 
 def _folder(path: Path, limit: int) -> Json:
-    if (path / "current.json").exists() or (path / "recipe.json").exists():
+    if RunFolder(path).begun:
         return _run(load_record(RunFolder(path)))
     if (path / "manifest.json").exists() or (path / "receipts").is_dir():
         return _step(StepFolder(path), limit)

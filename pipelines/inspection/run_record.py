@@ -198,7 +198,7 @@ def _starts(order: list[str], sizes: Mapping[str, int]) -> dict[str, int]:
 
 def load_record(folder: RunFolder) -> RunRecord:
     """The record of the run in `folder`. Raises UserError where there is no run, IntegrityError on damage."""
-    if not folder.current_path.exists() and not (folder.path / "recipe.json").exists():
+    if not folder.begun:
         raise UserError(f"{folder.path}: not a run folder (no current.json); give the recipe's output folder")
     current = folder.current()
     recipe: Json = folder.recipe()
@@ -206,11 +206,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     found: dict[str, StepRecord] = {}
     for name, fingerprint in current["steps"].items():
         step = folder.step(name, fingerprint)
-        manifest = step.manifest()
-        if manifest is None:
-            found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
-        else:
-            manifests[name] = (step, manifest)
+        manifests[name] = (step, step.need_manifest())  # pointed at only once it is complete
     only = current.get("asked")  # with --until
     stale = _outdated({name: manifest for name, (_, manifest) in manifests.items()})
     stale |= set(current.get("stale", ()))

@@ -1,22 +1,24 @@
 """Look at the first records of every source, before any work.
 
-Of each source at most `FILES` files are opened, the first by name, and of each at most about 1 MiB read (of
-Parquet: the footer). A source is at fault only where some file speaks against it and none of them for it:
-damaged or odd first records decide nothing, the run's ledger does.
+Of each source at most `FILES` files that hold something are looked at, the first by name, and of each at most
+about 1 MiB read (of Parquet: the footer). A source is at fault where every file is empty, or where some file
+speaks against it and none of them for it: damaged or odd first records decide nothing, the run's ledger does.
 """
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path as FilePath
 
 from corpusmill.pipelines.errors import RecipeError
 from corpusmill.pipelines.listing import list_files
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.sources.looking.look import NOTHING
 from corpusmill.pipelines.sources.reader import Reader
 
 FILES = 3
+_ALL_EMPTY = "all of its files are empty; correct the pattern, or set `allow_loss: 1` to go on without it"
+EMPTY_FILES = 1000  # looked at on the way to them
 
 
 def source_problems(recipe: Recipe, source: Source, place: Path) -> list[Problem]:
@@ -32,13 +34,19 @@ def source_problems(recipe: Recipe, source: Source, place: Path) -> list[Problem
 def first_fault(reader: Reader, files: dict[str, str]) -> str | None:
     """What the first of `files` ({name: path}) shows to be wrong; None where one of them can be read."""
     fault = None
-    for name, path in islice(files.items(), FILES):
+    empty, others = 0, 0
+    for name, path in files.items():
         try:
             look = reader.look(FilePath(path))
-        except OSError:
-            continue  # the listing says what cannot be opened; what cannot be read is met again by the run
+        except OSError:  # the listing says what cannot be opened; what cannot be read is met again by the run
+            look = NOTHING
         if look.sound:
             return None
         if fault is None and look.fault is not None:
             fault = f"{name}: {look.fault}"
+        empty, others = empty + look.empty, others + (not look.empty)
+        if others == FILES or empty == EMPTY_FILES:
+            break
+    if empty and empty == len(files):
+        return _ALL_EMPTY
     return fault

@@ -69,8 +69,8 @@ def source(name: str, data: Any, problems: Problems) -> Source | None:
     if section is None:
         return None
     unknown_keys(section, SOURCE_KEYS, path, problems)
-    domain = section.get("domain")
-    if domain is not None and not (isinstance(domain, str) and re.fullmatch(SLUG, domain)):
+    domain = section.get("domain", name)
+    if "domain" in section and not (isinstance(domain, str) and re.fullmatch(SLUG, domain)):
         message = f"expected a name such as web, code or math, got {kind_of(domain)}"
         problems.append(Problem((*path, "domain"), message))
     if "read" not in section:
@@ -88,13 +88,11 @@ def source(name: str, data: Any, problems: Problems) -> Source | None:
         domain if isinstance(domain, str) else name,
         made,
         tuple(step for step, _ in steps),
-        _allow_loss(section.get("allow_loss"), (*path, "allow_loss"), problems),
+        _allow_loss(section.get("allow_loss", ALLOW_LOSS), (*path, "allow_loss"), problems),
     )
 
 
 def _allow_loss(value: Any, path: Path, problems: Problems) -> float:
-    if value is None:
-        return ALLOW_LOSS
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         message = f"expected a share from 0 to 1 of records that may be quarantined, got {kind_of(value)}"
         problems.append(Problem(path, message))

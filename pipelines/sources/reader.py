@@ -93,8 +93,10 @@ class Reader(Stage):
 
         Raises OSError. Damage is no fault here: reading the file decides about that.
         """
-        from corpusmill.pipelines.sources.looking.look import NOTHING, look_at_format
+        from corpusmill.pipelines.sources.looking.look import EMPTY, NOTHING, look_at_format
 
+        if path.stat().st_size == 0:
+            return EMPTY
         return NOTHING if self.begins_as == "" else look_at_format(path, self.begins_as)
 
     @abstractmethod

@@ -53,7 +53,7 @@ def _trainings(run: Path) -> dict[str, Path]:
     if not run.is_dir():
         raise UserError(f"{run}: no such folder; give a run or one of its training steps")
     folder = RunFolder(run)
-    if folder.current_path.exists():
+    if folder.begun:
         steps = {name: folder.current_step(name) for name in training_steps(folder)}
         found = {name: step.verified() for name, step in steps.items() if step is not None}
         if not found:

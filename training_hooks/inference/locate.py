@@ -93,11 +93,11 @@ def _weights(model: Path) -> Path:
         raise UserError(f"{model}: a file; give the folder it lies in")
     places = [model, model / "data"]
     run, names = RunFolder(model), []
-    if run.current_path.exists():
+    if run.begun:
         names = training_steps(run)[-1:]
     elif model.resolve().parent.name == "steps":
         run, names = RunFolder(model.resolve().parents[1]), [model.resolve().name]
-    if run.current_path.exists():
+    if run.begun:
         step = run.current_step(names[0]) if names else None
         if step is None or step.manifest() is None:
             raise UserError(f"{model}: no trained model here yet; run `corpusmill train` on the run's recipe")
@@ -118,7 +118,7 @@ def _run_of(weights: Path) -> tuple[RunFolder | None, StepFolder | None]:
     if absolute.name != "data" or len(absolute.parents) < 4:
         return None, None
     run = RunFolder(absolute.parents[3])
-    if absolute.parents[2].name != "steps" or not run.current_path.exists():
+    if absolute.parents[2].name != "steps" or not run.begun:
         return None, None
     return run, StepFolder(absolute.parent)
 

@@ -16,18 +16,23 @@ RECORDS = 10  # of one file
 
 @dataclass(frozen=True)
 class Look:
-    """What the beginning of a file shows: that it can be read, or a `fault` with its cure; else nothing."""
+    """What the beginning of a file shows: that it can be read, that it is `empty` (holds no record), or a
+    `fault` with its cure; else nothing."""
 
     sound: bool = False
     fault: str | None = None
+    empty: bool = False
 
 
 NOTHING = Look()
+EMPTY = Look(empty=True)
 
 
 def look_at_format(path: Path, wanted: str | None) -> Look:
     """Whether a file begins as files of a format do; `wanted` None: as text."""
-    head, _ = head_of(path)
+    head, whole = head_of(path)
+    if whole and not head.strip(b"\0" if wanted == "tar" else None):  # an empty tar is blocks of zeros
+        return EMPTY
     fault = wrong_format(head, wanted)
     return Look(sound=wanted is None or format_of(head) == wanted) if fault is None else Look(fault=fault)
 
@@ -45,6 +50,8 @@ def look_at_lines(path: Path, text_field: str) -> Look:
     if not whole:
         lines.pop()  # cut somewhere
     lines = [line for line in lines if line.strip()]
+    if whole and not lines:
+        return EMPTY
     records: list[Any] = []
     for line in lines[:RECORDS]:
         try:
@@ -104,13 +111,19 @@ def look_at_columns(path: Path, text_field: str) -> Look:
     import pyarrow.parquet as pq
 
     with path.open("rb") as file:
-        fault = wrong_format(file.read(512), "parquet")
+        head = file.read(512)
+    if not head:
+        return EMPTY
+    fault = wrong_format(head, "parquet")
     if fault:
         return Look(fault=fault)
     try:
-        schema = pq.read_schema(path, memory_map=False)
+        footer = pq.read_metadata(path, memory_map=False)
+        schema = footer.schema.to_arrow_schema()
     except Exception:  # noqa: BLE001  # whatever Arrow raises: the run's ledger decides about damage
         return NOTHING
+    if footer.num_rows == 0:
+        return EMPTY
     record = {field.name: _example(field.type) for field in schema}
     if isinstance(take_text(dict(record), text_field), str):
         return Look(sound=True)

@@ -70,6 +70,7 @@ def test_inspect_without_texts(folder: Path) -> None:
         (["more.txt", "--pattern", "gpt2"], "follow --against"),
         (["--reference", "x"], "expected NAME=FILE"),
         (["--reference", "x=a.json", "--reference", "x=b.json"], "a reference x already"),
+        (["--reference", "x", "--reference", "=b"], r"(?s)--reference x: expected.*--reference =b: expected"),
         (["--reference", "x=nowhere.json"], r"nowhere\.json: does not exist"),
         (["--against", "nowhere.txt"], r"nowhere\.txt: does not exist"),
     ],

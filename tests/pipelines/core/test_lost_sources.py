@@ -117,6 +117,13 @@ def test_files_without_a_record(folder: Path) -> None:
     (folder / "empty.jsonl").write_text("\n\n")
     (message,) = lost(folder, "  a: {read: {jsonl: empty.jsonl}}\n")
     assert "sources.a: its files hold no record" in message
+    # Before the work, all such sources are told at once.
+    (folder / "r.yaml").write_text(HEAD + "".join(f"  {n}: {{read: {{jsonl: empty.jsonl}}}}\n" for n in "ab"))
+    with pytest.raises(UserError) as caught:
+        load_recipe(folder / "r.yaml", inputs=True)
+    first, second = str(caught.value).splitlines()
+    assert "sources.a.read.jsonl: all of its files are empty; correct the pattern" in first
+    assert "sources.b.read.jsonl: all of its files are empty" in second
 
 
 def test_benchmarks_that_cannot_be_read(folder: Path) -> None:
@@ -134,7 +141,7 @@ def test_a_late_stage_that_leaves_no_document(folder: Path) -> None:
     assert "step decontaminate: decontaminate leaves none of 3 documents" in message
 
 
-@pytest.mark.parametrize("value", ["1.5", "-0.1", "all", "true", "[1]"])
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "all", "true", "[1]", "null"])
 def test_allow_loss_is_a_share(folder: Path, value: str) -> None:
     (message,) = lost(folder, f"  a: {{read: {{jsonl: good.jsonl}}, allow_loss: {value}}}\n")
     assert "sources.a.allow_loss: expected a share from 0 to 1" in message

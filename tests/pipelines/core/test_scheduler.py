@@ -111,8 +111,8 @@ def test_a_crash_is_blamed_on_the_document_in_hand(tmp_path: Path) -> None:
         return Died(ticket, "killed by signal 11", "task")
 
     assert schedule(make_units(tmp_path, 1), crashes_on_seven)[0] == [0]
-    assert [task["careful"] for task in seen] == [False, True, True, True]
-    assert [task["alone"] for task in seen] == [None, None, 7, None]
+    assert [task["careful"] for task in seen] == [False, True, True, True, True]
+    assert [task["alone"] for task in seen] == [None, None, 7, 7, None]
     assert seen[-1]["poison"] == {"7": ["second", "crash: its worker died with this document in hand"]}
 
 
@@ -199,7 +199,7 @@ def test_a_unit_that_alone_loses_every_worker_is_given_up_sooner(tmp_path: Path,
 
     engine, began, waiting = Scripted(dies), clock[0], [make_units(tmp_path, 3)]
     more = lambda: waiting.pop() if waiting else []  # noqa: E731
-    with pytest.raises(UnitFailed, match=r"lost 12 times, 12 of them in a row while no other unit's was"):
+    with pytest.raises(UnitFailed, match=r"lost 12 times, 12 of them in a row for no reason known"):
         Scheduler(engine, Policy(), more, lambda *_: None).run()
     assert len(beside) == STREAK_LOST
     assert beside[0] == 1
@@ -207,20 +207,52 @@ def test_a_unit_that_alone_loses_every_worker_is_given_up_sooner(tmp_path: Path,
     assert clock[0] - began < 120
 
 
-@pytest.mark.parametrize("other", ["unclear", "outside"])
-def test_losses_among_others_are_no_row(tmp_path: Path, clock: list[float], other: Culprit) -> None:
-    """Two units lose their workers in turn, eleven times at least, and both are done in the end."""
-    units, lost = make_units(tmp_path, 2), [0, 0]
+def test_units_that_all_kill_their_workers_are_each_given_up_after_the_others_are_done(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    """Losses of one unit do not end the row of another."""
+    tried, finished, waiting = [0] * 6, [], [make_units(tmp_path, 6)]
+
+    def some_kill(ticket: int, task: Json) -> Event:
+        tried[task["n"]] += 1
+        return Died(ticket, "killed by signal 9") if task["n"] in (0, 1, 4) else Done(ticket, {})
+
+    more = lambda: waiting.pop() if waiting else []  # noqa: E731
+    done = lambda unit, _: finished.append(unit.number)  # noqa: E731
+    with pytest.raises(UnitFailed) as failed:
+        Scheduler(Scripted(some_kill), Policy(), more, done).run()
+    assert sorted(finished) == [2, 3, 5]
+    assert [tried[n] for n in (0, 1, 4)] == [STREAK_LOST] * 3
+    for n in (0, 1, 4):
+        assert f"step web, unit {n}: its worker was lost {STREAK_LOST} times" in str(failed.value)
+
+
+def test_a_loss_from_outside_ends_the_row(tmp_path: Path, clock: list[float]) -> None:
+    lost: list[Culprit] = []
 
     def stormy(ticket: int, task: Json) -> Event:
-        lost[task["n"]] += 1
-        if lost[task["n"]] > 20:
+        if len(lost) == 2 * STREAK_LOST:
             return Done(ticket, {})
-        return Died(ticket, "node lost", "unclear" if task["n"] == 0 else other)
+        lost.append("outside" if len(lost) % STREAK_LOST == STREAK_LOST - 1 else "unclear")
+        return Died(ticket, "node lost", lost[-1])
 
-    finished, _ = schedule(units, stormy)
-    assert sorted(finished) == [0, 1]
-    assert [unit.losses for unit in units] == [20, 20]
+    assert schedule(make_units(tmp_path, 1), stormy)[0] == [0]
+
+
+def test_many_documents_that_kill_their_workers_are_all_named(tmp_path: Path, clock: list[float]) -> None:
+    """Their losses together are more than a unit may have: each that is quarantined is progress."""
+    bad = 20
+
+    def kills(ticket: int, task: Json) -> Event:
+        if len(task["poison"]) == bad:
+            return Done(ticket, {})
+        if task["careful"]:
+            blame(tmp_path, len(task["poison"]), 0)
+        return Died(ticket, "WorkerCrashedError")
+
+    units = make_units(tmp_path, 1)
+    assert schedule(units, kills)[0] == [0]
+    assert sorted(units[0].poison) == list(range(bad))
 
 
 def test_the_pause_after_a_loss_doubles_to_a_limit() -> None:

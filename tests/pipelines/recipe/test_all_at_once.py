@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.graph import Step, with_needs
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 
@@ -61,3 +63,13 @@ def test_all_at_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.jsonl", "list.json", "r.yaml", "tokenizer.json",
     ]  # fmt: skip
+
+
+def test_unknown_steps_are_named_all_at_once() -> None:
+    steps = [Step("web.index", "index"), Step("web", "read", (), ("web.index",))]
+    assert with_needs(steps, ["web", "web"]) == {"web", "web.index"}
+    with pytest.raises(UserError) as caught:
+        with_needs(steps, ["wep", "web", "code", "wep"])
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("no step `wep`; did you mean `web`?")
+    assert second.startswith("no step `code`; there are: ")

@@ -97,14 +97,14 @@ def test_missing_inputs_are_named_with_their_line(load: Load, folder: Path) -> N
     with pytest.raises(InvalidRecipeError, match=r"recipe.yaml:3: data: no folder .*in; make it"):
         recipe.check_inputs()
     (folder / "in" / "a").mkdir(parents=True)
-    (folder / "in" / "a" / "1.txt").touch()
+    (folder / "in" / "a" / "1.txt").write_text("rain")
     with pytest.raises(InvalidRecipeError) as caught:
         recipe.check_inputs()
     assert len(caught.value.lines) == 1
     assert "recipe.yaml:7: sources.b.read.lines: nothing matches 'b/**/*.x'" in caught.value.lines[0]
     assert caught.value.lines[0].endswith("/in holds a/; correct the pattern, or make the files first")
     (folder / "in" / "b" / "c" / "d").mkdir(parents=True)
-    (folder / "in" / "b" / "c" / "d" / "1.x").touch()
+    (folder / "in" / "b" / "c" / "d" / "1.x").write_text("snow")
     recipe.check_inputs()
     for pattern in (f"{folder}/in/a/*.txt", f"{folder}/in/a/1.txt", "in/a/1.txt", ".", "in"):
         load(f"sources: {{a: {{read: {{lines: {pattern}}}}}}}").check_inputs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines.recipe.first_records import first_fault
+from corpusmill.pipelines.sources.html import Html
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.sources.tar import Tar
 from corpusmill.pipelines.sources.text import Text
+from corpusmill.pipelines.sources.tree import Tree
 from corpusmill.pipelines.sources.warc import Warc
 from tests.oracles.sources_archives import read_all
 
@@ -75,8 +78,8 @@ def test_faults_of_json_lines(tmp_path: Path, content: bytes, words: str) -> Non
     [
         (lines({"text": LONG}),),
         (lines({"text": ""}),),
-        (b"",),
-        (b"\n\n",),
+        (b"", lines({"text": LONG})),  # empty files beside others
+        (b"", b"{broken"),
         (b"{broken\n" + lines({"text": LONG}),),
         (b"{broken\nalso broken}\n",),
         (lines({"content": LONG}, {"text": LONG}),),  # one of the first records can be read
@@ -90,6 +93,40 @@ def test_nothing_is_said_of_what_is_sound_or_cannot_be_told(
     tmp_path: Path, contents: tuple[bytes, ...]
 ) -> None:
     assert fault(tmp_path, jsonl(), *contents) is None
+
+
+def parquet(*texts: str) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("reader", "contents"),
+    [
+        (Jsonl, (b"",)),
+        (Jsonl, (b"\n\n", b"", gzip.compress(b"", mtime=0), b"\xef\xbb\xbf\n")),
+        (Parquet, (parquet(), b"", parquet())),
+        (Text, (b"", b" \n")),
+        (Tree, (b"", b"")),
+        (Html, (b"",)),
+        (Warc, (b"", gzip.compress(b"\r\n", mtime=0))),
+        (Tar, (bytes(10_240), b"")),
+    ],
+)
+def test_a_source_of_nothing_but_empty_files(
+    tmp_path: Path, reader: type[Reader], contents: tuple[bytes, ...]
+) -> None:
+    made = reader(files=["x"])
+    assert (fault(tmp_path, made, *contents) or "").startswith("all of its files are empty")
+    assert fault(tmp_path, made, *contents, b"{broken \0 anything") != fault(tmp_path, made, *contents)
+
+
+def test_empty_files_do_not_hide_what_the_others_show(tmp_path: Path) -> None:
+    found = fault(tmp_path, jsonl(), *[b""] * 5, lines({"content": LONG}))
+    assert found is not None
+    assert found.startswith("5.x: ")
+    assert fault(tmp_path, Parquet(files=["x"]), parquet(), parquet("a text")) is None
 
 
 def test_few_files_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
