@@ -11,7 +11,7 @@ The figure is the exponent e of time ~ size^e, by least squares over the four la
 quadratic. It should be at most 1.15 everywhere: sorting and caches cost a little more than linear. Times
 under 20 ms are noise and left out of the fit; 0 says that not even two sizes take that long. Time is the
 process's CPU time, the least of several runs, after a run that compiles. A job above 1.15 is measured up to
-three times again before it is believed, since other work on a machine slows large inputs more than small
+six times again before it is believed, since other work on a machine slows large inputs more than small
 ones. A job that takes over 100 s of the processor on a size, or ends the process, has the exponent 9.
 
 `--quick` runs every job once on 12.5, 50 and 200 KB, as far as these take some milliseconds each, and leaves
@@ -69,7 +69,7 @@ class Effort:
     limit: float  # a job that takes longer on one size is stuck
 
 
-FULL = Effort(tuple(100_000 * 2**k for k in range(6)), 4, 0.02, 5, 0.3, math.inf, 3, 100.0)
+FULL = Effort(tuple(100_000 * 2**k for k in range(6)), 4, 0.02, 5, 0.5, math.inf, 6, 100.0)
 QUICK = Effort((12_500, 50_000, 200_000), 2, 0.002, 1, 0.0, 0.02, 1, 4.0)
 
 

@@ -6,12 +6,13 @@ import gzip
 import io
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hostile_shapes import Job, file_of, numbered, repeated
+from hostile_shapes import Job, file_of, joined, numbered, parts_of, repeated
 
 from corpusmill.pipelines.sources.reader import Label, Reader
 
@@ -27,7 +28,7 @@ _ARC = f"http://e.org/ 1.2.3.4 20080102030405 text/html {len(_HTTP)}\n{_HTTP}\n"
 
 def _long_heads(made: Callable[[int], str]) -> Callable[[int], str]:
     """Records with heads of nearly the 1 MiB that a head may have."""
-    return lambda size: _record(_HTTP, made(min(size, 900_000))) * (1 + size // 900_000)
+    return joined(lambda size: _record(_HTTP, made(size)), 800_000)
 
 
 def _record(block: str, head: str = "") -> str:
@@ -39,6 +40,9 @@ def _read(reader: Reader, path: Path) -> None:
         if split.fault is None:
             for _ in reader.read(path, path.name, split, Label("s", "web")):
                 pass
+
+
+_HTTP_HEAD = 200_000  # of the 256 KiB that a head may have
 
 
 def _long_http(size: int) -> str:
@@ -92,7 +96,7 @@ def readers() -> Iterator[Job]:
         (Warc, ".warc", "one giant record", lambda size: _record(_HTTP + "y" * size)),
         (Warc, ".warc", "continuation lines", _long_heads(lambda size: "A: x\r\n" + " y\r\n" * (size // 4))),
         (Warc, ".warc", "header fields", _long_heads(numbered("A#: x\r\n"))),
-        (Warc, ".warc", "HTTP continuation lines", _long_http),
+        (Warc, ".warc", "HTTP continuation lines", joined(_long_http, _HTTP_HEAD)),
         (Warc, ".warc", "line breaks between records", repeated(page + "\r\n" * 2000)),
         (Warc, ".warc", "beginnings of records", repeated("WARC/1.0 ", "x\n")),
         (Warc, ".warc", "version lines", repeated("WARC/1.0\r\n\r\n", page)),
@@ -109,8 +113,8 @@ def readers() -> Iterator[Job]:
         (Jsonl, ".jsonl", "empty lines", repeated("\n")),
         (Jsonl, ".jsonl", "brackets", repeated("[")),
         (Jsonl, ".jsonl", "nested lists", repeated('{"text":"x","a":' + "[" * 200 + "]" * 200 + "}\n")),
-        (Jsonl, ".jsonl", "keys", numbered('"k#":1,', '{"text":"x",', '"z":1}')),
-        (Jsonl, ".jsonl", "equal keys", repeated('"k":1,', '{"text":"x",', '"z":1}')),
+        (Jsonl, ".jsonl", "keys", joined(numbered('"k#":1,', '{"text":"x",', '"z":1}\n'), 400_000)),
+        (Jsonl, ".jsonl", "equal keys", joined(repeated('"k":1,', '{"text":"x",', '"z":1}\n'), 200_000)),
         (Jsonl, ".jsonl", "escapes", repeated("\\n", '{"text":"', '"}')),
         (Jsonl, ".jsonl", "escaped characters", repeated("\\u00e9", '{"text":"', '"}')),
         (Jsonl, ".jsonl", "quotes", repeated('"')),
@@ -145,12 +149,12 @@ def heads() -> Iterator[Job]:
         parse_response,
     )
 
-    def body(block: bytes) -> object:
-        response = parse_response(block)
-        try:
-            return decoded_body(response, 2**26) if response is not None else None
-        except BodyError:
-            return None
+    def bodies(blocks: list[str]) -> None:
+        for block in blocks:
+            with suppress(BodyError):
+                response = parse_response(block.encode())
+                if response is not None:
+                    decoded_body(response, 2**26)
 
     def chunks(block: bytes) -> object:
         try:
@@ -177,7 +181,7 @@ def heads() -> Iterator[Job]:
         "encodings": repeated("gzip, ", head + "Content-Encoding: ", "\r\n\r\n<p>"),
         "blanks": repeated(" ", "HTTP/1.1"),
     }.items():
-        yield Job(f"HTTP: {shape}", lambda size, make=make: make(size).encode(), body)
+        yield Job(f"HTTP: {shape}", parts_of(make, _HTTP_HEAD), bodies)
     for shape, make in {
         "bytes": repeated("1\r\nx\r\n"),
         "blanks": repeated(" "),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hostile_shapes import Job, file_of, numbered, repeated
+from hostile_shapes import Job, file_of, joined, numbered, repeated
 
 
 def imports() -> Iterator[Job]:
@@ -207,6 +206,7 @@ def recipes() -> Iterator[Job]:
 
 def terminal_and_sample() -> Iterator[Job]:
     from corpusmill.pipelines.inspection.plain_text import printable
+    from corpusmill.pipelines.inspection.run_log import read_log
     from corpusmill.pipelines.report.foreign_text import visible
     from corpusmill.pipelines.sample.docstrings import docstrings
     from corpusmill.pipelines.sample.markup import to_html
@@ -240,4 +240,10 @@ def terminal_and_sample() -> Iterator[Job]:
         "headers": "def a(\n",
     }.items():
         yield Job(f"sample docstrings: {shape}", repeated(unit), docstrings)
-    yield Job("JSON of the log: keys", numbered('"k#":1,', "{", '"z":1}'), json.loads)
+    for shape, make in {
+        "keys": joined(numbered('"k#":1,', "{", '"z":1}\n'), 200_000),
+        "one line": repeated("x"),
+        "brackets": joined(repeated("[", "", "\n"), 200_000),
+        "steps": numbered('{"event":"unit","step":"s#"}\n'),
+    }.items():
+        yield Job(f"JSON of the log: {shape}", file_of(".jsonl", make), read_log)

@@ -34,6 +34,17 @@ def numbered(form: str, before: str = "", after: str = "") -> Callable[[int], st
     )
 
 
+def parts_of(make: Callable[[int], str], most: int) -> Callable[[int], list[str]]:
+    """Texts of at most about `most` bytes, which is a limit of what reads them."""
+    return lambda size: [make(min(size, most))] * -(-size // most)
+
+
+def joined(make: Callable[[int], str], most: int) -> Callable[[int], str]:
+    """The same, one after the other."""
+    parts = parts_of(make, most)
+    return lambda size: "".join(parts(size))
+
+
 def file_of(suffix: str, content: Callable[[int], str | bytes]) -> Callable[[int], Path]:
     """A file of `content`."""
 

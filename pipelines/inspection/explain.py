@@ -22,6 +22,7 @@ from corpusmill.pipelines.storage import Json, RunFolder
 _CANDIDATES = 8
 _EXCERPT = 300
 _LONGEST_CHAIN = 16
+_INSTANCES = 32  # told of an id, of those that stand in a dataset and of those that do not; each reads files
 _SCORES = 100  # columns that scores are wrapped at
 _IN = " " * 8
 _FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
@@ -35,7 +36,8 @@ def explain(folder: RunFolder, identity: str) -> Json:
     stage that judged it: step, stage, verdict kept/removed/quarantined, scores, reason, survivor), `encoded`,
     `drawn` (copies: epoch, partition, `cut_to`), `pieces` (shard, row, start, length, offset, epoch, fim),
     `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor), `outcome`
-    (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence.
+    (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence. Of a document read
+    very often the first instances are told, and `more_instances` counts the others.
 
     Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
     an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
@@ -56,9 +58,13 @@ def explain(folder: RunFolder, identity: str) -> Json:
         raise UserError(f"{wanted} is the start of {len(found)} ids: {shown}{more}; give more digits")
     ((full, places),) = found.items()
     instances = _instances(record, full, places)
+    known = {full: instances}
     for instance in instances:
-        _follow(record, full, instance, instances)
-    return {"id": full, "instances": instances}
+        _follow(record, full, instance, known)
+    story: Json = {"id": full, "instances": instances}
+    if len(places) > len(instances):
+        story["more_instances"] = len(places) - len(instances)
+    return story
 
 
 def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, Place]]]:
@@ -93,7 +99,9 @@ def _unknown(record: RunRecord, wanted: str) -> str:
 def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Place]]) -> list[Json]:
     instances = []
     survived: dict[int, int] = {}  # surviving documents of this id by unit of the view
-    for source, place in places:
+    removed = [found for found in places if found[1].removed]
+    standing = [found for found in places if not found[1].removed]
+    for source, place in [*removed[:_INSTANCES], *standing[:_INSTANCES]]:
         if place.removed:
             instances.append(_fallen(record, source, place))
             continue
@@ -201,19 +209,24 @@ def _waiting(record: RunRecord) -> str:
     return "the recipe ends there"
 
 
-def _follow(record: RunRecord, full: str, instance: Json, mine: list[Json]) -> None:
-    """What became of the document's survivor, and of that one's own, to the end."""
+def _follow(record: RunRecord, full: str, instance: Json, known: dict[str, list[Json]]) -> None:
+    """What became of the document's survivor, and of that one's own, to the end.
+
+    `known`: the instances of ids, `full` among them, to which this adds those it looks up.
+    """
     chain: list[Json] = []
     seen = {full}
     event = instance["events"][-1]
     while "survivor_id" in event and len(chain) < _LONGEST_CHAIN:
         identity = event["survivor_id"]
         if identity == full:
-            others = [other for other in mine if other is not instance]
+            others = [other for other in known[full] if other is not instance]
         elif identity in seen:
             break
         else:
-            others = _instances(record, identity, _find(record, identity).get(identity, []))
+            if identity not in known:
+                known[identity] = _instances(record, identity, _find(record, identity).get(identity, []))
+            others = known[identity]
         seen.add(identity)
         kept = [other for other in others if other["outcome"] not in ("removed", "quarantined")]
         if not others:
@@ -231,12 +244,16 @@ def _follow(record: RunRecord, full: str, instance: Json, mine: list[Json]) -> N
 def render_story(story: Json) -> str:
     """The story as text for a terminal."""
     lines = [f"document {story['id']}"]
-    if len(story["instances"]) > 1:
-        lines.append(f"read {len(story['instances'])} times")
+    more = story.get("more_instances", 0)
+    times = len(story["instances"]) + more
+    if times > 1:
+        lines.append(f"read {times} times")
     for number, instance in enumerate(story["instances"], 1):
-        if len(story["instances"]) > 1:
-            lines += ["", f"--- {number} of {len(story['instances'])} ---"]
+        if times > 1:
+            lines += ["", f"--- {number} of {times} ---"]
         lines += _render_instance(instance)
+    if more:
+        lines += ["", f"and {more} more times, from the same record"]
     return "\n".join(lines)
 
 

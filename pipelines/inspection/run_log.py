@@ -1,7 +1,8 @@
 """What the log of a run says of its last execution: engine, wall time, and the units done per step.
 
 The log is the only place of times; manifests have none. It is read line by line, so its size does not
-matter. A line that a killed process left half-written is counted, not fatal.
+matter. A line that a killed process left half-written is counted, not fatal, and so is one of over
+`LONGEST_LINE` characters, which no run writes.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+LONGEST_LINE = 2**20
 
 
 @dataclass
@@ -48,10 +52,15 @@ def read_log(path: Path) -> RunLog:
     if not path.exists():
         return log
     with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
+        going_on = False  # within a line that is too long
+        for line in iter(partial(lines.readline, LONGEST_LINE), ""):
+            whole, going_on = not going_on, not line.endswith("\n") and len(line) == LONGEST_LINE
+            if going_on or not whole:
+                log.unreadable_lines += whole
+                continue
             try:
                 event = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 log.unreadable_lines += bool(line.strip())
                 continue
             if isinstance(event, dict):

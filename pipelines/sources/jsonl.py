@@ -27,10 +27,11 @@ class Jsonl(RecordReader):
     text. `meta.code_language` is added where the path's suffix tells it.
 
     Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or one
-    of over 512 nested levels, 1,048,576 values or 4,300 digits of a number), `no_text` (no such field, or
-    not a string), `bad_utf8` (bytes or escapes that are no text), `binary` (NUL in the text), `too_large` (a
-    line over `max_record_bytes`, never held). Blank lines are no records. Empty texts are documents. As in
-    Python's json, the last of two equal names wins and NaN is read (it becomes the string "NaN" in `meta`).
+    of over 512 nested levels, 1,048,576 values, 65,536 names of fields or 4,300 digits of a number),
+    `no_text` (no such field, or not a string), `bad_utf8` (bytes or escapes that are no text), `binary` (NUL
+    in the text), `too_large` (a line over `max_record_bytes`, never held). Blank lines are no records. Empty
+    texts are documents. As in Python's json, the last of two equal names wins and NaN is read (it becomes the
+    string "NaN" in `meta`).
 
     datatrove 0.10 abandons the rest of a file at a decoding error and drops documents with empty text.
     """

@@ -98,6 +98,13 @@ def test_checksums_are_those_of_the_definition(messages: list[bytes]) -> None:
     assert crc32c(messages).tolist() == [slow_crc32c(message) for message in messages]
 
 
+@pytest.mark.parametrize("many", [31, 32, 33, 200])
+def test_checksums_of_many_short_messages_and_a_long_one(many: int) -> None:
+    messages = [bytes([number]) * (number % 7) for number in range(many)]
+    messages.insert(many // 2, b"long" * 100)
+    assert crc32c(messages).tolist() == [slow_crc32c(message) for message in messages]
+
+
 def test_checksums_of_known_messages() -> None:
     """Of RFC 3720, B.4."""
     assert crc32c([bytes(32), b"\xff" * 32, bytes(range(32))]).tolist() == [

@@ -16,6 +16,8 @@ import numpy as np
 MAX_NESTING = 512
 # Arrays, objects and their elements: as Python objects they take up to 40 times their bytes.
 MAX_VALUES = 2**20
+# Names of fields, of all objects: each is looked up at random in memory, which costs more the more there are.
+MAX_NAMES = 2**16
 # Digits of one integer: Python's own limit, which an environment variable can move.
 MAX_DIGITS = 4300
 
@@ -28,7 +30,8 @@ _DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 
 def load_json(data: bytes) -> Any:
     """The value of UTF-8 JSON. Raises ValueError (UnicodeDecodeError included) for what is none, or is
-    beyond `MAX_NESTING`, `MAX_VALUES` or `MAX_DIGITS`; NaN and infinities are read as Python's json does.
+    beyond `MAX_NESTING`, `MAX_VALUES`, `MAX_NAMES` or `MAX_DIGITS`; NaN and infinities are read as Python's
+    json does.
     """
     fault = limit_fault(data)
     if fault is not None:
@@ -41,7 +44,8 @@ def limit_fault(data: bytes) -> str | None:
     """Which limit JSON goes beyond, in words; None within them. Linear in the bytes."""
     opened = data.count(b"[") + data.count(b"{")
     values = opened + data.count(b",")
-    if opened <= MAX_NESTING and values <= MAX_VALUES and len(data) <= MAX_DIGITS:
+    names = data.count(b":")
+    if opened <= MAX_NESTING and values <= MAX_VALUES and names <= MAX_NAMES and len(data) <= MAX_DIGITS:
         return None
     bare = _STRING.sub(b'""', data)
     if opened > MAX_NESTING:
@@ -50,6 +54,8 @@ def limit_fault(data: bytes) -> str | None:
             return f"nested more than {MAX_NESTING} levels deep"
     if values > MAX_VALUES and sum(map(bare.count, (b"[", b"{", b","))) > MAX_VALUES:
         return f"more than {MAX_VALUES} values"
+    if names > MAX_NAMES and bare.count(b":") > MAX_NAMES:
+        return f"more than {MAX_NAMES} names of fields"
     if _DIGITS.search(bare):
         return f"a number of more than {MAX_DIGITS} digits"
     return None

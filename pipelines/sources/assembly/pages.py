@@ -10,6 +10,7 @@ from corpusmill.pipelines.sources.assembly.page_signs import looks_like_html, ot
 from corpusmill.pipelines.sources.framing.http_response import (
     BodyError,
     BodyTooLargeError,
+    HeadError,
     decoded_body,
     parse_response,
 )
@@ -29,10 +30,14 @@ def add_page(
     """Judge one response record's block and add the page, or say why it is none.
 
     Removed: `http_status` (not 200), `not_html` (by its media type or, sent as a page, by its first bytes),
-    `too_large` (more than `limit` bytes once decoded). Quarantined: `bad_http` (no status line),
-    `bad_content_encoding`. An empty `url` becomes null.
+    `too_large` (more than `limit` bytes once decoded). Quarantined: `bad_http` (no status line, or a
+    head of over 256 KiB), `bad_content_encoding`. An empty `url` becomes null.
     """
-    response = parse_response(block)
+    try:
+        response = parse_response(block)
+    except HeadError as error:
+        collector.quarantine("bad_http", len(block), position, str(error), block)
+        return
     if response is None:
         collector.quarantine("bad_http", len(block), position, "no HTTP status line", block)
         return

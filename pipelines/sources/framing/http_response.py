@@ -17,8 +17,13 @@ _STATUS = re.compile(rb"(?:HTTP/\d(?:\.\d)?|ICY)[ \t]+(\d{3})\b", re.IGNORECASE)
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _MOST_CODINGS = 8  # each may cost a copy of the body
 _SNIFFED = 1445  # bytes that the standard looks at
+HEAD_LIMIT = 2**18  # bytes: Chromium reads no longer head (net/http/http_stream_parser.cc), curl 300 KB
 _BLANK = re.compile(rb"\r?\n\r?\n")
 _CHUNK = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+
+
+class HeadError(ValueError):
+    """The response has no end of its head within HEAD_LIMIT bytes."""
 
 
 class BodyError(ValueError):
@@ -44,11 +49,16 @@ class Response:
 
 
 def parse_response(block: bytes) -> Response | None:
-    """The response held by an archive record's block; None where it does not begin with a status line."""
+    """The response held by an archive record's block; None where it does not begin with a status line.
+
+    Raises HeadError for a head of more than HEAD_LIMIT bytes.
+    """
     status = _STATUS.match(block)
     if status is None:
         return None
-    blank = _BLANK.search(block)
+    blank = _BLANK.search(block, 0, HEAD_LIMIT)
+    if blank is None and len(block) > HEAD_LIMIT:
+        raise HeadError(f"an HTTP head of over {HEAD_LIMIT // 1024} KiB")
     head, body = (block[: blank.start()], block[blank.end() :]) if blank else (block, b"")
     parts: dict[str, list[str]] = {}
     name = ""

@@ -6,6 +6,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.runner import run_recipe
 from corpusmill.pipelines.storage import RunFolder
 
 Copies = Callable[[], RunFolder]
@@ -244,3 +247,24 @@ def test_stories_render_every_part_and_no_control_characters(stories: dict[str, 
         assert identity in shown
         assert "\x1b" not in shown
         assert "\u202e" not in shown
+
+
+def test_a_document_read_very_often_is_told_in_part(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "the very same record"}\n' * 100, encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(
+        "name: often\noutput: run\nengine: {kind: inline}\nsources: {a: {read: {jsonl: a.jsonl}}}\n"
+        "dedup: [exact]\n",
+        encoding="utf-8",
+    )
+    run = run_recipe(load_recipe(tmp_path / "recipe.yaml")).folder
+    (identity,) = set(_ids(run, "a"))
+    story = explain(run, identity)
+    outcomes = Counter(instance["outcome"] for instance in story["instances"])
+    assert (outcomes, story["more_instances"]) == ({"kept": 1, "removed": 31}, 68)
+    assert all(
+        i["survivors"][0]["outcome"] == "kept" for i in story["instances"] if i["outcome"] == "removed"
+    )
+    shown = render_story(story).splitlines()
+    assert shown[1] == "read 100 times"
+    assert "--- 32 of 100 ---" in shown
+    assert shown[-1] == "and 68 more times, from the same record"

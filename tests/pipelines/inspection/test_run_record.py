@@ -14,7 +14,7 @@ from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
-from corpusmill.pipelines.inspection.run_log import read_log, repair_command
+from corpusmill.pipelines.inspection.run_log import LONGEST_LINE, read_log, repair_command
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
@@ -160,6 +160,10 @@ def test_log_counts_the_last_execution_and_torn_lines(tmp_path: Path) -> None:
     assert (log.executions, log.engine, log.started, log.seconds) == (2, "process", 5.0, None)
     assert (log.steps["a"].units, log.steps["a"].seconds, log.steps["a"].retries) == (2, 4.0, 1)
     assert log.unreadable_lines == 1
+    for long in ("x" * 3 * LONGEST_LINE, "x" * (LONGEST_LINE - 1), "[" * 100_000):
+        path.write_text(f"{long}\n{json.dumps(unit)}\n{long}", encoding="utf-8")
+        log = read_log(path)
+        assert (log.steps["a"].units, log.unreadable_lines) == (1, 2)
     assert read_log(tmp_path / "none.jsonl").executions == 0
 
 

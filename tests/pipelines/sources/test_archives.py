@@ -17,7 +17,12 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.documents import document_id
 from corpusmill.pipelines.sources.arc import Arc
-from corpusmill.pipelines.sources.framing.http_response import BodyError, join_chunks, parse_response
+from corpusmill.pipelines.sources.framing.http_response import (
+    HEAD_LIMIT,
+    BodyError,
+    join_chunks,
+    parse_response,
+)
 from corpusmill.pipelines.sources.warc import Warc
 from tests.oracles.sources_archives import gzip_members, http_response, page_records, read_all, warc_record
 
@@ -68,10 +73,12 @@ def test_every_record_that_is_no_page_is_counted_with_its_reason(tmp_path: Path)
         warc_record("response", "http://e.org/3", http_response(b"plain", Content_Type="")),
         warc_record("response", "http://e.org/4", http_response(b" \n<!DOCTYPE HTML><p>", Content_Type="")),
         warc_record("response", "http://e.org/5", b"no status line"),
-        warc_record("response", "http://e.org/6", http_response(b"x" * 2000)),
+        warc_record("response", "http://e.org/6", http_response(b"x" * 300_000)),
         warc_record("response", "http://e.org/7", http_response(b"")),
+        warc_record("response", "http://e.org/8", http_response(PAGE, A="x" * HEAD_LIMIT)),
+        warc_record("response", "http://e.org/9", http_response(PAGE[:100])),
     ]
-    found = read_all(Warc(files=["x"], max_record_bytes=1000), _write(tmp_path / "a.warc", *records))
+    found = read_all(Warc(files=["x"], max_record_bytes=300_000), _write(tmp_path / "a.warc", *records))
     assert [lost.why for lost in found.removed] == [
         "not_response",
         "not_response",
@@ -82,8 +89,11 @@ def test_every_record_that_is_no_page_is_counted_with_its_reason(tmp_path: Path)
         "not_html",
         "too_large",
     ]
-    assert [lost.why for lost in found.quarantined] == ["bad_http"]
-    assert [row["url"][-1] for row in found.rows] == ["4", "7"]
+    assert [(lost.why, lost.detail) for lost in found.quarantined] == [
+        ("bad_http", "no HTTP status line"),
+        ("bad_http", "an HTTP head of over 256 KiB"),
+    ]
+    assert [row["url"][-1] for row in found.rows] == ["4", "7", "9"]
     offset = sum(map(len, records[:4]))
     assert found.removed[4].position == f"a.warc, byte {offset}"
     assert found.removed[5].size == 4

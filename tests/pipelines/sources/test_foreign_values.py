@@ -19,6 +19,7 @@ import zstandard
 from corpusmill.pipelines.sources.arc import Arc
 from corpusmill.pipelines.sources.assembly.json_limits import (
     MAX_DIGITS,
+    MAX_NAMES,
     MAX_NESTING,
     MAX_VALUES,
     limit_fault,
@@ -92,6 +93,10 @@ def test_very_many_values_in_one_record_are_refused() -> None:
     assert limit_fault(b"[" + b"[]," * (MAX_VALUES // 3) + b"[]]") is None
     fault = limit_fault(b"[" + b"[]," * (MAX_VALUES // 2) + b"[]]")
     assert fault == f"more than {MAX_VALUES} values"
+    assert limit_fault(b"[" + b'{"":0},' * (MAX_NAMES - 1) + b'{"a":0}]') is None
+    fault = limit_fault(b"[" + b'{"":0},' * MAX_NAMES + b'{"a":0}]')
+    assert fault == f"more than {MAX_NAMES} names of fields"
+    assert limit_fault(b'"' + b":" * (2 * MAX_NAMES) + b'"') is None
     assert limit_fault(b'"' + b"," * (2 * MAX_VALUES) + b'"') is None
     with pytest.raises(UnicodeDecodeError):
         load_json(b"[" * 600 + b"\xff")

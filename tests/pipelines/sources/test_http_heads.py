@@ -10,7 +10,7 @@ import pytest
 
 from corpusmill.pipelines.extraction.media_type import MediaType, media_type
 from corpusmill.pipelines.sources.assembly.page_signs import looks_like_html, other_than_html
-from corpusmill.pipelines.sources.framing.http_response import parse_response
+from corpusmill.pipelines.sources.framing.http_response import HEAD_LIMIT, HeadError, parse_response
 from corpusmill.pipelines.sources.warc import Warc
 from tests.oracles.sources_archives import http_response, read_all, warc_record
 
@@ -55,13 +55,26 @@ def test_a_megabyte_of_one_part_is_read_in_one_pass(part: str) -> None:
     assert found.essence == "text/html"
 
 
-def test_a_megabyte_of_continuation_lines_and_of_repeated_headers() -> None:
-    folded = parse_response(b"HTTP/1.1 200 OK\r\nA: x\r\n" + b" y\r\n" * 250_000 + b"\r\nbody")
+def test_a_head_of_continuation_lines_and_one_of_repeated_headers() -> None:
+    folded = parse_response(b"HTTP/1.1 200 OK\r\nA: x\r\n" + b" y\r\n" * 65_000 + b"\r\nbody")
     assert folded is not None
-    assert folded.headers == {"a": "x" + " y" * 250_000}
-    repeated = parse_response(b"HTTP/1.1 200 OK\r\n" + b"A: x\r\n" * 200_000 + b"\r\nbody")
+    assert folded.headers == {"a": "x" + " y" * 65_000}
+    repeated = parse_response(b"HTTP/1.1 200 OK\r\n" + b"A: x\r\n" * 43_000 + b"\r\nbody")
     assert repeated is not None
-    assert repeated.headers == {"a": ", ".join(["x"] * 200_000)}
+    assert repeated.headers == {"a": ", ".join(["x"] * 43_000)}
+
+
+def test_a_head_has_a_limit_and_a_body_none_here() -> None:
+    head = b"HTTP/1.1 200 OK\r\nA: "
+    longest = head + b"x" * (HEAD_LIMIT - len(head) - 4)
+    found = parse_response(longest + b"\r\n\r\n" + b"<p>" * HEAD_LIMIT)
+    assert found is not None
+    assert len(found.body) == 3 * HEAD_LIMIT
+    with pytest.raises(HeadError, match="an HTTP head of over 256 KiB"):
+        parse_response(longest + b"x\r\n\r\n<p>")
+    unended = parse_response(longest + b"xxxx")
+    assert unended is not None
+    assert (unended.status, unended.body) == (200, b"")
 
 
 @pytest.mark.parametrize("line", [b"HTTP/1.1 200 OK", b"HTTP/2 200", b"http/1.0 200 ok", b"ICY 200 OK"])
