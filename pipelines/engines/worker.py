@@ -66,6 +66,20 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
+def _load_no_numba_extensions() -> None:
+    """Keep numba from importing every installed package that extends it: half of what its first kernel costs.
+
+    A plugin that compiles over the arrays of such a package registers it itself, as with
+    `awkward.numba.register_and_check()`. Has to come before the first kernel.
+    """
+    from corpusmill.pipelines.kernel_cache import use_kernel_cache
+
+    use_kernel_cache()
+    from numba.core import entrypoints
+
+    entrypoints._already_initialized = True
+
+
 class _Beating(threading.Thread):
     def __init__(self, answer: Answer) -> None:
         super().__init__(daemon=True)
@@ -106,6 +120,7 @@ def main(descriptor: int) -> None:
 
     pa.set_cpu_count(1)  # the units are the parallelism
     pa.set_io_thread_count(1)
+    _load_no_numba_extensions()
     answer = Answer(descriptor)
     beating = _Beating(answer)
     beating.start()

@@ -1,6 +1,6 @@
 """Kill a run at random instants, let it go on, and compare every byte with a run that nobody disturbed.
 
-    python tests/faults/kill_campaign.py --kills 200 --seed 1 [--engine process|inline] [--folder FOLDER]
+    python -m tests.faults.kill_campaign --kills 200 --seed 1 [--engine process|inline] [--folder FOLDER]
 
 Each kill starts a run in a fresh folder, or goes on in the folder of the run killed before. It waits a random
 part of the time that an undisturbed run takes, and kills the process group, the driver or a worker (SIGKILL).
@@ -25,6 +25,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+
+from tests.waiting import wait_until
 
 _PARTS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
 # Enough of them that both filters keep some documents and remove others.
@@ -103,22 +105,22 @@ def kill(process: subprocess.Popen[bytes], victim: str, draw: random.Random) -> 
     return True
 
 
+def undisturbed(recipe: Path, out: Path) -> dict[str, str]:
+    """The hashes of a run that nobody disturbs. Raises RuntimeError where it fails."""
+    if start(recipe, out).wait() != 0:
+        raise RuntimeError(f"the undisturbed run failed: {out.with_suffix('.log').read_text()[-2000:]}")
+    return hashes(out)
+
+
 def campaign(folder: Path, kills: int, seed: int, engine: str, documents: int, seconds: float) -> list[str]:
     """What went wrong; empty if nothing did. Stops after `seconds`, but never before the first kill."""
     draw = random.Random(seed)
     recipe = write_recipe(folder, documents, engine)
-    calm = folder / "calm"
     began = time.monotonic()
-    for out in (
-        calm,
-        folder / "again",
-    ):  # the first also compiles kernels, so the second tells how long one takes
-        started_at = time.monotonic()
-        if start(recipe, out).wait() != 0:
-            return [f"the undisturbed run failed: {out.with_suffix('.log').read_text()[-2000:]}"]
-        length = time.monotonic() - started_at
-    wanted = hashes(calm)
-    faults = [] if hashes(folder / "again") == wanted else ["two undisturbed runs differ"]
+    wanted = undisturbed(recipe, folder / "calm")  # also compiles kernels
+    started_at = time.monotonic()
+    faults = [] if undisturbed(recipe, folder / "again") == wanted else ["two undisturbed runs differ"]
+    length = time.monotonic() - started_at
     out, started = folder / "run-0", 0
     done, ended = 0, False
     while done < kills and (done == 0 or time.monotonic() - began < seconds):
@@ -143,6 +145,25 @@ def campaign(folder: Path, kills: int, seed: int, engine: str, documents: int, s
             flush=True,
         )
     return faults + _compare(recipe, out, wanted)
+
+
+def short_campaign(folder: Path, seed: int, documents: int) -> list[str]:
+    """What went wrong in one run of worker processes whose driver and then one of whose workers is killed,
+    each as soon as a unit more is committed. Raises AssertionError where nothing is left to kill by then."""
+    draw = random.Random(seed)
+    recipe = write_recipe(folder, documents, "process")
+    wanted, out = undisturbed(recipe, folder / "calm"), folder / "run"
+    for victim in ("driver", "worker"):
+        before = len(list(out.rglob("receipts/*.json")))
+        process = start(recipe, out)
+        wait_until(
+            lambda n=before: len(list(out.rglob("receipts/*.json"))) > n, "a unit is committed", process
+        )
+        assert kill(process, victim, draw), f"no {victim} to kill"
+        code = process.wait()
+        if code != (0 if victim == "worker" else -signal.SIGKILL):
+            return [f"exit code {code} after the {victim} was killed"]
+    return _compare(recipe, out, wanted)
 
 
 def _compare(recipe: Path, out: Path, wanted: dict[str, str]) -> list[str]:

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.faults.samples import SAMPLES, Sample, reader_of
+from tests.waiting import PATIENCE
 
 MEMORY = 1500 * 2**20
 WRONG = ("traceback", "hang", "memory", "abort", "silent", "altered", "uncounted")
@@ -186,7 +187,7 @@ def run_goes_on(sample: Sample, path: Path, folder: Path) -> bool:
     }
     (source / "recipe.yaml").write_text(json.dumps(recipe))
     command = [sys.executable, "-m", "corpusmill", "run", str(source / "recipe.yaml")]
-    return subprocess.run(command, capture_output=True, check=False, timeout=600).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE).returncode == 0
 
 
 @dataclass

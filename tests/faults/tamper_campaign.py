@@ -198,8 +198,8 @@ class Campaign:
         names = [path.relative_to(self.base).as_posix() for path in files]
         return [(name, kind) for name in names for kind in MUTATIONS if not name.startswith("log/")]
 
-    def try_case(self, name: str, kind: str) -> None:
-        """One damaged copy; notes a failure where damage passed or stayed."""
+    def try_case(self, name: str, kind: str) -> bool:
+        """One damaged copy; notes a failure where damage passed or stayed. Whether the damage applies."""
         copy = self.folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(self.base, copy)
@@ -207,10 +207,10 @@ class Campaign:
         sibling = self._older(name, copy) if kind == "older" else self._sibling(name, copy)
         if not MUTATIONS[kind](copy / name, sibling, self.draw):
             self.outcomes["does not apply"] += 1
-            return
+            return False
         if tree(copy) == self.whole and name.startswith("steps/"):
             self.outcomes["does not apply"] += 1
-            return
+            return False
         self._forget_readers(name, copy)
         what = f"{kind} {name}"
         damaged = tree(copy)
@@ -230,6 +230,7 @@ class Campaign:
         else:
             self._judge_silence(what, name, copy, damaged)
         self._judge_repair(what, copy)
+        return True
 
     def _judge_silence(self, what: str, name: str, copy: Path, damaged: dict[str, str]) -> None:
         after = tree(copy)
@@ -292,20 +293,24 @@ class Campaign:
 
 
 def run_campaign(
-    folder: Path, *, seed: int = 1, most: int | None = None, seconds: float | None = None,
+    folder: Path, *, seed: int = 1, each: int | None = None, seconds: float | None = None,
     train: bool = False, only: str = "", say: Callable[[str], None] = lambda line: None,
 ) -> Campaign:  # fmt: skip
-    """Try every case, or `most` of them, or as many as fit `seconds`, in an order drawn by `seed`."""
+    """Try every case, or `each` of every kind of damage, or as many as fit `seconds`, in an order drawn by
+    `seed`. What does not apply to its file counts as tried, but not for `each`."""
     campaign = Campaign(folder, write_inputs(folder, train), random.Random(seed))
     campaign.start()
     cases = [case for case in campaign.cases() if only in case[0]]
     campaign.draw.shuffle(cases)
     began = time.monotonic()
-    for number, (name, kind) in enumerate(cases[:most]):
+    done = Counter[str]()
+    for number, (name, kind) in enumerate(cases):
+        if each is not None and done[kind] == each:
+            continue
         if seconds is not None and time.monotonic() - began > seconds:
             break
         before = len(campaign.failures)
-        campaign.try_case(name, kind)
+        done[kind] += campaign.try_case(name, kind)
         for failure in campaign.failures[before:]:
             say(f"FAILED {failure}")
         if number % 50 == 49:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.terminal import GuardedStream, harmless, one_line, unguarded
+from tests.waiting import PATIENCE
 
 HARMFUL = "\x1b]0;title\x07 \r \x7f \x9b31m \u202e \u2066 \u200f \u2028 \ud800 \U000e0041"
 RUN = [sys.executable, "-m", "corpusmill"]
@@ -57,7 +58,7 @@ def test_nothing_of_a_recipe_reaches_the_terminal_raw(recipe: str, tmp_path: Pat
     (tmp_path / "a.jsonl").write_text('{"text": "some words"}\n')
     env = {**os.environ, "TITLE": "\x1b]0;title\x07"}
     command = [*RUN, "validate", "\x1b[31mr.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=env, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=env, timeout=PATIENCE)
     assert done.returncode == 1
     said = (done.stdout + done.stderr).decode()
     assert harmless(said) == said
@@ -78,7 +79,7 @@ def test_progress_on_a_terminal_escapes_what_a_document_says(tmp_path: Path) -> 
     ours, theirs = pty.openpty()
     try:
         env = {**os.environ, "TERM": "xterm"}
-        subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True, env=env, timeout=120)
+        subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True, env=env, timeout=PATIENCE)
         os.close(theirs)
         said = b""
         try:
@@ -110,7 +111,7 @@ def test_a_text_that_no_path_can_be_is_told_with_its_cure(
     (tmp_path / "r.yaml").write_text(recipe)
     env = {**os.environ, "ODD": "o\udcff"}
     command = [*RUN, "run", "r.yaml", *flags]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=env, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=env, timeout=PATIENCE)
     assert done.returncode == 1
     assert words in done.stderr.decode()
     assert not (tmp_path / "runs").exists()

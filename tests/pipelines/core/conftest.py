@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from corpusmill.pipelines import scheduler
+from corpusmill.pipelines import registry, scheduler
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.runner import Runner
 from tests.waiting import PATIENCE
 
 WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
@@ -67,29 +70,54 @@ def write_lines(path: Path, documents: int, seed: int, special: dict[int, str] |
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a recipe with a plugin and two sources; returns its path."""
-
-    def make(special: dict[int, str] | None = None, documents: int = 3000, **engine: object) -> Path:
-        (tmp_path / "faulty.py").write_text(FAULTY_PLUGIN)
-        write_lines(tmp_path / "a.jsonl", documents, 1, special)
-        write_lines(tmp_path / "b.jsonl", documents // 2, 2)
-        settings = {"kind": "process", "workers": 2, **engine}
-        text = f"""
+def write_recipe(folder: Path, special: dict[int, str] | None, documents: int, engine: object) -> Path:
+    """A recipe with a plugin and two sources in `folder`; returns its path."""
+    (folder / "faulty.py").write_text(FAULTY_PLUGIN)
+    write_lines(folder / "a.jsonl", documents, 1, special)
+    write_lines(folder / "b.jsonl", documents // 2, 2)
+    text = f"""
 name: small
 plugins: [faulty.py]
-engine: {json.dumps(settings)}
+engine: {json.dumps(engine)}
 sources:
   a: {{read: {{jsonl: {{files: a.jsonl, split_bytes: 65536}}}}, steps: [trouble]}}
   b: {{read: {{jsonl: {{files: b.jsonl, split_bytes: 65536}}}}, steps: [trouble]}}
 dedup: [exact]
 """
-        path = tmp_path / "recipe.yaml"
-        path.write_text(text)
-        return path
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a recipe with a plugin and two sources; returns its path."""
+
+    def make(special: dict[int, str] | None = None, documents: int = 3000, **engine: object) -> Path:
+        return write_recipe(tmp_path, special, documents, {"kind": "process", "workers": 2, **engine})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe and its finished run of the driver's own process, in one folder; not to be changed."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = write_recipe(folder, None, 1500, {"kind": "inline"})
+    Runner(load_recipe(path)).run()
+    registry.clear_plugins()
+    return folder
+
+
+@pytest.fixture
+def finished(finished_once: Path, tmp_path: Path) -> Path:
+    """The recipe in a copy of the folder that holds its finished run, `runs/small`. Indexes are made again:
+    they hold where files lie."""
+    ignored = shutil.ignore_patterns("*.index")
+    shutil.copytree(finished_once, tmp_path, ignore=ignored, dirs_exist_ok=True)
+    Runner(load_recipe(tmp_path / "recipe.yaml")).run()
+    registry.clear_plugins()
+    return tmp_path / "recipe.yaml"
 
 
 def hashes(run: Path) -> dict[str, str]:
@@ -111,7 +139,9 @@ def hashes_of() -> Callable[[Path], dict[str, str]]:
 CLOCKED = """
 import os, sys, types
 from pathlib import Path
-from corpusmill.pipelines import scheduler
+from corpusmill.pipelines import registry, scheduler
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.runner import Runner
 from corpusmill.pipelines.cli.main import main
 folder, now = Path(sys.argv.pop(1)), 0.0
 def hangs(pid):

@@ -28,7 +28,7 @@ def test_documents_that_raise_crash_or_hang_are_quarantined_and_the_rest_goes_on
     recipe: Make, corpusmill: Call, tmp_path: Path
 ) -> None:
     """One worker: where two units run, the time that one hangs for counts for the other's document too."""
-    path = recipe({100: "RAISE", 300: "DIE", 2000: "HANG"}, workers=1, heartbeat_s=10**6)
+    path = recipe({100: "RAISE", 300: "DIE", 700: "HANG"}, documents=1000, workers=1, heartbeat_s=10**6)
     done = corpusmill("run", path, "--json", hangs=tmp_path)
     assert done.returncode == 0, done.stderr
     entry = ledger(tmp_path / "runs" / "small", "a")["trouble/a"]
@@ -39,50 +39,36 @@ def test_documents_that_raise_crash_or_hang_are_quarantined_and_the_rest_goes_on
         "crash": 1,
         "timeout": 1,
     }
-    assert entry["documents_in"] == 3000
+    assert entry["documents_in"] == 1000
     assert "document" in done.stderr
     assert "quarantined in trouble" in done.stderr
 
 
+# Every commit step of a worker, and atomic writes (receipts, manifests, current.json) of a process that is
+# runner and worker in one, each of which goes on from what the one before left.
 FAULTPOINTS = [
-    "commit-before-rename:1",
-    "commit-between-renames:3",
-    "commit-before-receipt:2",
-    "commit-after-receipt:2",
-    "atomic-before-rename:1",
-    "atomic-before-rename:4",
+    ("process", "commit-before-rename:1"),
+    ("process", "commit-between-renames:3"),
+    ("inline", "atomic-before-rename:2"),
+    ("process", "commit-before-receipt:2"),
+    ("process", "commit-after-receipt:2"),
+    ("process", "atomic-before-rename:4"),
+    ("inline", "atomic-before-rename:11"),
 ]
 
 
 def test_a_kill_at_each_commit_step_changes_nothing(
-    recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+    finished: Path, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
 ) -> None:
-    """One after the other in one run, each of which goes on from what the one before left."""
-    path = recipe()
-    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
-    for point in FAULTPOINTS:
-        killed = corpusmill("run", path, "--out", tmp_path / "killed", env={"CORPUSMILL_FAULTPOINT": point})
-        assert killed.returncode == -signal.SIGKILL, point
-    assert corpusmill("run", path, "--out", tmp_path / "killed").returncode == 0
-    assert hashes_of(tmp_path / "killed") == hashes_of(tmp_path / "calm")
-
-
-def test_a_kill_of_the_runner_at_its_manifest_changes_nothing(
-    recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
-) -> None:
-    path = recipe(kind="inline", workers=1)
-    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
-    for count in (2, 5, 11, 23):  # atomic writes of the one process: receipts, manifests, current
+    out = tmp_path / "killed"
+    settings = ("--out", out, "--set", "engine.workers=1", "--set")
+    for kind, point in FAULTPOINTS:
         killed = corpusmill(
-            "run",
-            path,
-            "--out",
-            tmp_path / "killed",
-            env={"CORPUSMILL_FAULTPOINT": f"atomic-before-rename:{count}"},
+            *("run", finished, *settings, f"engine.kind={kind}"), env={"CORPUSMILL_FAULTPOINT": point}
         )
-        assert killed.returncode in (-signal.SIGKILL, 0)
-    assert corpusmill("run", path, "--out", tmp_path / "killed").returncode == 0
-    assert hashes_of(tmp_path / "killed") == hashes_of(tmp_path / "calm")
+        assert killed.returncode == -signal.SIGKILL, point
+    assert corpusmill("run", finished, *settings, "engine.kind=process").returncode == 0
+    assert hashes_of(out) == hashes_of(tmp_path / "runs" / "small")
 
 
 WAITING_PLUGIN = '''
@@ -116,11 +102,11 @@ class Trouble(Filter):
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
 ) -> None:
-    """One worker takes the units of `a` in order and waits in that of document 1500: what is committed when
+    """One worker takes the units of `a` in order and waits in that of document 1000: what is committed when
     the user asks, and what still waits for its turn, is then the same on any machine."""
-    path = recipe({1500: "WAIT"}, workers=1, unit_timeout_s=240)
+    path = recipe({1000: "WAIT"}, documents=1500, workers=1, unit_timeout_s=240)
     (tmp_path / "faulty.py").write_text(WAITING_PLUGIN)
-    before = b"".join((tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)[:1500])
+    before = b"".join((tmp_path / "a.jsonl").read_bytes().splitlines(keepends=True)[:1000])
     first = len(before) // 65536  # units that end before that document
     assert first >= 2
     process = subprocess.Popen(
@@ -152,24 +138,23 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
     assert steps["a.index"]["reused"]
     assert steps["a"]["done_now"] == steps["a"]["units"] - first > 0
-    assert corpusmill("run", path, "--out", tmp_path / "calm").returncode == 0
+    calm = ["--out", tmp_path / "calm", "--set", "engine.kind=inline"]
+    assert corpusmill("run", path, *calm).returncode == 0
     assert hashes_of(run) == hashes_of(tmp_path / "calm")
 
 
-def test_two_runs_in_one_folder_are_refused(recipe: Make, corpusmill: Call, tmp_path: Path) -> None:
+def test_two_runs_in_one_folder_are_refused(finished: Path, corpusmill: Call, tmp_path: Path) -> None:
     import fcntl
 
-    path = recipe(documents=50)
-    assert corpusmill("run", path).returncode == 0
     with (tmp_path / "runs" / "small" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refused = corpusmill("run", path)
+        refused = corpusmill("run", finished)
     assert refused.returncode == 1
     assert "another run is using this folder" in refused.stderr
 
 
 def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(recipe: Make, corpusmill: Call) -> None:
-    path = recipe(dict.fromkeys(range(200), "RAISE"), documents=200, retries=0)
+    path = recipe(dict.fromkeys(range(200), "RAISE"), documents=200, retries=0, workers=1)
     failed = corpusmill("run", path)
     assert failed.returncode == 2
     assert "trouble raised on each of the first 8 documents: ValueError: asked to" in failed.stderr

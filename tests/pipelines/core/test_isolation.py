@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.engines import isolation
+from tests.waiting import PATIENCE
 
 # What an installed console script does; its own folder comes first on `sys.path`.
 SCRIPT = "import sys\nfrom corpusmill.__main__ import main\nsys.exit(main())\n"
@@ -50,7 +51,7 @@ def call(tmp_path: Path) -> Call:
             cwd=here,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=PATIENCE,
             env={**os.environ, **environment},
         )
         assert not noted.exists(), noted.read_text()
@@ -115,3 +116,23 @@ def test_numba_reads_no_settings_beside_the_data(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_workers_load_no_package_that_extends_numba(call: Call, tmp_path: Path) -> None:
+    site, loaded = tmp_path / "site", tmp_path / "loaded"
+    (site / "extends-1.dist-info").mkdir(parents=True)
+    (site / "extends-1.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: extends\nVersion: 1\n"
+    )
+    (site / "extends-1.dist-info" / "entry_points.txt").write_text(
+        "[numba_extensions]\ninit = extends:init\n"
+    )
+    (site / "extends.py").write_text(f"def init():\n    open({str(loaded)!r}, 'w')\n")
+    flags = ["--set", "engine.kind=process", "--set", "engine.workers=1"]
+    done = call("run", "recipe.yaml", *flags, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stderr
+    assert not loaded.exists()
+    compiles = "from numba import njit\nnjit(lambda: 1)()\n"
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    subprocess.run([sys.executable, "-c", compiles], env=environment, check=True, timeout=PATIENCE)
+    assert loaded.exists()  # which a kernel elsewhere does

@@ -25,6 +25,7 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner
 from corpusmill.pipelines.scheduler import Unit
 from corpusmill.pipelines.storage import Json, StepFolder
+from tests.waiting import PATIENCE
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
@@ -115,9 +116,9 @@ main()
 @pytest.mark.parametrize("kind", ["inline", "process"])
 def test_a_file_that_cannot_grow_is_the_users_to_mend(kind: str, recipe: Make, tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk: writing fails, in workers and in the runner."""
-    path = recipe(kind=kind, workers=1)
+    path = recipe(documents=400, kind=kind, workers=1)
     command = [sys.executable, "-c", LIMIT.format(size=20_000), "run", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 1, done.stderr
     assert "file too large; the file system or a limit" in done.stderr
     assert "Traceback" not in done.stderr

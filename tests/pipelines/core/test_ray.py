@@ -39,17 +39,15 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 def test_a_joined_cluster_gives_the_same_bytes(
     cluster: str,
-    recipe: Callable[..., Path],
+    finished: Path,
     corpusmill: Call,
     hashes_of: Callable[[Path], dict[str, str]],
     tmp_path: Path,
 ) -> None:
-    path = recipe()
-    assert corpusmill("run", path, "--out", tmp_path / "one").returncode == 0
     settings = ["--set", "engine.kind=ray", "--set", f"engine.address={cluster}"]
-    joined = corpusmill("run", path, "--out", tmp_path / "two", *settings, env={"RAY_AUTH_TOKEN": TOKEN})
+    joined = corpusmill("run", finished, "--out", tmp_path / "two", *settings, env={"RAY_AUTH_TOKEN": TOKEN})
     assert joined.returncode == 0, joined.stderr
-    assert hashes_of(tmp_path / "one") == hashes_of(tmp_path / "two")
+    assert hashes_of(tmp_path / "runs" / "small") == hashes_of(tmp_path / "two")
 
 
 def test_a_cluster_is_never_joined_without_authentication(
