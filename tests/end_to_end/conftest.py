@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -31,10 +32,28 @@ SMALLEST = (
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills, not to be changed. The first process of the test run that asks for it
+    makes it, while the others wait."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # of all processes of the test run
+    folder, made = base / name, base / f"{name}.made"
+    with (base / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample of 3 MB built by the command."""
-    folder = tmp_path_factory.mktemp("sample") / "sample"
+    """A sample of 3 MB built by the command; not to be changed."""
+    return made_once(tmp_path_factory, "sample", _make_sample)
+
+
+def _make_sample(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "corpusmill", "sample", str(folder), "--megabytes", "3"],
         capture_output=True,
@@ -42,7 +61,6 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -101,11 +119,13 @@ def start_tiny(sample: Path) -> Callable[..., subprocess.Popen[bytes]]:
 def calm(
     run_tiny: Callable[..., subprocess.CompletedProcess[str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A finished, undisturbed run of the smallest tiny.yaml with two worker processes."""
-    out = tmp_path_factory.mktemp("calm") / "run"
-    done = run_tiny(out)
-    assert done.returncode == 0, done.stderr
-    return out
+    """A finished, undisturbed run of the smallest tiny.yaml with two workers; not to be changed."""
+
+    def make(out: Path) -> None:
+        done = run_tiny(out)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(tmp_path_factory, "calm", make)
 
 
 @pytest.fixture(scope="session")

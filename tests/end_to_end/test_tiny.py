@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
+import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.ipc as ipc
-import pytest
+
+from tests.waiting import wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -32,73 +32,69 @@ def folder(run: Path, step: str) -> Path:
     return run / "steps" / step / fingerprint[:16] / "data"
 
 
-@pytest.mark.parametrize(
-    "settings", [("engine.kind=inline",), ("engine.workers=1",), ("engine.kind=ray",)], ids=lambda s: s[0]
-)
-def test_every_engine_gives_the_same_bytes(
-    settings: tuple[str, ...], run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
-) -> None:
-    done = run_tiny(tmp_path / "run", settings=settings)
+def without_training(found: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in found.items() if not name.startswith("steps/train")}
+
+
+def test_ray_gives_the_same_bytes(run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path) -> None:
+    """One worker and the driver's own process are compared by the kills below; here the model as well."""
+    done = run_tiny(tmp_path / "run", settings=("engine.kind=ray",))
     assert done.returncode == 0, done.stderr
     expected, found = hashes_of(calm), hashes_of(tmp_path / "run")
     assert {name for name in expected if found.get(name) != expected[name]} == set()
     assert set(found) == set(expected)
 
 
-def test_twenty_kills_at_random_instants_change_nothing(
-    start_tiny: Start, run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
-) -> None:
-    """The process group dies 20 times; the training step is left to the calm run, to keep this short."""
-    draw, kills, number = random.Random(11), 0, 0
-    while kills < 20:
-        out = tmp_path / f"run-{number}"
-        before = (
-            {path: path.stat().st_mtime_ns for path in out.rglob("receipts/*.json")} if out.exists() else {}
-        )
-        process = start_tiny(out, "--until", "pack")
-        deadline = time.monotonic() + draw.uniform(0.3, 3.0)
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-        # Receipts that were there before this attempt were neither redone nor touched.
-        assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
-        if process.returncode == 0 or kills == 20:
-            done = run_tiny(out, "--until", "pack")
-            assert done.returncode == 0, done.stderr
-            found = hashes_of(out)
-            expected = {
-                name: value for name, value in hashes_of(calm).items() if not name.startswith("steps/train")
-            }
-            assert found == expected
-            number += 1
+def receipts(run: Path) -> dict[Path, int]:
+    """When each receipt was written, by its path."""
+    return {path: path.stat().st_mtime_ns for path in run.rglob("receipts/*.json")}
 
 
-KILLS = (
+def kill_after(more: int, process: subprocess.Popen[bytes], run: Path) -> None:
+    """Kill the process group once so many units more are committed."""
+    most = len(receipts(run)) + more
+    wait_until(lambda: len(receipts(run)) >= most, f"{more} units are committed", process)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+# At a commit step of a worker or of the runner, or (a number) once so many units more are committed. Each
+# comes somewhat further on than the one before.
+KILLS: tuple[str | int, ...] = (
     "commit-before-rename:3",
+    9,
     "commit-between-renames:9",
     "commit-before-receipt:7",
+    13,
     "commit-after-receipt:11",
     "atomic-before-rename:12",
 )
 
 
-def test_a_kill_at_each_commit_step_changes_nothing(
-    run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
+def test_kills_change_nothing(
+    start_tiny: Start, run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
 ) -> None:
-    """One after the other in one run, each somewhat further on: the fifth comes before half of it is done."""
+    """One after the other in one run, on one and on three workers; then the driver's own process finishes it.
+    Training is left to the calm run, which has two workers."""
     out = tmp_path / "run"
-    for point in KILLS:
-        killed = run_tiny(out, "--until", "pack", env={"CORPUSMILL_FAULTPOINT": point})
-        assert killed.returncode == -signal.SIGKILL, point
-    done = run_tiny(out, "--until", "pack")
+    for place in KILLS:
+        before = receipts(out)
+        if isinstance(place, int):
+            kill_after(place, start_tiny(out, "--until", "pack", "--set", "engine.workers=3"), out)
+        else:
+            killed = run_tiny(
+                *(out, "--until", "pack"),
+                settings=("engine.workers=1",),
+                env={"CORPUSMILL_FAULTPOINT": place},
+            )
+            assert killed.returncode == -signal.SIGKILL, place
+        # Receipts that were there before this attempt were neither redone nor touched.
+        assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
+    made = len(receipts(out))
+    assert 40 < made < len(receipts(calm)) - 5  # units are left for the last run
+    done = run_tiny(out, "--until", "pack", settings=("engine.kind=inline",))
     assert done.returncode == 0, done.stderr
-    found = hashes_of(out)
-    assert found == {
-        name: value for name, value in hashes_of(calm).items() if not name.startswith("steps/train")
-    }
+    assert hashes_of(out) == without_training(hashes_of(calm))
 
 
 def test_every_document_is_accounted_for(calm: Path) -> None:
@@ -151,8 +147,6 @@ def test_explain_finds_what_left_and_what_stayed(calm: Path, corpusmill: Run) ->
 
 
 def test_doctor_finds_a_flipped_byte(calm: Path, corpusmill: Run, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(calm, copy)
     assert corpusmill("doctor", copy).returncode == 0
@@ -166,11 +160,9 @@ def test_doctor_finds_a_flipped_byte(calm: Path, corpusmill: Run, tmp_path: Path
 
 
 def test_a_changed_option_reruns_only_what_depends_on_it(run_tiny: Run, calm: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(calm, copy)
-    done = run_tiny(copy, "--until", "pack", settings=("pack.fim.rate=0.5",))
+    done = run_tiny(copy, "--until", "pack", settings=("pack.fim.rate=0.5", "engine.kind=inline"))
     assert done.returncode == 0, done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
     rerun = {name for name, step in steps.items() if not step["reused"]}
@@ -190,8 +182,6 @@ def test_training_says_how_it_went(calm: Path) -> None:
 
 def test_a_flipped_bit_in_an_intermediate_stops_the_run(run_tiny: Run, calm: Path, tmp_path: Path) -> None:
     """The shards are asked for again; what they are made from was damaged since."""
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(calm, copy)
     victim = next(
@@ -201,7 +191,7 @@ def test_a_flipped_bit_in_an_intermediate_stops_the_run(run_tiny: Run, calm: Pat
     content[len(content) // 2] ^= 8
     victim.write_bytes(bytes(content))
     shutil.rmtree(folder(copy, "pack").parent)
-    failed = run_tiny(copy, "--until", "pack", settings=("engine.retries=0",))
+    failed = run_tiny(copy, "--until", "pack", settings=("engine.retries=0", "engine.kind=inline"))
     assert failed.returncode == 2
     assert victim.name in failed.stderr
     assert "--repair` makes it again" in failed.stderr
