@@ -64,13 +64,14 @@ class Effort:
     least: float  # shorter times are noise
     repeats: int  # of the sizes that decide, unless they take `enough` together
     enough: float
+    long: float  # what takes longer on the largest size is run once, unless it is above the bound
     further: float  # the next size is run if it should take at most this long
     again: int  # how often a job above the bound is measured again
     limit: float  # a job that takes longer on one size is stuck
 
 
-FULL = Effort(tuple(100_000 * 2**k for k in range(6)), 4, 0.02, 5, 0.5, math.inf, 6, 100.0)
-QUICK = Effort((12_500, 50_000, 200_000), 2, 0.002, 1, 0.0, 0.02, 1, 4.0)
+FULL = Effort(tuple(100_000 * 2**k for k in range(6)), 4, 0.02, 5, 0.5, 2.0, math.inf, 6, 100.0)
+QUICK = Effort((12_500, 50_000, 200_000), 2, 0.002, 1, 0.0, 0.0, 0.02, 1, 4.0)
 
 
 def jobs() -> list[Job]:
@@ -126,8 +127,8 @@ def measure(job: Job, effort: Effort, tell: Callable[[], None]) -> tuple[float, 
                 seconds[number] = min(seconds[number], took)
                 spent += took
 
-    if exponent(effort, seconds) > 0 and effort.repeats > 1:
-        repeat(1 if exponent(effort, seconds) < BOUND - 0.1 else effort.repeats - 1)
+    if exponent(effort, seconds) > 0 and effort.repeats > 1 and seconds[-1] < effort.long:
+        repeat(1)
     for _ in range(effort.again):
         if exponent(effort, seconds) <= BOUND:
             break

@@ -222,6 +222,7 @@ def tokenizers() -> Iterator[Job]:
             f"inspect a tokenizer against {shape}",
             lambda size, make=make: (_tokenizer_file(), file_of(".txt", make)(size)),
             lambda given: command("inspect", given[0], "--against", given[1]),
+            costly=True,
         )
     files: dict[str, Callable[[int], str]] = {
         "tokens": numbered('"t#": #, ', '{"model": {"type": "BPE", "vocab": {', '"z": 1}, "merges": []}}'),
@@ -242,6 +243,7 @@ def tokenizers() -> Iterator[Job]:
             f"export {form}: many tokens",
             file_of(".tokenizer.json", _grown),
             lambda at, form=form: _into(at, "export", "--to", form),
+            costly=True,
         )
 
 

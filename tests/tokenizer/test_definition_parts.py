@@ -229,3 +229,13 @@ def test_added_tokens_of_spaces_have_their_bytes(plain: dict[str, Any], tmp_path
     assert lengths is not None
     assert lengths[700:].tolist() == [4, 3]
     assert not lengths[:6].any()
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"model": {"vocab": {"a": 0}}, "added_tokens": [{}]}', "{}"]
+)
+def test_files_that_are_no_tokenizer_are_not_exported(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"tokenizer\.json is not a tokenizer\.json"):
+        open_source(path)

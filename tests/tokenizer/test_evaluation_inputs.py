@@ -72,6 +72,13 @@ def test_forms_of_tokenizers(made: Opened, tmp_path: Path) -> None:
         ("tokenizer.json", "", "is empty"),
         ("tokenizer.json", "no json", "not a tokenizer.json"),
         ("tokenizer.json", "[1]", "a JSON list"),
+        ("tokenizer.json", "[" * 100_000, "not a tokenizer.json"),
+        ("tokenizer.json", '{"model": {"type": "BPE", "vocab": {}, "merges": ["a b"]}}', "out of vocabulary"),
+        (
+            "tokenizer.json",
+            '{"model": {"type": "BPE", "vocab": {}, "merges": []}, "added_tokens": [{}]}',
+            "json",
+        ),
         ("tokenizer.json", "{}", "no model"),
         ("x.tiktoken", "YQ== 0", "does not say how text is split"),
         ("cl100k.tiktoken", "YQ==", "line 1"),

@@ -74,12 +74,24 @@ def open_tokenizer(path: Path, pattern: str | None = None, name: str | None = No
         raise UserError(f"{file}: a tokenizer.json says its own pattern; leave `pattern` out")
     try:
         definition = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file}: not a tokenizer.json ({error}); give {FORMS}") from error
     if not isinstance(definition, dict):
         raise UserError(f"{file}: not a tokenizer.json but a JSON {type(definition).__name__}; give {FORMS}")
+    if "model" in definition:
+        _check_loads(file, text)
     plain, dropped = without_additions(definition)
     return Opened(called, file, plain, dropped=tuple(dropped))
+
+
+def _check_loads(file: Path, text: str) -> None:
+    """Raise UserError where `tokenizers` cannot load a tokenizer.json: every part of it has its form then."""
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_str(text)
+    except Exception as error:  # `tokenizers` raises bare Exception for whatever it cannot parse
+        raise UserError(f"{file}: not a tokenizer.json ({error}); give {FORMS}") from error
 
 
 def _pre_tokenizer(pattern: str, file: Path) -> PreTokenizer:

@@ -60,11 +60,11 @@ def _open_file(path: Path) -> Source:
         definition = json.loads(imported.text)
         added = {token["content"]: int(token["id"]) for token in definition.get("added_tokens") or []}
         size = max([*definition["model"]["vocab"].values(), *added.values()]) + 1
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        text, dropped = _plain(imported.text)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is not a tokenizer.json: {error}") from error
     spellings = {**SPECIAL_TOKENS, **imported.special_tokens}
     roles = {role: added[spelling] for role, spelling in spellings.items() if spelling in added}
-    text, dropped = _plain(imported.text)
     return Source(text, roles, size, imported.model, dropped)
 
 

@@ -33,7 +33,7 @@ def tokens_of(path: Path) -> tuple[set[str], dict[str, str]]:
     try:
         added = json.loads(read.text).get("added_tokens") or []
         return {str(token["content"]) for token in added}, read.special_tokens
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise UserError(f"{path} is not a tokenizer.json: {error}") from error
 
 

@@ -114,7 +114,7 @@ def _read(file: Path) -> list[dict[str, str]]:
             continue
         try:
             request = json.loads(line, object_pairs_hook=_without_doubles)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{file}:{number}: not JSON ({error})") from error
         keys = set(request) if isinstance(request, dict) else set()
         if keys not in _KEYS or not all(isinstance(value, str) for value in request.values()):

@@ -53,7 +53,7 @@ def curves_of(folder: Path) -> tuple[list[Json], list[dict[str, float]]]:
         try:
             record = json.loads(line)
             at = (record["step"], record["tokens"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{path}:{number}: not a line of a training's metrics: {error!r}") from error
         if not all(type(place) is int and 0 <= place < 2**63 for place in at):
             raise DataError(f"{path}:{number}: step {at[0]!r} and tokens {at[1]!r} must be whole numbers")
@@ -81,7 +81,7 @@ def _layers(folder: Path) -> list[str]:
 def _json(path: Path) -> Json:
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not isinstance(found, dict):
         raise DataError(f"{path} does not hold a JSON object")

@@ -97,10 +97,12 @@ def tensor_files(folder: Path) -> dict[str, Path]:
     weight_map = _read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
         raise DataError(f"{index} has no `weight_map` of tensor names to files")
-    for file in sorted(set(weight_map.values())):
+    by_file: defaultdict[str, set[str]] = defaultdict(set)
+    for name, file in weight_map.items():
+        by_file[file].add(name)
+    for file, here in sorted(by_file.items()):
         if Path(file).name != file:
             raise DataError(f"{index} names {file!r}, which does not lie beside it")
-        here = {name for name, other in weight_map.items() if other == file}
         if missing := sorted(here - _names(folder / file)):
             raise DataError(f"{folder / file} lacks {missing[0]}, which the index says it holds")
     return {name: folder / file for name, file in weight_map.items()}
@@ -174,7 +176,7 @@ def _open(path: Path) -> Any:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} does not hold a JSON object")

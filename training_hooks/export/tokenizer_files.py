@@ -57,7 +57,7 @@ def copy_tokenizer(source: Path, folder: Path, vocab_size: int) -> dict[str, int
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a JSON object")

@@ -89,5 +89,5 @@ def _check(path: Path, state: dict[str, Tensor], wanted: dict[str, Any]) -> None
 def _config(path: Path) -> ModelConfig:
     try:
         return ModelConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(f"{path} does not describe a model of this kind: {error}") from error

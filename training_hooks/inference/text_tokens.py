@@ -37,7 +37,7 @@ class TextTokens:
             self._encoder = TokenizersEncoder(definition)
             added = [int(token["id"]) for token in definition.get("added_tokens") or []]
             largest = max([*map(int, definition["model"]["vocab"].values()), *added])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"{folder}: the tokenizer here cannot be read ({type(error).__name__}: {error}); it is "
                 "broken, or another version of corpusmill wrote it: make it again"
