@@ -67,7 +67,7 @@ part = st.lists(word, max_size=9).map(" ".join)
 piece = st.one_of(part, st.sampled_from(["\n", "\n\n", ". "]))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -86,7 +86,7 @@ def corpus(draw: random.Random, count: int) -> Documents:
     return docs.with_columns({"id": pa.array(ids, pa.string())})
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(0, 2**32),
     st.integers(1, 70),

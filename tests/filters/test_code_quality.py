@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.filters.code_quality import GENERATED, CodeQuality
@@ -61,6 +61,7 @@ def test_visible_text_oracle(html: str) -> None:
     assert pa.array(scores["visible_characters"])[0].as_py() == oracle.visible_characters(html)
 
 
+@settings(max_examples=40)
 @given(texts=st.lists(TEXTS | st.none(), max_size=8), cut=st.integers(0, 8))
 def test_split_law(texts: list[str | None], cut: int) -> None:
     check_split_law(CodeQuality(), texts, min(cut, len(texts)))
@@ -121,7 +122,7 @@ def test_every_rule_can_be_off() -> None:
 
 
 def test_real_code_is_mostly_kept(rows: Rows) -> None:
-    files = rows("code/code_packages", 3_000)
+    files = rows("code/code_packages", 2_000)
     verdicts = reasons(CodeQuality(), [f["text"] for f in files], path=[f["path"] for f in files])
     kept = np.mean([verdict is None for verdict in verdicts])
     assert 0.85 < kept < 0.99

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from corpusmill.filters.c4 import C4
 from corpusmill.filters.code_quality import CodeQuality
@@ -29,6 +29,7 @@ def scores(stage: Map, text: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@settings(max_examples=40)
 @given(text=TEXTS)
 def test_scores_do_not_depend_on_the_line_end(stage: Map, text: str) -> None:
     text = text.replace("\r", "")

@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
 from corpusmill.pipelines.errors import UserError
 from corpusmill.tokenizer.bpe import encoders
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only, new_tokenizer
-from corpusmill.tokenizer.bpe.probes import probe_texts
+from corpusmill.tokenizer.bpe.probes import _Draws, probe_texts
 from tests.oracles.tokenizer_texts import DATA, made_texts
 
 NO_TEXTS = pa.array([], pa.large_string())
@@ -218,6 +218,14 @@ def test_probes_spell_every_added_token_alone_and_inside_another() -> None:
     assert "<one>" in probes
     assert any("<o<one>ne>" in probe for probe in probes)
     assert probes == probe_texts(["<one>", "<two>"])
+
+
+def test_draws_of_probes_are_numpys() -> None:
+    ours, theirs = _Draws(key=7), np.random.Generator(np.random.Philox(key=7))
+    for below in [1, 2, 3, 17, 300, 2**31 + 1] * 500:  # the last is drawn again half of the time
+        assert ours.integer(below) == theirs.integers(0, below)
+        assert ours.random() == theirs.random()
+        assert ours.geometric(0.4) == theirs.geometric(0.4)
 
 
 def test_documents_only_keeps_ids() -> None:

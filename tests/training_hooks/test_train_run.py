@@ -27,14 +27,14 @@ sources:
 tokenizer: {train: {vocab_size: 300}}
 pack: {sequence_length: 64}
 train:
-  steps: 30
+  steps: 16
   batch_size: 4
   context: 32
   threads: 1
   ema: 0.9
   checkpoint: {every: 3}
 """
-STEPS = 30
+STEPS = 16
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_kill_of_the_process_group_costs_a_few_steps(recipe: Path, run: Path, 
     assert code == -signal.SIGKILL, said
     assert checkpoints(run) == [9, 12]
     finish(recipe, run, calm)
-    assert "going on from step 12 of 30" in (run / "log" / "workers.log").read_text()
+    assert "going on from step 12 of 16" in (run / "log" / "workers.log").read_text()
 
 
 @pytest.mark.parametrize(

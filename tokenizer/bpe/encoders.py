@@ -138,9 +138,14 @@ class Comparison:
         return "gigatoken" if self.mismatches == 0 and self.fault is None else "tokenizers"
 
 
-def compare_encoders(definition: dict[str, Any], texts: pa.Array) -> Comparison:
-    """Encode `texts` (large_string[n]) with both and count the documents on which they differ."""
-    offsets, tokens = TokenizersEncoder(definition).encode(texts)
+def compare_encoders(
+    definition: dict[str, Any], texts: pa.Array, reference: tuple[Offsets, Tokens] | None = None
+) -> Comparison:
+    """Encode `texts` (large_string[n]) with both and count the documents on which they differ.
+
+    `reference`: what the TokenizersEncoder makes of `texts`, where the caller has it already.
+    """
+    offsets, tokens = reference or TokenizersEncoder(definition).encode(texts)
     size = int(np.diff(buffers(texts)[0]).sum())
     try:
         fast_offsets, fast = GigatokenEncoder(definition).encode(texts)
@@ -229,9 +234,12 @@ def write_tokenizer(
             f"the tokenizer has {size:,} ids, which do not fit a model vocabulary of {model_size:,}: "
             f"pad the vocabulary to {size:,} or more"
         )
-    probes = pa.array(probe_texts(by_spelling), pa.large_string())
-    _refuse_lossy(definition, probes)
-    compared = compare_encoders(definition, pa.concat_arrays([verification, probes]))
+    refuse_lossy_parts(definition)
+    texts = pa.concat_arrays([verification, pa.array(probe_texts(by_spelling), pa.large_string())])
+    encoder = TokenizersEncoder(definition)
+    encoded = encoder.encode(texts)
+    _refuse_lossy(encoder, texts, *encoded, start=len(verification))
+    compared = compare_encoders(definition, texts, encoded)
     facts = {
         "encoder": compared.encoder,
         "verification_documents": len(verification),
@@ -294,13 +302,13 @@ def _refuse_spellable_controls(definition: dict[str, Any]) -> None:
             )
 
 
-def _refuse_lossy(definition: dict[str, Any], probes: pa.Array) -> None:
-    """By the names of parts known to change texts, and by trial of whatever else there may be."""
-    refuse_lossy_parts(definition)
-    encoder = TokenizersEncoder(definition)
-    offsets, tokens = encoder.encode(probes)
-    for text, start, end in zip(probes.to_pylist(), offsets, offsets[1:], strict=False):
-        if encoder.decode(tokens[start:end]) != text:
+def _refuse_lossy(
+    encoder: TokenizersEncoder, texts: pa.Array, offsets: Offsets, tokens: Tokens, start: int
+) -> None:
+    """Decode the texts from `start` on: whatever changes them beside the parts that are known to."""
+    for at in range(start, len(texts)):
+        text = texts[at].as_py()
+        if encoder.decode(tokens[offsets[at] : offsets[at + 1]]) != text:
             raise UserError(
                 f"the tokenizer does not give back {text[:40]!r} as it was, so documents would change "
                 "silently; give a byte-level BPE without normalisation"

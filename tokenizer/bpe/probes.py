@@ -6,7 +6,7 @@ in which a fast pre-tokenizer goes wrong (combining marks, unusual spaces, digit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
@@ -44,27 +44,76 @@ _WORDS = (
 )
 
 
+class _Draws:
+    """Equal to `numpy.random.Generator(Philox(key=key))`, read in blocks.
+
+    A call of the generator for each of 300,000 small numbers costs ten times as much.
+    """
+
+    def __init__(self, key: int) -> None:
+        import numpy as np
+
+        self._source = np.random.Philox(key=key)
+        self._words: Iterator[int] = iter(())
+        self._half: int | None = None
+
+    def _word(self) -> int:
+        """64 random bits."""
+        for word in self._words:
+            return word
+        self._words = iter(self._source.random_raw(4096).tolist())
+        return self._word()
+
+    def integer(self, below: int) -> int:
+        """`integers(0, below)`: Lemire's method on halves of words, the lower half first."""
+        if below == 1:
+            return 0
+        while True:
+            if self._half is None:
+                word = self._word()
+                self._half, half = word >> 32, word & 0xFFFFFFFF
+            else:
+                half, self._half = self._half, None
+            product = half * below
+            low = product & 0xFFFFFFFF
+            if low >= below or low >= 2**32 % below:
+                return product >> 32
+
+    def random(self) -> float:
+        """`random()`: FP64 in [0, 1)."""
+        return (self._word() >> 11) * 2.0**-53
+
+    def geometric(self, p: float) -> int:
+        """`geometric(p)`, by search, as NumPy does for p of a third or more."""
+        point, mass, size = self.random(), p, 1
+        total = mass
+        while point > total:
+            mass *= 1.0 - p
+            total += mass
+            size += 1
+        return size
+
+
 def probe_texts(spellings: Iterable[str] = (), count: int = 400) -> list[str]:
     """`count` texts of 0 to 300 pieces, always the same, and some odd ones.
 
     `spellings` (of added tokens) are mixed in, and come alone, halved, doubled and one inside the other.
     """
-    import numpy as np
-
     spellings = list(spellings)
-    draw = np.random.Generator(np.random.Philox(key=0x70726F6265))
+    draw = _Draws(key=0x70726F6265)
     words = (*_WORDS, *spellings)
     texts: list[str] = []
     for _ in range(count):
-        favourites = draw.integers(0, len(_ALPHABETS), size=1 + int(draw.integers(0, 4)))
+        many = 1 + draw.integer(4)
+        favourites = [_ALPHABETS[draw.integer(len(_ALPHABETS))] for _ in range(many)]
         pieces: list[str] = []
-        for _ in range(int(draw.integers(0, 300))):
+        for _ in range(draw.integer(300)):
             if draw.random() < 0.15:
-                pieces.append(words[int(draw.integers(0, len(words)))])
+                pieces.append(words[draw.integer(len(words))])
                 continue
-            alphabet = _ALPHABETS[int(favourites[int(draw.integers(0, len(favourites)))])]
-            size = 1 + int(draw.geometric(0.4))
-            pieces.append("".join(alphabet[int(i)] for i in draw.integers(0, len(alphabet), size=size)))
+            alphabet = favourites[draw.integer(many)]
+            size = 1 + draw.geometric(0.4)
+            pieces.extend(alphabet[draw.integer(len(alphabet))] for _ in range(size))
         texts.append("".join(pieces))
     nested = [f"{one[: len(one) // 2]}{one}{one[len(one) // 2 :]} {one}{one} {one[:-1]}" for one in spellings]
     texts += nested

@@ -16,6 +16,7 @@ gradients and moments. Every element depends on its own history only: no result 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,6 +35,13 @@ class AdamW(torch.optim.Optimizer):
     where there is one. `param_groups` hold `lr`, `betas`, `eps`, `weight_decay`. Raises ValueError for
     settings outside their range and RuntimeError for sparse gradients.
     """
+
+    # torch's own, without what keeps its compiler out of them: that imports the compiler, which takes a
+    # process two seconds, and nothing is compiled here.
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    _load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
     def __init__(
         self,
@@ -128,7 +136,7 @@ class AdamW(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As of any optimiser, but every tensor keeps the type it was saved in: the base class would cast
         moments and master weights to the type of their parameter."""
-        super().load_state_dict(state_dict)
+        self._load_state_dict(state_dict)
         saved = state_dict["state"]
         numbers = [n for group in state_dict["param_groups"] for n in group["params"]]
         parameters = [p for group in self.param_groups for p in group["params"]]

@@ -68,14 +68,15 @@ class Run:
 def repeatable(threads: int) -> Iterator[None]:
     """Deterministic kernels on a fixed number of threads inside; the process's own settings after."""
     threads_before = torch.get_num_threads()
-    strict_before = torch.are_deterministic_algorithms_enabled()
+    mode_before = torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, which also imports the compiler: two seconds, and not used here.
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
-        torch.use_deterministic_algorithms(strict_before)
+        torch.set_deterministic_debug_mode(mode_before)
 
 
 @dataclass
