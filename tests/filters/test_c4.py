@@ -102,9 +102,7 @@ def test_equal_to_datatrove_on_the_same_sentences(rows: Rows, monkeypatch: pytes
     texts = [
         row["text"] for row in rows("text/cc_c4_redpajama_samples", 80) + rows("code/code_packages", 100)
     ]
-    texts += [
-        row["text"] for row in rows("text/wikitext2_valid_test", 6) + rows("text/ruanyf_weekly_zh", 4)
-    ]
+    texts += [row["text"] for row in rows("text/wikitext2_valid_test", 6) + rows("text/ruanyf_weekly_zh", 4)]
     for terminal in (True, False):
         peer = filters.C4QualityFilter(filter_no_terminal_punct=terminal)
         expected = []

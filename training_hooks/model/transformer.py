@@ -37,8 +37,9 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width = config.hidden_size
-        # Not drawn: on the meta device that imports torch's compiler, which takes two seconds.
-        self.embed_tokens = nn.Embedding.from_pretrained(torch.empty(config.vocab_size, width), freeze=False)
+        # Without draws of its own, which on the meta device import torch's compiler: two seconds.
+        empty = torch.empty(config.vocab_size, width)
+        self.embed_tokens = nn.Embedding(config.vocab_size, width, _weight=empty)
         self.layers = nn.ModuleList(
             Block(config, dense=index < config.first_k_dense_replace)
             for index in range(config.num_hidden_layers)

@@ -70,7 +70,7 @@ def repeatable(threads: int) -> Iterator[None]:
     threads_before = torch.get_num_threads()
     mode_before = torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    # As `use_deterministic_algorithms(True)`, which also imports the compiler: two seconds, and not used here.
+    # As `use_deterministic_algorithms(True)`, which imports the compiler too: two seconds, for nothing here.
     torch.set_deterministic_debug_mode("error")
     try:
         yield
