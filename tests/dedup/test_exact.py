@@ -26,7 +26,7 @@ def brute_force(docs: Documents, priority: list[str], whitespace: bool) -> dict[
     }
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(
     st.lists(
         st.tuples(st.text("aé \n\t\u3000", max_size=4), st.sampled_from(["web", "code", "math"])), max_size=25

@@ -38,7 +38,7 @@ def test_table_is_its_definition() -> None:
             assert entries[pages[code >> 8], code & 255] == entry(chr(code), fold), hex(code)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(TEXTS, NORMALIZE)
 def test_words_equal_the_oracle(text: str, normalize: str) -> None:
     hashes, ends = word_hashes(text, normalize)
@@ -55,7 +55,7 @@ def test_no_letter_folds_to_white_space() -> None:
     assert folded[np.searchsorted(codes, 0xFC5E)] == 0xFC5E
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(TEXTS, NORMALIZE)
 def test_characters_equal_the_oracle(text: str, normalize: str) -> None:
     data = np.frombuffer(text.encode(), np.uint8)
@@ -89,7 +89,7 @@ def test_numbers_read_as_zero() -> None:
     assert len(same) == 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.lists(TEXTS, max_size=5),
     st.sampled_from(["word", "char"]),

@@ -164,7 +164,7 @@ PARTS = [
 ]
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(st.sampled_from(PARTS), max_size=40), st.sampled_from(["python", "go"]))
 def test_statements_are_those_of_one_expression(parts: list[str], language: str) -> None:
     text = "".join(parts)
@@ -207,7 +207,7 @@ part_lists = st.lists(st.sampled_from(["a", "b", "ab", "", "\U0010ffff"]), min_s
 some_path = part_lists.map("/".join)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(some_path, max_size=12), some_path, some_path)
 def test_nearest_path(paths: list[str], end: str, to: str) -> None:
     assert PathEnds(paths).nearest(end, to) == near(paths, end, to)

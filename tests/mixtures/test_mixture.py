@@ -242,7 +242,7 @@ corpora = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     corpora,
     st.tuples(*[st.integers(0, 20)] * 3).filter(any),

@@ -45,7 +45,7 @@ graphs = st.integers(1, 9).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(graphs)
 def test_order_equals_the_algorithm(graph: tuple[list[str], list[set[int]]]) -> None:
     names, dependencies = graph

@@ -9,7 +9,7 @@ from corpusmill.tokenizer.kernels.best_fit import best_fit_decreasing
 from tests.oracles.tokenizer_packing import best_fit_rows
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.integers(1, 40).flatmap(lambda c: st.tuples(st.just(c), st.lists(st.integers(1, c), max_size=60))))
 def test_placement_equals_the_oracle(case: tuple[int, list[int]]) -> None:
     capacity, lengths = case

@@ -46,7 +46,7 @@ def sizes(context: Context) -> dict[int, int]:
 lengths = st.integers(0, 12)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(lengths, lengths, lengths, st.booleans(), st.booleans(), st.booleans(), st.data())
 def test_a_framed_document_is_cut_to_a_beginning_of_its_text(
     prefix: int, middle: int, suffix: int, bos: bool, eos: bool, spm: bool, data: st.DataObject

@@ -44,7 +44,7 @@ def encoders(made: Opened) -> Encoders:
 
 
 @given(st.lists(st.text(st.sampled_from(ODD), max_size=30), min_size=1, max_size=4), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_words_and_the_tokens_touching_them(texts: list[str], data: st.DataObject) -> None:
     """Tokens may start and end anywhere, also inside of characters."""
     pieces = []

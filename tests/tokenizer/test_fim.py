@@ -17,7 +17,7 @@ from tests.oracles.tokenizer_fim import split_text
 draw = st.integers(0, 2**64 - 1)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 @given(st.lists(st.tuples(st.text(max_size=20), st.booleans(), draw, draw), max_size=6), st.integers(0, 3))
 def test_parts_equal_the_oracle(rows: list[tuple[str, bool, int, int]], skipped: int) -> None:
     array = pa.array(["x" * 7] * skipped + [row[0] for row in rows], pa.large_string()).slice(skipped)

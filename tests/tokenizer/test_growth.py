@@ -41,7 +41,7 @@ def _lists_and_words(draw: st.DrawFn) -> tuple[list[tuple[str, str]], list[str]]
 
 
 @given(_lists_and_words())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_every_prefix_of_any_list_at_once(given: tuple[list[tuple[str, str]], list[str]]) -> None:
     """Also where merges make one string in several ways, and then apply out of their order."""
     merges, words = given

@@ -106,7 +106,7 @@ def test_a_known_training() -> None:
     assert learned.saved.tolist() == [3, 2, 2]
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=100)
 @given(
     FEW_LETTERS,
     st.integers(0, 40),
@@ -130,7 +130,7 @@ def test_characters_of_several_bytes(
     check_all(words, entries, min_frequency, longest)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(RUNS, st.integers(0, 60), st.sampled_from([1, 2, 4]), st.sampled_from([None, 3, 7, 40, 200]))
 def test_long_runs_that_cross_segments(
     words: Words, entries: int, min_frequency: int, longest: int | None

@@ -20,14 +20,14 @@ def texts(*parts: str) -> st.SearchStrategy[str]:
     return st.lists(st.sampled_from(parts), max_size=30).map("".join)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(texts("\r", "\n", "\0", "\u2581", "\u2585", "a", "b c"))
 def test_training_items(text: str) -> None:
     plain = re.findall("[\r\n]*[^\r\n\0\u2581\u2585]+", text)
     assert list(training_items(pa.array([text], pa.large_string()), 1000)) == plain
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(texts("{", "}", "+", ",", "1", "23", "a"))
 def test_possessive_bounds(text: str) -> None:
     plain = re.compile(

@@ -42,7 +42,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 @given(st.lists(texts | few | anything, min_size=1, max_size=40))
-@settings(max_examples=150)
+@settings(max_examples=75)
 def test_kernels_cut_where_the_expressions_do(documents: list[str]) -> None:
     column = pa.array(documents, pa.large_string())
     for pre, expected in EXPECTED.items():
@@ -75,7 +75,7 @@ def test_a_document_is_cut_as_if_alone(documents: list[str]) -> None:
 
 
 @given(st.binary(max_size=60), st.sampled_from([*NAMED, *VARIANTS]))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_bytes_that_are_no_utf8_are_cut_all_the_same(data: bytes, pre: PreTokenizer) -> None:
     """Ends rise and the last one is the document's; bytes behind the end are never part of it."""
     code = pre.code()

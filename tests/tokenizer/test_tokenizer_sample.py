@@ -149,7 +149,7 @@ def test_own_budgets_go_first_and_the_rest_is_shared() -> None:
             allotted(sizes, 500, {wrong: 5}, 1.0)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     st.dictionaries(st.tuples(st.text("ab", max_size=3), st.just("x")), st.integers(0, 10**12), max_size=9),
     st.integers(0, 10**12),
@@ -187,7 +187,7 @@ def test_verification_texts_are_the_smallest_draws(tmp_path: Path) -> None:
     assert len(texts) > 50
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 63).map(lambda bit: 2**bit)))
 def test_bins_are_ordered_and_narrow(draw: int) -> None:
     (bin_,) = bins_of(np.array([draw], np.uint64)).tolist()

@@ -109,7 +109,7 @@ def test_real_text_gives_the_tokenizer_that_tokenizers_trains() -> None:
     code, weekly = DATA / "code" / "code_packages.jsonl.zst", DATA / "text" / "ruanyf_weekly_zh.jsonl.zst"
     if not (code.exists() and weekly.exists()):
         pytest.skip(f"{code} and {weekly} are not there; set CORPUSMILL_DATA")
-    texts = [*read_texts(code, 1_500_000), *read_texts(weekly, 400_000)]
+    texts = [*read_texts(code, 600_000), *read_texts(weekly, 200_000)]
     assert learned(texts, 8192) == by_tokenizers(texts, 8192)
 
 

@@ -139,7 +139,7 @@ def test_node_limit_is_the_sorted_one(seed: int, k: int, kept: int) -> None:
     assert got == [oracle.chosen_experts(a, bias, k, 4, kept) for a in affinity]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     biased=st.lists(st.integers(-3, 3), min_size=12, max_size=12),
     groups=st.sampled_from([1, 2, 3, 4, 6]),

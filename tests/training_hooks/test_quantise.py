@@ -90,7 +90,7 @@ def test_rounding_of_every_tie_and_its_neighbours(name: str) -> None:
     assert same_bits(got, expected)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(x=st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_rounding_of_any_number(x: float) -> None:
     tensor = torch.tensor([x])
