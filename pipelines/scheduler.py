@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from corpusmill.pipelines.blame import Patience, Streak, Suspect, lost_for_good, reason, together
+from corpusmill.pipelines.blame import Streak, Suspect, lost_for_good, reason, together
 from corpusmill.pipelines.engines.engine import Beat, Culprit, Died, Done, Engine, Event, Failed
 from corpusmill.pipelines.errors import (
     CorpusmillError,
@@ -31,30 +31,19 @@ from corpusmill.pipelines.errors import (
     UserError,
 )
 from corpusmill.pipelines.operators.job import can_be_careful
-from corpusmill.pipelines.operators.marker import PARTS, Marker, named
+from corpusmill.pipelines.operators.marker import Marker, named
 from corpusmill.pipelines.storage import Json, StepFolder
 from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
+from corpusmill.pipelines.watch import Policy, Running
 
 log = logging.getLogger("corpusmill.run")
+__all__ = ["Listener", "Policy", "Scheduler", "Unit"]
 
 POLL_SECONDS = 0.25
 # Poisonous documents one unit may have before the unit itself is given up.
 MOST_POISON = 64
 # A step of which this many units failed, and none succeeded, is given up as a whole.
 STEP_AT_FAULT = 8
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Limits on units: tries after the first, seconds a unit, seconds a document in careful mode, seconds
-    without a sign of life, bytes of memory for all workers together (None: no limit), and lost workers."""
-
-    retries: int = 2
-    unit_timeout: float = 600.0
-    document_timeout: float = 60.0
-    heartbeat: float = 60.0
-    memory: int | None = None
-    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(eq=False)
@@ -86,16 +75,6 @@ class Unit:
 def _may_follow_from_a_signal(event: Event) -> bool:
     """Whether the signal that stops the run may have taken this event's worker along."""
     return isinstance(event, Died) or (isinstance(event, Failed) and event.kind != "user")
-
-
-@dataclass
-class _Running:
-    unit: Unit
-    seen: float
-    marked: float  # when the unit started, or its marker last moved
-    marker: tuple[int, int] | None = None
-    rss: int = 0
-    progress: UnitProgress | None = None
 
 
 class Listener:
@@ -130,7 +109,7 @@ class Scheduler:
         self._faults: list[tuple[Unit, CorpusmillError]] = []
         self._begun: dict[str, bool] = {}  # steps in order of their first unit -> whether a unit succeeded
         self._queue: deque[Unit] = deque()
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._tickets = 0
         self._stop = False
 
@@ -213,7 +192,7 @@ class Scheduler:
             self._tickets += 1
             # What an earlier attempt noted says nothing of this one.
             unit.folder.marker_path(unit.number).unlink(missing_ok=True)
-            self._running[self._tickets] = _Running(unit, now, now)
+            self._running[self._tickets] = Running(unit, now)
             task = {
                 **unit.task,
                 "attempt": unit.attempt,
@@ -238,7 +217,7 @@ class Scheduler:
         running = self._running.get(event.ticket)
         if running is None:
             return
-        running.seen = time.monotonic()
+        running.hear(time.monotonic())
         if isinstance(event, Beat):
             running.rss = event.rss
             self._listener.memory(sum(r.rss for r in self._running.values()))
@@ -370,23 +349,13 @@ class Scheduler:
             if unit.solo:
                 self._look_at(running)
                 continue
-            marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
-            if marker != running.marker:
-                running.marker, running.marked = marker, now
-            if marker is not None and marker[1] >= 0 and marker[0] < PARTS:
-                late = now - running.marked > self._policy.document_timeout
-                limit = f"no document done for {self._policy.document_timeout:g} s"
-            else:  # a careful unit may take long as a whole, but not without progress
-                late = now - running.marked > self._policy.unit_timeout
-                limit = f"over {self._policy.unit_timeout:g} s"
-            silent = self._engine.beats and now - running.seen > self._policy.heartbeat
-            if late or silent:
+            found = running.over(now, self._policy, beats=self._engine.beats)
+            if found is not None:
                 self._engine.cancel(ticket)
                 del self._running[ticket]
-                why = limit if late else f"no sign of life for {self._policy.heartbeat:g} s"
-                self._lost(unit, "timeout", why, "task" if late else "unclear")
+                self._lost(unit, "timeout", *found)
 
-    def _look_at(self, running: _Running) -> None:
+    def _look_at(self, running: Running) -> None:
         """Pass on how far a unit says it has got."""
         progress = read_progress(running.unit.folder.scratch(running.unit.number))
         if progress is not None and progress != running.progress:

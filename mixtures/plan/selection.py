@@ -74,7 +74,8 @@ class Selection:
     and of the documents of that bin that come before `last`; and the beginning of `last`.
 
     tokens, documents and bytes are counted with copies (a document cut counts as one, its bytes in proportion
-    to its tokens); `epochs` = tokens / available tokens; `share` is of the whole mixture. `shortfall` says
+    to its tokens); `epochs` = tokens / available tokens, null where there are none; `share` is of the whole
+    mixture, null where nothing is drawn of any source. `shortfall` says
     why tokens are fewer than requested, null where they are not; `cause` is one of `max_epochs`, `empty`,
     `held_out` and `rounding`.
     """
@@ -90,8 +91,8 @@ class Selection:
     tokens: int
     documents: int
     bytes: int
-    share: float
-    epochs: float
+    share: float | None
+    epochs: float | None
     shortfall: str | None
     cause: str | None
 
@@ -156,13 +157,13 @@ def select(
             "threshold": want.threshold,
             "last": last,
             **dict(zip(MEASURES, taken, strict=True)),
-            "epochs": taken[0] / want.available[0] if want.available[0] else 0.0,
+            "epochs": taken[0] / want.available[0] if want.available[0] else None,
             "shortfall": why,
             "cause": cause,
         }
     total = sum(one["tokens"] for one in chosen.values())
     return {
-        source: Selection(**one, share=one["tokens"] / total if total else 0.0)
+        source: Selection(**one, share=one["tokens"] / total if total else None)
         for source, one in chosen.items()
     }
 

@@ -66,8 +66,10 @@ def _open(path: Path) -> RunFolder:
 def _print(value: Any, as_json: bool, text: str) -> None:
     if as_json:
         typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
-    else:
-        typer.echo(text)
+    else:  # for people, in the recipe's words where a recipe was read
+        from corpusmill.pipelines.recipe.environment import hide_values
+
+        typer.echo(hide_values(text))
 
 
 @app.command()

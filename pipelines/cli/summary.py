@@ -8,6 +8,7 @@ from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.held_out_facts import sentence
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.ledger import Entry
+from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.runner import RunResult
 from corpusmill.pipelines.storage import Json, read_json
 
@@ -127,7 +128,7 @@ def render_summary(found: Json) -> str:
         train = found["train"]
         made.append(
             f"training  {_losses(train)} nats a token after {train['steps']:,} steps (unigram entropy of the "
-            f"shards {_fixed(train['unigram_entropy'])}, ln(vocabulary) {train['ln_vocab']:.3f})"
+            f"shards {text.fixed(train['unigram_entropy'], 3)}, ln(vocabulary) {train['ln_vocab']:.3f})"
         )
     made += [
         f"context   {phase['context']:,} tokens after {phase['steps']:,} more steps (YaRN factor "
@@ -165,11 +166,7 @@ def _repaired(repaired: Json) -> str:
 
 
 def _losses(training: Json) -> str:
-    return f"loss {_fixed(training['first_loss'])} -> {_fixed(training['last_loss'])}"
-
-
-def _fixed(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return f"loss {text.fixed(training['first_loss'], 3)} -> {text.fixed(training['last_loss'], 3)}"
 
 
 def _source_table(sources: Json) -> str:
@@ -207,7 +204,7 @@ def _mixture_table(mixture: Json) -> str:
             held["achieved_tokens"],
             text.percent(held["requested_share"], 1),
             text.percent(held["achieved_share"], 1),
-            f"{held['epochs']:.2f}",
+            text.fixed(held["epochs"], 2),
         )
         for name, held in mixture["sources"].items()
     ]
@@ -226,5 +223,10 @@ def _notes(findings: list[Json]) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """A path as short as it can be said: relative to the working folder where it lies below it."""
+    """A path as short as it can be said: relative to the working folder where it lies below it.
+
+    One that a variable of the recipe holds is whole, so that what the variable holds is hidden as a whole.
+    """
+    if hide_values(str(path)) != str(path):
+        return str(path)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -6,6 +6,7 @@ import os
 from typing import IO
 
 from corpusmill.pipelines.engines.engine import Engine
+from corpusmill.pipelines.recipe.environment import variables_to_hide
 from corpusmill.pipelines.recipe.models import Recipe
 
 
@@ -22,4 +23,4 @@ def make_engine(recipe: Recipe, log: IO[bytes] | None) -> Engine:
         return RayEngine(wanted.workers, wanted.address)
     from corpusmill.pipelines.engines.process import ProcessEngine
 
-    return ProcessEngine(wanted.workers or os.cpu_count() or 1, log)
+    return ProcessEngine(wanted.workers or os.cpu_count() or 1, log, variables_to_hide())

@@ -48,7 +48,8 @@ class Died:
 
 @dataclass(frozen=True)
 class Beat:
-    """A sign of life of a running task; `rss` is the worker's resident memory in bytes."""
+    """A sign of life of a running task, the first as its worker takes it up; `rss` is the worker's resident
+    memory in bytes."""
 
     ticket: int
     rss: int

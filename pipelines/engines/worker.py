@@ -1,7 +1,8 @@
 """The worker process: reads tasks as JSON lines on standard input, answers on another descriptor.
 
 Started by `isolation.worker_command`. It beats once a second while at work, ignores
-Ctrl-C (the runner decides), and dies with its parent. Nothing is pickled.
+Ctrl-C (the runner decides), and dies with its parent. Nothing is pickled. Its standard error is the run's
+`log/workers.log`, in which values of the recipe's variables are hidden.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Literal
 
 from corpusmill.pipelines.engines.engine import Done, Failed
 from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.recipe.environment import hide_again, hide_values
 from corpusmill.pipelines.storage import Json
 from corpusmill.pipelines.system_faults import describe, no_writing
 from corpusmill.pipelines.terminal import guard_streams
@@ -113,7 +115,9 @@ def main(descriptor: int) -> None:
     """Serve tasks until standard input closes."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    guard_streams()
+    hide_again()
+    guard_streams(hide_values)
+    sys.stdout = sys.stderr  # both go to the log
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a poisonous document must not fill the disk with cores
     logging.basicConfig(level=os.environ.get("CORPUSMILL_LOG", "INFO"), format="%(name)s: %(message)s")
     import pyarrow as pa
@@ -127,6 +131,8 @@ def main(descriptor: int) -> None:
     answer.send({"ready": os.getpid()})
     for line in sys.stdin.buffer:
         order = json.loads(line)
+        # At once: time begins to count here, however long this process took to start.
+        answer.send({"beat": order["ticket"], "rss": resident_bytes()})
         beating.ticket = order["ticket"]
         outcome = attempt(order["ticket"], order["task"])
         beating.ticket = None

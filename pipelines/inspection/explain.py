@@ -71,7 +71,7 @@ def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, 
     """Places by id: rows of every source's last dataset, and documents that fell before it was written."""
     found: dict[str, list[tuple[SourceRecord, Place]]] = {}
     for source in _all_sources(record):
-        for step in source.steps:
+        for step in (*source.steps, *source.scatters):
             for place in in_removed(step, prefix):
                 found.setdefault(place.id, []).append((source, place))
         for place in in_dataset(source.last, prefix):
@@ -182,6 +182,10 @@ def _survivor(record: RunRecord, instance: Json, full: str, unit: int, nth: int)
         instance["fate"] = f"kept and encoded as {encoded['tokens']:,} tokens; {_waiting(record)}"
         return
     instance["drawn"] = copies
+    if not copies and (lost := trails.quarantined_at_draw(record, full, unit, encoded["row"])) is not None:
+        instance["events"].append(lost)
+        _lost(instance, lost)
+        return
     if not copies:
         instance |= {"outcome": "not_drawn", "fate": "kept, but the mixture did not draw it"}
         return

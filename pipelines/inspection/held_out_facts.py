@@ -11,7 +11,8 @@ def held_out_facts(record: RunRecord) -> Json | None:
     """Figures of the documents held out; None where none are, or before they are compared.
 
     `tokenizer` and `model`: the share `asked`, `documents`, `bytes` and the `rate` reached, of all documents
-    and by source (under `sources`, with `documents` there and those `in_large_families`). `removed`:
+    and by source (under `sources`, with `documents` there and those `in_large_families`); a rate of no
+    documents is null. `removed`:
     documents removed by why (`dedup.hold_out`). `highest_overlap`, `highest_jaccard`: the most that any
     held-out document shares with a document that is learnt from; `overlap`: the share that is not reached.
     """
@@ -23,16 +24,20 @@ def held_out_facts(record: RunRecord) -> Json | None:
     whole: Json = {"documents": total}
     for use, asked in found.pop("shares").items():
         held = {name: sum(s[use][name] for s in found["sources"].values()) for name in ("documents", "bytes")}
-        whole[use] = {"asked": asked, **held, "rate": held["documents"] / total if total else 0.0}
+        whole[use] = {"asked": asked, **held, "rate": held["documents"] / total if total else None}
         for one in found["sources"].values():
-            one[use]["rate"] = one[use]["documents"] / one["documents"] if one["documents"] else 0.0
+            one[use]["rate"] = one[use]["documents"] / one["documents"] if one["documents"] else None
     return {**found, **whole}
+
+
+def _reached(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.2%}"
 
 
 def sentence(held: Json) -> str:
     """The facts in brief, for a terminal."""
     uses = [
-        f"{held[use]['rate']:.2%} of the documents from the {use} ({held[use]['asked']:.2%} asked)"
+        f"{_reached(held[use]['rate'])} of the documents from the {use} ({held[use]['asked']:.2%} asked)"
         for use in ("tokenizer", "model")
         if held[use]["asked"]
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,23 @@ def in_unit(step: StepRecord, unit: int, prefix: str) -> Iterator[Place]:
 
 
 def in_removed(step: StepRecord, prefix: str) -> Iterator[Place]:
-    """Rows of a step's removed documents whose id begins with `prefix`; `row` counts through the file."""
+    """Rows of a step's removed documents whose id begins with `prefix`; `row` counts through the file.
+
+    The first half of an exchange has files of removed documents only for units that quarantined some.
+    """
     for unit in step.units:
+        if step.operator == "scatter" and not has_removed(unit):
+            continue
         start = 0
         for batch in arrow_batches(removed_path(step.data, unit["unit"]), ["id"]):
             for row, identity in _matches(batch.column("id"), prefix):
                 yield Place(step.name, unit["unit"], start + row, identity, removed=True)
             start += batch.num_rows
+
+
+def has_removed(unit: Mapping[str, Any]) -> bool:
+    """Whether a unit, by its receipt, left a file of removed documents."""
+    return any(file["name"].endswith(".removed.arrow") for file in unit["files"])
 
 
 def removed_path(folder: StepFolder, unit: int) -> Path:

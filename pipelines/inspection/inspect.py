@@ -18,6 +18,7 @@ from corpusmill.pipelines.inspection.rendering import RENDERERS, version_note
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
 from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
+from corpusmill.pipelines.inspection.versions import version_of
 from corpusmill.pipelines.registry import room_command
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 from corpusmill.pipelines.verified import verified
@@ -150,27 +151,13 @@ def _sources(record: RunRecord) -> Json:
     return found
 
 
-def _version(folder: StepFolder) -> str | None:
-    """What a folder is to its run: its `current` version of a step, a `stale` or `earlier` one, or None."""
-    place = folder.path.resolve()
-    if place.parent.parent.name != "steps":
-        return None
-    run = RunFolder(place.parent.parent.parent)
-    pointed = run.current_step(place.parent.name) if run.current_path.exists() else None
-    if pointed is None:
-        return None
-    if pointed.path.name != place.name:
-        return "earlier"
-    return "stale" if place.parent.name in load_record(run).stale else "current"
-
-
 def _version_of_file(path: Path) -> str | None:
     parents = path.resolve().parents
-    return _version(StepFolder(parents[1])) if parents[0].name == "data" and len(parents) > 1 else None
+    return version_of(StepFolder(parents[1])) if parents[0].name == "data" and len(parents) > 1 else None
 
 
 def _step(folder: StepFolder, limit: int) -> Json:
-    version = _version(folder)
+    version = version_of(folder)
     manifest = folder.manifest()
     if manifest is None:
         receipts = sorted(path.stem for path in (folder.path / "receipts").glob("*.json"))

@@ -24,7 +24,8 @@ _PLANNED = {
 def mixture_facts(record: RunRecord) -> Json | None:
     """Requested against achieved, in all and by source; None before the mixture is planned.
 
-    Achieved figures count every copy of a document; `epochs` is achieved tokens / available tokens. `cut`:
+    Achieved figures count every copy of a document; `epochs` is achieved tokens / available tokens, null
+    where there are none; `achieved_share` is null where nothing is drawn of any source. `cut`:
     the document of which a copy is cut to its first tokens, so that a source's share is exact; null where
     none is.
     """

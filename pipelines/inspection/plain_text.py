@@ -35,9 +35,14 @@ def count(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def percent(part: float, whole: float) -> str:
-    """`part` of `whole` in per cent; a dash where there is no whole."""
-    return f"{100 * part / whole:.1f}%" if whole else "-"
+def percent(part: float | None, whole: float) -> str:
+    """`part` of `whole` in per cent; a dash where there is no part (None) or no whole."""
+    return f"{100 * part / whole:.1f}%" if part is not None and whole else "-"
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """A number with so many decimal places; a dash for None."""
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def size(value: float | None) -> str:

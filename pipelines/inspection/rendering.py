@@ -11,13 +11,10 @@ from corpusmill.pipelines.inspection.held_out_facts import render_held_out
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
+from corpusmill.pipelines.inspection.versions import VERSIONS
 from corpusmill.pipelines.storage import Json
 
 _STALE = "made from other inputs or options; a run without --until makes them again"
-_VERSIONS = {
-    "earlier": "an earlier version of its step: the run has another now",
-    "stale": "stale: made from other inputs or options than the run now has",
-}
 
 
 def _run(found: Json) -> str:
@@ -64,7 +61,7 @@ def _stale_note(step: str, found: Json) -> list[str]:
 
 def version_note(found: Json) -> str | None:
     """A line about a step or file that is not the run's own version; None where it is, or is of no run."""
-    return _VERSIONS.get(found.get("version") or "")
+    return VERSIONS.get(found.get("version") or "")
 
 
 def _mixture(mixture: Json) -> str:
@@ -76,7 +73,7 @@ def _mixture(mixture: Json) -> str:
             held["achieved_tokens"],
             text.percent(held["requested_share"], 1),
             text.percent(held["achieved_share"], 1),
-            round(held["epochs"], 3),
+            "-" if held["epochs"] is None else round(held["epochs"], 3),
         )
         for name, held in mixture["sources"].items()
     ]

@@ -99,6 +99,8 @@ class SourceRecord:
     def last(self) -> StepRecord:
         return self.steps[-1]
 
+    scatters: tuple[StepRecord, ...] = ()  # that brought documents together for one of the steps
+
     @property
     def whole(self) -> bool:
         """Whether the source's last dataset is there, rather than one half-way to it."""
@@ -148,9 +150,14 @@ class RunRecord:
             if step.complete and step.operator in _DATASETS:
                 found.setdefault(str(step.key["options"]["source"]), []).append(step)
         return [
-            SourceRecord(name, str(steps[0].key["options"]["domain"]), tuple(steps))
+            SourceRecord(name, str(steps[0].key["options"]["domain"]), tuple(steps), self._scatters(steps))
             for name, steps in sorted(found.items())
         ]
+
+    def _scatters(self, steps: list[StepRecord]) -> tuple[StepRecord, ...]:
+        """The first halves of the exchanges among the steps of a source."""
+        halves = (self.complete(f"{step.name}.scatter") for step in steps if step.operator == "regroup")
+        return tuple(half for half in halves if half is not None)
 
     @cached_property
     def masks(self) -> list[StepRecord]:
@@ -182,9 +189,9 @@ class RunRecord:
         return DatasetView([source.last.data for source in order], [mask.data for mask in self.masks])
 
     def removing(self) -> Iterator[StepRecord]:
-        """Complete steps that wrote lists of removed documents, in order."""
+        """Complete steps that wrote lists of removed documents, in order; a scatter may have written some."""
         for step in self.steps.values():
-            if step.complete and step.operator in (*_DATASETS, "settle", "mask", "encode"):
+            if step.complete and step.operator in (*_DATASETS, "scatter", "settle", "mask", "encode"):
                 yield step
 
 
@@ -228,6 +235,18 @@ def load_record(folder: RunFolder) -> RunRecord:
     log = read_log(folder.path / "log" / "run.jsonl")
     name = str(recipe.get("name", current.get("recipe", "")))
     return RunRecord(folder, name, recipe, _ordered(found), log, tuple(current.get("until", ())))
+
+
+def stale_steps(folder: RunFolder) -> set[str]:
+    """Names of steps whose output no longer holds, as `RunRecord.stale`, but from the manifests alone.
+
+    In a part of a run, such as a trained model that was copied with its tokenizer, whose other steps are not
+    there, they are those that the last run named. Raises IntegrityError on damage.
+    """
+    current = folder.current()
+    held = {name: folder.step(name, version).manifest() for name, version in current["steps"].items()}
+    there = {name: manifest for name, manifest in held.items() if manifest is not None}
+    return set(current.get("stale", ())) | (_outdated(there) if len(there) == len(held) else set())
 
 
 def _receipts(step: StepFolder) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from corpusmill.pipelines.inspection.versions import note_version
 from corpusmill.pipelines.storage import RunFolder
 from corpusmill.pipelines.verified import verified
 
@@ -14,13 +15,16 @@ _ENDINGS = ("tokenizer.json", ".tiktoken", "merges.txt", "tokenizer.model")
 def tokenizer_file(path: Path) -> Path | None:
     """The file that holds the tokenizer at `path`: itself, or a tokenizer.json its folder stands for.
 
-    Raises IntegrityError where a run wrote it and it has changed since.
+    Warns where it is of a version that the run it lies in no longer holds. Raises IntegrityError where a run
+    wrote it and it has changed since.
     """
     if path.is_file():
+        note_version(path)
         return verified(path)
     for folder in (path, path / "data", _step(path), _step(path / "steps" / "tokenizer")):
         for name in _FILES:
             if folder is not None and (folder / name).is_file():
+                note_version(folder)
                 return verified(folder) / name
     return None
 

@@ -38,8 +38,11 @@ def judgements(
 ) -> list[Json]:
     """The stages of a source that let a document pass, in order, with its scores.
 
-    `until` (step, stage) is where it fell; that stage and those after it are left out.
+    `until` (step, stage) is where it fell; that stage and those after it are left out. The two halves of an
+    exchange are one judgement, told by the name of the second.
     """
+    if until is not None:
+        until = until[0].removesuffix(".scatter"), until[1]
     events: list[Json] = []
     for step in source.steps:
         names = [stage["name"] for stage in step.stages]
@@ -81,12 +84,9 @@ def detail_scores(detail: str | None) -> Json:
 def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
     """Step, unit and row where the document was read, and the ranges of input files its unit covers."""
     read = source.steps[0]
-    row: int | None = place.row
-    if place.removed:
-        row = None
-    elif place.step != read.name:
+    if place.step != read.name:
         place = next(in_dataset(read, place.id), place)
-        row = place.row
+    row = None if place.removed else place.row
     found: Json = {"step": place.step, "unit": place.unit, "row": row}
     if read.operator == "read" and place.step == read.name:
         ranges = _ranges(record, read, place.unit)
@@ -208,6 +208,16 @@ def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
             epoch = batch.column("epoch")[at].as_py()
             copies.append({"epoch": epoch, "partition": partition, "cut_to": to if to >= 0 else None})
     return sorted(copies, key=lambda copy: (copy["epoch"], copy["partition"]))
+
+
+def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -> Json | None:
+    """The loss of an encoded row that the draw raised on, or its worker died of; None where there is none."""
+    step = record.complete("pack.scatter")
+    for place in in_removed(step, identity) if step is not None else ():
+        found = removed_row(step, place) if step is not None and place.unit == unit else None
+        if found is not None and found["row"] == row:
+            return loss("pack.scatter", found)
+    return None
 
 
 def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] | None:

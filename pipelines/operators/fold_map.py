@@ -34,7 +34,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     marker = job.marker(attempt)
     if marker is None and not job.poison:
         try:
-            partial = stage.map(_documents(job, int(job.unit["reads"]), stage))
+            partial = stage.map(_documents(job, int(job.unit["reads"]), stage, stage.columns))
         except Exception as error:
             if not is_of_input(error):
                 raise
@@ -45,29 +45,37 @@ def work(job: Job, attempt: Attempt) -> Json:
     bad: list[npt.NDArray[np.bool_]] = []
     removed: list[pa.Table] = []
     first = 0
-    for docs in _documents(job, int(job.unit["reads"]), stage):
+    # With all columns: what is left out is told with its id, source and size, whatever the stage reads.
+    for docs in _documents(job, int(job.unit["reads"]), stage, None):
 
         def alone(some: Rows, docs: Documents = docs) -> None:
-            stage.map(iter([docs.slice(int(some[0]), len(some))]))
+            stage.map(iter([_shown(docs.slice(int(some[0]), len(some)), stage)]))
 
         guilty, causes = Trier(stage.name, alone, job.poison, marker, first).documents(len(docs)).left_out()
         first += len(docs)
         bad.append(np.isin(np.arange(len(docs)), guilty))
         removed.append(leave_out(docs.keep(bad[-1]), stage.name, causes, ledger))
-    again = zip(_documents(job, int(job.unit["reads"]), stage), bad, strict=True)
+    again = zip(_documents(job, int(job.unit["reads"]), stage, stage.columns), bad, strict=True)
     partial = stage.map(docs.keep(~guilty) for docs, guilty in again)
     write_partial(attempt.file("partial.arrow"), partial)
     write_removed(attempt.file("removed.arrow"), removed)
     return {"rows": partial.num_rows, "ledger": ledger.as_json()}
 
 
-def _documents(job: Job, unit: int, stage: Fold) -> Iterator[Documents]:
-    """The documents of a unit, with the columns the stage asks for, and their addresses."""
-    for docs, rows in job.view.batches(unit, stage.columns):
+def _documents(job: Job, unit: int, stage: Fold, columns: tuple[str, ...] | None) -> Iterator[Documents]:
+    """The documents of a unit, with `columns` (None: all) and, where the stage asks for them, addresses."""
+    for docs, rows in job.view.batches(unit, columns):
         if stage.addressed:
             units = pa.array(np.full(len(docs), unit, np.uint32))
             docs = docs.with_columns({UNIT: units, ROW: pa.array(rows, pa.uint32())})
         yield docs
+
+
+def _shown(docs: Documents, stage: Fold) -> Documents:
+    """These documents with the columns that the stage is given."""
+    if stage.columns is None:
+        return docs
+    return Documents(docs.table.select([*stage.columns, *((UNIT, ROW) if stage.addressed else ())]))
 
 
 def write_partial(path: Path, partial: pa.Table) -> None:

@@ -4,8 +4,8 @@ Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, th
 `against`, what `tokenizer.load` loads, `tokenizer.references`, `train.start_from`, and any option of a stage
 that is a path (`options`). Anywhere else a dollar sign is a dollar sign.
 
-What a variable holds may be a secret. `recipe.json` and the report show `${NAME}`, and messages do so too
-(`hide_values`).
+What a variable holds may be a secret. `recipe.json` and the report show `${NAME}`, and so do messages, logs
+and what a run prints for people (`hide_values`). JSON on standard output, for programs, has real paths.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from corpusmill.pipelines.recipe.messages import Path, Problem
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
 _SECRET = 6  # characters of the shortest value that messages hide
 _held: dict[str, str] = {}  # value -> the variable that a recipe of this process took it from
+_NAMES = "CORPUSMILL_HIDDEN_VARIABLES"  # tells workers which variables' values to hide
 _ANY = None  # matches every key of a level
 
 # Everything at or below these paths is a path, or a list or mapping of paths.
@@ -55,6 +56,17 @@ def hide_values(text: str) -> str:
     for value, name in sorted(_held.items(), key=lambda item: (-len(item[0]), item[1])):
         text = text.replace(value, f"${{{name}}}")
     return text
+
+
+def variables_to_hide() -> dict[str, str]:
+    """The environment that lets a process with this one's variables `hide_again` what this one hides."""
+    return {_NAMES: ",".join(sorted(set(_held.values())))}
+
+
+def hide_again() -> None:
+    """Hide what the process hides that started this one."""
+    for name in filter(None, os.environ.get(_NAMES, "").split(",")):
+        _hold(name, os.environ.get(name, ""))
 
 
 def _hold(name: str, value: str) -> None:

@@ -53,16 +53,20 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def pairs(rows: Sequence[tuple[str, float, float]], label: str, names: tuple[str, str]) -> Markup:
-    """Two horizontal bars a row, such as requested beside achieved; values are shares of 1."""
+def pairs(rows: Sequence[tuple[str, float, float | None]], label: str, names: tuple[str, str]) -> Markup:
+    """Two horizontal bars a row, such as requested beside achieved; values are shares of 1, None where
+    there is none."""
     left, right, each = 110, 62, 40
     room = _WIDTH - left - right
-    most = max([share for row in rows for share in row[1:]] or [1.0]) or 1.0
+    most = max([share for row in rows for share in row[1:] if share is not None] or [1.0]) or 1.0
     body: list[Markup] = []
     for number, (name, first, second) in enumerate(rows):
         y = 4 + number * each
         body.append(_text(left - 8, y + 19, _cut(name, 14), "", "end"))
         for offset, value, css, what in ((2, first, "ghost", names[0]), (16, second, "kept", names[1])):
+            if value is None:
+                body.append(_text(left + 5, y + offset + 10, "-", "small"))
+                continue
             width = room * value / most
             body.append(_bar(left, y + offset, width, 12, css, f"{name}: {what} {value:.2%}"))
             body.append(_text(left + width + 5, y + offset + 10, f"{value:.1%}", "small"))

@@ -134,7 +134,7 @@ def _mixture(figures: Json) -> list[Json]:
         for source, held in figures["mixture"]["sources"].items():
             if held["shortfall"]:
                 found.append(_finding("warning", f"mixture: {source}", held["shortfall"]))
-            if held["epochs"] > MANY_EPOCHS:
+            if (held["epochs"] or 0) > MANY_EPOCHS:  # null: there is nothing to read
                 text = f"read {held['epochs']:.1f} times over; beyond four epochs repeated tokens teach less"
                 found.append(_finding("note", f"mixture: {source}", text))
     packing = figures["packing"]
@@ -152,7 +152,7 @@ def _families(figures: Json) -> list[Json]:
     found = []
     for use in ("tokenizer", "model"):
         asked, rate = held[use]["asked"], held[use]["rate"]
-        if asked and not asked / FAR_FROM_ASKED <= rate <= asked * FAR_FROM_ASKED:
+        if asked and rate is not None and not asked / FAR_FROM_ASKED <= rate <= asked * FAR_FROM_ASKED:
             text = f"{rate:.2%} of the documents are held out from the {use}, {asked:.2%} asked"
             found.append(_finding("note", "held out", text))
     for source, one in held["sources"].items():

@@ -35,6 +35,7 @@ def environment() -> Environment:
         size=plain_text.size,
         duration=plain_text.duration,
         percent=_percent,
+        fixed=plain_text.fixed,
         visible=visible,
         score=_score,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
@@ -99,7 +100,7 @@ def _sample_stages(figures: Json) -> list[Json]:
 
 
 def _percent(part: float | None, whole: float = 1.0) -> str:
-    return "-" if part is None else plain_text.percent(part, whole)
+    return plain_text.percent(part, whole)
 
 
 def _score(value: Any) -> str:

@@ -13,7 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.datasets import MASK_UNITS
-from corpusmill.pipelines.inspection.identities import Place, arrow_batches, dataset_row, removed_path
+from corpusmill.pipelines.inspection.identities import (
+    Place,
+    arrow_batches,
+    dataset_row,
+    has_removed,
+    removed_path,
+)
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.trails import detail_scores, scores_of
 from corpusmill.pipelines.randomness import draws
@@ -45,7 +51,7 @@ def removed_samples(record: RunRecord) -> list[Json]:
 
 
 def _rows(step: StepRecord) -> Iterator[dict[str, Any]]:
-    units = step.units
+    units = [unit for unit in step.units if step.operator != "scatter" or has_removed(unit)]
     if len(units) > FILES:
         units = [units[k * len(units) // FILES] for k in range(FILES)]
     for unit in units:

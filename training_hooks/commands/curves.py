@@ -46,6 +46,7 @@ def curves(run: Path, out: Path, *, by: Literal["step", "tokens"] = "step") -> d
 def _trainings(run: Path) -> dict[str, Path]:
     """The data folder of every training in `run`, by the name of its step, in order."""
     from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.inspection.versions import note_version
     from corpusmill.pipelines.storage import RunFolder
     from corpusmill.pipelines.verified import verified
     from corpusmill.training_hooks.inference.locate import training_steps
@@ -58,6 +59,8 @@ def _trainings(run: Path) -> dict[str, Path]:
         found = {name: step.verified() for name, step in steps.items() if step is not None}
         if not found:
             raise UserError(f"{run}: no finished training yet; run `corpusmill train` on the run's recipe")
+        for data in found.values():
+            note_version(data)
         return found
     absolute = run.resolve()
     if absolute.parent.name == "steps":
@@ -66,6 +69,7 @@ def _trainings(run: Path) -> dict[str, Path]:
     data = absolute if (absolute / "metrics.jsonl").is_file() else absolute / "data"
     if not (data / "metrics.jsonl").is_file():
         raise UserError(f"{run}: neither a run (current.json) nor a training step (metrics.jsonl)")
+    note_version(data)
     verified(data)
     step_folder = data.parents[1] if data.name == "data" else data
     return {step_folder.name: data}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.inspection.versions import note_version
 from corpusmill.pipelines.storage import RunFolder, StepFolder
 from corpusmill.pipelines.verified import verified
 
@@ -45,9 +46,11 @@ def locate(model: Path) -> Located:
 
     The tokenizer is the one beside the weights or, of a run, the one whose hash the training step's manifest
     names. Framing is read from the step that encoded the run's documents; elsewhere it is DeepSeek-V3's.
-    Raises UserError naming what is missing.
+    Warns where the model is of a version that its run no longer holds. Raises UserError naming what is
+    missing.
     """
     weights = _weights(model)
+    note_version(weights)
     run, step = _run_of(weights)
     beside = weights if (weights / "tokenizer.json").is_file() else None
     if run is None or step is None:

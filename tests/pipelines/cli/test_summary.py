@@ -53,10 +53,12 @@ def test_shares_are_asked_and_got() -> None:
     }
     warnings = [{"level": "warning", "about": f"w{k}", "text": "loud"} for k in range(9)]
     warnings.append({"level": "warning", "about": "mixture: web", "text": web["shortfall"]})
-    sources = {"web": web, "code": {**web, "shortfall": None}}
+    nothing = {**web, "available_tokens": 0, "achieved_share": None, "epochs": None, "shortfall": None}
+    sources = {"web": web, "code": {**web, "shortfall": None}, "none": nothing}
     text = render_summary(found(mixture={"sources": sources}, findings=warnings))
     lines = text.splitlines()
     assert ["web", "1,000", "4,000", "50.0%", "40.0%", "4.00"] in [line.split() for line in lines]
+    assert ["none", "0", "4,000", "50.0%", "-", "-"] in [line.split() for line in lines]
     # Said once, below the table, however many other warnings there are.
     assert [line for line in lines if "asked, " in line] == [
         "web: 5,000 tokens asked, 4,000 drawn: \\u001b[31m"

@@ -36,7 +36,8 @@ from corpusmill.pipelines.stage import Filter
 
 
 class Trouble(Filter):
-    """Raises on RAISE, dies on DIE; on HANG leaves a file that tells of it, and never returns."""
+    """Raises on RAISE, dies on DIE, is killed on KILL; on HANG leaves a file that tells of it, and never
+    returns."""
 
     def score(self, docs):
         words = []
@@ -45,6 +46,8 @@ class Trouble(Filter):
                 raise ValueError("asked to")
             if text.startswith("DIE"):
                 os.kill(os.getpid(), signal.SIGSEGV)
+            if text.startswith("KILL"):  # as where memory runs out
+                os.kill(os.getpid(), signal.SIGKILL)
             if text.startswith("HANG"):
                 Path(__file__).with_name(f"hangs.{os.getpid()}").touch()
                 signal.pause()

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.errors import CorpusmillError, DataError, IntegrityError
+from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.operators.apart import Rows, Trier, cause_of, is_of_input
 from corpusmill.pipelines.operators.marker import PARTS, Marker
 from corpusmill.pipelines.removed import read_removed
+from corpusmill.pipelines.storage import RunFolder
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 ENDS = [3, 4, 9, 10]  # groups 0-2, 3, 4-8, 9
@@ -193,6 +195,19 @@ def _quarantined(run: Path) -> set[tuple[str, str]]:
     return found
 
 
+def identities(run: Path) -> list[str]:
+    """Ids of the documents that are quarantined while documents are brought together."""
+    rows = [
+        row
+        for path in run.glob("steps/*/*/data/*removed.arrow")
+        for batch in read_removed(path)
+        for row in batch.to_pylist()
+        if row["stage"] == "together"
+    ]
+    assert len(rows) == 6
+    return [row["id"] for row in rows]
+
+
 def test_every_step_goes_on_without_what_raises_or_kills_its_worker(tmp_path: Path, corpusmill: Call) -> None:
     (tmp_path / "odd.py").write_text(PLUGIN)
     texts = [f"{letter}{number}" for letter in "abc" for number in range(5)]
@@ -212,7 +227,15 @@ def test_every_step_goes_on_without_what_raises_or_kills_its_worker(tmp_path: Pa
         *(("read", f"{name}.jsonl@0") for name in ("RAISE-index", "DIE-index", "RAISE-read", "DIE-read")),
         *(("together", text) for text in odd),
     }
+    for identity in identities(tmp_path / "out"):
+        (told,) = explain(RunFolder(tmp_path / "out"), identity)["instances"]
+        assert told["outcome"] == "quarantined"
+        assert [event["verdict"] for event in told["events"]] == ["kept", "quarantined"]
+        assert told["events"][-1]["stage"] == "together"
+        assert told["origin"]["inputs"]
     report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
+    sampled = {row["excerpt"] for row in report["removed_samples"] if row["stage"] == "together"}
+    assert sampled >= {"aRAISE-emit", "bDIE-emit"}
     held = report["ledger"]["sources"]["s"]
     assert report["ledger"]["faults"] == []
     assert held["documents_read"] == 15 + 6 + 4

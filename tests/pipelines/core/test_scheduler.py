@@ -3,71 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from corpusmill.pipelines.blame import STREAK_ALONE, STREAK_LOST, Patience
-from corpusmill.pipelines.engines.engine import Beat, Culprit, Died, Done, Event, Failed
+from corpusmill.pipelines.engines.engine import Culprit, Died, Done, Event, Failed
 from corpusmill.pipelines.errors import UnitFailed, UserError
-from corpusmill.pipelines.scheduler import MOST_POISON, Listener, Policy, Scheduler, Unit
+from corpusmill.pipelines.scheduler import MOST_POISON, Policy, Scheduler
 from corpusmill.pipelines.storage import Json, StepFolder
-
-Script = Callable[[int, Json], Event | None]
-
-
-class Scripted:
-    """An engine whose tasks end as `script(ticket, task)` says; None means: still running."""
-
-    beats = True
-
-    def __init__(self, script: Script, slots: int = 2) -> None:
-        self.slots, self.script = slots, script
-        self.running: dict[int, Json] = {}
-        self.most = 0
-        self.cancelled: list[int] = []
-        self.closed = False
-
-    def submit(self, ticket: int, task: Json) -> None:
-        self.running[ticket] = task
-        self.most = max(self.most, len(self.running))
-
-    def poll(self, timeout: float) -> list[Event]:
-        events = []
-        for ticket, task in list(self.running.items()):
-            event = self.script(ticket, task)
-            if event is not None:
-                events.append(event)
-                if not isinstance(event, Beat):
-                    del self.running[ticket]
-        return events
-
-    def cancel(self, ticket: int) -> None:
-        self.cancelled.append(ticket)
-        del self.running[ticket]
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def make_units(tmp_path: Path, count: int, **more: object) -> list[Unit]:
-    step = {"operator": "read", "stages": [{"name": "jsonl"}, {"name": "first"}, {"name": "second"}]}
-    return [
-        Unit("web", n, {"step": step, "n": n}, StepFolder(tmp_path), **more)  # type: ignore[arg-type]
-        for n in range(count)
-    ]
-
-
-def schedule(
-    units: list[Unit], script: Script, policy: Policy | None = None, slots: int = 2
-) -> tuple[list[int], Scripted]:
-    engine, finished, waiting = Scripted(script, slots), [], [units]
-    more = lambda: waiting.pop() if waiting else []  # noqa: E731
-    Scheduler(
-        engine, policy or Policy(), more, lambda unit, _: finished.append(unit.number), Listener()
-    ).run()
-    return finished, engine
+from tests.pipelines.core.scripted import Scripted, make_units, schedule
 
 
 def test_every_unit_runs_once_within_the_slots(tmp_path: Path) -> None:
@@ -322,35 +267,6 @@ def test_a_failure_that_the_surroundings_explain_is_told_as_that(tmp_path: Path)
         Scheduler(
             engine, Policy(), more, lambda *_: None, surroundings=lambda: UserError("make room there")
         ).run()
-
-
-def test_a_unit_over_its_time_is_killed_and_tried_with_care(tmp_path: Path, clock: list[float]) -> None:
-    def hangs_once(ticket: int, task: Json) -> Event | None:
-        clock[0] += 20
-        return Done(ticket, {}) if task["careful"] else None
-
-    finished, engine = schedule(make_units(tmp_path, 1), hangs_once, Policy(unit_timeout=30))
-    assert finished == [0]
-    assert engine.cancelled == [1]
-
-
-def test_silence_is_death_but_a_heartbeat_is_life(tmp_path: Path, clock: list[float]) -> None:
-    beats = {"left": 50}
-
-    def slow(ticket: int, task: Json) -> Event | None:
-        beats["left"] -= 1
-        clock[0] += 20
-        return Beat(ticket, 1) if beats["left"] else Done(ticket, {})
-
-    assert schedule(make_units(tmp_path, 1), slow, Policy(heartbeat=30, unit_timeout=1e6))[1].cancelled == []
-
-    def silent(ticket: int, task: Json) -> Event | None:
-        clock[0] += 20
-        return Done(ticket, {}) if task["attempt"] > 1 else None
-
-    assert schedule(make_units(tmp_path, 1), silent, Policy(heartbeat=30, unit_timeout=1e6))[1].cancelled == [
-        1
-    ]
 
 
 def test_memory_admits_one_unit_at_least_and_no_more_than_fit(tmp_path: Path) -> None:

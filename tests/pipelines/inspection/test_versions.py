@@ -1,0 +1,89 @@
+"""Commands that take a tokenizer or model out of a run say where the run no longer holds it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.cli.failures import run_and_exit
+from corpusmill.pipelines.cli.main import app
+from corpusmill.pipelines.inspection.run_record import load_record, stale_steps
+from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
+from corpusmill.pipelines.inspection.versions import note_version, version_of
+from corpusmill.pipelines.storage import RunFolder
+
+Copies = Callable[[], RunFolder]
+
+
+def as_until_leaves_it(copy: RunFolder) -> None:
+    """The tokenizer and all after it were made from other inputs, and the last run did not ask for them."""
+    current = copy.current()
+    beyond = [name for name in current["steps"] if name.split(".")[0] in ("tokenizer", "encode", "pack")]
+    asked = [name for name in current["steps"] if name not in beyond]
+    copy.write_current({**current, "stale": beyond, "until": ["decontaminate"], "asked": asked})
+
+
+def test_a_stale_tokenizer_is_named_on_standard_error(
+    copy_of: Copies, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copy_of()
+    for stale in (False, True):
+        if stale:
+            as_until_leaves_it(copy)
+        for number, what in enumerate((copy.path, copy.path / "steps" / "tokenizer")):
+            caplog.clear()
+            out = tmp_path / f"out-{stale}-{number}"
+            with pytest.raises(SystemExit) as left:
+                run_and_exit(app, ["export", str(what), str(out), "--to", "tiktoken", "--json"])
+            assert left.value.code == 0
+            assert json.loads(capsys.readouterr().out)  # nothing else is on standard output
+            said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+            assert len(said) == stale
+            if stale:
+                assert said[0].startswith("step tokenizer in ")
+                assert (
+                    "stale: made from other inputs or options than the run now has; run the recipe" in said[0]
+                )
+
+
+def test_versions_of_a_step(copy_of: Copies, caplog: pytest.LogCaptureFixture) -> None:
+    copy = copy_of()
+    step = copy.current_step("tokenizer")
+    assert step is not None
+    file = step.data / "tokenizer.json"
+    assert version_of(step) == "current"
+    assert stale_steps(copy) == set(load_record(copy).stale) == set()
+    held = copy.current_step("dedup.exact")
+    assert held is not None  # another content: what was made from it is outdated
+    manifest = held.need_manifest()
+    held.write_manifest({**manifest, "content": "0" * 64})
+    assert stale_steps(copy) == set(load_record(copy).stale)
+    assert version_of(step) == "stale"
+    held.write_manifest(manifest)
+    older = copy.step("tokenizer", "0" * 64)
+    shutil.copytree(step.path, older.path)
+    note_version(older.data / "tokenizer.json")
+    assert "an earlier version of its step" in caplog.records[-1].getMessage()
+    caplog.clear()
+    note_version(file)
+    assert tokenizer_file(file) == file
+    lone = shutil.copy(file, copy.path.parent / "tokenizer.json")
+    assert tokenizer_file(Path(lone)) == Path(lone)
+    assert caplog.records == []
+
+
+def test_a_model_that_was_copied_without_the_other_steps_has_no_note(
+    copy_of: Copies, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copy_of()
+    for folder in (copy.path / "steps").iterdir():
+        if folder.name != "tokenizer":
+            shutil.rmtree(folder)
+    (copy.path / "recipe.json").unlink()
+    assert tokenizer_file(copy.path) is not None
+    assert caplog.records == []
