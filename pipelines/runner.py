@@ -25,6 +25,7 @@ from corpusmill.pipelines.listing import Identity, forget_false_index, list_file
 from corpusmill.pipelines.losses import Losses
 from corpusmill.pipelines.operators.job import Preparation, operator
 from corpusmill.pipelines.pointer import begin_current, found_again, stale_steps, write_current
+from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.registry import plugin_digest
 from corpusmill.pipelines.repair import Repairs, naming_repair
@@ -123,7 +124,8 @@ class Runner:
         folder = self.folder.path
         with locked(folder) as self._lock, logs(folder) as (events, workers), naming_repair(self.command):
             self._events = events
-            start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind, "command": self.command}
+            start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind}
+            start["command"] = hide_values(self.command)  # the recipe may lie where a variable leads to
             self._note({"event": "start", **start})
             lost = self.repairs is not None and self.repairs.begin(self.folder)
             current, missing = begin_current(self.folder)

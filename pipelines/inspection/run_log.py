@@ -84,7 +84,13 @@ def repair_command(folder: Path) -> str | None:
     if "--out" in words:
         at = words.index("--out")
         del words[at : at + 2]
-    return shlex.join([*words, "--out", str(folder.absolute()), "--repair"])
+    rest = shlex.join([*words[3:], "--out", str(folder.absolute()), "--repair"])
+    return " ".join([shlex.join(words[:2]), *map(_expanding, words[2:3]), rest])  # corpusmill run RECIPE
+
+
+def _expanding(path: str) -> str:
+    """A path for a shell, which puts in what the log does not tell: values of variables."""
+    return f'"{path}"' if "${" in path and not set(path) & set('"`\\') else shlex.quote(path)
 
 
 def _apply(log: RunLog, event: dict[str, Any]) -> None:

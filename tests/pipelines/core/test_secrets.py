@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from corpusmill.pipelines.inspection.run_log import repair_command
+
 Call = Callable[..., subprocess.CompletedProcess[str]]
 SECRET = "tok3n-Of-The-Store"
 
@@ -39,7 +41,7 @@ def test_no_file_of_a_run_holds_a_value(corpusmill: Call, tmp_path: Path) -> Non
     (data / "b.parquet").write_bytes(b"PAR1" + bytes(100) + b"PAR1")
     (data / "b.tar").write_bytes(b"no archive, but longer than one block of it" * 40)
     (data / "b.warc.gz").write_bytes(b"\x1f\x8b\x08 nothing of it is sound")
-    path = tmp_path / "recipe.yaml"
+    path = data / "recipe.yaml"
     path.write_text(
         "name: hidden\ndata: ${STORE}\noutput: ${OUT}\nplugins: ['${STORE}/plugin.py']\n"
         "engine: {workers: 1}\n"
@@ -59,6 +61,7 @@ def test_no_file_of_a_run_holds_a_value(corpusmill: Call, tmp_path: Path) -> Non
     log = (out / "log" / "workers.log").read_text()
     assert "score in ${STORE}/plugin.py" in log
     assert "\n${STORE}/plugin.py" in f"\n{log}"
+    assert repair_command(out) == f'corpusmill run "${{STORE}}/recipe.yaml" --out {out} --repair'
     planned = corpusmill("plan", path, "--no-estimate", env=env)
     assert planned.returncode == 0, planned.stderr
     assert SECRET not in planned.stderr + planned.stdout
