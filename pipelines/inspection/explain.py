@@ -37,7 +37,8 @@ def explain(folder: RunFolder, identity: str) -> Json:
     `drawn` (copies: epoch, partition, `cut_to`), `pieces` (shard, row, start, length, offset, epoch, fim),
     `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor), `outcome`
     (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence. Of a document read
-    very often the first instances are told, and `more_instances` counts the others.
+    very often the first instances are told, and `more_instances` counts the others. `left_out_of`: losses in
+    folds, whose artefacts are made without a document of this id, which they raised on or died of.
 
     Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
     an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
@@ -61,7 +62,7 @@ def explain(folder: RunFolder, identity: str) -> Json:
     known = {full: instances}
     for instance in instances:
         _follow(record, full, instance, known)
-    story: Json = {"id": full, "instances": instances}
+    story: Json = {"id": full, "instances": instances, "left_out_of": trails.left_out_of(record, full)}
     if len(places) > len(instances):
         story["more_instances"] = len(places) - len(instances)
     return story
@@ -258,6 +259,10 @@ def render_story(story: Json) -> str:
         lines += _render_instance(instance)
     if more:
         lines += ["", f"and {more} more times, from the same record"]
+    lines += [
+        f"  left out of {event['step']}: {text.printable(event['reason'], 100)}"
+        for event in story["left_out_of"]
+    ]
     return "\n".join(lines)
 
 

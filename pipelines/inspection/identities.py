@@ -47,10 +47,11 @@ def in_unit(step: StepRecord, unit: int, prefix: str) -> Iterator[Place]:
 def in_removed(step: StepRecord, prefix: str) -> Iterator[Place]:
     """Rows of a step's removed documents whose id begins with `prefix`; `row` counts through the file.
 
-    The first half of an exchange has files of removed documents only for units that quarantined some.
+    First halves of exchanges and of folds have files of removed documents only for units that quarantined
+    some.
     """
     for unit in step.units:
-        if step.operator == "scatter" and not has_removed(unit):
+        if step.operator in ("scatter", "fold_map") and not has_removed(unit):
             continue
         start = 0
         for batch in arrow_batches(removed_path(step.data, unit["unit"]), ["id"]):

@@ -220,6 +220,14 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
     return None
 
 
+def left_out_of(record: RunRecord, identity: str) -> list[Json]:
+    """The losses of a document in folds, by step: it stays in its dataset, their artefacts are without it."""
+    folds = [step for step in record.steps.values() if step.complete and step.operator == "fold_map"]
+    return [
+        loss(step.name, removed_row(step, place)) for step in folds for place in in_removed(step, identity)
+    ]
+
+
 def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] | None:
     """Where each piece of a document lies in the shards of its copies; None before there are shards."""
     step = record.complete("pack")

@@ -164,7 +164,8 @@ def finish(run: Path, name: str, lines: list[Json], **more: Json) -> Path:
     for file, content in more.items():
         (attempt.folder / f"{file}.json").write_text(json.dumps(content))
     receipt = attempt.commit({"rows": 0})
-    step.write_manifest({"step": name, "fingerprint": steps[name], "units": [receipt]})
+    about = {"step": name, "fingerprint": steps[name], "content": f"content of {name}", "key": {}}
+    step.write_manifest({**about, "units": [receipt]})
     return step.data
 
 

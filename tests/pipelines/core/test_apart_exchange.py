@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.addresses import DUPLICATES
+from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.operators.left_out import left_out, read_left_out, without, write_left_out
 from corpusmill.pipelines.removed import read_removed
-from corpusmill.pipelines.storage import StepFolder
+from corpusmill.pipelines.storage import RunFolder, StepFolder
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -97,14 +98,21 @@ def test_a_run_goes_on_and_every_document_is_accounted_for(tmp_path: Path, corpu
     assert held["documents_removed"] == 8
     assert held["documents_quarantined"] == 4
     assert held["documents_left"] == 8
-    found = {
-        (row["stage"], row["reason"], row["excerpt"])
+    rows = [
+        row
         for path in tmp_path.glob("out/steps/*/*/data/*removed.arrow")
         for batch in read_removed(path)
         for row in batch.to_pylist()
         if row["kind"] == "quarantined"
-    }
-    assert found == {
+    ]
+    for row in rows:
+        story = explain(RunFolder(tmp_path / "out"), row["id"])
+        fold = row["stage"] == "benchmark_grams"
+        outcome = "benchmark" if fold else "quarantined"
+        assert [told["outcome"] for told in story["instances"]] == [outcome]
+        assert [event["reason"] for event in story["left_out_of"]] == [row["reason"]] * fold
+        assert ("left out of benchmark_grams.partials: " in render_story(story)) is fold
+    assert {(row["stage"], row["reason"], row["excerpt"]) for row in rows} == {
         ("exact", "MemoryError", "RAISE-emit"),
         ("exact", "crash", "DIE-emit"),
         ("exact", "MemoryError", "a" * 77),
