@@ -18,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/corpusmill run configs/tiny.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 shuffle: $(STAMP)
 	$(BIN)/python tests/shuffle.py --rounds 10

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines import registry
-from tests.order import drawn, share
+from tests.order import LONGEST_FIRST, TESTS, drawn, share, turn
 from tests.process_state import look, put_back
 
 NAMES = st.lists(
@@ -39,6 +39,12 @@ def test_another_seed_draws_another_order() -> None:
     grains = ("file", "test")
     orders = {tuple(drawn(names, str(seed), grain, (1, 1))) for seed in range(9) for grain in grains}
     assert len(orders) == 18
+
+
+def test_folders_of_the_longest_tests_come_first() -> None:
+    assert all((TESTS / folder).is_dir() for folder in LONGEST_FIRST)
+    paths = [Path("dedup/a.py"), Path("tokenizer/x/a.py"), Path("pipelines/cli/a.py"), Path("faults/a.py")]
+    assert [turn(TESTS / path) for path in paths] == [5, 4, 5, 1]
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", ""])

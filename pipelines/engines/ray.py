@@ -14,7 +14,7 @@ from typing import Any
 
 from corpusmill.pipelines.engines.engine import Culprit, Died, Event, Failed
 from corpusmill.pipelines.engines.isolation import HOME, child_environment, home_needs_naming, python_command
-from corpusmill.pipelines.engines.worker import attempt
+from corpusmill.pipelines.engines.worker import attempt_in_worker
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.storage import Json
 
@@ -65,7 +65,7 @@ class RayEngine:
             os.environ.pop("PYTHONSAFEPATH", None)
             os.environ.update(before)
         self.slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._remote = ray.remote(max_retries=0, num_cpus=1, max_calls=0)(attempt)
+        self._remote = ray.remote(max_retries=0, num_cpus=1, max_calls=0)(attempt_in_worker)
         self._tickets: dict[Any, int] = {}
 
     def submit(self, ticket: int, task: Json) -> None:

@@ -41,6 +41,12 @@ def attempt(ticket: int, task: Json) -> Done | Failed:
         return Failed(ticket, kind, message, traceback.format_exc())
 
 
+def attempt_in_worker(ticket: int, task: Json) -> Done | Failed:
+    """`attempt` in a process that does nothing else."""
+    load_no_numba_extensions()
+    return attempt(ticket, task)
+
+
 def _told(error: Exception, folder: str) -> tuple[Literal["user", "damage", "halt", "internal"], str]:
     """Whose fault an exception is, and its message."""
     if isinstance(error, UserError):
@@ -68,7 +74,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def _load_no_numba_extensions() -> None:
+def load_no_numba_extensions() -> None:
     """Keep numba from importing every installed package that extends it: half of what its first kernel costs.
 
     A plugin that compiles over the arrays of such a package registers it itself, as with
@@ -124,7 +130,7 @@ def main(descriptor: int) -> None:
 
     pa.set_cpu_count(1)  # the units are the parallelism
     pa.set_io_thread_count(1)
-    _load_no_numba_extensions()
+    load_no_numba_extensions()
     answer = Answer(descriptor)
     beating = _Beating(answer)
     beating.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from corpusmill.pipelines.storage import Json
 _MAIN_REASONS = 3
 
 
+@cache
 def environment() -> Environment:
-    """Templates beside this module, with the page's filters; all is escaped, nothing may be missing."""
+    """Templates beside this module, compiled once a process, with the page's filters; all is escaped, nothing
+    may be missing."""
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -186,7 +186,7 @@ def test_a_fault_of_our_own_is_not_the_users(folder: Path) -> None:
 def test_a_run_that_fails_half_way_says_where_to_look(folder: Path) -> None:
     text = SOUND.replace("2000", "1") + "tokenizer: {train: {vocab_size: 512}}\n"
     (folder / "recipe.yaml").write_text(text)
-    done = call(folder, "run", "recipe.yaml")
+    done = call(folder, "run", "recipe.yaml", "--set", "engine.kind=inline")
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.splitlines()[-2:]
     assert last[0].startswith(
@@ -201,12 +201,13 @@ def test_a_run_that_fails_half_way_says_where_to_look(folder: Path) -> None:
 def test_a_run_from_another_folder_means_the_same(folder: Path) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    done = call(elsewhere, "run", "../recipe.yaml", "--json", NO_COLOR="1")
+    inline = ("--set", "engine.kind=inline")
+    done = call(elsewhere, "run", "../recipe.yaml", "--json", *inline, NO_COLOR="1")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert Path(found["run"]) == folder / "out"
     assert found["sources"]["code"]["read"] == 3
-    again = call(folder, "run", "recipe.yaml")
+    again = call(folder, "run", "recipe.yaml", *inline)
     assert again.returncode == 0
     assert "0 of " in again.stdout
     assert again.stderr.splitlines() == ["code.index ... dedup.exact: 5 steps unchanged, used as they are"]

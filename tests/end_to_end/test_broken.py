@@ -16,7 +16,7 @@ BROKEN = """
 name: broken
 data: {data}
 output: {out}
-engine: {{workers: 2}}
+engine: {{workers: 1}}
 sources:
   pages:
     read: {{warc: {{files: [broken/*.warc, broken/*.warc.gz, broken/*.warc.gz.bad], on_corrupt: {choice}}}}}
@@ -60,38 +60,38 @@ def test_the_run_stops_at_corrupt_input_when_asked_to(
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.97])
-def test_a_truncated_file_is_never_merely_short(cut: float, corpusmill: Run, tmp_path: Path) -> None:
+def test_a_truncated_file_is_never_merely_short(cut: float, command: Run, tmp_path: Path) -> None:
     lines = "".join(
         json.dumps({"id": str(n), "text": f"document number {n} " * 20}) + "\n" for n in range(2000)
     )
     whole = gzip.compress(lines.encode(), mtime=0)
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: int(len(whole) * cut)])
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("name: cut\nsources: {a: {read: {jsonl: cut.jsonl.gz}}}\n")
-    nothing = corpusmill("run", recipe)
+    (tmp_path / "recipe.yaml").write_text(
+        "name: cut\nengine: {kind: inline}\nsources: {a: {read: {jsonl: cut.jsonl.gz}}}\n"
+    )
+    nothing = command(tmp_path, "run", "recipe.yaml")
     assert nothing.returncode == 1
     assert "sources.a: keeps none of its 1 records: quarantined read.corrupt_input 1" in nothing.stderr
-    done = corpusmill("run", recipe, "--set", "sources.a.allow_loss=1", "--json")
+    done = command(tmp_path, "run", "recipe.yaml", "--set", "sources.a.allow_loss=1", "--json")
     assert done.returncode == 0, done.stderr
     row = json.loads(done.stdout)["sources"]["a"]
     assert row["quarantined"] == {"read.corrupt_input": 1}
     assert row["left"] < 2000
-    failed = corpusmill(
-        "run", recipe, "--set", "sources.a.read.jsonl={files: cut.jsonl.gz, on_corrupt: fail}"
-    )
+    on_corrupt = "sources.a.read.jsonl={files: cut.jsonl.gz, on_corrupt: fail}"
+    failed = command(tmp_path, "run", "recipe.yaml", "--set", on_corrupt)
     assert failed.returncode == 1
     assert "cut.jsonl.gz" in failed.stderr
 
 
 def test_one_bad_line_stops_the_run_when_asked_to_and_is_counted_otherwise(
-    corpusmill: Run, tmp_path: Path
+    command: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": \n{"text": "two"}\n')
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("name: bad\nsources: {a: {read: {jsonl: {files: a.jsonl}}}}\n")
-    done = corpusmill("run", recipe, "--json")
+    text = "name: bad\nengine: {kind: inline}\nsources: {a: {read: {jsonl: {files: a.jsonl}}}}\n"
+    (tmp_path / "recipe.yaml").write_text(text)
+    done = command(tmp_path, "run", "recipe.yaml", "--json")
     assert json.loads(done.stdout)["sources"]["a"]["quarantined"] == {"read.bad_json": 1}
-    failed = corpusmill("run", recipe, "--set", "sources.a.read.jsonl.on_corrupt=fail")
+    failed = command(tmp_path, "run", "recipe.yaml", "--set", "sources.a.read.jsonl.on_corrupt=fail")
     assert failed.returncode == 1
     assert "a.jsonl" in failed.stderr
     assert "bad_json" in failed.stderr

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from corpusmill.pipelines.cli.main import app
 from corpusmill.tokenizer.shards.reader import open_shard
-from tests.waiting import PATIENCE
 
 RECIPE = """\
 name: apart
@@ -48,9 +47,9 @@ def packed(texts: Path, name: str, dedup: str) -> tuple[Path, dict[str, set[froz
     """The run, and the sets of five-word shingles of what was trained on and of what was held out."""
     (texts / f"{name}.yaml").write_text(RECIPE.format(dedup=dedup))
     out = texts / name
-    command = [sys.executable, "-m", "corpusmill", "run", str(texts / f"{name}.yaml"), "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr
+    arguments = ["run", str(texts / f"{name}.yaml"), "--out", str(out)]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)  # in this process, twice
+    assert done.exit_code == 0, done.stderr
     steps = json.loads((out / "current.json").read_text())["steps"]
     data = out / "steps" / "pack" / steps["pack"][:16] / "data"
     tokenizer = out / "steps" / "tokenizer" / steps["tokenizer"][:16] / "data" / "tokenizer.json"

@@ -24,9 +24,9 @@ sources:
   a: {read: {jsonl: a.jsonl}, steps: []}
 tokenizer: {train: {vocab_size: 300}}
 pack: {sequence_length: 32, held_out: 0.1}
-train: {steps: 4, batch_size: 4, threads: 1, checkpoint: {every: 2}}
+train: {steps: 2, batch_size: 2, threads: 1, checkpoint: {every: 2}}
 long_context:
-  steps: 8
+  steps: 4
   needles: {kind: tokens, trials: 1, depths: [0.5], lengths: [32]}
   phases:
     - {sequence_length: 64}
@@ -39,7 +39,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recipe")
     draw = random.Random(3)
     words = ["stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass"]
-    lines = [json.dumps({"id": f"{k}", "text": " ".join(draw.choices(words, k=60))}) for k in range(80)]
+    lines = [json.dumps({"id": f"{k}", "text": " ".join(draw.choices(words, k=60))}) for k in range(40)]
     (folder / "a.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "recipe.yaml").write_text(RECIPE)
     return folder / "recipe.yaml"
@@ -63,15 +63,15 @@ def test_killed_within_a_phase_it_ends_the_same(recipe: Path, tmp_path: Path) ->
         command("run", recipe, "--out", calm), capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
-    assert "context   64 tokens after 8 more steps (YaRN factor 4)" in done.stdout
+    assert "context   64 tokens after 4 more steps (YaRN factor 4)" in done.stdout
     assert "context   128 tokens after 2 more steps (YaRN factor 4)" in done.stdout
-    shutil.copytree(calm, disturbed, ignore=shutil.ignore_patterns("long_context*", "train", "*.log"))
-    # Kills in the seventh step of a process: of the first phase, whether or not it trained before.
+    shutil.copytree(calm, disturbed, ignore=shutil.ignore_patterns("long_context*", "*.log"))
+    # Kills in the third step of a process: of the first phase, after its checkpoint.
     killed = subprocess.run(
         command("run", recipe, "--out", disturbed),
         capture_output=True,
         timeout=PATIENCE,
-        env={**os.environ, "CORPUSMILL_FAULTPOINT": "training-step:7"},
+        env={**os.environ, "CORPUSMILL_FAULTPOINT": "training-step:3"},
         start_new_session=True,
     )
     assert killed.returncode == -signal.SIGKILL

@@ -32,13 +32,11 @@ def word_classes() -> npt.NDArray[np.uint8]:
     """The class of every code point, uint8[0x110000], from the interpreter's Unicode data (read-only)."""
     from corpusmill.tokenizer.kernels.token_figures import APOSTROPHE, JOINS, LETTER, OTHER, SINGLE
 
+    kinds = "".join(map(unicodedata.category, map(chr, range(0x110000))))  # two letters a code point
+    major, minor = np.frombuffer(kinds.encode(), np.uint8).reshape(-1, 2).T
     classes = np.full(0x110000, OTHER, np.uint8)
-    for code in range(0x110000):
-        kind = unicodedata.category(chr(code))
-        if kind[0] == "L":
-            classes[code] = LETTER
-        elif kind[0] in "MN" or kind == "Pc":
-            classes[code] = JOINS
+    classes[major == ord("L")] = LETTER
+    classes[(major == ord("M")) | (major == ord("N")) | ((major == ord("P")) & (minor == ord("c")))] = JOINS
     for first, last in _SINGLES:
         span = classes[first : last + 1]
         span[span != OTHER] = SINGLE
