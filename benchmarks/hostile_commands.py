@@ -139,19 +139,19 @@ def looks() -> Iterator[Job]:
         **{f"log of {shape}": _logged(shape) for shape in ("steps", "lines that are no JSON", "starts")},
     }
     for shape, make in made.items():
-        costly = shape != "tiny documents"
-        yield Job(f"report of {shape}", make, lambda run: command("report", run), costly)
-        yield Job(f"doctor on {shape}", make, lambda run: command("doctor", run), costly)
-        yield Job(f"inspect a run of {shape}", make, lambda run: command("inspect", run), costly)
+        yield Job(f"report of {shape}", make, lambda run: command("report", run), costly=True)
+        yield Job(f"doctor on {shape}", make, lambda run: command("doctor", run), costly=True)
+        yield Job(f"inspect a run of {shape}", make, lambda run: command("inspect", run), costly=True)
         if not shape.startswith("log"):
             found = partial(lambda make, size: _first_id(make(size)), make)
-            yield Job(f"explain one of {shape}", found, _explain, costly)
+            yield Job(f"explain one of {shape}", found, _explain, shape != "tiny documents")
     one = _made(CORPORA["tiny documents"], _RECIPE)
     for shape, text in {"digits": "a", "letters": "g", "escapes": "\x1b"}.items():
         yield Job(
             f"explain an id of {shape}",
             lambda size, text=text: (one(4000), text * size),
             _explain,
+            costly=True,
         )
 
 
@@ -281,7 +281,7 @@ def models() -> Iterator[Job]:
         },
     }  # fmt: skip
     for shape, made in folders.items():
-        yield Job(f"import: {shape}", folder_of(made), lambda at: _into(at, "import"))
+        yield Job(f"import: {shape}", folder_of(made), lambda at: _into(at, "import"), costly=True)
     requests: dict[str, Callable[[int], str]] = {
         "requests": repeated('{"prompt":"a"}\n', "", "{}\n"),
         "line breaks": repeated("\n", "", "{}\n"),
