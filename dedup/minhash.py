@@ -125,8 +125,11 @@ class Minhash(Deduplicate):
         import numpy as np
 
         from corpusmill.dedup.kernels.similarity import bucket_pairs, remove_by_component, remove_greedily
+        from corpusmill.pipelines.documents import unwritable
 
-        ends, values, keys, digest = self.sketch(np.zeros(1, np.int64), np.zeros(0, np.uint8))
+        ends, values, keys, digest = self.sketch(
+            unwritable(np.zeros(1, np.int64)), unwritable(np.zeros(0, np.uint8))
+        )
         none, rules = np.zeros(0, np.int64), self.rules()
         bucket_pairs(
             digest, ends, none, keys, none, ends, values, rules.verify, rules.threshold, rules.max_bucket
@@ -144,7 +147,7 @@ class Minhash(Deduplicate):
         s = self.settings()
         pages, entries = table(s.normalize != "none")
         a_H = multipliers(s.bands * s.rows, self.seed)
-        return sketch(  # type: ignore[no-any-return]
+        return sketch(
             offsets,
             data,
             pages,

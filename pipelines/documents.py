@@ -26,12 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import xxhash
+
+Number = TypeVar("Number", bound=np.generic)
 
 SCHEMA = pa.schema(
     [
@@ -79,16 +81,24 @@ def contiguous(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 def buffers(array: pa.Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Kernel view of a large_string or large_binary array: offsets int64[n + 1], data uint8[...].
 
-    Zero-copy. Offsets are absolute into `data`, so a sliced array works unchanged. Raises TypeError
-    for any other Arrow type.
+    Zero-copy. Offsets are absolute into `data`, so a sliced array works unchanged. The arrays may not be
+    written, whether or not Arrow's memory may: kernels are compiled once for each. Raises TypeError for any
+    other type.
     """
     if not (pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)):
         raise TypeError(f"expected large_string or large_binary, got {array.type}")
     _, offsets, data = array.buffers()
     if len(array) == 0:
-        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
-    ends = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    return ends, np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+        return unwritable(np.zeros(1, np.int64)), unwritable(np.zeros(0, np.uint8))
+    ends = unwritable(np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1])
+    return ends, unwritable(np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8))
+
+
+def unwritable(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The same numbers as an array that may not be written."""
+    array = array.view()
+    array.flags.writeable = False
+    return array
 
 
 @dataclass(frozen=True)

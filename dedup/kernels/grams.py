@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from corpusmill.dedup.kernels.words import avalanche, words
+from corpusmill.pipelines.kernels.compiled import compiled
 
 U64 = np.uint64
 MULTIPLIER = U64(0x9E3779B97F4A7C15)
@@ -21,7 +21,7 @@ Integers = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gram_hashes(hash_W: Hashes, n_words: int, length: int, out: Hashes) -> int:
     """Hashes of all runs of `length` words into `out`; returns their number. The length enters the hash."""
     count = n_words - length + 1
@@ -41,7 +41,7 @@ def gram_hashes(hash_W: Hashes, n_words: int, length: int, out: Hashes) -> int:
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gram_at(hash_W: Hashes, first: int, length: int) -> np.uint64:
     """The hash `gram_hashes` gives the run of `length` words from `first`."""
     h = U64(0)
@@ -50,7 +50,7 @@ def gram_at(hash_W: Hashes, first: int, length: int) -> np.uint64:
     return U64(avalanche(h ^ U64(length) * LENGTH_SALT))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sieve_of(heads: Hashes) -> Hashes:
     """A bitmap, uint64 words of 64 bits, with a bit set for each hash: it rules out nearly all others."""
     bits = 1 << 12
@@ -64,8 +64,8 @@ def sieve_of(heads: Hashes) -> Hashes:
     return sieve
 
 
-@njit(cache=True, nogil=True)
-def _find(gram_G: Hashes, gram: int) -> int:
+@compiled
+def _find(gram_G: Hashes, gram: np.uint64 | int) -> int:
     low, high = 0, len(gram_G)
     while low < high:
         middle = (low + high) >> 1
@@ -76,7 +76,7 @@ def _find(gram_G: Hashes, gram: int) -> int:
     return low if low < len(gram_G) and gram_G[low] == gram else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def best_window(covered_W: Integers, paragraph_W: Integers, n_words: int, window: int, least: int) -> float:
     """Largest share of covered words in any `window` words in a row of one paragraph.
 
@@ -99,7 +99,7 @@ def best_window(covered_W: Integers, paragraph_W: Integers, n_words: int, window
     return best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _paragraphs(data: Bytes, start: int, end_W: Integers, n_words: int, paragraph_W: Integers) -> None:
     """Number of each word's paragraph: a new one where two line breaks stand between two words."""
     number = 0
@@ -115,7 +115,7 @@ def _paragraphs(data: Bytes, start: int, end_W: Integers, n_words: int, paragrap
         before = end_W[i]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _best_question(
     hit_gram: Integers, start_G: Integers, question: Integers, size_P: Integers
 ) -> tuple[float, int]:
@@ -144,7 +144,7 @@ def _best_question(
     return best, which
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def scan(
     offsets: Integers,
     data: Bytes,

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 
 COMMON = 256
 Ints = npt.NDArray[np.int64]
@@ -67,7 +68,7 @@ def buckets(shingle_G: Values) -> tuple[Ints, int]:
     return np.searchsorted(shingle_G.astype(np.uint64), edges).astype(np.int64), 32 - bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def find(shingle_G: Any, head_B: Any, shift: int, value: Any) -> Any:
     """The place of a shingle, or -1."""
     bucket = np.int64(value >> np.uint32(shift))
@@ -83,7 +84,7 @@ def find(shingle_G: Any, head_B: Any, shift: int, value: Any) -> Any:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shared(a: Any, b: Any) -> int:
     """How many values two sorted sets have in common."""
     i = j = n = 0
@@ -99,7 +100,7 @@ def shared(a: Any, b: Any) -> int:
     return n
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def overlaps(
     ends_N: Any,
     value_S: Any,
@@ -148,7 +149,7 @@ def overlaps(
         size_n = ends_N[n + 1] - ends_N[n]
         for k in range(some):
             d = touched[k]
-            here = np.int64(met_D[d])
+            here = integer(met_D[d])
             met_D[d] = 0
             smaller = min(size_n, set_ends[d + 1] - set_ends[d])
             if here + common_N[n] < least * smaller:

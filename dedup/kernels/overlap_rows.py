@@ -77,9 +77,20 @@ class Measure:
         ends, values = shingle_sets(*learnt.utf8())
         index = self.index
         pairs, common = overlaps(
-            *(ends, values, level),
-            *(index.set_ends, index.values, index.levels, index.shingles, self.heads, self.shift),
-            *(index.starts, index.postings, index.common, self.limit, min(LEAST, self.limit)),
+            ends,
+            values,
+            level,
+            index.set_ends,
+            index.values,
+            index.levels,
+            index.shingles,
+            self.heads,
+            self.shift,
+            index.starts,
+            index.postings,
+            index.common,
+            self.limit,
+            min(LEAST, self.limit),
         )
         size_N, size_D = np.diff(ends), np.diff(index.set_ends)
         n, d, both = pairs.T

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from corpusmill.dedup.kernels.words import (
     Bytes,
@@ -33,6 +32,7 @@ from corpusmill.dedup.kernels.words import (
     visible_bytes_hash,
     words,
 )
+from corpusmill.pipelines.kernels.compiled import compiled, inlined
 
 U32 = np.uint32
 U64 = np.uint64
@@ -56,7 +56,7 @@ def multipliers(hashes: int, seed: int) -> npt.NDArray[np.uint32]:
     return values[:hashes].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rolling_shingles(unit_L: Hashes | Values, n_units: int, width: int, out_S: Values) -> int:
     """32-bit hashes of all runs of `width` among the first `n_units` of unit_L; returns their number."""
     count = n_units - width + 1
@@ -75,7 +75,7 @@ def rolling_shingles(unit_L: Hashes | Values, n_units: int, width: int, out_S: V
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sort_distinct(value_S: Values, n: int, scratch_S: Values) -> int:
     """Sorts value_S[:n] uint32 in place and drops repeats; returns how many are left.
 
@@ -114,13 +114,13 @@ def sort_distinct(value_S: Values, n: int, scratch_S: Values) -> int:
     return kept
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _lower(best: np.uint32, lo: np.uint32, hi: np.uint32, a: np.uint32) -> np.uint32:
     value = U32(lo + U32(a * hi))
     return value if value < best else best
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def minima(shingle_S: Values, n: int, a_H: Values, min_H: Values) -> None:
     """Minimum of each hash over shingle_S[:n], into min_H uint32[H]."""
     min_H[:] = U32(0xFFFFFFFF)
@@ -147,7 +147,7 @@ def minima(shingle_S: Values, n: int, a_H: Values, min_H: Values) -> None:
             min_H[i] = _lower(best, lo7, hi7, a)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def band_keys(min_H: Values, bands: int, key_B: Hashes) -> None:
     """64-bit key of each band: a hash of its index and its rows' minima."""
     rows = len(min_H) // bands
@@ -159,7 +159,7 @@ def band_keys(min_H: Values, bands: int, key_B: Hashes) -> None:
         key_B[b] = avalanche(h)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shingle(
     data: Bytes,
     start: int,
@@ -188,7 +188,7 @@ def _shingle(
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sketch(
     offsets: Integers,
     data: Bytes,

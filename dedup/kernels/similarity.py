@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 Values = npt.NDArray[np.uint32]
 Hashes = npt.NDArray[np.uint64]
@@ -16,7 +17,7 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def intersection(value_T: Values, a: int, a_end: int, b: int, b_end: int) -> int:
     """Size of the intersection of two sorted distinct runs of value_T, by merging."""
     both = 0
@@ -28,7 +29,7 @@ def intersection(value_T: Values, a: int, a_end: int, b: int, b_end: int) -> int
     return both
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def first_shared_band(key_NB: Hashes, i: int, j: int) -> int:
     """Index of the first band whose keys agree, or -1."""
     for b in range(key_NB.shape[1]):
@@ -37,7 +38,7 @@ def first_shared_band(key_NB: Hashes, i: int, j: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _push(
     pair_P2: Integers, similarity_P: Floats, count: int, worse: int, better: int, similarity: float
 ) -> tuple[Integers, Floats, int]:
@@ -54,7 +55,7 @@ def _push(
     return pair_P2, similarity_P, count + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def bucket_pairs(
     key_G: Hashes,
     start_G: Integers,
@@ -128,7 +129,7 @@ def bucket_pairs(
     return pair_P2[:count].copy(), similarity_P[:count].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def remove_greedily(
     worse_P: Integers, better_P: Integers, similarity_P: Floats, n_docs: int
 ) -> tuple[Integers, Floats]:
@@ -153,7 +154,7 @@ def remove_greedily(
     return survivor_N, similarity_N
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def remove_by_component(
     worse_P: Integers, better_P: Integers, similarity_P: Floats, n_docs: int
 ) -> tuple[Integers, Floats]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled, inlined
 
 U64 = np.uint64
 MULTIPLIER = U64(0x9E3779B97F4A7C15)
@@ -32,7 +33,7 @@ Pages = npt.NDArray[np.uint16]
 Entries = npt.NDArray[np.uint32]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def avalanche(x: np.uint64) -> np.uint64:
     """MurmurHash3's 64-bit finaliser (public domain, Austin Appleby): every input bit moves every output."""
     x ^= x >> U64(33)
@@ -43,7 +44,7 @@ def avalanche(x: np.uint64) -> np.uint64:
     return x
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def decode(data: Bytes, at: int, end: int, pages: Pages, entries: Entries) -> tuple[np.uint32, int]:
     """`(entry, next position)` of the non-ASCII character at `at`."""
     lead = np.int64(data[at])
@@ -66,7 +67,7 @@ def decode(data: Bytes, at: int, end: int, pages: Pages, entries: Entries) -> tu
     return entries[pages[(code >> 8) & 0x1FFF], code & 255], at + size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ascii_entries(ascii: Entries, zero_digits: bool) -> Bytes:
     """uint8[256]: the folded character of ASCII bytes that need no further thought, 0 for all other bytes."""
     quick = np.zeros(256, np.uint8)
@@ -77,7 +78,7 @@ def ascii_entries(ascii: Entries, zero_digits: bool) -> Bytes:
     return quick
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def words(
     data: Bytes,
     start: int,
@@ -162,7 +163,7 @@ def words(
     return n
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def characters(
     data: Bytes,
     start: int,
@@ -216,7 +217,7 @@ def characters(
     return n
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def visible_bytes_hash(data: Bytes, start: int, end: int) -> np.uint64:
     """64-bit hash of `data[start:end]` without ASCII white space, exact in all else; 0 if nothing is left."""
     h = U64(0)

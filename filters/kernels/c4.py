@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.compiled import compiled
 from corpusmill.filters.kernels.lines import matches, next_line, strip_left, strip_right
 from corpusmill.filters.kernels.words import (
     BUFFER,
@@ -22,6 +21,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
+from corpusmill.pipelines.kernels.compiled import compiled
 
 NUMERIC, TERMINAL, WHITE_SPACE, WORD_CLASS = ch.NUMERIC, ch.TERMINAL, ch.WHITE_SPACE, ch.WORD_CLASS
 

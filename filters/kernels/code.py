@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.compiled import compiled
 from corpusmill.filters.kernels.lines import matches, next_line
 from corpusmill.filters.kernels.words import Bytes, Counts, Offsets, Table, decode
+from corpusmill.pipelines.kernels.compiled import compiled
 
 ALPHABETIC, ALPHANUMERIC, WHITE_SPACE = ch.ALPHABETIC, ch.ALPHANUMERIC, ch.WHITE_SPACE
 

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.compiled import compiled
 from corpusmill.filters.kernels.lines import strip_left
 from corpusmill.filters.kernels.repetition import find_slot, mix, table_for_lines
 from corpusmill.filters.kernels.words import (
@@ -21,6 +20,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
+from corpusmill.pipelines.kernels.compiled import compiled
 
 LINES, TERMINATED, SHORT, DUPLICATE_CHARACTERS, CHARACTERS, FEEDS, TOKENS = range(7)
 COLUMNS = 7

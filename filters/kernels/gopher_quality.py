@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.filters.kernels.characters import character_table
-from corpusmill.filters.kernels.compiled import compiled, integer
 from corpusmill.filters.kernels.lines import next_line, strip_left, strip_right
 from corpusmill.filters.kernels.words import (
     BUFFER,
@@ -22,6 +21,7 @@ from corpusmill.filters.kernels.words import (
     new_place,
     split_words,
 )  # fmt: skip
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 
 # Columns of the counts.
 WORDS, TOKENS, WORD_CHARACTERS, WITH_LETTER, STOP_WORDS, HASHES, ELLIPSES, LINES, BULLETS, ENDS = range(10)

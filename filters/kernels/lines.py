@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.compiled import compiled
 from corpusmill.filters.kernels.words import Bytes, Counts, Offsets, Table, decode
+from corpusmill.pipelines.documents import unwritable
+from corpusmill.pipelines.kernels.compiled import compiled
 
 LINE_BREAK, WHITE_SPACE = ch.LINE_BREAK, ch.WHITE_SPACE
 
@@ -57,7 +58,10 @@ def with_line_feeds(offsets: Offsets, data: Bytes) -> tuple[Offsets, Bytes]:
     What a filter measures a text by, so that a text has the same scores whichever of the three ends its
     lines. The documents themselves keep their bytes.
     """
-    return _line_feeds(offsets, data) if _carriage_returns(offsets, data) else (offsets, data)
+    if not _carriage_returns(offsets, data):
+        return offsets, data
+    offsets, data = _line_feeds(offsets, data)
+    return unwritable(offsets), unwritable(data)
 
 
 @compiled

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.compiled import compiled, integer
 from corpusmill.filters.kernels.repetition import STEP, mix
 from corpusmill.filters.kernels.words import (
     BUFFER,
@@ -24,6 +23,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 
 ALPHABETIC, MATHEMATICAL, WHITE_SPACE = ch.ALPHABETIC, ch.MATHEMATICAL, ch.WHITE_SPACE
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.filters.kernels.compiled import compiled, integer
 from corpusmill.filters.kernels.lines import strip_left, strip_right
 from corpusmill.filters.kernels.words import (
     BUFFER,
@@ -26,6 +25,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 MIX_B = np.uint64(0x94D049BB133111EB)

@@ -98,7 +98,7 @@ class Jsonl(RecordReader):
             array, starts_n, stops_n if fast else starts_n, np.frombuffer(key.encode(), np.uint8)
         )
         state, begins, ends, offsets = (column.tolist() for column in scanned[:4])
-        text = memoryview(scanned[4])
+        text = scanned[4].data
         for row, (first, stop) in enumerate(zip(starts_n.tolist(), stops_n.tolist(), strict=True)):
             added = False
             if state[row] == FOUND and stop - first <= self.max_record_bytes:

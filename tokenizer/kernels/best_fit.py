@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _set(tree: Any, leaf: int, value: bool) -> None:
     """Mark a leaf of the binary tree `tree` (bool[2 * leaves]) and refresh the nodes above it."""
     node = leaf + len(tree) // 2
@@ -19,7 +20,7 @@ def _set(tree: Any, leaf: int, value: bool) -> None:
         node >>= 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next_set(tree: Any, leaf: int) -> int:
     """The smallest marked leaf that is >= `leaf`, or -1."""
     leaves = len(tree) // 2
@@ -36,7 +37,7 @@ def _next_set(tree: Any, leaf: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def best_fit_decreasing(lengths: Any, capacity: int) -> Any:
     """Place items, longest first, each in the fullest row it fits, or in a new row where it fits none.
 

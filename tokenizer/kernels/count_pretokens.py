@@ -15,8 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.count_table import LENGTH, START, count_block, number_block
 from corpusmill.tokenizer.kernels.pretokenize import next_end
 
@@ -35,7 +35,7 @@ def new_block() -> Any:
     return np.empty((BLOCK, 4), np.uint64)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _long_piece_end(data: Any, at: int, end: int, longest: int) -> int:
     """Where `longest` characters from `at` end, or `end` where there are no more."""
     characters = 0
@@ -48,7 +48,7 @@ def _long_piece_end(data: Any, at: int, end: int, longest: int) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill_from_text(code: Any, classes: Any, spans: Any, data: Any, longest: int, block: Any, at: Any) -> int:
     """Put the next pieces into `block`; returns how many."""
     document, pretoken_end, piece = at[_DOCUMENT], at[_PRETOKEN], at[_PIECE]
@@ -74,7 +74,7 @@ def _fill_from_text(code: Any, classes: Any, spans: Any, data: Any, longest: int
     return many
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill_from_ends(starts: Any, ends: Any, spans: Any, data: Any, longest: int, block: Any, at: Any) -> int:
     """Put the next pieces into `block`; returns how many."""
     document, pretoken, piece = at[_DOCUMENT], at[_PRETOKEN], at[_PIECE]
@@ -100,14 +100,14 @@ def _fill_from_ends(starts: Any, ends: Any, spans: Any, data: Any, longest: int,
     return many
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count_filled(slots: Any, arena: Any, used: Any, data: Any, block: Any, at: Any) -> bool:
     """Count what is left of the block; False where the table has no room for all of it."""
     at[_COUNTED] = count_block(slots, arena, used, data, block, at[_COUNTED], at[_FILLED])
     return bool(at[_COUNTED] == at[_FILLED])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_text(
     slots: Any,
     arena: Any,
@@ -130,7 +130,7 @@ def count_text(
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_ends(
     slots: Any,
     arena: Any,

@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 from corpusmill.tokenizer.kernels.load_word import load_word
 
 KEY, EXTRA, COUNT, PLACE = 0, 1, 2, 3
@@ -37,7 +37,7 @@ _REST = np.array([0] * 8 + [2 ** (8 * n) - 1 for n in range(8)], np.uint64)
 _FIRST = np.array([2 ** (8 * min(n, 8)) - 1 for n in range(16)], np.uint64)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mixed(number: Any) -> Any:
     """`number` mixed one-to-one."""
     number ^= number >> np.uint64(32)
@@ -47,14 +47,14 @@ def _mixed(number: Any) -> Any:
     return number ^ (number >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _short_numbers(first: Any, rest: Any, length: int) -> Any:
     """KEY and EXTRA of at most 15 bytes: the `first` eight and the `rest`, as little-endian numbers."""
     extra = rest | np.uint64(length) << np.uint64(56)
     return _mixed(first ^ _mixed(extra)), extra
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _last_numbers(data: Any, at: int, length: int) -> Any:
     """`_short_numbers` where fewer than 16 bytes of `data` follow `at`."""
     first, rest = np.uint64(0), np.uint64(0)
@@ -65,7 +65,7 @@ def _last_numbers(data: Any, at: int, length: int) -> Any:
     return _short_numbers(first, rest, length)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _long_numbers(data: Any, at: int, length: int) -> Any:
     """KEY and EXTRA of 16 bytes or more."""
     key = np.uint64(length) * _FINISH
@@ -85,12 +85,12 @@ def _long_numbers(data: Any, at: int, length: int) -> Any:
     return key, (_mixed(extra) >> np.uint64(8)) | _LONG
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def number_block(data: Any, block: Any, many: int) -> None:
     """Fill KEY and EXTRA of the first `many` strings of `block`, none of them empty."""
     safe = len(data) - 16
     for i in range(many):
-        at, length = np.int64(block[i, START]), np.int64(block[i, LENGTH])
+        at, length = integer(block[i, START]), integer(block[i, LENGTH])
         if length < 16:
             if at <= safe:
                 first = load_word(data, at) & _FIRST[length]
@@ -103,7 +103,7 @@ def number_block(data: Any, block: Any, many: int) -> None:
         block[i, KEY], block[i, EXTRA] = key, extra
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def key_of(data: Any, at: int, length: int) -> Any:
     """KEY, uint64, of the bytes `data[at : at + length]`, of which there is at least one."""
     if length < 16:
@@ -111,7 +111,7 @@ def key_of(data: Any, at: int, length: int) -> Any:
     return _long_numbers(data, at, length)[0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def same_bytes(a: Any, at: int, b: Any, bt: int, length: int) -> bool:
     """Whether `length` >= 8 bytes of `a` from `at` equal those of `b` from `bt`."""
     i = np.uint64(0)
@@ -124,7 +124,7 @@ def same_bytes(a: Any, at: int, b: Any, bt: int, length: int) -> bool:
     return bool(load_word(a, a0 + last) == load_word(b, b0 + last))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shift_of(slots: Any) -> Any:
     """How far to shift a key so that its top bits number one of `slots`."""
     shift, size = np.uint64(64), len(slots)
@@ -134,7 +134,7 @@ def shift_of(slots: Any) -> Any:
     return shift
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _insert(
     slots: Any,
     arena: Any,
@@ -161,7 +161,7 @@ def _insert(
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_block(slots: Any, arena: Any, used: Any, data: Any, block: Any, start: int, end: int) -> int:
     """Count strings start to end of `block` once each; returns the first that found no room, or `end`."""
     shift, mask = shift_of(slots), np.uint64(len(slots) - 1)
@@ -174,11 +174,11 @@ def count_block(slots: Any, arena: Any, used: Any, data: Any, block: Any, start:
                     break
                 length, place = block[i, LENGTH], slots[where, PLACE]
                 if place & _LENGTH == length and same_bytes(
-                    arena, np.int64(place >> _BITS), data, np.int64(block[i, START]), np.int64(length)
+                    arena, integer(place >> _BITS), data, integer(block[i, START]), integer(length)
                 ):
                     break
             elif slots[where, EXTRA] == 0:
-                at, size = np.int64(block[i, START]), np.int64(block[i, LENGTH])
+                at, size = integer(block[i, START]), integer(block[i, LENGTH])
                 if not _insert(slots, arena, used, data, at, size, key, extra, where):
                     return i
                 break
@@ -187,7 +187,7 @@ def count_block(slots: Any, arena: Any, used: Any, data: Any, block: Any, start:
     return end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def refill(slots: Any, wider: Any) -> None:
     """Enter everything of a table into one of more, empty slots; the arena serves both."""
     mask, shift = np.uint64(len(wider) - 1), shift_of(wider)
@@ -200,7 +200,7 @@ def refill(slots: Any, wider: Any) -> None:
         wider[where] = slots[slot]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def take_rows(slots: Any, arena: Any, offsets: Any, data: Any, counts: Any) -> None:
     """All strings as rows, in the slots' order: offsets int64[n + 1], data uint8[bytes], counts int64[n]."""
     row, end = 0, np.int64(0)

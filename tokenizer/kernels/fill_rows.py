@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fill_rows(
     start_d: Any,
     length_d: Any,

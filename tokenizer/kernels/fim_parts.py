@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _byte_of(data: Any, start: int, end: int, code_point: int) -> int:
     """Byte position in data[start:end] at which code point number `code_point` begins (or `end`)."""
     seen = 0
@@ -20,7 +21,7 @@ def _byte_of(data: Any, start: int, end: int, code_point: int) -> int:
     return end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fim_parts(offsets: Any, data: Any, chosen: Any, first: Any, second: Any) -> Any:
     """Boundaries of the parts of each document.
 
@@ -40,9 +41,9 @@ def fim_parts(offsets: Any, data: Any, chosen: Any, first: Any, second: Any) -> 
                 if (data[i] & 0xC0) != 0x80:
                     points += 1
             places = np.uint64(points + 1)
-            one = np.int64(((first[doc] >> np.uint64(32)) * places) >> np.uint64(32))
-            two = np.int64(((second[doc] >> np.uint64(32)) * places) >> np.uint64(32))
-            low, high = min(one, two), max(one, two)
+            one = integer(((first[doc] >> np.uint64(32)) * places) >> np.uint64(32))
+            two = integer(((second[doc] >> np.uint64(32)) * places) >> np.uint64(32))
+            low, high = (one, two) if one < two else (two, one)
             cut = _byte_of(data, start, end, low)
             bounds[part + 1] = cut
             bounds[part + 2] = _byte_of(data, cut, end, high - low)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.split_boundary_tokens import NO_ROOM, split_boundary_tokens
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def frame_tokens(
     ends: Any,
     tokens: Any,

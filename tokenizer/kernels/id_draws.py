@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 ID_BYTES = 32
 
@@ -23,7 +24,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _word(data: Any, at: int) -> Any:
     word = np.uint64(0)
     for i in range(8):
@@ -31,7 +32,7 @@ def _word(data: Any, at: int) -> Any:
     return word
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _folded_product(a: Any, b: Any) -> Any:
     """The low and the high half of the 128-bit product, combined by exclusive or."""
     a_low, a_high, b_low, b_high = a & _LOW, a >> _HALF, b & _LOW, b >> _HALF
@@ -42,7 +43,7 @@ def _folded_product(a: Any, b: Any) -> Any:
     return (a * b) ^ high
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def id_draws(offsets: Any, data: Any, seed: Any) -> Any:
     """One draw an id, uint64[n]: XXH3-64 of data[offsets[i]:offsets[i + 1]], each of ID_BYTES, under `seed`.
 

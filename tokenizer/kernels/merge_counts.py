@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.count_table import key_of
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def row_keys(offsets: Any, data: Any, keys: Any) -> None:
     """Fill keys uint64[n]."""
     for row in range(len(keys)):
         keys[row] = key_of(data, offsets[row], offsets[row + 1] - offsets[row])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def first_row(offsets: Any, data: Any, key: Any) -> int:
     """The first of these sorted rows whose key is not below `key`."""
     low, high = 0, len(offsets) - 1
@@ -33,7 +33,7 @@ def first_row(offsets: Any, data: Any, key: Any) -> int:
     return low
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _below(offsets: Any, data: Any, a: int, b: int) -> bool:
     """Whether row a's bytes sort before row b's."""
     a_size, b_size = offsets[a + 1] - offsets[a], offsets[b + 1] - offsets[b]
@@ -44,7 +44,7 @@ def _below(offsets: Any, data: Any, a: int, b: int) -> bool:
     return bool(a_size < b_size)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def order_ties(keys: Any, order: Any, offsets: Any, data: Any) -> None:
     """Put rows of equal key, which `order` int64[n] has side by side, in order of their bytes."""
     for here in range(1, len(order)):
@@ -55,7 +55,7 @@ def order_ties(keys: Any, order: Any, offsets: Any, data: Any) -> None:
         order[to] = row
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def merge_rows(
     order: Any,
     keys: Any,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 from corpusmill.tokenizer.kernels.merge_queue import (
     SIZE,
@@ -42,7 +42,7 @@ Integers = npt.NDArray[np.int64]
 BYTES = 256
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _segment_end(flat: Tokens, place: int) -> tuple[int, int]:
     """Index of a segment's end mark, and of the token that its last one stands before, or -1."""
     at = end_of(flat, place)
@@ -50,7 +50,7 @@ def _segment_end(flat: Tokens, place: int) -> tuple[int, int]:
     return at, after + HEADER if after >= 0 else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _first_candidates(flat: Tokens, least: int) -> tuple[Queue, Integers, int, Tokens, int]:
     """Queue, pair table, pairs in it, position lists and their length, of words not merged in yet."""
     count = np.zeros(BYTES * BYTES, np.int64)
@@ -108,7 +108,7 @@ def _first_candidates(flat: Tokens, least: int) -> tuple[Queue, Integers, int, T
     return queue, cells, n_pairs, lists, filled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _ended(
     slot_of: Tokens, slots: Integers, n_slots: int, left: int, right: int, new: int, changes: Integers
 ) -> None:
@@ -127,7 +127,7 @@ def _ended(
         slots[ended, CHANGE] -= slots[ending, CHANGE]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _arisen(
     slots: Integers,
     n: Integers,
@@ -171,7 +171,7 @@ def _arisen(
     return n_candidates, filled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _with_list_room(
     queue: Queue, lists: Tokens, filled: int, dead: int, more: int
 ) -> tuple[Tokens, int, int]:
@@ -187,7 +187,7 @@ def _with_list_room(
     return wider, filled, dead
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _doubled(arrivals: Tokens) -> Tokens:
     longer = np.empty((2 * len(arrivals), 2), np.int32)
     for arrival in range(len(arrivals)):
@@ -195,7 +195,7 @@ def _doubled(arrivals: Tokens) -> Tokens:
     return longer
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def learn(flat: Tokens, entries: int, least: int, length_limit: int) -> tuple[Tokens, Integers]:
     """Learn merges from `flat` (`word_segments`; merged in place), at most `entries`.
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 
 Rows = npt.NDArray[np.int64]
@@ -43,7 +43,7 @@ class Queue(NamedTuple):
 SIZE, OPEN, FREE, CHUNKS = 0, 1, 2, 3
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def new_queue() -> Queue:
     """An empty queue."""
     filling = np.zeros((CLASSES, 2), np.int64)
@@ -60,7 +60,7 @@ def new_queue() -> Queue:
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _copy(rows: Rows, first: int, n: int, to: Rows, at: int) -> None:
     """Rows by rows: to compile an assignment of slices takes numba two seconds."""
     for row in range(n):
@@ -68,14 +68,14 @@ def _copy(rows: Rows, first: int, n: int, to: Rows, at: int) -> None:
             to[at + row, column] = rows[first + row, column]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _wider(rows: Rows, least: int) -> Rows:
     wider = np.empty((max(least, len(rows) + (len(rows) >> 1)), 3), np.int64)
     _copy(rows, integer(0), len(rows), wider, integer(0))
     return wider
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def reserve(queue: Queue, more: int) -> Queue:
     """The queue with room to push `more` candidates. The queue given must not be used again."""
     heap, pool, link = queue.heap, queue.pool, queue.link
@@ -91,7 +91,7 @@ def reserve(queue: Queue, more: int) -> Queue:
     return Queue(heap, pool, link, queue.filling, queue.state)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def bit_length(count: int) -> int:
     """Bits of a count, its class."""
     bits = 0
@@ -101,7 +101,7 @@ def bit_length(count: int) -> int:
     return bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sift_down(heap: Rows, size: int, at: int) -> None:
     count, key, name = heap[at, 0], heap[at, 1], heap[at, 2]
     while ARITY * at + 1 < size:
@@ -118,7 +118,7 @@ def _sift_down(heap: Rows, size: int, at: int) -> None:
     heap[at, 0], heap[at, 1], heap[at, 2] = count, key, name
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def push(heap: Rows, pool: Rows, link: Rows, filling: Rows, state: Rows, candidates: Rows, n: int) -> None:
     """Add `candidates` int64[n, 3] to a queue with room."""
     for candidate in range(n):
@@ -150,7 +150,7 @@ def push(heap: Rows, pool: Rows, link: Rows, filling: Rows, state: Rows, candida
         filling[bits, 1] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def drop_first(heap: Rows, state: Rows) -> None:
     """Take `heap[0]` out."""
     size = state[SIZE] - 1
@@ -160,7 +160,7 @@ def drop_first(heap: Rows, state: Rows) -> None:
     _sift_down(heap, size, integer(0))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def recount_first(queue: Queue, count: int) -> Queue:
     """Give `heap[0]` a smaller count and its new place. The queue given must not be used again."""
     heap, state = queue.heap, queue.state
@@ -176,7 +176,7 @@ def recount_first(queue: Queue, count: int) -> Queue:
     return queue
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ready(queue: Queue) -> tuple[Queue, bool]:
     """The queue with its first candidate at `heap[0]`, and whether there is one."""
     state = queue.state
@@ -189,7 +189,7 @@ def ready(queue: Queue) -> tuple[Queue, bool]:
     return _open(queue, bits), True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _open(queue: Queue, bits: int) -> Queue:
     """Move a class into the empty heap."""
     heap, pool, link, filling, state = queue

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 from corpusmill.tokenizer.kernels.prefetch import prefetch
 from corpusmill.tokenizer.kernels.word_segments import (
@@ -34,7 +34,7 @@ AHEAD = 12  # places from the one at work to the one fetched meanwhile
 ROOM = 2 * SEGMENT + 2  # neighbours that the merges of one segment can have
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def merge_places(
     flat: Tokens,
     places: Tokens,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 from corpusmill.tokenizer.kernels.prefetch import prefetch
 
@@ -21,13 +21,13 @@ AHEAD = 8  # pairs from the one at work to the one whose cell is fetched meanwhi
 FULLEST = 0.7  # share of cells in use at which the table is rebuilt
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pair_key(left: int, right: int) -> int:
     """The integer of a pair; smaller for the pair that comes first in the order (left, right)."""
     return (integer(left) << 32) | integer(right)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def new_cells(n_pairs: int) -> Cells:
     """An empty table, int64[S, 2] of (pair, count), S a power of two, that holds `n_pairs` pairs."""
     size = 1024
@@ -39,14 +39,14 @@ def new_cells(n_pairs: int) -> Cells:
     return cells
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def spread(key: int) -> int:
     """An integer whose lowest bits depend on all of the pair: where to begin to look for it."""
     mixed = key * SPREAD
     return mixed ^ (mixed >> 32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def look(cells: Cells, key: int) -> int:
     """The cell that holds the pair, or the empty one where it would go."""
     mask = len(cells) - 1
@@ -56,7 +56,7 @@ def look(cells: Cells, key: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def subtract(cells: Cells, changes: Cells, n: int, least: int) -> None:
     """Take `changes` int64[n, 2] of (pair, count) from the table, where they are in it.
 
@@ -74,7 +74,7 @@ def subtract(cells: Cells, changes: Cells, n: int, least: int) -> None:
         cells[at, 1] = count if count >= least else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def insert(cells: Cells, candidates: Cells, n: int) -> None:
     """Put the pairs of `candidates` int64[n, 3], (count, pair, name), none of them known, into a table."""
     mask = len(cells) - 1
@@ -88,7 +88,7 @@ def insert(cells: Cells, candidates: Cells, n: int) -> None:
         cells[at, 0], cells[at, 1] = key, candidates[candidate, 0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def with_room(cells: Cells, used: int, more: int) -> tuple[Cells, int]:
     """A table with room for `more` new pairs beside the `used` ones, and how many it holds.
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 from corpusmill.tokenizer.kernels.merge_queue import CHUNK, CLASSES, SIZE, Queue
 
@@ -18,7 +18,7 @@ Places = npt.NDArray[np.int32]
 Integers = npt.NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def list_length(lists: Places, name: int) -> int:
     """Places in a list that stands in the array (0 for a place alone, which does not)."""
     if name < 0:
@@ -29,7 +29,7 @@ def list_length(lists: Places, name: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def read_list(lists: Places, name: int) -> Places:
     """The places of a list, int32[k]."""
     if name < 0:
@@ -42,7 +42,7 @@ def read_list(lists: Places, name: int) -> Places:
     return places
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _move(rows: Integers, first: int, n: int, lists: Places, to: Places, end: int) -> int:
     for row in range(first, first + n):
         name = rows[row, 2]
@@ -55,7 +55,7 @@ def _move(rows: Integers, first: int, n: int, lists: Places, to: Places, end: in
     return end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def compact(queue: Queue, lists: Places, length: int) -> Places:
     """A new array int32[length] that begins with the lists named in `queue`, whose names it changes."""
     to = np.empty(length, np.int32)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from corpusmill.pipelines.kernels.compiled import compiled, forced
 from corpusmill.tokenizer.kernels.pretokenize_characters import class_table
 from corpusmill.tokenizer.kernels.pretokenize_deepseek import deepseek_end
 from corpusmill.tokenizer.kernels.pretokenize_gpt import cl100k_end, gpt2_end
-from corpusmill.tokenizer.kernels.pretokenize_memory import address, compiled, inlined
+from corpusmill.tokenizer.kernels.pretokenize_memory import address
 from corpusmill.tokenizer.kernels.pretokenize_o200k import o200k_end
 
 # Families, `code[0]`.
@@ -28,7 +29,7 @@ def unicode_tables() -> Any:
     return class_table()
 
 
-@inlined
+@forced
 def next_end(code: Any, data: Any, at: int, end: int, classes: Any) -> int:
     """Where the pre-token at byte `at` of the document that ends at byte `end` ends; at < end.
 

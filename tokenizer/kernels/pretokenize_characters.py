@@ -14,13 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.tokenizer.kernels.pretokenize_memory import (
-    byte_at,
-    eight_at,
-    inlined,
-    integer,
-    trailing_zeros,
-)
+from corpusmill.pipelines.kernels.compiled import forced, integer
+from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at, eight_at, trailing_zeros
 
 UPPER = 1  # Lu, Lt
 LOWER = 2  # Ll
@@ -73,7 +68,7 @@ def class_table() -> Any:
     return table
 
 
-@inlined
+@forced
 def decode(at: int, end: int) -> tuple[int, int]:
     """Code point of the character at `at`, of two bytes or more, and where it ends; -1 if not UTF-8."""
     byte = byte_at(at)
@@ -89,7 +84,7 @@ def decode(at: int, end: int) -> tuple[int, int]:
     return integer(-1), at + 1
 
 
-@inlined
+@forced
 def character(classes: int, at: int, end: int) -> tuple[int, int]:
     """Class of the character at `at` and where it ends."""
     kind = byte_at(classes + byte_at(at))
@@ -99,7 +94,7 @@ def character(classes: int, at: int, end: int) -> tuple[int, int]:
     return (byte_at(classes + BYTES + code) if code >= 0 else integer(0)), after
 
 
-@inlined
+@forced
 def ascii_run(at: int, end: int, any_case: bool) -> int:
     """Where the run of a-z at `at`, in `any_case` also of A-Z, ends; eight bytes a step.
 
@@ -123,7 +118,7 @@ def ascii_run(at: int, end: int, any_case: bool) -> int:
     return at
 
 
-@inlined
+@forced
 def letters(classes: int, at: int, end: int, mask: int) -> int:
     """As `run`, quicker on ASCII letters: `mask` has all of them or the small ones, else nothing of ASCII."""
     any_case = mask & UPPER != 0
@@ -141,7 +136,7 @@ def letters(classes: int, at: int, end: int, mask: int) -> int:
     return at
 
 
-@inlined
+@forced
 def run(classes: int, at: int, end: int, mask: int) -> int:
     """Where the run of characters of the classes in `mask` at `at` ends; `at` if there is none."""
     while at < end:
@@ -152,7 +147,7 @@ def run(classes: int, at: int, end: int, mask: int) -> int:
     return at
 
 
-@inlined
+@forced
 def run_without(classes: int, at: int, end: int, mask: int) -> int:
     """As `run`, of the characters of no class in `mask`."""
     while at < end:
@@ -163,7 +158,7 @@ def run_without(classes: int, at: int, end: int, mask: int) -> int:
     return at
 
 
-@inlined
+@forced
 def digits(classes: int, at: int, end: int, longest: int) -> int:
     """Where the run of at most `longest` characters of class N at `at` ends."""
     while at < end and longest > 0:
@@ -175,7 +170,7 @@ def digits(classes: int, at: int, end: int, longest: int) -> int:
     return at
 
 
-@inlined
+@forced
 def line_breaks(at: int, end: int) -> int:
     """Where the run of CR and LF at `at` ends."""
     while at < end and (byte_at(at) == LF or byte_at(at) == CR):
@@ -183,7 +178,7 @@ def line_breaks(at: int, end: int) -> int:
     return at
 
 
-@inlined
+@forced
 def white_space(classes: int, at: int, end: int, breaks: bool) -> tuple[int, int, int]:
     """The run of white space at `at`: its end, its last character's beginning, the end of its last CR or LF.
 
@@ -210,7 +205,7 @@ def white_space(classes: int, at: int, end: int, breaks: bool) -> tuple[int, int
     return at, last, after_break
 
 
-@inlined
+@forced
 def contraction(at: int, end: int, any_case: bool) -> int:
     """Where one of 's 't 'm 'd 'll 've 're at `at` ends; `at` if there is none.
 

@@ -8,6 +8,7 @@ its word in this way.
 
 from __future__ import annotations
 
+from corpusmill.pipelines.kernels.compiled import compiled, forced, integer
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     BLANK,
     BYTES,
@@ -27,7 +28,7 @@ from corpusmill.tokenizer.kernels.pretokenize_characters import (
     line_breaks,
     white_space,
 )
-from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at, compiled, inlined, integer
+from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at
 
 WORD = LETTER | MARK
 # Added to the class of the characters of the second split. Without IDEOGRAPH as wanted, a piece ends.
@@ -35,7 +36,7 @@ IDEOGRAPH = NON_ASCII
 PIECE_END = NUMBER | IDEOGRAPH
 
 
-@inlined
+@forced
 def _character(classes: int, at: int, end: int) -> tuple[int, int]:
     """Class of the character at `at`, with IDEOGRAPH if the second split matches it, and where it ends."""
     kind = byte_at(classes + byte_at(at))
@@ -50,7 +51,7 @@ def _character(classes: int, at: int, end: int) -> tuple[int, int]:
     return kind, after
 
 
-@inlined
+@forced
 def _word(classes: int, at: int, end: int) -> int:
     """The run of letters and marks outside the second split's matches."""
     while at < end:
@@ -67,7 +68,7 @@ def _word(classes: int, at: int, end: int) -> int:
     return at
 
 
-@inlined
+@forced
 def _symbols(classes: int, at: int, end: int) -> int:
     """The run of punctuation and symbols outside the second split's matches."""
     while at < end:
@@ -78,7 +79,7 @@ def _symbols(classes: int, at: int, end: int) -> int:
     return at
 
 
-@inlined
+@forced
 def _ideographs(classes: int, at: int, end: int, mask: int) -> int:
     """The run of classes in `mask` within a match of the second split."""
     while at < end and byte_at(at) >= 0x80:

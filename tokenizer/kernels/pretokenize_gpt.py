@@ -6,6 +6,7 @@ alternatives are tried in their order; `pretokenizer/patterns.py` has the expres
 
 from __future__ import annotations
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     APOSTROPHE,
     BLANK,
@@ -22,7 +23,7 @@ from corpusmill.tokenizer.kernels.pretokenize_characters import (
     run_without,
     white_space,
 )
-from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at, compiled
+from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at
 
 NO_MARK = LETTER | NUMBER | SPACE  # [^\s\p{L}\p{N}] is what has none of these
 

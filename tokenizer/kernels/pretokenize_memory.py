@@ -3,26 +3,13 @@
 An array passed to a compiled function is counted as a reference on the way in and out, at ten times the cost
 of what these functions do (measured: 35 MB/s of English, 600 without). So they take the addresses of arrays
 that the outermost kernel holds, and check for themselves that a place is inside: nothing here does.
-
-`compiled`: compiled on first use, cached on disk, and free of the interpreter's lock. `inlined`: the same,
-and part of its callers' code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-F = TypeVar("F", bound=Callable[..., object])
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-
-    def compiled(function: F) -> F: ...
-
-    def inlined(function: F) -> F: ...
-
-    def integer(number: object) -> int:
-        """`number` as int64."""
 
     def address(array: Any) -> int:
         """Where the data of `array` (contiguous) begin; valid while the array lives."""
@@ -37,14 +24,9 @@ if TYPE_CHECKING:
         """How many of the lowest bits of a uint64 are 0; 64 of 0."""
 
 else:
-    import numpy as np
     from llvmlite import ir
-    from numba import njit, types
+    from numba import types
     from numba.extending import intrinsic
-
-    compiled = njit(cache=True, nogil=True)
-    inlined = njit(cache=True, nogil=True, forceinline=True)
-    integer = np.int64
 
     def _load(builder: Any, place: Any, bits: int) -> Any:
         return builder.load(builder.inttoptr(place, ir.IntType(bits).as_pointer()), align=1)

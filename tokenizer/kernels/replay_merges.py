@@ -18,12 +18,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 NONE = np.int64(2**62)  # the rank of a pair that is no merge
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _find(keys: Any, left: int, right: int) -> int:
     """Where the pair stands in `keys` (sorted uint64[m]: left << 32 | right), or -1."""
     key = (np.uint64(left) << np.uint64(32)) | np.uint64(right)
@@ -37,7 +38,7 @@ def _find(keys: Any, left: int, right: int) -> int:
     return low if low < len(keys) and keys[low] == key else -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def replay_merges(
     offsets: Any, data: Any, first: Any, keys: Any, ranks: Any, results: Any, steps: Any, pieces: Any
 ) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 CONTROL = -2  # rows of `row_V` below: a token that no text may give
 ORDINARY = -1  # copied as it is; a combined token has its row in the table of parts
@@ -22,7 +23,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def splitmix64(seed: Any, position: int) -> Any:
     """Output number `position + 1` of SplitMix64 from `seed`, uint64."""
     z = seed + np.uint64(position + 1) * _STEP
@@ -31,7 +32,7 @@ def splitmix64(seed: Any, position: int) -> Any:
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def split_boundary_tokens(
     tokens: Any,
     start: int,

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 OTHER, JOINS, SINGLE, APOSTROPHE, LETTER = 0, 1, 2, 3, 4  # classes of code points; see `word_classes`
 FIGURES = ("characters", "words", "touching", "continued")  # columns of `word_figures`
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def spelled_exactly(offsets: Any, data: Any, ends: Any, tokens: Any, spelled: Any, spelling: Any) -> Any:
     """Whether the tokens' bytes, one after the other, are the text: bool[n]."""
     n = len(offsets) - 1
@@ -40,7 +41,7 @@ def spelled_exactly(offsets: Any, data: Any, ends: Any, tokens: Any, spelled: An
     return exact
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_tokens(ends: Any, tokens: Any, rows: Any, weights: Any, counts: Any, seen: Any) -> None:
     """Count each text's tokens: once in `seen` int64[V], and `weights[d]` times in `counts[rows[d]]`.
 
@@ -53,7 +54,7 @@ def count_tokens(ends: Any, tokens: Any, rows: Any, weights: Any, counts: Any, s
             seen[tokens[k]] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _code_point(data: Any, at: int, end: int) -> Any:
     """Code point at `at` and how many bytes it takes; the text is valid UTF-8."""
     byte = np.int64(data[at])  # signed and wide enough to shift
@@ -70,7 +71,7 @@ def _code_point(data: Any, at: int, end: int) -> Any:
     return 0xFFFD, 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _touching(start: int, stop: int, k: int, token_end: int, tokens: Any, spelled: Any) -> Any:
     """How many tokens share a byte with [start, stop), the last of them, and where that one ends.
 
@@ -88,7 +89,7 @@ def _touching(start: int, stop: int, k: int, token_end: int, tokens: Any, spelle
     return touching, k, token_end
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def word_figures(
     offsets: Any, data: Any, ends: Any, tokens: Any, spelled: Any, exact: Any, classes: Any
 ) -> Any:

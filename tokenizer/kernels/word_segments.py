@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from corpusmill.pipelines.kernels.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 
 Integers = npt.NDArray[np.int64]
@@ -28,7 +28,7 @@ LAST = -1  # end mark of a word
 MORE = -2  # end mark of a segment that another follows
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def segments_length(offsets: Integers) -> int:
     """Length L of the flat array of the words of `offsets` int64[n + 1]; shorter than two bytes: left out."""
     length = 0
@@ -39,7 +39,7 @@ def segments_length(offsets: Integers) -> int:
     return length
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def write_segments(offsets: Integers, data: Bytes, counts: Integers, rank: Tokens, length: int) -> Tokens:
     """The flat array int32[length]; `rank` int32[256] gives the token of each byte."""
     flat = np.empty(length, np.int32)
@@ -62,13 +62,13 @@ def write_segments(offsets: Integers, data: Bytes, counts: Integers, rank: Token
     return flat
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def signed_count(flat: Tokens, place: int) -> int:
     """The count of the word, negative where the segment continues another."""
     return (integer(flat[place + 1]) << 32) | (integer(flat[place]) & 0xFFFFFFFF)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def end_of(flat: Tokens, place: int) -> int:
     """Index of the end mark of a segment."""
     at = place + HEADER
@@ -77,7 +77,7 @@ def end_of(flat: Tokens, place: int) -> int:
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def place_after(flat: Tokens, place: int) -> int:
     """Place of the next segment that is not empty, or -1; for a segment whose end mark is MORE."""
     place += STRIDE
@@ -86,7 +86,7 @@ def place_after(flat: Tokens, place: int) -> int:
     return -1 if flat[place + HEADER] == LAST else place
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def token_before(flat: Tokens, place: int) -> tuple[int, int]:
     """The token before a segment that continues another, and the place where it stands."""
     place -= STRIDE

@@ -20,6 +20,7 @@ def pretoken_ends(pre: PreTokenizer, texts: pa.Array) -> tuple[npt.NDArray[np.in
     import numpy as np
     import pyarrow as pa
 
+    from corpusmill.pipelines.documents import buffers
     from corpusmill.tokenizer.kernels import pretokenize
     from corpusmill.tokenizer.pretokenizer.general import general_ends
 
@@ -27,11 +28,9 @@ def pretoken_ends(pre: PreTokenizer, texts: pa.Array) -> tuple[npt.NDArray[np.in
     if code is None:
         return general_ends(pre, texts)
     texts = texts.cast(pa.large_string()).fill_null("")
-    _, offsets, data = texts.buffers()
-    if len(texts) == 0 or data is None:
+    if len(texts) == 0 or texts.buffers()[2] is None:
         return np.zeros(len(texts) + 1, np.int64), np.zeros(0, np.int64)
-    offsets_N1 = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    bytes_ = np.frombuffer(data, np.uint8)
+    offsets_N1, bytes_ = buffers(texts)
     classes = pretokenize.unicode_tables()
     starts_N1 = pretokenize.count_pretokens(code, offsets_N1, bytes_, classes)
     ends = np.empty(starts_N1[-1], np.int64)

@@ -18,7 +18,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -112,13 +113,13 @@ _X = 120  # the letter of the name that `plain_names` gives to formatting elemen
 _BUTTON = np.frombuffer(b"button", np.uint8)  # and to lists: what is in one is left out of texts as well
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _kind(name: int) -> int:  # pragma: no cover - compiled
     slot = name % _SLOTS
     return int(_KINDS[slot]) if _KEYS[slot] == name else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _implied_end(new: int, top: int, special: bool) -> bool:  # pragma: no cover - compiled
     """Whether opening `new` closes an open `top` whose end tag may be omitted."""
     if top == _P:
@@ -132,7 +133,7 @@ def _implied_end(new: int, top: int, special: bool) -> bool:  # pragma: no cover
     return top == _TR and new == _TR
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _replaces(new: int, top: int) -> bool:  # pragma: no cover - compiled
     """Whether opening `new` closes the element `top` that it would stand in directly."""
     if new in (_TABLE, _BUTTON_NAME):
@@ -140,7 +141,7 @@ def _replaces(new: int, top: int) -> bool:  # pragma: no cover - compiled
     return new in _HEADINGS and top in _HEADINGS
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _close(
     at: int, depth: int, names: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]
 ) -> tuple[int, int]:  # pragma: no cover - compiled
@@ -160,12 +161,12 @@ def _close(
     return end - 1, end - at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _is_scope(name: int) -> bool:  # pragma: no cover - compiled
     return name in (_TD, _TH, _CAPTION, _OBJECT, _TEMPLATE)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def screen(
     data: npt.NDArray[np.uint8],
     max_depth: int,

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from corpusmill.pipelines.kernels.compiled import compiled
 
 UNSURE = 0
 FOUND = 1
@@ -21,14 +22,14 @@ Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _space(data: Bytes, at: int, stop: int) -> int:
     while at < stop and (data[at] == 32 or data[at] == 9 or data[at] == 13 or data[at] == 10):
         at += 1
     return at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _string_end(data: Bytes, at: int, stop: int) -> int:
     """Just past the closing quote of the string whose opening quote is at `at`; -1 without one."""
     at += 1
@@ -40,7 +41,7 @@ def _string_end(data: Bytes, at: int, stop: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _value_end(data: Bytes, at: int, stop: int) -> int:
     """Just past the value at `at`, by its brackets and strings alone; -1 if it does not end."""
     depth = 0
@@ -67,7 +68,7 @@ def _value_end(data: Bytes, at: int, stop: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hex4(data: Bytes, at: int, stop: int) -> int:
     if at + 4 > stop:
         return -1
@@ -86,7 +87,7 @@ def _hex4(data: Bytes, at: int, stop: int) -> int:
     return value
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _unescape(data: Bytes, at: int, stop: int, out: Bytes, to: int) -> tuple[int, int]:
     """Unescape the string at `at` into `out[to:]`: (just past its closing quote or -1, new `to`)."""
     at += 1
@@ -151,7 +152,7 @@ def _unescape(data: Bytes, at: int, stop: int, out: Bytes, to: int) -> tuple[int
     return -1, to
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def find_text(
     data: Bytes, starts: Offsets, stops: Offsets, key: Bytes
 ) -> tuple[npt.NDArray[np.uint8], Offsets, Offsets, Offsets, Bytes]:
