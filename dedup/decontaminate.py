@@ -65,11 +65,13 @@ class Decontaminate(Filter):
         return ready
 
     def warm(self) -> None:
-        """Compile the scan on no documents, once the index is loaded."""
+        """Compile the scan on no documents."""
+        from corpusmill.dedup.kernels.benchmark_index import empty_index
         from corpusmill.pipelines.documents import SCHEMA, Documents
 
-        if self._index is not None:
-            self.score(Documents(SCHEMA.empty_table()))
+        ready = self.model_copy()
+        ready._index = self._index or empty_index()
+        ready.score(Documents(SCHEMA.empty_table()))
 
     def score(self, docs: Documents) -> Columns:
         """`hits` int32, `overlap` and `contained` float64, `benchmark` string (null without a hit)."""

@@ -54,10 +54,11 @@ class HeldOutOverlap(Fold):
         return ready
 
     def warm(self) -> None:
-        """Compile the kernel on no documents."""
+        """Compile the kernel on no documents, once the index is loaded."""
         from corpusmill.pipelines.documents import SCHEMA, Documents
 
-        self._known().rows(Documents(SCHEMA.empty_table()))
+        if self._measure is not None:
+            self._measure.rows(Documents(SCHEMA.empty_table()))
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         import pyarrow as pa

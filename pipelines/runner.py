@@ -16,6 +16,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.balance import check_rows, check_step
 from corpusmill.pipelines.blame import Patience
+from corpusmill.pipelines.compile_ahead import compiling_ahead
 from corpusmill.pipelines.engines.chosen import make_engine
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, step_key, versions
@@ -141,7 +142,11 @@ class Runner:
                 memory=wanted.memory,
                 patience=Patience(losses=wanted.losses),
             )
-            Scheduler(engine, policy, self._eligible, self._complete, self.listener, self._surroundings).run()
+            with compiling_ahead(self._ahead(engine.slots), workers):
+                scheduler = Scheduler(
+                    engine, policy, self._eligible, self._complete, self.listener, self._surroundings
+                )
+                scheduler.run()
             if lost or missing:
                 again = found_again(self.folder, self.graph, self.states, self._key)
                 self._write_current(again, [])
@@ -150,6 +155,12 @@ class Runner:
             seconds = time.perf_counter() - started
             self._note({"event": "end", "seconds": round(seconds, 3)})
         return RunResult(self.folder, list(self.states.values()), seconds, self.repairs)
+
+    def _ahead(self, workers: int) -> list[Step]:
+        """Steps whose kernels one more process compiles: none where no worker has to wait for another."""
+        if self.recipe.engine.kind != "process" or workers < 2:
+            return []
+        return [state.step for state in self.states.values()]
 
     def list_inputs(self) -> None:
         """Expand every source's patterns. Raises RecipeError where one matches nothing.

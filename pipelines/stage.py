@@ -88,7 +88,10 @@ class Stage(BaseModel, ABC):
         return self
 
     def warm(self) -> None:
-        """Compile kernels (once per worker and step, before the first document); the default does nothing."""
+        """Compile kernels (once per worker and step, before the first document); the default does nothing.
+
+        Also called without `prepare`, by the process that compiles ahead.
+        """
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
         """Options of this step that cannot hold after the steps `before` it: (option, what is wrong).

@@ -95,6 +95,18 @@ class TrainBpe(Fold):
         ready._verification = context.artefact(SAMPLE, TEXTS_FILE)
         return ready
 
+    def warm(self) -> None:
+        """Compile counting and training on two words."""
+        import pyarrow as pa
+
+        from corpusmill.tokenizer.bpe.counts import PretokenCounter, merge_counts
+        from corpusmill.tokenizer.bpe.train import train_from_counts
+
+        with PretokenCounter(self._pre(), self.longest_pretoken, 2**20) as counter:
+            counter.add(pa.array(["so so"], pa.large_string()))
+            counts = counter.finish()
+        train_from_counts(merge_counts([counts, counts]), vocab_size=_FIXED + 2, pre=self._pre())
+
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         """Counts of the pre-tokens of the documents chosen; how many, and their bytes, in the metadata."""
         import numpy as np

@@ -242,3 +242,22 @@ def load_index(folder: Path) -> Index:
         sieve=sieve_of(arrays["heads"]),
         **arrays,
     )
+
+
+def empty_index() -> Index:
+    """An index that holds nothing: what the scan is compiled with before there is one."""
+    whole, hashes = np.zeros(0, np.int64), np.zeros(0, np.uint64)
+    return Index(
+        lengths=np.ones(1, np.int64),
+        n=1,
+        head=1,
+        benchmarks=[],
+        grams=hashes,
+        heads=hashes,
+        sieve=sieve_of(hashes),
+        gram_benchmarks=whole,
+        gram_starts=np.zeros(1, np.int64),
+        gram_questions=whole,
+        question_sizes=whole,
+        question_benchmarks=whole,
+    )

@@ -68,7 +68,7 @@ def resident_bytes() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to kill this process when the runner goes; elsewhere the closed standard input ends it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -119,7 +119,7 @@ class Answer:
 
 def main(descriptor: int) -> None:
     """Serve tasks until standard input closes."""
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     hide_again()
     guard_streams(hide_values)

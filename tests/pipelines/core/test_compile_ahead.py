@@ -1,0 +1,48 @@
+"""The process that compiles kernels of later steps: what it is given, and that it warms and marks each."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.compile_ahead import compiling_ahead
+from corpusmill.pipelines.graph import StageSpec, Step
+
+EXACT = StageSpec("corpusmill.dedup.exact", "Exact", "exact", {})
+PLUGIN = StageSpec("plugin_of_the_test", "Mine", "mine", {})
+
+
+def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    mark = tmp_path / "cache" / "ahead" / "corpusmill.dedup.exact.Exact"
+    steps = [Step("exact", "scatter", (EXACT,)), Step("mine", "map", (PLUGIN,))]
+    with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
+        deadline = time.monotonic() + 600
+        while not mark.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert mark.exists()
+    assert (tmp_path / "log").read_bytes() == b""
+    assert [path.name for path in mark.parent.iterdir()] == [mark.name]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process is started though all stages are marked")
+
+    monkeypatch.setattr("corpusmill.pipelines.compile_ahead.subprocess.Popen", refuse)
+    with compiling_ahead(steps, io.BytesIO()):
+        pass
+
+
+def test_what_fails_is_told_in_the_log_and_leaves_no_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    steps = [Step("exact", "scatter", (StageSpec("corpusmill.dedup.exact", "Exact", "exact", {"no": 1}),))]
+    with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
+        deadline = time.monotonic() + 600
+        while b"Extra inputs are not permitted" not in (tmp_path / "log").read_bytes():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert not (tmp_path / "cache" / "ahead").exists()
