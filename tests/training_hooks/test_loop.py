@@ -224,6 +224,15 @@ def test_the_log_s_figures(tmp_path: Path) -> None:
     assert [duration(s) for s in (0.4, 59.4, 61, 3600, 7509)] == ["0s", "59s", "1m01s", "1h00m", "2h05m"]
 
 
+def test_steps_faster_than_the_peak_raise_it(caplog: pytest.LogCaptureFixture) -> None:
+    """As where other work took the machine while the peak was measured."""
+    meter = Speedometer(2e6, 1e8, 10, 1000, torch.device("cpu"), None)
+    with caplog.at_level("INFO", "corpusmill.train"):
+        shares = [meter.describe(speed, 0).split(", ")[1] for speed in (25.0, 100.0, 50.0)]
+    assert shares == ["50% of peak", "100% of peak", "50% of peak"]
+    assert caplog.messages == ["the peak was taken as 1e+08 operations a second; steps reach 2e+08"]
+
+
 def test_speed_is_since_the_last_mark(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -137,4 +137,5 @@ def test_a_signal_stops_cleanly(
     if not group:  # a worker that hears of it by itself may have ended before the runner says so
         assert ("stopping: train may take a minute" in said) == (engine == "process")
     assert checkpoints(run) == [5]
-    finish(recipe, run, calm, *flags)
+    if number == signal.SIGTERM:  # what either signal leaves is the same
+        finish(recipe, run, calm, *flags)
