@@ -13,7 +13,8 @@ from corpusmill.pipelines.errors import RecipeError
 from corpusmill.pipelines.listing import list_files
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe, Source
-from corpusmill.pipelines.sources.looking.look import NOTHING
+from corpusmill.pipelines.sources.looking.formats import unpacks_never
+from corpusmill.pipelines.sources.looking.look import NOTHING, Look
 from corpusmill.pipelines.sources.reader import Reader
 
 FILES = 3
@@ -38,6 +39,8 @@ def first_fault(reader: Reader, files: dict[str, str]) -> str | None:
     for name, path in files.items():
         try:
             look = reader.look(FilePath(path))
+            if look == NOTHING and (why := unpacks_never(FilePath(path))) is not None:
+                look = Look(fault=why)
         except OSError:  # the listing says what cannot be opened; what cannot be read is met again by the run
             look = NOTHING
         if look.sound:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpusmill.pipelines.sources.framing.damage import Damage
+from corpusmill.pipelines.sources.framing.damage import FETCH_AGAIN, Damage
 from corpusmill.pipelines.sources.framing.decompression import compression_of, pieces
 
 HEAD_BYTES = 2**20  # uncompressed, of one file: all that is looked at
@@ -47,6 +47,17 @@ def head_of(path: Path) -> tuple[bytes, bool]:
                 return file.read(HEAD_BYTES), False
         return b"".join(found), False
     return b"".join(found), True
+
+
+def unpacks_never(path: Path) -> str | None:
+    """Why no byte of a file can be unpacked, though it is whole, such as for want of a dictionary; None where
+    its first bytes can be, or where it is damaged. Raises OSError."""
+    try:
+        next(iter(pieces(path)), None)
+    except Damage as damage:
+        words = str(damage).split(": ", 1)[-1]
+        return None if FETCH_AGAIN in words else words
+    return None
 
 
 def compression_of_or_none(path: Path) -> str | None:

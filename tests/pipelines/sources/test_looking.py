@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.sources.html import Html
@@ -120,6 +121,19 @@ def test_a_source_of_nothing_but_empty_files(
     made = reader(files=["x"])
     assert (fault(tmp_path, made, *contents) or "").startswith("all of its files are empty")
     assert fault(tmp_path, made, *contents, b"{broken \0 anything") != fault(tmp_path, made, *contents)
+
+
+def test_frames_that_need_a_dictionary_are_named_first(tmp_path: Path) -> None:
+    records = [lines({"text": f"{LONG} {number}"}) for number in range(400)]
+    dictionary = zstandard.train_dictionary(2048, records)
+    packed = zstandard.ZstdCompressor(dict_data=dictionary).compress(b"".join(records))
+    found = fault(tmp_path, jsonl(), packed)
+    assert found is not None
+    assert "dictionaries are not supported" in found
+    assert found.endswith("recompress the file without a dictionary")
+    whole = zstandard.compress(b"".join(records))
+    assert fault(tmp_path, jsonl(), packed, whole) is None  # one of the files can be read
+    assert fault(tmp_path, jsonl(), whole[:40]) is None  # damage decides nothing
 
 
 def test_empty_files_do_not_hide_what_the_others_show(tmp_path: Path) -> None:
