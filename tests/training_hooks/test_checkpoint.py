@@ -30,22 +30,11 @@ from tests.oracles.training_held_out import write_documents
 from tests.oracles.training_shards import PAD, chain_language, write_rows
 from tests.waiting import PATIENCE
 
-OPTIONS: dict[str, Any] = {
-    "steps": 11,  # routing is counted by source in the last two, see `last_part`
-    "batch_size": 4,
-    "micro_batch_size": 2,
-    "context": 16,
-    "learning_rate": 0.01,
-    "threads": 1,
-    "schedule": "report",
-    "moments": "bf16",
-    "ema": 0.9,
-    "checkpoint": {"every": 2, "keep": 2},
-    "peak_tflops": 1.0,
-    "log_every": 3,
-}
-
-
+OPTIONS: dict[str, Any] = {  # routing is counted by source in the last two of its steps, see `last_part`
+    "steps": 11, "batch_size": 4, "micro_batch_size": 2, "context": 16, "learning_rate": 0.01, "threads": 1,
+    "schedule": "report", "moments": "bf16", "ema": 0.9, "checkpoint": {"every": 2, "keep": 2},
+    "peak_tflops": 1.0, "log_every": 3,
+}  # fmt: skip
 LAST_PART = 5  # in place of 10: the part of a run that routing is counted in, so that short runs have two
 
 
