@@ -158,7 +158,7 @@ def test_each_source_of_the_dev_recipe_reads_its_own_files_alone(
 ) -> None:
     for name in (*(name for names in DEV_FILES.values() for name in names), *BESIDE):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b"x")
     monkeypatch.setenv("CORPUSMILL_DATA", str(tmp_path))
     recipe = load_recipe(ROOT / "configs" / "dev.yaml")
     recipe.check_inputs()
