@@ -1,5 +1,9 @@
 """What every test shares: the real corpora, the kernels' cache, Hypothesis without a clock, the order of the
-tests, and a process in the same state before each."""
+tests, and a process in the same state before each.
+
+Hypothesis draws the same examples in every run of the suite. With CORPUSMILL_HYPOTHESIS=random in the
+environment it searches on from where chance takes it: for a long search by hand.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,9 @@ from corpusmill.pipelines.kernel_cache import use_kernel_cache
 from tests import order, process_state
 
 use_kernel_cache()
-settings.register_profile("corpusmill", deadline=None)
-settings.load_profile("corpusmill")
+settings.register_profile("corpusmill", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None)
+settings.load_profile("random" if os.environ.get("CORPUSMILL_HYPOTHESIS") == "random" else "corpusmill")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
