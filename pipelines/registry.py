@@ -43,6 +43,7 @@ _CONTRACTS = {"pipelines/sources": {"reader"}}  # abstract bases that stand amon
 _NOT_CODE_VERSION = {
     "pipelines": (
         "blame",
+        "compile_ahead",
         "cli",
         "engines",
         "estimate",

@@ -8,14 +8,14 @@ environment it searches on from where chance takes it: for a long search by hand
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
-from tests import order, process_state
+from tests import kernels_ahead, order, process_state
 
 use_kernel_cache()
 settings.register_profile("corpusmill", deadline=None, derandomize=True)
@@ -30,6 +30,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)  # after pytest's own order, which groups tests by fixture
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     order.reorder(config, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    if hasattr(session.config, "workerinput"):  # a process of xdist; the first one does it for all
+        return (yield)
+    with kernels_ahead.compiling():
+        return (yield)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -1,0 +1,40 @@
+"""On a machine without compiled kernels, two more processes compile them while the first tests run.
+
+Otherwise both processes of the suite wait for one another's kernels in the first minutes, each on one core.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from corpusmill.pipelines import registry
+from corpusmill.pipelines.compile_ahead import compiling_ahead
+from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.stage import Stage
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Compile the kernels of every stage that can stand without options, from both ends of their list."""
+    steps = [Step(spec.name, "map", (spec,)) for spec in _specs()]
+    with ExitStack() as stack:
+        log = stack.enter_context(Path(os.devnull).open("wb"))  # a test that needs the kernel tells the error
+        for order in (steps, steps[::-1]):
+            stack.enter_context(compiling_ahead(order, log))
+        yield
+
+
+def _specs() -> Iterator[StageSpec]:
+    for room in registry.ROOMS:
+        for name in registry.names(room):
+            stage = registry.find(room, name)
+            if stage.warm is not Stage.warm:
+                try:
+                    yield StageSpec.of(stage())
+                except ValidationError:
+                    continue  # it needs options
