@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,7 @@ from corpusmill.pipelines import registry, scheduler
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner
 from tests.waiting import PATIENCE
+from tests.warm import Warm
 
 WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
 
@@ -137,16 +138,13 @@ def hashes_of() -> Callable[[Path], dict[str, str]]:
     return hashes
 
 
-# The command with another clock in the scheduler: while a document hangs, every look at the clock finds 100
+# Another clock in the scheduler: while a document hangs, every look at the clock finds 100
 # seconds gone, and otherwise none, so that limits of minutes find what hangs, not what is merely slow.
-CLOCKED = """
-import os, sys, types
+CLOCK = """
+import os, types
 from pathlib import Path
-from corpusmill.pipelines import registry, scheduler
-from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import Runner
-from corpusmill.pipelines.cli.main import main
-folder, now = Path(sys.argv.pop(1)), 0.0
+from corpusmill.pipelines import scheduler
+folder, now = Path({folder!r}), 0.0
 def hangs(pid):
     try:
         os.kill(pid, 0)
@@ -161,20 +159,16 @@ def sleep(seconds):
     global now
     now += seconds
 scheduler.time = types.SimpleNamespace(monotonic=monotonic, sleep=sleep)
-main()
 """
 
 
 @pytest.fixture
 def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the command line to its end; with `hangs`, by a clock that moves while a document there hangs."""
+    """Runs the command line to its end, in processes started in full."""
 
-    def call(
-        *arguments: object, env: dict[str, str] | None = None, hangs: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        command = ["-m", "corpusmill"] if hangs is None else ["-c", CLOCKED, str(hangs)]
+    def call(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, *command, *map(str, arguments)],
+            [sys.executable, "-m", "corpusmill", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -183,6 +177,14 @@ def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs the command line to its end, in processes forked from one that has imported everything."""
+    process = Warm()
+    yield process
+    process.close()
 
 
 @pytest.fixture

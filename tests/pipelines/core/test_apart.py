@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from corpusmill.pipelines.operators.apart import Rows, Trier, cause_of, is_of_in
 from corpusmill.pipelines.operators.marker import PARTS, Marker
 from corpusmill.pipelines.removed import read_removed
 from corpusmill.pipelines.storage import RunFolder
+from tests.warm import Warm
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 ENDS = [3, 4, 9, 10]  # groups 0-2, 3, 4-8, 9
 
 
@@ -208,7 +207,7 @@ def identities(run: Path) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def test_every_step_goes_on_without_what_raises_or_kills_its_worker(tmp_path: Path, corpusmill: Call) -> None:
+def test_every_step_goes_on_without_what_raises_or_kills_its_worker(tmp_path: Path, warm: Warm) -> None:
     (tmp_path / "odd.py").write_text(PLUGIN)
     texts = [f"{letter}{number}" for letter in "abc" for number in range(5)]
     odd = ["aRAISE-emit", "bDIE-emit", "aRAISE-reduce", "cDIE-reduce", "dPAIR-a", "dPAIR-b"]
@@ -220,7 +219,7 @@ def test_every_step_goes_on_without_what_raises_or_kills_its_worker(tmp_path: Pa
         "name: odd\nplugins: [odd.py]\nengine: {workers: 1}\noutput: out\n"
         "sources:\n  s: {read: {jsonl: in/*.jsonl}, steps: [together]}\n"
     )
-    done = corpusmill("run", tmp_path / "recipe.yaml", "--json")
+    done = warm.call("run", tmp_path / "recipe.yaml", "--json")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert _quarantined(tmp_path / "out") == {

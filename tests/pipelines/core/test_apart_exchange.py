@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,7 @@ from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.operators.left_out import left_out, read_left_out, without, write_left_out
 from corpusmill.pipelines.removed import read_removed
 from corpusmill.pipelines.storage import RunFolder, StepFolder
-
-Call = Callable[..., subprocess.CompletedProcess[str]]
+from tests.warm import Warm
 
 PLUGIN = '''
 """Exact deduplication and the n-grams of benchmarks that raise or die on what they are asked to."""
@@ -76,7 +73,7 @@ class Nothing(Edit):
 '''
 
 
-def test_a_run_goes_on_and_every_document_is_accounted_for(tmp_path: Path, corpusmill: Call) -> None:
+def test_a_run_goes_on_and_every_document_is_accounted_for(tmp_path: Path, warm: Warm) -> None:
     (tmp_path / "odd.py").write_text(PLUGIN)
     texts = [f"the keeper writes page {n} of the log" for n in range(8)] * 2
     odd = ["RAISE-emit", "DIE-emit", "a" * 77, "b" * 78]
@@ -89,7 +86,7 @@ def test_a_run_goes_on_and_every_document_is_accounted_for(tmp_path: Path, corpu
         "name: odd\nplugins: [odd.py]\nengine: {workers: 1}\noutput: out\n"
         "sources:\n  s: {read: {jsonl: a.jsonl}}\ndedup: [exact]\ndecontaminate: {against: bench.jsonl}\n"
     )
-    done = corpusmill("run", tmp_path / "recipe.yaml", "--json")
+    done = warm.call("run", tmp_path / "recipe.yaml", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     assert report["ledger"]["faults"] == []

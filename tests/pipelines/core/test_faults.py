@@ -10,9 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.pipelines.core.conftest import CLOCK
 from tests.waiting import PATIENCE, wait_until
+from tests.warm import Warm
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
 Hashes = Callable[[Path], dict[str, str]]
 
@@ -25,11 +26,11 @@ def ledger(run: Path, step: str) -> dict[str, dict[str, object]]:
 
 
 def test_documents_that_raise_crash_or_hang_are_quarantined_and_the_rest_goes_on(
-    recipe: Make, corpusmill: Call, tmp_path: Path
+    recipe: Make, warm: Warm, tmp_path: Path
 ) -> None:
     """One worker: where two units run, the time that one hangs for counts for the other's document too."""
     path = recipe({100: "RAISE", 300: "DIE", 700: "HANG"}, documents=1000, workers=1, heartbeat_s=10**6)
-    done = corpusmill("run", path, "--json", hangs=tmp_path)
+    done = warm.call("run", path, "--json", code=CLOCK.format(folder=str(tmp_path)))
     assert done.returncode == 0, done.stderr
     entry = ledger(tmp_path / "runs" / "small", "a")["trouble/a"]
     quarantined = entry["quarantined"]
@@ -58,16 +59,16 @@ FAULTPOINTS = [
 
 
 def test_a_kill_at_each_commit_step_changes_nothing(
-    finished: Path, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+    finished: Path, warm: Warm, hashes_of: Hashes, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
     settings = ("--out", out, "--set", "engine.workers=1", "--set")
     for kind, point in FAULTPOINTS:
-        killed = corpusmill(
+        killed = warm.call(
             *("run", finished, *settings, f"engine.kind={kind}"), env={"CORPUSMILL_FAULTPOINT": point}
         )
         assert killed.returncode == -signal.SIGKILL, point
-    assert corpusmill("run", finished, *settings, "engine.kind=process").returncode == 0
+    assert warm.call("run", finished, *settings, "engine.kind=process").returncode == 0
     assert hashes_of(out) == hashes_of(tmp_path / "runs" / "small")
 
 
@@ -100,7 +101,7 @@ class Trouble(Filter):
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
-    recipe: Make, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+    recipe: Make, warm: Warm, hashes_of: Hashes, tmp_path: Path
 ) -> None:
     """One worker takes the units of `a` in order and waits in that of document 1000: what is committed when
     the user asks, and what still waits for its turn, is then the same on any machine."""
@@ -133,28 +134,28 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     assert "run the same command to go on" in errors
     assert len(committed()) == first  # what was under way is given up, what was queued never began
     (tmp_path / "go").touch()
-    done = corpusmill("run", path, "--json")
+    done = warm.call("run", path, "--json")
     assert done.returncode == 0, done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
     assert steps["a.index"]["reused"]
     assert steps["a"]["done_now"] == steps["a"]["units"] - first > 0
     calm = ["--out", tmp_path / "calm", "--set", "engine.kind=inline"]
-    assert corpusmill("run", path, *calm).returncode == 0
+    assert warm.call("run", path, *calm).returncode == 0
     assert hashes_of(run) == hashes_of(tmp_path / "calm")
 
 
-def test_two_runs_in_one_folder_are_refused(finished: Path, corpusmill: Call, tmp_path: Path) -> None:
+def test_two_runs_in_one_folder_are_refused(finished: Path, warm: Warm, tmp_path: Path) -> None:
     import fcntl
 
     with (tmp_path / "runs" / "small" / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        refused = corpusmill("run", finished)
+        refused = warm.call("run", finished)
     assert refused.returncode == 1
     assert "another run is using this folder" in refused.stderr
 
 
-def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(recipe: Make, corpusmill: Call) -> None:
+def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(recipe: Make, warm: Warm) -> None:
     path = recipe(dict.fromkeys(range(200), "RAISE"), documents=200, retries=0, workers=1)
-    failed = corpusmill("run", path)
+    failed = warm.call("run", path)
     assert failed.returncode == 2
     assert "trouble raised on each of the first 8 documents: ValueError: asked to" in failed.stderr

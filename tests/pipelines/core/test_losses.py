@@ -25,7 +25,7 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner
 from corpusmill.pipelines.scheduler import Unit
 from corpusmill.pipelines.storage import Json, StepFolder
-from tests.waiting import PATIENCE
+from tests.warm import NO_PAUSE, Warm
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
@@ -78,13 +78,10 @@ def test_ten_lost_nodes_change_no_byte_and_quarantine_nothing(
     assert not any(entry["quarantined"] for entry in ledgers)
 
 
-@pytest.mark.parametrize("kind", ["process", "ray"])
-def test_a_document_whose_workers_are_killed_is_named_on_every_engine(
-    kind: str, recipe: Make, corpusmill: Call, tmp_path: Path
-) -> None:
-    """Nobody can tell who sent SIGKILL; of a worker of Ray nobody can tell more than that it died."""
-    path = recipe({30: "KILL"}, documents=60, kind=kind, workers=1)
-    done = corpusmill("run", path)
+def test_a_document_whose_workers_are_killed_is_named(recipe: Make, warm: Warm, tmp_path: Path) -> None:
+    """Nobody can tell who sent SIGKILL. The same holds of a worker of Ray (`test_ray`)."""
+    path = recipe({30: "KILL"}, documents=60, workers=1)
+    done = warm.call("run", path, code=NO_PAUSE)
     assert done.returncode == 0, done.stderr
     assert "document 30 quarantined in trouble" in done.stderr
     fingerprint = json.loads((tmp_path / "runs/small/current.json").read_text())["steps"]["a"]
@@ -93,11 +90,9 @@ def test_a_document_whose_workers_are_killed_is_named_on_every_engine(
     assert {reason: tally[0] for reason, tally in entry["quarantined"].items()} == {"crash": 1}
 
 
-def test_what_does_not_need_a_failed_source_is_done_first(
-    recipe: Make, corpusmill: Call, tmp_path: Path
-) -> None:
+def test_what_does_not_need_a_failed_source_is_done_first(recipe: Make, warm: Warm, tmp_path: Path) -> None:
     path = recipe(dict.fromkeys(range(40), "RAISE"), documents=40, retries=0, workers=1)
-    failed = corpusmill("run", path)
+    failed = warm.call("run", path)
     assert failed.returncode == 2
     assert "step a, unit 0 failed" in failed.stderr
     steps = json.loads((tmp_path / "runs/small/current.json").read_text())["steps"]
@@ -106,20 +101,16 @@ def test_what_does_not_need_a_failed_source_is_done_first(
 
 
 LIMIT = """
-import resource, sys
+import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
-from corpusmill.__main__ import main
-sys.argv[0] = "corpusmill"
-main()
 """
 
 
 @pytest.mark.parametrize("kind", ["inline", "process"])
-def test_a_file_that_cannot_grow_is_the_users_to_mend(kind: str, recipe: Make, tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow_is_the_users_to_mend(kind: str, recipe: Make, warm: Warm) -> None:
     """A limit on the size of files stands for a full disk: writing fails, in workers and in the runner."""
     path = recipe(documents=400, kind=kind, workers=1)
-    command = [sys.executable, "-c", LIMIT.format(size=20_000), "run", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    done = warm.call("run", path, code=LIMIT.format(size=20_000))
     assert done.returncode == 1, done.stderr
     assert "file too large; the file system or a limit" in done.stderr
     assert "Traceback" not in done.stderr
@@ -127,24 +118,20 @@ def test_a_file_that_cannot_grow_is_the_users_to_mend(kind: str, recipe: Make, t
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_under_the_log_is_the_users_to_mend(
-    recipe: Make, corpusmill: Call, tmp_path: Path
-) -> None:
+def test_a_full_disk_under_the_log_is_the_users_to_mend(recipe: Make, warm: Warm, tmp_path: Path) -> None:
     path = recipe(documents=20, kind="inline")
     logs = tmp_path / "runs" / "small" / "log"
     logs.mkdir(parents=True)
     (logs / "run.jsonl").symlink_to("/dev/full")
-    done = corpusmill("run", path)
+    done = warm.call("run", path)
     assert done.returncode == 1
     assert "run.jsonl: no space left on device; make room there, then run the same command" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("output", ["/proc/nowhere", "/dev/null/run"])
-def test_a_place_that_cannot_be_written_is_the_users_to_mend(
-    output: str, recipe: Make, corpusmill: Call
-) -> None:
-    done = corpusmill("run", recipe(documents=20, kind="inline"), "--out", output)
+def test_a_place_that_cannot_be_written_is_the_users_to_mend(output: str, recipe: Make, warm: Warm) -> None:
+    done = warm.call("run", recipe(documents=20, kind="inline"), "--out", output)
     assert done.returncode == 1
     assert f"error: {output}" in done.stderr
     assert "Traceback" not in done.stderr

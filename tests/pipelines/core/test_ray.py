@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.engines.ray import _culprit
 from tests.waiting import PATIENCE, wait_until
+from tests.warm import Warm
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -25,7 +27,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     ray = str(Path(sys.executable).with_name("ray"))
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", "--block"]
+    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
     log = tmp_path / "ray.log"
     with log.open("wb") as output:
         process = subprocess.Popen(start, env=env, stdout=output, stderr=output, start_new_session=True)
@@ -37,17 +39,42 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         process.wait(timeout=PATIENCE)
 
 
-def test_a_joined_cluster_gives_the_same_bytes(
+def test_a_joined_cluster_that_loses_a_worker_gives_the_same_bytes(
     cluster: str,
-    finished: Path,
+    recipe: Callable[..., Path],
     corpusmill: Call,
+    warm: Warm,
     hashes_of: Callable[[Path], dict[str, str]],
     tmp_path: Path,
 ) -> None:
-    settings = ["--set", "engine.kind=ray", "--set", f"engine.address={cluster}"]
-    joined = corpusmill("run", finished, "--out", tmp_path / "two", *settings, env={"RAY_AUTH_TOKEN": TOKEN})
+    """Of a worker of Ray nobody can tell more than that it died: the unit is tried again, as `test_losses`
+    tells of any worker that SIGKILL ends."""
+    path = recipe({30: "KILL"}, documents=300, kind="ray")
+    plugin = path.with_name("faulty.py")
+    killed = path.with_name("killed")
+    plugin.write_text(
+        plugin.read_text().replace(
+            'if text.startswith("KILL"):',
+            'if text.startswith("KILL") and not Path(__file__).with_name("killed").exists():\n'
+            '                Path(__file__).with_name("killed").touch()',
+        )
+    )
+    settings = ["--set", f"engine.address={cluster}"]
+    joined = corpusmill("run", path, "--out", tmp_path / "two", *settings, env={"RAY_AUTH_TOKEN": TOKEN})
     assert joined.returncode == 0, joined.stderr
+    assert killed.exists()
+    assert "a: unit 0: crash: WorkerCrashedError" in joined.stderr
+    calm = warm.call("run", path, "--set", "engine.kind=inline")
+    assert calm.returncode == 0, calm.stderr
     assert hashes_of(tmp_path / "runs" / "small") == hashes_of(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("name", "culprit"),
+    [("WorkerCrashedError", "unclear"), ("OutOfMemoryError", "unclear"), ("NodeDiedError", "outside")],
+)
+def test_only_the_death_of_a_worker_may_be_the_tasks_doing(name: str, culprit: str) -> None:
+    assert _culprit(type(name, (Exception,), {})()) == culprit
 
 
 def test_a_cluster_is_never_joined_without_authentication(

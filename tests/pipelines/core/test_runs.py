@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.errors import UserError
+from tests.warm import Warm
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 Make = Callable[..., Path]
 Hashes = Callable[[Path], dict[str, str]]
 
@@ -29,13 +28,12 @@ def steps_of(output: str) -> dict[str, dict[str, object]]:
     return {step["name"]: step for step in json.loads(output)["steps"]}
 
 
-@pytest.mark.parametrize("settings", [["engine.workers=1"], ["engine.workers=3"]])
 def test_every_engine_and_number_of_workers_gives_the_same_bytes(
-    settings: list[str], finished: Path, corpusmill: Call, hashes_of: Hashes, tmp_path: Path
+    finished: Path, warm: Warm, hashes_of: Hashes, tmp_path: Path
 ) -> None:
-    """As the driver's own process; Ray is compared with it in `test_ray`."""
-    flags = [flag for setting in ["engine.kind=process", *settings] for flag in ("--set", setting)]
-    other = corpusmill("run", finished, "--out", tmp_path / "two", *flags)
+    """As the driver's own process; one worker is compared with it in `test_faults`, and Ray in `test_ray`."""
+    flags = ["--set", "engine.kind=process", "--set", "engine.workers=3"]
+    other = warm.call("run", finished, "--out", tmp_path / "two", *flags)
     assert other.returncode == 0, other.stderr
     assert hashes_of(tmp_path / "runs" / "small") == hashes_of(tmp_path / "two")
     assert len(hashes_of(tmp_path / "two")) > 20

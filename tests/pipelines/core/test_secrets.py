@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from corpusmill.pipelines.inspection.run_log import repair_command
+from tests.warm import Warm
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
 SECRET = "tok3n-Of-The-Store"
 
 
@@ -24,7 +22,7 @@ def holding(folder: Path) -> list[str]:
     ]
 
 
-def test_no_file_of_a_run_holds_a_value(corpusmill: Call, tmp_path: Path) -> None:
+def test_no_file_of_a_run_holds_a_value(warm: Warm, tmp_path: Path) -> None:
     data = tmp_path / f"in-{SECRET}"
     data.mkdir()
     lines = [json.dumps({"id": str(n), "text": f"a line of text with the number {n}"}) for n in range(20)]
@@ -52,7 +50,7 @@ def test_no_file_of_a_run_holds_a_value(corpusmill: Call, tmp_path: Path) -> Non
     )
     out = tmp_path / f"run-{SECRET}"
     env = {"STORE": str(data), "OUT": str(out)}
-    done = corpusmill("run", path, env=env)
+    done = warm.call("run", path, env=env)
     assert done.returncode == 0, done.stderr
     assert holding(out) == []
     assert json.loads((out / "recipe.json").read_text())["data"] == "${STORE}"
@@ -62,21 +60,21 @@ def test_no_file_of_a_run_holds_a_value(corpusmill: Call, tmp_path: Path) -> Non
     assert "score in ${STORE}/plugin.py" in log
     assert "\n${STORE}/plugin.py" in f"\n{log}"
     assert repair_command(out) == f'corpusmill run "${{STORE}}/recipe.yaml" --out {out} --repair'
-    planned = corpusmill("plan", path, "--no-estimate", env=env)
+    planned = warm.call("plan", path, "--no-estimate", env=env)
     assert planned.returncode == 0, planned.stderr
     assert SECRET not in planned.stderr + planned.stdout
-    again = corpusmill("run", path, "--json", env=env)
+    again = warm.call("run", path, "--json", env=env)
     assert again.returncode == 0, again.stderr
     assert all(step["reused"] for step in json.loads(again.stdout)["steps"])
 
 
-def test_no_message_holds_a_value(corpusmill: Call, tmp_path: Path) -> None:
+def test_no_message_holds_a_value(warm: Warm, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("name: hidden\ndata: ${STORE}\nsources: {a: {read: {jsonl: '${FILE}'}}}\n")
-    missing = corpusmill("run", path, env={"STORE": f"/nowhere/{SECRET}", "FILE": "a.jsonl"})
+    missing = warm.call("run", path, env={"STORE": f"/nowhere/{SECRET}", "FILE": "a.jsonl"})
     assert missing.returncode == 1
     assert SECRET not in missing.stderr
     assert "no folder ${STORE}" in missing.stderr
-    nothing = corpusmill("run", path, env={"STORE": str(tmp_path), "FILE": f"{SECRET}/*.jsonl"})
+    nothing = warm.call("run", path, env={"STORE": str(tmp_path), "FILE": f"{SECRET}/*.jsonl"})
     assert nothing.returncode == 1
     assert SECRET not in nothing.stderr
