@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.inspection import explain as explain_module
 from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
@@ -49,7 +50,10 @@ def stories(run: RunFolder) -> dict[str, Any]:
     """The story of every document that has an id."""
     ids = {*_ids(run, "web"), *_ids(run, "code")}
     ids |= {row["id"] for source in ("web", "code") for row in _removed(run, source) if row["id"]}
-    return {identity: explain(run, identity) for identity in sorted(ids)}
+    record = load_record(run)
+    with pytest.MonkeyPatch.context() as patch:  # read once, not once a document
+        patch.setattr(explain_module, "load_record", lambda folder: record)
+        return {identity: explain(run, identity) for identity in sorted(ids)}
 
 
 def test_outcomes_add_up_to_the_ledger(run: RunFolder, stories: dict[str, Any]) -> None:
