@@ -27,6 +27,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     ray = str(Path(sys.executable).with_name("ray"))
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    env["RAY_worker_niceness"] = "0"  # or workers wait long where all cores are at work
     start = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
     log = tmp_path / "ray.log"
     with log.open("wb") as output:
