@@ -90,63 +90,67 @@ def calm(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return found
 
 
-def child(
-    shards: list[Path], base: Path, number: int, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """An attempt in a process group of its own, which a fault point may kill, and which cannot import torch's
-    compiler: training has no use for it, and a process starts two seconds later with it."""
-    folder = base / f"attempt-{number}"
-    folder.mkdir(parents=True)
-    (base / "scratch").mkdir(exist_ok=True)
-    code = f"""
-import sys
+# Each kill is that of a process forked from one that has only imported torch (and not torch's compiler, which
+# training has no use for and which takes two seconds): in a process group of its own, which the fault point
+# kills. Prints how each ended and what it left.
+KILLED = """
+import json, os, sys
 from pathlib import Path
 import torch
 sys.modules["torch._dynamo"] = None
 from corpusmill.pipelines.stage import Context
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer import loop
-loop.LAST_PART = {LAST_PART}
-stage = Train(**{OPTIONS!r}).prepare(Context(seed=3))
-shards = [Path(p) for p in {[str(p) for p in shards]!r}]
-stage.resume({{"shards": shards}}, Path({str(folder)!r}), Path({str(base / "scratch")!r}))
+given = json.loads(sys.argv[1])
+loop.LAST_PART, base = given["last_part"], Path(given["base"])
+for number, point in enumerate(given["points"]):
+    folder = base / f"killed-{number}"
+    folder.mkdir()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.environ["CORPUSMILL_FAULTPOINT"] = point
+        stage = Train(**given["options"]).prepare(Context(seed=3))
+        stage.resume({"shards": [Path(path) for path in given["shards"]]}, folder, base / "scratch")
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    left = base / "scratch" / "checkpoints"
+    print(json.dumps([status, sorted(path.name for path in left.iterdir())]), flush=True)
 """
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        start_new_session=True,
+
+
+def test_kills_change_nothing(shards: list[Path], calm: dict[str, str], tmp_path: Path) -> None:
+    """SIGKILL in the middle of writing a checkpoint, before an old one is removed, and in a step.
+
+    Each attempt goes on from what the killed one before it left."""
+    base = tmp_path / "killed"
+    (base / "scratch").mkdir(parents=True)
+    kills = {
+        "checkpoint-before-rename:1": ([], 1),
+        "checkpoint-between-files:5": (["step-00000002"], 1),
+        "checkpoint-after-rename:2": (["step-00000002", "step-00000004", "step-00000006"], 0),
+        "training-step:4": (["step-00000006", "step-00000008"], 0),
+    }
+    given = {
+        "points": list(kills), "base": str(base), "shards": [str(path) for path in shards],
+        "options": OPTIONS, "last_part": LAST_PART,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(given)],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # no thread before a fork
         capture_output=True,
         text=True,
         timeout=PATIENCE,
     )
-
-
-@pytest.mark.parametrize(
-    ("point", "kept", "unfinished"),
-    [
-        ("training-step:11", ["step-00000008", "step-00000010"], 0),
-        ("checkpoint-between-files:5", ["step-00000002"], 1),
-        ("checkpoint-before-rename:1", [], 1),
-        ("checkpoint-after-rename:3", ["step-00000002", "step-00000004", "step-00000006"], 0),
-    ],
-)
-def test_a_kill_changes_nothing(
-    point: str,
-    kept: list[str],
-    unfinished: int,
-    shards: list[Path],
-    calm: dict[str, str],
-    tmp_path: Path,
-) -> None:
-    """SIGKILL in a step, in the middle of writing a checkpoint, and before an old one is removed."""
-    base = tmp_path / "killed"
-    killed = child(shards, base, 1, CORPUSMILL_FAULTPOINT=point)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert [name for name in names(base) if name.startswith("step-")] == kept
-    assert len(names(base)) == len(kept) + unfinished
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(kills), done.stderr
+    for (point, (kept, unfinished)), (status, left) in zip(kills.items(), found, strict=True):
+        assert status == -signal.SIGKILL, (point, done.stderr)
+        assert [name for name in left if name.startswith("step-")] == kept, point
+        assert len(left) == len(kept) + unfinished, point
     assert digests(attempt(shards, base, 2)) == calm
-    assert names(base)[-1] == "step-00000010"
-    assert len(names(base)) == 2
+    assert names(base) == ["step-00000008", "step-00000010"]
 
 
 def test_sigterm_leaves_a_checkpoint_of_the_very_step(

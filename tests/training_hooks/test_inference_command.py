@@ -6,8 +6,6 @@ import importlib.util
 import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from corpusmill.training_hooks.inference.locate import Framing, locate
 from corpusmill.training_hooks.inference.open_model import open_model
 from corpusmill.training_hooks.inference.text_tokens import TextTokens
 from tests.oracles.training_inference import greedy
-from tests.waiting import PATIENCE
 
 Say = Callable[..., dict[str, Any]]
 
@@ -31,12 +28,12 @@ RECIPE = """\
 name: small
 seed: 5
 data: .
-engine: {kind: process, workers: 1}
+engine: {kind: inline}
 sources:
   a: {read: {jsonl: a.jsonl}, steps: []}
 tokenizer: {train: {vocab_size: 320}}
 pack: {sequence_length: 64, fim: {rate: 0.5}}
-train: {steps: 12, batch_size: 4, context: 48, threads: 1, ema: 0.5, warmup: 2}
+train: {steps: 12, batch_size: 2, context: 48, threads: 1, ema: 0.5, warmup: 2}
 """
 
 
@@ -49,9 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [json.dumps({"id": str(i), "text": " ".join(draw.choices(words, k=40))}) for i in range(80)]
     (folder / "a.jsonl").write_text("\n".join(lines) + "\n")
     (folder / "recipe.yaml").write_text(RECIPE)
-    command = [sys.executable, "-m", "corpusmill", "run", "recipe.yaml", "--out", "run"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr[-3000:]
+    app(["run", str(folder / "recipe.yaml"), "--out", str(folder / "run")], standalone_mode=False)
     return folder / "run"
 
 

@@ -150,7 +150,8 @@ def step(mode: Any, recomputed: bool) -> None:
     from corpusmill.training_hooks.trainer.objective import objective
     from corpusmill.training_hooks.trainer.optimiser import adamw
 
-    config = dataclasses.replace(preset("v3-tiny", 60, 1), num_hidden_layers=2, n_routed_experts=4, n_group=2)
+    # A dense layer, and MTP's with a mixture.
+    config = dataclasses.replace(preset("v3-tiny", 60, 1), num_hidden_layers=1, n_routed_experts=4, n_group=2)
     with torch.device(DEVICE):
         model = Transformer(config)
     model.set_rope_scaling(YarnScaling(8.0, 64))
