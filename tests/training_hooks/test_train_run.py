@@ -10,10 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.cli.main import app
 from tests.waiting import PATIENCE, wait_until
 
 RECIPE = """\
@@ -27,19 +29,20 @@ sources:
 tokenizer: {train: {vocab_size: 300}}
 pack: {sequence_length: 64}
 train:
-  steps: 16
-  batch_size: 4
-  context: 32
+  steps: 8
+  batch_size: 2
+  context: 16
   threads: 1
   ema: 0.9
-  checkpoint: {every: 3}
+  checkpoint: {every: 2}
 """
-STEPS = 16
+STEPS = 8
 
 
-@pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("recipe")
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    folder = tmp_path / "recipe"
+    folder.mkdir()
     draw = random.Random(3)
     words = ["stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass"]
     for name in ("a", "b"):
@@ -50,20 +53,32 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "recipe.yaml"
 
 
-def start(recipe: Path, out: Path, *flags: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "corpusmill", "run", str(recipe), "--out", str(out), *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-        start_new_session=True,
-    )
+@dataclass
+class Command:
+    """`corpusmill run` in a process and a group of its own, and the file that takes what it says."""
+
+    process: subprocess.Popen[bytes]
+    said: Path
+
+    def ended(self) -> tuple[int, str]:
+        return self.process.wait(timeout=PATIENCE), self.said.read_text()
+
+    def says(self, text: str) -> None:
+        """Returns once it has said `text`."""
+        wait_until(lambda: text in self.said.read_text(), f"the command says {text}", self.process)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said
+def start(recipe: Path, out: Path, *flags: str, **environment: str) -> Command:
+    said = out.with_name("said.txt")
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "corpusmill", "run", str(recipe), "--out", str(out), *flags],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    return Command(process, said)
 
 
 def hashes(run: Path) -> dict[str, str]:
@@ -79,15 +94,12 @@ def checkpoints(run: Path) -> list[int]:
     return sorted(int(path.name.removeprefix("step-")) for path in found)
 
 
-@pytest.fixture(scope="module")
-def calm(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run that nobody disturbed; training told how far it was."""
-    out = tmp_path_factory.mktemp("calm") / "run"
-    code, said = ended(start(recipe, out))
-    assert code == 0, said
+@pytest.fixture
+def calm(recipe: Path, tmp_path: Path) -> Path:
+    """A run that nobody disturbed, finished in this process."""
+    out = tmp_path / "calm"
+    app(["run", str(recipe), "--out", str(out), "--set", "engine.kind=inline"], standalone_mode=False)
     assert not list(out.rglob("scratch"))
-    assert "of peak" in said
-    assert "tokens/s" in said
     return out
 
 
@@ -97,45 +109,44 @@ def run(calm: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(calm, tmp_path / "run", ignore=shutil.ignore_patterns("train", "*.log")))
 
 
-def finish(recipe: Path, run: Path, calm: Path, *flags: str) -> None:
-    """The same command again ends with the bytes of the calm run, and nothing of the attempts is left."""
-    code, said = ended(start(recipe, run, *flags))
-    assert code == 0, said
-    assert hashes(run) == hashes(calm)
-    lines = next(run.glob("steps/train/*/data/metrics.jsonl")).read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == list(range(1, STEPS + 1))
+def test_signals_on_every_engine_and_a_kill_change_nothing(recipe: Path, run: Path, calm: Path) -> None:
+    """One run, stopped by a signal after another and then killed, each time gone on with by the same command.
 
-
-def test_a_kill_of_the_process_group_costs_a_few_steps(recipe: Path, run: Path, calm: Path) -> None:
-    code, said = ended(start(recipe, run, CORPUSMILL_FAULTPOINT="training-step:14"))
-    assert code == -signal.SIGKILL, said
-    assert checkpoints(run) == [9, 12]
-    finish(recipe, run, calm)
-    assert "going on from step 12 of 16" in (run / "log" / "workers.log").read_text()
-
-
-@pytest.mark.parametrize(
-    ("number", "engine", "group"),
-    [
+    A signal costs no step: exit code 2 and a checkpoint of the step in hand, the only one that is written.
+    A kill of the process group costs a few.
+    """
+    signals = [
         (signal.SIGTERM, "process", True),  # as a service manager sends it: the worker hears it twice
         (signal.SIGINT, "process", False),
         (signal.SIGTERM, "inline", False),
-    ],
-)
-def test_a_signal_stops_cleanly(
-    number: signal.Signals, engine: str, group: bool, recipe: Path, run: Path, calm: Path
-) -> None:
-    """Exit code 2 and a checkpoint of the step in hand, the only one that is written; and on it goes."""
-    flags = ("--set", f"engine.kind={engine}", "--set", "train.checkpoint.every=1000")
-    reached = run.with_name("reached")
-    process = start(recipe, run, *flags, CORPUSMILL_FAULTPOINT=f"training-step:5:{reached}")
-    wait_until(reached.exists, "training reaches step 5", process)
-    os.killpg(process.pid, number) if group else process.send_signal(number)
-    code, said = ended(process)
-    assert code == 2, said
-    assert "run the same command to go on" in said
-    if not group:  # a worker that hears of it by itself may have ended before the runner says so
-        assert ("stopping: train may take a minute" in said) == (engine == "process")
-    assert checkpoints(run) == [5]
-    if number == signal.SIGTERM:  # what either signal leaves is the same
-        finish(recipe, run, calm, *flags)
+    ]
+    for step, (number, engine, group) in enumerate(signals, start=1):
+        flags = ("--set", f"engine.kind={engine}", "--set", "train.checkpoint={every: 1000, keep: 1}")
+        reached = run.with_name(f"reached-{step}")
+        command = start(recipe, run, *flags, CORPUSMILL_FAULTPOINT=f"training-step:1:{reached}")
+        process = command.process
+        wait_until(reached.exists, f"training reaches step {step}", process)
+        if step == 1:  # training tells how far it is
+            command.says(f"train: 1/{STEPS}: loss ")
+        os.killpg(process.pid, number) if group else process.send_signal(number)
+        code, said = command.ended()
+        assert code == 2, said
+        assert "run the same command to go on" in said
+        if step == 1:
+            assert "of peak" in said
+            assert "tokens/s" in said
+        if not group:  # a worker that hears of it by itself may have ended before the runner says so
+            assert ("stopping: train may take a minute" in said) == (engine == "process")
+        assert checkpoints(run) == [step]
+    code, said = start(recipe, run, CORPUSMILL_FAULTPOINT="training-step:3").ended()
+    assert code == -signal.SIGKILL, said
+    assert checkpoints(run) == [3, 4]
+    code, said = start(recipe, run).ended()
+    assert code == 0, said
+    assert hashes(run) == hashes(calm)
+    assert not list(run.rglob("scratch"))
+    lines = next(run.glob("steps/train/*/data/metrics.jsonl")).read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, STEPS + 1))
+    log = (run / "log" / "workers.log").read_text()
+    for step in (1, 3, 4):  # what was stopped by SIGINT went on within the runner, which has no such log
+        assert f"going on from step {step} of {STEPS}" in log
