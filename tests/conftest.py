@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
 from tests import kernels_ahead, order, process_state
+from tests.warm import Warm
 
 use_kernel_cache()
 settings.register_profile("corpusmill", deadline=None, derandomize=True)
@@ -62,3 +63,11 @@ def data_folder() -> Path:
     if not (folder / "MANIFEST.tsv").exists():
         pytest.skip(f"no corpora in {folder}; set CORPUSMILL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Warm]:
+    """Runs the command line to its end, in processes forked from one that has imported everything."""
+    process = Warm()
+    yield process
+    process.close()

@@ -43,17 +43,22 @@ class Warm:
         )  # fmt: skip
 
     def call(
-        self, *arguments: object, env: dict[str, str] | None = None, code: str = ""
+        self,
+        *arguments: object,
+        env: dict[str, str] | None = None,
+        code: str = "",
+        folder: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command to its end, `code` before it, with `env` added to this process's variables."""
+        """Run the command in `folder` (default: the current one) to its end, `code` before it, with `env`
+        added to this process's variables."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         words = [str(each) for each in arguments]
-        with tempfile.TemporaryDirectory() as folder:
-            output, errors = Path(folder, "out"), Path(folder, "err")
+        with tempfile.TemporaryDirectory() as streams:
+            output, errors = Path(streams, "out"), Path(streams, "err")
             order = {
                 "arguments": words, "env": {**os.environ, **(env or {})}, "code": code,
-                "output": str(output), "errors": str(errors),
+                "folder": str(folder or Path.cwd()), "output": str(output), "errors": str(errors),
             }  # fmt: skip
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
@@ -114,6 +119,7 @@ def _command(order: dict[str, Any]) -> None:
     os.setsid()
     _streams(os.open(os.devnull, os.O_RDONLY), *(_file(order[name]) for name in ("output", "errors")))
     _environment(order["env"])
+    os.chdir(order["folder"])
     ProcessEngine._start = _start  # type: ignore[method-assign]
     exec(order["code"], {})
     sys.argv = ["corpusmill", *order["arguments"]]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.waiting import PATIENCE
+from tests.warm import Warm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -99,6 +99,19 @@ def run_tiny(corpusmill: Call) -> Callable[..., subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="session")
+def warm_tiny(warm: Warm, sample: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in processes that are forked instead of started."""
+
+    def run(
+        out: Path, *flags: str, settings: tuple[str, ...] = (), env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["run", CONFIGS / "tiny.yaml", "--out", out, "--json", *smallest(*settings), *flags]
+        return warm.call(*command, env={"CORPUSMILL_SAMPLE": str(sample), **(env or {})})
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def start_tiny(sample: Path) -> Callable[..., subprocess.Popen[bytes]]:
     """Starts the smallest tiny.yaml in a process group of its own, to be killed."""
 
@@ -142,60 +155,11 @@ def hashes_of() -> Callable[[Path], dict[str, str]]:
     return hashes
 
 
-# Most of a short command is imports. This process has them behind it, and forks for every command it is asked
-# for: a process of its own each time, with the streams, folder and exit code of one.
-FORKING = """
-import json, os, sys
-import corpusmill.pipelines.cli.main as command
-import corpusmill.pipelines.recipe.loader
-for line in sys.stdin:
-    order = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(order["folder"])
-        for number, name in ((0, os.devnull), (1, order["out"]), (2, order["err"])):
-            os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
-        sys.stdin = open(0)
-        sys.argv = ["corpusmill", *order["arguments"]]
-        try:
-            command.main()
-            code = 0
-        except SystemExit as exit:
-            code = exit.code or 0
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(json.dumps(code), flush=True)
-"""
-
-
 @pytest.fixture(scope="session")
-def command(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Runs a short command in a folder, without the half second that a fresh interpreter takes to start."""
-    streams = tmp_path_factory.mktemp("streams")
-    process = subprocess.Popen(
-        [sys.executable, "-c", FORKING],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # threads do not outlive a fork
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    asked, told = process.stdin, process.stdout
+def command(warm: Warm) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a command in a folder, without the seconds that fresh interpreters take to start."""
 
     def call(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        out, err = streams / "out", streams / "err"
-        order = {"folder": str(folder), "arguments": arguments, "out": str(out), "err": str(err)}
-        asked.write(json.dumps(order) + "\n")
-        asked.flush()
-        code = json.loads(told.readline())
-        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+        return warm.call(*arguments, folder=folder)
 
-    yield call
-    asked.close()
-    process.wait(timeout=PATIENCE)
-    told.close()
+    return call

@@ -72,7 +72,7 @@ KILLS: tuple[str | int, ...] = (
 
 
 def test_kills_change_nothing(
-    start_tiny: Start, run_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
+    start_tiny: Start, warm_tiny: Run, calm: Path, hashes_of: Hashes, tmp_path: Path
 ) -> None:
     """One after the other in one run, on one and on three workers; then the driver's own process finishes it.
     Training is left to the calm run, which has two workers."""
@@ -82,7 +82,7 @@ def test_kills_change_nothing(
         if isinstance(place, int):
             kill_after(place, start_tiny(out, "--until", "pack", "--set", "engine.workers=3"), out)
         else:
-            killed = run_tiny(
+            killed = warm_tiny(
                 *(out, "--until", "pack"),
                 settings=("engine.workers=1",),
                 env={"CORPUSMILL_FAULTPOINT": place},
@@ -92,7 +92,7 @@ def test_kills_change_nothing(
         assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
     made = len(receipts(out))
     assert 40 < made < len(receipts(calm)) - 5  # units are left for the last run
-    done = run_tiny(out, "--until", "pack", settings=("engine.kind=inline",))
+    done = warm_tiny(out, "--until", "pack", settings=("engine.kind=inline",))
     assert done.returncode == 0, done.stderr
     assert hashes_of(out) == without_training(hashes_of(calm))
 
@@ -159,10 +159,10 @@ def test_doctor_finds_a_flipped_byte(calm: Path, corpusmill: Run, tmp_path: Path
     assert victim.name in found.stdout
 
 
-def test_a_changed_option_reruns_only_what_depends_on_it(run_tiny: Run, calm: Path, tmp_path: Path) -> None:
+def test_a_changed_option_reruns_only_what_depends_on_it(warm_tiny: Run, calm: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(calm, copy)
-    done = run_tiny(copy, "--until", "pack", settings=("pack.fim.rate=0.5", "engine.kind=inline"))
+    done = warm_tiny(copy, "--until", "pack", settings=("pack.fim.rate=0.5", "engine.kind=inline"))
     assert done.returncode == 0, done.stderr
     steps = {step["name"]: step for step in json.loads(done.stdout)["steps"]}
     rerun = {name for name, step in steps.items() if not step["reused"]}
@@ -180,7 +180,7 @@ def test_training_says_how_it_went(calm: Path) -> None:
     assert (calm / "report" / "report.html").stat().st_size > 10_000
 
 
-def test_a_flipped_bit_in_an_intermediate_stops_the_run(run_tiny: Run, calm: Path, tmp_path: Path) -> None:
+def test_a_flipped_bit_in_an_intermediate_stops_the_run(warm_tiny: Run, calm: Path, tmp_path: Path) -> None:
     """The shards are asked for again; what they are made from was damaged since."""
     copy = tmp_path / "copy"
     shutil.copytree(calm, copy)
@@ -191,7 +191,7 @@ def test_a_flipped_bit_in_an_intermediate_stops_the_run(run_tiny: Run, calm: Pat
     content[len(content) // 2] ^= 8
     victim.write_bytes(bytes(content))
     shutil.rmtree(folder(copy, "pack").parent)
-    failed = run_tiny(copy, "--until", "pack", settings=("engine.retries=0", "engine.kind=inline"))
+    failed = warm_tiny(copy, "--until", "pack", settings=("engine.retries=0", "engine.kind=inline"))
     assert failed.returncode == 2
     assert victim.name in failed.stderr
     assert "--repair` makes it again" in failed.stderr

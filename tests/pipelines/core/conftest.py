@@ -9,7 +9,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +19,6 @@ from corpusmill.pipelines import registry, scheduler
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner
 from tests.waiting import PATIENCE
-from tests.warm import Warm
 
 WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
 
@@ -177,14 +176,6 @@ def corpusmill() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return call
-
-
-@pytest.fixture(scope="session")
-def warm() -> Iterator[Warm]:
-    """Runs the command line to its end, in processes forked from one that has imported everything."""
-    process = Warm()
-    yield process
-    process.close()
 
 
 @pytest.fixture
