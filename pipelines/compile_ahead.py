@@ -5,8 +5,8 @@ at the same moment: one compiles and the others wait. This process uses that tim
 step, so that it meets the workers once. What it compiles is cached for every process, and changes no output.
 
 Stages of corpusmill alone are compiled ahead: what plugins do before a run needs them is not known here. A
-file `ahead/MODULE.CLASS` in the cache says that a stage's kernels are there; where all have one, no process
-is started. It ends with the run.
+file `ahead-PLACE/MODULE.CLASS` in the cache says that a stage's kernels are there; where all have one, no
+process is started. It ends with the run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+import xxhash
+
+import corpusmill
 from corpusmill.pipelines.engines.isolation import child_environment, python_command
 from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
@@ -80,4 +83,6 @@ def _wanted(steps: Sequence[Step]) -> list[Json]:
 
 
 def _mark(spec: Json) -> Path:
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / "ahead" / f"{spec['module']}.{spec['cls']}"
+    """numba keeps code by the place of its source, so every installation has marks of its own."""
+    place = xxhash.xxh3_64_hexdigest(os.fsencode(os.path.realpath(corpusmill.__file__)))
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"ahead-{place}" / f"{spec['module']}.{spec['cls']}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines import compile_ahead
 from corpusmill.pipelines.compile_ahead import compiling_ahead
 from corpusmill.pipelines.graph import StageSpec, Step
 
@@ -17,7 +18,7 @@ PLUGIN = StageSpec("plugin_of_the_test", "Mine", "mine", {})
 
 def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    mark = tmp_path / "cache" / "ahead" / "corpusmill.dedup.exact.Exact"
+    mark = compile_ahead._mark(EXACT.as_json())
     steps = [Step("exact", "scatter", (EXACT,)), Step("mine", "map", (PLUGIN,))]
     with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
         deadline = time.monotonic() + 600
@@ -45,4 +46,4 @@ def test_what_fails_is_told_in_the_log_and_leaves_no_mark(
         while b"Extra inputs are not permitted" not in (tmp_path / "log").read_bytes():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    assert not (tmp_path / "cache" / "ahead").exists()
+    assert not compile_ahead._mark(EXACT.as_json()).parent.exists()

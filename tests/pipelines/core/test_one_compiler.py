@@ -65,7 +65,7 @@ def test_what_cannot_be_compiled_leaves_no_lock(tmp_path: Path, monkeypatch: pyt
 
     from corpusmill.pipelines.kernels.one_compiler import OneCompiler
 
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "kernel_that_fails.py").write_text(KERNEL)
     import kernel_that_fails as kernel
@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_locked_is_compiled_in_all_the_same(
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr("corpusmill.pipelines.kernels.one_compiler.fcntl.flock", refuse)
     (tmp_path / "kernel_without_locks.py").write_text(KERNEL)
