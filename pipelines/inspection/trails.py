@@ -38,8 +38,8 @@ def judgements(
 ) -> list[Json]:
     """The stages of a source that let a document pass, in order, with its scores.
 
-    `until` (step, stage) is where it fell; that stage and those after it are left out. The two halves of an
-    exchange are one judgement, told by the name of the second.
+    `until` (step, stage) is where it was removed; that stage and those after it are left out. The two halves
+    of an exchange are one judgement, told by the name of the second.
     """
     if until is not None:
         until = until[0].removesuffix(".scatter"), until[1]
@@ -114,7 +114,7 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
 
 
 def strikes(record: RunRecord, unit: int, row: int) -> list[Json]:
-    """What each mask, in order, made of the document at this address of the view; ends where it fell."""
+    """What each mask, in order, made of the document at this address; ends where it is removed."""
     events: list[Json] = []
     for mask in record.masks:
         struck = _struck(mask, unit, row)

@@ -135,7 +135,7 @@ def test_signals_on_every_engine_and_a_kill_change_nothing(recipe: Path, run: Pa
         if step == 1:
             assert "of peak" in said
             assert "tokens/s" in said
-        if not group:  # a worker that hears of it by itself may have ended before the runner says so
+        if not group:  # a worker that hears of it by itself may have ended before the runner tells it
             assert ("stopping: train may take a minute" in said) == (engine == "process")
         assert checkpoints(run) == [step]
     code, said = start(recipe, run, CORPUSMILL_FAULTPOINT="training-step:3").ended()

@@ -26,7 +26,7 @@ class Speedometer:
     in, if any.
 
     Other work on the machine while the peak is measured makes it too low. Steps that do more raise it to what
-    they reached, so that no share is over 100%, and the log says so.
+    they reached, so that no share is over 100%; the log tells it.
     """
 
     operations: float

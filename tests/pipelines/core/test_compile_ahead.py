@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from corpusmill.pipelines import compile_ahead
 from corpusmill.pipelines.compile_ahead import compiling_ahead
 from corpusmill.pipelines.graph import StageSpec, Step
+from tests.waiting import wait_until
 
 EXACT = StageSpec("corpusmill.dedup.exact", "Exact", "exact", {})
 PLUGIN = StageSpec("plugin_of_the_test", "Mine", "mine", {})
@@ -21,10 +21,7 @@ def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytes
     mark = compile_ahead._mark(EXACT.as_json())
     steps = [Step("exact", "scatter", (EXACT,)), Step("mine", "map", (PLUGIN,))]
     with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
-        deadline = time.monotonic() + 600
-        while not mark.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-    assert mark.exists()
+        wait_until(mark.exists, "the stage is marked")
     assert (tmp_path / "log").read_bytes() == b""
     assert [path.name for path in mark.parent.iterdir()] == [mark.name]
 
@@ -42,8 +39,6 @@ def test_what_fails_is_told_in_the_log_and_leaves_no_mark(
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     steps = [Step("exact", "scatter", (StageSpec("corpusmill.dedup.exact", "Exact", "exact", {"no": 1}),))]
     with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
-        deadline = time.monotonic() + 600
-        while b"Extra inputs are not permitted" not in (tmp_path / "log").read_bytes():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        told = b"Extra inputs are not permitted"
+        wait_until(lambda: told in (tmp_path / "log").read_bytes(), "the log tells the fault")
     assert not compile_ahead._mark(EXACT.as_json()).parent.exists()
