@@ -1,5 +1,5 @@
-"""What every test shares: the real corpora, the kernels' cache, Hypothesis without a clock, the order of the
-tests, and a process in the same state before each.
+"""What every test shares: the real corpora, caches of kernels and of bytecode, Hypothesis without a clock, the
+order of the tests, and a process in the same state before each.
 
 Hypothesis draws the same examples in every run of the suite. With CORPUSMILL_HYPOTHESIS=random in the
 environment it searches on from where chance takes it: for a long search by hand.
@@ -15,9 +15,10 @@ import pytest
 from hypothesis import settings
 
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
-from tests import kernels_ahead, order, process_state
+from tests import bytecode, kernels_ahead, order, process_state
 from tests.warm import Warm
 
+bytecode.keep()
 use_kernel_cache()
 settings.register_profile("corpusmill", deadline=None, derandomize=True)
 settings.register_profile("random", deadline=None)
