@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
 from corpusmill.filters.kernels.lines import strip_left
-from corpusmill.filters.kernels.repetition import find_slot, mix, table_for_lines
+from corpusmill.filters.kernels.repetition import first_place, mix, most_pieces, table_size
 from corpusmill.filters.kernels.words import (
     BUFFER,
     FNV_PRIME,
@@ -38,12 +38,17 @@ def fineweb_counts(
     """
     n = len(offsets) - 1
     counts = np.zeros((n, COLUMNS), np.int64)
-    size = table_for_lines(offsets, data)
-    keys, stamps = np.empty(size, np.uint64), np.full(size, -1, np.int32)
+    keys, slots = np.empty(0, np.uint64), np.empty(0, np.uint64)
     hashes, lengths, flags, stops = buffer(BUFFER)
     for i in range(n):
         row = counts[i]
         at, end = offsets[i], offsets[i + 1]
+        most = most_pieces(data, at, end)
+        size = table_size(most)
+        if len(slots) < size:
+            keys, slots = np.empty(size, np.uint64), np.empty(size, np.uint64)
+        slots[:size] = 0
+        different = 0
         while at < end:
             start, value, length, last = at, FNV_START, 0, at
             while at < end and data[at] != 0x0A:
@@ -59,11 +64,11 @@ def fineweb_counts(
                 row[TERMINATED] += (table[code] & TERMINAL) != 0
                 row[SHORT] += length <= short[i]
                 key = mix(value)
-                slot = find_slot(keys, stamps, size - 1, i, key)
-                if stamps[slot] == i:
+                keys[different] = key
+                if first_place(slots, size - 1, keys, different, key) < different:
                     row[DUPLICATE_CHARACTERS] += length
                 else:
-                    keys[slot], stamps[slot] = key, i
+                    different += 1
             if at < end:
                 row[FEEDS] += 1
             at += 1

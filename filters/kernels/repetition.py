@@ -1,7 +1,9 @@
 """Repeated lines, paragraphs and word n-grams of each document.
 
-Every count is over 64-bit hashes in an open-addressed table that belongs to the kernel's call, is reused
-from document to document by stamping its slots, and grows with the largest document (32 bytes a token).
+Every count is over 64-bit hashes, each known by the place of the first one equal to it. Places are found in
+an open-addressed table of 8 bytes a slot, so that a look at it costs one cache line. Arrays belong to the
+kernel's call and grow with the largest document (up to 75 bytes a token); a document clears as much of the
+table as it needs.
 
 n-grams are counted from the shortest up: a word n-gram can only repeat where both (n-1)-grams inside it
 repeat, so after bigrams only those places are looked at. The result is that of counting all of them.
@@ -32,7 +34,8 @@ MIX_B = np.uint64(0x94D049BB133111EB)
 STEP = np.uint64(0x9E3779B97F4A7C15)
 SHIFT_A, SHIFT_B, SHIFT_C = np.uint64(30), np.uint64(27), np.uint64(31)
 
-Slots = npt.NDArray[np.int32]
+UPPER = np.uint64(0xFFFFFFFF00000000)
+LOWER = np.uint64(0x00000000FFFFFFFF)
 
 
 @compiled
@@ -44,16 +47,26 @@ def mix(value: np.uint64) -> np.uint64:
 
 
 @compiled
-def find_slot(keys: Hashes, stamps: Slots, mask: int, stamp: int | np.int32, key: np.uint64) -> int:
-    """Slot of `key` among the `mask + 1` first; free (stamps[slot] != stamp) where it is not there yet."""
-    slot = integer(key & np.uint64(mask))
-    while stamps[slot] == stamp and keys[slot] != key:
+def first_place(slots: Hashes, mask: int, keys: Hashes, place: int, key: np.uint64) -> int:
+    """The first place of `key` among the keys entered; where it is new, enter it and return `place`.
+
+    `keys[place]` is `key`, and stays so until the slots are cleared. `slots` uint64[> mask]: 0 where free,
+    else the upper half of a key and one more than its place.
+    """
+    slot = integer(key) & mask
+    while slots[slot] != 0:
+        if (slots[slot] ^ key) & UPPER == 0:
+            earlier = integer(slots[slot] & LOWER) - 1
+            if keys[earlier] == key:
+                return earlier
         slot = (slot + 1) & mask
-    return slot
+    slots[slot] = (key & UPPER) | np.uint64(place + 1)
+    return place
 
 
 @compiled
-def _table_size(entries: int) -> int:
+def table_size(entries: int) -> int:
+    """Slots, a power of 2, that hold so many entries at half load."""
     size = 16
     while size < 2 * entries:
         size *= 2
@@ -61,15 +74,15 @@ def _table_size(entries: int) -> int:
 
 
 @compiled
-def table_for_lines(offsets: Offsets, data: Bytes) -> int:
-    """Slots that hold the lines of the document with most line feeds at half load."""
-    most = 0
-    for i in range(len(offsets) - 1):
-        feeds = 0
-        for at in range(offsets[i], offsets[i + 1]):
-            feeds += data[at] == 0x0A
-        most = max(most, feeds)
-    return _table_size(most + 1)
+def most_pieces(data: Bytes, at: int, end: int) -> int:
+    """One more than the runs of line feeds in `data[at:end]`: no fewer than its lines that are not empty."""
+    most, inside = 1, False
+    while at < end:
+        feed = data[at] == 0x0A
+        most += feed and not inside
+        inside = feed
+        at += 1
+    return most
 
 
 @compiled
@@ -84,13 +97,18 @@ def duplicate_spans(
     """
     n = len(offsets) - 1
     result = np.zeros((n, 3), np.int64)
-    size = table_for_lines(offsets, data)
-    keys, stamps = np.empty(size, np.uint64), np.full(size, -1, np.int32)
+    keys, slots = np.empty(0, np.uint64), np.empty(0, np.uint64)
     for i in range(n):
         at, end = offsets[i], offsets[i + 1]
         if strip:
             at = strip_left(table, data, at, end)
             end = strip_right(table, data, at, end)
+        # One piece may end with every run of line feeds, and one with the document.
+        most = most_pieces(data, at, end)
+        size = table_size(most)
+        if len(slots) < size:
+            keys, slots = np.empty(size, np.uint64), np.empty(size, np.uint64)
+        slots[:size] = 0
         pieces = repeated = characters = 0
         more = True
         while more:
@@ -109,14 +127,12 @@ def duplicate_spans(
                 value = (value ^ np.uint64(byte)) * FNV_PRIME
                 length += (byte & 0xC0) != 0x80
                 at += 1
-            pieces += 1
             key = mix(value)
-            slot = find_slot(keys, stamps, size - 1, i, key)
-            if stamps[slot] == i:
+            keys[pieces] = key
+            if first_place(slots, size - 1, keys, pieces, key) < pieces:
                 repeated += 1
                 characters += length
-            else:
-                keys[slot], stamps[slot] = key, i
+            pieces += 1
         result[i, 0], result[i, 1], result[i, 2] = pieces, repeated, characters
     return result
 
@@ -145,11 +161,9 @@ def ngram_characters(
     hashes, lengths, flags, stops = buffer(BUFFER)
     room = 4 * BUFFER
     words, ends = np.empty(room, np.uint64), np.zeros(room + 1, np.int64)
-    grams, slots = np.empty(room, np.uint64), np.empty(room, np.int32)
-    size = _table_size(room)
-    keys, stamps, counts = np.empty(size, np.uint64), np.full(size, -1, np.int32), np.empty(size, np.int32)
-    passed = np.empty(size, np.bool_)
-    stamp = np.int32(-1)
+    grams, firsts = np.empty(room, np.uint64), np.empty(room, np.int64)
+    counts, passed = np.empty(room, np.int32), np.empty(room, np.bool_)
+    slots = np.empty(table_size(room), np.uint64)
     for i in range(n_docs):
         n_words, end = 0, offsets[i + 1]
         place = new_place(offsets[i])
@@ -165,59 +179,59 @@ def ngram_characters(
                 ends[n_words + 1] = ends[n_words] + lengths[p]
                 n_words += 1
         if len(grams) < n_words:
-            grams, slots = np.empty(room, np.uint64), np.empty(room, np.int32)
-            size = _table_size(room)
-            keys, stamps = np.empty(size, np.uint64), np.full(size, -1, np.int32)
-            counts, passed = np.empty(size, np.int32), np.empty(size, np.bool_)
-        mask = _table_size(n_words) - 1
-        # slots[p]: where the n-gram at word p stands, or -1 when it is known to occur only there.
-        for p in range(n_words):
-            grams[p], slots[p] = words[p], 0
+            grams, firsts = np.empty(room, np.uint64), np.empty(room, np.int64)
+            counts, passed = np.empty(room, np.int32), np.empty(room, np.bool_)
+            slots = np.empty(table_size(room), np.uint64)
+        grams[:n_words] = words[:n_words]
+        # firsts[p]: the first place of the n-gram at word p, or -1 when it is known to occur only there.
+        kept = 0
         for k in range(1, deepest + 1):
             places = n_words - k + 1
             if places < 1:
                 break
-            stamp += 1
+            if k == 1 and not (top[1] or repeated[1]):
+                continue
+            # Bigrams are all counted: single words repeat nearly everywhere.
+            size = table_size(kept if k > 2 else places)
+            slots[:size] = 0
             candidates = 0
             for p in range(places):
-                # Bigrams are all counted: single words repeat nearly everywhere.
-                if k > 2 and (slots[p] < 0 or slots[p + 1] < 0):
+                if k > 2 and (firsts[p] < 0 or firsts[p + 1] < 0):
+                    firsts[p] = -1
                     continue
+                gram = grams[p]
                 if k > 1:
-                    grams[p] = mix(grams[p] * STEP + words[p + k - 1])
-                elif not (top[1] or repeated[1]):
-                    continue
-                slot = find_slot(keys, stamps, mask, stamp, grams[p])
-                if stamps[slot] == stamp:
-                    counts[slot] += 1
+                    gram = mix(gram * STEP + words[p + k - 1])
+                    grams[p] = gram
+                first = first_place(slots, size - 1, grams, p, gram)
+                if first == p:
+                    counts[p], passed[p] = 1, False
                 else:
-                    keys[slot], stamps[slot], counts[slot], passed[slot] = grams[p], stamp, 1, False
+                    counts[first] += 1
+                firsts[p] = first
                 candidates += 1
-            best, best_place = 1, 0
+            best, best_place, kept = 1, 0, candidates
             for p in range(places):
-                known = k <= 2 or (slots[p] >= 0 and slots[p + 1] >= 0)
-                if k == 1 and not (top[1] or repeated[1]):
+                first = firsts[p]
+                if first < 0:
                     continue
-                slot = -1
-                if known:
-                    slot = find_slot(keys, stamps, mask, stamp, grams[p])
-                    if counts[slot] > best:
-                        best, best_place = counts[slot], p
-                    if counts[slot] < 2:
-                        slot = -1
-                slots[p] = slot
+                if counts[first] > best:
+                    best, best_place = counts[first], p
+                if counts[first] < 2:
+                    firsts[p] = -1
+                    kept -= 1
             if top[k]:
                 tops[i, k] = (ends[best_place + k] - ends[best_place] + k - 1) * best
             if repeated[k] and candidates:
                 p, characters = 0, 0
                 while p < places:
-                    slot = slots[p]
-                    if slot >= 0 and passed[slot]:
+                    first = firsts[p]
+                    if first >= 0 and passed[first]:
                         characters += ends[p + k] - ends[p]
                         p += k
                     else:
-                        if slot >= 0:
-                            passed[slot] = True
+                        if first >= 0:
+                            passed[first] = True
                         p += 1
                 duplicates[i, k] = characters
             if candidates == 0 and k > 2:

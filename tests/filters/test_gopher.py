@@ -83,6 +83,23 @@ def test_long_documents_grow_the_tables() -> None:
     assert got["duplicate_10_gram"][1].as_py() == oracle.duplicate_ngrams(tokens, 10) / len(text)
 
 
+def test_documents_of_every_size_share_one_table() -> None:
+    many = [*range(70), *range(69, 0, -5), 300, 3]
+    lines = [[f"a{k}, b{k // 2} c{k}." for k in range(n)] for n in many]
+    texts = ["\n".join(each + each[: len(each) // 3]) for each in lines]
+    stage = GopherRepetition(
+        max_top_ngrams={1: 0.5, 2: 0.2}, max_duplicate_ngrams={1: 0.9, 3: 0.5, 5: 0.1}, by_language={}
+    )
+    for filter_, expect in (
+        (stage, lambda text: oracle.gopher_repetition(text, (1, 2), (1, 3, 5))),
+        (FinewebQuality(), lambda text: oracle.fineweb_quality(text, 30)),
+    ):
+        got = filter_.score(documents(texts))
+        for number, text in enumerate(texts):
+            for name, value in expect(text).items():
+                assert pa.array(got[name])[number].as_py() == value, (name, number)
+
+
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 @settings(max_examples=40)
 @given(texts=st.lists(TEXTS | st.none(), max_size=8), cut=st.integers(0, 8))
