@@ -8,6 +8,11 @@ DEV_STAMP := $(VENV)/.installed-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint requirements.lock
 SAMPLE := build/sample
 
+# Some environments tell Python to write no bytecode beside sources. Here it is kept below .venv: a run starts
+# many processes, and without it each of them compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/bytecode
+
 .PHONY: demo test shuffle lint docs dev bench clean
 
 $(STAMP): pyproject.toml requirements.lock
