@@ -48,9 +48,10 @@ class Warm:
         env: dict[str, str] | None = None,
         code: str = "",
         folder: Path | None = None,
+        trains: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command in `folder` (default: the current one) to its end, `code` before it, with `env`
-        added to this process's variables."""
+        added to this process's variables. `trains`: the process that forks imports the trainer first."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         words = [str(each) for each in arguments]
@@ -59,12 +60,14 @@ class Warm:
             order = {
                 "arguments": words, "env": {**os.environ, **(env or {})}, "code": code,
                 "folder": str(folder or Path.cwd()), "output": str(output), "errors": str(errors),
+                "trains": trains,
             }  # fmt: skip
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
             assert answer, "the process that forks has ended"
-            return subprocess.CompletedProcess(words, int(answer), output.read_text(), errors.read_text())
+            said, told = (path.read_bytes().decode() for path in (output, errors))  # carriage returns stay
+            return subprocess.CompletedProcess(words, int(answer), said, told)
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -83,17 +86,34 @@ def serve() -> None:
 
     load_no_numba_extensions()
     for package in (cli, inspection, operators, recipe, report):
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+        _import_all(package)
     for stage in (Jsonl(files=[""]), Exact()):
         stage.warm()
     gc.freeze()
     for line in sys.stdin:
+        order = json.loads(line)
+        if order["trains"] and "torch" not in sys.modules:
+            _import_trainer()
+            gc.freeze()
         pid = os.fork()
         if pid == 0:
-            _leave(partial(_command, json.loads(line)))
+            _leave(partial(_command, order))
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _import_all(package: Any) -> None:
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def _import_trainer() -> None:
+    """Import torch, which starts no thread by that, and what trains, generates and exports."""
+    from corpusmill import training_hooks
+    from corpusmill.training_hooks import commands, evaluation, export, inference, loading, model, trainer
+
+    for package in (training_hooks, commands, evaluation, export, inference, loading, model, trainer):
+        _import_all(package)
 
 
 def _leave(body: Any) -> None:

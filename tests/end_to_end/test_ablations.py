@@ -15,6 +15,8 @@ from corpusmill.pipelines.stage import Context
 
 ABLATIONS = Path(__file__).resolve().parents[2] / "configs" / "ablations"
 RECIPES = sorted(ABLATIONS.glob("*.yaml"))
+TRAINED = ("base", "mtp_off", "balance_off", "balance_aux_strong", "precision_fp8")
+"""The others differ from one of these in a number or a type alone."""
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -47,9 +49,10 @@ def test_the_base_makes_its_shards_as_the_shipped_recipe_does(corpusmill: Callab
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_trains(path: Path, calm: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", TRAINED)
+def test_recipes_train(name: str, calm: Path, tmp_path: Path) -> None:
     """On the shards of the smallest run; with the checks of shards that the recipe requires."""
+    path = ABLATIONS / f"{name}.yaml"
     stage: Any = load_recipe(path).train
     fewer = {"steps": 2, "batch_size": 2, "threads": 1, "evaluate": {"every": 1}}
     require = {**stage.require.model_dump(), "loss_falls": None, "beats": None}
@@ -60,10 +63,8 @@ def test_every_recipe_trains(path: Path, calm: Path, tmp_path: Path) -> None:
     assert summary["shard_faults"] == 0
     assert summary["bits_per_byte"]["model"] > 0
     record = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
-    if path.stem == "mtp_off":
+    if name == "mtp_off":
         assert record["mtp_loss"] is None
     else:
         assert record["mtp_loss"] > 0
-    assert (record["gamma"] > 0) == (
-        path.stem not in ("balance_off", "balance_aux_only", "balance_aux_strong")
-    )
+    assert (record["gamma"] > 0) == (not name.startswith("balance"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import PATIENCE
+from tests.warm import Warm
 
 SOUND = """\
 name: sound
@@ -183,31 +184,31 @@ def test_a_fault_of_our_own_is_not_the_users(folder: Path) -> None:
     assert "failed: a fault of corpusmill's own" in done.stderr
 
 
-def test_a_run_that_fails_half_way_says_where_to_look(folder: Path) -> None:
+def test_a_run_that_fails_half_way_says_where_to_look(folder: Path, warm: Warm) -> None:
     text = SOUND.replace("2000", "1") + "tokenizer: {train: {vocab_size: 512}}\n"
     (folder / "recipe.yaml").write_text(text)
-    done = call(folder, "run", "recipe.yaml", "--set", "engine.kind=inline")
+    done = warm.call("run", "recipe.yaml", "--set", "engine.kind=inline", folder=folder)
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.splitlines()[-2:]
     assert last[0].startswith(
         "error: recipe.yaml:4: sources.code: keeps none of its 3 records: removed code_q"
     )
     assert last[1] == f"what came so far: corpusmill report {folder / 'out'}"
-    assert call(folder, "report", "out").returncode == 0
+    assert warm.call("report", "out", folder=folder).returncode == 0
     twin = json.loads((folder / "out" / "report" / "report.json").read_text())
     assert twin["totals"]["documents_removed"] == 3
 
 
-def test_a_run_from_another_folder_means_the_same(folder: Path) -> None:
+def test_a_run_from_another_folder_means_the_same(folder: Path, warm: Warm) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     inline = ("--set", "engine.kind=inline")
-    done = call(elsewhere, "run", "../recipe.yaml", "--json", *inline, NO_COLOR="1")
+    done = warm.call("run", "../recipe.yaml", "--json", *inline, folder=elsewhere, env={"NO_COLOR": "1"})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert Path(found["run"]) == folder / "out"
     assert found["sources"]["code"]["read"] == 3
-    again = call(folder, "run", "recipe.yaml", *inline)
+    again = warm.call("run", "recipe.yaml", *inline, folder=folder)
     assert again.returncode == 0
     assert "0 of " in again.stdout
     assert again.stderr.splitlines() == ["code.index ... dedup.exact: 5 steps unchanged, used as they are"]

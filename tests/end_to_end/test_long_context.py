@@ -7,12 +7,14 @@ import json
 import random
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.warm import Warm
 
+Done = subprocess.CompletedProcess[str]
 RECIPE = """\
 name: long
 seed: 5
@@ -42,6 +44,10 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "recipe.yaml"
 
 
+def _call(warm: Warm, *arguments: object, env: dict[str, str] | None = None) -> Done:
+    return warm.call(*arguments, env=env, trains=True)
+
+
 def hashes(run: Path) -> dict[str, str]:
     return {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -52,17 +58,17 @@ def hashes(run: Path) -> dict[str, str]:
 
 def test_killed_within_a_phase_it_ends_the_same(recipe: Path, warm: Warm, tmp_path: Path) -> None:
     calm, disturbed = tmp_path / "calm", tmp_path / "disturbed"
-    done = warm.call("run", recipe, "--out", calm)
+    done = _call(warm, "run", recipe, "--out", calm)
     assert done.returncode == 0, done.stderr
     assert "context   64 tokens after 4 more steps (YaRN factor 4)" in done.stdout
     assert "context   128 tokens after 2 more steps (YaRN factor 4)" in done.stdout
     shutil.copytree(calm, disturbed, ignore=shutil.ignore_patterns("long_context*", "*.log"))
     # Kills in the third step of a process: of the first phase, after its checkpoint.
-    killed = warm.call("run", recipe, "--out", disturbed, env={"CORPUSMILL_FAULTPOINT": "training-step:3"})
+    killed = _call(warm, "run", recipe, "--out", disturbed, env={"CORPUSMILL_FAULTPOINT": "training-step:3"})
     assert killed.returncode == -signal.SIGKILL
     assert list(disturbed.glob("steps/long_context.0/*/scratch/00000/checkpoints/step-*"))
     assert not list(disturbed.glob("steps/long_context.0/*/manifest.json"))
-    again = warm.call("run", recipe, "--out", disturbed, "--json")
+    again = _call(warm, "run", recipe, "--out", disturbed, "--json")
     assert again.returncode == 0, again.stderr
     assert hashes(calm) == hashes(disturbed)
     summary = json.loads(again.stdout)
@@ -83,7 +89,7 @@ def _used(run: Path, warm: Warm, tmp_path: Path) -> None:
         ("export", run, exported, "--to", "deepseek_v3"),
         ("doctor", run),
     ):
-        done = warm.call(*arguments)
+        done = _call(warm, *arguments)
         assert done.returncode == 0, done.stderr
         if arguments[0] == "generate":
             assert "long_context.1" in json.loads(done.stdout)["model"]

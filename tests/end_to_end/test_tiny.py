@@ -62,12 +62,10 @@ def kill_after(more: int, process: subprocess.Popen[bytes], run: Path) -> None:
 # comes somewhat further on than the one before.
 KILLS: tuple[str | int, ...] = (
     "commit-before-rename:3",
-    9,
+    20,
     "commit-between-renames:9",
-    "commit-before-receipt:7",
-    13,
-    "commit-after-receipt:11",
-    "atomic-before-rename:12",
+    "commit-before-receipt:11",
+    "atomic-before-rename:20",
 )
 
 

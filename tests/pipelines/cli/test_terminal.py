@@ -14,9 +14,9 @@ import pytest
 
 from corpusmill.pipelines.terminal import GuardedStream, harmless, one_line, unguarded
 from tests.waiting import PATIENCE
+from tests.warm import Warm
 
 HARMFUL = "\x1b]0;title\x07 \r \x7f \x9b31m \u202e \u2066 \u200f \u2028 \ud800 \U000e0041"
-RUN = [sys.executable, "-m", "corpusmill"]
 
 
 def test_harmful_characters_are_escaped_and_text_stays() -> None:
@@ -53,14 +53,13 @@ def test_a_guarded_stream_is_the_stream_but_for_what_is_written() -> None:
         "name: x\nsources: {a: {read: {jsonl: ${TITLE}}}}\n",
     ],
 )
-def test_nothing_of_a_recipe_reaches_the_terminal_raw(recipe: str, tmp_path: Path) -> None:
+def test_nothing_of_a_recipe_reaches_the_terminal_raw(recipe: str, warm: Warm, tmp_path: Path) -> None:
     (tmp_path / "\x1b[31mr.yaml").write_text(recipe)
     (tmp_path / "a.jsonl").write_text('{"text": "some words"}\n')
-    env = {**os.environ, "TITLE": "\x1b]0;title\x07"}
-    command = [*RUN, "validate", "\x1b[31mr.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=env, timeout=PATIENCE)
+    env = {"TITLE": "\x1b]0;title\x07"}
+    done = warm.call("validate", "\x1b[31mr.yaml", folder=tmp_path, env=env)
     assert done.returncode == 1
-    said = (done.stdout + done.stderr).decode()
+    said = done.stdout + done.stderr
     assert harmless(said) == said
     assert "\nerror: forged" not in said
 
@@ -106,14 +105,12 @@ def test_progress_on_a_terminal_escapes_what_a_document_says(tmp_path: Path) -> 
     ],
 )
 def test_a_text_that_no_path_can_be_is_told_with_its_cure(
-    recipe: str, flags: list[str], words: str, tmp_path: Path
+    recipe: str, flags: list[str], words: str, warm: Warm, tmp_path: Path
 ) -> None:
     (tmp_path / "r.yaml").write_text(recipe)
-    env = {**os.environ, "ODD": "o\udcff"}
-    command = [*RUN, "run", "r.yaml", *flags]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=env, timeout=PATIENCE)
+    done = warm.call("run", "r.yaml", *flags, folder=tmp_path, env={"ODD": "o\udcff"})
     assert done.returncode == 1
-    assert words in done.stderr.decode()
+    assert words in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
