@@ -62,7 +62,7 @@ def kill_after(more: int, process: subprocess.Popen[bytes], run: Path) -> None:
 # comes somewhat further on than the one before.
 KILLS: tuple[str | int, ...] = (
     "commit-before-rename:3",
-    20,
+    28,
     "commit-between-renames:9",
     "commit-before-receipt:11",
     "atomic-before-rename:20",
