@@ -1,5 +1,5 @@
-"""What every test shares: the real corpora, caches of kernels and of bytecode, Hypothesis without a clock, the
-order of the tests, and a process in the same state before each.
+"""What every test shares: the real corpora, caches of kernels and of bytecode, Hypothesis without a clock,
+the order of the tests, and a process in the same state before each.
 
 Hypothesis draws the same examples in every run of the suite. With CORPUSMILL_HYPOTHESIS=random in the
 environment it searches on from where chance takes it: for a long search by hand.
