@@ -59,7 +59,7 @@ def _accept(stage: AcceptTokenizer, docs: Documents, out: Path) -> dict[str, Any
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_any_division_gives_the_same_sample(data: st.DataObject) -> None:
     docs = _documents()
     cuts = sorted(data.draw(st.sets(st.integers(1, len(docs) - 1), max_size=6)))

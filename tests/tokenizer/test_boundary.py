@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -30,9 +29,10 @@ from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.tokenizer.shards.statistics import mixture_statistics
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from tests.oracles import tokenizer_boundary as oracle
+from tests.oracles.released_tokenizers import released
 from tests.oracles.tokenizer_bpe import SlowBpe
 from tests.oracles.tokenizer_fim import split_text
-from tests.oracles.tokenizer_texts import DATA, as_documents, made_texts
+from tests.oracles.tokenizer_texts import as_documents, made_texts
 
 lines = st.lists(
     st.lists(
@@ -69,7 +69,14 @@ def context(folder: Path) -> Context:
 
 def encoded(context: Context, docs: Documents, rate: float, **options: object) -> pa.Table:
     options = {"fim": {"rate": 0}, "add_eos": False, **options, "split_boundary": {"rate": rate}}
-    return Encode.model_validate(options).prepare(context).edit(docs).documents.table
+    stage = prepared(context.artefacts["tokenizer"], context.seed, json.dumps(options))
+    return stage.edit(docs).documents.table
+
+
+@lru_cache(maxsize=16)
+def prepared(folder: Path, seed: int, options: str) -> Encode:
+    """Loading a tokenizer into both encoders takes longer than what most tests encode."""
+    return Encode.model_validate_json(options).prepare(Context(seed=seed, artefacts={"tokenizer": folder}))
 
 
 def tokens_of(table: pa.Table) -> list[list[int]]:
@@ -265,11 +272,7 @@ def test_deepseeks_own_table(deepseek_folder: Path) -> None:
 
 @pytest.mark.parametrize(("name", "count"), [("qwen3", 1977), ("llama3_1", 2050)])
 def test_tables_of_other_tokenizers(name: str, count: int) -> None:
-    packed = DATA / "tokenizers" / f"{name}.tokenizer.json.zst"
-    if not packed.exists():
-        pytest.skip(f"{packed} is not there; set CORPUSMILL_DATA")
-    with packed.open("rb") as source:
-        definition = json.loads(zstandard.ZstdDecompressor().stream_reader(source).read())
+    definition = released(name)
     encoder = TokenizersEncoder(definition)
     size = max(token["id"] for token in definition["added_tokens"]) + 1
     table = token_table(documents_only(definition), size, encoder.encode_symbols)

@@ -77,7 +77,7 @@ def test_nulls_slices_chunks_and_short_strings_are_read_as_they_are() -> None:
     assert count_texts(pa.chunked_array([], pa.large_string()), PRE).num_rows == 0
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(texts_strategy, st.randoms(use_true_random=False))
 def test_counts_merge_in_any_order_and_division(texts: list[str], draw: random.Random) -> None:
     whole = count_texts(array(texts), PRE)

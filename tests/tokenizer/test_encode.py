@@ -31,13 +31,24 @@ odd_texts = st.lists(st.text(st.sampled_from("ab Z9\n\t.中é🙂\u0301"), max_s
 
 
 def encoded(context: Context, docs: Documents, **options: object) -> pa.Table:
-    outcome = Encode.model_validate(options).prepare(context).edit(docs)
+    outcome = prepared(context.artefacts["tokenizer"], context.seed, json.dumps(options)).edit(docs)
     assert outcome.reasons.null_count == len(docs)
     return outcome.documents.table
 
 
+@lru_cache(maxsize=16)
+def prepared(folder: Path, seed: int, options: str) -> Encode:
+    """Loading a tokenizer into both encoders takes longer than what most tests encode."""
+    return Encode.model_validate_json(options).prepare(Context(seed=seed, artefacts={"tokenizer": folder}))
+
+
 def slow(context: Context) -> SlowBpe:
-    return SlowBpe(context.artefact("tokenizer", "tokenizer.json"))
+    return _slow(context.artefact("tokenizer", "tokenizer.json"))
+
+
+@lru_cache(maxsize=2)
+def _slow(path: Path) -> SlowBpe:
+    return SlowBpe(path)
 
 
 @lru_cache(maxsize=2)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from corpusmill.tokenizer.evaluation.growth import growth, replay
-from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary, vocabulary_of
 from corpusmill.tokenizer.kernels.replay_merges import replay_merges
+from tests.oracles.released_tokenizers import released
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_growth import cut_down, merge_word, token_count
-from tests.oracles.tokenizer_texts import DATA, made_texts
+from tests.oracles.tokenizer_texts import made_texts
 
 
 def _counts(definition: dict[str, object], vocabulary: Vocabulary, texts: list[str]) -> np.ndarray:
@@ -143,12 +143,12 @@ def test_entries_taken_whole() -> None:
 
 
 def test_a_released_tokenizer() -> None:
-    path = DATA / "tokenizers" / "deepseek_v3.tokenizer.json.zst"
-    if not path.exists():
-        pytest.skip(f"{path} is not there; set CORPUSMILL_DATA")
-    opened = open_tokenizer(path)
+    whole = released("deepseek_v3")
+    definition, vocabulary = {**whole, "added_tokens": []}, vocabulary_of(whole, "deepseek_v3")
     texts = made_texts(30)
-    definition = {**opened.definition, "added_tokens": []}
-    tokens = replay(opened.vocabulary).tokens(_counts(definition, opened.vocabulary, texts))
-    for prefix in (1_000, 30_000, len(tokens) - 1):
+    counts = _counts(definition, vocabulary, texts)
+    tokens = replay(vocabulary).tokens(counts)
+    assert len(tokens) == len(whole["model"]["merges"]) + 1
+    assert tokens[-1] == counts.sum()
+    for prefix in (1_000, 8_000):
         assert tokens[prefix] == token_count(cut_down(definition, prefix), texts)

@@ -42,7 +42,7 @@ anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
 @given(st.lists(texts | few | anything, min_size=1, max_size=40))
-@settings(max_examples=75)
+@settings(max_examples=40)
 def test_kernels_cut_where_the_expressions_do(documents: list[str]) -> None:
     column = pa.array(documents, pa.large_string())
     for pre, expected in EXPECTED.items():
@@ -65,7 +65,7 @@ def test_short_texts_over_small_alphabets_are_cut_alike(alphabet: str) -> None:
 
 
 @given(st.lists(texts, min_size=1, max_size=6))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_document_is_cut_as_if_alone(documents: list[str]) -> None:
     """What stands before and behind a document in memory is nothing to it."""
     for pre in (*NAMED, *VARIANTS):
@@ -146,7 +146,7 @@ def some(path: Path, budget: int) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_real_documents_are_cut_alike(data_folder: Path, file: str) -> None:
-    documents = list(some(data_folder / file, 200_000))
+    documents = list(some(data_folder / file, 80_000))
     column = pa.array(documents, pa.large_string())
     for pre in (*NAMED, VARIANTS[0]):
         starts, ends = pretoken_ends(pre, column)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+COUNT = 400  # texts mixed at random, where the caller names no number
+
 _ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "0123456789",
@@ -94,8 +96,8 @@ class _Draws:
         return size
 
 
-def probe_texts(spellings: Iterable[str] = (), count: int = 400) -> list[str]:
-    """`count` texts of 0 to 300 pieces, always the same, and some odd ones.
+def probe_texts(spellings: Iterable[str] = (), count: int | None = None) -> list[str]:
+    """`count` (default: COUNT) texts of 0 to 300 pieces, always the same, and some odd ones.
 
     `spellings` (of added tokens) are mixed in, and come alone, halved, doubled and one inside the other.
     """
@@ -103,7 +105,7 @@ def probe_texts(spellings: Iterable[str] = (), count: int = 400) -> list[str]:
     draw = _Draws(key=0x70726F6265)
     words = (*_WORDS, *spellings)
     texts: list[str] = []
-    for _ in range(count):
+    for _ in range(COUNT if count is None else count):
         many = 1 + draw.integer(4)
         favourites = [_ALPHABETS[draw.integer(len(_ALPHABETS))] for _ in range(many)]
         pieces: list[str] = []

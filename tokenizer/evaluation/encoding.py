@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.tokenizer.bpe import probes
 from corpusmill.tokenizer.bpe.encoders import Encoder, GigatokenEncoder, TokenizersEncoder
-from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.evaluation.open_tokenizer import Opened
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
@@ -38,7 +38,7 @@ def fitting_encoder(opened: Opened, texts: pa.Array) -> Encoders:
     """
     ends = np.cumsum([len(text.as_buffer()) if text.is_valid else 0 for text in texts[:4096]])
     few = texts.slice(0, int(np.searchsorted(ends, COMPARED_BYTES, side="right")))
-    few = pa.concat_arrays([few, pa.array(_probes(), pa.large_string())])
+    few = pa.concat_arrays([few, pa.array(_probes(probes.COUNT), pa.large_string())])
     reference = TokenizersEncoder(opened.definition)
     expected = reference.encode(few)
     for fast in _fast(opened):
@@ -49,8 +49,8 @@ def fitting_encoder(opened: Opened, texts: pa.Array) -> Encoders:
 
 
 @cache
-def _probes() -> tuple[str, ...]:
-    return tuple(probe_texts())
+def _probes(count: int) -> tuple[str, ...]:
+    return tuple(probes.probe_texts(count=count))
 
 
 def _fast(opened: Opened) -> Iterator[Encoder]:

@@ -1,14 +1,15 @@
 """A token cut into characters and joined by the ranks of others: the parts that lower ranks leave of it.
 
-Short tokens are scanned anew after each join, which is quickest. A token may be as long as the file it
-comes from, so longer ones keep their neighbours in a heap and join each two texts once: the time grows with
-n log n for a token of n characters.
+The ranks of the neighbours in a short token are scanned anew for each join, which is quickest. A token may
+be as long as the file it comes from, so longer ones keep their neighbours in a heap and join each two texts
+once: the time grows with n log n for a token of n characters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
 _SHORT = 64  # characters
 
@@ -26,15 +27,15 @@ def scanned_parts(token: str, ranks: Mapping[str, int], below: int) -> list[str]
     """`parts_by_rank` with a scan of all neighbours for each join."""
     parts = list(token)
     rank_of = ranks.get
-    while len(parts) > 2:
-        lowest, at = below, -1
-        for position in range(len(parts) - 1):
-            rank = rank_of(parts[position] + parts[position + 1], below)
-            if rank < lowest:
-                lowest, at = rank, position
-        if at < 0:
-            break
+    joined = [rank_of(left + right, below) for left, right in pairwise(parts)]
+    while len(parts) > 2 and (lowest := min(joined)) < below:
+        at = joined.index(lowest)
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        del joined[at]
+        if at > 0:
+            joined[at - 1] = rank_of(parts[at - 1] + parts[at], below)
+        if at < len(joined):
+            joined[at] = rank_of(parts[at] + parts[at + 1], below)
     return parts
 
 
