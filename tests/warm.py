@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-SERVE = "from tests.warm import serve; serve()"
+SERVE = "from tests.warm import serve; serve({code!r})"
 NO_PAUSE = """
 from corpusmill.pipelines import blame, runner
 runner.Patience = lambda losses: blame.Patience(losses, pause=0)
@@ -32,13 +32,13 @@ runner.Patience = lambda losses: blame.Patience(losses, pause=0)
 
 
 class Warm:
-    """The process that forks; close it."""
+    """The process that forks, once it has run `code` besides; close it."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: str = "") -> None:
         here = Path(__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": str(here)}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", SERVE],
+            [sys.executable, "-P", "-c", SERVE.format(code=code)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
 
@@ -77,7 +77,7 @@ class Warm:
         self._process.stdout.close()
 
 
-def serve() -> None:
+def serve(code: str) -> None:
     """Fork for every order on standard input; tell how the command ended."""
     from corpusmill.dedup.exact import Exact
     from corpusmill.pipelines import cli, inspection, operators, recipe, report
@@ -89,6 +89,7 @@ def serve() -> None:
         _import_all(package)
     for stage in (Jsonl(files=[""]), Exact()):
         stage.warm()
+    exec(code, {})
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)

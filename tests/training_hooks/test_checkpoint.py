@@ -7,8 +7,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -28,7 +26,7 @@ from corpusmill.training_hooks.trainer.checkpoint import Checkpoints, Position
 from corpusmill.training_hooks.trainer.objective import objective
 from tests.oracles.training_held_out import write_documents
 from tests.oracles.training_shards import PAD, chain_language, write_rows
-from tests.waiting import PATIENCE
+from tests.warm import Warm
 
 OPTIONS: dict[str, Any] = {  # routing is counted by source in the last two of its steps, see `last_part`
     "steps": 11, "batch_size": 4, "micro_batch_size": 2, "context": 16, "learning_rate": 0.01, "threads": 1,
@@ -90,39 +88,28 @@ def calm(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[s
     return found
 
 
-# Each kill is that of a process forked from one that has only imported torch (and not torch's compiler, which
-# training has no use for and which takes two seconds): in a process group of its own, which the fault point
-# kills. Prints how each ended and what it left.
+# Without torch's compiler, which training has no use for and which takes two seconds.
 KILLED = """
-import json, os, sys
+import sys
 from pathlib import Path
-import torch
 sys.modules["torch._dynamo"] = None
 from corpusmill.pipelines.stage import Context
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer import loop
-given = json.loads(sys.argv[1])
-loop.LAST_PART, base = given["last_part"], Path(given["base"])
-for number, point in enumerate(given["points"]):
-    folder = base / f"killed-{number}"
-    folder.mkdir()
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os.environ["CORPUSMILL_FAULTPOINT"] = point
-        stage = Train(**given["options"]).prepare(Context(seed=3))
-        stage.resume({"shards": [Path(path) for path in given["shards"]]}, folder, base / "scratch")
-        os._exit(0)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    left = base / "scratch" / "checkpoints"
-    print(json.dumps([status, sorted(path.name for path in left.iterdir())]), flush=True)
+loop.LAST_PART = {last_part}
+stage = Train(**{options!r}).prepare(Context(seed=3))
+shards = [Path(path) for path in {shards!r}]
+stage.resume({{"shards": shards}}, Path({folder!r}), Path({scratch!r}))
+raise SystemExit(0)
 """
 
 
-def test_kills_change_nothing(shards: list[Path], calm: dict[str, str], tmp_path: Path) -> None:
+def test_kills_change_nothing(
+    shards: list[Path], calm: dict[str, str], tmp_path: Path, training: Warm
+) -> None:
     """SIGKILL in the middle of writing a checkpoint, before an old one is removed, and in a step.
 
-    Each attempt goes on from what the killed one before it left."""
+    Each attempt goes on from what the killed one before it left. A fault point kills its process group."""
     base = tmp_path / "killed"
     (base / "scratch").mkdir(parents=True)
     kills = {
@@ -131,22 +118,16 @@ def test_kills_change_nothing(shards: list[Path], calm: dict[str, str], tmp_path
         "checkpoint-after-rename:2": (["step-00000002", "step-00000004", "step-00000006"], 0),
         "training-step:4": (["step-00000006", "step-00000008"], 0),
     }
-    given = {
-        "points": list(kills), "base": str(base), "shards": [str(path) for path in shards],
-        "options": OPTIONS, "last_part": LAST_PART,
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, json.dumps(given)],
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # no thread before a fork
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(found) == len(kills), done.stderr
-    for (point, (kept, unfinished)), (status, left) in zip(kills.items(), found, strict=True):
-        assert status == -signal.SIGKILL, (point, done.stderr)
+    for number, (point, (kept, unfinished)) in enumerate(kills.items()):
+        folder = base / f"killed-{number}"
+        folder.mkdir()
+        code = KILLED.format(
+            last_part=LAST_PART, options=OPTIONS, shards=[str(path) for path in shards],
+            folder=str(folder), scratch=str(base / "scratch"),
+        )  # fmt: skip
+        done = training.call(env={"CORPUSMILL_FAULTPOINT": point}, code=code)
+        assert done.returncode == -signal.SIGKILL, (point, done.stderr)
+        left = names(base)
         assert [name for name in left if name.startswith("step-")] == kept, point
         assert len(left) == len(kept) + unfinished, point
     assert digests(attempt(shards, base, 2)) == calm
@@ -183,18 +164,17 @@ def test_sigterm_leaves_a_checkpoint_of_the_very_step(
     assert digests(attempt(shards, base, 2, checkpoint={"every": 100, "keep": 1})) == calm
 
 
-@pytest.mark.parametrize("step", [2, 4])
 def test_a_stop_while_the_model_is_judged(
-    shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+    shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a step in the middle or the last: that step's line waits for another look, even where that one is
     stopped as well."""
-    held_out = write_documents(tmp_path / "h.arrow", chain_language(40, 64, 5), split="held_out")
+    held_out = write_documents(tmp_path / "h.arrow", chain_language(12, 64, 5), split="held_out")
     given = [*shards, held_out]
     options: dict[str, Any] = {"steps": 4, "evaluate": {"every": 2}, "checkpoint": {"every": 100}}
-    monkeypatch.setattr(evaluate, "BATCH_TOKENS", 40 * 64 // 2)  # two batches a look
+    monkeypatch.setattr(evaluate, "BATCH_TOKENS", 12 * 64 // 2)  # two batches a look
     calm = digests(attempt(given, tmp_path / "calm", 1, **options))
-    batches = {"done": 0, "fatal": step - 1}
+    batches = {"done": 0, "fatal": 0}
 
     def counted(*arguments: Any) -> Any:
         batches["done"] += 1
@@ -203,21 +183,25 @@ def test_a_stop_while_the_model_is_judged(
         return head_cross_entropy(*arguments)
 
     monkeypatch.setattr(evaluate, "head_cross_entropy", counted)
-    base = tmp_path / "stopped"
-    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
-    try:
-        for number in (1, 2):
-            with pytest.raises(Interrupted, match=f"judged after step {step}: its state after {step} steps"):
-                attempt(given, base, number, **options)
-            assert names(base) == [f"step-{step:08d}"]
-            batches.update(done=0, fatal=1)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    batches["fatal"] = 0
-    last = attempt(given, base, 3, **options)
-    assert digests(last) == calm
-    lines = [json.loads(line) for line in (last / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines if "held_out" in line] == [2, 4]
+    for step in (2, 4):
+        batches.update(done=0, fatal=step - 1)
+        base = tmp_path / f"stopped-{step}"
+        before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+        try:
+            for number in (1, 2):
+                with pytest.raises(
+                    Interrupted, match=f"judged after step {step}: its state after {step} steps"
+                ):
+                    attempt(given, base, number, **options)
+                assert names(base) == [f"step-{step:08d}"]
+                batches.update(done=0, fatal=1)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        batches["fatal"] = 0
+        last = attempt(given, base, 3, **options)
+        assert digests(last) == calm
+        lines = [json.loads(line) for line in (last / "metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines if "held_out" in line] == [2, 4]
 
 
 def test_sigterm_in_the_last_piece_of_all_is_not_forgotten(
@@ -254,7 +238,7 @@ def test_every_step_can_be_resumed_from(shards: list[Path], calm: dict[str, str]
     one = {"every": 1, "keep": 100}
     assert digests(attempt(shards, base, 0, checkpoint=one)) == calm
     assert names(base) == [f"step-{n:08d}" for n in range(1, 12)]
-    for number in (11, 10, 6, 1):
+    for number in (11, 10, 1):
         for later in range(number + 1, 12):
             target = base / "scratch" / "checkpoints" / f"step-{later:08d}"
             if target.exists():
@@ -337,12 +321,12 @@ def test_damage_of_every_kind_falls_back_on_the_one_before(
     assert not found.folder.exists()
 
 
-@pytest.mark.parametrize("changed", [{"learning_rate": 0.02}, {"steps": 4}, {"precision": "bf16"}])
+@pytest.mark.parametrize("changed", [{"learning_rate": 0.02}, {"steps": 3}, {"precision": "bf16"}])
 def test_another_run_is_not_gone_on_from(
     changed: dict[str, Any], shards: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    options = {"steps": 3, **changed}
-    attempt(shards, tmp_path / "run", 1, steps=3)
+    options = {"steps": 2, **changed}
+    attempt(shards, tmp_path / "run", 1, steps=2)
     with caplog.at_level(logging.WARNING, "corpusmill.train"):
         again = attempt(shards, tmp_path / "run", 2, **options)
     assert "of a run with other options, data or libraries" in caplog.text
@@ -379,7 +363,7 @@ def test_keep_and_two_attempts_at_once(tmp_path: Path) -> None:
 
 
 def test_only_plain_formats_are_written(shards: list[Path], tmp_path: Path) -> None:
-    attempt(shards, tmp_path / "run", 1)
+    attempt(shards, tmp_path / "run", 1, steps=2)
     found = {path.name for path in (tmp_path / "run" / "scratch").rglob("*") if path.is_file()}
     assert found == {
         "ema.safetensors",
@@ -391,6 +375,6 @@ def test_only_plain_formats_are_written(shards: list[Path], tmp_path: Path) -> N
     }
     progress = read_progress(tmp_path / "run" / "scratch")
     assert isinstance(progress, UnitProgress)
-    assert (progress.done, progress.total) == (11, 11)
+    assert (progress.done, progress.total) == (2, 2)
     assert "tokens/s" in progress.text
     assert "of peak" in progress.text

@@ -3,31 +3,31 @@
 torch can pretend: tensors that have a shape, a type and a device and no memory, and refuse to be mixed with
 those of another device. A training step on them finds every tensor that was made in the wrong place and every
 hidden look into a tensor's memory. What has to look at numbers (how many rows an expert has) is stood in for.
-The pretended device is registered once a process and cannot be taken back, hence a process of its own.
+The pretended device is registered once a process and cannot be taken back, hence a fork.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.warm import Warm
 
 DEVICE = "pretended"
 STEPS = [("fp32", False), ("bf16", True), ("fp8", False)]
 
 
-def test_a_step_makes_no_tensor_on_another_device() -> None:
+def test_a_step_makes_no_tensor_on_another_device(training: Warm) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU, on which the next test trains")
-    done = subprocess.run([sys.executable, str(Path(__file__))], capture_output=True, text=True, check=False)
+    code = f"from {__name__} import main; main(); raise SystemExit(0)"
+    done = training.call(code=code)
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stdout.split("\n")[:-1] == [f"{mode} {again}" for mode, again in STEPS] + ["caught"]
 
@@ -193,7 +193,3 @@ def main() -> None:
         torch.ones(3, device=DEVICE) + torch.ones(3)
     print("caught")
     del kept
-
-
-if __name__ == "__main__":
-    main()

@@ -10,13 +10,18 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from corpusmill.pipelines.cli.main import app
 from tests.waiting import PATIENCE, wait_until
+from tests.warm import Warm
 
 RECIPE = """\
 name: small
@@ -55,22 +60,26 @@ def recipe(tmp_path: Path) -> Path:
 
 @dataclass
 class Command:
-    """`corpusmill run` in a process and a group of its own, and the file that takes what it says."""
+    """`corpusmill run` in a process and a group of its own, and how it ended: code and what it said."""
 
-    process: subprocess.Popen[bytes]
-    said: Path
+    pid: int
+    ended: Callable[[], tuple[int, str]]
+    over: Callable[[], bool]
 
-    def ended(self) -> tuple[int, str]:
-        return self.process.wait(timeout=PATIENCE), self.said.read_text()
-
-    def says(self, text: str) -> None:
-        """Returns once it has said `text`."""
-        wait_until(lambda: text in self.said.read_text(), f"the command says {text}", self.process)
+    def reaches(self, happened: Callable[[], bool], what: str) -> None:
+        """Returns once `happened()`, which it must before the command ends."""
+        wait_until(lambda: happened() or self.over(), what)
+        assert happened(), f"{what}: the command ended before: {self.ended()}"
 
 
-def start(recipe: Path, out: Path, *flags: str, **environment: str) -> Command:
-    said = out.with_name("said.txt")
-    with said.open("wb") as file:
+def said_by(out: Path) -> str:
+    return out.with_name("said.txt").read_text()
+
+
+@contextmanager
+def started(recipe: Path, out: Path, *flags: str, **environment: str) -> Iterator[Command]:
+    """A process as a shell starts one; what it says so far is in `said.txt` beside `out`."""
+    with out.with_name("said.txt").open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "corpusmill", "run", str(recipe), "--out", str(out), *flags],
             stdout=file,
@@ -78,7 +87,41 @@ def start(recipe: Path, out: Path, *flags: str, **environment: str) -> Command:
             env={**os.environ, **environment},
             start_new_session=True,
         )
-    return Command(process, said)
+    try:
+        yield Command(
+            process.pid,
+            ended=lambda: (process.wait(timeout=PATIENCE), said_by(out)),
+            over=lambda: process.poll() is not None,
+        )
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def forked(training: Warm, recipe: Path, out: Path, *flags: str, **environment: str) -> Iterator[Command]:
+    """A fork of the process that has imported everything, likewise with a group of its own."""
+    told = out.with_name("pid.txt")
+    tell = f"import os; open({str(told)!r} + '.new', 'w').write(str(os.getpid()))\n"
+    tell += f"os.rename({str(told)!r} + '.new', {str(told)!r})"
+    told.unlink(missing_ok=True)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(
+            training.call, "run", recipe, "--out", out, *flags, env=environment, code=tell
+        )  # fmt: skip
+        wait_until(lambda: told.exists() or call.done(), "the command tells its number")
+        pid = int(told.read_text())
+
+        def ended() -> tuple[int, str]:
+            done = call.result(timeout=PATIENCE)
+            return done.returncode, done.stdout + done.stderr
+
+        try:
+            yield Command(pid, ended, call.done)
+        finally:
+            if not call.done():
+                os.killpg(pid, signal.SIGKILL)
 
 
 def hashes(run: Path) -> dict[str, str]:
@@ -109,11 +152,13 @@ def run(calm: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(calm, tmp_path / "run", ignore=shutil.ignore_patterns("train", "*.log")))
 
 
-def test_signals_on_every_engine_and_a_kill_change_nothing(recipe: Path, run: Path, calm: Path) -> None:
+def test_signals_on_every_engine_and_a_kill_change_nothing(
+    recipe: Path, run: Path, calm: Path, training: Warm
+) -> None:
     """One run, stopped by a signal after another and then killed, each time gone on with by the same command.
 
     A signal costs no step: exit code 2 and a checkpoint of the step in hand, the only one that is written.
-    A kill of the process group costs a few.
+    A kill of the process group costs a few. The first command is a process started in full.
     """
     signals = [
         (signal.SIGTERM, "process", True),  # as a service manager sends it: the worker hears it twice
@@ -123,13 +168,14 @@ def test_signals_on_every_engine_and_a_kill_change_nothing(recipe: Path, run: Pa
     for step, (number, engine, group) in enumerate(signals, start=1):
         flags = ("--set", f"engine.kind={engine}", "--set", "train.checkpoint={every: 1000, keep: 1}")
         reached = run.with_name(f"reached-{step}")
-        command = start(recipe, run, *flags, CORPUSMILL_FAULTPOINT=f"training-step:1:{reached}")
-        process = command.process
-        wait_until(reached.exists, f"training reaches step {step}", process)
-        if step == 1:  # training tells how far it is
-            command.says(f"train: 1/{STEPS}: loss ")
-        os.killpg(process.pid, number) if group else process.send_signal(number)
-        code, said = command.ended()
+        point = {"CORPUSMILL_FAULTPOINT": f"training-step:1:{reached}"}
+        way = started if step == 1 else partial(forked, training)
+        with way(recipe, run, *flags, **point) as command:
+            command.reaches(reached.exists, f"training reaches step {step}")
+            if step == 1:  # training tells how far it is
+                command.reaches(lambda: f"train: 1/{STEPS}: loss " in said_by(run), "the command tells it")
+            os.killpg(command.pid, number) if group else os.kill(command.pid, number)
+            code, said = command.ended()
         assert code == 2, said
         assert "run the same command to go on" in said
         if step == 1:
@@ -138,10 +184,12 @@ def test_signals_on_every_engine_and_a_kill_change_nothing(recipe: Path, run: Pa
         if not group:  # a worker that hears of it by itself may have ended before the runner tells it
             assert ("stopping: train may take a minute" in said) == (engine == "process")
         assert checkpoints(run) == [step]
-    code, said = start(recipe, run, CORPUSMILL_FAULTPOINT="training-step:3").ended()
+    with forked(training, recipe, run, CORPUSMILL_FAULTPOINT="training-step:3") as command:
+        code, said = command.ended()
     assert code == -signal.SIGKILL, said
     assert checkpoints(run) == [3, 4]
-    code, said = start(recipe, run).ended()
+    with forked(training, recipe, run) as command:
+        code, said = command.ended()
     assert code == 0, said
     assert hashes(run) == hashes(calm)
     assert not list(run.rglob("scratch"))
