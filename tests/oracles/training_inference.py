@@ -55,14 +55,14 @@ def taught_model() -> Transformer:
     model = Transformer(TINY)
     initialise(model, 3, TINY.initial_std)
     draws = torch.Generator().manual_seed(11)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=8e-3)
     length, depths = 24, len(model.mtp)
-    for _ in range(60):
-        row = torch.randint(0, VOCABULARY, (16, 1), generator=draws)
+    for _ in range(40):
+        row = torch.randint(0, VOCABULARY, (8, 1), generator=draws)
         while row.shape[1] < length + 1 + depths:
             following = (row[:, -1:] * 5 + 7) % VOCABULARY
-            strange = torch.randint(0, VOCABULARY, (16, 1), generator=draws)
-            noisy = torch.rand(16, 1, generator=draws) < 0.1
+            strange = torch.randint(0, VOCABULARY, (8, 1), generator=draws)
+            noisy = torch.rand(8, 1, generator=draws) < 0.1
             row = torch.cat((row, torch.where(noisy, strange, following)), dim=1)
         passed = model(row, torch.ones_like(row, dtype=torch.bool))
         loss = torch.zeros(())

@@ -54,9 +54,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model"
 
 
-@pytest.fixture
-def long_shards(tmp_path: Path) -> list[Path]:
-    return packed(tmp_path / "long", LONG)
+@pytest.fixture(scope="module")
+def long_shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return packed(tmp_path_factory.mktemp("shards") / "long", LONG)
 
 
 def extend(shards: list[Path], model: Path, folder: Path, **options: Any) -> dict[str, Any]:
@@ -66,15 +66,21 @@ def extend(shards: list[Path], model: Path, folder: Path, **options: Any) -> dic
     return stage.run({"shards": shards, "model": [model]}, folder)
 
 
+@pytest.fixture(scope="module")
+def extended(
+    trained: Path, long_shards: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The folder and the summary of a phase with the usual options; not to be changed."""
+    out = tmp_path_factory.mktemp("extended") / "out"
+    return out, extend(long_shards, trained, out)
+
+
 def read(folder: Path, name: str = "long_context.json") -> Any:
     return json.loads((folder / name).read_text())
 
 
-def test_a_phase_stretches_trains_and_measures(
-    trained: Path, long_shards: list[Path], tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    summary = extend(long_shards, trained, out)
+def test_a_phase_stretches_trains_and_measures(extended: tuple[Path, dict[str, Any]]) -> None:
+    out, summary = extended
     assert (summary["context"], summary["factor"], summary["steps"]) == (LONG, 2.0, 5)
     config = read(out, "config.json")
     assert config["rope_scaling"]["factor"] == 2.0
@@ -103,10 +109,10 @@ def test_a_phase_stretches_trains_and_measures(
 
 
 def test_what_is_measured_before_is_the_given_model_unstretched(
-    trained: Path, long_shards: list[Path], tmp_path: Path
+    trained: Path, long_shards: list[Path], extended: tuple[Path, dict[str, Any]]
 ) -> None:
     """Against `loss_by_position`, which shares no code with it, on windows put together here."""
-    extend(long_shards, trained, tmp_path / "out")
+    out, _ = extended
     held_out = HeldOut([long_shards[1]], open_shard(long_shards[0]))
     batches = [
         (torch.from_numpy(windows.tokens), torch.from_numpy(np.pad(windows.source >= 0, ((0, 0), (1, 0)))))
@@ -114,9 +120,9 @@ def test_what_is_measured_before_is_the_given_model_unstretched(
     ]
     model = open_model(trained)
     wanted_parts = loss_by_position(model, batches, doubling_edges(LONG))
-    model.set_rope_scaling(open_model(tmp_path / "out").config.rope_scaling)
+    model.set_rope_scaling(open_model(out).config.rope_scaling)
     stretched_parts = loss_by_position(model, batches, doubling_edges(LONG))
-    found = read(tmp_path / "out")["by_position"]
+    found = read(out)["by_position"]
     # Buckets there are 1, 2-3, 4-7, ...; here 1, 2, 3-4, 5-8, ...: totals and the first agree.
     for name, parts in (("before", wanted_parts), ("stretched", stretched_parts)):
         other = [part.loss for part in parts if part.loss is not None]
@@ -148,9 +154,8 @@ def test_a_model_stretched_further_stays_so(trained: Path, long_shards: list[Pat
     assert read(tmp_path / "two", "config.json")["rope_scaling"]["factor"] == 8.0
 
 
-def test_biases_rest_and_weights_move(trained: Path, long_shards: list[Path], tmp_path: Path) -> None:
-    extend(long_shards, trained, tmp_path / "out")
-    before, after = (load_file(folder / "model.safetensors") for folder in (trained, tmp_path / "out"))
+def test_biases_rest_and_weights_move(trained: Path, extended: tuple[Path, dict[str, Any]]) -> None:
+    before, after = (load_file(folder / "model.safetensors") for folder in (trained, extended[0]))
     biases = [name for name in before if before[name].ndim == 1 and "bias" in name]
     assert biases
     for name in biases:

@@ -33,7 +33,7 @@ sources:
   a: {read: {jsonl: a.jsonl}, steps: []}
 tokenizer: {train: {vocab_size: 320}}
 pack: {sequence_length: 64, fim: {rate: 0.5}}
-train: {steps: 12, batch_size: 2, context: 48, threads: 1, ema: 0.5, warmup: 2}
+train: {steps: 6, batch_size: 2, context: 48, threads: 1, ema: 0.5, warmup: 2}
 """
 
 

