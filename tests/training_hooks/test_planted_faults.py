@@ -142,7 +142,7 @@ TOLD = {  # of text that was damaged before it was encoded: (with the tokenizer 
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", ["code", "zh"])
 @pytest.mark.parametrize("name", TEXT)
 def test_a_source_whose_text_was_damaged(name: str, source: str, world: World, tmp_path: Path) -> None:
     if (name, source) == ("words shuffled", "zh"):
