@@ -22,6 +22,8 @@ from corpusmill.tokenizer.bpe import encoders
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.fim.options import Fim
+from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
+from tests.oracles.released_tokenizers import shortened
 from tests.oracles.tokenizer_bpe import SlowBpe
 from tests.oracles.tokenizer_fim import split_text, unframe
 from tests.oracles.tokenizer_texts import DATA, as_documents, made_texts
@@ -211,14 +213,23 @@ def test_a_replaced_tokenizer_is_noticed(context: Context, tmp_path: Path) -> No
         Encode().prepare(Context(artefacts={"tokenizer": folder}))
 
 
-def test_large_vocabularies_take_uint32(deepseek_folder: Path) -> None:
-    context = Context(seed=5, artefacts={"tokenizer": deepseek_folder})
+def test_large_vocabularies_take_uint32(deepseek_json: Path, tmp_path: Path) -> None:
+    """DeepSeek's first merges, and its added tokens under ids that uint16 has not."""
+    short = shortened(json.loads(deepseek_json.read_text()), 3000)
+    for token in short["added_tokens"]:
+        del short["model"]["vocab"][token["content"]]
+        token["id"] += 100_000
+    (tmp_path / "in.json").write_text(json.dumps(short))
+    LoadTokenizer(path=tmp_path / "in.json").run({}, tmp_path)
+    ids = {token["content"]: token["id"] for token in short["added_tokens"]}
+    context = Context(seed=5, artefacts={"tokenizer": tmp_path})
     texts = [*made_texts(30), "".join(SPECIAL_TOKENS.values())]
     table = encoded(context, as_documents(texts), fim={"rate": 1}, verify_rate=1.0)
     assert table.schema.field("tokens").type == pa.large_list(pa.uint32())
-    specials = {"fim_hole": 128800, "fim_begin": 128801, "fim_end": 128802}
+    specials = {f"fim_{role}": ids[f"<｜fim▁{role}｜>"] for role in ("hole", "begin", "end")}
+    assert min(specials.values()) > 2**16
     for text, tokens in zip(texts, table.column("tokens").to_pylist(), strict=True):
-        assert tokens[-1] == 1
+        assert tokens[-1] == ids["<｜end▁of▁sentence｜>"] > 2**16
         assert unframe(tokens[:-1], specials, "psm", lambda ids: decode(context, list(ids))) == text
 
 

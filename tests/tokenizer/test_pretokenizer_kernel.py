@@ -41,7 +41,7 @@ few = st.lists(st.sampled_from(PARTS), min_size=1, max_size=4).flatmap(
 anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-@given(st.lists(texts | few | anything, min_size=1, max_size=40))
+@given(st.lists(texts | few | anything, min_size=1, max_size=20))
 @settings(max_examples=40)
 def test_kernels_cut_where_the_expressions_do(documents: list[str]) -> None:
     column = pa.array(documents, pa.large_string())
