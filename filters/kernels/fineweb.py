@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
 from corpusmill.filters.kernels.lines import strip_left
-from corpusmill.filters.kernels.repetition import first_place, mix, most_pieces, table_size
+from corpusmill.filters.kernels.repetition import mix, most_pieces, repeated_pieces, table_size
 from corpusmill.filters.kernels.words import (
     BUFFER,
     FNV_PRIME,
@@ -38,7 +38,7 @@ def fineweb_counts(
     """
     n = len(offsets) - 1
     counts = np.zeros((n, COLUMNS), np.int64)
-    keys, slots = np.empty(0, np.uint64), np.empty(0, np.uint64)
+    keys, widths, slots = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint64)
     hashes, lengths, flags, stops = buffer(BUFFER)
     for i in range(n):
         row = counts[i]
@@ -46,9 +46,9 @@ def fineweb_counts(
         most = most_pieces(data, at, end)
         size = table_size(most)
         if len(slots) < size:
-            keys, slots = np.empty(size, np.uint64), np.empty(size, np.uint64)
-        slots[:size] = 0
-        different = 0
+            slots = np.empty(size, np.uint64)
+            keys, widths = np.empty(size // 2, np.uint64), np.empty(size // 2, np.int64)
+        lines = 0
         while at < end:
             start, value, length, last = at, FNV_START, 0, at
             while at < end and data[at] != 0x0A:
@@ -59,19 +59,16 @@ def fineweb_counts(
                 at += 1
             row[CHARACTERS] += length
             if strip_left(table, data, start, at) < at:
-                row[LINES] += 1
                 code, _ = decode(data, last, at)
                 row[TERMINATED] += (table[code] & TERMINAL) != 0
                 row[SHORT] += length <= short[i]
-                key = mix(value)
-                keys[different] = key
-                if first_place(slots, size - 1, keys, different, key) < different:
-                    row[DUPLICATE_CHARACTERS] += length
-                else:
-                    different += 1
+                keys[lines], widths[lines] = mix(value), length
+                lines += 1
             if at < end:
                 row[FEEDS] += 1
             at += 1
+        row[LINES] = lines
+        _, row[DUPLICATE_CHARACTERS] = repeated_pieces(slots, size, keys, widths, lines)
         place = new_place(offsets[i])
         tokens = 0
         while place[0] < end:

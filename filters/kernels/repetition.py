@@ -86,6 +86,21 @@ def most_pieces(data: Bytes, at: int, end: int) -> int:
 
 
 @compiled
+def repeated_pieces(slots: Hashes, size: int, keys: Hashes, lengths: Offsets, pieces: int) -> tuple[int, int]:
+    """How many of a document's pieces equal an earlier one, and the sum of their `lengths`.
+
+    Clears and uses the first `size` slots. All keys are worked out before, so that looks at slots overlap.
+    """
+    slots[:size] = 0
+    repeated = characters = 0
+    for p in range(pieces):
+        if first_place(slots, size - 1, keys, p, keys[p]) < p:
+            repeated += 1
+            characters += lengths[p]
+    return repeated, characters
+
+
+@compiled
 def duplicate_spans(
     table: Table, offsets: Offsets, data: Bytes, breaks: int, strip: bool
 ) -> npt.NDArray[np.int64]:
@@ -97,7 +112,7 @@ def duplicate_spans(
     """
     n = len(offsets) - 1
     result = np.zeros((n, 3), np.int64)
-    keys, slots = np.empty(0, np.uint64), np.empty(0, np.uint64)
+    keys, lengths, slots = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.uint64)
     for i in range(n):
         at, end = offsets[i], offsets[i + 1]
         if strip:
@@ -107,9 +122,9 @@ def duplicate_spans(
         most = most_pieces(data, at, end)
         size = table_size(most)
         if len(slots) < size:
-            keys, slots = np.empty(size, np.uint64), np.empty(size, np.uint64)
-        slots[:size] = 0
-        pieces = repeated = characters = 0
+            slots = np.empty(size, np.uint64)
+            keys, lengths = np.empty(size // 2, np.uint64), np.empty(size // 2, np.int64)
+        pieces = 0
         more = True
         while more:
             value, length = FNV_START, 0
@@ -127,12 +142,9 @@ def duplicate_spans(
                 value = (value ^ np.uint64(byte)) * FNV_PRIME
                 length += (byte & 0xC0) != 0x80
                 at += 1
-            key = mix(value)
-            keys[pieces] = key
-            if first_place(slots, size - 1, keys, pieces, key) < pieces:
-                repeated += 1
-                characters += length
+            keys[pieces], lengths[pieces] = mix(value), length
             pieces += 1
+        repeated, characters = repeated_pieces(slots, size, keys, lengths, pieces)
         result[i, 0], result[i, 1], result[i, 2] = pieces, repeated, characters
     return result
 
