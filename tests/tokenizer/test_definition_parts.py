@@ -206,6 +206,7 @@ def test_flags_of_control_tokens_change_no_document(plain: dict[str, Any]) -> No
     assert encoder.decode(encoder.encode(pa.array(["a  <mask>  b"], pa.large_string()))[1]) == "a  <mask>  b"
 
 
+@pytest.mark.usefixtures("whole_checks")
 def test_gguf_keeps_added_tokens_of_spaces(plain: dict[str, Any], tmp_path: Path) -> None:
     path = saved(spaces(plain, "  ", "    ", "\t\t"), tmp_path / "in")
     facts = export_tokenizer(path, "gguf", tmp_path / "out")
