@@ -16,7 +16,7 @@ from hypothesis import settings
 
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
 from tests import bytecode, kernels_ahead, order, process_state
-from tests.warm import Warm
+from tests.warm import READY_TO_TRAIN, Warm
 
 bytecode.keep()
 use_kernel_cache()
@@ -70,5 +70,14 @@ def data_folder() -> Path:
 def warm() -> Iterator[Warm]:
     """Runs the command line to its end, in processes forked from one that has imported everything."""
     process = Warm()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def training() -> Iterator[Warm]:
+    """As `warm`, of a process that has imported all that training needs: real deaths, without seconds of
+    imports for each."""
+    process = Warm(READY_TO_TRAIN)
     yield process
     process.close()

@@ -29,6 +29,24 @@ from corpusmill.pipelines import blame, runner
 runner.Patience = lambda losses: blame.Patience(losses, pause=0)
 """
 """Code for `Warm.call`: a unit whose worker is lost is tried again without a pause."""
+READY_TO_TRAIN = """
+import importlib, os, pkgutil
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import numpy as np
+import torch
+import corpusmill.training_hooks as room
+torch.set_num_threads(1)
+for name in ("evaluation", "kernels", "loading", "model", "precision", "trainer"):
+    package = importlib.import_module(f"{room.__name__}.{name}")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+from corpusmill.training_hooks.kernels import expert_sums
+row, place, weight = np.ones((1, 4), np.float32), np.zeros((1, 1), np.int64), np.ones((1, 1), np.float32)
+expert_sums.weighted_sum(row, place, weight, row.copy(), 0, 1)
+expert_sums.weighted_sum_gradient(row, row, place, weight, row.copy(), weight.copy(), 0, 1)
+"""
+"""Code for `Warm`: torch, all that training imports, and its kernels. No gradient: torch refuses one in a
+fork of a process that has computed one."""
 
 
 class Warm:
@@ -48,10 +66,9 @@ class Warm:
         env: dict[str, str] | None = None,
         code: str = "",
         folder: Path | None = None,
-        trains: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command in `folder` (default: the current one) to its end, `code` before it, with `env`
-        added to this process's variables. `trains`: the process that forks imports the trainer first."""
+        added to this process's variables."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         words = [str(each) for each in arguments]
@@ -60,7 +77,6 @@ class Warm:
             order = {
                 "arguments": words, "env": {**os.environ, **(env or {})}, "code": code,
                 "folder": str(folder or Path.cwd()), "output": str(output), "errors": str(errors),
-                "trains": trains,
             }  # fmt: skip
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
@@ -86,35 +102,18 @@ def serve(code: str) -> None:
 
     load_no_numba_extensions()
     for package in (cli, inspection, operators, recipe, report):
-        _import_all(package)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
     for stage in (Jsonl(files=[""]), Exact()):
         stage.warm()
     exec(code, {})
     gc.freeze()
     for line in sys.stdin:
-        order = json.loads(line)
-        if order["trains"] and "torch" not in sys.modules:
-            _import_trainer()
-            gc.freeze()
         pid = os.fork()
         if pid == 0:
-            _leave(partial(_command, order))
+            _leave(partial(_command, json.loads(line)))
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-def _import_all(package: Any) -> None:
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def _import_trainer() -> None:
-    """Import torch, which starts no thread by that, and what trains, generates and exports."""
-    from corpusmill import training_hooks
-    from corpusmill.training_hooks import commands, evaluation, export, inference, loading, model, trainer
-
-    for package in (training_hooks, commands, evaluation, export, inference, loading, model, trainer):
-        _import_all(package)
 
 
 def _leave(body: Any) -> None:

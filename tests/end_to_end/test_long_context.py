@@ -7,14 +7,12 @@ import json
 import random
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.warm import Warm
 
-Done = subprocess.CompletedProcess[str]
 RECIPE = """\
 name: long
 seed: 5
@@ -44,10 +42,6 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "recipe.yaml"
 
 
-def _call(warm: Warm, *arguments: object, env: dict[str, str] | None = None) -> Done:
-    return warm.call(*arguments, env=env, trains=True)
-
-
 def hashes(run: Path) -> dict[str, str]:
     return {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -56,19 +50,21 @@ def hashes(run: Path) -> dict[str, str]:
     }
 
 
-def test_killed_within_a_phase_it_ends_the_same(recipe: Path, warm: Warm, tmp_path: Path) -> None:
+def test_killed_within_a_phase_it_ends_the_same(recipe: Path, training: Warm, tmp_path: Path) -> None:
     calm, disturbed = tmp_path / "calm", tmp_path / "disturbed"
-    done = _call(warm, "run", recipe, "--out", calm)
+    done = training.call("run", recipe, "--out", calm)
     assert done.returncode == 0, done.stderr
     assert "context   64 tokens after 4 more steps (YaRN factor 4)" in done.stdout
     assert "context   128 tokens after 2 more steps (YaRN factor 4)" in done.stdout
     shutil.copytree(calm, disturbed, ignore=shutil.ignore_patterns("long_context*", "*.log"))
     # Kills in the third step of a process: of the first phase, after its checkpoint.
-    killed = _call(warm, "run", recipe, "--out", disturbed, env={"CORPUSMILL_FAULTPOINT": "training-step:3"})
+    killed = training.call(
+        "run", recipe, "--out", disturbed, env={"CORPUSMILL_FAULTPOINT": "training-step:3"}
+    )
     assert killed.returncode == -signal.SIGKILL
     assert list(disturbed.glob("steps/long_context.0/*/scratch/00000/checkpoints/step-*"))
     assert not list(disturbed.glob("steps/long_context.0/*/manifest.json"))
-    again = _call(warm, "run", recipe, "--out", disturbed, "--json")
+    again = training.call("run", recipe, "--out", disturbed, "--json")
     assert again.returncode == 0, again.stderr
     assert hashes(calm) == hashes(disturbed)
     summary = json.loads(again.stdout)
@@ -78,10 +74,10 @@ def test_killed_within_a_phase_it_ends_the_same(recipe: Path, warm: Warm, tmp_pa
     assert [Path(file).name for file in summary["shards"]["held_out"]["files"]] == ["heldout-00000.arrow"]
     assert summary["shards"]["held_out"]["documents"] > 0
     assert "train" in {step["name"] for step in summary["steps"] if step["reused"]}
-    _used(calm, warm, tmp_path)
+    _used(calm, training, tmp_path)
 
 
-def _used(run: Path, warm: Warm, tmp_path: Path) -> None:
+def _used(run: Path, training: Warm, tmp_path: Path) -> None:
     """The last phase's model is the run's: it generates, and goes out as a folder with YaRN in it."""
     exported = tmp_path / "exported"
     for arguments in (
@@ -89,7 +85,7 @@ def _used(run: Path, warm: Warm, tmp_path: Path) -> None:
         ("export", run, exported, "--to", "deepseek_v3"),
         ("doctor", run),
     ):
-        done = _call(warm, *arguments)
+        done = training.call(*arguments)
         assert done.returncode == 0, done.stderr
         if arguments[0] == "generate":
             assert "long_context.1" in json.loads(done.stdout)["model"]
