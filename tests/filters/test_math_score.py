@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import rankdata
 
 from corpusmill.filters.kernels.math_vocabulary import COMMANDS, ENVIRONMENTS
 from corpusmill.filters.math_score import MathScore
@@ -80,6 +79,8 @@ def test_the_score_is_its_formula_and_the_threshold_is_strict() -> None:
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
+    from scipy.stats import rankdata  # seconds, of which every process of the suite would have its own
+
     ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
     return float((ranks.sum() - len(positive) * (len(positive) + 1) / 2) / len(positive) / len(negative))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,11 +24,24 @@ from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.model.yarn import YarnScaling
 from tests.oracles import training_model as oracle
 
-pytest.importorskip("transformers", reason="compares with transformers, of the dev extra")
-# Reached by name: the package's own annotations would bind these tests to one of its versions.
-deepseek: Any = importlib.import_module("transformers.models.deepseek_v3.modeling_deepseek_v3")
-layers: Any = importlib.import_module("transformers.modeling_layers")
-transformers: Any = importlib.import_module("transformers")
+if importlib.util.find_spec("transformers") is None:
+    pytest.skip("compares with transformers, of the dev extra", allow_module_level=True)
+
+
+class Lazy:
+    """A module that is imported when it is first used: all processes of the suite collect this file, one runs
+    it. Reached by name: the package's own annotations would bind these tests to one of its versions."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+deepseek = Lazy("transformers.models.deepseek_v3.modeling_deepseek_v3")
+layers = Lazy("transformers.modeling_layers")
+transformers = Lazy("transformers")
 
 VOCABULARY = 512
 TINY = preset("v3-tiny", VOCABULARY)

@@ -32,23 +32,20 @@ def test_a_stale_tokenizer_is_named_on_standard_error(
     copy_of: Copies, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     copy = copy_of()
-    for stale in (False, True):
+    for stale, what in ((False, copy.path), (True, copy.path), (True, copy.path / "steps" / "tokenizer")):
         if stale:
             as_until_leaves_it(copy)
-        for number, what in enumerate((copy.path, copy.path / "steps" / "tokenizer")):
-            caplog.clear()
-            out = tmp_path / f"out-{stale}-{number}"
-            with pytest.raises(SystemExit) as left:
-                run_and_exit(app, ["export", str(what), str(out), "--to", "tiktoken", "--json"])
-            assert left.value.code == 0
-            assert json.loads(capsys.readouterr().out)  # nothing else is on standard output
-            said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-            assert len(said) == stale
-            if stale:
-                assert said[0].startswith("step tokenizer in ")
-                assert (
-                    "stale: made from other inputs or options than the run now has; run the recipe" in said[0]
-                )
+        caplog.clear()
+        out = tmp_path / f"out-{stale}-{what.name}"
+        with pytest.raises(SystemExit) as left:
+            run_and_exit(app, ["export", str(what), str(out), "--to", "tiktoken", "--json"])
+        assert left.value.code == 0
+        assert json.loads(capsys.readouterr().out)  # nothing else is on standard output
+        said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert len(said) == stale
+        if stale:
+            assert said[0].startswith("step tokenizer in ")
+            assert "stale: made from other inputs or options than the run now has; run the recipe" in said[0]
 
 
 def test_versions_of_a_step(copy_of: Copies, caplog: pytest.LogCaptureFixture) -> None:

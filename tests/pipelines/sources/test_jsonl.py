@@ -188,7 +188,7 @@ def lines(draw: st.DrawFn) -> bytes:
     return line
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(lines(), max_size=12), st.booleans())
 def test_equals_the_oracle_line_by_line(
     tmp_path_factory: pytest.TempPathFactory, many: list[bytes], end: bool
