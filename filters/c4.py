@@ -59,7 +59,7 @@ class C4(Edit):
         from corpusmill.filters.kernels import c4 as kernel
         from corpusmill.filters.kernels.characters import character_table
         from corpusmill.filters.kernels.lines import with_line_feeds
-        from corpusmill.pipelines.documents import nothing, reason_where
+        from corpusmill.pipelines.documents import nothing, reason_where, unwritable
 
         names = (b"[edit]", b"[citation needed]") if self.citations else (b"",)
         offsets, data, c = kernel.clean_lines(
@@ -76,10 +76,11 @@ class C4(Edit):
             kernel.phrases(POLICY if self.policy else ()),
         )
         counts = c.T
+        sentences = kernel.count_sentences(character_table(), offsets, unwritable(data))
         reasons = reason_where(
             (counts[kernel.VERDICT] == kernel.LOREM_IPSUM, "lorem_ipsum"),
             (counts[kernel.VERDICT] == kernel.CURLY_BRACKET, "curly_bracket"),
-            (counts[kernel.SENTENCES] < (self.min_sentences or 0), "too_few_sentences"),
+            (sentences < (self.min_sentences or 0), "too_few_sentences"),
         )
         texts = pa.Array.from_buffers(
             pa.large_string(), len(docs), [None, pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
@@ -93,7 +94,7 @@ class C4(Edit):
         edited = docs.with_columns(
             {
                 "text": pc.if_else(pc.is_null(reasons), texts, docs.text),
-                "c4.sentences": counts[kernel.SENTENCES],
+                "c4.sentences": sentences,
                 "c4.lines": counts[kernel.LINES],
                 "c4.dropped_lines": dropped,
             }

@@ -183,7 +183,7 @@ def scan(
     benchmark = np.full(n_docs, -1, np.int64)
     mask = U64(len(sieve) * 64 - 1)
     for d in range(n_docs):
-        n = words(data, offsets[d], offsets[d + 1], pages, entries, False, hash_W, end_W)
+        n = words(data, offsets[d], offsets[d + 1], pages, entries, np.bool_(False), hash_W, end_W)
         hit_at = np.empty(16, np.int64)
         hit_gram = np.empty(16, np.int64)
         hit_length = np.empty(16, np.int64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.kernels.compiled import compiled, integer
 
 Values = npt.NDArray[np.uint32]
 Hashes = npt.NDArray[np.uint64]
@@ -82,7 +82,7 @@ def bucket_pairs(
     """
     pair_P2 = np.empty((1024, 2), np.int64)
     similarity_P = np.empty(1024, np.float64)
-    count = 0
+    count = integer(0)  # of one type from the start: `_push` is compiled once
     n_sets = len(end_T) - 1
     first_of_set = np.full(n_sets, -1, np.int64)
     for g in range(len(key_G)):

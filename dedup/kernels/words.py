@@ -68,7 +68,7 @@ def decode(data: Bytes, at: int, end: int, pages: Pages, entries: Entries) -> tu
 
 
 @compiled
-def ascii_entries(ascii: Entries, zero_digits: bool) -> Bytes:
+def ascii_entries(ascii: Entries, zero_digits: bool | np.bool_) -> Bytes:
     """uint8[256]: the folded character of ASCII bytes that need no further thought, 0 for all other bytes."""
     quick = np.zeros(256, np.uint8)
     for byte in range(128):
@@ -85,7 +85,7 @@ def words(
     end: int,
     pages: Pages,
     entries: Entries,
-    zero_digits: bool,
+    zero_digits: bool | np.bool_,
     hash_W: Hashes,
     end_W: npt.NDArray[np.int64],
 ) -> int:
@@ -170,7 +170,7 @@ def characters(
     end: int,
     pages: Pages,
     entries: Entries,
-    zero_digits: bool,
+    zero_digits: bool | np.bool_,
     char_C: npt.NDArray[np.uint32],
 ) -> int:
     """Folded code points of `data[start:end]`, runs of separators as one space, none at the ends.

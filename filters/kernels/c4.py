@@ -25,8 +25,8 @@ from corpusmill.pipelines.kernels.compiled import compiled
 
 NUMERIC, TERMINAL, WHITE_SPACE, WORD_CLASS = ch.NUMERIC, ch.TERMINAL, ch.WHITE_SPACE, ch.WORD_CLASS
 
-LINES, LONG_WORD, UNTERMINATED, FEW_WORDS, JAVASCRIPT, POLICY, SENTENCES, VERDICT = range(8)
-COLUMNS = 8
+LINES, LONG_WORD, UNTERMINATED, FEW_WORDS, JAVASCRIPT, POLICY, VERDICT = range(7)
+COLUMNS = 7
 KEEP, LOREM_IPSUM, CURLY_BRACKET = range(3)
 
 
@@ -93,6 +93,26 @@ def _sentences(
 
 
 @compiled
+def count_sentences(table: Table, offsets: Offsets, data: Bytes) -> Counts:
+    """Sentences int64[n] of the documents of `clean_lines`; each ends with its line at the latest.
+
+    A pass of its own: numba compiles the words of a text a second time for an array that may be written.
+    """
+    n = len(offsets) - 1
+    found = np.zeros(n, np.int64)
+    hashes, lengths, flags, stops = buffer(BUFFER)
+    for i in range(n):
+        start, end = offsets[i], offsets[i + 1]
+        while start < end:
+            stop = start
+            while stop < end and data[stop] != 0x0A:
+                stop += 1
+            found[i] += _sentences(table, data, start, stop, hashes, lengths, flags, stops)
+            start = stop + 1
+    return found
+
+
+@compiled
 def clean_lines(
     table: Table,
     offsets: Offsets,
@@ -112,13 +132,12 @@ def clean_lines(
     `longest` characters of a word and `least` words of a line; -1 for no limit. `citations` holds the texts
     of the bracketed words to cut with bracketed numbers, or is of length 1 to cut none. The tables hold
     phrases in lower-case ASCII; an empty one switches its rule off. Counts of lines are of those dropped, by
-    the first rule that drops them. Past a `VERDICT` the rest of the document is not looked at.
+    the first rule that drops them. From the line of a `VERDICT` on the document is not looked at.
     """
     n = len(offsets) - 1
     counts = np.zeros((n, COLUMNS), np.int64)
     size = 1 + offsets[n] - offsets[0] if n else 1
     out, out_offsets = np.empty(size, np.uint8), np.zeros(n + 1, np.int64)
-    hashes, lengths, flags, stops = buffer(BUFFER)
     written = 0
     for i in range(n):
         row = counts[i]
@@ -167,8 +186,8 @@ def clean_lines(
             elif words < least:
                 drop = FEW_WORDS
             elif lorem and _contains(out, start, line_end, *lorem_table):
+                drop = VERDICT
                 row[VERDICT] = LOREM_IPSUM
-                break
             elif _contains(out, start, line_end, *script_table):
                 drop = JAVASCRIPT
             else:
@@ -177,15 +196,15 @@ def clean_lines(
                     for k in range(start, line_end):
                         bracket = bracket or out[k] == 0x7B
                 if bracket:
+                    drop = VERDICT
                     row[VERDICT] = CURLY_BRACKET
-                    break
-                if _contains(out, start, line_end, *policy_table):
+                elif _contains(out, start, line_end, *policy_table):
                     drop = POLICY
             if drop >= 0:
-                row[drop] += 1
                 written = start - 1 if start > first else first
-                continue
-            row[SENTENCES] += _sentences(table, out, start, line_end, hashes, lengths, flags, stops)
+                if drop == VERDICT:
+                    break
+                row[drop] += 1
         left = strip_left(table, out, first, written)
         right = strip_right(table, out, left, written)
         for k in range(left, right):

@@ -40,7 +40,8 @@ else:
 
     def _decorator(**options: Any) -> Callable[[F], F]:
         def decorate(function: F) -> F:
-            return keep_once(njit(nogil=True, **options)(function))
+            # The wrapper left out serves callbacks from C, which nothing here makes.
+            return keep_once(njit(nogil=True, no_cfunc_wrapper=True, **options)(function))
 
         return decorate
 
