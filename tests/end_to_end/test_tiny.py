@@ -65,6 +65,7 @@ KILLS: tuple[str | int, ...] = (
     28,
     "commit-between-renames:9",
     "commit-before-receipt:11",
+    "commit-after-receipt:6",
     "atomic-before-rename:20",
 )
 
