@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -169,4 +170,8 @@ def test_an_expression_out_of_attempts_is_a_named_error(capfd: pytest.CaptureFix
     pre = PreTokenizer(pattern=("(a+)+b",))
     with pytest.raises(UserError, match=r"expression '\(a\+\)\+b' fails on document 1 .* 40 characters"):
         general_ends(pre, pa.array(["ab", "a" * 40]))
+    pre = PreTokenizer(pattern=("-", "(a+)+b"))
+    with pytest.raises(UserError, match=r"fails on document 0 .* a piece of 41 characters that begins 'éa"):
+        general_ends(pre, pa.array(["ab-é" + "a" * 40 + "-aab"]))
     capfd.readouterr()  # the panic's own report
+    assert gc.isenabled()
