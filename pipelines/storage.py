@@ -144,7 +144,7 @@ class _Manifest:
     files: dict[str, Json]  # by name, of all units
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)  # more than most runs have steps: each unit reads those of all its inputs
 def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Manifest:
     content = read_sealed(path, _MANIFEST)
     version, steps = path.parent, path.parent.parent

@@ -136,17 +136,13 @@ def _sources(record: RunRecord) -> Json:
         for unit in source.last.units:
             for documents, size in unit["sources"].values():
                 left = [left[0] + documents, left[1] + size]
-        for mask in record.masks if source.whole else []:
-            for entry in mask.ledger:
-                if entry.source == source.name:
-                    lost = [*entry.removed.values(), *entry.quarantined.values()]
-                    left = [left[0] - sum(d for d, _ in lost), left[1] - sum(b for _, b in lost)]
+        struck = record.struck.get(source.name, (0, 0)) if source.whole else (0, 0)
         found[source.name] = {
             "domain": source.domain,
             "documents_read": came[0],
             "bytes_read": came[1],
-            "documents": left[0],
-            "bytes": left[1],
+            "documents": left[0] - struck[0],
+            "bytes": left[1] - struck[1],
         }
     return found
 

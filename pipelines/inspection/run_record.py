@@ -71,8 +71,9 @@ class StepRecord:
     def output_bytes(self) -> int:
         return sum(file["bytes"] for unit in self.units for file in unit["files"])
 
-    @property
+    @cached_property
     def ledger(self) -> Ledger:
+        """Read it; do not add to it."""
         return Ledger.total([self.manifest.get("ledger", [])])
 
     @property
@@ -163,6 +164,18 @@ class RunRecord:
     def masks(self) -> list[StepRecord]:
         """Steps that strike documents, in their order."""
         return [step for step in self.steps.values() if step.complete and step.operator in ("settle", "mask")]
+
+    @cached_property
+    def struck(self) -> dict[str, tuple[int, int]]:
+        """Documents and bytes that the masks strike, by source; sources without any are left out."""
+        found: dict[str, tuple[int, int]] = {}
+        for mask in self.masks:
+            for entry in mask.ledger:
+                documents, size = found.get(entry.source, (0, 0))
+                for lost, bytes_lost in (*entry.removed.values(), *entry.quarantined.values()):
+                    documents, size = documents + lost, size + bytes_lost
+                found[entry.source] = documents, size
+        return found
 
     @cached_property
     def first_units(self) -> dict[str, int]:
@@ -273,7 +286,7 @@ def _outdated(manifests: Mapping[str, Json]) -> set[str]:
             named = {**dict(key.get("inputs", {})), **dict(key.get("masks", {}))}
             wrong = any(contents.get(step) != content or step in stale for step, content in named.items())
             held = dict(key.get("artefacts", {})).values()
-            fresh = {contents[step] for step in contents if step not in stale}
+            fresh = {contents[step] for step in contents if step not in stale} if held else set()
             if wrong or any(content not in known or content not in fresh for content in held):
                 stale.add(name)
         if len(stale) == before:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from corpusmill.pipelines.errors import LedgerError
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
@@ -64,7 +64,10 @@ def ledger_statement(record: RunRecord) -> Json:
                 entry.check(f"step {step.name}")
             except LedgerError as error:
                 faults.append(str(error))
-    sources = {source.name: _source(record, source) for source in record.sources}
+    entries_of = _entries(record)
+    sources = {
+        source.name: _source(record, source, entries_of.get(source.name, [])) for source in record.sources
+    }
     for name, held in sources.items():
         gone = held["documents_removed"] + held["documents_quarantined"]
         if held["documents_read"] != gone + held["documents_left"]:
@@ -75,8 +78,7 @@ def ledger_statement(record: RunRecord) -> Json:
     return {"balanced": not faults, "entries": entries, "faults": faults, "sources": sources}
 
 
-def _source(record: RunRecord, source: SourceRecord) -> Json:
-    entries = _entries(record, source)
+def _source(record: RunRecord, source: SourceRecord, entries: Sequence[Entry]) -> Json:
     read = next((entry for entry in entries if entry.stage == "read"), Entry("read", source.name))
     left = [0, 0]
     encode = record.complete("encode")
@@ -84,11 +86,8 @@ def _source(record: RunRecord, source: SourceRecord) -> Json:
         documents, size = unit["sources"].get(source.name, (0, 0))
         left = [left[0] + documents, left[1] + size]
     if encode is None and source.whole:
-        for mask in record.masks:
-            for entry in mask.ledger:
-                if entry.source == source.name:
-                    lost = [*entry.removed.values(), *entry.quarantined.values()]
-                    left = [left[0] - sum(d for d, _ in lost), left[1] - sum(b for _, b in lost)]
+        documents, size = record.struck.get(source.name, (0, 0))
+        left = [left[0] - documents, left[1] - size]
     return {
         "domain": source.domain,
         "documents_read": read.documents_in,
@@ -102,12 +101,11 @@ def _source(record: RunRecord, source: SourceRecord) -> Json:
     }
 
 
-def _entries(record: RunRecord, source: SourceRecord) -> list[Entry]:
-    """Entries of a source up to encoding, in order."""
-    return [
-        entry
-        for step in record.steps.values()
-        if step.complete and step.name != DRAWING and step.operator != "fold_map"  # which leave it in place
-        for entry in step.ledger
-        if entry.source == source.name
-    ]
+def _entries(record: RunRecord) -> dict[str, list[Entry]]:
+    """Entries up to encoding, in order, by source."""
+    found: dict[str, list[Entry]] = {}
+    for step in record.steps.values():
+        if step.complete and step.name != DRAWING and step.operator != "fold_map":  # which leave it in place
+            for entry in step.ledger:
+                found.setdefault(entry.source, []).append(entry)
+    return found

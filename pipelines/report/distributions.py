@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.storage import Json
@@ -36,6 +37,7 @@ def distributions(record: RunRecord) -> dict[str, Json]:
     A histogram's bar `from` n (a power of two) counts values n..2n-1; the first also counts 0.
     """
     encode = record.complete("encode")
+    view, starts = (record.view(), _starts(record)) if encode is None else (DatasetView([], []), {})
     found: dict[str, Json] = {}
     for source in record.sources:
         if not source.whole:
@@ -47,7 +49,8 @@ def distributions(record: RunRecord) -> dict[str, Json]:
         else:
             count = len(source.last.units)
             chosen = _spread(range(count), TEXT_UNITS)
-            found[source.name] = _measure(_texts(record, source, chosen), len(chosen), count)
+            texts = _texts(view, [starts[source.name] + number for number in chosen])
+            found[source.name] = _measure(texts, len(chosen), count)
     return found
 
 
@@ -68,18 +71,22 @@ def _encoded(encode: StepRecord, source: SourceRecord, units: list[int]) -> Iter
             yield batch.column("lang").filter(mine), size.astype(np.int64), tokens.astype(np.int64)
 
 
-def _texts(record: RunRecord, source: SourceRecord, units: list[int]) -> Iterator[Batch]:
-    view = record.view()
-    first = record.first_units.get(source.name, 0) if record.masks else _offset(record, source)
+def _texts(view: DatasetView, units: list[int]) -> Iterator[Batch]:
     for number in units:
-        for docs, _ in view.batches(first + number, ["lang", "text"]):
+        for docs, _ in view.batches(number, ["lang", "text"]):
             yield docs.column("lang"), docs.sizes(), None
 
 
-def _offset(record: RunRecord, source: SourceRecord) -> int:
-    """First unit in a view without masks, which lists sources by name."""
-    before = [other for other in record.sources if other.whole and other.name < source.name]
-    return sum(len(other.last.units) for other in before)
+def _starts(record: RunRecord) -> dict[str, int]:
+    """First unit of each whole source in the view; one without masks lists sources by name."""
+    whole = [source for source in record.sources if source.whole]
+    if record.masks:
+        return {source.name: record.first_units.get(source.name, 0) for source in whole}
+    found, total = {}, 0
+    for source in sorted(whole, key=lambda source: source.name):
+        found[source.name] = total
+        total += len(source.last.units)
+    return found
 
 
 def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Json:
