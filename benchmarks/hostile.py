@@ -32,6 +32,7 @@ import gc
 import json
 import math
 import multiprocessing
+import os
 import re
 import sys
 import tempfile
@@ -57,6 +58,9 @@ PARTS = (
 )
 BOUND = 1.15
 STUCK = 9.0
+# The measuring process keeps the memory it has had. glibc gives each block above 32 MiB back to the system,
+# which clears its pages anew for the next one: a step at one size, where the exponent should tell growth.
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(2**26)}
 COMPILING = 200.0  # CPU seconds for a job's first run, which compiles kernels that are not in the cache
 
 
@@ -214,6 +218,7 @@ def main() -> None:
     asked = parser.parse_args()
     bench = Bench("hostile")
     above = []
+    os.environ.update(ALLOCATOR)  # glibc reads them as a process starts
     with tempfile.TemporaryDirectory(prefix="corpusmill-hostile-") as folder:
         measurer = Measurer(QUICK if asked.quick else FULL, folder)
         for number, job in enumerate(jobs()):
