@@ -120,7 +120,7 @@ def differing(folder: Path, entries: int) -> int:
     ours, theirs = (
         json.loads((folder / f"{tool}.{entries}.json").read_text()) for tool in ("corpusmill", "tokenizers")
     )
-    unequal = sum(a != b for a, b in zip(ours, theirs, strict=False))
+    unequal = sum(bool(a != b) for a, b in zip(ours, theirs, strict=False))
     return unequal + abs(len(ours) - len(theirs))
 
 

@@ -30,6 +30,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,17 +159,17 @@ def fast(bench: Bench, docs: Documents, folder: Path, definition: dict[str, Any]
         (THREADS, "gigatoken"): encode_bare,
     }
     for name, stage in stages.items():
-        jobs[f"{MEMORY}, {name}", "corpusmill"] = lambda stage=stage: encode(stage)
-        jobs[f"{FILES}, {name}", "corpusmill"] = lambda stage=stage: convert(stage, False)
-        jobs[f"{THREADS}, {name}", "corpusmill"] = lambda stage=stage: convert(stage, True)
+        jobs[f"{MEMORY}, {name}", "corpusmill"] = partial(encode, stage)
+        jobs[f"{FILES}, {name}", "corpusmill"] = partial(convert, stage, False)
+        jobs[f"{THREADS}, {name}", "corpusmill"] = partial(convert, stage, True)
     first = {"gigatoken": timed(encode_bare, time.perf_counter)}
     first["corpusmill"] = timed(lambda: encode(stages["no FIM"]), time.perf_counter)
     encode(stages["FIM 0.1"])
     best = dict.fromkeys(jobs, float("inf"))
     for _ in range(rounds):
-        for job, work in jobs.items():
-            clock = time.perf_counter if job[0].startswith(THREADS) else time.process_time
-            best[job] = min(best[job], timed(work, clock))
+        for key, work in jobs.items():
+            clock = time.perf_counter if key[0].startswith(THREADS) else time.process_time
+            best[key] = min(best[key], timed(work, clock))
     for (job, tool), seconds in sorted(best.items()):
         bench.add(job, tool, size / 1e6 / seconds, "MB/s")
     for tool, seconds in first.items():
@@ -201,9 +202,9 @@ def slow(bench: Bench, docs: Documents, data: Path, definition: dict[str, Any], 
             base64.b64decode(token): int(rank) for token, rank in zip(lines[::2], lines[1::2], strict=True)
         }
         other = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
-        tools[f"{MEMORY}, a part of the text, {name}", "tiktoken"] = lambda other=other: [
-            other.encode_ordinary(text) for text in texts
-        ]
+        tools[f"{MEMORY}, a part of the text, {name}", "tiktoken"] = partial(
+            lambda other: [other.encode_ordinary(text) for text in texts], other
+        )
     for (job, tool), work in tools.items():
         seconds = min(timed(work, time.process_time) for _ in range(1 if most < 2e6 else 3))
         bench.add(job, tool, size / 1e6 / seconds, "MB/s")

@@ -13,7 +13,7 @@ from functools import cache, partial
 from pathlib import Path
 
 import pyarrow as pa
-from hostile_shapes import Job, file_of, folder_of, numbered, repeated
+from hostile_shapes import Job, file_of, folder_of, numbered, repeated, then
 from hostile_texts import TEXTS
 
 _RECIPE = """name: r
@@ -60,7 +60,7 @@ CORPORA: dict[str, Callable[[int], dict[str, str]]] = {
     "equal documents": lambda size: {"a.jsonl": _line("the same document") * (size // 30)},
     "files": lambda size: {f"{n}.jsonl": _line(f"document {n} " * 200) for n in range(size // 2500)},
     **{
-        f"one document of {shape}": lambda size, shape=shape: {"a.jsonl": _line(TEXTS[shape](size))}
+        f"one document of {shape}": then(TEXTS[shape], lambda text: {"a.jsonl": _line(text)})
         for shape in ("one letter", "blanks", "words", "ideographs", "signs")
     },
 }
@@ -108,13 +108,10 @@ def runs() -> Iterator[Job]:
         "sources": _sources,
     }
     for shape, files in seen.items():
-        made, refused = _corpus(files, _RECIPE), shape in ("fields of a record", "records without the field")
-        for name in (["validate"], ["plan", "--no-estimate"]):
-            yield Job(
-                f"{name[0]}: {shape}",
-                made,
-                lambda at, name=name, refused=refused: command(*name, at / "recipe.yaml", refused=refused),
-            )
+        made = then(_corpus(files, _RECIPE), lambda at: at / "recipe.yaml")
+        refused = shape in ("fields of a record", "records without the field")
+        yield Job(f"validate: {shape}", made, partial(command, "validate", refused=refused))
+        yield Job(f"plan: {shape}", made, partial(command, "plan", "--no-estimate", refused=refused))
 
 
 def _logged(shape: str) -> Callable[[int], Path]:
@@ -155,7 +152,7 @@ def looks() -> Iterator[Job]:
     for shape, text in {"digits": "a", "letters": "g", "escapes": "\x1b"}.items():
         yield Job(
             f"explain an id of {shape}",
-            lambda size, text=text: (one(4000), text * size),
+            then(repeated(text), lambda identity: (one(4000), identity)),
             partial(_explain, refused=True),
             costly=True,
         )
@@ -220,8 +217,8 @@ def tokenizers() -> Iterator[Job]:
         for shape, make in TEXTS.items():
             yield Job(
                 f"encode {kind.__name__.removesuffix('Encoder').lower()}: {shape}",
-                lambda size, make=make: large(make(size)),
-                lambda texts, made=made: made().encode(texts),
+                then(make, large),
+                partial(lambda made, texts: made().encode(texts), made),
             )
     for shape, make in TEXTS.items():
         yield Job(
@@ -254,7 +251,7 @@ def tokenizers() -> Iterator[Job]:
         yield Job(
             f"export {form}: many tokens",
             file_of(".tokenizer.json", _grown),
-            lambda at, form=form: _into(at, "export", "--to", form),
+            partial(lambda form, at: _into(at, "export", "--to", form), form),
             costly=True,
         )
 
@@ -271,7 +268,7 @@ def models() -> Iterator[Job]:
     for shape, content in metrics.items():
         yield Job(
             f"curves: {shape}",
-            folder_of(lambda size, content=content: {"train/metrics.jsonl": content(size)}),
+            folder_of(then(content, lambda text: {"train/metrics.jsonl": text})),
             lambda at: _into(at / "train", "curves"),
         )
     folders: dict[str, Callable[[int], dict[str, str | bytes]]] = {

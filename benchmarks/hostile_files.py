@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hostile_shapes import Job, file_of, joined, numbered, parts_of, repeated
+from hostile_shapes import Job, file_of, joined, numbered, parts_of, repeated, then
 
 from corpusmill.pipelines.sources.reader import Label, Reader
 
@@ -188,7 +188,7 @@ def heads() -> Iterator[Job]:
         "extensions": repeated(";", "1"),
         "digits": repeated("1"),
     }.items():
-        yield Job(f"chunks: {shape}", lambda size, make=make: make(size).encode(), chunks)
+        yield Job(f"chunks: {shape}", then(make, str.encode), chunks)
     for part in ("[", "[ ", "{", "(", "/* */", "//\n", "a=", "function ", "if(", "window. ", ";"):
         pieces = partial(lambda part, size: [part.encode() * (4096 // len(part))] * (size // 4096 + 1), part)
         yield Job(

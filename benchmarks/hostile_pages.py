@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from hostile_shapes import Job, numbered, repeated
+from hostile_shapes import Job, numbered, repeated, then
 
 _PAGE = (
     "<!doctype html><html><head><title>t</title></head><body><main>"
@@ -106,7 +106,7 @@ def pages() -> Iterator[Job]:
             return None
 
     for shape, make in MARKUP.items():
-        yield Job(f"page: {shape}", lambda size, make=make: _PAGE.replace("{}", make(size)).encode(), extract)
+        yield Job(f"page: {shape}", then(make, lambda text: _PAGE.replace("{}", text).encode()), extract)
 
 
 def page_parts() -> Iterator[Job]:
@@ -131,7 +131,7 @@ def page_parts() -> Iterator[Job]:
         before = b"\xff\xfe" if shape == "UTF-16" else b""
         yield Job(
             f"decode: {shape}",
-            lambda size, unit=unit, before=before: before + unit * (size // len(unit)),
+            partial(lambda unit, before, size: before + unit * (size // len(unit)), unit, before),
             decoded,
         )
     for shape, head in {

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hostile_shapes import Job, file_of, joined, numbered, repeated
+from hostile_shapes import Job, file_of, joined, numbered, repeated, then
 
 
 def imports() -> Iterator[Job]:
@@ -120,7 +120,7 @@ def tokenizer_files() -> Iterator[Job]:
     }.items():
         yield Job(
             f"expression for tiktoken: {shape}",
-            lambda size, make=make: (make(min(size, 100_000)),),
+            then(lambda size: min(size, 100_000), then(make, lambda text: (text,))),
             partial(quietly, lambda regexes: one_pattern_of(one_pattern, regexes)),
         )
     for shape, make in {
@@ -148,6 +148,10 @@ def recipes() -> Iterator[Job]:
     def load(given: tuple[Path, list[str]]) -> None:
         with suppress(InvalidRecipeError):
             load_recipe(*given)
+
+    def load_all(given: list[tuple[Path, list[str]]]) -> None:
+        for one in given:
+            load(one)
 
     source = "name: a\nsources: {a: {read: {jsonl: a}}}\n"
     shapes: dict[str, Callable[[int], str]] = {
@@ -180,7 +184,7 @@ def recipes() -> Iterator[Job]:
             part = min(size, 800_000)
             return [(file_of(".yaml", make)(part), [])] * (size // part)
 
-        yield Job(f"recipe: {shape}", make_all, lambda recipes: [load(one) for one in recipes])
+        yield Job(f"recipe: {shape}", make_all, load_all)
     overrides: dict[str, Callable[[int], list[str]]] = {
         "dots": lambda size: ["." * size + "=1"],
         "parts": lambda size: ["a." * (size // 2) + "a=1"],
@@ -192,7 +196,7 @@ def recipes() -> Iterator[Job]:
     for shape, make_list in overrides.items():
         yield Job(
             f"--set: {shape}",
-            lambda size, make=make_list: (file_of(".yaml", lambda _: source)(size), make(size)),
+            then(make_list, lambda given: (file_of(".yaml", lambda _: source)(0), given)),
             load,
         )
 

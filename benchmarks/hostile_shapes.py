@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,11 @@ class Job:
 def repeated(unit: str, before: str = "", after: str = "") -> Callable[[int], str]:
     """A text of `unit` over and over."""
     return lambda size: before + unit * max(1, size // len(unit.encode())) + after
+
+
+def then(make: Callable[[int], S], work: Callable[[S], T]) -> Callable[[int], T]:
+    """`work` on what `make` gives."""
+    return lambda size: work(make(size))
 
 
 def numbered(form: str, before: str = "", after: str = "") -> Callable[[int], str]:

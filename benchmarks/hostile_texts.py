@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from hostile_shapes import Job, numbered, repeated
+from hostile_shapes import Job, numbered, repeated, then
 
 from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
 
@@ -103,7 +103,7 @@ def texts() -> Iterator[Job]:
     }
     for part, work in parts.items():
         for shape, make in TEXTS.items():
-            yield Job(f"{part}: {shape}", lambda size, make=make: _documents(make(size)), work)
+            yield Job(f"{part}: {shape}", then(make, _documents), work)
 
 
 def pretokenizers() -> Iterator[Job]:
@@ -120,14 +120,14 @@ def pretokenizers() -> Iterator[Job]:
         for shape, make in TEXTS.items():
             yield Job(
                 f"pre-tokenizer {name}: {shape}",
-                lambda size, make=make: large(make(size)),
+                then(make, large),
                 partial(lambda pre, texts: count_texts(texts, pre), pre),
             )
     own = PreTokenizer(pattern=(r"\w+|\s+(?!\S)|\s+|[^\w\s]+",))
     for shape, make in TEXTS.items():
         yield Job(
             f"pre-tokenizer of one's own: {shape}",
-            lambda size, make=make: large(make(size)),
+            then(make, large),
             lambda texts: count_texts(texts, own),
         )
     for shape, unit in {
@@ -138,6 +138,6 @@ def pretokenizers() -> Iterator[Job]:
     }.items():
         yield Job(
             f"SentencePiece items: {shape}",
-            lambda size, unit=unit: large(unit * (size // len(unit)) + "\0"),
+            then(repeated(unit, after="\0"), large),
             lambda texts: list(training_items(texts, 1000)),
         )
