@@ -35,11 +35,13 @@ class Parquet(RecordReader):
     anybody, nor can all changes of the footer, which has none.
 
     Against small files that become large: a page may hold 64 MiB (or `max_record_bytes`, or 64 times its
-    stored bytes) unpacked, a row group of over 100,000 rows 64 rows a stored byte, a column 64 levels of
-    nested types; rows are read so many at a time that repeated values of a dictionary take 64 MiB.
+    stored bytes) unpacked, a row group of over 100,000 rows 64 rows a stored byte and of nested values 2^23 a
+    row, a column 64 levels of nested types; rows are mapped so many at a time that all their values, each
+    repetition of a value in a dictionary counted, take 64 MiB.
 
     Quarantined rows: `no_text` (null, or not a string column), `bad_utf8`, `binary` (NUL), `too_large`
-    (a text over `max_record_bytes`), `bad_parquet`.
+    (a text over `max_record_bytes`, or a row whose values take over four times that and over 256 MiB),
+    `bad_parquet`.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
@@ -75,9 +77,14 @@ class Parquet(RecordReader):
                 given = 0
                 try:
                     for part in self._parts(file, raw, group):
-                        for batch in mapper.batches(part, f"row group {group}", given):
-                            yield batch
-                            given += len(batch.documents) + len(batch.quarantined)
+                        for piece, size in self._pieces(part):
+                            if size is not None:
+                                yield _too_large(size, f"{position}, row {given}", self._row_bytes)
+                                given += 1
+                                continue
+                            for batch in mapper.batches(piece, f"row group {group}", given):
+                                yield batch
+                                given += len(batch.documents) + len(batch.quarantined)
                 except Exception as error:  # whatever Arrow raises, the rest of the group is lost
                     if isinstance(error, (DataError, ImportError)) or getattr(error, "errno", None):
                         raise
@@ -110,6 +117,21 @@ class Parquet(RecordReader):
             yield _joined(held)
         if given != facts.num_rows:
             raise ValueError(f"the row group counts {facts.num_rows} rows, {given} came")
+
+    @property
+    def _row_bytes(self) -> int:
+        """What one row may take as Python values, its text and all other columns together."""
+        return 4 * max(DECODED_BYTES, self.max_record_bytes)
+
+    def _pieces(self, part: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int | None]]:
+        """`part` in pieces whose rows take at most `DECODED_BYTES` as Python values, or of one row; with its
+        size, a row that takes over `_row_bytes`."""
+        from corpusmill.pipelines.sources.assembly.row_sizes import bounded, row_sizes
+
+        sizes = row_sizes(part)
+        for start, length in bounded(sizes, DECODED_BYTES):
+            size = int(sizes[start : start + length].sum())
+            yield part.slice(start, length), size if size > self._row_bytes else None
 
     def _lost(self, group: Any, given: int, position: str, error: Exception) -> Iterator[Batch]:
         from corpusmill.pipelines.sources.assembly.batches import Collector
@@ -144,6 +166,14 @@ def _decoded(part: pa.RecordBatch) -> int:
         kept = isinstance(column, pa.DictionaryArray)
         size += len(column) * column.dictionary.nbytes if kept else column.nbytes
     return size
+
+
+def _too_large(size: int, position: str, limit: int) -> Batch:
+    from corpusmill.pipelines.sources.assembly.batches import Collector
+
+    detail = f"its columns take {size} bytes once decoded, over {limit}"
+    empty = Collector(Label("", "")).take()
+    return Batch(empty.documents, [], [Lost("too_large", size, position, detail)])
 
 
 def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PAGE_BYTES = 2**26  # a page may hold more only where it is not packed tighter than `PAGE_RATIO`
 PAGE_RATIO = 64
+ROW_VALUES = 2**23  # nested values of one row, on the mean of a row group
 _HEADER_PIECE = 2**10
 _HEADER_LIMIT = 2**24  # Arrow's own
 _NESTED_LIMIT = 16
@@ -68,6 +69,11 @@ def check_pages(file: BinaryIO, group: pq.RowGroupMetaData, data_end: int, page_
             raise PageError(
                 f"column {chunk.path_in_schema!r}: it counts {chunk.num_values} values, its row group "
                 f"{group.num_rows} rows"
+            )
+        if chunk.num_values > ROW_VALUES * group.num_rows:
+            raise PageError(
+                f"column {chunk.path_in_schema!r}: {chunk.num_values} values in {group.num_rows} rows, over "
+                f"{ROW_VALUES} a row"
             )
     return found
 

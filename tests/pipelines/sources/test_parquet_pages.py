@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -133,9 +134,28 @@ def _bomb(kind: str, path: Path) -> None:
     elif kind == "page":
         table = pa.table({"text": pa.array(["x" * 2**27], pa.large_string())})
         pq.write_table(table, path, compression="zstd", use_dictionary=False, data_page_size=2**30)
+    elif kind in ("list of copies", "struct of copies", "map of copies"):
+        table = _nested_copies(kind.split()[0])
+        pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=2**30)
+    elif kind == "list of zeros":
+        zeros = pa.ListArray.from_arrays([0, 20_000_000], pa.array(np.zeros(20_000_000, np.int8)))
+        pq.write_table(pa.table({"text": ["t"], "numbers": zeros}), path, compression="zstd")
     else:
         table = pa.table({"text": pa.nulls(20_000_000, pa.string())})
         pq.write_table(table, path, compression="zstd", row_group_size=20_000_000)
+
+
+def _nested_copies(kind: str) -> pa.Table:
+    """60 rows that hold one text of 1 MiB ten times each."""
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 600, pa.int32()), pa.array(["x" * 2**20]))
+    ends = pa.array(range(0, 601, 10), pa.int32())
+    if kind == "list":
+        column: pa.Array = pa.ListArray.from_arrays(ends, words)
+    elif kind == "map":
+        column = pa.MapArray.from_arrays(ends, pa.array(["k"] * 600), words)
+    else:
+        column = pa.StructArray.from_arrays([words[:60]] * 10, [f"w{n}" for n in range(10)])
+    return pa.table({"text": [f"text {n}" for n in range(60)], "more": column})
 
 
 _READ = """
@@ -167,6 +187,10 @@ print(json.dumps([documents, quarantined, details, peak]))
         ("plain copies", 600, None),
         ("page", 0, "claims to hold"),
         ("rows", 0, "20000000 rows in"),
+        ("list of copies", 60, None),
+        ("struct of copies", 60, None),
+        ("map of copies", 60, None),
+        ("list of zeros", 0, "20000000 values in 1 rows"),
     ],
 )
 def test_a_small_file_does_not_become_large_memory(
