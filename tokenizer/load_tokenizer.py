@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.stage import Task
+from corpusmill.pipelines.verified import verified
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
@@ -42,7 +43,7 @@ class LoadTokenizer(Task):
     tokenizer_config.json, special_tokens_map.json and encoder.json, and for a SentencePiece model to which
     nothing was added tokenizer.model; training.json is replaced by loading.json.
     Raises UserError for a file that is no such tokenizer, for a spelling it lacks, and for one that does not
-    give texts back as they were.
+    give texts back as they were; IntegrityError where another run wrote the file and it has changed since.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken")
@@ -66,11 +67,15 @@ class LoadTokenizer(Task):
         """What is wrong with the file for a run that needs the roles `needed`, all at once, with the cure.
 
         `needed`: role -> how to do without it, "" where nothing can. Reads the file; None where all is well.
+        Warns where the file is of a version that the run it lies in no longer holds. Raises IntegrityError
+        where a run wrote it and it has changed since.
         """
+        from corpusmill.pipelines.inspection.versions import note_version
         from corpusmill.tokenizer.imports.special_tokens import lacking_roles, tokens_of
 
+        note_version(self.path)
         try:
-            present, named = tokens_of(self.path)
+            present, named = tokens_of(verified(self.path))
         except UserError as error:
             return str(error)
         absent = [spelling for spelling in self.special_tokens.values() if spelling not in present]
@@ -91,7 +96,7 @@ class LoadTokenizer(Task):
         from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 
         assert not isinstance(self.pre_tokenizer, str)  # the validator makes a PreTokenizer of a name
-        imported = read_tokenizer(self.path, self.pre_tokenizer)
+        imported = read_tokenizer(verified(self.path), self.pre_tokenizer)
         self._parse(imported.text)
         definition, dropped = without_additions(json.loads(imported.text))
         plain = json.dumps(definition, ensure_ascii=False, indent=1) + "\n" if dropped else imported.text

@@ -14,6 +14,10 @@ VERSIONS = {
     "earlier": "an earlier version of its step: the run has another now",
     "stale": "stale: made from other inputs or options than the run now has",
 }
+_CURES = {
+    "earlier": "; `current.json` names the one in use",
+    "stale": "; run the recipe to the step again",
+}
 
 
 def version_of(folder: StepFolder) -> str | None:
@@ -39,6 +43,6 @@ def note_version(path: Path) -> None:
         if data.name == "data" and len(data.parents) > 3 and data.parents[2].name == "steps":
             found = version_of(StepFolder(data.parent))
             if found in VERSIONS:
-                cure = "; run the recipe to the step again" if found == "stale" else ""
+                cure = _CURES[found]
                 log.warning("step %s in %s: %s%s", data.parents[1].name, data.parent, VERSIONS[found], cure)
             return

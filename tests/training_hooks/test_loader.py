@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.storage import RunFolder
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.loading.unigram import entropy, token_counts
 from tests.oracles.training_shards import PAD, Writer
@@ -146,3 +148,24 @@ def test_entropy_is_of_all_tokens_but_padding(write: Writer) -> None:
     assert {int(i): int(counts[i]) for i in counts.nonzero()[0]} == {10: 16, 11: 8, 12: 8}
     assert entropy(counts) == pytest.approx(1.5 * math.log(2))
     assert entropy(np.zeros(5, np.int64)) is None
+
+
+def test_shards_that_their_run_no_longer_holds_are_named(
+    write: Writer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    for fingerprint in ("0" * 64, "1" * 64):
+        step = run.step("pack", fingerprint)
+        step.data.mkdir(parents=True)
+        shutil.copy(write("a.arrow", np.arange(16).reshape(2, 8)), step.data / "shard-00000.arrow")
+    run.write_current({"steps": {"pack": "1" * 64}})
+    held, earlier = (run.step("pack", digit * 64).data / "shard-00000.arrow" for digit in "10")
+    ShardLoader([held], batch_size=1, seed=1)
+    ShardLoader([write("a.arrow", np.arange(16).reshape(2, 8))], batch_size=1, seed=1)
+    assert caplog.records == []
+    ShardLoader([earlier], batch_size=1, seed=1)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(
+        f"step pack in {run.step('pack', '0' * 64).path}: an earlier version of its step"
+    )
+    assert "current.json" in warning

@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.inspection.versions import note_version
 from corpusmill.tokenizer.shards.format import TRAIN
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.training_hooks.loading.permutation import Permutation
@@ -52,6 +53,8 @@ class ShardLoader:
     shard where shards disagree on tokenizer, vocabulary, padding or row length, are cut short, have damaged
     metadata, or are held out from training; its methods raise it where rows they read are damaged. DataError
     where there are no rows; UserError for a context outside 1..L or a tokenizer without its own padding.
+    Warns, once a folder, where the run that the shards lie in no longer holds them: an earlier version of
+    their step, or one made from other inputs or options than it would be now.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class ShardLoader:
         first = self.shards[0]
         for shard in self.shards:
             _refuse_strangers(shard, first)
+        for folder in sorted({Path(path).resolve().parent for path in shards}):
+            note_version(folder)
         facts = first.metadata
         self.vocab_size, self.tokenizer = int(facts["vocab_size"]), str(facts["tokenizer"])
         self.model_vocab_size = first.model_vocab_size

@@ -84,3 +84,54 @@ def test_a_model_that_was_copied_without_the_other_steps_has_no_note(
     (copy.path / "recipe.json").unlink()
     assert tokenizer_file(copy.path) is not None
     assert caplog.records == []
+
+
+def loading(folder: Path, tokenizer: Path) -> str:
+    """A recipe that loads `tokenizer`."""
+    (folder / "in.jsonl").write_text(json.dumps({"text": "Words of a recipe that loads a tokenizer."}) + "\n")
+    recipe = folder / "loads.yaml"
+    recipe.write_text(
+        "name: loads\nsources: {a: {read: {jsonl: in.jsonl}, domain: web}}\n"
+        f"tokenizer: {{load: {json.dumps(str(tokenizer))}}}\n"
+    )
+    return str(recipe)
+
+
+def left_with(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        run_and_exit(app, list(arguments))
+    return int(left.value.code or 0)
+
+
+def test_a_recipe_that_loads_a_stale_tokenizer_is_warned(
+    copy_of: Copies, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copy_of()
+    step = copy.current_step("tokenizer")
+    assert step is not None
+    recipe = loading(tmp_path, step.data / "tokenizer.json")
+    assert left_with("validate", recipe) == 0
+    assert caplog.records == []
+    as_until_leaves_it(copy)
+    assert left_with("validate", recipe) == 0
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("step tokenizer in ")
+    assert warning.endswith("run the recipe to the step again")
+
+
+def test_a_recipe_that_loads_a_damaged_tokenizer_is_refused(
+    copy_of: Copies, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = copy_of().current_step("tokenizer")
+    assert step is not None
+    file = step.data / "tokenizer.json"
+    definition = json.loads(file.read_text())
+    merges = definition["model"]["merges"]
+    merges[0], merges[1] = merges[1], merges[0]
+    file.write_text(json.dumps(definition))
+    recipe = loading(tmp_path, file)
+    for command in ("validate", "run"):
+        assert left_with(command, recipe) == 2
+        said = capsys.readouterr().err
+        assert str(file) in said
+        assert "--repair" in said
