@@ -59,7 +59,7 @@ def list_files(
                 raise RecipeError(f"source {source}: {match} is a broken link; mend or remove it")
             files += [file for file in reader.expand(match) if file.is_file()]
         if not files:
-            raise RecipeError(f"source {source}: {_nothing(data_folder / pattern, matched)}")
+            raise RecipeError(f"source {source}: {_nothing(reader, data_folder / pattern, matched)}")
         for file in files:
             listed = _listed(source, pattern, base, file)
             held = found.setdefault(listed.name, listed)
@@ -119,19 +119,30 @@ def _refuse_twice(source: str, listed: _Listed, reached: dict[Identity, tuple[st
         )
 
 
-def _nothing(pattern: Path, matched: Sequence[Path]) -> str:
-    """Why no file is read: nothing there, or links alone, which folder readers pass over."""
+def _nothing(reader: Reader, pattern: Path, matched: Sequence[Path]) -> str:
+    """Why no file is read: nothing there, no files, or links alone, which readers of folders pass over."""
+    for match in matched:
+        if match.is_dir() and match in reader.expand(match):
+            return f"{match} is a folder, and `{reader.name}` reads files; name them, such as {match / '*'}"
+        if not match.is_dir() and not match.is_file():
+            return f"{match} is a pipe, a socket or a device; write what it gives into a file and name that"
+    folders = [match for match in matched if match.is_dir()]
     links = [match for match in matched if match.is_symlink() and match.is_file()]
-    for folder in matched:
-        if folder.is_dir() and not links:
-            links = [place for place in sorted(folder.rglob("*")) if place.is_symlink()]
+    for folder in folders:
+        if not links:
+            links = [place for place in sorted(folder.rglob("*")) if place.is_symlink() and place.exists()]
     if links:
         target = links[0].resolve()
         return (
-            f"{pattern} holds no file of its own but {len(links)} symbolic link{'s' * (len(links) != 1)} "
-            f"(such as {links[0].name}), and links are passed over; to follow them, name the folder they "
-            f"lead to in `files` (here {target if target.is_dir() else target.parent}), or put hard links or "
-            "copies in their place"
+            f"{pattern} holds no file that `{reader.name}` reads but {len(links)} symbolic "
+            f"link{'s' * (len(links) != 1)} (such as {links[0].name}), and links are passed over; to follow "
+            f"them, name the folder they lead to in `files` (here "
+            f"{target if target.is_dir() else target.parent}), or put hard links or copies in their place"
+        )
+    if folders:
+        return (
+            f"{folders[0]} holds no file that `{reader.name}` reads; correct the pattern or the options that "
+            "choose files, or make the files first"
         )
     return f"no file matches {pattern}; correct the pattern or the recipe's `data`, or make the files first"
 

@@ -14,6 +14,7 @@ from corpusmill.pipelines.listing import Identity, list_files
 from corpusmill.pipelines.patterns import matches, nothing_matched
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import run_recipe
+from corpusmill.pipelines.sources.html import Html
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.tree import Tree
 
@@ -95,6 +96,21 @@ def test_a_folder_of_links_alone_says_how_to_follow_them(tmp_path: Path) -> None
         message = r"1 symbolic link \(such as x\.py\), and links are passed over; to follow them, .*store"
         with pytest.raises(RecipeError, match=message):
             list_files("s", Tree(files=[pattern]), tmp_path)
+
+
+def test_why_a_folder_or_a_pipe_gives_no_file(tmp_path: Path) -> None:
+    put(tmp_path / "[x]" / "a.jsonl", "x")
+    (tmp_path / "[x]" / "lost.jsonl").symlink_to("nowhere.jsonl")
+    with pytest.raises(RecipeError, match=r"\[x\] is a folder, and `jsonl` reads files; name them"):
+        listed(tmp_path, "[x]")
+    assert list(listed(tmp_path, "[x]/a*")) == ["a.jsonl"]
+    with pytest.raises(
+        RecipeError, match=r"\[x\] holds no file that `html` reads; correct"
+    ):  # a link to nothing
+        list_files("s", Html(files=["[x]"]), tmp_path)
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(RecipeError, match=r"pipe\.jsonl is a pipe, a socket or a device; write"):
+        listed(tmp_path, "*.jsonl")
 
 
 def test_bytes_that_changed_behind_size_and_time_are_found_on_request(recipe: Make, tmp_path: Path) -> None:
