@@ -20,7 +20,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def main() -> None:
     bench = Bench("bpe_train")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        tools = asked.only or (QUICK if asked.quick else tuple(TRAINERS))
+        tools = installed(bench, asked.only or (QUICK if asked.quick else tuple(TRAINERS)))
         sizes = {"8k": 8_000} if asked.quick else {"8k": 8_000, "32k": 32_000, "128k": 128_000}
         documents = folder / "documents.arrow"
         size = write(documents, data_texts(asked.data, 3_000_000 if asked.quick else None))
@@ -68,6 +69,14 @@ def main() -> None:
                 figures = measure("corpusmill", 32_000, documents, folder)
                 report(bench, f"growth, 32k, {name}", "corpusmill", size, figures)
     bench.print(asked.json)
+
+
+def installed(bench: Bench, tools: Sequence[str]) -> list[str]:
+    """Those of `tools` that are there; each has the name of its package. Rows for the others."""
+    missing = [tool for tool in tools if find_spec(tool) is None]
+    for tool in missing:
+        bench.leave_out("all", tool, f"{tool} not installed")
+    return [tool for tool in tools if tool not in missing]
 
 
 def data_texts(data: Path, most: int | None) -> Iterator[str]:

@@ -29,7 +29,7 @@ CLI = [sys.executable, "-m", "corpusmill"]
 HERE = Path(__file__).resolve().parent
 
 
-def seconds(command: list[str], repeats: int = 5) -> float:
+def seconds(command: list[str], repeats: int) -> float:
     """Least wall time of a command."""
     best = float("inf")
     for _ in range(repeats):
@@ -61,15 +61,15 @@ def write_parquet(path: Path, texts: list[str]) -> int:
     return sum(len(text) for text in texts)
 
 
-def start_up(bench: Bench, folder: Path) -> None:
-    bench.add("help", "corpusmill", seconds([*CLI, "--help"]), "s")
+def start_up(bench: Bench, folder: Path, repeats: int) -> None:
+    bench.add("help", "corpusmill", seconds([*CLI, "--help"], repeats), "s")
     (folder / "x.jsonl").write_text('{"text": "one"}\n')
     recipe = folder / "validate.yaml"
     steps = "[language, gopher_quality, gopher_repetition, fineweb_quality]"
     recipe.write_text(
         f"name: v\nsources: {{a: {{read: {{jsonl: x.jsonl}}, steps: {steps}}}}}\ndedup: [exact, minhash]\n"
     )
-    bench.add("validate", "corpusmill", seconds([*CLI, "validate", str(recipe)]), "s")
+    bench.add("validate", "corpusmill", seconds([*CLI, "validate", str(recipe)], repeats), "s")
 
     from corpusmill.pipelines.engines.process import ProcessEngine
 
@@ -211,10 +211,10 @@ def main() -> None:
     os.chdir(HERE)
     with tempfile.TemporaryDirectory(prefix="corpusmill-spine-") as name:
         folder = Path(name)
-        start_up(bench, folder)
+        start_up(bench, folder, 2 if options.quick else 5)
         overhead(bench, folder, 60 if options.quick else 300)
-        pass_through(bench, folder, (40 if options.quick else 400) * 10**6)
-        memory(bench, folder, (2 if options.quick else 20) * 10**6)
+        pass_through(bench, folder, (20 if options.quick else 400) * 10**6)
+        memory(bench, folder, (1 if options.quick else 20) * 10**6)
     bench.print(options.json)
 
 

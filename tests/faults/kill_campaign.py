@@ -1,6 +1,6 @@
 """Kill a run at random instants, let it go on, and compare every byte with a run that nobody disturbed.
 
-    python -m tests.faults.kill_campaign --kills 200 --seed 1 [--engine process|inline] [--folder FOLDER]
+    python -m tests.faults.kill_campaign --kills 200 --seed 1 [--engine process|inline|ray] [--folder FOLDER]
 
 Each kill starts a run in a fresh folder, or goes on in the folder of the run killed before. It waits a random
 part of the time that an undisturbed run takes, and kills the process group, the driver or a worker (SIGKILL).
@@ -79,11 +79,15 @@ def start(recipe: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Processes that the driver started, oldest first."""
-    try:
-        return sorted(psutil.Process(process.pid).children(recursive=True), key=lambda child: child.pid)
-    except psutil.NoSuchProcess:
-        return []
+    """Processes that the driver started, oldest first: with Ray, those that work on units."""
+    lines: dict[psutil.Process, str] = {}
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                lines[child] = " ".join(child.cmdline())
+    ray = any("raylet" in line for line in lines.values())
+    found = [child for child, line in lines.items() if not ray or line.startswith("ray::")]
+    return sorted(found, key=lambda child: child.pid)
 
 
 def kill(process: subprocess.Popen[bytes], victim: str, draw: random.Random) -> bool:
@@ -185,7 +189,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--engine", choices=("inline", "process"), default="process")
+    parser.add_argument("--engine", choices=("inline", "process", "ray"), default="process")
     parser.add_argument("--documents", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
     parser.add_argument("--folder", type=Path, help="keep the runs here")

@@ -31,7 +31,7 @@ class PreTokenizer(BaseModel):
     `patterns.py`), or a list of regular expressions, applied one after the other, each isolating its matches
     in the pieces the one before left. They are read as `tokenizers` reads them (Oniguruma, its own syntax).
     Named patterns have a kernel of some hundred MB/s; lists that equal one of them use it too; others go
-    through `tokenizers` at 1 to 10 MB/s. Oniguruma backtracks and promises no linear time: an expression
+    through `tokenizers` at 1 to 30 MB/s. Oniguruma backtracks and promises no linear time: an expression
     such as `(a+)+b` can take time exponential in a document's length before its limit of attempts stops it.
 
     `digits`: the longest run of digits in one pre-token, 1 to 16; None is the pattern's own (deepseek_v3,
