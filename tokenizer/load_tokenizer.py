@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.stage import Task
 from corpusmill.pipelines.verified import verified
-from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, parsed
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
@@ -121,12 +121,9 @@ class LoadTokenizer(Task):
 
     def _parse(self, text: str) -> Any:
         """The `tokenizers.Tokenizer` of a tokenizer.json."""
-        from tokenizers import Tokenizer
-
         try:
-            return Tokenizer.from_str(text)
-        except Exception as error:
-            # `tokenizers` raises bare Exception for whatever it cannot parse.
+            return parsed(text)
+        except ValueError as error:
             raise UserError(f"{self.path} is not a tokenizer.json: {error}") from error
 
     def _completed(self, text: str) -> str:

@@ -240,3 +240,16 @@ def test_files_that_are_no_tokenizer_are_not_exported(tmp_path: Path, content: s
     path.write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"tokenizer\.json is not a tokenizer\.json"):
         open_source(path)
+
+
+def test_a_definition_at_which_the_library_panics_is_a_fault_of_its_file(
+    plain: dict[str, Any], tmp_path: Path
+) -> None:
+    """A prefix of subwords that is longer than the second half of a merge: a panic is no Exception."""
+    path = saved(altered(plain, model={"continuing_subword_prefix": "####"}), tmp_path / "in")
+    with pytest.raises(UserError, match=r"tokenizer\.json .*tokenizers cannot read it"):
+        LoadTokenizer(path=path).run({}, tmp_path)
+    with pytest.raises(UserError, match=r"tokenizer\.json.*tokenizers cannot read it.*; give"):
+        open_tokenizer(path)
+    with pytest.raises(UserError, match=r"tokenizer\.json .*tokenizers cannot read it"):
+        open_source(path)

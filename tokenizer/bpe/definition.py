@@ -104,3 +104,19 @@ def added_token(spelling: str, index: int, *, special: bool = True) -> dict[str,
         "normalized": False,
         "special": special,
     }
+
+
+def parsed(text: str) -> Any:
+    """The `tokenizers.Tokenizer` of a tokenizer.json. Raises ValueError for whatever it cannot parse.
+
+    The library raises bare Exception, and panics where parts contradict one another (a prefix of
+    continuing subwords longer than a merge's second half): no Exception, which would end the process.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(text)
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"the library tokenizers cannot read it: {error}") from error

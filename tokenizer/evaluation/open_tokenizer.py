@@ -11,6 +11,7 @@ from typing import Any
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
+from corpusmill.tokenizer.bpe.definition import parsed
 from corpusmill.tokenizer.bpe.definition_parts import without_additions
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary, vocabulary_of
 from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
@@ -86,11 +87,9 @@ def open_tokenizer(path: Path, pattern: str | None = None, name: str | None = No
 
 def _check_loads(file: Path, text: str) -> None:
     """Raise UserError where `tokenizers` cannot load a tokenizer.json: every part of it has its form then."""
-    from tokenizers import Tokenizer
-
     try:
-        Tokenizer.from_str(text)
-    except Exception as error:  # `tokenizers` raises bare Exception for whatever it cannot parse
+        parsed(text)
+    except ValueError as error:
         raise UserError(f"{file}: not a tokenizer.json ({error}); give {FORMS}") from error
 
 

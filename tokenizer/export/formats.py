@@ -52,7 +52,7 @@ def open_source(path: Path) -> Source:
 
 
 def _open_file(path: Path) -> Source:
-    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
+    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, parsed
     from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 
     imported = read_tokenizer(path)
@@ -61,6 +61,7 @@ def _open_file(path: Path) -> Source:
         added = {token["content"]: int(token["id"]) for token in definition.get("added_tokens") or []}
         size = max([*definition["model"]["vocab"].values(), *added.values()]) + 1
         text, dropped = _plain(imported.text)
+        parsed(text)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is not a tokenizer.json: {error}") from error
     spellings = {**SPECIAL_TOKENS, **imported.special_tokens}
