@@ -27,6 +27,7 @@ from corpusmill.pipelines.stage import Context
 
 RECIPES = Path(__file__).resolve().parent.parent / "configs" / "ablations"
 TAIL = 20
+QUICK_RECIPES = 2
 Figures = dict[str, tuple[float, str]]
 
 
@@ -38,7 +39,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="optimiser steps; the recipe's by default")
     parser.add_argument("--preset", help="size of the model; the recipe's by default")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="4 steps: shows that all of it runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="4 steps of two recipes: shows that all of it runs"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     return parser.parse_args()
 
@@ -80,7 +83,7 @@ def main() -> None:
     given = options()
     bench = Bench("ablations")
     baselines: dict[str, float] = {}
-    for path in sorted(RECIPES.glob("*.yaml")):
+    for path in sorted(RECIPES.glob("*.yaml"))[: QUICK_RECIPES if given.quick and not given.only else None]:
         if given.only and path.stem not in given.only:
             continue
         held: dict[str, list[tuple[float, str]]] = defaultdict(list)
