@@ -67,13 +67,10 @@ class LoadTokenizer(Task):
         """What is wrong with the file for a run that needs the roles `needed`, all at once, with the cure.
 
         `needed`: role -> how to do without it, "" where nothing can. Reads the file; None where all is well.
-        Warns where the file is of a version that the run it lies in no longer holds. Raises IntegrityError
-        where a run wrote it and it has changed since.
+        Raises IntegrityError where a run wrote it and it has changed since.
         """
-        from corpusmill.pipelines.inspection.versions import note_version
         from corpusmill.tokenizer.imports.special_tokens import lacking_roles, tokens_of
 
-        note_version(self.path)
         try:
             present, named = tokens_of(verified(self.path))
         except UserError as error:

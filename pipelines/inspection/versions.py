@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from corpusmill.pipelines.inspection.run_record import stale_steps
@@ -38,11 +39,22 @@ def version_of(folder: StepFolder) -> str | None:
 def note_version(path: Path) -> None:
     """Warn where `path`, a step's `data` or something in it, is of another version than the run's own, or of
     one that no longer holds. What lies in no run has no version."""
+    note_versions([path])
+
+
+def note_versions(paths: Iterable[Path]) -> None:
+    """`note_version` of each of `paths`, with one warning for all that lie in one folder of a step."""
+    for data in sorted({data for path in paths if (data := _data_of(path)) is not None}):
+        found = version_of(StepFolder(data.parent))
+        if found in VERSIONS:
+            cure = _CURES[found]
+            log.warning("step %s in %s: %s%s", data.parents[1].name, data.parent, VERSIONS[found], cure)
+
+
+def _data_of(path: Path) -> Path | None:
+    """The `data` folder of a step that `path` is or lies in."""
     absolute = path.resolve()
     for data in (absolute, *absolute.parents):
         if data.name == "data" and len(data.parents) > 3 and data.parents[2].name == "steps":
-            found = version_of(StepFolder(data.parent))
-            if found in VERSIONS:
-                cure = _CURES[found]
-                log.warning("step %s in %s: %s%s", data.parents[1].name, data.parent, VERSIONS[found], cure)
-            return
+            return data
+    return None

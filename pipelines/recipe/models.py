@@ -211,12 +211,16 @@ class Recipe:
             raise self.places.error(problems)
 
     def input_problems(self) -> list[Problem]:
-        """What is wrong with the data folder, patterns, options that are paths, and the first records."""
+        """What is wrong with the data folder, patterns, options that are paths, and the first records.
+
+        Warns of what another run made and no longer holds.
+        """
         from corpusmill.pipelines.recipe.first_records import source_problems
-        from corpusmill.pipelines.recipe.placed import missing_files
+        from corpusmill.pipelines.recipe.placed import missing_files, note_loaded_versions
         from corpusmill.pipelines.recipe.special_tokens import special_token_problems
 
         problems = list(missing_files(self))
+        note_loaded_versions(self)
         if not any(problem.path[:2] == ("tokenizer", "load") for problem in problems):
             problems += special_token_problems(self)
         if not self.data_folder.is_dir():

@@ -76,6 +76,16 @@ def missing_files(recipe: Recipe) -> Iterator[Problem]:
             yield from (Problem(place, fault) for path in stage.external_files() if (fault := _fault(path)))
 
 
+def note_loaded_versions(recipe: Recipe) -> None:
+    """Warn where an option names what another run made, such as a tokenizer or a model to start from, and
+    that run no longer holds it."""
+    from corpusmill.pipelines.inspection.versions import note_versions
+
+    stages = [stage for _, stage in placed_stages(recipe)]
+    named = [path for stage in stages for _, path in option_paths(stage)]
+    note_versions([*named, *(path for stage in stages for path in stage.external_files())])
+
+
 def _fault(path: FilePath) -> str | None:
     try:
         next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()

@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -86,13 +87,13 @@ def test_a_model_that_was_copied_without_the_other_steps_has_no_note(
     assert caplog.records == []
 
 
-def loading(folder: Path, tokenizer: Path) -> str:
-    """A recipe that loads `tokenizer`."""
+def loading(folder: Path, tokenizer: Path, more: str = "") -> str:
+    """A recipe that loads `tokenizer`; `more`: YAML of options beside it, and of sections."""
     (folder / "in.jsonl").write_text(json.dumps({"text": "Words of a recipe that loads a tokenizer."}) + "\n")
     recipe = folder / "loads.yaml"
     recipe.write_text(
         "name: loads\nsources: {a: {read: {jsonl: in.jsonl}, domain: web}}\n"
-        f"tokenizer: {{load: {json.dumps(str(tokenizer))}}}\n"
+        f"tokenizer:\n  load: {json.dumps(str(tokenizer))}\n{more}"
     )
     return str(recipe)
 
@@ -117,6 +118,41 @@ def test_a_recipe_that_loads_a_stale_tokenizer_is_warned(
     (warning,) = [record.getMessage() for record in caplog.records]
     assert warning.startswith("step tokenizer in ")
     assert warning.endswith("run the recipe to the step again")
+
+
+def test_a_recipe_that_takes_a_stale_model_or_reference_is_warned_once_for_each(
+    copy_of: Copies, made: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = copy_of()
+    made.add_training(copy)
+    model, tokenizer = copy.current_step("train"), copy.current_step("tokenizer")
+    assert model is not None
+    assert tokenizer is not None
+    for name in ("config.json", "model-1.safetensors", "model-2.safetensors"):
+        (model.data / name).write_bytes(b"{}")
+    lone = shutil.copy(tokenizer.data / "tokenizer.json", tmp_path / "tokenizer.json")
+    recipe = loading(
+        tmp_path,
+        Path(lone),
+        f"  references: {{old: {json.dumps(str(tokenizer.data / 'tokenizer.json'))}}}\n"
+        f"pack: {{sequence_length: 64}}\ntrain: {{start_from: {json.dumps(str(model.data))}}}\n",
+    )
+    assert left_with("validate", recipe) == 0
+    assert caplog.records == []
+    current = copy.current()
+    copy.write_current({**current, "stale": ["train"]})
+    assert left_with("validate", recipe) == 0
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(f"step train in {model.path}: stale: made from other inputs or options than")
+    assert warning.endswith("run the recipe to the step again")
+    caplog.clear()
+    steps = {name: key for name, key in current["steps"].items() if name not in ("tokenizer", "train")}
+    copy.write_current({**current, "steps": {**steps, "tokenizer": "0" * 64, "train": "0" * 64}})
+    assert left_with("validate", recipe) == 0
+    first, second = [record.getMessage() for record in caplog.records]
+    assert first.startswith("step tokenizer in ")
+    assert second.startswith("step train in ")
+    assert first.endswith("the run has another now; `current.json` names the one in use")
 
 
 def test_a_recipe_that_loads_a_damaged_tokenizer_is_refused(
