@@ -29,12 +29,13 @@ class Mixture(Seeded, Fold):
     with `normalize: true`. Without weights, shares follow the tokens available to the power
     1/`temperature` (1: as they come; larger: more even). So no options at all means everything once.
 
-    Every source gives what its share asks, exact to the token. One wanted more than once is repeated whole;
+    Every source gives what its share asks, exact to the token; shares are rounded so that they add up to
+    `tokens` (`selection.divided`). One wanted more than once is repeated whole;
     of the part of an epoch that is left, documents are taken in the order of a draw of their ids, and the
     last one is cut: its beginning is taken (`pack` says how), in this epoch only. What is planned is exactly
     what is drawn. A source wanted more than `max_epochs` times gives that much. Every share that is missed is
-    said with its cause (`max_epochs`, `empty`, `held_out`: nothing else is there, `rounding`: less than half
-    a token is asked), and with `on_shortfall: fail` stops the run. Other sources do not fill the gap. Weights
+    said with its cause (`max_epochs`, `empty`, `held_out`: nothing else is there, `rounding`: less than one
+    token is asked), and with `on_shortfall: fail` stops the run. Other sources do not fill the gap. Weights
     count tokens, never documents.
 
     `held_out`: the share of documents that no copy of is trained on; it is given as

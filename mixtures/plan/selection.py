@@ -1,5 +1,7 @@
 """How much of each source a mixture takes: whole epochs, and a part of one more, exact to the token.
 
+What the sources are asked for adds up to the budget (`divided`).
+
 Documents of a source have an order of their own: that of `(draw, id, unit, row)`, where the draw is random
 and the address only tells equal documents apart. A part of an epoch is the documents at the beginning of that
 order, and the one they end in is cut: its beginning is taken, as many tokens as are still wanted.
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -106,14 +109,27 @@ def wants(
     """What is wanted of each source. `sums` maps a source to tokens, documents and bytes by bin,
     int64[3, BINS]; one without sums has nothing."""
     none = np.zeros((len(MEASURES), 1), np.int64)
+    asked = divided(budget, shares)
     return {
-        source: _want(sums.get(source, none), shares[source], budget, max_epochs) for source in sorted(shares)
+        source: _want(sums.get(source, none), shares[source], asked[source], max_epochs)
+        for source in sorted(shares)
     }
 
 
-def _want(sum_MB: npt.NDArray[np.int64], share: float, budget: int, max_epochs: float) -> Want:
+def divided(budget: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """`budget` tokens by source, which add up to it: each source's share rounded down, and one more for those
+    that lose most by it, of equal ones for the first by name (the method of largest remainders)."""
+    total = sum(map(Fraction, shares.values()))
+    exact = {source: budget * Fraction(share) / total for source, share in shares.items() if share > 0}
+    found = {source: int(exact.get(source, 0)) for source in shares}
+    left = budget - sum(found.values()) if exact else 0
+    for source in sorted(exact, key=lambda source: (found[source] - exact[source], source))[:left]:
+        found[source] += 1
+    return found
+
+
+def _want(sum_MB: npt.NDArray[np.int64], share: float, requested: int, max_epochs: float) -> Want:
     available = tuple(int(total) for total in sum_MB.sum(axis=1))
-    requested = round(share * budget)
     most = int(max_epochs * available[0])
     full, rest = divmod(min(requested, most), available[0]) if available[0] else (0, 0)
     ends_MB = np.concatenate([np.zeros((len(MEASURES), 1), np.int64), np.cumsum(sum_MB, axis=1)], axis=1)
@@ -194,8 +210,8 @@ def _shortfall(want: Want, held: int, max_epochs: float, budget: int) -> tuple[s
     requested, (available, documents, _) = want.requested_tokens, want.available
     if requested == 0 and want.requested_share > 0:
         return "rounding", (
-            f"its share, {want.requested_share:.3g} of {budget:,} tokens, is less than half a token, so "
-            "none is drawn; raise its weight or `tokens`"
+            f"its share, {want.requested_share:.3g} of {budget:,} tokens, is less than one token, which "
+            "another source has, so none is drawn; raise its weight or `tokens`"
         )
     if requested <= want.most:
         return None, None
