@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.inspection.inspect import render_inspection
@@ -198,12 +199,45 @@ def test_flags_that_eat_white_space_are_refused_with_token_and_flag(
         export_tokenizer(path, "gguf", tmp_path / "out")
 
 
-def test_flags_of_control_tokens_change_no_document(plain: dict[str, Any]) -> None:
-    token = {**added_token("<mask>", 700), "lstrip": True, "rstrip": True}
+FLAGS = ("lstrip", "rstrip", "single_word")
+
+
+@pytest.mark.parametrize("special", [True, False])
+@pytest.mark.parametrize("flag", FLAGS)
+def test_flags_of_control_tokens_change_no_document(
+    plain: dict[str, Any], tmp_path: Path, flag: str, special: bool
+) -> None:
+    """The ids are those of `tokenizers` with the flag in force; a token spelt in a document is text."""
+    token = {**added_token("<mask>", 700, special=special), flag: True}
     definition = altered(plain, added_tokens=[*plain["added_tokens"], token])
     assert lossy_parts(definition) == []
-    encoder = TokenizersEncoder(definition)
-    assert encoder.decode(encoder.encode(pa.array(["a  <mask>  b"], pa.large_string()))[1]) == "a  <mask>  b"
+    LoadTokenizer(path=saved(definition, tmp_path / "in")).run({}, tmp_path)
+    held = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    assert held["added_tokens"] == definition["added_tokens"]
+    encoder, library = TokenizersEncoder(held), Tokenizer.from_str(json.dumps(definition))
+    texts = [*made_texts(40), "a  < mask>  b", "a  <mask  >"]
+    offsets, ids = encoder.encode(pa.array(texts, pa.large_string()))
+    for text, start, end in zip(texts, offsets, offsets[1:], strict=False):
+        assert ids[start:end].tolist() == library.encode(text, add_special_tokens=False).ids
+    spelt = encoder.encode(pa.array(["a  <mask>  b"], pa.large_string()))[1]
+    assert 700 not in spelt
+    assert encoder.decode(spelt) == "a  <mask>  b"
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_an_export_without_a_place_for_a_flag_names_token_and_flag(
+    plain: dict[str, Any], tmp_path: Path, flag: str
+) -> None:
+    token = {**added_token("<mask>", 700), flag: True}
+    path = saved(altered(plain, added_tokens=[*plain["added_tokens"], token]), tmp_path / "in")
+    for to in ("tiktoken", "gguf"):
+        facts = export_tokenizer(path, to, tmp_path / to)
+        (said,) = facts["dropped"]
+        assert said.startswith(f"{flag} of the added token '<mask>' (id 700) (a {to} file has no place")
+    facts = export_tokenizer(path, "huggingface", tmp_path / "out")
+    assert "dropped" not in facts
+    held = json.loads((tmp_path / "out" / "tokenizer.json").read_text(encoding="utf-8"))
+    assert held["added_tokens"][-1] == token
 
 
 @pytest.mark.usefixtures("whole_checks")

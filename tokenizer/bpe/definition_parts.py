@@ -40,6 +40,11 @@ _CHANGING = {
     "CharDelimiterSplit": "removes the delimiter",
     "Metaspace": "writes a space as another character, which texts can hold too",
 }
+_FLAGS = {
+    "lstrip": "white space before it stays",
+    "rstrip": "white space behind it stays",
+    "single_word": "it is taken inside words too",
+}
 _DECODERS = ("ByteLevel", "ByteFallback", "Fuse")
 
 
@@ -157,6 +162,22 @@ def _token_parts(definition: Mapping[str, Any]) -> Iterator[str]:
                     f"the added token {token['content']!r} (id {token['id']}) has {flag}: true, which takes "
                     f"the white space beside it from the text; set its {flag} to false in tokenizer.json"
                 )
+
+
+def flags_without_place(definition: Mapping[str, Any], format_: str) -> list[str]:
+    """Flags of added tokens that a file of `format_` cannot say, each with its token and what that changes.
+
+    Of tokens that no document gives (`documents_only`); those of white space are refused by `_token_parts`
+    and by the formats. Without `normalizer`, which is refused as well, `normalized` changes nothing.
+    """
+    kept = {token["content"] for token in documents_only(dict(definition))["added_tokens"]}
+    return [
+        f"{flag} of the added token {token['content']!r} (id {token['id']}) (a {format_} file has no place "
+        f"for it: where a prompt spells the token, {_FLAGS[flag]}; documents never give it)"
+        for token in definition.get("added_tokens") or []
+        for flag in _FLAGS
+        if token.get(flag) and token["content"] not in kept
+    ]
 
 
 def _leaves(part: Any, inner: str) -> Iterator[Json]:

@@ -22,12 +22,13 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
     tokenizer's own ids and texts back for the probes of `export.verify`; each file then replaces its
     predecessor whole. Returns format, files (name -> SHA-256), and `verified`: library, texts and tokens
     compared, or null with `unverified` saying why; and, where there are any, `dropped`: parts of the file
-    that are random, cut texts or add tokens, which are left out, and `lossy`: parts that change texts, which
-    `huggingface` keeps and the other formats refuse. Raises UserError for an unknown format and where the
-    format cannot keep the ids, CorpusmillError where the library gives others.
+    that are random, cut texts or add tokens, which are left out, and flags of added tokens that the format
+    has no place for; and `lossy`: parts that change texts, which `huggingface` keeps and the other formats
+    refuse. Raises UserError for an unknown format and where the format cannot keep the ids, CorpusmillError
+    where the library gives others.
     """
     from corpusmill.pipelines.storage import sha256_file, write_atomic
-    from corpusmill.tokenizer.bpe.definition_parts import lossy_parts
+    from corpusmill.tokenizer.bpe.definition_parts import flags_without_place, lossy_parts
     from corpusmill.tokenizer.export.formats import open_source, write_format
     from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export
 
@@ -42,8 +43,9 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
         verified = verify_export(Path(draft), to, source.text, source.roles)
         for name in names:
             write_atomic(out / name, (Path(draft) / name).read_bytes())
+    lost = [] if to == "huggingface" else flags_without_place(source.definition, to)
     said = {
-        "dropped": list(source.dropped),
+        "dropped": [*source.dropped, *lost],
         "lossy": lossy_parts(source.definition) if to == "huggingface" else [],
     }
     return {
