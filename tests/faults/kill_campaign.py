@@ -85,8 +85,10 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         for child in psutil.Process(process.pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 lines[child] = " ".join(child.cmdline())
-    ray = any("raylet" in line for line in lines.values())
-    found = [child for child, line in lines.items() if not ray or line.startswith("ray::")]
+    ray = any("gcs_server" in line for line in lines.values())  # the first of Ray's servers to start
+    # Two of the servers have such names too: DashboardAgent and RuntimeEnvAgent.
+    works = [child for child, line in lines.items() if line.startswith("ray::") and "Agent" not in line]
+    found = works if ray else list(lines)
     return sorted(found, key=lambda child: child.pid)
 
 
