@@ -1,8 +1,10 @@
 """Look at the first records of every source, before any work.
 
-Of each source at most `FILES` files that hold something are looked at, the first by name, and of each at most
-about 1 MiB read (of Parquet: the footer). A source is at fault where every file is empty, or where some file
-speaks against it and none of them for it: damaged or odd first records decide nothing, the run's ledger does.
+Of each source a few files are looked at (`Reader.looked_at`: 3, or 30 where a file is one record), the first
+by name, and of each at most about 1 MiB read (of Parquet: the footer). A source is at fault where every file
+is empty, or where none of these shows one record that can be read: damaged or odd first records decide
+nothing beside a sound one. Empty files, and damaged ones of the right format, do not count among the few;
+where there are no others, that is the fault.
 """
 
 from __future__ import annotations
@@ -13,13 +15,14 @@ from corpusmill.pipelines.errors import RecipeError
 from corpusmill.pipelines.listing import list_files
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe, Source
-from corpusmill.pipelines.sources.looking.formats import unpacks_never
+from corpusmill.pipelines.sources.looking.formats import unpacking_fault
 from corpusmill.pipelines.sources.looking.look import NOTHING, Look
 from corpusmill.pipelines.sources.reader import Reader
 
-FILES = 3
-_ALL_EMPTY = "all of its files are empty; correct the pattern, or set `allow_loss: 1` to go on without it"
-EMPTY_FILES = 1000  # looked at on the way to them
+_ALLOW = "or set `allow_loss: 1` to go on without it"
+_ALL_EMPTY = "all of its files are empty; correct the pattern"
+EMPTY_FILES = 1000  # looked at on the way to those that hold something
+DAMAGED_FILES = 30  # looked at on the way to those of which something can be told
 
 
 def source_problems(recipe: Recipe, source: Source, place: Path) -> list[Problem]:
@@ -29,27 +32,38 @@ def source_problems(recipe: Recipe, source: Source, place: Path) -> list[Problem
     except RecipeError as error:
         return [Problem(place, str(error))]
     fault = None if source.allow_loss == 1 else first_fault(source.reader, files)
-    return [] if fault is None else [Problem(place, fault)]
+    return [] if fault is None else [Problem(place, f"{fault}, {_ALLOW}")]
 
 
 def first_fault(reader: Reader, files: dict[str, str]) -> str | None:
-    """What the first of `files` ({name: path}) shows to be wrong; None where one of them can be read."""
-    fault = None
-    empty, others = 0, 0
+    """What the first of `files` ({name: path}) show to be wrong; None where a record of one of them can be
+    read, or where that cannot be told."""
+    fault, damage = None, None
+    empty, damaged, others = 0, 0, 0
     for name, path in files.items():
-        try:
-            look = reader.look(FilePath(path))
-            if look == NOTHING and (why := unpacks_never(FilePath(path))) is not None:
-                look = Look(fault=why)
-        except OSError:  # the listing says what cannot be opened; what cannot be read is met again by the run
-            look = NOTHING
+        look = _look(reader, FilePath(path))
         if look.sound:
             return None
-        if fault is None and look.fault is not None:
-            fault = f"{name}: {look.fault}"
-        empty, others = empty + look.empty, others + (not look.empty)
-        if others == FILES or empty == EMPTY_FILES:
+        if look.fault is not None:
+            fault = fault or f"{name}: {look.fault}"
+        if look.damage is not None:
+            damage = damage or f"{name}: {look.damage}"
+        empty += look.empty
+        damaged += look.damage is not None
+        others += not look.empty and look.damage is None
+        if others == reader.looked_at or empty == EMPTY_FILES or damaged == DAMAGED_FILES:
             break
-    if empty and empty == len(files):
-        return _ALL_EMPTY
-    return fault
+    if fault is not None or others:
+        return fault
+    return damage if damaged else _ALL_EMPTY if empty == len(files) and empty else None
+
+
+def _look(reader: Reader, path: FilePath) -> Look:
+    try:
+        look = reader.look(path)
+        if look == NOTHING and (found := unpacking_fault(path)) is not None:
+            words, damaged = found
+            return Look(damage=words) if damaged else Look(fault=words)
+    except OSError:  # the listing says what cannot be opened; what cannot be read is met again by the run
+        return NOTHING
+    return look

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 class Arc(Reader):
@@ -22,11 +25,17 @@ class Arc(Reader):
     Quarantined: `bad_http`, `bad_content_encoding`. Integrity is proved as by `warc`.
     """
 
-    begins_as: ClassVar[str | None] = "arc"
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
     max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+
+    def look(self, path: Path) -> Look:
+        """Whether a record begins in the first MiB."""
+        from corpusmill.pipelines.sources.framing.arc_records import ARC
+        from corpusmill.pipelines.sources.looking.framed import look_at_archive
+
+        return look_at_archive(path, ARC, "arc")
 
     def index(self, path: Path) -> list[Split]:
         """Splits at record starts; memory independent of file and record sizes."""

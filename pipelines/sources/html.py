@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 class Html(Reader):
@@ -20,6 +23,7 @@ class Html(Reader):
     ids come from it and the bytes. Removed: `too_large` (over `max_record_bytes`, never held).
     """
 
+    looked_at: ClassVar[int] = 30  # a file is one record
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
@@ -33,6 +37,12 @@ class Html(Reader):
         ends = ("", ".gz", ".zst", ".bz2", ".xz")
         wanted = tuple(suffix.lower() + end for suffix in self.suffixes for end in ends)
         return files_of(path, lambda name: name.lower().endswith(wanted)) if path.is_dir() else [path]
+
+    def look(self, path: Path) -> Look:
+        """Whether it may be a page."""
+        from corpusmill.pipelines.sources.looking.look import look_at_pages
+
+        return look_at_pages(path)
 
     def index(self, path: Path) -> list[Split]:
         """One split; a compressed file is proved whole."""

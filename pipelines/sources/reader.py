@@ -77,8 +77,8 @@ class Reader(Stage):
     consumes: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = ("text",)
 
-    # What `looking.formats` calls the files it reads; "" where that cannot be told from their first bytes.
-    begins_as: ClassVar[str | None] = ""
+    # Of so many files that hold something, the first by name, one must show a record that can be read.
+    looked_at: ClassVar[int] = 3
 
     files: list[str] = Field(min_length=1)
     split_bytes: int = Field(default=32 * 2**20, ge=2**16)
@@ -91,13 +91,11 @@ class Reader(Stage):
     def look(self, path: Path) -> Look:
         """What the beginning of one file shows, before any work; reads at most about 1 MiB of it.
 
-        Raises OSError. Damage is no fault here: reading the file decides about that.
+        The default tells an empty file and nothing of others. Raises OSError.
         """
-        from corpusmill.pipelines.sources.looking.look import EMPTY, NOTHING, look_at_format
+        from corpusmill.pipelines.sources.looking.look import EMPTY, NOTHING
 
-        if path.stat().st_size == 0:
-            return EMPTY
-        return NOTHING if self.begins_as == "" else look_at_format(path, self.begins_as)
+        return EMPTY if path.stat().st_size == 0 else NOTHING
 
     @abstractmethod
     def index(self, path: Path) -> list[Split]:

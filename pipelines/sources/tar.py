@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
     from corpusmill.pipelines.sources.framing.byte_stream import ByteStream
     from corpusmill.pipelines.sources.framing.tar_members import Member
+    from corpusmill.pipelines.sources.looking.look import Look
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -31,8 +32,13 @@ class Tar(CodeReader):
     archive is indexed.
     """
 
-    begins_as: ClassVar[str | None] = "tar"
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
+
+    def look(self, path: Path) -> Look:
+        """Whether the first member can be read."""
+        from corpusmill.pipelines.sources.looking.framed import look_at_tar
+
+        return look_at_tar(path)
 
     def index(self, path: Path) -> list[Split]:
         """Splits of whole members."""

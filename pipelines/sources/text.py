@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
 
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 class Text(Reader):
@@ -24,7 +27,7 @@ class Text(Reader):
     `binary` (NUL). Empty files are documents.
     """
 
-    begins_as: ClassVar[str | None] = None
+    looked_at: ClassVar[int] = 30  # a file is one record
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
 
     suffixes: list[str] = Field(default_factory=lambda: [".txt", ".text", ".md", ".markdown", ".rst", ".tex"])
@@ -41,6 +44,12 @@ class Text(Reader):
         for suffix in _COMPRESSED:
             lower = lower.removesuffix(suffix)
         return lower.endswith(tuple(suffix.lower() for suffix in self.suffixes))
+
+    def look(self, path: Path) -> Look:
+        """Whether the first MiB is text."""
+        from corpusmill.pipelines.sources.looking.framed import look_at_text
+
+        return look_at_text(path)
 
     def index(self, path: Path) -> list[Split]:
         """One split; a compressed file is proved whole."""

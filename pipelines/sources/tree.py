@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from corpusmill.pipelines.sources.assembly.code_reader import CodeReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 class Tree(CodeReader):
@@ -22,6 +26,8 @@ class Tree(CodeReader):
     (NUL). A byte-order mark is not part of the text. Empty files are documents.
     """
 
+    looked_at: ClassVar[int] = 30  # a file is one record
+
     def expand(self, path: Path) -> list[Path]:
         """The chosen files of a folder, in path order; a file stands for itself if chosen."""
         from corpusmill.pipelines.sources.framing.folders import files_of
@@ -30,6 +36,12 @@ class Tree(CodeReader):
             return files_of(path, self.chosen)
         hidden = path.name.startswith(".")
         return [path] if self.chosen(path.name) and not hidden and not path.is_symlink() else []
+
+    def look(self, path: Path) -> Look:
+        """Whether the first MiB is text."""
+        from corpusmill.pipelines.sources.looking.framed import look_at_text
+
+        return look_at_text(path, packed=False)
 
     def index(self, path: Path) -> list[Split]:
         """One split: a file is one record and has no framing to prove."""

@@ -13,6 +13,7 @@ from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
     from corpusmill.pipelines.sources.framing.archive_index import RecordHead
+    from corpusmill.pipelines.sources.looking.look import Look
 
 
 class _ByKind:
@@ -44,12 +45,18 @@ class Warc(Reader):
     is indexed, damage is counted, and reading goes on at the next sound record.
     """
 
-    begins_as: ClassVar[str | None] = "warc"
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "zstandard")
     produces: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _ByKind())
 
     kind: Literal["response", "conversion"] = "response"
     max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+
+    def look(self, path: Path) -> Look:
+        """Whether a record begins in the first MiB."""
+        from corpusmill.pipelines.sources.framing.warc_records import WARC
+        from corpusmill.pipelines.sources.looking.framed import look_at_archive
+
+        return look_at_archive(path, WARC, "warc")
 
     def index(self, path: Path) -> list[Split]:
         """Splits at record starts; memory independent of file and record sizes."""

@@ -300,11 +300,11 @@ def _streams(kind: Compression, file: BinaryIO, stored: int, start: int) -> Iter
         held = inflater.unused_data
 
 
-def later_frames(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
+def later_frames(path: Path, after: int, until: int | None = None) -> Iterator[tuple[int, bytes]]:
     """Places after stored offset `after` where a frame seems to begin, with up to 64 bytes of its content.
 
     For finding one's feet again after a corrupt frame: a candidate has the format's magic number and
-    decodes at its start.
+    decodes at its start. None begins at `until` or behind it.
     """
     kind = compression_of(path)
     starts = {"gzip": GZIP_MAGIC + b"\x08", "zstd": ZSTD_MAGIC, "bzip2": BZIP2_MAGIC, "xz": XZ_MAGIC}
@@ -313,7 +313,7 @@ def later_frames(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
         return
     with path.open("rb") as file:
         offset = after + 1
-        while True:
+        while until is None or offset < until:
             file.seek(offset)
             data = file.read(PIECE_BYTES)
             found = data.find(magic)
@@ -323,6 +323,8 @@ def later_frames(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
                 offset += len(data) - len(magic) + 1
                 continue
             offset += found
+            if until is not None and offset >= until:
+                return
             start = _start_of_frame(path, offset)
             if start:
                 yield offset, start

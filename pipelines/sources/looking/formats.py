@@ -49,14 +49,14 @@ def head_of(path: Path) -> tuple[bytes, bool]:
     return b"".join(found), True
 
 
-def unpacks_never(path: Path) -> str | None:
-    """Why no byte of a file can be unpacked, though it is whole, such as for want of a dictionary; None where
-    its first bytes can be, or where it is damaged. Raises OSError."""
+def unpacking_fault(path: Path) -> tuple[str, bool] | None:
+    """Why no byte of a file can be unpacked, and whether for damage or else though it is whole, such as for
+    want of a dictionary; None where its first bytes can be. Raises OSError."""
     try:
         next(iter(pieces(path)), None)
     except Damage as damage:
         words = str(damage).split(": ", 1)[-1]
-        return None if FETCH_AGAIN in words else words
+        return words.replace(FETCH_AGAIN, "fetch or copy the file again"), FETCH_AGAIN in words
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -10,35 +11,41 @@ from typing import Any
 from corpusmill.pipelines.sources.assembly.fields import take_text
 from corpusmill.pipelines.sources.looking.fields_seen import cure, fields, likely_text, shown
 from corpusmill.pipelines.sources.looking.formats import format_of, head_of, wrong_format
+from corpusmill.pipelines.sources.looking.unreadable import unreadable
 
-RECORDS = 10  # of one file
+RECORDS = 10  # of one file: those that a fault is told by
+_EXPECTED = "one JSON object a line, in UTF-8"
+_BEGUN = re.compile(rb'\s*\{\s*"')  # a record that may go on beyond what is looked at
+_LIST = re.compile(rb'\s*\[\s*[\[{"]')
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the beginning of a file shows: that it can be read, that it is `empty` (holds no record), or a
-    `fault` with its cure; else nothing."""
+    """What the beginning of a file shows: that a record of it can be read (`sound`), that it is `empty`
+    (holds no record), a `fault` of the recipe with its cure, or `damage` to a file of the right format, for
+    which no record can be read; else nothing, as where a record goes on beyond what is looked at."""
 
     sound: bool = False
     fault: str | None = None
     empty: bool = False
+    damage: str | None = None
 
 
 NOTHING = Look()
 EMPTY = Look(empty=True)
 
 
-def look_at_format(path: Path, wanted: str | None) -> Look:
-    """Whether a file begins as files of a format do; `wanted` None: as text."""
+def look_at_pages(path: Path) -> Look:
+    """Whether a file may be a page of any charset: it begins as no file of another kind."""
     head, whole = head_of(path)
-    if whole and not head.strip(b"\0" if wanted == "tar" else None):  # an empty tar is blocks of zeros
+    if whole and not head:
         return EMPTY
-    fault = wrong_format(head, wanted)
-    return Look(sound=wanted is None or format_of(head) == wanted) if fault is None else Look(fault=fault)
+    fault = wrong_format(head, None)
+    return Look(sound=bool(head)) if fault is None else Look(fault=fault)
 
 
 def look_at_lines(path: Path, text_field: str) -> Look:
-    """At most `RECORDS` lines of the first MiB of JSON Lines. Lines that are no JSON tell nothing."""
+    """The first MiB of JSON Lines: sound where one record can be read, else told by the first `RECORDS`."""
     from corpusmill.pipelines.sources.assembly.json_limits import load_json
 
     head, whole = head_of(path)
@@ -47,37 +54,58 @@ def look_at_lines(path: Path, text_field: str) -> Look:
         return Look(fault=fault)
     head = head.removeprefix(b"\xef\xbb\xbf")
     lines = head.split(b"\n")
-    if not whole:
-        lines.pop()  # cut somewhere
+    cut = b"" if whole else lines.pop()
     lines = [line for line in lines if line.strip()]
     if whole and not lines:
         return EMPTY
+    if not head:
+        return NOTHING  # nothing can be unpacked
     records: list[Any] = []
-    for line in lines[:RECORDS]:
+    odd = None
+    for number, line in enumerate(lines):
         try:
-            records.append(load_json(line))
+            record = load_json(line)
         except ValueError:
             continue
+        if isinstance(record, dict) and isinstance(text := take_text(dict(record), text_field), str):
+            wrong = _wrong_characters(text)
+            if wrong is None:
+                return Look(sound=True)
+            odd = odd or wrong
+        elif number < RECORDS:
+            records.append(record)
+    if odd is not None:
+        return Look(
+            fault=f"the first text in `{shown(text_field)}` holds {odd}; write texts of characters alone"
+        )
     objects = [record for record in records if isinstance(record, dict)]
-    if any(isinstance(take_text(dict(record), text_field), str) for record in objects):
-        return Look(sound=True)
-    start = head.lstrip()[:1]
-    if start == b"[" and len(objects) < len(lines[:RECORDS]) - len(objects):
-        if len(lines) > 1 and all(isinstance(record, list) for record in records) and records:
-            return Look(
-                fault=f"its lines are JSON lists, not objects; write {{{_quoted(text_field)}: ...}} a line"
-            )
+    if len(lines) > 1 and records and all(isinstance(record, list) for record in records):
+        return Look(
+            fault=f"its lines are JSON lists, not objects; write {{{_quoted(text_field)}: ...}} a line"
+        )
+    if len(objects) * 2 < len(lines[:RECORDS]) and _LIST.match(head):
         return Look(fault=f"it is one JSON list, not one record a line; {_jq('.[]', path)}")
     if not objects:
-        pretty = not records and lines and lines[0].strip() == b"{"
-        message = f"its first record goes over several lines; {_jq('.', path)}"
-        return Look(fault=message) if pretty else NOTHING
+        if not records and lines and lines[0].strip() == b"{":
+            return Look(fault=f"its first record goes over several lines; {_jq('.', path)}")
+        return NOTHING if _BEGUN.match(cut) else Look(fault=unreadable(head, _EXPECTED))
     first = objects[0]
     if whole and len(lines) == 1:
         wrapped = _wrapped(first)
         if wrapped is not None:
             return Look(fault=f"its records are a list inside one object; {_jq(f'.{wrapped}[]', path)}")
     return Look(fault=without_text(first, text_field))
+
+
+def _wrong_characters(text: str) -> str | None:
+    """What of a text is no character that a document may hold."""
+    if "\0" in text:
+        return "NUL"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "half of a surrogate pair"
+    return None
 
 
 def without_text(record: dict[str, Any], text_field: str) -> str:
@@ -117,11 +145,14 @@ def look_at_columns(path: Path, text_field: str) -> Look:
     fault = wrong_format(head, "parquet")
     if fault:
         return Look(fault=fault)
+    if format_of(head) != "parquet":
+        return Look(fault=unreadable(head, "a Parquet file, which begins and ends with PAR1"))
     try:
         footer = pq.read_metadata(path, memory_map=False)
         schema = footer.schema.to_arrow_schema()
-    except Exception:  # noqa: BLE001  # whatever Arrow raises: the run's ledger decides about damage
-        return NOTHING
+    except Exception as error:  # noqa: BLE001  # whatever Arrow raises, no row can be read
+        first = str(error).split("\n", 1)[0]
+        return Look(damage=f"its footer cannot be read ({first}); fetch or copy the file again")
     if footer.num_rows == 0:
         return EMPTY
     record = {field.name: _example(field.type) for field in schema}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.recipe import first_records
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.stage import Filter, Fold, Map, Scatter, Task, Write
@@ -160,6 +161,7 @@ def test_each_source_of_the_dev_recipe_reads_its_own_files_alone(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     monkeypatch.setenv("CORPUSMILL_DATA", str(tmp_path))
+    monkeypatch.setattr(first_records, "first_fault", lambda *_: None)  # the files hold no records
     recipe = load_recipe(ROOT / "configs" / "dev.yaml")
     recipe.check_inputs()
     read = {

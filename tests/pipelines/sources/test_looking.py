@@ -80,9 +80,9 @@ def test_faults_of_json_lines(tmp_path: Path, content: bytes, words: str) -> Non
         (lines({"text": LONG}),),
         (lines({"text": ""}),),
         (b"", lines({"text": LONG})),  # empty files beside others
-        (b"", b"{broken"),
         (b"{broken\n" + lines({"text": LONG}),),
-        (b"{broken\nalso broken}\n",),
+        (b"{broken\n" * 50 + lines({"text": LONG}),),
+        (lines(*[{"n": k} for k in range(30)], {"text": LONG}),),
         (lines({"content": LONG}, {"text": LONG}),),  # one of the first records can be read
         (lines({"content": LONG}), lines({"text": LONG})),  # one of the first files can be read
         (gzip.compress(lines({"text": LONG}), mtime=0)[:30],),  # a damaged file
@@ -133,7 +133,8 @@ def test_frames_that_need_a_dictionary_are_named_first(tmp_path: Path) -> None:
     assert found.endswith("recompress the file without a dictionary")
     whole = zstandard.compress(b"".join(records))
     assert fault(tmp_path, jsonl(), packed, whole) is None  # one of the files can be read
-    assert fault(tmp_path, jsonl(), whole[:40]) is None  # damage decides nothing
+    assert fault(tmp_path, jsonl(), whole[:40], whole) is None  # damage decides nothing beside sound files
+    assert "ends inside the zstd frame" in (fault(tmp_path, jsonl(), whole[:40]) or "")
 
 
 def test_empty_files_do_not_hide_what_the_others_show(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_columns_of_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("reader", [Parquet, Warc, Tar])
 def test_a_file_of_another_format(tmp_path: Path, reader: type[Reader]) -> None:
     assert fault(tmp_path, reader(files=["x"]), b"%PDF-1.7\n") is not None
-    assert fault(tmp_path, reader(files=["x"]), b"damaged") is None
+    assert "begins with 'damaged'" in (fault(tmp_path, reader(files=["x"]), b"damaged") or "")
     assert "read: {jsonl: ...}" in (fault(tmp_path, reader(files=["x"]), lines({"text": LONG})) or "")
     assert fault(tmp_path, Text(files=["x"]), b"%PDF-1.7\n") is not None
     assert fault(tmp_path, Text(files=["x"]), b"plain text") is None
