@@ -153,9 +153,12 @@ def machine() -> dict[str, object]:
     }
 
 
-def arguments(description: str | None) -> argparse.Namespace:
-    """`--quick` (under 50 seconds) and `--json`."""
+def arguments(
+    description: str | None, add: Callable[[argparse.ArgumentParser], object] = lambda parser: None
+) -> argparse.Namespace:
+    """`--quick` (under 50 seconds), `--json` and `--data`, and the options that `add` adds."""
     parser = argparse.ArgumentParser(description=description)
+    add(parser)
     parser.add_argument("--quick", action="store_true", help="a short run, under 50 seconds")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of the real corpora")

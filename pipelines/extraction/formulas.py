@@ -52,7 +52,7 @@ class Formulas:
 
     def __init__(self, html: str) -> None:
         """`html` is the page: the words are chosen so that they do not occur in it."""
-        taken = set(_PREFIX.findall(html))
+        taken = set(_PREFIX.findall(html)) if "texformula" in html else set()
         number = next(n for n in range(len(taken) + 1) if str(n) not in taken)
         self._prefix = f"texformula{number}n"
         self._formulas: list[str] = []
@@ -105,6 +105,11 @@ class Formulas:
                 line = self._put_back(line)
             out.append(line)
         return "\n".join(out)
+
+    @property
+    def prefix(self) -> bytes:
+        """How every word that stands for a formula begins."""
+        return self._prefix.encode()
 
     def _put_back(self, line: str) -> str:
         """`line` with its words replaced."""

@@ -1,6 +1,6 @@
-"""The main content of a page by resiliparse or trafilatura, as a pure function of the page.
+"""The main content of a page by our own model, resiliparse or trafilatura, as a pure function of the page.
 
-Both extractors run with formulas replaced by words (`Formulas`) and without any state kept between pages.
+All extractors run with formulas replaced by words (`Formulas`) and without any state kept between pages.
 Around resiliparse stands a list of CSS selectors for what its own rules leave in: footers, related
 articles, author boxes, cookie notices. They were chosen on labelled news pages; when they would take more
 than half of a short page, they are not believed and the page is extracted without them.
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from corpusmill.pipelines.extraction.formulas import Formulas
+from corpusmill.pipelines.extraction.own import own_extraction
 
 # Never content, wherever they stand: line numbers beside code, permalink signs, wiki edit links.
 _FURNITURE = [
@@ -111,7 +112,7 @@ def _skip(seen: int, boilerplate: bool, captions: bool) -> tuple[str, ...]:
 class Extraction:
     """How to extract; see `Extract` for the meaning of each option."""
 
-    extractor: Literal["resiliparse", "trafilatura"]
+    extractor: Literal["corpusmill", "resiliparse", "trafilatura"]
     main_content: bool
     precision: bool
     comments: bool
@@ -122,11 +123,15 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Page:
-    """What was extracted: the text, and the title and language the page states ("" where it does not)."""
+    """What was extracted: the text, and the title and language the page states ("" where it does not).
+
+    `kept` is the share of the words shown that the text holds; None where the extractor does not tell.
+    """
 
     text: str
     title: str
     lang: str
+    kept: float | None = None
 
 
 def extract_page(html: str, tree: Any, how: Extraction, seen: int = EVERYTHING_SEEN) -> Page:
@@ -138,14 +143,17 @@ def extract_page(html: str, tree: Any, how: Extraction, seen: int = EVERYTHING_S
     formulas = Formulas(html)
     if how.formulas and seen & _FORMULAS_SEEN:
         formulas.take(document)
-    if how.extractor == "resiliparse":
+    kept = None
+    if how.extractor == "corpusmill":
+        text, kept = own_extraction(document, formulas, how.main_content, how.comments)
+    elif how.extractor == "resiliparse":
         text = _resiliparse(tree, how, seen)
     else:
         formulas.take_code(document)
         text = _trafilatura(document.html if len(formulas) else html, how)
     root = document.document_element
     lang = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
-    return Page(formulas.restore(text).strip(), " ".join((tree.title or "").split()), lang.strip())
+    return Page(formulas.restore(text).strip(), " ".join((tree.title or "").split()), lang.strip(), kept)
 
 
 def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:

@@ -27,13 +27,17 @@ class Extract(Edit):
     through decoded; other media types are removed as `not_text`, pages without any main content as
     `empty`. Rows whose `raw` is null keep the text they have.
 
-    `extractor`: `resiliparse` (Bevendorff et al. 2018; default, about ten times faster) or `trafilatura`
-    (Barbaresi 2021; a little more precise on news). `main_content`: leave out navigation, headers and
-    footers; false keeps all visible text. `precision`: prefer losing text to keeping boilerplate
-    (trafilatura's `favor_precision`; with resiliparse also leaves out captions, credits and teasers).
-    `comments`: keep readers' comments. `links`: append link targets. `alt_texts`: keep alternative texts
-    of images (resiliparse only). `formulas`: keep mathematics as `$...$` and `$$...$$` (MathML, KaTeX,
-    MathJax, formula images: see `extraction.formulas`).
+    `extractor`: `corpusmill` (default), a model learned from pages of seven kinds whose main text people
+    marked (`extraction.content_model`); `resiliparse` (Bevendorff et al. 2018) or `trafilatura` (Barbaresi
+    2021). `main_content`: leave out navigation, headers and footers; false keeps all visible text.
+    `precision`: prefer losing text to keeping boilerplate (trafilatura's `favor_precision`; with resiliparse
+    also leaves out captions, credits and teasers; ours has no such choice). `comments`: keep readers'
+    comments; ours keeps the posts of a forum in any case. `links`: append link targets (not ours).
+    `alt_texts`: keep alternative texts of images (resiliparse only). `formulas`: keep mathematics as `$...$`
+    and `$$...$$` (MathML, KaTeX, MathJax, formula images: see `extraction.formulas`).
+
+    Ours adds the score `extract.kept_share`, the share of the words shown on a page that its text holds, and
+    to `meta` of a page below `little_kept` the key `little_kept` (true).
 
     Different from the bare libraries: resiliparse's own defaults keep comments, post metadata and
     alternative texts and have no list of boilerplate selectors; trafilatura's keep comments, cut
@@ -49,13 +53,14 @@ class Extract(Edit):
     produces: ClassVar[tuple[str, ...]] = ("text",)
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "trafilatura", "lxml")
 
-    extractor: Literal["resiliparse", "trafilatura"] = "resiliparse"
+    extractor: Literal["corpusmill", "resiliparse", "trafilatura"] = "corpusmill"
     main_content: bool = True
     precision: bool = False
     comments: bool = False
     links: bool = False
     alt_texts: bool = False
     formulas: bool = True
+    little_kept: float = Field(default=0.05, ge=0.0, le=1.0)
     max_html_bytes: int = Field(default=8 * 2**20, ge=1024)
     max_depth: int = Field(default=512, ge=16, le=10_000)
     max_attributes: int = Field(default=2048, ge=16)
@@ -83,9 +88,10 @@ class Extract(Edit):
         new_metas: list[str] = []
         reasons: list[str | None] = []
         faults: list[str | None] = []
+        shares: list[float | None] = []
         for row in range(len(docs)):
             raw, text, meta = raws[row].as_py(), None, metas[row].as_py()
-            reason = fault = None
+            reason = fault = share = None
             if raw is None:
                 text = olds[row].as_py()
                 reason = None if text and text.strip() else "empty"
@@ -98,15 +104,20 @@ class Extract(Edit):
                     if page is None:
                         reason = "not_text"
                     else:
-                        text, meta = page.text, _merged(meta, page, charset)
+                        text, share = page.text, page.kept
+                        little = share is not None and share < self.little_kept
+                        meta = _merged(meta, page, charset, little)
                         reason = None if text else "empty"
             texts.append(text)
             new_metas.append(meta)
             reasons.append(reason)
             faults.append(fault)
+            shares.append(share)
         edited = docs.with_columns(
             {"text": pa.array(texts, pa.large_string()), "meta": pa.array(new_metas, pa.string())}
         )
+        if self.extractor == "corpusmill":
+            edited = edited.with_columns({"extract.kept_share": pa.array(shares, pa.float64())})
         return Outcome(
             edited.drop("raw", "content_type"), pa.array(reasons, pa.string()), pa.array(faults, pa.string())
         )
@@ -197,10 +208,10 @@ def _is_html(kind: str, text: str) -> bool:
     return False
 
 
-def _merged(meta: str, page: Page, charset: str) -> str:
+def _merged(meta: str, page: Page, charset: str, little: bool) -> str:
     """`meta` with what the page says of itself, as JSON with sorted keys; present keys win."""
     import json
 
-    stated = {"charset": charset, "html_lang": page.lang, "title": page.title}
+    stated = {"charset": charset, "html_lang": page.lang, "little_kept": little, "title": page.title}
     known = json.loads(meta) if meta else {}
     return json.dumps({**{k: v for k, v in stated.items() if v}, **known}, ensure_ascii=False, sort_keys=True)

@@ -8,8 +8,8 @@ On the way it notes which strings occur inside tags, so that later steps look on
 Two rules of HTML make a parser's work grow with the square of a page. Formatting elements (`b`, `font`, ...)
 that are open when a block ends are opened again in the next one, so that `<p><b a=1><p><b a=2>...` becomes
 millions of elements; and every `option` of a list looks at those before it. `screen` estimates both, and
-`plain_names` gives formatting elements and lists other names, so that the rules do not apply and the text of
-the page stays as it is.
+`plain_names` gives formatting elements and lists other names, so that the rules do not apply. The text of
+the page stays as it is, unless formatting elements cross an `option`, `label`, `video` or `audio` left open.
 """
 
 from __future__ import annotations

@@ -1,0 +1,128 @@
+"""Which blocks of a page are its content: boosted trees over features of each block, with readable weights.
+
+The trees give each block a probability; then the blocks are chosen whose expected F1 of words is highest. The
+weights, `content_model.json`, were learned from pages whose main text people marked;
+`python -m corpusmill.pipelines.extraction.learning` learns them again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from corpusmill.pipelines.extraction.features import FEATURES
+from corpusmill.pipelines.extraction.kernels.blocks import COUNTED, Blocks, blocks_of, counts_of
+from corpusmill.pipelines.extraction.kernels.boosted_trees import Trees, sums_of
+from corpusmill.pipelines.extraction.kernels.choice import chosen, with_what_belongs
+from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
+from corpusmill.pipelines.extraction.kernels.surroundings import Around, around_of, surroundings_of
+from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, weigh_names, word_weights
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+WEIGHTS = Path(__file__).with_name("content_model.json")
+FORMAT = 1
+
+
+_ROWS = 4096  # blocks whose features are held at once
+
+
+@dataclass(frozen=True)
+class Look:
+    """A page as the model sees it."""
+
+    markup: npt.NDArray[np.uint8]
+    page: Outline
+    blocks: Blocks
+    counts: npt.NDArray[np.float32]
+    """[blocks, len(COUNTED)]"""
+    around: Around
+
+    def features(self, begin: int, stop: int) -> npt.NDArray[np.float32]:
+        """float32[stop - begin, len(FEATURES)] of these blocks."""
+        table = np.zeros((stop - begin, len(FEATURES)), np.float32)
+        table[:, : len(COUNTED)] = self.counts[begin:stop]
+        surroundings_of(self.page, self.blocks, self.counts, self.around, begin, stop, table, len(COUNTED))
+        return table
+
+
+@dataclass(frozen=True)
+class ContentModel:
+    """Weights of words in names of elements and in texts, and the trees."""
+
+    names: WordWeights
+    words: WordWeights
+    trees: Trees
+
+    def look(self, markup: bytes) -> Look:
+        """Blocks of markup that a parser has written out (UTF-8), and what features are read from."""
+        data = np.frombuffer(markup, np.uint8)
+        page = outline(data)
+        blocks = blocks_of(data, page)
+        counts = counts_of(data, page, blocks, self.words)
+        weight, look = weigh_names(data, page.names, self.names)
+        return Look(data, page, blocks, counts, around_of(page, blocks, counts, weight, look))
+
+    def probabilities(self, look: Look) -> npt.NDArray[np.float64]:
+        """float64[blocks]: the probability of each to be content. Memory is bounded beside the page's own."""
+        n = len(look.counts)
+        probability = np.zeros(n, np.float64)
+        for begin in range(0, n, _ROWS):
+            stop = min(n, begin + _ROWS)
+            probability[begin:stop] = 1 / (1 + np.exp(-sums_of(self.trees, look.features(begin, stop))))
+        return probability
+
+    def content(self, look: Look) -> npt.NDArray[np.bool_]:
+        """bool[blocks]: the blocks to keep."""
+        keep = chosen(look.counts, self.probabilities(look))
+        return with_what_belongs(look.page, look.blocks, look.counts, keep)
+
+
+@cache
+def content_model(path: Path = WEIGHTS) -> ContentModel:
+    """The model whose weights lie at `path`. Raises ValueError where they are of other features."""
+    held = json.loads(path.read_text("utf-8"))
+    return model_of(held)
+
+
+def model_of(held: dict[str, Any]) -> ContentModel:
+    """The model of weights as the file holds them. Raises ValueError where they are of other features."""
+    if (held["format"], held["features"]) != (FORMAT, list(FEATURES)):
+        raise ValueError("these weights of the content model are of other features: learn them again")
+    return ContentModel(word_weights(held["names"]), word_weights(held["words"]), _trees(held["trees"]))
+
+
+def _trees(held: list[dict[str, Any]]) -> Trees:
+    """Trees as arrays. In the file a number below 0 is leaf ~number of the tree."""
+    roots: list[int] = []
+    levels: list[int] = []
+    features: list[int] = []
+    thresholds: list[float] = []
+    following: list[int] = []
+    values: list[float] = []
+    for tree in held:
+        root, inner, leaves = len(features), len(tree["feature"]), tree["leaves"]
+        roots.append(root)
+        depth = [0] * (inner + len(leaves))
+        for node, pair in enumerate(zip(tree["low"], tree["high"], strict=True)):
+            below = [child if child >= 0 else inner + ~child for child in pair]
+            following += [root + child for child in below]
+            for child in below:
+                depth[child] = depth[node] + 1
+        for leaf in range(root + inner, root + inner + len(leaves)):
+            following += (leaf, leaf)
+        levels.append(max(depth))
+        features += tree["feature"] + [0] * len(leaves)
+        thresholds += tree["threshold"] + [0.0] * len(leaves)
+        values += [0.0] * inner + leaves
+    whole = (roots, levels, features, following)
+    roots_, levels_, features_, following_ = (np.array(numbers, np.uint64) for numbers in whole)
+    return Trees(
+        roots_, levels_, features_, np.array(thresholds, np.float32), following_, np.array(values, np.float32)
+    )

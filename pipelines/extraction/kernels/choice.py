@@ -1,0 +1,86 @@
+"""The choice of a page's blocks, once each has a probability to be content, and what belongs to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from corpusmill.pipelines.extraction.kernels.blocks import LINK_SHARE, WORDS, Blocks
+from corpusmill.pipelines.extraction.kernels.outline import Outline
+from corpusmill.pipelines.extraction.tags import NUMBERS
+from corpusmill.pipelines.kernels.compiled import compiled
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_STEPS = 1000
+_FIGURE, _TABLE, _QUOTATION, _CAPTION = (
+    NUMBERS[name] for name in ("figure", "table", "blockquote", "figcaption")
+)
+_MOST_LINKS = np.float32(0.3)  # share of characters
+
+
+@compiled
+def chosen(
+    counts: npt.NDArray[np.float32], probability: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
+    """Blocks whose choice has the highest expected F1 of words, if `probability` tells which are content.
+
+    That is all blocks above a threshold, which depends on the page (Lewis 1995, "Evaluating and optimizing
+    autonomous text classification systems"): F1 = 2 sum(p w) / (sum of chosen w + sum of all p w). Thresholds
+    are thousandths.
+    """
+    n = len(counts)
+    taken, found = np.zeros(_STEPS + 1, np.float64), np.zeros(_STEPS + 1, np.float64)
+    for b in range(n):
+        step = int(probability[b] * _STEPS)
+        taken[step] += counts[b, WORDS]
+        found[step] += counts[b, WORDS] * probability[b]
+    expected = found.sum()
+    all_taken = all_found = best = 0.0
+    threshold = _STEPS + 1
+    for step in range(_STEPS, -1, -1):
+        all_taken, all_found = all_taken + taken[step], all_found + found[step]
+        value = 2 * all_found / (all_taken + expected + 1e-9)
+        if value > best:
+            best, threshold = value, step
+    keep = np.zeros(n, np.bool_)
+    for b in range(n):
+        keep[b] = int(probability[b] * _STEPS) >= threshold
+    return keep
+
+
+@compiled
+def with_what_belongs(
+    page: Outline, blocks: Blocks, counts: npt.NDArray[np.float32], keep: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
+    """`keep`, and what stands within the kept text without being a sentence of it.
+
+    Code beside a kept block; and tables, quotations and figures, but for their captions, that stand between two
+    kept blocks. The model has met few of these, and a text with a hole is worse than one with a table more.
+    """
+    n = len(keep)
+    made = keep.copy()
+    within = np.zeros(len(page.tag), np.bool_)
+    for e in range(1, len(within)):
+        kind = page.tag[e]
+        within[e] = within[page.parent[e]] or kind == _FIGURE or kind == _TABLE or kind == _QUOTATION
+    b = 0
+    while b < n:
+        end = b
+        fits = True
+        while end < n and not keep[end]:
+            e = blocks.element[end]
+            belongs = page.in_code[blocks.first_text[end]] or (within[e] and page.tag[e] != _CAPTION)
+            fits = fits and belongs and counts[end, LINK_SHARE] < _MOST_LINKS
+            end += 1
+        if fits and b > 0 and end < n:
+            for k in range(b, end):
+                made[k] = True
+        b = max(end, b + 1)
+    for b in range(n):
+        beside = (b > 0 and keep[b - 1]) or (b + 1 < n and keep[b + 1])
+        if beside and page.in_code[blocks.first_text[b]]:
+            made[b] = True
+    return made

@@ -1,0 +1,199 @@
+"""Blocks of a page as plain text: paragraphs, lines, lists, rows of tables, and code as it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from corpusmill.pipelines.extraction.kernels.blocks import Blocks, begins_item
+from corpusmill.pipelines.extraction.kernels.outline import Outline
+from corpusmill.pipelines.extraction.tags import BREAKS, INLINE, NUMBERS
+from corpusmill.pipelines.kernels.compiled import compiled, integer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_CODE = NUMBERS["code"]
+_LINES, _ROWS = 1, 3  # columns of `Outline.breaks`
+_SPACE, _NEWLINE, _TAB = 32, 10, 9
+_NO_BREAK_SPACE = 0xA0
+
+
+@compiled
+def plain_text(
+    data: npt.NDArray[np.uint8], page: Outline, blocks: Blocks, keep: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint8]:  # pragma: no cover - compiled
+    """The text, UTF-8, of the blocks to keep, bool[blocks].
+
+    Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- `. Runs of white
+    space are one space, but in code, where white space stays, up to the ends of its rows.
+    """
+    out = np.empty(len(data) + 8 * len(keep), np.uint8)  # what parts two blocks stands for a tag at least
+    items = begins_item(page, blocks)
+    size, before = 0, -1
+    for b in range(len(keep)):
+        if not keep[b]:
+            continue
+        first, end = blocks.first_text[b], blocks.end_text[b]
+        start = size
+        if before >= 0:
+            size = _part(page, before, first, out, size)
+        if items[b]:
+            out[size], out[size + 1] = 45, _SPACE  # "- "
+            size += 2
+        opened = size
+        if page.in_code[first]:
+            size = _write_code(data, page, first, end, out, size)
+        else:
+            size = _write_line(data, page, first, end, out, size)
+        if size == opened:
+            size = start
+        else:
+            before = end - 1
+    return out[:size]
+
+
+@compiled
+def _part(
+    page: Outline, before: int, after: int, out: npt.NDArray[np.uint8], size: int
+) -> int:  # pragma: no cover - compiled
+    """Write what parts text `after` from text `before`; the new size."""
+    e = page.element[before]
+    rows = 0
+    if e == page.element[after] and page.tag[e] == _CODE:  # rows of code that `br` parts
+        rows = integer(page.breaks[after, _LINES] - page.breaks[before, _LINES])
+    if rows == 0:
+        apart = 0
+        for column in range(_ROWS):
+            apart += page.breaks[before, column] != page.breaks[after, column]
+        if apart < 2:
+            out[size] = _TAB if apart == 1 else _SPACE
+            return size + 1
+        rows = apart - 1
+    for _ in range(rows):
+        out[size] = _NEWLINE
+        size += 1
+    return size
+
+
+@compiled
+def _character(
+    data: npt.NDArray[np.uint8], i: int, end: int
+) -> tuple[int, int]:  # pragma: no cover - compiled
+    """(value, length) of what stands at i: a byte, an entity's byte, 32 for white space, 0xA0 for a no-break
+    space. The parser writes no entities but `&amp;`, `&lt;`, `&gt;` and `&nbsp;`."""
+    c = integer(data[i])
+    if c == 38 and i + 3 < end:
+        second = data[i + 1]
+        if second == 110:
+            return _NO_BREAK_SPACE, 6
+        if second == 97:
+            return 38, 5
+        return (60, 4) if second == 108 else (62, 4)
+    if c <= _SPACE:
+        return (_SPACE if c != 127 else c), 1
+    if c == 0xC2 and i + 1 < end and (data[i + 1] == 0x85 or data[i + 1] == 0xA0):
+        return _NO_BREAK_SPACE, 2
+    if 0xE1 <= c <= 0xE3 and i + 2 < end:
+        wide = (c << 16) | (integer(data[i + 1]) << 8) | integer(data[i + 2])
+        if (
+            wide in (0xE19A80, 0xE280A8, 0xE280A9, 0xE280AF, 0xE2819F, 0xE38080)
+            or 0xE28080 <= wide <= 0xE2808A
+        ):
+            return _SPACE, 3
+    return c, 1
+
+
+@compiled
+def _write_line(
+    data: npt.NDArray[np.uint8], page: Outline, first: int, end: int, out: npt.NDArray[np.uint8], size: int
+) -> int:  # pragma: no cover - compiled
+    """Write the shown texts on one line; no-break spaces at the head of a row of code stay."""
+    start = size
+    code = _in_inline_code(page, first)
+    space = False
+    for t in range(first, end):
+        if not page.shown[t]:
+            continue
+        i, stop = page.begin[t], page.end[t]
+        while i < stop:
+            value, length = _character(data, i, stop)
+            i += length
+            if code and value == _NO_BREAK_SPACE and length > 1:
+                out[size] = _SPACE
+                size += 1
+            elif value == _SPACE or (value == _NO_BREAK_SPACE and length > 1):
+                space = True
+            else:
+                code = False
+                if space and size > start:
+                    out[size] = _SPACE
+                    size += 1
+                space = False
+                out[size] = value
+                size += 1
+    while size > start and out[size - 1] == _SPACE:
+        size -= 1
+    return size
+
+
+@compiled
+def _write_code(
+    data: npt.NDArray[np.uint8], page: Outline, first: int, end: int, out: npt.NDArray[np.uint8], size: int
+) -> int:  # pragma: no cover - compiled
+    """Write the shown texts with their white space, row by row, without blank rows at head and end."""
+    start = size
+    newlines, row = 0, -1
+    for t in range(first, end):
+        if not page.shown[t]:
+            continue
+        more = page.breaks[t, _ROWS] - row - newlines
+        if row >= 0 and more > 0:
+            for _ in range(more):
+                size = _end_row(out, start, size)
+            newlines += more
+        i, stop = page.begin[t], page.end[t]
+        while i < stop:
+            value, length = _character(data, i, stop)
+            if data[i] == _NEWLINE:
+                size = _end_row(out, start, size)
+                newlines += 1
+            elif data[i] != 13:
+                if value == _NO_BREAK_SPACE and length > 1:
+                    value = _SPACE
+                if data[i] == _TAB:
+                    value = _TAB
+                if value == _SPACE and length == 3:  # a wide space stays as it is
+                    for k in range(length):
+                        out[size + k] = data[i + k]
+                    size += length
+                else:
+                    out[size] = value
+                    size += 1
+                newlines, row = 0, page.breaks[t, _ROWS]
+            i += length
+    while size > start and out[size - 1] in (_SPACE, _TAB, _NEWLINE):
+        size -= 1
+    return size
+
+
+@compiled
+def _end_row(out: npt.NDArray[np.uint8], start: int, size: int) -> int:  # pragma: no cover - compiled
+    """Write a newline in place of the white space at the end of a row; none at the head of the block."""
+    while size > start and (out[size - 1] == _SPACE or out[size - 1] == _TAB):
+        size -= 1
+    if size == start:
+        return size
+    out[size] = _NEWLINE
+    return size + 1
+
+
+@compiled
+def _in_inline_code(page: Outline, text: int) -> bool:  # pragma: no cover - compiled
+    e = page.element[text]
+    while e > 0 and BREAKS[page.tag[e]] == INLINE:
+        if page.tag[e] == _CODE:
+            return True
+        e = page.parent[e]
+    return False

@@ -1,0 +1,67 @@
+"""Boosted trees of LightGBM, in the form that the content model's file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from corpusmill.pipelines.extraction.features import FEATURES
+from corpusmill.pipelines.extraction.learning.marked_pages import Marked
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+# One thread and fixed seeds: the same pages give the same trees.
+_OPTIONS = {
+    "objective": "cross_entropy", "num_leaves": 31, "max_depth": 6, "learning_rate": 0.1,
+    "min_data_in_leaf": 60,
+    "feature_fraction": 0.4, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "max_bin": 127,
+    "seed": 1, "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1,
+}  # fmt: skip
+ROUNDS = 120
+
+
+def features_of(marked: Marked) -> npt.NDArray[np.float32]:
+    """float32[blocks, FEATURES] of a page."""
+    return marked.look.features(0, len(marked.texts))
+
+
+def learn_trees(pages: Sequence[Marked], rounds: int = ROUNDS) -> list[dict[str, Any]]:
+    """Trees that give each block the share of its words that is main text.
+
+    Every page weighs the same, and within it a block by the root of its words.
+    """
+    import lightgbm  # type: ignore[import-not-found,unused-ignore]
+
+    weights = [np.sqrt(marked.words + 0.2) for marked in pages]
+    data = lightgbm.Dataset(
+        np.concatenate([features_of(marked) for marked in pages]),
+        np.concatenate([marked.share for marked in pages]),
+        weight=np.concatenate([100 * weight / weight.sum() for weight in weights]),
+        feature_name=[f"f{number}" for number in range(len(FEATURES))],
+    )
+    held = lightgbm.train(_OPTIONS, data, rounds).dump_model()
+    return [_tree(tree["tree_structure"]) for tree in held["tree_info"]]
+
+
+def _tree(root: dict[str, Any]) -> dict[str, Any]:
+    """One tree, its nodes in the order of a walk: `low` and `high` are nodes, or ~leaf."""
+    tree: dict[str, Any] = {name: [] for name in ("feature", "threshold", "low", "high", "leaves")}
+
+    def add(node: dict[str, Any]) -> int:
+        if "leaf_value" in node:
+            tree["leaves"].append(round(node["leaf_value"], 5))
+            return ~(len(tree["leaves"]) - 1)
+        number = len(tree["feature"])
+        tree["feature"].append(node["split_feature"])
+        tree["threshold"].append(float(f"{node['threshold']:.6g}"))
+        for side in ("low", "high"):
+            tree[side].append(0)
+        tree["low"][number] = add(node["left_child"])
+        tree["high"][number] = add(node["right_child"])
+        return number
+
+    add(root)
+    return tree

@@ -1,0 +1,89 @@
+"""The main content of a page by the content model: its blocks, those to keep, and their text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from corpusmill.pipelines.extraction.article_body import article_body
+from corpusmill.pipelines.extraction.content_model import Look, content_model
+from corpusmill.pipelines.extraction.formulas import Formulas
+from corpusmill.pipelines.extraction.kernels.blocks import WORDS
+from corpusmill.pipelines.extraction.kernels.plain_text import plain_text
+from corpusmill.pipelines.extraction.kernels.readers_comments import in_comments
+from corpusmill.pipelines.extraction.kernels.word_weights import weigh_names, word_weights
+from corpusmill.pipelines.extraction.tags import NUMBERS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_FEW = 50  # words; where a page shows fewer, the text that it states for machines counts
+_COMMENTS = dict.fromkeys(
+    ("comment", "comments", "commentlist", "disqus", "reply", "replies", "respond"), 1.0
+)
+_NOFRAMES = NUMBERS["noframes"]
+
+
+def own_extraction(
+    document: Any, formulas: Formulas, main_content: bool, comments: bool
+) -> tuple[str, float]:
+    """(text, share): the text of a parsed page, and the share of the words it shows that were kept.
+
+    `document` is resiliparse's, in which `formulas` stand as words. The share is 1 for a page without a word.
+    """
+    markup = str(document.html).encode("utf-8", "replace")
+    model = content_model()
+    look = model.look(markup)
+    if not len(look.counts):
+        inner = _without_frames(look)
+        if inner is not None:
+            look = model.look(inner)
+    words = look.counts[:, WORDS]
+    keep = np.ones(len(words), np.bool_)
+    if main_content and len(words):
+        keep = with_formulas(look, model.content(look), formulas)
+        if comments:
+            named, _ = weigh_names(look.markup, look.page.names, word_weights(_COMMENTS))
+            keep |= in_comments(look.page, look.blocks, look.counts, named)
+    text = plain_text(look.markup, look.page, look.blocks, keep).tobytes().decode("utf-8", "replace")
+    shown = float(words.sum())
+    if main_content and words[keep].sum() < _FEW and b"articleBody" in markup:
+        stated = article_body(document)
+        if len(stated) > len(text):
+            return stated, 1.0
+    return text, float(words[keep].sum()) / shown if shown else 1.0
+
+
+def _without_frames(look: Look) -> bytes | None:
+    """The markup that a page of frames shows where there are none, written out anew."""
+    from resiliparse.parse.html import HTMLTree
+
+    page, markup = look.page, look.markup.tobytes()
+    parts = [
+        markup[page.begin[t] : page.end[t]]
+        for e in np.nonzero(page.tag == _NOFRAMES)[0]
+        for t in range(page.first_text[e], page.end_text[e])
+    ]
+    if not parts:
+        return None
+    document: Any = HTMLTree.parse(b"".join(parts).decode("utf-8", "replace")).document
+    return str(document.html).encode("utf-8", "replace")
+
+
+def with_formulas(look: Look, keep: npt.NDArray[np.bool_], formulas: Formulas) -> npt.NDArray[np.bool_]:
+    """`keep`, and blocks that hold formulas where the block before or after them is kept.
+
+    The model counts a formula as one word, and short lines among long ones are seldom content.
+    """
+    if not len(formulas):
+        return keep
+    markup, page, blocks = look.markup.tobytes(), look.page, look.blocks
+    begins, ends = page.begin[blocks.first_text].tolist(), page.end[blocks.end_text - 1].tolist()
+    holds = [markup.find(formulas.prefix, begin, end) >= 0 for begin, end in zip(begins, ends, strict=True)]
+    made = keep.copy()
+    for order in (range(1, len(keep)), range(len(keep) - 2, -1, -1)):
+        for b in order:
+            if holds[b] and made[b - order.step]:
+                made[b] = True
+    return made
