@@ -67,6 +67,10 @@ MARKUP: dict[str, Callable[[int], str]] = {
     "svg": repeated("<g>x</g>", "<svg>", "</svg>"),
     "images": repeated("<img alt=x class=latex>"),
     "figures": repeated("<figure>x</figure>"),
+    "rows of code": repeated("<div>x</div>", "<pre>"),
+    "line numbers": repeated('<td class="gutter">1</td>', "<table>"),
+    "inline code": lambda size: ("<code>" + "<i>" * 400 + "x<br>" * 400) * (size // 3206 + 1),
+    "one class of many words": lambda size: '<p class="' + "post comment " * (size // 13) + '">x',
     "NUL": repeated("\0"),
     "bad UTF-8": lambda size: "é" * (size // 2),
     "formulas": repeated("<math><mi>x</mi></math>"),
@@ -97,16 +101,18 @@ def pages() -> Iterator[Job]:
     from corpusmill.pipelines.sources.extract import Extract
 
     stage = Extract(max_html_bytes=2**23)
-    how = Extraction("resiliparse", True, False, False, False, False, True)
 
-    def extract(raw: bytes) -> object:
+    def extract(how: Extraction, raw: bytes) -> object:
         try:
             return stage._page(raw, "text/html", how)
         except PageFault:
             return None
 
-    for shape, make in MARKUP.items():
-        yield Job(f"page: {shape}", then(make, lambda text: _PAGE.replace("{}", text).encode()), extract)
+    for extractor, name in (("corpusmill", "page"), ("resiliparse", "page by resiliparse")):
+        how = Extraction(extractor, True, False, False, False, False, True)  # type: ignore[arg-type]
+        for shape, make in MARKUP.items():
+            markup = then(make, lambda text: _PAGE.replace("{}", text).encode())
+            yield Job(f"{name}: {shape}", markup, partial(extract, how))
 
 
 def page_parts() -> Iterator[Job]:

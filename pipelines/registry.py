@@ -339,7 +339,9 @@ def source_digest(room: str) -> str:
 def _room_digest(room: str) -> str:
     root = _ROOT / room
     digest = hashlib.sha256()
-    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*.py")}
+    # JSON beside code holds weights that decide what the code does.
+    found = [*root.rglob("*.py"), *root.rglob("*.json")]
+    files = {path.relative_to(root).as_posix(): path for path in found}
     for name in sorted(files):
         if name.removesuffix(".py").split("/")[0] in _NOT_CODE_VERSION.get(room, ()):
             continue

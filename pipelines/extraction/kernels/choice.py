@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _STEPS = 1000
+_LEAST = 250  # of a threshold: on a page of links, many small probabilities would outweigh its few sentences
 _FIGURE, _TABLE, _QUOTATION, _CAPTION = (
     NUMBERS[name] for name in ("figure", "table", "blockquote", "figcaption")
 )
@@ -29,25 +30,27 @@ def chosen(
 
     That is all blocks above a threshold, which depends on the page (Lewis 1995, "Evaluating and optimizing
     autonomous text classification systems"): F1 = 2 sum(p w) / (sum of chosen w + sum of all p w). Thresholds
-    are thousandths.
+    are thousandths, and 0.25 at least where any block reaches that.
     """
     n = len(counts)
     taken, found = np.zeros(_STEPS + 1, np.float64), np.zeros(_STEPS + 1, np.float64)
     for b in range(n):
-        step = int(probability[b] * _STEPS)
+        step = int(probability[b] * _STEPS + 0.5)
         taken[step] += counts[b, WORDS]
         found[step] += counts[b, WORDS] * probability[b]
     expected = found.sum()
     all_taken = all_found = best = 0.0
     threshold = _STEPS + 1
     for step in range(_STEPS, -1, -1):
+        if step < _LEAST <= threshold <= _STEPS:
+            break
         all_taken, all_found = all_taken + taken[step], all_found + found[step]
         value = 2 * all_found / (all_taken + expected + 1e-9)
         if value > best:
             best, threshold = value, step
     keep = np.zeros(n, np.bool_)
     for b in range(n):
-        keep[b] = int(probability[b] * _STEPS) >= threshold
+        keep[b] = int(probability[b] * _STEPS + 0.5) >= threshold
     return keep
 
 
@@ -57,15 +60,15 @@ def with_what_belongs(
 ) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
     """`keep`, and what stands within the kept text without being a sentence of it.
 
-    Code beside a kept block; and tables, quotations and figures, but for their captions, that stand between two
-    kept blocks. The model has met few of these, and a text with a hole is worse than one with a table more.
+    Code beside a kept block; and tables, quotations and figures, but for their captions, that stand between
+    two kept blocks. The model has met few of these, and a text with a hole is worse than a table too many.
     """
     n = len(keep)
     made = keep.copy()
     within = np.zeros(len(page.tag), np.bool_)
     for e in range(1, len(within)):
         kind = page.tag[e]
-        within[e] = within[page.parent[e]] or kind == _FIGURE or kind == _TABLE or kind == _QUOTATION
+        within[e] = within[page.parent[e]] or kind in (_FIGURE, _TABLE, _QUOTATION)
     b = 0
     while b < n:
         end = b

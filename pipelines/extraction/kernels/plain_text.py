@@ -26,8 +26,8 @@ def plain_text(
 ) -> npt.NDArray[np.uint8]:  # pragma: no cover - compiled
     """The text, UTF-8, of the blocks to keep, bool[blocks].
 
-    Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- `. Runs of white
-    space are one space, but in code, where white space stays, up to the ends of its rows.
+    Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- `. A run of
+    white space is one space, but in code, where white space stays, up to the ends of its rows.
     """
     out = np.empty(len(data) + 8 * len(keep), np.uint8)  # what parts two blocks stands for a tag at least
     items = begins_item(page, blocks)
