@@ -83,10 +83,10 @@ def leaf(tree: dict[str, Any], row: Sequence[float]) -> float:
 
 
 def best_f1(words: Sequence[float], probability: Sequence[float]) -> float:
-    """The highest expected F1 that any threshold reaches, of those from 0.25 on if some block reaches it."""
+    """The highest expected F1 that any threshold reaches, of those from 0.1 on if some block reaches it."""
     expected = sum(w * p for w, p in zip(words, probability, strict=True))
     best = 0.0
-    least = 0.25 if any(p >= 0.25 and w for w, p in zip(words, probability, strict=True)) else 0.0
+    least = 0.1 if any(p >= 0.1 and w for w, p in zip(words, probability, strict=True)) else 0.0
     for threshold in {least, *(p for p in probability if p >= least)}:
         chosen = [(w, p) for w, p in zip(words, probability, strict=True) if p >= threshold]
         taken = sum(w for w, _ in chosen)

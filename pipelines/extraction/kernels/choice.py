@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _STEPS = 1000
-_LEAST = 250  # of a threshold: on a page of links, many small probabilities would outweigh its few sentences
+_LEAST = 100  # of a threshold: on a page of links, many small probabilities would outweigh a few sentences
 _FIGURE, _TABLE, _QUOTATION, _CAPTION = (
     NUMBERS[name] for name in ("figure", "table", "blockquote", "figcaption")
 )
@@ -30,7 +30,7 @@ def chosen(
 
     That is all blocks above a threshold, which depends on the page (Lewis 1995, "Evaluating and optimizing
     autonomous text classification systems"): F1 = 2 sum(p w) / (sum of chosen w + sum of all p w). Thresholds
-    are thousandths, and 0.25 at least where any block reaches that.
+    are thousandths, and 0.1 at least where any block reaches that.
     """
     n = len(counts)
     taken, found = np.zeros(_STEPS + 1, np.float64), np.zeros(_STEPS + 1, np.float64)
