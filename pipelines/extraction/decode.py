@@ -1,11 +1,12 @@
 """Bytes of a page to text: which character set, and when to give up.
 
-Order of belief: byte order mark; UTF-8 if the bytes are (nearly) valid UTF-8, because text in another
-encoding practically never is; the HTTP header; the page's own `meta` tag or XML declaration; statistical
-detection (resiliparse, uchardet) when the bytes are clearly not UTF-8. Labels are read as the WHATWG
-Encoding standard reads them (`gb2312` is GBK, `iso-8859-1` is windows-1252, ...), GBK as its superset
-GB 18030. The standard itself believes the header before the bytes; mislabelled UTF-8 pages are common,
-pages of other encodings that are valid UTF-8 by accident are not, hence the difference.
+Order of belief: byte order mark; the zero bytes of UTF-16 without one; escape sequences of ISO 2022 in
+bytes that are all ASCII, which are ISO-2022-JP or no text at all; UTF-8 if the bytes are (nearly) valid
+UTF-8, because text in another encoding practically never is; the HTTP header; the page's own `meta` tag or
+XML declaration; statistical detection (resiliparse, uchardet) when the bytes are clearly not UTF-8. Labels
+are read as the WHATWG Encoding standard reads them (`gb2312` is GBK, `iso-8859-1` is windows-1252, ...),
+GBK as its superset GB 18030. The standard itself believes the header before the bytes; mislabelled UTF-8
+pages are common, pages of other encodings that are valid UTF-8 by accident are not, hence the difference.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ _SUPERSETS = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
+_UTF16_BYTES = 4096  # at the head
+_UTF16_ZEROS, _UTF16_OTHERS = 0.05, 0.25  # least share of zero bytes there; most of these on the other side
+_ESCAPES = re.compile(rb"\x1b[$(]")
+# Detected names that the Encoding standard does not know by themselves.
+_DETECTED = {"cp949": "cp949", "uhc": "cp949", "tis-620": "cp874", "iso8859-11": "cp874"}
 _MOSTLY_UTF8 = 0.5  # above this share of broken characters, detection may say something better
 
 
@@ -41,10 +47,15 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
     for mark, codec in _BOMS:
         if raw.startswith(mark):
             return _accept(raw[len(mark) :], codec, max_replaced)
+    wide = _utf16_without_mark(raw)
+    if wide is not None:
+        return _accept(raw, wide, max_replaced)
     declared = [codec for codec in (_from_header(content_type), _from_page(raw)) if codec]
     for codec in declared:
         if codec.startswith("iso2022") and b"\x1b" in raw:  # seven-bit: its bytes are valid UTF-8 as well
             return _accept(raw, codec, max_replaced)
+    if _ESCAPES.search(raw) and raw.isascii():
+        return _of_escapes(raw)
     text, broken = _attempt(raw, "utf-8")
     if broken <= max_replaced:
         return text, "utf-8"
@@ -116,7 +127,30 @@ def _meta_charset(head: bytes) -> re.Match[bytes] | None:
 
 
 def _detected(raw: bytes) -> str:
+    """The codec that statistics of the bytes speak for; "utf-8" where they speak for none."""
     from resiliparse.parse.encoding import detect_encoding
 
-    name = str(detect_encoding(raw)).lower()
-    return _SUPERSETS.get(name, name)
+    name = str(detect_encoding(raw, html5_compatible=False) or "utf-8").lower()
+    return _DETECTED.get(name) or codec_of(name) or "utf-8"
+
+
+def _utf16_without_mark(raw: bytes) -> str | None:
+    """The codec of UTF-16 without a byte order mark: ASCII in it has its zero bytes all on one side."""
+    head = raw[:_UTF16_BYTES]
+    if len(raw) % 2 or not raw or (head[0] == 0) == (head[1] == 0):  # a page begins with ASCII
+        return None
+    first, second = head[0::2].count(0), head[1::2].count(0)
+    if max(first, second) < _UTF16_ZEROS * len(head) or min(first, second) > _UTF16_OTHERS * max(
+        first, second
+    ):
+        return None
+    return "utf-16-be" if first > second else "utf-16-le"
+
+
+def _of_escapes(raw: bytes) -> tuple[str, str]:
+    """ASCII bytes with escape sequences of ISO 2022, read as ISO-2022-JP. Raises PageFault for others."""
+    try:
+        return raw.decode("iso2022_jp_ext"), "iso2022_jp"
+    except UnicodeDecodeError as error:
+        why = f"escape sequences that are not ISO-2022-JP: byte {error.start}, {error.reason}"
+        raise PageFault("bad_charset", why) from error

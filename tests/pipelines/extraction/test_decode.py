@@ -10,6 +10,8 @@ from corpusmill.pipelines.extraction.decode import codec_of, decode
 from corpusmill.pipelines.extraction.faults import PageFault
 
 CHINESE = "机器学习的数据需要仔细清洗，否则模型会学到错误的东西。" * 8
+JAPANESE = "港のそばに小さな灯台があり、毎晩おなじ時刻に火がともる。" * 4
+KOREAN = "항구 옆의 등대는 매일 저녁 같은 시간에 불을 켠다. " * 4
 GERMAN = "Über die Größe der Mühlen läßt sich streiten, schön sind sie alle. " * 8
 
 
@@ -32,6 +34,14 @@ def page(body: str, charset: str | None = None) -> str:
         (page("日本語のページ", "iso-2022-jp").encode("iso2022_jp"), None, "日本語のページ", "iso2022-jp"),
         (page("한국어 문서입니다 " * 20, "euc-kr").encode("cp949"), None, "한국어 문서입니다", "cp949"),
         (page("plain").encode(), "text/html; charset=nonsense", "plain", "utf-8"),
+        (page(KOREAN).encode("cp949"), None, KOREAN, "cp949"),
+        (page(KOREAN, "utf-8").encode("cp949"), "text/html; charset=utf-8", KOREAN, "cp949"),  # mislabelled
+        (page(JAPANESE).encode("iso2022_jp"), None, JAPANESE, "iso2022-jp"),
+        (page(JAPANESE, "utf-8").encode("iso2022_jp"), "text/html; charset=utf-8", JAPANESE, "iso2022-jp"),
+        (page(CHINESE).encode("utf-16-le"), None, CHINESE, "utf-16-le"),
+        (page(GERMAN, "utf-8").encode("utf-16-be"), "text/html; charset=utf-8", GERMAN, "utf-16-be"),
+        (page("ไทยมีภาษาของตัวเอง " * 9).encode("cp874"), None, "ไทยมีภาษาของตัวเอง", "cp874"),
+        (b"\x1b[1mbold\x1b[0m", "text/plain", "bold", "utf-8"),  # a terminal's, not ISO 2022
     ],
 )
 def test_reads_what_a_reader_would_see(raw: bytes, content_type: str | None, text: str, codec: str) -> None:
@@ -53,6 +63,18 @@ def test_half_broken_pages_are_given_up() -> None:
     with pytest.raises(PageFault) as caught:
         decode(raw, None, 0.05)
     assert caught.value.why == "bad_charset"
+
+
+@pytest.mark.parametrize("escape", [b"\x1b$)C", b"\x1b$B\x7f\x7f", b"\x1b$B$"])
+def test_escape_sequences_are_no_text(escape: bytes) -> None:
+    with pytest.raises(PageFault, match="not ISO-2022-JP: byte"):
+        decode(page("a").encode() + escape + b"0!0!", None, 0.05)
+
+
+@pytest.mark.parametrize("raw", [b"<p>a\0b\0c", b"<\0p", b"\0\0<p>text", b"", b"\0"])
+def test_zero_bytes_are_not_always_utf16(raw: bytes) -> None:
+    decoded, name = decode(raw, None, 0.05)
+    assert (decoded.encode(), name) == (raw, "utf-8")
 
 
 def test_damage_done_before_us_counts_as_well() -> None:
