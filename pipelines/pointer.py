@@ -19,15 +19,18 @@ def write_current(
     asked: tuple[Sequence[str], Sequence[str]] | None,
 ) -> None:
     """Point at every step of `names` that has a complete version, `new` ones (name -> fingerprint) replacing
-    others.
+    others. Without `new` ones every step is looked at.
 
     Steps that were made from other inputs or options than they would be now stay, named in `stale`, until
     they are made again: their figures are still those of the data they were made from. `asked`: with
     `--until`, the steps given and those they need, themselves included.
     """
     steps = {**folder.current()["steps"], **new}
+    looked_at = new or steps  # the others were looked at when they came
     whole = [
-        name for name in names if name in steps and folder.step(name, steps[name]).manifest_path.exists()
+        name
+        for name in names
+        if name in steps and (name not in looked_at or folder.step(name, steps[name]).manifest_path.exists())
     ]
     value: Json = {"recipe": recipe, "steps": {name: steps[name] for name in whole}}
     if held := [name for name in whole if name in stale]:

@@ -10,7 +10,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,6 +147,9 @@ class Runner:
                     engine, policy, self._eligible, self._complete, self.listener, self._surroundings
                 )
                 scheduler.run()
+            removed = self._removed(self.states)
+            if removed is not None:
+                raise removed
             if lost or missing:
                 again = found_again(self.folder, self.graph, self.states, self._key)
                 self._write_current(again, [])
@@ -285,20 +288,20 @@ class Runner:
 
     def _surroundings(self) -> UserError | None:
         """What is wrong with the run's folder, if anything: it was removed, or cannot be written."""
-        removed = self._removed()
+        removed = self._removed(self.states)
         if removed is not None:
             return removed
         number = cannot_write(self.folder.path)
         return UserError(describe(number, self.folder.path)) if number in CURES else None
 
-    def _removed(self) -> UserError | None:
-        """The error for a run folder that was removed, replaced or emptied under the run."""
+    def _removed(self, steps: Iterable[str]) -> UserError | None:
+        """The error for a run folder that was removed or replaced meanwhile, or has lost one of `steps`."""
         try:
             same = os.path.samestat((self.folder.path / ".lock").stat(), self._lock)
         except (FileNotFoundError, NotADirectoryError):
             same = False
-        complete = [state.folder for state in self.states.values() if state.complete]
-        if same and all(folder is not None and folder.manifest_path.exists() for folder in complete):
+        complete = [self._folder(name) for name in steps if self.states[name].complete]
+        if same and all(folder.manifest_path.exists() for folder in complete):
             return None
         return UserError(
             f"{self.folder.path}: files of the run were removed while it was on; run the same command again, "
@@ -306,10 +309,10 @@ class Runner:
         )
 
     def _complete(self, unit: Unit, receipt: Json) -> None:
-        removed = self._removed()
+        state = self.states[unit.step]
+        removed = self._removed(state.step.needs)  # of the others at the end: steps are many
         if removed is not None:
             raise removed
-        state = self.states[unit.step]
         seconds = receipt.pop("seconds")
         rss = receipt.pop("rss", 0)
         state.receipts[unit.number] = receipt
