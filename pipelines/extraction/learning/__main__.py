@@ -28,12 +28,12 @@ from corpusmill.pipelines.extraction.learning.marked_pages import (
 )
 from corpusmill.pipelines.extraction.learning.telling_words import name_weights, text_weights
 
-_NO_WORDS = {"format": FORMAT, "features": list(FEATURES), "names": {}, "words": {}, "trees": []}
+WITHOUT_WORDS = {"format": FORMAT, "features": list(FEATURES), "names": {}, "words": {}, "trees": []}
 
 
 def learn(plain: Sequence[Marked], rounds: int = ROUNDS) -> dict[str, Any]:
     """The weights as the file holds them; pages are marked without any weights of words."""
-    words = {**_NO_WORDS, "names": name_weights(plain), "words": text_weights(plain)}
+    words = {**WITHOUT_WORDS, "names": name_weights(plain), "words": text_weights(plain)}
     model = model_of(words)
     marked = [with_words(old, model) for old in plain if old.texts]
     return {**words, "trees": learn_trees(marked, rounds)}
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()
-    nothing = model_of(_NO_WORDS)
+    nothing = model_of(WITHOUT_WORDS)
     pages = [mark(page, nothing) for warc, index in given.set for page in marked_pages(warc, index)]
     if given.folds:
         print(json.dumps(judge(pages, given.folds, given.rounds)), flush=True)

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from corpusmill.pipelines.extraction.content_model import ContentModel, model_of
-from corpusmill.pipelines.extraction.learning.__main__ import _NO_WORDS, fold_of, judge, learn
+from corpusmill.pipelines.extraction.learning.__main__ import WITHOUT_WORDS, fold_of, judge, learn
 from corpusmill.pipelines.extraction.learning.marked_pages import Marked, MarkedPage, mark, written_out
 from corpusmill.pipelines.extraction.learning.telling_words import name_weights, text_weights
 
@@ -30,7 +30,7 @@ def page(number: int) -> MarkedPage:
 
 @pytest.fixture(scope="module")
 def plain() -> list[Marked]:
-    nothing: ContentModel = model_of(_NO_WORDS)
+    nothing: ContentModel = model_of(WITHOUT_WORDS)
     return [mark(page(number), nothing) for number in range(40)]
 
 
