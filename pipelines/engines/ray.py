@@ -59,7 +59,7 @@ class RayEngine:
         try:
             # None would join whatever cluster happens to run on this machine.
             ray.init(address=address or "local", **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise _unreachable(address, f"{type(error).__name__}: {error}") from error
         finally:
             os.environ.pop("PYTHONSAFEPATH", None)

@@ -7,8 +7,8 @@ names the file and the command that repairs it, or every other file is byte for 
 
     python tests/faults/tamper_campaign.py [--seed 1] [--seconds 60] [--train] [--only PART-OF-A-PATH]
 
-Without --seconds every case is tried (about 1,000; some minutes), with it a sample drawn by the seed. --train
-adds a small training (needs torch).
+Without --seconds every case is tried (about 2,500, two seconds each), with it a sample drawn by the seed.
+--train adds a small training (needs torch).
 """
 
 from __future__ import annotations
