@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from corpusmill.pipelines.extraction.formulas import Formulas
-from corpusmill.pipelines.extraction.own import own_extraction
+from corpusmill.pipelines.extraction.own import Parse, own_extraction
 
 # Never content, wherever they stand: line numbers beside code, permalink signs, wiki edit links.
 _FURNITURE = [
@@ -134,10 +134,14 @@ class Page:
     kept: float | None = None
 
 
-def extract_page(html: str, tree: Any, how: Extraction, seen: int = EVERYTHING_SEEN) -> Page:
+def extract_page(
+    html: str, tree: Any, how: Extraction, seen: int = EVERYTHING_SEEN, parse: Parse | None = None
+) -> Page:
     """Text of one page. `tree` is `html` parsed by resiliparse; it is changed.
 
-    `seen` is the mask of `SIGNS` that occur in the page's tags; it saves time and changes nothing.
+    `seen` is the mask of `SIGNS` that occur in the page's tags; it saves time and changes nothing. `parse`, a
+    `bounded_parse` with its bounds, reads a page within the page (what is shown without frames); without it
+    there is none. Raises PageFault where that is out of bounds.
     """
     document = tree.document
     formulas = Formulas(html)
@@ -145,7 +149,7 @@ def extract_page(html: str, tree: Any, how: Extraction, seen: int = EVERYTHING_S
         formulas.take(document)
     kept = None
     if how.extractor == "corpusmill":
-        text, kept = own_extraction(document, formulas, how.main_content, how.comments)
+        text, kept = own_extraction(document, formulas, how.main_content, how.comments, parse)
     elif how.extractor == "resiliparse":
         text = _resiliparse(tree, how, seen)
     else:

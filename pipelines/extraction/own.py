@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,20 +26,25 @@ _COMMENTS = dict.fromkeys(
 _NOFRAMES = NUMBERS["noframes"]
 
 
+Parse = Callable[[str, bytes, tuple[tuple[str, ...], ...]], tuple[Any, int]]
+
+
 def own_extraction(
-    document: Any, formulas: Formulas, main_content: bool, comments: bool
+    document: Any, formulas: Formulas, main_content: bool, comments: bool, parse: Parse | None
 ) -> tuple[str, float]:
     """(text, share): the text of a parsed page, and the share of the words it shows that were kept.
 
     `document` is resiliparse's, in which `formulas` stand as words. The share is 1 for a page without a word.
+    `parse` reads what a page of frames shows without them.
     """
     markup = str(document.html).encode("utf-8", "replace")
     model = content_model()
     look = model.look(markup)
-    if not len(look.counts):
+    if not len(look.counts) and parse is not None:
         inner = _without_frames(look)
-        if inner is not None:
-            look = model.look(inner)
+        if inner:
+            tree, _ = parse(inner.decode("utf-8", "replace"), inner, ())
+            look = model.look(str(tree.document.html).encode("utf-8", "replace"))
     words = look.counts[:, WORDS]
     keep = np.ones(len(words), np.bool_)
     if main_content and len(words):
@@ -55,20 +61,15 @@ def own_extraction(
     return text, float(words[keep].sum()) / shown if shown else 1.0
 
 
-def _without_frames(look: Look) -> bytes | None:
-    """The markup that a page of frames shows where there are none, written out anew."""
-    from resiliparse.parse.html import HTMLTree
-
+def _without_frames(look: Look) -> bytes:
+    """The markup that a page of frames shows where there are none."""
     page, markup = look.page, look.markup.tobytes()
     parts = [
         markup[page.begin[t] : page.end[t]]
         for e in np.nonzero(page.tag == _NOFRAMES)[0]
         for t in range(page.first_text[e], page.end_text[e])
     ]
-    if not parts:
-        return None
-    document: Any = HTMLTree.parse(b"".join(parts).decode("utf-8", "replace")).document
-    return str(document.html).encode("utf-8", "replace")
+    return b"".join(parts)
 
 
 def with_formulas(look: Look, keep: npt.NDArray[np.bool_], formulas: Formulas) -> npt.NDArray[np.bool_]:

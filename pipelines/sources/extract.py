@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
 
 _MARKUP = ("<!doctype html", "<html", "<head", "<body", "<div", "<p>", "<p ", "<table", "<article", "<?xml")
 _SNIFFED = 4096
-# Beyond so many formatting elements opened again (and a quarter of the tags), or so many options, those
-# elements are renamed before parsing: the parser's time grows with the square of them.
-_REOPENED, _OPTIONS = 64, 512
 
 
 class Extract(Edit):
@@ -131,9 +129,10 @@ class Extract(Edit):
 
     def _page(self, raw: bytes, content_type: str | None, how: Extraction) -> tuple[Page | None, str]:
         """The page and its character set; no page if it is not text. Raises PageFault."""
+        from corpusmill.pipelines.extraction.bounded_parse import bounded_parse
         from corpusmill.pipelines.extraction.decode import decode
         from corpusmill.pipelines.extraction.faults import PageFault
-        from corpusmill.pipelines.extraction.main_text import Page, extract_page
+        from corpusmill.pipelines.extraction.main_text import SIGNS, Page, extract_page
         from corpusmill.pipelines.extraction.media_type import media_type
 
         kind = media_type(content_type).essence
@@ -146,50 +145,14 @@ class Extract(Edit):
             if "\0" in text:
                 raise PageFault("binary_content", f"NUL at character {text.index(chr(0))}")
             return Page(text.strip(), "", ""), charset
-        tree, seen = self._parsed(raw, text, charset)
+        parse = partial(bounded_parse, max_depth=self.max_depth, max_attributes=self.max_attributes)
+        tree, seen = parse(text, text.encode() if charset.startswith(("utf-16", "iso2022")) else raw, SIGNS)
         try:
-            page = extract_page(text, tree, how, seen)
+            page = extract_page(text, tree, how, seen, parse)
             page.text.encode()  # lone surrogates cannot become a document
         except (RecursionError, ValueError, RuntimeError) as error:
             raise PageFault("parse_error", f"{type(error).__name__}: {error}") from error
         return page, charset
-
-    def _parsed(self, raw: bytes, text: str, charset: str) -> tuple[object, int]:
-        """resiliparse's tree of the page, within bounds, and the signs its tags hold. Raises PageFault."""
-        import numpy as np
-        from resiliparse.parse.html import HTMLParserException, HTMLTree
-
-        from corpusmill.pipelines.extraction.faults import PageFault
-        from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, plain_names, screen, signs
-        from corpusmill.pipelines.extraction.main_text import SIGNS
-
-        def screened(markup: bytes) -> tuple[int, int, int, bool]:
-            depth, attributes, seen, tags, reopened, options = screen(
-                np.frombuffer(markup, np.uint8), self.max_depth, *signs(SIGNS), np.zeros(0, np.uint8)
-            )
-            deep = depth > self.max_depth
-            runs_away = deep or reopened > _REOPENED + tags // 4 or options > _OPTIONS
-            return depth, attributes, seen, runs_away
-
-        markup = text.encode() if charset.startswith(("utf-16", "iso2022")) else raw
-        depth, attributes, seen, runs_away = screened(markup)
-        if attributes > self.max_attributes:
-            raise PageFault(
-                "too_many_attributes", f"a tag with {attributes}, max_attributes is {self.max_attributes}"
-            )
-        if runs_away:
-            text = plain_names(text)
-            depth, _, seen, _ = screened(text.encode())
-        try:
-            tree = HTMLTree.parse(text)
-        except HTMLParserException as error:
-            raise PageFault("parse_error", str(error)) from error
-        if tree.document is None:
-            raise PageFault("parse_error", "no document")
-        # The screen leans high: the tree decides.
-        if depth > self.max_depth and depth_exceeds(tree.document, self.max_depth):
-            raise PageFault("too_deep", f"elements nested beyond max_depth {self.max_depth}")
-        return tree, seen
 
 
 def _is_text(kind: str) -> bool:

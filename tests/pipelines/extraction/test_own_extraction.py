@@ -77,6 +77,18 @@ def test_frames_and_what_is_shown_without_them() -> None:
     assert text_of(page) == "\n\n".join(PARAGRAPHS)
 
 
+@pytest.mark.parametrize(
+    ("inner", "fault"),
+    [
+        ("<div>" * 600 + "x", "too_deep"),
+        ("<p " + " ".join(f"a{n}" for n in range(3000)) + ">x", "too_many_attributes"),
+    ],
+)
+def test_what_is_shown_without_frames_is_bounded_as_pages_are(inner: str, fault: str) -> None:
+    page = f"<html><frameset><frame src=a><noframes><body>{inner}</body></noframes></frameset></html>"
+    assert outcome(page).faults.to_pylist() == [fault]
+
+
 @pytest.mark.parametrize("inside", ["table", "pre", "quotation", "figure"])
 def test_what_stands_within_the_text_belongs_to_it(inside: str) -> None:
     markup, wanted = {
