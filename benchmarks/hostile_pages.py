@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Literal
 
 from hostile_shapes import Job, numbered, repeated, then
 
+EXTRACTORS: tuple[tuple[Literal["corpusmill", "resiliparse"], str], ...] = (
+    ("corpusmill", "page"),
+    ("resiliparse", "page by resiliparse"),
+)
 _PAGE = (
     "<!doctype html><html><head><title>t</title></head><body><main>"
     "<p>An ordinary paragraph stands here.</p>{}</main>"
@@ -108,8 +113,8 @@ def pages() -> Iterator[Job]:
         except PageFault:
             return None
 
-    for extractor, name in (("corpusmill", "page"), ("resiliparse", "page by resiliparse")):
-        how = Extraction(extractor, True, False, False, False, False, True)  # type: ignore[arg-type]
+    for extractor, name in EXTRACTORS:
+        how = Extraction(extractor, True, False, False, False, False, True)
         for shape, make in MARKUP.items():
             markup = then(make, lambda text: _PAGE.replace("{}", text).encode())
             yield Job(f"{name}: {shape}", markup, partial(extract, how))

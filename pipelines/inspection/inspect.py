@@ -136,13 +136,13 @@ def _sources(record: RunRecord) -> Json:
         for unit in source.last.units:
             for documents, size in unit["sources"].values():
                 left = [left[0] + documents, left[1] + size]
-        struck = record.struck.get(source.name, (0, 0)) if source.whole else (0, 0)
+        taken = record.removed_by_masks.get(source.name, (0, 0)) if source.whole else (0, 0)
         found[source.name] = {
             "domain": source.domain,
             "documents_read": came[0],
             "bytes_read": came[1],
-            "documents": left[0] - struck[0],
-            "bytes": left[1] - struck[1],
+            "documents": left[0] - taken[0],
+            "bytes": left[1] - taken[1],
         }
     return found
 

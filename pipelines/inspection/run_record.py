@@ -166,8 +166,8 @@ class RunRecord:
         return [step for step in self.steps.values() if step.complete and step.operator in ("settle", "mask")]
 
     @cached_property
-    def struck(self) -> dict[str, tuple[int, int]]:
-        """Documents and bytes that the masks strike, by source; sources without any are left out."""
+    def removed_by_masks(self) -> dict[str, tuple[int, int]]:
+        """Documents and bytes that the masks remove, by source; sources without any are left out."""
         found: dict[str, tuple[int, int]] = {}
         for mask in self.masks:
             for entry in mask.ledger:

@@ -86,7 +86,7 @@ def _source(record: RunRecord, source: SourceRecord, entries: Sequence[Entry]) -
         documents, size = unit["sources"].get(source.name, (0, 0))
         left = [left[0] + documents, left[1] + size]
     if encode is None and source.whole:
-        documents, size = record.struck.get(source.name, (0, 0))
+        documents, size = record.removed_by_masks.get(source.name, (0, 0))
         left = [left[0] - documents, left[1] - size]
     return {
         "domain": source.domain,

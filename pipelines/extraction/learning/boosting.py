@@ -33,7 +33,7 @@ def learn_trees(pages: Sequence[Marked], rounds: int = ROUNDS) -> list[dict[str,
 
     Every page weighs the same, and within it a block by the root of its words.
     """
-    import lightgbm  # type: ignore[import-not-found,unused-ignore]
+    import lightgbm
 
     weights = [np.sqrt(marked.words + 0.2) for marked in pages]
     data = lightgbm.Dataset(

@@ -88,7 +88,7 @@ def shares_in(texts: list[str], gold: str) -> tuple[npt.NDArray[np.float64], npt
     By a longest common subsequence of the words of all texts and of `gold`; time grows with the product of
     their lengths.
     """
-    from rapidfuzz.distance import LCSseq  # type: ignore[import-not-found,unused-ignore]
+    from rapidfuzz.distance import LCSseq
 
     numbers: dict[str, int] = {}
     page: list[int] = []

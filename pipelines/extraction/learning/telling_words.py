@@ -38,21 +38,21 @@ def _weights(
 
     Words of fewer than `sites` sites and all but the `kept` strongest are left out.
     """
-    share: Counter[str] = Counter()
+    share: defaultdict[str, float] = defaultdict(float)
     seen: Counter[str] = Counter()
     on: defaultdict[str, set[str]] = defaultdict(set)
     for marked in pages:
-        of_page: Counter[str] = Counter()
-        content: Counter[str] = Counter()
+        of_page: defaultdict[str, float] = defaultdict(float)
+        content: defaultdict[str, float] = defaultdict(float)
         for block, words in enumerate(words_of_blocks(marked)):
             vote = worth(float(marked.words[block]))
             for word in words:
-                of_page[word] += vote  # type: ignore[assignment]
+                of_page[word] += vote
                 content[word] += vote * marked.share[block]
         for word, votes in of_page.items():
             if votes:
                 seen[word] += 1
-                share[word] += content[word] / votes  # type: ignore[assignment]
+                share[word] += content[word] / votes
                 on[word].add(marked.page.site)
     mean = sum(share.values()) / max(1, sum(seen.values()))
     found = {
