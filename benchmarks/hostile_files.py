@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -69,6 +70,17 @@ def _tar(name: str, content: bytes, pax: bool = False) -> Callable[[int], bytes]
     return make
 
 
+def _zip(content: bytes) -> Callable[[int], bytes]:
+    def make(size: int) -> bytes:
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+            for number in range(max(1, size // (len(content) // 100 + 120))):
+                archive.writestr(f"r/f{number}.py", content)
+        return made.getvalue()
+
+    return make
+
+
 def _parquet(columns: bool) -> Callable[[int], bytes]:
     def make(size: int) -> bytes:
         made = io.BytesIO()
@@ -89,6 +101,7 @@ def readers() -> Iterator[Job]:
     from corpusmill.pipelines.sources.tar import Tar
     from corpusmill.pipelines.sources.text import Text
     from corpusmill.pipelines.sources.warc import Warc
+    from corpusmill.pipelines.sources.zip import Zip
 
     page = _record(_HTTP)
     shapes: list[tuple[type[Reader], str, str, Callable[[int], str | bytes]]] = [
@@ -128,6 +141,8 @@ def readers() -> Iterator[Job]:
         (Tar, ".tar", "members", _tar("f", b"x = 1\n")),
         (Tar, ".tar", "long names", _tar("f" * 200, b"x = 1\n")),
         (Tar, ".tar", "pax headers", _tar("f" * 200, b"x = 1\n", pax=True)),
+        (Zip, ".zip", "members", _zip(b"x = 1\n")),
+        (Zip, ".zip", "packed members", _zip(b" " * 100_000)),
         (Parquet, ".parquet", "columns", _parquet(columns=True)),
         (Parquet, ".parquet", "row groups", _parquet(columns=False)),
     ]  # fmt: skip

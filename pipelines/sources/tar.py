@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from corpusmill.pipelines.sources.assembly.code_reader import CodeReader
+from corpusmill.pipelines.sources.assembly.archive_reader import ArchiveReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
 
 if TYPE_CHECKING:
@@ -16,10 +15,8 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.sources.framing.tar_members import Member
     from corpusmill.pipelines.sources.looking.look import Look
 
-_DRIVE = re.compile(r"[A-Za-z]:")
 
-
-class Tar(CodeReader):
+class Tar(ArchiveReader):
     """Reads tar archives (ustar, pax, GNU; plain, .gz, .zst, .bz2, .xz), one member a document.
 
     Nothing is ever extracted to disk. Columns as by `tree`, with the member's name for the path. Ids: from
@@ -29,7 +26,8 @@ class Tar(CodeReader):
     (absolute, or with `..`), `too_large`. Quarantined: `bad_utf8`, `binary`, `bad_header` (an extended header
     that cannot be understood), `unsupported_member` (sparse and vendors' types). Folders are no records. A
     missing end mark, a failing header checksum, a cut member and broken compression are found when the
-    archive is indexed.
+    archive is indexed, and so is the member with which an archive unpacks to more than `max_unpacked_bytes`
+    or, over 64 MiB, `max_ratio` times its stored bytes: from there on it is one quarantined record.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
@@ -44,7 +42,7 @@ class Tar(CodeReader):
         """Splits of whole members."""
         from corpusmill.pipelines.sources.framing.tar_members import index_tar
 
-        return index_tar(path, self.split_bytes)
+        return index_tar(path, self.split_bytes, self.max_unpacked_bytes, self.max_ratio)
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the members that start in `split`. Raises DataError if the file changed since."""
@@ -62,31 +60,22 @@ class Tar(CodeReader):
     def _add(self, collector: Collector, member: Member, stream: ByteStream, position: str) -> None:
         import tarfile
 
+        from corpusmill.pipelines.sources.assembly.archive_reader import is_unsafe
         from corpusmill.pipelines.sources.framing.tar_members import DEVICES
 
         name = member.name
         while name.startswith("./"):
             name = name[2:]
-        parts = name.replace("\\", "/").split("/")
         if member.fault is not None:
             collector.quarantine("bad_header", member.size, position, member.fault)
+        elif member.kind == tarfile.DIRTYPE:
             return
-        if member.kind == tarfile.DIRTYPE:
-            return
-        if member.kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):
+        elif member.kind in (tarfile.LNKTYPE, tarfile.SYMTYPE):
             collector.remove("link", member.size, position)
         elif member.kind in DEVICES:
             collector.remove("device", member.size, position)
-        elif name.startswith(("/", "\\")) or ".." in parts or _DRIVE.match(name) or not parts[-1]:
-            collector.remove("unsafe_path", member.size, position)
-        elif member.kind not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE):
+        elif member.kind not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE) and not is_unsafe(name):
             kind = member.kind.decode("latin-1")
             collector.quarantine("unsupported_member", member.size, position, f"type {kind!r}")
-        elif any(part.startswith(".") for part in parts):
-            collector.remove("hidden", member.size, position)
-        elif not self.chosen(parts[-1]):
-            collector.remove("not_selected", member.size, position)
-        elif member.size > self.max_record_bytes:
-            collector.remove("too_large", member.size, position, f"over {self.max_record_bytes} bytes")
-        else:
+        elif self.admits(collector, name, member.size, position):
             self.add_file(collector, name, stream.take(member.size), position)

@@ -9,6 +9,7 @@ import json
 import lzma
 import random
 import tarfile
+import zipfile
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import accumulate
@@ -114,6 +115,14 @@ def _tar(count: int) -> bytes:
     return out.getvalue()
 
 
+def _zip(count: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for n, text in enumerate(_texts(count)):
+            archive.writestr(zipfile.ZipInfo(f"repo/{n}.py", (2024, 5, 6, 7, 8, 10)), text)
+    return out.getvalue()
+
+
 def _members_of(data: bytes) -> tuple[int, ...]:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         return tuple(member.offset for member in archive)
@@ -175,5 +184,6 @@ SAMPLES: dict[str, Sample] = {
     ),
     "tree": Sample("tree", ".py", _CODE.encode(), 1, counted=False),
     "tar": Sample("tar", ".tar", _tar(12), 12, bounds=_members_of(_tar(12))),
+    "zip": Sample("zip", ".zip", _zip(12), 12),
     "tar.gz": Sample("tar", ".tar.gz", gzip.compress(_tar(12), mtime=0), 12, checksums=True),
 }

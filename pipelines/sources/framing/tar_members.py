@@ -19,6 +19,8 @@ from corpusmill.pipelines.sources.reader import Split
 
 BLOCK = 512
 NOTES_LIMIT = 2**20  # of a pax header or a GNU long name
+ALL_NOTES_LIMIT = 2**24  # of all that stand before one member
+RATIO_FLOOR = 2**26  # unpacked bytes that any archive may have, whatever its ratio
 DEVICES = (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)
 _SIZE = re.compile(r"[0-9]{1,18}")
 _PAX = re.compile(rb"(\d{1,7}) ([^=]+)=")
@@ -73,6 +75,8 @@ def next_member(stream: ByteStream) -> Member | None:
             return Member(position, name or header.name, kind, 0 if bare else length, fault)
         if header.size > NOTES_LIMIT:
             raise BrokenRecord(position, f"a tar extended header of {header.size} bytes")
+        if stream.position - position > ALL_NOTES_LIMIT:
+            raise BrokenRecord(position, f"tar extended headers of over {ALL_NOTES_LIMIT} bytes")
         notes = stream.take(header.size)
         stream.skip(-header.size % BLOCK)
         if header.type == b"L":
@@ -115,19 +119,30 @@ def pass_content(stream: ByteStream, member: Member, taken: int = 0) -> None:
         raise BrokenRecord(member.position, cause)
 
 
-def index_tar(path: Path, split_bytes: int) -> list[Split]:
+class TooMuch(BrokenRecord):
+    """The archive is sound so far, but unpacks to more than it may."""
+
+
+def index_tar(path: Path, split_bytes: int, total_limit: int, ratio_limit: int) -> list[Split]:
     """Splits of members in uncompressed positions; what lies behind damage is one fault.
 
-    No search for later members: the content of an archive inside the archive would look like them.
+    So is what lies behind `total_limit` unpacked bytes, and behind `ratio_limit` of them a stored byte where
+    that is more than 64 MiB; nothing of it is unpacked. No search for later members: the content of an
+    archive inside the archive would look like them.
     """
     builder = RangeBuilder(split_bytes)
     size = path.stat().st_size
     try:
         stream = ByteStream(path)
+        most = size if stream.seekable else min(total_limit, max(ratio_limit * size, RATIO_FLOOR))
         try:
-            _walk(stream, builder)
+            _walk(stream, builder, most)
+        except TooMuch:
+            raise
         except BrokenRecord:
-            while stream.piece():  # a bad header may be only the first sign of a bad frame
+            while (
+                stream.position <= most and stream.piece()
+            ):  # a bad header may be only the first sign of a bad frame
                 pass
             raise
     except BrokenRecord as damage:
@@ -139,22 +154,31 @@ def index_tar(path: Path, split_bytes: int) -> list[Split]:
     return builder.splits()
 
 
-def _walk(stream: ByteStream, builder: RangeBuilder) -> None:
+def _walk(stream: ByteStream, builder: RangeBuilder, most: int) -> None:
     while True:
         if not stream.ended():
             builder.boundary(stream.position, stream.hint())
         member = next_member(stream)
         if member is None:
             break
+        if not stream.seekable:
+            _need_within(member.position, stream.position + member.size, most)
         pass_content(stream, member)
         if not stream.seekable:
             builder.reached(stream.position, stream.hint())
     end = stream.position - BLOCK
     while data := stream.piece():
+        _need_within(end, stream.position, most)
         if data.strip(b"\0"):
             cause = "there is data after the archive's end mark"
             raise BrokenRecord(end, cause, "archives joined end to end must be split before they are read")
     builder.finish(end)
+
+
+def _need_within(position: int, reached: int, most: int) -> None:
+    if reached > most:
+        cause = f"the archive unpacks to over {most} bytes"
+        raise TooMuch(position, cause, "raise `max_unpacked_bytes` or `max_ratio` if it is to be trusted")
 
 
 def members(path: Path, split: Split) -> Iterator[tuple[Member, ByteStream]]:

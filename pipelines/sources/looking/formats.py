@@ -24,7 +24,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
-_PACKED = ("zip", "bzip2", "xz", "7z", "lz4", "gzip", "zstd")
+_PACKED = ("bzip2", "xz", "7z", "lz4", "gzip", "zstd")
 _READERS = ("parquet", "warc", "arc", "tar", "jsonl", "html")
 
 
@@ -93,6 +93,8 @@ def wrong_format(head: bytes, wanted: str | None) -> str | None:
         return None
     if found in _READERS:
         return f"its format is {found}; read it with `read: {{{found}: ...}}`"
+    if found == "zip":
+        return "it is packed as zip; unpack it, or read the files in it with `read: {zip: ...}`"
     if found in _PACKED:
         return f"it is packed as {found}; unpack it, or pack it as .zst or .gz"
     return f"its format is {found}, which no reader reads; convert it to JSON Lines or Parquet"

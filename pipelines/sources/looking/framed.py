@@ -11,6 +11,7 @@ from corpusmill.pipelines.sources.framing.byte_stream import ByteStream, Hint
 from corpusmill.pipelines.sources.framing.damage import BrokenRecord, Damage
 from corpusmill.pipelines.sources.framing.decompression import later_frames
 from corpusmill.pipelines.sources.framing.tar_members import next_member
+from corpusmill.pipelines.sources.framing.zip_directory import DirectoryFault, find_directory
 from corpusmill.pipelines.sources.looking.formats import HEAD_BYTES, format_of, head_of, wrong_format
 from corpusmill.pipelines.sources.looking.look import EMPTY, NOTHING, Look
 from corpusmill.pipelines.sources.looking.unreadable import unreadable
@@ -18,6 +19,7 @@ from corpusmill.pipelines.sources.looking.unreadable import unreadable
 EXPECTED = {
     "warc": "records that begin with a line such as WARC/1.0",
     "arc": "a line `URL IP date type length` before each record",
+    "zip": "a zip archive, with a central directory at its end",
     "tar": "a tar header with a right checksum",
     "text": "text in UTF-8 without NUL",
 }
@@ -82,6 +84,17 @@ def look_at_tar(path: Path) -> Look:
     except Damage as damage:
         return _none_found(head, whole, "tar", str(damage))
     return _none_found(head, whole, "tar", "there is data after the archive's end mark")
+
+
+def look_at_zip(path: Path) -> Look:
+    """Whether a file ends with a central directory that lists a member. Raises OSError."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        try:
+            count = find_directory(file).count
+        except DirectoryFault as fault:
+            return _none_found(head, len(head) < HEAD_BYTES, "zip", str(fault)) if head else EMPTY
+    return Look(sound=True) if count else EMPTY
 
 
 def _none_found(head: bytes, whole: bool, name: str, cause: str | None) -> Look:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.documents import document_id
 from corpusmill.pipelines.sources.assembly.code_languages import CODE_LANGUAGES, WHOLE_NAMES, code_language
+from corpusmill.pipelines.sources.framing import tar_members
 from corpusmill.pipelines.sources.html import Html
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.sources.tar import Tar
@@ -244,3 +245,41 @@ def test_languages_by_suffix() -> None:
     assert code_language("x.unknown") is None
     assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in CODE_LANGUAGES)
     assert all(name == name.lower() for name in WHOLE_NAMES)
+
+
+def test_a_tar_that_unpacks_to_too_much_ends_where_it_does(tmp_path: Path) -> None:
+    members = [_member(f"r/{i}.py", b"x" * 600) for i in range(10)]
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(_tar(members, tarfile.USTAR_FORMAT)))
+    found = read_all(Tar(files=["x"], max_unpacked_bytes=5000), path)
+    assert len(found.rows) == 3  # a member takes 1,536 bytes
+    assert "byte 4608: the archive unpacks to over 5000 bytes; raise `max_unpacked_bytes`" in found.faults[0]
+    assert not read_all(Tar(files=["x"]), path).faults
+    plain = tmp_path / "a.tar"
+    plain.write_bytes(_tar(members, tarfile.USTAR_FORMAT))
+    assert not read_all(Tar(files=["x"], max_unpacked_bytes=5000), plain).faults
+
+
+def test_a_tar_of_zeros_is_not_unpacked_beyond_its_ratio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tar_members, "RATIO_FLOOR", 2**16)
+    info, _ = _member("r/zeros.py")
+    info.size = 2**40
+    head = _tar([_member("r/a.py", b"a")], tarfile.USTAR_FORMAT)[:1024]
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(head + info.tobuf() + bytes(10**6)))
+    (tmp_path / "ends.tar.gz").write_bytes(gzip.compress(head + bytes(10**6)))
+    for name, position in (("a.tar.gz", 1024), ("ends.tar.gz", 1024)):
+        found = read_all(Tar(files=["x"], max_ratio=50), tmp_path / name)
+        assert found.texts == ["a"]
+        assert f"byte {position}: the archive unpacks to over 65536 bytes" in found.faults[0]
+
+
+def test_extended_headers_without_end_are_one_fault(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("x")
+    info.type, info.size = b"x", 2**20
+    notes = info.tobuf() + b"20 comment=" + b"y" * 8 + b"\n" + bytes(2**20 - 20)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(notes * 20, 1))
+    found = read_all(Tar(files=["x"]), tmp_path / "a.tar.gz")
+    assert found.rows == []
+    assert "extended headers of over 16777216 bytes" in found.faults[0]

@@ -1,0 +1,56 @@
+"""What readers of archives (tar, zip, git) share: which members may become documents, and caps on bombs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from corpusmill.pipelines.sources.assembly.code_reader import CodeReader
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.sources.assembly.batches import Collector
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def is_unsafe(name: str) -> bool:
+    """Whether a member's name is absolute, leads out of its folder or names no file, on any system."""
+    parts = name.replace("\\", "/").split("/")
+    return not parts[-1] or not parts[0] or ".." in parts or _DRIVE.match(name) is not None
+
+
+class MemberReader(CodeReader):
+    """A reader of members that have names, within one input file."""
+
+    def admits(self, collector: Collector, name: str, size: int, position: str) -> bool:
+        """Whether the member of this name and size is wanted; else it is counted as removed.
+
+        Names have slashes. Reasons, the first that holds: `unsafe_path`, `hidden`, `not_selected`,
+        `too_large`.
+        """
+        parts = name.replace("\\", "/").split("/")
+        if is_unsafe(name):
+            collector.remove("unsafe_path", size, position)
+        elif any(part.startswith(".") for part in parts):
+            collector.remove("hidden", size, position)
+        elif not self.chosen(parts[-1]):
+            collector.remove("not_selected", size, position)
+        elif size > self.max_record_bytes:
+            collector.remove("too_large", size, position, f"over {self.max_record_bytes} bytes")
+        else:
+            return True
+        return False
+
+
+class ArchiveReader(MemberReader):
+    """Options of `tar` and `zip` against archives that unpack to far more than they store.
+
+    `max_unpacked_bytes`: what one archive may unpack to. `max_ratio`: how many bytes may come out of one
+    stored byte (deflate makes at most 1,032); it is looked at where over 64 MiB of a tar archive, or over
+    1 MiB of a member of a zip archive, come out.
+    """
+
+    max_unpacked_bytes: int = Field(default=2**40, ge=1)
+    max_ratio: int = Field(default=1000, ge=1)
