@@ -42,7 +42,7 @@ def versions(steps: Iterable[Step]) -> dict[str, str]:
     names = set(ALWAYS)
     for step in steps:
         for spec in step.stages:
-            names.update(type(build_stage(spec.as_json())).libraries)
+            names.update(build_stage(spec.as_json()).libraries)
     return {
         "python": platform.python_version(),
         "unicode": unicodedata.unidata_version,
@@ -59,7 +59,7 @@ def _stage_key(spec: StageSpec) -> Json:
         "name": spec.name,
         "options": options,
         "code": source_digest(spec.room),
-        "libraries": {name: library(name) for name in type(stage).libraries},
+        "libraries": {name: library(name) for name in stage.libraries},
         "files": _contents(spec.name, stage.external_files()),
     }
 

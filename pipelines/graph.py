@@ -58,7 +58,7 @@ class StageSpec:
     @classmethod
     def of(cls, stage: Stage) -> StageSpec:
         kind = type(stage)
-        return cls(kind.__module__, kind.__name__, kind.name, stage.model_dump(mode="json"))
+        return cls(kind.__module__, kind.__name__, stage.name, stage.model_dump(mode="json"))
 
     def as_json(self) -> Json:
         return {"module": self.module, "cls": self.cls, "name": self.name, "options": self.options}

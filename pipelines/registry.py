@@ -218,6 +218,18 @@ def plugins() -> list[Path]:
     return [plugin.path for plugin in _plugins.values()]
 
 
+def plugin_module(stem: str) -> ModuleType | None:
+    """The module of the registered plugin STEM.py, or None."""
+    plugin = _plugins.get(f"corpusmill_plugin_{stem}")
+    return None if plugin is None else plugin.module
+
+
+def plugin_file(module: str) -> Path | None:
+    """The file of the registered plugin whose module has this name, or None."""
+    plugin = _plugins.get(module)
+    return None if plugin is None else plugin.path
+
+
 def plugin_digest(path: Path) -> str:
     """SHA-256 of a registered plugin's file as it was executed. Raises CorpusmillError for any other file."""
     for plugin in _plugins.values():
@@ -299,9 +311,15 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
         and value.__module__ == module_name
         and not inspect.isabstract(value)
     }
-    if not stages:
+    if not stages and not any(_is_block(value, module_name) for value in vars(module).values()):
         raise RecipeError(f"plugin {path} defines no stage, that is no class derived from Filter or Edit")
     return Plugin(path, digest, module, stages)
+
+
+def _is_block(value: Any, module_name: str) -> bool:
+    """Whether a plugin's class is a block of datatrove, which the stage `datatrove` runs."""
+    own = isinstance(value, type) and value.__module__ == module_name
+    return own and any(base.__module__.startswith("datatrove.pipeline.") for base in value.__mro__)
 
 
 def _beside(path: Path, module: str) -> bool:

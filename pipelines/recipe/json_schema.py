@@ -92,7 +92,7 @@ class _Schema:
         return made
 
     def stage(self, stage: type[Stage]) -> Json:
-        return self.model(stage, stage.name)
+        return self.model(stage, _definition(stage))
 
     def stage_list(self, stages: dict[str, type[Stage]]) -> Json:
         """A list of stage names or one-entry mappings from a name to its options."""
@@ -150,7 +150,7 @@ class _Schema:
 
     def reader(self, stage: type[Stage]) -> Json:
         reference = self.stage(stage)
-        files = self.definitions[stage.name]["properties"]["files"]
+        files = self.definitions[_definition(stage)]["properties"]["files"]
         if "anyOf" not in files:
             files["anyOf"] = [
                 {"type": "string"},
@@ -225,6 +225,12 @@ def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
     """Stages of a room and of the plugins that are of one kind, by name."""
     found = {name: registry.find(room, name) for name in registry.names(room)}
     return {n: stage for n, stage in found.items() if issubclass(stage, kind)} | registry.plugin_stages(kind)
+
+
+def _definition(stage: type[Stage]) -> str:
+    """What the definition of a stage is called; a reader may have the name of a step."""
+    step = issubclass(stage, Reader) and stage.name in registry.names("filters")
+    return f"read.{stage.name}" if step else stage.name
 
 
 def _required(stage: type[Stage]) -> bool:

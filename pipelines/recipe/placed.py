@@ -19,7 +19,7 @@ def placed_stages(recipe: Recipe) -> Iterator[tuple[Path, Stage]]:
     for source in recipe.sources:
         entries = recipe.raw["sources"][source.name].get("steps")
         for step in source.steps:
-            yield ("sources", source.name, "steps", *_entry(entries, step.name)), step
+            yield ("sources", source.name, "steps", *_entry(entries, type(step).name)), step
     for stage in recipe.dedup:
         yield ("dedup", *_entry(recipe.raw.get("dedup"), stage.name)), stage
     if recipe.decontaminate is not None:

@@ -164,12 +164,12 @@ def stage_list(
             )
             problems.append(Problem(here, f"expected one stage, got {kind_of(entry)}; {cure}"))
             continue
+        found = make(name, options, here, problems)
+        name = name if found is None else found.name  # `datatrove` has one for each of its blocks
         if name in seen:
             problems.append(Problem(here, f"`{name}` stands here already, as entry {seen[name]}; keep one"))
-            continue
-        seen[name] = index
-        found = make(name, options, here, problems)
-        if found is not None:
+        elif found is not None:
+            seen[name] = index
             made.append((found, here))
     return made
 

@@ -1,0 +1,1 @@
+"""Blocks of datatrove as parts of a recipe: finding them, their documents, and what they may not do."""
