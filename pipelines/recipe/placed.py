@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -68,7 +69,10 @@ def option_paths(value: Any, key: Path = ()) -> Iterator[tuple[Path, FilePath]]:
 
 def missing_files(recipe: Recipe) -> Iterator[Problem]:
     """A problem for every option that names a file or folder that is not there or cannot be read."""
-    for place, stage in placed_stages(recipe):
+    readers = (
+        (("sources", source.name, "read", source.reader.name), source.reader) for source in recipe.sources
+    )
+    for place, stage in chain(readers, placed_stages(recipe)):
         wrong = [(key, _fault(path)) for key, path in option_paths(stage)]
         found = [(key, fault) for key, fault in wrong if fault is not None]
         yield from (Problem((*place, *key), fault) for key, fault in found)

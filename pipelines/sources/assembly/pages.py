@@ -31,7 +31,7 @@ def add_page(
 
     Removed: `http_status` (not 200), `not_html` (by its media type or, sent as a page, by its first bytes),
     `too_large` (more than `limit` bytes once decoded). Quarantined: `bad_http` (no status line, or a
-    head of over 256 KiB), `bad_content_encoding`. An empty `url` becomes null.
+    head of over 256 KiB), `bad_content_encoding`.
     """
     try:
         response = parse_response(block)
@@ -60,10 +60,27 @@ def add_page(
     if not kind and not looks_like_html(body):
         collector.remove("not_html", size, position, "no Content-Type", url.encode())
         return
+    meta = {**meta, "http_status": response.status}
+    # Header bytes were read as latin-1, which cannot fail; what is stored must be what was sent.
+    add_body(collector, body, size, url, locator, position, response.content_type, meta)
+
+
+def add_body(
+    collector: Collector,
+    body: bytes,
+    size: int,
+    url: str,
+    locator: str,
+    position: str,
+    content_type: str,
+    meta: dict[str, Any],
+) -> None:
+    """Add what was sent as a page, of `size` bytes as stored, unless its first bytes say that it is none.
+
+    An empty `url` or `content_type` becomes null.
+    """
     other = other_than_html(body)
     if other is not None:
         collector.remove("not_html", size, position, f"{other} by its first bytes", url.encode())
         return
-    meta = {**meta, "http_status": response.status}
-    # Header bytes were read as latin-1, which cannot fail; what is stored must be what was sent.
-    collector.add(locator, body, url=url or None, meta=meta, content_type=response.content_type or None)
+    collector.add(locator, body, url=url or None, meta=meta, content_type=content_type or None)

@@ -43,8 +43,13 @@ class ArchiveFormat:
     starts_record: Callable[[bytes], bool]
 
 
-def index_archive(path: Path, split_bytes: int, form: ArchiveFormat) -> list[Split]:
-    """Splits of `path` in uncompressed positions, hints at frame starts, faults included."""
+def index_archive(
+    path: Path, split_bytes: int, form: ArchiveFormat, dictionary: bytes | None = None
+) -> list[Split]:
+    """Splits of `path` in uncompressed positions, hints at frame starts, faults included.
+
+    `dictionary`: a zstd dictionary that frames may need beside the file's own.
+    """
     builder = RangeBuilder(split_bytes)
     size = path.stat().st_size
     goal: tuple[Hint, int] | None = ((0, 0), 0)  # where to open the file and the position to go on from
@@ -52,13 +57,14 @@ def index_archive(path: Path, split_bytes: int, form: ArchiveFormat) -> list[Spl
     while goal is not None:
         hint, start = goal
         try:
-            stream = ByteStream(path, hint)
+            stream = ByteStream(path, hint, dictionary)
             stream.skip_to(start)
             _walk(stream, builder, form)
             return builder.splits()
         except Damage as damage:
             faults += 1
-            goal = _recover(path, damage, hint, form, size, builder, last=faults == FAULTS_PER_FILE)
+            last = faults == FAULTS_PER_FILE
+            goal = _recover(path, damage, hint, form, size, builder, dictionary, last=last)
     return builder.splits()
 
 
@@ -98,6 +104,7 @@ def _recover(
     form: ArchiveFormat,
     size: int,
     builder: RangeBuilder,
+    dictionary: bytes | None,
     *,
     last: bool,
 ) -> tuple[Hint, int] | None:
@@ -107,7 +114,7 @@ def _recover(
         goal = None
         extent = size - hint[0]
         if not last:
-            stream = ByteStream(path, hint)
+            stream = ByteStream(path, hint, dictionary)
             stream.skip_to(start + 1)
             try:
                 found = form.find_record(stream)
@@ -122,7 +129,7 @@ def _recover(
     if last:
         builder.damage(damage.sound, max(1, size - damage.frame), damage.fault)
         return None
-    for offset, content in later_frames(path, damage.frame):
+    for offset, content in later_frames(path, damage.frame, dictionary=dictionary):
         if form.starts_record(content):
             extent = offset - damage.frame
             end = builder.damage(damage.sound, extent, damage.fault)
@@ -138,10 +145,10 @@ def pass_newlines(stream: ByteStream, end: int | None = None) -> None:
 
 
 def records(
-    path: Path, split: Split, form: ArchiveFormat, limit: int
+    path: Path, split: Split, form: ArchiveFormat, limit: int, dictionary: bytes | None = None
 ) -> Iterator[tuple[RecordHead, bytes | None]]:
     """Heads and blocks of the records that start in a sound split; None for a block over `limit` bytes."""
-    stream = ByteStream(path, split.hint)
+    stream = ByteStream(path, split.hint, dictionary)
     stream.skip_to(split.start)
     while True:
         pass_newlines(stream, split.end)

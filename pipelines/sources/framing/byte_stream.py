@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from corpusmill.pipelines.sources.framing.damage import Damage
-from corpusmill.pipelines.sources.framing.decompression import PIECE_BYTES, Piece, compression_of, pieces
+from corpusmill.pipelines.sources.framing.decompression import compression_of, pieces
+from corpusmill.pipelines.sources.framing.frames import PIECE_BYTES, Piece
 
 Hint = tuple[int, ...]
 _STRIDE = 4096  # bytes
@@ -23,14 +24,15 @@ def _either(patterns: tuple[bytes, ...]) -> re.Pattern[bytes]:
 class ByteStream:
     """Bytes of `path` from `hint`, a (stored offset of a frame, its uncompressed position) pair.
 
+    `dictionary`: a zstd dictionary that frames may need beside the file's own.
     `position` is the uncompressed position of the next byte. Nothing is read ahead of what a call needs,
     so that damage beyond a sound range is never met while that range is read. Every method that reads may
     raise Damage. Memory: what is asked for plus one piece.
     """
 
-    def __init__(self, path: Path, hint: Hint = (0, 0)) -> None:
+    def __init__(self, path: Path, hint: Hint = (0, 0), dictionary: bytes | None = None) -> None:
         self.seekable = compression_of(path) == "plain"
-        self._pieces: Iterator[Piece] = pieces(path, hint[0], hint[1])
+        self._pieces: Iterator[Piece] = pieces(path, hint[0], hint[1], dictionary)
         self._buffer = b""
         self._at = 0
         self.position = hint[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
+from corpusmill.pipelines.errors import DataError
 from corpusmill.pipelines.sources.assembly.plain_text import BOM, text_fault
 from corpusmill.pipelines.sources.framing.archive_index import FAULTS_PER_FILE, ArchiveFormat
 from corpusmill.pipelines.sources.framing.byte_stream import ByteStream, Hint
@@ -12,6 +13,7 @@ from corpusmill.pipelines.sources.framing.damage import BrokenRecord, Damage
 from corpusmill.pipelines.sources.framing.decompression import later_frames
 from corpusmill.pipelines.sources.framing.tar_members import next_member
 from corpusmill.pipelines.sources.framing.zip_directory import DirectoryFault, find_directory
+from corpusmill.pipelines.sources.framing.zstd_dictionaries import dictionary_of_option
 from corpusmill.pipelines.sources.looking.formats import HEAD_BYTES, format_of, head_of, wrong_format
 from corpusmill.pipelines.sources.looking.look import EMPTY, NOTHING, Look
 from corpusmill.pipelines.sources.looking.unreadable import unreadable
@@ -28,8 +30,8 @@ EXPECTED = {
 class _Beginning(ByteStream):
     """The first bytes of a file, about `HEAD_BYTES` uncompressed, or as many from a later frame on."""
 
-    def __init__(self, path: Path, hint: Hint = (0, 0)) -> None:
-        super().__init__(path, hint)
+    def __init__(self, path: Path, hint: Hint = (0, 0), dictionary: bytes | None = None) -> None:
+        super().__init__(path, hint, dictionary)
         self._given = 0
 
     def _pull(self) -> bytes | None:
@@ -38,8 +40,15 @@ class _Beginning(ByteStream):
         return data
 
 
-def look_at_archive(path: Path, form: ArchiveFormat, name: str) -> Look:
-    """Whether one record begins in the first MiB of a file of records, behind damage too. Raises OSError."""
+def look_at_archive(path: Path, form: ArchiveFormat, name: str, dictionary: Path | None = None) -> Look:
+    """Whether one record begins in the first MiB of a file of records, behind damage too. Raises OSError.
+
+    `dictionary`: the file of a zstd dictionary that frames may need beside the file's own.
+    """
+    try:
+        given = dictionary_of_option(dictionary)
+    except DataError as error:
+        return Look(fault=str(error))
     head, whole = head_of(path)
     if whole and not head.strip():
         return EMPTY
@@ -48,14 +57,14 @@ def look_at_archive(path: Path, form: ArchiveFormat, name: str) -> Look:
     for _ in range(FAULTS_PER_FILE):
         if not starts:
             break
-        stream = _Beginning(path, (starts.pop(), 0))
+        stream = _Beginning(path, (starts.pop(), 0), given)
         try:
             stream.skip_all(b"\r\n")
             if _record_begins(stream, form):
                 return Look(sound=True)
         except Damage as damage:
             cause = cause or str(damage)
-            frames = later_frames(path, damage.frame, HEAD_BYTES)
+            frames = later_frames(path, damage.frame, HEAD_BYTES, given)
             starts += [offset for offset, _ in [next(frames, (0, b""))] if offset]
     return _none_found(head, whole, name, cause)
 

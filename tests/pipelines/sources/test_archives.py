@@ -77,18 +77,32 @@ def test_every_record_that_is_no_page_is_counted_with_its_reason(tmp_path: Path)
         warc_record("response", "http://e.org/7", http_response(b"")),
         warc_record("response", "http://e.org/8", http_response(PAGE, A="x" * HEAD_LIMIT)),
         warc_record("response", "http://e.org/9", http_response(PAGE[:100])),
+        warc_record("Metadata", "http://e.org/", b"fetchTimeMs: 3\r\n"),
+        warc_record("conversion", "http://e.org/", b"text"),
+        warc_record("resource", "http://e.org/", PAGE, Content_Type="text/html"),
+        warc_record("response", "http://e.org/a", http_response(PAGE), WARC_Segment_Number="1"),
+        warc_record("continuation", "http://e.org/a", PAGE, WARC_Segment_Number="2"),
+        warc_record("screenshot", "http://e.org/", b"x"),
     ]
     found = read_all(Warc(files=["x"], max_record_bytes=300_000), _write(tmp_path / "a.warc", *records))
     assert [lost.why for lost in found.removed] == [
-        "not_response",
-        "not_response",
-        "not_response",
+        "warcinfo",
+        "request",
+        "not_http",
         "revisit",
         "http_status",
         "not_html",
         "not_html",
         "too_large",
+        "metadata",
+        "conversion",
+        "resource",
+        "segmented",
+        "continuation",
+        "unknown_type",
     ]
+    assert found.removed[2].detail == "text/dns"
+    assert found.removed[-1].detail == "screenshot"
     assert [(lost.why, lost.detail) for lost in found.quarantined] == [
         ("bad_http", "no HTTP status line"),
         ("bad_http", "an HTTP head of over 256 KiB"),
@@ -97,6 +111,27 @@ def test_every_record_that_is_no_page_is_counted_with_its_reason(tmp_path: Path)
     offset = sum(map(len, records[:4]))
     assert found.removed[4].position == f"a.warc, byte {offset}"
     assert found.removed[5].size == 4
+
+
+def test_resource_records_are_pages_by_option(tmp_path: Path) -> None:
+    records = [
+        warc_record("resource", "http://e.org/1", PAGE, 1, Content_Type="text/html; charset=utf-8"),
+        warc_record("resource", "http://e.org/2", b"x", 2, Content_Type="image/png"),
+        warc_record("resource", "http://e.org/3", b'{"a": 1}', 3, Content_Type="text/html"),
+        warc_record("resource", "http://e.org/4", b"x", 4, Content_Type=""),
+        warc_record("response", "http://e.org/5", http_response(PAGE), 5),
+    ]
+    found = read_all(Warc(files=["x"], resources=True), _write(tmp_path / "a.warc", *records))
+    assert [(row["url"], row["raw"], row["content_type"]) for row in found.rows] == [
+        ("http://e.org/1", PAGE, "text/html; charset=utf-8"),
+        ("http://e.org/5", PAGE, "text/html; charset=utf-8"),
+    ]
+    assert "http_status" not in json.loads(found.rows[0]["meta"])
+    assert [(lost.why, lost.detail) for lost in found.removed] == [
+        ("not_html", "image/png"),
+        ("not_html", "application/json by its first bytes"),
+        ("not_html", "no Content-Type"),
+    ]
 
 
 def _chunked(body: bytes, size: int) -> bytes:
@@ -169,13 +204,16 @@ def test_conversion_records(tmp_path: Path) -> None:
         warc_record("warcinfo", "", b""),
         warc_record("conversion", "http://e.org/1", "Text 中文".encode(), 1),
         warc_record("conversion", "http://e.org/2", b"\xff\xfe", 2),
+        warc_record("conversion", "http://e.org/3", b"a\0b", 3),
+        warc_record("conversion", "http://e.org/4", b"a thumbnail", 4, Content_Type="image/png"),
+        warc_record("response", "http://e.org/5", http_response(PAGE)),
     ]
     path = _write(tmp_path / "a.warc.wet.gz", gzip_members(records))
     reader = Warc(files=["x"], kind="conversion")
     found = read_all(reader, path)
     assert found.texts == ["Text 中文"]
     assert "raw" not in found.rows[0]
-    assert found.whys == {"not_conversion": 1, "bad_utf8": 1}
+    assert found.whys == {"warcinfo": 1, "bad_utf8": 1, "binary": 1, "not_text": 1, "response": 1}
     assert reader.produces == ("text",)
     assert Warc(files=["x"]).produces == Warc.produces == ("raw",)
     assert pickle.loads(pickle.dumps(reader)).produces == ("text",)
