@@ -19,19 +19,20 @@ if TYPE_CHECKING:
 class Jsonl(RecordReader):
     """Reads JSON Lines (plain, .gz, .zst, .bz2, .xz): one object a line, one document an object.
 
-    `text_field` and `id_field` name the fields of the text and of the record's own id. The fields `url`,
+    `text_field` and `id_field` name the fields of the text and of the record's own id, by a path where they
+    are inside of others (`messages.0.content`); `template` makes a text of messages. The fields `url`,
     `path`, `repo`, `license` and `lang` become columns of that name; `fields: {path: file_name}` takes a
     column from another field, `fields: {lang: null}` leaves it empty. A `lang` that is no language code
     ("Python") stays in `meta`, as do all other fields and the record's own id; nested `meta` and `metadata`
-    objects are flattened in. Ids: from the record's id (else its URL, else repository and path) and the
-    text. `meta.code_language` is added where the path's suffix tells it.
+    objects are flattened in. Ids: from the record's id (else its URL, else repository and path) and the text.
+    `meta.code_language` is added where the path's suffix tells it.
 
-    Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or one
-    of over 512 nested levels, 1,048,576 values, 65,536 names of fields or 4,300 digits of a number),
-    `no_text` (no such field, or not a string), `bad_utf8` (bytes or escapes that are no text), `binary` (NUL
-    in the text), `too_large` (a line over `max_record_bytes`, never held). Blank lines are no records. Empty
-    texts are documents. As in Python's json, the last of two equal names wins and NaN is read (it becomes the
-    string "NaN" in `meta`).
+    Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or one of
+    over 512 nested levels, 1,048,576 values, 65,536 names of fields or 4,300 digits of a number), `no_text`
+    (no such field, not a string, or not the messages that `template` expects), `bad_utf8` (bytes or escapes
+    that are no text), `binary` (NUL in the text), `too_large` (a line over `max_record_bytes`, never held).
+    Blank lines are no records. Empty texts are documents. As in Python's json, the last of two equal names
+    wins and NaN is read (it becomes the string "NaN" in `meta`).
 
     datatrove 0.10 abandons the rest of a file at a decoding error and drops documents with empty text.
     """
@@ -57,7 +58,7 @@ class Jsonl(RecordReader):
         """The first records of a file."""
         from corpusmill.pipelines.sources.looking.look import look_at_lines
 
-        return look_at_lines(path, self.text_field)
+        return look_at_lines(path, self._field_map())
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the lines of `split`. Raises DataError if the file changed since it was indexed."""
@@ -93,7 +94,7 @@ class Jsonl(RecordReader):
         starts_n, stops_n = starts_n[held], stops_n[held]
         # A name that JSON would have to escape is not looked for by its bytes.
         key = json.dumps(self.text_field, ensure_ascii=False)[1:-1]
-        fast = key == self.text_field and "\x7f" not in key
+        fast = self.template is None and key == self.text_field and "\x7f" not in key
         scanned = find_text(
             array, starts_n, stops_n if fast else starts_n, np.frombuffer(key.encode(), np.uint8)
         )
@@ -129,8 +130,8 @@ class Jsonl(RecordReader):
     def _add_line(
         self, line: bytes, first: bool, position: str, collector: Collector, fields: FieldMap
     ) -> None:
-        from corpusmill.pipelines.sources.assembly.fields import take_text
         from corpusmill.pipelines.sources.assembly.json_limits import load_json
+        from corpusmill.pipelines.sources.assembly.messages import NoMessagesError
 
         if len(line) > self.max_record_bytes:
             detail = f"a line over {self.max_record_bytes} bytes"
@@ -151,9 +152,12 @@ class Jsonl(RecordReader):
         if not isinstance(record, dict):
             collector.quarantine("bad_json", len(line), position, "not an object", line)
             return
-        text = take_text(record, self.text_field)
+        detail = f"no string in field {self.text_field!r}"
+        try:
+            text = fields.take_text(record)
+        except NoMessagesError as error:
+            text, detail = None, f"{self.text_field!r}: {error}"
         if not isinstance(text, str):
-            detail = f"no string in field {self.text_field!r}"
             collector.quarantine("no_text", len(line), position, detail, line)
             return
         if "\0" in text:

@@ -56,7 +56,7 @@ class Parquet(RecordReader):
         """The columns of a file, from its footer."""
         from corpusmill.pipelines.sources.looking.look import look_at_columns
 
-        return look_at_columns(path, self.text_field)
+        return look_at_columns(path, self._field_map())
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the row groups `split.start` to `split.end`; their rows are streamed page by page."""

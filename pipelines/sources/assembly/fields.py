@@ -10,7 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from corpusmill.pipelines.sources.assembly.code_languages import code_language
+from corpusmill.pipelines.sources.assembly.field_paths import at_path, take_path
 from corpusmill.pipelines.sources.assembly.json_limits import limit_fault
+from corpusmill.pipelines.sources.assembly.messages import MessageTemplate
 
 COLUMNS = ("url", "path", "repo", "license", "lang")
 NESTED = ("meta", "metadata")
@@ -30,23 +32,45 @@ class Row:
 
 @dataclass(frozen=True)
 class FieldMap:
-    """Which field is which: `id`, and for each of `COLUMNS` a field's name, or None to leave it in `meta`."""
+    """Which field is which: `text`, `id`, and for each of `COLUMNS` a field, or None to leave it in `meta`.
+
+    Each is a name or a path (`field_paths`). With a template, `text` holds messages.
+    """
 
     text: str = "text"
     id: str = "id"
     columns: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in COLUMNS})
+    template: MessageTemplate | None = None
 
     @cached_property
     def _wanted(self) -> list[tuple[str, str]]:
         return [(column, name) for column, name in self.columns.items() if name is not None]
 
+    @cached_property
+    def _paths(self) -> list[tuple[str, str]]:
+        return [(column, name) for column, name in self._wanted if "." in name]
+
     @classmethod
-    def of(cls, text: str, id: str, renamed: Mapping[str, str | None]) -> FieldMap:
+    def of(
+        cls, text: str, id: str, renamed: Mapping[str, str | None], template: MessageTemplate | None = None
+    ) -> FieldMap:
         """From a reader's options. Raises ValueError for a column that does not exist."""
         unknown = sorted(set(renamed) - set(COLUMNS))
         if unknown:
             raise ValueError(f"fields: no column {unknown[0]!r}; there are {', '.join(COLUMNS)}")
-        return cls(text, id, {name: renamed.get(name, name) for name in COLUMNS})
+        return cls(text, id, {name: renamed.get(name, name) for name in COLUMNS}, template)
+
+    def take_text(self, record: dict[str, Any]) -> Any:
+        """Take the text out of a record: a string, or what else is there. Raises NoMessagesError.
+
+        Of messages, what the template does not use stays.
+        """
+        if self.template is None:
+            return take_path(record, self.text)
+        text, rest = self.template.join(take_path(record, self.text))
+        if rest is not None:
+            record[self.text if self.text not in record else f"{self.text}.rest"] = rest
+        return text
 
     def row(self, record: dict[str, Any]) -> Row:
         """The row of a record whose text field was taken out; `record` is used up.
@@ -55,16 +79,22 @@ class FieldMap:
         its name, and where they differ the nested one stays as `meta.<name>`. The record's own id stays in
         `meta`, since the `id` column is computed.
         """
+        columns = {}
+        own = at_path(record, self.id) if "." in self.id else None
+        for column, path in self._paths:
+            value = at_path(record, path)
+            if value.__class__ is str and _fits(column, value):
+                columns[column] = take_path(record, path)
         for name in NESTED:
             if name in record:
                 _flatten(record, name)
-        columns = {}
         for column, field_name in self._wanted:
             value = record.get(field_name)
-            if value.__class__ is str and _fits(column, value):
+            if column not in columns and value.__class__ is str and _fits(column, value):
                 columns[column] = value
                 del record[field_name]
-        own = record.get(self.id)
+        if own is None:
+            own = record.get(self.id)
         if own is None:
             place = (columns.get("repo"), columns.get("path"))
             locator = columns.get("url") or "/".join(part for part in place if part)
@@ -75,24 +105,6 @@ class FieldMap:
             if language is not None:
                 record["code_language"] = language
         return Row(locator, columns, record)
-
-
-def take_text(record: dict[str, Any], name: str) -> Any:
-    """Take the field `name` out of a record: of that very name, else by its dotted path into mappings.
-
-    None where there is no such field. A mapping that is left empty goes too.
-    """
-    if name in record or "." not in name:
-        return record.pop(name, None)
-    outer, inner = name.split(".", 1)
-    nested = record.get(outer)
-    if not isinstance(nested, dict):
-        return None
-    record[outer] = nested = dict(nested)
-    value = take_text(nested, inner)
-    if not nested:
-        del record[outer]
-    return value
 
 
 def _flatten(record: dict[str, Any], name: str) -> None:

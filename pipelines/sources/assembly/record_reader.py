@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 class RecordReader(Reader):
     """Options of readers whose records have named fields.
 
-    `text_field` and `id_field` name the fields of the text and of the record's own id; a text inside mappings
-    is named by its path, `metadata.content`, unless a field has that very name. `fields` maps a column to the
-    field it comes from, or to null to leave that field in `meta`. Texts over `max_record_bytes` are
-    quarantined.
+    `text_field` and `id_field` name the fields of the text and of the record's own id. `fields` maps a column
+    to the field it comes from, or to null to leave that field in `meta`. A value inside mappings and lists is
+    named by its path, `metadata.content` or `messages.0.content`: see `field_paths` for the rule. With
+    `template`, `text_field` holds messages (mappings), each of which becomes a text by it, such as `"{role}:
+    {content}"`; `between_messages` stands between two. Texts over `max_record_bytes` are quarantined.
     """
 
     text_field: str = Field(default="text", min_length=1)
     id_field: str = Field(default="id", min_length=1)
     fields: dict[str, str | None] = Field(default_factory=dict)
+    template: str | None = Field(default=None, min_length=1)
+    between_messages: str = "\n\n"
     max_record_bytes: int = Field(default=64 * 2**20, ge=1)
 
     @model_validator(mode="after")
@@ -33,5 +36,10 @@ class RecordReader(Reader):
 
     def _field_map(self) -> FieldMap:
         from corpusmill.pipelines.sources.assembly.fields import FieldMap
+        from corpusmill.pipelines.sources.assembly.messages import MessageTemplate
 
-        return FieldMap.of(self.text_field, self.id_field, self.fields)
+        template = None
+        if self.template is not None:
+            template = MessageTemplate(self.template, self.between_messages)
+            template.check()
+        return FieldMap.of(self.text_field, self.id_field, self.fields, template)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, canonical_json, excerpt
 from corpusmill.pipelines.sources.assembly.fields import FieldMap
+from corpusmill.pipelines.sources.assembly.nested_text import JSON_FIELD, json_values, with_text
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
 
 _HEX_ID = r"^[0-9a-f]{32}$"
@@ -37,8 +38,11 @@ class TableMapper:
 
     def batches(self, part: pa.RecordBatch, group: str, first: int) -> Iterator[Batch]:
         """Batches of about 4 MiB of `part`, whose first row is row `first` of `group`."""
-        part = _without_views(_with_nested_text(part, self._fields.text))
+        part, known = with_text(part, self._fields)
+        part = _without_views(part)
         text, faults = self._texts(part)
+        for row, (why, _) in known.items():
+            faults[row] = why
         sizes = np.diff(buffers(text)[0])
         start = 0
         while start < part.num_rows:
@@ -48,6 +52,7 @@ class TableMapper:
                 part.slice(start, length),
                 text.slice(start, length),
                 faults[start : start + length],
+                {row - start: detail for row, (_, detail) in known.items()},
                 group,
                 first + start,
             )
@@ -85,12 +90,18 @@ class TableMapper:
         return binary.cast(pa.large_string()), faults
 
     def _batch(
-        self, part: pa.RecordBatch, text: pa.Array, faults: npt.NDArray[np.object_], group: str, first: int
+        self,
+        part: pa.RecordBatch,
+        text: pa.Array,
+        faults: npt.NDArray[np.object_],
+        details: Mapping[int, str],
+        group: str,
+        first: int,
     ) -> Batch:
         wrong = np.array([fault is not None for fault in faults], bool)
         lost: list[Lost] = []
         if wrong.any():
-            lost = self._lost(part, faults, wrong, group, first)
+            lost = self._lost(part, faults, details, wrong, group, first)
             sound = pa.array(~wrong)
             part, text = part.filter(sound), text.filter(sound)
         if self._ours and self._keeps_ids(part):
@@ -103,6 +114,7 @@ class TableMapper:
         self,
         part: pa.RecordBatch,
         faults: npt.NDArray[np.object_],
+        details: Mapping[int, str],
         wrong: npt.NDArray[np.bool_],
         group: str,
         first: int,
@@ -117,7 +129,8 @@ class TableMapper:
                 buffer = part.column(index).slice(row, 1).cast(pa.large_binary())[0].as_buffer()
                 value = b"" if buffer is None else buffer.to_pybytes()
             position = f"{self._name}, {group}, row {first + row}"
-            lost.append(Lost(faults[row], len(value), position, detail, excerpt(value)))
+            words = details.get(row, detail)
+            lost.append(Lost(faults[row], len(value), position, words, excerpt(value)))
         return lost
 
     def _keeps_ids(self, part: pa.RecordBatch) -> bool:
@@ -134,7 +147,14 @@ class TableMapper:
         return self._table({**columns, "text": text})
 
     def _mapped(self, part: pa.RecordBatch, text: pa.Array) -> pa.Table:
-        chosen = [(i, field.name) for i, field in enumerate(part.schema) if field.name != self._fields.text]
+        chosen = [
+            (i, field.name)
+            for i, field in enumerate(part.schema)
+            if field.name != self._fields.text and field.metadata != JSON_FIELD
+        ]
+        rests = [
+            json_values(part.column(i)) for i, field in enumerate(part.schema) if field.metadata == JSON_FIELD
+        ]
         others = distinct_names([name for _, name in chosen])
         values = [plain_values(part.column(i)) for i, _ in chosen]
         offsets, data = buffers(text)
@@ -147,6 +167,8 @@ class TableMapper:
         metas: list[str] = []
         for row in range(part.num_rows):
             record = {name: column[row] for name, column in zip(others, values, strict=True)}
+            for rest in rests:
+                record |= rest[row]
             mapped = self._fields.row(record)
             ids.append(_id(mapped.locator, content[ends[row] : ends[row + 1]]))
             metas.append(canonical_json(mapped.meta))
@@ -177,32 +199,6 @@ def is_text(type_: pa.DataType) -> bool:
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
     return any(kind(type_) for kind in (*kinds, *binary))
-
-
-def _with_nested_text(part: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    """`part` with the text at a dotted path into structs as a column of that name, as `take_text` has it."""
-    if name in part.schema.names or "." not in name:
-        return part
-    outer, inner = name.split(".", 1)
-    index = part.schema.get_field_index(outer)
-    if index < 0 or not pa.types.is_struct(part.schema.types[index]):
-        return part
-    struct = part.column(index)
-    names = [field.name for field in struct.type]
-    if len(set(names)) < len(names):
-        return part
-    flat = pa.RecordBatch.from_arrays([pc.struct_field(struct, [k]) for k in range(len(names))], names)
-    flat = _with_nested_text(flat, inner)
-    if inner not in flat.schema.names:
-        return part
-    text = flat.column(flat.schema.names.index(inner))
-    rest = flat.drop_columns([inner])
-    if rest.num_columns:
-        left = pa.StructArray.from_arrays(rest.columns, fields=list(rest.schema), mask=struct.is_null())
-        part = part.set_column(index, outer, left)
-    else:
-        part = part.remove_column(index)
-    return part.append_column(name, text)
 
 
 def _without_views(part: pa.RecordBatch) -> pa.RecordBatch:

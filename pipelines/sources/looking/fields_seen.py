@@ -61,6 +61,17 @@ def _texts(record: Mapping[str, Any], before: str, depth: int) -> Iterator[tuple
             yield from _texts(value, f"{before}{name}.", depth - 1)
 
 
+def _form(message: Mapping[str, Any], content: str) -> str | None:
+    """The template for messages such as this one; None where it is none."""
+    role = next((name for name in ("role", "from") if isinstance(message.get(name), str)), None)
+    if role is None:
+        return None
+    text = next(
+        (name for name in ("content", "value", "text") if isinstance(message.get(name), str)), content
+    )
+    return f"{{{role}}}: {{{shown(text)}}}"
+
+
 def cure(record: Mapping[str, Any], text_field: str) -> str:
     """What to do about a record whose `text_field` is no text."""
     value = record.get(text_field)
@@ -70,8 +81,10 @@ def cure(record: Mapping[str, Any], text_field: str) -> str:
         if isinstance(listed, list) and listed and isinstance(listed[0], dict):
             inner = likely_text(listed[0])
             if inner is not None and likely_text(record) is None:
-                what = "messages" if "role" in listed[0] or "from" in listed[0] else "records"
-                return f"write the {what} in `{shown(name)}` out as text, one text for each record"
+                form = _form(listed[0], inner)
+                if form is not None:
+                    return f'write `text_field: {shown(name)}` and `template: "{form}"`'
+                return f"write the records in `{shown(name)}` out as text, one text for each record"
     likely = likely_text(record)
     if likely is None:
         return "name the field of the text with `text_field`"

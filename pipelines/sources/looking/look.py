@@ -8,7 +8,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from corpusmill.pipelines.sources.assembly.fields import take_text
+from corpusmill.pipelines.sources.assembly.fields import FieldMap
+from corpusmill.pipelines.sources.assembly.messages import NoMessagesError
 from corpusmill.pipelines.sources.looking.fields_seen import cure, fields, likely_text, shown
 from corpusmill.pipelines.sources.looking.formats import format_of, head_of, wrong_format
 from corpusmill.pipelines.sources.looking.unreadable import unreadable
@@ -44,10 +45,11 @@ def look_at_pages(path: Path) -> Look:
     return Look(sound=bool(head)) if fault is None else Look(fault=fault)
 
 
-def look_at_lines(path: Path, text_field: str) -> Look:
+def look_at_lines(path: Path, map_: FieldMap) -> Look:
     """The first MiB of JSON Lines: sound where one record can be read, else told by the first `RECORDS`."""
     from corpusmill.pipelines.sources.assembly.json_limits import load_json
 
+    text_field = map_.text
     head, whole = head_of(path)
     fault = wrong_format(head, "jsonl")
     if fault:
@@ -67,7 +69,7 @@ def look_at_lines(path: Path, text_field: str) -> Look:
             record = load_json(line)
         except ValueError:
             continue
-        if isinstance(record, dict) and isinstance(text := take_text(dict(record), text_field), str):
+        if isinstance(record, dict) and isinstance(text := _text_of(record, map_), str):
             wrong = _wrong_characters(text)
             if wrong is None:
                 return Look(sound=True)
@@ -95,6 +97,13 @@ def look_at_lines(path: Path, text_field: str) -> Look:
         if wrapped is not None:
             return Look(fault=f"its records are a list inside one object; {_jq(f'.{wrapped}[]', path)}")
     return Look(fault=without_text(first, text_field))
+
+
+def _text_of(record: dict[str, Any], map_: FieldMap) -> Any:
+    try:
+        return map_.take_text(dict(record))
+    except NoMessagesError:
+        return None
 
 
 def _wrong_characters(text: str) -> str | None:
@@ -134,7 +143,7 @@ def _quoted(name: str) -> str:
     return f'"{shown(name)}"'
 
 
-def look_at_columns(path: Path, text_field: str) -> Look:
+def look_at_columns(path: Path, map_: FieldMap) -> Look:
     """The columns of a Parquet file, from its footer alone."""
     import pyarrow.parquet as pq
 
@@ -156,7 +165,8 @@ def look_at_columns(path: Path, text_field: str) -> Look:
     if footer.num_rows == 0:
         return EMPTY
     record = {field.name: _example(field.type) for field in schema}
-    if isinstance(take_text(dict(record), text_field), str):
+    text_field = map_.text
+    if isinstance(_text_of(record, map_), str):
         return Look(sound=True)
     columns = ", ".join(f"{shown(field.name)} ({shown(str(field.type))})" for field in list(schema)[:12])
     return Look(

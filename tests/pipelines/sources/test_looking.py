@@ -50,7 +50,10 @@ def jsonl(**options: Any) -> Jsonl:
          "no field `text`, but content (text of 55 characters), id (a number); write `text_field: content`"),
         (lines({"meta": {"doc": {"body": LONG}}, "lang": "en"}), "`text_field: meta.doc.body`"),
         (lines({"text": [LONG, LONG]}), "join the texts of `text` into one"),
-        (lines({"messages": [{"role": "user", "content": LONG}]}), "write the messages in `messages` out"),
+        (
+            lines({"messages": [{"role": "user", "content": LONG}]}),
+            "write `text_field: messages` and `template: \"{role}: {content}\"`",
+        ),
         (lines({"prompt": LONG, "text": None}), "write `text_field: prompt`"),
         (lines({"n": 1}, {"n": 2}), "name the field of the text with `text_field`"),
         (json.dumps([{"text": LONG}] * 3).encode(), "one JSON list, not one record a line"),
