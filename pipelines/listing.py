@@ -14,9 +14,9 @@ from typing import Any
 
 from corpusmill.pipelines.errors import RecipeError, UserError
 from corpusmill.pipelines.patterns import matches
-from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.storage import StepFolder, read_json, sha256_file
+from corpusmill.pipelines.storage import StepFolder, read_json
 
 
 def _checked(source: str, file: Path) -> Path:
@@ -61,7 +61,7 @@ def list_files(
         if not files:
             raise RecipeError(f"source {source}: {_nothing(reader, data_folder / pattern, matched)}")
         for file in files:
-            listed = _listed(source, pattern, base, file)
+            listed = _listed(source, pattern, reader.name_of(base, file), base, file)
             held = found.setdefault(listed.name, listed)
             if held.real != listed.real:
                 raise RecipeError(
@@ -97,11 +97,11 @@ class _Listed:
     linked: bool
 
 
-def _listed(source: str, pattern: str, base: Path, file: Path) -> _Listed:
-    name = file.relative_to(base).as_posix()
+def _listed(source: str, pattern: str, name: str, base: Path, file: Path) -> _Listed:
     real = _checked(source, file)
     stat = real.stat()
-    return _Listed(name, pattern, file, real, (stat.st_dev, stat.st_ino), base.resolve() / name != real)
+    linked = base.resolve() / file.relative_to(base) != real
+    return _Listed(name, pattern, file, real, (stat.st_dev, stat.st_ino), linked)
 
 
 def _refuse_twice(source: str, listed: _Listed, reached: dict[Identity, tuple[str, Path]]) -> None:
@@ -147,9 +147,10 @@ def _nothing(reader: Reader, pattern: Path, matched: Sequence[Path]) -> str:
     return f"no file matches {pattern}; correct the pattern or the recipe's `data`, or make the files first"
 
 
-def listing_key(files: Mapping[str, str]) -> list[tuple[str, str, int, int]]:
-    """Name, path, size and modification time of every file: what decides whether to index again."""
-    return [(name, path, *stamp_of(path)) for name, path in files.items()]
+def listing_key(reader: Reader, files: Mapping[str, str]) -> list[tuple[str, str, int, int, str]]:
+    """Name, path, size, modification time and `Reader.state` of every file: what decides whether to index
+    again."""
+    return [(name, path, *stamp_of(path), reader.state(Path(path), name)) for name, path in files.items()]
 
 
 def stamp_of(path: str) -> tuple[int, int]:
@@ -161,17 +162,18 @@ def stamp_of(path: str) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def check_unchanged(stamps: Mapping[str, Sequence[int]]) -> None:
+def check_unchanged(stamps: Mapping[str, Sequence[Any]]) -> None:
     """Raise UserError where a file is no longer as it was listed.
 
     What was read from it belongs to no content hash that the run knows, so it must not be committed.
+    `stamps`: size, time and perhaps more of each file.
     """
     for path, stamp in stamps.items():
-        if list(stamp_of(path)) != list(stamp):
+        if list(stamp_of(path)) != list(stamp[:2]):
             raise UserError(f"{path} changed while the run was on; run the same command again")
 
 
-def forget_false_index(step: StepFolder, paths: Mapping[str, str]) -> None:
+def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str]) -> None:
     """Make an index start anew where a file's bytes are not those that it was made of.
 
     `step` is the version of the index for the files' present sizes and times, `paths` their paths by name.
@@ -184,14 +186,16 @@ def forget_false_index(step: StepFolder, paths: Mapping[str, str]) -> None:
             for unit in manifest["units"]
             for entry in read_json(step.data / f"{unit['unit']:05d}.index.json")
         ]
-        if all(sha256_file(Path(paths[entry["name"]])) == entry["sha256"] for entry in entries):
+        if all(
+            source.reader.content_hash(Path(paths[entry["name"]])) == entry["sha256"] for entry in entries
+        ):
             return
         step.manifest_path.unlink()
     for receipt in sorted((step.path / "receipts").glob("*.json")):  # of one that was not finished: unproven
         receipt.unlink()
 
 
-def source_of(recipe: Recipe, name: str) -> Any:
+def source_of(recipe: Recipe, name: str) -> Source:
     """The source whose index step is called `name`."""
     sources = list(recipe.sources)
     if recipe.decontaminate is not None:

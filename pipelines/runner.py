@@ -108,7 +108,7 @@ class Runner:
         self._until: list[str] | None = None
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self._stamps: dict[str, list[int]] = {}  # input file -> what it was when it was listed
+        self._stamps: dict[str, list[object]] = {}  # input file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -189,7 +189,7 @@ class Runner:
         state.key = self._key(step, inputs)
         state.folder = self.folder.step(step.name, fingerprint(state.key))
         if self.verify_inputs and step.operator == "index":
-            forget_false_index(state.folder, self._paths[step.name])
+            forget_false_index(state.folder, source_of(self.recipe, step.name), self._paths[step.name])
         if self.repairs is not None:
             self.repairs.prepare(step.name, state.folder)
         manifest = state.folder.manifest()
@@ -201,8 +201,8 @@ class Runner:
         """The step's key, given the manifests of what it needs."""
         more: Json = {}
         if step.operator == "index":
-            listing = listing_key(self._paths[step.name])
-            self._stamps |= {path: [size, changed] for _, path, size, changed in listing}
+            listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
+            self._stamps |= {path: stamp for _, path, *stamp in listing}
             more["listing"] = digest(listing)
         if step.operator in {"index", "read"}:
             more["unit_bytes"] = self.unit_bytes(step)

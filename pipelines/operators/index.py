@@ -7,14 +7,15 @@ beginning to its end. Memory: one file's list of splits.
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.operators.apart import cause_of, is_of_input
-from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.operators.marker import PARTS
 from corpusmill.pipelines.sources.reader import Reader, Split
-from corpusmill.pipelines.storage import Attempt, Json, sha256_file, write_json
+from corpusmill.pipelines.storage import Attempt, Json, write_json
 
 CAREFUL = True
 _FILES_PER_UNIT = 512
@@ -23,8 +24,10 @@ _FILES_PER_UNIT = 512
 def units(preparation: Preparation) -> list[Json]:
     found: list[Json] = []
     size = 0
+    reader = build_stage(preparation.step.stages[0].as_json())
+    assert isinstance(reader, Reader)
     for name, path in preparation.paths.items():
-        length = Path(path).stat().st_size
+        length = reader.stored_bytes(Path(path))
         if (
             not found
             or size + length > 8 * preparation.unit_bytes
@@ -47,14 +50,17 @@ def work(job: Job, attempt: Attempt) -> Json:
             continue
         if marker is not None:
             marker.note(number, 0)
-        splits = splits_of(reader, file, job.poison.get(number))
+        splits = splits_of(reader, file, name, job.poison.get(number))
+        stamp = job.unit.get("stamps", {}).get(path)
+        if stamp is not None and reader.state(file, name) != stamp[2]:
+            raise UserError(f"{name} changed while the run was on; run the same command again")
         if marker is not None:
             marker.rest(number + 1)
         entries.append(
             {
                 "name": name,
                 "bytes": file.stat().st_size,
-                "sha256": sha256_file(file),
+                "sha256": reader.content_hash(file),
                 "splits": [asdict(split) for split in splits],
             }
         )
@@ -62,13 +68,14 @@ def work(job: Job, attempt: Attempt) -> Json:
     return {"rows": len(entries), "bytes_read": sum(entry["bytes"] for entry in entries)}
 
 
-def splits_of(reader: Reader, file: Path, poison: tuple[str, str] | None) -> list[Split]:
+def splits_of(reader: Reader, file: Path, name: str, poison: tuple[str, str] | None) -> list[Split]:
     """The splits of a file; one fault where the reader raises on it, or is not shown it."""
     if poison is not None:
         cause = poison[1]
     else:
         try:
-            return reader.index(file)
+            splits, context = reader.index(file), reader.context(file, name)
+            return splits if context is None else [replace(split, context=context) for split in splits]
         except Exception as error:
             if not is_of_input(error):
                 raise

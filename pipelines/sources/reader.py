@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from corpusmill.pipelines.stage import Stage
+from corpusmill.pipelines.storage import sha256_file
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.documents import Documents
@@ -28,8 +29,9 @@ class Split:
     """A range of one file, in the reader's own terms (bytes, row groups, members, ...).
 
     `size` is its bytes before decompression of documents inside it, used to balance units of work.
-    `hint` is whatever the reader needs to start there (JSON-ready). `fault`, when set, says why the range
-    cannot be read, with its position and the cure; such a split counts as one quarantined record.
+    `hint` is whatever the reader needs to start there (JSON-ready). `context` is what documents of the range
+    depend on besides its bytes, in the reader's own words, such as a licence. `fault`, when set, says why the
+    range cannot be read, with its position and the cure; such a split counts as one quarantined record.
     """
 
     start: int
@@ -37,6 +39,7 @@ class Split:
     size: int
     hint: tuple[int, ...] = ()
     fault: str | None = None
+    context: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,29 @@ class Reader(Stage):
     def expand(self, path: Path) -> list[Path]:
         """The input files a match of `files` stands for, sorted; a folder reader lists its folder."""
         return [path]
+
+    def name_of(self, base: Path, file: Path) -> str:
+        """What a file of `expand` is called: its path from `base`, the fixed part of its pattern."""
+        return file.relative_to(base).as_posix()
+
+    def stored_bytes(self, path: Path) -> int:
+        """How large an input file is, to balance units of work."""
+        return path.stat().st_size
+
+    def state(self, path: Path, name: str) -> str:
+        """What changes, beside the file's size and time, when the file has to be indexed again.
+
+        Called for every file at the start of every run. Raises OSError.
+        """
+        return ""
+
+    def content_hash(self, path: Path) -> str:
+        """SHA-256, 64 hex digits, of what is read of an input file: by default of its bytes."""
+        return sha256_file(path)
+
+    def context(self, path: Path, name: str) -> str | None:
+        """The `Split.context` of every split of a file, where that lies outside of the file; else None."""
+        return None
 
     def look(self, path: Path) -> Look:
         """What the beginning of one file shows, before any work; reads at most about 1 MiB of it.

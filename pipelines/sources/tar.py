@@ -78,4 +78,4 @@ class Tar(ArchiveReader):
             kind = member.kind.decode("latin-1")
             collector.quarantine("unsupported_member", member.size, position, f"type {kind!r}")
         elif self.admits(collector, name, member.size, position):
-            self.add_file(collector, name, stream.take(member.size), position)
+            self.add_file(collector, stream.take(member.size), position, *self.divided(name))

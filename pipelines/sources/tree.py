@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from corpusmill.pipelines.sources.assembly.code_reader import CodeReader
+from corpusmill.pipelines.sources.assembly.code_reader import NamedRepositories
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.looking.look import Look
 
 
-class Tree(CodeReader):
+class Tree(NamedRepositories):
     """Reads folders of source code, one file a document.
 
     `files` name folders (walked) or files. Which files are taken is a choice, like the pattern itself:
@@ -59,5 +59,5 @@ class Tree(CodeReader):
         if len(content) > self.max_record_bytes:
             collector.remove("too_large", split.size, name, f"over {self.max_record_bytes} bytes")
         else:
-            self.add_file(collector, name, content, name)
+            self.add_file(collector, content, name, *self.divided(name))
         yield collector.take()

@@ -100,4 +100,4 @@ class Zip(ArchiveReader):
             except BadMember as error:
                 collector.quarantine("bad_member", member.size, position, str(error))
             else:
-                self.add_file(collector, name, content, position)
+                self.add_file(collector, content, position, *self.divided(name))

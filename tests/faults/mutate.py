@@ -78,7 +78,7 @@ def read_file(name: str, path: Path) -> Answer:
     texts: list[str] = []
     losses: Counter[str] = Counter()
     try:
-        for split in splits_of(reader, path, None):
+        for split in splits_of(reader, path, path.name, None):
             held = Held(0, None, None)
             for docs, removed, quarantined in batches_of(
                 reader, path, path.name, split, Label("fuzz", "web"), None, held

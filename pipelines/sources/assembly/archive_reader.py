@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from corpusmill.pipelines.sources.assembly.code_reader import CodeReader
+from corpusmill.pipelines.sources.assembly.code_reader import CodeReader, NamedRepositories
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
@@ -22,7 +22,7 @@ def is_unsafe(name: str) -> bool:
 
 
 class MemberReader(CodeReader):
-    """A reader of members that have names, within one input file."""
+    """A reader of many files within one input: of members of an archive, or files of a commit."""
 
     def admits(self, collector: Collector, name: str, size: int, position: str) -> bool:
         """Whether the member of this name and size is wanted; else it is counted as removed.
@@ -44,7 +44,7 @@ class MemberReader(CodeReader):
         return False
 
 
-class ArchiveReader(MemberReader):
+class ArchiveReader(NamedRepositories, MemberReader):
     """Options of `tar` and `zip` against archives that unpack to far more than they store.
 
     `max_unpacked_bytes`: what one archive may unpack to. `max_ratio`: how many bytes may come out of one

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -15,20 +17,19 @@ if TYPE_CHECKING:
 # SPDX specification, annex "Using SPDX short identifiers in source files".
 _SPDX = re.compile(rb"SPDX-License-Identifier:[ \t]*([A-Za-z0-9.+() -]{1,120})")
 _SPDX_WITHIN = 4096
+NO_META: Mapping[str, str] = MappingProxyType({})
 
 
 class CodeReader(Reader):
-    """Options of `tree` and `tar`.
+    """Options of `tree`, `tar`, `zip` and `git`.
 
     `include`: suffixes (".py") or whole names ("Makefile"), any case; empty means every file whose
-    language is known. `exclude` wins over `include`. `repo_depth`: how many leading components of a path
-    name the repository. `license`: the licence of everything in the source; a file's own
-    SPDX-License-Identifier wins. `max_record_bytes`: larger files are removed, never held.
+    language is known. `exclude` wins over `include`. `license`: the licence of everything in the source; a
+    file's own SPDX-License-Identifier wins. `max_record_bytes`: larger files are removed, never held.
     """
 
     include: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
-    repo_depth: int = Field(default=1, ge=0, le=16)
     license: str | None = None
     max_record_bytes: int = Field(default=2**20, ge=1)
 
@@ -46,8 +47,16 @@ class CodeReader(Reader):
             return False
         return listed(self.include) if self.include else code_language(name) is not None
 
-    def add_file(self, collector: Collector, name: str, content: bytes, position: str) -> None:
-        """Add one file as a document; `name` is its path from above the repository, with slashes."""
+    def add_file(
+        self,
+        collector: Collector,
+        content: bytes,
+        position: str,
+        repo: str | None,
+        path: str,
+        meta: Mapping[str, str] = NO_META,
+    ) -> None:
+        """Add one file as a document, or its loss; `path`, with slashes, is its place in the repository."""
         from corpusmill.pipelines.sources.assembly.code_languages import code_language
         from corpusmill.pipelines.sources.assembly.plain_text import BOM, text_fault
 
@@ -55,16 +64,29 @@ class CodeReader(Reader):
         if fault is not None:
             collector.quarantine(fault[0], len(content), position, fault[1], content)
             return
-        parts = name.split("/")
-        depth = self.repo_depth if len(parts) > self.repo_depth else 0
         stated = _SPDX.search(content, 0, _SPDX_WITHIN)
-        language = code_language(name)
+        language = code_language(path)
         collector.add(
-            name,
+            path if repo is None else f"{repo}/{path}",
             content,
             text=content.removeprefix(BOM),
-            path="/".join(parts[depth:]),
-            repo="/".join(parts[:depth]) or None,
+            path=path,
+            repo=repo,
             license=stated[1].decode().rstrip(" -") if stated else self.license,
-            meta={} if language is None else {"code_language": language},
+            meta={**meta, **({} if language is None else {"code_language": language})},
         )
+
+
+class NamedRepositories(CodeReader):
+    """A reader of files whose paths begin with the repository.
+
+    `repo_depth`: how many leading components of a path name the repository; a path without more has none.
+    """
+
+    repo_depth: int = Field(default=1, ge=0, le=16)
+
+    def divided(self, name: str) -> tuple[str | None, str]:
+        """The repository and the path in it of a name with slashes."""
+        parts = name.split("/")
+        depth = self.repo_depth if len(parts) > self.repo_depth else 0
+        return "/".join(parts[:depth]) or None, "/".join(parts[depth:])
