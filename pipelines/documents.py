@@ -54,7 +54,7 @@ RAW_FIELDS = (pa.field("raw", pa.large_binary()), pa.field("content_type", pa.st
 Columns = Mapping[str, "pa.Array | npt.NDArray[Any]"]
 
 
-def document_id(locator: str, content: bytes) -> str:
+def document_id(locator: str, content: bytes | memoryview) -> str:
     """The content-stable id of a document: 128-bit XXH3, 32 hex digits.
 
     `locator` is what the data itself says of where the document comes from (its own id, URL or path

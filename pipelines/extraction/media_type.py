@@ -12,11 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _QUOTED_OR_COMMA = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|,', re.DOTALL)  # no way back is kept
 _NAME = r"[!#$%&*+.^_`|~0-9A-Za-z-]+"
 _ESSENCE = re.compile(rf"[\s\"']*({_NAME}/{_NAME})(?=[\s;,(\"']|\Z)")
 _CHARSET = re.compile(r"charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
+_USUAL_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,13 @@ class MediaType:
 
 def media_type(header: str | None) -> MediaType:
     """The media type and charset of a Content-Type header's value (several joined by commas)."""
+    header = header or ""
+    return _usual(header) if len(header) <= _USUAL_CHARACTERS else _read(header)
+
+
+def _read(header: str) -> MediaType:
     essence, charset = "", None
-    for value in _values(header or ""):
+    for value in _values(header):
         found = _ESSENCE.match(value)
         stated = _CHARSET.search(value)
         if found is None:
@@ -44,6 +51,9 @@ def media_type(header: str | None) -> MediaType:
         if stated is not None:
             charset = stated[1]
     return MediaType(essence, charset)
+
+
+_usual = lru_cache(1024)(_read)  # a crawl has few different headers
 
 
 def _values(header: str) -> Iterator[str]:

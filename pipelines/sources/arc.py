@@ -25,7 +25,7 @@ class Arc(Reader):
     Quarantined: `bad_http`, `bad_content_encoding`. Integrity is proved as by `warc`.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("brotli", "zstandard")
+    libraries: ClassVar[tuple[str, ...]] = ("brotli", "isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
     max_record_bytes: int = Field(default=64 * 2**20, ge=1)

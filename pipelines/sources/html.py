@@ -24,7 +24,7 @@ class Html(Reader):
     """
 
     looked_at: ClassVar[int] = 30  # a file is one record
-    libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
+    libraries: ClassVar[tuple[str, ...]] = ("isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
     suffixes: list[str] = Field(default_factory=lambda: [".html", ".htm", ".xhtml"])

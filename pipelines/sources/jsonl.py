@@ -37,7 +37,7 @@ class Jsonl(RecordReader):
     datatrove 0.10 abandons the rest of a file at a decoding error and drops documents with empty text.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("numba", "zstandard")
+    libraries: ClassVar[tuple[str, ...]] = ("isal", "numba", "zstandard")
 
     def warm(self) -> None:
         """Compile the line scanner."""

@@ -30,7 +30,7 @@ class Tar(ArchiveReader):
     or, over 64 MiB, `max_ratio` times its stored bytes: from there on it is one quarantined record.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
+    libraries: ClassVar[tuple[str, ...]] = ("isal", "zstandard")
 
     def look(self, path: Path) -> Look:
         """Whether the first member can be read."""

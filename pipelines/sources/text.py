@@ -28,7 +28,7 @@ class Text(Reader):
     """
 
     looked_at: ClassVar[int] = 30  # a file is one record
-    libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
+    libraries: ClassVar[tuple[str, ...]] = ("isal", "zstandard")
 
     suffixes: list[str] = Field(default_factory=lambda: [".txt", ".text", ".md", ".markdown", ".rst", ".tex"])
     max_record_bytes: int = Field(default=64 * 2**20, ge=1)

@@ -52,7 +52,7 @@ class Warc(Reader):
     is indexed, damage is counted, and reading goes on at the next sound record.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("brotli", "zstandard")
+    libraries: ClassVar[tuple[str, ...]] = ("brotli", "isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _ByKind())
 
     kind: Literal["response", "conversion"] = "response"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.documents import RAW_FIELDS, SCHEMA, Documents, document_id
@@ -58,6 +59,16 @@ def _finite(value: Any) -> Any:
     return root[0]
 
 
+def _joined(values: Sequence[bytes | memoryview]) -> pa.Array:
+    """Values without null as one array; each is copied once, into memory that Arrow uses again and again."""
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    data = pa.allocate_buffer(int(ends[-1]))
+    room = memoryview(data).cast("B")
+    for value, start, end in zip(values, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        room[start:end] = value
+    return pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(ends), data])
+
+
 class Collector:
     """Rows and losses on their way into a batch.
 
@@ -76,7 +87,7 @@ class Collector:
     def add(
         self,
         locator: str,
-        content: bytes,
+        content: bytes | memoryview,
         *,
         text: bytes | None = None,
         url: str | None = None,
@@ -128,7 +139,7 @@ class Collector:
         arrays["source"] = pa.repeat(self._label.source, n)
         arrays["domain"] = pa.repeat(self._label.domain, n)
         if self._raw:
-            arrays["raw"] = pa.array(columns[8], pa.large_binary())
+            arrays["raw"] = _joined(columns[8])
             arrays["content_type"] = pa.array(columns[9], pa.string())
         table = pa.table([arrays[name] for name in self._schema.names], schema=self._schema)
         batch = Batch(Documents(table), self.removed, self.quarantined)

@@ -62,30 +62,35 @@ _MARKS = b"{}=;"
 _CODE_MARKS = 0.02  # the least share of them in scripts and style sheets; prose has under a tenth of it
 
 
-def looks_like_html(body: bytes) -> bool:
+def looks_like_html(body: bytes | memoryview) -> bool:
     """Whether a page sent without a media type is one to browsers (after white space and a BOM)."""
-    return _HTML.match(body[:HEAD_BYTES].removeprefix(_BOM).lstrip(_BLANK)) is not None
+    return _HTML.match(bytes(body[:HEAD_BYTES]).removeprefix(_BOM).lstrip(_BLANK)) is not None
 
 
-def other_than_html(body: bytes) -> str | None:
+def other_than_html(body: bytes | memoryview) -> str | None:
     """The media type of a body sent as a page that plainly is none; None for what may be a page.
 
     Files are known by their first bytes, JSON by its first key or values. Scripts and style sheets must
     begin as such (after comments), have the marks of code and nothing that looks like a tag in the first
     `HEAD_BYTES`. Browsers show such a response as a page of text; there is no prose in it.
     """
+    first = bytes(body[:HEAD_BYTES])
+    head = first.removeprefix(_BOM)
+    if head.lstrip(_BLANK)[:1] == b"<":
+        return None
     for mark, kind in _BINARY:
-        if body.startswith(mark):
+        if first.startswith(mark):
             return kind
-    if body[8:12] == b"WEBP" and body.startswith(b"RIFF"):
+    if first[8:12] == b"WEBP" and first.startswith(b"RIFF"):
         return "image/webp"
-    if body[4:8] == b"ftyp":
+    if first[4:8] == b"ftyp":
         return "video/mp4"
-    head = body[:HEAD_BYTES].removeprefix(_BOM)
     start = _behind_comments(head)
     if start < len(head) and head[start] == 60:  # <
         return None
-    if _OBJECT.match(head, start) or (_LIST.match(head, start) and body[-64:].rstrip()[-1:] in (b"]", b"}")):
+    if _OBJECT.match(head, start) or (
+        _LIST.match(head, start) and bytes(body[-64:]).rstrip()[-1:] in (b"]", b"}")
+    ):
         return "application/json"
     if _TAG.search(head) or len(head) - len(head.translate(None, _MARKS)) < _CODE_MARKS * len(head):
         return None

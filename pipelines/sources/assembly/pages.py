@@ -41,7 +41,7 @@ def add_page(
     if response is None:
         collector.quarantine("bad_http", len(block), position, "no HTTP status line", block)
         return
-    size = len(response.body)
+    size = len(block) - response.start
     if response.status != 200:
         collector.remove("http_status", size, position, f"HTTP status {response.status}", url.encode())
         return
@@ -67,7 +67,7 @@ def add_page(
 
 def add_body(
     collector: Collector,
-    body: bytes,
+    body: bytes | memoryview,
     size: int,
     url: str,
     locator: str,

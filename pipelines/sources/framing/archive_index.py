@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from corpusmill.pipelines.sources.framing.byte_stream import ByteStream, Hint
 from corpusmill.pipelines.sources.framing.damage import BrokenRecord, Damage
@@ -20,8 +21,7 @@ from corpusmill.pipelines.sources.reader import Split
 FAULTS_PER_FILE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class RecordHead:
+class RecordHead(NamedTuple):
     """Head of one archive record: named fields (lower-case keys), position and length of its block."""
 
     position: int

@@ -130,6 +130,13 @@ class ByteStream:
             limit -= len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def peek_until(self, mark: bytes, limit: int) -> bytes:
+        """The bytes up to `mark` and with it, without moving; none if it is not within `limit` bytes."""
+        end = self._buffer.find(mark, self._at, self._at + limit)
+        while end < 0 and len(self._buffer) - self._at < limit and self._grow():
+            end = self._buffer.find(mark, self._at, self._at + limit)
+        return self._buffer[self._at : end + len(mark)] if end >= 0 else b""
+
     def peek_line(self, limit: int) -> bytes:
         """The next line without its newline and without moving; at most `limit` bytes of it."""
         searched = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 
@@ -14,8 +14,7 @@ PIECE_BYTES = 2**17
 GUARD_BYTES = 2**18
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Consecutive uncompressed bytes of one frame.
 
     `start`: position of `data[0]` in the uncompressed stream; `frame`, `frame_start`: stored offset and

@@ -36,11 +36,20 @@ class BodyTooLargeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response: `headers` have lower-case names, repeated ones are joined by a comma."""
+    """A response: `headers` have lower-case names, repeated ones are joined by a comma.
+
+    The body is what stands in `block` from `start` on.
+    """
 
     status: int
     headers: dict[str, str]
-    body: bytes
+    block: bytes
+    start: int
+
+    @property
+    def body(self) -> bytes:
+        """The body as stored; a copy of it."""
+        return self.block[self.start :]
 
     @property
     def content_type(self) -> str:
@@ -59,41 +68,65 @@ def parse_response(block: bytes) -> Response | None:
     blank = _BLANK.search(block, 0, HEAD_LIMIT)
     if blank is None and len(block) > HEAD_LIMIT:
         raise HeadError(f"an HTTP head of over {HEAD_LIMIT // 1024} KiB")
-    head, body = (block[: blank.start()], block[blank.end() :]) if blank else (block, b"")
+    head = block[: blank.start()] if blank else block
+    lines = head.decode("latin-1").split("\n")[1:]
+    headers = _plain_headers(lines)
+    if headers is None:
+        headers = _folded_headers(lines)
+    return Response(int(status[1]), headers, block, blank.end() if blank else len(block))
+
+
+def _plain_headers(lines: list[str]) -> dict[str, str] | None:
+    """Headers that stand once and on one line each; None where one does not."""
+    headers: dict[str, str] = {}
+    for line in lines:
+        key, colon, value = line.partition(":")
+        name = key.strip().lower()
+        if line[:1] in (" ", "\t") or name in headers:
+            return None
+        if colon:  # servers do send stray lines; no header can be read from one
+            headers[name] = value.strip()
+    return headers
+
+
+def _folded_headers(lines: list[str]) -> dict[str, str]:
+    """Any headers: the values of repeated ones joined by commas, lines that go on by spaces."""
     parts: dict[str, list[str]] = {}
     name = ""
-    for line in head.decode("latin-1").split("\n")[1:]:
+    for line in lines:
         if line[:1] in (" ", "\t") and name:
             parts[name] += (" ", line.strip())
             continue
         key, colon, value = line.partition(":")
         if not colon:
-            continue  # servers do send stray lines; no header can be read from one
+            continue
         name = key.strip().lower()
         parts.setdefault(name, []).extend((", ", value.strip()))
-    headers = {name: "".join(values[1:]) for name, values in parts.items()}
-    return Response(int(status[1]), headers, body)
+    return {name: "".join(values[1:]) for name, values in parts.items()}
 
 
-def decoded_body(response: Response, limit: int) -> bytes:
+def decoded_body(response: Response, limit: int) -> bytes | memoryview:
     """The body with chunks joined and content encodings (gzip, deflate, br, zstd) undone.
 
+    A body that is stored as it is comes as a view of the response's block.
     Raises BodyError where an encoding fails, BodyTooLargeError where more than `limit` bytes come out.
     """
-    body = response.body
+    body: bytes | memoryview = memoryview(response.block)[response.start :]
     if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        body = join_chunks(body)
-    codings = response.headers.get("content-encoding", "").lower().split(",")
-    named = [name for coding in codings if (name := coding.strip()) not in ("", "identity", "none")]
+        body = join_chunks(bytes(body))
+    named: list[str] = []
+    if stated := response.headers.get("content-encoding"):
+        codings = map(str.strip, stated.lower().split(","))
+        named = [coding for coding in codings if coding not in ("", "identity", "none")]
     if len(named) > _MOST_CODINGS:
         raise BodyError(f"{len(named)} content encodings, more than {_MOST_CODINGS}")
     for coding in reversed(named):
         if coding not in _DECODERS:
-            if _BINARY.search(body, 0, _SNIFFED) is None or body.startswith((b"\xff\xfe", b"\xfe\xff")):
+            if _BINARY.search(body, 0, _SNIFFED) is None or body[:2] in (b"\xff\xfe", b"\xfe\xff"):
                 continue
             raise BodyError(f"unknown Content-Encoding {coding[:40]!r}")
         if body:
-            body = _DECODERS[coding](body, limit)
+            body = _DECODERS[coding](bytes(body), limit)
     if len(body) > limit:
         raise BodyTooLargeError
     return body

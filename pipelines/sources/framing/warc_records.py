@@ -13,11 +13,46 @@ CONTENT_LENGTH = "the record's Content-Length does not match what follows it"
 _VERSION = re.compile(rb"WARC/\d\.\d+\s*$")
 _ONCE = {"content-length", "warc-date", "warc-record-id", "warc-target-uri", "warc-type"}
 _MARKS = (b"WARC/1.", b"WARC/0.")
+_VERSIONS = {"WARC/1.0", "WARC/1.1", "WARC/0.17", "WARC/0.18"}
+_USUAL_BYTES = 2**13  # of a head that is read at once
+_NAMES = {
+    name: name.lower()
+    for name in ("WARC-Type", "WARC-Record-ID", "WARC-Date", "WARC-Target-URI", "WARC-IP-Address",
+                 "WARC-Warcinfo-ID", "WARC-Concurrent-To", "WARC-Payload-Digest", "WARC-Block-Digest",
+                 "WARC-Identified-Payload-Type", "Content-Type", "Content-Length")
+}  # fmt: skip
 
 
 def read_head(stream: ByteStream) -> RecordHead:
     """The head of the record that starts here. Raises BrokenRecord where it is no sound WARC head."""
     position = stream.position
+    head = stream.peek_until(b"\r\n\r\n", _USUAL_BYTES)
+    fields = _usual_fields(head)
+    if fields is None:
+        return _any_head(stream, position)
+    stream.skip(len(head))
+    return RecordHead(position, fields, int(fields["content-length"]))
+
+
+def _usual_fields(head: bytes) -> dict[str, str] | None:
+    """The fields of a head as nearly all writers write it; None for one that needs a closer look."""
+    if b"\0" in head or b"\n " in head or b"\n\t" in head:
+        return None
+    lines = head.decode("utf-8", "backslashreplace").split("\r\n")
+    if lines[0] not in _VERSIONS or len(lines) - 1 != head.count(b"\n"):
+        return None
+    parts = [line.partition(":") for line in lines[1:-2]]
+    fields = {_NAMES.get(key) or key.strip().lower(): value.strip() for key, _, value in parts}
+    if len(fields) != len(parts) or not all(colon for _, colon, _ in parts):
+        return None  # a name that stands twice, a line without a colon
+    length = fields.get("content-length", "")
+    if "warc-type" not in fields or not (length.isascii() and length.isdigit() and len(length) < 19):
+        return None
+    return fields
+
+
+def _any_head(stream: ByteStream, position: int) -> RecordHead:
+    """The head at hand read line by line, or what is wrong with it."""
 
     def broken(cause: str) -> BrokenRecord:
         return BrokenRecord(position, cause)

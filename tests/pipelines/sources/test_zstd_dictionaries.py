@@ -214,7 +214,7 @@ def test_the_option_is_a_path_beside_the_recipe_and_part_of_the_fingerprint(tmp_
     (tmp_path / "named").mkdir()
     written(tmp_path / "a.warc.zst", *frames(PAGES))
     (tmp_path / "r.yaml").write_text(RECIPE)
-    with pytest.raises(InvalidRecipeError, match=r"sources.web.read.warc.dictionary: there is no file .*named/d"):
+    with pytest.raises(InvalidRecipeError, match=r"read.warc.dictionary: there is no file .*named/d"):
         load_recipe(tmp_path / "r.yaml", inputs=True)
     written(tmp_path / "named" / "d", trained(0).as_bytes())
     run = run_recipe(load_recipe(tmp_path / "r.yaml"))
