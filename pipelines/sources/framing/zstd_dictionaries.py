@@ -23,8 +23,8 @@ DICTIONARY_MAGIC = b"\x37\xa4\x30\xec"  # RFC 8878, section 5
 DICTIONARY_FRAME = b"\x5d\x2a\x4d\x18"
 FRAME_HEAD = 18  # bytes: the longest head of a zstd frame
 _CURE = (
-    "name the file of the dictionary with the option `dictionary` of the reader `warc`, or "
-    "recompress the file without a dictionary"
+    "dictionaries in files of their own are not supported but by the option `dictionary` of the reader "
+    "`warc`; name the file there, or recompress the file without a dictionary"
 )
 
 

@@ -197,16 +197,14 @@ def test_zstd_frames_that_need_a_dictionary_are_told_as_that(tmp_path: Path) -> 
     path = tmp_path / "a.jsonl.zst"
     path.write_bytes(zstandard.ZstdCompressor(dict_data=words).compress(LINES))
     (fault,) = read_all(Jsonl(files=["x"]), path).faults
-    assert "dictionaries are not supported" in fault
+    assert "dictionaries in files of their own are not supported" in fault
     assert "recompress the file without a dictionary" in fault
     held = words.as_bytes()
     skippable = b"\x5d\x2a\x4d\x18" + len(held).to_bytes(4, "little") + held
     path = tmp_path / "a.warc.zst"
     record = warc_record("response", "http://a.example/", http_response(b"<html>page</html>"))
     path.write_bytes(skippable + zstandard.ZstdCompressor(dict_data=words).compress(record))
-    faults = read_all(Warc(files=["x"]), path).faults
-    assert faults
-    assert all("dictionaries are not supported" in fault for fault in faults)
+    assert [row["url"] for row in read_all(Warc(files=["x"]), path).rows] == ["http://a.example/"]
 
 
 @pytest.mark.parametrize("window", [27, 31])

@@ -108,8 +108,8 @@ def test_a_missing_dictionary_is_told_with_its_number_and_the_cure(tmp_path: Pat
     assert not found.rows
     assert found.faults == [
         "byte 0: its zstd frames need dictionary number 40000, and the file does not begin with one (frame "
-        "at byte 0); name the file of the dictionary with the option `dictionary` of the reader `warc`, or "
-        "recompress the file without a dictionary"
+        "at byte 0); dictionaries in files of their own are not supported but by the option `dictionary` of "
+        "the reader `warc`; name the file there, or recompress the file without a dictionary"
     ]
     for reader in (Warc(files=["x"]), Jsonl(files=["x"])):
         fault = first_fault(reader, {"a": str(path)})
