@@ -102,7 +102,7 @@ MARKUP: dict[str, Callable[[int], str]] = {
 
 def pages() -> Iterator[Job]:
     from corpusmill.pipelines.extraction.faults import PageFault
-    from corpusmill.pipelines.extraction.main_text import Extraction
+    from corpusmill.pipelines.extraction.options import Extraction
     from corpusmill.pipelines.sources.extract import Extract
 
     stage = Extract(max_html_bytes=2**23)
@@ -114,7 +114,7 @@ def pages() -> Iterator[Job]:
             return None
 
     for extractor, name in EXTRACTORS:
-        how = Extraction(extractor, True, False, False, False, False, True)
+        how = Extraction(extractor)
         for shape, make in MARKUP.items():
             markup = then(make, lambda text: _PAGE.replace("{}", text).encode())
             yield Job(f"{name}: {shape}", markup, partial(extract, how))

@@ -99,7 +99,7 @@ def struck(
 
 
 def quarantined_table(docs: Documents, stage: str, causes: Sequence[str]) -> pa.Table:
-    """`REMOVED` rows for documents that no outcome covers: the stage raised on them, or was never shown them.
+    """`REMOVED` rows for documents that a stage found faulty, raised on, or was never shown.
 
     `causes` str[n] ("ValueError: ...") become details, and what stands before their colon the reasons.
     """

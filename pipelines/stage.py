@@ -147,7 +147,8 @@ class Outcome:
     """What a map says of its rows: the same rows in the same order, with two string columns.
 
     `reasons`: null keeps the row, anything else removes it and is counted.
-    `faults`: null is sound, anything else quarantines the row (it wins over a reason).
+    `faults`: null is sound, anything else quarantines the row (it wins over a reason). What stands before a
+    colon is the reason that is counted, the whole is the row's detail.
     """
 
     documents: Documents

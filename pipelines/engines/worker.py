@@ -24,6 +24,7 @@ from corpusmill.pipelines.recipe.environment import hide_again, hide_values
 from corpusmill.pipelines.storage import Json
 from corpusmill.pipelines.system_faults import describe, no_writing
 from corpusmill.pipelines.terminal import guard_streams
+from corpusmill.pipelines.time_limit import let_limits_end_this_process
 
 BEAT_SECONDS = 1.0
 
@@ -43,6 +44,7 @@ def attempt(ticket: int, task: Json) -> Done | Failed:
 
 def attempt_in_worker(ticket: int, task: Json) -> Done | Failed:
     """`attempt` in a process that does nothing else."""
+    let_limits_end_this_process()
     load_no_numba_extensions()
     return attempt(ticket, task)
 
@@ -124,6 +126,7 @@ def main(descriptor: int) -> None:
     hide_again()
     guard_streams(hide_values)
     sys.stdout = sys.stderr  # both go to the log
+    let_limits_end_this_process()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a poisonous document must not fill the disk with cores
     logging.basicConfig(level=os.environ.get("CORPUSMILL_LOG", "INFO"), format="%(name)s: %(message)s")
     import pyarrow as pa

@@ -78,9 +78,9 @@ class ContentModel:
             probability[begin:stop] = 1 / (1 + np.exp(-sums_of(self.trees, look.features(begin, stop))))
         return probability
 
-    def content(self, look: Look) -> npt.NDArray[np.bool_]:
-        """bool[blocks]: the blocks to keep."""
-        keep = chosen(look.counts, self.probabilities(look))
+    def content(self, look: Look, beta: float = 1.0) -> npt.NDArray[np.bool_]:
+        """bool[blocks]: the blocks to keep, of the highest expected F-beta of words."""
+        keep = chosen(look.counts, self.probabilities(look), beta)
         return with_what_belongs(look.page, look.blocks, look.counts, keep)
 
 

@@ -46,7 +46,7 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
     """
     for mark, codec in _BOMS:
         if raw.startswith(mark):
-            return _accept(raw[len(mark) :], codec, max_replaced)
+            return _accept(raw, codec, max_replaced, len(mark))
     wide = _utf16_without_mark(raw)
     if wide is not None:
         return _accept(raw, wide, max_replaced)
@@ -70,9 +70,8 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
             text, share = _attempt(raw, codec)
             if share <= max_replaced:
                 return text, codec
-    raise PageFault(
-        "bad_charset", f"{broken:.0%} of the non-ASCII characters do not decode as UTF-8 or as declared"
-    )
+    tried = " or ".join(dict.fromkeys(("utf-8", *declared)))
+    raise PageFault("bad_charset", _undecodable(raw, "utf-8", broken, tried))
 
 
 def codec_of(label: str) -> str | None:
@@ -95,11 +94,22 @@ def _attempt(raw: bytes, codec: str) -> tuple[str, float]:
     return text, replaced / (len(text) - len(text.encode("ascii", "ignore")))
 
 
-def _accept(raw: bytes, codec: str, max_replaced: float) -> tuple[str, str]:
-    text, share = _attempt(raw, codec)
+def _accept(raw: bytes, codec: str, max_replaced: float, mark: int = 0) -> tuple[str, str]:
+    """The text behind a byte order mark of `mark` bytes. Raises PageFault."""
+    text, share = _attempt(raw[mark:], codec)
     if share > max_replaced:
-        raise PageFault("bad_charset", f"{share:.0%} of the non-ASCII characters do not decode as {codec}")
+        raise PageFault("bad_charset", _undecodable(raw, codec, share, codec))
     return text, codec
+
+
+def _undecodable(raw: bytes, codec: str, share: float, tried: str) -> str:
+    """What is told of bytes that do not decode: the first of them, and how many."""
+    try:
+        raw.decode(codec)
+        place = "U+FFFD stands in the text"
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start} (0x{raw[error.start]:02x}) is the first that is no {codec}"
+    return f"{place}; {share:.0%} of the non-ASCII characters do not decode as {tried}"
 
 
 def _from_header(content_type: str | None) -> str | None:

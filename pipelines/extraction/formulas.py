@@ -12,7 +12,8 @@ So each formula is replaced by one plain word before extraction, and that word b
 5. `alt` of formula images (Wikipedia `mwe-math`, WordPress `latex`, MediaWiki `tex`,
    QuickLaTeX, Zhihu `eeimg`).
 
-TeX that stands in the text between delimiters (`\\( \\)`, `$ $`) is text already and stays as it is.
+Then exponents and indices written by `sup` and `sub` (see `raised_text`). TeX that stands in the text
+between delimiters (`\\( \\)`, `$ $`) is text already and stays as it is.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import re
 from typing import Any
 
 from corpusmill.pipelines.extraction.mathml import to_tex
+from corpusmill.pipelines.extraction.raised_text import content_of, raised, text_before
 
 # Elements that are one formula (the outermost match counts), and what a renderer leaves beside one.
 _FORMULAS = (
@@ -44,6 +46,7 @@ _DELIMITERS = (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False), 
 _COMMENT = re.compile(r"(?<!\\)%[^\n]*(\n\s*)?")
 _WHITE = re.compile(r"\s+")
 _BLANKS = re.compile(r"[ \t]+")
+_LONGEST_WORD = 40  # characters of a word that stands for a formula, at most
 _PREFIX = re.compile(r"texformula([0-9]{1,9})n")
 
 
@@ -58,6 +61,7 @@ class Formulas:
         self._formulas: list[str] = []
         self._blocks: list[str] = []
         self._word = re.compile(self._prefix + r"([fb])([0-9]{1,9})z")
+        self._ending = re.compile(self._prefix + r"f([0-9]{1,9})z\Z")
 
     def __len__(self) -> int:
         return len(self._formulas) + len(self._blocks)
@@ -84,6 +88,29 @@ class Formulas:
             node.outer_text = self._formula(tex, display) if tex else ""
         for node in document.query_selector_all(_PREVIEWS).values():
             node.outer_text = ""
+
+    def take_raised(self, document: Any) -> None:
+        """Replace exponents and indices by words, with their base where that is a letter or a number."""
+        for node in document.query_selector_all("sub, sup").values():
+            content = content_of(node)
+            before, beside = text_before(node) if content else ("", None)
+            if beside is None:
+                continue
+            taken = self._ending.search(before, max(0, len(before) - _LONGEST_WORD))
+            if taken is not None:  # x_i^2: a second one behind the same base
+                held = self._formulas[int(taken[1])]
+                made = raised(str(node.local_name), content or "", "X")
+                if made is not None and held.endswith("}$") and held.count(made[0][0] + "{") == 0:
+                    self._formulas[int(taken[1])] = f"{held[:-1]}{made[0]}$"
+                    node.outer_text = ""
+                continue
+            made = raised(str(node.local_name), content or "", before)
+            if made is None:
+                continue
+            tex, base = made
+            if base:
+                beside.text = before[: -len(base)]
+            node.outer_text = self._formula(f"{base}{tex}", False)
 
     def take_code(self, document: Any) -> None:
         """Replace the inside of every `pre` by a word, for an extractor that does not keep its layout."""

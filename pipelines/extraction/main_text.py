@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from corpusmill.pipelines.extraction.formulas import Formulas
+from corpusmill.pipelines.extraction.options import Extraction
 from corpusmill.pipelines.extraction.own import Parse, own_extraction
 
 # Never content, wherever they stand: line numbers beside code, permalink signs, wiki edit links.
@@ -85,6 +86,7 @@ _WORDS = (*_FURNITURE, *_BOILERPLATE, *_CAPTIONS)
 SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS, ("<foote",))
 EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
 _FORMULAS_SEEN, _FOOTER_SEEN = 1 << len(_WORDS), 2 << len(_WORDS)
+_RAISED = ("<sup", "<sub", "<SUP", "<SUB")
 _SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
 _BELIEVED = 0.5
 
@@ -106,19 +108,6 @@ def _skip(seen: int, boilerplate: bool, captions: bool) -> tuple[str, ...]:
             for name in ("class", "id")
         ]
     return tuple(selectors)
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """How to extract; see `Extract` for the meaning of each option."""
-
-    extractor: Literal["corpusmill", "resiliparse", "trafilatura"]
-    main_content: bool
-    precision: bool
-    comments: bool
-    links: bool
-    alt_texts: bool
-    formulas: bool
 
 
 @dataclass(frozen=True)
@@ -147,9 +136,11 @@ def extract_page(
     formulas = Formulas(html)
     if how.formulas and seen & _FORMULAS_SEEN:
         formulas.take(document)
+    if how.formulas and any(tag in html for tag in _RAISED):
+        formulas.take_raised(document)
     kept = None
     if how.extractor == "corpusmill":
-        text, kept = own_extraction(document, formulas, how.main_content, how.comments, parse)
+        text, kept = own_extraction(document, formulas, how, parse)
     elif how.extractor == "resiliparse":
         text = _resiliparse(tree, how, seen)
     else:

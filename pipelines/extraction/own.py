@@ -10,15 +10,21 @@ import numpy as np
 from corpusmill.pipelines.extraction.article_body import article_body
 from corpusmill.pipelines.extraction.content_model import Look, content_model
 from corpusmill.pipelines.extraction.formulas import Formulas
+from corpusmill.pipelines.extraction.inserts import inserts_of
 from corpusmill.pipelines.extraction.kernels.blocks import WORDS
-from corpusmill.pipelines.extraction.kernels.plain_text import plain_text
+from corpusmill.pipelines.extraction.kernels.plain_text import NO_INSERTS, plain_text
 from corpusmill.pipelines.extraction.kernels.readers_comments import in_comments
 from corpusmill.pipelines.extraction.kernels.word_weights import weigh_names, word_weights
+from corpusmill.pipelines.extraction.markdown import markdown
+from corpusmill.pipelines.extraction.markdown_escapes import at_line_start, escaped
+from corpusmill.pipelines.extraction.options import Extraction
 from corpusmill.pipelines.extraction.tags import NUMBERS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+PRECISE = 0.5
+"""Beta of the expected F that is maximised where precision is preferred."""
 _FEW = 50  # words; where a page shows fewer, the text that it states for machines counts
 _COMMENTS = dict.fromkeys(
     ("comment", "comments", "commentlist", "disqus", "reply", "replies", "respond"), 1.0
@@ -30,7 +36,7 @@ Parse = Callable[[str, bytes, tuple[tuple[str, ...], ...]], tuple[Any, int]]
 
 
 def own_extraction(
-    document: Any, formulas: Formulas, main_content: bool, comments: bool, parse: Parse | None
+    document: Any, formulas: Formulas, how: Extraction, parse: Parse | None
 ) -> tuple[str, float]:
     """(text, share): the text of a parsed page, and the share of the words it shows that were kept.
 
@@ -47,18 +53,34 @@ def own_extraction(
             look = model.look(str(tree.document.html).encode("utf-8", "replace"))
     words = look.counts[:, WORDS]
     keep = np.ones(len(words), np.bool_)
-    if main_content and len(words):
-        keep = with_formulas(look, model.content(look), formulas)
-        if comments:
+    if how.main_content and len(words):
+        keep = with_formulas(look, model.content(look, PRECISE if how.precision else 1.0), formulas)
+        if how.comments:
             named, _ = weigh_names(look.markup, look.page.names, word_weights(_COMMENTS))
             keep |= in_comments(look.page, look.blocks, look.counts, named)
-    text = plain_text(look.markup, look.page, look.blocks, keep).tobytes().decode("utf-8", "replace")
+    text = _written(look, keep, formulas, how)
     shown = float(words.sum())
-    if main_content and words[keep].sum() < _FEW and b"articleBody" in markup:
+    if how.main_content and words[keep].sum() < _FEW and b"articleBody" in markup:
         stated = article_body(document)
         if len(stated) > len(text):
-            return stated, 1.0
+            return (stated if how.format == "text" else _as_markdown(stated)), 1.0
     return text, float(words[keep].sum()) / shown if shown else 1.0
+
+
+def _written(look: Look, keep: npt.NDArray[np.bool_], formulas: Formulas, how: Extraction) -> str:
+    """The kept blocks in the form asked for."""
+    if how.format == "markdown":
+        return markdown(look, keep, how.links, how.alt_texts, formulas.restore)
+    beside = NO_INSERTS
+    if how.links or how.alt_texts:
+        beside = inserts_of(look, keep, how.links, how.alt_texts)
+    text, _ = plain_text(look.markup, look.page, look.blocks, keep, beside)
+    return text.tobytes().decode("utf-8", "replace")
+
+
+def _as_markdown(text: str) -> str:
+    """Plain paragraphs as Markdown."""
+    return "\n".join(at_line_start(escaped(line)) for line in text.split("\n"))
 
 
 def _without_frames(look: Look) -> bytes:

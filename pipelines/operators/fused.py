@@ -144,12 +144,15 @@ class FusedMaps:
         why: pa.Array,
     ) -> None:
         lost, words, lost_sizes = docs.keep(mask), why.filter(pa.array(mask)), sizes[mask]
-        rows = struck(lost, stage=stage.name, kind=kind, reasons=words)
+        if kind == "quarantined":
+            rows = quarantined_table(lost, stage.name, words.to_pylist())
+        else:
+            rows = struck(lost, stage=stage.name, kind=kind, reasons=words)
         position = rows.column_names.index("bytes")
         rows = rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64()))
         self._removed.append((ordinals[mask], rows))
         for source, reason, size in zip(
-            lost.column("source").to_pylist(), words.to_pylist(), lost_sizes.tolist(), strict=True
+            lost.column("source").to_pylist(), rows["reason"].to_pylist(), lost_sizes.tolist(), strict=True
         ):
             entry = self.ledger.entry(stage.name, source)
             (entry.remove if kind == "removed" else entry.quarantine)(reason, 1, size)

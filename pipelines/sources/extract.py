@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpusmill.pipelines.stage import Edit, Outcome
+from corpusmill.pipelines.time_limit import limited
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.documents import Documents
-    from corpusmill.pipelines.extraction.main_text import Extraction, Page
+    from corpusmill.pipelines.extraction.main_text import Page
+    from corpusmill.pipelines.extraction.options import Extraction
 
 _MARKUP = ("<!doctype html", "<html", "<head", "<body", "<div", "<p>", "<p ", "<table", "<article", "<?xml")
 _SNIFFED = 4096
+_warmed: set[str] = set()  # extractors that are loaded in this process
 
 
 class Extract(Edit):
@@ -27,12 +30,15 @@ class Extract(Edit):
 
     `extractor`: `corpusmill` (default), a model learned from pages of seven kinds whose main text people
     marked (`extraction.content_model`); `resiliparse` (Bevendorff et al. 2018) or `trafilatura` (Barbaresi
-    2021). `main_content`: leave out navigation, headers and footers; false keeps all visible text.
-    `precision`: prefer losing text to keeping boilerplate (trafilatura's `favor_precision`; with resiliparse
-    also leaves out captions, credits and teasers; ours has no such choice). `comments`: keep readers'
-    comments; ours keeps the posts of a forum in any case. `links`: append link targets (not ours).
-    `alt_texts`: keep alternative texts of images (resiliparse only). `formulas`: keep mathematics as `$...$`
-    and `$$...$$` (MathML, KaTeX, MathJax, formula images: see `extraction.formulas`).
+    2021). `format`: `text`, or ours as `markdown` (CommonMark with GitHub's tables): headings, lists,
+    quotations, code with its language, tables of data, emphasis; a parser reads every character of the text
+    again. `main_content`: leave out navigation, headers and footers; false keeps all visible text.
+    `precision`: prefer losing text to keeping boilerplate (ours weighs precision twice as much as recall;
+    trafilatura's `favor_precision`; with resiliparse also leaves out captions, credits and teasers).
+    `comments`: keep readers' comments; ours keeps the posts of a forum in any case. `links`: append the
+    targets of links as the page writes them. `alt_texts`: keep alternative texts of images (not trafilatura).
+    `formulas`: keep mathematics as `$...$` and `$$...$$` (MathML, KaTeX, MathJax, formula images, exponents
+    and indices: see `extraction.formulas`).
 
     Ours adds the score `extract.kept_share`, the share of the words shown on a page that its text holds, and
     to `meta` of a page below `little_kept` the key `little_kept` (true).
@@ -43,8 +49,11 @@ class Extract(Edit):
 
     Bounds against run-away pages; each fault quarantines the page: `max_html_bytes` (`too_large`),
     `max_depth` levels of nested elements (`too_deep`), `max_attributes` of one tag (`too_many_attributes`),
-    `max_replaced`, the greatest share of undecodable characters among the non-ASCII ones (`bad_charset`).
-    Further faults: `binary_content` (text that holds NUL), `parse_error`.
+    `max_replaced`, the greatest share of undecodable characters among the non-ASCII ones (`bad_charset`, told
+    with the first such byte).
+    Further faults: `binary_content` (text that holds NUL), `parse_error`. A page that takes over
+    `max_page_seconds` of processor time ends its worker, and is quarantined as what did (not with the engine
+    `inline`, which has no worker to end).
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("raw", "content_type")
@@ -52,6 +61,7 @@ class Extract(Edit):
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "trafilatura", "lxml")
 
     extractor: Literal["corpusmill", "resiliparse", "trafilatura"] = "corpusmill"
+    format: Literal["text", "markdown"] = "text"
     main_content: bool = True
     precision: bool = False
     comments: bool = False
@@ -59,6 +69,7 @@ class Extract(Edit):
     alt_texts: bool = False
     formulas: bool = True
     little_kept: float = Field(default=0.05, ge=0.0, le=1.0)
+    max_page_seconds: float = Field(default=60.0, ge=0.1)
     max_html_bytes: int = Field(default=8 * 2**20, ge=1024)
     max_depth: int = Field(default=512, ge=16, le=10_000)
     max_attributes: int = Field(default=2048, ge=16)
@@ -69,10 +80,12 @@ class Extract(Edit):
         import pyarrow as pa
 
         from corpusmill.pipelines.extraction.faults import PageFault
-        from corpusmill.pipelines.extraction.main_text import Extraction
+        from corpusmill.pipelines.extraction.options import Extraction
 
+        self.warm()  # once a process: what is compiled or loaded is no page's time
         how = Extraction(
             extractor=self.extractor,
+            format=self.format,
             main_content=self.main_content,
             precision=self.precision,
             comments=self.comments,
@@ -95,9 +108,10 @@ class Extract(Edit):
                 reason = None if text and text.strip() else "empty"
             else:
                 try:
-                    page, charset = self._page(raw, kinds[row].as_py(), how)
+                    with limited(self.max_page_seconds):
+                        page, charset = self._page(raw, kinds[row].as_py(), how)
                 except PageFault as error:
-                    fault = error.why
+                    fault = str(error)
                 else:
                     if page is None:
                         reason = "not_text"
@@ -120,11 +134,22 @@ class Extract(Edit):
             edited.drop("raw", "content_type"), pa.array(reasons, pa.string()), pa.array(faults, pa.string())
         )
 
-    def warm(self) -> None:
-        """Compile the bounds kernel and load the extractor."""
-        from corpusmill.pipelines.extraction.main_text import Extraction
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.format == "markdown" and self.extractor != "corpusmill":
+            raise ValueError(f"`format: markdown` is not for {self.extractor}: leave `extractor` out")
+        if self.alt_texts and self.extractor == "trafilatura":
+            raise ValueError("`alt_texts` has no effect with trafilatura: leave it or `extractor` out")
+        return self
 
-        how = Extraction(self.extractor, True, False, False, False, False, True)
+    def warm(self) -> None:
+        """Compile the kernels and load the extractor; again, in this process, is free."""
+        if self.extractor in _warmed:
+            return
+        _warmed.add(self.extractor)
+        from corpusmill.pipelines.extraction.options import Extraction
+
+        how = Extraction(self.extractor)
         self._page(b"<html><body><p>warm</p></body></html>", "text/html", how)
 
     def _page(self, raw: bytes, content_type: str | None, how: Extraction) -> tuple[Page | None, str]:

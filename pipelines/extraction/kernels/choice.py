@@ -24,13 +24,14 @@ _MOST_LINKS = np.float32(0.3)  # share of characters
 
 @compiled
 def chosen(
-    counts: npt.NDArray[np.float32], probability: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.float32], probability: npt.NDArray[np.float64], beta: float
 ) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
-    """Blocks whose choice has the highest expected F1 of words, if `probability` tells which are content.
+    """Blocks whose choice has the highest expected F-beta of words, if `probability` tells which are content.
 
     That is all blocks above a threshold, which depends on the page (Lewis 1995, "Evaluating and optimizing
-    autonomous text classification systems"): F1 = 2 sum(p w) / (sum of chosen w + sum of all p w). Thresholds
-    are thousandths, and 0.1 at least where any block reaches that.
+    autonomous text classification systems"): (1 + beta^2) sum(p w) / (sum of chosen w + beta^2 sum of all
+    p w). Below 1, `beta` weighs precision more. Thresholds are thousandths, and 0.1 at least where any block
+    reaches that.
     """
     n = len(counts)
     taken, found = np.zeros(_STEPS + 1, np.float64), np.zeros(_STEPS + 1, np.float64)
@@ -38,14 +39,14 @@ def chosen(
         step = int(probability[b] * _STEPS + 0.5)
         taken[step] += counts[b, WORDS]
         found[step] += counts[b, WORDS] * probability[b]
-    expected = found.sum()
+    expected = beta * beta * found.sum()
     all_taken = all_found = best = 0.0
     threshold = _STEPS + 1
     for step in range(_STEPS, -1, -1):
         if step < _LEAST <= threshold <= _STEPS:
             break
         all_taken, all_found = all_taken + taken[step], all_found + found[step]
-        value = 2 * all_found / (all_taken + expected + 1e-9)
+        value = all_found / (all_taken + expected + 1e-9)
         if value > best:
             best, threshold = value, step
     keep = np.zeros(n, np.bool_)

@@ -52,6 +52,8 @@ class Outline(NamedTuple):
 
     tag: npt.NDArray[np.uint8]
     """Numbers of `tags.NAMES`."""
+    opening: npt.NDArray[np.int32]
+    """Where the name in each element's tag begins; the document's is the end of the markup."""
     parent: npt.NDArray[np.int32]
     depth: npt.NDArray[np.int32]
     names: npt.NDArray[np.int32]
@@ -86,7 +88,8 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
     for i in range(n):
         most += data[i] == 60
     tag, marks = np.zeros(most, np.uint8), np.zeros(most, np.uint8)
-    parent, depth = np.zeros(most, np.int32), np.zeros(most, np.int32)
+    opening, parent, depth = np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32)
+    opening[0] = n
     names = np.zeros((most, 4), np.int32)
     first_text, end_text = np.zeros(most, np.int32), np.zeros(most, np.int32)
     begin, end = np.zeros(most, np.int32), np.zeros(most, np.int32)
@@ -136,7 +139,7 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
         i, number = _name(data, opened)
         e = elements
         elements += 1
-        tag[e], parent[e], depth[e] = number, top, depth[top] + 1
+        tag[e], opening[e], parent[e], depth[e] = number, opened, top, depth[top] + 1
         first_text[e] = end_text[e] = texts
         i = _attributes(data, i, names[e], marks, e) + 1
         kind = BREAKS[number]
@@ -179,9 +182,9 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
     end_text[0] = texts
     _hide_numbers(data, numbered[:lists], first_text, end_text, begin, end, shown)
     return Outline(
-        tag[:elements], parent[:elements], depth[:elements], names[:elements], marks[:elements],
-        first_text[:elements], end_text[:elements], begin[:texts], end[:texts], element[:texts],
-        link[:texts], shown[:texts], in_code[:texts], breaks[:texts],
+        tag[:elements], opening[:elements], parent[:elements], depth[:elements], names[:elements],
+        marks[:elements], first_text[:elements], end_text[:elements], begin[:texts], end[:texts],
+        element[:texts], link[:texts], shown[:texts], in_code[:texts], breaks[:texts],
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,16 +20,32 @@ _SPACE, _NEWLINE, _TAB = 32, 10, 9
 _NO_BREAK_SPACE = 0xA0
 
 
+class Inserts(NamedTuple):
+    """Bytes that stand beside texts and are not part of them, such as the targets of links."""
+
+    data: npt.NDArray[np.uint8]
+    bounds: npt.NDArray[np.int64]
+    """[2 texts + 1]: before text t stands `data[bounds[2t]:bounds[2t + 1]]` as a word of its own; directly
+    after it, `data[bounds[2t + 1]:bounds[2t + 2]]`. Of length 0 where nothing is inserted."""
+
+
+NO_INSERTS = Inserts(np.zeros(0, np.uint8), np.zeros(0, np.int64))
+
+
 @compiled
 def plain_text(
-    data: npt.NDArray[np.uint8], page: Outline, blocks: Blocks, keep: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.uint8]:  # pragma: no cover - compiled
-    """The text, UTF-8, of the blocks to keep, bool[blocks].
+    data: npt.NDArray[np.uint8], page: Outline, blocks: Blocks, keep: npt.NDArray[np.bool_], inserts: Inserts
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:  # pragma: no cover - compiled
+    """(text, spans): the text, UTF-8, of the blocks to keep, bool[blocks]; and int64[blocks, 2], where in it
+    each block's own text begins and ends.
 
     Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- `. A run of
-    white space is one space, but in code, where white space stays, up to the ends of its rows.
+    white space is one space, but in code, where white space stays, up to the ends of its rows. Nothing is
+    inserted in code.
     """
-    out = np.empty(len(data) + 8 * len(keep), np.uint8)  # what parts two blocks stands for a tag at least
+    # What parts two blocks stands for a tag at least.
+    out = np.empty(len(data) + 8 * len(keep) + len(inserts.data) + len(inserts.bounds), np.uint8)
+    spans = np.zeros((len(keep), 2), np.int64)
     items = begins_item(page, blocks)
     size, before = 0, -1
     for b in range(len(keep)):
@@ -46,12 +62,13 @@ def plain_text(
         if page.in_code[first]:
             size = _write_code(data, page, first, end, out, size)
         else:
-            size = _write_line(data, page, first, end, out, size)
+            size = _write_line(data, page, first, end, inserts, out, size)
         if size == opened:
             size = start
         else:
             before = end - 1
-    return out[:size]
+            spans[b, 0], spans[b, 1] = opened, size
+    return out[:size], spans
 
 
 @compiled
@@ -107,13 +124,20 @@ def _character(
 
 @compiled
 def _write_line(
-    data: npt.NDArray[np.uint8], page: Outline, first: int, end: int, out: npt.NDArray[np.uint8], size: int
-) -> int:  # pragma: no cover - compiled
+    data: npt.NDArray[np.uint8], page: Outline, first: int, end: int, inserts: Inserts,
+    out: npt.NDArray[np.uint8], size: int,
+) -> int:  # pragma: no cover - compiled  # fmt: skip
     """Write the shown texts on one line; no-break spaces at the head of a row of code stay."""
     start = size
     code = _in_inline_code(page, first)
     space = False
     for t in range(first, end):
+        if len(inserts.bounds) > 0 and inserts.bounds[2 * t] < inserts.bounds[2 * t + 1]:
+            if size > start:
+                out[size] = _SPACE
+                size += 1
+            size = _insert(inserts, 2 * t, out, size)
+            code, space = False, True
         if not page.shown[t]:
             continue
         i, stop = page.begin[t], page.end[t]
@@ -133,8 +157,20 @@ def _write_line(
                 space = False
                 out[size] = value
                 size += 1
+        if len(inserts.bounds) > 0:
+            size = _insert(inserts, 2 * t + 1, out, size)
     while size > start and out[size - 1] == _SPACE:
         size -= 1
+    return size
+
+
+@compiled
+def _insert(
+    inserts: Inserts, place: int, out: npt.NDArray[np.uint8], size: int
+) -> int:  # pragma: no cover - compiled
+    for i in range(inserts.bounds[place], inserts.bounds[place + 1]):
+        out[size] = inserts.data[i]
+        size += 1
     return size
 
 

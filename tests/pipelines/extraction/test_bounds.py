@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
 from corpusmill.pipelines.extraction.kernels.bounds import depth_exceeds, plain_names, screen, signs
-from corpusmill.pipelines.extraction.main_text import SIGNS, Extraction, extract_page
+from corpusmill.pipelines.extraction.main_text import SIGNS, extract_page
+from corpusmill.pipelines.extraction.options import Extraction
 from corpusmill.pipelines.sources.extract import Extract
 
 NAMES = st.sampled_from(["div", "p", "b", "span", "ul", "li", "table", "tr", "td", "br", "img"])
@@ -109,7 +110,7 @@ def test_survives_any_soup(html: str) -> None:
 def test_the_mask_saves_time_and_changes_nothing(inner: str) -> None:
     long = "<p>An article of many words that is long enough to be taken as one. " * 12
     html = f"<html><body><article>{long}{inner}</article></body></html>"
-    how = Extraction("resiliparse", True, False, False, False, False, True)
+    how = Extraction("resiliparse")
     with_mask = extract_page(html, HTMLTree.parse(html), how, run(html)[2])
     assert run(html)[2] != 0
     assert with_mask == extract_page(html, HTMLTree.parse(html), how)
@@ -182,7 +183,7 @@ MEANT += [
 def words_before_and_after(inner: str) -> tuple[list[str], list[str]]:
     """The words of a page that holds `inner`, and those of the page under other names."""
     html = f"<html><body><p>Some words begin the page.</p>{inner}</body></html>"
-    how = Extraction("resiliparse", False, False, False, False, False, True)
+    how = Extraction("resiliparse", main_content=False)
     other = plain_names(html)
     assert len(other) == len(html)
     before, after = (extract_page(text, HTMLTree.parse(text), how).text.split() for text in (html, other))
@@ -238,7 +239,7 @@ def test_formatting_and_options_cost_no_square(inner: str) -> None:
     page, _ = Extract()._page(
         f"<html><body><p>Some words begin the page.</p>{inner}".encode(),
         "text/html",
-        Extraction("resiliparse", False, False, False, False, False, True),
+        Extraction("resiliparse", main_content=False),
     )
     assert page is not None
     assert page.text.count("word") == 1 + inner.count("word")

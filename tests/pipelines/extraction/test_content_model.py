@@ -70,7 +70,7 @@ def test_no_threshold_has_a_higher_expected_f1(blocks: list[tuple[int, int]]) ->
     counts = np.zeros((len(blocks), len(COUNTED)), np.float32)
     counts[:, 0] = [words for words, _ in blocks]
     probability = np.array([thousandths / 1000 for _, thousandths in blocks], np.float64)
-    keep = chosen(counts, probability)
+    keep = chosen(counts, probability, 1.0)
     words = counts[:, 0].tolist()
     reached = oracle.expected_f1(words, probability.tolist(), keep.tolist())
     assert reached == pytest.approx(oracle.best_f1(words, probability.tolist()), abs=1e-6)

@@ -7,8 +7,9 @@ import pytest
 from resiliparse.parse.html import HTMLTree
 
 from corpusmill.pipelines.extraction.formulas import clean_tex
-from corpusmill.pipelines.extraction.main_text import Extraction, extract_page
+from corpusmill.pipelines.extraction.main_text import extract_page
 from corpusmill.pipelines.extraction.mathml import to_tex
+from corpusmill.pipelines.extraction.options import Extraction
 
 OPENING = "These opening words are long enough for any extractor to believe that an article begins here."
 CLOSING = "These closing words are long enough for any extractor to believe that it goes on until here."
@@ -62,7 +63,7 @@ CASES = {
 
 def extracted(middle: str, extractor: str) -> str:
     html = PAGE.format(OPENING, middle, CLOSING)
-    how = Extraction(extractor, True, False, False, False, False, True)  # type: ignore[arg-type]
+    how = Extraction(extractor)  # type: ignore[arg-type]
     text = extract_page(html, HTMLTree.parse(html), how).text
     assert OPENING in text
     return text[text.index(OPENING) + len(OPENING) : text.index(CLOSING)].strip()

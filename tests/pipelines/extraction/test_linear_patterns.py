@@ -16,10 +16,11 @@ from corpusmill.pipelines.extraction import decode as decoding
 from corpusmill.pipelines.extraction import media_type as media_type_module
 from corpusmill.pipelines.extraction.decode import decode
 from corpusmill.pipelines.extraction.formulas import Formulas, _spoken, _without_cdata, clean_tex
-from corpusmill.pipelines.extraction.main_text import Extraction, extract_page
+from corpusmill.pipelines.extraction.main_text import extract_page
+from corpusmill.pipelines.extraction.options import Extraction
 
 MEGABYTE = 1_000_000
-PLAIN = Extraction("resiliparse", True, False, False, False, False, True)
+PLAIN = Extraction("resiliparse")
 
 
 def texts(*parts: str) -> st.SearchStrategy[str]:

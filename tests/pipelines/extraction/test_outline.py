@@ -12,7 +12,7 @@ from resiliparse.parse.html import HTMLTree
 
 from corpusmill.pipelines.extraction.kernels.blocks import blocks_of, equal_keys
 from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
-from corpusmill.pipelines.extraction.kernels.plain_text import plain_text
+from corpusmill.pipelines.extraction.kernels.plain_text import NO_INSERTS, plain_text
 from corpusmill.pipelines.extraction.kernels.word_weights import weigh_names, word_weights
 from corpusmill.pipelines.extraction.tags import NAMES
 from tests.oracles import extraction_trees as oracle
@@ -93,7 +93,8 @@ def test_elements_and_texts_are_those_of_the_tree(html: str) -> None:
 def test_the_text_of_all_blocks_is_the_text_of_the_page(html: str) -> None:
     document, data, page = seen(html.replace("pre", "p").replace("line-number", "x"))
     blocks = blocks_of(data, page)
-    text = plain_text(data, page, blocks, np.ones(len(blocks.element), np.bool_)).tobytes().decode()
+    text, _ = plain_text(data, page, blocks, np.ones(len(blocks.element), np.bool_), NO_INSERTS)
+    text = text.tobytes().decode()
     lines = [" ".join(line.removeprefix("- ").split()) for line in text.replace("\t", "\n").split("\n")]
     wanted = [line.removeprefix("- ") for line in oracle.lines_of(document)]
     assert " ".join(" ".join(lines).split()) == " ".join(wanted)
@@ -102,7 +103,8 @@ def test_the_text_of_all_blocks_is_the_text_of_the_page(html: str) -> None:
 def text_of(html: str) -> str:
     _, data, page = seen(html)
     blocks = blocks_of(data, page)
-    return plain_text(data, page, blocks, np.ones(len(blocks.element), np.bool_)).tobytes().decode()
+    text, _ = plain_text(data, page, blocks, np.ones(len(blocks.element), np.bool_), NO_INSERTS)
+    return text.tobytes().decode()
 
 
 @pytest.mark.parametrize(

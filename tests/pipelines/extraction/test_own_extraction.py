@@ -86,7 +86,7 @@ def test_frames_and_what_is_shown_without_them() -> None:
 )
 def test_what_is_shown_without_frames_is_bounded_as_pages_are(inner: str, fault: str) -> None:
     page = f"<html><frameset><frame src=a><noframes><body>{inner}</body></noframes></frameset></html>"
-    assert outcome(page).faults.to_pylist() == [fault]
+    assert [words.split(":")[0] for words in outcome(page).faults.to_pylist()] == [fault]
 
 
 @pytest.mark.parametrize("inside", ["table", "pre", "quotation", "figure"])
@@ -179,3 +179,33 @@ def test_all_that_is_shown() -> None:
     text = text_of(AROUND.format(BODY), main_content=False)
     assert text.startswith("Home About\n\nThe ferry")
     assert text.endswith("Imprint Privacy")
+
+
+def test_targets_of_links_and_texts_of_images_by_option() -> None:
+    page = (
+        "<p>To <a href='/a'>the <b>light</b></a> and <a href='#x'>up</a> by <img alt='a boat'>, so near.</p>"
+        "<img alt=Shore><p><img alt=Map> of it<br>ends <img alt=here></p><img alt=''>"
+    )
+    text = text_of(page, links=True, alt_texts=True, main_content=False)
+    assert text == "To the light (/a) and up by a boat , so near.\n\nShore\n\nMap of it\nends here"
+    assert text_of(page, main_content=False) == "To the light and up by , so near.\n\nof it\nends"
+
+
+def test_precision_keeps_no_more_than_is_kept_without() -> None:
+    doubtful = "".join(f"<div class=box><a href=x>Read {n}</a> <p>Boats of {n}.</p></div>" for n in range(9))
+    page = AROUND.format(f"<article>{BODY}</article><div>{doubtful}</div>")
+    wide, narrow = (set(text_of(page, precision=choice).splitlines()) for choice in (False, True))
+    assert narrow <= wide
+    assert set(PARAGRAPHS) <= narrow
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"format": "markdown", "extractor": "resiliparse"}, "`format: markdown` is not for resiliparse"),
+        ({"alt_texts": True, "extractor": "trafilatura"}, "no effect with trafilatura"),
+    ],
+)
+def test_options_without_effect_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Extract.model_validate(options)
