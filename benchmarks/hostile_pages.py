@@ -113,8 +113,9 @@ def pages() -> Iterator[Job]:
         except PageFault:
             return None
 
-    for extractor, name in EXTRACTORS:
-        how = Extraction(extractor)
+    kinds = [(Extraction(extractor), name) for extractor, name in EXTRACTORS]
+    kinds.append((Extraction(format="markdown", links=True, alt_texts=True), "markdown"))
+    for how, name in kinds:
         for shape, make in MARKUP.items():
             markup = then(make, lambda text: _PAGE.replace("{}", text).encode())
             yield Job(f"{name}: {shape}", markup, partial(extract, how))
