@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,13 +12,14 @@ from pydantic import Field
 
 from corpusmill.pipelines.errors import DataError
 from corpusmill.pipelines.sources.assembly.archive_reader import MemberReader
+from corpusmill.pipelines.sources.assembly.code_reader import LICENSE_LIBRARIES
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
 from corpusmill.pipelines.storage import digest
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
     from corpusmill.pipelines.sources.framing.git_objects import Objects
-    from corpusmill.pipelines.sources.framing.git_tree import Entry
+    from corpusmill.pipelines.sources.framing.git_tree import Entry, Folder
     from corpusmill.pipelines.sources.looking.look import Look
 
 _LFS = b"version https://git-lfs.github.com/spec/"  # git-lfs, docs/spec.md: a pointer has under 1,024 bytes
@@ -43,7 +46,7 @@ class Git(MemberReader):
     that hold each other can pretend.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("dulwich",)
+    libraries: ClassVar[tuple[str, ...]] = ("dulwich", *LICENSE_LIBRARIES)
     looked_at: ClassVar[int] = 30
 
     revision: str = Field(default="HEAD", min_length=1)
@@ -156,17 +159,51 @@ class Git(MemberReader):
         left = split.end - split.start
         with Objects(path.parent / "objects") as objects:
             root = root_tree(objects, split.context)
-            for entry, _ in walk(objects, root, split.hint):
+            for entry, folders in walk(objects, root, split.hint):
                 if left == 0:
                     break
                 left -= 1
-                self._add(collector, objects, name, entry, split.context)
+                self._add(collector, objects, name, entry, split.context, folders)
                 if collector.full:
                     yield collector.take()
         if not collector.empty:
             yield collector.take()
 
-    def _add(self, collector: Collector, objects: Objects, name: str, entry: Entry, commit: str) -> None:
+    def _license(self, objects: Objects, folders: list[Folder]) -> str | None:
+        """The licence that the nearest of the folders says, each looked at once."""
+        from corpusmill.pipelines.sources.framing.git_objects import BLOB, BadObject
+        from corpusmill.pipelines.sources.licences.files import (
+            EVIDENCE_BYTES,
+            evidence,
+            folder_license,
+            is_evidence,
+        )
+
+        if not self.looks_for_licenses:
+            return None
+        for folder in reversed(folders):
+            if not folder.looked_at:
+                found: dict[str, str | None] = {}
+                for name, mode, oid in folder.entries:
+                    if stat.S_ISREG(mode) and is_evidence(name):
+                        found[name] = None
+                        with suppress(BadObject):  # counted where it is itself read
+                            kind, content = objects.read(oid, EVIDENCE_BYTES)
+                            found[name] = evidence(name, content if kind == BLOB else None)
+                folder.license, folder.looked_at = folder_license(found), True
+            if folder.license is not None:
+                return folder.license
+        return None
+
+    def _add(
+        self,
+        collector: Collector,
+        objects: Objects,
+        name: str,
+        entry: Entry,
+        commit: str,
+        folders: list[Folder],
+    ) -> None:
         from corpusmill.pipelines.sources.framing.git_objects import BLOB, BadObject, MissingObject
         from corpusmill.pipelines.sources.framing.git_tree import SUBMODULE
 
@@ -198,4 +235,7 @@ class Git(MemberReader):
             if content.startswith(_LFS) and len(content) < _LFS_BYTES:
                 collector.remove("lfs_pointer", len(content), position)
             else:
-                self.add_file(collector, content, position, name, entry.path, meta={"commit": commit})
+                found = self._license(objects, folders)
+                self.add_file(
+                    collector, content, position, name, entry.path, found=found, meta={"commit": commit}
+                )

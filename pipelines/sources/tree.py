@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from corpusmill.pipelines.sources.assembly.code_reader import NamedRepositories
+from corpusmill.pipelines.sources.assembly.code_reader import LICENSE_LIBRARIES, NamedRepositories
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
 
 if TYPE_CHECKING:
@@ -19,13 +19,15 @@ class Tree(NamedRepositories):
     `files` name folders (walked) or files. Which files are taken is a choice, like the pattern itself:
     files not chosen by `include` and `exclude`, hidden ones and symbolic links are not records and not
     counted. With `repo_depth: 1` the file `redis/src/ae.c` below the pattern's fixed folder has `repo`
-    "redis" and `path` "src/ae.c". `license` comes from the file's SPDX tag, else the option.
-    `meta.code_language` comes from the suffix. Ids: from the whole relative path and the bytes.
+    "redis" and `path` "src/ae.c". `license` comes from the file's SPDX tag, else the option, else the nearest
+    licence file of its folder or one above, up to the repository's. `meta.code_language` comes from the
+    suffix. Ids: from the whole relative path and the bytes.
 
     Removed: `too_large`. Quarantined: `bad_utf8` (bytes that are no UTF-8; nothing is guessed), `binary`
     (NUL). A byte-order mark is not part of the text. Empty files are documents.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = LICENSE_LIBRARIES
     looked_at: ClassVar[int] = 30  # a file is one record
 
     def expand(self, path: Path) -> list[Path]:
@@ -43,6 +45,30 @@ class Tree(NamedRepositories):
 
         return look_at_text(path, packed=False)
 
+    def _license_folders(self, path: Path, name: str) -> Iterator[Path]:
+        """The file's folder and those above it, up to the repository's; none where none is looked at."""
+        if self.looks_for_licenses:
+            parts = name.split("/")
+            depth = self.repo_depth if len(parts) > self.repo_depth else 0
+            yield from list(path.parents)[: len(parts) - depth]
+
+    def state(self, path: Path, name: str) -> str:
+        """Names, sizes and times of the files that may say its licence."""
+        from corpusmill.pipelines.sources.licences.folders import disk_state
+
+        found = [disk_state(folder) for folder in self._license_folders(path, name)]
+        return repr(found) if any(found) else ""
+
+    def context(self, path: Path, name: str) -> str | None:
+        """The licence that the nearest folder says."""
+        from corpusmill.pipelines.sources.licences.folders import disk_license, disk_state
+
+        for folder in self._license_folders(path, name):
+            license = disk_license(folder, disk_state(folder))
+            if license is not None:
+                return license
+        return None
+
     def index(self, path: Path) -> list[Split]:
         """One split: a file is one record and has no framing to prove."""
         size = path.stat().st_size
@@ -59,5 +85,5 @@ class Tree(NamedRepositories):
         if len(content) > self.max_record_bytes:
             collector.remove("too_large", split.size, name, f"over {self.max_record_bytes} bytes")
         else:
-            self.add_file(collector, content, name, *self.divided(name))
+            self.add_file(collector, content, name, *self.divided(name), found=split.context)
         yield collector.take()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from corpusmill.pipelines.sources.assembly.archive_reader import ArchiveReader
+from corpusmill.pipelines.sources.assembly.code_reader import LICENSE_LIBRARIES
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ class Zip(ArchiveReader):
     indexed.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
+    libraries: ClassVar[tuple[str, ...]] = ("zstandard", *LICENSE_LIBRARIES)
 
     def look(self, path: Path) -> Look:
         """Whether the central directory lists a member."""
@@ -47,35 +49,71 @@ class Zip(ArchiveReader):
 
         `hint`: the byte at which the directory's entry of the first member lies, how far all stated offsets
         are shifted, then the numbers of members that are not read (see `framing/zip_members.py`).
+        `context`: the licences of their folders, as JSON.
         """
         from corpusmill.pipelines.sources.framing.zip_members import index_zip
 
-        return index_zip(path, self.split_bytes, self.max_record_bytes, self.max_unpacked_bytes)
+        splits = index_zip(path, self.split_bytes, self.max_record_bytes, self.max_unpacked_bytes)
+        return self._with_licenses(path, splits) if self.looks_for_licenses else splits
+
+    def _with_licenses(self, path: Path, splits: list[Split]) -> list[Split]:
+        """The splits with the licences of their members' folders."""
+        from corpusmill.pipelines.sources.assembly.archive_reader import inner_name, is_unsafe
+        from corpusmill.pipelines.sources.framing.zip_content import BadMember, UnsupportedMember, content_of
+        from corpusmill.pipelines.sources.framing.zip_members import LeftOut, members
+        from corpusmill.pipelines.sources.licences.files import EVIDENCE_BYTES, is_evidence
+        from corpusmill.pipelines.sources.licences.folders import ArchiveLicenses
+
+        found = ArchiveLicenses()
+        with path.open("rb") as file:
+            for split in (split for split in splits if split.fault is None):
+                left_out = LeftOut.of(split)
+                for member in members(file, split):
+                    name = inner_name(member.name)
+                    if member.kind != "file" or is_unsafe(name):
+                        continue
+                    found.member(member.number, name)
+                    unread = member.encrypted or member.number in left_out.duplicates | left_out.overlapping
+                    if unread or not is_evidence(name[name.rfind("/") + 1 :]):
+                        continue
+                    content: bytes | None = None
+                    if member.size <= EVIDENCE_BYTES:
+                        with suppress(BadMember, UnsupportedMember):  # counted when it is read
+                            content = content_of(file, member)
+                    found.file(name, content)
+        return found.into(splits)
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the members of `split`. Raises DataError if the file changed since it was indexed."""
         from corpusmill.pipelines.sources.assembly.batches import Collector
         from corpusmill.pipelines.sources.framing.zip_members import LeftOut, members
+        from corpusmill.pipelines.sources.licences.folders import context_of
 
         collector = Collector(label)
-        left_out = LeftOut.of(split)
+        left_out, licenses = LeftOut.of(split), context_of(split)
         with path.open("rb") as file:
             for member in members(file, split):
                 position = f"{name}, byte {member.position}, {member.name}"
-                self._add(collector, member, file, position, left_out)
+                self._add(collector, member, file, position, left_out, licenses)
                 if collector.full:
                     yield collector.take()
         if not collector.empty:
             yield collector.take()
 
     def _add(
-        self, collector: Collector, member: Member, file: BinaryIO, position: str, left_out: LeftOut
+        self,
+        collector: Collector,
+        member: Member,
+        file: BinaryIO,
+        position: str,
+        left_out: LeftOut,
+        licenses: Mapping[str, str],
     ) -> None:
+        from corpusmill.pipelines.sources.assembly.archive_reader import inner_name
         from corpusmill.pipelines.sources.framing.zip_content import BadMember, UnsupportedMember, content_of
+        from corpusmill.pipelines.sources.licences.folders import license_in
 
-        name = member.name
-        while name.startswith("./"):
-            name = name[2:]
+        name = inner_name(member.name)
         if member.kind == "folder":
             return
         if member.kind != "file":
@@ -100,4 +138,5 @@ class Zip(ArchiveReader):
             except BadMember as error:
                 collector.quarantine("bad_member", member.size, position, str(error))
             else:
-                self.add_file(collector, content, position, *self.divided(name))
+                found = license_in(licenses, name)
+                self.add_file(collector, content, position, *self.divided(name), found=found)

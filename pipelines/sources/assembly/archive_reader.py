@@ -21,6 +21,13 @@ def is_unsafe(name: str) -> bool:
     return not parts[-1] or not parts[0] or ".." in parts or _DRIVE.match(name) is not None
 
 
+def inner_name(name: str) -> str:
+    """A member's name without the `./` that archives of the current folder begin with."""
+    while name.startswith("./"):
+        name = name[2:]
+    return name
+
+
 class MemberReader(CodeReader):
     """A reader of many files within one input: of members of an archive, or files of a commit."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # SPDX specification, annex "Using SPDX short identifiers in source files".
 _SPDX = re.compile(rb"SPDX-License-Identifier:[ \t]*([A-Za-z0-9.+() -]{1,120})")
 _SPDX_WITHIN = 4096
+LICENSE_LIBRARIES = ("identify", "packaging")
 NO_META: Mapping[str, str] = MappingProxyType({})
 
 
@@ -24,13 +25,17 @@ class CodeReader(Reader):
     """Options of `tree`, `tar`, `zip` and `git`.
 
     `include`: suffixes (".py") or whole names ("Makefile"), any case; empty means every file whose
-    language is known. `exclude` wins over `include`. `license`: the licence of everything in the source; a
-    file's own SPDX-License-Identifier wins. `max_record_bytes`: larger files are removed, never held.
+    language is known. `exclude` wins over `include`. `license`: the licence of everything in the source.
+    `license_files`: without it, take that of the nearest folder, from the file's own up to the repository's,
+    with a file such as LICENSE or COPYING, or with `license` in pyproject.toml, package.json or Cargo.toml;
+    NOASSERTION where it is none that is known. A file's own SPDX-License-Identifier wins over both.
+    `max_record_bytes`: larger files are removed, never held.
     """
 
     include: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
     license: str | None = None
+    license_files: bool = True
     max_record_bytes: int = Field(default=2**20, ge=1)
 
     def chosen(self, name: str) -> bool:
@@ -54,9 +59,12 @@ class CodeReader(Reader):
         position: str,
         repo: str | None,
         path: str,
+        *,
+        found: str | None = None,
         meta: Mapping[str, str] = NO_META,
     ) -> None:
-        """Add one file as a document, or its loss; `path`, with slashes, is its place in the repository."""
+        """Add one file as a document, or its loss; `path`, with slashes, is its place in the repository and
+        `found` the licence found beside or above it."""
         from corpusmill.pipelines.sources.assembly.code_languages import code_language
         from corpusmill.pipelines.sources.assembly.plain_text import BOM, text_fault
 
@@ -64,7 +72,6 @@ class CodeReader(Reader):
         if fault is not None:
             collector.quarantine(fault[0], len(content), position, fault[1], content)
             return
-        stated = _SPDX.search(content, 0, _SPDX_WITHIN)
         language = code_language(path)
         collector.add(
             path if repo is None else f"{repo}/{path}",
@@ -72,9 +79,23 @@ class CodeReader(Reader):
             text=content.removeprefix(BOM),
             path=path,
             repo=repo,
-            license=stated[1].decode().rstrip(" -") if stated else self.license,
+            license=_stated(content) or self.license or found,
             meta={**meta, **({} if language is None else {"code_language": language})},
         )
+
+    @property
+    def looks_for_licenses(self) -> bool:
+        """Whether files beside documents decide their licence."""
+        return self.license_files and self.license is None
+
+
+def _stated(content: bytes) -> str | None:
+    """The licence that a file states of itself, in SPDX's canonical form where it is sound."""
+    from corpusmill.pipelines.sources.licences.files import spdx
+
+    stated = _SPDX.search(content, 0, _SPDX_WITHIN)
+    text = stated[1].decode().strip(" -") if stated else ""
+    return spdx(text) or text or None
 
 
 class NamedRepositories(CodeReader):

@@ -37,11 +37,14 @@ class Entry:
 
 @dataclass(slots=True)
 class Folder:
-    """One tree on the way to an entry: what is in it, and which of it comes next."""
+    """One tree on the way to an entry: what is in it, and which of it comes next. `license` is for a caller
+    who walks to note what the folder says of its licence."""
 
     path: str
     entries: list[tuple[str, int, bytes]]
     next: int = 0
+    license: str | None = None
+    looked_at: bool = False
 
 
 def walk(objects: Objects, root: bytes, place: tuple[int, ...] = ()) -> Iterator[tuple[Entry, list[Folder]]]:

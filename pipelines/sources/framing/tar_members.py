@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,7 +123,12 @@ class TooMuch(BrokenRecord):
     """The archive is sound so far, but unpacks to more than it may."""
 
 
-def index_tar(path: Path, split_bytes: int, total_limit: int, ratio_limit: int) -> list[Split]:
+Seen = Callable[[Member, ByteStream], int]  # is shown each member; may take of its content, and says how much
+
+
+def index_tar(
+    path: Path, split_bytes: int, total_limit: int, ratio_limit: int, seen: Seen | None = None
+) -> list[Split]:
     """Splits of members in uncompressed positions; what lies behind damage is one fault.
 
     So is what lies behind `total_limit` unpacked bytes, and behind `ratio_limit` of them a stored byte where
@@ -136,7 +141,7 @@ def index_tar(path: Path, split_bytes: int, total_limit: int, ratio_limit: int) 
         stream = ByteStream(path)
         most = size if stream.seekable else min(total_limit, max(ratio_limit * size, RATIO_FLOOR))
         try:
-            _walk(stream, builder, most)
+            _walk(stream, builder, most, seen)
         except TooMuch:
             raise
         except BrokenRecord:
@@ -154,7 +159,7 @@ def index_tar(path: Path, split_bytes: int, total_limit: int, ratio_limit: int) 
     return builder.splits()
 
 
-def _walk(stream: ByteStream, builder: RangeBuilder, most: int) -> None:
+def _walk(stream: ByteStream, builder: RangeBuilder, most: int, seen: Seen | None) -> None:
     while True:
         if not stream.ended():
             builder.boundary(stream.position, stream.hint())
@@ -163,7 +168,7 @@ def _walk(stream: ByteStream, builder: RangeBuilder, most: int) -> None:
             break
         if not stream.seekable:
             _need_within(member.position, stream.position + member.size, most)
-        pass_content(stream, member)
+        pass_content(stream, member, 0 if seen is None else seen(member, stream))
         if not stream.seekable:
             builder.reached(stream.position, stream.hint())
     end = stream.position - BLOCK

@@ -1,0 +1,1 @@
+"""Which licence source files are under: texts, manifests, and which folder's holds."""
