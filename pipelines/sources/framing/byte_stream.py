@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 from corpusmill.pipelines.sources.framing.decompression import compression_of, pieces
@@ -31,8 +32,18 @@ class ByteStream:
     """
 
     def __init__(self, path: Path, hint: Hint = (0, 0), dictionary: bytes | None = None) -> None:
-        self.seekable = compression_of(path) == "plain"
-        self._pieces: Iterator[Piece] = pieces(path, hint[0], hint[1], dictionary)
+        self._begin(pieces(path, hint[0], hint[1], dictionary), hint, compression_of(path) == "plain")
+
+    @classmethod
+    def over(cls, found: Iterator[Piece], frame: int, *, seekable: bool) -> Self:
+        """The bytes of `found`, which begin at stored offset `frame`; their first position is 0."""
+        stream = cls.__new__(cls)
+        stream._begin(found, (frame, 0), seekable)
+        return stream
+
+    def _begin(self, found: Iterator[Piece], hint: Hint, seekable: bool) -> None:
+        self.seekable = seekable
+        self._pieces = found
         self._buffer = b""
         self._at = 0
         self.position = hint[1]
