@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import zstandard
 
@@ -128,10 +129,10 @@ def _members_of(data: bytes) -> tuple[int, ...]:
         return tuple(member.offset for member in archive)
 
 
-def _parquet(count: int, **options: Any) -> bytes:
+def _table(count: int) -> pa.Table:
     draw = random.Random(43)
     texts = _texts(count)
-    table = pa.table(
+    return pa.table(
         {
             "id": [str(n) for n in range(count)],
             "text": texts,
@@ -140,8 +141,22 @@ def _parquet(count: int, **options: Any) -> bytes:
             "when": pa.array([draw.randrange(2**60) for _ in texts], pa.timestamp("ns")),
         }
     )
+
+
+def _parquet(count: int, **options: Any) -> bytes:
     out = io.BytesIO()
-    pq.write_table(table, out, row_group_size=6, write_page_checksum=True, **options)
+    pq.write_table(_table(count), out, row_group_size=6, write_page_checksum=True, **options)
+    return out.getvalue()
+
+
+def _arrow(count: int, *, stream: bool, compression: str | None = None) -> bytes:
+    out = io.BytesIO()
+    table = _table(count)
+    words = table.column("lang").dictionary_encode()
+    table = table.set_column(2, "lang", words)
+    options = ipc.IpcWriteOptions(compression=compression)
+    with (ipc.new_stream if stream else ipc.new_file)(out, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=6)
     return out.getvalue()
 
 
@@ -178,6 +193,9 @@ SAMPLES: dict[str, Sample] = {
         checksums=True,
         rows=24,
     ),
+    "arrow": Sample("arrow", ".arrow", _arrow(24, stream=False), 24),
+    "arrow.lz4": Sample("arrow", ".arrow", _arrow(24, stream=False, compression="lz4"), 24),
+    "arrow-stream": Sample("arrow", ".arrow", _arrow(24, stream=True), 24),
     "text": Sample("text", ".txt", "\n".join(_texts(4)).encode(), 1, counted=False),
     "text.gz": Sample(
         "text", ".txt.gz", gzip.compress("\n".join(_texts(4)).encode(), mtime=0), 1, checksums=True

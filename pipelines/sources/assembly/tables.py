@@ -12,9 +12,10 @@ import xxhash
 
 from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
-from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, canonical_json, excerpt
+from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS, canonical_json, excerpt
 from corpusmill.pipelines.sources.assembly.fields import FieldMap
 from corpusmill.pipelines.sources.assembly.nested_text import JSON_FIELD, json_values, with_text
+from corpusmill.pipelines.sources.assembly.row_sizes import bounded, row_sizes
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
 
 _HEX_ID = r"^[0-9a-f]{32}$"
@@ -34,6 +35,30 @@ class TableMapper:
             and len(schema) == len(SCHEMA)
             and all(is_text(types[name]) for name in SCHEMA.names)
             and fields == FieldMap()
+        )
+
+    def bounded_batches(
+        self, part: pa.RecordBatch, group: str, decoded_bytes: int, row_bytes: int
+    ) -> Iterator[Batch]:
+        """As `batches`, with rows mapped so many at a time that they take `decoded_bytes` as Python values. A
+        row that takes over `row_bytes` is quarantined."""
+        words = [len(column.dictionary) for column in part.columns if isinstance(column, pa.DictionaryArray)]
+        most = max(BATCH_ROWS, *words, 0)  # a dictionary is decoded once for each piece
+        sizes = row_sizes(part)
+        for first, rows in bounded(sizes, decoded_bytes):
+            size = int(sizes[first : first + rows].sum())
+            if size > row_bytes:
+                yield self.too_large(size, f"{group}, row {first}", row_bytes)
+                continue
+            for start in range(first, first + rows, most):
+                length = min(most, first + rows - start)
+                yield from self.batches(part.slice(start, length), group, start)
+
+    def too_large(self, size: int, place: str, limit: int) -> Batch:
+        """The batch of one row alone whose values take `size` bytes."""
+        detail = f"its columns take {size} bytes once decoded, over {limit}"
+        return Batch(
+            Documents(SCHEMA.empty_table()), [], [Lost("too_large", size, f"{self._name}, {place}", detail)]
         )
 
     def batches(self, part: pa.RecordBatch, group: str, first: int) -> Iterator[Batch]:

@@ -13,7 +13,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "parquet"),
     (b"WARC/", "warc"),
     (b"filedesc:", "arc"),
-    (b"ARROW1", "Arrow"),
+    (b"ARROW1", "arrow"),
+    (b"\xff\xff\xff\xff", "arrow"),
+    (b"FEA1", "Feather version 1"),
     (b"SQLite format 3\0", "SQLite"),
     (b"%PDF-", "PDF"),
     (b"PK\x03\x04", "zip"),
@@ -25,7 +27,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
 _PACKED = ("bzip2", "xz", "7z", "lz4", "gzip", "zstd")
-_READERS = ("parquet", "warc", "arc", "tar", "jsonl", "html")
+_READERS = ("parquet", "arrow", "warc", "arc", "tar", "jsonl", "html")
 
 
 def head_of(path: Path) -> tuple[bytes, bool]:

@@ -164,6 +164,32 @@ def look_at_columns(path: Path, map_: FieldMap) -> Look:
         return Look(damage=f"its footer cannot be read ({first}); fetch or copy the file again")
     if footer.num_rows == 0:
         return EMPTY
+    return _of_schema(schema, map_)
+
+
+def look_at_arrow(path: Path, map_: FieldMap) -> Look:
+    """The columns of an Arrow file or stream, from its schema."""
+    from corpusmill.pipelines.sources.assembly.arrow_batches import schema_of
+
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        return EMPTY
+    fault = wrong_format(head, "arrow")
+    if fault:
+        return Look(fault=fault)
+    try:
+        schema = schema_of(path)
+    except Exception as error:  # noqa: BLE001  # whatever Arrow raises, no row can be read
+        if format_of(head) != "arrow":
+            return Look(fault=unreadable(head, "an Arrow file or stream"))
+        first = str(error).split("\n", 1)[0]
+        return Look(damage=f"its schema cannot be read ({first}); fetch or copy the file again")
+    return _of_schema(schema, map_)
+
+
+def _of_schema(schema: Any, map_: FieldMap) -> Look:
+    """Whether one of the columns of an Arrow schema is the text."""
     record = {field.name: _example(field.type) for field in schema}
     text_field = map_.text
     if isinstance(_text_of(record, map_), str):
