@@ -20,8 +20,9 @@ class Tree(NamedRepositories):
     files not chosen by `include` and `exclude`, hidden ones and symbolic links are not records and not
     counted. With `repo_depth: 1` the file `redis/src/ae.c` below the pattern's fixed folder has `repo`
     "redis" and `path` "src/ae.c". `license` comes from the file's SPDX tag, else the option, else the nearest
-    licence file of its folder or one above, up to the repository's. `meta.code_language` comes from the
-    suffix. Ids: from the whole relative path and the bytes.
+    licence file of its folder or one above, up to the repository's. `meta.code_language` comes from the name
+    and, where languages share a suffix or there is none, from the content. Ids: from the whole relative path
+    and the bytes.
 
     Removed: `too_large`. Quarantined: `bad_utf8` (bytes that are no UTF-8; nothing is guessed), `binary`
     (NUL). A byte-order mark is not part of the text. Empty files are documents.
@@ -35,9 +36,22 @@ class Tree(NamedRepositories):
         from corpusmill.pipelines.sources.framing.folders import files_of
 
         if path.is_dir():
-            return files_of(path, self.chosen)
-        hidden = path.name.startswith(".")
-        return [path] if self.chosen(path.name) and not hidden and not path.is_symlink() else []
+            return files_of(path, self.chosen, self._chosen_by_content)
+        if path.name.startswith(".") or path.is_symlink():
+            return []
+        return [path] if self.chosen(path.name) or self._chosen_by_content(path) else []
+
+    def _chosen_by_content(self, path: Path) -> bool:
+        """Whether the shebang of a file without a suffix tells its language."""
+        from corpusmill.pipelines.sources.assembly.language_evidence import shebang_language
+
+        if not self.chosen_by_content(path.name):
+            return False
+        try:
+            with path.open("rb") as file:
+                return shebang_language(file.read(512)) is not None
+        except OSError:
+            return False
 
     def look(self, path: Path) -> Look:
         """Whether the first MiB is text."""

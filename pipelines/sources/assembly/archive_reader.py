@@ -42,7 +42,7 @@ class MemberReader(CodeReader):
             collector.remove("unsafe_path", size, position)
         elif any(part.startswith(".") for part in parts):
             collector.remove("hidden", size, position)
-        elif not self.chosen(parts[-1]):
+        elif not self.chosen(parts[-1]) and not self.chosen_by_content(parts[-1]):
             collector.remove("not_selected", size, position)
         elif size > self.max_record_bytes:
             collector.remove("too_large", size, position, f"over {self.max_record_bytes} bytes")

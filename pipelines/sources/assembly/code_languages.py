@@ -1,7 +1,7 @@
 """Which suffix means which language: the one table for readers of source code.
 
 Names are those of github.com/github-linguist, in lower case. A suffix that several languages share
-(`.h`, `.m`) is given to the one most files with it are in.
+(`.h`, `.m`) is given to the one most files with it are in; `language_evidence.py` tells them apart.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 CODE_LANGUAGES: dict[str, str] = {
     suffix: language
     for language, suffixes in {
+        "ada": ".ada .adb .ads",
         "assembly": ".asm .s",
         "awk": ".awk",
+        "batchfile": ".bat .cmd",
         "c": ".c .h",
         "c#": ".cs",
-        "c++": ".cc .cpp .cxx .hh .hpp .hxx .ipp .tpp .inl",
+        "c++": ".cc .cpp .cxx .hh .hpp .hxx .ino .ipp .tpp .inl",
         "clojure": ".clj .cljs .cljc",
         "cmake": ".cmake",
         "coffeescript": ".coffee",
@@ -31,8 +33,11 @@ CODE_LANGUAGES: dict[str, str] = {
         "fortran": ".f .f77 .f90 .f95 .f03 .f08 .for",
         "glsl": ".glsl .vert .frag",
         "go": ".go",
+        "graphql": ".graphql .gql",
         "groovy": ".groovy .gradle",
         "haskell": ".hs .lhs",
+        "haxe": ".hx",
+        "hcl": ".hcl .tf",
         "html": ".html .htm",
         "java": ".java",
         "javascript": ".js .mjs .cjs .jsx",
@@ -46,7 +51,8 @@ CODE_LANGUAGES: dict[str, str] = {
         "markdown": ".md .markdown",
         "nim": ".nim",
         "nix": ".nix",
-        "objective-c": ".m .mm",
+        "objective-c": ".m",
+        "objective-c++": ".mm",
         "ocaml": ".ml .mli",
         "pascal": ".pas .pp",
         "perl": ".pl .pm .t",
@@ -57,6 +63,7 @@ CODE_LANGUAGES: dict[str, str] = {
         "python": ".py .pyi",
         "r": ".r",
         "racket": ".rkt",
+        "raku": ".raku .rakumod .p6 .pm6",
         "restructuredtext": ".rst",
         "ruby": ".rb .rake .gemspec",
         "rust": ".rs",
@@ -65,6 +72,8 @@ CODE_LANGUAGES: dict[str, str] = {
         "scss": ".scss .sass",
         "shell": ".sh .bash .zsh .fish .ksh",
         "solidity": ".sol",
+        "standard ml": ".sml",
+        "starlark": ".bzl .star",
         "sql": ".sql",
         "svelte": ".svelte",
         "swift": ".swift",
@@ -72,6 +81,7 @@ CODE_LANGUAGES: dict[str, str] = {
         "tcl": ".tcl",
         "tex": ".tex .sty .cls .bib",
         "text": ".txt",
+        "thrift": ".thrift",
         "toml": ".toml",
         "typescript": ".ts .tsx .mts .cts",
         "verilog": ".v .vh",
@@ -89,6 +99,13 @@ WHOLE_NAMES: dict[str, str] = {
     "gnumakefile": "makefile",
     "dockerfile": "dockerfile",
     "cmakelists.txt": "cmake",
+    "containerfile": "dockerfile",
+    "jenkinsfile": "groovy",
+    "justfile": "just",
+    "meson.build": "meson",
+    "sconscript": "python",
+    "sconstruct": "python",
+    "vagrantfile": "ruby",
     "rakefile": "ruby",
     "gemfile": "ruby",
 }
@@ -99,5 +116,10 @@ def code_language(path: str) -> str | None:
     name = path[path.rfind("/") + 1 :].lower()
     if name in WHOLE_NAMES:
         return WHOLE_NAMES[name]
+    return CODE_LANGUAGES.get(suffix_of(name))
+
+
+def suffix_of(name: str) -> str:
+    """The last suffix of a file's name in lower case, with its dot; "" without one, as of `.profile`."""
     dot = name.rfind(".")
-    return CODE_LANGUAGES.get(name[dot:]) if dot > 0 else None
+    return name[dot:].lower() if dot > 0 else ""

@@ -24,11 +24,14 @@ NO_META: Mapping[str, str] = MappingProxyType({})
 class CodeReader(Reader):
     """Options of `tree`, `tar`, `zip` and `git`.
 
-    `include`: suffixes (".py") or whole names ("Makefile"), any case; empty means every file whose
-    language is known. `exclude` wins over `include`. `license`: the licence of everything in the source.
-    `license_files`: without it, take that of the nearest folder, from the file's own up to the repository's,
-    with a file such as LICENSE or COPYING, or with `license` in pyproject.toml, package.json or Cargo.toml;
-    NOASSERTION where it is none that is known. A file's own SPDX-License-Identifier wins over both.
+    `include`: suffixes (".py") or whole names ("Makefile"), any case; empty means every file whose language
+    is known by its name or, without a suffix, by its shebang. `exclude` wins over `include`.
+
+    `license`: the licence of everything in the source. `license_files`: without it, take that of the nearest
+    folder, from the file's own up to the repository's, with a file such as LICENSE or COPYING, or with
+    `license` in pyproject.toml, package.json or Cargo.toml; NOASSERTION where it is none that is known. A
+    file's own SPDX-License-Identifier wins over both.
+
     `max_record_bytes`: larger files are removed, never held.
     """
 
@@ -39,18 +42,23 @@ class CodeReader(Reader):
     max_record_bytes: int = Field(default=2**20, ge=1)
 
     def chosen(self, name: str) -> bool:
-        """Whether a file of this name (its last component) is wanted."""
+        """Whether a file of this name (its last component) is wanted whatever it holds."""
         from corpusmill.pipelines.sources.assembly.code_languages import code_language
 
-        lower = name.lower()
-        suffix = lower[lower.rfind(".") :] if "." in lower[1:] else ""
-
-        def listed(patterns: list[str]) -> bool:
-            return any(pattern.lower() in (lower, suffix) for pattern in patterns)
-
-        if listed(self.exclude):
+        if self._listed(self.exclude, name):
             return False
-        return listed(self.include) if self.include else code_language(name) is not None
+        return self._listed(self.include, name) if self.include else code_language(name) is not None
+
+    def chosen_by_content(self, name: str) -> bool:
+        """Whether a file of this name, which is not `chosen`, is wanted if its shebang tells a language."""
+        from corpusmill.pipelines.sources.assembly.code_languages import suffix_of
+
+        return not self.include and not suffix_of(name) and not self._listed(self.exclude, name)
+
+    def _listed(self, patterns: list[str], name: str) -> bool:
+        from corpusmill.pipelines.sources.assembly.code_languages import suffix_of
+
+        return any(pattern.lower() in (name.lower(), suffix_of(name)) for pattern in patterns)
 
     def add_file(
         self,
@@ -65,14 +73,17 @@ class CodeReader(Reader):
     ) -> None:
         """Add one file as a document, or its loss; `path`, with slashes, is its place in the repository and
         `found` the licence found beside or above it."""
-        from corpusmill.pipelines.sources.assembly.code_languages import code_language
+        from corpusmill.pipelines.sources.assembly.language_evidence import language_of, shebang_language
         from corpusmill.pipelines.sources.assembly.plain_text import BOM, text_fault
 
+        if not self.chosen(path[path.rfind("/") + 1 :]) and shebang_language(content) is None:
+            collector.remove("not_selected", len(content), position)
+            return
         fault = text_fault(content)
         if fault is not None:
             collector.quarantine(fault[0], len(content), position, fault[1], content)
             return
-        language = code_language(path)
+        language = language_of(path, content)
         collector.add(
             path if repo is None else f"{repo}/{path}",
             content,

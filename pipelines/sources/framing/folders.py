@@ -9,8 +9,11 @@ from pathlib import Path
 from corpusmill.pipelines.errors import DataError
 
 
-def files_of(root: Path, chosen: Callable[[str], bool]) -> list[Path]:
-    """Regular files under `root` for which `chosen(name)` holds, sorted by their path's components.
+def files_of(
+    root: Path, chosen: Callable[[str], bool], or_else: Callable[[Path], bool] = lambda path: False
+) -> list[Path]:
+    """Regular files under `root` for which `chosen(name)` or `or_else(path)` holds, sorted by their path's
+    components.
 
     Symbolic links below `root` are not followed, hidden files and folders (a name beginning with a dot)
     are passed over. Raises DataError for a folder that cannot be listed.
@@ -29,6 +32,6 @@ def files_of(root: Path, chosen: Callable[[str], bool]) -> list[Path]:
         for entry in here:
             if entry.is_dir(follow_symlinks=False):
                 todo.append((*parts, entry.name))
-            elif entry.is_file(follow_symlinks=False) and chosen(entry.name):
+            elif entry.is_file(follow_symlinks=False) and (chosen(entry.name) or or_else(Path(entry.path))):
                 found.append(((*parts, entry.name), Path(entry.path)))
     return [path for _, path in sorted(found)]

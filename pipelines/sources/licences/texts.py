@@ -3,8 +3,8 @@
 Those are the 35 of choosealicense.com. As licensee does, which GitHub uses, words are compared and not their
 order: the Sørensen-Dice coefficient of the two multisets of words, without copyright lines and titles, must
 be 0.95. Two licences of the set that differ in their terms have at most 0.983 (OSL and AFL), so the nearest
-one is taken. Of the licence files of 86 packages for Python whose metadata name one licence of the set, 77 are
-found, all of them rightly; the others hold further texts or only name a licence.
+one is taken. Of the licence files of 86 packages for Python whose metadata name one licence of the set, 77
+are found, all of them rightly; the others hold further texts or only name a licence.
 """
 
 from __future__ import annotations
