@@ -26,8 +26,9 @@ _UNKNOWN_LENGTH = 20_000  # stored bytes taken for a record whose length the ind
 class Cdx(Reader):
     """Reads the records of WARC files that index files name, and nothing else of those files.
 
-    `files` are the index files: CDX (with a legend such as ` CDX N b a m s k r M S V g`, or without one, of 9,
-    10 or 11 fields) and CDXJ (`urlkey timestamp {json}`), plain, .gz (of many members, too), .zst, .bz2 or .xz.
+    `files` are the index files: CDX (with a legend such as ` CDX N b a m s k r M S V g`, or without one, of
+    9, 10 or 11 fields) and CDXJ (`urlkey timestamp {json}`), plain, .gz (of many members, too), .zst, .bz2 or
+    .xz.
     `warcs` is the folder of the WARC files, relative to the recipe (default: each index file's own folder).
     A file is looked for there by the path that the index gives it, then by the last part of that path alone;
     `..` in it is refused.

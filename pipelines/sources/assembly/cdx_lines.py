@@ -1,8 +1,8 @@
 """Lines of CDX and CDXJ files: which record of which WARC file each of them names.
 
 CDX: fields in the order of a legend such as ` CDX N b a m s k r M S V g`, whose first character separates
-them (archive.org/web/researcher/cdx_legend.php). Without a legend lines of 9, 10 and 11 fields are read as pywb
-reads them. CDXJ: `urlkey timestamp {json}`, as Common Crawl's and pywb's indexes have it.
+them (archive.org/web/researcher/cdx_legend.php). Without a legend lines of 9, 10 and 11 fields are read as
+pywb reads them. CDXJ: `urlkey timestamp {json}`, as Common Crawl's and pywb's indexes have it.
 """
 
 from __future__ import annotations
