@@ -115,12 +115,14 @@ class Page:
     """What was extracted: the text, and the title and language the page states ("" where it does not).
 
     `kept` is the share of the words shown that the text holds; None where the extractor does not tell.
+    `stated`: the text is what the page states for machines, as it shows hardly any.
     """
 
     text: str
     title: str
     lang: str
     kept: float | None = None
+    stated: bool = False
 
 
 def extract_page(
@@ -138,9 +140,9 @@ def extract_page(
         formulas.take(document)
     if how.formulas and any(tag in html for tag in _RAISED):
         formulas.take_raised(document)
-    kept = None
+    kept, stated = None, False
     if how.extractor == "corpusmill":
-        text, kept = own_extraction(document, formulas, how, parse)
+        text, kept, stated = own_extraction(document, formulas, how, parse)
     elif how.extractor == "resiliparse":
         text = _resiliparse(tree, how, seen)
     else:
@@ -148,7 +150,9 @@ def extract_page(
         text = _trafilatura(document.html if len(formulas) else html, how)
     root = document.document_element
     lang = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
-    return Page(formulas.restore(text).strip(), " ".join((tree.title or "").split()), lang.strip(), kept)
+    return Page(
+        formulas.restore(text).strip(), " ".join((tree.title or "").split()), lang.strip(), kept, stated
+    )
 
 
 def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:

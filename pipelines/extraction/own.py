@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from corpusmill.pipelines.extraction.article_body import article_body
 from corpusmill.pipelines.extraction.content_model import Look, content_model
 from corpusmill.pipelines.extraction.formulas import Formulas
 from corpusmill.pipelines.extraction.inserts import inserts_of
@@ -18,6 +17,7 @@ from corpusmill.pipelines.extraction.kernels.word_weights import weigh_names, wo
 from corpusmill.pipelines.extraction.markdown import markdown
 from corpusmill.pipelines.extraction.markdown_escapes import at_line_start, escaped
 from corpusmill.pipelines.extraction.options import Extraction
+from corpusmill.pipelines.extraction.stated_text import stated_description, stated_text
 from corpusmill.pipelines.extraction.tags import NUMBERS
 
 if TYPE_CHECKING:
@@ -32,16 +32,25 @@ _COMMENTS = dict.fromkeys(
 _NOFRAMES = NUMBERS["noframes"]
 
 
+class Extracted(NamedTuple):
+    """What was extracted."""
+
+    text: str
+    kept: float
+    """The share of the words shown that the text holds; 1 for a page without a word."""
+    stated: bool = False
+    """Whether the text is what the page states for machines, not what it shows."""
+
+
 Parse = Callable[[str, bytes, tuple[tuple[str, ...], ...]], tuple[Any, int]]
 
 
-def own_extraction(
-    document: Any, formulas: Formulas, how: Extraction, parse: Parse | None
-) -> tuple[str, float]:
-    """(text, share): the text of a parsed page, and the share of the words it shows that were kept.
+def own_extraction(document: Any, formulas: Formulas, how: Extraction, parse: Parse | None) -> Extracted:
+    """The text of a parsed page.
 
-    `document` is resiliparse's, in which `formulas` stand as words. The share is 1 for a page without a word.
-    `parse` reads what a page of frames shows without them.
+    `document` is resiliparse's, in which `formulas` stand as words. `parse` reads what a page of frames shows
+    without them. Where fewer than `_FEW` words would be kept, the text that the page states for machines
+    counts, if it is longer; its description where it shows no word at all, as where a script draws it.
     """
     markup = str(document.html).encode("utf-8", "replace")
     model = content_model()
@@ -59,12 +68,12 @@ def own_extraction(
             named, _ = weigh_names(look.markup, look.page.names, word_weights(_COMMENTS))
             keep |= in_comments(look.page, look.blocks, look.counts, named)
     text = _written(look, keep, formulas, how)
-    shown = float(words.sum())
-    if how.main_content and words[keep].sum() < _FEW and b"articleBody" in markup:
-        stated = article_body(document)
+    shown, kept = float(words.sum()), float(words[keep].sum())
+    if how.main_content and kept < _FEW:
+        stated = stated_text(document) or ("" if shown else stated_description(document))
         if len(stated) > len(text):
-            return (stated if how.format == "text" else _as_markdown(stated)), 1.0
-    return text, float(words[keep].sum()) / shown if shown else 1.0
+            return Extracted(stated if how.format == "text" else _as_markdown(stated), 1.0, True)
+    return Extracted(text, kept / shown if shown else 1.0)
 
 
 def _written(look: Look, keep: npt.NDArray[np.bool_], formulas: Formulas, how: Extraction) -> str:

@@ -41,7 +41,9 @@ class Extract(Edit):
     and indices: see `extraction.formulas`).
 
     Ours adds the score `extract.kept_share`, the share of the words shown on a page that its text holds, and
-    to `meta` of a page below `little_kept` the key `little_kept` (true).
+    to `meta` of a page below `little_kept` the key `little_kept` (true). Where a page shows under 50 words of
+    content, its text is what it states for machines (an article or posts in JSON-LD; its description, if it
+    shows no word at all), if that is longer; `meta` then holds `stated_text` (true).
 
     Different from the bare libraries: resiliparse's own defaults keep comments, post metadata and
     alternative texts and have no list of boilerplate selectors; trafilatura's keep comments, cut
@@ -200,6 +202,12 @@ def _merged(meta: str, page: Page, charset: str, little: bool) -> str:
     """`meta` with what the page says of itself, as JSON with sorted keys; present keys win."""
     import json
 
-    stated = {"charset": charset, "html_lang": page.lang, "little_kept": little, "title": page.title}
+    stated = {
+        "charset": charset,
+        "html_lang": page.lang,
+        "little_kept": little,
+        "stated_text": page.stated,
+        "title": page.title,
+    }
     known = json.loads(meta) if meta else {}
     return json.dumps({**{k: v for k, v in stated.items() if v}, **known}, ensure_ascii=False, sort_keys=True)

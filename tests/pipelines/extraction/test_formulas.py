@@ -69,14 +69,14 @@ def extracted(middle: str, extractor: str) -> str:
     return text[text.index(OPENING) + len(OPENING) : text.index(CLOSING)].strip()
 
 
-@pytest.mark.parametrize("extractor", ["resiliparse", "trafilatura"])
+@pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse", "trafilatura"])
 @pytest.mark.parametrize("kind", CASES)
 def test_formula_is_kept(kind: str, extractor: str) -> None:
     html, expected = CASES[kind]
     assert extracted(html, extractor) == expected
 
 
-@pytest.mark.parametrize("extractor", ["resiliparse", "trafilatura"])
+@pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse", "trafilatura"])
 def test_code_keeps_its_lines(extractor: str) -> None:
     code = "def f(x):\n    if x:\n\n        return  1\n\treturn 2"
     assert extracted(f"<pre><code>{code}</code></pre>", extractor) == code

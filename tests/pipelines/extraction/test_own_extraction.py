@@ -175,6 +175,27 @@ def test_an_article_that_only_machines_are_shown() -> None:
         assert text_of(page.format(broken + "articleBody")) == "Loading"
 
 
+def test_posts_that_only_machines_are_shown() -> None:
+    answers = [{"@type": ["Answer"], "text": f"Answer {n}."} for n in range(3)]
+    question = {"@type": "Question", "text": "Why?", "suggestedAnswer": answers}
+    stated = json.dumps({"@type": "QAPage", "text": "no post", "mainEntity": question})
+    script = f"<script type='application/ld+json'>{stated}</script>"
+    done = outcome(f"<html><head>{script}</head><body><p>Loading</p></body></html>")
+    assert done.documents.text[0].as_py() == "Why?\n\nAnswer 0.\n\nAnswer 1.\n\nAnswer 2."
+    assert json.loads(done.documents.column("meta")[0].as_py())["stated_text"] is True
+
+
+def test_the_description_of_a_page_that_a_script_draws() -> None:
+    metas = (
+        "<meta name=description content='A short one'>"
+        "<meta property='og:description' content='The longer one &amp;amp; more.'>"
+    )
+    page = f"<html><head>{metas}</head><body><div id=app></div>{{}}</body></html>"
+    assert text_of(page.format("")) == "The longer one & more."
+    assert text_of(page.format("<p>Loading</p>")) == "Loading"
+    assert outcome(page.format(""), main_content=False).reasons.to_pylist() == ["empty"]
+
+
 def test_all_that_is_shown() -> None:
     text = text_of(AROUND.format(BODY), main_content=False)
     assert text.startswith("Home About\n\nThe ferry")
