@@ -43,7 +43,8 @@ class CodeQuality(Filter):
     """Remove source files that are data, generated, minified or markup without text.
 
     The format of a file is that of the column `code_language` where there is one, else of the extension of
-    its `path`; files of no known format are plain code. In this order a file goes when (reason):
+    its `path`; files of no known format are plain code, and so are notebooks that a reader made text of. In
+    this order a file goes when (reason):
 
     - it holds nothing but white space (empty);
     - one of its first 5 lines says it is generated (auto_generated; `drop_generated`; The Stack v2,
@@ -101,6 +102,8 @@ class CodeQuality(Filter):
         names = pc.struct_field(found, "extension")
         if "code_language" in docs.table.column_names:
             names = pc.coalesce(docs.column("code_language").cast(pa.string()), names)
+        cells = pc.and_(pc.equal(pc.utf8_lower(names), "ipynb"), pc.invert(pc.starts_with(docs.text, "{")))
+        names = pc.if_else(pc.fill_null(cells, False), pa.scalar(None, pa.string()), names)
         position = pc.index_in(pc.utf8_lower(names), value_set=pa.array(list(FORMATS)))
         return pa.array(list(FORMATS.values())).take(position)
 

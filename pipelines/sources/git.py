@@ -40,10 +40,10 @@ class Git(MemberReader):
 
     Removed: `not_selected`, `hidden`, `too_large` as by `tar`, `link`, `submodule`, `lfs_pointer` (a file
     that git-lfs keeps elsewhere), `unsafe_path` (a name that git refuses, or a path over 4,096 characters).
-    Quarantined: `bad_utf8`, `binary`, `missing_object` (as in a partial clone), `bad_object` (one that cannot
-    be unpacked or differs from its id; a tree counts as one). A revision that is not there is found when the
-    repository is indexed, and so is the entry behind which there are more than `max_files`, which a few trees
-    that hold each other can pretend.
+    Quarantined: `bad_utf8`, `binary`, `bad_notebook`, `missing_object` (as in a partial clone),
+    `bad_object` (one that cannot be unpacked or differs from its id; a tree counts as one). A revision that
+    is not there is found when the repository is indexed, and so is the entry behind which there are more
+    than `max_files`, which a few trees that hold each other can pretend.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("dulwich", *LICENSE_LIBRARIES)
@@ -145,7 +145,7 @@ class Git(MemberReader):
             size = objects.size(entry.oid)
         except BadObject:
             return 0
-        return size if size <= self.max_record_bytes else 0
+        return size if size <= self.limit_of(entry.path) else 0
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the files of `split`, of the commit that was indexed. Raises DataError if it is gone."""
@@ -224,7 +224,7 @@ class Git(MemberReader):
             size = objects.size(entry.oid)
             if not self.admits(collector, entry.path, size, position):
                 return
-            kind, content = objects.read(entry.oid, self.max_record_bytes)
+            kind, content = objects.read(entry.oid, self.limit_of(entry.path))
             if kind != BLOB:
                 raise BadObject(f"object {entry.oid.hex()}: it is a {kind}, no file")
         except MissingObject as error:

@@ -24,11 +24,12 @@ class Tar(ArchiveReader):
     the member's name and bytes, so that they survive renaming the archive.
 
     Removed: `not_selected` (by `include` and `exclude`), `hidden`, `link`, `device`, `unsafe_path`
-    (absolute, or with `..`), `too_large`. Quarantined: `bad_utf8`, `binary`, `bad_header` (an extended header
-    that cannot be understood), `unsupported_member` (sparse and vendors' types). Folders are no records. A
-    missing end mark, a failing header checksum, a cut member and broken compression are found when the
-    archive is indexed, and so is the member with which an archive unpacks to more than `max_unpacked_bytes`
-    or, over 64 MiB, `max_ratio` times its stored bytes: from there on it is one quarantined record.
+    (absolute, or with `..`), `too_large`. Quarantined: `bad_utf8`, `binary`, `bad_notebook`, `bad_header`
+    (an extended header that cannot be understood), `unsupported_member` (sparse and vendors' types).
+    Folders are no records. A missing end mark, a failing header checksum, a cut member and broken
+    compression are found when the archive is indexed, and so is the member with which an archive unpacks to
+    more than `max_unpacked_bytes` or, over 64 MiB, `max_ratio` times its stored bytes: from there on it is
+    one quarantined record.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("isal", "zstandard", *LICENSE_LIBRARIES)

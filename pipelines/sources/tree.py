@@ -25,7 +25,7 @@ class Tree(NamedRepositories):
     and the bytes.
 
     Removed: `too_large`. Quarantined: `bad_utf8` (bytes that are no UTF-8; nothing is guessed), `binary`
-    (NUL). A byte-order mark is not part of the text. Empty files are documents.
+    (NUL), `bad_notebook`. A byte-order mark is not part of the text. Empty files are documents.
     """
 
     libraries: ClassVar[tuple[str, ...]] = LICENSE_LIBRARIES
@@ -95,9 +95,9 @@ class Tree(NamedRepositories):
         collector = Collector(label)
         name = name.replace("\\", "/").removeprefix("./")
         with path.open("rb") as file:
-            content = file.read(self.max_record_bytes + 1)
-        if len(content) > self.max_record_bytes:
-            collector.remove("too_large", split.size, name, f"over {self.max_record_bytes} bytes")
+            content = file.read(self.limit_of(name) + 1)
+        if len(content) > self.limit_of(name):
+            collector.remove("too_large", split.size, name, f"over {self.limit_of(name)} bytes")
         else:
             self.add_file(collector, content, name, *self.divided(name), found=split.context)
         yield collector.take()

@@ -29,11 +29,11 @@ class Zip(ArchiveReader):
 
     Removed: `not_selected`, `hidden`, `link`, `device`, `unsafe_path` and `too_large` as by `tar`,
     `encrypted`, `duplicate_name` (a later member has the name, and would replace this one on disk), `bomb`
-    (over `max_ratio`). Quarantined: `bad_utf8`, `binary`, `unsupported_member` (a method of compression that
-    is not read), `bad_member` (a header, size or checksum that disagrees with the central directory, or
-    content that another member holds too). Folders are no records. A central directory that is cut, lacks
-    members or spans several disks, and what lies beyond `max_unpacked_bytes`, is found when the archive is
-    indexed.
+    (over `max_ratio`). Quarantined: `bad_utf8`, `binary`, `bad_notebook`, `unsupported_member` (a method of
+    compression that is not read), `bad_member` (a header, size or checksum that disagrees with the central
+    directory, or content that another member holds too). Folders are no records. A central directory that
+    is cut, lacks members or spans several disks, and what lies beyond `max_unpacked_bytes`, is found when
+    the archive is indexed.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("zstandard", *LICENSE_LIBRARIES)
@@ -53,7 +53,7 @@ class Zip(ArchiveReader):
         """
         from corpusmill.pipelines.sources.framing.zip_members import index_zip
 
-        splits = index_zip(path, self.split_bytes, self.max_record_bytes, self.max_unpacked_bytes)
+        splits = index_zip(path, self.split_bytes, self.limit_of, self.max_unpacked_bytes)
         return self._with_licenses(path, splits) if self.looks_for_licenses else splits
 
     def _with_licenses(self, path: Path, splits: list[Split]) -> list[Split]:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from corpusmill.filters.c4 import C4
+from corpusmill.filters.code_origin import CodeOrigin
 from corpusmill.filters.code_quality import CodeQuality
 from corpusmill.filters.fineweb_quality import FinewebQuality
 from corpusmill.filters.gopher_quality import GopherQuality
@@ -16,7 +17,7 @@ from corpusmill.pipelines.stage import Filter, Map
 from tests.oracles.filters_documents import TEXTS, documents
 
 STAGES = [
-    C4(terminal=False, min_sentences=None), CodeQuality(), FinewebQuality(), GopherQuality(),
+    C4(terminal=False, min_sentences=None), CodeOrigin(), CodeQuality(), FinewebQuality(), GopherQuality(),
     GopherRepetition(), Language(prefix_chars=20), MathScore(),
 ]  # fmt: skip
 PROSE = "The keeper wrote down the weather.\nA ship passed at noon!\n\nThe keeper wrote down the weather.\n"

@@ -44,8 +44,8 @@ class MemberReader(CodeReader):
             collector.remove("hidden", size, position)
         elif not self.chosen(parts[-1]) and not self.chosen_by_content(parts[-1]):
             collector.remove("not_selected", size, position)
-        elif size > self.max_record_bytes:
-            collector.remove("too_large", size, position, f"over {self.max_record_bytes} bytes")
+        elif size > self.limit_of(name):
+            collector.remove("too_large", size, position, f"over {self.limit_of(name)} bytes")
         else:
             return True
         return False

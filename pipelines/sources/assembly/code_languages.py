@@ -43,6 +43,7 @@ CODE_LANGUAGES: dict[str, str] = {
         "javascript": ".js .mjs .cjs .jsx",
         "json": ".json",
         "julia": ".jl",
+        "jupyter notebook": ".ipynb",
         "kotlin": ".kt .kts",
         "lean": ".lean",
         "less": ".less",

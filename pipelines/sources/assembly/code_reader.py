@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -32,14 +32,26 @@ class CodeReader(Reader):
     `license` in pyproject.toml, package.json or Cargo.toml; NOASSERTION where it is none that is known. A
     file's own SPDX-License-Identifier wins over both.
 
-    `max_record_bytes`: larger files are removed, never held.
+    `notebooks`: what a Jupyter notebook (.ipynb) becomes: `cells`, its code and Markdown cells as text
+    (percent format, see `assembly/notebooks.py`) in the language of its kernel; `outputs`, with what cells
+    printed as comments; `json`, as it is stored. One that is broken is quarantined (`bad_notebook`).
+
+    `max_record_bytes`: larger files are removed, never held. Of notebooks, whose outputs are large, this
+    holds of the text, and `max_notebook_bytes` of the file.
     """
 
     include: list[str] = Field(default_factory=list)
     exclude: list[str] = Field(default_factory=list)
     license: str | None = None
     license_files: bool = True
+    notebooks: Literal["cells", "outputs", "json"] = "cells"
     max_record_bytes: int = Field(default=2**20, ge=1)
+    max_notebook_bytes: int = Field(default=2**24, ge=1)
+
+    def limit_of(self, name: str) -> int:
+        """How many bytes a file of this name may have."""
+        both = (self.max_record_bytes, self.max_notebook_bytes)
+        return max(both) if self.notebooks != "json" and _is_notebook(name) else self.max_record_bytes
 
     def chosen(self, name: str) -> bool:
         """Whether a file of this name (its last component) is wanted whatever it holds."""
@@ -83,21 +95,53 @@ class CodeReader(Reader):
         if fault is not None:
             collector.quarantine(fault[0], len(content), position, fault[1], content)
             return
-        language = language_of(path, content)
+        language, text = language_of(path, content), content.removeprefix(BOM)
+        if self.notebooks != "json" and _is_notebook(path):
+            made = self._from_notebook(collector, content, position)
+            if made is None:
+                return
+            text, language = made
         collector.add(
             path if repo is None else f"{repo}/{path}",
             content,
-            text=content.removeprefix(BOM),
+            text=text,
             path=path,
             repo=repo,
             license=_stated(content) or self.license or found,
             meta={**meta, **({} if language is None else {"code_language": language})},
         )
 
+    def _from_notebook(self, collector: Collector, content: bytes, position: str) -> tuple[bytes, str] | None:
+        """Text and language of a notebook; None where it is counted as lost."""
+        from corpusmill.pipelines.sources.assembly.notebooks import NotebookFault, notebook_text
+        from corpusmill.pipelines.sources.assembly.plain_text import text_fault
+
+        try:
+            text, language = notebook_text(content, self.notebooks == "outputs")
+            made = text.encode()
+        except NotebookFault as error:
+            collector.quarantine("bad_notebook", len(content), position, str(error), content)
+            return None
+        except UnicodeEncodeError as error:
+            collector.quarantine("bad_utf8", len(content), position, str(error), content)
+            return None
+        fault = text_fault(made)
+        if fault is not None:
+            collector.quarantine(fault[0], len(content), position, fault[1], content)
+        elif len(made) > self.max_record_bytes:
+            collector.remove("too_large", len(content), position, f"over {self.max_record_bytes} bytes")
+        else:
+            return made, language
+        return None
+
     @property
     def looks_for_licenses(self) -> bool:
         """Whether files beside documents decide their licence."""
         return self.license_files and self.license is None
+
+
+def _is_notebook(name: str) -> bool:
+    return name.lower().endswith(".ipynb")
 
 
 def _stated(content: bytes) -> str | None:

@@ -13,7 +13,7 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -69,8 +69,10 @@ class LeftOut:
         return cls(frozenset(numbers[:count]), frozenset(numbers[count:]))
 
 
-def index_zip(path: Path, split_bytes: int, member_limit: int, total_limit: int) -> list[Split]:
-    """Splits of about `split_bytes` unpacked bytes; members over `member_limit` are not unpacked and count 0.
+def index_zip(
+    path: Path, split_bytes: int, member_limit: Callable[[str], int], total_limit: int
+) -> list[Split]:
+    """Splits of about `split_bytes` unpacked bytes; those over the `member_limit` of their name count 0.
 
     What cannot be read of the directory is one fault, and so is what lies behind the member with which the
     archive unpacks to more than `total_limit` bytes. Memory: about 100 bytes a member.
@@ -87,7 +89,7 @@ def index_zip(path: Path, split_bytes: int, member_limit: int, total_limit: int)
         size = total = 0
         try:
             for at, member in _entries(file, directory.start, directory.end, 0, directory.shift):
-                unpacked = 0 if member.size > member_limit else member.size
+                unpacked = 0 if member.size > member_limit(member.name) else member.size
                 total += unpacked
                 if total > total_limit:
                     cause = f"the archive unpacks to over {total_limit} bytes; raise `max_unpacked_bytes`"
