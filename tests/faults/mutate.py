@@ -177,13 +177,13 @@ def run_goes_on(sample: Sample, path: Path, folder: Path) -> bool:
     """Whether a run over a damaged file that kills its reader reads a sound one beside it all the same."""
     source = folder / "run"
     (source / "in").mkdir(parents=True, exist_ok=True)
-    (source / "in" / f"0{sample.suffix}").write_bytes(path.read_bytes())
-    (source / "in" / f"1{sample.suffix}").write_bytes(sample.data)
+    sample.write(source / "in" / f"0{sample.suffix}", path.read_bytes())
+    sample.write(source / "in" / f"1{sample.suffix}", sample.data)
     recipe = {
         "name": "fuzz",
         "output": f"out-{time.monotonic_ns()}",
         "engine": {"workers": 1},
-        "sources": {"s": {"read": {sample.reader: {"files": "in/*", **sample.options}}}},
+        "sources": {"s": {"read": {sample.reader: {"files": f"in/*{sample.suffix}", **sample.options}}}},
     }
     (source / "recipe.yaml").write_text(json.dumps(recipe))
     command = [sys.executable, "-m", "corpusmill", "run", str(source / "recipe.yaml")]
@@ -222,7 +222,7 @@ def campaign(
         for name in names:
             sample = SAMPLES[name]
             path = folder / f"sound{sample.suffix}"
-            path.write_bytes(sample.data)
+            sample.write(path, sample.data)
             answer = child.ask(name, path)
             assert isinstance(answer, dict), f"{name}: the sound file gives {answer}"
             assert len(answer.get("texts", [])) >= sample.documents, f"{name}: {answer}"
@@ -231,7 +231,7 @@ def campaign(
             sample = SAMPLES[name]
             data, kind = mutate(sample.data, random.Random(f"{seed}/{name}/{number}"))
             path = folder / f"case{sample.suffix}"
-            path.write_bytes(data)
+            sample.write(path, data)
             found = child.ask(name, path)
             tally = figures[name]
             tally["cases"] += 1

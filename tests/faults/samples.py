@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +32,8 @@ class Sample:
 
     `counted`: the format says how long its parts are or where it ends. `checksums`: every byte of a document
     is covered by one. `rows`: how many rows a Parquet file counts. `bounds`: where records or members begin,
-    and the last one ends: without whole ones of them the file is a sound one of its format.
+    and the last one ends: without whole ones of them the file is a sound one of its format. `beside`: other
+    files, by their names in the same folder, which stay sound.
     """
 
     reader: str
@@ -43,6 +45,13 @@ class Sample:
     rows: int = 0
     bounds: tuple[int, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    beside: dict[str, bytes] = field(default_factory=dict)
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write `data`, damaged or not, to `path`, and what stands beside it."""
+        path.write_bytes(data)
+        for name, content in self.beside.items():
+            (path.parent / name).write_bytes(content)
 
 
 def reader_of(sample: Sample) -> Reader:
@@ -164,18 +173,54 @@ def _zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(write_checksum=True).compress(data)
 
 
-def _members(parts: list[bytes]) -> bytes:
-    return b"".join(gzip.compress(part, mtime=0) for part in parts)
+def _zstd_with_dictionary(parts: list[bytes]) -> list[bytes]:
+    """The dictionary's frame, and a frame of it for each part."""
+    words = zstandard.train_dictionary(1024, [part[i:] for part in parts for i in range(0, 300, 10)])
+    packer = zstandard.ZstdCompressor(dict_data=words, write_checksum=True)
+    held = words.as_bytes()
+    head = b"\x5d\x2a\x4d\x18" + len(held).to_bytes(4, "little") + held
+    return [head, *map(packer.compress, parts)]
+
+
+def _packed(reader: str, suffix: str, frames: list[bytes], count: int, **options: Any) -> Sample:
+    """A file of compressed records, a frame each, before which a frame of a dictionary may stand."""
+    first = len(frames) - count
+    return Sample(
+        reader, suffix, b"".join(frames), count, checksums=True, bounds=_bounds(frames)[first:], options=options
+    )
+
+
+def _index(parts: list[bytes], file: str) -> bytes:
+    """CDXJ of a .warc.gz of `parts`, a member each."""
+    lengths = [len(_member(part)) for part in parts]
+    rows = [
+        {"url": f"http://a.example/{n}", "offset": offset, "length": length, "filename": file}
+        for n, (offset, length) in enumerate(zip(accumulate(lengths, initial=0), lengths, strict=False))
+    ]
+    return "".join(f"example,a)/{n} 2024 {json.dumps(row)}\n" for n, row in enumerate(rows)).encode()
+
+
+def _member(part: bytes) -> bytes:
+    return gzip.compress(part, mtime=0)
 
 
 _CODE = "# SPDX-License-Identifier: MIT\nimport os\n\n" + "\n".join(_texts(5)).replace("Entry", "x =")
 _WET = {"kind": "conversion"}
 SAMPLES: dict[str, Sample] = {
     "warc": Sample("warc", ".warc", b"".join(_pages(12)), 12, bounds=_bounds(_pages(12))),
-    "warc.gz": Sample("warc", ".warc.gz", _members(_pages(12)), 12, checksums=True),
-    "warc.zst": Sample("warc", ".warc.zst", b"".join(map(_zstd, _pages(12))), 12, checksums=True),
+    "warc.gz": _packed("warc", ".warc.gz", list(map(_member, _pages(12))), 12),
+    "warc.zst": _packed("warc", ".warc.zst", list(map(_zstd, _pages(12))), 12),
+    "warc.zst-own": _packed("warc", ".warc.zst", _zstd_with_dictionary(_pages(12)), 12),
+    "cdx": Sample(
+        "cdx",
+        ".cdxj",
+        _index(_pages(12), "a.warc.gz"),
+        12,
+        counted=False,
+        beside={"a.warc.gz": b"".join(map(_member, _pages(12)))},
+    ),
     "wet": Sample("warc", ".warc.wet", b"".join(_wet(12)), 12, bounds=_bounds(_wet(12)), options=_WET),
-    "wet.gz": Sample("warc", ".warc.wet.gz", _members(_wet(12)), 12, checksums=True, options=_WET),
+    "wet.gz": _packed("warc", ".warc.wet.gz", list(map(_member, _wet(12))), 12, **_WET),
     "arc": Sample("arc", ".arc", b"".join(_arc(12)), 12, bounds=_bounds(_arc(12))),
     "arc.gz": Sample("arc", ".arc.gz", gzip.compress(b"".join(_arc(12)), mtime=0), 12, checksums=True),
     "html": Sample("html", ".html", _page(_texts(1)[0]).split(b"\r\n\r\n")[1], 1, counted=False),
