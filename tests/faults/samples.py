@@ -169,6 +169,11 @@ def _arrow(count: int, *, stream: bool, compression: str | None = None) -> bytes
     return out.getvalue()
 
 
+def _csv(count: int) -> bytes:
+    rows = enumerate(_texts(count))
+    return b"id,text,n\n" + b"".join(f'{n},"{text},\n""so""",{n}\n'.encode() for n, text in rows)
+
+
 def _zstd(data: bytes) -> bytes:
     return zstandard.ZstdCompressor(write_checksum=True).compress(data)
 
@@ -241,6 +246,8 @@ SAMPLES: dict[str, Sample] = {
     "arrow": Sample("arrow", ".arrow", _arrow(24, stream=False), 24),
     "arrow.lz4": Sample("arrow", ".arrow", _arrow(24, stream=False, compression="lz4"), 24),
     "arrow-stream": Sample("arrow", ".arrow", _arrow(24, stream=True), 24),
+    "csv": Sample("csv", ".csv", _csv(15), 15, counted=False),
+    "csv.gz": Sample("csv", ".csv.gz", gzip.compress(_csv(15), mtime=0), 15),
     "text": Sample("text", ".txt", "\n".join(_texts(4)).encode(), 1, counted=False),
     "text.gz": Sample(
         "text", ".txt.gz", gzip.compress("\n".join(_texts(4)).encode(), mtime=0), 1, checksums=True
