@@ -115,6 +115,8 @@ def _emphasised(pieces: list[Piece], level: int, left: str, right: str) -> str:
 
     `left` and `right` are the signs beside them, "" at the line's ends.
     """
+    while level < len(_KINDS) and not any(getattr(piece.marks, _KINDS[level]) for piece in pieces):
+        level += 1
     if level == len(_KINDS):
         return _coded(pieces)
     kind = _KINDS[level]
