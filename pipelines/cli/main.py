@@ -72,6 +72,23 @@ def _print(value: Any, as_json: bool, text: str) -> None:
         typer.echo(hide_values(text))
 
 
+def _say_version(asked: bool) -> None:
+    if asked:
+        from corpusmill import __version__
+
+        typer.echo(f"corpusmill {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def corpusmill(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """What every command shares."""
+
+
 @app.command()
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and that its files are there. Runs nothing."""

@@ -191,7 +191,13 @@ def _packed(reader: str, suffix: str, frames: list[bytes], count: int, **options
     """A file of compressed records, a frame each, before which a frame of a dictionary may stand."""
     first = len(frames) - count
     return Sample(
-        reader, suffix, b"".join(frames), count, checksums=True, bounds=_bounds(frames)[first:], options=options
+        reader,
+        suffix,
+        b"".join(frames),
+        count,
+        checksums=True,
+        bounds=_bounds(frames)[first:],
+        options=options,
     )
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+import corpusmill
+from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.cli.sample_table import render_sample
 from corpusmill.pipelines.cli.summary import render_summary
 from corpusmill.pipelines.storage import Json
@@ -100,3 +104,8 @@ def test_shards_held_out_are_not_counted_among_the_others() -> None:
     ]
     shards["held_out"] = {"files": [], "documents": 0, "tokens": 0}
     assert not any("held out" in line for line in render_summary(found(shards=shards)).splitlines())
+
+
+def test_the_version_is_told() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"corpusmill {corpusmill.__version__}\n")
