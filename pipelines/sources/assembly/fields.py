@@ -15,6 +15,7 @@ from corpusmill.pipelines.sources.assembly.json_limits import limit_fault
 from corpusmill.pipelines.sources.assembly.messages import MessageTemplate
 
 COLUMNS = ("url", "path", "repo", "license", "lang")
+CODE_LANGUAGE = "code_language"
 NESTED = ("meta", "metadata")
 # What a language code looks like (`en`, `zh-CN`, `sr_Latn`). Code data sets use `lang` for names such as
 # "Python", which is no value of the `lang` column.
@@ -34,13 +35,15 @@ class Row:
 class FieldMap:
     """Which field is which: `text`, `id`, and for each of `COLUMNS` a field, or None to leave it in `meta`.
 
-    Each is a name or a path (`field_paths`). With a template, `text` holds messages.
+    Each is a name or a path (`field_paths`). With a template, `text` holds messages. `code_language`: the
+    field of `meta.code_language`, which is no column.
     """
 
     text: str = "text"
     id: str = "id"
     columns: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in COLUMNS})
     template: MessageTemplate | None = None
+    code_language: str | None = None
 
     @cached_property
     def _wanted(self) -> list[tuple[str, str]]:
@@ -55,10 +58,12 @@ class FieldMap:
         cls, text: str, id: str, renamed: Mapping[str, str | None], template: MessageTemplate | None = None
     ) -> FieldMap:
         """From a reader's options. Raises ValueError for a column that does not exist."""
-        unknown = sorted(set(renamed) - set(COLUMNS))
+        unknown = sorted(set(renamed) - {*COLUMNS, CODE_LANGUAGE})
         if unknown:
-            raise ValueError(f"fields: no column {unknown[0]!r}; there are {', '.join(COLUMNS)}")
-        return cls(text, id, {name: renamed.get(name, name) for name in COLUMNS}, template)
+            names = ", ".join((*COLUMNS, CODE_LANGUAGE))
+            raise ValueError(f"fields: no column {unknown[0]!r}; there are {names}")
+        columns = {name: renamed.get(name, name) for name in COLUMNS}
+        return cls(text, id, columns, template, renamed.get(CODE_LANGUAGE))
 
     def take_text(self, record: dict[str, Any]) -> Any:
         """Take the text out of a record: a string, or what else is there. Raises NoMessagesError.
@@ -82,15 +87,16 @@ class FieldMap:
         columns = {}
         own = at_path(record, self.id) if "." in self.id else None
         for column, path in self._paths:
-            value = at_path(record, path)
-            if value.__class__ is str and _fits(column, value):
-                columns[column] = take_path(record, path)
+            value = _text_of(column, at_path(record, path))
+            if value is not None:
+                columns[column] = value
+                take_path(record, path)
         for name in NESTED:
             if name in record:
                 _flatten(record, name)
         for column, field_name in self._wanted:
-            value = record.get(field_name)
-            if column not in columns and value.__class__ is str and _fits(column, value):
+            value = _text_of(column, record.get(field_name))
+            if column not in columns and value is not None:
                 columns[column] = value
                 del record[field_name]
         if own is None:
@@ -100,10 +106,12 @@ class FieldMap:
             locator = columns.get("url") or "/".join(part for part in place if part)
         else:
             locator = own if isinstance(own, str) else json.dumps(own, sort_keys=True)
-        if "path" in columns and "code_language" not in record:
+        if self.code_language is not None and isinstance(at_path(record, self.code_language), str):
+            record[CODE_LANGUAGE] = take_path(record, self.code_language).lower()
+        if "path" in columns and CODE_LANGUAGE not in record:
             language = code_language(columns["path"])
             if language is not None:
-                record["code_language"] = language
+                record[CODE_LANGUAGE] = language
         return Row(locator, columns, record)
 
 
@@ -131,6 +139,19 @@ def _object(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text  # a string that only looks like an object stays the string it is
+
+
+def _text_of(column: str, value: Any) -> str | None:
+    """The value of a column as text, or None where it is none and stays in `meta`."""
+    if column == "license" and isinstance(value, list) and all(isinstance(name, str) for name in value):
+        value = _all_of(value)
+    return value if value.__class__ is str and _fits(column, value) else None
+
+
+def _all_of(names: list[str]) -> str | None:
+    """Licences that all hold as one expression, each once; None for none."""
+    kept = dict.fromkeys(name for name in names if name)
+    return " AND ".join(f"({name})" if " OR " in name and len(kept) > 1 else name for name in kept) or None
 
 
 def _fits(column: str, value: str) -> bool:
