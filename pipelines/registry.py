@@ -47,6 +47,7 @@ _NOT_CODE_VERSION = {
         "cli",
         "engines",
         "estimate",
+        "exports",
         "inspection",
         "losses",
         "plan",

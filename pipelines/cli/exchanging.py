@@ -12,6 +12,7 @@ from corpusmill.pipelines.cli.looking import JsonOption
 
 TOKENIZER_FORMATS = ("huggingface", "tiktoken", "gguf", "sentencepiece")
 MODEL_FORMATS = ("deepseek_v3",)
+DATASET_FORMATS = ("dataset",)
 
 
 def export(
@@ -20,7 +21,11 @@ def export(
     ],
     out: Annotated[Path, typer.Argument(help="Where to write.")],
     to: Annotated[
-        str, typer.Option(help="deepseek_v3; of a tokenizer: huggingface, tiktoken, gguf or sentencepiece.")
+        str,
+        typer.Option(
+            help="dataset (a run's documents), deepseek_v3 (its model); of a tokenizer: huggingface, "
+            "tiktoken, gguf or sentencepiece."
+        ),
     ],
     dtype: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option(help="Of a model's weights: float32 by default.")
@@ -31,22 +36,29 @@ def export(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a model or a tokenizer for other libraries. What was written is loaded again and compared."""
+    """Write documents, a model or a tokenizer for other libraries. What was written is read and compared."""
     from corpusmill.pipelines.errors import UserError
 
     if to in MODEL_FORMATS:
         found = _export_model(what, to, out, dtype or "float32", ema, tokenizer)
-    elif to in TOKENIZER_FORMATS:
+    elif to in TOKENIZER_FORMATS or to in DATASET_FORMATS:
         for option, given in (("--dtype", dtype is not None), ("--ema", ema), ("--tokenizer", tokenizer)):
             if given:
-                raise UserError(f"{option} is for models (--to deepseek_v3), not for a tokenizer (--to {to})")
-        found = _export_tokenizer(what, to, out)
+                kind = "documents" if to in DATASET_FORMATS else "a tokenizer"
+                raise UserError(f"{option} is for models (--to deepseek_v3), not for {kind} (--to {to})")
+        found = _export_tokenizer(what, to, out) if to in TOKENIZER_FORMATS else _export_dataset(what, out)
     else:
         raise UserError(
-            f"no export format {to!r}; there are {', '.join(MODEL_FORMATS)} for a model and "
-            f"{', '.join(TOKENIZER_FORMATS)} for a tokenizer"
+            f"no export format {to!r}; there are {', '.join(MODEL_FORMATS)} for a model, "
+            f"{', '.join(TOKENIZER_FORMATS)} for a tokenizer and {', '.join(DATASET_FORMATS)} for documents"
         )
     _print(found, as_json)
+
+
+def _export_dataset(what: Path, out: Path) -> dict[str, Any]:
+    from corpusmill.pipelines.exports.dataset_folder import export_dataset
+
+    return export_dataset(what, out)
 
 
 def _export_model(

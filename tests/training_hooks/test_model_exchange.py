@@ -240,7 +240,7 @@ def test_export_goes_by_what_is_asked_for(run: Path, say: Say, tmp_path: Path) -
     shutil.copytree(locate(run).weights, bare)
     finish(tmp_path / "none", "tokenizer")
     cases = [
-        ((run, "--to", "pytorch"), "there are deepseek_v3 for a model and huggingface"),
+        ((run, "--to", "pytorch"), "there are deepseek_v3 for a model, huggingface"),
         ((run, "--to", "tiktoken", "--ema"), "--ema is for models"),
         ((run, "--to", "tiktoken", "--dtype", "float32"), "--dtype is for models"),
         ((run, "--to", "tiktoken", "--tokenizer", tokenizer), "--tokenizer is for models"),

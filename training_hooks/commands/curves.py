@@ -19,9 +19,9 @@ def curves(run: Path, out: Path, *, by: Literal["step", "tokens"] = "step") -> d
     UserError where there is no finished training, DataError for metrics that cannot be read.
     """
     from corpusmill.pipelines.errors import DataError
+    from corpusmill.pipelines.new_folder import new_folder
     from corpusmill.training_hooks.curves.event_file import NAME, event_file
     from corpusmill.training_hooks.curves.metrics import curves_of
-    from corpusmill.training_hooks.export.new_folder import new_folder
 
     found: dict[str, Any] = {}
     with new_folder(out) as unfinished:

@@ -39,8 +39,8 @@ def export_model(
     require_torch()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads sleep: see trainer
 
+    from corpusmill.pipelines.new_folder import new_folder
     from corpusmill.training_hooks.export.hugging_face import export_hugging_face
-    from corpusmill.training_hooks.export.new_folder import new_folder
     from corpusmill.training_hooks.export.verify import compare_logits, compare_tensors
     from corpusmill.training_hooks.inference.locate import choose_tokenizer, locate
     from corpusmill.training_hooks.inference.open_model import open_model

@@ -29,12 +29,12 @@ def import_model(folder: Path, out: Path, *, tokenizer: Path | None = None) -> d
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads sleep: see trainer
     import torch
 
+    from corpusmill.pipelines.new_folder import new_folder
     from corpusmill.training_hooks.export.import_hugging_face import (
         has_mtp_weights,
         import_hugging_face,
         promised_mtp,
     )
-    from corpusmill.training_hooks.export.new_folder import new_folder
     from corpusmill.training_hooks.export.own_form import write_own_form
     from corpusmill.training_hooks.inference.locate import Framing, choose_tokenizer
     from corpusmill.training_hooks.inference.open_model import open_model

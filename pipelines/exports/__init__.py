@@ -1,0 +1,1 @@
+"""A run's documents for other libraries."""
