@@ -17,7 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.listing import source_of
+from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.runner import Runner
 from corpusmill.pipelines.stage import Task
 from corpusmill.pipelines.storage import Json, read_json
@@ -33,18 +34,19 @@ class _CutRunner(Runner):
 
     def list_inputs(self) -> None:
         super().list_inputs()
-        self.whole = {name: _bytes(paths) for name, paths in self._paths.items()}
-        self._paths = {name: _cut(paths) for name, paths in self._paths.items()}
-        self.part = {name: _bytes(paths) for name, paths in self._paths.items()}
+        sizes = {name: _sizes(source_of(self.recipe, name), paths) for name, paths in self._paths.items()}
+        self.whole = {name: sum(sizes[name].values()) for name in sizes}
+        self._paths = {name: _cut(paths, sizes[name]) for name, paths in self._paths.items()}
+        self.part = {name: sum(sizes[name][file] for file in paths) for name, paths in self._paths.items()}
 
 
-def _bytes(paths: Mapping[str, str]) -> int:
-    return sum(Path(path).stat().st_size for path in paths.values())
+def _sizes(source: Source, paths: Mapping[str, str]) -> dict[str, int]:
+    return {name: source.reader.stored_bytes(Path(path)) for name, path in paths.items()}
 
 
-def _cut(paths: dict[str, str]) -> dict[str, str]:
-    names = [name for name, path in paths.items() if Path(path).stat().st_size <= CUT_FILE_BYTES]
-    names = names or sorted(paths, key=lambda name: Path(paths[name]).stat().st_size)[:1]
+def _cut(paths: dict[str, str], sizes: Mapping[str, int]) -> dict[str, str]:
+    names = [name for name in paths if sizes[name] <= CUT_FILE_BYTES]
+    names = names or sorted(paths, key=lambda name: sizes[name])[:1]
     step = max(1, len(names) // CUT_FILES)
     chosen = names[::step][:CUT_FILES]
     return {name: paths[name] for name in sorted(chosen)}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from corpusmill.pipelines.fingerprint import differences
+from corpusmill.pipelines.listing import source_of
 from corpusmill.pipelines.operators.job import Preparation, operator
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.runner import Runner, StepState
@@ -67,7 +68,8 @@ def _guess(runner: Runner, state: StepState) -> int | None:
     """Units of a step that reads files not indexed yet, from their sizes; None where nothing is known."""
     if state.step.operator != "read":
         return None
-    size = sum(Path(path).stat().st_size for path in runner.paths(state.step).values())
+    reader = source_of(runner.recipe, state.step.inputs[0]).reader
+    size = sum(reader.stored_bytes(Path(path)) for path in runner.paths(state.step).values())
     return max(1, -(-size // runner.unit_bytes(state.step)))
 
 

@@ -65,8 +65,8 @@ class Git(MemberReader):
         return name.removesuffix(".git") or name
 
     def stored_bytes(self, path: Path) -> int:
-        """Bytes of all packs; loose objects are few, or it is a small repository."""
-        return sum(pack.stat().st_size for pack in (path.parent / "objects").glob("pack/*.pack"))
+        """Bytes of all objects as they are stored, loose and packed."""
+        return sum(file.stat().st_size for file in (path.parent / "objects").glob("??*/*") if file.is_file())
 
     def state(self, path: Path, name: str) -> str:
         """The id of the commit, or why there is none."""

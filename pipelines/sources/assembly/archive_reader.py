@@ -16,9 +16,10 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def is_unsafe(name: str) -> bool:
-    """Whether a member's name is absolute, leads out of its folder or names no file, on any system."""
+    """Whether a member's name is absolute, leads out of its folder or names no file, on any system, or holds
+    NUL, at which programs in C end it."""
     parts = name.replace("\\", "/").split("/")
-    return not parts[-1] or not parts[0] or ".." in parts or _DRIVE.match(name) is not None
+    return not (parts[0] and parts[-1]) or ".." in parts or "\0" in name or _DRIVE.match(name) is not None
 
 
 def inner_name(name: str) -> str:

@@ -28,6 +28,9 @@ _OFFSET_DELTA, _ID_DELTA = 6, 7
 MOST_BYTES = 2**27  # of one object that others are told by, and of all deltas that lead to one object
 _CACHE_BYTES = 2**26  # of unpacked objects that others may be deltas of
 _LONGEST_CHAIN = 4096  # git writes chains of at most 4,095 deltas
+# What reading an index, or a head, whose bytes are not what they should be can raise.
+_UNSOUND = (struct.error, ValueError, LookupError, TypeError, OverflowError, AssertionError)
+_MOST_PACKS = 400  # each takes two open files; git itself joins them at 50
 _HEAD = 64  # enough for the head of an object in a pack: its size and the base of a delta
 _PIECE = 2**16
 _BEGINNING = 512  # compressed bytes that begin with their code, of up to about 300
@@ -55,7 +58,11 @@ class Objects:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._packs: list[_Pack] = []
-        for index in sorted(folder.glob("pack/pack-*.idx")):
+        # As for git, an index whose pack is not there is none; what it lists is then missing.
+        found = [path for path in sorted(folder.glob("pack/*.idx")) if path.with_suffix(".pack").exists()]
+        if len(found) > _MOST_PACKS:
+            raise BadObject(f"{folder}: over {_MOST_PACKS} packs; run `git gc`")
+        for index in found:
             self._packs.append(_Pack(index))
         self._cache: OrderedDict[tuple[str, int], tuple[str, bytes]] = OrderedDict()
         self._cached = 0
@@ -132,7 +139,7 @@ class Objects:
 
     def _packed(self, pack: _Pack, offset: int, limit: int) -> tuple[str, bytes]:
         """The object at `offset`, by way of those that it is a delta of."""
-        deltas: list[tuple[int, bytes]] = []
+        deltas: dict[int, bytes] = {}
         held = 0
         most = limit
         while (cached := self._cached_object(pack, offset)) is None:
@@ -149,14 +156,16 @@ class Objects:
                 raise TooLarge(
                     _HUGE_BASE if held > MOST_BYTES else f"over {_LONGEST_CHAIN} deltas lead to it"
                 )
-            deltas.append((offset, pack.inflate(head)))
+            deltas[offset] = pack.inflate(head)
             offset, most = head.base, MOST_BYTES
+            if offset in deltas:
+                raise BadObject("it is a delta of itself")
         kind, content = cached
         if not deltas and len(content) > limit:
             raise TooLarge(f"it has {len(content)} bytes, over {limit}")
         from dulwich.pack import apply_delta
 
-        for offset, delta in reversed(deltas):
+        for offset, delta in reversed(deltas.items()):
             content = b"".join(apply_delta(content, delta))
             self._keep(pack, offset, (kind, content))
         return kind, content
@@ -189,7 +198,7 @@ def _unpacking(oid: bytes) -> Iterator[None]:
         yield
     except BadObject as error:
         raise type(error)(f"object {oid.hex()}: {error}") from error
-    except (zlib.error, struct.error, ApplyDeltaError, IndexError, ValueError, AssertionError) as error:
+    except (zlib.error, ApplyDeltaError, *_UNSOUND) as error:
         raise BadObject(f"object {oid.hex()}: it cannot be unpacked ({error})") from error
 
 
@@ -213,7 +222,7 @@ class _Pack:
         self.name = index.name
         try:
             self._index: PackIndex = load_pack_index(index, SHA1)
-        except (ValueError, AssertionError, IndexError, struct.error) as error:
+        except _UNSOUND as error:
             raise BadObject(f"{index}: no index of a pack ({error}); run `git index-pack` on it") from error
         try:
             self._file = index.with_suffix(".pack").open("rb")

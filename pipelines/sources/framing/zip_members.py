@@ -33,6 +33,7 @@ _MARK = 0xFFFFFFFF  # of a value that stands in the zip64 extra field instead
 _ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields
 _UTF8 = 1 << 11  # of the flags
 FARTHEST = 2**62  # positions beyond it are no place in any file
+_DOS_FOLDER = 0x10  # of the external attributes
 _AES = 99  # a method of compression that stands for encryption
 _UNIX, _MAC = 3, 19  # systems whose external attributes hold a Unix mode in the upper half
 Kind = Literal["file", "folder", "link", "device"]
@@ -242,6 +243,6 @@ def _kind(raw_name: bytes, system: int, attributes: int) -> Kind:
     form = stat.S_IFMT(attributes >> 16) if system in (_UNIX, _MAC) else 0
     if form == stat.S_IFLNK:
         return "link"
-    if form == stat.S_IFDIR:
+    if form == stat.S_IFDIR or (form == 0 and attributes & _DOS_FOLDER):
         return "folder"
     return "file" if form in (0, stat.S_IFREG) else "device"

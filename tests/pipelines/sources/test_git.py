@@ -246,7 +246,10 @@ def test_repositories_in_folders(tmp_path: Path) -> None:
     assert list(list_files("s", Git(files=["repos/org/*"]), tmp_path)) == ["a", "b"]
     assert list(list_files("s", Git(files=["repos/org/b"]), tmp_path)) == ["b"]
     assert list(list_files("s", Git(files=["repos/org/a.git"]), tmp_path)) == ["a"]
-    assert git.stored_bytes(tmp_path / "repos/c/HEAD") == 0
+    stored = [file for file in (tmp_path / "repos/c/objects").rglob("*") if file.is_file()]
+    assert git.stored_bytes(tmp_path / "repos/c/HEAD") == sum(file.stat().st_size for file in stored) > 0
+    (tmp_path / "repos/again").symlink_to(tmp_path / "repos/c")
+    assert list(list_files("s", Git(files=["repos/*"]), tmp_path)) == ["c", "org/a", "org/b"]
     (tmp_path / "repos/work").mkdir()
     (tmp_path / "repos/work/.git").write_text("gitdir: /etc\n")
     with pytest.raises(DataError, match=r"its \.git is a file that leads elsewhere"):
@@ -289,3 +292,39 @@ def test_a_run_follows_the_commit_and_not_how_it_is_packed(tmp_path: Path) -> No
     repo.objects = objects
     repo.commit(repo.tree({**FILES, "new.py": b"n"}))
     assert run() == ({"code.index": False, "code": False}, 6)
+
+
+def test_a_damaged_index_of_a_pack_is_told(repo: Repository) -> None:
+    repo.commit(repo.tree({f"{n}.py": f"x = {n}\n".encode() for n in range(30)}))
+    index = repo.pack().with_suffix(".idx")
+    sound = index.read_bytes()
+    texts = set(read(repo).texts)
+    draw = random.Random(8)
+    for _ in range(60):
+        data = bytearray(sound)
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        index.write_bytes(data)
+        found = read(repo)
+        assert set(found.texts) <= texts
+        assert len(found.rows) + len(found.quarantined) == 30 or found.faults
+    for size in (0, 4, 500, len(sound) - 300):
+        index.write_bytes(sound[:size])
+        found = read(repo)
+        assert set(found.texts) <= texts
+        assert len(found.rows) + len(found.quarantined) == 30 or found.faults
+    index.write_bytes(sound)
+    index.with_suffix(".pack").unlink()
+    assert "it is not in the repository" in read(repo).faults[0]
+
+
+def test_a_delta_of_itself_is_told(repo: Repository) -> None:
+    first, second = b"x = 1\n" * 40, b"x = 1\n" * 41
+    repo.commit(repo.tree({"a.py": first, "b.py": second}))
+    ids = {content: oid for oid, (_, content) in repo.objects.items()}
+    pack = repo.pack({ids[second]: ids[first]}, by_id=True)
+    data = pack.read_bytes()
+    base = bytes.fromhex(ids[first])
+    pack.write_bytes(data.replace(base, bytes.fromhex(ids[second]), 1))
+    found = read(repo)
+    assert found.texts == [first.decode()]
+    assert "it is a delta of itself" in found.quarantined[0].detail
