@@ -1,12 +1,16 @@
 """Bytes of a page to text: which character set, and when to give up.
 
-Order of belief: byte order mark; the zero bytes of UTF-16 without one; escape sequences of ISO 2022 in
-bytes that are all ASCII, which are ISO-2022-JP or no text at all; UTF-8 if the bytes are (nearly) valid
-UTF-8, because text in another encoding practically never is; the HTTP header; the page's own `meta` tag or
-XML declaration; statistical detection (resiliparse, uchardet) when the bytes are clearly not UTF-8. Labels
-are read as the WHATWG Encoding standard reads them (`gb2312` is GBK, `iso-8859-1` is windows-1252, ...),
-GBK as its superset GB 18030. The standard itself believes the header before the bytes; mislabelled UTF-8
-pages are common, pages of other encodings that are valid UTF-8 by accident are not, hence the difference.
+Order of belief: byte order mark; the zero bytes of UTF-16 and UTF-32 without one; other character sets in
+bytes that are all ASCII (`seven_bit`); UTF-8 if the bytes are (nearly) valid UTF-8, because text in another
+encoding practically never is; the HTTP header; the page's own `meta` tag or XML declaration; statistical
+detection (resiliparse, uchardet) when the bytes are clearly not UTF-8. What a declaration gives is not
+believed where it reads as no language (`misread`) and the other declaration or detection gives text that
+does. UTF-8 that was encoded twice is encoded once.
+
+Labels are read as the WHATWG Encoding standard reads them (`gb2312` is GBK, `iso-8859-1` is windows-1252,
+...), GBK as its superset GB 18030. The standard itself believes the header before the bytes; mislabelled
+UTF-8 pages are common, pages of other encodings that are valid UTF-8 by accident are not, hence the
+difference.
 """
 
 from __future__ import annotations
@@ -14,84 +18,121 @@ from __future__ import annotations
 import codecs
 import re
 
+from corpusmill.pipelines.extraction.charset_labels import codec_of
 from corpusmill.pipelines.extraction.faults import PageFault
 from corpusmill.pipelines.extraction.media_type import media_type
+from corpusmill.pipelines.extraction.misread import encoded_once, misread, no_latin
+from corpusmill.pipelines.extraction.seven_bit import of_seven_bits
 
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _CHARSET = re.compile(rb"charset\s*=\s*(?:[\"']\s*)?([\w.:+-]+)", re.IGNORECASE)
 _META_BEFORE_CHARSET = len(b"<meta") + 400  # bytes from the tag's beginning to the word at most
 _XML_ENCODING = re.compile(rb"^\s*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([\w.:+-]+)", re.IGNORECASE)
 _PRESCAN_BYTES = 4096  # browsers look at 1,024; pages with long heads declare later
-_SUPERSETS = {
-    "gbk": "gb18030",
-    "gb2312": "gb18030",
-    "shift_jis": "cp932",
-    "euc_kr": "cp949",
-    "big5": "big5hkscs",
-}
-_UTF16_BYTES = 4096  # at the head
+_WIDE_BYTES = 4096  # at the head
 _UTF16_ZEROS, _UTF16_OTHERS = 0.05, 0.25  # least share of zero bytes there; most of these on the other side
-_ESCAPES = re.compile(rb"\x1b[$(]")
-# Detected names that the Encoding standard does not know by themselves.
-_DETECTED = {"cp949": "cp949", "uhc": "cp949", "tis-620": "cp874", "iso8859-11": "cp874"}
+_SEVEN_BITS = ("iso2022", "hz", "utf_7")
+# Detected names that the Encoding standard does not know by themselves, and one with its Ukrainian letters.
+_DETECTED = {"cp949": "cp949", "uhc": "cp949", "tis-620": "cp874", "iso8859-11": "cp874", "koi8-r": "koi8-u"}
+_UNDETECTED = ("iso8859-2",)  # detection takes it for windows-1252
 _MOSTLY_UTF8 = 0.5  # above this share of broken characters, detection may say something better
+_LEAST_COUNTED, _COUNTED_SHARE = 40, 0.02
 
 
 def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[str, str]:
     """The text of a page and the name of the codec that read it.
 
     `content_type` is the HTTP header's value. `max_replaced` bounds the share of replacement characters
-    (U+FFFD) among the non-ASCII characters of the text. Raises PageFault `bad_charset` when no candidate
-    stays below it.
+    (U+FFFD) among the non-ASCII characters of the text; these count as 40 and as 2% of all characters at
+    least, so that a stray byte condemns no page that is ASCII otherwise. Raises PageFault `bad_charset` when
+    no candidate stays below it.
     """
     for mark, codec in _BOMS:
         if raw.startswith(mark):
             return _accept(raw, codec, max_replaced, len(mark))
-    wide = _utf16_without_mark(raw)
+    wide = _wide_without_mark(raw)
     if wide is not None:
         return _accept(raw, wide, max_replaced)
     declared = [codec for codec in (_from_header(content_type), _from_page(raw)) if codec]
     for codec in declared:
-        if codec.startswith("iso2022") and b"\x1b" in raw:  # seven-bit: its bytes are valid UTF-8 as well
+        if codec.startswith(_SEVEN_BITS) and _is_of(raw, codec):  # its bytes are valid UTF-8 as well
             return _accept(raw, codec, max_replaced)
-    if _ESCAPES.search(raw) and raw.isascii():
-        return _of_escapes(raw)
+    held = of_seven_bits(raw)
+    if held is not None:
+        return held
     text, broken = _attempt(raw, "utf-8")
     if broken <= max_replaced:
+        once = encoded_once(text)
+        return (text, "utf-8") if once is None else (once, "utf-8 twice")
+    return _not_utf8(raw, declared, (text, broken), max_replaced)
+
+
+def ascii_in_place(codec: str) -> bool:
+    """Whether ASCII stands as it is in bytes that `codec` reads, and tags can be found in them."""
+    return not codec.startswith(("utf-16", "utf-32", *_SEVEN_BITS))
+
+
+def _not_utf8(
+    raw: bytes, declared: list[str], as_utf8: tuple[str, float], max_replaced: float
+) -> tuple[str, str]:
+    """What `decode` gives for bytes that are not UTF-8. Raises PageFault."""
+    text, broken = as_utf8
+    doubtful: list[tuple[str, str]] = []
+    detected = _detected(raw) if broken > _MOSTLY_UTF8 else "utf-8"
+    believed = dict.fromkeys((*declared, detected))
+    for codec in (*believed, *(codec for codec in _UNDETECTED if codec not in believed)):
+        if codec == "utf-8" or (codec not in believed and not doubtful):
+            continue
+        attempt, share = _attempt(raw, codec)
+        if share > max_replaced:
+            continue
+        if not misread(attempt, codec):
+            return attempt, codec
+        if codec in believed:
+            doubtful.append((attempt, codec))
+    if doubtful:
+        attempt, codec = doubtful[0]
+        begin = no_latin(attempt, codec)
+        if begin is None:
+            return attempt, codec
+        why = (
+            f"byte {begin} and what follows read as no language in {codec}, and no other encoding is detected"
+        )
+        raise PageFault("bad_charset", why)
+    if broken * _not_ascii(text) <= max_replaced * max(_LEAST_COUNTED, _COUNTED_SHARE * len(text)):
         return text, "utf-8"
-    for codec in declared:
-        if codec != "utf-8":
-            text, share = _attempt(raw, codec)
-            if share <= max_replaced:
-                return text, codec
-    if broken > _MOSTLY_UTF8:
-        codec = _detected(raw)
-        if codec not in ("utf-8", *declared):
-            text, share = _attempt(raw, codec)
-            if share <= max_replaced:
-                return text, codec
     tried = " or ".join(dict.fromkeys(("utf-8", *declared)))
     raise PageFault("bad_charset", _undecodable(raw, "utf-8", broken, tried))
-
-
-def codec_of(label: str) -> str | None:
-    """The Python codec a WHATWG encoding label stands for; None for an unknown label."""
-    from resiliparse.parse.encoding import map_encoding_to_html5
-
-    mapped = map_encoding_to_html5(label, fallback_utf8=False)
-    if mapped is None:
-        return None
-    name = str(mapped).lower()
-    return _SUPERSETS.get(name, name)
 
 
 def _attempt(raw: bytes, codec: str) -> tuple[str, float]:
     """Decoded text and the share of its non-ASCII characters that are U+FFFD."""
     text = raw.decode(codec, "replace")
     replaced = text.count("�")
-    if not replaced:
-        return text, 0.0
-    return text, replaced / (len(text) - len(text.encode("ascii", "ignore")))
+    return text, replaced / _not_ascii(text) if replaced else 0.0
+
+
+def _not_ascii(text: str) -> int:
+    return len(text) - len(text.encode("ascii", "ignore"))
+
+
+def _is_of(raw: bytes, codec: str) -> bool:
+    """Whether bytes hold what sets a seven-bit encoding apart, and decode by it."""
+    if codec.startswith("iso2022"):
+        return b"\x1b" in raw
+    if (b"~{" if codec == "hz" else b"+") not in raw:
+        return False
+    try:
+        raw.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _accept(raw: bytes, codec: str, max_replaced: float, mark: int = 0) -> tuple[str, str]:
@@ -144,9 +185,15 @@ def _detected(raw: bytes) -> str:
     return _DETECTED.get(name) or codec_of(name) or "utf-8"
 
 
-def _utf16_without_mark(raw: bytes) -> str | None:
-    """The codec of UTF-16 without a byte order mark: ASCII in it has its zero bytes all on one side."""
-    head = raw[:_UTF16_BYTES]
+def _wide_without_mark(raw: bytes) -> str | None:
+    """The codec of UTF-32 or UTF-16 without a byte order mark, by where ASCII in it has its zero bytes."""
+    head = raw[:_WIDE_BYTES]
+    if len(raw) % 4 == 0 and len(raw) >= 4:
+        # A page begins with ASCII, and no character lies beyond plane 16.
+        if head[0] and not any(head[1:4]) and not any(head[3::4]) and max(head[2::4]) <= 16:
+            return "utf-32-le"
+        if head[3] and not any(head[:3]) and not any(head[::4]) and max(head[1::4]) <= 16:
+            return "utf-32-be"
     if len(raw) % 2 or not raw or (head[0] == 0) == (head[1] == 0):  # a page begins with ASCII
         return None
     first, second = head[0::2].count(0), head[1::2].count(0)
@@ -155,12 +202,3 @@ def _utf16_without_mark(raw: bytes) -> str | None:
     ):
         return None
     return "utf-16-be" if first > second else "utf-16-le"
-
-
-def _of_escapes(raw: bytes) -> tuple[str, str]:
-    """ASCII bytes with escape sequences of ISO 2022, read as ISO-2022-JP. Raises PageFault for others."""
-    try:
-        return raw.decode("iso2022_jp_ext"), "iso2022_jp"
-    except UnicodeDecodeError as error:
-        why = f"escape sequences that are not ISO-2022-JP: byte {error.start}, {error.reason}"
-        raise PageFault("bad_charset", why) from error

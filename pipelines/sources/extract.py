@@ -51,8 +51,9 @@ class Extract(Edit):
 
     Bounds against run-away pages; each fault quarantines the page: `max_html_bytes` (`too_large`),
     `max_depth` levels of nested elements (`too_deep`), `max_attributes` of one tag (`too_many_attributes`),
-    `max_replaced`, the greatest share of undecodable characters among the non-ASCII ones (`bad_charset`, told
-    with the first such byte).
+    `max_replaced`, the greatest share of undecodable characters among the non-ASCII ones, which count as 2%
+    of all and as 40 at least (`bad_charset`, told with the first such byte; so is text that reads as no
+    language).
     Further faults: `binary_content` (text that holds NUL), `parse_error`. A page that takes over
     `max_page_seconds` of processor time ends its worker, and is quarantined as what did (not with the engine
     `inline`, which has no worker to end).
@@ -157,7 +158,7 @@ class Extract(Edit):
     def _page(self, raw: bytes, content_type: str | None, how: Extraction) -> tuple[Page | None, str]:
         """The page and its character set; no page if it is not text. Raises PageFault."""
         from corpusmill.pipelines.extraction.bounded_parse import bounded_parse
-        from corpusmill.pipelines.extraction.decode import decode
+        from corpusmill.pipelines.extraction.decode import ascii_in_place, decode
         from corpusmill.pipelines.extraction.faults import PageFault
         from corpusmill.pipelines.extraction.main_text import SIGNS, Page, extract_page
         from corpusmill.pipelines.extraction.media_type import media_type
@@ -173,7 +174,7 @@ class Extract(Edit):
                 raise PageFault("binary_content", f"NUL at character {text.index(chr(0))}")
             return Page(text.strip(), "", ""), charset
         parse = partial(bounded_parse, max_depth=self.max_depth, max_attributes=self.max_attributes)
-        tree, seen = parse(text, text.encode() if charset.startswith(("utf-16", "iso2022")) else raw, SIGNS)
+        tree, seen = parse(text, raw if ascii_in_place(charset) else text.encode(), SIGNS)
         try:
             page = extract_page(text, tree, how, seen, parse)
             page.text.encode()  # lone surrogates cannot become a document

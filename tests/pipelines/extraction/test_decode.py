@@ -6,13 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.extraction.decode import codec_of, decode
+from corpusmill.pipelines.extraction.charset_labels import codec_of
+from corpusmill.pipelines.extraction.decode import ascii_in_place, decode
 from corpusmill.pipelines.extraction.faults import PageFault
 
 CHINESE = "机器学习的数据需要仔细清洗，否则模型会学到错误的东西。" * 8
 JAPANESE = "港のそばに小さな灯台があり、毎晩おなじ時刻に火がともる。" * 4
 KOREAN = "항구 옆의 등대는 매일 저녁 같은 시간에 불을 켠다. " * 4
 GERMAN = "Über die Größe der Mühlen läßt sich streiten, schön sind sie alle. " * 8
+RUSSIAN = "Маяк у гавани зажигают каждый вечер в одно и то же время. " * 4
+UKRAINIAN = "Маяк у гавані запалюють щовечора, її світло бачать усі, хто їде. " * 4
+POLISH = "Zażółć gęślą jaźń, latarnia świeci co wieczór. " * 4
 
 
 def page(body: str, charset: str | None = None) -> str:
@@ -41,6 +45,28 @@ def page(body: str, charset: str | None = None) -> str:
         (page(CHINESE).encode("utf-16-le"), None, CHINESE, "utf-16-le"),
         (page(GERMAN, "utf-8").encode("utf-16-be"), "text/html; charset=utf-8", GERMAN, "utf-16-be"),
         (page("ไทยมีภาษาของตัวเอง " * 9).encode("cp874"), None, "ไทยมีภาษาของตัวเอง", "cp874"),
+        (page(KOREAN).encode("iso2022_kr"), None, KOREAN, "iso2022-kr"),
+        (page(CHINESE, "hz-gb-2312").encode("hz"), None, CHINESE, "hz"),
+        (page(CHINESE, "utf-8").encode("hz"), "text/html; charset=utf-8", CHINESE, "hz"),
+        (page(GERMAN, "utf-7").encode("utf-7"), None, GERMAN, "utf-7"),
+        (page(GERMAN).encode("utf-7"), None, GERMAN, "utf-7"),
+        (page(CHINESE).encode("utf-32"), None, CHINESE, "utf-32-le"),
+        (page(CHINESE).encode("utf-32-be"), "text/html; charset=utf-8", CHINESE, "utf-32-be"),
+        (page(GERMAN).encode("utf-32-le"), None, GERMAN, "utf-32-le"),
+        (page(RUSSIAN, "windows1251").encode("cp1251"), None, RUSSIAN, "cp1251"),
+        (page(CHINESE, "cp936").encode("gb18030"), None, CHINESE, "gb18030"),
+        (page(CHINESE, "utf8mb4").encode(), None, CHINESE, "utf-8"),
+        (page(UKRAINIAN).encode("koi8-u"), None, UKRAINIAN, "koi8-u"),
+        (page(POLISH).encode("iso8859-2"), None, POLISH, "iso8859-2"),
+        # Headers that servers send by default, and other wrong ones.
+        (page(CHINESE).encode("gb18030"), "text/html; charset=iso-8859-1", CHINESE, "gb18030"),
+        (page(KOREAN).encode("cp949"), "text/html; charset=iso-8859-1", KOREAN, "cp949"),
+        (page(JAPANESE).encode("euc_jp"), "text/html; charset=iso-8859-1", JAPANESE, "euc-jp"),
+        (page(RUSSIAN, "koi8-r").encode("koi8-r"), "text/html; charset=latin1", RUSSIAN, "koi8-r"),
+        (page(RUSSIAN).encode("koi8-r"), "text/html; charset=windows-1251", RUSSIAN, "koi8-u"),
+        (page(RUSSIAN).encode("iso8859-5"), "text/html; charset=windows-1251", RUSSIAN, "iso8859-5"),
+        (page(JAPANESE).encode("euc_jp"), "text/html; charset=shift_jis", JAPANESE, "euc-jp"),
+        (page(GERMAN).encode().decode("cp1252").encode(), None, GERMAN, "utf-8 twice"),
         (b"\x1b[1mbold\x1b[0m", "text/plain", "bold", "utf-8"),  # a terminal's, not ISO 2022
     ],
 )
@@ -56,6 +82,49 @@ def test_a_few_broken_bytes_do_not_condemn_a_utf8_page() -> None:
     assert name == "utf-8"
     assert GERMAN in decoded
     assert "�" in decoded
+
+
+@pytest.mark.parametrize("stray", [b"\x81\x8d", b"\x9d"])
+def test_a_stray_byte_does_not_condemn_an_ascii_page(stray: bytes) -> None:
+    decoded, name = decode(page("plain words " * 40).encode() + stray, None, 0.05)
+    assert name == "utf-8"
+    assert decoded.count("\ufffd") == len(stray)
+
+
+def test_no_language_is_no_text() -> None:
+    raw = page("\u040c \u0404\u040e\u0451\u0416\u045e \u0449\u0454\u0431\u0414\u0429 " * 20).encode("cp855")
+    with pytest.raises(PageFault, match="byte 27 and what follows read as no language in cp1252"):
+        decode(raw, "text/html; charset=iso-8859-1", 0.05)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The “lamp” costs £5 – or 6 € – in the café. " * 9,  # signs, but not within words
+        "ÄÖÜ " * 20,
+        "a Â© b, then Ã© once among äöü äöü äöü äöü äöü",
+        "Þetta er ljósið við höfnina og það lýsir öllum sem sigla. " * 4,
+    ],
+)
+@pytest.mark.parametrize("codec", ["cp1252", "utf-8"])
+def test_latin_text_is_left_alone(text: str, codec: str) -> None:
+    decoded, name = decode(page(text, codec).encode(codec), None, 0.05)
+    assert (decoded, name) == (page(text, codec), codec)
+
+
+def test_plus_signs_and_braces_are_no_shifts() -> None:
+    for text in (
+        "a+bcd-e " * 9,
+        "x~{y}~{z~} ",
+        "C++-",
+        "integrity=sha384-oqVu+AfXRKap7fdgCCY5uykM6R9G- " * 9,
+    ):
+        assert decode(page(text).encode(), None, 0.05) == (page(text), "utf-8")
+
+
+def test_whether_tags_can_be_found_in_the_bytes() -> None:
+    codecs = ("utf-8", "gb18030", "cp932", "utf-16-le", "utf-32-be", "iso2022_kr", "hz", "utf_7")
+    assert [ascii_in_place(codec) for codec in codecs] == [True] * 3 + [False] * 5
 
 
 def test_half_broken_pages_are_given_up() -> None:
@@ -85,6 +154,8 @@ def test_damage_done_before_us_counts_as_well() -> None:
 def test_labels_follow_the_web() -> None:
     assert codec_of("GB2312") == "gb18030"
     assert codec_of("no-such-charset") is None
+    assert codec_of("x-user-defined") is None
+    assert codec_of(" Win-1251 ") == "cp1251"
 
 
 @settings(deadline=None)
