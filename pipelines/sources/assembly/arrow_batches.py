@@ -134,30 +134,45 @@ def decoded(path: Path, split: Split, limit: int) -> Iterator[Decoded]:
 
 
 def _validate(batch: pa.RecordBatch) -> None:
-    """Raise ArrowInvalid for a batch that is not valid; texts that are no UTF-8 are told row by row later."""
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid as error:
-        if "UTF8" not in str(error):
-            raise
-        for column in batch.columns:
-            column.view(_with_bytes(column.type)).validate(full=True)
+    """Raise ArrowInvalid for a batch that is not valid. Values that are merely odd, such as texts that are no
+    UTF-8 and times beyond a day, are left to what maps them row by row."""
+    for column in batch.columns:
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            try:
+                _plainly(column).validate(full=True)
+            except pa.ArrowNotImplementedError:
+                raise error from None
 
 
-def _with_bytes(kind: pa.DataType) -> pa.DataType:
-    """`kind` with bytes in place of texts."""
+def _plainly(column: pa.Array) -> pa.Array:
+    """The same buffers as bytes and numbers, which have no odd values."""
+    if isinstance(column, pa.DictionaryArray):
+        words = column.dictionary
+        return pa.DictionaryArray.from_arrays(column.indices, words.view(_physical(words.type)))
+    if isinstance(column, pa.ExtensionArray):
+        return _plainly(column.storage)
+    return column.view(_physical(column.type))
+
+
+def _physical(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_string(kind):
         return pa.binary()
     if pa.types.is_large_string(kind):
         return pa.large_binary()
     if pa.types.is_string_view(kind):
         return pa.binary_view()
+    if pa.types.is_decimal(kind):
+        return pa.binary(kind.byte_width)
+    if pa.types.is_time(kind) or pa.types.is_date(kind):
+        return pa.int32() if kind.bit_width == 32 else pa.int64()
     if pa.types.is_list(kind):
-        return pa.list_(kind.value_field.with_type(_with_bytes(kind.value_type)))
+        return pa.list_(kind.value_field.with_type(_physical(kind.value_type)))
     if pa.types.is_large_list(kind):
-        return pa.large_list(kind.value_field.with_type(_with_bytes(kind.value_type)))
+        return pa.large_list(kind.value_field.with_type(_physical(kind.value_type)))
     if pa.types.is_struct(kind):
-        return pa.struct([field.with_type(_with_bytes(field.type)) for field in kind])
+        return pa.struct([field.with_type(_physical(field.type)) for field in kind])
     return kind
 
 

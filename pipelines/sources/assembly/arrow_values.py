@@ -6,8 +6,8 @@ zone) and depends on which libraries are installed. Here every type has a form o
 - times, dates and timestamps: ISO 8601, with nine digits where there are nanoseconds, timestamps of a zone in
   its offset (UTC for a zone unknown here); where Python has no such date, the raw number as a string;
 - durations: seconds; intervals: [months, days, nanoseconds]; decimals: strings; bytes: base64;
-- lists: lists; maps: lists of [key, value]; structs: objects; dictionaries, run-end encodings and extension
-  types: as the values they stand for.
+- lists: lists; maps: lists of [key, value]; structs: objects; dictionaries, run-end encodings, unions and
+extension types: as the values they stand for.
 """
 
 from __future__ import annotations
@@ -222,6 +222,14 @@ def _runs(column: pa.Array) -> list[Any]:
     return plain_values(pc.run_end_decode(column))
 
 
+def _unions(column: pa.Array) -> list[Any]:
+    codes = column.type_codes.to_pylist()
+    dense = column.type.mode == "dense"
+    places = column.offsets.to_pylist() if dense else range(len(column))
+    held = {code: plain_values(column.field(number)) for number, code in enumerate(column.type.type_codes)}
+    return [held[code][place] for code, place in zip(codes, places, strict=True)]
+
+
 def _extensions(column: pa.Array) -> list[Any]:
     if column.type.extension_name == "arrow.uuid":
         return [None if value is None else str(value) for value in column.to_pylist()]
@@ -244,6 +252,7 @@ _CONVERTERS: list[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], list
     (pa.types.is_decimal, _decimals),
     (pa.types.is_dictionary, _dictionaries),
     (pa.types.is_run_end_encoded, _runs),
+    (pa.types.is_union, _unions),
     (pa.types.is_map, _maps),
     (_is_list, _lists),
     (pa.types.is_struct, _structs),

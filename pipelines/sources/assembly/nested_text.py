@@ -75,7 +75,10 @@ def _sound(column: pa.Array) -> tuple[pa.Array, dict[int, tuple[str, str]]]:
     try:
         whole = column.cast(kind) if kind != column.type else column
         whole.validate(full=True)
-    except pa.ArrowInvalid:
+    except pa.ArrowInvalid as error:
+        if not can_be_filtered(column.type):  # which of them are sound cannot be told
+            words = str(error).split("\n", 1)[0]
+            return pa.nulls(len(column), pa.null()), dict.fromkeys(range(len(column)), (BAD_UTF8, words))
         rows, faults = [], {}
         for row in range(len(column)):
             one = column.take(pa.array([row]))
@@ -88,6 +91,21 @@ def _sound(column: pa.Array) -> tuple[pa.Array, dict[int, tuple[str, str]]]:
             rows.append(one)
         return pa.concat_arrays(rows), faults
     return whole, {}
+
+
+def can_be_filtered(kind: pa.DataType) -> bool:
+    """Whether Arrow filters the type: of some it says that it does not, of unions in structs it crashes."""
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    views = (
+        pa.types.is_string_view,
+        pa.types.is_binary_view,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+    )
+    if any(is_(kind) for is_ in (*views, pa.types.is_union, pa.types.is_run_end_encoded)):
+        return False
+    return all(can_be_filtered(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _as_text(kind: pa.DataType) -> pa.DataType:

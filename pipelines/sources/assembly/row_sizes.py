@@ -45,6 +45,10 @@ def _sizes(column: pa.Array) -> int | Sizes:
         return _sizes(column.storage)
     if isinstance(column, pa.DictionaryArray):
         return _of_dictionary(column)
+    if pa.types.is_run_end_encoded(kind):
+        return _of_runs(column)
+    if pa.types.is_union(kind):
+        return _of_union(column)
     if pa.types.is_struct(kind):
         fields = [_sizes(column.field(place)) for place in range(kind.num_fields)]
         return sum(fields, start=VALUE_BYTES)
@@ -88,6 +92,27 @@ def _of_dictionary(column: pa.DictionaryArray) -> int | Sizes:
     if column.indices.null_count:
         taken[column.indices.is_null().to_numpy(zero_copy_only=False)] = VALUE_BYTES
     return taken
+
+
+def _of_runs(column: pa.RunEndEncodedArray) -> int | Sizes:
+    values = _sizes(column.values)
+    if isinstance(values, int):
+        return values
+    ends = column.run_ends.to_numpy(zero_copy_only=False)
+    rows = np.arange(column.offset, column.offset + len(column))
+    return values[np.searchsorted(ends, rows, side="right")]
+
+
+def _of_union(column: pa.UnionArray) -> Sizes:
+    total = np.full(len(column), VALUE_BYTES, np.int64)
+    codes = column.type_codes.to_numpy(zero_copy_only=False)
+    dense = column.type.mode == "dense"
+    places = column.offsets.to_numpy(zero_copy_only=False) if dense else np.arange(len(column))
+    for number, code in enumerate(column.type.type_codes):
+        values = _sizes(column.field(number))
+        mine = codes == code
+        total[mine] += values if isinstance(values, int) else values[places[mine]]
+    return total
 
 
 def _positions(column: pa.Array) -> Sizes:

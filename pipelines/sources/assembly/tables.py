@@ -14,7 +14,12 @@ from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS, canonical_json, excerpt
 from corpusmill.pipelines.sources.assembly.fields import FieldMap
-from corpusmill.pipelines.sources.assembly.nested_text import JSON_FIELD, json_values, with_text
+from corpusmill.pipelines.sources.assembly.nested_text import (
+    JSON_FIELD,
+    can_be_filtered,
+    json_values,
+    with_text,
+)
 from corpusmill.pipelines.sources.assembly.row_sizes import bounded, row_sizes
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
 
@@ -64,7 +69,7 @@ class TableMapper:
     def batches(self, part: pa.RecordBatch, group: str, first: int) -> Iterator[Batch]:
         """Batches of about 4 MiB of `part`, whose first row is row `first` of `group`."""
         part, known = with_text(part, self._fields)
-        part = _without_views(part)
+        part = _without_views(_with_plain_text(part, self._fields.text))
         text, faults = self._texts(part)
         for row, (why, _) in known.items():
             faults[row] = why
@@ -128,7 +133,7 @@ class TableMapper:
         if wrong.any():
             lost = self._lost(part, faults, details, wrong, group, first)
             sound = pa.array(~wrong)
-            part, text = part.filter(sound), text.filter(sound)
+            part, text = _rows_of(part, ~wrong), text.filter(sound)
         if self._ours and self._keeps_ids(part):
             table = self._restored(part, text)
         else:
@@ -224,6 +229,34 @@ def is_text(type_: pa.DataType) -> bool:
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
     binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
     return any(kind(type_) for kind in (*kinds, *binary))
+
+
+def _rows_of(part: pa.RecordBatch, mask: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """The rows where `mask` is true, of any types."""
+    chosen = pa.array(mask)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    spans = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    columns = []
+    for column in part.columns:
+        if can_be_filtered(column.type):
+            columns.append(column.filter(chosen))
+        else:
+            pieces = [column.slice(start, end - start) for start, end in spans]
+            columns.append(pa.concat_arrays(pieces) if pieces else column.slice(0, 0))
+    return pa.RecordBatch.from_arrays(columns, schema=part.schema)
+
+
+def _with_plain_text(part: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """`part` with a text in runs, or of a type of somebody's own, as the text that it stands for."""
+    index = part.schema.get_field_index(name)
+    if index < 0:
+        return part
+    column = part.column(index)
+    while isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    return part.set_column(index, name, column)
 
 
 def _without_views(part: pa.RecordBatch) -> pa.RecordBatch:

@@ -206,6 +206,10 @@ def _example(type_: Any) -> Any:
 
     from corpusmill.pipelines.sources.assembly.tables import is_text
 
+    if isinstance(type_, pa.BaseExtensionType):
+        return _example(type_.storage_type)
+    if pa.types.is_run_end_encoded(type_):
+        return _example(type_.value_type)
     if is_text(type_):
         return "-"
     if pa.types.is_struct(type_):
