@@ -2,9 +2,8 @@
 
 Python's gzip reader and zstandard's stream reader give a short stream where a file is cut between frames
 or (zstandard) anywhere at all. Here every gzip member and zstd frame must reach its end with its checksum
-agreeing, else `Damage` is raised. Output is bounded by `PIECE_BYTES` a step (zstd: by what
-`ZSTD_FEED_MOST` stored bytes can expand to, 32 MiB at the very worst), so a decompression bomb costs time
-and not memory.
+agreeing, else `Damage` is raised. Output is bounded by `PIECE_BYTES` a step (zstd: two blocks, 256 KiB), so
+a decompression bomb costs time and not memory.
 
 A frame is a gzip member, a zstd frame, a bzip2 or an xz stream; reading can begin at any frame. A plain file
 is seekable everywhere. Positions: `stored` counts bytes of the file, `start` of the uncompressed stream.
@@ -22,6 +21,7 @@ from corpusmill.pipelines.sources.framing.zstd_dictionaries import ZSTD_MAGIC, D
 from corpusmill.pipelines.sources.framing.zstd_frames import skippable, zstd_pieces
 
 GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_FEED = 2**15  # stored bytes given to the decoder at a time: it copies what lies behind the member's end
 BZIP2_MAGIC = b"BZh"
 XZ_MAGIC = b"\xfd7zXZ\0"
 XZ_MEMORY = 2**28  # what decoding one stream may take; `xz -9` asks for 65 MiB
@@ -101,39 +101,42 @@ def _gzip(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
 
     failure = cast("type[Exception]", isal_zlib.error)  # its stubs call the class an instance
     held = b""
+    at = 0  # what lies before it in `held` was unpacked
     offset = stored  # of the first byte after `held`
     while True:
-        if len(held) < 2:
+        if len(held) - at < 2:
             more = file.read(PIECE_BYTES)
-            held, offset = held + more, offset + len(more)
+            held, at, offset = held[at:] + more, 0, offset + len(more)
         if not held:
             return
-        frame, frame_start = offset - len(held), start
-        if not GZIP_MAGIC.startswith(held[:2]):
-            raise no_frame("gzip", held, frame, start)
+        frame, frame_start = offset - len(held) + at, start
+        if not GZIP_MAGIC.startswith(held[at : at + 2]):
+            raise no_frame("gzip", held[at : at + 8], frame, start)
         inflater = isal_zlib.decompressobj(wbits=31)
+        view = memoryview(held)
         ended = False
         trusted = Trusted(start)
         while not inflater.eof:
-            if not held and not ended:
+            if at == len(held) and not ended:
                 trusted.note(offset, start)
-                held = file.read(PIECE_BYTES)
+                held, at = file.read(PIECE_BYTES), 0
+                view = memoryview(held)
                 offset += len(held)
                 ended = not held
+            part = view[at : at + _GZIP_FEED]
             try:
-                data = inflater.decompress(held, PIECE_BYTES)
+                data = inflater.decompress(part, PIECE_BYTES)
             except failure as error:
                 cause = f"corrupt gzip member that begins at byte {frame} ({error})"
-                where = offset - len(held)
+                where = offset - len(held) + at
                 raise Damage(where, cause, sound=frame_start, frame=frame) from error
-            held = inflater.unconsumed_tail
+            at += len(part) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
             if data:
                 yield Piece(data, start, frame, frame_start)
                 start += len(data)
             elif ended and not inflater.eof:
                 cause = f"the file ends inside the gzip member that begins at byte {frame}"
                 raise Damage(offset, cause, sound=trusted.until(offset), frame=frame, cut=True)
-        held = inflater.unused_data
 
 
 def _streams(kind: Compression, file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:

@@ -14,9 +14,8 @@ from corpusmill.pipelines.sources.framing.zstd_dictionaries import (
     Dictionaries,
 )
 
-# Stored bytes given to zstd at a time. A block is at least 4 stored bytes and at most 128 KiB of output.
-ZSTD_FEED_LEAST = 2**6
-ZSTD_FEED_MOST = 2**10
+# Blocks given to zstd at a time; each is at most 128 KiB of output, so a bomb gives 256 KiB at once.
+_BLOCKS = 2
 
 
 def skippable(head: bytes) -> bool:
@@ -51,31 +50,65 @@ def zstd_pieces(file: BinaryIO, stored: int, start: int, dictionaries: Dictionar
         if not ZSTD_MAGIC.startswith(held[:4]):
             raise no_frame("zstd", held, frame, start)
         inflater = dictionaries.unpacker(held[:FRAME_HEAD], frame, start).decompressobj()
-        fed, feed = 0, ZSTD_FEED_LEAST
+        feed = _Feed(held[:FRAME_HEAD])
+        fed = 0
         trusted = Trusted(start)
         while not inflater.eof:
-            if fed == len(held):
-                trusted.note(offset, start)
-                held, fed = file.read(PIECE_BYTES), 0
-                offset += len(held)
-                if not held:
+            step = feed.step(held, fed)
+            if step == 0:
+                held, fed = held[fed:], 0
+                trusted.note(offset - len(held), start)
+                more = file.read(PIECE_BYTES)
+                if not more:
                     cause = f"the file ends inside the zstd frame that begins at byte {frame}"
                     sound = trusted.until(offset)
                     raise Damage(offset, cause, sound=sound, frame=frame, cut=True)
-            chunk = held[fed : fed + feed]
+                held, offset = held + more, offset + len(more)
+                continue
             try:
-                data = inflater.decompress(chunk)
+                data = inflater.decompress(held[fed : fed + step])
             except zstandard.ZstdError as error:
                 cause = f"corrupt zstd frame that begins at byte {frame} ({error})"
                 where = offset - len(held) + fed
                 raise Damage(where, cause, sound=frame_start, frame=frame) from error
-            fed += len(chunk)
-            if len(data) > PIECE_BYTES:
-                feed = ZSTD_FEED_LEAST
-            elif feed < ZSTD_FEED_MOST:
-                feed *= 2
+            fed += step
             if data:
                 yield Piece(data, start, frame, frame_start)
                 start += len(data)
         fed -= len(inflater.unused_data)
         held = held[fed:]
+
+
+class _Feed:
+    """How many bytes of one frame may be given to the decoder at a time, by the heads of its blocks.
+
+    RFC 8878, 3.1.1.2: the head of a block has 3 bytes, little-endian: a bit for the last block, two bits for
+    its type (1: one byte, repeated), and its size. What contradicts the format is left to the decoder.
+    """
+
+    def __init__(self, head: bytes) -> None:
+        import zstandard
+
+        try:
+            self._left = int(zstandard.frame_header_size(head))  # bytes before the next head of a block
+            self._checksum = 4 if zstandard.get_frame_parameters(head).has_checksum else 0
+        except zstandard.ZstdError:  # the decoder refuses the head, or the file ends in it
+            self._left, self._checksum = FRAME_HEAD, 0
+        self._last = False
+
+    def step(self, held: bytes, at: int) -> int:
+        """Bytes of `held` from `at` on that may be given now; 0 where more must be read before."""
+        there = len(held) - at
+        end, blocks = self._left, 0
+        while blocks < _BLOCKS and not self._last and end + 3 <= there:
+            head = int.from_bytes(held[at + end : at + end + 3], "little")
+            end += 3 + (1 if head >> 1 & 3 == 1 else head >> 3)
+            blocks += 1
+            if head & 1:
+                self._last = True
+                end += self._checksum
+        if end == 0 and self._last:
+            end = 1  # the decoder has not ended where the heads of the blocks have
+        given = min(end, there)
+        self._left = end - given
+        return given
