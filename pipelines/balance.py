@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corpusmill.pipelines.errors import LedgerError
-from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import StepFolder
-
-_COUNTED = {"map", "encode", "mask", "settle"}
-_EXCHANGED = {"regroup", "write"}
 
 
 def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[int, int]]:
     """Documents and bytes by source that a step must see: its datasets less what its masks struck."""
-    datasets = step.inputs[1:] if step.operator == "settle" else step.inputs
     sums: dict[str, list[int]] = {}
-    for name in datasets:
+    for name in step.datasets:
         for unit in inputs[name].need_manifest()["units"]:
             for source, (documents, size) in unit["sources"].items():
                 tally = sums.setdefault(source, [0, 0])
@@ -33,7 +29,7 @@ def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[in
 
 def check_rows(step: Step, rows: int, inputs: Mapping[str, StepFolder]) -> None:
     """Raise LedgerError unless the partitions of an exchange got every row that was sent to them."""
-    if step.operator not in _EXCHANGED:
+    if step.operator.balances != "rows":
         return
     sent = inputs[step.inputs[0]].need_manifest()["rows"]
     if rows != sent:
@@ -43,7 +39,7 @@ def check_rows(step: Step, rows: int, inputs: Mapping[str, StepFolder]) -> None:
 def check_step(step: Step, ledger: Ledger, inputs: Mapping[str, StepFolder]) -> None:
     """Raise LedgerError unless every entry balances and the step's first stage saw all it had to see."""
     ledger.check(f"step {step.name}")
-    if step.operator not in _COUNTED:
+    if step.operator.balances != "documents":
         return
     first = step.stages[0].name
     seen = {

@@ -24,8 +24,8 @@ import xxhash
 
 import corpusmill
 from corpusmill.pipelines.engines.isolation import child_environment, python_command
-from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.kernel_cache import use_kernel_cache
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Json
 
 _CODE = "from corpusmill.pipelines.compile_ahead import main; main()"

@@ -109,7 +109,7 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: Mapping[str,
     ledgers = [
         entry
         for state in runner.states.values()
-        if state.step.operator == "read" and state.folder is not None
+        if state.step.operator.reads == "splits" and state.folder is not None
         for entry in state.folder.need_manifest()["ledger"]
     ]
     rows: list[Json] = []
@@ -117,12 +117,12 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: Mapping[str,
     for name, state in runner.states.items():
         assert state.folder is not None
         manifest = state.folder.need_manifest()
-        if state.step.operator == "read":
+        if state.step.operator.reads == "splits":
             documents += sum(
                 entry["documents_in"] for entry in manifest["ledger"] if entry["stage"] == "read"
             )
         factor = factors.get(name, overall)
-        if state.step.operator == "index":
+        if state.step.operator.reads == "files":
             factor = runner.whole[name] / max(1, runner.part[name])
         if name == "train":  # its model is as large after one step
             factor = 1.0
@@ -141,11 +141,7 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: Mapping[str,
         rows.append({"name": f"{here}.pack", "seconds": packing, "disk": disks["pack"]})
         rows.append({"name": here, "seconds": training[here], "disk": disks["train"]})
     workers = recipe.engine.workers or os.cpu_count() or 1
-    solo = {
-        name
-        for name, state in runner.states.items()
-        if state.step.operator in {"resolve", "fold_finish", "task"}
-    } | training.keys()
+    solo = {name for name, state in runner.states.items() if state.step.operator.exclusive} | training.keys()
     wall = sum(row["seconds"] / (1 if row["name"] in solo else workers) for row in rows)
     return {
         "sample_documents": documents,
@@ -161,7 +157,7 @@ def _factors(runner: _CutRunner) -> dict[str, float]:
     """How many times the cut fits into each source, for its reading steps: by bytes that went in."""
     found: dict[str, float] = {}
     for name, state in runner.states.items():
-        if state.step.operator != "read":
+        if state.step.operator.reads != "splits":
             continue
         assert state.folder is not None
         index = state.step.inputs[0]

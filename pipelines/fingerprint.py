@@ -19,10 +19,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.graph import StageSpec, Step
 from corpusmill.pipelines.operators.job import build_stage
 from corpusmill.pipelines.registry import source_digest
 from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.step import StageSpec, Step
 from corpusmill.pipelines.storage import Json, digest, sha256_file
 
 # Libraries through which every step's bytes pass.
@@ -118,7 +118,7 @@ def _unreadable(stage: str, path: Path, error: OSError) -> UserError:
 def step_key(step: Step, seed: int, inputs: Mapping[str, Json], more: Mapping[str, Any]) -> Json:
     """The key of a step: everything its output depends on. `inputs` are manifests of the steps it needs."""
     return {
-        "operator": step.operator,
+        "operator": step.operator.name,
         "stages": [_stage_key(spec) for spec in step.stages],
         "spine": source_digest("pipelines"),
         "libraries": {name: library(name) for name in ALWAYS},

@@ -14,109 +14,46 @@ that change documents write a dataset; deduplication and late filters write only
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.operators.apply_removals import OPERATOR as APPLY_REMOVALS
+from corpusmill.pipelines.operators.encode import OPERATOR as ENCODE
+from corpusmill.pipelines.operators.fold_combine import OPERATOR as FOLD_COMBINE
+from corpusmill.pipelines.operators.fold_finish import OPERATOR as FOLD_FINISH
+from corpusmill.pipelines.operators.fold_map import OPERATOR as FOLD_MAP
+from corpusmill.pipelines.operators.index import OPERATOR as INDEX
+from corpusmill.pipelines.operators.map import OPERATOR as MAP
+from corpusmill.pipelines.operators.mask import OPERATOR as MASK
+from corpusmill.pipelines.operators.match import OPERATOR as MATCH
+from corpusmill.pipelines.operators.read import OPERATOR as READ
+from corpusmill.pipelines.operators.regroup import OPERATOR as REGROUP
+from corpusmill.pipelines.operators.resolve import OPERATOR as RESOLVE
+from corpusmill.pipelines.operators.scatter import OPERATOR as SCATTER
+from corpusmill.pipelines.operators.task import OPERATOR as TASK
+from corpusmill.pipelines.operators.write import OPERATOR as WRITE
 from corpusmill.pipelines.registry import nearest
 from corpusmill.pipelines.stage import Deduplicate, Fold, Map, Regroup, Stage
+from corpusmill.pipelines.step import StageSpec, Step, View
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import HoldingOut, Recipe, Source
-
-Json = dict[str, Any]
-
-# Names that steps of sections begin with, in the order of their work; steps of sources, named like them, come
-# before all of these.
-SECTION_STEPS = (
-    "dedup",
-    "benchmarks",
-    "benchmark_grams",
-    "decontaminate",
-    "held_out",
-    "tokenizer_sample",
-    "tokenizer",
-    "acceptance",
-    "encode",
-    "mixture_sums",
-    "mixture",
-    "pack",
-    "train",
-    "long_context",
-)
-
-
-@dataclass(frozen=True)
-class StageSpec:
-    """A stage as data: where its class lives and its options. Enough to build it in any worker."""
-
-    module: str
-    cls: str
-    name: str
-    options: Json
-
-    @classmethod
-    def of(cls, stage: Stage) -> StageSpec:
-        kind = type(stage)
-        return cls(kind.__module__, kind.__name__, stage.name, stage.model_dump(mode="json"))
-
-    def as_json(self) -> Json:
-        return {"module": self.module, "cls": self.cls, "name": self.name, "options": self.options}
-
-    @property
-    def room(self) -> str:
-        """`filters`, ...; for a plugin, its module."""
-        parts = self.module.split(".")
-        return parts[1] if parts[0] == "corpusmill" else self.module
-
-
-@dataclass(frozen=True)
-class Step:
-    """One named step. `inputs` are datasets read one after the other; `masks` apply to all of them.
-
-    `after`: steps that must be complete first though nothing of them is read (a judgement, for one).
-    """
-
-    name: str
-    operator: str
-    stages: tuple[StageSpec, ...] = ()
-    inputs: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
-    artefacts: Mapping[str, str] = field(default_factory=dict)  # artefact name -> step
-    options: Json = field(default_factory=dict)
-    after: tuple[str, ...] = ()
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Every step that must be complete before this one, without repeats, in order."""
-        return tuple(dict.fromkeys([*self.inputs, *self.masks, *self.artefacts.values(), *self.after]))
-
-
-@dataclass(frozen=True)
-class View:
-    """Datasets read one after the other with masks applied: what a later step sees as its documents."""
-
-    datasets: tuple[str, ...]
-    masks: tuple[str, ...] = ()
-
-    def masked_by(self, step: str) -> View:
-        return View(self.datasets, (*self.masks, step))
 
 
 def _source(steps: list[Step], source: Source) -> str:
     """Steps that read one source and run its stages; returns the name of its dataset."""
     reader = StageSpec.of(source.reader)
     label = {"source": source.name, "domain": source.domain}
-    steps.append(Step(f"{source.name}.index", "index", (reader,), options=label))
+    steps.append(Step(f"{source.name}.index", INDEX, (reader,), options=label))
     inputs: tuple[str, ...] = (f"{source.name}.index",)
-    operator, run, part = "read", [reader], 0
+    operator, run, part = READ, [reader], 0
     pending: list[Stage | None] = [*source.steps, None]
     here = source.name
     for position, stage in enumerate(pending):
         if isinstance(stage, Map):
             run.append(StageSpec.of(stage))
             continue
-        if run or operator == "read":
+        if run or operator is READ:
             more = any(isinstance(s, Regroup) for s in pending[position:] if s is not None)
             here = f"{source.name}.{part}" if more else source.name
             steps.append(Step(here, operator, tuple(run), inputs, options=label))
@@ -125,29 +62,29 @@ def _source(steps: list[Step], source: Source) -> str:
             last = all(s is None for s in pending[position + 1 :])
             there = source.name if last else f"{source.name}.{stage.name}"
             spec = StageSpec.of(stage)
-            steps.append(Step(f"{there}.scatter", "scatter", (spec,), (here,)))
-            steps.append(Step(there, "regroup", (spec,), (f"{there}.scatter",), options=label))
-            here, inputs, operator, run = there, (there,), "map", []
+            steps.append(Step(f"{there}.scatter", SCATTER, (spec,), (here,)))
+            steps.append(Step(there, REGROUP, (spec,), (f"{there}.scatter",), options=label))
+            here, inputs, operator, run = there, (there,), MAP, []
     return here
 
 
 def _deduplicate(steps: list[Step], name: str, view: View, stage: Deduplicate) -> View:
     spec = StageSpec.of(stage)
-    steps.append(Step(f"{name}.scatter", "scatter", (spec,), view.datasets, view.masks))
-    steps.append(Step(f"{name}.gather", "find", (spec,), (f"{name}.scatter",)))
+    steps.append(Step(f"{name}.scatter", SCATTER, (spec,), view.datasets, view.masks))
+    steps.append(Step(f"{name}.gather", MATCH, (spec,), (f"{name}.scatter",)))
     found = f"{name}.gather"
     if type(stage).resolve is not Deduplicate.resolve:
-        steps.append(Step(f"{name}.resolve", "resolve", (spec,), (found,)))
+        steps.append(Step(f"{name}.resolve", RESOLVE, (spec,), (found,)))
         found = f"{name}.resolve"
-    steps.append(Step(name, "settle", (spec,), (found, *view.datasets), view.masks))
+    steps.append(Step(name, APPLY_REMOVALS, (spec,), (found, *view.datasets), view.masks))
     return view.masked_by(name)
 
 
 def _fold(steps: list[Step], name: str, view: View, stage: Stage, artefacts: Mapping[str, str]) -> None:
     spec = (StageSpec.of(stage),)
-    steps.append(Step(f"{name}.partials", "fold_map", spec, view.datasets, view.masks, artefacts))
-    steps.append(Step(f"{name}.combine", "fold_combine", spec, (f"{name}.partials",), (), artefacts))
-    steps.append(Step(name, "fold_finish", spec, (f"{name}.combine",), (), artefacts))
+    steps.append(Step(f"{name}.partials", FOLD_MAP, spec, view.datasets, view.masks, artefacts))
+    steps.append(Step(f"{name}.combine", FOLD_COMBINE, spec, (f"{name}.partials",), (), artefacts))
+    steps.append(Step(name, FOLD_FINISH, spec, (f"{name}.combine",), (), artefacts))
 
 
 def build_graph(recipe: Recipe) -> list[Step]:
@@ -165,7 +102,7 @@ def build_graph(recipe: Recipe) -> list[Step]:
         _fold(steps, "benchmark_grams", benchmarks, judged.grams, {})
         artefacts = {"benchmarks": "benchmark_grams"}
         spec = (StageSpec.of(judged.filter),)
-        steps.append(Step("decontaminate", "mask", spec, view.datasets, view.masks, artefacts))
+        steps.append(Step("decontaminate", MASK, spec, view.datasets, view.masks, artefacts))
         view = view.masked_by("decontaminate")
     if recipe.held_out is not None:
         view = _hold_out(steps, view, recipe.held_out)
@@ -175,7 +112,7 @@ def build_graph(recipe: Recipe) -> list[Step]:
         _shards(steps, recipe, view)
     if recipe.train is not None:
         artefacts = {"shards": "pack", "tokenizer": "tokenizer"}
-        steps.append(Step("train", "task", (StageSpec.of(recipe.train),), artefacts=artefacts))
+        steps.append(Step("train", TASK, (StageSpec.of(recipe.train),), artefacts=artefacts))
         _long_context(steps, recipe)
     return steps
 
@@ -187,7 +124,7 @@ def _hold_out(steps: list[Step], view: View, stages: HoldingOut) -> View:
     _fold(steps, index, view, stages.index, {"held_out": families})
     _fold(steps, overlap, view, stages.overlap, {"held_out": families, "held_out_index": index})
     needs = {"held_out": families, "held_out_overlap": overlap}
-    steps.append(Step("held_out", "mask", (StageSpec.of(stages.filter),), view.datasets, view.masks, needs))
+    steps.append(Step("held_out", MASK, (StageSpec.of(stages.filter),), view.datasets, view.masks, needs))
     return view.masked_by("held_out")
 
 
@@ -206,7 +143,7 @@ def _tokenizer(steps: list[Step], recipe: Recipe, view: View) -> None:
         _fold(steps, "tokenizer_sample", view, recipe.tokenizer_sample, apart)
         _fold(steps, "tokenizer", view, stage, {"tokenizer_sample": "tokenizer_sample"})
     else:
-        steps.append(Step("tokenizer", "task", (StageSpec.of(stage),)))
+        steps.append(Step("tokenizer", TASK, (StageSpec.of(stage),)))
     if recipe.tokenizer_judge is not None:
         _fold(steps, "acceptance", view, recipe.tokenizer_judge, {"tokenizer": "tokenizer", **apart})
 
@@ -223,7 +160,7 @@ def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
     encode = (StageSpec.of(recipe.encode),)
     judged = ("acceptance",) if recipe.tokenizer_judge is not None else ()
     needs = {**artefacts, **apart}
-    steps.append(Step("encode", "encode", encode, view.datasets, view.masks, needs, after=judged))
+    steps.append(Step("encode", ENCODE, encode, view.datasets, view.masks, needs, after=judged))
     encoded = View(("encode",))
     _fold(steps, "mixture_sums", encoded, recipe.mixture_sums, {})
     _fold(steps, "mixture", encoded, recipe.mixture, {"mixture_sums": "mixture_sums"})
@@ -231,9 +168,9 @@ def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
     draw = (StageSpec.of(recipe.draw),)
     pack = StageSpec.of(recipe.pack)
     steps.append(
-        Step("pack.scatter", "scatter", draw, ("encode",), (), plan, {"tokens": pack.options["shard_tokens"]})
+        Step("pack.scatter", SCATTER, draw, ("encode",), (), plan, {"tokens": pack.options["shard_tokens"]})
     )
-    steps.append(Step("pack", "write", (pack,), ("pack.scatter",), (), {**artefacts, **plan}))
+    steps.append(Step("pack", WRITE, (pack,), ("pack.scatter",), (), {**artefacts, **plan}))
 
 
 def _long_context(steps: list[Step], recipe: Recipe) -> None:
@@ -242,11 +179,9 @@ def _long_context(steps: list[Step], recipe: Recipe) -> None:
     for number, phase in enumerate(recipe.long_context):
         here = f"long_context.{number}"
         packed = {"tokenizer": "tokenizer", "mixture": "mixture"}
-        steps.append(
-            Step(f"{here}.pack", "write", (StageSpec.of(phase.pack),), ("pack.scatter",), (), packed)
-        )
+        steps.append(Step(f"{here}.pack", WRITE, (StageSpec.of(phase.pack),), ("pack.scatter",), (), packed))
         used = {"shards": f"{here}.pack", "tokenizer": "tokenizer", "model": model}
-        steps.append(Step(here, "task", (StageSpec.of(phase.train),), artefacts=used))
+        steps.append(Step(here, TASK, (StageSpec.of(phase.train),), artefacts=used))
         model = here
 
 

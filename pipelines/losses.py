@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Json
 
-_OF_SOURCES = {"read", "map", "regroup"}
-_OF_ALL = {"settle", "mask", "encode"}
 _TOP = 3
 
 
@@ -38,9 +36,9 @@ class Losses:
 
     def judge(self, step: Step, manifest: Json) -> None:
         """Take in the ledger of a complete step."""
-        if step.operator in _OF_SOURCES:
+        if step.operator.writes == "documents":
             self._judge_source(step, manifest)
-        elif step.operator in _OF_ALL:
+        elif step.operator.writes in ("removals", "encoded"):
             self._judge_all(step, manifest)
 
     def _judge_source(self, step: Step, manifest: Json) -> None:
@@ -48,7 +46,7 @@ class Losses:
         place, source = self._sources[name]
         quarantined = self._quarantined.setdefault(name, Counter())
         removed = self._removed.setdefault(name, Counter())
-        if step.operator == "read":
+        if step.operator.reads == "splits":
             self._seen[name] = self._files(step)
         for entry in Ledger.total([manifest["ledger"]]):
             if entry.stage == "read":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.fingerprint import differences
 from corpusmill.pipelines.listing import source_of
-from corpusmill.pipelines.operators.job import Preparation, operator
+from corpusmill.pipelines.operators.job import Preparation
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.runner import Runner, StepState
 from corpusmill.pipelines.storage import Json, StepFolder
@@ -30,7 +30,7 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Json:
     step = state.step
     shown: Json = {
         "name": step.name,
-        "operator": step.operator,
+        "operator": step.operator.name,
         "stages": [spec.name for spec in step.stages],
         "needs": list(step.needs),
     }
@@ -58,15 +58,15 @@ def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, i
     step = state.step
     inputs = {name: f for name in step.needs if (f := runner.states[name].folder) is not None}
     paths = runner.paths(step)
-    unit_bytes = runner.unit_bytes(step) if step.operator in {"index", "read"} else 0
-    specs = operator(step.operator).units(Preparation(step, inputs, paths, unit_bytes))
+    unit_bytes = runner.unit_bytes(step) if step.operator.of_files else 0
+    specs = step.operator.units(Preparation(step, inputs, paths, unit_bytes))
     done = sum(folder.receipt_path(number).exists() for number in range(len(specs)))
     return len(specs), len(specs) - done
 
 
 def _guess(runner: Runner, state: StepState) -> int | None:
     """Units of a step that reads files not indexed yet, from their sizes; None where nothing is known."""
-    if state.step.operator != "read":
+    if state.step.operator.reads != "splits":
         return None
     reader = source_of(runner.recipe, state.step.inputs[0]).reader
     size = sum(reader.stored_bytes(Path(path)) for path in runner.paths(state.step).values())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint
-from corpusmill.pipelines.graph import Step
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 
 
@@ -68,7 +68,7 @@ def found_again(
         if step.name in found or step.name in asked or not all(name in found for name in step.needs):
             continue
         inputs = {name: folder.step(name, found[name]).need_manifest() for name in step.needs}
-        if step.operator == "index":
+        if step.operator.reads == "files":
             there = sorted(
                 (folder.path / "steps" / step.name).glob("*/manifest.json"),
                 key=lambda path: (path.stat().st_mtime_ns, path.parent.name),
@@ -95,7 +95,7 @@ def stale_steps(
     steps: dict[str, str] = folder.current()["steps"]
     stale: list[str] = []
     for step in graph:
-        if step.name in asked or step.name not in steps or step.operator == "index":
+        if step.name in asked or step.name not in steps or step.operator.reads == "files":
             continue
         inputs = {n: folder.step(n, steps[n]).manifest() for n in step.needs if n in steps}
         known = {name: manifest for name, manifest in inputs.items() if manifest is not None}

@@ -20,11 +20,11 @@ from corpusmill.pipelines.compile_ahead import compiling_ahead
 from corpusmill.pipelines.engines.chosen import make_engine
 from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.fingerprint import fingerprint, need_external_files, step_key, versions
-from corpusmill.pipelines.graph import Step, build_graph, with_needs
+from corpusmill.pipelines.graph import build_graph, with_needs
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.listing import Identity, forget_false_index, list_files, listing_key, source_of
 from corpusmill.pipelines.losses import Losses
-from corpusmill.pipelines.operators.job import Preparation, operator
+from corpusmill.pipelines.operators.job import Preparation
 from corpusmill.pipelines.pointer import begin_current, found_again, stale_steps, write_current
 from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.recipe.models import Recipe
@@ -32,11 +32,10 @@ from corpusmill.pipelines.registry import plugin_digest
 from corpusmill.pipelines.repair import Repairs, naming_repair
 from corpusmill.pipelines.run_files import locked, logs
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder, digest
 from corpusmill.pipelines.system_faults import CURES, cannot_write, describe, naming
 from corpusmill.pipelines.work import step_as_json
-
-_SOLO = {"resolve", "fold_finish", "task"}
 
 
 @dataclass
@@ -174,7 +173,7 @@ class Runner:
         reached: dict[Identity, tuple[str, Path]] = {}
         for name, state in self.states.items():
             need_external_files(state.step)
-            if state.step.operator == "index" and name not in self._paths:
+            if state.step.operator.reads == "files" and name not in self._paths:
                 source = source_of(self.recipe, name)
                 self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder, reached)
 
@@ -188,7 +187,7 @@ class Runner:
             inputs[name] = folder.need_manifest()
         state.key = self._key(step, inputs)
         state.folder = self.folder.step(step.name, fingerprint(state.key))
-        if self.verify_inputs and step.operator == "index":
+        if self.verify_inputs and step.operator.reads == "files":
             forget_false_index(state.folder, source_of(self.recipe, step.name), self._paths[step.name])
         if self.repairs is not None:
             self.repairs.prepare(step.name, state.folder)
@@ -200,13 +199,13 @@ class Runner:
     def _key(self, step: Step, inputs: dict[str, Json]) -> Json:
         """The step's key, given the manifests of what it needs."""
         more: Json = {}
-        if step.operator == "index":
+        if step.operator.reads == "files":
             listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
             self._stamps |= {path: stamp for _, path, *stamp in listing}
             more["listing"] = digest(listing)
-        if step.operator in {"index", "read"}:
+        if step.operator.of_files:
             more["unit_bytes"] = self.unit_bytes(step)
-        if step.operator == "read" and self.limit is not None:
+        if step.operator.reads == "splits" and self.limit is not None:
             more["limit"] = self.limit
         return step_key(step, self.recipe.seed, inputs, more)
 
@@ -216,7 +215,7 @@ class Runner:
 
     def paths(self, step: Step) -> dict[str, str]:
         """`{name: path}` of the files a step indexes or reads; empty for any other step."""
-        return self._paths.get(step.inputs[0] if step.operator == "read" else step.name, {})
+        return self._paths.get(step.inputs[0] if step.operator.reads == "splits" else step.name, {})
 
     def _eligible(self) -> list[Unit]:
         """Units of steps that have just become ready; completes steps that have nothing left to do."""
@@ -243,9 +242,9 @@ class Runner:
         assert state.folder is not None
         step = state.step
         folders = {name: self._folder(name) for name in step.needs}
-        size = self.unit_bytes(step) if step.operator in {"index", "read"} else 0
+        size = self.unit_bytes(step) if step.operator.of_files else 0
         preparation = Preparation(step, folders, self.paths(step), size)
-        specs = operator(step.operator).units(preparation)
+        specs = step.operator.units(preparation)
         state.total = len(specs)
         state.folder.clear_attempts()  # of a run that was killed
         shared = {  # by every unit of the step, so that memory does not grow by it
@@ -262,13 +261,12 @@ class Runner:
                 state.receipts[number] = receipt
                 continue
             spec = {**spec, "limit": self.limit} if self.limit is not None else spec
-            read = [path for _, path, *_ in spec.get("splits", spec.get("files", []))]
+            read = step.operator.paths(spec)
             if read:
                 spec = {**spec, "stamps": {path: self._stamps[path] for path in read}}
             task = {**shared, "unit": spec, "number": number}
-            weight = self._weight(preparation, spec)
-            solo = step.operator in _SOLO
-            units.append(Unit(step.name, number, task, state.folder, weight, solo))
+            weight = step.operator.weigh(preparation, spec)
+            units.append(Unit(step.name, number, task, state.folder, weight, step.operator.exclusive))
         self.listener.step_started(state)
         if not units:
             self._finish(state)
@@ -278,13 +276,6 @@ class Runner:
         folder = self.states[name].folder
         assert folder is not None
         return folder
-
-    def _weight(self, preparation: Preparation, spec: Json) -> int:
-        if "splits" in spec:
-            return sum(split["size"] for _, _, split in spec["splits"])
-        if "reads" in spec:
-            return preparation.view.input_bytes(spec["reads"])
-        return 0
 
     def _surroundings(self) -> UserError | None:
         """What is wrong with the run's folder, if anything: it was removed, or cannot be written."""

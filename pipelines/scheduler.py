@@ -30,8 +30,8 @@ from corpusmill.pipelines.errors import (
     UnitFailed,
     UserError,
 )
-from corpusmill.pipelines.operators.job import can_be_careful
 from corpusmill.pipelines.operators.marker import Marker, named
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.storage import Json, StepFolder
 from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
 from corpusmill.pipelines.watch import Policy, Running
@@ -290,7 +290,7 @@ class Scheduler:
             unit.not_before = time.monotonic() + self._policy.patience.wait(unit.losses)
             # A single loss is bad luck; more of them may be a document's doing.
             if culprit == "unclear" and unit.losses > 1:
-                unit.careful = can_be_careful(unit.task["step"]["operator"])
+                unit.careful = operator_named(unit.task["step"]["operator"]).isolates
         self._queue.appendleft(unit)
 
     def _crashed(self, unit: Unit, cause: str, detail: str) -> None:
@@ -300,7 +300,7 @@ class Scheduler:
         if unit.failures > self._policy.retries:
             self._give_up(unit, lost_for_good(unit.step, unit.number, unit.failures, cause, detail))
             return
-        unit.careful = can_be_careful(unit.task["step"]["operator"])
+        unit.careful = operator_named(unit.task["step"]["operator"]).isolates
         self._queue.appendleft(unit)
 
     def _convict(self, unit: Unit, suspect: Suspect, detail: str) -> None:

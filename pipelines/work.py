@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.graph import StageSpec, Step
 from corpusmill.pipelines.listing import check_unchanged
-from corpusmill.pipelines.operators.job import Job, operator
+from corpusmill.pipelines.operators.job import Job
 from corpusmill.pipelines.operators.marker import SuspectPassed
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.registry import plugin_digest, plugins, use_plugins
+from corpusmill.pipelines.step import StageSpec, Step
 from corpusmill.pipelines.storage import Json, StepFolder
 
 log = logging.getLogger("corpusmill.work")
@@ -21,7 +22,7 @@ def step_as_json(step: Step) -> Json:
     """A step as data, for a task."""
     return {
         "name": step.name,
-        "operator": step.operator,
+        "operator": step.operator.name,
         "stages": [spec.as_json() for spec in step.stages],
         "inputs": list(step.inputs),
         "masks": list(step.masks),
@@ -34,7 +35,7 @@ def step_from_json(value: Json) -> Step:
     """The step of a task."""
     return Step(
         value["name"],
-        value["operator"],
+        operator_named(value["operator"]),
         tuple(StageSpec(**spec) for spec in value["stages"]),
         tuple(value["inputs"]),
         tuple(value["masks"]),
@@ -74,7 +75,7 @@ def execute(task: Json) -> Json:
     attempt = folder.attempt(task["number"], task["attempt"])
     stamps = task["unit"].get("stamps", {})
     try:
-        body = operator(step.operator).work(job, attempt)
+        body = step.operator.work(job, attempt)
     except SuspectPassed:
         attempt.discard()
         return {"seconds": time.perf_counter() - started}

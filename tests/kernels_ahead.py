@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.compile_ahead import compiling_ahead
-from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.stage import Stage
+from corpusmill.pipelines.step import StageSpec, Step
 
 
 @contextmanager
 def compiling() -> Iterator[None]:
     """Compile the kernels of every stage that can stand without options, from both ends of their list."""
-    steps = [Step(spec.name, "map", (spec,)) for spec in _specs()]
+    steps = [Step(spec.name, operator_named("map"), (spec,)) for spec in _specs()]
     with ExitStack() as stack:
         log = stack.enter_context(Path(os.devnull).open("wb"))  # a test that needs the kernel tells the error
         for order in (steps, steps[::-1]):

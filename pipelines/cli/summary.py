@@ -48,7 +48,7 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
     if result.repairs is not None:
         found["repaired"] = {"faults": result.repairs.faults, "differing": result.repairs.differing}
     for state in result.steps:
-        phase = state.step.operator == "task" and state.step.name.startswith("long_context.")
+        phase = state.step.operator.writes == "artefact" and state.step.name.startswith("long_context.")
         if phase and state.folder is not None:
             (unit,) = state.folder.need_manifest()["units"]
             one = {"step": state.step.name, "folder": str(state.folder.data), **unit["summary"]}
@@ -89,7 +89,7 @@ def _sources(result: RunResult) -> Json:
     for state in result.steps:
         if state.folder is None or state.step.name.startswith("pack"):
             continue
-        if state.step.operator == "fold_map":  # what an artefact leaves out stays in its dataset
+        if state.step.operator.leaves_in_place:
             continue
         for value in state.folder.need_manifest()["ledger"]:
             entry = Entry.from_json(value)

@@ -12,12 +12,10 @@ from itertools import pairwise
 
 from corpusmill.pipelines.balance import check_rows, check_step
 from corpusmill.pipelines.errors import LedgerError
-from corpusmill.pipelines.graph import StageSpec, Step
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.step import StageSpec, Step
 from corpusmill.pipelines.storage import Json, digest
-
-_CHAINED = ("read", "map", "encode", "regroup")  # operators whose stages lead to a dataset
 
 Tally = tuple[int, int]  # documents, bytes
 
@@ -52,7 +50,7 @@ def _chain(step: StepRecord, unit: Json, where: str) -> Iterator[str]:
             entry.check(where)
         except LedgerError as error:
             yield str(error)
-    if step.operator not in _CHAINED:
+    if not step.operator.writes_dataset:
         for entry in ledger:
             if entry.bytes_out != entry.bytes_kept:
                 at = f"{where}, stage {entry.stage}, source {entry.source}"

@@ -51,7 +51,7 @@ def in_removed(step: StepRecord, prefix: str) -> Iterator[Place]:
     some.
     """
     for unit in step.units:
-        if step.operator in ("scatter", "fold_map") and not has_removed(unit):
+        if step.operator.lists_removed != "always" and not has_removed(unit):
             continue
         start = 0
         for batch in arrow_batches(removed_path(step.data, unit["unit"]), ["id"]):

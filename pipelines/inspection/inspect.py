@@ -116,7 +116,7 @@ def _step_line(step: StepRecord) -> Json:
     return {
         "name": step.name,
         "state": step.state,
-        "operator": step.operator or None,
+        "operator": step.operator.name or None,
         "stages": [stage["name"] for stage in step.stages],
         "units": len(step.units) if step.manifest else step.receipts,
         "rows": step.rows if step.manifest else None,

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.errors import IntegrityError, UserError
-from corpusmill.pipelines.graph import SECTION_STEPS
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
 from corpusmill.pipelines.ledger import Ledger
+from corpusmill.pipelines.operators.operator import UNKNOWN, Operator, operator_named
+from corpusmill.pipelines.step import SECTION_STEPS
 from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
 
 State = Literal["complete", "outdated", "stale", "unfinished", "not_reached"]
@@ -27,7 +28,6 @@ STATES: Mapping[State, str] = {
     "not_reached": "asked for by the recipe but not begun",
 }
 _BENCHMARKS = "benchmarks"
-_DATASETS = ("read", "map", "regroup")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class StepRecord:
         return dict(self.manifest.get("key", {}))
 
     @property
-    def operator(self) -> str:
-        """How the step moves data; empty where it is not known because the step is not complete."""
-        return str(self.key.get("operator", ""))
+    def operator(self) -> Operator:
+        """How the step moves data; `UNKNOWN` while the step has no output. Raises IntegrityError."""
+        return operator_named(str(self.key.get("operator", ""))) if self.manifest else UNKNOWN
 
     @property
     def stages(self) -> list[Json]:
@@ -148,7 +148,7 @@ class RunRecord:
     def _datasets(self) -> list[SourceRecord]:
         found: dict[str, list[StepRecord]] = {}
         for step in self.steps.values():
-            if step.complete and step.operator in _DATASETS:
+            if step.complete and step.operator.writes == "documents":
                 found.setdefault(str(step.key["options"]["source"]), []).append(step)
         return [
             SourceRecord(name, str(steps[0].key["options"]["domain"]), tuple(steps), self._scatters(steps))
@@ -157,13 +157,13 @@ class RunRecord:
 
     def _scatters(self, steps: list[StepRecord]) -> tuple[StepRecord, ...]:
         """The first halves of the exchanges among the steps of a source."""
-        halves = (self.complete(f"{step.name}.scatter") for step in steps if step.operator == "regroup")
+        halves = (self.complete(f"{step.name}.scatter") for step in steps if step.operator.reads == "rows")
         return tuple(half for half in halves if half is not None)
 
     @cached_property
     def masks(self) -> list[StepRecord]:
         """Steps that strike documents, in their order."""
-        return [step for step in self.steps.values() if step.complete and step.operator in ("settle", "mask")]
+        return [step for step in self.steps.values() if step.complete and step.operator.writes == "removals"]
 
     @cached_property
     def removed_by_masks(self) -> dict[str, tuple[int, int]]:
@@ -204,7 +204,7 @@ class RunRecord:
     def removing(self) -> Iterator[StepRecord]:
         """Complete steps that wrote lists of removed documents, in order; a scatter may have written some."""
         for step in self.steps.values():
-            if step.complete and step.operator in (*_DATASETS, "scatter", "settle", "mask", "encode"):
+            if step.complete and step.operator.lists_removed != "never" and not step.operator.leaves_in_place:
                 yield step
 
 

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.errors import IntegrityError, damaged
-from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.inspection.identities import (
     Place,
     arrow_batches,
@@ -28,6 +27,7 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Json
 
 _RANGES_SHOWN = 8
@@ -46,7 +46,7 @@ def judgements(
     events: list[Json] = []
     for step in source.steps:
         names = [stage["name"] for stage in step.stages]
-        for stage in ["read", *names[1:]] if step.operator == "read" else names:
+        for stage in ["read", *names[1:]] if step.operator.reads == "splits" else names:
             if until == (step.name, stage):
                 return events
             events.append({"step": step.name, "stage": stage, "verdict": "kept", **scores_of(stage, scores)})
@@ -88,7 +88,7 @@ def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
         place = next(in_dataset(read, place.id), place)
     row = None if place.removed else place.row
     found: Json = {"step": place.step, "unit": place.unit, "row": row}
-    if read.operator == "read" and place.step == read.name:
+    if read.operator.reads == "splits" and place.step == read.name:
         ranges = _ranges(record, read, place.unit)
         found["inputs"] = ranges[:_RANGES_SHOWN]
         found["more_inputs"] = max(0, len(ranges) - _RANGES_SHOWN)
@@ -97,7 +97,6 @@ def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
 
 def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
     from corpusmill.pipelines.operators.job import Preparation
-    from corpusmill.pipelines.operators.read import units
     from corpusmill.pipelines.storage import read_json
 
     (index,) = read.needs("inputs")
@@ -107,9 +106,10 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
         for part in folder.need_manifest()["units"]
         for entry in read_json(folder.file(f"{part['unit']:05d}.index.json"))
     ]
-    step = Step(read.name, "read", inputs=(index,))
+    step = Step(read.name, read.operator, inputs=(index,))
     paths = {name: name for name in names}
-    splits = units(Preparation(step, {index: folder}, paths, read.key["unit_bytes"]))[unit]["splits"]
+    preparation = Preparation(step, {index: folder}, paths, read.key["unit_bytes"])
+    splits = read.operator.units(preparation)[unit]["splits"]
     return [{"file": name, "start": split["start"], "end": split["end"]} for name, _, split in splits]
 
 
@@ -121,7 +121,7 @@ def strikes(record: RunRecord, unit: int, row: int) -> list[Json]:
         if struck is not None:
             return [*events, loss(mask.name, struck)]
         event: Json = {"step": mask.name, "stage": mask.stages[-1]["name"], "verdict": "kept"}
-        if mask.operator == "mask":
+        if mask.operator.reads == "documents":
             event |= scores_of(mask.stages[-1]["name"], _mask_scores(mask, unit, row))
         events.append(event)
     return events
@@ -222,7 +222,7 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
 
 def left_out_of(record: RunRecord, identity: str) -> list[Json]:
     """The losses of a document in folds, by step: it stays in its dataset, their artefacts are without it."""
-    folds = [step for step in record.steps.values() if step.complete and step.operator == "fold_map"]
+    folds = [step for step in record.steps.values() if step.complete and step.operator.leaves_in_place]
     return [
         loss(step.name, removed_row(step, place)) for step in folds for place in in_removed(step, identity)
     ]

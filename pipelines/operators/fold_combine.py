@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from corpusmill.pipelines.operators.fold_map import read_partial, write_partial
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.storage import Attempt, Json
 
 FAN_IN = 16
@@ -26,3 +27,12 @@ def work(job: Job, attempt: Attempt) -> Json:
     combined = stage.combine(parts)
     write_partial(attempt.file("partial.arrow"), combined)
     return {"rows": combined.num_rows}
+
+
+OPERATOR = Operator(
+    "fold_combine",
+    reads="partials",
+    writes="partials",
+    units=units,
+    work=work,
+)

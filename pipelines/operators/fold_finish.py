@@ -10,6 +10,7 @@ from typing import Any
 from corpusmill.pipelines.operators.fold_combine import FAN_IN
 from corpusmill.pipelines.operators.fold_map import read_partial
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.storage import Attempt, Json
 
 
@@ -27,3 +28,13 @@ def work(job: Job, attempt: Attempt) -> Json:
         ]
         total = stage.combine(parts if total is None else [total, *parts])
     return {"rows": total.num_rows, "summary": stage.finish(total, attempt.folder)}
+
+
+OPERATOR = Operator(
+    "fold_finish",
+    reads="partials",
+    writes="artefact",
+    units=units,
+    work=work,
+    exclusive=True,
+)

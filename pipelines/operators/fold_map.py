@@ -18,11 +18,10 @@ from corpusmill.pipelines.documents import Documents
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.apart import Rows, Trier, is_of_input, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.storage import Attempt, Json
-
-CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -87,3 +86,16 @@ def write_partial(path: Path, partial: pa.Table) -> None:
 def read_partial(path: Path) -> pa.Table:
     """The partial of one file."""
     return pa.Table.from_batches(list(read_batches(path)))
+
+
+OPERATOR = Operator(
+    "fold_map",
+    reads="documents",
+    writes="partials",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    lists_removed="where any",
+    leaves_in_place=True,
+)

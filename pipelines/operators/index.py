@@ -14,10 +14,10 @@ from corpusmill.pipelines.errors import UserError
 from corpusmill.pipelines.operators.apart import cause_of, is_of_input
 from corpusmill.pipelines.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.operators.marker import PARTS
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.sources.reader import Reader, Split
 from corpusmill.pipelines.storage import Attempt, Json, write_json
 
-CAREFUL = True
 _FILES_PER_UNIT = 512
 
 
@@ -82,3 +82,14 @@ def splits_of(reader: Reader, file: Path, name: str, poison: tuple[str, str] | N
             cause = cause_of(error)
     fault = f"byte 0: the file cannot be indexed ({cause}); fetch or write it again, or leave it out"
     return [Split(0, 0, file.stat().st_size, (), fault)]
+
+
+OPERATOR = Operator(
+    "index",
+    reads="files",
+    writes="splits",
+    units=units,
+    work=work,
+    isolates=True,
+    paths=lambda unit: [path for _, path in unit["files"]],
+)

@@ -1,11 +1,4 @@
-"""What an operator is given: `Preparation` in the runner, `Job` in a worker.
-
-An operator module has two functions. `units(preparation)` lists the step's units of work as JSON, once its
-inputs are complete; `work(job, attempt)` does one unit, writes files through the attempt and returns the
-receipt's body. Nothing else passes between runner and workers: specifications in, receipts out. A module that
-can go on without what kills its worker sets `CAREFUL`: it then notes what it has in hand in the job's marker,
-and leaves out what the job's poison names.
-"""
+"""What an operator is given: `Preparation` in the runner, `Job` in a worker."""
 
 from __future__ import annotations
 
@@ -15,43 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.errors import CorpusmillError
-from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.operators.marker import Marker
 from corpusmill.pipelines.stage import Context, Stage
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Attempt, Json, StepFolder, canonical
-
-_MODULES = {
-    "index": "index",
-    "read": "read",
-    "map": "transform",
-    "encode": "transform",
-    "mask": "mask",
-    "scatter": "scatter",
-    "find": "find",
-    "resolve": "resolve",
-    "settle": "settle",
-    "regroup": "regroup",
-    "write": "write",
-    "fold_map": "fold_map",
-    "fold_combine": "fold_combine",
-    "fold_finish": "fold_finish",
-    "task": "task",
-}
-
-
-def can_be_careful(name: str) -> bool:
-    """Whether the operator can name, and go on without, what kills its worker."""
-    return bool(getattr(operator(name), "CAREFUL", False))
-
-
-def operator(name: str) -> ModuleType:
-    """The operator's module, imported on first use."""
-    return importlib.import_module(f"corpusmill.pipelines.operators.{_MODULES[name]}")
 
 
 @dataclass(frozen=True)
@@ -74,7 +38,7 @@ class Preparation:
 
 def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:
     """The documents a step sees: its input datasets with its masks applied."""
-    return DatasetView([inputs[name] for name in step.inputs], [inputs[name] for name in step.masks])
+    return DatasetView([inputs[name] for name in step.datasets], [inputs[name] for name in step.masks])
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.removed import REMOVED, write_removed
 from corpusmill.pipelines.storage import Attempt, Json
-
-CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -55,3 +54,16 @@ def work(job: Job, attempt: Attempt) -> Json:
 def _addressed(removed: pa.Table, unit: int) -> pa.Table:
     numbers = pa.array([unit] * removed.num_rows, pa.uint32())
     return removed.set_column(0, REMOVED.field("unit"), numbers).sort_by("row")
+
+
+OPERATOR = Operator(
+    "mask",
+    reads="documents",
+    writes="removals",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    balances="documents",
+    lists_removed="always",
+)

@@ -20,12 +20,12 @@ from corpusmill.pipelines.operators.apart import cause_of, is_of_input
 from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.marker import PARTS, Marker
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import removed_table, write_removed
 from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split
 from corpusmill.pipelines.storage import Attempt, Json, read_json
 
-CAREFUL = True
 _SPLITS_PER_UNIT = 4096
 
 
@@ -176,3 +176,16 @@ def _lost_rows(lost: Sequence[Lost], label: Label, kind: str) -> pa.Table:
             for record in lost
         ]
     )
+
+
+OPERATOR = Operator(
+    "read",
+    reads="splits",
+    writes="documents",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=lambda preparation, unit: sum(split["size"] for _, _, split in unit["splits"]),
+    paths=lambda unit: [path for _, path, _ in unit["splits"]],
+    lists_removed="always",
+)

@@ -14,12 +14,12 @@ from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.apart import Rows, Trier, key_ends, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.operators.partitions import partition_units, read_partition
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import removed_table, write_removed
 from corpusmill.pipelines.storage import Attempt, Json
 
-CAREFUL = True
 _ADDRESS = ("key", "unit", "row")
 
 
@@ -63,3 +63,16 @@ def work(job: Job, attempt: Attempt) -> Json:
         ledger, written, {source: (written, size)}, f"{job.step.name}, unit {attempt.unit}"
     )
     return {**receipt, "left_out": removed.num_rows} if removed.num_rows else receipt
+
+
+OPERATOR = Operator(
+    "regroup",
+    reads="rows",
+    writes="documents",
+    units=units,
+    work=work,
+    isolates=True,
+    balances="rows",
+    lists_removed="always",
+    judges=False,
+)

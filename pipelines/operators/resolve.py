@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from corpusmill.pipelines.addresses import DUPLICATES
 from corpusmill.pipelines.checked_ipc import read_batches
-from corpusmill.pipelines.operators.find import write_buckets
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.left_out import read_left_out, without, write_left_out
+from corpusmill.pipelines.operators.match import write_buckets
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage import Attempt, Json
 
@@ -32,3 +33,13 @@ def work(job: Job, attempt: Attempt) -> Json:
     removals = stage.resolve(without(found, gone)).select(DUPLICATES.names).cast(DUPLICATES)
     write_buckets(attempt.file("found.arrow"), removals, job.unit["buckets"])
     return {"rows": removals.num_rows, "buckets": job.unit["buckets"], "pairs": found.num_rows}
+
+
+OPERATOR = Operator(
+    "resolve",
+    reads="pairs",
+    writes="pairs",
+    units=units,
+    work=work,
+    exclusive=True,
+)

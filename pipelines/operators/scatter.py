@@ -19,6 +19,7 @@ from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.apart import Rows, Trier, leave_out
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.left_out import left_out, write_left_out
+from corpusmill.pipelines.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.operators.partitions import SIDE_ROWS
 from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.stage import Deduplicate, Emitted
@@ -28,7 +29,6 @@ from corpusmill.pipelines.storage import Attempt, Json, read_json
 _Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
 
 PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
-CAREFUL = True
 _MOST = 65_536
 
 
@@ -156,3 +156,15 @@ def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:
         for at, of in zip(cut_rows, lengths, strict=True)
         if int(rows[at]) not in whole
     }
+
+
+OPERATOR = Operator(
+    "scatter",
+    reads="documents",
+    writes="rows",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    lists_removed="where any",
+)

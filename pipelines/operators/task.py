@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.storage import Attempt, Json
 
 
@@ -23,3 +24,13 @@ def work(job: Job, attempt: Attempt) -> Json:
             inputs[name] = [folder.data]
     summary = stage.resume(inputs, attempt.folder, attempt.scratch())
     return {"rows": 0, "summary": summary}
+
+
+OPERATOR = Operator(
+    "task",
+    reads="artefact",
+    writes="artefact",
+    units=units,
+    work=work,
+    exclusive=True,
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.operators.partitions import partition_units, read_partition
 from corpusmill.pipelines.storage import Attempt, Json
 
@@ -21,3 +22,13 @@ def work(job: Job, attempt: Attempt) -> Json:
     rows = read_partition(job.first, job.unit["partition"])
     summary = stage.write(rows if rows is not None else pa.table({}), job.unit["partition"], attempt.folder)
     return {"rows": rows.num_rows if rows is not None else 0, "summary": summary}
+
+
+OPERATOR = Operator(
+    "write",
+    reads="rows",
+    writes="shards",
+    units=units,
+    work=work,
+    balances="rows",
+)

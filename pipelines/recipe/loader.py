@@ -15,7 +15,6 @@ from typing import Any
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.closest import closest
 from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.graph import SECTION_STEPS
 from corpusmill.pipelines.recipe import long_context_section, sections, tokenizer_section
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import (
@@ -33,6 +32,7 @@ from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 from corpusmill.pipelines.stage import Filter, Fold, Map, Scatter, Task, Write
+from corpusmill.pipelines.step import SECTION_STEPS
 
 SECTIONS = (
     "engine",

@@ -27,7 +27,7 @@ def funnel(record: RunRecord) -> dict[str, list[Json]]:
                 {
                     "step": step.name,
                     "stage": entry.stage,
-                    "operator": step.operator,
+                    "judges": step.operator.judges,
                     "documents_in": entry.documents_in,
                     "documents_kept": entry.documents_kept,
                     "bytes_in": entry.bytes_in,
@@ -105,7 +105,7 @@ def _entries(record: RunRecord) -> dict[str, list[Entry]]:
     """Entries up to encoding, in order, by source."""
     found: dict[str, list[Entry]] = {}
     for step in record.steps.values():
-        if step.complete and step.name != DRAWING and step.operator != "fold_map":  # which leave it in place
+        if step.complete and step.name != DRAWING and not step.operator.leaves_in_place:
             for entry in step.ledger:
                 found.setdefault(entry.source, []).append(entry)
     return found

@@ -22,7 +22,7 @@ _SIZES = [2, 3, 4, 5, 9, 17, 33, 65, 129, 257, 1025, 2**62]  # first size of eac
 
 def duplicates(record: RunRecord) -> list[Json]:
     """One entry a complete deduplication step, in order."""
-    return [_one(step) for step in record.masks if step.operator == "settle"]
+    return [_one(step) for step in record.masks if step.operator.reads == "pairs"]
 
 
 def _one(step: StepRecord) -> Json:

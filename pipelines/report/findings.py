@@ -19,7 +19,6 @@ SECTIONS = {
     "training": ("train",),
 }
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
-_KEEPING = ("regroup", "encode")  # operators that are not there to remove anything
 HOLDING_OUT = "held_out"  # a step that removes what it finds, which may be nothing
 FAR_FROM_ASKED = 2.0  # times the share of documents asked to be held out, or its inverse
 
@@ -94,7 +93,7 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
             ):
                 text = f"removed {gone / row['documents_in']:.1%} of {row['documents_in']:,} documents"
                 found.append(_finding("warning", where, text))
-            if row["operator"] not in _KEEPING:
+            if row["judges"]:
                 held = seen.setdefault((row["step"], row["stage"]), [0, 0])
                 held[0] += row["documents_in"]
                 held[1] += gone + lost

@@ -47,7 +47,7 @@ def _step(step: StepRecord, log: StepLog | None) -> Json:
         "name": step.name,
         "state": step.state,
         "meaning": STATES[step.state],
-        "operator": step.operator or None,
+        "operator": step.operator.name or None,
         "stages": [stage["name"] for stage in step.stages],
         "fingerprint": step.manifest.get("fingerprint"),
         "units": len(step.units) if step.manifest else step.receipts,

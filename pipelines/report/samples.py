@@ -37,7 +37,7 @@ def removed_samples(record: RunRecord) -> list[Json]:
     """Samples of what readers, filters and decontamination removed or quarantined, with scores."""
     chosen: dict[tuple[str, ...], list[tuple[int, Json]]] = {}
     for step in record.removing():
-        if step.operator == "settle":
+        if step.operator.reads == "pairs":
             continue
         for row in _rows(step):
             key = (step.name, row["stage"], row["kind"], row["reason"])
@@ -51,7 +51,7 @@ def removed_samples(record: RunRecord) -> list[Json]:
 
 
 def _rows(step: StepRecord) -> Iterator[dict[str, Any]]:
-    units = [unit for unit in step.units if step.operator != "scatter" or has_removed(unit)]
+    units = [unit for unit in step.units if step.operator.lists_removed == "always" or has_removed(unit)]
     if len(units) > FILES:
         units = [units[k * len(units) // FILES] for k in range(FILES)]
     for unit in units:
@@ -82,7 +82,7 @@ def duplicate_samples(record: RunRecord) -> list[Json]:
     found: list[Json] = []
     sources = {source.name: source for source in record.sources if source.whole}
     for step in record.masks:
-        if step.operator == "settle":
+        if step.operator.reads == "pairs":
             for row in _chosen(step):
                 found.append(_pair(record, step, row, sources))
     return found
@@ -136,7 +136,7 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: dict[str, Any]) 
     """Unit and row of a survivor, from the pairs that the step was made of."""
     finders = [record.steps[name] for name in step.needs("inputs") if name in record.steps]
     for finder in finders:
-        if finder.operator not in ("find", "resolve"):
+        if finder.operator.writes != "pairs":
             continue
         for unit in finder.units:
             path = finder.data.file(f"{unit['unit']:05d}.found.arrow")

@@ -17,12 +17,12 @@ from corpusmill.filters.datatrove import Datatrove
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.documents import RAW_FIELDS, Documents
 from corpusmill.pipelines.errors import RecipeError, UserError
-from corpusmill.pipelines.graph import StageSpec
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.job import build_stage
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import run_recipe
 from corpusmill.pipelines.stage import Context, Outcome
+from corpusmill.pipelines.step import StageSpec
 from corpusmill.pipelines.storage import read_json
 from tests.oracles.filters_documents import documents
 

@@ -11,9 +11,10 @@ from rich.progress import Progress, TextColumn
 
 from corpusmill.pipelines.cli import progress as module
 from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress, progress
-from corpusmill.pipelines.graph import Step
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.runner import StepState
 from corpusmill.pipelines.scheduler import Unit
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import StepFolder
 
 
@@ -40,7 +41,7 @@ def unit(step: str, number: int, weight: int = 4_000_000) -> Unit:
 
 def work(listener: PlainProgress, clock: Clock, name: str, units: int) -> None:
     """A step as the runner and the scheduler tell of it: the step is done before its last unit is told."""
-    state = StepState(Step(name, "read"), total=units)
+    state = StepState(Step(name, operator_named("read")), total=units)
     listener.step_started(state)
     for number in range(units):
         clock.now += 1
@@ -51,7 +52,7 @@ def work(listener: PlainProgress, clock: Clock, name: str, units: int) -> None:
 
 
 def reused(name: str) -> StepState:
-    return StepState(Step(name, "read"), total=3, complete=True, reused=True)
+    return StepState(Step(name, operator_named("read")), total=3, complete=True, reused=True)
 
 
 def test_the_rate_counts_every_unit(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,7 +69,7 @@ def test_a_step_with_nothing_left_to_do_is_done_at_once(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listener = PlainProgress()
-    state = StepState(Step("web", "read"), total=2, receipts={0: {}, 1: {}})
+    state = StepState(Step("web", operator_named("read")), total=2, receipts={0: {}, 1: {}})
     listener.step_started(state)
     listener.step_done(state)
     assert capsys.readouterr().err.splitlines() == ["web: 2 units, 2 done before", "web: done in 0.0 s"]
@@ -117,7 +118,7 @@ def test_bars_give_way_to_lines(clock: Clock) -> None:
     listener = LiveProgress(bars)
     with bars:
         listener.step_done(reused("a"))
-        state = StepState(Step("web", "read"), total=3, receipts={0: {}})
+        state = StepState(Step("web", operator_named("read")), total=3, receipts={0: {}})
         listener.step_started(state)
         (task,) = bars.tasks
         assert (task.completed, task.total) == (1, 3)

@@ -9,7 +9,8 @@ import pytest
 
 from corpusmill.pipelines import compile_ahead
 from corpusmill.pipelines.compile_ahead import compiling_ahead
-from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.operators.operator import operator_named
+from corpusmill.pipelines.step import StageSpec, Step
 from tests.waiting import wait_until
 
 EXACT = StageSpec("corpusmill.dedup.exact", "Exact", "exact", {})
@@ -19,7 +20,10 @@ PLUGIN = StageSpec("plugin_of_the_test", "Mine", "mine", {})
 def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     mark = compile_ahead._mark(EXACT.as_json())
-    steps = [Step("exact", "scatter", (EXACT,)), Step("mine", "map", (PLUGIN,))]
+    steps = [
+        Step("exact", operator_named("scatter"), (EXACT,)),
+        Step("mine", operator_named("map"), (PLUGIN,)),
+    ]
     with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
         wait_until(mark.exists, "the stage is marked")
     assert (tmp_path / "log").read_bytes() == b""
@@ -37,7 +41,13 @@ def test_what_fails_is_told_in_the_log_and_leaves_no_mark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    steps = [Step("exact", "scatter", (StageSpec("corpusmill.dedup.exact", "Exact", "exact", {"no": 1}),))]
+    steps = [
+        Step(
+            "exact",
+            operator_named("scatter"),
+            (StageSpec("corpusmill.dedup.exact", "Exact", "exact", {"no": 1}),),
+        )
+    ]
     with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
         told = b"Extra inputs are not permitted"
         wait_until(lambda: told in (tmp_path / "log").read_bytes(), "the log tells the fault")

@@ -26,15 +26,16 @@ from corpusmill.pipelines.engines.process import ProcessEngine
 from corpusmill.pipelines.engines.worker import attempt
 from corpusmill.pipelines.errors import IntegrityError, LedgerError, UnitFailed, UserError
 from corpusmill.pipelines.estimate import estimate_run
-from corpusmill.pipelines.graph import Step
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.marker import Marker
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.plan import make_plan, render_plan
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import Runner, run_recipe
 from corpusmill.pipelines.scheduler import Policy, Scheduler, Unit
 from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.step import Step
 from corpusmill.pipelines.storage import Json, StepFolder
 
 Make = Callable[..., Path]
@@ -272,7 +273,7 @@ def test_an_empty_unit_keeps_its_columns(tmp_path: Path, encoded: bool) -> None:
 def test_a_partition_that_was_not_read_fails_the_ledger(tmp_path: Path) -> None:
     folder = StepFolder(tmp_path)
     folder.write_manifest({"rows": 3, "units": []})
-    step = Step("pack", "write", inputs=("pack.scatter",))
+    step = Step("pack", operator_named("write"), inputs=("pack.scatter",))
     check_rows(step, 3, {"pack.scatter": folder})
     with pytest.raises(LedgerError, match="3 rows were sent to its partitions, 2 arrived"):
         check_rows(step, 2, {"pack.scatter": folder})

@@ -20,10 +20,11 @@ from corpusmill.pipelines.engines import process
 from corpusmill.pipelines.engines.engine import Done, Event
 from corpusmill.pipelines.engines.process import ProcessEngine
 from corpusmill.pipelines.fingerprint import step_key
-from corpusmill.pipelines.graph import StageSpec, Step
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.runner import StepState
 from corpusmill.pipelines.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.stage import Task
+from corpusmill.pipelines.step import StageSpec, Step
 from corpusmill.pipelines.storage import Json, StepFolder
 from corpusmill.pipelines.unit_progress import UnitProgress, read_progress, write_progress
 from tests.waiting import PATIENCE
@@ -120,7 +121,7 @@ def test_plain_lines_come_every_half_minute(
 def test_a_bar_shows_the_parts_of_one_unit(tmp_path: Path) -> None:
     with Progress(TextColumn("{task.description}"), console=Console(file=io.StringIO())) as bars:
         listener = LiveProgress(bars)
-        step = Step("train", "task")
+        step = Step("train", operator_named("task"))
         state = StepState(step, total=1, redone=1)
         listener.step_started(state)
         unit = Unit("train", 0, {}, StepFolder(tmp_path))
@@ -193,7 +194,7 @@ def test_workers_that_do_not_listen_end_at_once(monkeypatch: pytest.MonkeyPatch)
 def test_incidental_options_stay_out_of_the_key() -> None:
     def key(**options: Any) -> Json:
         spec = StageSpec("corpusmill.training_hooks.train", "Train", "train", options)
-        return step_key(Step("train", "task", (spec,)), 1, {}, {})
+        return step_key(Step("train", operator_named("task"), (spec,)), 1, {}, {})
 
     base = {"steps": 3, "log_every": 20, "checkpoint": {"every": 5, "keep": 2}}
     assert key(**base) == key(**{**base, "log_every": 1, "checkpoint": {"every": None, "keep": 9}})

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.graph import Step, with_needs
+from corpusmill.pipelines.graph import with_needs
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.step import Step
 
 RECIPE = """\
 name: t
@@ -66,7 +68,10 @@ def test_all_at_once(tmp_path: Path) -> None:
 
 
 def test_unknown_steps_are_named_all_at_once() -> None:
-    steps = [Step("web.index", "index"), Step("web", "read", (), ("web.index",))]
+    steps = [
+        Step("web.index", operator_named("index")),
+        Step("web", operator_named("read"), (), ("web.index",)),
+    ]
     assert with_needs(steps, ["web", "web"]) == {"web", "web.index"}
     with pytest.raises(UserError) as caught:
         with_needs(steps, ["wep", "web", "code", "wep"])

@@ -17,6 +17,7 @@ from corpusmill.pipelines.datasets import MASK_UNITS
 from corpusmill.pipelines.operators.apart import Rows, Trier, key_ends
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.left_out import left_out, read_left_out, write_left_out
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.operators.partitions import (
     StoredSides,
     partition_units,
@@ -24,8 +25,6 @@ from corpusmill.pipelines.operators.partitions import (
     sorted_by_address,
 )
 from corpusmill.pipelines.storage import Attempt, Json
-
-CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -67,3 +66,13 @@ def write_buckets(path: Path, found: pa.Table, buckets: int) -> None:
         for index in range(buckets)
     )
     write_batches(path, DUPLICATES, (part[0] if part else empty for part in parts))
+
+
+OPERATOR = Operator(
+    "match",
+    reads="rows",
+    writes="pairs",
+    units=units,
+    work=work,
+    isolates=True,
+)

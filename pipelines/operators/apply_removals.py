@@ -17,18 +17,13 @@ from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.job import Job, Preparation
 from corpusmill.pipelines.operators.left_out import read_left_out, without
+from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.removed import REMOVED, quarantined_table, removed_table, write_removed
 from corpusmill.pipelines.storage import Attempt, Json, StepFolder
 
 
-def _view(job: Job | Preparation) -> DatasetView:
-    return DatasetView(
-        [job.inputs[name] for name in job.step.inputs[1:]], [job.inputs[name] for name in job.step.masks]
-    )
-
-
 def units(preparation: Preparation) -> list[Json]:
-    count = len(_view(preparation))
+    count = len(preparation.view)
     return [
         {"bucket": bucket, "from": bucket * MASK_UNITS, "to": min(count, (bucket + 1) * MASK_UNITS)}
         for bucket in range(max(1, -(-count // MASK_UNITS)))
@@ -45,7 +40,7 @@ def _bucket(found: StepFolder, bucket: int) -> pa.Table:
 
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
-    view = _view(job)
+    view = job.view
     found = _bucket(job.first, job.unit["bucket"])
     left = read_left_out(job.first)
     removals = without(found, left).to_pylist()
@@ -127,3 +122,15 @@ def _count(
         less = gone.get(source, [0, 0])
         entry.arrive(documents, size)
         entry.keep(documents - less[0], size - less[1], size - less[1])
+
+
+OPERATOR = Operator(
+    "apply_removals",
+    reads="pairs",
+    writes="removals",
+    units=units,
+    work=work,
+    balances="documents",
+    datasets_from=1,
+    lists_removed="always",
+)

@@ -1,6 +1,5 @@
 """Run maps over the surviving documents of a view and write a new dataset.
 
-The step `encode` writes Arrow IPC (token lists are mapped, not decoded); every other writes Parquet.
 Memory: one row group in, one out, and the removed rows of the unit.
 """
 
@@ -10,11 +9,10 @@ from corpusmill.pipelines.datasets import DatasetWriter
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.fused import FusedMaps
 from corpusmill.pipelines.operators.job import Job, Preparation
+from corpusmill.pipelines.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import write_removed
 from corpusmill.pipelines.storage import Attempt, Json
-
-CAREFUL = True
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -22,10 +20,14 @@ def units(preparation: Preparation) -> list[Json]:
 
 
 def work(job: Job, attempt: Attempt) -> Json:
+    return run_maps(job, attempt, encoded=False)
+
+
+def run_maps(job: Job, attempt: Attempt, *, encoded: bool) -> Json:
+    """Write what the step's maps let pass, as tokens (Arrow IPC) or as documents (Parquet)."""
     ledger = Ledger()
     marker = job.marker(attempt)
     fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
-    encoded = job.step.operator == "encode"
     writer = DatasetWriter(attempt.file("arrow" if encoded else "parquet"), encoded=encoded)
     sources: dict[str, tuple[int, int]] = {}
     for docs, _ in job.view.batches(job.unit["reads"]):
@@ -39,3 +41,16 @@ def work(job: Job, attempt: Attempt) -> Json:
     rows = writer.close()
     write_removed(attempt.file("removed.arrow"), [fused.removed()])
     return dataset_receipt(ledger, rows, sources, f"{job.step.name}, unit {attempt.unit}")
+
+
+OPERATOR = Operator(
+    "map",
+    reads="documents",
+    writes="documents",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    balances="documents",
+    lists_removed="always",
+)
