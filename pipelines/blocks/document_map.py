@@ -42,18 +42,28 @@ def to_document(text: str, identity: str, columns: dict[str, str | None], meta: 
     return Document(text=text, id=identity, media=held, metadata=metadata)
 
 
-def metadata_of(document: Document) -> dict[str, Any]:
-    """What a block left in a document's metadata and media, as JSON can hold it. Raises ValueError."""
-    found = {str(name): plain(value, str(name)) for name, value in document.metadata.items()}
+def metadata_of(document: Document) -> dict[str, str]:
+    """What a block left in a document's metadata and media, each value as JSON. Raises ValueError."""
+    held = {str(name): value for name, value in document.metadata.items()}
     if document.media:
-        media = [dataclasses.asdict(one) for one in document.media]
-        found[MEDIA] = [plain(one, MEDIA) for one in media]
+        held[MEDIA] = [dataclasses.asdict(one) for one in document.media]
+    found: dict[str, str] = {}
+    for name, value in held.items():
+        try:
+            found[name] = json.dumps(value, default=_plain, sort_keys=True)
+        except TypeError as error:
+            raise ValueError(f"metadata `{name}` cannot be written as JSON: {error}") from error
     return found
+
+
+def record_of(document: Document) -> dict[str, Any]:
+    """As `metadata_of`, with plain values. Raises ValueError."""
+    return {name: json.loads(value) for name, value in metadata_of(document).items()}
 
 
 def columns_and_meta(document: Document) -> tuple[dict[str, str | None], str]:
     """The columns and the `meta` of a document that comes back. Raises ValueError."""
-    found = metadata_of(document)
+    found = record_of(document)
     columns: dict[str, str | None] = {}
     for name in COLUMNS:
         value = found.get(name)
@@ -61,23 +71,17 @@ def columns_and_meta(document: Document) -> tuple[dict[str, str | None], str]:
     return columns, canonical_json(found)
 
 
-def plain(value: Any, name: str) -> Any:
-    """A value of a block's as JSON has it; `name`: the metadata it stands under. Raises ValueError."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
+def _plain(value: Any) -> Any:
+    """A value that JSON does not know, as one that it does. Raises TypeError."""
     if isinstance(value, np.generic | np.ndarray):
-        return plain(value.tolist(), name)
-    if isinstance(value, dict):
-        return {str(key): plain(item, name) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item, name) for item in value]
+        return value.tolist()
     if isinstance(value, (set, frozenset)):
-        return sorted((plain(item, name) for item in value), key=repr)
+        return sorted(value, key=repr)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
-    raise ValueError(f"metadata `{name}` is of the type {type(value).__name__}, which JSON cannot hold")
+    raise TypeError(f"it holds a value of the type {type(value).__name__}")
 
 
 def _decoded(value: Any) -> bytes | None:

@@ -149,7 +149,7 @@ class Datatrove(Reader):
             raise UserError(f"{self.block}: {error}") from error
 
     def _add(self, document: Document, position: str, collector: Collector) -> None:
-        from corpusmill.pipelines.blocks.document_map import metadata_of
+        from corpusmill.pipelines.blocks.document_map import record_of
         from corpusmill.pipelines.sources.assembly.fields import FieldMap
 
         text = document.text
@@ -161,7 +161,7 @@ class Datatrove(Reader):
             return
         try:
             content = text.encode()
-            record = metadata_of(document)
+            record = record_of(document)
         except UnicodeEncodeError as error:
             collector.quarantine("bad_utf8", len(text), position, str(error))
             return

@@ -174,11 +174,24 @@ def test_metadata_come_and_go() -> None:
 
 @pytest.mark.usefixtures("plugin")
 @pytest.mark.parametrize(
-    "text, words", [("raise", "asked to"), ("odd", "metadata `what` is of the type object")]
+    "text, words",
+    [
+        ("raise", "asked to"),
+        ("odd", "metadata `what` cannot be written as JSON: it holds a value of the type object"),
+    ],
 )
 def test_what_a_block_does_wrong_is_raised_for_the_runner(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         apply(ready("blocks.Marks", options={"below": 0.0}), text)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_metadata_as_deep_as_readers_let_them_in() -> None:
+    meta = '{"a": ' + "[" * 511 + "]" * 511 + "}"
+    docs = documents(["one"]).with_columns({"meta": pa.array([meta])})
+    stage = ready("blocks.Marks", options={"below": 0.0})
+    (made,) = stage.apply(docs).documents.column("meta").to_pylist()
+    assert json.loads(made)["a"] == json.loads(meta)["a"]
 
 
 @pytest.mark.usefixtures("plugin")
