@@ -30,6 +30,8 @@ class Warc(Reader):
     `kind: conversion` (WET files: .warc.wet, .warc.wet.gz) each conversion record's text becomes the document
     and there is no `raw`.
 
+    The reader `cdx` reads a part of such files by their index.
+
     Ids: from WARC-Record-ID (else the URL) and the content. `url` is null for a record without one. `meta`:
     `warc_record_id`, `warc_date`, `http_status`, `warc_truncated` where the crawler cut the page, and of WET
     files `warc_identified_content_language`.

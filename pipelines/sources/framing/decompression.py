@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal, cast
 
 from corpusmill.pipelines.sources.framing.damage import Damage
-from corpusmill.pipelines.sources.framing.frames import PIECE_BYTES, Piece, Trusted, no_frame
+from corpusmill.pipelines.sources.framing.frames import PIECE_BYTES, Piece, Stored, Trusted, no_frame
 from corpusmill.pipelines.sources.framing.zstd_dictionaries import ZSTD_MAGIC, Dictionaries
 from corpusmill.pipelines.sources.framing.zstd_frames import skippable, zstd_pieces
 
@@ -75,7 +75,7 @@ def pieces(path: Path, frame: int = 0, start: int = 0, dictionary: bytes | None 
 
 
 def pieces_of(
-    file: BinaryIO, kind: Compression, frame: int, start: int, dictionaries: Dictionaries | None
+    file: Stored, kind: Compression, frame: int, start: int, dictionaries: Dictionaries | None
 ) -> Iterator[Piece]:
     """`pieces` of an open file of a known kind (zstd: with `dictionaries`), which stands at `frame`."""
     if kind == "plain":
@@ -89,14 +89,14 @@ def pieces_of(
         yield from _streams(kind, file, frame, start)
 
 
-def _plain(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
+def _plain(file: Stored, stored: int, start: int) -> Iterator[Piece]:
     while data := file.read(PIECE_BYTES):
         yield Piece(data, start, stored, start)
         stored += len(data)
         start += len(data)
 
 
-def _gzip(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
+def _gzip(file: Stored, stored: int, start: int) -> Iterator[Piece]:
     from isal import isal_zlib  # half the time of zlib
 
     failure = cast("type[Exception]", isal_zlib.error)  # its stubs call the class an instance
@@ -139,7 +139,7 @@ def _gzip(file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
                 raise Damage(offset, cause, sound=trusted.until(offset), frame=frame, cut=True)
 
 
-def _streams(kind: Compression, file: BinaryIO, stored: int, start: int) -> Iterator[Piece]:
+def _streams(kind: Compression, file: Stored, stored: int, start: int) -> Iterator[Piece]:
     """bzip2 or xz streams, one after the other, as `bzip2` and `xz` read them."""
     import bz2
     import lzma

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 
@@ -12,6 +12,16 @@ PIECE_BYTES = 2**17
 # changed bit there can make the decoder run past the frame's true end and look like a cut. Beyond that
 # distance a decoder out of step has long met something impossible.
 GUARD_BYTES = 2**18
+
+
+class Stored(Protocol):
+    """An open file of stored bytes, or a part of one, as decoders use it."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def tell(self) -> int: ...
 
 
 class Piece(NamedTuple):

@@ -18,7 +18,6 @@ from corpusmill.pipelines.sources.framing.zstd_dictionaries import Dictionaries
 
 _OPEN_FILES = 32
 _PLACES = 4096  # file names whose place is remembered
-_HEAD_ROOM = 2**21  # stored bytes beside a block: the longest head, and what does not compress
 
 
 class RecordFault(Exception):  # noqa: N818  # a fact about an index and its files, as Damage is one about a file
@@ -28,6 +27,23 @@ class RecordFault(Exception):  # noqa: N818  # a fact about an index and its fil
         super().__init__(detail)
         self.why = why
         self.detail = detail
+
+
+class _Window:
+    """A file that ends at `end`: what lies behind a record is not read with it."""
+
+    def __init__(self, file: BinaryIO, end: int) -> None:
+        self._file = file
+        self._end = end
+
+    def read(self, size: int, /) -> bytes:
+        return self._file.read(max(0, min(size, self._end - self._file.tell())))
+
+    def seek(self, offset: int, /) -> int:
+        return self._file.seek(offset)
+
+    def tell(self) -> int:
+        return self._file.tell()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +129,7 @@ class WarcFolder:
 
     def _read(self, opened: _Open, offset: int, length: int | None) -> tuple[RecordHead, bytes | None]:
         opened.file.seek(offset)
-        file: BinaryIO = opened.file
-        if length is not None:
-            file = io.BytesIO(opened.file.read(min(length, self._limit + _HEAD_ROOM)))
+        file = opened.file if length is None else _Window(opened.file, offset + length)
         found = pieces_of(file, opened.kind, offset, 0, opened.dictionaries)
         stream = ByteStream.over(found, offset, seekable=opened.kind == "plain")
         head = WARC.read_head(stream)

@@ -8,10 +8,11 @@ it, also where reading begins in the middle of the file. Frames name the number 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.errors import DataError
 from corpusmill.pipelines.sources.framing.damage import FETCH_AGAIN, Damage
+from corpusmill.pipelines.sources.framing.frames import Stored
 
 if TYPE_CHECKING:
     import zstandard
@@ -80,7 +81,7 @@ class Dictionaries:
                     self._plain = unpacker  # also for frames that name no dictionary, as the format has it
 
     @classmethod
-    def of(cls, file: BinaryIO, given: bytes | None = None) -> Dictionaries:
+    def of(cls, file: Stored, given: bytes | None = None) -> Dictionaries:
         """Those of an open zstd file, read from its beginning. Raises Damage where its own is broken."""
         file.seek(0)
         try:
@@ -104,7 +105,7 @@ class Dictionaries:
         cause = f"its zstd frames need dictionary number {number}, and {there} (frame at byte {frame})"
         raise Damage(frame, cause, _CURE, sound=start, frame=frame)
 
-    def pass_second(self, file: BinaryIO, frame: int, start: int) -> None:
+    def pass_second(self, file: Stored, frame: int, start: int) -> None:
         """Check a dictionary frame at stored offset `frame`, which is not the beginning.
 
         One that repeats the file's own is passed. The file stands where it stood. Raises Damage for another.
@@ -122,7 +123,7 @@ class Dictionaries:
         raise Damage(frame, cause, "cut the file there, or recompress it", sound=start, frame=frame)
 
 
-def _own(file: BinaryIO) -> bytes | None:
+def _own(file: Stored) -> bytes | None:
     """The dictionary in the frame at hand; None where another kind of frame begins. Raises ValueError."""
     head = file.read(8)
     if head[:4] != DICTIONARY_FRAME:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from corpusmill.pipelines.sources.framing.damage import Damage
-from corpusmill.pipelines.sources.framing.frames import PIECE_BYTES, Piece, Trusted, no_frame
+from corpusmill.pipelines.sources.framing.frames import PIECE_BYTES, Piece, Stored, Trusted, no_frame
 from corpusmill.pipelines.sources.framing.zstd_dictionaries import (
     DICTIONARY_FRAME,
     FRAME_HEAD,
@@ -23,7 +22,7 @@ def skippable(head: bytes) -> bool:
     return len(head) >= 4 and 0x50 <= head[0] <= 0x5F and head[1:4] == b"\x2a\x4d\x18"
 
 
-def zstd_pieces(file: BinaryIO, stored: int, start: int, dictionaries: Dictionaries) -> Iterator[Piece]:
+def zstd_pieces(file: Stored, stored: int, start: int, dictionaries: Dictionaries) -> Iterator[Piece]:
     """Pieces of the frames of `file`, which stands at stored offset `stored`. Raises Damage."""
     import zstandard
 

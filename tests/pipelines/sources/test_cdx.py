@@ -6,6 +6,8 @@ import base64
 import gzip
 import hashlib
 import json
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -380,3 +382,19 @@ def test_a_recipe(tmp_path: Path) -> None:
     assert (entry["documents_in"], entry["documents_kept"]) == (COUNT, 4)
     assert entry["removed"]["not_selected"][0] == COUNT - 4
     assert manifest["key"]["stages"][0]["options"]["warcs"] == "warcs"
+
+
+def test_a_false_length_costs_no_more_than_the_record(tmp_path: Path) -> None:
+    rows = crawl(tmp_path)
+    path = tmp_path / "crawl" / "a.warc.gz"
+    rows[0]["length"] = str(path.stat().st_size + 2**30 - int(rows[0]["offset"]))
+    os.truncate(path, path.stat().st_size + 2**30)  # a hole, which takes no room
+    tracemalloc.start()
+    found = read(tmp_path, cdxj(rows[:1]))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [lost.detail for lost in found.quarantined] == [
+        f"no whole record in the {rows[0]['length']} bytes from byte {rows[0]['offset']} of crawl/a.warc.gz: "
+        "something else follows the record in them"
+    ]
+    assert most < 2**22
