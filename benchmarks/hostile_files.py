@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 from hostile_shapes import Job, file_of, joined, numbered, parts_of, repeated, then
 
 from corpusmill.pipelines.sources.reader import Label, Reader
@@ -55,6 +56,20 @@ def _members(unit: bytes) -> Callable[[int], bytes]:
     return lambda size: member * (size // len(member) + 1)
 
 
+def _frames(unit: bytes) -> Callable[[int], bytes]:
+    frame = zstandard.compress(unit)
+    return lambda size: frame * (size // len(frame) + 1)
+
+
+def _dictionaries(record: bytes) -> Callable[[int], bytes]:
+    """The same dictionary over and over, between frames that need it."""
+    words = zstandard.train_dictionary(1024, [bytes([n, n // 2, n // 3]) * 40 for n in range(200)])
+    held = words.as_bytes()
+    frame = zstandard.ZstdCompressor(dict_data=words).compress(record)
+    unit = b"\x5d\x2a\x4d\x18" + len(held).to_bytes(4, "little") + held + frame
+    return lambda size: unit * (size // len(unit) + 1)
+
+
 def _tar(name: str, content: bytes, pax: bool = False) -> Callable[[int], bytes]:
     def make(size: int) -> bytes:
         made = io.BytesIO()
@@ -95,6 +110,7 @@ def _parquet(columns: bool) -> Callable[[int], bytes]:
 
 def readers() -> Iterator[Job]:
     from corpusmill.pipelines.sources.arc import Arc
+    from corpusmill.pipelines.sources.cdx import Cdx
     from corpusmill.pipelines.sources.html import Html
     from corpusmill.pipelines.sources.jsonl import Jsonl
     from corpusmill.pipelines.sources.parquet import Parquet
@@ -116,8 +132,16 @@ def readers() -> Iterator[Job]:
         (Warc, ".warc.gz", "members of one byte", _members(b"W")),
         (Warc, ".warc.gz", "members of one record", _members(page.encode())),
         (Warc, ".warc.gz", "empty members", _members(b"")),
+        (Warc, ".warc.zst", "frames of one byte", _frames(b"W")),
+        (Warc, ".warc.zst", "dictionaries", _dictionaries(page.encode())),
         (Warc, ".warc", "one line", repeated("W")),
         (Warc, ".warc", "NUL", repeated("\0", page)),
+        (Cdx, ".cdxj", "names of files", numbered('x 1 {"offset": 1, "filename": "#.warc.gz"}\n')),
+        (Cdx, ".cdxj", "names of folders",
+         joined(repeated("a/", 'x 1 {"offset":1,"filename":"', '"}\n'), 10**6)),
+        (Cdx, ".cdxj", "broken lines", repeated("x 1 {\n")),
+        (Cdx, ".cdxj", "legends", repeated(" CDX N b a m s k r M S V g\n")),
+        (Cdx, ".cdxj", "blanks", repeated(" ")),
         (Arc, ".arc", "tiny records", repeated(_ARC)),
         (Arc, ".arc", "beginnings of records", repeated("\nhttp://", "x")),
         (Arc, ".arc", "one line", repeated("http://x 1 ")),

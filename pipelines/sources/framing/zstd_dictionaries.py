@@ -70,7 +70,8 @@ class Dictionaries:
     def __init__(self, own: bytes | None, given: bytes | None) -> None:
         import zstandard
 
-        self.own, self.given = own, given
+        self.given = given
+        self._stored: bytes | None = None  # the file's own as it stands there
         self._plain = zstandard.ZstdDecompressor(max_window_size=WINDOW_LIMIT)
         self._by_number: dict[int, zstandard.ZstdDecompressor] = {}
         for data in (given, own):
@@ -85,11 +86,13 @@ class Dictionaries:
         """Those of an open zstd file, read from its beginning. Raises Damage where its own is broken."""
         file.seek(0)
         try:
-            own = _own(file)
-            return cls(own, given)
+            stored = _stored(file)
+            found = cls(None if stored is None else decoded_dictionary(stored), given)
         except ValueError as error:
             cause = f"the zstd dictionary at the file's beginning cannot be read: {error}"
             raise Damage(0, cause, FETCH_AGAIN) from error
+        found._stored = stored
+        return found
 
     def unpacker(self, head: bytes, frame: int, start: int) -> zstandard.ZstdDecompressor:
         """What decodes the frame that begins with `head`. Raises Damage where its dictionary is missing."""
@@ -113,7 +116,7 @@ class Dictionaries:
         here = file.tell()
         file.seek(frame)
         try:
-            if _own(file) == self.own:
+            if _stored(file) == self._stored:
                 return
         except ValueError:
             pass  # a dictionary that cannot be read is another one
@@ -123,8 +126,8 @@ class Dictionaries:
         raise Damage(frame, cause, "cut the file there, or recompress it", sound=start, frame=frame)
 
 
-def _own(file: Stored) -> bytes | None:
-    """The dictionary in the frame at hand; None where another kind of frame begins. Raises ValueError."""
+def _stored(file: Stored) -> bytes | None:
+    """What the dictionary frame at hand holds; None where another kind of frame begins. Raises ValueError."""
     head = file.read(8)
     if head[:4] != DICTIONARY_FRAME:
         return None
@@ -134,7 +137,7 @@ def _own(file: Stored) -> bytes | None:
     data = file.read(size)
     if len(head) < 8 or len(data) < size:
         raise ValueError("the file ends inside it")
-    return decoded_dictionary(data)
+    return data
 
 
 def _unpacker(data: bytes) -> tuple[int, zstandard.ZstdDecompressor]:
