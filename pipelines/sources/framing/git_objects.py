@@ -27,7 +27,9 @@ _KINDS = {1: COMMIT, 2: TREE, 3: BLOB, 4: TAG}
 _OFFSET_DELTA, _ID_DELTA = 6, 7
 MOST_BYTES = 2**27  # of one object that others are told by, and of all deltas that lead to one object
 _CACHE_BYTES = 2**26  # of unpacked objects that others may be deltas of
-_LONGEST_CHAIN = 4096  # git writes chains of at most 4,095 deltas
+_USUAL_CHAIN = 64  # of deltas; git makes 50 by default
+_LONGEST_CHAIN = 1024  # git can be told to make 4,095
+_MOST_DEPTHS = 2**20  # remembered at a time
 # What reading an index, or a head, whose bytes are not what they should be can raise.
 _UNSOUND = (struct.error, ValueError, LookupError, TypeError, OverflowError, AssertionError)
 _MOST_PACKS = 400  # each takes two open files; git itself joins them at 50
@@ -66,6 +68,7 @@ class Objects:
             self._packs.append(_Pack(index))
         self._cache: OrderedDict[tuple[str, int], tuple[str, bytes]] = OrderedDict()
         self._cached = 0
+        self._depths: dict[tuple[str, int], int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +144,7 @@ class Objects:
         """The object at `offset`, by way of those that it is a delta of."""
         deltas: dict[int, bytes] = {}
         held = 0
-        most = limit
+        most, first = limit, offset
         while (cached := self._cached_object(pack, offset)) is None:
             head = pack.head(offset)
             size = head.size if head.base is None else pack.delta_size(head)
@@ -152,10 +155,10 @@ class Objects:
                 self._keep(pack, offset, cached)
                 break
             held += head.size
-            if held > MOST_BYTES or len(deltas) >= _LONGEST_CHAIN:
-                raise TooLarge(
-                    _HUGE_BASE if held > MOST_BYTES else f"over {_LONGEST_CHAIN} deltas lead to it"
-                )
+            if held > MOST_BYTES:
+                raise TooLarge(_HUGE_BASE)
+            if len(deltas) == _USUAL_CHAIN:
+                self._need_shallow(pack, first)
             deltas[offset] = pack.inflate(head)
             offset, most = head.base, MOST_BYTES
             if offset in deltas:
@@ -169,6 +172,35 @@ class Objects:
             content = b"".join(apply_delta(content, delta))
             self._keep(pack, offset, (kind, content))
         return kind, content
+
+    def _need_shallow(self, pack: _Pack, offset: int) -> None:
+        """Raise BadObject where more than `_LONGEST_CHAIN` deltas lead to the object at `offset`.
+
+        Only heads are read. Of a longer chain twice as many are, which tells of the first half of them that
+        too many lead to each, so that time stays in proportion to the objects.
+        """
+        if len(self._depths) > _MOST_DEPTHS:
+            self._depths.clear()
+        way: dict[int, None] = {}
+        while (pack.name, offset) not in self._depths and len(way) < 2 * _LONGEST_CHAIN:
+            base = pack.head(offset).base
+            if base is None:
+                self._depths[pack.name, offset] = 0
+            elif base in way or base == offset:
+                raise BadObject("it is a delta of itself")
+            else:
+                way[offset] = None
+                offset = base
+        places = list(way)
+        if (pack.name, offset) in self._depths:
+            depth = self._depths[pack.name, offset]
+        else:
+            depth, places = _LONGEST_CHAIN, places[:_LONGEST_CHAIN]
+        for place in reversed(places):
+            depth += 1
+            self._depths[pack.name, place] = depth
+        if depth > _LONGEST_CHAIN:
+            raise BadObject(f"over {_LONGEST_CHAIN} deltas lead to it; run `git repack -a -d -f`")
 
     def _cached_object(self, pack: _Pack, offset: int) -> tuple[str, bytes] | None:
         found = self._cache.get((pack.name, offset))

@@ -164,6 +164,7 @@ def test_deltas_of_deltas(repo: Repository, by_id: bool, monkeypatch: pytest.Mon
     whole = read(repo)
     assert whole.texts == versions
     monkeypatch.setattr(git_objects, "_LONGEST_CHAIN", 20)
+    monkeypatch.setattr(git_objects, "_USUAL_CHAIN", 0)
     monkeypatch.setattr(git_objects, "_CACHE_BYTES", 0)
     found = read(repo)
     assert found.texts == versions[19:]
