@@ -10,7 +10,8 @@ So each formula is replaced by one plain word before extraction, and that word b
 3. `alttext` of `math` (LaTeXML, Wikipedia), unless it reads as spoken words;
 4. presentation MathML, converted by `mathml.to_tex` (MathJax's assistive MathML, hand-written pages);
 5. `alt` of formula images (Wikipedia `mwe-math`, WordPress `latex`, MediaWiki `tex`,
-   QuickLaTeX, Zhihu `eeimg`).
+   QuickLaTeX, Zhihu `eeimg`, Sphinx `math`), and of images that a server draws from TeX in their address
+   (CodeCogs, mathTeX, mimeTeX, GitHub), which is read where there is no `alt`.
 
 Then exponents and indices written by `sup` and `sub` (see `raised_text`). TeX that stands in the text
 between delimiters (`\\( \\)`, `$ $`) is text already and stays as it is.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from corpusmill.pipelines.extraction.mathml import to_tex
 from corpusmill.pipelines.extraction.raised_text import content_of, raised, text_before
@@ -30,7 +32,9 @@ _FORMULAS = (
     ".MJXc-display, .MathJax, .MathJax_SVG, .MathJax_CHTML, .mjx-chtml, .MathJax_MathML, "
     "script[type^='math/'], math, m\\:math, mml\\:math, d-math, .ztext-math, "
     "img.mwe-math-fallback-image-inline, img.mwe-math-fallback-image-display, img[class='tex'], "
-    "img.latex, img.ql-img-inline-formula, img.ql-img-displayed-equation, img[eeimg]"
+    "img.latex, img.ql-img-inline-formula, img.ql-img-displayed-equation, img[eeimg], img.math[alt], "
+    "img[src*='latex.codecogs.com'], img[src*='mathtex.cgi'], img[src*='mimetex.cgi'], "
+    "img[src*='/render/math?math='], img[src*='chart?cht=tx']"
 )
 _PREVIEWS = ".MathJax_Preview, .MathJax_Preview_Display"
 _MATHML = "math, m\\:math, mml\\:math"
@@ -44,6 +48,8 @@ _DELIMITERS = (("$$", "$$", True), ("\\[", "\\]", True), ("\\(", "\\)", False), 
 # A comment and the line end that TeX passes over with it; it also matches a comment on the last line, which
 # stays, so that no `%` behind the first of a line is tried.
 _COMMENT = re.compile(r"(?<!\\)%[^\n]*(\n\s*)?")
+_TEX_PARAMETER = re.compile(r"(?:^|&)(?:math|chl)=([^&]*)")
+_SIZES = re.compile(r"\A(?:\s*\\(?:inline|dpi\s?\{\s?\d*\s?\}|(?:bg|fg)_\w+|large|small|tiny|huge)\s)+", re.I)
 _WHITE = re.compile(r"\s+")
 _BLANKS = re.compile(r"[ \t]+")
 _LONGEST_WORD = 40  # characters of a word that stands for a formula, at most
@@ -147,9 +153,16 @@ class Formulas:
             held = self._formulas if match[1] == "f" else self._blocks
             index = int(match[2])
             if index < len(held):
-                # Two formulas side by side would run their dollar signs together.
-                apart = " " if match[1] == "f" and match.start() == end else ""
-                parts += (line[copied : match.start()], apart, held[index])
+                beside = line[copied : match.start()]
+                # Two formulas side by side would run their dollar signs together; one on a line of its own
+                # parts the words on its sides.
+                display = match[1] == "f" and held[index].startswith("$$")
+                apart = match[1] == "f" and match.start() == end
+                apart = apart or (display and beside[-1:].isalnum())
+                after = match.end()
+                glued = display and line[after : after + 1].isalnum()
+                follows = " " if glued and not line.startswith(self._prefix, after) else ""
+                parts += (beside, " " if apart else "", held[index], follows)
                 copied = match.end()
             end = match.end()
         parts.append(line[copied:])
@@ -207,7 +220,8 @@ def _read(node: Any, rendered_beside: bool) -> tuple[str, bool] | None:
     if name == "script":
         return _read_script(node)
     if name == "img":
-        return _finish(node.getattr("alt") or node.getattr("data-formula"), bool(_DISPLAY.search(classes)))
+        tex = node.getattr("alt") or node.getattr("data-formula") or _of_address(node.getattr("src") or "")
+        return _finish(tex, bool(_DISPLAY.search(classes)))
     if name == "d-math":
         return _finish(node.text, node.hasattr("block"))
     if "ztext-math" in classes:
@@ -236,6 +250,14 @@ def _read(node: Any, rendered_beside: bool) -> tuple[str, bool] | None:
     return _finish(
         node.getattr("data-latex") or (inner.getattr("data-latex") if inner is not None else None), display
     )
+
+
+def _of_address(address: str) -> str | None:
+    """The TeX in the address of an image that a server draws from it; None where there is none."""
+    query = address.partition("?")[2]
+    named = _TEX_PARAMETER.search(query)
+    tex = unquote((named[1] if named is not None else query).replace("+", " ").replace("&space;", " "))
+    return _SIZES.sub("", tex) or None
 
 
 def _read_script(node: Any) -> tuple[str, bool] | None:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from corpusmill.pipelines.extraction import code_layouts
 from corpusmill.pipelines.extraction.formulas import Formulas
 from corpusmill.pipelines.extraction.options import Extraction
 from corpusmill.pipelines.extraction.own import Parse, own_extraction
+from corpusmill.pipelines.extraction.ruby import take_readings
 
 # Never content, wherever they stand: line numbers beside code, permalink signs, wiki edit links.
 _FURNITURE = [
@@ -79,13 +81,14 @@ _FORMULA_SIGNS = (
         "latex ",
         "latex>",
     ),
+    *('"math"', "'math'", "s=math", '"math ', "codeco", "athtex", "imetex", "r/math", "ht=tx&"),
     *("eeimg=", "eeimg ", "eeimg>", "ql-img", '="tex"', "='tex'", "s=tex ", "s=tex>"),
 )
 _WORDS = (*_FURNITURE, *_BOILERPLATE, *_CAPTIONS)
 # What `bounds.screen` looks for.
-SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS, ("<foote",))
+SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS, ("<foote",), code_layouts.SIGNS)
 EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
-_FORMULAS_SEEN, _FOOTER_SEEN = 1 << len(_WORDS), 2 << len(_WORDS)
+_FORMULAS_SEEN, _FOOTER_SEEN, _CODE_SEEN = (1 << len(_WORDS) + bit for bit in range(3))
 _RAISED = ("<sup", "<sub", "<SUP", "<SUB")
 _SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
 _BELIEVED = 0.5
@@ -135,6 +138,9 @@ def extract_page(
     there is none. Raises PageFault where that is out of bounds.
     """
     document = tree.document
+    code_layouts.take_code_layouts(tree, html, bool(seen & _CODE_SEEN))
+    if "<rt" in html or "<RT" in html:
+        take_readings(tree)
     formulas = Formulas(html)
     if how.formulas and seen & _FORMULAS_SEEN:
         formulas.take(document)

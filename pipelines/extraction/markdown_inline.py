@@ -16,6 +16,10 @@ from corpusmill.pipelines.extraction.markdown_escapes import (
 )
 
 _WHITE = re.compile(r"\s+")
+# Ideographs, kana and full-width signs: a line end between two of them is no space (CSS Text 3, 4.1.3).
+_WIDE = "[\u3001-\u3130\u318f-\u9fff\uf900-\ufaff\uff01-\uffdc\U00020000-\U0003ffff]"
+_BETWEEN_WIDE = re.compile(rf"(?<={_WIDE})\s++(?={_WIDE})")
+_BEGINS_WIDE = re.compile(_WIDE)
 _SPACES = re.compile(r" {2,}")
 _KINDS = ("strong", "emphasis", "deleted")
 _DELIMITERS = {"strong": "**", "emphasis": "*", "deleted": "~~"}
@@ -54,12 +58,14 @@ def _one_spaced(pieces: Sequence[Piece]) -> list[Piece]:
     """Pieces whose runs of white space, across them as well, are one space each; empty ones are left out."""
     spaced: list[Piece] = []
     blank = True
-    for piece in pieces:
+    for piece in _joined_lines(pieces):
         if piece.source is not None:
             spaced.append(piece)
             blank = False
             continue
         text = _WHITE.sub(" ", piece.text)
+        if spaced and _are_two_words(spaced[-1], piece):
+            spaced.append(Piece(" ", Marks()))
         if blank:
             text = text.removeprefix(" ")
         if not text:
@@ -70,6 +76,36 @@ def _one_spaced(pieces: Sequence[Piece]) -> list[Piece]:
         else:
             spaced.append(Piece(text, piece.marks))
     return [piece for piece in spaced if piece.text or piece.source is not None]
+
+
+def _joined_lines(pieces: Sequence[Piece]) -> list[Piece]:
+    """Pieces without the line ends between wide characters, across two pieces as well."""
+    made: list[Piece] = []
+    for piece in pieces:
+        if piece.source is not None or not piece.text:
+            made.append(piece)
+            continue
+        text = _BETWEEN_WIDE.sub(lambda white: "" if _ends_line(white[0]) else white[0], piece.text)
+        before = made[-1] if made and made[-1].source is None else None
+        if before is not None:
+            left, right = before.text.rstrip(), text.lstrip()
+            white = before.text[len(left) :] + text[: len(text) - len(right)]
+            if _ends_line(white) and _BEGINS_WIDE.match(left[-1:]) and _BEGINS_WIDE.match(right):
+                made[-1], text = Piece(left, before.marks), right
+        made.append(Piece(text, piece.marks))
+    return made
+
+
+def _ends_line(white: str) -> bool:
+    return "\n" in white or "\r" in white
+
+
+def _are_two_words(before: Piece, after: Piece) -> bool:
+    """Whether two links stand side by side, without a space, each with a letter or digit there."""
+    links = before.marks.link, after.marks.link
+    if before.source is not None or 0 in links or links[0] == links[1]:
+        return False
+    return all(c.isascii() and c.isalnum() for c in (before.text[-1:], after.text[:1]))
 
 
 def _links(pieces: list[Piece], target: Callable[[int], str]) -> str:

@@ -160,6 +160,7 @@ class Extract(Edit):
         from corpusmill.pipelines.extraction.bounded_parse import bounded_parse
         from corpusmill.pipelines.extraction.decode import ascii_in_place, decode
         from corpusmill.pipelines.extraction.faults import PageFault
+        from corpusmill.pipelines.extraction.inner_pages import with_inner_pages
         from corpusmill.pipelines.extraction.main_text import SIGNS, Page, extract_page
         from corpusmill.pipelines.extraction.media_type import media_type
 
@@ -174,9 +175,11 @@ class Extract(Edit):
                 raise PageFault("binary_content", f"NUL at character {text.index(chr(0))}")
             return Page(text.strip(), "", ""), charset
         parse = partial(bounded_parse, max_depth=self.max_depth, max_attributes=self.max_attributes)
-        tree, seen = parse(text, raw if ascii_in_place(charset) else text.encode(), SIGNS)
+        whole = with_inner_pages(text)
+        in_place = whole is text and ascii_in_place(charset)
+        tree, seen = parse(whole, raw if in_place else whole.encode(), SIGNS)
         try:
-            page = extract_page(text, tree, how, seen, parse)
+            page = extract_page(whole, tree, how, seen, parse)
             page.text.encode()  # lone surrogates cannot become a document
         except (RecursionError, ValueError, RuntimeError) as error:
             raise PageFault("parse_error", f"{type(error).__name__}: {error}") from error

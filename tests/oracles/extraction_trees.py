@@ -4,6 +4,7 @@ a choice of blocks by trying every threshold."""
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,26 +45,41 @@ def walked(document: Any) -> tuple[list[tuple[str, int, str, str]], list[tuple[i
 
 
 def lines_of(document: Any) -> list[str]:
-    """The shown text of a page without code, a line for each run of texts that no break parts."""
+    """The shown text of a page without code, a line for each run of texts that no break parts.
+
+    A line end between two wide characters is nothing; two links side by side are two words.
+    """
     from resiliparse.parse.html import NodeType
 
     lines = [""]
+    links: list[Any] = [None]  # around the last text
 
-    def visit(node: Any, shown: bool) -> None:
+    def visit(node: Any, shown: bool, link: Any) -> None:
         child = node.first_child
         while child is not None:
-            if child.type == NodeType.TEXT and shown:
+            if child.type == NodeType.TEXT and shown and child.value:
+                sides = lines[-1][-1:] + child.value[:1]
+                if links[0] is not None and link is not None and links[0] != link and len(sides) == 2:
+                    lines[-1] += " " * (sides.isascii() and sides.isalnum())
                 lines[-1] += child.value
+                links[0] = link
             elif child.type == NodeType.ELEMENT:
                 if child.tag in BREAKING:
                     lines.append("")
-                visit(child, shown and child.tag not in SKIPPED)
+                visit(child, shown and child.tag not in SKIPPED, child if child.tag == "a" else link)
                 if child.tag in BREAKING:
                     lines.append("")
             child = child.next_sibling
 
-    visit(document, True)
-    return [" ".join(line.split()) for line in lines if line.strip()]
+    visit(document, True, None)
+    return [" ".join(_JOINED.sub(_joined, line).split()) for line in lines if line.strip()]
+
+
+_JOINED = re.compile(r"(?<=[\u3001-\u9fff])\s+(?=[\u3001-\u9fff])")
+
+
+def _joined(white: re.Match[str]) -> str:
+    return "" if "\n" in white[0] else white[0]
 
 
 def without_entities(text: str) -> str:

@@ -48,6 +48,19 @@ CASES = {
         "so $x^{2}$ holds",
     ),
     "image": ('<p>so <img class="latex" alt="x^2+1" src="i.png"> holds</p>', "so $x^2+1$ holds"),
+    "image of Sphinx": ('<p>so <img class="math" alt="x^2+1" src="i.png"> holds</p>', "so $x^2+1$ holds"),
+    "address": (
+        '<p>so <img src="https://latex.codecogs.com/svg.latex?\\inline&space;x%5E2"> holds</p>',
+        "so $x^2$ holds",
+    ),
+    "address with a name": (
+        '<p>so <img src="https://render.example/render/math?math=a%2Bb&mode=inline"> holds</p>',
+        "so $a+b$ holds",
+    ),
+    "display within words": (
+        '<p>so<script type="math/tex; mode=display">a</script>holds</p>',
+        "so $$a$$ holds",
+    ),
     "zhihu": ('<p>so <span class="ztext-math" data-tex="a+b">a+b</span> holds</p>', "so $a+b$ holds"),
     "neighbours": (
         '<p>so <math alttext="a"><mi>a</mi></math><math alttext="b"><mi>b</mi></math> holds</p>',

@@ -84,7 +84,11 @@ def test_words_put_back(line: str) -> None:
         before = match.string[: match.start()]
         start = before.rfind("texformula0n")
         follows = start >= 0 and word.fullmatch(before, start) is not None
-        return (" " if match[1] == "f" and follows else "") + held[int(match[2])]
+        display = held[int(match[2])].startswith("$$")
+        apart = match[1] == "f" and (follows or (display and before[-1:].isalnum()))
+        rest = match.string[match.end() :]
+        glued = display and rest[:1].isalnum() and not rest.startswith("texformula0n")
+        return " " * apart + held[int(match[2])] + " " * glued
 
     plain = line
     if "\t" in line and "texformula0nf" in line:

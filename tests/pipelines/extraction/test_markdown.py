@@ -180,6 +180,8 @@ def test_a_parser_reads_the_structure_again(seed: int) -> None:
     [
         ("<p>one<br>two<br><br>three</p>", "one  \ntwo\n\nthree"),
         ("<div>one</div><div>two</div>", "one\n\ntwo"),
+        ("<p><a href=x>one</a><a href=y>two</a> <a href=y>3</a>.</p>", "one two 3."),
+        ("<p>日本\n 語、<b>\n字</b>\n<i>x</i> 字</p>", "日本語、**字** *x* 字"),
         ("<p>so<b>me</b> of<b> it </b>and <b>.x</b>y</p>", "so**me** of **it** and **.x**y"),
         ("<p><i>a <b>b</b></i></p>", "*a* ***b***"),
         ("<p><b>a</b><i>b</i></p>", "a*b*"),
@@ -216,6 +218,7 @@ def test_what_becomes_of_each_kind(page: str, text: str) -> None:
     ("page", "text"),
     [
         ("<p>to <a href='/a b'>the [one]</a>.</p>", "to [the \\[one\\]](/a%20b)."),
+        ("<p><a href=x>one</a><a href=y>two</a></p>", "[one](x) [two](y)"),
         ("<p>to! <a href='/x(y'><b>it</b></a></p>", "to! [**it**](</x(y>)"),
         ("<p>so!<a href=x>it</a> <a href='#a'>up</a> <a href='javascript:x'>ok</a>", "so\\![it](x) up ok"),
         ("<p>a <img src=i.png alt='an [image]'> b</p>", "a ![an \\[image\\]](i.png) b"),

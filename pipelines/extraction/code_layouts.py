@@ -1,0 +1,223 @@
+"""Code that a page lays out by other means than the text of a `pre`: made a `pre` with that text.
+
+Viewers, editors and highlighters write a row of code as an element (`li`, `div`, `td`, `span`), put numbers
+before it, or keep a second copy to be copied from. Each becomes one `pre` whose text is the rows, without
+numbers, in the tree itself, so that every extractor sees code. What `kernels.outline` understands by the
+words of `class` (tables of code, numbers in elements of their own) is left to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from corpusmill.pipelines.extraction.tags import BREAKS, LINE, NUMBERS
+
+# What is laid out as code -> its rows within.
+_ROWS = (
+    (".dp-highlighter ol, ol[class^='dp-']", "li"),  # SyntaxHighlighter 1
+    (".react-code-lines", ".react-file-line"),  # GitHub
+    (".fragment", ".line"),  # Doxygen
+    (".view-lines", ".view-line"),  # Monaco
+    (".enlighter", ".enlighter > div"),
+    (".crayon-pre", ".crayon-line"),
+    (".FileContents", ".FileContents-lineContents"),  # Gitiles
+    (".CodeMirror-code", ".CodeMirror-line"),
+    (".ace_text-layer", ".ace_line"),
+    (".hljs-ln", ".hljs-ln-code"),
+    ("ol:has(> li > .de1)", "li > .de1"),  # GeSHi
+    (".prettyprint ol, ol.linenums", "li"),  # google-code-prettify
+)
+# Copies of code that stands beside them as well: (copy, what must be on the page).
+_COPIES = (
+    (".crayon-plain-wrap", ".crayon-syntax .crayon-pre"),
+    (".enlighter-raw", ".enlighter"),
+    (".enlighter-default:has(+ .EnlighterJSRAW)", ".EnlighterJSRAW"),
+    ("#read-only-cursor-text-area", ".react-code-lines"),
+)
+SIGNS = (
+    "dp-hig", 's="dp-', "s='dp-", "ct-cod", "ragmen", "w-line", "enligh", "crayon", "econte", "codemi",
+    "ace_li", "hljs-l", '"de1">', "'de1'>", "s=de1>", "rettyp",
+)  # fmt: skip
+"""Strings of which one occurs in the tags of every page that has code in rows (see `bounds.signs`)."""
+_NUMBERS = ".lineno, .linenumber, .line-number"
+_ROW_WORDS = frozenset(("line", "code-line", "token-line", "view-line"))
+_OLD = ("<xmp", "<listing", "<plaintext", "<XMP", "<LISTING", "<PLAINTEXT")
+_SPACED = re.compile(r"white-space:\s*(?:pre|break-spaces)", re.IGNORECASE)
+_WHITE = re.compile(r"[ \t\r\n\f]+")
+_DIGITS = re.compile(r"\s*([0-9]{1,6})[.:)|]?\s*")
+_LEAST_NUMBERS = 3
+
+
+def take_code_layouts(tree: Any, html: str, in_rows: bool) -> None:
+    """Make code of `tree`, resiliparse's of `html`, a `pre` each; `in_rows`: whether one of `SIGNS` occurs.
+
+    Time is linear in the page for each kind of layout.
+    """
+    document = tree.document
+    if in_rows:
+        for copy, original in _COPIES:
+            if document.query_selector(original) is not None:
+                for node in _outermost(document, copy):
+                    node.decompose()
+        for container, row in _ROWS:
+            for node in _outermost(document, container):
+                _take_rows(tree, node, row)
+    if any(name in html for name in _OLD):
+        for node in _outermost(document, "xmp, listing, plaintext"):
+            _replace(tree, node, str(node.text or ""))
+    if "<code" in html or "<CODE" in html:
+        for node in _outermost(document, "code"):
+            _take_code(tree, node)
+    if "<pre" in html or "<PRE" in html:
+        for node in _outermost(document, "pre"):
+            _take_pre(node)
+
+
+def _outermost(within: Any, selector: str) -> list[Any]:
+    """The elements that match and lie in no other that does; all read before any is replaced."""
+    found: list[Any] = []
+    for node in within.query_selector_all(selector).values():
+        if not found or not found[-1].contains(node):
+            found.append(node)
+    return found
+
+
+def _take_rows(tree: Any, node: Any, row: str) -> None:
+    rows = _outermost(node, row)
+    if not rows:
+        return
+    numbers = _outermost(node, _NUMBERS)
+    for number in numbers:
+        if _DIGITS.fullmatch(number.text or ""):
+            number.decompose()
+    texts = [_row(str(each.text or "")) for each in rows]
+    _replace(tree, node, "\n".join(_unspaced(texts) if numbers else texts))
+
+
+def _row(text: str) -> str:
+    """The text of one row of code; editors give an empty one a character to stand on."""
+    return text.replace("\xa0", " ").replace("\u200b", "").strip("\r\n").replace("\n", " ").rstrip()
+
+
+def _replace(tree: Any, node: Any, code: str) -> None:
+    """Put `code` in the place of an element: as a `pre`, or as a text where it stands in one."""
+    if _within(node, "pre"):
+        made = tree.create_text_node(code)
+    else:
+        made = tree.create_element("pre")
+        # A parser passes over the line end behind `<pre>`; a tree holds none.
+        made.text = code
+    node.parent.replace_child(made, node)
+
+
+def _within(node: Any, name: str) -> bool:
+    around = node.parent
+    while around is not None:
+        if around.tag == name:
+            return True
+        around = around.parent
+    return False
+
+
+def _take_code(tree: Any, node: Any) -> None:
+    """`code` of several rows in no `pre`: parted by `br`, or by line ends that its style keeps."""
+    text = str(node.text or "")
+    kept = "\n" in text and _SPACED.search(node.getattr("style") or "") is not None
+    broken = not kept and node.query_selector("br") is not None and _is_alone(node)
+    if not (kept or broken) or _within(node, "pre"):
+        return
+    if broken:
+        parts = [
+            "\0" if part.tag == "br" else _WHITE.sub(" ", str(part.value or "")) for part in _leaves(node)
+        ]
+        text = "\n".join(row.strip(" ") for row in "".join(parts).split("\0"))
+    node.text = text.replace("\xa0", " ")
+    made = tree.create_element("pre")
+    node.parent.insert_before(made, node)
+    made.append_child(node)
+
+
+def _is_alone(node: Any) -> bool:
+    """Whether an element stands on lines of its own: nothing of a line before or behind it."""
+    for step in ("prev", "next"):
+        beside = getattr(node, step)
+        if beside is not None and beside.tag == "#text" and not str(beside.value or "").strip():
+            beside = getattr(beside, step)
+        if beside is not None and BREAKS[NUMBERS.get(beside.tag, 0)] < LINE:
+            return False
+    return True
+
+
+def _leaves(node: Any) -> Iterator[Any]:
+    """Texts, and elements without children, within `node` in document order."""
+    waiting = [node]
+    while waiting:
+        inner = waiting.pop()
+        if inner is not node and inner.first_child is None:
+            yield inner
+        waiting.extend(reversed(inner.child_nodes.values()))
+
+
+def _text_of(leaf: Any) -> str:
+    if leaf.tag == "br":
+        return "\n"
+    return str(leaf.value or "") if leaf.tag == "#text" else ""
+
+
+def _take_pre(node: Any) -> None:
+    """Rows that are elements without line ends, and numbers that begin all rows."""
+    held = node.first_element_child
+    inner = held if held is not None and held.tag == "code" and held.next_element is None else node
+    text = str(inner.text or "")
+    if "\n" not in text.strip("\n"):
+        rows = inner.child_nodes.values()
+        if len(rows) > 1 and all(_is_row(each) for each in rows):
+            inner.text = "\n".join(_row(str(each.text or "")) for each in rows)
+        return
+    if _DIGITS.match(text) is None:
+        return
+    without = _without_numbers(inner)
+    if without is not None:
+        inner.text = without
+
+
+def _is_row(node: Any) -> bool:
+    if node.tag == "#text":
+        return not str(node.value or "").strip()
+    words = (node.getattr("class") or "").split()
+    return node.tag == "span" and (node.hasattr("data-line") or not _ROW_WORDS.isdisjoint(words))
+
+
+def _without_numbers(node: Any) -> str | None:
+    """The text of code without the elements of digits that begin all its rows and count up by one.
+
+    None where there are none. One space that follows all numbers belongs to them.
+    """
+    rows: list[str] = [""]
+    numbers: list[str] = []
+    for leaf in _leaves(node):
+        first, *more = _text_of(leaf).split("\n")
+        number = _DIGITS.fullmatch(first) if leaf.parent != node and not rows[-1].strip() else None
+        if number is not None and len(numbers) < len(rows) and first.strip():
+            if len(numbers) != len(rows) - 1 or (numbers and int(number[1]) != int(numbers[-1]) + 1):
+                return None
+            numbers.append(number[1])
+            rows[-1] = ""
+        else:
+            rows[-1] += first
+            if first.strip() and len(numbers) < len(rows):
+                return None
+        rows += more
+    while rows and not rows[-1]:
+        rows.pop()
+    if len(numbers) < _LEAST_NUMBERS or len(numbers) != len(rows):
+        return None
+    return "\n".join(_unspaced(rows))
+
+
+def _unspaced(rows: list[str]) -> list[str]:
+    """Rows without the space that stood behind their numbers, if all that are not empty have one."""
+    spaced = all(not row or row[0] == " " for row in rows)
+    return [row[1:] for row in rows] if spaced else rows
