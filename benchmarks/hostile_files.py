@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import zstandard
 from hostile_shapes import Job, file_of, joined, numbered, parts_of, repeated, then
@@ -108,9 +109,26 @@ def _parquet(columns: bool) -> Callable[[int], bytes]:
     return make
 
 
+def _arrow(columns: bool) -> Callable[[int], bytes]:
+    def make(size: int) -> bytes:
+        made = io.BytesIO()
+        if columns:
+            table = pa.table({"text": ["x"], **{f"c{n}": [1] for n in range(size // 300)}})
+        else:
+            words = pa.chunked_array([pa.array([f"{n}"]).dictionary_encode() for n in range(size // 400)])
+            table = pa.table({"text": words})
+        with ipc.new_stream(made, table.schema) as writer:
+            writer.write_table(table, max_chunksize=1)
+        return made.getvalue()
+
+    return make
+
+
 def readers() -> Iterator[Job]:
     from corpusmill.pipelines.sources.arc import Arc
+    from corpusmill.pipelines.sources.arrow import Arrow
     from corpusmill.pipelines.sources.cdx import Cdx
+    from corpusmill.pipelines.sources.csv import Csv
     from corpusmill.pipelines.sources.html import Html
     from corpusmill.pipelines.sources.jsonl import Jsonl
     from corpusmill.pipelines.sources.parquet import Parquet
@@ -159,6 +177,13 @@ def readers() -> Iterator[Job]:
         (Jsonl, ".jsonl", "digits", repeated("1", '{"text":"x","a":', "}")),
         (Jsonl, ".jsonl", "blanks", repeated(" ", '{"text":"x"', "}")),
         (Jsonl, ".jsonl.gz", "members of one byte", _members(b"{")),
+        (Csv, ".csv", "tiny lines", repeated("x\n", "text\n")),
+        (Csv, ".csv", "quotes that never close", repeated('a","b\n', "text,n\n")),
+        (Csv, ".csv", "a quote a line", repeated('"x\n', "text\n")),
+        (Csv, ".csv", "quotes", repeated('"', "text\n")),
+        (Csv, ".csv", "quotes and more", repeated('"x"x,', "text\n")),
+        (Csv, ".csv", "one giant field", repeated('a""\n', 'text\n"', '"\n')),
+        (Csv, ".csv", "delimiters", repeated(",", "text\n")),
         (Text, ".txt", "tiny lines", repeated("x\n")),
         (Text, ".txt", "one giant line", repeated("x")),
         (Html, ".html", "one page", repeated("<p>x")),
@@ -167,6 +192,8 @@ def readers() -> Iterator[Job]:
         (Tar, ".tar", "pax headers", _tar("f" * 200, b"x = 1\n", pax=True)),
         (Zip, ".zip", "members", _zip(b"x = 1\n")),
         (Zip, ".zip", "packed members", _zip(b" " * 100_000)),
+        (Arrow, ".arrow", "columns", _arrow(columns=True)),
+        (Arrow, ".arrow", "batches and dictionaries", _arrow(columns=False)),
         (Parquet, ".parquet", "columns", _parquet(columns=True)),
         (Parquet, ".parquet", "row groups", _parquet(columns=False)),
     ]  # fmt: skip

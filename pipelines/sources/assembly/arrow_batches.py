@@ -71,24 +71,29 @@ def messages_of(
     if not walked:
         dictionaries, batches, begin = footer_blocks(file)
         first = _need(read_message(file, HEAD_BYTES, begin), HEAD_BYTES)
-        known = [] if batches_alone else dictionaries
-        before = [first, *(_need(read_message(file, *block), block[0]) for block in known)]
+        needed = [] if batches_alone else dictionaries
+        before = [first, *(_need(read_message(file, *block), block[0]) for block in needed)]
         chosen = enumerate(batches[split.start : split.end], split.start)
         return before, [(place, _need(read_message(file, *block), block[0])) for place, block in chosen]
     at = start_of(file)
     first = _need(read_message(file, at, size), at)
-    before, wanted = [first], []
+    known: dict[int, list[Message]] = {}
+    wanted: list[tuple[int, Message]] = []
     if dictionaries_before:
         start, number = first.end, 0
     messages = stream_messages(file, start, size)
     while number < split.end:
         message = _need(next(messages, None), start)
         if message.kind == DICTIONARY and number < split.start:
-            before.append(message)
+            known[message.dictionary] = [
+                *(known.get(message.dictionary, []) if message.delta else []),
+                message,
+            ]
         elif number >= split.start:
             wanted.append((number, message))
         number += message.kind == BATCH
-    return before, wanted
+    held = sorted((one for several in known.values() for one in several), key=lambda one: one.start)
+    return [first, *held], wanted
 
 
 def _need(message: Message | None, at: int) -> Message:

@@ -38,6 +38,8 @@ class Message:
     end: int
     rows: int = 0
     unpacked: int = 0
+    dictionary: int = 0  # the number of a dictionary
+    delta: bool = False  # whether it adds to the one before it of that number; else it takes its place
 
 
 def start_of(file: BinaryIO) -> int:
@@ -73,7 +75,9 @@ def _message(file: BinaryIO, start: int, at: int, length: int, limit: int) -> Me
     if body < 0 or end > limit:
         raise _cut(start, f"a message with a body of {body} bytes")
     header = top.table(2)
+    dictionary, delta = 0, False
     if kind == DICTIONARY and header is not None:
+        dictionary, delta = header.number(0, "<q"), bool(header.number(2, "<B"))
         header = header.table(1)
     if kind not in (SCHEMA, DICTIONARY, BATCH) or header is None:
         raise ValueError(f"its kind is {kind}")
@@ -94,7 +98,7 @@ def _message(file: BinaryIO, start: int, at: int, length: int, limit: int) -> Me
         raise ValueError(f"its buffers leave out {body - unpacked} bytes of its body of {body}")
     if header.table(3) is not None:
         unpacked = _unpacked(file, at + length, buffers)
-    return Message(kind, start, end, rows, unpacked)
+    return Message(kind, start, end, rows, unpacked, dictionary, delta)
 
 
 def _unpacked(file: BinaryIO, body: int, buffers: Sequence[tuple[int, ...]]) -> int:
