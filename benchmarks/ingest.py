@@ -6,7 +6,8 @@ MB of the uncompressed input (Parquet: of its texts) per second of the process's
 other work on the machine counts little, several threads count in full. The project's readers give whole
 documents: ids, metadata, judged and checked, in Arrow tables. Jobs:
 
-- `WARC of pages` (records of 130 KB) and `WARC of small records` (13 KB):
+- `WARC of pages` (records of 130 KB), `WARC of a crawl` (such pages, each between its request and metadata,
+  as Common Crawl has them) and `WARC of small records` (13 KB):
   - `records`: heads and bodies of all records, as fastwarc gives them without reading HTTP heads; the
     project's framing over splits that its index proved;
   - `index`: the walk that proves every frame and record; it is done once for each file, before reading;
@@ -226,6 +227,30 @@ def archives(data: Path, folder: Path, there: bool, quick: bool) -> Iterator[tup
             size, record = (2**22 if quick else 2**25), (130_000 if "pages" in stem else 13_000)
             generated_pages(path, size, record)
         yield name, path
+        if "pages" in stem:
+            crawl = folder / "crawl.warc.gz"
+            write_crawl(path, crawl, 100 if quick else 1_000_000)
+            yield "WARC of a crawl", crawl
+
+
+def write_crawl(pages: Path, path: Path, most: int) -> None:
+    """At most `most` responses of an archive, each between a request and a metadata record, a member each."""
+    metadata = b"fetchTimeMs: 123\r\ncharset-detected: UTF-8\r\n"
+    with path.open("wb") as file:
+        for split in Warc(files=["x"]).index(pages):
+            for head, block in records(pages, split, WARC, LIMIT):
+                url = head.fields.get("warc-target-uri", "")
+                if head.fields["warc-type"] != "response" or block is None:
+                    continue
+                if most == 0:
+                    return
+                most -= 1
+                for record in (
+                    written.request(url),
+                    written.record("response", block, "application/http; msgtype=response", uri=url),
+                    written.record("metadata", metadata, "application/warc-fields", uri=url),
+                ):
+                    file.write(written.gzip_member(record))
 
 
 def main() -> None:

@@ -99,9 +99,11 @@ class ByteStream:
             while held < length and (more := self._pull()) is not None:
                 parts.append(more)
                 held += len(more)
-            whole = b"".join(parts)
-            data = whole[:length]
-            self._buffer = whole[length:]
+            if held > length:
+                last = parts[-1]
+                cut = len(last) - (held - length)
+                parts[-1], self._buffer = last[:cut], last[cut:]
+            data = b"".join(parts)
         self.position += len(data)
         return data
 
