@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.extraction.content_model import Look
 
-_A, _IMG = NUMBERS["a"], NUMBERS["img"]
+_A, _IMG, _BR = NUMBERS["a"], NUMBERS["img"], NUMBERS["br"]
 # Targets on the page itself, and those that no document can be fetched from.
 _NO_TARGETS = ("#", "javascript:", "data:")
 Place = Literal["before", "after", "alone"]
@@ -49,7 +49,10 @@ def images_of(look: Look, keep: npt.NDArray[np.bool_]) -> Iterator[tuple[int, Pl
     page, blocks = look.page, look.blocks
     first_text, element = blocks.first_text.tolist(), blocks.element.tolist()
     end_text, first_of, kept = blocks.end_text.tolist(), blocks.first_of.tolist(), keep.tolist()
+    broken, following = np.nonzero(page.tag == _BR)[0].tolist(), 0  # the first `br` behind the image
     for e in np.nonzero(page.tag == _IMG)[0].tolist():
+        while following < len(broken) and broken[following] < e:
+            following += 1
         line = int(page.parent[e])
         while line > 0 and BREAKS[page.tag[line]] == INLINE:
             line = int(page.parent[line])
@@ -57,6 +60,15 @@ def images_of(look: Look, keep: npt.NDArray[np.bool_]) -> Iterator[tuple[int, Pl
         b = first_of[t]  # the first block that begins at text t or after it
         if b > 0 and kept[b - 1] and t < end_text[b - 1]:
             yield e, "before", t
+        elif (
+            0 < b < len(kept)
+            and kept[b - 1]
+            and element[b - 1] == line
+            and following < len(broken)
+            and page.first_text[broken[following]] <= first_text[b]
+            and not (following > 0 and page.first_text[broken[following - 1]] >= end_text[b - 1])
+        ):  # the line ends behind it
+            yield e, "after", end_text[b - 1] - 1
         elif b < len(kept) and kept[b] and element[b] == line:
             yield e, "before", first_text[b]
         elif b > 0 and kept[b - 1] and element[b - 1] == line:

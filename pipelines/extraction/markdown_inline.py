@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -123,8 +123,9 @@ def _links(pieces: list[Piece], target: Callable[[int], str]) -> str:
             before, inner, after = _spaces_apart(_emphasised(group, 0, "[", "]"))
             if not before and last == "!":
                 parts[-1] = f"{parts[-1][:-1]}\\!"
-            text = f"{before}[{_link_text(inner)}]({link_target(aim)}){after}"
+            text = f"{before}[{inner}]({link_target(aim)}){after}"
         else:
+            group = [_without_link(piece) for piece in group]
             follows = _first(groups[number + 1][1]) if number + 1 < len(groups) else ""
             text = _emphasised(group, 0, last, follows)
         if text:
@@ -133,9 +134,8 @@ def _links(pieces: list[Piece], target: Callable[[int], str]) -> str:
     return "".join(parts)
 
 
-def _link_text(text: str) -> str:
-    """Markup as a link's text. Images in it keep their own brackets, which are in pairs."""
-    return text if "![" in text else escaped_in_link(text)
+def _without_link(piece: Piece) -> Piece:
+    return replace(piece, marks=piece.marks._replace(link=0)) if piece.marks.link else piece
 
 
 def _first(pieces: list[Piece]) -> str:
@@ -207,7 +207,9 @@ def _coded(pieces: list[Piece]) -> str:
             if images:
                 parts += [_image(piece) for piece in some]
             else:
-                parts.append(escaped("".join(piece.text for piece in some)))
+                held = list(some)
+                text = escaped("".join(piece.text for piece in held))
+                parts.append(escaped_in_link(text) if held[0].marks.link else text)
     return "".join(parts)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html as entities
 import random
+import re
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from markdown_it import MarkdownIt
@@ -29,6 +31,19 @@ WORDS = (
     *("!", "$5", "50%", ":-:", "|-|"),
 )
 MARKED = ("lamp", "a_b", "oil lamp")
+# Behind the text of a link, and in the place of an image.
+TO, IMAGE = "\ue000{}\ue001", "\ue002{}\ue003{}\ue004"
+TARGETS = (
+    "/a",
+    "b.html?x=1&amp=2",
+    "/f(x)",
+    "/(",
+    "/a<b>",
+    "/a\\b",
+    "https://a.example/_x_*y*#z",
+    "/日本",
+    "/[x]",
+)
 
 
 def markdown(page: str, **options: object) -> str:
@@ -67,6 +82,17 @@ def inline(node: SyntaxTreeNode) -> Inline:
         if mark is not None:
             for child in inner.children:
                 walk(child, "".join(sorted(marks + mark)))
+            if mark == "a":
+                found.append(("", TO.format(unquote(str(inner.attrGet("href"))))))
+        elif inner.type == "image":
+            found.append(
+                (
+                    marks,
+                    IMAGE.format(
+                        "".join(c.content for c in inner.children), unquote(str(inner.attrGet("src")))
+                    ),
+                )
+            )
         elif inner.type in ("softbreak", "hardbreak"):
             found.append((marks, {"softbreak": "<soft>", "hardbreak": "\n"}[inner.type]))
         elif inner.type in ("text", "code_inline"):
@@ -93,8 +119,10 @@ def joined(pieces: Inline) -> Inline:
 class Drawn:
     """A random structure. Marks cover whole words with spaces around, so that Markdown can say them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, rich: bool = False) -> None:
+        """`rich`: also links, images, line breaks, and items that begin with any block."""
         self.draw = random.Random(seed)
+        self.rich = rich
         self.blocks = self.some(3, 6)
 
     def some(self, depth: int, most: int) -> list[Block]:
@@ -107,7 +135,8 @@ class Drawn:
         kinds = ["p", "p", "h", "code", "table"] + ["ul", "ol", "quote"] * (depth > 0) * 2
         kind = self.draw.choice(kinds)
         if kind == "p":
-            return ("p", self.line())
+            lines = [self.line(4) for _ in range(self.draw.choice((1, 1, 2, 3)) if self.rich else 1)]
+            return ("p", joined([piece for line in lines for piece in (("", "\n"), *line)][1:]))
         if kind == "h":
             return (f"h{self.draw.randint(1, 6)}", self.line())
         if kind == "code":
@@ -119,8 +148,12 @@ class Drawn:
             return ("table", [[self.line(3) for _ in range(width)] for _ in range(self.draw.randint(2, 4))])
         if kind == "quote":
             return ("quote", self.some(depth - 1, 3))
-        items = [[("p", self.line()), *self.nested(depth)] for _ in range(self.draw.randint(1, 3))]
+        items = [[*self.first(depth), *self.nested(depth)] for _ in range(self.draw.randint(1, 3))]
         return ("ul", items) if kind == "ul" else ("ol", self.draw.randint(1, 99), items)
+
+    def first(self, depth: int) -> list[Block]:
+        other = self.rich and self.draw.random() < 0.3
+        return [self.one(depth - 1)] if other else [("p", self.line())]
 
     def nested(self, depth: int) -> list[Block]:
         return self.some(depth - 1, 2) if depth > 1 and self.draw.random() < 0.4 else []
@@ -131,7 +164,17 @@ class Drawn:
             marks = self.draw.choice(["", "", "", "b", "i", "s", "c", "bi"])
             word = self.draw.choice(WORDS if marks in ("", "c") else MARKED)
             pieces += [("", " "), (marks, word)]
+            if self.rich and self.draw.random() < 0.2:
+                pieces += [("", " "), *self.link_or_image()]
         return joined(pieces)
+
+    def link_or_image(self) -> Inline:
+        target = self.draw.choice(TARGETS)
+        if self.draw.random() < 0.3:
+            return [("", IMAGE.format(self.draw.choice(WORDS), target))]
+        marks = self.draw.choice(["a", "a", "ab", "ac", "ai"])
+        text = self.draw.choice(WORDS if marks in ("a", "ac") else MARKED)
+        return [(marks, text), ("", TO.format(target))]
 
 
 def page_of(blocks: list[Block]) -> str:
@@ -159,11 +202,21 @@ def markup(one: Block) -> str:
 
 def inner(pieces: Inline) -> str:
     made = ""
-    for marks, text in pieces:
-        said = entities.escape(text)
+    for number, (marks, text) in enumerate(pieces):
+        said = "<br>".join(map(entities.escape, text.split("\n")))
+        said = re.sub(
+            "\ue002(.*?)\ue003(.*?)\ue004", r'<img alt="\1" src="\2">', re.sub("\ue000.*?\ue001", "", said)
+        )
         for mark in marks:
-            tag = {"b": "strong", "i": "em", "s": "del", "c": "code"}[mark]
-            said = f"<{tag}>{said}</{tag}>"
+            tag = {"b": "strong", "i": "em", "s": "del", "c": "code", "a": "a"}[mark]
+            target = ""
+            if mark == "a":
+                target = pieces[number + 1][1].partition("\ue001")[0].removeprefix("\ue000")
+            said = (
+                f"<{tag} href='{entities.escape(target)}'>{said}</{tag}>"
+                if target
+                else f"<{tag}>{said}</{tag}>"
+            )
         made += said
     return made
 
@@ -172,6 +225,13 @@ def inner(pieces: Inline) -> str:
 def test_a_parser_reads_the_structure_again(seed: int) -> None:
     blocks = Drawn(seed).blocks
     text = markdown(page_of(blocks))
+    assert read(text) == blocks, text
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_links_images_and_line_breaks_too(seed: int) -> None:
+    blocks = Drawn(seed, rich=True).blocks
+    text = markdown(page_of(blocks), links=True, alt_texts=True)
     assert read(text) == blocks, text
 
 
@@ -224,6 +284,8 @@ def test_what_becomes_of_each_kind(page: str, text: str) -> None:
         ("<p>a <img src=i.png alt='an [image]'> b</p>", "a ![an \\[image\\]](i.png) b"),
         ("<p>a</p><img alt=between src=i.png><p>b</p>", "a\n\n![between](i.png)\n\nb"),
         ("<p>a <a href=x><img alt=in src=i.png></a> b</p>", "a [![in](i.png)](x) b"),
+        ("<p><a href=x><code>a[0]</code> ![b] <img alt=c src=i.png></a>", "[`a[0]` !\\[b\\] ![c](i.png)](x)"),
+        ("<p>a <img alt=b src=i><br>c<br><img alt=d src=i> e</p>", "a ![b](i)  \nc  \n![d](i) e"),
         ("<p>a</p><p><img alt=first src='data:x'> b</p>", "a\n\nfirst b"),
     ],
 )  # fmt: skip
