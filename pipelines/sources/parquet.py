@@ -100,19 +100,20 @@ class Parquet(RecordReader):
         wanted = _rows(facts)
         # A few bytes of row numbers may stand for as many copies of a value in a dictionary.
         step = max(1, min(wanted, DECODED_BYTES // max(1, pages.dictionary_bytes)))
-        given = 0
+        given = rows = size = 0
         held: list[pa.RecordBatch] = []
         for part in file.iter_batches(batch_size=step, row_groups=[group], use_threads=False):
             given += part.num_rows
             held.append(part)
-            rows = sum(one.num_rows for one in held)
+            rows, size = rows + part.num_rows, size + _decoded(part)
             if rows >= wanted:
                 whole = _joined(held)
                 yield whole.slice(0, wanted)
                 held = [whole.slice(wanted)] if rows > wanted else []
-            elif 2 * sum(map(_decoded, held)) >= DECODED_BYTES:  # one more of the kind might be too many
+                rows, size = rows - wanted, sum(map(_decoded, held))
+            elif 2 * size >= DECODED_BYTES:  # one more of the kind might be too many
                 yield _joined(held)
-                held = []
+                held, rows, size = [], 0, 0
         if held:
             yield _joined(held)
         if given != facts.num_rows:
