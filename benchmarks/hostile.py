@@ -45,6 +45,7 @@ from typing import Any
 
 import psutil
 from harness import Bench, bounded
+from hostile_code import code
 from hostile_commands import looks, models, runs, tokenizers
 from hostile_files import heads, readers
 from hostile_pages import page_parts, pages
@@ -53,7 +54,7 @@ from hostile_shapes import Job, forget
 from hostile_texts import pretokenizers, texts
 
 PARTS = (
-    *(readers, heads, pages, page_parts, texts, imports, repositories),
+    *(readers, heads, code, pages, page_parts, texts, imports, repositories),
     *(pretokenizers, tokenizer_files, recipes, terminal_and_sample, tokenizers, models, runs, looks),
 )
 BOUND = 1.15

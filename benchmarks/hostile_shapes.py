@@ -70,7 +70,7 @@ def folder_of(contents: Callable[[int], Mapping[str, str | bytes]]) -> Callable[
     def make(size: int) -> Path:
         folder = Path(tempfile.mkdtemp(dir=_folder()))
         for name, content in contents(size).items():
-            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _write(folder / name, content)
         return folder
 

@@ -71,6 +71,7 @@ def texts() -> Iterator[Job]:
     from corpusmill.dedup.kernels.benchmark_index import QUESTION, GramRules, part_grams
     from corpusmill.dedup.minhash import Minhash
     from corpusmill.filters.c4 import C4
+    from corpusmill.filters.code_origin import CodeOrigin
     from corpusmill.filters.code_quality import CodeQuality
     from corpusmill.filters.fineweb_quality import FinewebQuality
     from corpusmill.filters.gopher_quality import GopherQuality
@@ -89,6 +90,7 @@ def texts() -> Iterator[Job]:
             f"filter {stage.name}": stage.apply
             for stage in (
                 C4(),
+                CodeOrigin(),
                 CodeQuality(),
                 FinewebQuality(),
                 GopherQuality(),
