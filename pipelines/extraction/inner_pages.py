@@ -2,6 +2,9 @@
 
 A parser keeps both out of the tree: `<template shadowrootmode=open>` as a fragment of its own (HTML Living
 Standard 4.12.3, declarative shadow roots), `<iframe srcdoc="...">` as an attribute. They become `div`s.
+
+A frame that is never closed would hold the rest of the page as its raw text. A browser passes over one in
+`noscript`, so such a fault goes unnoticed; here it is closed at once.
 """
 
 from __future__ import annotations
@@ -15,16 +18,23 @@ _SHADOW = re.compile(r"\bshadowroot(?:mode)?\s*=", re.IGNORECASE)
 _FRAME = re.compile(r"<iframe\b([^<>\"']|\"[^\"]*+\"|'[^']*+')*+>", re.IGNORECASE)
 _SOURCE = re.compile(r"\ssrcdoc\s*=\s*(?:\"([^\"]*+)\"|'([^']*+)')", re.IGNORECASE)
 _BODY = re.compile(r"</?(?:html|head|body)\b[^<>]{0,400}>|<!doctype[^<>]{0,400}>", re.IGNORECASE)
+_OPENED_OR_CLOSED = re.compile(
+    r"<(?:([iI][fF][rR][aA][mM][eE]\b(?:[^<>\"']|\"[^\"]*+\"|'[^']*+')*+>)|/[iI][fF][rR][aA][mM][eE]\b|/[nN][oO][sS][cC][rR])"
+)
 _MOST_FRAMES = 32  # looked at; each may be as long as the page
 
 
 def with_inner_pages(page: str) -> str:
-    """`page`, markup, with its shadow trees and the pages in frames in their places. Time is linear."""
+    """`page`, markup, with its shadow trees and the pages in frames in their places, and all frames closed.
+
+    It is `page` itself where nothing is to be done. Time is linear.
+    """
     if "shadowroot" in page:
         page = _with_shadow_trees(page)
     if "srcdoc" in page:
         page = _with_frames(page)
-    return page
+    opened, closed = (page.count(f"<{end}iframe") + page.count(f"<{end}IFRAME") for end in ("", "/"))
+    return _with_closed_frames(page) if opened > closed else page
 
 
 def _with_shadow_trees(page: str) -> str:
@@ -55,4 +65,19 @@ def _with_frames(page: str) -> str:
         inner = _BODY.sub("", html.unescape(source[1] or source[2] or ""))
         parts += (page[at : frame.start()], f"<div>{inner}</div>", frame[0])
         at = frame.end()
+    return "".join((*parts, page[at:]))
+
+
+def _with_closed_frames(page: str) -> str:
+    parts: list[str] = []
+    at, end, opened = 0, 0, False
+    for tag in _OPENED_OR_CLOSED.finditer(page):
+        if opened and (tag[1] is not None or tag[0][2] in "nN"):
+            parts += (page[at:end], "</iframe>")
+            at = end
+        opened = tag[1] is not None
+        end = tag.end()
+    if opened:
+        parts += (page[at:end], "</iframe>")
+        at = end
     return "".join((*parts, page[at:]))

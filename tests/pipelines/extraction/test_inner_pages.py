@@ -24,6 +24,9 @@ from tests.pipelines.extraction.test_own_extraction import text_of
             'A\n\nB < "C"\n\nD',
         ),
         ("<p>A</p><iframe srcdoc='<p>B</p>'></iframe><iframe title='>' src=y></iframe>", "A\n\nB"),
+        ("<noscript><iframe src=x></noscript><p>A</p><iframe src=y></iframe><p>B</p>", "A\n\nB"),
+        ("<p>A</p><IFRAME src='>' /><p>B</p><iframe src=x><p>C</p><iframe>no</iframe><p>D</p>", "A\n\nB\n\nC\n\nD"),
+        ("<p>A</p><iframe src=x><p>B</p>", "A\n\nB"),
         ("<p>shadowroot srcdoc=</p>", "shadowroot srcdoc="),
         ("<p><ruby>漢字<rt>かんじ</rt></ruby>を</p>", "漢字(かんじ)を"),
         ("<p><ruby><rb>東<rb>京<rt>とう<rt>きょう</ruby>へ</p>", "東京(とうきょう)へ"),
@@ -42,6 +45,14 @@ def test_no_page_is_changed_without_them() -> None:
 
 
 def test_very_many_and_unclosed_ones() -> None:
-    for piece in ("<template shadowroot=", "<iframe srcdoc='", "<iframe srcdoc=\"'", " srcdoc=<iframe "):
+    for piece in (
+        "<template shadowroot=",
+        "<iframe srcdoc='",
+        "<iframe>",
+        "<iframe '",
+        "<iframe ",
+        "<iframe srcdoc=\"'",
+        " srcdoc=<iframe ",
+    ):
         assert len(with_inner_pages(piece * 50_000)) >= len(piece) * 50_000 - 50_000
     assert with_inner_pages("<iframe srcdoc='x'>" * 100).count("<div>x</div>") == 32
