@@ -47,8 +47,10 @@ _NOT_CODE_VERSION = {
         "cli",
         "engines",
         "estimate",
+        "exchange",
         "exports",
         "inspection",
+        "kept_documents",
         "losses",
         "plan",
         "recipe",
@@ -58,7 +60,7 @@ _NOT_CODE_VERSION = {
         "terminal",
     ),
     "tokenizer": ("commands",),
-    "training_hooks": ("commands", "curves"),
+    "training_hooks": ("commands", "curves", "exports", "imports"),
 }
 
 
@@ -225,6 +227,11 @@ def plugin_module(stem: str) -> ModuleType | None:
     return None if plugin is None else plugin.module
 
 
+def plugins_with(value: str) -> dict[str, str]:
+    """Module names, by file name, of the registered plugins that define `value`."""
+    return {plugin.path.stem: name for name, plugin in _plugins.items() if hasattr(plugin.module, value)}
+
+
 def plugin_file(module: str) -> Path | None:
     """The file of the registered plugin whose module has this name, or None."""
     plugin = _plugins.get(module)
@@ -263,8 +270,8 @@ def register_plugin(path: Path) -> list[str]:
     """Load a plugin file and make its stages known; returns their names, sorted.
 
     Registering a file again is free while its bytes are the same. Raises RecipeError when the file is
-    missing, fails on import, defines no stage, bears the file name of another plugin, or defines a stage
-    whose name is taken.
+    missing, fails on import, defines no stage, export or import, bears the file name of another plugin, or
+    defines a stage whose name is taken.
     """
     path = path.resolve()
     if not path.is_file():
@@ -312,7 +319,8 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
         and value.__module__ == module_name
         and not inspect.isabstract(value)
     }
-    if not stages and not any(_is_block(value, module_name) for value in vars(module).values()):
+    exchanges = {"EXPORT", "IMPORT"} & vars(module).keys()
+    if not (stages or exchanges or any(_is_block(value, module_name) for value in vars(module).values())):
         raise RecipeError(f"plugin {path} defines no stage, that is no class derived from Filter or Edit")
     return Plugin(path, digest, module, stages)
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from corpusmill.pipelines.cli.looking import JsonOption
+from corpusmill.pipelines.exchange import Export, Of, export_names, import_names
 
-TOKENIZER_FORMATS = ("huggingface", "tiktoken", "gguf", "sentencepiece")
-MODEL_FORMATS = ("deepseek_v3",)
-DATASET_FORMATS = ("dataset",)
+PluginOption = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", help="A file that defines a format of your own. May be repeated."),
+]
 
 
 def export(
     what: Annotated[
-        Path, typer.Argument(help="A run, its step, or the folder of a tokenizer or model; a tokenizer file.")
-    ],
-    out: Annotated[Path, typer.Argument(help="Where to write.")],
-    to: Annotated[
-        str,
-        typer.Option(
-            help="dataset (a run's documents), deepseek_v3 (its model); of a tokenizer: huggingface, "
-            "tiktoken, gguf or sentencepiece."
+        Path,
+        typer.Argument(
+            help="A run, its step, a folder or file: of documents, shards, a tokenizer or a model."
         ),
     ],
+    out: Annotated[Path, typer.Argument(help="Where to write.")],
+    to: Annotated[str, typer.Option(help=f"A format: {', '.join(export_names())}.")],
     dtype: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option(help="Of a model's weights: float32 by default.")
     ] = None,
@@ -34,54 +34,57 @@ def export(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Of a model: its tokenizer, where it is not found by itself.")
     ] = None,
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write documents, a model or a tokenizer for other libraries. What was written is read and compared."""
+    """Write documents, shards, a model or a tokenizer for other libraries. All of it is read and compared."""
+    from corpusmill.pipelines.exchange import export_named
+    from corpusmill.pipelines.registry import use_plugins
+
+    use_plugins(plugin or [])
+    chosen = export_named(to)
+    given = {"dtype": dtype, "ema": ema or None, "tokenizer": tokenizer}
+    options = {name: value for name, value in given.items() if value is not None}
+    _refuse_options(options, chosen, to)
+    source = _place(what, chosen.of, to)
+    _print(chosen.write(source, out, **options), as_json)
+
+
+def _refuse_options(options: Mapping[str, Any], chosen: Export, to: str) -> None:
+    """Raise UserError for the first option that the format does not take, naming those that do."""
     from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.exchange import export_named
 
-    if to in MODEL_FORMATS:
-        found = _export_model(what, to, out, dtype or "float32", ema, tokenizer)
-    elif to in TOKENIZER_FORMATS or to in DATASET_FORMATS:
-        for option, given in (("--dtype", dtype is not None), ("--ema", ema), ("--tokenizer", tokenizer)):
-            if given:
-                kind = "documents" if to in DATASET_FORMATS else "a tokenizer"
-                raise UserError(f"{option} is for models (--to deepseek_v3), not for {kind} (--to {to})")
-        found = _export_tokenizer(what, to, out) if to in TOKENIZER_FORMATS else _export_dataset(what, out)
-    else:
-        raise UserError(
-            f"no export format {to!r}; there are {', '.join(MODEL_FORMATS)} for a model, "
-            f"{', '.join(TOKENIZER_FORMATS)} for a tokenizer and {', '.join(DATASET_FORMATS)} for documents"
-        )
-    _print(found, as_json)
+    for name in options:
+        if name not in chosen.options:
+            takers = [other for other in export_names() if name in export_named(other).options]
+            raise UserError(
+                f"--{name} is for {', '.join(f'--to {other}' for other in takers)}, not for --to {to}"
+            )
 
 
-def _export_dataset(what: Path, out: Path) -> dict[str, Any]:
-    from corpusmill.pipelines.exports.dataset_folder import export_dataset
-
-    return export_dataset(what, out)
-
-
-def _export_model(
-    what: Path, to: str, out: Path, dtype: str, ema: bool, tokenizer: Path | None
-) -> dict[str, Any]:
+def _place(what: Path, of: Of, to: str) -> Path:
+    """What of `what` is exported. Raises UserError where it holds something else."""
     from corpusmill.pipelines.errors import UserError
     from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
-    from corpusmill.pipelines.registry import room_command
 
-    if what.exists() and looks_like_tokenizer(what) and not (what / "config.json").is_file():
+    if of == "a tokenizer":
+        return _tokenizer_at(what)
+    if of == "a model" and looks_like_tokenizer(what) and not (what / "config.json").is_file():
+        from corpusmill.pipelines.exchange import export_named
+
+        others = [name for name in export_names() if export_named(name).of == "a tokenizer"]
         raise UserError(
             f"{what}: a tokenizer, not a model; --to {to} writes models, "
-            f"a tokenizer goes --to {', '.join(TOKENIZER_FORMATS)}"
+            f"a tokenizer goes --to {', '.join(others)}"
         )
-    export_model = room_command("training_hooks", "export_model")
-    found: dict[str, Any] = export_model(what, to, out, dtype=dtype, ema=ema, tokenizer=tokenizer)
-    return found
+    return what
 
 
-def _export_tokenizer(what: Path, to: str, out: Path) -> dict[str, Any]:
+def _tokenizer_at(what: Path) -> Path:
+    """The folder or file of the tokenizer in `what`. Raises UserError where there is none."""
     from corpusmill.pipelines.errors import UserError
     from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
-    from corpusmill.pipelines.registry import room_command
 
     if not what.exists():
         raise UserError(f"{what}: does not exist; give a tokenizer's folder, a run, or a tokenizer file")
@@ -92,9 +95,7 @@ def _export_tokenizer(what: Path, to: str, out: Path) -> dict[str, Any]:
         raise UserError(
             f"{what}: no tokenizer in this folder; give its folder, a run, or a run's step `tokenizer`{cure}"
         )
-    source = file.parent if what.is_dir() else file
-    found: dict[str, Any] = room_command("tokenizer", "export_tokenizer")(source, to, out)
-    return found
+    return file.parent if what.is_dir() else file
 
 
 def import_model(
@@ -103,12 +104,23 @@ def import_model(
     tokenizer: Annotated[
         Path | None, typer.Option(help="The folder of its tokenizer, where not beside the weights.")
     ] = None,
+    layout: Annotated[
+        str, typer.Option("--from", help=f"A format: {', '.join(import_names())}.")
+    ] = "deepseek_v3",
+    plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read a model in the layout of DeepSeek-V3's releases, to generate with it or to train it on."""
-    from corpusmill.pipelines.registry import room_command
+    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.exchange import import_named
+    from corpusmill.pipelines.registry import use_plugins
 
-    _print(room_command("training_hooks", "import_model")(folder, out, tokenizer=tokenizer), as_json)
+    use_plugins(plugin or [])
+    chosen = import_named(layout)
+    if tokenizer is not None and "tokenizer" not in chosen.options:
+        raise UserError(f"--tokenizer is not for --from {layout}")
+    options = {} if tokenizer is None else {"tokenizer": tokenizer}
+    _print(chosen.read(folder, out, **options), as_json)
 
 
 def curves(

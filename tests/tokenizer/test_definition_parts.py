@@ -15,10 +15,11 @@ from corpusmill.pipelines.inspection.inspect import render_inspection
 from corpusmill.tokenizer.bpe.definition import added_token, documents_only
 from corpusmill.tokenizer.bpe.definition_parts import lossy_parts, without_additions
 from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder
-from corpusmill.tokenizer.commands.export_tokenizer import export_tokenizer
 from corpusmill.tokenizer.commands.inspect_tokenizer import inspect_tokenizer
 from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
-from corpusmill.tokenizer.export.formats import open_source, write_format
+from corpusmill.tokenizer.export.exported import export_tokenizer
+from corpusmill.tokenizer.export.source import open_source
+from corpusmill.tokenizer.exports.huggingface import write
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 from corpusmill.tokenizer.shards.token_bytes import token_lengths
 from tests.oracles.tokenizer_texts import made_texts
@@ -133,7 +134,7 @@ def test_an_export_is_made_without_what_is_dropped(plain: dict[str, Any], tmp_pa
     path = saved(altered(plain, model={"dropout": 0.4}, post_processor=TEMPLATE), tmp_path / "in")
     source = open_source(path)
     assert [said.split(" ")[0] for said in source.dropped] == ["model.dropout", "post_processor"]
-    write_format(tmp_path, "huggingface", source)
+    write(tmp_path, source)
     written = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
     assert (written["model"]["dropout"], written["post_processor"]) == (None, None)
 

@@ -17,12 +17,12 @@ from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 from corpusmill.pipelines.errors import CorpusmillError, UserError
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS, bytes_of, shown
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only
-from corpusmill.tokenizer.commands.export_tokenizer import export_tokenizer
 from corpusmill.tokenizer.export import verify
 from corpusmill.tokenizer.export.byte_level import read_byte_level
-from corpusmill.tokenizer.export.hugging_face import write_hugging_face
+from corpusmill.tokenizer.export.exported import export_tokenizer
 from corpusmill.tokenizer.export.one_pattern import one_pattern
-from corpusmill.tokenizer.export.tiktoken import open_tiktoken, read_ranks, write_tiktoken
+from corpusmill.tokenizer.exports.huggingface import write_hugging_face
+from corpusmill.tokenizer.exports.tiktoken import open_tiktoken, read_ranks, write_tiktoken
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 from tests.oracles.released_tokenizers import shortened
 from tests.oracles.tokenizer_texts import made_texts
@@ -327,7 +327,7 @@ def test_an_absent_library_is_said(
 
 
 def test_commands_that_make_no_sense(tokenizer_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no export format 'onnx'; there are huggingface"):
+    with pytest.raises(UserError, match="no export format 'onnx'; there are of a model"):
         export_tokenizer(tokenizer_folder, "onnx", tmp_path / "out")
     with pytest.raises(UserError, match="is no tokenizer: it has no"):
         export_tokenizer(tmp_path, "tiktoken", tmp_path / "out")

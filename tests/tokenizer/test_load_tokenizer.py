@@ -20,7 +20,7 @@ from corpusmill.tokenizer.bpe.byte_characters import bytes_of
 from corpusmill.tokenizer.bpe.definition import new_tokenizer
 from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder, read_vocabulary
 from corpusmill.tokenizer.bpe.probes import probe_texts
-from corpusmill.tokenizer.export.tiktoken import read_ranks
+from corpusmill.tokenizer.exports.tiktoken import read_ranks
 from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer

@@ -21,9 +21,9 @@ from corpusmill.pipelines.stage import Context
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only
 from corpusmill.tokenizer.bpe.encoders import read_vocabulary
 from corpusmill.tokenizer.bpe.probes import probe_texts
-from corpusmill.tokenizer.commands.export_tokenizer import export_tokenizer
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
+from corpusmill.tokenizer.export.exported import export_tokenizer
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 from corpusmill.tokenizer.pieces.definition import definition_of_model

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.tokenizer.shards.datatrove import export_datatrove
+from corpusmill.tokenizer.exports.datatrove import export_datatrove
+from corpusmill.tokenizer.exports.megatron import export_megatron
 from corpusmill.tokenizer.shards.format import BATCH_BYTES, PIECE, write_shard
-from corpusmill.tokenizer.shards.megatron import export_megatron
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.tokenizer.shards.statistics import mixture_statistics
 
@@ -185,7 +185,7 @@ def test_megatron_files_hold_the_rows(tmp_path: Path) -> None:
 
 def test_datatrove_files_hold_the_documents(tmp_path: Path) -> None:
     shard = made_shard(tmp_path / "s.arrow")
-    tokens, index, metadata = export_datatrove(shard, tmp_path / "00000.ds")
+    tokens, index, metadata = export_datatrove(shard, tmp_path / "00000")
     data = np.frombuffer(tokens.read_bytes(), "<u2")
     ends = np.frombuffer(index.read_bytes(), "<u8").astype(np.int64)
     assert len(data) == ends[-1]
@@ -199,4 +199,4 @@ def test_an_empty_shard_exports(tmp_path: Path) -> None:
     tokens, index = export_megatron(shard, tmp_path / "none")
     assert tokens.read_bytes() == b""
     assert len(index.read_bytes()) == 34 + 8
-    assert all(len(path.read_bytes()) == 0 for path in export_datatrove(shard, tmp_path / "n.ds")[:2])
+    assert all(len(path.read_bytes()) == 0 for path in export_datatrove(shard, tmp_path / "n")[:2])

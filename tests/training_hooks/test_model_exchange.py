@@ -16,10 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from corpusmill.pipelines.cli.exchanging import MODEL_FORMATS, TOKENIZER_FORMATS
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.errors import CorpusmillError, DataError, UserError
-from corpusmill.pipelines.registry import room_command
 from corpusmill.pipelines.storage import RunFolder, sha256_file
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.training_hooks.export import hugging_face, verify
@@ -240,10 +238,10 @@ def test_export_goes_by_what_is_asked_for(run: Path, say: Say, tmp_path: Path) -
     shutil.copytree(locate(run).weights, bare)
     finish(tmp_path / "none", "tokenizer")
     cases = [
-        ((run, "--to", "pytorch"), "there are deepseek_v3 for a model, huggingface"),
-        ((run, "--to", "tiktoken", "--ema"), "--ema is for models"),
-        ((run, "--to", "tiktoken", "--dtype", "float32"), "--dtype is for models"),
-        ((run, "--to", "tiktoken", "--tokenizer", tokenizer), "--tokenizer is for models"),
+        ((run, "--to", "pytorch"), "there are of a model: deepseek_v3; of a tokenizer: gguf"),
+        ((run, "--to", "tiktoken", "--ema"), "--ema is for --to deepseek_v3"),
+        ((run, "--to", "tiktoken", "--dtype", "float32"), "--dtype is for --to deepseek_v3"),
+        ((run, "--to", "tiktoken", "--tokenizer", tokenizer), "--tokenizer is for --to deepseek_v3"),
         ((tokenizer, "--to", "deepseek_v3"), "neither a run"),
         ((tokenizer / "tokenizer.json", "--to", "deepseek_v3"), "a tokenizer, not a model"),
         ((bare, "--to", "tiktoken"), "the model here goes --to deepseek_v3"),
@@ -266,12 +264,6 @@ def other_tokenizer(folder: Path) -> Path:
     (folder / "other").mkdir()
     (folder / "other" / "tokenizer.json").write_text("{}")
     return folder / "other"
-
-
-def test_the_formats_of_the_command_line_are_those_of_the_rooms() -> None:
-    formats = importlib.import_module("corpusmill.tokenizer.export.formats")
-    assert set(formats.Format.__args__) == set(TOKENIZER_FORMATS)
-    assert room_command("training_hooks", "export_model").__globals__["FORMATS"] == MODEL_FORMATS
 
 
 def test_a_folder_of_transformers_is_imported_without_mtp(run: Path, say: Say, tmp_path: Path) -> None:

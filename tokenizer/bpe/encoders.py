@@ -25,7 +25,7 @@ from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.tokenizer.bpe.definition import documents_only
 from corpusmill.tokenizer.bpe.definition_parts import model_type, refuse_lossy_parts
 from corpusmill.tokenizer.bpe.probes import probe_texts
-from corpusmill.tokenizer.export.hugging_face import write_hugging_face
+from corpusmill.tokenizer.exports.huggingface import write_hugging_face
 
 EXCERPT = 80  # characters of a text that are quoted
 CHECKED_BYTES = 16 * 2**20  # of text between two looks at gigatoken's memory

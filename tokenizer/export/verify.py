@@ -115,7 +115,7 @@ def _hugging_face(folder: Path, text: str, texts: Sequence[str], roles: Mapping[
 
 
 def _tiktoken(folder: Path, text: str, texts: Sequence[str], roles: Mapping[str, int]) -> int:
-    from corpusmill.tokenizer.export.tiktoken import open_tiktoken
+    from corpusmill.tokenizer.exports.tiktoken import open_tiktoken
 
     documents, encoding = _documents(text), open_tiktoken(folder)
     for token in json.loads(text).get("added_tokens") or []:
@@ -130,7 +130,7 @@ def _tiktoken(folder: Path, text: str, texts: Sequence[str], roles: Mapping[str,
 
 
 def _gguf(folder: Path, text: str, texts: Sequence[str], roles: Mapping[str, int]) -> int:
-    from corpusmill.tokenizer.export.gguf import FILE, definition_of_metadata
+    from corpusmill.tokenizer.exports.gguf import FILE, definition_of_metadata
 
     documents = _documents(text)
     rebuilt = _documents(

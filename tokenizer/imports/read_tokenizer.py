@@ -131,7 +131,7 @@ def _sentencepiece(content: bytes) -> Imported:
 
 
 def _from_ranks(content: bytes, pre: PreTokenizer | None) -> str:
-    from corpusmill.tokenizer.export.tiktoken import read_ranks
+    from corpusmill.tokenizer.exports.tiktoken import read_ranks
     from corpusmill.tokenizer.pretokenizer.patterns import NAMES
 
     if pre is None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.errors import CorpusmillError, UserError
+from corpusmill.pipelines.exchange import Export
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer, tokenizer_file
 from corpusmill.pipelines.registry import room_command
 from tests.oracles.tokenizer_evaluation import trained
@@ -80,21 +81,22 @@ def test_misuse_of_inspect(folder: Path, arguments: list[str], words: str) -> No
         _run("inspect", folder, *arguments)
 
 
-def test_export_calls_the_rooms_command(
+def test_what_is_exported_of_a_tokenizer(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called: list[tuple[Any, ...]] = []
+    called: list[tuple[Path, Path]] = []
 
-    def command(room: str, name: str) -> Any:
-        assert (room, name) == ("tokenizer", "export_tokenizer")
-        return lambda *given: called.append(given) or {"format": given[1], "files": ["x"]}
+    def write(what: Path, out: Path) -> dict[str, Any]:
+        called.append((what, out))
+        return {"format": "x", "files": ["x"]}
 
-    monkeypatch.setattr("corpusmill.pipelines.registry.room_command", command)
+    made = Export("a tokenizer", write)
+    monkeypatch.setattr("corpusmill.pipelines.exchange.export_named", lambda name: made)
     shown = _run("export", folder, "--to", "tiktoken", tmp_path / "out")
-    assert called == [(folder, "tiktoken", tmp_path / "out")]
-    assert shown.splitlines() == ["format: tiktoken", 'files: ["x"]']
+    assert called == [(folder, tmp_path / "out")]
+    assert shown.splitlines() == ["format: x", 'files: ["x"]']
     _run("export", folder / "tokenizer.json", "--to", "gguf", tmp_path / "out")
-    assert called[1:] == [(folder / "tokenizer.json", "gguf", tmp_path / "out")]
+    assert called[1:] == [(folder / "tokenizer.json", tmp_path / "out")]
     with pytest.raises(UserError, match="nowhere: does not exist"):
         _run("export", tmp_path / "nowhere", "--to", "tiktoken", tmp_path / "out")
     with pytest.raises(UserError, match="no tokenizer in this folder"):

@@ -1,16 +1,15 @@
-"""A tokenizer to export, and the formats it can be written in."""
+"""A tokenizer to export."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from corpusmill.pipelines.errors import UserError
 from corpusmill.tokenizer.bpe.definition_parts import without_additions
 
-Format = Literal["huggingface", "tiktoken", "gguf", "sentencepiece"]
 MODEL = "tokenizer.model"
 
 
@@ -72,38 +71,3 @@ def _open_file(path: Path) -> Source:
 def _plain(text: str) -> tuple[str, tuple[str, ...]]:
     definition, dropped = without_additions(json.loads(text))
     return (json.dumps(definition, ensure_ascii=False, indent=1) + "\n" if dropped else text), tuple(dropped)
-
-
-def write_format(folder: Path, to: str, source: Source) -> tuple[str, ...]:
-    """Write `source` into `folder`; returns the names of the files; UserError where ids would change."""
-    if to == "huggingface":
-        from corpusmill.tokenizer.export.hugging_face import write_hugging_face
-
-        spelt = {int(token["id"]): token["content"] for token in source.definition.get("added_tokens") or []}
-        special = {role: spelt[number] for role, number in source.roles.items()}
-        return write_hugging_face(folder, source.text, special, write_definition=True)
-    if to == "tiktoken":
-        from corpusmill.tokenizer.export.tiktoken import write_tiktoken
-
-        return write_tiktoken(folder, source.definition, source.roles)
-    if to == "gguf":
-        from corpusmill.tokenizer.export.gguf import write_gguf_metadata
-        from corpusmill.tokenizer.pieces.model_file import read_model
-
-        model = read_model(source.model) if source.model is not None else None
-        return write_gguf_metadata(folder, source.definition, source.roles, source.model_size, model)
-    return _write_sentencepiece(folder, source)
-
-
-def _write_sentencepiece(folder: Path, source: Source) -> tuple[str, ...]:
-    from corpusmill.tokenizer.pieces.definition import definition_of_model
-    from corpusmill.tokenizer.pieces.model_file import read_model
-
-    if source.model is None:
-        raise UserError("only a tokenizer trained or loaded as a SentencePiece model can be exported as one")
-    if definition_of_model(read_model(source.model)) != source.text:
-        raise UserError(
-            "tokenizer.model is not the model that tokenizer.json was made from; make the tokenizer again"
-        )
-    (folder / MODEL).write_bytes(source.model)
-    return (MODEL,)

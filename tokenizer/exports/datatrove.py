@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from corpusmill.tokenizer.export.shards import shard_export
 from corpusmill.tokenizer.shards.reader import Shard
 
 
-def export_datatrove(shard: Shard, path: Path) -> list[Path]:
-    """Write `path` (ending in .ds) and the two files beside it; returns the three paths. Memory: one row."""
+def export_datatrove(shard: Shard, prefix: Path) -> list[Path]:
+    """Write `prefix`.ds and the two files beside it; returns the three paths. Memory: one row."""
+    path = prefix.with_name(f"{prefix.name}.ds")
     dtype = shard.dtype.newbyteorder("<")
     with path.open("wb") as file:
         for row, length in enumerate(shard.row_lengths().tolist()):
@@ -41,3 +43,6 @@ def _for_people(count: int) -> str:
             return f"{value:.2f} {unit}".rstrip()
         value /= 1000
     return f"{value:.2f} T"
+
+
+EXPORT = shard_export(export_datatrove, lambda files, shard: files[0].read_bytes())

@@ -12,39 +12,13 @@ from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.exports.dataset_folder import export_dataset
+from corpusmill.pipelines.exports.dataset import export_dataset
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.runner import run_recipe
 from corpusmill.pipelines.sources.hugging_face import HuggingFace
 from corpusmill.pipelines.storage import RunFolder
 from tests.oracles.sources_archives import read_all
-
-RECIPE = """
-name: small
-output: run
-engine: {kind: inline}
-sources:
-  web: {read: {jsonl: web.jsonl}, steps: [{c4: {terminal: false, min_sentences: 0}}]}
-  code: {read: {jsonl: code.jsonl}}
-dedup: [exact]
-tokenizer: {train: {vocab_size: 300, held_out: 0.2}}
-"""
-WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    for source, count in (("web", 60), ("code", 40)):
-        texts = [
-            f"The {WORDS[n % 10]} of {source} number {n} lies by the {WORDS[n // 10]}." for n in range(count)
-        ]
-        lines = [json.dumps({"text": text, "k": n}) for n, text in enumerate([*texts, texts[0]])]
-        (folder / f"{source}.jsonl").write_text("\n".join(lines))
-    (folder / "r.yaml").write_text(RECIPE)
-    run_recipe(load_recipe(folder / "r.yaml"))
-    return folder
 
 
 def test_what_is_written_is_what_the_run_keeps(finished: Path, tmp_path: Path) -> None:
@@ -93,7 +67,7 @@ def test_the_command(finished: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["files"] == 4
     with pytest.raises(UserError, match="already there"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
-    with pytest.raises(UserError, match="--ema is for models"):
+    with pytest.raises(UserError, match="--ema is for --to deepseek_v3"):
         CliRunner().invoke(app, [*arguments, "--ema"], catch_exceptions=False)
 
 

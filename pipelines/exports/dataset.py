@@ -14,7 +14,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import xxhash
 import yaml
@@ -22,13 +21,12 @@ import yaml
 from corpusmill.pipelines.datasets import DatasetWriter
 from corpusmill.pipelines.documents import SCHEMA, Documents
 from corpusmill.pipelines.errors import CorpusmillError, UserError
-from corpusmill.pipelines.held_out import FILE, TRAINED, HeldOut, read_held_out
-from corpusmill.pipelines.inspection.run_record import RunRecord, load_record
+from corpusmill.pipelines.exchange import Export
+from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.kept_documents import TEST, TRAIN, add_to, kept_documents, kept_record
 from corpusmill.pipelines.new_folder import new_folder
-from corpusmill.pipelines.storage import RunFolder
 
 FILE_BYTES = 512 * 2**20  # of text in one file, about
-TRAIN, TEST = "train", "test"
 Counts = dict[tuple[str, str], int]
 
 
@@ -37,10 +35,7 @@ def export_dataset(run: Path, out: Path, file_bytes: int = FILE_BYTES) -> dict[s
 
     Raises UserError where there is no run, a source is not complete, or `out` holds anything.
     """
-    record = load_record(RunFolder(run))
-    missing = [name for name in _deciding(record) if record.complete(name) is None]
-    if missing:
-        raise UserError(f"{run}: step {missing[0]} is not complete; run the recipe first")
+    record = kept_record(run)
     with new_folder(out) as folder:
         counts, files = _write(record, folder, file_bytes)
         (folder / "README.md").write_text(_readme(record, counts), "utf-8")
@@ -48,44 +43,15 @@ def export_dataset(run: Path, out: Path, file_bytes: int = FILE_BYTES) -> dict[s
     return {"folder": str(out), "files": files, "documents": documents}
 
 
-def _deciding(record: RunRecord) -> list[str]:
-    """Steps that decide which documents are kept, as the recipe has them."""
-    recipe = record.recipe
-    entries = recipe.get("dedup") or []
-    names = [str(name) for name in recipe.get("sources", {})]
-    names += [f"dedup.{entry if isinstance(entry, str) else next(iter(entry))}" for entry in entries]
-    names += ["decontaminate"] if "decontaminate" in recipe else []
-    begun = [name for name in record.steps if name.split(".")[0] in ("dedup", "decontaminate", "held_out")]
-    holds_out = record.until and (
-        "tokenizer" in recipe or "pack" in recipe
-    )  # perhaps, beyond what was asked for
-    return list(dict.fromkeys([*names, *begun, *(["held_out"] if holds_out else [])]))
-
-
 def _write(record: RunRecord, folder: Path, file_bytes: int) -> tuple[Counts, int]:
-    view, held = record.view(), _held_out(record)
     writers: dict[tuple[str, str], _Files] = {}
-    for unit in range(len(view)):
-        for docs, _ in view.batches(unit):
-            docs = Documents(docs.table.select(SCHEMA.names).cast(SCHEMA))
-            for source in sorted(set(docs.column("source").to_pylist())):
-                mine = docs.keep(np.array([name == source for name in docs.column("source").to_pylist()]))
-                tested = held.levels(mine) != TRAINED if held is not None else np.zeros(len(mine), np.bool_)
-                for split, chosen in ((TRAIN, ~tested), (TEST, tested)):
-                    if chosen.any():
-                        place = folder / "data" / source
-                        writers.setdefault((source, split), _Files(place, split, file_bytes)).add(
-                            mine.keep(chosen)
-                        )
+    for source, split, docs in kept_documents(record):
+        place = folder / "data" / source
+        writers.setdefault((source, split), _Files(place, split, file_bytes)).add(docs)
     files = sum(writer.close() for writer in writers.values())
     if not files:
         raise UserError(f"{record.folder.path}: the run keeps no documents, so there is nothing to write")
     return {key: writer.documents for key, writer in writers.items()}, files
-
-
-def _held_out(record: RunRecord) -> HeldOut | None:
-    step = record.complete("held_out.families")
-    return None if step is None else read_held_out(step.data.file(FILE))
 
 
 class _Files:
@@ -107,7 +73,7 @@ class _Files:
         self._writer.append(docs)
         self._bytes += int(docs.sizes().sum())
         self.documents += len(docs)
-        _add_to(self._digest, docs)
+        add_to(self._digest, docs)
 
     def _finish(self) -> None:
         if self._writer is not None:
@@ -124,19 +90,10 @@ class _Files:
             named = path.rename(path.with_name(f"{self._split}-{number:05d}-of-{count:05d}.parquet"))
             with pq.ParquetFile(named, page_checksum_verification=True) as file:
                 for group in range(file.num_row_groups):
-                    _add_to(found, Documents(file.read_row_group(group)))
+                    add_to(found, Documents(file.read_row_group(group)))
         if found.digest() != self._digest.digest():
             raise CorpusmillError(f"{self._folder}: what was written comes back different; try another disk")
         return count
-
-
-def _add_to(digest: xxhash.xxh3_128, docs: Documents) -> None:
-    """Every id, text and `meta`, in order."""
-    for row in docs.table.select(["id", "text", "meta"]).to_pylist():
-        for value in row.values():
-            data = value.encode()
-            digest.update(len(data).to_bytes(8, "little"))
-            digest.update(data)
 
 
 def _readme(record: RunRecord, counts: Counts) -> str:
@@ -161,3 +118,6 @@ def _config(name: str, source: str, splits: list[str]) -> dict[str, Any]:
     there = [split for split in (TRAIN, TEST) if split in splits]
     files = [{"split": split, "path": f"data/{source}/{split}-*.parquet"} for split in there]
     return {"config_name": name, "data_files": files}
+
+
+EXPORT = Export("documents", export_dataset)

@@ -13,14 +13,18 @@ shuffling of documents into samples. The shard is verified as it is read; Megatr
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from corpusmill.pipelines.errors import UserError
+from corpusmill.tokenizer.export.shards import shard_export
 from corpusmill.tokenizer.shards.reader import Shard
 
 _MAGIC = b"MMIDIDX\x00\x00"
+_HEAD_BYTES = len(_MAGIC) + struct.calcsize("<QBQQ")
 _CODES = {2: 8, 4: 4}  # bytes a token -> type code
 
 
@@ -46,3 +50,21 @@ def export_megatron(shard: Shard, prefix: Path) -> tuple[Path, Path]:
         file.write(pointers.astype("<i8").tobytes())
         file.write(np.arange(len(lengths) + 1, dtype="<i8").tobytes())
     return tokens, index
+
+
+def _tokens(files: Sequence[Path], shard: Shard) -> bytes:
+    """The ids of the .bin where the .idx says that sequences lie."""
+    tokens, index = files
+    head = index.read_bytes()
+    _, code, rows, _ = struct.unpack_from("<QBQQ", head, len(_MAGIC))
+    dtype: np.dtype[Any] = np.dtype("<u2" if code == _CODES[2] else "<i4")
+    lengths = np.frombuffer(head, "<i4", rows, _HEAD_BYTES)
+    pointers = np.frombuffer(head, "<i8", rows, _HEAD_BYTES + 4 * rows)
+    data = tokens.read_bytes()
+    return b"".join(
+        np.frombuffer(data, dtype, int(length), int(at)).astype(shard.dtype).tobytes()
+        for length, at in zip(lengths, pointers, strict=True)
+    )
+
+
+EXPORT = shard_export(export_megatron, _tokens)

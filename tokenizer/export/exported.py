@@ -1,16 +1,30 @@
-"""`corpusmill export`: a tokenizer in the format of another library, verified before it is kept."""
+"""A tokenizer in the format of another library, verified before it is kept.
+
+A format `x` is the function `write(folder, source)` in `tokenizer/exports/x.py`, which returns the names of
+the files it wrote and raises UserError where ids would change.
+"""
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.errors import UserError
-from corpusmill.tokenizer.export.formats import Format
+from corpusmill.pipelines.exchange import Export, export_named
 
 if TYPE_CHECKING:
-    from corpusmill.tokenizer.export.formats import Source
+    from corpusmill.tokenizer.export.source import Source
+
+
+def tokenizer_export(name: str) -> Export:
+    """The export of tokenizers whose module in `tokenizer/exports` has this name."""
+
+    def write(what: Path, out: Path) -> dict[str, Any]:
+        return export_tokenizer(what, name, out)
+
+    return Export("a tokenizer", write)
 
 
 def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
@@ -29,17 +43,17 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
     """
     from corpusmill.pipelines.storage import sha256_file, write_atomic
     from corpusmill.tokenizer.bpe.definition_parts import flags_without_place, lossy_parts
-    from corpusmill.tokenizer.export.formats import open_source, write_format
+    from corpusmill.tokenizer.export.source import open_source
     from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export
 
-    if to not in get_args(Format):
-        raise UserError(f"no export format {to!r}; there are {', '.join(get_args(Format))}")
+    export_named(to)  # raises where there is none
+    write = importlib.import_module(f"corpusmill.tokenizer.exports.{to}").write
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; give a folder to write the tokenizer into")
     source: Source = open_source(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as draft:
-        names = write_format(Path(draft), to, source)
+        names = write(Path(draft), source)
         verified = verify_export(Path(draft), to, source.text, source.roles)
         for name in names:
             write_atomic(out / name, (Path(draft) / name).read_bytes())

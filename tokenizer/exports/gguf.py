@@ -15,7 +15,9 @@ from typing import Any
 from corpusmill.pipelines.errors import UserError
 from corpusmill.tokenizer.bpe.definition import added_token, documents_only
 from corpusmill.tokenizer.export.byte_level import read_byte_level
+from corpusmill.tokenizer.export.exported import tokenizer_export
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks
+from corpusmill.tokenizer.export.source import Source
 from corpusmill.tokenizer.pieces.model_file import Kind, Model
 
 FILE = "gguf_metadata.json"
@@ -197,3 +199,14 @@ def definition_of_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if kind in (CONTROL, USER_DEFINED)
     ]
     return rebuilt
+
+
+def write(folder: Path, source: Source) -> tuple[str, ...]:
+    """Write the tokenizer's metadata into `folder`; returns the name of the file. Raises UserError."""
+    from corpusmill.tokenizer.pieces.model_file import read_model
+
+    model = read_model(source.model) if source.model is not None else None
+    return write_gguf_metadata(folder, source.definition, source.roles, source.model_size, model)
+
+
+EXPORT = tokenizer_export("gguf")

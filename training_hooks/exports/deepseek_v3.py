@@ -6,21 +6,20 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-FORMATS = ("deepseek_v3",)
+from corpusmill.pipelines.exchange import Export
 
 
 def export_model(
     model: Path,
-    to: str,
     out: Path,
     *,
     dtype: Literal["float32", "bfloat16"] = "float32",
     ema: bool = False,
     tokenizer: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the model at `model` (see `inference.locate`) in the format `to` into the new folder `out`.
+    """Write the model at `model` (see `inference.locate`) into the new folder `out`.
 
-    `deepseek_v3` is the layout of DeepSeek-V3's releases, MTP modules included (`export.hugging_face`), with
+    The layout is that of DeepSeek-V3's releases, MTP modules included (`export.hugging_face`), with
     the model's tokenizer or, where none is found, the one in the folder `tokenizer`. `ema` takes the averaged
     weights. Before `out` appears, every tensor is read back and compared with the model's bit for bit (as
     rounded to `dtype`), and transformers, where it is installed, must give our logits.
@@ -30,12 +29,9 @@ def export_model(
     `verified`. Raises UserError naming what is wrong and what to do, DataError for weights that cannot be
     read, CorpusmillError where what was written is not the model.
     """
-    from corpusmill.pipelines.errors import UserError
     from corpusmill.pipelines.storage import sha256_file
     from corpusmill.training_hooks.trainer.require_torch import require_torch
 
-    if to not in FORMATS:
-        raise UserError(f"no export format {to!r} for a model; there are {', '.join(FORMATS)}")
     require_torch()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads sleep: see trainer
 
@@ -57,7 +53,7 @@ def export_model(
         logits = compare_logits(unfinished)
     counts = parameter_counts(opened.config)
     return {
-        "format": to,
+        "format": "deepseek_v3",
         "model": str(found.weights),
         "weights": "averaged" if ema else "trained",
         "dtype": dtype,
@@ -67,3 +63,6 @@ def export_model(
         "tokenizer": None if chosen is None else str(chosen),
         "verified": {"tensors": "every one reads back as written", "logits": logits},
     }
+
+
+EXPORT = Export("a model", export_model, ("dtype", "ema", "tokenizer"))

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.pipelines.errors import UserError
 from corpusmill.tokenizer.bpe.byte_characters import bytes_of
 from corpusmill.tokenizer.export.byte_level import read_byte_level
+from corpusmill.tokenizer.export.exported import tokenizer_export
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks
 from corpusmill.tokenizer.export.one_pattern import one_pattern
+from corpusmill.tokenizer.export.source import Source
 
 if TYPE_CHECKING:
     import tiktoken
@@ -101,3 +103,11 @@ def read_ranks(content: bytes) -> dict[bytes, int]:
     if len(set(ranks.values())) != len(ranks):
         raise UserError("two tokens of the rank file have the same rank")
     return ranks
+
+
+def write(folder: Path, source: Source) -> tuple[str, ...]:
+    """Write the tokenizer into `folder`; returns the names of the files. Raises UserError."""
+    return write_tiktoken(folder, source.definition, source.roles)
+
+
+EXPORT = tokenizer_export("tiktoken")

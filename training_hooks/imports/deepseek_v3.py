@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.exchange import Import
+
 
 def import_model(folder: Path, out: Path, *, tokenizer: Path | None = None) -> dict[str, Any]:
     """Write the model of the DeepSeek-V3 `folder` into the new folder `out`, as a `train` step would.
@@ -86,3 +88,6 @@ def _require_release(folder: Path) -> None:
         raise UserError(f"{folder}: no config.json; {what}")
     if is_own(folder):
         raise UserError(f"{folder}: already in corpusmill's own form: its model needs no import")
+
+
+IMPORT = Import("a model", import_model, ("tokenizer",))

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from corpusmill.tokenizer.export.exported import tokenizer_export
+from corpusmill.tokenizer.export.source import Source
+
 DEFINITION, CONFIG, SPECIALS = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
 NAMED = ("bos", "eos", "pad")  # attributes every tokenizer of transformers has; the others are its own
 
@@ -48,3 +51,13 @@ def write_hugging_face(
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def write(folder: Path, source: Source) -> tuple[str, ...]:
+    """Write the tokenizer into `folder`; returns the names of the files."""
+    spelt = {int(token["id"]): token["content"] for token in source.definition.get("added_tokens") or []}
+    special = {role: spelt[number] for role, number in source.roles.items()}
+    return write_hugging_face(folder, source.text, special, write_definition=True)
+
+
+EXPORT = tokenizer_export("huggingface")

@@ -1,0 +1,123 @@
+"""Exports and imports are found by their names, in rooms and plugins; what is exported is compared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zstandard
+from typer.testing import CliRunner
+
+from corpusmill.pipelines.cli.main import app
+from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.exchange import (
+    export_named,
+    export_names,
+    import_named,
+    import_names,
+    shards_at,
+)
+from corpusmill.pipelines.registry import clear_plugins
+from corpusmill.tokenizer.export import shards as exported
+from corpusmill.tokenizer.exports.datatrove import export_datatrove
+from corpusmill.tokenizer.shards.reader import open_shard
+from tests.tokenizer.test_shards import made_shard
+
+PAGE = Path(__file__).parents[3] / "docs" / "add_an_export.md"
+
+
+@pytest.fixture(autouse=True)
+def _no_plugins_left() -> Iterator[None]:
+    yield
+    clear_plugins()
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for name, rows in (("shard-00000", 40), ("shard-00001", 3), ("heldout-00000", 5)):
+        made_shard(folder / f"{name}.arrow", rows=rows)
+    return folder
+
+
+def run(*arguments: str | Path) -> dict[str, object]:
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_every_name_leads_to_a_value() -> None:
+    kinds = {name: export_named(name).of for name in export_names()}
+    assert kinds["megatron"] == kinds["datatrove"] == "shards"
+    assert kinds["dataset"] == kinds["jsonl"] == "documents"
+    assert kinds["deepseek_v3"] == import_named("deepseek_v3").of == "a model"
+    assert {name for name, of in kinds.items() if of == "a tokenizer"} == {
+        "gguf", "huggingface", "sentencepiece", "tiktoken",
+    }  # fmt: skip
+    assert import_names() == ["deepseek_v3"]
+
+
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
+    with pytest.raises(UserError, match=r"'megatrn'; did you mean megatron\?; there are of a model"):
+        export_named("megatrn")
+    with pytest.raises(UserError, match="no import format 'x'; there are deepseek_v3"):
+        import_named("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "endings"),
+    [("megatron", {".bin", ".idx"}), ("datatrove", {".ds", ".index", ".metadata"})],
+)
+def test_shards_are_exported_and_compared(shards: Path, tmp_path: Path, name: str, endings: set[str]) -> None:
+    found = run("export", shards, tmp_path / "out", "--to", name)
+    tokens = sum(int(open_shard(path).row_lengths().sum()) for path in shards.glob("*.arrow"))
+    assert (found["shards"], found["tokens"]) == ({"train": 2, "held_out": 1}, tokens)
+    written = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert {path.suffix for path in written} == endings
+    assert {path.parent.name for path in written} == {"train", "held_out"}
+    one = run("export", shards / "shard-00001.arrow", tmp_path / "one", "--to", name)
+    assert one["shards"] == {"train": 1}
+    with pytest.raises(UserError, match="already there"):
+        run("export", shards, tmp_path / "out", "--to", name)
+
+
+def test_a_file_that_comes_back_different_is_refused(shards: Path, tmp_path: Path) -> None:
+    shard = open_shard(shards / "shard-00001.arrow")
+    first, *_ = export_datatrove(shard, tmp_path / "x")
+    first.write_bytes(first.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(Exception, match="row 2 comes back different"):
+        exported._compare(shard, first.read_bytes(), shard.path)
+    with pytest.raises(Exception, match="2 bytes more come back"):
+        exported._compare(shard, export_datatrove(shard, tmp_path / "y")[0].read_bytes() + b"ab", shard.path)
+
+
+def test_where_no_shards_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no token shards \(\*\.arrow\)"):
+        shards_at(tmp_path)
+
+
+def test_the_format_of_the_page_is_found_in_its_file(shards: Path, tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    plugin = tmp_path / "shard_lengths.py"
+    plugin.write_text(code, "utf-8")
+    found = run("export", shards, tmp_path / "out", "--to", "shard_lengths", "--plugin", plugin)
+    assert found["rows"] == 43
+    lengths = open_shard(shards / "shard-00001.arrow").row_lengths().tolist()
+    assert (tmp_path / "out" / "shard-00001.txt").read_text().split() == list(map(str, lengths))
+
+
+def test_documents_as_json_lines(finished: Path, tmp_path: Path) -> None:
+    found = run("export", finished / "run", tmp_path / "out", "--to", "jsonl")
+    counts = found["documents"]
+    assert isinstance(counts, dict)
+    assert counts["web.jsonl.zst"] + counts["web.test.jsonl.zst"] == 60
+    data = (tmp_path / "out" / "web.jsonl.zst").read_bytes()
+    lines = zstandard.ZstdDecompressor().decompressobj().decompress(data).decode().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == counts["web.jsonl.zst"]
+    assert all(row["source"] == "web" and row["meta"]["k"] >= 0 and "url" not in row for row in rows)

@@ -1,0 +1,1 @@
+"""Formats of other libraries for tokenizers and shards, one a module: `corpusmill export --to NAME`."""
