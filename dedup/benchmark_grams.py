@@ -24,19 +24,18 @@ class BenchmarkGrams(Fold):
     **Parts of an item.** Benchmarks keep question and solution in fields of their own, and a page that quotes
     only one of them is as harmful as one with both. So an item has these parts, each optional:
 
-    - *question*: each string among `question_fields` of its metadata; without any, its whole text.
-      Its grams count, and finding most of them in a document is containment of the item.
-    - *solution*: each string or list of strings among `solution_fields`. Its grams count towards overlap
-      only: short solutions (`return a + b`) are common code and common sense.
+    - *question*: the fields `question_fields`; without any, its whole text. Its grams count, and finding
+      most of them in a document is containment of the item.
+    - *solution*: the fields `solution_fields`. Its grams count towards overlap only: short solutions
+      (`return a + b`) are common code and common sense.
     - *text*: what the reader made of the item; grams across question, options and solution, for overlap.
 
     **Grams.** Runs of `n` words (`kernels/words.py`: folded; a Han or Kana character is a word). A question
-    of fewer than `n` but at least `min_short_words` words is one gram of its own length, found only where
-    all of it stands in a row; shorter ones are not looked for (the summary counts them). Solutions
-    and texts under n words are not used. Grams without a word of two letters (or a Han or Kana character)
-    are ignored, as counting and alphabets say nothing, and so are grams that occur in more than `max_items`
-    items: instructions and options that many items share. A question that loses over half its grams so is
-    no longer looked for as a whole.
+    of fewer words is one gram of its own length, found only where all of it stands in a row; those under
+    `min_short_words` are counted in the summary alone. Solutions and texts under n words are not used. Grams
+    without a word of two letters (or a Han or Kana character) are ignored, as counting and alphabets say
+    nothing, and so are those in more than `max_items` items: instructions and options that many share. A
+    question that loses over half its grams so is no longer looked for as a whole.
 
     After marin's decontamination (13-grams, numeric grams ignored, boilerplate excluded, exact features for
     short items); datatrove's has n = 12, only solutions and the seam between question and solution, and no
@@ -52,18 +51,20 @@ class BenchmarkGrams(Fold):
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
     consumes: ClassVar[tuple[str, ...]] = ("text", "meta")
 
-    n: int = Field(default=13, ge=2, le=100, description="words a gram")
-    min_short_words: int = Field(default=8, ge=1, description="least words of a question looked for")
-    max_items: int = Field(default=10, ge=1, description="items a gram may occur in")
+    n: int = Field(13, ge=2, le=100, description="Words of an n-gram (marin: 13; datatrove: 12).")
+    min_short_words: int = Field(8, ge=1, description="Fewest words of a question that is looked for.")
+    max_items: int = Field(10, ge=1, description="Most benchmark items that an n-gram may occur in.")
     question_fields: list[str] = Field(
-        default=["question", "problem", "prompt", "informal_statement", "formal_statement"]
+        ["question", "problem", "prompt", "informal_statement", "formal_statement"],
+        description="Metadata fields whose text is a question; without any, the item's whole text is one.",
     )
     solution_fields: list[str] = Field(
-        default=["answer", "solution", "code", "canonical_solution", "informal_proof", "test_list"]
+        ["answer", "solution", "code", "canonical_solution", "informal_proof", "test_list"],
+        description="Metadata fields whose text, or list of texts, is a solution.",
     )
     benchmark_fields: list[str] = Field(
-        default=["benchmark", "source", "dataset"],
-        description="metadata that names the benchmark; the first present, else the document's source",
+        ["benchmark", "source", "dataset"],
+        description="Metadata fields that name the benchmark, the first present; else the item's source.",
     )
 
     @model_validator(mode="after")

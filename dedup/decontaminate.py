@@ -29,7 +29,7 @@ class Decontaminate(Filter):
       document: 1.0 is the whole question, however long the document and its paragraphs are.
     - `benchmark`: name of the benchmark of that question, or, where overlap is the larger, of most hits.
 
-    `rule: overlap` (marin's design) removes at `overlap` >= 0.5 or `contained` >= 0.8, so that a passing
+    `rule: overlap` (marin's design) removes where either share reaches its option, so that a passing
     quotation or a common phrase of n words does not cost a document. marin measures whole paragraphs by the
     share of n-grams; windows of words see a question in a page without paragraphs. `rule: any_hit` removes
     at the first hit, as datatrove does (there with 12-grams of solutions: give `benchmark_grams` n = 12).
@@ -42,10 +42,19 @@ class Decontaminate(Filter):
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
     artefacts: ClassVar[tuple[str, ...]] = ("benchmarks",)
 
-    rule: Literal["overlap", "any_hit"] = "overlap"
-    overlap: float = Field(default=0.5, gt=0, le=1, description="share of covered words that condemns")
-    contained: float = Field(default=0.8, gt=0, le=1, description="share of a question that condemns")
-    window: int = Field(default=64, ge=4, description="words")
+    rule: Literal["overlap", "any_hit"] = Field(
+        "overlap", description="Remove by overlap or containment (marin), or at any n-gram found (datatrove)."
+    )
+    overlap: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of covered words in a window that removes (marin: 0.5 of n-grams).",
+    )
+    contained: float = Field(
+        0.8, gt=0, le=1, description="Share of the n-grams of one question that removes the document."
+    )
+    window: int = Field(64, ge=4, description="Words of a window; at least twice the n of the n-grams.")
 
     _index: Index | None = PrivateAttr(default=None)
 

@@ -20,12 +20,9 @@ class Exact(Deduplicate):
     """Remove documents whose text equals another's, keeping one of each group.
 
     Two texts are equal when their length and their 128-bit XXH3 are (datatrove and text-dedup compare 64 bits
-    or an md5; a wrong match here has probability n^2 / 2^129 over n documents of one length). `normalize`:
-
-    - `none`: byte for byte (as datatrove's and Curator's exact deduplication).
-    - `whitespace`: runs of Unicode white space count as one space, and none at the ends.
-
-    Case and punctuation always count. Documents of empty text are equal to one another: one survives.
+    or an md5; a wrong match here has probability n^2 / 2^129 over n documents of one length). `normalize:
+    whitespace` compares texts with runs of Unicode white space as one space and none at the ends. Case and
+    punctuation always count. Documents of empty text are equal to one another: one survives.
 
     Survivor: first by place of its source in `priority` (sources not named come last), then more bytes, then
     smaller id, then smaller address. Reason `exact_duplicate`, similarity 1.0. Memory: 100 bytes a document
@@ -35,8 +32,13 @@ class Exact(Deduplicate):
     name: ClassVar[str] = "exact"
     libraries: ClassVar[tuple[str, ...]] = ("xxhash",)
 
-    normalize: Literal["none", "whitespace"] = "none"
-    priority: list[str] = Field(default=[], description="sources from most to least worth keeping")
+    normalize: Literal["none", "whitespace"] = Field(
+        "none",
+        description="Compare byte for byte (datatrove, Curator), or with white space runs as one space.",
+    )
+    priority: list[str] = Field(
+        [], description="Sources, the one most worth keeping first; others come after these."
+    )
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row a document: key is the low half of the hash; `high`, `length` and facts travel along."""

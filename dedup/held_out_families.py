@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 class HeldOutFamilies(Seeded, Fold):
     """Choose the families that the tokenizer and the model are judged on (`pipelines.held_out`).
 
-    `tokenizer`, `model`: the share of each source's documents to hold out from either. Of the families that
-    are not large, so many are held out that their documents come nearest to the share (more of them on a
-    tie); of large ones, documents of their own draw. No family that is held out as one has more than the
-    smaller share of its source, so what is reached is within half of what is asked, but for the chance in
-    single documents.
+    Of the families that are not large, so many are held out that their documents come nearest to the share
+    (more of them on a tie); of large ones, documents of their own draw. No family that is held out as one
+    has more than the smaller share of its source, so what is reached is within half of what is asked, but for
+    the chance in single documents.
 
     Artefact: families.json. Memory: a number a bin of families and source.
     """
@@ -35,8 +34,12 @@ class HeldOutFamilies(Seeded, Fold):
     consumes: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[str, ...] | None] = ("id", "source", "url", "repo")
 
-    tokenizer: float = Field(default=0.0, ge=0.0, lt=1.0)
-    model: float = Field(default=0.0, ge=0.0, le=0.5)
+    tokenizer: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Share of each source's documents to hold out from the tokenizer."
+    )
+    model: float = Field(
+        0.0, ge=0.0, le=0.5, description="Share of each source's documents to hold out from the model."
+    )
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         """Documents by source and bin of families."""

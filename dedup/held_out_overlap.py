@@ -40,7 +40,9 @@ class HeldOutOverlap(Fold):
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
     artefacts: ClassVar[tuple[str, ...]] = ("held_out", "held_out_index")
 
-    overlap: float = Field(default=0.8, gt=0, le=1, description="share of the smaller document's shingles")
+    overlap: float = Field(
+        0.8, gt=0, le=1, description="Share of the smaller document's shingles in the other that removes one."
+    )
 
     _measure: Measure | None = PrivateAttr(default=None)
 

@@ -59,9 +59,9 @@ class Minhash(Deduplicate):
     removed through a chain of resemblances, and of every cluster at least its best document stays.
     "Better": earlier source in `priority` (others after, equal), more bytes, smaller id, smaller address.
 
-    **Presets** give a peer's parameters; any option given overrides its preset. Without `verify`, as those
-    tools do, candidates are duplicates whatever their similarity, clusters are closed transitively and all
-    but the best document of a cluster go; `similarity` is then that of a document's closest measured pair.
+    **Presets** give a peer's parameters. Without `verify`, as those tools do, candidates are duplicates
+    whatever their similarity, clusters are closed transitively and all but the best document of a cluster go;
+    `similarity` is then that of a document's closest measured pair.
 
     | preset | shingle | bands x rows | normalize | short | verify |
     |---|---|---|---|---|---|
@@ -99,19 +99,40 @@ class Minhash(Deduplicate):
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
 
     preset: Literal["verified", "fineweb", "curator", "marin", "slimpajama", "redpajama", "text_dedup"] = (
-        "verified"
+        Field(
+            "verified", description="Tool whose parameters hold where an option is null; verified: our own."
+        )
     )
-    shingle: Unit | None = None
-    width: int | None = Field(default=None, ge=1, le=1000, description="words or characters a shingle")
-    bands: int | None = Field(default=None, ge=1, le=256)
-    rows: int | None = Field(default=None, ge=1, le=64, description="hashes a band")
-    normalize: Normalize | None = None
-    short: Short | None = None
-    verify: bool | None = None
-    threshold: float | None = Field(default=None, gt=0, le=1, description="least Jaccard index, if verified")
-    max_bucket: int = Field(default=128, ge=2, le=10_000)
-    priority: list[str] = Field(default=[], description="sources from most to least worth keeping")
-    seed: int = Field(default=1, ge=0, lt=2**63, description="of the hash family; not the recipe's seed")
+    shingle: Unit | None = Field(None, description="What shingles consist of; null: as in the preset.")
+    width: int | None = Field(
+        None, ge=1, le=1000, description="Words or characters of a shingle; null: as in the preset."
+    )
+    bands: int | None = Field(
+        None, ge=1, le=256, description="Bands; one that agrees makes a candidate; null: as in the preset."
+    )
+    rows: int | None = Field(None, ge=1, le=64, description="Hashes of a band; null: as in the preset.")
+    normalize: Normalize | None = Field(
+        None, description="Fold case, marks and punctuation, numbers too, or nothing; null: as in the preset."
+    )
+    short: Short | None = Field(
+        None,
+        description="Compare texts of under `width` words as a whole, or keep them; null: as in the preset.",
+    )
+    verify: bool | None = Field(
+        None, description="Measure the Jaccard index of every candidate pair; null: as in the preset."
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=1, description="Least Jaccard index of duplicates with `verify`; null: 0.8."
+    )
+    max_bucket: int = Field(
+        128, ge=2, le=10_000, description="Documents of a bucket that each one is measured against, at most."
+    )
+    priority: list[str] = Field(
+        [], description="Sources, the one most worth keeping first; others come after these."
+    )
+    seed: int = Field(
+        1, ge=0, lt=2**63, description="Seed of the hash functions, apart from the recipe's seed."
+    )
 
     def settings(self) -> Settings:
         """The preset with the options given laid over it. `verify` without any threshold means 0.8."""

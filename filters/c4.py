@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -20,11 +20,10 @@ class C4(Edit):
 
     The text is cut as `str.splitlines` does and each line stripped. In this order, a line is dropped when
 
-    - a word of it (between white space) has over `max_word_length` characters;
-    - `terminal`: it does not end in `. ? ! " '`, or ends in `...`, after `[12]`, `[]`, `[edit]` and
-      `[citation needed]` are cut from it (`citations`);
-    - it has under `min_words_per_line` words, citations included;
-    - it holds `javascript` (`javascript`) or a phrase such as "use cookies" (`policy`), in any case;
+    - `max_word_length`: a word of it (between white space) has too many characters;
+    - `terminal`: it does not end a sentence, after `citations` are cut from it;
+    - `min_words_per_line`: it has too few words, citations included;
+    - `javascript`, `policy`: it holds one of these phrases, in any case;
 
     and where a line comes so far, `lorem ipsum` (lorem_ipsum) or `{` (curly_bracket) drops the whole document
     with that reason. What stays is joined by line feeds and stripped; a document of under
@@ -40,15 +39,25 @@ class C4(Edit):
 
     produces: ClassVar[tuple[str, ...]] = ("text", "c4.sentences", "c4.lines", "c4.dropped_lines")
 
-    terminal: bool = True
-    citations: bool = True
-    min_sentences: Annotated[int, Field(ge=0)] | None = 5
-    min_words_per_line: Annotated[int, Field(ge=0)] | None = 3
-    max_word_length: Annotated[int, Field(ge=1)] | None = 1_000
-    lorem_ipsum: bool = True
-    javascript: bool = True
-    curly_bracket: bool = True
-    policy: bool = True
+    terminal: bool = Field(True, description="Drop lines that do not end in `. ? ! \" '` or end in `...`.")
+    citations: bool = Field(
+        True, description="Cut `[12]`, `[]`, `[edit]` and `[citation needed]` from lines."
+    )
+    min_sentences: int | None = Field(
+        5, ge=0, description="Fewest sentences of a document (datatrove: 5); null: no limit."
+    )
+    min_words_per_line: int | None = Field(
+        3, ge=0, description="Fewest words of a line that stays (datatrove: 3); null: no limit."
+    )
+    max_word_length: int | None = Field(
+        1_000,
+        ge=1,
+        description="Most characters of a word in a line that stays (datatrove: 1,000); null: no limit.",
+    )
+    lorem_ipsum: bool = Field(True, description="Remove documents with `lorem ipsum` in a line that stays.")
+    javascript: bool = Field(True, description="Drop lines that hold the word `javascript`.")
+    curly_bracket: bool = Field(True, description="Remove documents with `{` in a line that stays.")
+    policy: bool = Field(True, description='Drop lines that hold a phrase such as "use cookies".')
 
     def edit(self, docs: Documents) -> Outcome:
         """The edited texts, with counts int64[n] of sentences and of lines in all and dropped."""

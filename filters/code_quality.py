@@ -47,21 +47,17 @@ class CodeQuality(Filter):
     this order a file goes when (reason):
 
     - it holds nothing but white space (empty);
-    - one of its first 5 lines says it is generated (auto_generated; `drop_generated`; The Stack v2,
-      arXiv 2402.19173, section 3.1);
-    - outside HTML, JSON, Markdown, roff, SMT, TeX, text and XML, its longest line exceeds `max_line`
-      characters (long_line) or its mean line `max_mean_line` (long_mean_line) (Codex, arXiv 2107.03374;
-      StarCoder, arXiv 2305.06161; formats as in The Stack v2);
-    - under `min_alphanumeric` of its characters are letters or digits (few_alphanumeric; The Stack,
-      arXiv 2211.15533), or under `min_alphabetic` letters (few_alphabetic; StarCoder, DeepSeek-Coder,
-      arXiv 2401.14196, section 2.1);
-    - `<?xml version=` stands in its first 100 bytes, XSLT apart (xml; `drop_xml`; DeepSeek-Coder);
-    - it is HTML with under `min_visible_characters` characters of visible text or with less than
-      `min_visible` of its characters (little_visible_text; DeepSeek-Coder);
-    - it is JSON or YAML of under `min_data_characters` or over `max_data_characters` characters
-      (data_size; DeepSeek-Coder: 50 and 5,000);
-    - a run of encoded data exceeds `max_encoded_run` characters, or all of them `max_encoded` of its
-      characters (encoded_data; The Stack v2: 1,024 and 0.5).
+    - one of its first 5 lines states that it is generated (auto_generated);
+    - outside HTML, JSON, Markdown, roff, SMT, TeX, text and XML (formats as in The Stack v2), its longest
+      line (long_line) or its mean line (long_mean_line) is too long;
+    - too few of its characters are letters or digits (few_alphanumeric), or letters (few_alphabetic);
+    - `<?xml version=` stands in its first 100 bytes, XSLT apart (xml);
+    - it is HTML with too little visible text (little_visible_text);
+    - it is JSON or YAML that is too short or too long (data_size);
+    - a run of encoded data is too long, or all of them are too much of it (encoded_data).
+
+    Sources: Codex (arXiv 2107.03374), The Stack (arXiv 2211.15533), StarCoder (arXiv 2305.06161), DeepSeek-
+    Coder (arXiv 2401.14196, section 2.1), The Stack v2 (arXiv 2402.19173, section 3.1).
 
     Comparisons are strict; null switches a rule off. Differences: "do not edit" and "@generated" are markers
     too; visible text is what stands outside tags, comments, scripts and styles, white space runs counting
@@ -78,18 +74,42 @@ class CodeQuality(Filter):
         )
     )  # fmt: skip
 
-    max_line: Length | None = 1_000
-    max_mean_line: Annotated[float, Field(ge=0)] | None = 100.0
-    min_alphanumeric: Share | None = 0.25
-    min_alphabetic: Share | None = 0.25
-    drop_generated: bool = True
-    drop_xml: bool = True
-    min_visible: Share | None = 0.2
-    min_visible_characters: Length | None = 100
-    min_data_characters: Length | None = 50
-    max_data_characters: Length | None = 5_000
-    max_encoded_run: Length | None = 1_024
-    max_encoded: Share | None = 0.5
+    max_line: Length | None = Field(
+        1_000, description="Most characters of the longest line of code (Codex: 1,000)."
+    )
+    max_mean_line: float | None = Field(
+        100.0, ge=0, description="Most characters of the mean line of code (Codex: 100)."
+    )
+    min_alphanumeric: Share | None = Field(
+        0.25, description="Least share of characters that are letters or digits (The Stack: 0.25)."
+    )
+    min_alphabetic: Share | None = Field(
+        0.25, description="Least share of characters that are letters (StarCoder, DeepSeek-Coder: 0.25)."
+    )
+    drop_generated: bool = Field(
+        True, description="Remove files whose first 5 lines state that they are generated (The Stack v2)."
+    )
+    drop_xml: bool = Field(
+        True, description="Remove XML other than XSLT, told by its first 100 bytes (DeepSeek-Coder)."
+    )
+    min_visible: Share | None = Field(
+        0.2, description="Least share of the characters of HTML that are visible text (DeepSeek-Coder: 0.2)."
+    )
+    min_visible_characters: Length | None = Field(
+        100, description="Fewest characters of visible text in HTML (DeepSeek-Coder: 100)."
+    )
+    min_data_characters: Length | None = Field(
+        50, description="Fewest characters of a JSON or YAML file (DeepSeek-Coder: 50)."
+    )
+    max_data_characters: Length | None = Field(
+        5_000, description="Most characters of a JSON or YAML file (DeepSeek-Coder: 5,000)."
+    )
+    max_encoded_run: Length | None = Field(
+        1_024, description="Most characters of one run of encoded data (The Stack v2: 1,024)."
+    )
+    max_encoded: Share | None = Field(
+        0.5, description="Largest share of characters in runs of encoded data (The Stack v2: 0.5)."
+    )
 
     @staticmethod
     def _formats(docs: Documents) -> pa.Array:

@@ -39,12 +39,6 @@ class _Libraries:
 class Datatrove(Seeded, Edit):
     """Run a filter, formatter or extractor of datatrove 0.10 (`pip install 'corpusmill[datatrove]'`).
 
-    `block`: the class by its full name, such as `datatrove.pipeline.filters.GopherQualityFilter`, or
-    `STEM.Class` for one in the plugin STEM.py. `options`: what its constructor takes. `paths`: those of its
-    options that are files, relative to the recipe; their content is part of the fingerprint. `label`: what
-    the ledger calls the step, in place of the class's name, where a block stands twice. `network`: whether it
-    may download; without it a block that asks for a host ends the run.
-
     A document that a filter drops is removed for the reason the filter gives (`dropped` where it gives none),
     one that a block raises on is quarantined. Text and metadata may be changed: metadata are `meta` and the
     columns `url`, `path`, `repo`, `license` and `lang`; ids stay. An extractor reads the column `raw` (bytes
@@ -63,12 +57,29 @@ class Datatrove(Seeded, Edit):
     produces: ClassVar[tuple[str, ...]] = ("text",)
     libraries: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _Libraries())
 
-    block: str = Field(min_length=3)
-    options: dict[str, Any] = Field(default_factory=dict)
-    paths: dict[str, Path] = Field(default_factory=dict)
-    label: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    network: bool = False
-    html: Literal["raw", "text"] = "raw"
+    block: str = Field(
+        min_length=3,
+        description="Full name of the class, as `datatrove.pipeline.filters.GopherQualityFilter`, "
+        "or `STEM.Class` for one in the plugin STEM.py.",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the block's constructor, by name."
+    )
+    paths: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Arguments of the constructor that are files, relative to the recipe.",
+    )
+    label: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Name of the step in the ledger, where a block stands twice; null: the class's name.",
+    )
+    network: bool = Field(
+        False, description="Let the block download; without it a block that asks for a host ends the run."
+    )
+    html: Literal["raw", "text"] = Field(
+        "raw", description="Column that an extractor reads: raw (the page's bytes) or text."
+    )
 
     _kind: str = PrivateAttr(default="")
     _built: Any = PrivateAttr(default=None)

@@ -19,11 +19,19 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 class FinewebQualityLimits(Limits):
     """Limits of the FineWeb quality rules; null switches a rule off."""
 
-    min_terminated_lines: Share | None = 0.12
-    max_short_lines: Share | None = 0.67
-    short_line: Annotated[int, Field(ge=0)] = 30
-    max_duplicate_line_characters: Share | None = 0.01
-    max_line_breaks_per_word: Annotated[float, Field(ge=0)] | None = 0.3
+    min_terminated_lines: Share | None = Field(
+        0.12, description="Least share of lines that end in a mark that ends a sentence (FineWeb: 0.12)."
+    )
+    max_short_lines: Share | None = Field(
+        0.67, description="Largest share of lines of at most `short_line` characters (FineWeb: 0.67)."
+    )
+    short_line: int = Field(30, ge=0, description="Most characters of a line that is short (FineWeb: 30).")
+    max_duplicate_line_characters: Share | None = Field(
+        0.01, description="Largest share of characters that stand in lines seen before (FineWeb: 0.01)."
+    )
+    max_line_breaks_per_word: float | None = Field(
+        0.3, ge=0, description="Most line ends per token (FineWeb: 0.3); null: no limit."
+    )
 
 
 class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
@@ -55,7 +63,9 @@ class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
     )  # fmt: skip
 
     by_language: dict[str, FinewebQualityLimits] = Field(
-        default={"zh": FinewebQualityLimits(short_line=12)}, validate_default=True
+        default={"zh": FinewebQualityLimits(short_line=12)},
+        validate_default=True,
+        description="Limits for documents of a language, by code; {}: the same limits for all languages.",
     )
 
     @field_validator("by_language")

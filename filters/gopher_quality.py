@@ -19,16 +19,37 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 class GopherQualityLimits(Limits):
     """Limits of the Gopher quality rules; null switches a rule off."""
 
-    min_words: Annotated[int, Field(ge=0)] | None = 50
-    max_words: Annotated[int, Field(ge=0)] | None = 100_000
-    min_mean_word_length: Annotated[float, Field(ge=0)] | None = 3.0
-    max_mean_word_length: Annotated[float, Field(ge=0)] | None = 10.0
-    max_symbols_per_word: Annotated[float, Field(ge=0)] | None = 0.1
-    max_bullet_lines: Share | None = 0.9
-    max_ellipsis_lines: Share | None = 0.3
-    min_alphabetic_words: Share | None = 0.8
-    min_stop_words: Annotated[int, Field(ge=0)] | None = 2
-    stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
+    min_words: int | None = Field(
+        50, ge=0, description="Fewest words of a document (Rae et al. 2021: 50); null: no limit."
+    )
+    max_words: int | None = Field(
+        100_000, ge=0, description="Most words of a document (Rae et al. 2021: 100,000); null: no limit."
+    )
+    min_mean_word_length: float | None = Field(
+        3.0, ge=0, description="Least mean length of words, in characters (Rae et al. 2021: 3)."
+    )
+    max_mean_word_length: float | None = Field(
+        10.0, ge=0, description="Largest mean length of words, in characters (Rae et al. 2021: 10)."
+    )
+    max_symbols_per_word: float | None = Field(
+        0.1, ge=0, description="Most hash signs, and most ellipses, per token (Rae et al. 2021: 0.1)."
+    )
+    max_bullet_lines: Share | None = Field(
+        0.9, description="Largest share of lines that start with a bullet (Rae et al. 2021: 0.9)."
+    )
+    max_ellipsis_lines: Share | None = Field(
+        0.3, description="Largest share of lines that end in an ellipsis (Rae et al. 2021: 0.3)."
+    )
+    min_alphabetic_words: Share | None = Field(
+        0.8, description="Least share of tokens that hold a letter (Rae et al. 2021: 0.8)."
+    )
+    min_stop_words: int | None = Field(
+        2, ge=0, description="Fewest distinct words of `stop_words` (Rae et al. 2021: 2); null: no limit."
+    )
+    stop_words: tuple[str, ...] = Field(
+        ("the", "be", "to", "of", "and", "that", "have", "with"),
+        description="Words that running text holds, case-sensitive, each one token (Rae et al. 2021).",
+    )
 
 
 # Words are single characters in Chinese: the length rule says nothing, some 1.5 characters make a word of
@@ -75,7 +96,11 @@ class GopherQuality(LimitsByLanguage, GopherQualityLimits):
         )
     )  # fmt: skip
 
-    by_language: dict[str, GopherQualityLimits] = Field(default={"zh": CHINESE}, validate_default=True)
+    by_language: dict[str, GopherQualityLimits] = Field(
+        default={"zh": CHINESE},
+        validate_default=True,
+        description="Limits for documents of a language, by code; {}: the same limits for all languages.",
+    )
 
     @field_validator("by_language")
     @classmethod

@@ -22,13 +22,25 @@ Length = Annotated[int, Field(ge=1, le=32)]
 class GopherRepetitionLimits(Limits):
     """Limits of the Gopher repetition rules; null switches a rule off, an n left out is not looked at."""
 
-    max_duplicate_paragraphs: Share | None = 0.3
-    max_duplicate_paragraph_characters: Share | None = 0.2
-    max_duplicate_lines: Share | None = 0.3
-    max_duplicate_line_characters: Share | None = 0.2
-    max_top_ngrams: dict[Length, Share] = Field(default={2: 0.20, 3: 0.18, 4: 0.16})
+    max_duplicate_paragraphs: Share | None = Field(
+        0.3, description="Largest share of paragraphs that repeat an earlier one (Rae et al. 2021: 0.3)."
+    )
+    max_duplicate_paragraph_characters: Share | None = Field(
+        0.2, description="Largest share of characters in paragraphs that repeat one (Rae et al. 2021: 0.2)."
+    )
+    max_duplicate_lines: Share | None = Field(
+        0.3, description="Largest share of lines that repeat an earlier one (Rae et al. 2021: 0.3)."
+    )
+    max_duplicate_line_characters: Share | None = Field(
+        0.2, description="Largest share of characters in lines that repeat one (Rae et al. 2021: 0.2)."
+    )
+    max_top_ngrams: dict[Length, Share] = Field(
+        {2: 0.20, 3: 0.18, 4: 0.16},
+        description="Largest share of characters in the most frequent n-gram, by n words (Rae et al. 2021).",
+    )
     max_duplicate_ngrams: dict[Length, Share] = Field(
-        default={5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+        {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10},
+        description="Largest share of characters in n-grams seen before, by n words (Rae et al. 2021).",
     )
 
 
@@ -76,6 +88,7 @@ class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
             )
         },
         validate_default=True,
+        description="Limits for documents of a language, by code; {}: the same limits for all languages.",
     )
 
     @field_validator("by_language")

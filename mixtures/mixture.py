@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 class Mixture(Seeded, Fold):
     """Plan a mixture by tokens: a budget, the share of each source, and at most `max_epochs` of any.
 
-    `tokens`: size of the mixture; null is as many as the sources with a share hold. `weights`: share of
-    the tokens by source, for every source (0 leaves one out); they add up to 1 within 1e-6 or are scaled
-    with `normalize: true`. Without weights, shares follow the tokens available to the power
-    1/`temperature` (1: as they come; larger: more even). So no options at all means everything once.
+    Weights add up to 1 within 1e-6 or are scaled with `normalize: true`. Without weights, shares follow the
+    tokens available to the power 1/`temperature`. So no options at all means everything once.
 
     Every source gives what its share asks, exact to the token; shares are rounded so that they add up to
     `tokens` (`selection.divided`). One wanted more than once is repeated whole;
@@ -38,9 +36,8 @@ class Mixture(Seeded, Fold):
     token is asked), and with `on_shortfall: fail` stops the run. Other sources do not fill the gap. Weights
     count tokens, never documents.
 
-    `held_out`: the share of documents that no copy of is trained on; it is given as
-    `pack: {held_out: ...}`. They are left out of all the figures above and below, and counted beside them: of
-    every source with a share in the mixture they are drawn once, to be judged on.
+    Documents held out are left out of all the figures above and below, and counted beside them: of every
+    source with a share in the mixture they are drawn once, to be judged on.
 
     Artefact: plan.json, by source what is available, requested, achieved and held out. Memory: the sums, and
     of each source the lengths and ids of the documents of one of 65,536 bins. Raises UserError for weights
@@ -52,13 +49,25 @@ class Mixture(Seeded, Fold):
     artefacts: ClassVar[tuple[str, ...]] = ("mixture_sums",)
     addressed: ClassVar[bool] = True
 
-    tokens: int | None = Field(default=None, ge=1)
-    weights: dict[str, float] | None = None
-    normalize: bool = False
-    temperature: float = Field(default=1.0, ge=1.0)
-    max_epochs: float = Field(default=4.0, gt=0.0, le=1000.0)
-    on_shortfall: Literal["report", "fail"] = "report"
-    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
+    tokens: int | None = Field(
+        None, ge=1, description="Tokens of the mixture; null: as many as the sources with a share hold."
+    )
+    weights: dict[str, float] | None = Field(
+        None, description="Share of the tokens by source, for every source; 0 leaves one out."
+    )
+    normalize: bool = Field(False, description="Scale weights that do not add up to 1.")
+    temperature: float = Field(
+        1.0, ge=1.0, description="Without weights: 1 takes shares as they come, larger makes them more even."
+    )
+    max_epochs: float = Field(
+        4.0, gt=0.0, le=1000.0, description="Most times that the tokens of a source are taken."
+    )
+    on_shortfall: Literal["report", "fail"] = Field(
+        "report", description="Report sources that give less than their share, or fail the run."
+    )
+    held_out: float = Field(
+        0.0, ge=0.0, le=0.5, description="Share of documents held out from training; set it in `pack`."
+    )
 
     _sums: pa.Table | None = PrivateAttr(default=None)
     _budget: int = PrivateAttr(default=0)

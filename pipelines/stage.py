@@ -61,6 +61,9 @@ class Stage(BaseModel, ABC):
     `artefacts`: names of artefacts it needs, made by earlier steps. `incidental`: options that cannot change
     its output, such as how often to log; they stay out of its fingerprint.
 
+    Each option is described in one line, with its unit and its source: `Field(5, description="...")`. The
+    JSON Schema of recipes gives the line to editors, which show it where the option is written.
+
     An option annotated as `Path` names a file or folder to read: in a recipe it is relative to the recipe, it
     must be there when the recipe is checked, and its content is part of the stage's fingerprint.
     """

@@ -20,22 +20,23 @@ if TYPE_CHECKING:
 
 
 class Reference(BaseModel):
-    """A tokenizer to compare with; `pattern` names the pre-tokenizer of a rank file whose name does not."""
+    """A tokenizer to compare with."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Path
-    pattern: str | None = None
+    path: Path = Field(description="File of the tokenizer, as `inspect` takes it, relative to the recipe.")
+    pattern: str | None = Field(
+        None, description="Pre-tokenizer of a rank file whose name does not tell it, such as cl100k."
+    )
 
 
 class AcceptTokenizer(Seeded, Fold):
     """Measure the tokenizer on held-out documents and stop the run where it falls short of `require`.
 
-    Documents: those `tokenizer_sample` held out (`held_out`, its share, drawn by id; 1.0 for a tokenizer that
-    was loaded, which was trained on none). Of every stratum (source, language, language of code) those of
-    smallest seeded draw within `stratum_bytes`, and of one longer than `max_document_bytes` only the
-    beginning; rates over several strata are weighted by the bytes each stands for. Memory: `stratum_bytes`
-    for each stratum.
+    Documents: those `tokenizer_sample` held out, drawn by id (all, for a tokenizer that was loaded, which was
+    trained on none). Of every stratum (source, language, language of code) those of smallest seeded draw
+    within `stratum_bytes`; rates over several strata are weighted by the bytes each stands for. Memory:
+    `stratum_bytes` for each stratum.
 
     Figures (definitions: `evaluation`): bytes, words and characters per token; fertility and continued words
     (Rust et al. 2021, How Good is Your Tokenizer?, with the words of `evaluation.word_classes`); unused and
@@ -52,12 +53,24 @@ class AcceptTokenizer(Seeded, Fold):
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
-    require: Requirements = Field(default_factory=Requirements)
-    references: dict[str, Path | Reference] = Field(default_factory=dict)
-    held_out: float = Field(default=1.0, ge=0.0, le=1.0)
-    stratum_bytes: int = Field(default=4 * 2**20, ge=2**10, le=2**32)
-    max_document_bytes: int = Field(default=2**18, ge=2**8, le=2**30)
-    rare: int = Field(default=10, ge=1)
+    require: Requirements = Field(
+        default_factory=Requirements,
+        description="Thresholds to reach on held-out documents; one that is missed stops the run.",
+    )
+    references: dict[str, Path | Reference] = Field(
+        default_factory=dict,
+        description="Tokenizers to compare with, by a name of your choice: a file, or its options.",
+    )
+    held_out: float = Field(
+        1.0, ge=0.0, le=1.0, description="Share of documents that the tokenizer was not trained on."
+    )
+    stratum_bytes: int = Field(
+        4 * 2**20, ge=2**10, le=2**32, description="Most bytes of text of a stratum that are judged on."
+    )
+    max_document_bytes: int = Field(
+        2**18, ge=2**8, le=2**30, description="Bytes at the start of a document that are judged on."
+    )
+    rare: int = Field(10, ge=1, description="Occurrences under which an entry counts as under-trained.")
 
     _tokenizer: Path | None = PrivateAttr(default=None)
     _apart: HeldOut | None = PrivateAttr(default=None)  # None: it saw none of the documents

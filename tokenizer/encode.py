@@ -48,13 +48,22 @@ class Encode(Edit):
     produces: ClassVar[tuple[str, ...]] = ("tokens",)
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
-    fim: Fim = Field(default_factory=Fim)
-    split_boundary: SplitBoundary = Field(default_factory=SplitBoundary)
-    add_bos: bool = False
-    add_eos: bool = True
-    encoder: Literal["verified", "tokenizers"] = "verified"
-    verify_rate: float = Field(default=0.001, ge=0.0, le=1.0)
-    held_out: float = Field(default=0.0, ge=0.0, le=0.5)
+    fim: Fim = Field(default_factory=Fim, description="Fill-in-the-middle, on characters before encoding.")
+    split_boundary: SplitBoundary = Field(
+        default_factory=SplitBoundary,
+        description="Random splitting of tokens that combine punctuation and line breaks.",
+    )
+    add_bos: bool = Field(False, description="Put the token bos before each document.")
+    add_eos: bool = Field(True, description="Put the token eos after each document.")
+    encoder: Literal["verified", "tokenizers"] = Field(
+        "verified", description="Encode with gigatoken where it agreed with `tokenizers`, or with the latter."
+    )
+    verify_rate: float = Field(
+        0.001, ge=0.0, le=1.0, description="Share of documents up to 16 KiB that both encoders encode."
+    )
+    held_out: float = Field(
+        0.0, ge=0.0, le=0.5, description="Share of documents that no model is trained on; set it in `pack`."
+    )
 
     _ready: Any = PrivateAttr(default=None)
 

@@ -23,17 +23,13 @@ class LoadTokenizer(Task):
     """Use the byte-level BPE tokenizer in the file `path`, which may be packed with zstd.
 
     Read are a tokenizer.json of the `tokenizers` library; a rank file of tiktoken, with the `pre_tokenizer`
-    it was made for (a name such as `cl100k`, or a mapping: `PreTokenizer`); GPT-2's merges.txt, whose
-    `pre_tokenizer` is `gpt2` unless given; and a SentencePiece BPE model with byte fallback that changes no
+    it was made for; GPT-2's merges.txt; and a SentencePiece BPE model with byte fallback that changes no
     text. The format is told from the content. Ids are those of the original (`imports.read_tokenizer`); what
     could not keep them is refused.
 
-    `special_tokens` maps roles (bos, eos, pad, fim_hole, fim_begin, fim_end) to the spellings of this
-    tokenizer's added tokens; a role not given takes what a SentencePiece model says, or else DeepSeek-V3's
-    spelling if the tokenizer has it, and is otherwise left out (what needs it then says so). With
-    `add_missing`, spellings that the tokenizer lacks are appended as new special tokens after its largest id:
-    rank files and merges hold none. `pad_vocabulary_to`: ids a model makes room for (DeepSeek-V3: 129280),
-    which no text produces.
+    A role that `special_tokens` leaves out takes what a SentencePiece model says, or else DeepSeek-V3's
+    spelling if the tokenizer has it, and is otherwise missing (an error where a stage needs it). Rank files
+    and merges hold no special tokens: `add_missing` adds them.
 
     What is random, cuts texts or adds tokens to them (dropout, truncation, padding, post-processors) is left
     out of the tokenizer and named in loading.json (`dropped`) and in the report; what would change a text is
@@ -49,11 +45,24 @@ class LoadTokenizer(Task):
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken")
     consumes: ClassVar[tuple[str, ...]] = ()
 
-    path: Path
-    pre_tokenizer: Name | PreTokenizer | None = None
-    special_tokens: dict[Role, str] = Field(default_factory=dict)
-    add_missing: bool = False
-    pad_vocabulary_to: int | None = Field(default=None, ge=257, le=2**24)
+    path: Path = Field(
+        description="File of the tokenizer, which may be packed with zstd, relative to the recipe."
+    )
+    pre_tokenizer: Name | PreTokenizer | None = Field(
+        None, description="Pre-tokenizer of a rank file or of merges.txt; null: gpt2 for merges.txt."
+    )
+    special_tokens: dict[Role, str] = Field(
+        default_factory=dict, description="Spelling of the tokenizer's special tokens, by role."
+    )
+    add_missing: bool = Field(
+        False, description="Append special tokens that the tokenizer lacks after its largest id."
+    )
+    pad_vocabulary_to: int | None = Field(
+        None,
+        ge=257,
+        le=2**24,
+        description="Ids that a model makes room for (DeepSeek-V3: 129,280); null: no more.",
+    )
 
     @field_validator("pre_tokenizer")
     @classmethod

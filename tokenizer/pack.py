@@ -25,14 +25,13 @@ class Pack(Write):
     of one `group` and epoch in the order of `group_rank`. Ends of rows that nothing fits are padded, and
     counted. Rows are then put in a seeded random order, since packing sorts by length.
 
-    `shard_tokens`: about how many tokens a shard holds (the number of shards is chosen by it; a group
-    stays in one). `fim`, `split_boundary`, `add_bos`, `add_eos`, `encoder` and `verify_rate` are passed to
-    `encode`.
+    The number of shards follows from `shard_tokens`; a group stays in one. Options that are not of packing
+    are passed to `encode`.
 
-    `held_out`: the share of documents that no model is trained on, chosen by families (a repository, a site;
-    `pipelines.held_out`) after removing what stands both in them and elsewhere (`hold_out`). They are packed
-    once each, alone and never framed for filling in, into shards of their own beside the others, on which the
-    model is judged. 0 holds out none. A source of few documents may have none at 1%: give more then.
+    Documents are held out by families (a repository, a site; `pipelines.held_out`) after removing what stands
+    both in them and elsewhere (`hold_out`). They are packed once each, alone and never framed for filling in,
+    into shards of their own beside the others, on which the model is judged. A source of few documents may
+    have none at 1%: give more then.
 
     Writes `shard-<partition>.arrow` and, with `held_out`, `heldout-<partition>.arrow` (`shards.format`; the
     metadata's `split` tells them apart). Every token that comes in is in one of them, or IntegrityError is
@@ -43,16 +42,30 @@ class Pack(Write):
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
-    sequence_length: int = Field(default=4096, ge=8, le=2**20)
-    shard_tokens: int = Field(default=2**25, ge=2**10, le=2**31)
-    method: Literal["best_fit", "concat"] = "best_fit"
-    fim: Fim = Field(default_factory=Fim)
-    split_boundary: SplitBoundary = Field(default_factory=SplitBoundary)
-    add_bos: bool = False
-    add_eos: bool = True
-    encoder: Literal["verified", "tokenizers"] = "verified"
-    verify_rate: float = Field(default=0.001, ge=0.0, le=1.0)
-    held_out: float = Field(default=0.01, ge=0.0, le=0.5)
+    sequence_length: int = Field(
+        4096, ge=8, le=2**20, description="Tokens of a row (DeepSeek-V3's pre-training: 4,096)."
+    )
+    shard_tokens: int = Field(2**25, ge=2**10, le=2**31, description="Tokens of a shard, about.")
+    method: Literal["best_fit", "concat"] = Field(
+        "best_fit",
+        description="Place documents in the fullest row they fit (Ding et al. 2024), or end to end.",
+    )
+    fim: Fim = Field(default_factory=Fim, description="Fill-in-the-middle, on characters before encoding.")
+    split_boundary: SplitBoundary = Field(
+        default_factory=SplitBoundary,
+        description="Random splitting of tokens that combine punctuation and line breaks.",
+    )
+    add_bos: bool = Field(False, description="Put the token bos before each document.")
+    add_eos: bool = Field(True, description="Put the token eos after each document.")
+    encoder: Literal["verified", "tokenizers"] = Field(
+        "verified", description="Encode with gigatoken where it agreed with `tokenizers`, or with the latter."
+    )
+    verify_rate: float = Field(
+        0.001, ge=0.0, le=1.0, description="Share of documents up to 16 KiB that both encoders encode."
+    )
+    held_out: float = Field(
+        0.01, ge=0.0, le=0.5, description="Share of documents that no model is trained on; 0: none."
+    )
 
     _context: Context | None = PrivateAttr(default=None)
 

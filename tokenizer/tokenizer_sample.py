@@ -26,19 +26,17 @@ class TokenizerSample(Seeded, Fold):
 
     Of each stratum, the documents of one source and language (`und` where unknown), those of smallest draw
     are chosen, as many as stay within its budget (in bytes of UTF-8; at least the first bin of draws, which
-    is one document or a few where the budget is smaller than it). Of a document longer than
-    `max_document_bytes` only the beginning counts, cut at a character. What is chosen depends neither on the
-    order of documents nor on how they are divided.
+    is one document or a few where the budget is smaller than it). Documents are cut at a character. What is
+    chosen depends neither on the order of documents nor on how they are divided.
 
-    Budgets: `sample_bytes` is the whole. `budgets` gives some of it to a source ("web") or to one language of
-    a source ("web/zh"), at most what there is. All other strata share what is left: where it is enough, each
-    is taken whole; else in proportion to their bytes to the power of `stratum_exponent`, none more than it
-    has (1: as the corpus is; 0.3, as for multilingual models in Conneau and Lample 2019: small languages get
-    more; 0: equal shares).
+    `budgets` gives some of `sample_bytes` to a source or to one language of a source, at most what there is.
+    All other strata share what is left: where it is enough, each is taken whole; else in proportion to their
+    bytes to the power of `stratum_exponent`, none more than it has (0.3, as for multilingual models in
+    Conneau and Lample 2019: small languages get more).
 
-    `held_out` of the documents are never trained on, and are chosen by families (`pipelines.held_out`); nor
-    is what `pack` holds out. Acceptance judges on them. A sample of texts (`verification_bytes`, long ones
-    cut to a 64th of it) from all documents is kept for verifying encoders.
+    What is held out is chosen by families (`pipelines.held_out`); what `pack` holds out is not trained on
+    either. Acceptance judges on them. Of the texts for verifying encoders, which come from all documents,
+    long ones are cut to a 64th of `verification_bytes`.
 
     Memory: a histogram of some hundred bins for each stratum, and the texts. Artefact: sample.json (options,
     and for each stratum documents and bytes offered, chosen and held out, budget and threshold) and
@@ -48,12 +46,26 @@ class TokenizerSample(Seeded, Fold):
     libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
     consumes: ClassVar[tuple[str, ...]] = ("text",)
 
-    sample_bytes: int = Field(default=2**30, ge=2**10, le=2**40)
-    budgets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
-    max_document_bytes: int = Field(default=2**20, ge=2**8, le=2**30)
-    held_out: float = Field(default=0.01, ge=0, lt=1)
-    verification_bytes: int = Field(default=4 * 2**20, ge=2**12, le=2**30)
-    stratum_exponent: float = Field(default=1.0, ge=0, le=1)
+    sample_bytes: int = Field(2**30, ge=2**10, le=2**40, description="Bytes of UTF-8 of the whole sample.")
+    budgets: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description='Bytes of the sample for a source ("web") or a language of one ("web/zh").',
+    )
+    max_document_bytes: int = Field(
+        2**20, ge=2**8, le=2**30, description="Bytes at the start of a document that may be in the sample."
+    )
+    held_out: float = Field(
+        0.01,
+        ge=0,
+        lt=1,
+        description="Share of documents that the tokenizer is judged on and never trained on.",
+    )
+    verification_bytes: int = Field(
+        4 * 2**20, ge=2**12, le=2**30, description="Bytes of texts kept to verify encoders on."
+    )
+    stratum_exponent: float = Field(
+        1.0, ge=0, le=1, description="Shares of sources and languages: 1 as in the corpus, 0 equal."
+    )
 
     _apart: HeldOut | None = PrivateAttr(default=None)
 

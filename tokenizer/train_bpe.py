@@ -27,25 +27,21 @@ _FIXED = 262  # special tokens and bytes: `bpe.definition.FIXED`, which costs mo
 class TrainBpe(Fold):
     """Train a byte-level BPE (report, section 4.1) on the documents that `tokenizer_sample` chose.
 
-    The vocabulary is `vocab_size` entries, all told: six special tokens at ids 0-5 (bos, eos, pad, FIM hole,
-    begin and end, spelt as in DeepSeek-V3; there the FIM ones stand at the end), the 256 bytes, merges, each
-    of a pair seen at least `min_frequency` times, and `reserved_tokens` special tokens for later use, spelt
-    as DeepSeek-V3's place holders, which no text produces. A sample too small for that many merges gives a
-    smaller vocabulary; training.json says so. `pad_vocabulary_to`: ids a model makes room for (DeepSeek-V3:
-    129280), told to whatever builds one; no text produces those either.
+    The vocabulary is `vocab_size` entries: six special tokens at ids 0-5 (bos, eos, pad, FIM hole, begin and
+    end, spelt as in DeepSeek-V3; there the FIM ones stand at the end), the 256 bytes, merges, and
+    `reserved_tokens`, spelt as DeepSeek-V3's place holders. A sample too small for that many merges gives a
+    smaller vocabulary, which training.json tells.
 
-    `pre_tokenizer` cuts documents into pre-tokens, which no token crosses: a name or a mapping
-    (`PreTokenizer`). Pre-tokens of more than `longest_pretoken` characters are counted in pieces of that
-    many; encoding has no such cut. Merges are learned from these counts, and are those of `tokenizers`'
-    BpeTrainer on the same counts (`bpe.learn`), so on the same documents where no pre-token is longer.
-    `max_token_bytes` limits tokens as its max_token_length does.
+    Encoding does not cut pre-tokens at `longest_pretoken`. Merges are learned from the counts of pre-tokens,
+    and are those of `tokenizers`' BpeTrainer on the same counts (`bpe.learn`), so on the same documents where
+    no pre-token is longer. `max_token_bytes` limits tokens as its max_token_length does.
 
-    Memory: a unit is counted in `count_memory` bytes; counts beyond are spilled to the system's temporary
-    folder as sorted runs. Not bounded by it: while combining, the distinct pre-tokens of the units combined,
-    and in the end those of all documents, which training holds at once, some 30 bytes each, and several times
-    that while learning merges. `max_pretokens` keeps only that many of them, the most frequent (of equal ones
-    those whose bytes sort first); training.json counts what was left out. The result depends neither on
-    `count_memory` nor on how documents are divided.
+    Memory: counts of a unit beyond `count_memory` are spilled to the system's temporary folder as sorted
+    runs. Not bounded by it: while combining, the distinct pre-tokens of the units combined, and in the end
+    those of all documents, which training holds at once, some 30 bytes each, and several times that while
+    learning merges. Of equally frequent ones `max_pretokens` keeps those whose bytes sort first;
+    training.json counts what was left out. The result depends neither on `count_memory` nor on how documents
+    are divided.
 
     Difference from the report: the random splitting of tokens that combine punctuation and line breaks is
     done while encoding.
@@ -59,15 +55,35 @@ class TrainBpe(Fold):
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     artefacts: ClassVar[tuple[str, ...]] = (SAMPLE,)
 
-    vocab_size: int = Field(default=8192, ge=_FIXED, le=2**20)
-    min_frequency: int = Field(default=2, ge=1)
-    max_token_bytes: int | None = Field(default=None, ge=2, le=2**16)
-    pre_tokenizer: Name | PreTokenizer = Field(default_factory=PreTokenizer)
-    longest_pretoken: int = Field(default=256, ge=16, le=2**20)
-    reserved_tokens: int = Field(default=0, ge=0, le=2**16)
-    pad_vocabulary_to: int | None = Field(default=None, ge=_FIXED, le=2**21)
-    max_pretokens: int | None = Field(default=None, ge=2**10)
-    count_memory: int = Field(default=512 * 2**20, ge=2**20, le=2**40)
+    vocab_size: int = Field(
+        8192, ge=_FIXED, le=2**20, description="Entries of the vocabulary, all told (DeepSeek-V3: 128,000)."
+    )
+    min_frequency: int = Field(2, ge=1, description="Fewest occurrences of a pair that is merged.")
+    max_token_bytes: int | None = Field(
+        None, ge=2, le=2**16, description="Most bytes of a token; null: no limit."
+    )
+    pre_tokenizer: Name | PreTokenizer = Field(
+        default_factory=PreTokenizer,
+        description="What cuts documents into pre-tokens, which no token crosses: a name or its options.",
+    )
+    longest_pretoken: int = Field(
+        256, ge=16, le=2**20, description="Characters beyond which a pre-token is counted in pieces."
+    )
+    reserved_tokens: int = Field(
+        0, ge=0, le=2**16, description="Special tokens for later use, which no text produces."
+    )
+    pad_vocabulary_to: int | None = Field(
+        None,
+        ge=_FIXED,
+        le=2**21,
+        description="Ids that a model makes room for (DeepSeek-V3: 129,280); null: no more.",
+    )
+    max_pretokens: int | None = Field(
+        None, ge=2**10, description="Distinct pre-tokens to keep, the most frequent; null: all."
+    )
+    count_memory: int = Field(
+        512 * 2**20, ge=2**20, le=2**40, description="Bytes of memory for the counts of a unit."
+    )
 
     _sample: Sample | None = PrivateAttr(default=None)
     _verification: Path | None = PrivateAttr(default=None)

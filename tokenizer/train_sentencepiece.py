@@ -23,11 +23,10 @@ class TrainSentencepiece(Fold):
 
     Trained on the documents that `tokenizer_sample` chose, of each the beginning it says. Merges are learned
     inside words, a word being what stands between spaces and beginning with its space; characters of
-    different scripts do not join, digits stay single (`split_digits`), runs of white space may join. The
-    vocabulary is at most `vocab_size` entries: bos, eos, pad, FIM hole, begin and end at 0-5, the unknown
-    piece, which nothing gives, 256 bytes, pieces of at most `max_piece_length` characters, and the most
-    frequent characters that make up `character_coverage` of the text. Other characters become their bytes.
-    A sample too small for so many pieces gives a smaller vocabulary; training.json says so.
+    different scripts do not join, runs of white space may join. The vocabulary is at most `vocab_size`
+    entries: bos, eos, pad, FIM hole, begin and end at 0-5, the unknown piece, which nothing gives, 256 bytes,
+    pieces, and the most frequent characters. Other characters become their bytes. A sample too small for so
+    many pieces gives a smaller vocabulary, which training.json tells.
 
     Differences from SentencePiece's defaults: text is not normalized, no space is put before it and none is
     removed, so that every document comes back as it was; lines of more than `longest_line` characters are
@@ -39,7 +38,7 @@ class TrainSentencepiece(Fold):
 
     Artefact: that of `train_bpe` without growth.json, and tokenizer.model. tokenizer.json gives the ids of
     tokenizer.model for every text without U+2581, which the library takes for a space and which becomes three
-    bytes here (`pieces.definition`). `pad_vocabulary_to`: the number of ids that a model makes room for.
+    bytes here (`pieces.definition`).
     Raises UserError where `vocab_size` cannot hold the characters of the coverage, and LedgerError where the
     documents are not those the sample was drawn from.
     """
@@ -48,12 +47,23 @@ class TrainSentencepiece(Fold):
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer_sample",)
 
-    vocab_size: int = Field(default=8192, ge=264, le=2**20)
-    character_coverage: float = Field(default=0.9995, gt=0.9, le=1.0)
-    split_digits: bool = True
-    max_piece_length: int = Field(default=16, ge=2, le=512)
-    longest_line: int = Field(default=4096, ge=64, le=2**16)
-    pad_vocabulary_to: int | None = Field(default=None, ge=264, le=2**24)
+    vocab_size: int = Field(8192, ge=264, le=2**20, description="Most entries of the vocabulary, all told.")
+    character_coverage: float = Field(
+        0.9995,
+        gt=0.9,
+        le=1.0,
+        description="Share of the text's characters that have an entry (SentencePiece: 0.9995).",
+    )
+    split_digits: bool = Field(True, description="Keep every digit a piece of its own.")
+    max_piece_length: int = Field(
+        16, ge=2, le=512, description="Most characters of a piece (SentencePiece: 16)."
+    )
+    longest_line: int = Field(
+        4096, ge=64, le=2**16, description="Characters beyond which lines are cut, while training only."
+    )
+    pad_vocabulary_to: int | None = Field(
+        None, ge=264, le=2**24, description="Ids that a model makes room for; null: no more."
+    )
 
     _sample: Any = PrivateAttr(default=None)
     _folder: Path | None = PrivateAttr(default=None)

@@ -35,20 +35,12 @@ class ExtendContext(TrainingTask):
     In a recipe these options stand under `long_context`, for all phases, or in one of its `phases`. Left
     out, those that `train` has too are `train`'s (`require` and `ema` apart), and:
 
-    - `sequence_length`: tokens of a row; every phase longer than the one before. Documents are those of
-      `pack`, in the same order of drawing, packed anew.
-    - `steps`: optimiser steps; null: 200. `batch_size`: sequences a step; null: as many as hold a step's
-      tokens of `train`, at least one. `micro_batch_size`: null: as many as hold the tokens of `train`'s, at
-      least one.
-    - `learning_rate`: constant after `warmup` steps (null: a tenth of the steps, 10 at most: the optimiser
-      starts anew); null: the last rate of `train`.
-    - `stretch_to`: tokens that the positions are stretched for, the same in all phases; null: those of the
-      last phase. `factor`: the same as a multiple of the context before any stretching, in place of
-      `stretch_to`; null: it follows. `beta_fast`, `beta_slow`: see `YarnScaling`.
-    - `mtp_weight`: null: the last one of `train`. `balance`: null: alpha as in `train`, biases at rest (gamma
-      0), as at the end of pre-training, or `off` where that alpha is 0; given here, it is read as in `train`,
-      where gamma left out is not 0.
-    - `needles`: see `Needles`; null: none.
+    - Documents are those of `pack`, in the same order of drawing, packed anew.
+    - `batch_size`, `micro_batch_size`: null gives at least one.
+    - `learning_rate` is constant after `warmup` steps (null: a tenth of the steps, 10 at most: the optimiser
+      starts anew).
+    - `balance`: null: alpha as in `train`, biases at rest (gamma 0), as at the end of pre-training, or `off`
+      where that alpha is 0; given here, it is read as in `train`, where gamma left out is not 0.
 
     Writes what `train` writes (the longest context in `config.json` being the one stretched for), and
     `long_context.json`: `context` (tokens pre-trained on and now), `rope_scaling`, `by_position` (mean loss
@@ -61,16 +53,60 @@ class ExtendContext(TrainingTask):
     no room.
     """
 
-    sequence_length: int = Field(ge=16, le=2**20)
-    batch_size: int = Field(default=1, ge=1, le=65536)
-    learning_rate: float = Field(default=1e-4, gt=0.0, le=1.0)
-    stretch_to: int | None = Field(default=None, ge=16, le=2**30)
-    factor: float | None = Field(default=None, ge=1.0, le=1e6)
-    beta_fast: float = Field(default=32.0, gt=0.0, le=1e6)
-    beta_slow: float = Field(default=1.0, gt=0.0, le=1e6)
-    mtp_weight: float = Field(default=0.1, ge=0.0)
-    balance: Balance | Literal["off"] = Balance(gamma=0.0)
-    needles: Needles | None = Needles()
+    sequence_length: int = Field(
+        ge=16,
+        le=2**20,
+        description="Tokens of a row, more than in the phase before (DeepSeek-V3: 32K, 128K).",
+    )
+    batch_size: int = Field(
+        1,
+        ge=1,
+        le=65536,
+        description="Sequences of a step; null: as many as hold the tokens of a step of `train`.",
+    )
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="Sequences at once; null: as many as hold the tokens of `train`'s."
+    )
+    warmup: int | None = Field(
+        None, ge=0, description="Steps over which the rate rises; null: a tenth of the steps, 10 at most."
+    )
+    learning_rate: float = Field(
+        1e-4, gt=0.0, le=1.0, description="Learning rate after the warm-up; null: the last one of `train`."
+    )
+    stretch_to: int | None = Field(
+        None,
+        ge=16,
+        le=2**30,
+        description="Tokens that positions are stretched for; null: those of the last phase.",
+    )
+    factor: float | None = Field(
+        None,
+        ge=1.0,
+        le=1e6,
+        description="In place of `stretch_to`: multiple of the context before any stretching.",
+    )
+    beta_fast: float = Field(
+        32.0,
+        gt=0.0,
+        le=1e6,
+        description="Turns above which YaRN leaves a rotary pair alone (DeepSeek-V3: 32).",
+    )
+    beta_slow: float = Field(
+        1.0,
+        gt=0.0,
+        le=1e6,
+        description="Turns below which YaRN slows a rotary pair in full (DeepSeek-V3: 1).",
+    )
+    mtp_weight: float = Field(
+        0.1, ge=0.0, description="Weight of the mean loss of MTP modules; null: the last one of `train`."
+    )
+    balance: Balance | Literal["off"] = Field(
+        Balance(gamma=0.0),
+        description="How experts are kept evenly loaded; null: as in `train`, biases at rest.",
+    )
+    needles: Needles | None = Field(
+        Needles(), description="Needles to look for in long contexts, before and after; null: none."
+    )
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:

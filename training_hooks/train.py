@@ -23,38 +23,20 @@ CONTEXT = 256  # tokens a sequence where the recipe does not say
 class Train(TrainingTask):
     """Train a DeepSeek-V3-style model (arXiv 2412.19437): MLA, DeepSeekMoE with bias-based balance, MTP.
 
-    - `preset`: sizes of the model, vocabulary apart: `v3-tiny` (about 1M parameters besides embedding and
-      head), `v3-mini` (about 10M), `v3-small` (about 150M).
-    - `start_from`: folder of a model to go on from, relative to the recipe: what a `train` step wrote, what
-      `corpusmill import` made of a DeepSeek-V3 folder, or such a folder. Its sizes stand in place of
-      `preset` and `mtp_depth`, its routing biases are kept, the optimiser starts anew; it must have the
-      vocabulary of the shards. Null: fresh weights.
-    - `steps`: optimiser steps. `batch_size`: sequences a step. `micro_batch_size`: how many of them pass
-      through the model at once (null: all); gradients add up to the same to round-off, in less memory.
-      `context`: tokens a sequence, at most a shard row's length; rows are cut to it and nothing is lost.
-      Null: 256, or the row where it is shorter.
-    - `schedule`: of learning rate, batch, gamma and lambda as functions of tokens seen. `report`: the phases
-      of section 4.2, their boundaries as shares of this run; `batch_size`, `learning_rate`, `gamma` and
-      `mtp_weight` stand for its 15360, 2.2e-4, 0.001 and 0.3. `cosine`: the rate down one cosine to a tenth
-      of its peak, the rest constant: every step of one size.
-    - `learning_rate`: its peak; `warmup`: steps of linear rise, null for 10 or the report's share of the
-      run, where that is more.
-    - `threads`: processor threads. Results repeat bit for bit for the same inputs, options, threads,
-      torch version and processor family; another number of threads sums in another order.
-    - `device`: `cpu`, or `cuda` for the first GPU.
-    - `precision`: `fp32`, `bf16` for matrix products in BF16 (weights, norms, router, softmax in FP32), or
-      `fp8`, the report's section 3.3: exact emulation on a processor (slow), tensor cores on Hopper.
-    - `moments`: `fp32`, or `bf16` for Adam's moments in BF16 as in section 3.3.3. Weights stay FP32.
-    - `recompute`: compute norms and MLA's up-projections again in backward rather than keep them
-      (section 3.2.3): less memory, the same bits.
-    - `mtp_depth`: multi-token prediction modules; `mtp_weight`: lambda, the weight of their mean loss.
-    - `balance`: see `Balance`, or `off`. `ema`: decay of an average of the weights kept besides (section
-      3.2.3; the report gives no figure), null for none.
-    - `evaluate`: when the documents that `pack` held out are looked at, besides the end; see `Evaluate`.
-    - `require`: what must hold for the run to succeed, see `Require`; null: nothing. Shards that look broken
-      (`evaluation.faults`) are named in the log either way.
-    - `checkpoint`: see `Checkpointing`. `log_every`: steps between progress lines in the log.
-      `peak_tflops`: what utilisation is measured against in the log; null to measure a matrix product.
+    - `start_from` takes what a `train` step wrote, what `corpusmill import` made of a DeepSeek-V3 folder, or
+      such a folder. Its sizes stand in place of `preset` and `mtp_depth`, its routing biases are kept, the
+      optimiser starts anew; it must have the vocabulary of the shards.
+    - `micro_batch_size`: gradients add up to the same to round-off, in less memory. `context` is at most a
+      shard row's length; rows are cut to it and nothing is lost.
+    - `schedule` gives learning rate, batch, gamma and lambda as functions of tokens seen. `report`: the
+      phases of section 4.2, their boundaries as shares of this run; `batch_size`, `learning_rate`, `gamma`
+      and `mtp_weight` stand for its 15360, 2.2e-4, 0.001 and 0.3. `cosine`: the rate down one cosine to a
+      tenth of its peak, the rest constant: every step of one size.
+    - Results repeat bit for bit for the same inputs, options, `threads`, torch version and processor family.
+    - `precision`: with `bf16`, weights, norms, router and softmax stay FP32; `fp8` is exact emulation on a
+      processor (slow), tensor cores on Hopper. With BF16 `moments` weights stay FP32.
+    - `recompute` and `ema` are of section 3.2.3, which gives no figure for the decay.
+    - Shards that look broken (`evaluation.faults`) are named in the log whether `require` asks or not.
 
     Differences from the report, because of scale: sizes; initial standard deviation grows as the width
     shrinks; a learning rate some 20 times V3's; gamma is larger in a short run; with `cosine`, no
@@ -83,13 +65,25 @@ class Train(TrainingTask):
     for what `require` asks in vain, Interrupted on SIGTERM or SIGINT.
     """
 
-    preset: Literal["v3-tiny", "v3-mini", "v3-small"] = "v3-tiny"
-    start_from: Path | None = None
-    context: int | None = Field(default=None, ge=2)
-    schedule: Literal["report", "cosine"] = "cosine"
-    learning_rate: float = Field(default=4e-3, gt=0.0, le=1.0)
-    mtp_depth: int = Field(default=1, ge=0, le=8)
-    mtp_weight: float = Field(default=0.3, ge=0.0)
+    preset: Literal["v3-tiny", "v3-mini", "v3-small"] = Field(
+        "v3-tiny", description="About 1M, 10M or 150M parameters besides embedding and head."
+    )
+    start_from: Path | None = Field(
+        None, description="Folder of a model to go on from, relative to the recipe; null: fresh weights."
+    )
+    context: int | None = Field(
+        None, ge=2, description="Tokens of a sequence; null: 256, or a shard's row where it is shorter."
+    )
+    schedule: Literal["report", "cosine"] = Field(
+        "cosine", description="The phases of DeepSeek-V3's report, section 4.2, or one cosine of the rate."
+    )
+    learning_rate: float = Field(
+        4e-3, gt=0.0, le=1.0, description="Peak of the learning rate (DeepSeek-V3, a larger model: 2.2e-4)."
+    )
+    mtp_depth: int = Field(1, ge=0, le=8, description="Modules of multi-token prediction (DeepSeek-V3: 1).")
+    mtp_weight: float = Field(
+        0.3, ge=0.0, description="Lambda, the weight of their mean loss (DeepSeek-V3: 0.3, later 0.1)."
+    )
 
     def external_files(self) -> tuple[Path, ...]:
         """The weights and the description of the model to start from."""

@@ -1,5 +1,8 @@
 """The JSON Schema of recipes, made from the stages themselves, so that editors complete and check them.
 
+Every property has a description of one line, which editors show: of an option its own, of a stage or a
+section the first paragraph of its docstring.
+
 It knows the stages of the rooms and of the plugins registered at the time; the published file has no
 plugins. It says no more than a schema can: agreement between sections is left to `load_recipe`.
 """
@@ -23,6 +26,7 @@ Json = dict[str, Any]
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that editors' YAML servers know best
 _PATTERNS = {"$ref": "#/definitions/patterns"}
+_NULL = {"type": "null"}
 PUBLISHED = Path("configs/recipe.schema.json")
 
 
@@ -30,7 +34,7 @@ def recipe_schema() -> Json:
     """The schema as a JSON-ready mapping, the same for the same code (keys in a fixed order)."""
     schema = _Schema()
     properties = schema.fields(Settings)
-    properties["engine"] = schema.model(Engine, "engine")
+    properties["engine"] = _described(_summary(Engine), schema.model(Engine, "engine"))
     properties["sources"] = {
         "description": "What to read, by a name of your choice, and what to do with each document.",
         "type": "object",
@@ -45,7 +49,8 @@ def recipe_schema() -> Json:
     properties["decontaminate"] = schema.decontaminate()
     properties["tokenizer"] = schema.tokenizer()
     for section, room in (("mixture", "mixtures"), ("pack", "tokenizer"), ("train", "training_hooks")):
-        properties[section] = schema.stage(registry.find(room, section))
+        stage = registry.find(room, section)
+        properties[section] = _described(_summary(stage), schema.stage(stage))
     properties["long_context"] = schema.long_context()
     return {
         "$schema": DIALECT,
@@ -97,7 +102,9 @@ class _Schema:
     def stage_list(self, stages: dict[str, type[Stage]]) -> Json:
         """A list of stage names or one-entry mappings from a name to its options."""
         bare = [name for name, stage in stages.items() if not _required(stage)]
-        options = {name: {"anyOf": [self.stage(stage), {"type": "null"}]} for name, stage in stages.items()}
+        options = {
+            name: _described(_summary(stage), self.stage(stage), _NULL) for name, stage in stages.items()
+        }
         names_alone = [{"const": name, "description": _summary(stages[name])} for name in bare]
         mapping = {
             "type": "object",
@@ -115,7 +122,7 @@ class _Schema:
             "required": ["read"],
             "additionalProperties": False,
             "properties": {
-                "read": self.readers(),
+                "read": _described("One reader and the files it reads.", self.readers()),
                 "domain": {
                     "description": "What the source holds: web, code, math, ...; by default its name.",
                     "type": "string",
@@ -139,7 +146,7 @@ class _Schema:
     def readers(self) -> Json:
         """A reference to the mapping from one reader to its files."""
         self.definitions["reader"] = {
-            "description": "One reader and its files.",
+            "description": "One reader and the files it reads.",
             "type": "object",
             "minProperties": 1,
             "maxProperties": 1,
@@ -156,22 +163,23 @@ class _Schema:
                 {"type": "string"},
                 {key: files.pop(key) for key in ("type", "items", "minItems")},
             ]
-        return {"description": _summary(stage), "anyOf": [_PATTERNS, reference]}
+        return _described(_summary(stage), _PATTERNS, reference)
 
     def decontaminate(self) -> Json:
         """Options of two stages and `against` in one mapping."""
         parts = [registry.find("dedup", name) for name in ("benchmark_grams", "decontaminate")]
         properties: Json = {
-            "against": {
-                "description": "The benchmark files: patterns (JSON lines), or a reader and its files.",
-                "anyOf": [_PATTERNS, self.readers()],
-            }
+            "against": _described(
+                "The benchmark files: patterns (JSON lines), or a reader and its files.",
+                _PATTERNS,
+                self.readers(),
+            )
         }
         for part in parts:
             self.stage(part)
             properties |= self.definitions.pop(part.name)["properties"]
         return {
-            "description": inspect.cleandoc(parts[1].__doc__ or ""),
+            "description": _summary(parts[1]),
             "type": "object",
             "required": ["against"],
             "additionalProperties": False,
@@ -188,8 +196,8 @@ class _Schema:
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                **{key: {"anyOf": [self.trainer(key), {"type": "null"}]} for key in TRAINERS},
-                "load": {"anyOf": [{"type": "string", "description": "A tokenizer file."}, self.stage(load)]},
+                **{key: self.trainer(key) for key in TRAINERS},
+                "load": _described(_summary(load), {"type": "string"}, self.stage(load)),
                 **{key: judges[key] for key in JUDGES},
             },
             "oneOf": [{"required": [key]} for key in MAKERS],
@@ -208,17 +216,25 @@ class _Schema:
             "type": "object",
             "required": ["phases"],
             "additionalProperties": False,
-            "properties": {"phases": {"type": "array", "minItems": 1, "items": reference}, **options},
+            "properties": {
+                "phases": {
+                    "description": "Phases in order, each with longer rows than the one before.",
+                    "type": "array",
+                    "minItems": 1,
+                    "items": reference,
+                },
+                **options,
+            },
         }
 
     def trainer(self, key: str) -> Json:
-        """A reference to the options of one trainer, those of its sample included."""
+        """The options of one trainer, those of its sample included."""
         sample, trainer = sample_and_trainer(key)
         self.stage(sample)
         options = self.definitions.pop(sample.name)["properties"]
         reference = self.stage(trainer)
         self.definitions[trainer.name]["properties"] |= options
-        return reference
+        return _described(_summary(trainer), reference, _NULL)
 
 
 def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
@@ -239,15 +255,20 @@ def _required(stage: type[Stage]) -> bool:
 
 def _or_null(option: Json) -> Json:
     """An option that null leaves to what other sections say: its own default is not what it then has."""
-    rest = {key: value for key, value in option.items() if key not in ("default", "anyOf")}
+    rest = {key: value for key, value in option.items() if key not in ("default", "description", "anyOf")}
     choices = option.get("anyOf", [rest])
-    null = {"type": "null"}
-    return {**(rest if "anyOf" in option else {}), "anyOf": [*choices, *([] if null in choices else [null])]}
+    return _described(option.get("description", ""), *choices, *([] if _NULL in choices else [_NULL]))
 
 
-def _summary(stage: type[Stage]) -> str:
-    """The first paragraph of a stage's docstring."""
-    return " ".join(inspect.cleandoc(stage.__doc__ or "").split("\n\n")[0].split())
+def _described(description: str, *choices: Json) -> Json:
+    """What is one of `choices`. One reference stands among them too: the dialect ignores words beside it."""
+    words = {"description": description} if description else {}
+    return {**words, "anyOf": list(choices)}
+
+
+def _summary(model: type[Any]) -> str:
+    """The first paragraph of the docstring of a stage or section, on one line."""
+    return " ".join(inspect.cleandoc(model.__doc__ or "").split("\n\n")[0].split())
 
 
 def _for_yaml(schema: Any) -> Any:
@@ -264,6 +285,8 @@ def _for_yaml(schema: Any) -> Any:
             made[key] = value
         elif key != "title":  # pydantic's titles repeat the names
             made[key] = _for_yaml(value)
+    if "$ref" in made and len(made) > 1:  # the dialect ignores what stands beside a reference
+        made["anyOf"] = [{"$ref": made.pop("$ref")}]
     if made.get("type") == "integer":
         number = {key: made.pop(key) for key in list(made) if key not in ("description", "default")}
         made["anyOf"] = [number, {"$ref": "#/definitions/quantity"}]

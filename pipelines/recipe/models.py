@@ -23,14 +23,18 @@ ALLOW_LOSS = 0.99
 
 
 class Engine(BaseModel):
-    """How the run's units are worked on. No setting of it changes a byte of the output."""
+    """How the run's units are worked on. No setting of it changes a byte of the output.
+
+    After each lost worker a unit waits longer, up to 20 s. Twelve in a row while no other unit's is lost are
+    its own fault: it is given up.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["inline", "process", "ray"] = Field(
         "process",
-        description="inline: in this process, for debugging; process: worker processes of this machine; "
-        "ray: tasks on a Ray cluster, joined by `address` or started on this machine.",
+        description="In this process, for debugging; in processes of this machine; or as tasks on a Ray "
+        "cluster, joined by `address` or started on this machine.",
     )
     workers: int | None = Field(None, ge=1, description="Units worked on at once; null: one for each core.")
     memory: int | None = Field(
@@ -49,9 +53,7 @@ class Engine(BaseModel):
     losses: int = Field(
         30,
         ge=0,
-        description="Lost workers a unit may have before it is given up: nodes that fail, evictions, kills. "
-        "After each it waits longer, up to 20 s. Twelve in a row while no other unit's is lost are its own "
-        "fault.",
+        description="Lost workers a unit may have before it is given up: nodes that fail, evictions, kills.",
     )
     heartbeat_s: float = Field(30, ge=1, description="Seconds of silence after which a worker is lost.")
 

@@ -31,4 +31,9 @@ class SplitBoundary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rate: float = Field(default=0.1, ge=0.0, le=1.0)
+    rate: float = Field(
+        0.1,
+        ge=0.0,
+        le=1.0,
+        description="Share of combined tokens that is split (the report gives none); 0: off.",
+    )

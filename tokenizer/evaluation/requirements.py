@@ -20,30 +20,38 @@ class Requirements(BaseModel):
 
     Groups are named `*` (all held-out documents), `SOURCE`, `SOURCE/LANGUAGE`, `*/LANGUAGE`, and likewise
     with a code language; a group of which there is no text is an error, so that a mistyped name cannot pass.
-
-    - `bytes_per_token`: at least so many UTF-8 bytes a token, by group.
-    - `fertility`: at most so many tokens a word, by group (tokens that share a byte with the word; Rust et
-      al. 2021).
-    - `continued_words`: at most this share of words of more than one token, by group (Rust et al. 2021).
-    - `unused`: at most this share of the entries of more than one byte never produced. It falls with the
-      amount of held-out text: set it with one run's figures before you.
-    - `unreachable`: at most so many entries that encoding their own text does not give back.
-    - `traces`: at most so many entries that look like an e-mail address, a URL, an IP address, a phone
-      number, seven digits in a row or a key.
-    - `digit_group`: at most so many digits in one token.
-    - `against`: at least this multiple of a reference's bytes per token, by reference, then by group.
+    `unused` falls with the amount of held-out text: set it with one run's figures before you.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bytes_per_token: dict[str, Positive] = Field(default_factory=dict)
-    fertility: dict[str, Positive] = Field(default_factory=dict)
-    continued_words: dict[str, Share] = Field(default_factory=dict)
-    unused: Share | None = None
-    unreachable: int | None = Field(default=None, ge=0)
-    traces: int | None = Field(default=None, ge=0)
-    digit_group: int | None = Field(default=None, ge=1)
-    against: dict[str, dict[str, Positive]] = Field(default_factory=dict)
+    bytes_per_token: dict[str, Positive] = Field(
+        default_factory=dict, description="Fewest UTF-8 bytes per token, by group."
+    )
+    fertility: dict[str, Positive] = Field(
+        default_factory=dict,
+        description="Most tokens that share a byte with a word, by group (Rust et al. 2021).",
+    )
+    continued_words: dict[str, Share] = Field(
+        default_factory=dict,
+        description="Largest share of words of more than one token, by group (Rust et al. 2021).",
+    )
+    unused: Share | None = Field(
+        None, description="Largest share of the entries of more than one byte that never occur."
+    )
+    unreachable: int | None = Field(
+        None, ge=0, description="Most entries that encoding their own text does not give back."
+    )
+    traces: int | None = Field(
+        None,
+        ge=0,
+        description="Most entries that look like an e-mail, URL, IP address, phone number, key or 7 digits.",
+    )
+    digit_group: int | None = Field(None, ge=1, description="Most digits in one token.")
+    against: dict[str, dict[str, Positive]] = Field(
+        default_factory=dict,
+        description="Least multiple of a reference's bytes per token, by reference, then by group.",
+    )
 
 
 _CURES = {

@@ -20,12 +20,17 @@ class Fim(BaseModel):
       document can be put together again.
 
     The report gives the rate 0.1 and PSM; how it draws split points is not stated: the paper's way is
-    used. `domains`: only documents of these domains are chosen; null is all, as in the report.
-    The draw depends on the recipe's seed and the document's id alone.
+    used. The draw depends on the recipe's seed and the document's id alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rate: float = Field(default=0.1, ge=0.0, le=1.0)
-    mode: Literal["psm", "spm"] = "psm"
-    domains: list[str] | None = None
+    rate: float = Field(
+        0.1, ge=0.0, le=1.0, description="Share of documents that is framed (DeepSeek-V3: 0.1); 0: none."
+    )
+    mode: Literal["psm", "spm"] = Field(
+        "psm", description="Order of prefix, suffix and middle (DeepSeek-V3: psm)."
+    )
+    domains: list[str] | None = Field(
+        None, description="Domains whose documents may be framed; null: all (DeepSeek-V3)."
+    )

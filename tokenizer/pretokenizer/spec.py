@@ -27,24 +27,29 @@ UNLIMITED = 2**62  # digits in one pre-token
 class PreTokenizer(BaseModel):
     r"""How text is cut into pre-tokens, which no token ever crosses.
 
-    `pattern`: one of `deepseek_v3`, `gpt2`, `cl100k`, `o200k`, `qwen`, `llama3` (definitions and sources:
-    `patterns.py`), or a list of regular expressions, applied one after the other, each isolating its matches
-    in the pieces the one before left. They are read as `tokenizers` reads them (Oniguruma, its own syntax).
+    Definitions and sources of the named patterns: `patterns.py`. A list of regular expressions is applied one
+    after the other, each isolating its matches in the pieces the one before left. They are read as
+    `tokenizers` reads them (Oniguruma, its own syntax).
     Named patterns have a kernel of some hundred MB/s; lists that equal one of them use it too; others go
     through `tokenizers` at 1 to 30 MB/s. Oniguruma backtracks and promises no linear time: an expression
     such as `(a+)+b` can take time exponential in a document's length before its limit of attempts stops it.
 
-    `digits`: the longest run of digits in one pre-token, 1 to 16; None is the pattern's own (deepseek_v3,
-    cl100k, o200k, llama3: 3; qwen: 1; gpt2: no limit). A digit is any character of class N, as in the
-    patterns. `punctuation_line_breaks` False: punctuation never takes the line breaks after it, which
-    DeepSeek-V3's and OpenAI's later patterns do. Both only for named patterns; gpt2 never combines the two.
+    The patterns' own `digits` are 3 (deepseek_v3, cl100k, o200k, llama3), 1 (qwen) or unlimited (gpt2). A
+    digit is any character of class N, as in the patterns. `digits` and `punctuation_line_breaks` are for
+    named patterns alone; gpt2 never combines punctuation and line breaks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pattern: Name | tuple[str, ...] = "deepseek_v3"
-    digits: int | None = Field(default=None, ge=1, le=MOST_DIGITS)
-    punctuation_line_breaks: bool = True
+    pattern: Name | tuple[str, ...] = Field(
+        "deepseek_v3", description="Name of a pattern, or a list of regular expressions applied in order."
+    )
+    digits: int | None = Field(
+        None, ge=1, le=MOST_DIGITS, description="Most digits in one pre-token; null: as in the named pattern."
+    )
+    punctuation_line_breaks: bool = Field(
+        True, description="Let punctuation take the line breaks after it, as DeepSeek-V3 does."
+    )
 
     @field_validator("pattern", mode="before")
     @classmethod

@@ -27,18 +27,27 @@ if TYPE_CHECKING:
 class Needles(BaseModel):
     """Needles in a haystack (see `inference.needle`), looked for before and after a phase.
 
-    `kind`: `text`, an English sentence with a number to be given back, or `tokens`, a few tokens drawn from
-    the text, which ask nothing of the model but to copy what once followed the same tokens. `trials`:
-    needles at each length and depth. `depths`: places in the context, 0 the start, 1 the end. `lengths`:
-    contexts in tokens; null: the context before all phases, its doubles below the phase's, and the phase's.
+    `kind: text` is an English sentence with a number to be given back; `tokens`, a few tokens drawn from the
+    text, asks nothing of the model but to copy what once followed the same tokens.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["text", "tokens"] = "text"
-    trials: int = Field(default=4, ge=1, le=1000)
-    depths: tuple[float, ...] = Field(default=(0.0, 0.25, 0.5, 0.75, 1.0), min_length=1, max_length=101)
-    lengths: tuple[int, ...] | None = Field(default=None, min_length=1)
+    kind: Literal["text", "tokens"] = Field(
+        "text", description="Needle: an English sentence with a number, or a few tokens of the text."
+    )
+    trials: int = Field(4, ge=1, le=1000, description="Needles at each length and depth.")
+    depths: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 0.75, 1.0),
+        min_length=1,
+        max_length=101,
+        description="Places in the context, from 0, its start, to 1, its end.",
+    )
+    lengths: tuple[int, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Contexts in tokens; null: the context before all phases, its doubles, and the phase's.",
+    )
 
     @model_validator(mode="after")
     def _places(self) -> Self:

@@ -8,30 +8,33 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Evaluate(BaseModel):
-    """When the model is judged on the documents held out, besides the end.
-
-    `every`: steps between; null: at the end alone. `tokens`: about how many tokens such a look takes (whole
-    held-out shards, at least one; null: all); the end takes all.
-    """
+    """When the model is judged on the documents held out, besides the end, which takes all of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    every: int | None = Field(default=None, ge=1)
-    tokens: int | None = Field(default=2**20, ge=1)
+    every: int | None = Field(None, ge=1, description="Steps between evaluations; null: at the end alone.")
+    tokens: int | None = Field(
+        2**20, ge=1, description="Tokens of an evaluation before the end, about, in whole shards; null: all."
+    )
 
 
 class Require(BaseModel):
     """What must hold for the run to succeed; see `evaluation.judge`.
 
-    `shards`: no shard has a fault that `evaluation.faults` looks for; looked at before training begins.
-    `loss_falls`: the training loss of every source, from the first to the last twentieth of the steps, in
-    nats a token; null: not asked. `beats`: bits per byte on the held-out documents of every source, and of
-    all together, below those of the token unigram, or of unigram and smoothed bigram, fitted on the same
-    shards; null: not asked. A loss that is no finite number fails every run, asked for or not.
+    Shards are looked at before training begins (`evaluation.faults`). The loss falls from the first to the
+    last twentieth of the steps. `beats` compares bits per byte on the held-out documents of every source, and
+    of all together, with baselines fitted on the same shards; `bigram` asks for both to be beaten. A loss
+    that is no finite number fails every run, asked for or not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shards: bool = True
-    loss_falls: float | None = Field(default=0.1, ge=0.0)
-    beats: Literal["unigram", "bigram"] | None = "unigram"
+    shards: bool = Field(True, description="Fail where a shard looks broken, before training begins.")
+    loss_falls: float | None = Field(
+        0.1,
+        ge=0.0,
+        description="Nats per token by which the loss of every source must fall; null: not asked.",
+    )
+    beats: Literal["unigram", "bigram"] | None = Field(
+        "unigram", description="Baseline with more bits per byte than the model has; null: not asked."
+    )

@@ -10,15 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Balance(BaseModel):
     """How experts are kept evenly loaded (section 2.1.2).
 
-    `gamma`: step of the routing bias after each batch; null: the report's 0.001, or more in a short run (see
-    `usual_gamma`). `alpha`: weight of the sequence-wise balance loss. One of the two may be 0; without
-    both, experts collapse, so that must be asked for as `balance: off`.
+    One of the two options may be 0; without both, experts collapse, so that must be asked for as
+    `balance: off`. A short run needs a larger gamma than the report's: `usual_gamma`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gamma: float | None = Field(default=None, ge=0.0, le=1.0)
-    alpha: float = Field(default=1e-4, ge=0.0, le=1.0)
+    gamma: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Step of the routing bias; null: DeepSeek-V3's 0.001, more in a short run.",
+    )
+    alpha: float = Field(
+        1e-4, ge=0.0, le=1.0, description="Weight of the sequence-wise balance loss (DeepSeek-V3: 0.0001)."
+    )
 
     @model_validator(mode="after")
     def _something_balances(self) -> Self:
@@ -30,15 +36,17 @@ class Balance(BaseModel):
 class Checkpointing(BaseModel):
     """When the state of training is kept, so that a run that was stopped or killed goes on from there.
 
-    `every`: steps between checkpoints; null: as often as writing them takes under 2% of the time, and once a
-    minute at most. `keep`: how many of the latest stay. They go when the model is done. Neither changes
-    the result.
+    Checkpoints are removed when the model is done. No option changes the result.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    every: int | None = Field(default=None, ge=1)
-    keep: int = Field(default=2, ge=1, le=1000)
+    every: int | None = Field(
+        None,
+        ge=1,
+        description="Steps between; null: a minute at least, and under 2% of the time spent on them.",
+    )
+    keep: int = Field(2, ge=1, le=1000, description="Checkpoints to keep, the latest.")
 
 
 def usual_gamma(steps: int) -> float:

@@ -26,28 +26,44 @@ if TYPE_CHECKING:
 
 
 class TrainingTask(Task):
-    """A task that trains a model on token shards. Options are described where they are used: `Train`."""
+    """A task that trains a model on token shards."""
 
     libraries: ClassVar[tuple[str, ...]] = ("torch", "safetensors", "numpy")
     consumes: ClassVar[tuple[str, ...]] = ()
     incidental: ClassVar[tuple[str, ...]] = ("checkpoint", "log_every", "peak_tflops")
 
-    steps: int = Field(default=200, ge=1)
-    batch_size: int = Field(default=8, ge=1, le=65536)
-    micro_batch_size: int | None = Field(default=None, ge=1)
-    warmup: int | None = Field(default=None, ge=0)
-    threads: int = Field(default=2, ge=1, le=1024)
-    device: Literal["cpu", "cuda"] = "cpu"
-    precision: Literal["fp32", "bf16", "fp8"] = "fp32"
-    moments: Literal["fp32", "bf16"] = "fp32"
-    recompute: bool = False
-    balance: Balance | Literal["off"] = Balance()
-    evaluate: Evaluate = Evaluate()
-    require: Require | None = None
-    ema: float | None = Field(default=None, ge=0.0, lt=1.0)
-    checkpoint: Checkpointing = Checkpointing()
-    log_every: int = Field(default=20, ge=1)
-    peak_tflops: float | None = Field(default=None, gt=0.0)
+    steps: int = Field(200, ge=1, description="Optimiser steps.")
+    batch_size: int = Field(8, ge=1, le=65536, description="Sequences of a step.")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="Sequences that pass through the model at once; null: all of a step."
+    )
+    warmup: int | None = Field(
+        None, ge=0, description="Steps over which the rate rises; null: 10, or the report's share if larger."
+    )
+    threads: int = Field(2, ge=1, le=1024, description="Processor threads; another number changes round-off.")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="The processor, or the first GPU.")
+    precision: Literal["fp32", "bf16", "fp8"] = Field(
+        "fp32", description="Numbers of matrix products; fp8 as in DeepSeek-V3's report, section 3.3."
+    )
+    moments: Literal["fp32", "bf16"] = Field(
+        "fp32", description="Numbers of Adam's moments; bf16 as in DeepSeek-V3's report, section 3.3.3."
+    )
+    recompute: bool = Field(
+        False, description="Compute norms and up-projections again in backward: less memory, the same bits."
+    )
+    balance: Balance | Literal["off"] = Field(
+        Balance(), description="How experts are kept evenly loaded; off: not at all."
+    )
+    evaluate: Evaluate = Field(Evaluate(), description="When the model is judged on held-out documents.")
+    require: Require | None = Field(None, description="What must hold for the run to succeed; null: nothing.")
+    ema: float | None = Field(
+        None, ge=0.0, lt=1.0, description="Decay of an average of the weights kept besides; null: none."
+    )
+    checkpoint: Checkpointing = Field(Checkpointing(), description="When the state of training is kept.")
+    log_every: int = Field(20, ge=1, description="Steps between progress lines in the log.")
+    peak_tflops: float | None = Field(
+        None, gt=0.0, description="Peak of the device in 10^12 operations per second; null: measured."
+    )
 
     _seed: int = PrivateAttr(default=0)
 

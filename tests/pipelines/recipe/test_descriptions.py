@@ -1,0 +1,110 @@
+"""Every property of the JSON Schema has a description of one line, which editors show where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpusmill.pipelines import registry
+from corpusmill.pipelines.recipe.json_schema import recipe_schema
+
+LONGEST = 160  # characters
+UNDESCRIBED = {*registry.names("pipelines"), "read.datatrove"}  # readers and `extract`
+
+PLUGIN = '''
+from corpusmill.pipelines.stage import Filter
+
+
+class Plain(Filter):
+    """Keep everything."""
+
+    at_least: int = 1
+
+    def score(self, docs):
+        return {}
+
+    def judge(self, scores):
+        raise NotImplementedError
+'''
+
+
+def properties(schema: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Every property, wherever the schema describes a mapping, with the keys that lead to it."""
+    if isinstance(schema, list):
+        for index, item in enumerate(schema):
+            yield from properties(item, (*path, str(index)))
+    elif isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "properties":
+                for name, described in value.items():
+                    yield (*path, name), described
+                    yield from properties(described, (*path, name))
+            elif key not in ("default", "enum", "const"):
+                yield from properties(value, (*path, key))
+
+
+def faults(name: str, described: dict[str, Any]) -> list[str]:
+    """What an editor would show that helps nobody."""
+    text = described.get("description")
+    if not text:
+        return ["has no description"]
+    wrong = {
+        "is its name": text.strip(".").replace(" ", "_").lower() == name,
+        "has several lines": "\n" in text,
+        "does not end in a full stop": not text.endswith("."),
+        "does not begin as a sentence does": not (text[0].isupper() or text[0] in "`'\""),
+        f"has over {LONGEST} characters": len(text) > LONGEST,
+        "stands beside a reference, where it is ignored": "$ref" in described,
+    }
+    return [fault for fault, found in wrong.items() if found]
+
+
+def test_every_property_is_described_in_one_line() -> None:
+    found = list(properties(recipe_schema()))
+    assert len(found) > 450
+    wrong = {
+        ".".join(path): told
+        for path, described in found
+        if path[:2] not in {("definitions", name) for name in UNDESCRIBED}
+        if (told := faults(path[-1], described))
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("described", "fault"),
+    [
+        ({}, "has no description"),
+        ({"description": "Max words."}, "is its name"),
+        ({"description": "Most words\nof a document."}, "has several lines"),
+        ({"description": "Most words of a document"}, "does not end in a full stop"),
+        ({"description": "words of a document."}, "does not begin as a sentence does"),
+        ({"description": "A" * LONGEST + "."}, f"has over {LONGEST} characters"),
+        ({"description": "A limit.", "$ref": "#/x"}, "stands beside a reference, where it is ignored"),
+    ],
+)
+def test_the_faults_that_are_looked_for(described: dict[str, Any], fault: str) -> None:
+    assert faults("max_words", described) == [fault]
+
+
+def test_an_inherited_option_has_the_description_of_its_base() -> None:
+    definitions = recipe_schema()["definitions"]
+    of_stage = definitions["gopher_quality"]["properties"]["min_words"]
+    of_language = definitions["gopher_quality.GopherQualityLimits"]["properties"]["min_words"]
+    assert of_stage == of_language
+    assert "Rae et al. 2021" in of_stage["description"]
+
+
+def test_a_plugin_without_descriptions_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "plain.py"
+    path.write_text(PLUGIN)
+    registry.register_plugin(path)
+    try:
+        option = recipe_schema()["definitions"]["plain"]["properties"]["at_least"]
+    finally:
+        registry.clear_plugins()
+    assert "description" not in option
+    assert faults("at_least", option) == ["has no description"]
