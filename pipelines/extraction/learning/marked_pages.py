@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from corpusmill.pipelines.extraction.code_layouts import take_code_layouts
 from corpusmill.pipelines.extraction.content_model import ContentModel, Look
 from corpusmill.pipelines.extraction.decode import decode
 from corpusmill.pipelines.extraction.formulas import Formulas
+from corpusmill.pipelines.extraction.inner_pages import with_inner_pages
+from corpusmill.pipelines.extraction.ruby import take_readings
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -62,9 +65,12 @@ def written_out(text: str) -> bytes:
     """The page as the parser writes it out, formulas being words, as extraction reads it."""
     from resiliparse.parse.html import HTMLTree
 
-    document: Any = HTMLTree.parse(text).document
-    Formulas(text).take(document)
-    return str(document.html).encode("utf-8", "replace")
+    text = with_inner_pages(text)
+    tree: Any = HTMLTree.parse(text)
+    take_code_layouts(tree, text, True)
+    take_readings(tree)
+    Formulas(text).take(tree.document)
+    return str(tree.document.html).encode("utf-8", "replace")
 
 
 def words_of(text: str) -> list[str]:
