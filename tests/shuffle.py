@@ -1,10 +1,11 @@
 """Random distributions of the tests: `python tests/shuffle.py --rounds 10 [paths and options of pytest]`.
 
-Every round draws an order, deals it to 1, 2 or 4 processes that run at once (`--processes`), and may run them
-under `nice` beside a process that burns each core (`--busy`, every second round by default). Prints a line a
-round with the seconds it took, and for a failure the tests and the command that repeats that process alone; a
-process's whole output is in the folder `--logs`. Exits 1 if any round failed. Costs a whole suite a round, so
-name the paths you touched; `--grain test` mixes the tests of all files, and makes modules' fixtures again.
+Every round draws an order, deals it to 1, 2 or 4 processes that run at once (`--processes`), and may run
+them under `nice` beside processes that burn the processor (`--busy`, every second round by default;
+`--burners`, one a core by default). Prints a line a round with the seconds it took, and for a failure the
+tests and the command that repeats that process alone; a process's whole output is in the folder `--logs`.
+Exits 1 if any round failed. Costs a whole suite a round, so name the paths you touched; `--grain test`
+mixes the tests of all files, and makes modules' fixtures again.
 """
 
 from __future__ import annotations
@@ -31,9 +32,8 @@ def command(arguments: argparse.Namespace, seed: int, part: str) -> list[str]:
 
 def play(arguments: argparse.Namespace, seed: int, processes: int, busy: bool) -> list[str]:
     """Run one round; returns a line for every failure, and the command that repeats it."""
-    burners = [
-        subprocess.Popen([sys.executable, "-c", BURN]) for _ in range((os.cpu_count() or 1) if busy else 0)
-    ]
+    count = arguments.burners if busy else 0
+    burners = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(count)]
     running = []
     try:
         for number in range(1, processes + 1):
@@ -65,6 +65,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4], help="taken in turn")
     parser.add_argument("--grain", choices=("file", "test"), default="file")
     parser.add_argument("--busy", choices=("alternate", "always", "never"), default="alternate")
+    parser.add_argument("--burners", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--logs", type=Path, default=ROOT / "build" / "shuffle")
     arguments, arguments.pytest = parser.parse_known_args()
     arguments.logs.mkdir(parents=True, exist_ok=True)
