@@ -36,25 +36,28 @@ _COPIES = (
     (".enlighter-default:has(+ .EnlighterJSRAW)", ".EnlighterJSRAW"),
     ("#read-only-cursor-text-area", ".react-code-lines"),
 )
-SIGNS = (
+_IN_ROWS = (
     "dp-hig", 's="dp-', "s='dp-", "ct-cod", "ragmen", "w-line", "enligh", "crayon", "econte", "codemi",
     "ace_li", "hljs-l", '"de1">', "'de1'>", "s=de1>", "rettyp",
 )  # fmt: skip
-"""Strings of which one occurs in the tags of every page that has code in rows (see `bounds.signs`)."""
+SIGNS = (_IN_ROWS, ("<listi", "<plain", "\0<xmp>", "\0<xmp "), ("<code>", "<code "), ("\0<pre>", "\0<pre "))
+"""Strings that occur in the tags of pages with code in rows, old elements of code, `code` and `pre` (see
+`bounds.signs`); NUL stands before a tag of fewer characters."""
+EVERYTHING = (1 << len(SIGNS)) - 1
 _NUMBERS = ".lineno, .linenumber, .line-number"
 _ROW_WORDS = frozenset(("line", "code-line", "token-line", "view-line"))
-_OLD = ("<xmp", "<listing", "<plaintext", "<XMP", "<LISTING", "<PLAINTEXT")
 _SPACED = re.compile(r"white-space:\s*(?:pre|break-spaces)", re.IGNORECASE)
 _WHITE = re.compile(r"[ \t\r\n\f]+")
 _DIGITS = re.compile(r"\s*([0-9]{1,6})[.:)|]?\s*")
 _LEAST_NUMBERS = 3
 
 
-def take_code_layouts(tree: Any, html: str, in_rows: bool) -> None:
-    """Make code of `tree`, resiliparse's of `html`, a `pre` each; `in_rows`: whether one of `SIGNS` occurs.
+def take_code_layouts(tree: Any, seen: int) -> None:
+    """Make code of `tree`, resiliparse's, a `pre` each; `seen` is the mask of the `SIGNS` that occur.
 
     Time is linear in the page for each kind of layout.
     """
+    in_rows, old, code, pre = (seen >> bit & 1 for bit in range(len(SIGNS)))
     document = tree.document
     if in_rows:
         for copy, original in _COPIES:
@@ -64,13 +67,13 @@ def take_code_layouts(tree: Any, html: str, in_rows: bool) -> None:
         for container, row in _ROWS:
             for node in _outermost(document, container):
                 _take_rows(tree, node, row)
-    if any(name in html for name in _OLD):
+    if old:
         for node in _outermost(document, "xmp, listing, plaintext"):
             _replace(tree, node, str(node.text or ""))
-    if "<code" in html or "<CODE" in html:
+    if code:
         for node in _outermost(document, "code"):
             _take_code(tree, node)
-    if "<pre" in html or "<PRE" in html:
+    if pre:
         for node in _outermost(document, "pre"):
             _take_pre(node)
 

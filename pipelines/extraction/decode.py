@@ -68,7 +68,7 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
         return held
     text, broken = _attempt(raw, "utf-8")
     if broken <= max_replaced:
-        once = encoded_once(text)
+        once = encoded_once(text, raw)
         return (text, "utf-8") if once is None else (once, "utf-8 twice")
     return _not_utf8(raw, declared, (text, broken), max_replaced)
 

@@ -31,10 +31,11 @@ def with_inner_pages(page: str) -> str:
     """
     if "shadowroot" in page:
         page = _with_shadow_trees(page)
-    if "srcdoc" in page:
+    opened = page.count("<iframe")
+    closed = page.count("</iframe") if opened else 0
+    if opened and "srcdoc" in page:
         page = _with_frames(page)
-    opened, closed = (page.count(f"<{end}iframe") + page.count(f"<{end}IFRAME") for end in ("", "/"))
-    return _with_closed_frames(page) if opened > closed else page
+    return _with_closed_frames(page) if opened > closed or "<IFRAME" in page else page
 
 
 def _with_shadow_trees(page: str) -> str:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from corpusmill.pipelines.extraction import code_layouts
+from corpusmill.pipelines.extraction import code_layouts, ruby
 from corpusmill.pipelines.extraction.formulas import Formulas
 from corpusmill.pipelines.extraction.options import Extraction
 from corpusmill.pipelines.extraction.own import Parse, own_extraction
-from corpusmill.pipelines.extraction.ruby import take_readings
 
 # Never content, wherever they stand: line numbers beside code, permalink signs, wiki edit links.
 _FURNITURE = [
@@ -86,10 +85,15 @@ _FORMULA_SIGNS = (
 )
 _WORDS = (*_FURNITURE, *_BOILERPLATE, *_CAPTIONS)
 # What `bounds.screen` looks for.
-SIGNS = (*((word[-6:],) for word in _WORDS), _FORMULA_SIGNS, ("<foote",), code_layouts.SIGNS)
+_RAISED_SIGNS = ("\0<sup>", "\0<sup ", "\0<sub>", "\0<sub ")
+SIGNS = (
+    *((word[-6:],) for word in _WORDS),
+    *(_FORMULA_SIGNS, ("<foote",), ruby.SIGNS, _RAISED_SIGNS),
+    *code_layouts.SIGNS,
+)
 EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
-_FORMULAS_SEEN, _FOOTER_SEEN, _CODE_SEEN = (1 << len(_WORDS) + bit for bit in range(3))
-_RAISED = ("<sup", "<sub", "<SUP", "<SUB")
+_FORMULAS_SEEN, _FOOTER_SEEN, _READINGS_SEEN, _RAISED_SEEN = (1 << len(_WORDS) + bit for bit in range(4))
+_CODE_BIT = len(_WORDS) + 4
 _SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
 _BELIEVED = 0.5
 
@@ -138,13 +142,13 @@ def extract_page(
     there is none. Raises PageFault where that is out of bounds.
     """
     document = tree.document
-    code_layouts.take_code_layouts(tree, html, bool(seen & _CODE_SEEN))
-    if "<rt" in html or "<RT" in html:
-        take_readings(tree)
+    code_layouts.take_code_layouts(tree, seen >> _CODE_BIT)
+    if seen & _READINGS_SEEN:
+        ruby.take_readings(tree)
     formulas = Formulas(html)
     if how.formulas and seen & _FORMULAS_SEEN:
         formulas.take(document)
-    if how.formulas and any(tag in html for tag in _RAISED):
+    if how.formulas and seen & _RAISED_SEEN:
         formulas.take_raised(document)
     kept, stated = None, False
     if how.extractor == "corpusmill":

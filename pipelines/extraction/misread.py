@@ -91,15 +91,20 @@ def _odd_cases(text: str) -> float:
 # Bytes 0x80 to 0xbf as windows-1252 and ISO-8859-1 read them.
 _FOLLOWING = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _TWICE = re.compile(f"[\xc2-\xdf]{_FOLLOWING}|[\xe0-\xef]{_FOLLOWING}{{2}}|[\xf0-\xf4]{_FOLLOWING}{{3}}")
+_SIGN_OF_TWICE = re.compile(b"\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]")  # the first two characters of one
 _MOSTLY = 0.5
 
 
-def encoded_once(text: str) -> str | None:
+def encoded_once(text: str, raw: bytes) -> str | None:
     """Text that was encoded as UTF-8 twice (`Ã©`), as it was before; None where that is no such text.
+
+    `raw` is the text as UTF-8, in which its sequences are found faster.
 
     It is one where at least two sequences, and half of all characters that are not ASCII, are bytes of UTF-8
     read as windows-1252.
     """
+    if _SIGN_OF_TWICE.search(raw) is None:
+        return None
     found = _TWICE.findall(text)
     if len(found) < 2 or sum(map(len, found)) < _MOSTLY * (len(text) - len(text.encode("ascii", "ignore"))):
         return None

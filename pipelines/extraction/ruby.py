@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+SIGNS = ("\0\0<rt>", "\0\0<rt ", "\0<rtc>", "\0<rtc ")
+"""Strings of which one occurs in the tags of pages with readings (see `code_layouts.SIGNS`)."""
 _READINGS = ("rt", "rtc")
 
 

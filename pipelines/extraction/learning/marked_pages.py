@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from corpusmill.pipelines.extraction.code_layouts import take_code_layouts
+from corpusmill.pipelines.extraction.code_layouts import EVERYTHING, take_code_layouts
 from corpusmill.pipelines.extraction.content_model import ContentModel, Look
 from corpusmill.pipelines.extraction.decode import decode
 from corpusmill.pipelines.extraction.formulas import Formulas
@@ -67,7 +67,7 @@ def written_out(text: str) -> bytes:
 
     text = with_inner_pages(text)
     tree: Any = HTMLTree.parse(text)
-    take_code_layouts(tree, text, True)
+    take_code_layouts(tree, EVERYTHING)
     take_readings(tree)
     Formulas(text).take(tree.document)
     return str(tree.document.html).encode("utf-8", "replace")
