@@ -23,6 +23,7 @@ from corpusmill.pipelines.operators.marker import PARTS, Marker
 from corpusmill.pipelines.operators.operator import Operator
 from corpusmill.pipelines.operators.receipts import dataset_receipt
 from corpusmill.pipelines.removed import removed_table, write_removed
+from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS
 from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split
 from corpusmill.pipelines.storage import Attempt, Json, read_json
 
@@ -55,7 +56,8 @@ def work(job: Job, attempt: Attempt) -> Json:
     writer = DatasetWriter(attempt.file("parquet"))
     entry = ledger.entry("read", label.source)
     limit = job.unit.get("limit")
-    bytes_out = 0
+    # Careful attempts show documents to the maps one by one, as they come.
+    gathered = _Gathered(fused, writer, most=BATCH_ROWS if marker is None else 0)
     for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
         if marker is not None and marker.skips_documents and marker.skips(number):
             continue
@@ -75,22 +77,59 @@ def work(job: Job, attempt: Attempt) -> Json:
                     entry.arrive(1, record.size)
                     count(record.why, 1, record.size)
                 if lost:
+                    gathered.flush()  # what was read before comes before
                     fused.note_removed(_lost_rows(lost, label, kind))
             if docs is None:
                 continue
             size = int(docs.sizes().sum())
             entry.arrive(len(docs), size)
             entry.keep(len(docs), size, size)
-            survivors = fused.push(docs)
-            bytes_out += int(survivors.sizes().sum())
-            writer.append(survivors)
+            gathered.add(docs, size)
         if limit is not None and entry.documents_in >= limit:
             break
+    gathered.flush()
     rows = writer.close()
     write_removed(attempt.file("removed.arrow"), [fused.removed()])
-    return dataset_receipt(
-        ledger, rows, {label.source: (rows, bytes_out)}, f"{job.step.name}, unit {attempt.unit}"
-    )
+    written = {label.source: (rows, gathered.bytes_out)}
+    return dataset_receipt(ledger, rows, written, f"{job.step.name}, unit {attempt.unit}")
+
+
+class _Gathered:
+    """Batches of few documents, such as one file each, put together for the maps.
+
+    Each batch costs the maps a time of its own, however small it is. Nothing of the output depends on how
+    documents are put together. Memory: `most` rows or `BATCH_BYTES` of text, and one batch more.
+    """
+
+    def __init__(self, fused: FusedMaps, writer: DatasetWriter, most: int) -> None:
+        self._fused, self._writer, self._most = fused, writer, most
+        self._waiting: list[Documents] = []
+        self._rows = self._bytes = 0
+        self.bytes_out = 0
+
+    def add(self, docs: Documents, size: int) -> None:
+        """Documents of `size` bytes; they go on at once where enough have come together."""
+        if self._waiting and not self._waiting[0].table.schema.equals(docs.table.schema):
+            self.flush()
+        self._waiting.append(docs)
+        self._rows, self._bytes = self._rows + len(docs), self._bytes + size
+        if self._rows >= self._most or self._bytes >= BATCH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show what waits to the maps, and write what they let pass."""
+        if not self._waiting:
+            return
+        survivors = self._fused.push(_joined(self._waiting))
+        self.bytes_out += int(survivors.sizes().sum())
+        self._writer.append(survivors)
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+
+def _joined(batches: list[Documents]) -> Documents:
+    if len(batches) == 1:
+        return batches[0]
+    return Documents(pa.concat_tables([docs.table for docs in batches]).combine_chunks())
 
 
 @dataclass
