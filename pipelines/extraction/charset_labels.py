@@ -41,12 +41,21 @@ _OF_WINDOWS = re.compile(r"(?:x-)?(?:win|windows|cp|ansi)[-_ ]?(125[0-8]|874)")
 
 def codec_of(label: str) -> str | None:
     """The Python codec that a label stands for, in any case of letters; None for an unknown label."""
+    label = label.strip().lower()
+    of_windows = _OF_WINDOWS.fullmatch(label)
+    return (
+        codec_of_standard(label)
+        or (f"cp{of_windows[1]}" if of_windows is not None else None)
+        or _BEYOND_THE_STANDARD.get(label)
+    )
+
+
+def codec_of_standard(label: str) -> str | None:
+    """The Python codec that a label of the WHATWG Encoding standard stands for; None for any other."""
     from resiliparse.parse.encoding import map_encoding_to_html5
 
-    label = label.strip().lower()
-    mapped = map_encoding_to_html5(label, fallback_utf8=False)
-    if mapped is not None:
-        name = str(mapped).lower()
-        return _SUPERSETS.get(name, name)
-    of_windows = _OF_WINDOWS.fullmatch(label)
-    return f"cp{of_windows[1]}" if of_windows is not None else _BEYOND_THE_STANDARD.get(label)
+    mapped = map_encoding_to_html5(label.strip().lower(), fallback_utf8=False)
+    if mapped is None:
+        return None
+    name = str(mapped).lower()
+    return _SUPERSETS.get(name, name)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from corpusmill.pipelines.extraction.charset_labels import codec_of
+from corpusmill.pipelines.extraction.charset_labels import codec_of, codec_of_standard
 from corpusmill.pipelines.extraction.faults import PageFault
 from corpusmill.pipelines.extraction.media_type import media_type
 from corpusmill.pipelines.extraction.misread import encoded_once, misread, no_latin
@@ -38,7 +38,8 @@ _PRESCAN_BYTES = 4096  # browsers look at 1,024; pages with long heads declare l
 _WIDE_BYTES = 4096  # at the head
 _UTF16_ZEROS, _UTF16_OTHERS = 0.05, 0.25  # least share of zero bytes there; most of these on the other side
 _SEVEN_BITS = ("iso2022", "hz", "utf_7")
-# Detected names that the Encoding standard does not know by themselves, and one with its Ukrainian letters.
+# Detected names that the Encoding standard does not know, and one with its Ukrainian letters. Others that it
+# does not know (IBM852, ...) are mostly detected in error.
 _DETECTED = {"cp949": "cp949", "uhc": "cp949", "tis-620": "cp874", "iso8859-11": "cp874", "koi8-r": "koi8-u"}
 _UNDETECTED = ("iso8859-2",)  # detection takes it for windows-1252
 _MOSTLY_UTF8 = 0.5  # above this share of broken characters, detection may say something better
@@ -182,7 +183,7 @@ def _detected(raw: bytes) -> str:
     from resiliparse.parse.encoding import detect_encoding
 
     name = str(detect_encoding(raw, html5_compatible=False) or "utf-8").lower()
-    return _DETECTED.get(name) or codec_of(name) or "utf-8"
+    return _DETECTED.get(name) or codec_of_standard(name) or "utf-8"
 
 
 def _wide_without_mark(raw: bytes) -> str | None:

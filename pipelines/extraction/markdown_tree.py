@@ -106,18 +106,26 @@ class Tree:
                 continue
             if owner not in following:
                 following[owner] = _start(attributes(self.markup, int(self.opening[owner])).get("start", ""))
-            numbers[item] = following[owner]
-            following[owner] += 1
+            value = attributes(self.markup, int(self.opening[item])).get("value", "")
+            numbers[item] = _start(value) if value.strip().isdigit() else following[owner]
+            following[owner] = numbers[item] + 1
         return numbers
 
     def pieces(self, first: int, end: int) -> list[Piece]:
-        """The shown texts `first` to `end` with their marks."""
+        """The shown texts `first` to `end` with their marks. Links side by side with the same tag are one."""
         found = []
+        before = link = 0  # the link's element, and the one that it goes on with
         for t in range(first, end):
             if self.shown[t]:
-                marks = self.marks(int(self.element[t]), int(self.link[t]))
-                found.append(Piece(self.text(t), marks))
+                held = int(self.link[t])
+                if held != before:
+                    link = link if before and held and self._same_tag(before, held) else held
+                    before = held
+                found.append(Piece(self.text(t), self.marks(int(self.element[t]), link)))
         return found
+
+    def _same_tag(self, a: int, b: int) -> bool:
+        return attributes(self.markup, int(self.opening[a])) == attributes(self.markup, int(self.opening[b]))
 
     def text(self, t: int) -> str:
         """Text t of the page."""

@@ -47,7 +47,8 @@ def walked(document: Any) -> tuple[list[tuple[str, int, str, str]], list[tuple[i
 def lines_of(document: Any) -> list[str]:
     """The shown text of a page without code, a line for each run of texts that no break parts.
 
-    A line end between two wide characters is nothing; two links side by side are two words.
+    A line end between two wide characters is nothing; two links side by side are two words,
+    unless they have the same attributes.
     """
     from resiliparse.parse.html import NodeType
 
@@ -59,7 +60,7 @@ def lines_of(document: Any) -> list[str]:
         while child is not None:
             if child.type == NodeType.TEXT and shown and child.value:
                 sides = lines[-1][-1:] + child.value[:1]
-                if links[0] is not None and link is not None and links[0] != link and len(sides) == 2:
+                if len(sides) == 2 and _are_two(links[0], link):
                     lines[-1] += " " * (sides.isascii() and sides.isalnum())
                 lines[-1] += child.value
                 links[0] = link
@@ -73,6 +74,13 @@ def lines_of(document: Any) -> list[str]:
 
     visit(document, True, None)
     return [" ".join(_JOINED.sub(_joined, line).split()) for line in lines if line.strip()]
+
+
+def _are_two(link: Any, other: Any) -> bool:
+    if link is None or other is None or link == other:
+        return False
+    held = [{name: each.getattr(name) for name in each.attrs} for each in (link, other)]
+    return held[0] != held[1]
 
 
 _JOINED = re.compile(r"(?<=[\u3001-\u9fff])\s+(?=[\u3001-\u9fff])")

@@ -42,7 +42,7 @@ def plain_text(
     Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- `. A run of
     white space is one space, but in code, where white space stays, up to the ends of its rows. Nothing is
     inserted in code. A line end between two ideographs or kana is nothing, as CSS Text 3 (4.1.3) has it; two
-    links side by side are two words.
+    links side by side are two words, unless their tags are the same.
     """
     # What parts two blocks stands for a tag at least.
     out = np.empty(len(data) + 8 * len(keep) + len(inserts.data) + len(inserts.bounds), np.uint8)
@@ -145,7 +145,11 @@ def _write_line(
         i, stop = page.begin[t], page.end[t]
         if page.link[t] != link:
             if link > 0 and page.link[t] > 0 and not space and i < stop and size > start:
-                space = _in_ascii_word(out[size - 1]) and _in_ascii_word(data[i])
+                space = (
+                    _in_ascii_word(out[size - 1])
+                    and _in_ascii_word(data[i])
+                    and not _same_tag(data, page.opening[link], page.opening[page.link[t]])
+                )
             link = page.link[t]
         while i < stop:
             value, length = _character(data, i, stop)
@@ -153,6 +157,7 @@ def _write_line(
             if code and value == _NO_BREAK_SPACE and length > 1:
                 out[size] = _SPACE
                 size += 1
+                space = False
             elif value == _SPACE or (value == _NO_BREAK_SPACE and length > 1):
                 space = True
                 newline = newline or data[i - length] == _NEWLINE or data[i - length] == 13
@@ -171,6 +176,18 @@ def _write_line(
     while size > start and out[size - 1] == _SPACE:
         size -= 1
     return size
+
+
+@compiled
+def _same_tag(data: npt.NDArray[np.uint8], a: int, b: int) -> bool:  # pragma: no cover - compiled
+    """Whether two tags, whose names begin at a and b, are the same: editors cut one link into several."""
+    quoted = False
+    while b < len(data) and data[a] == data[b]:
+        quoted ^= data[a] == 34
+        if data[a] == 62 and not quoted:
+            return True
+        a, b = a + 1, b + 1
+    return False
 
 
 @compiled

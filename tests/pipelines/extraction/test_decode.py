@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.extraction.charset_labels import codec_of
+from corpusmill.pipelines.extraction.charset_labels import codec_of, codec_of_standard
 from corpusmill.pipelines.extraction.decode import ascii_in_place, decode
 from corpusmill.pipelines.extraction.faults import PageFault
 
@@ -155,6 +155,8 @@ def test_labels_follow_the_web() -> None:
     assert codec_of("GB2312") == "gb18030"
     assert codec_of("no-such-charset") is None
     assert codec_of("x-user-defined") is None
+    assert codec_of("IBM852") == "cp852"
+    assert codec_of_standard("IBM852") is None
     assert codec_of(" Win-1251 ") == "cp1251"
 
 

@@ -250,6 +250,7 @@ def test_links_images_and_line_breaks_too(seed: int) -> None:
         ("<h2><div>one</div><div>two</div></h2>", "## one two"),
         ("<ul><li>a</li></ul><ul><li>b</li></ul>", "- a\n\n* b"),
         ("<ol reversed start=x><li>a<li>b</ol>", "1. a\n2. b"),
+        ("<ol><li value=5>a<li>b<li value=x>c</ol>", "5. a\n6. b\n7. c"),
         ("<p>a</p><hr><p>b</p>", "a\n\n---\n\nb"),
         ("<hr><p>b</p><hr>", "b"),
         ("<pre>a\n```\n</pre>", "````\na\n```\n````"),
@@ -279,6 +280,7 @@ def test_what_becomes_of_each_kind(page: str, text: str) -> None:
     [
         ("<p>to <a href='/a b'>the [one]</a>.</p>", "to [the \\[one\\]](/a%20b)."),
         ("<p><a href=x>one</a><a href=y>two</a></p>", "[one](x) [two](y)"),
+        ("<p><a href=x>o</a><a href=x>n<b>e</b></a> <a href=x>two</a></p>", "[on**e**](x) [two](x)"),
         ("<p>to! <a href='/x(y'><b>it</b></a></p>", "to! [**it**](</x(y>)"),
         ("<p>so!<a href=x>it</a> <a href='#a'>up</a> <a href='javascript:x'>ok</a>", "so\\![it](x) up ok"),
         ("<p>a <img src=i.png alt='an [image]'> b</p>", "a ![an \\[image\\]](i.png) b"),
