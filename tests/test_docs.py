@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines import registry
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.documents import SCHEMA, Documents
+from corpusmill.pipelines.operators.operator import operator_named
 from corpusmill.pipelines.recipe.loader import KEYS, load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Engine
@@ -187,3 +188,25 @@ def test_the_recipes_of_the_readme_load_and_its_error_is_real(tmp_path: Path) ->
     assert f"error: {start} valid: ..." in README_PAGE
     code = whole.splitlines().index("    read: {jsonl: code/*.jsonl.zst}") + 1
     assert f"error: tiny.yaml:{code}: sources.code.read.jsonl: nothing matches" in README_PAGE
+
+
+def test_what_the_page_of_the_architecture_names_is_there() -> None:
+    page = (DOCS / "architecture.md").read_text("utf-8")
+    files = set(re.findall(r"`([a-z_/]+\.py)`", page))
+    missing = {
+        name for name in files if not any((ROOT / folder / name).is_file() for folder in ("", "pipelines"))
+    }
+    assert (len(files) > 12, missing) == (True, set())
+    named = {
+        name
+        for names in re.findall(r"\(operators? ((?:`\w+`(?:, )?)+)\)", page)
+        for name in re.findall(r"\w+", names)
+    }
+    assert {operator_named(name).name for name in named} == named
+    assert {"read", "match", "apply_removals", "encode", "write"} <= named
+
+
+def test_the_glossary_says_each_word_once() -> None:
+    rows = re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", (DOCS / "glossary.md").read_text("utf-8"), re.MULTILINE)
+    words = [word for names, _ in rows[1:] for word in names.split(", ")]
+    assert len(words) == len(set(words)) > 20
