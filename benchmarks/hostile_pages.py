@@ -156,6 +156,11 @@ def page_parts() -> Iterator[Job]:
         "GB 18030": "机器学习".encode("gb18030"),
         "Shift JIS": "日本語".encode("cp932"),
         "UTF-16": b"\xd8\x00",
+        "HZ": b"~{0!~}",
+        "open HZ": b"~{0!",
+        "UTF-7": b"+AOQ-",
+        "plus signs": b"+",
+        "UTF-8 twice": "é".encode().decode("cp1252").encode(),
     }.items():
         before = b"\xff\xfe" if shape == "UTF-16" else b""
         yield Job(

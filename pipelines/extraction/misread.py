@@ -8,14 +8,15 @@ Encodings of one byte a character decode anything, so a wrong declaration shows 
 - a capital behind a small letter within words: another alphabet of Cyrillic or Greek;
 - half-width kana in every word: EUC-JP read as Shift JIS.
 
-All are judged by shares of the characters that are not ASCII, in the first 200,000 characters.
+All are judged by shares of the characters that are not ASCII, in the 50,000 characters from the first one on.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
-_LOOKED_AT = 200_000  # characters
+_LOOKED_AT = 50_000  # characters, from the first that is not ASCII on
 _LATIN = frozenset(
     (
         *("cp1252", "cp1250", "cp1254", "cp1257", "mac-roman", "cp437", "cp850", "cp852"),
@@ -28,7 +29,7 @@ _LETTER = r"[^\W\d_]"
 _SIGN_WITHIN = re.compile(
     rf"(?<={_LETTER})[\x80-\x9f¡-©¬®-³¶¸¹¼-¿×÷\u2020-\u2022\u2030-\u203a\u20ac\u2500-\u259f](?={_LETTER})"
 )
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD = re.compile(r"[^\W\d_\x00-\x7f]{2,}")
 _KANA = re.compile("[\uff61-\uff9f]")
 _LEAST, _SURE = 12, 40  # characters that are not ASCII, for a doubt and for certainty
 _RUNS, _SIGNS, _CASES, _KANAS = 0.5, 0.1, 0.1, 0.5  # least shares
@@ -36,8 +37,7 @@ _RUNS, _SIGNS, _CASES, _KANAS = 0.5, 0.1, 0.1, 0.5  # least shares
 
 def misread(text: str, codec: str) -> bool:
     """Whether a text decoded by `codec` reads as no language; False where there is too little to judge."""
-    text = text[:_LOOKED_AT]
-    others = len(_NOT_ASCII.findall(text))
+    text, others, _ = _looked_at(text)
     if others < _LEAST or codec.startswith(("utf", "gb", "big5")):
         return False
     if codec in ("cp932", "shift_jis"):
@@ -51,12 +51,19 @@ def no_latin(text: str, codec: str) -> int | None:
     """Where, in characters, text that is surely not of a Latin alphabet begins; None where it may be one."""
     if codec not in _LATIN:
         return None
-    text = text[:_LOOKED_AT]
-    others = len(_NOT_ASCII.findall(text))
+    text, others, begin = _looked_at(text)
     if others < _SURE or _in_runs(text) <= _RUNS * others:
         return None
     found = _RUN.search(text)
-    return found.start() if found is not None else None
+    return begin + found.start() if found is not None else None
+
+
+def _looked_at(text: str) -> tuple[str, int, int]:
+    """(what is looked at, its characters that are neither ASCII nor no-break spaces, where it begins)."""
+    first = _NOT_ASCII.search(text)
+    begin = first.start() if first is not None else len(text)
+    part = text[begin : begin + _LOOKED_AT]
+    return part, len(part) - len(part.encode("ascii", "ignore")) - part.count("\xa0"), begin
 
 
 def _in_runs(text: str) -> int:
@@ -71,18 +78,16 @@ def _odd_cases(text: str) -> float:
     """
     pairs = odd = capitals = small = swapped = 0
     for word in _WORD.findall(text):
-        before = "a"
-        for c in word:
-            if c.isascii():
-                before = c
-                continue
-            capitals += c.isupper()
-            small += c.islower()
-            if not before.isascii():
-                pairs += 1
-                odd += before.islower() and c.isupper()
-            before = c
-        swapped += len(word) > 2 and word[0].islower() and word[1:].isupper()
+        pairs += len(word) - 1
+        if word.islower():
+            small += len(word)
+        elif word.isupper():
+            capitals += len(word)
+        else:
+            odd += sum(before.islower() and c.isupper() for before, c in pairwise(word))
+            capitals += sum(map(str.isupper, word))
+            small += sum(map(str.islower, word))
+            swapped += len(word) > 2 and word[0].islower() and word[1:].isupper()
     if pairs < _LEAST:
         return 0.0
     return 1.0 if swapped >= 2 and capitals > 3 * small else odd / pairs

@@ -140,3 +140,13 @@ def test_a_header_of_blanks() -> None:
         assert decode(b"plain", header, 0.05) == ("plain", "utf-8")
     raw = b"<meta charset=" + b" " * 4000 + b";"
     assert decode(raw, None, 0.05)[1] == "utf-8"
+
+
+@pytest.mark.parametrize(
+    "piece", [b"~{", b"~{!!", b"+", b"a+", b"+AbC", b"\xc3\x82", b"\xc3", b"<iframe '", b"a-"]
+)
+def test_crafted_shifts_and_sequences(piece: bytes) -> None:
+    raw = piece * (MEGABYTE // len(piece))
+    text, codec = decode(raw, None, 1.0)
+    assert codec == "utf-8"
+    assert text.encode() == raw or piece[0] == 0xC3
