@@ -94,6 +94,7 @@ SIGNS = (
 EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
 _FORMULAS_SEEN, _FOOTER_SEEN, _READINGS_SEEN, _RAISED_SEEN = (1 << len(_WORDS) + bit for bit in range(4))
 _CODE_BIT = len(_WORDS) + 4
+_SOFT_HYPHEN = "\xad"  # where a line may break; not shown elsewhere
 _SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
 _BELIEVED = 0.5
 
@@ -160,9 +161,8 @@ def extract_page(
         text = _trafilatura(document.html if len(formulas) else html, how)
     root = document.document_element
     lang = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
-    return Page(
-        formulas.restore(text).strip(), " ".join((tree.title or "").split()), lang.strip(), kept, stated
-    )
+    text, title = (part.replace(_SOFT_HYPHEN, "") for part in (formulas.restore(text), tree.title or ""))
+    return Page(text.strip(), " ".join(title.split()), lang.strip(), kept, stated)
 
 
 def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:

@@ -202,6 +202,14 @@ def test_all_that_is_shown() -> None:
     assert text.endswith("Imprint Privacy")
 
 
+@pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse", "trafilatura"])
+def test_soft_hyphens_are_not_shown(extractor: str) -> None:
+    body = BODY.replace("keeper", "kee&shy;per").replace("boats", "bo\xadats")
+    page = AROUND.format(f"<article>{body}</article>")
+    text = text_of(page, extractor=extractor)
+    assert all(paragraph in text for paragraph in PARAGRAPHS)
+
+
 def test_targets_of_links_and_texts_of_images_by_option() -> None:
     page = (
         "<p>To <a href='/a'>the <b>light</b></a> and <a href='#x'>up</a> by <img alt='a boat'>, so near.</p>"
