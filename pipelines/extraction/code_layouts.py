@@ -163,6 +163,12 @@ def _leaves(node: Any) -> Iterator[Any]:
         waiting.extend(reversed(inner.child_nodes.values()))
 
 
+def _holds_alone(node: Any, child: Any) -> bool:
+    """Whether an element holds one child and blank texts."""
+    beside = (each for each in (node.first_child, node.last_child) if each != child)
+    return child.next_element is None and not any(str(each.text or "").strip() for each in beside)
+
+
 def _text_of(leaf: Any) -> str:
     if leaf.tag == "br":
         return "\n"
@@ -173,6 +179,11 @@ def _take_pre(node: Any) -> None:
     """Rows that are elements without line ends, and numbers that begin all rows."""
     held = node.first_element_child
     inner = held if held is not None and held.tag == "code" and held.next_element is None else node
+    listed = inner.first_element_child
+    if listed is not None and listed.tag in ("ol", "ul") and _holds_alone(inner, listed):
+        rows = [each for each in listed.child_nodes.values() if each.tag == "li"]
+        inner.text = "\n".join(_row(str(each.text or "")) for each in rows)
+        return
     text = str(inner.text or "")
     if "\n" not in text.strip("\n"):
         rows = inner.child_nodes.values()
