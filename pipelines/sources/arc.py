@@ -28,7 +28,11 @@ class Arc(Reader):
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+    max_record_bytes: int = Field(
+        64 * 2**20,
+        ge=1,
+        description="Most bytes of a record, as stored and once decoded; larger ones are removed.",
+    )
 
     def look(self, path: Path) -> Look:
         """Whether a record begins in the first MiB."""

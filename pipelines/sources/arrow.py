@@ -37,7 +37,9 @@ class Arrow(RecordReader):
 
     libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
 
-    split: list[str] | str | None = Field(default=None)
+    split: list[str] | str | None = Field(
+        None, description="Splits to read of a folder that `save_to_disk` wrote; null: the only one."
+    )
 
     def expand(self, path: Path) -> list[Path]:
         """The files of a saved data set; a file stands for itself. Raises RecipeError."""

@@ -28,20 +28,16 @@ class Cdx(Reader):
 
     `files` are the index files: CDX (with a legend such as ` CDX N b a m s k r M S V g`, or without one, of
     9, 10 or 11 fields) and CDXJ (`urlkey timestamp {json}`), plain, .gz (of many members, too), .zst, .bz2 or
-    .xz.
-    `warcs` is the folder of the WARC files, relative to the recipe (default: each index file's own folder).
-    A file is looked for there by the path that the index gives it, then by the last part of that path alone;
-    `..` in it is refused.
+    .xz. A WARC file is looked for in `warcs` by the path that the index gives it, then by the last part of
+    that path alone; `..` in it is refused.
 
     Each line is one record of the input. Those that `url`, `status`, `mime` and `language` do not fit are
     removed as `not_selected`; without these options every line is read. In `url` and `mime`, `*` stands for
-    any characters: `https://*.example.org/*`, `text/*`. `mime` is compared with the type that was detected
-    (`mime-detected`), else with the server's. `language` is compared with the first of a line's `languages`,
-    which in Common Crawl's indexes are codes of ISO 639-3, such as eng. A line that does not state what is
-    asked for does not fit.
+    any characters. `mime` is compared with the type that was detected (`mime-detected`), else with the
+    server's, and `language` with the first of a line's `languages`. A line that does not state what is asked
+    for does not fit.
 
-    Pages, ids, `meta` and reasons are those of `warc`, whose options `resources`, `dictionary` and
-    `max_record_bytes` mean the same here. Quarantined besides: `bad_index_line`; `missing_file`;
+    Pages, ids, `meta` and reasons are those of `warc`. Quarantined besides: `bad_index_line`; `missing_file`;
     `bad_offset`, where no whole record stands in the range that the line names; `other_record`, where its
     URL or its digest is not the line's. The lost records' positions name index line and WARC file.
 
@@ -52,16 +48,34 @@ class Cdx(Reader):
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
-    warcs: Path | None = None
-    url: list[str] | None = Field(default=None, min_length=1)
-    status: list[int] | None = Field(default=None, min_length=1)
-    mime: list[str] | None = Field(default=None, min_length=1)
-    language: list[Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]] | None = Field(
-        default=None, min_length=1
+    warcs: Path | None = Field(
+        None, description="Folder of the WARC files, relative to the recipe; null: that of each index file."
     )
-    resources: bool = False
-    dictionary: Path | None = None
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+    url: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="Patterns of URLs to read, such as https://*.example.org/*; null: all.",
+    )
+    status: list[int] | None = Field(None, min_length=1, description="HTTP status codes to read; null: all.")
+    mime: list[str] | None = Field(
+        None, min_length=1, description="Patterns of media types to read, such as text/*; null: all."
+    )
+    language: list[Annotated[str, StringConstraints(pattern=r"^[a-z]{3}$")]] | None = Field(
+        None,
+        min_length=1,
+        description="Languages to read, in the codes of the index (Common Crawl: ISO 639-3); null: all.",
+    )
+    resources: bool = Field(
+        False, description="Read resource records of HTML as well, pages saved without HTTP."
+    )
+    dictionary: Path | None = Field(
+        None, description="File of the zstd dictionary that frames need where the file holds none."
+    )
+    max_record_bytes: int = Field(
+        64 * 2**20,
+        ge=1,
+        description="Most bytes of a record, as stored and once decoded; larger ones are removed.",
+    )
 
     def external_files(self) -> tuple[Path, ...]:
         """The dictionary alone: hashing the WARC files would read all of them."""

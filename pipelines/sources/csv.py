@@ -26,9 +26,8 @@ class Csv(RecordReader):
     """Reads CSV files (plain, .gz, .zst, .bz2, .xz) in UTF-8, one record a document.
 
     As RFC 4180 has them: fields in `quote` may hold line ends, delimiters and doubled quotes; a quote
-    counts only where a field begins. Lines end in LF or CR LF. `delimiter`: one ASCII character, `"\\t"`
-    for TSV. The first record names the fields, unless `columns` does; a byte-order mark is passed over.
-    Fields are mapped as by `jsonl`; all values are texts, and an empty field is no value, but for the text.
+    counts only where a field begins. Lines end in LF or CR LF. A byte-order mark is passed over. Fields are
+    mapped as by `jsonl`; all values are texts, and an empty field is no value, but for the text.
 
     Quarantined one by one, while the rest of the file goes on: `bad_csv` (a quote that opens a field and is
     not closed at its end, which costs its line alone; more or fewer fields than names; over 65,536 fields),
@@ -42,9 +41,18 @@ class Csv(RecordReader):
 
     libraries: ClassVar[tuple[str, ...]] = ("zstandard",)
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    quote: str = Field(default='"', min_length=1, max_length=1)
-    columns: list[str] | None = Field(default=None, min_length=1)
+    delimiter: str = Field(
+        ",", min_length=1, max_length=1, description='ASCII character between fields; "\\t" for TSV.'
+    )
+    quote: str = Field(
+        '"',
+        min_length=1,
+        max_length=1,
+        description="ASCII character around fields that hold delimiters or line ends.",
+    )
+    columns: list[str] | None = Field(
+        None, min_length=1, description="Names of the fields, in order; null: the first record names them."
+    )
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

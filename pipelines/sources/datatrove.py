@@ -47,24 +47,28 @@ class _Libraries:
 class Datatrove(Reader):
     """Read files with a reader of datatrove 0.10 (`pip install 'corpusmill[datatrove]'`).
 
-    `block`: the class by its full name, such as `datatrove.pipeline.readers.JsonlReader`, or `STEM.Class` for
-    one in the plugin STEM.py; one that reads files (a `BaseDiskReader`). `options`: what its constructor
-    takes, other than where files lie. `network`: whether it may download.
-
-    A file is one range of work, whatever its size; a compressed one is proved whole before. Ids and columns
-    come from the record's id and metadata as with `jsonl`. What the block passes over is counted, not lost:
-    `no_text` (records whose text is missing or empty, which datatrove drops) and `block_warning` (everything
-    that it warns of, such as a line that is no JSON). Quarantined besides: `bad_utf8`, `binary` (NUL). Where
-    the block gives up a file without a word, as `JsonlReader` does at bytes that are no UTF-8, that is one
-    `block_warning` for the rest of the file: our own readers quarantine single records.
+    `block` is one that reads files (a `BaseDiskReader`). A file is one range of work, whatever its size; a
+    compressed one is proved whole before. Ids and columns come from the record's id and metadata as with
+    `jsonl`. What the block passes over is counted, not lost: `no_text` (records whose text is missing or
+    empty, which datatrove drops) and `block_warning` (everything that it warns of, such as a line that is no
+    JSON). Quarantined besides: `bad_utf8`, `binary` (NUL). Where the block gives up a file without a word, as
+    `JsonlReader` does at bytes that are no UTF-8, that is one `block_warning` for the rest of the file: our
+    own readers quarantine single records.
     """
 
     name: ClassVar[str] = "datatrove"
     libraries: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _Libraries())
 
-    block: str = Field(min_length=3)
-    options: dict[str, Any] = Field(default_factory=dict)
-    network: bool = False
+    block: str = Field(
+        min_length=3,
+        description="Full name of the class, as `datatrove.pipeline.readers.JsonlReader`, "
+        "or `STEM.Class` for one in the plugin STEM.py.",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Arguments of the block's constructor, by name, but for those on where files lie.",
+    )
+    network: bool = Field(False, description="Let the block download.")
 
     @model_validator(mode="after")
     def _known(self) -> Self:

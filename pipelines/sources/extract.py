@@ -28,17 +28,14 @@ class Extract(Edit):
     through decoded; other media types are removed as `not_text`, pages without any main content as
     `empty`. Rows whose `raw` is null keep the text they have.
 
-    `extractor`: `corpusmill` (default), a model learned from pages of seven kinds whose main text people
-    marked (`extraction.content_model`); `resiliparse` (Bevendorff et al. 2018) or `trafilatura` (Barbaresi
-    2021). `format`: `text`, or ours as `markdown` (CommonMark with GitHub's tables): headings, lists,
-    quotations, code with its language, tables of data, emphasis; a parser reads every character of the text
-    again. `main_content`: leave out navigation, headers and footers; false keeps all visible text.
-    `precision`: prefer losing text to keeping boilerplate (ours weighs precision twice as much as recall;
-    trafilatura's `favor_precision`; with resiliparse also leaves out captions, credits and teasers).
-    `comments`: keep readers' comments; ours keeps the posts of a forum in any case. `links`: append the
-    targets of links as the page writes them. `alt_texts`: keep alternative texts of images (not trafilatura).
-    `formulas`: keep mathematics as `$...$` and `$$...$$` (MathML, KaTeX, MathJax, formula images, exponents
-    and indices: see `extraction.formulas`).
+    `extractor: corpusmill` is a model learned from pages of seven kinds whose main text people marked
+    (`extraction.content_model`); the others are resiliparse (Bevendorff et al. 2018) and trafilatura
+    (Barbaresi 2021). Ours as `markdown` (CommonMark with GitHub's tables) has headings, lists, quotations,
+    code with its language, tables of data, emphasis; a parser reads every character of the text again.
+    `precision`: ours weighs precision twice as much as recall; trafilatura's is `favor_precision`;
+    resiliparse's also leaves out captions, credits and teasers. Ours keeps the posts of a forum whatever
+    `comments` says; trafilatura has no `alt_texts`. `formulas` knows MathML, KaTeX, MathJax, formula images,
+    exponents and indices (`extraction.formulas`).
 
     Ours adds the score `extract.kept_share`, the share of the words shown on a page that its text holds, and
     to `meta` of a page below `little_kept` the key `little_kept` (true). Where a page shows under 50 words of
@@ -50,10 +47,9 @@ class Extract(Edit):
     trees deeper than 256 levels and fold the layout of code blocks. Here both keep `pre` line by line.
 
     Bounds against run-away pages; each fault quarantines the page: `max_html_bytes` (`too_large`),
-    `max_depth` levels of nested elements (`too_deep`), `max_attributes` of one tag (`too_many_attributes`),
-    `max_replaced`, the greatest share of undecodable characters among the non-ASCII ones, which count as 2%
-    of all and as 40 at least (`bad_charset`, told with the first such byte; so is text that reads as no
-    language).
+    `max_depth` (`too_deep`), `max_attributes` (`too_many_attributes`), `max_replaced`, where non-ASCII
+    characters count as 2% of all and as 40 at least (`bad_charset`, told with the first such byte; so is text
+    that reads as no language).
     Further faults: `binary_content` (text that holds NUL), `parse_error`. A page that takes over
     `max_page_seconds` of processor time ends its worker, and is quarantined as what did (not with the engine
     `inline`, which has no worker to end).
@@ -63,20 +59,38 @@ class Extract(Edit):
     produces: ClassVar[tuple[str, ...]] = ("text",)
     libraries: ClassVar[tuple[str, ...]] = ("resiliparse", "trafilatura", "lxml")
 
-    extractor: Literal["corpusmill", "resiliparse", "trafilatura"] = "corpusmill"
-    format: Literal["text", "markdown"] = "text"
-    main_content: bool = True
-    precision: bool = False
-    comments: bool = False
-    links: bool = False
-    alt_texts: bool = False
-    formulas: bool = True
-    little_kept: float = Field(default=0.05, ge=0.0, le=1.0)
-    max_page_seconds: float = Field(default=60.0, ge=0.1)
-    max_html_bytes: int = Field(default=8 * 2**20, ge=1024)
-    max_depth: int = Field(default=512, ge=16, le=10_000)
-    max_attributes: int = Field(default=2048, ge=16)
-    max_replaced: float = Field(default=0.05, ge=0.0, le=1.0)
+    extractor: Literal["corpusmill", "resiliparse", "trafilatura"] = Field(
+        "corpusmill", description="Our own model of main content, or a library."
+    )
+    format: Literal["text", "markdown"] = Field(
+        "text", description="Form of the text; Markdown with the extractor `corpusmill` alone."
+    )
+    main_content: bool = Field(
+        True, description="Leave out navigation, headers and footers; false keeps all visible text."
+    )
+    precision: bool = Field(False, description="Prefer losing text to keeping boilerplate.")
+    comments: bool = Field(False, description="Keep the comments that visitors left on a page.")
+    links: bool = Field(False, description="Append the targets of links as the page writes them.")
+    alt_texts: bool = Field(False, description="Keep the alternative texts of images.")
+    formulas: bool = Field(True, description="Keep mathematics as TeX in `$...$` and `$$...$$`.")
+    little_kept: float = Field(
+        0.05, ge=0.0, le=1.0, description="Share of a page's words in its text under which `meta` marks it."
+    )
+    max_page_seconds: float = Field(
+        60.0, ge=0.1, description="Most seconds of processor time for a page, which else is quarantined."
+    )
+    max_html_bytes: int = Field(
+        8 * 2**20, ge=1024, description="Most bytes of a page; a larger one is quarantined."
+    )
+    max_depth: int = Field(
+        512, ge=16, le=10_000, description="Most levels of nested elements; a deeper page is quarantined."
+    )
+    max_attributes: int = Field(
+        2048, ge=16, description="Most attributes of one tag; a page with more is quarantined."
+    )
+    max_replaced: float = Field(
+        0.05, ge=0.0, le=1.0, description="Largest share of non-ASCII characters that cannot be decoded."
+    )
 
     def edit(self, docs: Documents) -> Outcome:
         """Text from each row's `raw`; drops `raw` and `content_type`."""

@@ -29,11 +29,11 @@ _LFS_BYTES = 1024
 class Git(MemberReader):
     """Reads git repositories at a revision, one file of the commit's tree a document; nothing is checked out.
 
-    `files` name repositories, bare or with a work tree, or folders below which they lie. `revision` is a
-    branch, a tag or a commit's 40 hex digits. Only the repository's own objects are read, loose and packed;
-    its hooks, filters, replacements and alternates play no part, and its work tree may be dirty or missing.
-    Every object is compared with its id, so that the commit's id stands for all that is read: it is in
-    `meta.commit` and decides whether a run reads the repository again, however its objects are packed.
+    `files` name repositories, bare or with a work tree, or folders below which they lie. Only the
+    repository's own objects are read, loose and packed; its hooks, filters, replacements and alternates play
+    no part, and its work tree may be dirty or missing. Every object is compared with its id, so that the
+    commit's id stands for all that is read: it is in `meta.commit` and decides whether a run reads the
+    repository again, however its objects are packed.
 
     `repo` is the repository's folder without `.git`, `path` the path in the tree. Ids: from repository, path
     and bytes. The order is that of the trees.
@@ -49,8 +49,12 @@ class Git(MemberReader):
     libraries: ClassVar[tuple[str, ...]] = ("dulwich", *LICENSE_LIBRARIES)
     looked_at: ClassVar[int] = 30
 
-    revision: str = Field(default="HEAD", min_length=1)
-    max_files: int = Field(default=10_000_000, ge=1)
+    revision: str = Field(
+        "HEAD", min_length=1, description="Branch, tag or 40 hex digits of the commit to read."
+    )
+    max_files: int = Field(
+        10_000_000, ge=1, description="Most files of a commit; the rest is one quarantined record."
+    )
 
     def expand(self, path: Path) -> list[Path]:
         """The file HEAD of every repository at or below a folder; it stands for the repository."""

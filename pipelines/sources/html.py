@@ -27,8 +27,13 @@ class Html(Reader):
     libraries: ClassVar[tuple[str, ...]] = ("isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
-    suffixes: list[str] = Field(default_factory=lambda: [".html", ".htm", ".xhtml"])
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+    suffixes: list[str] = Field(
+        default_factory=lambda: [".html", ".htm", ".xhtml"],
+        description="Suffixes of the files that are read below a folder.",
+    )
+    max_record_bytes: int = Field(
+        64 * 2**20, ge=1, description="Most bytes of a file, uncompressed; larger ones are removed."
+    )
 
     def expand(self, path: Path) -> list[Path]:
         """The pages of a folder, in path order; a file stands for itself."""

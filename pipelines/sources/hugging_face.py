@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from corpusmill.pipelines.sources.assembly.record_reader import RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Reader, Split
 
@@ -27,8 +29,10 @@ class HuggingFace(RecordReader):
 
     libraries: ClassVar[tuple[str, ...]] = ("numba", "pyarrow", "zstandard")
 
-    config: str | None = None
-    split: list[str] | str | None = None
+    config: str | None = Field(None, description="Config of the data set; null: the default or the only one.")
+    split: list[str] | str | None = Field(
+        None, description="Splits to read, such as [train, validation]; null: the only one."
+    )
 
     def expand(self, path: Path) -> list[Path]:
         """The files of the config and split; a file stands for itself. Raises RecipeError."""

@@ -71,11 +71,7 @@ class Label:
 
 
 class Reader(Stage):
-    """Base of readers. Options common to all:
-
-    `files`: glob patterns, relative to the recipe's `data` folder. `split_bytes`: aim for the size of a
-    range. `on_corrupt`: quarantine what cannot be read and go on, or fail the run.
-    """
+    """Base of readers, with the options that all of them have."""
 
     consumes: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = ("text",)
@@ -83,9 +79,17 @@ class Reader(Stage):
     # Of so many files that hold something, the first by name, one must show a record that can be read.
     looked_at: ClassVar[int] = 3
 
-    files: list[str] = Field(min_length=1)
-    split_bytes: int = Field(default=32 * 2**20, ge=2**16)
-    on_corrupt: Literal["quarantine", "fail"] = "quarantine"
+    files: list[str] = Field(
+        min_length=1, description="Glob patterns of the files or folders to read, relative to `data`."
+    )
+    split_bytes: int = Field(
+        32 * 2**20,
+        ge=2**16,
+        description="Bytes of a range of a file, about; units of work are made of ranges.",
+    )
+    on_corrupt: Literal["quarantine", "fail"] = Field(
+        "quarantine", description="Quarantine what cannot be read and go on, or fail the run."
+    )
 
     def expand(self, path: Path) -> list[Path]:
         """The input files a match of `files` stands for, sorted; a folder reader lists its folder."""

@@ -30,8 +30,13 @@ class Text(Reader):
     looked_at: ClassVar[int] = 30  # a file is one record
     libraries: ClassVar[tuple[str, ...]] = ("isal", "zstandard")
 
-    suffixes: list[str] = Field(default_factory=lambda: [".txt", ".text", ".md", ".markdown", ".rst", ".tex"])
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+    suffixes: list[str] = Field(
+        default_factory=lambda: [".txt", ".text", ".md", ".markdown", ".rst", ".tex"],
+        description="Suffixes of the files that are read below a folder.",
+    )
+    max_record_bytes: int = Field(
+        64 * 2**20, ge=1, description="Most bytes of a file, uncompressed; larger ones are removed."
+    )
 
     def expand(self, path: Path) -> list[Path]:
         """The text files of a folder, in path order; a file stands for itself."""

@@ -24,11 +24,9 @@ class _ByKind:
 class Warc(Reader):
     """Reads WARC files (ISO 28500; .warc, .warc.gz, .warc.zst), one record a page.
 
-    With `kind: response` each HTTP response becomes a raw page: `raw` holds the body with chunks and
-    content encodings undone, `content_type` its header, `text` is null until `extract`. `resources: true`
-    adds the resource records of a media type of HTML: pages that were saved without HTTP. With
-    `kind: conversion` (WET files: .warc.wet, .warc.wet.gz) each conversion record's text becomes the document
-    and there is no `raw`.
+    With `kind: response` each HTTP response becomes a raw page: `raw` holds the body with chunks and content
+    encodings undone, `content_type` its header, `text` is null until `extract`. With `kind: conversion` (WET
+    files: .warc.wet, .warc.wet.gz) each conversion record's text becomes the document and there is no `raw`.
 
     The reader `cdx` reads a part of such files by their index.
 
@@ -37,8 +35,7 @@ class Warc(Reader):
     files `warc_identified_content_language`.
 
     A .warc.zst may begin with a dictionary, as the IIPC's "Zstandard Compression for WARC Files 1.0" has it.
-    `dictionary` names the file of one, as it is or as zstd, for files whose frames need a dictionary that is
-    not in them. A frame whose dictionary is missing is a fault that says which number it needs.
+    A frame whose dictionary is missing is a fault that names the number it needs.
 
     Removed: records of other types, each under the name of its type (`request`, `metadata`, `warcinfo`,
     `revisit`, `conversion`, `resource`, `response`, `continuation`; `unknown_type` for another), `segmented`
@@ -46,8 +43,7 @@ class Warc(Reader):
     protocol, such as DNS), `http_status` (not 200), `not_html` (by its media type, read as browsers read it,
     or by its first bytes: JSON, scripts, style sheets, images, PDF), `not_text` (a conversion into something
     else), `too_large`. Quarantined: `bad_http`, `bad_content_encoding`, `bad_utf8`, `binary` (NUL in the text
-    of a conversion). `max_record_bytes` bounds a record as stored and once decoded; larger ones are never
-    held.
+    of a conversion). Records that are too large are never held.
 
     Differences from warcio and fastwarc, which give fewer records without an error where a file is cut or
     corrupt: every gzip member, zstd frame, Content-Length and closing line break is proved when the file
@@ -57,10 +53,20 @@ class Warc(Reader):
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "isal", "zstandard")
     produces: ClassVar[tuple[str, ...]] = cast("tuple[str, ...]", _ByKind())
 
-    kind: Literal["response", "conversion"] = "response"
-    resources: bool = False
-    dictionary: Path | None = None
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+    kind: Literal["response", "conversion"] = Field(
+        "response", description="Records to read: HTTP responses, or texts of WET files."
+    )
+    resources: bool = Field(
+        False, description="Read resource records of HTML as well, pages saved without HTTP."
+    )
+    dictionary: Path | None = Field(
+        None, description="File of the zstd dictionary that frames need where the file holds none."
+    )
+    max_record_bytes: int = Field(
+        64 * 2**20,
+        ge=1,
+        description="Most bytes of a record, as stored and once decoded; larger ones are removed.",
+    )
 
     def look(self, path: Path) -> Look:
         """Whether a record begins in the first MiB."""

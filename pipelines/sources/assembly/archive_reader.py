@@ -55,10 +55,11 @@ class MemberReader(CodeReader):
 class ArchiveReader(NamedRepositories, MemberReader):
     """Options of `tar` and `zip` against archives that unpack to far more than they store.
 
-    `max_unpacked_bytes`: what one archive may unpack to. `max_ratio`: how many bytes may come out of one
-    stored byte (deflate makes at most 1,032); it is looked at where over 64 MiB of a tar archive, or over
-    1 MiB of a member of a zip archive, come out.
+    `max_ratio` is looked at where over 64 MiB of a tar archive, or over 1 MiB of a member of a zip archive,
+    come out.
     """
 
-    max_unpacked_bytes: int = Field(default=2**40, ge=1)
-    max_ratio: int = Field(default=1000, ge=1)
+    max_unpacked_bytes: int = Field(2**40, ge=1, description="Most bytes that one archive may unpack to.")
+    max_ratio: int = Field(
+        1000, ge=1, description="Most bytes that one stored byte may unpack to (deflate makes at most 1,032)."
+    )

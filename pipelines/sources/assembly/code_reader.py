@@ -24,29 +24,45 @@ NO_META: Mapping[str, str] = MappingProxyType({})
 class CodeReader(Reader):
     """Options of `tree`, `tar`, `zip` and `git`.
 
-    `include`: suffixes (".py") or whole names ("Makefile"), any case; empty means every file whose language
-    is known by its name or, without a suffix, by its shebang. `exclude` wins over `include`.
+    Without `include` every file is taken whose language is known by its name or, without a suffix, by its
+    shebang. `exclude` wins over `include`.
 
-    `license`: the licence of everything in the source. `license_files`: without it, take that of the nearest
-    folder, from the file's own up to the repository's, with a file such as LICENSE or COPYING, or with
-    `license` in pyproject.toml, package.json or Cargo.toml; NOASSERTION where it is none that is known. A
-    file's own SPDX-License-Identifier wins over both.
+    The licence is that of the file's own SPDX-License-Identifier; else `license`; else, with `license_files`,
+    that of the nearest folder, from the file's own up to the repository's, with a file such as LICENSE or
+    COPYING, or with `license` in pyproject.toml, package.json or Cargo.toml; NOASSERTION where it is none
+    that is known.
 
-    `notebooks`: what a Jupyter notebook (.ipynb) becomes: `cells`, its code and Markdown cells as text
-    (percent format, see `assembly/notebooks.py`) in the language of its kernel; `outputs`, with what cells
-    printed as comments; `json`, as it is stored. One that is broken is quarantined (`bad_notebook`).
-
-    `max_record_bytes`: larger files are removed, never held. Of notebooks, whose outputs are large, this
-    holds of the text, and `max_notebook_bytes` of the file.
+    A notebook (.ipynb) becomes text in the percent format (`assembly/notebooks.py`) in the language of its
+    kernel. One that is broken is quarantined (`bad_notebook`). Of notebooks, whose outputs are large,
+    `max_record_bytes` bounds the text. Larger files are removed, never held.
     """
 
-    include: list[str] = Field(default_factory=list)
-    exclude: list[str] = Field(default_factory=list)
-    license: str | None = None
-    license_files: bool = True
-    notebooks: Literal["cells", "outputs", "json"] = "cells"
-    max_record_bytes: int = Field(default=2**20, ge=1)
-    max_notebook_bytes: int = Field(default=2**24, ge=1)
+    include: list[str] = Field(
+        default_factory=list,
+        description='Suffixes (".py") or whole names ("Makefile") to take, any case; []: by known language.',
+    )
+    exclude: list[str] = Field(
+        default_factory=list, description="Suffixes or whole names to leave out, any case."
+    )
+    license: str | None = Field(
+        None, description="SPDX licence of every file that states none itself; null: as `license_files` says."
+    )
+    license_files: bool = Field(
+        True,
+        description="Take the licence from LICENSE and the like in the nearest folder, without `license`.",
+    )
+    notebooks: Literal["cells", "outputs", "json"] = Field(
+        "cells",
+        description="Of Jupyter notebooks take cells, cells with what they printed, or the stored JSON.",
+    )
+    max_record_bytes: int = Field(
+        2**20,
+        ge=1,
+        description="Most bytes of a file, or of the text of a notebook; larger ones are removed.",
+    )
+    max_notebook_bytes: int = Field(
+        2**24, ge=1, description="Most bytes of a notebook's file; larger ones are removed."
+    )
 
     def limit_of(self, name: str) -> int:
         """How many bytes a file of this name may have."""
@@ -154,12 +170,11 @@ def _stated(content: bytes) -> str | None:
 
 
 class NamedRepositories(CodeReader):
-    """A reader of files whose paths begin with the repository.
+    """A reader of files whose paths begin with the repository; a path without more components has none."""
 
-    `repo_depth`: how many leading components of a path name the repository; a path without more has none.
-    """
-
-    repo_depth: int = Field(default=1, ge=0, le=16)
+    repo_depth: int = Field(
+        1, ge=0, le=16, description="Components at the start of a path that name the repository."
+    )
 
     def divided(self, name: str) -> tuple[str | None, str]:
         """The repository and the path in it of a name with slashes."""

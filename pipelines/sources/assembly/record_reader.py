@@ -16,24 +16,35 @@ if TYPE_CHECKING:
 class RecordReader(Reader):
     """Options of readers whose records have named fields.
 
-    `text_field` and `id_field` name the fields of the text and of the record's own id. `fields` maps a column
-    to the field it comes from, or to null to leave that field in `meta`. A value inside mappings and lists is
-    named by its path, `metadata.content` or `messages.0.content`: see `field_paths` for the rule. With
-    `template`, `text_field` holds messages (mappings), each of which becomes a text by it, such as `"{role}:
-    {content}"`; `between_messages` stands between two. Texts over `max_record_bytes` are quarantined.
+    A value inside mappings and lists is named by its path, `metadata.content` or `messages.0.content`: see
+    `field_paths` for the rule. With `template`, `text_field` holds messages (mappings), each of which becomes
+    a text by it.
 
     `fields` may name `code_language` too, for `meta.code_language` in lower case. A `license` that is a list
-    becomes an SPDX expression, all of them joined by AND. `preset` stands for the fields of a well-known data
-    set: `the_stack`, `the_stack_v2` (with contents added as `content`), `starcoderdata`, `github_code`.
+    becomes an SPDX expression, all of them joined by AND. The preset `the_stack_v2` expects contents added as
+    `content`.
     """
 
-    preset: Preset | None = None
-    text_field: str = Field(default="text", min_length=1)
-    id_field: str = Field(default="id", min_length=1)
-    fields: dict[str, str | None] = Field(default_factory=dict)
-    template: str | None = Field(default=None, min_length=1)
-    between_messages: str = "\n\n"
-    max_record_bytes: int = Field(default=64 * 2**20, ge=1)
+    preset: Preset | None = Field(
+        None, description="Well-known data set whose names of fields to use; null: those given here."
+    )
+    text_field: str = Field(
+        "text", min_length=1, description="Field of the text, by its path, such as `metadata.content`."
+    )
+    id_field: str = Field("id", min_length=1, description="Field of the record's own id, by its path.")
+    fields: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="Field of each column, such as {url: link}; null leaves the field in `meta`.",
+    )
+    template: str | None = Field(
+        None, min_length=1, description='Text of one message, such as "{role}: {content}"; null: no messages.'
+    )
+    between_messages: str = Field("\n\n", description="Text between two messages, with `template`.")
+    max_record_bytes: int = Field(
+        64 * 2**20,
+        ge=1,
+        description="Most bytes of a record (Parquet, Arrow: of its text); larger ones are quarantined.",
+    )
 
     @model_validator(mode="before")
     @classmethod
