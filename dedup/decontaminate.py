@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class Decontaminate(Filter):
-    """Remove documents that hold benchmark questions or solutions, judged against a `benchmark_grams` index.
+    """Remove documents that hold benchmark questions or solutions, told by the word n-grams they share.
 
-    Scores, from the document's words and the index's grams (whose `n` the index fixes):
+    Scores, from the document's words and the grams of a `benchmark_grams` index (which fixes their `n`):
 
     - `hits`: positions at which a gram of the index stands.
     - `overlap`: the largest share of words covered by such grams among any `window` words in a row of one

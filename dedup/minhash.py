@@ -59,26 +59,12 @@ class Minhash(Deduplicate):
     removed through a chain of resemblances, and of every cluster at least its best document stays.
     "Better": earlier source in `priority` (others after, equal), more bytes, smaller id, smaller address.
 
-    **Presets** give a peer's parameters. Without `verify`, as those tools do, candidates are duplicates
-    whatever their similarity, clusters are closed transitively and all but the best document of a cluster go;
-    `similarity` is then that of a document's closest measured pair.
-
-    | preset | shingle | bands x rows | normalize | short | verify |
-    |---|---|---|---|---|---|
-    | verified | word 5 | 20 x 6 | fold | exact | yes, 0.8 |
-    | fineweb (datatrove) | word 5 | 14 x 8 | numbers | keep | no |
-    | curator (NeMo Curator) | char 24 | 20 x 13 | none | exact | no |
-    | marin | char 5 | 26 x 11 | fold | exact | no |
-    | slimpajama / redpajama | char 13 | 9 x 13 / 14 x 9 | fold | exact | no |
-    | text_dedup | word 5 | 25 x 10 | fold | keep | no |
-
-    Presets reproduce parameters, not bits: the hash functions are ours (`kernels/signatures.py`), and so is
-    the word segmentation (`kernels/words.py`), where the peers use spaCy, `\\W` or the bytes. Among
-    duplicates the peers keep an arbitrary or the first document; here the better one stays, always.
-
-    **Normalisation** (`normalize`; `kernels/unicode_classes.py`). `fold`: lower case, marks stripped,
-    punctuation and symbols separate words; Han, Kana, Thai, Lao, Khmer and Myanmar characters are words by
-    themselves. `numbers`: also every number reads as 0. `none`: words split at white space, nothing folded.
+    **Presets** (`PRESETS`; docs/recipe.md has them and `normalize`) give a peer's parameters, not its bits:
+    hash functions (`kernels/signatures.py`) and word segmentation (`kernels/words.py`) are ours, where the
+    peers use spaCy, `\\W` or the bytes. Without `verify`, as those tools do, candidates are duplicates
+    whatever their similarity, clusters are closed transitively and all but the best document of a cluster are
+    removed; `similarity` is then that of a document's closest measured pair. Among duplicates the peers keep
+    an arbitrary or the first document; here the better one stays, always.
 
     **Short documents.** One of fewer than `width` words has no shingle. datatrove then keeps it whatever it
     is; with `short: exact` it has one, its text without ASCII white space, so that it can match only a

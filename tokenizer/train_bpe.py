@@ -25,7 +25,7 @@ _FIXED = 262  # special tokens and bytes: `bpe.definition.FIXED`, which costs mo
 
 
 class TrainBpe(Fold):
-    """Train a byte-level BPE (report, section 4.1) on the documents that `tokenizer_sample` chose.
+    """Train a byte-level BPE (DeepSeek-V3's report, section 4.1) on the documents of `tokenizer_sample`.
 
     The vocabulary is `vocab_size` entries: six special tokens at ids 0-5 (bos, eos, pad, FIM hole, begin and
     end, spelt as in DeepSeek-V3; there the FIM ones stand at the end), the 256 bytes, merges, and

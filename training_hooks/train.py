@@ -43,21 +43,9 @@ class Train(TrainingTask):
     plateau, constant batch size, lambda and gamma. AdamW betas, weight decay, clipping, and losses are the
     report's. Documents in one row attend to one another, as in V3's pre-training.
 
-    Writes `model.safetensors`, `config.json` (names of the released configuration; the longest context is the
-    one trained on, or that of `start_from` where longer), `metrics.jsonl` (one object a step: losses in nats,
-    by source too, gradient norm, and for each mixture layer the largest and mean violation of even load and
-    its entropy over ln E), `routing.json` (`counts[layer][source][expert]` of tokens over the last tenth of
-    the steps), `evaluation.json` (bits per byte of the documents held out, beside a unigram's and a bigram's;
-    see `evaluation.examination`) and, with `ema`, `ema.safetensors`.
-
-    A step of windows that are padding alone has no target and so no loss: null in `metrics.jsonl`, counted in
-    the summary (`steps_without_targets`) and in no mean. `run`'s summary: `first_loss`, `last_loss` (mean of
-    the last 5% of the steps that have one), `ln_vocab` (the loss of a
-    uniform guess over the padded vocabulary), `unigram_entropy` (the loss of the best guess that ignores
-    context, over all tokens of the shards), `bits_per_byte` (held-out documents by `model`, `unigram` and
-    `bigram`; null without), `shard_faults`, `parameters`, `tokens` (targets trained on), `steps`,
-    `max_expert_violation` (mean over the last 5% of such steps of the largest over layers), `gamma` (its
-    first value) and `operations_per_token`. Losses in nats.
+    Writes `model.safetensors`, `config.json`, `metrics.jsonl`, `routing.json`, `evaluation.json` and, with
+    `ema`, `ema.safetensors`. Their content and the summary that `run` returns: docs/training.md. Losses are
+    in nats.
 
     `inputs["shards"]` are Arrow files, in order; `inputs["tokenizer"]`, the tokenizer's folder, may be left
     out; where given, its hash must be theirs. Raises UserError without torch or the device asked for and
@@ -66,7 +54,7 @@ class Train(TrainingTask):
     """
 
     preset: Literal["v3-tiny", "v3-mini", "v3-small"] = Field(
-        "v3-tiny", description="About 1M, 10M or 150M parameters besides embedding and head."
+        "v3-tiny", description="Model of about 1M, 10M or 150M parameters besides embedding and head."
     )
     start_from: Path | None = Field(
         None, description="Folder of a model to go on from, relative to the recipe; null: fresh weights."

@@ -212,7 +212,8 @@ class _Schema:
         options = {name: _or_null(option) for name, option in options.items()}
         self.definitions[phase.name]["properties"] = {long_context_section.LENGTH: length, **options}
         return {
-            "description": "Phases of training on longer rows, with positions stretched by YaRN.",
+            "description": "Phases of training on longer rows, with positions stretched by YaRN; what is "
+            "left out follows from `train`.",
             "type": "object",
             "required": ["phases"],
             "additionalProperties": False,
