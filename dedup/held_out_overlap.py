@@ -83,7 +83,7 @@ class HeldOutOverlap(Fold):
         """Write removals.arrow and overlap.json; returns what the latter says."""
         import pyarrow.ipc as ipc
 
-        removals, facts = self._known().settled(part)
+        removals, facts = self._known().decided(part)
         with ipc.new_file(folder / REMOVALS, removals.schema) as file:
             file.write_table(removals)
         (folder / FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

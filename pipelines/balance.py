@@ -11,7 +11,7 @@ from corpusmill.pipelines.storage import StepFolder
 
 
 def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[int, int]]:
-    """Documents and bytes by source that a step must see: its datasets less what its masks struck."""
+    """Documents and bytes by source that a step must see: its datasets less what its masks removed."""
     sums: dict[str, list[int]] = {}
     for name in step.datasets:
         for unit in inputs[name].need_manifest()["units"]:

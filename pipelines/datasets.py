@@ -2,7 +2,7 @@
 
 A dataset is the manifest of a step whose unit u wrote `<u>.parquet` (documents) or `<u>.arrow` (encoded
 documents). A view lists datasets one after the other, so that its unit numbers run through all of them,
-and the masks that strike rows. Memory: one unit's mask and one batch.
+and the masks of rows to leave out. Memory: one unit's mask and one batch.
 """
 
 from __future__ import annotations
@@ -169,10 +169,10 @@ class DatasetView:
         """Text bytes of a unit as written: what its reader must work through."""
         return sum(size for _, size in self.facts(unit).sources.values())
 
-    def struck(self, unit: int) -> npt.NDArray[np.uint32]:
+    def removed_rows(self, unit: int) -> npt.NDArray[np.uint32]:
         """Rows of this unit that the masks remove, sorted uint32[k].
 
-        Raises IntegrityError where two masks strike the same row: they disagree about what they saw.
+        Raises IntegrityError where two masks remove the same row: they disagree about what they saw.
         """
         rows = [removed.column("row").to_numpy() for removed in self.mask_batches(unit)]
         if not rows:
@@ -194,14 +194,14 @@ class DatasetView:
     ) -> Iterator[tuple[Documents, npt.NDArray[np.uint32]]]:
         """Surviving rows of one unit and their row addresses uint32[n], a row group at a time."""
         folder, held = self._units[unit]
-        gone = self.struck(unit)
+        removed = self.removed_rows(unit)
         start = 0
         for table in read_unit(folder, held["unit"], columns):
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             start += table.num_rows
             docs = Documents(table)
-            if len(gone):
-                mask = ~np.isin(rows, gone, assume_unique=True)
+            if len(removed):
+                mask = ~np.isin(rows, removed, assume_unique=True)
                 docs, rows = docs.keep(mask), rows[mask]
             yield docs, rows
         if start != held["rows"]:

@@ -63,11 +63,11 @@ class Entry:
             (0, "documents", self.documents_in, self.documents_kept, 0),
             (1, "bytes", self.bytes_in, self.bytes_kept, self.bytes_cut),
         ):
-            gone = sum(tally[index] for tally in lost)
-            if came != kept + cut + gone:
+            taken_out = sum(tally[index] for tally in lost)
+            if came != kept + cut + taken_out:
                 raise LedgerError(
                     f"{where}, stage {self.stage}, source {self.source}: {came} {unit} came in but "
-                    f"{kept} were kept, {cut} cut and {gone} removed or quarantined"
+                    f"{kept} were kept, {cut} cut and {taken_out} removed or quarantined"
                 )
 
     def merge(self, other: Entry) -> None:

@@ -154,7 +154,7 @@ def listing_key(reader: Reader, files: Mapping[str, str]) -> list[tuple[str, str
 
 
 def stamp_of(path: str) -> tuple[int, int]:
-    """Size and modification time of a file. Raises UserError where it is gone."""
+    """Size and modification time of a file. Raises UserError where there is none any more."""
     try:
         stat = Path(path).stat()
     except FileNotFoundError as error:

@@ -1,6 +1,6 @@
 """Rows that left the run: removed or quarantined documents, in one schema for every step.
 
-`unit` and `row` address the document in the dataset it was struck from (null where it never was written).
+`unit` and `row` address the document in the dataset it was removed from (null where it never was written).
 `excerpt` is kept for a small sample only, chosen by id, never by order. `detail` is JSON: scores for
 filters, the fault's words for quarantine.
 """
@@ -48,7 +48,7 @@ def removed_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=REMOVED)
 
 
-def struck(
+def removal_rows(
     docs: Documents,
     *,
     stage: str,
@@ -104,7 +104,7 @@ def quarantined_table(docs: Documents, stage: str, causes: Sequence[str]) -> pa.
     `causes` str[n] ("ValueError: ...") become details, and what stands before their colon the reasons.
     """
     reasons = pa.array([cause.split(":", 1)[0] for cause in causes], pa.string())
-    rows = struck(docs, stage=stage, kind="quarantined", reasons=reasons)
+    rows = removal_rows(docs, stage=stage, kind="quarantined", reasons=reasons)
     place = rows.column_names.index("detail")
     return rows.set_column(place, rows.field("detail"), pa.array(list(causes), pa.string()))
 

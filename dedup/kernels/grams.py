@@ -166,7 +166,7 @@ def scan(
     """Hits int64[N], overlap float64[N], contained share float64[N], best benchmark int64[N] (-1: none).
 
     `lengths` int64[L]: gram lengths looked up, none under `head_length`; `sieve` holds the first
-    `head_length` words of each gram, so that most positions are settled by one look. `start_G` int64[G + 1]
+    `head_length` words of each gram, so that most positions are decided by one look. `start_G` int64[G + 1]
     and `question`: for each gram the questions it belongs to; `size_P` int64[P]: distinct grams of each.
     """
     n_docs = len(offsets) - 1

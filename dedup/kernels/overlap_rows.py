@@ -118,7 +118,7 @@ class Measure:
         plain = np.flatnonzero((size_N > 0) & (common >= self.limit * size_N))
         return pa.concat_tables([found, _common(ids[plain], level[plain], sources[plain])])
 
-    def settled(self, rows: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+    def decided(self, rows: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
         """Removals, one row a document and level, and the figures of overlap.json."""
         size_D = np.diff(self.index.set_ends)
         common_D = self.about.column("common").to_numpy()
@@ -126,20 +126,20 @@ class Measure:
         about = self.about.take(pa.array(plain))
         ids, sources = (np.asarray(about.column(name).to_pylist(), object) for name in ("id", "source"))
         rows = best(pa.concat_tables([rows, _common(ids, about.column("level").to_numpy(), sources)]))
-        gone: dict[tuple[str, int], dict[str, Any]] = {}
+        taken_out: dict[tuple[str, int], dict[str, Any]] = {}
         left: list[dict[str, Any]] = []
         for row in rows.to_pylist():  # sorted by id, level and role
             if row["role"] == LEFT:
                 left.append(row)
             else:
-                gone.setdefault((row["id"], row["level"]), row)
-        left = [row for row in left if (row["id"], row["level"]) not in gone]
+                taken_out.setdefault((row["id"], row["level"]), row)
+        left = [row for row in left if (row["id"], row["level"]) not in taken_out]
         facts = {
             "overlap": self.limit,
             "shares": dict(self.held.shares),
             "compared": self.about.num_rows,
             "removed": {
-                name: sum(row["role"] == role for row in gone.values())
+                name: sum(row["role"] == role for row in taken_out.values())
                 for name, role in (
                     ("held_out", REMOVE_HELD_OUT),
                     ("learnt", REMOVE_LEARNT),
@@ -148,15 +148,15 @@ class Measure:
             },
             "highest_overlap": max((row["overlap"] for row in left), default=0.0),
             "highest_jaccard": max((row["jaccard"] for row in left), default=0.0),
-            "sources": self._sources(gone),
+            "sources": self._sources(taken_out),
         }
-        return pa.Table.from_pylist(list(gone.values()), schema=ROWS), facts
+        return pa.Table.from_pylist(list(taken_out.values()), schema=ROWS), facts
 
-    def _sources(self, gone: dict[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
+    def _sources(self, taken_out: dict[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
         """By source, documents there, and those held out that stay."""
         found = {}
         rows = self.about.select(["id", "source", "level", "bytes"]).to_pylist()
-        kept = [row for row in rows if (row["id"], row["level"]) not in gone]
+        kept = [row for row in rows if (row["id"], row["level"]) not in taken_out]
         for source, one in sorted((self.held.sources or {}).items()):
             mine = [row for row in kept if row["source"] == source]
             model = [row for row in mine if row["level"] == MODEL]

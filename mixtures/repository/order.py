@@ -27,7 +27,7 @@ def dependencies_of(paths: Sequence[str], texts: Sequence[str]) -> list[set[int]
 
 
 def dependency_order(names: Sequence[str], dependencies: Sequence[set[int]]) -> list[int]:
-    """A permutation of 0..n-1; `names` (distinct) settle ties. Time: O((n + edges) log n)."""
+    """A permutation of 0..n-1; `names` (distinct) decide ties. Time: O((n + edges) log n)."""
     dependents: list[list[int]] = [[] for _ in names]
     for node, targets in enumerate(dependencies):
         for target in targets:
@@ -73,7 +73,7 @@ def _smallest_in_degree(
     while heap:
         degree, _, node = heappop(heap)
         if waiting.get(node) != degree:
-            continue  # an entry from before the file's count fell, or of a file already placed
+            continue  # an entry from before the file's count became less, or of a file already placed
         del waiting[node]
         order.append(node)
         for other in dependents[node]:

@@ -208,7 +208,7 @@ def explain(
     run_folder: Annotated[Path, typer.Option("--run", help="The folder of the run.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Tell one document's whole story. From its file to its place in a shard, or to the reason it fell."""
+    """Tell one document's whole story. From its file to its place in a shard, or why it was removed."""
     from corpusmill.pipelines.inspection.explain import explain as tell
     from corpusmill.pipelines.inspection.explain import render_story
 

@@ -84,7 +84,7 @@ class ProcessEngine:
             worker.process.stdin.write(json.dumps({"ticket": ticket, "task": task}).encode() + b"\n")
             worker.process.stdin.flush()
         except BrokenPipeError:
-            pass  # the worker is gone: its closed answer pipe says so at the next poll
+            pass  # the worker has ended: the next poll finds its answer pipe closed
 
     def poll(self, timeout: float) -> list[Event]:
         events: list[Event] = []

@@ -69,7 +69,7 @@ def explain(folder: RunFolder, identity: str) -> Json:
 
 
 def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, Place]]]:
-    """Places by id: rows of every source's last dataset, and documents that fell before it was written."""
+    """Places by id: rows of every source's last dataset, and documents removed before it was written."""
     found: dict[str, list[tuple[SourceRecord, Place]]] = {}
     for source in _all_sources(record):
         for step in (*source.steps, *source.scatters):
@@ -117,7 +117,7 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
             instance |= {"outcome": "kept", "fate": f"kept by {source.last.name}; {_waiting(record)}"}
         else:
             unit = record.first_units[source.name] + place.unit
-            instance["events"] += trails.strikes(record, unit, place.row)
+            instance["events"] += trails.mask_events(record, unit, place.row)
             if instance["events"][-1]["verdict"] == "kept":
                 nth = survived.get(unit, 0)
                 survived[unit] = nth + 1

@@ -162,7 +162,7 @@ class RunRecord:
 
     @cached_property
     def masks(self) -> list[StepRecord]:
-        """Steps that strike documents, in their order."""
+        """Steps that remove documents by masks, in their order."""
         return [step for step in self.steps.values() if step.complete and step.operator.writes == "removals"]
 
     @cached_property

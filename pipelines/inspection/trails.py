@@ -1,6 +1,6 @@
-"""What happened to one document, step by step: judged, struck, encoded, drawn, written.
+"""What happened to one document, step by step: judged, removed, encoded, drawn, written.
 
-A document is followed by address: from its row in its source's last dataset to the masks that may strike
+A document is followed by address: from its row in its source's last dataset to the masks that may remove
 it, to its encoded row, to the partitions it was drawn into and its pieces in their shards. Only the files
 of its own unit are opened.
 """
@@ -113,13 +113,13 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
     return [{"file": name, "start": split["start"], "end": split["end"]} for name, _, split in splits]
 
 
-def strikes(record: RunRecord, unit: int, row: int) -> list[Json]:
+def mask_events(record: RunRecord, unit: int, row: int) -> list[Json]:
     """What each mask, in order, made of the document at this address; ends where it is removed."""
     events: list[Json] = []
     for mask in record.masks:
-        struck = _struck(mask, unit, row)
-        if struck is not None:
-            return [*events, loss(mask.name, struck)]
+        removed = _removal(mask, unit, row)
+        if removed is not None:
+            return [*events, loss(mask.name, removed)]
         event: Json = {"step": mask.name, "stage": mask.stages[-1]["name"], "verdict": "kept"}
         if mask.operator.reads == "documents":
             event |= scores_of(mask.stages[-1]["name"], _mask_scores(mask, unit, row))
@@ -127,7 +127,7 @@ def strikes(record: RunRecord, unit: int, row: int) -> list[Json]:
     return events
 
 
-def _struck(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
+def _removal(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
     for batch in DatasetView([], [mask.data]).mask_batches(unit):
         at = np.flatnonzero(batch.column("row").to_numpy(zero_copy_only=False) == row)
         if len(at):

@@ -1,7 +1,7 @@
 """Turn removals into a mask: one file for `MASK_UNITS` units of the view, a record batch a unit.
 
 Here the ledger of a deduplication step is kept: what came in is the view as it stood, what is removed is
-struck by address. A removal that is already gone, or whose survivor goes in the same step, is a fault of
+removed by address. A removal of a document that was removed before, or whose survivor is, is a fault of
 the stage and fails the run. Memory: the removals of `MASK_UNITS` units.
 """
 
@@ -53,17 +53,17 @@ def work(job: Job, attempt: Attempt) -> Json:
     ledger = Ledger()
     tables = []
     for unit in range(job.unit["from"], job.unit["to"]):
-        struck = by_unit.get(unit, [])
+        removals = by_unit.get(unit, [])
         lost = _quarantined(view, unit, left, stage.name)
-        _count(ledger, stage.name, view, unit, struck, lost)
-        rows = [*([_removed(stage.name, row) for row in struck]), *lost]
+        _count(ledger, stage.name, view, unit, removals, lost)
+        rows = [*([_removed(stage.name, row) for row in removals]), *lost]
         tables.append(removed_table(rows) if rows else REMOVED.empty_table())
     write_removed(attempt.file("removed.arrow"), tables)
     ledger.check(f"{job.step.name}, bucket {attempt.unit}")
     return {
         "rows": sum(table.num_rows for table in tables),
         "mask_units": MASK_UNITS,
-        "struck": {
+        "removed_rows": {
             str(unit): table.num_rows for unit, table in enumerate(tables, job.unit["from"]) if table.num_rows
         },
         "ledger": ledger.as_json(),
@@ -90,13 +90,13 @@ def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> li
 
 
 def _count(
-    ledger: Ledger, stage: str, view: DatasetView, unit: int, struck: list[Json], lost: list[Json]
+    ledger: Ledger, stage: str, view: DatasetView, unit: int, removals: list[Json], lost: list[Json]
 ) -> None:
-    already = view.struck(unit)
-    again = np.isin(np.array([row["row"] for row in struck], np.uint32), already)
+    already = view.removed_rows(unit)
+    again = np.isin(np.array([row["row"] for row in removals], np.uint32), already)
     if again.any():
-        row = struck[int(np.flatnonzero(again)[0])]
-        raise CorpusmillError(f"{stage} removes document {row['id']} of unit {unit}, which was gone before")
+        row = removals[int(np.flatnonzero(again)[0])]
+        raise CorpusmillError(f"{stage} removes document {row['id']} of unit {unit} a second time")
     arrived: dict[str, list[int]] = {
         source: [documents, size] for source, (documents, size) in view.facts(unit).sources.items()
     }
@@ -106,20 +106,20 @@ def _count(
         ):
             arrived[source][0] -= 1
             arrived[source][1] -= size
-    gone: dict[str, list[int]] = {}
-    for row in struck:
-        tally = gone.setdefault(row["source"], [0, 0])
+    taken_out: dict[str, list[int]] = {}
+    for row in removals:
+        tally = taken_out.setdefault(row["source"], [0, 0])
         tally[0] += 1
         tally[1] += row["bytes"]
         ledger.entry(stage, row["source"]).remove(row["reason"], 1, row["bytes"])
     for row in lost:
-        tally = gone.setdefault(row["source"], [0, 0])
+        tally = taken_out.setdefault(row["source"], [0, 0])
         tally[0] += 1
         tally[1] += row["bytes"]
         ledger.entry(stage, row["source"]).quarantine(row["reason"], 1, row["bytes"])
     for source, (documents, size) in arrived.items():
         entry = ledger.entry(stage, source)
-        less = gone.get(source, [0, 0])
+        less = taken_out.get(source, [0, 0])
         entry.arrive(documents, size)
         entry.keep(documents - less[0], size - less[1], size - less[1])
 

@@ -19,7 +19,7 @@ from corpusmill.pipelines.errors import CorpusmillError
 from corpusmill.pipelines.ledger import Ledger
 from corpusmill.pipelines.operators.apart import STAGE_AT_FAULT, cause_of, is_of_input
 from corpusmill.pipelines.operators.marker import Marker
-from corpusmill.pipelines.removed import quarantined_table, removed_table, struck, thin
+from corpusmill.pipelines.removed import quarantined_table, removal_rows, removed_table, thin
 from corpusmill.pipelines.stage import Map, Outcome
 
 
@@ -82,7 +82,7 @@ class FusedMaps:
             sizes = docs.sizes()
             for source, mask in _by_source(docs):
                 self.ledger.entry(stage.name, source).arrive(int(mask.sum()), int(sizes[mask].sum()))
-            docs, ordinals, sizes = self._strike_poison(stage, docs, ordinals, sizes)
+            docs, ordinals, sizes = self._leave_out_poison(stage, docs, ordinals, sizes)
             if len(docs) == 0:
                 # Later stages still see the empty batch, so that every unit ends with the same columns.
                 docs = stage.apply(docs).documents
@@ -94,10 +94,10 @@ class FusedMaps:
                 bad = _mask([index for index, _ in faults], len(docs))
                 self._quarantine(stage, docs.keep(bad), ordinals[bad], [why for _, why in faults])
                 ordinals, sizes = ordinals[sound], sizes[sound]
-            docs, ordinals = self._settle(stage, outcome, ordinals, sizes)
+            docs, ordinals = self._sort_out(stage, outcome, ordinals, sizes)
         return docs
 
-    def _strike_poison(
+    def _leave_out_poison(
         self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
     ) -> tuple[Documents, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         bad = [
@@ -112,17 +112,17 @@ class FusedMaps:
         self._quarantine(stage, docs.keep(mask), ordinals[mask], causes)
         return docs.keep(~mask), ordinals[~mask], sizes[~mask]
 
-    def _settle(
+    def _sort_out(
         self, stage: Map, outcome: Outcome, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
     ) -> tuple[Documents, npt.NDArray[np.int64]]:
         docs = outcome.documents
         faulty = outcome.faults.is_valid().to_numpy(zero_copy_only=False)
-        gone = outcome.reasons.is_valid().to_numpy(zero_copy_only=False) & ~faulty
+        removed = outcome.reasons.is_valid().to_numpy(zero_copy_only=False) & ~faulty
         if faulty.any():
             self._lose(stage, docs, ordinals, sizes, faulty, "quarantined", outcome.faults)
-        if gone.any():
-            self._lose(stage, docs, ordinals, sizes, gone, "removed", outcome.reasons)
-        kept = ~(faulty | gone)
+        if removed.any():
+            self._lose(stage, docs, ordinals, sizes, removed, "removed", outcome.reasons)
+        kept = ~(faulty | removed)
         if not kept.all():
             docs = docs.keep(kept)
         out = docs.sizes()
@@ -147,7 +147,7 @@ class FusedMaps:
         if kind == "quarantined":
             rows = quarantined_table(lost, stage.name, words.to_pylist())
         else:
-            rows = struck(lost, stage=stage.name, kind=kind, reasons=words)
+            rows = removal_rows(lost, stage=stage.name, kind=kind, reasons=words)
         position = rows.column_names.index("bytes")
         rows = rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64()))
         self._removed.append((ordinals[mask], rows))

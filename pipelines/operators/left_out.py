@@ -1,7 +1,7 @@
-"""Documents that a deduplicating exchange cannot judge, on their way to the step that strikes them.
+"""Documents that a deduplicating exchange cannot judge, on their way to the step that removes them.
 
 A stage raised on them, or its worker died of them, in either half of the exchange. They travel by address
-beside the rows of the exchange, in files that sound units do not have, and `settle` strikes them as
+beside the rows of the exchange, in files that sound units do not have, and `apply_removals` removes them as
 quarantined.
 """
 
@@ -58,10 +58,10 @@ def addresses(table: pa.Table, prefix: str = "") -> npt.NDArray[np.uint64]:
     return np.asarray(unit.astype(np.uint64) << np.uint64(32) | row.astype(np.uint64), np.uint64)
 
 
-def without(pairs: pa.Table, gone: pa.Table) -> pa.Table:
+def without(pairs: pa.Table, unjudged: pa.Table) -> pa.Table:
     """`DUPLICATES` rows in which no document that is left out has a part, as either."""
-    if not gone.num_rows:
+    if not unjudged.num_rows:
         return pairs
-    known = addresses(gone)
+    known = addresses(unjudged)
     touched = np.isin(addresses(pairs), known) | np.isin(addresses(pairs, "survivor_"), known)
     return pairs.filter(pa.array(~touched))

@@ -1,4 +1,4 @@
-"""Judge the documents of a view without rewriting them: the output is the list of rows to strike.
+"""Judge the documents of a view without rewriting them: the output is the list of rows to remove.
 
 Scores of every document judged are kept beside it as `<unit>.scores.parquet`, by row, so that another
 threshold needs no second scan. Memory: one row group, and the removed rows and scores of the unit.
@@ -46,7 +46,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     return {
         "rows": removed.num_rows,
         "mask_units": 1,
-        "struck": {str(unit): removed.num_rows},
+        "removed_rows": {str(unit): removed.num_rows},
         "ledger": ledger.as_json(),
     }
 

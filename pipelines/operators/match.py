@@ -1,4 +1,4 @@
-"""Second half of a deduplicating exchange: pairs found in one partition, bucketed by the unit they strike.
+"""Second half of a deduplicating exchange: pairs in one partition, bucketed by the duplicate's unit.
 
 The output's record batches are buckets of `MASK_UNITS` units, so that the step which applies them reads
 only its own. Memory: one partition and the pairs found in it.

@@ -28,9 +28,9 @@ def work(job: Job, attempt: Attempt) -> Json:
         batches = list(read_batches(job.first.file(f"{unit['unit']:05d}.found.arrow")))
         tables.append(pa.Table.from_batches(batches))
     found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
-    gone = read_left_out(job.first)
-    write_left_out(attempt, [gone])
-    removals = stage.resolve(without(found, gone)).select(DUPLICATES.names).cast(DUPLICATES)
+    unjudged = read_left_out(job.first)
+    write_left_out(attempt, [unjudged])
+    removals = stage.resolve(without(found, unjudged)).select(DUPLICATES.names).cast(DUPLICATES)
     write_buckets(attempt.file("found.arrow"), removals, job.unit["buckets"])
     return {"rows": removals.num_rows, "buckets": job.unit["buckets"], "pairs": found.num_rows}
 

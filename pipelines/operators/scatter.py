@@ -62,7 +62,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     sides: list[pa.Table] = []
     ledger = Ledger()
     removed: list[pa.Table] = []
-    struck: list[pa.Table] = []
+    unjudged: list[pa.Table] = []
     marker = job.marker(attempt)
     first = 0
     for docs, rows in job.view.batches(unit):
@@ -82,8 +82,8 @@ def work(job: Job, attempt: Attempt) -> Json:
         guilty, causes = found.left_out()
         if len(guilty):
             bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
-            if isinstance(stage, Deduplicate):  # struck, and counted, by the last step of deduplication
-                struck.append(left_out(np.full(len(bad), unit, np.uint32), rows[guilty], causes))
+            if isinstance(stage, Deduplicate):  # removed, and counted, by the last step of deduplication
+                unjudged.append(left_out(np.full(len(bad), unit, np.uint32), rows[guilty], causes))
                 continue
             lost = leave_out(bad, stage.name, causes, ledger)
             addresses = {"unit": np.full(len(bad), unit, np.uint32), "row": rows[guilty]}
@@ -92,7 +92,7 @@ def work(job: Job, attempt: Attempt) -> Json:
             removed.append(lost)
     if removed:
         write_removed(attempt.file("removed.arrow"), [pa.concat_tables(removed)])
-    write_left_out(attempt, struck)
+    write_left_out(attempt, unjudged)
     batches = (
         _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
     )

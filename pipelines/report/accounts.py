@@ -51,7 +51,7 @@ def _reasons(tallies: Mapping[str, list[int]]) -> list[Json]:
 def ledger_statement(record: RunRecord) -> Json:
     """Does every document read have an end? Per source: read = removed + quarantined + left.
 
-    `left` is counted from what was written (datasets less the rows their masks strike, or the encoded
+    `left` is counted from what was written (datasets less the rows their masks remove, or the encoded
     dataset once there is one), not from the ledger, so the two check each other. `faults` are words of
     what does not balance; a run that completed has none.
     """
@@ -69,11 +69,11 @@ def ledger_statement(record: RunRecord) -> Json:
         source.name: _source(record, source, entries_of.get(source.name, [])) for source in record.sources
     }
     for name, held in sources.items():
-        gone = held["documents_removed"] + held["documents_quarantined"]
-        if held["documents_read"] != gone + held["documents_left"]:
+        taken_out = held["documents_removed"] + held["documents_quarantined"]
+        if held["documents_read"] != taken_out + held["documents_left"]:
             faults.append(
-                f"source {name}: {held['documents_read']} documents read, {gone} removed or quarantined, "
-                f"{held['documents_left']} are left"
+                f"source {name}: {held['documents_read']} documents read, "
+                f"{taken_out} removed or quarantined, {held['documents_left']} are left"
             )
     return {"balanced": not faults, "entries": entries, "faults": faults, "sources": sources}
 

@@ -81,7 +81,7 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
     for source, rows in figures["funnel"].items():
         for row in rows:
             where = f"{source}: {row['stage']}"
-            gone = sum(reason["documents"] for reason in row["removed"])
+            removed = sum(reason["documents"] for reason in row["removed"])
             lost = sum(reason["documents"] for reason in row["quarantined"])
             if lost:
                 names = ", ".join(reason["reason"] for reason in row["quarantined"][:4])
@@ -89,17 +89,17 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
             if (
                 row["step"] != "pack.scatter"
                 and row["documents_in"]
-                and gone / row["documents_in"] > HEAVY_REMOVAL
+                and removed / row["documents_in"] > HEAVY_REMOVAL
             ):
-                text = f"removed {gone / row['documents_in']:.1%} of {row['documents_in']:,} documents"
+                text = f"removed {removed / row['documents_in']:.1%} of {row['documents_in']:,} documents"
                 found.append(_finding("warning", where, text))
             if row["judges"]:
                 held = seen.setdefault((row["step"], row["stage"]), [0, 0])
                 held[0] += row["documents_in"]
-                held[1] += gone + lost
+                held[1] += removed + lost
     judging = _judging(record)
-    for (step, stage), (came, gone) in seen.items():
-        if came and not gone and (step, stage) in judging and step != HOLDING_OUT:
+    for (step, stage), (came, removed) in seen.items():
+        if came and not removed and (step, stage) in judging and step != HOLDING_OUT:
             text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"
             level = "warning" if came >= TELLING else "note"
             found.append(_finding(level, f"step {step}: {stage}", text))

@@ -155,15 +155,16 @@ def _charts(figures: Json) -> dict[str, Any]:
 
 
 def _flow(row: Json) -> Markup:
-    gone = sum(reason["documents"] for reason in row["removed"])
+    removed = sum(reason["documents"] for reason in row["removed"])
     lost = sum(reason["documents"] for reason in row["quarantined"])
-    words = f"{row['stage']}: {row['documents_kept']:,} kept, {gone:,} removed, {lost:,} quarantined"
-    return charts.parts(row["documents_kept"], gone, lost, words)
+    words = f"{row['stage']}: {row['documents_kept']:,} kept, {removed:,} removed, {lost:,} quarantined"
+    return charts.parts(row["documents_kept"], removed, lost, words)
 
 
 def _whole(name: str, held: Json) -> Markup:
-    kept, gone, lost = held["documents_left"], held["documents_removed"], held["documents_quarantined"]
-    return charts.parts(kept, gone, lost, f"{name}: {kept:,} left, {gone:,} removed, {lost:,} quarantined")
+    kept, removed, lost = held["documents_left"], held["documents_removed"], held["documents_quarantined"]
+    words = f"{name}: {kept:,} left, {removed:,} removed, {lost:,} quarantined"
+    return charts.parts(kept, removed, lost, words)
 
 
 def _range(bar: Json) -> str:

@@ -31,7 +31,7 @@ CONFIGS = {
 
 
 def random_model(config: ModelConfig, seed: int = 1) -> Transformer:
-    """Random weights, norms and routing biases, large enough for continuations that do not settle."""
+    """Random weights, norms and routing biases, large enough for continuations that go on changing."""
     model = Transformer(config)
     initialise(model, seed, 2 * config.initial_std)
     draws = torch.Generator().manual_seed(seed)

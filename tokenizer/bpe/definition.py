@@ -81,10 +81,10 @@ def documents_only(definition: dict[str, Any]) -> dict[str, Any]:
     """
     added = definition.get("added_tokens") or []
     kept = [token for token in added if token["content"].strip() == "" and not token["special"]]
-    gone = {token["content"] for token in added} - {token["content"] for token in kept}
+    dropped = {token["content"] for token in added} - {token["content"] for token in kept}
     model = dict(definition["model"])
     if isinstance(model.get("vocab"), dict):
-        model["vocab"] = {token: index for token, index in model["vocab"].items() if token not in gone}
+        model["vocab"] = {token: index for token, index in model["vocab"].items() if token not in dropped}
         # An added token takes its id from the vocabulary; outside of it, the next free one: not its own.
         model["vocab"].update({token["content"]: token["id"] for token in kept})
     if "dropout" in model:

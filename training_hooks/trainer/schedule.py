@@ -148,7 +148,7 @@ def schedule(
 
 def usual_warmup(steps: int) -> int:
     """The report's 2,000 steps as a share of its run (0.8%), and at least 10: Adam's second moment needs
-    about 1 / (1 - 0.95) = 20 steps to settle however short the run is."""
+    about 1 / (1 - 0.95) = 20 steps to level off however short the run is."""
     return max(10, round(steps * WARMUP_STEPS / report_steps()))
 
 

@@ -1,4 +1,4 @@
-"""A small run with a bit of everything, made through the runner: read, judged, struck, encoded, packed.
+"""A small run with a bit of everything, made through the runner: read, judged, removed, encoded, packed.
 
 Loaded by path from the conftests beside the tests that need it. Sources are listed out of the order of
 their names on purpose. The training step is written by hand, so that the tests need no trainer.

@@ -51,7 +51,7 @@ def test_first_units_follow_the_recipe_and_not_the_names(run: RunFolder) -> None
     assert record.first_units == {"web": 0, "code": len(web.last.units)}
 
 
-def test_every_struck_row_is_the_document_it_is_said_to_be(run: RunFolder) -> None:
+def test_every_removed_row_is_the_document_it_is_said_to_be(run: RunFolder) -> None:
     record = load_record(run)
     view = record.view()
     for unit in range(len(view)):
