@@ -160,10 +160,10 @@ def short_campaign(folder: Path, seed: int, documents: int) -> list[str]:
     recipe = write_recipe(folder, documents, "process")
     wanted, out = undisturbed(recipe, folder / "calm"), folder / "run"
     for victim in ("driver", "worker"):
-        before = len(list(out.rglob("receipts/*.json")))
+        before = len(list(out.glob("steps/*/*/receipts/*.json")))
         process = start(recipe, out)
         wait_until(
-            lambda n=before: len(list(out.rglob("receipts/*.json"))) > n, "a unit is committed", process
+            lambda n=before: len(list(out.glob("steps/*/*/receipts/*.json"))) > n, "a unit is committed", process
         )
         assert kill(process, victim, draw), f"no {victim} to kill"
         code = process.wait()
