@@ -42,6 +42,11 @@ dedup: [exact]
 VICTIMS = ("group", "driver", "worker")
 
 
+def committed(run: Path) -> int:
+    """How many receipts a run has; folders of attempts, which come and go meanwhile, are not looked into."""
+    return sum(1 for _ in run.glob("steps/*/*/receipts/*.json"))
+
+
 def write_recipe(folder: Path, documents: int, engine: str) -> Path:
     """A recipe over generated text, some of it repeated, and its two files."""
     for name, seed in (("a", 1), ("b", 2)):
@@ -160,11 +165,9 @@ def short_campaign(folder: Path, seed: int, documents: int) -> list[str]:
     recipe = write_recipe(folder, documents, "process")
     wanted, out = undisturbed(recipe, folder / "calm"), folder / "run"
     for victim in ("driver", "worker"):
-        before = len(list(out.glob("steps/*/*/receipts/*.json")))
+        before = committed(out)
         process = start(recipe, out)
-        wait_until(
-            lambda n=before: len(list(out.glob("steps/*/*/receipts/*.json"))) > n, "a unit is committed", process
-        )
+        wait_until(lambda n=before: committed(out) > n, "a unit is committed", process)
         assert kill(process, victim, draw), f"no {victim} to kill"
         code = process.wait()
         if code != (0 if victim == "worker" else -signal.SIGKILL):
