@@ -93,7 +93,8 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
             ):
                 text = f"removed {removed / row['documents_in']:.1%} of {row['documents_in']:,} documents"
                 found.append(_finding("warning", where, text))
-            if row["judges"]:
+            # A stage that changed texts did something, whether or not it removed any.
+            if row["judges"] and row["bytes_out"] == row["bytes_kept"]:
                 held = seen.setdefault((row["step"], row["stage"]), [0, 0])
                 held[0] += row["documents_in"]
                 held[1] += removed + lost

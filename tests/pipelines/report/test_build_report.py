@@ -9,12 +9,14 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from html.parser import HTMLParser
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from corpusmill.pipelines.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.report import findings
 from corpusmill.pipelines.report.build import build_report, gather
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage import Json, RunFolder, read_json
@@ -332,3 +334,18 @@ def test_every_chart_is_well_formed(figures: Json) -> None:
             for name in ("x", "y", "width", "height", "x1", "y1"):
                 if name in element.attrib:
                     assert math.isfinite(float(element.attrib[name]))
+
+
+def test_a_stage_that_changed_texts_is_not_suspected(monkeypatch: pytest.MonkeyPatch) -> None:
+    came = {
+        "step": "web",
+        "removed": [],
+        "quarantined": [],
+        "documents_in": 500,
+        "judges": True,
+        "bytes_kept": 9,
+    }
+    rows = [{**came, "stage": "extract", "bytes_out": 5}, {**came, "stage": "c4", "bytes_out": 9}]
+    monkeypatch.setattr(findings, "_judging", lambda record: {("web", "extract"), ("web", "c4")})
+    record = cast(RunRecord, None)  # not asked: what judges is given above
+    assert [one["about"] for one in findings._funnel(record, {"funnel": {"web": rows}})] == ["step web: c4"]
