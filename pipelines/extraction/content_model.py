@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpusmill.pipelines.extraction.features import FEATURES
-from corpusmill.pipelines.extraction.kernels.blocks import COUNTED, Blocks, blocks_of, counts_of
+from corpusmill.pipelines.extraction.kernels.blocks import COUNTED, WORDS, Blocks, blocks_of, counts_of
 from corpusmill.pipelines.extraction.kernels.boosted_trees import Trees, sums_of
 from corpusmill.pipelines.extraction.kernels.choice import chosen, with_what_belongs
 from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
@@ -26,10 +26,12 @@ from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, we
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+LINKS = COUNTED.index("links")
 WEIGHTS = Path(__file__).with_name("content_model.json")
 FORMAT = 1
 
 
+_SHORT = 200
 _ROWS = 4096  # blocks whose features are held at once
 
 
@@ -79,7 +81,12 @@ class ContentModel:
         return probability
 
     def content(self, look: Look, beta: float = 1.0) -> npt.NDArray[np.bool_]:
-        """bool[blocks]: the blocks to keep, of the highest expected F-beta of words."""
+        """bool[blocks]: the blocks to keep, of the highest expected F-beta of words.
+
+        A page of fewer than `_SHORT` words without a link has nothing around its content: all of it is kept.
+        """
+        if look.counts[:, WORDS].sum() < _SHORT and not look.counts[:, LINKS].any():
+            return np.ones(len(look.counts), np.bool_)
         keep = chosen(look.counts, self.probabilities(look), beta)
         return with_what_belongs(look.page, look.blocks, look.counts, keep)
 

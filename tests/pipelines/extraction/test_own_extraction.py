@@ -238,3 +238,9 @@ def test_precision_keeps_no_more_than_is_kept_without() -> None:
 def test_options_without_effect_are_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Extract.model_validate(options)
+
+
+@pytest.mark.parametrize("text", ["Лампа горит с шести.", "灯在六点点亮。", PARAGRAPHS[0], "Yes."])
+def test_a_short_page_without_links_is_kept_whole(text: str) -> None:
+    page = f"<html><body><main>{f'<p>{text}</p>' * 3}<div>{text}</div></main></body></html>"
+    assert text_of(page).split("\n\n") == [text] * 4
