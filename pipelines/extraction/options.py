@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+Extractor = Literal["corpusmill", "resiliparse", "trafilatura"]
+
 
 @dataclass(frozen=True)
 class Extraction:
     """See `Extract` for the meaning of each option."""
 
-    extractor: Literal["corpusmill", "resiliparse", "trafilatura"] = "corpusmill"
+    extractor: Extractor = "corpusmill"
     format: Literal["text", "markdown"] = "text"
     main_content: bool = True
     precision: bool = False

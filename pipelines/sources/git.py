@@ -152,7 +152,7 @@ class Git(MemberReader):
         return size if size <= self.limit_of(entry.path) else 0
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
-        """Batches of the files of `split`, of the commit that was indexed. Raises DataError if it is gone."""
+        """Batches of the files of `split`, of the indexed commit. Raises DataError if it is there no more."""
         from corpusmill.pipelines.sources.assembly.batches import Collector
         from corpusmill.pipelines.sources.framing.git_objects import Objects
         from corpusmill.pipelines.sources.framing.git_repository import root_tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,7 +82,7 @@ def test_minified_data_and_numbers() -> None:
     off = CodeOrigin(max_minified_line=None, max_data_characters=None, max_digits=None)
     assert reasons(off, texts, path=paths) == [None] * 9
     scores = CodeOrigin().score(documents([long, "ab1\n"], path=["a.js", "a.py"]))
-    assert scores["minified_line"].to_pylist() == [161.0, None]  # type: ignore[union-attr]
+    assert pa.array(scores["minified_line"]).to_pylist() == [161.0, None]
     assert scores["digits"].tolist() == [0.0, 0.25]
 
 

@@ -98,7 +98,7 @@ def messages_of(
 
 def _need(message: Message | None, at: int) -> Message:
     if message is None:
-        raise Damage(at, "a message that was there is gone: the file changed while it was read")
+        raise Damage(at, "a message that was indexed is not there: the file changed while it was read")
     return message
 
 

@@ -9,7 +9,7 @@ from resiliparse.parse.html import HTMLTree
 from corpusmill.pipelines.extraction.formulas import clean_tex
 from corpusmill.pipelines.extraction.main_text import extract_page
 from corpusmill.pipelines.extraction.mathml import to_tex
-from corpusmill.pipelines.extraction.options import Extraction
+from corpusmill.pipelines.extraction.options import Extraction, Extractor
 
 OPENING = "These opening words are long enough for any extractor to believe that an article begins here."
 CLOSING = "These closing words are long enough for any extractor to believe that it goes on until here."
@@ -74,9 +74,9 @@ CASES = {
 }
 
 
-def extracted(middle: str, extractor: str) -> str:
+def extracted(middle: str, extractor: Extractor) -> str:
     html = PAGE.format(OPENING, middle, CLOSING)
-    how = Extraction(extractor)  # type: ignore[arg-type]
+    how = Extraction(extractor)
     text = extract_page(html, HTMLTree.parse(html), how).text
     assert OPENING in text
     return text[text.index(OPENING) + len(OPENING) : text.index(CLOSING)].strip()
@@ -84,13 +84,13 @@ def extracted(middle: str, extractor: str) -> str:
 
 @pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse", "trafilatura"])
 @pytest.mark.parametrize("kind", CASES)
-def test_formula_is_kept(kind: str, extractor: str) -> None:
+def test_formula_is_kept(kind: str, extractor: Extractor) -> None:
     html, expected = CASES[kind]
     assert extracted(html, extractor) == expected
 
 
 @pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse", "trafilatura"])
-def test_code_keeps_its_lines(extractor: str) -> None:
+def test_code_keeps_its_lines(extractor: Extractor) -> None:
     code = "def f(x):\n    if x:\n\n        return  1\n\treturn 2"
     assert extracted(f"<pre><code>{code}</code></pre>", extractor) == code
 

@@ -46,8 +46,8 @@ TARGETS = (
 )
 
 
-def markdown(page: str, **options: object) -> str:
-    how = Extraction(format="markdown", main_content=False, **options)  # type: ignore[arg-type]
+def markdown(page: str, *, links: bool = False, alt_texts: bool = False) -> str:
+    how = Extraction(format="markdown", main_content=False, links=links, alt_texts=alt_texts)
     tree, seen = parse(page, page.encode(), SIGNS)
     return extract_page(page, tree, how, seen, parse).text
 

@@ -6,7 +6,7 @@ import pytest
 from resiliparse.parse.html import HTMLTree
 
 from corpusmill.pipelines.extraction.main_text import extract_page
-from corpusmill.pipelines.extraction.options import Extraction
+from corpusmill.pipelines.extraction.options import Extraction, Extractor
 
 
 @pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse"])
@@ -31,9 +31,9 @@ from corpusmill.pipelines.extraction.options import Extraction
         ("x<sup></sup>y<sub><b></b></sub>z<sup>a<br>b</sup>", "xyza\nb"),
     ],
 )
-def test_raised_and_lowered(markup: str, text: str, extractor: str) -> None:
+def test_raised_and_lowered(markup: str, text: str, extractor: Extractor) -> None:
     page = f"<p>{markup}</p>"
-    how = Extraction(extractor, main_content=False)  # type: ignore[arg-type]
+    how = Extraction(extractor, main_content=False)
     assert extract_page(page, HTMLTree.parse(page), how).text == text
 
 

@@ -277,7 +277,9 @@ def test_a_run_follows_the_commit_and_not_how_it_is_packed(tmp_path: Path) -> No
     def run() -> tuple[dict[str, bool], int]:
         result = Runner(load_recipe(tmp_path / "r.yaml"))
         result.run()
-        rows = sum(unit["rows"] for unit in result.states["code"].folder.need_manifest()["units"])  # type: ignore[union-attr]
+        written = result.states["code"].folder
+        assert written is not None
+        rows = sum(unit["rows"] for unit in written.need_manifest()["units"])
         return {name: state.reused for name, state in result.states.items()}, rows
 
     assert run() == ({"code.index": False, "code": False}, 5)

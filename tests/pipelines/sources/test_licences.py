@@ -224,7 +224,9 @@ def test_a_changed_licence_file_is_read_again(tmp_path: Path) -> None:
         runner.run()
         folder = runner.states["code"].folder
         assert folder is not None
-        index = json.loads(next((runner.states["code.index"].folder.data).glob("*.json")).read_text())  # type: ignore[union-attr]
+        indexed = runner.states["code.index"].folder
+        assert indexed is not None
+        index = json.loads(next(indexed.data.glob("*.json")).read_text())
         return runner.states["code"].reused, [split["context"] for e in index for split in e["splits"]]
 
     assert run() == (False, ["MIT"])
