@@ -22,8 +22,8 @@ from typing import Any
 
 from harness import Bench, bounded
 
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.stage import Context
 
 RECIPES = Path(__file__).resolve().parent.parent / "configs" / "ablations"
 TAIL = 20

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpusmill.pipelines.kernel_cache import use_kernel_cache
+from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
 
 GPT4 = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*"

@@ -39,9 +39,9 @@ import pyarrow.parquet as pq
 import zstandard
 from harness import Bench, arguments, bounded, load
 
-from corpusmill.pipelines.datasets import DatasetWriter
-from corpusmill.pipelines.documents import SCHEMA, Documents, document_id
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
+from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.tokenizer.bpe.definition import documents_only
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer

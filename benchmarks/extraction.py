@@ -50,7 +50,7 @@ def pages(path: Path, limit: int) -> list[Page]:
 def project(extractor: str) -> Tool:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.sources.extract import Extract
 
     stage = Extract.model_validate({"extractor": extractor})

@@ -32,8 +32,8 @@ from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.language import Language
 from corpusmill.filters.math_score import MathScore
-from corpusmill.pipelines.documents import SCHEMA, Documents
-from corpusmill.pipelines.stage import Map
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+from corpusmill.pipelines.contract.stage import Map
 
 ENGLISH = ("text/cc_c4_redpajama_samples", "text/wikitext2_valid_test")
 CODE = "code/code_packages"

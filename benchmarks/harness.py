@@ -25,7 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.kernel_cache import use_kernel_cache
+from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
 
 DATA = Path(
     os.environ.get("CORPUSMILL_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")

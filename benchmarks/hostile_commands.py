@@ -35,7 +35,7 @@ def command(*given: object, refused: bool = False) -> None:
     """Run a command, its output aside. `refused`: raise AssertionError where it does not refuse its input;
     without, what the command raises is raised, so that no refusal is measured in place of the work."""
     from corpusmill.pipelines.cli.main import app
-    from corpusmill.pipelines.errors import CorpusmillError
+    from corpusmill.pipelines.contract.errors import CorpusmillError
 
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:

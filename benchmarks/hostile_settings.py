@@ -78,7 +78,7 @@ def repositories() -> Iterator[Job]:
 def tokenizer_files() -> Iterator[Job]:
     import base64
 
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
     from corpusmill.tokenizer.evaluation.suspicious import trace_of
     from corpusmill.tokenizer.export.one_pattern import one_pattern

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from hostile_shapes import Job, numbered, repeated, then
 
-from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
 
 TEXTS: dict[str, Callable[[int], str]] = {
     "blanks": repeated(" "),
@@ -78,7 +78,7 @@ def texts() -> Iterator[Job]:
     from corpusmill.filters.gopher_repetition import GopherRepetition
     from corpusmill.filters.language import Language
     from corpusmill.filters.math_score import MathScore
-    from corpusmill.pipelines.stage import Context
+    from corpusmill.pipelines.contract.stage import Context
 
     context = Context(seed=1)
     exact = Exact().prepare(context)

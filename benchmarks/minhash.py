@@ -32,9 +32,9 @@ import pyarrow as pa
 from harness import Bench, arguments, bounded, load
 
 from corpusmill.dedup.minhash import Minhash
-from corpusmill.pipelines.addresses import DUPLICATES
-from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
-from corpusmill.pipelines.stage import Sides
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
+from corpusmill.pipelines.contract.stage import Sides
 
 ENGLISH = ("text/wikitext2_valid_test", "text/cc_c4_redpajama_samples")
 LABELLED = ("neardup/tldr_revisions", "code/code_packages")

@@ -71,7 +71,7 @@ def start_up(bench: Bench, folder: Path, repeats: int) -> None:
     )
     bench.add("validate", "corpusmill", seconds([*CLI, "validate", str(recipe)], repeats), "s")
 
-    from corpusmill.pipelines.engines.process import ProcessEngine
+    from corpusmill.pipelines.run.engines.process import ProcessEngine
 
     engine = ProcessEngine(1)
     started = time.perf_counter()

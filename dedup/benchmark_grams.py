@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from corpusmill.pipelines.stage import Fold
+from corpusmill.pipelines.contract.stage import Fold
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.dedup.kernels.benchmark_index import GramRules
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 
 class BenchmarkGrams(Fold):

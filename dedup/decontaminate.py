@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Filter
+from corpusmill.pipelines.contract.stage import Context, Filter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.dedup.kernels.benchmark_index import Index
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 
 class Decontaminate(Filter):
@@ -61,7 +61,7 @@ class Decontaminate(Filter):
     def prepare(self, context: Context) -> Self:
         """With the index loaded. Raises RecipeError if the window is too short for its grams."""
         from corpusmill.dedup.kernels.benchmark_index import load_index
-        from corpusmill.pipelines.errors import RecipeError
+        from corpusmill.pipelines.contract.errors import RecipeError
 
         index = load_index(context.artefact("benchmarks", "index.json").parent)
         if self.window < 2 * index.n:
@@ -76,7 +76,7 @@ class Decontaminate(Filter):
     def warm(self) -> None:
         """Compile the scan on no documents."""
         from corpusmill.dedup.kernels.benchmark_index import empty_index
-        from corpusmill.pipelines.documents import SCHEMA, Documents
+        from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 
         ready = self.model_copy()
         ready._index = self._index or empty_index()
@@ -121,7 +121,7 @@ class Decontaminate(Filter):
         """`contaminated` by the rule, from the scores alone."""
         import numpy as np
 
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         if self.rule == "any_hit":
             return reason_where((np.asarray(scores["hits"]) > 0, "contaminated"))

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Deduplicate, Emitted, Sides
+from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Sides
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 
 class Exact(Deduplicate):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Fold, Seeded
+from corpusmill.pipelines.contract.stage import Fold, Seeded
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 
 class HeldOutFamilies(Seeded, Fold):
@@ -45,7 +45,7 @@ class HeldOutFamilies(Seeded, Fold):
         """Documents by source and bin of families."""
         import numpy as np
 
-        from corpusmill.pipelines.held_out import BINS, family_bins
+        from corpusmill.pipelines.contract.held_out import BINS, family_bins
 
         counts: dict[str, npt.NDArray[np.int64]] = {}
         for docs in batches:
@@ -68,7 +68,7 @@ class HeldOutFamilies(Seeded, Fold):
 
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
         """Write families.json; returns what it says."""
-        from corpusmill.pipelines.held_out import FILE, HeldOut
+        from corpusmill.pipelines.contract.held_out import FILE, HeldOut
 
         shares = {"tokenizer": self.tokenizer, "model": self.model}
         rows: dict[str, list[tuple[int, int]]] = {}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.pipelines.contract.stage import Context, Fold
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
-    from corpusmill.pipelines.held_out import HeldOut
+    from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.held_out import HeldOut
 
 DOCUMENTS = "documents.arrow"
 
@@ -32,7 +32,7 @@ class HeldOutIndex(Fold):
     _held: HeldOut | None = PrivateAttr(default=None)
 
     def prepare(self, context: Context) -> Self:
-        from corpusmill.pipelines.held_out import ARTEFACT, FILE, read_held_out
+        from corpusmill.pipelines.contract.held_out import ARTEFACT, FILE, read_held_out
 
         ready = self.model_copy()
         ready._held = read_held_out(context.artefact(ARTEFACT, FILE))
@@ -75,7 +75,7 @@ class HeldOutIndex(Fold):
         import pyarrow.ipc as ipc
 
         from corpusmill.dedup.kernels.overlap import build_index
-        from corpusmill.pipelines.documents import contiguous
+        from corpusmill.pipelines.contract.documents import contiguous
 
         part = self.combine([part]).combine_chunks()
         sets = contiguous(part.column("shingles"))

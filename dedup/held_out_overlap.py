@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.pipelines.contract.stage import Context, Fold
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.dedup.kernels.overlap_rows import Measure
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 REMOVALS, FILE = "removals.arrow", "overlap.json"
 
@@ -48,7 +48,7 @@ class HeldOutOverlap(Fold):
 
     def prepare(self, context: Context) -> Self:
         from corpusmill.dedup.kernels.overlap_rows import Measure
-        from corpusmill.pipelines.held_out import ARTEFACT, FILE, read_held_out
+        from corpusmill.pipelines.contract.held_out import ARTEFACT, FILE, read_held_out
 
         ready = self.model_copy()
         held = read_held_out(context.artefact(ARTEFACT, FILE))
@@ -57,7 +57,7 @@ class HeldOutOverlap(Fold):
 
     def warm(self) -> None:
         """Compile the kernel on no documents, once the index is loaded."""
-        from corpusmill.pipelines.documents import SCHEMA, Documents
+        from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 
         if self._measure is not None:
             self._measure.rows(Documents(SCHEMA.empty_table()))

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Filter
+from corpusmill.pipelines.contract.stage import Context, Filter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
-    from corpusmill.pipelines.held_out import HeldOut
+    from corpusmill.pipelines.contract.documents import Columns, Documents
+    from corpusmill.pipelines.contract.held_out import HeldOut
 
 
 class HoldOut(Filter):
@@ -35,7 +35,7 @@ class HoldOut(Filter):
         import pyarrow.ipc as ipc
 
         from corpusmill.dedup.held_out_overlap import REMOVALS
-        from corpusmill.pipelines.held_out import ARTEFACT, FILE, read_held_out
+        from corpusmill.pipelines.contract.held_out import ARTEFACT, FILE, read_held_out
 
         ready = self.model_copy()
         ready._held = read_held_out(context.artefact(ARTEFACT, FILE))
@@ -59,7 +59,7 @@ class HoldOut(Filter):
     def judge(self, scores: Columns) -> pa.Array:
         import numpy as np
 
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         role = np.asarray(scores["role"])
         return reason_where(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Deduplicate, Emitted, Sides
+from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Sides
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.dedup.kernels.buckets import Rules
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 Unit = Literal["word", "char"]
 Normalize = Literal["fold", "numbers", "none"]
@@ -132,7 +132,7 @@ class Minhash(Deduplicate):
         import numpy as np
 
         from corpusmill.dedup.kernels.similarity import bucket_pairs, remove_by_component, remove_greedily
-        from corpusmill.pipelines.documents import unwritable
+        from corpusmill.pipelines.contract.documents import unwritable
 
         ends, values, keys, digest = self.sketch(
             unwritable(np.zeros(1, np.int64)), unwritable(np.zeros(0, np.uint8))

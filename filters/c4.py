@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Edit, Outcome
+from corpusmill.pipelines.contract.stage import Edit, Outcome
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
@@ -68,7 +68,7 @@ class C4(Edit):
         from corpusmill.filters.kernels import c4 as kernel
         from corpusmill.filters.kernels.characters import character_table
         from corpusmill.filters.kernels.lines import with_line_feeds
-        from corpusmill.pipelines.documents import nothing, reason_where, unwritable
+        from corpusmill.pipelines.contract.documents import nothing, reason_where, unwritable
 
         names = (b"[edit]", b"[citation needed]") if self.citations else (b"",)
         offsets, data, c = kernel.clean_lines(

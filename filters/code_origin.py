@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.stage import Filter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 # Folders of other people's code, and files that are copied from project to project.
 VENDORED_FOLDERS = (
@@ -114,7 +114,7 @@ class CodeOrigin(Filter):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from corpusmill.pipelines.documents import buffers
+        from corpusmill.pipelines.contract.documents import buffers
 
         paths = pc.fill_null(docs.column("path").cast(pa.string()), "")
         paths = pc.utf8_lower(pc.replace_substring(paths, "\\", "/"))
@@ -163,7 +163,7 @@ class CodeOrigin(Filter):
         import pyarrow.compute as pc
 
         from corpusmill.filters.rules.limits import floats
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         def flag(name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
             column = scores[name]

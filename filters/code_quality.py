@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.stage import Filter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Length = Annotated[int, Field(ge=0)]
@@ -172,7 +172,7 @@ class CodeQuality(Filter):
         import pyarrow.compute as pc
 
         from corpusmill.filters.rules.limits import floats
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         def off(value: float | None) -> float:
             return np.nan if value is None else value

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from corpusmill.pipelines.errors import CorpusmillError, UserError
-from corpusmill.pipelines.stage import Context, Edit, Outcome, Seeded
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.contract.stage import Context, Edit, Outcome, Seeded
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.blocks.kept_state import KeptState
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.sources.datatrove_blocks.kept_state import KeptState
 
 
 class _Name:
@@ -31,7 +31,7 @@ class _Libraries:
     def __get__(self, step: Datatrove | None, owner: type[Datatrove]) -> tuple[str, ...]:
         if step is None:
             return ("datatrove",)
-        from corpusmill.pipelines.blocks.block_class import block_class, distributions
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class, distributions
 
         return distributions(block_class(step.block))
 
@@ -87,7 +87,11 @@ class Datatrove(Seeded, Edit):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        from corpusmill.pipelines.blocks.block_class import block_class, kind_of_block, need_options
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import (
+            block_class,
+            kind_of_block,
+            need_options,
+        )
 
         found = block_class(self.block)
         kind = kind_of_block(found)
@@ -108,17 +112,17 @@ class Datatrove(Seeded, Edit):
 
     def external_files(self) -> tuple[Path, ...]:
         """The block's files, and the plugin it is defined in."""
-        from corpusmill.pipelines.blocks.block_class import block_class
-        from corpusmill.pipelines.registry import plugin_file
+        from corpusmill.pipelines.contract.plugins import plugin_file
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class
 
         plugin = plugin_file(block_class(self.block).__module__)
         return (*self.paths.values(), *(() if plugin is None else (plugin,)))
 
     def prepare(self, context: Context) -> Self:
         """The block built once, without network."""
-        from corpusmill.pipelines.blocks.block_class import block_class
-        from corpusmill.pipelines.blocks.kept_state import KeptState
-        from corpusmill.pipelines.blocks.offline import offline
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class
+        from corpusmill.pipelines.sources.datatrove_blocks.kept_state import KeptState
+        from corpusmill.pipelines.sources.datatrove_blocks.offline import offline
 
         ready = super().prepare(context)
         paths = {name: str(path) for name, path in self.paths.items()}
@@ -138,7 +142,7 @@ class Datatrove(Seeded, Edit):
 
     def edit(self, docs: Documents) -> Outcome:
         """The documents as the block leaves them, with its reasons."""
-        from corpusmill.pipelines.blocks.batch import Runner
+        from corpusmill.pipelines.sources.datatrove_blocks.batch import Runner
 
         if self._built is None or self._state is None:
             raise CorpusmillError(f"{self.name} is not ready: call prepare first")

@@ -11,7 +11,7 @@ from corpusmill.filters.rules.limits import Limits, LimitsByLanguage, completed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -147,7 +147,7 @@ class GopherQuality(LimitsByLanguage, GopherQualityLimits):
     def judge(self, scores: Columns) -> pa.Array:
         """The first rule broken, in the order above."""
         from corpusmill.filters.rules.limits import floats, limit
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         s = {name: floats(column) for name, column in scores.items() if name != "limits"}
         by = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 Share = Annotated[float, Field(ge=0.0)]
 Length = Annotated[int, Field(ge=1, le=32)]
@@ -146,7 +146,7 @@ class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
         import numpy as np
 
         from corpusmill.filters.rules.limits import floats, limit
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         def over(score: str, option: str) -> npt.NDArray[np.bool_]:
             return floats(scores[score]) > limit(self, option, scores, self.by_language)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
-from corpusmill.pipelines.stage import Filter, Outcome
+from corpusmill.pipelines.contract.stage import Filter, Outcome
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
-    from corpusmill.pipelines.stage import Context
+    from corpusmill.pipelines.contract.documents import Columns, Documents
+    from corpusmill.pipelines.contract.stage import Context
 
 
 @cache
@@ -122,7 +122,7 @@ class Language(Filter):
         import pyarrow.compute as pc
 
         from corpusmill.filters.rules.limits import floats
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         codes = scores["code"] if isinstance(scores["code"], pa.Array) else pa.array(scores["code"])
         probability = floats(scores["probability"])

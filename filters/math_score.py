@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.stage import Filter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 
 @cache
@@ -88,7 +88,7 @@ class MathScore(Filter):
         import numpy as np
 
         from corpusmill.filters.rules.limits import floats
-        from corpusmill.pipelines.documents import reason_where
+        from corpusmill.pipelines.contract.documents import reason_where
 
         least = np.nan if self.at_least is None else self.at_least
         return reason_where((floats(scores["score"]) < least, "not_mathematical"))

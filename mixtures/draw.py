@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Emitted, Scatter
+from corpusmill.pipelines.contract.stage import Context, Emitted, Scatter
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 
 class Draw(Scatter):
@@ -79,8 +79,8 @@ class Draw(Scatter):
         import numpy as np
 
         from corpusmill.mixtures.plan.edge import part_of_epoch
-        from corpusmill.pipelines.errors import IntegrityError
-        from corpusmill.pipelines.randomness import draws
+        from corpusmill.pipelines.contract.errors import IntegrityError
+        from corpusmill.pipelines.contract.randomness import draws
 
         copies, cut = np.zeros(len(docs), np.int64), np.full(len(docs), -1, np.int64)
         sources = np.asarray(docs.column("source").to_pylist(), object)
@@ -100,7 +100,7 @@ class Draw(Scatter):
         self, docs: Documents, index: npt.NDArray[np.int64], epochs: npt.NDArray[np.int32]
     ) -> npt.NDArray[np.uint64]:
         """The place of each copy in the shuffle, uint64[copies]."""
-        from corpusmill.pipelines.randomness import draws
+        from corpusmill.pipelines.contract.randomness import draws
 
         names = docs.column("id").to_pylist()
         if "group" in docs.table.column_names:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from corpusmill.pipelines.stage import Context, Fold, Seeded
+from corpusmill.pipelines.contract.stage import Context, Fold, Seeded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.mixtures.plan.selection import Want
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 
 class Mixture(Seeded, Fold):
@@ -94,7 +94,7 @@ class Mixture(Seeded, Fold):
         from corpusmill.mixtures.mixture_sums import FILE
         from corpusmill.mixtures.plan.histogram import by_source
         from corpusmill.mixtures.plan.selection import wants
-        from corpusmill.pipelines.errors import UserError
+        from corpusmill.pipelines.contract.errors import UserError
 
         ready = super().prepare(context)
         with ipc.open_file(context.artefact("mixture_sums", FILE)) as file:
@@ -124,7 +124,7 @@ class Mixture(Seeded, Fold):
         """Write plan.json into `folder`; returns what it says."""
         from corpusmill.mixtures.plan.histogram import BINS, by_source
         from corpusmill.mixtures.plan.selection import select
-        from corpusmill.pipelines.errors import UserError
+        from corpusmill.pipelines.contract.errors import UserError
 
         if self._sums is None:
             raise RuntimeError("mixture needs the sums of its sources: call prepare first")
@@ -164,7 +164,7 @@ class Mixture(Seeded, Fold):
 
     def _shares(self, available: dict[str, int]) -> dict[str, float]:
         """Share of each source; they add up to 1."""
-        from corpusmill.pipelines.errors import UserError
+        from corpusmill.pipelines.contract.errors import UserError
 
         if self.weights is None:
             powers = {source: count ** (1 / self.temperature) for source, count in available.items()}

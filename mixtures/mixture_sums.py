@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from corpusmill.pipelines.stage import Fold, Seeded
+from corpusmill.pipelines.contract.stage import Fold, Seeded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 FILE = "sums.arrow"
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from corpusmill.pipelines.stage import Emitted, Regroup, Seeded
+from corpusmill.pipelines.contract.stage import Emitted, Regroup, Seeded
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 _ADDRESS = ("key", "unit", "row")
 
@@ -36,7 +36,7 @@ class RepositoryOrder(Seeded, Regroup):
         import numpy as np
         import pyarrow as pa
 
-        from corpusmill.pipelines.randomness import draws
+        from corpusmill.pipelines.contract.randomness import draws
 
         ids, sources, repos = (docs.column(name).to_pylist() for name in ("id", "source", "repo"))
         # The id's draw spreads documents without a repository over the partitions.
@@ -57,7 +57,7 @@ class RepositoryOrder(Seeded, Regroup):
     def reduce(self, rows: pa.Table) -> Documents:
         import pyarrow as pa
 
-        from corpusmill.pipelines.documents import Documents
+        from corpusmill.pipelines.contract.documents import Documents
 
         docs = Documents(rows.drop_columns(list(_ADDRESS)))
         order, groups, ranks = _ordered(docs)

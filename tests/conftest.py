@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from corpusmill.pipelines.kernel_cache import use_kernel_cache
+from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
 from tests import bytecode, kernels_ahead, order, process_state
 from tests.warm import READY_TO_TRAIN, Warm
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.compile_ahead import compiling_ahead
-from corpusmill.pipelines.operators.operator import operator_named
-from corpusmill.pipelines.stage import Stage
-from corpusmill.pipelines.step import StageSpec, Step
+from corpusmill.pipelines.contract import rooms
+from corpusmill.pipelines.contract.stage import Stage
+from corpusmill.pipelines.recipe import registry
+from corpusmill.pipelines.run.compile_ahead import compiling_ahead
+from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.step import StageSpec, Step
 
 
 @contextmanager
@@ -31,8 +32,8 @@ def compiling() -> Iterator[None]:
 
 
 def _specs() -> Iterator[StageSpec]:
-    for room in registry.ROOMS:
-        for name in registry.names(room):
+    for room in rooms.ROOMS:
+        for name in rooms.names(room):
             stage = registry.find(room, name)
             if stage.warm is not Stage.warm:
                 try:

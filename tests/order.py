@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-LONGEST_FIRST = ("end_to_end", "faults", "pipelines/core", "training_hooks", "tokenizer")
+LONGEST_FIRST = ("end_to_end", "faults", "pipelines/run", "training_hooks", "tokenizer")
 
 
 def add_options(parser: pytest.Parser) -> None:

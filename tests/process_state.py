@@ -19,9 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract import plugins
 
-# Set by pytest for every test, and by libraries as they are imported, once a process, to what they would be
 # in any order.
 NOT_OURS = (
     *("PYTEST_", "KMP_", "OMP_", "CUBLAS_", "RAY_", "TORCHINDUCTOR_", "TORCH_", "TRITON_"),
@@ -33,7 +32,7 @@ State = dict[str, Any]
 
 def same_start() -> None:
     """Before a test: no plugins, and global generators that start from the same place."""
-    registry.clear_plugins()
+    plugins.clear_plugins()
     random.seed(20)
     np.random.seed(20)
     if "torch" in sys.modules:

@@ -11,15 +11,16 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines import registry
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.documents import SCHEMA, Documents
-from corpusmill.pipelines.operators.operator import operator_named
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+from corpusmill.pipelines.contract.stage import Filter
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.recipe.loader import KEYS, load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Engine
 from corpusmill.pipelines.recipe.quantities import parse_quantity
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.run.operators.operator import operator_named
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -52,9 +53,9 @@ def page_filter(tmp_path_factory: pytest.TempPathFactory) -> type[Filter]:
     (code,) = blocks(FILTER_PAGE, "python")
     path = tmp_path_factory.mktemp("plugin") / "min_words.py"
     path.write_text(code, "utf-8")
-    registry.use_plugins([path])
+    plugins.use_plugins([path])
     stage = registry.find_step("min_words")
-    registry.clear_plugins()
+    plugins.clear_plugins()
     assert issubclass(stage, Filter)
     return stage
 

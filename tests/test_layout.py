@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract import rooms
+from corpusmill.pipelines.recipe import registry
+from corpusmill.pipelines.run.code_version import code_digest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = registry.ROOMS
+ROOMS = rooms.ROOMS
 PACKAGE = ROOT / "src" / "corpusmill"
 MAX_LINES = 400
 HEAVY = ("numba", "torch", "ray", "tokenizers", "trafilatura", "gigatoken", "fastwarc", "scipy")
@@ -94,8 +96,8 @@ def test_the_repository_holds_no_bytecode_and_no_link_out_of_itself() -> None:
 
 
 def stage_modules() -> list[str]:
-    folders = {room: registry._folder(room).replace("/", ".") for room in ROOMS}
-    return [f"corpusmill.{folders[room]}.{name}" for room in ROOMS for name in registry.names(room)]
+    folders = {room: rooms.stage_folder(room).replace("/", ".") for room in ROOMS}
+    return [f"corpusmill.{folders[room]}.{name}" for room in ROOMS for name in rooms.names(room)]
 
 
 def test_stage_modules_import_light() -> None:
@@ -119,7 +121,7 @@ def test_stages_and_rooms_are_listed_by_file_name() -> None:
         if room == "pipelines":
             continue
         files = {path.stem for path in (ROOT / room).glob("*.py")} - {"__init__"}
-        assert files == set(registry.names(room)), room
+        assert files == set(rooms.names(room)), room
 
 
 @pytest.fixture(scope="module")
@@ -160,12 +162,13 @@ def test_every_room_imports_from_the_wheel_alone(wheel: Path, tmp_path: Path) ->
         "import importlib\nimport corpusmill\nfrom pathlib import Path\n"
         f"assert Path(corpusmill.__file__).is_relative_to({str(wheel)!r}), corpusmill.__file__\n"
         f"for room in {ROOMS!r}:\n    importlib.import_module(f'corpusmill.{{room}}')\n"
-        "from corpusmill.pipelines import registry\n"
+        "from corpusmill.pipelines.recipe import registry\n"
+        "from corpusmill.pipelines.run.code_version import code_digest\n"
         f"assert registry.step_names() == {registry.step_names()!r}\n"
-        "print(*(registry.source_digest(room) for room in registry.ROOMS))\n"
+        f"print(*(code_digest(module) for module in {stage_modules()!r}))\n"
     )
     env = {**os.environ, "PYTHONPATH": str(wheel), "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [registry.source_digest(room) for room in ROOMS]
+    assert done.stdout.split() == [code_digest(module) for module in stage_modules()]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.recipe import registry
 from tests.order import LONGEST_FIRST, TESTS, drawn, share, turn
 from tests.process_state import look, put_back
 
@@ -70,13 +71,13 @@ def test_what_a_test_leaves_is_named_and_put_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_plugins_of_another_test_are_not_registered(time: str, tmp_path: Path) -> None:
-    assert registry.plugins() == []
+    assert plugins.plugins() == []
     path = tmp_path / f"{time}.py"
     path.write_text(
-        "from corpusmill.pipelines.stage import Filter\n"
+        "from corpusmill.pipelines.contract.stage import Filter\n"
         "class LeftBehind(Filter):\n"
         "    def score(self, docs): return {}\n"
         "    def judge(self, scores): raise NotImplementedError\n"
     )
-    registry.register_plugin(path)
+    plugins.register_plugin(path)
     assert "left_behind" in registry.step_names()

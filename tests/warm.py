@@ -25,7 +25,8 @@ from typing import Any
 
 SERVE = "from tests.warm import serve; serve({code!r})"
 NO_PAUSE = """
-from corpusmill.pipelines import blame, runner
+from corpusmill.pipelines.run import blame
+from corpusmill.pipelines.run import runner
 runner.Patience = lambda losses: blame.Patience(losses, pause=0)
 """
 """Code for `Warm.call`: a unit whose worker is lost is tried again without a pause."""
@@ -96,8 +97,9 @@ class Warm:
 def serve(code: str) -> None:
     """Fork for every order on standard input; tell how the command ended."""
     from corpusmill.dedup.exact import Exact
-    from corpusmill.pipelines import cli, inspection, operators, recipe, report
-    from corpusmill.pipelines.engines.worker import load_no_numba_extensions
+    from corpusmill.pipelines import cli, inspection, recipe, report
+    from corpusmill.pipelines.run import operators
+    from corpusmill.pipelines.run.engines.worker import load_no_numba_extensions
     from corpusmill.pipelines.sources.jsonl import Jsonl
 
     load_no_numba_extensions()
@@ -134,7 +136,7 @@ def _leave(body: Any) -> None:
 
 def _command(order: dict[str, Any]) -> None:
     from corpusmill.pipelines.cli.main import main
-    from corpusmill.pipelines.engines.process import ProcessEngine
+    from corpusmill.pipelines.run.engines.process import ProcessEngine
 
     os.setsid()
     _streams(os.open(os.devnull, os.O_RDONLY), *(_file(order[name]) for name in ("output", "errors")))
@@ -188,7 +190,7 @@ class _Fork:
 
 def _start(engine: Any) -> Any:
     """`ProcessEngine._start` by a fork."""
-    from corpusmill.pipelines.engines.process import _Worker
+    from corpusmill.pipelines.run.engines.process import _Worker
 
     answers, theirs = os.pipe()
     orders, ours = os.pipe()
@@ -207,9 +209,10 @@ def _start(engine: Any) -> Any:
 
 def _work(engine: Any, orders: int, answers: int) -> None:
     """What a new process does, once it is as one that has just begun."""
-    from corpusmill.pipelines import faultpoints, registry
-    from corpusmill.pipelines.engines.worker import main
+    from corpusmill.pipelines.contract import plugins
     from corpusmill.pipelines.recipe import environment
+    from corpusmill.pipelines.run.engines.worker import main
+    from corpusmill.pipelines.system import faultpoints
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -222,7 +225,7 @@ def _work(engine: Any, orders: int, answers: int) -> None:
         logger.handlers, logger.propagate = [], True
         logger.setLevel(logging.NOTSET)
     logging.getLogger().setLevel(logging.WARNING)
-    registry.clear_plugins()
+    plugins.clear_plugins()
     environment._held.clear()
     faultpoints._seen.clear()
     main(answers)

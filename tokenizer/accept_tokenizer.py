@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
-from corpusmill.pipelines.stage import Context, Fold, Seeded
+from corpusmill.pipelines.contract.stage import Context, Fold, Seeded
 from corpusmill.tokenizer.evaluation.requirements import Requirements, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
-    from corpusmill.pipelines.held_out import HeldOut
+    from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.held_out import HeldOut
 
 
 class Reference(BaseModel):
@@ -101,7 +101,7 @@ class AcceptTokenizer(Seeded, Fold):
         return tuple(reference.path for reference in self.compared().values())
 
     def prepare(self, context: Context) -> Self:
-        from corpusmill.pipelines.held_out import HeldOut
+        from corpusmill.pipelines.contract.held_out import HeldOut
 
         ready = super().prepare(context)
         ready._tokenizer = context.artefact("tokenizer", "tokenizer.json")
@@ -125,7 +125,7 @@ class AcceptTokenizer(Seeded, Fold):
 
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
         """Measure on `part` (JUDGED), write acceptance.json, and return its verdict in brief."""
-        from corpusmill.pipelines.errors import UserError
+        from corpusmill.pipelines.contract.errors import UserError
         from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate
         from corpusmill.tokenizer.evaluation.held_sample import offered, sampled_texts, weights
         from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Edit, Outcome
+from corpusmill.pipelines.contract.stage import Context, Edit, Outcome
 from corpusmill.tokenizer.boundary.options import SplitBoundary
 from corpusmill.tokenizer.fim.options import Fim
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 VERIFIED_DOCUMENT_BYTES = 2**14  # a longer document is not encoded a second time: the reference is slow
 STRINGS = ("id", "source", "domain", "lang", "path", "repo", "group")
@@ -86,7 +86,7 @@ class Encode(Edit):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from corpusmill.pipelines.documents import Documents, nothing
+        from corpusmill.pipelines.contract.documents import Documents, nothing
 
         if self._ready is None:
             raise RuntimeError(
@@ -134,7 +134,7 @@ class _Ready:
     def __init__(self, options: Encode, context: Context) -> None:
         import numpy as np
 
-        from corpusmill.pipelines.held_out import HeldOut
+        from corpusmill.pipelines.contract.held_out import HeldOut
         from corpusmill.tokenizer.boundary.combined import token_table
         from corpusmill.tokenizer.bpe import encoders
         from corpusmill.tokenizer.bpe.definition import documents_only
@@ -167,7 +167,7 @@ class _Ready:
         import numpy as np
         import pyarrow as pa
 
-        from corpusmill.pipelines.documents import buffers
+        from corpusmill.pipelines.contract.documents import buffers
         from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
 
         framed_D = chosen_for_fim(ids, domains, self._options.fim, self._seed)
@@ -192,7 +192,7 @@ class _Ready:
         """Split and frame the tokens of the parts."""
         import numpy as np
 
-        from corpusmill.pipelines.errors import CorpusmillError
+        from corpusmill.pipelines.contract.errors import CorpusmillError
         from corpusmill.tokenizer.boundary.document_draws import document_draws
         from corpusmill.tokenizer.kernels.frame_tokens import frame_tokens
         from corpusmill.tokenizer.kernels.split_boundary_tokens import NO_ROOM, REFUSED
@@ -232,7 +232,7 @@ class _Ready:
         """Encode some documents again; document d has the parts first_D[d] to first_D[d + 1] - 1."""
         import numpy as np
 
-        from corpusmill.pipelines.errors import CorpusmillError
+        from corpusmill.pipelines.contract.errors import CorpusmillError
         from corpusmill.tokenizer.boundary.document_draws import document_draws
 
         rate = self._options.verify_rate

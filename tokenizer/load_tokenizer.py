@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.stage import Task
-from corpusmill.pipelines.verified import verified
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.stage import Task
+from corpusmill.pipelines.storage.verified import verified
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, parsed
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
@@ -136,7 +136,7 @@ class LoadTokenizer(Task):
         """The tokenizer.json, with missing special tokens added where that was asked for."""
         from tokenizers import AddedToken
 
-        from corpusmill.pipelines.errors import UserError
+        from corpusmill.pipelines.contract.errors import UserError
 
         present = _added(text)
         missing = [spelling for spelling in self.special_tokens.values() if spelling not in present]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from corpusmill.pipelines.stage import Context, Fold, Seeded
+from corpusmill.pipelines.contract.stage import Context, Fold, Seeded
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
-    from corpusmill.pipelines.held_out import HeldOut
+    from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.held_out import HeldOut
     from corpusmill.tokenizer.bpe.sample_histogram import Capture
 
 # A verification text has at most this share of `verification_bytes`, so that there are many of them.
@@ -78,7 +78,7 @@ class TokenizerSample(Seeded, Fold):
         return self
 
     def prepare(self, context: Context) -> Self:
-        from corpusmill.pipelines.held_out import HeldOut
+        from corpusmill.pipelines.contract.held_out import HeldOut
 
         ready = super().prepare(context)
         ready._apart = HeldOut.of(context, "tokenizer", self.held_out)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.pipelines.contract.stage import Context, Fold
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.tokenizer.bpe.sampling import Sample
     from corpusmill.tokenizer.bpe.train import Trained
 
@@ -152,7 +152,7 @@ class TrainBpe(Fold):
 
         Raises LedgerError where other documents were counted than the sample chose.
         """
-        from corpusmill.pipelines.errors import LedgerError
+        from corpusmill.pipelines.contract.errors import LedgerError
         from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, reserved_spellings
         from corpusmill.tokenizer.bpe.encoders import write_tokenizer
         from corpusmill.tokenizer.bpe.sampling import read_verification

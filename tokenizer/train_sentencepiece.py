@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Fold
+from corpusmill.pipelines.contract.stage import Context, Fold
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.tokenizer.bpe.sampling import Sample
 
 
@@ -146,8 +146,8 @@ class TrainSentencepiece(Fold):
         import numpy as np
         import pyarrow as pa
 
-        from corpusmill.pipelines.documents import Documents
-        from corpusmill.pipelines.errors import LedgerError
+        from corpusmill.pipelines.contract.documents import Documents
+        from corpusmill.pipelines.contract.errors import LedgerError
 
         sample = self._known_sample()
         sizes = np.diff(Documents(part).utf8("text")[0])

@@ -177,7 +177,7 @@ class ExtendContext(TrainingTask):
 
     def _scaling(self, before: ModelConfig) -> YarnScaling:
         """YaRN for this phase, from the context before all phases: phases of one factor have the same."""
-        from corpusmill.pipelines.errors import UserError
+        from corpusmill.pipelines.contract.errors import UserError
         from corpusmill.training_hooks.model.yarn import YarnScaling
 
         earlier = before.rope_scaling
@@ -216,8 +216,8 @@ class ExtendContext(TrainingTask):
 
 def _once(path: Path | None, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` gives, kept at `path` for an attempt after this one; made again where that is damaged."""
-    from corpusmill.pipelines.errors import IntegrityError
-    from corpusmill.pipelines.storage import read_sealed, write_sealed
+    from corpusmill.pipelines.contract.errors import IntegrityError
+    from corpusmill.pipelines.storage.run_folder import read_sealed, write_sealed
 
     if path is not None and path.exists():
         try:

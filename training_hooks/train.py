@@ -145,7 +145,7 @@ class Train(TrainingTask):
 
     def _fresh(self, vocabulary: int, context: int) -> Transformer:
         """The preset at its start."""
-        from corpusmill.pipelines.randomness import seed_of
+        from corpusmill.pipelines.contract.randomness import seed_of
         from corpusmill.training_hooks.model.config import preset
         from corpusmill.training_hooks.model.initialise import initialise
         from corpusmill.training_hooks.model.transformer import Transformer
@@ -168,7 +168,7 @@ class Train(TrainingTask):
 
 
 def _require_vocabulary(config: ModelConfig, wanted: int, folder: Path | None) -> None:
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
 
     if config.vocab_size != wanted:
         raise UserError(

@@ -15,8 +15,8 @@ import pyarrow as pa
 from corpusmill.dedup.kernels.grams import gram_hashes, sieve_of
 from corpusmill.dedup.kernels.unicode_classes import is_single, table
 from corpusmill.dedup.kernels.words import words
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import IntegrityError
 
 PARTS = pa.schema(
     [

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from corpusmill.dedup.kernels.similarity import bucket_pairs
 from corpusmill.dedup.kernels.survivors import FACTS, Index, duplicates, order
-from corpusmill.pipelines.addresses import DUPLICATES
-from corpusmill.pipelines.documents import contiguous
-from corpusmill.pipelines.stage import Sides
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.documents import contiguous
+from corpusmill.pipelines.contract.stage import Sides
 
 # A piece is as many whole buckets as fit these; a larger single bucket is a piece of its own.
 PIECE_MEMBERS = 1 << 17

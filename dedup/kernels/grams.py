@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.dedup.kernels.words import avalanche, words
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 U64 = np.uint64
 MULTIPLIER = U64(0x9E3779B97F4A7C15)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 COMMON = 256
 Ints = npt.NDArray[np.int64]

@@ -13,8 +13,8 @@ import pyarrow.ipc as ipc
 
 from corpusmill.dedup.kernels.held_out_sets import shingle_sets
 from corpusmill.dedup.kernels.overlap import Index, buckets, overlaps
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.held_out import MODEL, TOKENIZER, HeldOut
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.held_out import MODEL, TOKENIZER, HeldOut
 
 LEFT, REMOVE_HELD_OUT, REMOVE_LEARNT, REMOVE_COMMON = 0, 1, 2, 3  # roles
 LEAST = 0.25  # smaller overlaps are not looked at

@@ -32,7 +32,7 @@ from corpusmill.dedup.kernels.words import (
     visible_bytes_hash,
     words,
 )
-from corpusmill.pipelines.kernels.compiled import compiled, inlined
+from corpusmill.pipelines.text.compiled import compiled, inlined
 
 U32 = np.uint32
 U64 = np.uint64

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.addresses import DUPLICATES
-from corpusmill.pipelines.documents import contiguous
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.documents import contiguous
 
 Index = npt.NDArray[np.int64]
 FACTS = ("unit", "row", "id", "source", "bytes")  # what the order and DUPLICATES need to know of a document

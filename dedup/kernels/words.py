@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.kernels.compiled import compiled, inlined
+from corpusmill.pipelines.text.compiled import compiled, inlined
 
 U64 = np.uint64
 MULTIPLIER = U64(0x9E3779B97F4A7C15)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from corpusmill.filters.kernels import characters as ch
 from corpusmill.filters.kernels.lines import matches, next_line
 from corpusmill.filters.kernels.words import Bytes, Counts, Offsets, Table, decode
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 ALPHABETIC, ALPHANUMERIC, WHITE_SPACE = ch.ALPHABETIC, ch.ALPHANUMERIC, ch.WHITE_SPACE
 

@@ -20,7 +20,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 LINES, TERMINATED, SHORT, DUPLICATE_CHARACTERS, CHARACTERS, FEEDS, TOKENS = range(7)
 COLUMNS = 7

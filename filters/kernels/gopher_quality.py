@@ -21,7 +21,7 @@ from corpusmill.filters.kernels.words import (
     new_place,
     split_words,
 )  # fmt: skip
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 # Columns of the counts.
 WORDS, TOKENS, WORD_CHARACTERS, WITH_LETTER, STOP_WORDS, HASHES, ELLIPSES, LINES, BULLETS, ENDS = range(10)

@@ -6,8 +6,8 @@ import numpy as np
 
 from corpusmill.filters.kernels import characters as ch
 from corpusmill.filters.kernels.words import Bytes, Counts, Offsets, Table, decode
-from corpusmill.pipelines.documents import unwritable
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.contract.documents import unwritable
+from corpusmill.pipelines.text.compiled import compiled
 
 LINE_BREAK, WHITE_SPACE = ch.LINE_BREAK, ch.WHITE_SPACE
 

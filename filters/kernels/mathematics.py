@@ -23,7 +23,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 ALPHABETIC, MATHEMATICAL, WHITE_SPACE = ch.ALPHABETIC, ch.MATHEMATICAL, ch.WHITE_SPACE
 

@@ -27,7 +27,7 @@ from corpusmill.filters.kernels.words import (
     fill_words,
     new_place,
 )  # fmt: skip
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 MIX_B = np.uint64(0x94D049BB133111EB)

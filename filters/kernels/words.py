@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.pipelines.kernels.compiled import compiled, inlined, integer
+from corpusmill.pipelines.text.compiled import compiled, inlined, integer
 
 EXTEND, KATAKANA, LETTER, SINGLE, SPACE, WORD_CLASS = (
     ch.EXTEND, ch.KATAKANA, ch.LETTER, ch.SINGLE, ch.SPACE, ch.WORD_CLASS,

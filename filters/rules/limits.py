@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from corpusmill.pipelines.stage import Filter, Stage
+from corpusmill.pipelines.contract.stage import Filter, Stage
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import Columns, Documents
+    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 
 class Limits(BaseModel):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 
 def sample_documents() -> Documents:
     """Two short documents under the document schema."""
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import SCHEMA, Documents
+    from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 
     texts = ["Let x be in the set of all $n > 0$.\n\nThe end ...", ""]
     fields = {

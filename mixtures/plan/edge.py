@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from corpusmill.mixtures.plan.histogram import bins_of_draws, held_out, token_counts
 from corpusmill.mixtures.plan.selection import EDGE
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.randomness import draws
-from corpusmill.pipelines.stage import ROW, UNIT
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.randomness import draws
+from corpusmill.pipelines.contract.stage import ROW, UNIT
 
 
 def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) -> pa.Table:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.randomness import draws
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.randomness import draws
 
 BINS = 65_536
 HISTOGRAM = pa.schema(

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.mixtures.plan.histogram import MEASURES
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 
 # Documents of the bins that the parts end in.
 EDGE = pa.schema(

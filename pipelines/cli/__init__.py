@@ -1,1 +1,1 @@
-"""The command line: thin over the library, one module a concern."""
+"""The command line: thin over the library, one module a concern. Imports everything below."""

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from corpusmill.pipelines.cli.looking import JsonOption
-from corpusmill.pipelines.exchange import Export, Of, export_names, import_names
+from corpusmill.pipelines.contract.conversion import Export, Of
+from corpusmill.pipelines.exports.find import export_names, import_names
 
 PluginOption = Annotated[
     list[Path] | None,
@@ -38,8 +39,8 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write documents, shards, a model or a tokenizer for other libraries. All of it is read and compared."""
-    from corpusmill.pipelines.exchange import export_named
-    from corpusmill.pipelines.registry import use_plugins
+    from corpusmill.pipelines.contract.plugins import use_plugins
+    from corpusmill.pipelines.exports.find import export_named
 
     use_plugins(plugin or [])
     chosen = export_named(to)
@@ -52,8 +53,8 @@ def export(
 
 def _refuse_options(options: Mapping[str, Any], chosen: Export, to: str) -> None:
     """Raise UserError for the first option that the format does not take, naming those that do."""
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.exchange import export_named
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.exports.find import export_named
 
     for name in options:
         if name not in chosen.options:
@@ -65,13 +66,13 @@ def _refuse_options(options: Mapping[str, Any], chosen: Export, to: str) -> None
 
 def _place(what: Path, of: Of, to: str) -> Path:
     """What of `what` is exported. Raises UserError where it holds something else."""
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
 
     if of == "a tokenizer":
         return _tokenizer_at(what)
     if of == "a model" and looks_like_tokenizer(what) and not (what / "config.json").is_file():
-        from corpusmill.pipelines.exchange import export_named
+        from corpusmill.pipelines.exports.find import export_named
 
         others = [name for name in export_names() if export_named(name).of == "a tokenizer"]
         raise UserError(
@@ -83,7 +84,7 @@ def _place(what: Path, of: Of, to: str) -> Path:
 
 def _tokenizer_at(what: Path) -> Path:
     """The folder or file of the tokenizer in `what`. Raises UserError where there is none."""
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
 
     if not what.exists():
@@ -111,9 +112,9 @@ def import_model(
     as_json: JsonOption = False,
 ) -> None:
     """Read a model in the layout of DeepSeek-V3's releases, to generate with it or to train it on."""
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.exchange import import_named
-    from corpusmill.pipelines.registry import use_plugins
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.contract.plugins import use_plugins
+    from corpusmill.pipelines.exports.find import import_named
 
     use_plugins(plugin or [])
     chosen = import_named(layout)
@@ -132,7 +133,7 @@ def curves(
     as_json: JsonOption = False,
 ) -> None:
     """Write the curves of a training for TensorBoard. Losses, balance, learning rate and held-out scores."""
-    from corpusmill.pipelines.registry import room_command
+    from corpusmill.pipelines.recipe.registry import room_command
 
     _print(room_command("training_hooks", "curves")(run, out, by=by), as_json)
 

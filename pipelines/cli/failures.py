@@ -11,8 +11,8 @@ from typing import NoReturn
 
 import typer
 
-from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, Interrupted, UserError
-from corpusmill.pipelines.system_faults import CURES, chain, describe, no_writing
+from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, Interrupted, UserError
+from corpusmill.pipelines.system.faults import CURES, chain, describe, no_writing
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C while no run of ours is listening for it
 

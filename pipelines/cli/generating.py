@@ -54,8 +54,8 @@ def generate(
     ] = False,
 ) -> None:
     """Continue a text with a trained model, or fill in its middle."""
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.registry import room_command
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.recipe.registry import room_command
 
     if (prefix is None) != (suffix is None):
         raise UserError("filling in needs both --prefix and --suffix; either may be empty")

@@ -36,7 +36,7 @@ def inspect(
     Several paths, such as the versions of one file, are shown one after the other. Of a tokenizer:
     compression, words, digits, white space, unused and strange entries.
     """
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.inspection import inspect as inspection
 
     if more and not against and (reference or pattern is not None):
@@ -55,7 +55,7 @@ def inspect(
 
 
 def _references(given: list[str]) -> dict[str, Path]:
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
 
     found: dict[str, Path] = {}
     faults = []

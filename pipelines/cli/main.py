@@ -21,7 +21,7 @@ from corpusmill.pipelines.cli.looking import JsonOption
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
-    from corpusmill.pipelines.storage import RunFolder
+    from corpusmill.pipelines.storage.run_folder import RunFolder
 
 app = typer.Typer(
     name="corpusmill",
@@ -54,8 +54,8 @@ def _load(path: Path, overrides: list[str] | None, out: Path | None = None) -> R
 
 def _open(path: Path) -> RunFolder:
     """The run in a folder. Raises UserError where there is none."""
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.storage import RunFolder
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.storage.run_folder import RunFolder
 
     folder = RunFolder(path)
     if not folder.begun:
@@ -114,12 +114,12 @@ def plan(
 
     The estimate is of time, memory and disk, from a run of a small cut in a temporary folder.
     """
-    from corpusmill.pipelines.plan import make_plan, render_plan
+    from corpusmill.pipelines.run.plan import make_plan, render_plan
 
     loaded = _load(recipe, overrides, out)
     made = make_plan(loaded)
     if estimate:
-        from corpusmill.pipelines.estimate import estimate_run
+        from corpusmill.pipelines.run.estimate import estimate_run
 
         made["estimate"] = estimate_run(loaded)
     _print(made, as_json, render_plan(made))
@@ -154,7 +154,7 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train the recipe's small model. Makes whatever of its shards is still missing."""
-    from corpusmill.pipelines.errors import RecipeError
+    from corpusmill.pipelines.contract.errors import RecipeError
 
     loaded = _load(recipe, overrides, out)
     if loaded.train is None:
@@ -181,11 +181,11 @@ def _run(
 ) -> None:
     from corpusmill.pipelines.cli.progress import progress
     from corpusmill.pipelines.cli.summary import render_summary, summary
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.repair import naming_repair
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.report.build import build_report
-    from corpusmill.pipelines.runner import run_recipe
-    from corpusmill.pipelines.storage import RunFolder
+    from corpusmill.pipelines.run.repair import naming_repair
+    from corpusmill.pipelines.run.runner import run_recipe
+    from corpusmill.pipelines.storage.run_folder import RunFolder
 
     try:
         with progress() as listener:
@@ -271,9 +271,9 @@ generating.add_commands(app)
 def main() -> None:
     """Entry point of the console script."""
     from corpusmill.pipelines.cli.failures import run_and_exit
-    from corpusmill.pipelines.engines.isolation import leave_working_directory
     from corpusmill.pipelines.recipe.environment import hide_values
-    from corpusmill.pipelines.terminal import guard_streams
+    from corpusmill.pipelines.run.engines.isolation import leave_working_directory
+    from corpusmill.pipelines.system.terminal import guard_streams
 
     leave_working_directory()
     guard_streams(hide_values)

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from corpusmill.pipelines.contract.unit_progress import UnitProgress
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.runner import RunListener, StepState
-from corpusmill.pipelines.scheduler import Unit
-from corpusmill.pipelines.storage import Json
-from corpusmill.pipelines.terminal import guard_streams, harmless, one_line, unguarded
-from corpusmill.pipelines.unit_progress import UnitProgress
+from corpusmill.pipelines.run.runner import RunListener, StepState
+from corpusmill.pipelines.run.scheduler import Unit
+from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.system.terminal import guard_streams, harmless, one_line, unguarded
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -7,10 +7,10 @@ from pathlib import Path
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.held_out_facts import sentence
 from corpusmill.pipelines.inspection.mixture_facts import missed
-from corpusmill.pipelines.ledger import Entry
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.runner import RunResult
-from corpusmill.pipelines.storage import Json, read_json
+from corpusmill.pipelines.records.ledger import Entry
+from corpusmill.pipelines.run.runner import RunResult
+from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 BENCHMARKS = "benchmarks"  # read like a source, but only to be kept out of the others
 _REASONS = 3

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 import xxhash
 import yaml
 
-from corpusmill.pipelines.datasets import DatasetWriter
-from corpusmill.pipelines.documents import SCHEMA, Documents
-from corpusmill.pipelines.errors import CorpusmillError, UserError
-from corpusmill.pipelines.exchange import Export
+from corpusmill.pipelines.contract.conversion import Export
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.inspection.kept_documents import TEST, TRAIN, add_to, kept_documents, kept_record
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.kept_documents import TEST, TRAIN, add_to, kept_documents, kept_record
-from corpusmill.pipelines.new_folder import new_folder
+from corpusmill.pipelines.storage.datasets import DatasetWriter
+from corpusmill.pipelines.system.new_folder import new_folder
 
 FILE_BYTES = 512 * 2**20  # of text in one file, about
 Counts = dict[tuple[str, str], int]

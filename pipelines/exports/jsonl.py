@@ -15,11 +15,11 @@ from typing import IO, Any
 import xxhash
 import zstandard
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import CorpusmillError, UserError
-from corpusmill.pipelines.exchange import Export
-from corpusmill.pipelines.kept_documents import TEST, kept_documents, kept_record
-from corpusmill.pipelines.new_folder import new_folder
+from corpusmill.pipelines.contract.conversion import Export
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.inspection.kept_documents import TEST, kept_documents, kept_record
+from corpusmill.pipelines.system.new_folder import new_folder
 
 
 def export_jsonl(run: Path, out: Path) -> dict[str, Any]:

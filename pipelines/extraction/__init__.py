@@ -1,1 +1,1 @@
-"""From a raw page to text: decoding, bounds, formulas as TeX, main content."""
+"""From a raw page to text: decoding, bounds, formulas, main content. Imports storage and what is below."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 
 
 class PageFault(DataError):  # noqa: N818 - a fault is what quarantines a row

@@ -1,1 +1,1 @@
-"""Looking at what a run left behind: its record, one document's story, any of its files, its health."""
+"""What looks at a run: its record, a document's story, its health. Imports the run and what is below."""

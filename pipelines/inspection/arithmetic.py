@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from corpusmill.pipelines.balance import check_rows, check_step
-from corpusmill.pipelines.errors import LedgerError
+from corpusmill.pipelines.contract.errors import LedgerError
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
-from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.step import StageSpec, Step
-from corpusmill.pipelines.storage import Json, digest
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.balance import check_rows, check_step
+from corpusmill.pipelines.run.step import StageSpec, Step
+from corpusmill.pipelines.storage.run_folder import Json, digest
 
 Tally = tuple[int, int]  # documents, bytes
 

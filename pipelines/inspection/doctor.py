@@ -14,13 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from corpusmill.pipelines.errors import REPAIR, IntegrityError
+from corpusmill.pipelines.contract.errors import REPAIR, IntegrityError
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.arithmetic import wrong_figures
 from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
-from corpusmill.pipelines.repair import receipt_faults
-from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
+from corpusmill.pipelines.run.repair import receipt_faults
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
 
 # Distribution -> module, of what every run needs.
 CORE = {

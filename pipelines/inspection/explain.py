@@ -6,7 +6,7 @@ import json
 import textwrap
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection import trails
 from corpusmill.pipelines.inspection.identities import (
@@ -17,7 +17,7 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
-from corpusmill.pipelines.storage import Json, RunFolder
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder
 
 _CANDIDATES = 8
 _EXCERPT = 300

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 
-from corpusmill.pipelines.documents import SCHEMA
+from corpusmill.pipelines.contract.documents import SCHEMA
 from corpusmill.pipelines.inspection.identities import arrow_batches
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.run_folder import Json
 
 EXCERPT = 300  # characters of a text shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.storage import Json, read_json
+from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 
 def held_out_facts(record: RunRecord) -> Json | None:

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.datasets import read_unit, unit_file
-from corpusmill.pipelines.errors import damaged
+from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.inspection.run_record import StepRecord
-from corpusmill.pipelines.storage import StepFolder
+from corpusmill.pipelines.storage.datasets import read_unit, unit_file
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
 @dataclass(frozen=True)

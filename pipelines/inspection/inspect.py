@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection import file_facts
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
@@ -18,10 +18,10 @@ from corpusmill.pipelines.inspection.rendering import RENDERERS, version_note
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
 from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
-from corpusmill.pipelines.inspection.versions import version_of
-from corpusmill.pipelines.registry import room_command
-from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
-from corpusmill.pipelines.verified import verified
+from corpusmill.pipelines.recipe.registry import room_command
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.storage.verified import verified
+from corpusmill.pipelines.storage.versions import version_of
 
 _CURE = (
     "give a run folder, a step's folder, a dataset (.parquet), a token shard or another Arrow file of a run "

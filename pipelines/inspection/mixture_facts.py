@@ -5,7 +5,7 @@ from __future__ import annotations
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.shard_files import combined
-from corpusmill.pipelines.storage import Json, read_json
+from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 _PLANNED = {
     "available_tokens": "available_tokens",

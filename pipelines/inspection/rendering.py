@@ -11,8 +11,8 @@ from corpusmill.pipelines.inspection.held_out_facts import render_held_out
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
-from corpusmill.pipelines.inspection.versions import VERSIONS
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.storage.versions import VERSIONS
 
 _STALE = "made from other inputs or options; a run without --until makes them again"
 

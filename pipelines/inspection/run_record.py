@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
-from corpusmill.pipelines.datasets import DatasetView
-from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
-from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.operators.operator import UNKNOWN, Operator, operator_named
-from corpusmill.pipelines.step import SECTION_STEPS
-from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
+from corpusmill.pipelines.recipe.names import SECTION_STEPS
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.operator import UNKNOWN, Operator, operator_named
+from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.storage.staleness import outdated
 
 State = Literal["complete", "outdated", "stale", "unfinished", "not_reached"]
 STATES: Mapping[State, str] = {
@@ -228,7 +229,7 @@ def load_record(folder: RunFolder) -> RunRecord:
         step = folder.step(name, fingerprint)
         manifests[name] = (step, step.need_manifest())  # pointed at only once it is complete
     only = current.get("asked")  # with --until
-    stale = _outdated({name: manifest for name, (_, manifest) in manifests.items()})
+    stale = outdated({name: manifest for name, (_, manifest) in manifests.items()})
     stale |= set(current.get("stale", ()))
     for name, (step, manifest) in manifests.items():
         state: State = "complete"
@@ -250,18 +251,6 @@ def load_record(folder: RunFolder) -> RunRecord:
     return RunRecord(folder, name, recipe, _ordered(found), log, tuple(current.get("until", ())))
 
 
-def stale_steps(folder: RunFolder) -> set[str]:
-    """Names of steps whose output no longer holds, as `RunRecord.stale`, but from the manifests alone.
-
-    In a part of a run, such as a trained model that was copied with its tokenizer, whose other steps are not
-    there, they are those that the last run named. Raises IntegrityError on damage.
-    """
-    current = folder.current()
-    held = {name: folder.step(name, version).manifest() for name, version in current["steps"].items()}
-    there = {name: manifest for name, manifest in held.items() if manifest is not None}
-    return set(current.get("stale", ())) | (_outdated(there) if len(there) == len(held) else set())
-
-
 def _receipts(step: StepFolder) -> int:
     return sum(1 for _ in (step.path / "receipts").glob("*.json"))
 
@@ -272,26 +261,6 @@ def _unfinished(folder: RunFolder) -> Iterator[tuple[str, StepFolder]]:
         step = StepFolder(path)
         if path.is_dir() and not step.manifest_path.exists():
             yield path.parent.name, step
-
-
-def _outdated(manifests: Mapping[str, Json]) -> set[str]:
-    """Steps made from something other than what the run now holds, directly or through their inputs."""
-    contents = {name: manifest["content"] for name, manifest in manifests.items()}
-    known = set(contents.values())
-    stale: set[str] = set()
-    for _ in manifests:  # each pass moves staleness one step on
-        before = len(stale)
-        for name, manifest in manifests.items():
-            key = manifest["key"]
-            named = {**dict(key.get("inputs", {})), **dict(key.get("masks", {}))}
-            wrong = any(contents.get(step) != content or step in stale for step, content in named.items())
-            held = dict(key.get("artefacts", {})).values()
-            fresh = {contents[step] for step in contents if step not in stale} if held else set()
-            if wrong or any(content not in known or content not in fresh for content in held):
-                stale.add(name)
-        if len(stale) == before:
-            break
-    return stale
 
 
 def _asked_for(recipe: Json) -> list[str]:

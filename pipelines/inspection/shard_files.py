@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from corpusmill.pipelines.errors import IntegrityError, damaged
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError, damaged
 from corpusmill.pipelines.inspection.identities import arrow_batches
-from corpusmill.pipelines.storage import Json, RunFolder, sha256_file
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, sha256_file
 
 TOTALS = ("rows", "tokens", "padding", "documents", "fim_documents", "pieces")
 _TEXT = 400  # characters of a row shown as text
@@ -126,3 +126,31 @@ def _tokenizer(path: Path, about: Json) -> tuple[Any, str]:
     from tokenizers import Tokenizer
 
     return Tokenizer.from_file(str(file)), str(file)
+
+
+def shards_at(what: Path) -> dict[str, list[Path]]:
+    """Token shards by what they are for, `train` and `held_out`: of a run, its step, a folder, or one file.
+
+    Raises UserError where there are none.
+    """
+    from corpusmill.pipelines.inspection.run_record import load_record
+
+    run = RunFolder(what)
+    if what.is_dir() and run.begun:
+        step = load_record(run).complete("pack")
+        if step is None:
+            raise UserError(f"{what}: the run has no shards yet; run its recipe until `pack`")
+        files = sorted(step.data.verified().glob("*.arrow"))
+    elif (what / "manifest.json").is_file():
+        files = sorted(StepFolder(what).verified().glob("*.arrow"))
+    else:
+        files = sorted(what.glob("*.arrow")) if what.is_dir() else [what] if what.is_file() else []
+    found = {
+        "train": [file for file in files if not file.name.startswith("heldout-")],
+        "held_out": [file for file in files if file.name.startswith("heldout-")],
+    }
+    if not files:
+        raise UserError(
+            f"{what}: no token shards (*.arrow); give a run, its step `pack`, a folder or a shard"
+        )
+    return found

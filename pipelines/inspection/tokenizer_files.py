@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpusmill.pipelines.inspection.versions import note_version
-from corpusmill.pipelines.storage import RunFolder
-from corpusmill.pipelines.verified import verified
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.verified import verified
+from corpusmill.pipelines.storage.versions import note_version
 
 _FILES = ("tokenizer.json", "tokenizer.json.zst", "tokenizer.json.gz")
 _ENDINGS = ("tokenizer.json", ".tiktoken", "merges.txt", "tokenizer.model")

@@ -16,8 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.datasets import DatasetView
-from corpusmill.pipelines.errors import IntegrityError, damaged
+from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.inspection.identities import (
     Place,
     arrow_batches,
@@ -27,8 +26,9 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
-from corpusmill.pipelines.step import Step
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.run_folder import Json
 
 _RANGES_SHOWN = 8
 
@@ -96,8 +96,8 @@ def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
 
 
 def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
-    from corpusmill.pipelines.operators.job import Preparation
-    from corpusmill.pipelines.storage import read_json
+    from corpusmill.pipelines.run.operators.job import Preparation
+    from corpusmill.pipelines.storage.run_folder import read_json
 
     (index,) = read.needs("inputs")
     folder = record.steps[index].data

@@ -1,1 +1,1 @@
-"""The recipe: YAML text to typed, checked objects. `loader.load_recipe` is the way in."""
+"""The recipe: YAML to checked stages, by `loader.load_recipe`. Imports sources and what is below."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path as FilePath
 
-from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.listing import list_files
+from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.recipe.listing import list_files
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.sources.looking.formats import unpacking_fault

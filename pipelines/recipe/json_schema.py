@@ -13,14 +13,14 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.recipe import long_context_section
+from corpusmill.pipelines.contract import plugins, rooms
+from corpusmill.pipelines.contract.stage import Deduplicate, Stage
+from corpusmill.pipelines.recipe import long_context_section, registry
 from corpusmill.pipelines.recipe.messages import SLUG
 from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Engine, Settings
 from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
 from corpusmill.pipelines.recipe.tokenizer_section import JUDGES, MAKERS, TRAINERS, sample_and_trainer
 from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.stage import Deduplicate, Stage
 
 Json = dict[str, Any]
 
@@ -240,13 +240,13 @@ class _Schema:
 
 def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
     """Stages of a room and of the plugins that are of one kind, by name."""
-    found = {name: registry.find(room, name) for name in registry.names(room)}
-    return {n: stage for n, stage in found.items() if issubclass(stage, kind)} | registry.plugin_stages(kind)
+    found = {name: registry.find(room, name) for name in rooms.names(room)}
+    return {n: stage for n, stage in found.items() if issubclass(stage, kind)} | plugins.plugin_stages(kind)
 
 
 def _definition(stage: type[Stage]) -> str:
     """What the definition of a stage is called; a reader may have the name of a step."""
-    step = issubclass(stage, Reader) and stage.name in registry.names("filters")
+    step = issubclass(stage, Reader) and stage.name in rooms.names("filters")
     return f"read.{stage.name}" if step else stage.name
 
 

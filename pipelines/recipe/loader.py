@@ -12,9 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.closest import closest
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.contract.closest import closest
+from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.contract.stage import Filter, Fold, Map, Scatter, Task, Write
 from corpusmill.pipelines.recipe import long_context_section, sections, tokenizer_section
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import (
@@ -27,12 +28,10 @@ from corpusmill.pipelines.recipe.messages import (
     unusable_texts,
 )
 from corpusmill.pipelines.recipe.models import Engine, HoldingOut, Recipe, Settings, Source
-from corpusmill.pipelines.recipe.names import name_problems
+from corpusmill.pipelines.recipe.names import SECTION_STEPS, name_problems
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
-from corpusmill.pipelines.stage import Filter, Fold, Map, Scatter, Task, Write
-from corpusmill.pipelines.step import SECTION_STEPS
 
 SECTIONS = (
     "engine",
@@ -143,13 +142,13 @@ def _neighbours(path: Path) -> str:
 
 
 def _register_plugins(files: Sequence[str], folder: Path, problems: list[Problem]) -> list[Path]:
-    registry.clear_plugins()
+    plugins.clear_plugins()
     for index, file in enumerate(files):
         try:
-            registry.register_plugin(folder / file)
+            plugins.register_plugin(folder / file)
         except RecipeError as error:
             problems.append(Problem(("plugins", index), str(error)))
-    return registry.plugins()
+    return plugins.plugins()
 
 
 def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract.stage import Stage, Task, Write
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import LongContextPhase
 from corpusmill.pipelines.recipe.sections import Problems, mapping, stage, unknown_keys
-from corpusmill.pipelines.stage import Stage, Task, Write
 
 STAGE = "extend_context"
 LENGTH = "sequence_length"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from corpusmill.pipelines.closest import closest, listed
-from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.terminal import one_line
+from corpusmill.pipelines.contract.closest import closest, listed
+from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.system.terminal import one_line
 
 Path = tuple[str | int, ...]
 

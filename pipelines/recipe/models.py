@@ -13,11 +13,21 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpusmill.pipelines.patterns import nothing_matched
+from corpusmill.pipelines.contract.stage import (
+    Deduplicate,
+    Filter,
+    Fold,
+    Map,
+    Regroup,
+    Scatter,
+    Stage,
+    Task,
+    Write,
+)
 from corpusmill.pipelines.recipe.messages import SLUG, InvalidRecipeError, Places, Problem
 from corpusmill.pipelines.recipe.messages import Path as KeyPath
 from corpusmill.pipelines.sources.reader import Label, Reader
-from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Scatter, Stage, Task, Write
+from corpusmill.pipelines.system.patterns import nothing_matched
 
 ALLOW_LOSS = 0.99
 

@@ -8,11 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from corpusmill.pipelines.closest import closest, listed
+from corpusmill.pipelines.contract.closest import closest, listed
 from corpusmill.pipelines.recipe.messages import Path, Problem
 
 _TRAINERS = ("train", "sentencepiece")
 _BY_GROUP = ("bytes_per_token", "fertility", "continued_words")
+# Names that steps of sections begin with, in the order of their work; steps of sources, named like them, come
+# before all of these.
+SECTION_STEPS = (
+    "dedup",
+    "benchmarks",
+    "benchmark_grams",
+    "decontaminate",
+    "held_out",
+    "tokenizer_sample",
+    "tokenizer",
+    "acceptance",
+    "encode",
+    "mixture_sums",
+    "mixture",
+    "pack",
+    "train",
+    "long_context",
+)
 EVERYTHING = "*"  # the group of all sources
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from corpusmill.pipelines.contract.stage import Stage
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.stage import Stage
 
 
 def placed_stages(recipe: Recipe) -> Iterator[tuple[Path, Stage]]:
@@ -83,7 +83,7 @@ def missing_files(recipe: Recipe) -> Iterator[Problem]:
 def note_loaded_versions(recipe: Recipe) -> None:
     """Warn where an option names what another run made, such as a tokenizer or a model to start from, and
     that run no longer holds it."""
-    from corpusmill.pipelines.inspection.versions import note_versions
+    from corpusmill.pipelines.storage.versions import note_versions
 
     stages = [stage for _, stage in placed_stages(recipe)]
     named = [path for stage in stages for _, path in option_paths(stage)]

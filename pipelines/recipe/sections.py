@@ -7,15 +7,16 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.documents import RAW_FIELDS, SCHEMA
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract import closest, plugins, rooms
+from corpusmill.pipelines.contract.documents import RAW_FIELDS, SCHEMA
+from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.contract.stage import Deduplicate, Filter, Fold, Map, Regroup, Stage
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.recipe.messages import SLUG, Path, Problem, kind_of
 from corpusmill.pipelines.recipe.messages import unknown_keys as unknown
 from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Decontamination, Source
 from corpusmill.pipelines.recipe.options import build
 from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.stage import Deduplicate, Filter, Fold, Map, Regroup, Stage
 
 Kind = TypeVar("Kind", bound=Stage)
 Step = Map | Regroup
@@ -40,14 +41,14 @@ def unknown_keys(data: dict[str, Any], valid: Iterable[str], path: Path, problem
 
 def stage(room: str, name: str, options: Any, kind: type[Stage], path: Path, problems: Problems) -> Any:
     """The stage `name` of a room with these options, a `kind`; None when problems were added."""
-    found = registry.plugin_stages(kind).get(name)
-    if found is None and name in registry.names(room):
+    found = plugins.plugin_stages(kind).get(name)
+    if found is None and name in rooms.names(room):
         found = registry.find(room, name)
     if found is None or not issubclass(found, kind) or inspect.isabstract(found):
         what = "unknown stage" if found is None else f"a stage of {room} that cannot stand here"
 
         def message() -> str:
-            return f"`{name}`: {what}; {registry.nearest(name, _names(room, kind))}"
+            return f"`{name}`: {what}; {closest.nearest(name, _names(room, kind))}"
 
         problems.append(Problem(path, message))
         return None
@@ -55,8 +56,8 @@ def stage(room: str, name: str, options: Any, kind: type[Stage], path: Path, pro
 
 
 def _names(room: str, kind: type[Stage]) -> list[str]:
-    built_in = [name for name in registry.names(room) if issubclass(registry.find(room, name), kind)]
-    return [*built_in, *registry.plugin_stages(kind)]
+    built_in = [name for name in rooms.names(room) if issubclass(registry.find(room, name), kind)]
+    return [*built_in, *plugins.plugin_stages(kind)]
 
 
 def source(name: str, data: Any, problems: Problems) -> Source | None:
@@ -113,7 +114,7 @@ def reader(data: Any, path: Path, problems: Problems) -> Reader | None:
     here = (*path, name)
     if name not in _readers():
         problems.append(
-            Problem(here, lambda: f"unknown reader `{name}`; {registry.nearest(name, _readers())}")
+            Problem(here, lambda: f"unknown reader `{name}`; {closest.nearest(name, _readers())}")
         )
         return None
     if isinstance(options, str):
@@ -134,7 +135,7 @@ def reader(data: Any, path: Path, problems: Problems) -> Reader | None:
 
 
 def _readers() -> list[str]:
-    return [*(n for n in registry.names("pipelines") if n != "extract"), *registry.plugin_stages(Reader)]
+    return [*(n for n in rooms.names("pipelines") if n != "extract"), *plugins.plugin_stages(Reader)]
 
 
 def stage_list(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract.stage import Fold, Stage, Task
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.sections import Problems, mapping, stage, unknown_keys
-from corpusmill.pipelines.stage import Fold, Stage, Task
 
 MAKERS = ("train", "sentencepiece", "load")
 JUDGES = ("require", "references")

@@ -1,1 +1,1 @@
-"""The report of a run: one self-contained HTML page and its JSON twin."""
+"""The report of a run: one HTML page and its JSON twin. Imports inspection and what is below."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from corpusmill.pipelines.errors import LedgerError
+from corpusmill.pipelines.contract.errors import LedgerError
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
-from corpusmill.pipelines.ledger import Entry
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.records.ledger import Entry
+from corpusmill.pipelines.storage.run_folder import Json
 
 DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not lost
 

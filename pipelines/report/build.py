@@ -23,7 +23,7 @@ from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_parts
 from corpusmill.pipelines.report.training import training
-from corpusmill.pipelines.storage import Json, RunFolder, write_atomic, write_json
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, write_atomic, write_json
 
 FORMAT = "corpusmill-report-1"
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.datasets import DatasetView
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.run_folder import Json
 
 ENCODED_UNITS = 64  # of each source
 TEXT_UNITS = 4

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from corpusmill.pipelines.inspection.identities import arrow_batches, removed_path
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.report.hex_ids import leading_bits
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.run_folder import Json
 
 SAMPLED_ROWS = 5_000_000
 _TENTHS = 20  # bars of the similarity histogram, from 0 to 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.datasets import unit_file
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.datasets import unit_file
+from corpusmill.pipelines.storage.run_folder import Json
 
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
 HEAVY_PADDING = 0.1

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.report import charts, heat_map
-from corpusmill.pipelines.storage import Json, read_json
+from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 _CURVES = (
     ("before", "as it was", "b"),

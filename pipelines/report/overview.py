@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from corpusmill.pipelines.inspection.run_log import StepLog
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, StepRecord
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.run_folder import Json
 
 
 def head(record: RunRecord, corpusmill: str) -> Json:

@@ -17,7 +17,7 @@ from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.tokenizer import tokenizer_view
 from corpusmill.pipelines.report.training_view import training_view
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.run_folder import Json
 
 _MAIN_REASONS = 3
 

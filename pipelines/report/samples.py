@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.datasets import MASK_UNITS
+from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.inspection.identities import (
     Place,
     arrow_batches,
@@ -22,8 +22,8 @@ from corpusmill.pipelines.inspection.identities import (
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.trails import detail_scores, scores_of
-from corpusmill.pipelines.randomness import draws
-from corpusmill.pipelines.storage import Json
+from corpusmill.pipelines.storage.datasets import MASK_UNITS
+from corpusmill.pipelines.storage.run_folder import Json
 
 SAMPLES = 3  # of each stage and reason
 EXCERPT = 400  # characters

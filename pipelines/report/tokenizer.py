@@ -6,7 +6,7 @@ from typing import Any
 
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.report import charts
-from corpusmill.pipelines.storage import Json, read_json
+from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 JUDGE = "accept_tokenizer"  # the stage whose artefact this reads
 CURVES = ("a", "b", "c", "d", "e", "f")  # classes of the style sheet

@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any
 
-from corpusmill.pipelines.errors import damaged
+from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
-from corpusmill.pipelines.storage import Json, read_json
+from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 POINTS = 400  # of a curve; longer ones are averaged in equal stretches
 _CURVES = ("loss", "mtp_loss", "gradient_norm", "max_expert_violation", "learning_rate")

@@ -1,1 +1,1 @@
-"""A real corpus from what the environment already holds: installed packages and the standard library."""
+"""A real corpus from installed packages and the standard library. Imports the contract alone."""

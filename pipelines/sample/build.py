@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.sample import benchmarks, gather, warc
 from corpusmill.pipelines.sample.installed import Package, installed_packages, mix
 from corpusmill.pipelines.sample.pages import PageSource, render

@@ -1,1 +1,1 @@
-"""Readers: how files on disk become documents."""
+"""Readers: how files on disk become documents. Imports extraction and what is below."""

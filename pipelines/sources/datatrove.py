@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import Field, model_validator
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.sources.reader import Batch, Label, Reader, Split
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Libraries:
     def __get__(self, reader: Datatrove | None, owner: type[Datatrove]) -> tuple[str, ...]:
         if reader is None:
             return ("datatrove",)
-        from corpusmill.pipelines.blocks.block_class import block_class, distributions
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class, distributions
 
         return distributions(block_class(reader.block))
 
@@ -72,7 +72,11 @@ class Datatrove(Reader):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        from corpusmill.pipelines.blocks.block_class import block_class, kind_of_block, need_options
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import (
+            block_class,
+            kind_of_block,
+            need_options,
+        )
 
         found = block_class(self.block)
         if kind_of_block(found) != "reader":
@@ -87,8 +91,8 @@ class Datatrove(Reader):
 
     def external_files(self) -> tuple[Path, ...]:
         """The plugin that the block is defined in."""
-        from corpusmill.pipelines.blocks.block_class import block_class
-        from corpusmill.pipelines.registry import plugin_file
+        from corpusmill.pipelines.contract.plugins import plugin_file
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class
 
         plugin = plugin_file(block_class(self.block).__module__)
         return () if plugin is None else (plugin,)
@@ -119,8 +123,8 @@ class Datatrove(Reader):
         """What the block reads; its own id is empty where the record has none."""
         import fsspec
 
-        from corpusmill.pipelines.blocks.block_class import block_class
-        from corpusmill.pipelines.blocks.offline import offline
+        from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class
+        from corpusmill.pipelines.sources.datatrove_blocks.offline import offline
 
         folder = (str(path.parent), fsspec.filesystem("file"))
         end = object()
@@ -153,8 +157,8 @@ class Datatrove(Reader):
             raise UserError(f"{self.block}: {error}") from error
 
     def _add(self, document: Document, position: str, collector: Collector) -> None:
-        from corpusmill.pipelines.blocks.document_map import record_of
         from corpusmill.pipelines.sources.assembly.fields import FieldMap
+        from corpusmill.pipelines.sources.datatrove_blocks.document_map import record_of
 
         text = document.text
         if not isinstance(text, str):

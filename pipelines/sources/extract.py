@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from corpusmill.pipelines.stage import Edit, Outcome
-from corpusmill.pipelines.time_limit import limited
+from corpusmill.pipelines.contract.stage import Edit, Outcome
+from corpusmill.pipelines.system.time_limit import limited
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.extraction.main_text import Page
     from corpusmill.pipelines.extraction.options import Extraction
 

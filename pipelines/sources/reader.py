@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from corpusmill.pipelines.stage import Stage
-from corpusmill.pipelines.storage import sha256_file
+from corpusmill.pipelines.contract.stage import Stage
+from corpusmill.pipelines.storage.run_folder import sha256_file
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.sources.looking.look import Look
 
 

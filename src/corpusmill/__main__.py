@@ -3,7 +3,7 @@
 
 def main() -> None:
     """Entry point of the console script. Nothing beside the data is imported, whatever it is called."""
-    from corpusmill.pipelines.engines.isolation import leave_working_directory
+    from corpusmill.pipelines.run.engines.isolation import leave_working_directory
 
     leave_working_directory()  # before anything else is imported
     from corpusmill.pipelines.cli.main import main as command

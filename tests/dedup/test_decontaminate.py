@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from corpusmill.dedup.benchmark_grams import BenchmarkGrams
 from corpusmill.dedup.decontaminate import Decontaminate
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import IntegrityError, RecipeError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError
+from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.dedup_contamination import Index, Item
 from tests.oracles.dedup_exchange import documents
 

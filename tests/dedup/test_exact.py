@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.dedup.exact import Exact
-from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.contract.documents import Documents
 from tests.oracles.dedup_exchange import NoSides, documents, pairs_and_removals, removals
 
 

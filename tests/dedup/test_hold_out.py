@@ -19,10 +19,10 @@ from corpusmill.dedup.held_out_index import HeldOutIndex
 from corpusmill.dedup.held_out_overlap import HeldOutOverlap
 from corpusmill.dedup.hold_out import HoldOut
 from corpusmill.dedup.kernels import overlap as kernel
-from corpusmill.pipelines.documents import Documents, document_id
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.held_out import MODEL, TRAINED, HeldOut, families, host_of
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents, document_id
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.held_out import MODEL, TRAINED, HeldOut, families, host_of
+from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.tokenizer_texts import as_documents
 
 SEED = 11

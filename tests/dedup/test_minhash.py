@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from corpusmill.dedup.kernels import buckets
 from corpusmill.dedup.minhash import PRESETS, Minhash
-from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.contract.documents import Documents
 from tests.oracles import dedup_near, dedup_words
 from tests.oracles.dedup_exchange import documents, pairs_and_removals, removals
 

@@ -13,8 +13,8 @@ import zstandard
 from corpusmill.dedup.benchmark_grams import BenchmarkGrams
 from corpusmill.dedup.decontaminate import Decontaminate
 from corpusmill.dedup.minhash import Minhash
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.dedup_exchange import documents, pairs_and_removals
 
 

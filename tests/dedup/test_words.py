@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from corpusmill.dedup.kernels import signatures, words
 from corpusmill.dedup.kernels.unicode_classes import entry, table
 from corpusmill.dedup.minhash import Minhash
-from corpusmill.pipelines.documents import buffers
+from corpusmill.pipelines.contract.documents import buffers
 from tests.oracles import dedup_words as oracle
 
 TEXTS = st.text(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.stage import Context
 
 ABLATIONS = Path(__file__).resolve().parents[2] / "configs" / "ablations"
 RECIPES = sorted(ABLATIONS.glob("*.yaml"))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer
 
-from corpusmill.pipelines.storage import StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.faults import check_shards
 from tests.oracles.training_planted import (

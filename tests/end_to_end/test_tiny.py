@@ -131,8 +131,8 @@ def test_shards_hold_the_tokens_that_were_drawn(calm: Path) -> None:
 
 
 def test_explain_finds_what_left_and_what_stayed(calm: Path, corpusmill: Run) -> None:
-    from corpusmill.pipelines.datasets import read_unit
-    from corpusmill.pipelines.storage import RunFolder
+    from corpusmill.pipelines.storage.datasets import read_unit
+    from corpusmill.pipelines.storage.run_folder import RunFolder
 
     step = RunFolder(calm).current_step("math")
     assert step is not None

@@ -70,8 +70,8 @@ def read_file(name: str, path: Path) -> Answer:
     """What a run would make of one file: texts, losses by reason, and what was raised."""
     import traceback
 
-    from corpusmill.pipelines.operators.index import splits_of
-    from corpusmill.pipelines.operators.read import Held, batches_of
+    from corpusmill.pipelines.run.operators.index import splits_of
+    from corpusmill.pipelines.run.operators.read import Held, batches_of
     from corpusmill.pipelines.sources.reader import Label
 
     reader = reader_of(SAMPLES[name])

@@ -27,13 +27,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.graph import build_graph
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.report.build import build_report
-from corpusmill.pipelines.runner import run_recipe
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.run.graph import build_graph
+from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 RECIPE = """
 name: tampered

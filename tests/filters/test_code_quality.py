@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.filters.code_quality import GENERATED, CodeQuality
-from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.contract.documents import Documents
 from tests.oracles import filters_code_math as oracle
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.filters.datatrove import Datatrove
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.documents import RAW_FIELDS, Documents
-from corpusmill.pipelines.errors import RecipeError, UserError
-from corpusmill.pipelines.ledger import Ledger
-from corpusmill.pipelines.operators.job import build_stage
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.contract.documents import RAW_FIELDS, Documents
+from corpusmill.pipelines.contract.errors import RecipeError, UserError
+from corpusmill.pipelines.contract.stage import Context, Outcome
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import run_recipe
-from corpusmill.pipelines.stage import Context, Outcome
-from corpusmill.pipelines.step import StageSpec
-from corpusmill.pipelines.storage import read_json
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.job import build_stage
+from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.run.step import StageSpec
+from corpusmill.pipelines.storage.run_folder import read_json
 from tests.oracles.filters_documents import documents
 
 pytest.importorskip("datatrove", reason="datatrove is not installed")
@@ -84,9 +84,9 @@ class Upper(BaseExtractor):
 @pytest.fixture
 def plugin(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "blocks.py").write_text(dedent(BLOCKS))
-    registry.use_plugins([tmp_path / "blocks.py"])
+    plugins.use_plugins([tmp_path / "blocks.py"])
     yield
-    registry.clear_plugins()
+    plugins.clear_plugins()
 
 
 def ready(block: str, seed: int = 3, **options: Any) -> Datatrove:

@@ -17,7 +17,7 @@ from corpusmill.filters.fineweb_quality import FinewebQuality
 from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.kernels import characters as ch
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.stage import Filter
 from tests.oracles import filters_gopher as oracle
 from tests.oracles import filters_words
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons

@@ -82,7 +82,7 @@ def audit(event, args):
 sys.dont_write_bytecode = True
 from corpusmill.filters.language import Language
 from corpusmill.filters.rules.sample import sample_documents
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.stage import Context
 sys.addaudithook(audit)
 Language().prepare(Context())
 Language().apply(sample_documents())

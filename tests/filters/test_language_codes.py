@@ -10,7 +10,7 @@ from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.language import Language, _model
 from corpusmill.filters.rules.language_codes import code_meant, codes
-from corpusmill.pipelines.stage import Stage
+from corpusmill.pipelines.contract.stage import Stage
 
 
 def test_the_codes_are_those_of_the_model() -> None:

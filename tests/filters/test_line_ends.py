@@ -13,7 +13,7 @@ from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.language import Language
 from corpusmill.filters.math_score import MathScore
-from corpusmill.pipelines.stage import Filter, Map
+from corpusmill.pipelines.contract.stage import Filter, Map
 from tests.oracles.filters_documents import TEXTS, documents
 
 STAGES = [

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.mixtures.draw import Draw
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.randomness import is_held_out
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.randomness import is_held_out
+from corpusmill.pipelines.contract.stage import Context
 
 N = 20_000
 

@@ -20,10 +20,10 @@ from corpusmill.mixtures.mixture import Mixture
 from corpusmill.mixtures.mixture_sums import MixtureSums
 from corpusmill.mixtures.plan.histogram import HISTOGRAM
 from corpusmill.mixtures.plan.selection import EDGE
-from corpusmill.pipelines.documents import Documents, document_id
-from corpusmill.pipelines.errors import IntegrityError, UserError
-from corpusmill.pipelines.randomness import is_held_out
-from corpusmill.pipelines.stage import ROW, UNIT, Context
+from corpusmill.pipelines.contract.documents import Documents, document_id
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.randomness import is_held_out
+from corpusmill.pipelines.contract.stage import ROW, UNIT, Context
 
 
 def encoded(sizes: Sequence[tuple[str, int]], groups: Sequence[str | None] | None = None) -> Documents:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from corpusmill.mixtures.repository.order import dependencies_of, dependency_order
 from corpusmill.mixtures.repository_order import RepositoryOrder
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.tokenizer_texts import as_documents
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.addresses import DUPLICATES
-from corpusmill.pipelines.documents import SCHEMA, Documents, document_id
-from corpusmill.pipelines.stage import Deduplicate, Sides
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
+from corpusmill.pipelines.contract.stage import Deduplicate, Sides
 
 
 def documents(

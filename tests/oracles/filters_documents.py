@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import SCHEMA, Documents
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+from corpusmill.pipelines.contract.stage import Filter
 
 
 def documents(

@@ -13,8 +13,8 @@ import pyarrow as pa
 import zstandard
 from tokenizers import Regex, Tokenizer, pre_tokenizers, trainers
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.bpe.byte_characters import bytes_of
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import SCHEMA, Documents, document_id
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
 
 # Real data lies beside the repository, or where the environment says.
 DATA = Path(os.environ.get("CORPUSMILL_DATA", Path(__file__).parents[3] / "shared" / "data"))

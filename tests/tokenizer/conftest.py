@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.bpe import probes
 from corpusmill.tokenizer.evaluation import round_trip
 from corpusmill.tokenizer.export import verify

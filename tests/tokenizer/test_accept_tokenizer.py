@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.held_out import HeldOut
-from corpusmill.pipelines.randomness import is_held_out
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.held_out import HeldOut
+from corpusmill.pipelines.contract.randomness import is_held_out
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
 from corpusmill.tokenizer.evaluation.held_sample import offered, sample, sampled_texts, smallest
 from corpusmill.tokenizer.evaluation.requirements import Requirements, judge, told

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from corpusmill.pipelines.documents import Documents, document_id
-from corpusmill.pipelines.randomness import draws, is_held_out
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents, document_id
+from corpusmill.pipelines.contract.randomness import draws, is_held_out
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.boundary.combined import TokenTable, token_table
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 from corpusmill.tokenizer.boundary.options import SplitBoundary

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.packing.cut import Frame, cut_framed
 from tests.oracles.tokenizer_packing import documents_of
 from tests.tokenizer.test_pack import drawn, packed

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.inspect import render_inspection
 from corpusmill.tokenizer.bpe.definition import added_token, documents_only
 from corpusmill.tokenizer.bpe.definition_parts import lossy_parts, without_additions

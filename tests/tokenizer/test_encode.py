@@ -14,10 +14,10 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, UserError
-from corpusmill.pipelines.randomness import draws
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UserError
+from corpusmill.pipelines.contract.randomness import draws
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.bpe import encoders
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.encode import Encode

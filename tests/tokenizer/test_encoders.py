@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe import encoders
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only, new_tokenizer
 from corpusmill.tokenizer.bpe.probes import _Draws, probe_texts

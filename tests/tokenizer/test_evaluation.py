@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from corpusmill.pipelines.documents import buffers
+from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
 from corpusmill.tokenizer.evaluation.composition import composition, script_of
 from corpusmill.tokenizer.evaluation.encoding import Encoders, Speller, fitting_encoder

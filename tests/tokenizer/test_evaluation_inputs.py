@@ -15,7 +15,7 @@ import pytest
 import zstandard
 from tokenizers import Tokenizer, models
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.inspect import render_inspection
 from corpusmill.tokenizer.commands.inspect_tokenizer import inspect_tokenizer
 from corpusmill.tokenizer.evaluation.encoding import fitting_encoder

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
-from corpusmill.pipelines.errors import CorpusmillError, UserError
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS, bytes_of, shown
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only
 from corpusmill.tokenizer.export import verify

@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import buffers
-from corpusmill.pipelines.randomness import draws
+from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
 from corpusmill.tokenizer.kernels.fim_parts import fim_parts

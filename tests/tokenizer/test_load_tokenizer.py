@@ -15,7 +15,7 @@ import zstandard
 from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.byte_characters import bytes_of
 from corpusmill.tokenizer.bpe.definition import new_tokenizer
 from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder, read_vocabulary

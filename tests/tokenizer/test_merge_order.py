@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, trainers
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks, merges_of_ranks
 from corpusmill.tokenizer.export.rank_parts import heaped_parts, scanned_parts
 from tests.oracles.tokenizer_ranks import by_merges, by_ranks

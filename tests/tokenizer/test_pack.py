@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.randomness import is_held_out
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.randomness import is_held_out
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.pack import Pack

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 from pydantic import ValidationError
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.pretokenizer.ends import pretoken_ends
 from corpusmill.tokenizer.pretokenizer.general import general_ends
 from corpusmill.tokenizer.pretokenizer.patterns import DIGITS, NAMES, split_patterns

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from corpusmill.pipelines.errors import LedgerError, UserError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import LedgerError, UserError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only
 from corpusmill.tokenizer.bpe.encoders import read_vocabulary
 from corpusmill.tokenizer.bpe.probes import probe_texts

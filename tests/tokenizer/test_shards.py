@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.exports.datatrove import export_datatrove
 from corpusmill.tokenizer.exports.megatron import export_megatron
 from corpusmill.tokenizer.shards.format import BATCH_BYTES, PIECE, write_shard

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import IntegrityError, UserError
-from corpusmill.pipelines.randomness import HELD_OUT, draws, is_held_out
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.randomness import HELD_OUT, draws, is_held_out
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.bpe.sample_budget import allotted, shared
 from corpusmill.tokenizer.bpe.sample_histogram import bins_of, first_bytes, largest_draw
 from corpusmill.tokenizer.bpe.sampling import read_sample, read_verification

@@ -14,9 +14,9 @@ import pytest
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from corpusmill.pipelines.errors import LedgerError, UserError
-from corpusmill.pipelines.operators.fold_map import read_partial, write_partial
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import LedgerError, UserError
+from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.run.operators.fold_map import read_partial, write_partial
 from corpusmill.tokenizer.bpe import encoders
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer, reserved_spellings
 from corpusmill.tokenizer.bpe.train import train
@@ -132,7 +132,7 @@ def test_units_memory_and_files_between_change_nothing(tmp_path: Path) -> None:
 def test_threads_and_hash_seeds_do_not_change_the_tokenizer(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from corpusmill.pipelines.kernel_cache import use_kernel_cache\n"
+        "from corpusmill.pipelines.system.kernel_cache import use_kernel_cache\n"
         "use_kernel_cache()\n"
         "from tests.oracles.tokenizer_counts import trained\n"
         "from tests.oracles.tokenizer_texts import as_documents, made_texts\n"

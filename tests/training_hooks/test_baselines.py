@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import DataError, IntegrityError
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.baselines import fit_baselines
 from corpusmill.training_hooks.evaluation.pair_counts import PairCounts

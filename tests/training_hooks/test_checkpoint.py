@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from corpusmill.pipelines.errors import Interrupted
-from corpusmill.pipelines.stage import Context
-from corpusmill.pipelines.unit_progress import UnitProgress, read_progress
+from corpusmill.pipelines.contract.errors import Interrupted
+from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.contract.unit_progress import UnitProgress, read_progress
 from corpusmill.training_hooks.evaluation import evaluate
 from corpusmill.training_hooks.model.cross_entropy import head_cross_entropy
 from corpusmill.training_hooks.train import Train
@@ -93,7 +93,7 @@ KILLED = """
 import sys
 from pathlib import Path
 sys.modules["torch._dynamo"] = None
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer import loop
 loop.LAST_PART = {last_part}

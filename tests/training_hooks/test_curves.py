@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.training_hooks.curves.event_file import NAME, crc32c, event_file, masked
 
 Json = dict[str, Any]

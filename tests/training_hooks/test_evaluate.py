@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.baselines import fit_baselines
 from corpusmill.training_hooks.evaluation.evaluate import evaluate

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from corpusmill.pipelines.errors import DataError, UserError
+from corpusmill.pipelines.contract.errors import DataError, UserError
 from corpusmill.training_hooks.export import hugging_face
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face
 from corpusmill.training_hooks.export.import_hugging_face import import_hugging_face

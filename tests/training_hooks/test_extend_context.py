@@ -14,8 +14,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.held_out import HeldOut
 from corpusmill.training_hooks.extend_context import MEASURED, ExtendContext

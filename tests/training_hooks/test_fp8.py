@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.feed_forward import FeedForward
 from corpusmill.training_hooks.model.initialise import initialise

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face
 from corpusmill.training_hooks.export.import_hugging_face import has_mtp_weights, import_hugging_face
 from corpusmill.training_hooks.model.config import ModelConfig

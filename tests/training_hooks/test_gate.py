@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.train import Train
 from tests.oracles.training_held_out import BYTES, PAD, write_documents

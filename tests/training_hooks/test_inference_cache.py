@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.inference import latent_cache
 from corpusmill.training_hooks.inference.absorbed import (
     Form,

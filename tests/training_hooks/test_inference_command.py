@@ -15,7 +15,7 @@ import torch
 
 from corpusmill.pipelines.cli.generating import render_statistics
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import DataError, UserError
+from corpusmill.pipelines.contract.errors import DataError, UserError
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face
 from corpusmill.training_hooks.inference.locate import Framing, locate
 from corpusmill.training_hooks.inference.open_model import open_model

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.training_hooks.inference.decode import Decoder, padded
 from corpusmill.training_hooks.inference.generation import generate
 from corpusmill.training_hooks.inference.latent_cache import FIRST_ROOM

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.loading.unigram import entropy, token_counts
 from tests.oracles.training_shards import PAD, Writer

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import CorpusmillError, DataError, UserError
-from corpusmill.pipelines.storage import RunFolder, sha256_file
+from corpusmill.pipelines.contract.errors import CorpusmillError, DataError, UserError
+from corpusmill.pipelines.storage.run_folder import RunFolder, sha256_file
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.training_hooks.export import hugging_face, verify
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face

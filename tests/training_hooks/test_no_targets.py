@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.training_hooks.curves.metrics import curves_of
 from corpusmill.training_hooks.evaluation.judge import loss_falls
 from corpusmill.training_hooks.loading.unigram import entropy

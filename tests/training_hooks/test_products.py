@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.training_hooks.model import products
 from corpusmill.training_hooks.model.attention import LONGEST, causal_attention
 from corpusmill.training_hooks.model.config import ModelConfig, preset

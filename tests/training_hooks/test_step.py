@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.model.balance import max_violation, sequence_balance_loss
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from corpusmill.pipelines.errors import Interrupted
+from corpusmill.pipelines.contract.errors import Interrupted
 from corpusmill.training_hooks.trainer.stop import stop_here_if_asked, stop_when_asked
 
 

@@ -14,8 +14,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from corpusmill.pipelines.errors import CorpusmillError, IntegrityError, UserError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UserError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.train import Train
@@ -78,7 +78,7 @@ def test_repeats_bit_for_bit(shards: list[Path], tmp_path: Path) -> None:
     (tmp_path / "three").mkdir()
     code = f"""
 from pathlib import Path
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.training_hooks.train import Train
 stage = Train(**{ {**OPTIONS, "steps": 2, "batch_size": 2, "threads": 2}!r}).prepare(Context(seed=3))
 stage.run({{"shards": [Path(p) for p in {[str(p) for p in shards]!r}]}}, Path({str(tmp_path / "three")!r}))

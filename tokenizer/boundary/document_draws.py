@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.randomness import draws, seed_of
+from corpusmill.pipelines.contract.randomness import draws, seed_of
 from corpusmill.tokenizer.kernels.id_draws import ID_BYTES, id_draws
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import buffers
+from corpusmill.pipelines.contract.documents import buffers
 
 COUNTS = pa.schema(
     [

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from corpusmill.pipelines.documents import buffers, contiguous
+from corpusmill.pipelines.contract.documents import buffers, contiguous
 from corpusmill.tokenizer.bpe.count_runs import COUNTS, merge_counts, sorted_counts
 
 if TYPE_CHECKING:

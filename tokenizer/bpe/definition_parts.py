@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
 from corpusmill.tokenizer.bpe.definition import documents_only
 

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import buffers
-from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.tokenizer.bpe.definition import documents_only
 from corpusmill.tokenizer.bpe.definition_parts import model_type, refuse_lossy_parts
 from corpusmill.tokenizer.bpe.probes import probe_texts

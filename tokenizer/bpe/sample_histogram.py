@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import Documents, buffers
-from corpusmill.pipelines.held_out import HeldOut
+from corpusmill.pipelines.contract.documents import Documents, buffers
+from corpusmill.pipelines.contract.held_out import HeldOut
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 
 SAMPLED = "tokenizer.sample"

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import IntegrityError, UserError
-from corpusmill.pipelines.held_out import HeldOut
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.held_out import HeldOut
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 from corpusmill.tokenizer.bpe.sample_budget import allotted
 from corpusmill.tokenizer.bpe.sample_histogram import (

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.count_runs import table_rows
 from corpusmill.tokenizer.bpe.counts import LONGEST_PRETOKEN, MEMORY, PretokenCounter, merge_counts
 from corpusmill.tokenizer.bpe.definition import FIXED, definition_json

@@ -22,7 +22,7 @@ def inspect_tokenizer(
     first being the one asked about, `groups` its groups with their ratios to the references, and `lost` what
     the readers could not read, by reason. Raises UserError for a file that is no tokenizer or holds no text.
     """
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate
     from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
     from corpusmill.tokenizer.evaluation.read_files import read_texts

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.definition_parts import lossy_parts
 from corpusmill.tokenizer.evaluation.composition import composition
 from corpusmill.tokenizer.evaluation.encoding import Speller, fitting_encoder

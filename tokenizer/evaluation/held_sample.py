@@ -15,9 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.documents import Documents, buffers, contiguous
-from corpusmill.pipelines.held_out import HeldOut
-from corpusmill.pipelines.randomness import draws
+from corpusmill.pipelines.contract.documents import Documents, buffers, contiguous
+from corpusmill.pipelines.contract.held_out import HeldOut
+from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.tokenizer.evaluation.strata import Stratum, Texts, strata_of
 
 JUDGED = pa.schema(

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
 from corpusmill.tokenizer.bpe.definition import parsed
 from corpusmill.tokenizer.bpe.definition_parts import without_additions

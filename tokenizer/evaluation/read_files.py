@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.evaluation.strata import Texts, strata_of
 
 _COMPRESSED = (".zst", ".gz")

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpusmill.pipelines.closest import closest, listed
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.closest import closest, listed
+from corpusmill.pipelines.contract.errors import UserError
 
 Json = dict[str, Any]
 Positive = Annotated[float, Field(gt=0.0)]

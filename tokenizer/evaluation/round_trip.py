@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import buffers
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.tokenizer.bpe.encoders import Encoder, TokenizersEncoder
 from corpusmill.tokenizer.evaluation.encoding import Encoders
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary

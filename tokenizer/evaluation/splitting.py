@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.tokenizer.evaluation.encoding import Speller
 
 Json = dict[str, Any]

@@ -18,7 +18,7 @@ import pyarrow as pa
 from corpusmill.pipelines.sources.assembly.code_languages import code_language
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
 
 UNKNOWN = "und"  # a language nobody has named, as ISO 639-2 writes it
 MOST = 512  # strata; documents of further ones are counted under `others`

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.documents import buffers
+from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.tokenizer.bpe.encoders import Encoder
 from corpusmill.tokenizer.evaluation.strata import Strata, Texts
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary

@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.exchange import Export, export_named
+from corpusmill.pipelines.contract.conversion import Export
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.exports.find import export_named
 
 if TYPE_CHECKING:
     from corpusmill.tokenizer.export.source import Source
@@ -41,7 +42,7 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
     refuse. Raises UserError for an unknown format and where the format cannot keep the ids, CorpusmillError
     where the library gives others.
     """
-    from corpusmill.pipelines.storage import sha256_file, write_atomic
+    from corpusmill.pipelines.storage.run_folder import sha256_file, write_atomic
     from corpusmill.tokenizer.bpe.definition_parts import flags_without_place, lossy_parts
     from corpusmill.tokenizer.export.source import open_source
     from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export

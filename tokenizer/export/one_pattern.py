@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 
 _BLOCK = "一-龥\u3040-\u309f\u30a0-\u30ff"
 _LETTERS, _SIGNS = r"\p{L}\p{M}", r"\p{P}\p{S}"

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import CorpusmillError
-from corpusmill.pipelines.exchange import Export, shards_at
-from corpusmill.pipelines.new_folder import new_folder
+from corpusmill.pipelines.contract.conversion import Export
+from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.inspection.shard_files import shards_at
+from corpusmill.pipelines.system.new_folder import new_folder
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 
 Write = Callable[[Shard, Path], Sequence[Path]]  # the shard, and the path of its files without their endings

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import CorpusmillError
+from corpusmill.pipelines.contract.errors import CorpusmillError
 
 LIBRARIES = {
     "huggingface": "transformers",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.definition import added_token, documents_only
 from corpusmill.tokenizer.export.byte_level import read_byte_level
 from corpusmill.tokenizer.export.exported import tokenizer_export

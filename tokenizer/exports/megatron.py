@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.export.shards import shard_export
 from corpusmill.tokenizer.shards.reader import Shard
 

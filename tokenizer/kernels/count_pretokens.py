@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 from corpusmill.tokenizer.kernels.count_table import LENGTH, START, count_block, number_block
 from corpusmill.tokenizer.kernels.pretokenize import next_end
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 from corpusmill.tokenizer.kernels.load_word import load_word
 from corpusmill.tokenizer.kernels.prefetch import prefetch
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 from corpusmill.tokenizer.kernels.split_boundary_tokens import NO_ROOM, split_boundary_tokens
 
 

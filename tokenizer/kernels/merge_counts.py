@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 from corpusmill.tokenizer.kernels.count_table import key_of
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 from corpusmill.tokenizer.kernels.integer import integer
 from corpusmill.tokenizer.kernels.prefetch import prefetch
 from corpusmill.tokenizer.kernels.word_segments import (

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled, forced
+from corpusmill.pipelines.text.compiled import compiled, forced
 from corpusmill.tokenizer.kernels.pretokenize_characters import class_table
 from corpusmill.tokenizer.kernels.pretokenize_deepseek import deepseek_end
 from corpusmill.tokenizer.kernels.pretokenize_gpt import cl100k_end, gpt2_end

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import forced, integer
+from corpusmill.pipelines.text.compiled import forced, integer
 from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at, eight_at, trailing_zeros
 
 UPPER = 1  # Lu, Lt

@@ -8,7 +8,7 @@ its word in this way.
 
 from __future__ import annotations
 
-from corpusmill.pipelines.kernels.compiled import compiled, forced, integer
+from corpusmill.pipelines.text.compiled import compiled, forced, integer
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     BLANK,
     BYTES,

@@ -6,7 +6,7 @@ alternatives are tried in their order; `pretokenizer/patterns.py` has the expres
 
 from __future__ import annotations
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     APOSTROPHE,
     BLANK,

@@ -7,7 +7,7 @@ that a word without small letters ends at its last letter without case: `中A` i
 
 from __future__ import annotations
 
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     BLANK,
     CASELESS,

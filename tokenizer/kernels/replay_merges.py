@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 NONE = np.int64(2**62)  # the rank of a pair that is no merge
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 CONTROL = -2  # rows of `row_V` below: a token that no text may give
 ORDINARY = -1  # copied as it is; a combined token has its row in the table of parts

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 OTHER, JOINS, SINGLE, APOSTROPHE, LETTER = 0, 1, 2, 3, 4  # classes of code points; see `word_classes`
 FIGURES = ("characters", "words", "touching", "continued")  # columns of `word_figures`

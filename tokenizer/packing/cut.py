@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.shards.token_bytes import token_lengths
 
 Ints = npt.NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.tokenizer.kernels.best_fit import best_fit_decreasing
 from corpusmill.tokenizer.kernels.fill_rows import fill_rows
 

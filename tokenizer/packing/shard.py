@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.documents import Documents
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.stage import Context
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
 from corpusmill.tokenizer.packing.cut import Frame, cut_documents
 from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows

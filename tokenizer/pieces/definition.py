@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.export.merge_order import merges_of_ranks
 from corpusmill.tokenizer.pieces.model_file import Model
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 
 Kind = Literal["normal", "unknown", "control", "user_defined", "unused", "byte"]
 KINDS: dict[int, Kind] = {

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import buffers
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.contract.errors import UserError
 
 # What the trainer sees is a line with the line breaks before it; it drops those at the end of an item. Left
 # out are characters that make it skip a whole item, NUL and `▅` (its mark of the unknown), and `▁`, a space

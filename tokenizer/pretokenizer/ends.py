@@ -20,7 +20,7 @@ def pretoken_ends(pre: PreTokenizer, texts: pa.Array) -> tuple[npt.NDArray[np.in
     import numpy as np
     import pyarrow as pa
 
-    from corpusmill.pipelines.documents import buffers
+    from corpusmill.pipelines.contract.documents import buffers
     from corpusmill.tokenizer.kernels import pretokenize
     from corpusmill.tokenizer.pretokenizer.general import general_ends
 

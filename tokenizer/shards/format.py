@@ -39,8 +39,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from corpusmill.pipelines.checked_ipc import compact
-from corpusmill.pipelines.storage import canonical
+from corpusmill.pipelines.storage.checked_ipc import compact
+from corpusmill.pipelines.storage.run_folder import canonical
 
 FORMAT = "corpusmill-shard-2"
 BATCH_BYTES = 8 * 2**20  # of tokens in a record batch

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.errors import REPAIR, IntegrityError
+from corpusmill.pipelines.contract.errors import REPAIR, IntegrityError
 from corpusmill.tokenizer.shards.format import (
     FORMAT,
     PIECE,

@@ -18,8 +18,8 @@ def curves(run: Path, out: Path, *, by: Literal["step", "tokens"] = "step") -> d
     Returns `by`, `out` and `runs`: by name points, curves, the last place on the x axis, and bytes. Raises
     UserError where there is no finished training, DataError for metrics that cannot be read.
     """
-    from corpusmill.pipelines.errors import DataError
-    from corpusmill.pipelines.new_folder import new_folder
+    from corpusmill.pipelines.contract.errors import DataError
+    from corpusmill.pipelines.system.new_folder import new_folder
     from corpusmill.training_hooks.curves.event_file import NAME, event_file
     from corpusmill.training_hooks.curves.metrics import curves_of
 
@@ -45,10 +45,10 @@ def curves(run: Path, out: Path, *, by: Literal["step", "tokens"] = "step") -> d
 
 def _trainings(run: Path) -> dict[str, Path]:
     """The data folder of every training in `run`, by the name of its step, in order."""
-    from corpusmill.pipelines.errors import UserError
-    from corpusmill.pipelines.inspection.versions import note_version
-    from corpusmill.pipelines.storage import RunFolder
-    from corpusmill.pipelines.verified import verified
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.storage.run_folder import RunFolder
+    from corpusmill.pipelines.storage.verified import verified
+    from corpusmill.pipelines.storage.versions import note_version
     from corpusmill.training_hooks.inference.locate import training_steps
 
     if not run.is_dir():

@@ -41,7 +41,7 @@ def generate(
     `inference.locate.locate`. Returns `completions`, in order, and `statistics`. Raises UserError naming what
     is wrong and what to do.
     """
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.training_hooks.trainer.require_torch import require_torch
 
     require_torch()
@@ -100,7 +100,7 @@ def generate(
 
 
 def _read(file: Path) -> list[dict[str, str]]:
-    from corpusmill.pipelines.errors import DataError, UserError
+    from corpusmill.pipelines.contract.errors import DataError, UserError
 
     try:
         content = file.read_text(encoding="utf-8")

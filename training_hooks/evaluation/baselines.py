@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.errors import DataError, IntegrityError
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.pair_counts import PairCounts
 from corpusmill.training_hooks.evaluation.real_tokens import real_tokens

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.baselines import fit_baselines
 from corpusmill.training_hooks.evaluation.faults import as_json, check_shards

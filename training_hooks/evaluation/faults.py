@@ -35,8 +35,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.training_hooks.evaluation.ends import misplaced_ends
 from corpusmill.training_hooks.evaluation.order import order_information

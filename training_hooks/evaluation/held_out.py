@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.shards.format import HELD_OUT, TRAIN
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.training_hooks.evaluation.baselines import Baselines

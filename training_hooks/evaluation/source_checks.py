@@ -33,7 +33,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.tokenizer.shards.reader import Shard
 from corpusmill.training_hooks.evaluation.order import order_information, word_order_information
 from corpusmill.training_hooks.evaluation.spelling import Spelling

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.shards.format import HELD_OUT, TRAIN
 from corpusmill.tokenizer.shards.reader import open_shard
 

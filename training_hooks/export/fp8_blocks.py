@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 
 SCALE = "_scale_inv"
 STORED = "F8_E4M3"

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import torch
 
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.new_folder import new_folder
-from corpusmill.pipelines.storage import write_json
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.storage.run_folder import write_json
+from corpusmill.pipelines.system.new_folder import new_folder
 from corpusmill.training_hooks.export.layout import Piece, pieces
 from corpusmill.training_hooks.export.tokenizer_files import copy_tokenizer
 from corpusmill.training_hooks.model.transformer import Transformer

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.training_hooks.export.fp8_blocks import STORED, block_of, split_scales, widen
 from corpusmill.training_hooks.export.layout import Piece, mtp_layers, pieces
 from corpusmill.training_hooks.model.config import ModelConfig

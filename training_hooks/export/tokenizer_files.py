@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.definition_parts import without_additions
 
 _log = logging.getLogger("corpusmill.export")

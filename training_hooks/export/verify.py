@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from corpusmill.pipelines.errors import CorpusmillError
+from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.training_hooks.export.hugging_face import kind_of
 from corpusmill.training_hooks.export.import_hugging_face import import_hugging_face, tensor_files
 from corpusmill.training_hooks.export.layout import Piece, pieces

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from corpusmill.pipelines.exchange import Export
+from corpusmill.pipelines.contract.conversion import Export
 
 
 def export_model(
@@ -29,13 +29,13 @@ def export_model(
     `verified`. Raises UserError naming what is wrong and what to do, DataError for weights that cannot be
     read, CorpusmillError where what was written is not the model.
     """
-    from corpusmill.pipelines.storage import sha256_file
+    from corpusmill.pipelines.storage.run_folder import sha256_file
     from corpusmill.training_hooks.trainer.require_torch import require_torch
 
     require_torch()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads sleep: see trainer
 
-    from corpusmill.pipelines.new_folder import new_folder
+    from corpusmill.pipelines.system.new_folder import new_folder
     from corpusmill.training_hooks.export.hugging_face import export_hugging_face
     from corpusmill.training_hooks.export.verify import compare_logits, compare_tensors
     from corpusmill.training_hooks.inference.locate import choose_tokenizer, locate

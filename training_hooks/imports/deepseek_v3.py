@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.exchange import Import
+from corpusmill.pipelines.contract.conversion import Import
 
 
 def import_model(folder: Path, out: Path, *, tokenizer: Path | None = None) -> dict[str, Any]:
@@ -23,15 +23,15 @@ def import_model(folder: Path, out: Path, *, tokenizer: Path | None = None) -> d
     DataError naming the file for one that is broken, another architecture, quantised weights, or tensors
     that are missing, unexpected or of another shape.
     """
-    from corpusmill.pipelines.errors import CorpusmillError
-    from corpusmill.pipelines.storage import sha256_file
+    from corpusmill.pipelines.contract.errors import CorpusmillError
+    from corpusmill.pipelines.storage.run_folder import sha256_file
     from corpusmill.training_hooks.trainer.require_torch import require_torch
 
     require_torch()
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # waiting threads sleep: see trainer
     import torch
 
-    from corpusmill.pipelines.new_folder import new_folder
+    from corpusmill.pipelines.system.new_folder import new_folder
     from corpusmill.training_hooks.export.import_hugging_face import (
         has_mtp_weights,
         import_hugging_face,
@@ -74,7 +74,7 @@ def import_model(folder: Path, out: Path, *, tokenizer: Path | None = None) -> d
 
 def _require_release(folder: Path) -> None:
     """Raise UserError unless `folder` looks like a DeepSeek-V3 folder, saying what it is instead."""
-    from corpusmill.pipelines.errors import UserError
+    from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.training_hooks.inference.open_model import is_own
 
     what = "give a folder of config.json and model.safetensors (or several with an index)"

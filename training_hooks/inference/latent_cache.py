@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.model.config import ModelConfig
 
 FIRST_ROOM = 512  # places of a row to begin with, where it may come to hold as many or more

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.inspection.versions import note_version
-from corpusmill.pipelines.storage import RunFolder, StepFolder
-from corpusmill.pipelines.verified import verified
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from corpusmill.pipelines.storage.verified import verified
+from corpusmill.pipelines.storage.versions import note_version
 
 _EXTENSION = re.compile(r"long_context\.(0|[1-9][0-9]*)")
 _KINDS = "a run, its step `train` or `long_context.<k>`, or a folder of config.json and weights"

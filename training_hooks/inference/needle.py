@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.training_hooks.inference.decode import Decoder, head, padded
 from corpusmill.training_hooks.inference.position_loss import token_losses
 from corpusmill.training_hooks.model.transformer import Transformer

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from corpusmill.pipelines.errors import DataError, UserError
-from corpusmill.pipelines.verified import verified
+from corpusmill.pipelines.contract.errors import DataError, UserError
+from corpusmill.pipelines.storage.verified import verified
 from corpusmill.training_hooks.export.import_hugging_face import has_mtp_weights, import_hugging_face
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.transformer import Transformer

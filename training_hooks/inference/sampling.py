@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corpusmill.pipelines.errors import DataError
-from corpusmill.pipelines.randomness import generator, seed_of
+from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.pipelines.contract.randomness import generator, seed_of
 
 
 @dataclass(frozen=True)

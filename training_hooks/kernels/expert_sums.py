@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.kernels.compiled import compiled, reassociated
+from corpusmill.pipelines.text.compiled import compiled, reassociated
 
 Array = npt.NDArray[Any]
 

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.errors import DataError, IntegrityError, UserError
-from corpusmill.pipelines.inspection.versions import note_version
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.storage.versions import note_version
 from corpusmill.tokenizer.shards.format import TRAIN
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.training_hooks.loading.permutation import Permutation

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.randomness import generator
+from corpusmill.pipelines.contract.randomness import generator
 
 ROUNDS = 8
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # the multipliers of splitmix64's finaliser (Steele et al. 2014)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.shards.reader import Shard
 
 _ROWS = 1024  # rows counted at a time: bounds the copies that counting makes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from corpusmill.pipelines.randomness import seed_of
+from corpusmill.pipelines.contract.randomness import seed_of
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.precision.product import check_operands
 from corpusmill.training_hooks.precision.quantise import TILE, Quantised
 

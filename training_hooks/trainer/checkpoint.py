@@ -29,9 +29,9 @@ from typing import Any
 
 from torch import Tensor
 
-from corpusmill.pipelines.errors import IntegrityError
-from corpusmill.pipelines.faultpoints import faultpoint
-from corpusmill.pipelines.storage import digest, read_json, sha256_file, write_json
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.storage.run_folder import digest, read_json, sha256_file, write_json
+from corpusmill.pipelines.system.faultpoints import faultpoint
 
 log = logging.getLogger("corpusmill.train")
 

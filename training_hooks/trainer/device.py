@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 
 
 def require_device(name: Literal["cpu", "cuda"]) -> torch.device:

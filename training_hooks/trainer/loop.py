@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corpusmill.pipelines.errors import Interrupted, UserError
-from corpusmill.pipelines.faultpoints import faultpoint
+from corpusmill.pipelines.contract.errors import Interrupted, UserError
+from corpusmill.pipelines.system.faultpoints import faultpoint
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.training_hooks.trainer.adamw import AdamW
 
 

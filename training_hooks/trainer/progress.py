@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from corpusmill.pipelines.unit_progress import write_progress
+from corpusmill.pipelines.contract.unit_progress import write_progress
 
 log = logging.getLogger("corpusmill.train")
 EVERY_SECONDS = 1.0  # between notes for whoever watches

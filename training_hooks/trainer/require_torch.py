@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 
 
 def require_torch() -> None:

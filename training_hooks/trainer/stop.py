@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from corpusmill.pipelines.errors import Interrupted
+from corpusmill.pipelines.contract.errors import Interrupted
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
 
-from corpusmill.pipelines.stage import Context, Task
+from corpusmill.pipelines.contract.stage import Context, Task
 from corpusmill.training_hooks.evaluation.options import Evaluate, Require
 from corpusmill.training_hooks.trainer.options import Balance, Checkpointing
 
@@ -113,7 +113,7 @@ class TrainingTask(Task):
         self, examination: Examination, definition: Path | None, *, context: int, ahead: int, order: str
     ) -> ShardLoader:
         """The shards' rows in the order that the seed and the name `order` give."""
-        from corpusmill.pipelines.randomness import seed_of
+        from corpusmill.pipelines.contract.randomness import seed_of
         from corpusmill.training_hooks.loading.loader import ShardLoader
 
         loader = ShardLoader(
@@ -200,7 +200,7 @@ class TrainingTask(Task):
         """The run's checkpoints, which belong to these options, this data and this version of torch."""
         from importlib.metadata import version
 
-        from corpusmill.pipelines.storage import digest
+        from corpusmill.pipelines.storage.run_folder import digest
         from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
 
         run = {

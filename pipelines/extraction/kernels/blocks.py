@@ -13,7 +13,7 @@ import numpy as np
 from corpusmill.pipelines.extraction.kernels.outline import Outline
 from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, weight_of
 from corpusmill.pipelines.extraction.tags import BREAKS, INLINE, NUMBERS
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -9,7 +9,7 @@ import numpy as np
 from corpusmill.pipelines.extraction.kernels.blocks import LINK_SHARE, WORDS, Blocks
 from corpusmill.pipelines.extraction.kernels.outline import Outline
 from corpusmill.pipelines.extraction.tags import NUMBERS
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 if TYPE_CHECKING:
     import numpy.typing as npt

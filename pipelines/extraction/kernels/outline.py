@@ -33,7 +33,7 @@ from corpusmill.pipelines.extraction.tags import (
     SLOTS,
     VALUES,
 )
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -23,7 +23,7 @@ from corpusmill.pipelines.extraction.kernels.blocks import (
 )
 from corpusmill.pipelines.extraction.kernels.outline import Outline
 from corpusmill.pipelines.extraction.tags import NAMES, NUMBERS
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

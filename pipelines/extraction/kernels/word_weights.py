@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from corpusmill.pipelines.extraction.tags import name_hash
-from corpusmill.pipelines.kernels.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.documents import RAW_FIELDS, SCHEMA, Documents, document_id
+from corpusmill.pipelines.contract.documents import RAW_FIELDS, SCHEMA, Documents, document_id
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
 
 BATCH_BYTES = 4 * 2**20

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from corpusmill.pipelines.documents import SCHEMA, Documents, buffers
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS, canonical_json, excerpt
 from corpusmill.pipelines.sources.assembly.fields import FieldMap

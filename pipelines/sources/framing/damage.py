@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 
 FETCH_AGAIN = "fetch or copy the file again; what lies before this point is still read"
 

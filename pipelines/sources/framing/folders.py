@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 
 
 def files_of(

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 
 if TYPE_CHECKING:
     from dulwich.pack import PackIndex

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.framing.git_objects import COMMIT, MOST_BYTES, TAG, BadObject, Objects
 
 _ID = re.compile(r"[0-9a-f]{40}")

@@ -9,7 +9,7 @@ import os
 import zlib
 from typing import Any, BinaryIO, Protocol
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.framing.zip_members import FARTHEST, LOCAL_HEADER, Member
 
 _PIECE = 2**17

@@ -20,7 +20,7 @@ from typing import BinaryIO, Literal
 
 import xxhash
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.framing.damage import FETCH_AGAIN
 from corpusmill.pipelines.sources.framing.zip_directory import DirectoryFault, find_directory
 from corpusmill.pipelines.sources.reader import Split

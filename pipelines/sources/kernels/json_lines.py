@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.kernels.compiled import compiled
+from corpusmill.pipelines.text.compiled import compiled
 
 UNSURE = 0
 FOUND = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.assembly.plain_text import BOM, text_fault
 from corpusmill.pipelines.sources.framing.archive_index import FAULTS_PER_FILE, ArchiveFormat
 from corpusmill.pipelines.sources.framing.byte_stream import ByteStream, Hint

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from corpusmill.pipelines.errors import RecipeError
-from corpusmill.pipelines.patterns import matches
+from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.sources.looking.saved_datasets import chosen
+from corpusmill.pipelines.system.patterns import matches
 
 README = "README.md"
 SUFFIXES = (".parquet", ".arrow", ".jsonl", ".ndjson", ".json", ".csv", ".tsv")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.looking.fields_seen import shown
 from corpusmill.pipelines.sources.looking.formats import head_of, wrong_format
 from corpusmill.pipelines.sources.looking.look import EMPTY, NOTHING, Look

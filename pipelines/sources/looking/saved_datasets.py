@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract.errors import RecipeError
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 _MAX_BYTES = 2**24  # of one of these files

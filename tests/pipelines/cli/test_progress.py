@@ -11,11 +11,11 @@ from rich.progress import Progress, TextColumn
 
 from corpusmill.pipelines.cli import progress as module
 from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress, progress
-from corpusmill.pipelines.operators.operator import operator_named
-from corpusmill.pipelines.runner import StepState
-from corpusmill.pipelines.scheduler import Unit
-from corpusmill.pipelines.step import Step
-from corpusmill.pipelines.storage import StepFolder
+from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.runner import StepState
+from corpusmill.pipelines.run.scheduler import Unit
+from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
 class Clock:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.terminal import GuardedStream, harmless, one_line, unguarded
+from corpusmill.pipelines.system.terminal import GuardedStream, harmless, one_line, unguarded
 from tests.waiting import PATIENCE
 from tests.warm import Warm
 
@@ -68,7 +68,7 @@ def test_progress_on_a_terminal_escapes_what_a_document_says(tmp_path: Path) -> 
     """The bars need escape sequences; a message beside them must not bring its own."""
     code = (
         "import sys\nfrom corpusmill.pipelines.cli.progress import progress\n"
-        "from corpusmill.pipelines.terminal import guard_streams\n"
+        "from corpusmill.pipelines.system.terminal import guard_streams\n"
         "import logging, warnings\nguard_streams()\n"
         "with progress() as listener:\n"
         "    listener.say('one \\x1b]0;A\\x07 [red]plain[/red]')\n"

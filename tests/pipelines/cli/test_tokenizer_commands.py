@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import CorpusmillError, UserError
-from corpusmill.pipelines.exchange import Export
+from corpusmill.pipelines.contract.conversion import Export
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer, tokenizer_file
-from corpusmill.pipelines.registry import room_command
+from corpusmill.pipelines.recipe.registry import room_command
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_texts import made_texts
 
@@ -91,7 +91,7 @@ def test_what_is_exported_of_a_tokenizer(
         return {"format": "x", "files": ["x"]}
 
     made = Export("a tokenizer", write)
-    monkeypatch.setattr("corpusmill.pipelines.exchange.export_named", lambda name: made)
+    monkeypatch.setattr("corpusmill.pipelines.exports.find.export_named", lambda name: made)
     shown = _run("export", folder, "--to", "tiktoken", tmp_path / "out")
     assert called == [(folder, tmp_path / "out")]
     assert shown.splitlines() == ["format: x", 'files: ["x"]']

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import run_recipe
+from corpusmill.pipelines.run.runner import run_recipe
 
 RECIPE = """
 name: small

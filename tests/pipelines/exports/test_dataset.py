@@ -11,13 +11,13 @@ import yaml
 from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.exports.dataset import export_dataset
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import run_recipe
+from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.sources.hugging_face import HuggingFace
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.oracles.sources_archives import read_all
 
 

@@ -12,15 +12,10 @@ import zstandard
 from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.exchange import (
-    export_named,
-    export_names,
-    import_named,
-    import_names,
-    shards_at,
-)
-from corpusmill.pipelines.registry import clear_plugins
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.plugins import clear_plugins
+from corpusmill.pipelines.exports.find import export_named, export_names, import_named, import_names
+from corpusmill.pipelines.inspection.shard_files import shards_at
 from corpusmill.tokenizer.export import shards as exported
 from corpusmill.tokenizer.exports.datatrove import export_datatrove
 from corpusmill.tokenizer.shards.reader import open_shard

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.sources.extract import Extract
 
 WORDS = "The mill by the river grinds whatever the carts bring, day after day, and keeps a record of it. "

@@ -7,9 +7,9 @@ import json
 import pyarrow as pa
 import pytest
 
-from corpusmill.pipelines.documents import Documents
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import Outcome
 from corpusmill.pipelines.sources.extract import Extract
-from corpusmill.pipelines.stage import Outcome
 
 PARAGRAPHS = [
     "The ferry crosses the bay every hour, and the keeper of the light writes down who was on it.",

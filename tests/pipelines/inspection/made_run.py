@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import run_recipe
-from corpusmill.pipelines.storage import RunFolder, StepFolder, digest
+from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, digest
 
 HOSTILE = "<script>alert(1)</script></style></pre>\u202egnp.exe \x1b[31m\x07 " + "W" * 5000
 BOOM = "BOOM this document makes the stage raise"
@@ -24,8 +24,8 @@ BENCHMARK = " ".join(f"question{n} answer{n}" for n in range(30))
 PLUGIN = '''
 """A filter for tests: needs words, and falls over one document."""
 
-from corpusmill.pipelines.documents import reason_where
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.documents import reason_where
+from corpusmill.pipelines.contract.stage import Filter
 
 
 class EnoughWords(Filter):

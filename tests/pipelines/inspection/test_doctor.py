@@ -10,7 +10,7 @@ import pytest
 
 from corpusmill.pipelines.inspection import doctor as doctor_module
 from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
-from corpusmill.pipelines.storage import Json, RunFolder
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder
 
 Copies = Callable[[], RunFolder]
 

@@ -14,13 +14,13 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection import explain as explain_module
 from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import run_recipe
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 Copies = Callable[[], RunFolder]
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
-from corpusmill.pipelines.storage import Json, RunFolder, StepFolder
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
 
 
 def _step(run: RunFolder, name: str) -> StepFolder:

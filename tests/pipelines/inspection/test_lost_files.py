@@ -10,14 +10,14 @@ import pytest
 
 from corpusmill.pipelines.cli.failures import run_and_exit
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.inspection.doctor import doctor, exit_code
 from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.report.build import gather
-from corpusmill.pipelines.runner import RunResult, run_recipe
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.run.runner import RunResult, run_recipe
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 Copies = Callable[[], RunFolder]
 

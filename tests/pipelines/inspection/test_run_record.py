@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
@@ -18,7 +18,7 @@ from corpusmill.pipelines.inspection.run_log import LONGEST_LINE, read_log, repa
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 Copies = Callable[[], RunFolder]
 

@@ -15,8 +15,8 @@ from corpusmill.pipelines.cli.failures import run_and_exit
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.inspection.run_record import load_record, stale_steps
 from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
-from corpusmill.pipelines.inspection.versions import note_version, version_of
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.versions import note_version, version_of
 
 Copies = Callable[[], RunFolder]
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.stage import Deduplicate, Edit, Filter, Regroup
+from corpusmill.pipelines.contract.stage import Deduplicate, Edit, Filter, Regroup
 
 class Frame(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,7 +85,7 @@ BODY = "sources:\n  a: {read: {lines: a/*.txt}, steps: [judge]}\n"
 @pytest.fixture(autouse=True)
 def _no_plugins() -> Iterator[None]:
     yield
-    registry.clear_plugins()
+    plugins.clear_plugins()
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.errors import UserError
-from corpusmill.pipelines.graph import with_needs
-from corpusmill.pipelines.operators.operator import operator_named
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
-from corpusmill.pipelines.step import Step
+from corpusmill.pipelines.run.graph import with_needs
+from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.step import Step
 
 RECIPE = """\
 name: t

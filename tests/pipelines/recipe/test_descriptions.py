@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.json_schema import recipe_schema
 
 LONGEST = 160  # characters
 
 PLUGIN = '''
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.stage import Filter
 
 
 class Plain(Filter):
@@ -95,10 +95,10 @@ def test_an_inherited_option_has_the_description_of_its_base() -> None:
 def test_a_plugin_without_descriptions_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "plain.py"
     path.write_text(PLUGIN)
-    registry.register_plugin(path)
+    plugins.register_plugin(path)
     try:
         option = recipe_schema()["definitions"]["plain"]["properties"]["at_least"]
     finally:
-        registry.clear_plugins()
+        plugins.clear_plugins()
     assert "description" not in option
     assert faults("at_least", option) == ["has no description"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.recipe.loader import load_recipe
 
 Faults = Callable[..., list[str]]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from corpusmill.pipelines import registry
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.recipe.json_schema import PUBLISHED, recipe_schema
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.yaml_text import parse_yaml
@@ -101,5 +102,5 @@ def test_it_tells_sound_from_unsound(change: dict[str, Any], valid: bool) -> Non
 def test_plugins_that_are_registered_are_in_it(load: Callable[..., Recipe]) -> None:
     recipe = load()
     assert check(dict(recipe.raw), recipe_schema()) == []
-    registry.clear_plugins()
+    plugins.clear_plugins()
     assert check(dict(recipe.raw), recipe_schema()) != []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.closest import closest, listed
+from corpusmill.pipelines.contract.closest import closest, listed
 from corpusmill.pipelines.recipe.messages import MOST_LINES, Path, Places
 from corpusmill.pipelines.recipe.overrides import _note
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.contract.stage import Deduplicate, Map, Regroup
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.sources.reader import Label, Reader
-from corpusmill.pipelines.stage import Deduplicate, Map, Regroup
 
 Load = Callable[..., Recipe]
 

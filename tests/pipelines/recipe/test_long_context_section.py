@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from corpusmill.pipelines.estimate import _with_steps
-from corpusmill.pipelines.graph import build_graph, step_named
 from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.run.estimate import _with_steps
+from corpusmill.pipelines.run.graph import build_graph, step_named
 
 Load = Callable[..., Recipe]
 TRAIN = "train: {steps: 100, batch_size: 8, micro_batch_size: 4, learning_rate: 0.01, schedule: cosine}\n"

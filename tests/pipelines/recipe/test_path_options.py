@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.plan import make_plan
+from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.runner import run_recipe
+from corpusmill.pipelines.run.plan import make_plan
+from corpusmill.pipelines.run.runner import run_recipe
 
 PLUGIN = '''
 """Words that a document may not hold."""
 from __future__ import annotations
 from pathlib import Path
 from pydantic import BaseModel
-from corpusmill.pipelines.documents import reason_where
-from corpusmill.pipelines.stage import Filter
+from corpusmill.pipelines.contract.documents import reason_where
+from corpusmill.pipelines.contract.stage import Filter
 
 class List(BaseModel):
     words: Path
@@ -63,7 +63,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     rows = [{"text": f"a {word} in the rain"} for word in ("harbour", "station", "garden")]
     (tmp_path / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     yield tmp_path
-    registry.clear_plugins()
+    plugins.clear_plugins()
 
 
 def recipe(folder: Path, step: str = "no_words", inputs: bool = True) -> Recipe:

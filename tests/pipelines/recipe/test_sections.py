@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.contract.stage import Filter, Fold, Map, Scatter, Task, Write
 from corpusmill.pipelines.recipe import first_records
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.stage import Filter, Fold, Map, Scatter, Task, Write
 
 ROOT = Path(__file__).parents[3]
 Load = Callable[..., Recipe]

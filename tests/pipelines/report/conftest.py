@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from corpusmill.pipelines.storage import RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 
 def _load(path: Path) -> ModuleType:

@@ -13,13 +13,13 @@ from typing import Any, cast
 
 import pytest
 
-from corpusmill.pipelines.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.report import findings
 from corpusmill.pipelines.report.build import build_report, gather
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage import Json, RunFolder, read_json
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, read_json
 
 Copies = Callable[[], RunFolder]
 VOID = {"meta", "br", "img", "link", "input", "hr"}

@@ -10,7 +10,7 @@ import pytest
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage import Json, RunFolder
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder
 
 
 def curve(loss: float) -> list[Json]:

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.report import charts, page
 from corpusmill.pipelines.report.findings import _tokenizer as told
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_view
-from corpusmill.pipelines.stage import Context
-from corpusmill.pipelines.storage import StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_texts import as_documents, made_texts

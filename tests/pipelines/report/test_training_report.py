@@ -13,7 +13,7 @@ from corpusmill.pipelines.report.findings import _training
 from corpusmill.pipelines.report.heat_map import heat_map
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.training import specialisation
-from corpusmill.pipelines.storage import Json, RunFolder
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder
 
 HOSTILE = "<script>web"
 WITHOUT = (0, 4)

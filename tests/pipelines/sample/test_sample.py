@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.sample.build import SUMMARY, build_sample
 from corpusmill.pipelines.sample.docstrings import docstrings
 from corpusmill.pipelines.sample.markup import math_as_tex, to_html
@@ -162,7 +162,7 @@ def test_pages_give_their_text_and_formulas_back(sample: tuple[Path, dict[str, A
     import pyarrow as pa
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.sources.extract import Extract
 
     raw: list[bytes] = []

@@ -15,7 +15,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import document_id
+from corpusmill.pipelines.contract.documents import document_id
 from corpusmill.pipelines.sources.arc import Arc
 from corpusmill.pipelines.sources.framing.http_response import (
     HEAD_LIMIT,

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.sources.arrow import Arrow
 from corpusmill.pipelines.sources.framing.arrow_messages import BATCH, read_message, stream_messages
 from corpusmill.pipelines.sources.parquet import Parquet

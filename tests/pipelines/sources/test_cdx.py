@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
-from corpusmill.pipelines.runner import run_recipe
+from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.sources.assembly.cdx_selection import fits
 from corpusmill.pipelines.sources.cdx import Cdx
 from corpusmill.pipelines.sources.warc import Warc

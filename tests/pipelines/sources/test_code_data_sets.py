@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from corpusmill.pipelines.documents import document_id
+from corpusmill.pipelines.contract.documents import document_id
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
 from tests.oracles.sources_archives import Read, read_all

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines import registry
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.sources.datatrove import Datatrove
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
@@ -50,9 +50,9 @@ class Lines(BaseDiskReader):
 @pytest.fixture
 def lines(tmp_path: Path) -> Iterator[Datatrove]:
     (tmp_path / "own.py").write_text(LINES)
-    registry.use_plugins([tmp_path / "own.py"])
+    plugins.use_plugins([tmp_path / "own.py"])
     yield Datatrove(block="own.Lines", files=["x"])
-    registry.clear_plugins()
+    plugins.clear_plugins()
 
 
 def write(path: Path, *records: Any) -> Path:
@@ -152,9 +152,9 @@ def test_no_network_for_readers(tmp_path: Path) -> None:
         "        socket.getaddrinfo('models.example', 443)\n"
         "        yield from ()\n"
     )
-    registry.use_plugins([tmp_path / "far.py"])
+    plugins.use_plugins([tmp_path / "far.py"])
     try:
         with pytest.raises(UserError, match=r"asks for models\.example over the network"):
             read_all(Datatrove(block="far.Far", files=["x"]), write(tmp_path / "a.jsonl", {}))
     finally:
-        registry.clear_plugins()
+        plugins.clear_plugins()

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import document_id
+from corpusmill.pipelines.contract.documents import document_id
 from corpusmill.pipelines.sources.assembly.code_languages import CODE_LANGUAGES, WHOLE_NAMES, code_language
 from corpusmill.pipelines.sources.framing import tar_members
 from corpusmill.pipelines.sources.html import Html

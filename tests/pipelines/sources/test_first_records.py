@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.errors import UserError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.first_records import DAMAGED_FILES, first_fault
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.sources.arc import Arc

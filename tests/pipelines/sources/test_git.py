@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from corpusmill.pipelines.documents import document_id
-from corpusmill.pipelines.errors import DataError
-from corpusmill.pipelines.listing import list_files
+from corpusmill.pipelines.contract.documents import document_id
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.recipe.first_records import first_fault
+from corpusmill.pipelines.recipe.listing import list_files
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import Runner
+from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.sources.framing import git_objects
 from corpusmill.pipelines.sources.framing.git_repository import git_folders, resolve
 from corpusmill.pipelines.sources.git import Git

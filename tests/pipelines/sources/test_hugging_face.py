@@ -11,7 +11,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.errors import RecipeError
+from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.sources.hugging_face import HuggingFace
 from corpusmill.pipelines.sources.looking.hub_layout import split_of
 from tests.oracles.sources_archives import read_all

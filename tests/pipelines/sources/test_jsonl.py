@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from corpusmill.pipelines.documents import SCHEMA, document_id
+from corpusmill.pipelines.contract.documents import SCHEMA, document_id
 from corpusmill.pipelines.sources.framing import line_ranges
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.reader import Label

@@ -16,7 +16,7 @@ import pytest
 from identify.vendor.licenses import LICENSES
 
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.runner import Runner
+from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.sources.git import Git
 from corpusmill.pipelines.sources.licences.files import evidence, folder_license, is_evidence, spdx
 from corpusmill.pipelines.sources.licences.folders import nearest

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import SCHEMA, document_id
+from corpusmill.pipelines.contract.documents import SCHEMA, document_id
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
 from tests.oracles.sources_archives import LABEL, read_all

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.framing.parquet_footer import MAX_NESTING, data_end
 from corpusmill.pipelines.sources.framing.parquet_pages import PageError, check_pages
 from corpusmill.pipelines.sources.parquet import Parquet

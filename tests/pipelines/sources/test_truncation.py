@@ -19,7 +19,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.framing.damage import BrokenRecord
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet

@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.documents import document_id
+from corpusmill.pipelines.contract.documents import document_id
 from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.zip import Zip

@@ -11,11 +11,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
-from corpusmill.pipelines.runner import run_recipe
+from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.sources.framing import zstd_dictionaries
 from corpusmill.pipelines.sources.framing.zstd_dictionaries import decoded_dictionary
 from corpusmill.pipelines.sources.jsonl import Jsonl

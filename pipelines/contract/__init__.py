@@ -1,0 +1,1 @@
+"""What stages and the spine agree on: stages, documents, addresses, errors. Imports nothing else of ours."""

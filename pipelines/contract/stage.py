@@ -1,0 +1,315 @@
+"""The one abstraction: a stage is a frozen value whose fields are its YAML options.
+
+Three kinds, named for how documents meet:
+
+- `Map` (`Filter` judges, `Edit` changes): row-local, `f(a ++ b) == f(a) ++ f(b)`; runs of maps are fused.
+- `Exchange`: rows of equal key meet: `emit` keys rows, then `reduce` sees one whole partition.
+- `Fold`: `map -> combine -> finish` into a small named artefact; combine is associative and commutative.
+
+Stages know nothing of files of the run, ranks, workers or engines. Randomness comes from
+`Context.seed` and document ids alone. A stage named `min_words` is the class `MinWords` in the
+module `<room>/min_words.py`: the name is the only registration. Heavy imports (numba, torch, ...)
+belong inside methods, so that validating a recipe stays fast.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from corpusmill.pipelines.contract.documents import Columns, Documents
+
+
+def snake_case(name: str) -> str:
+    """`FinewebQuality` -> `fineweb_quality`: the rule from class to stage and module name."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know of its run.
+
+    `seed` is the recipe's; `artefacts` maps an artefact's name to the folder of its files.
+    """
+
+    seed: int = 0
+    artefacts: Mapping[str, Path] = field(default_factory=dict)
+
+    def artefact(self, name: str, file: str) -> Path:
+        """Path of one file of an artefact. Raises KeyError naming those there are."""
+        if name not in self.artefacts:
+            raise KeyError(f"no artefact {name!r}; there are {', '.join(self.artefacts) or 'none'}")
+        return self.artefacts[name] / file
+
+
+class Stage(BaseModel, ABC):
+    """Base of all stages: a frozen pydantic model; unknown options are refused.
+
+    `libraries`: distributions whose version can change this stage's output; they enter its fingerprint.
+    `consumes`: columns it reads beyond the fixed schema's metadata; `produces`: columns it fills.
+    `artefacts`: names of artefacts it needs, made by earlier steps. `incidental`: options that cannot change
+    its output, such as how often to log; they stay out of its fingerprint.
+
+    Each option is described in one line, with its unit and its source: `Field(5, description="...")`. The
+    JSON Schema of recipes gives the line to editors, which show it where the option is written.
+
+    An option annotated as `Path` names a file or folder to read: in a recipe it is relative to the recipe, it
+    must be there when the recipe is checked, and its content is part of the stage's fingerprint.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: ClassVar[str] = ""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    consumes: ClassVar[tuple[str, ...]] = ("text",)
+    produces: ClassVar[tuple[str, ...]] = ()
+    artefacts: ClassVar[tuple[str, ...]] = ()
+    incidental: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = snake_case(cls.__name__)
+
+    def prepare(self, context: Context) -> Self:
+        """This stage ready to work: artefacts loaded, models opened (once per worker and step).
+
+        Override to keep loaded things in pydantic private attributes of a copy
+        (`ready = self.model_copy(); ready._grams = ...; return ready`).
+        """
+        return self
+
+    def warm(self) -> None:
+        """Compile kernels (once per worker and step, before the first document); the default does nothing.
+
+        Also called without `prepare`, by the process that compiles ahead.
+        """
+
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """Options of this step that cannot hold after the steps `before` it: (option, what is wrong).
+
+        Asked once, of a step of a source, when the recipe is checked.
+        """
+        return []
+
+    def external_files(self) -> tuple[Path, ...]:
+        """Files outside the run that this stage reads by itself: their content enters its fingerprint.
+
+        Unless overridden, every path among its options, which are those annotated as `Path`. A folder stands
+        for all files in it.
+        """
+        return tuple(_paths(dict(self)))
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """Every path in an option's value, in the order of fields and items."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, BaseModel):
+        yield from _paths(dict(value))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _paths(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _paths(item)
+    elif isinstance(value, (set, frozenset)):
+        yield from sorted(item for item in value if isinstance(item, Path))
+
+
+class Seeded(Stage):
+    """A stage that draws: it keeps the recipe's seed when prepared. Put it before the kind it mixes into."""
+
+    _seed: int | None = PrivateAttr(default=None)
+
+    def prepare(self, context: Context) -> Self:
+        ready = self.model_copy()
+        ready._seed = context.seed
+        return ready
+
+    def known_seed(self) -> int:
+        """The recipe's seed. Raises RuntimeError before `prepare`: a missing seed must not pass for 0."""
+        if self._seed is None:
+            raise RuntimeError(f"{self.name} needs the recipe's seed: call prepare first")
+        return self._seed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a map says of its rows: the same rows in the same order, with two string columns.
+
+    `reasons`: null keeps the row, anything else removes it and is counted.
+    `faults`: null is sound, anything else quarantines the row (it wins over a reason). What stands before a
+    colon is the reason that is counted, the whole is the row's detail.
+    """
+
+    documents: Documents
+    reasons: pa.Array
+    faults: pa.Array
+
+
+class Map(Stage):
+    """Row-local stage. Implementers choose `Filter` or `Edit`."""
+
+    @abstractmethod
+    def apply(self, docs: Documents) -> Outcome:
+        """Judge or change each row by itself."""
+
+
+class Filter(Map):
+    """Judges documents: `score` measures, `judge` turns scores into reasons.
+
+    Scores are kept in the output as `<stage>.<score>`, so another threshold needs no second scan.
+    """
+
+    @abstractmethod
+    def score(self, docs: Documents) -> Columns:
+        """Score columns of n rows each."""
+
+    @abstractmethod
+    def judge(self, scores: Columns) -> pa.Array:
+        """Reasons string[n] from the scores alone; null keeps. See `documents.reason_where`."""
+
+    def apply(self, docs: Documents) -> Outcome:
+        from corpusmill.pipelines.contract.documents import nothing
+
+        scores = self.score(docs)
+        columns = {f"{self.name}.{key}": values for key, values in scores.items()}
+        return Outcome(docs.with_columns(columns), self.judge(scores), nothing(len(docs)))
+
+
+class Edit(Map):
+    """Changes documents: `edit` gives the new rows; it may also remove or quarantine them."""
+
+    @abstractmethod
+    def edit(self, docs: Documents) -> Documents | Outcome:
+        """The same rows, changed."""
+
+    def apply(self, docs: Documents) -> Outcome:
+        from corpusmill.pipelines.contract.documents import nothing
+
+        edited = self.edit(docs)
+        if isinstance(edited, Outcome):
+            return edited
+        return Outcome(edited, nothing(len(docs)), nothing(len(docs)))
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """Rows sent to their partitions.
+
+    `rows` holds `key` uint64, `unit` uint32 and `row` uint32 (the address of the document) and whatever
+    else the reducer needs. `side`, optional, is one table for this batch with one row a document,
+    stored beside the unit and readable by address while reducing (`Sides.take`).
+    """
+
+    rows: pa.Table
+    side: pa.Table | None = None
+
+
+class Sides(ABC):
+    """Random access, by address, to the side tables of an exchange."""
+
+    @abstractmethod
+    def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
+        """The side rows of these addresses, in the order asked for."""
+
+
+class Scatter(Stage):
+    """First half of an exchange: keys rows. Partition of a row = (key * partitions) >> 64."""
+
+    @abstractmethod
+    def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
+        """Rows for the partitions from one batch; `rows` uint32[n] are its documents' row addresses."""
+
+
+class Gather(Stage):
+    """Second half of an exchange: sees one whole partition, sorted by (key, unit, row)."""
+
+
+class Deduplicate(Scatter, Gather):
+    """An exchange that finds documents to remove.
+
+    `reduce` gives rows of `DUPLICATES`. They are final removals unless `resolve` is overridden, which
+    then sees the rows of all partitions at once (memory grows with the number of pairs found).
+    """
+
+    @abstractmethod
+    def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
+        """Pairs found in one partition, as `DUPLICATES`."""
+
+    def resolve(self, found: pa.Table) -> pa.Table:
+        """From all pairs to removals: one row of `DUPLICATES` a removed document."""
+        return found
+
+
+class Regroup(Scatter, Gather):
+    """An exchange that brings documents together and returns documents (same rows, a new order)."""
+
+    @abstractmethod
+    def reduce(self, rows: pa.Table) -> Documents:
+        """One partition's documents; `rows` are whatever `emit` sent."""
+
+
+class Write(Gather):
+    """Second half of an exchange that writes final files."""
+
+    @abstractmethod
+    def write(self, rows: pa.Table, partition: int, folder: Path) -> dict[str, Any]:
+        """Write this partition's files into `folder`; returns a JSON-ready summary for the receipt."""
+
+
+UNIT, ROW = "_unit", "_row"
+
+
+class Fold(Stage):
+    """Condenses documents into a named artefact.
+
+    `addressed`: `map` is given the documents with their addresses, as columns `_unit` and `_row` (uint32).
+    `columns`: those it is given; null is all.
+    """
+
+    addressed: ClassVar[bool] = False
+    columns: ClassVar[tuple[str, ...] | None] = None
+
+    @abstractmethod
+    def map(self, batches: Iterator[Documents]) -> pa.Table:
+        """Partial of one unit."""
+
+    @abstractmethod
+    def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
+        """One partial of several; associative and commutative up to the final result."""
+
+    @abstractmethod
+    def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
+        """Write the artefact's files into `folder`; returns a JSON-ready summary."""
+
+
+class Task(Stage):
+    """A single unit that works on finished steps as a whole, such as training."""
+
+    @abstractmethod
+    def run(self, inputs: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, Any]:
+        """`inputs` maps a step to its files in order; writes into `folder`; returns a summary."""
+
+    def resume(self, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path) -> dict[str, Any]:
+        """As `run`, which is what this does unless overridden; the runner calls it.
+
+        `scratch` is kept when an attempt fails or is killed, handed to the next one with the same
+        fingerprint, and removed once the step is complete: a place for checkpoints, from which the result
+        must be the same as from the start. Two attempts may hold it at once where a lost worker lives on.
+        `unit_progress.write_progress` in it tells the user how far the work has got. On SIGTERM a task may
+        take a few seconds to leave its work in order; it then raises `Interrupted`.
+        """
+        return self.run(inputs, folder)

@@ -1,0 +1,203 @@
+"""Which input files a source's patterns stand for.
+
+A file's name is its path relative to the fixed part of its pattern (up to the first wildcard), so moving
+the data folder changes no name, and names order the files whatever the file system's own order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines.contract.errors import RecipeError, UserError
+from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.storage.run_folder import StepFolder, read_json
+from corpusmill.pipelines.system.patterns import matches
+
+
+def _checked(source: str, file: Path) -> Path:
+    """The file's real path. Raises RecipeError unless it can be read and be named in JSON."""
+    real = file.resolve()
+    shown = os.fsencode(file).decode("utf-8", "backslashreplace")
+    for path in (file, real):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError as error:
+            raise RecipeError(
+                f"source {source}: the name of {shown} is not UTF-8; rename the file"
+            ) from error
+    if not os.access(real, os.R_OK):
+        raise RecipeError(f"source {source}: {shown} cannot be read; change its permissions")
+    return real
+
+
+Identity = tuple[int, int]  # device and inode: one file, whatever it is called
+
+
+def list_files(
+    source: str, reader: Reader, data_folder: Path, reached: dict[Identity, tuple[str, Path]] | None = None
+) -> dict[str, str]:
+    """`{name: absolute path}` of a source's files, sorted by name.
+
+    A file that one pattern reaches by several names (links to it or to a folder above it, hard links) is read
+    once, under the name without a symbolic link or else the first one. `reached` collects which source
+    reached which file by which path, over sources. Raises RecipeError where a pattern matches nothing, where
+    a match is not readable, where two files would share a name, and where two patterns, or two sources by two
+    paths, reach one file, which would be read twice.
+    """
+    found: dict[str, _Listed] = {}
+    owners: dict[Identity, _Listed] = {}
+    for pattern in reader.files:
+        base, matched = matches(data_folder, pattern)
+        files = []
+        for match in matched:
+            if match.is_symlink() and not match.exists():
+                raise RecipeError(f"source {source}: {match} is a broken link; mend or remove it")
+            files += [file for file in reader.expand(match) if file.is_file()]
+        if not files:
+            raise RecipeError(f"source {source}: {_nothing(reader, data_folder / pattern, matched)}")
+        for file in files:
+            listed = _listed(source, pattern, reader.name_of(base, file), base, file)
+            held = found.setdefault(listed.name, listed)
+            if held.real != listed.real:
+                raise RecipeError(
+                    f"source {source}: {held.real} and {listed.real} would both be called {listed.name}; "
+                    "give them one pattern with a common folder, or two sources"
+                )
+            owner = owners.setdefault(listed.identity, listed)
+            if owner.name == listed.name:
+                continue
+            if owner.pattern != pattern:
+                raise RecipeError(
+                    f"source {source}: the patterns {owner.pattern} and {pattern} both match one file, as "
+                    f"{owner.file} and {file}, and would read it twice; let only one of them match it"
+                )
+            chosen, other = sorted((owner, listed), key=lambda one: (one.linked, one.name))
+            owners[listed.identity] = chosen
+            del found[other.name]
+    for listed in found.values():
+        if reached is not None:
+            _refuse_twice(source, listed, reached)
+    return {name: str(found[name].real) for name in sorted(found)}
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """One file as a pattern reached it. `linked`: by way of a symbolic link below the pattern's folder."""
+
+    name: str
+    pattern: str
+    file: Path
+    real: Path
+    identity: Identity
+    linked: bool
+
+
+def _listed(source: str, pattern: str, name: str, base: Path, file: Path) -> _Listed:
+    real = _checked(source, file)
+    stat = real.stat()
+    linked = base.resolve() / file.relative_to(base) != real
+    return _Listed(name, pattern, file, real, (stat.st_dev, stat.st_ino), linked)
+
+
+def _refuse_twice(source: str, listed: _Listed, reached: dict[Identity, tuple[str, Path]]) -> None:
+    """Raise RecipeError where another source reaches the file by another path.
+
+    By the same path it is meant: two readers may take two columns of one file.
+    """
+    path = Path(os.path.normpath(listed.file))
+    other, known = reached.setdefault(listed.identity, (source, path))
+    if other != source and known != path:
+        raise RecipeError(
+            f"the sources {other} and {source} reach one file by two names, {known} and {path}, and would "
+            "both read it; let only one of them match it, or give both the same path if it is meant to be "
+            "read twice"
+        )
+
+
+def _nothing(reader: Reader, pattern: Path, matched: Sequence[Path]) -> str:
+    """Why no file is read: nothing there, no files, or links alone, which readers of folders pass over."""
+    for match in matched:
+        if match.is_dir() and match in reader.expand(match):
+            return f"{match} is a folder, and `{reader.name}` reads files; name them, such as {match / '*'}"
+        if not match.is_dir() and not match.is_file():
+            return f"{match} is a pipe, a socket or a device; write what it gives into a file and name that"
+    folders = [match for match in matched if match.is_dir()]
+    links = [match for match in matched if match.is_symlink() and match.is_file()]
+    for folder in folders:
+        if not links:
+            links = [place for place in sorted(folder.rglob("*")) if place.is_symlink() and place.exists()]
+    if links:
+        target = links[0].resolve()
+        return (
+            f"{pattern} holds no file that `{reader.name}` reads but {len(links)} symbolic "
+            f"link{'s' * (len(links) != 1)} (such as {links[0].name}), and links are passed over; to follow "
+            f"them, name the folder they lead to in `files` (here "
+            f"{target if target.is_dir() else target.parent}), or put hard links or copies in their place"
+        )
+    if folders:
+        return (
+            f"{folders[0]} holds no file that `{reader.name}` reads; correct the pattern or the options that "
+            "choose files, or make the files first"
+        )
+    return f"no file matches {pattern}; correct the pattern or the recipe's `data`, or make the files first"
+
+
+def listing_key(reader: Reader, files: Mapping[str, str]) -> list[tuple[str, str, int, int, str]]:
+    """Name, path, size, modification time and `Reader.state` of every file: what decides whether to index
+    again."""
+    return [(name, path, *stamp_of(path), reader.state(Path(path), name)) for name, path in files.items()]
+
+
+def stamp_of(path: str) -> tuple[int, int]:
+    """Size and modification time of a file. Raises UserError where there is none any more."""
+    try:
+        stat = Path(path).stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} was removed while the run was on; run the same command again") from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def check_unchanged(stamps: Mapping[str, Sequence[Any]]) -> None:
+    """Raise UserError where a file is no longer as it was listed.
+
+    What was read from it belongs to no content hash that the run knows, so it must not be committed.
+    `stamps`: size, time and perhaps more of each file.
+    """
+    for path, stamp in stamps.items():
+        if list(stamp_of(path)) != list(stamp[:2]):
+            raise UserError(f"{path} changed while the run was on; run the same command again")
+
+
+def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str]) -> None:
+    """Make an index start anew where a file's bytes are not those that it was made of.
+
+    `step` is the version of the index for the files' present sizes and times, `paths` their paths by name.
+    The manifest goes first: killed in between, the index is not complete and is made again.
+    """
+    manifest = step.manifest()
+    if manifest is not None:
+        entries = [
+            entry
+            for unit in manifest["units"]
+            for entry in read_json(step.data / f"{unit['unit']:05d}.index.json")
+        ]
+        if all(
+            source.reader.content_hash(Path(paths[entry["name"]])) == entry["sha256"] for entry in entries
+        ):
+            return
+        step.manifest_path.unlink()
+    for receipt in sorted((step.path / "receipts").glob("*.json")):  # of one that was not finished: unproven
+        receipt.unlink()
+
+
+def source_of(recipe: Recipe, name: str) -> Source:
+    """The source whose index step is called `name`."""
+    sources = list(recipe.sources)
+    if recipe.decontaminate is not None:
+        sources.append(recipe.decontaminate.benchmarks)
+    return next(source for source in sources if f"{source.name}.index" == name)

@@ -1,0 +1,88 @@
+"""Kernels of later steps, compiled by one more process while the workers are busy with the first ones.
+
+On a machine that has no compiled kernels yet (see `kernel_cache`), the workers of a step want the same ones
+at the same moment: one compiles and the others wait. This process uses that time. It begins with the last
+step, so that it meets the workers once. What it compiles is cached for every process, and changes no output.
+
+Stages of corpusmill alone are compiled ahead: what plugins do before a run needs them is not known here. A
+file `ahead-PLACE/MODULE.CLASS` in the cache says that a stage's kernels are there; where all have one, no
+process is started. It ends with the run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import xxhash
+
+import corpusmill
+from corpusmill.pipelines.run.engines.isolation import child_environment, python_command
+from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
+
+_CODE = "from corpusmill.pipelines.run.compile_ahead import main; main()"
+
+
+@contextmanager
+def compiling_ahead(steps: Sequence[Step], log: IO[bytes]) -> Iterator[None]:
+    """Compile what the `steps` need, last step first, until the context is left; errors go to `log`."""
+    use_kernel_cache()
+    wanted = _wanted(steps)
+    if not wanted:
+        yield
+        return
+    process = subprocess.Popen(
+        python_command(_CODE),
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        env=child_environment(os.environ),
+    )
+    assert process.stdin is not None
+    try:
+        with suppress(BrokenPipeError):  # it has ended; its error is in the log
+            process.stdin.write(json.dumps(wanted).encode())
+            process.stdin.close()
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main() -> None:
+    """The process: reads specifications of stages on standard input, and warms each."""
+    from corpusmill.pipelines.run.engines.worker import die_with_parent
+    from corpusmill.pipelines.run.operators.job import build_stage
+
+    die_with_parent()
+    use_kernel_cache()
+    for spec in json.loads(sys.stdin.buffer.read()):
+        build_stage(spec).warm()
+        mark = _mark(spec)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+
+def _wanted(steps: Sequence[Step]) -> list[Json]:
+    """Specifications of the stages not marked as compiled, one of a class, last step first."""
+    found: dict[Path, Json] = {}
+    for step in reversed(steps):
+        for stage in step.stages:
+            spec = stage.as_json()
+            if spec["module"].startswith("corpusmill."):
+                found.setdefault(_mark(spec), spec)
+    return [spec for mark, spec in found.items() if not mark.exists()]
+
+
+def _mark(spec: Json) -> Path:
+    """numba keeps code by the place of its source, so every installation has marks of its own."""
+    place = xxhash.xxh3_64_hexdigest(os.fsencode(os.path.realpath(corpusmill.__file__)))
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"ahead-{place}" / f"{spec['module']}.{spec['cls']}"

@@ -1,0 +1,33 @@
+"""Tasks run in this very process, one after the other: for debugging, and for tests with breakpoints.
+
+A crash or an endless loop in a document takes the run with it; use `process` where that matters.
+"""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.run.engines.engine import Event
+from corpusmill.pipelines.run.engines.worker import attempt
+from corpusmill.pipelines.storage.run_folder import Json
+
+
+class InlineEngine:
+    """See the module's description."""
+
+    slots = 1
+    beats = False
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[int, Json]] = []
+
+    def submit(self, ticket: int, task: Json) -> None:
+        self._waiting.append((ticket, task))
+
+    def poll(self, timeout: float) -> list[Event]:
+        waiting, self._waiting = self._waiting, []
+        return [attempt(ticket, task) for ticket, task in waiting]
+
+    def cancel(self, ticket: int) -> None:
+        self._waiting = [(number, task) for number, task in self._waiting if number != ticket]
+
+    def close(self) -> None:
+        self._waiting = []

@@ -1,0 +1,182 @@
+"""Fingerprints: what a step's output depends on, and nothing else.
+
+A step's key names its operator, stages with their options, the code of these, the
+versions of libraries that can change its bytes, the seed, and the content hashes of its inputs. Equal
+keys mean equal bytes, so a complete step with this key is used as it is; the difference between two keys
+is the reason a step runs again.
+"""
+
+from __future__ import annotations
+
+import platform
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.run.code_version import code_digest
+from corpusmill.pipelines.run.operators.job import build_stage
+from corpusmill.pipelines.run.step import StageSpec, Step
+from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.storage.run_folder import Json, digest, sha256_file
+
+# Libraries through which every step's bytes pass.
+ALWAYS = ("pyarrow", "numpy", "xxhash")
+_WORK = "corpusmill.pipelines.run.work"  # how a unit is executed and committed, whatever its operator
+# Options of readers that say where input lies; what lies there is in the inputs' content.
+_PLACES = ("files",)
+
+
+@cache
+def library(name: str) -> str:
+    """Installed version of a distribution. Raises PackageNotFoundError."""
+    return version(name)
+
+
+def versions(steps: Iterable[Step]) -> dict[str, str]:
+    """Versions of everything that can change the bytes of these steps."""
+    names = set(ALWAYS)
+    for step in steps:
+        for spec in step.stages:
+            names.update(build_stage(spec.as_json()).libraries)
+    return {
+        "python": platform.python_version(),
+        "unicode": unicodedata.unidata_version,
+        **{name: library(name) for name in sorted(names)},
+    }
+
+
+def _stage_key(spec: StageSpec) -> Json:
+    stage = build_stage(spec.as_json())
+    left_out = {*type(stage).incidental, *(_PLACES if isinstance(stage, Reader) else ())}
+    given = dict(stage)
+    options = {k: _without_places(v, given.get(k)) for k, v in spec.options.items() if k not in left_out}
+    return {
+        "name": spec.name,
+        "options": options,
+        "code": code_digest(spec.module),
+        "libraries": {name: library(name) for name in stage.libraries},
+        "files": _contents(spec.name, stage.external_files()),
+    }
+
+
+def _without_places(plain: Any, value: Any) -> Any:
+    """`plain`, an option as JSON, with the name alone of every path in `value`, the option as it is.
+
+    Where a file lies decides nothing; its content is in the key besides.
+    """
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, BaseModel):
+        value = dict(value)
+    if isinstance(value, dict) and isinstance(plain, dict) and len(value) == len(plain):
+        pairs = zip(plain.items(), value.values(), strict=True)
+        return {key: _without_places(item, inner) for (key, item), inner in pairs}
+    if isinstance(value, (list, tuple)) and isinstance(plain, list):
+        return [_without_places(item, inner) for item, inner in zip(plain, value, strict=True)]
+    return plain
+
+
+def need_external_files(step: Step) -> None:
+    """Raise UserError for the first file outside the run that a stage of `step` needs and cannot read."""
+    for spec in step.stages:
+        for path in build_stage(spec.as_json()).external_files():
+            try:
+                next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
+            except OSError as error:
+                raise _unreadable(spec.name, path, error) from error
+
+
+def _contents(stage: str, paths: Sequence[Path]) -> dict[str, str]:
+    """The digest of each file, by its name; of several with one name the later have a number."""
+    found: dict[str, str] = {}
+    for path in paths:
+        name = path.name if path.name not in found else f"{path.name} ({len(found) + 1})"
+        try:
+            found[name] = _content(path)
+        except OSError as error:
+            raise _unreadable(stage, path, error) from error
+    return found
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file; of a folder, a digest of the names and contents of the files in it."""
+    if not path.is_dir():
+        return sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest([[file.relative_to(path).as_posix(), sha256_file(file)] for file in files])
+
+
+def _unreadable(stage: str, path: Path, error: OSError) -> UserError:
+    return UserError(f"{stage}: cannot read {path}: {error.strerror}; correct its path in the recipe")
+
+
+def step_key(step: Step, seed: int, inputs: Mapping[str, Json], more: Mapping[str, Any]) -> Json:
+    """The key of a step: everything its output depends on. `inputs` are manifests of the steps it needs."""
+    return {
+        "operator": step.operator.name,
+        "stages": [_stage_key(spec) for spec in step.stages],
+        "spine": digest([code_digest(module) for module in (_WORK, step.operator.work.__module__)]),
+        "libraries": {name: library(name) for name in ALWAYS},
+        # Character classes in kernels and filters come from this interpreter's Unicode tables.
+        "unicode": unicodedata.unidata_version,
+        "seed": seed,
+        "options": step.options,
+        # In order: unit numbers of a view run through its datasets one after the other.
+        "inputs": [[name, inputs[name]["content"]] for name in step.inputs],
+        "masks": [[name, inputs[name]["content"]] for name in step.masks],
+        "artefacts": {name: inputs[where]["content"] for name, where in step.artefacts.items()},
+        **more,
+    }
+
+
+def fingerprint(key: Json) -> str:
+    """The fingerprint of a key, 64 hex digits."""
+    return digest(key)
+
+
+def differences(old: Json, new: Json, prefix: str = "") -> list[str]:
+    """Readable differences between two keys: why a step must run again."""
+    found: list[str] = []
+    for name in sorted(set(old) | set(new)):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        path = f"{prefix}{name}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += differences(before, after, f"{path}.")
+        elif isinstance(before, list) and isinstance(after, list) and name == "stages":
+            found += _stage_differences(before, after)
+        elif isinstance(before, list) and isinstance(after, list) and name in {"inputs", "masks"}:
+            found += _input_differences(name, before, after)
+        elif name in {"code", "spine"}:
+            found.append(f"{path} changed")
+        elif prefix == "artefacts." or prefix.endswith(".files."):
+            found.append(
+                f"{path} changed" if before is not None and after is not None else f"{path} is new or gone"
+            )
+        else:
+            found.append(f"{path}: {before} -> {after}")
+    return found
+
+
+def _input_differences(kind: str, old: list[list[str]], new: list[list[str]]) -> list[str]:
+    names_old, names_new = [name for name, _ in old], [name for name, _ in new]
+    if names_old != names_new:
+        return [f"{kind}: {', '.join(names_old)} -> {', '.join(names_new)}"]
+    return [f"{kind}.{a[0]} changed" for a, b in zip(old, new, strict=True) if a != b]
+
+
+def _stage_differences(old: list[Json], new: list[Json]) -> list[str]:
+    names_old, names_new = [s["name"] for s in old], [s["name"] for s in new]
+    if names_old != names_new:
+        return [f"stages: {', '.join(names_old)} -> {', '.join(names_new)}"]
+    found: list[str] = []
+    for before, after in zip(old, new, strict=True):
+        found += differences(before, after, f"{before['name']}.")
+    return [line.replace(".options.", ".").replace(".files.", ": ") for line in found]

@@ -1,0 +1,111 @@
+"""A source that keeps nothing, and documents that are all lost later: a fault, told with what was seen.
+
+Judged as each step completes, from its ledger, whether it ran now or before. Nothing that needs a step with
+such a loss is begun; independent steps go on, so that all of them are told together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.recipe.first_records import first_fault
+from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.run_folder import Json
+
+_TOP = 3
+
+
+class Losses:
+    """The losses of one run. `files`: the files of the source whose reading step is given."""
+
+    def __init__(self, recipe: Recipe, files: Callable[[Step], Mapping[str, str]]) -> None:
+        self._recipe, self._files = recipe, files
+        self._sources = {source.name: (("sources", source.name), source) for source in recipe.sources}
+        if recipe.decontaminate is not None:
+            benchmarks = recipe.decontaminate.benchmarks
+            self._sources[benchmarks.name] = (("decontaminate", "against"), benchmarks)
+        self._read: Counter[str] = Counter()
+        self._quarantined: dict[str, Counter[str]] = {}
+        self._removed: dict[str, Counter[str]] = {}
+        self._seen: dict[str, Mapping[str, str]] = {}
+        self.found: dict[str, str] = {}  # step -> what is wrong
+
+    def judge(self, step: Step, manifest: Json) -> None:
+        """Take in the ledger of a complete step."""
+        if step.operator.writes == "documents":
+            self._judge_source(step, manifest)
+        elif step.operator.writes in ("removals", "encoded"):
+            self._judge_all(step, manifest)
+
+    def _judge_source(self, step: Step, manifest: Json) -> None:
+        name = step.options["source"]
+        place, source = self._sources[name]
+        quarantined = self._quarantined.setdefault(name, Counter())
+        removed = self._removed.setdefault(name, Counter())
+        if step.operator.reads == "splits":
+            self._seen[name] = self._files(step)
+        for entry in Ledger.total([manifest["ledger"]]):
+            if entry.stage == "read":
+                self._read[name] += entry.documents_in
+            for reason, (documents, _) in entry.quarantined.items():
+                quarantined[f"{entry.stage}.{reason}"] += documents
+            for reason, (documents, _) in entry.removed.items():
+                removed[f"{entry.stage}.{reason}"] += documents
+        message = self._loss(source, manifest["rows"], self._read[name], quarantined, removed)
+        if message is not None:
+            self.found[step.name] = str(self._recipe.error(place, message))
+
+    def _loss(
+        self, source: Source, kept: int, read: int, quarantined: Counter[str], removed: Counter[str]
+    ) -> str | None:
+        if source.allow_loss == 1:
+            return None
+        lost = quarantined.total()
+        over = read > 0 and lost / read > source.allow_loss
+        if kept and not over:
+            return None
+        if not read:
+            return "its files hold no record; correct the pattern, or set `allow_loss: 1` to go on without it"
+        head = (
+            f"keeps none of its {read:,} records" if not kept else f"loses {lost:,} of its {read:,} records"
+        )
+        parts = [f"{what} {_top(counts)}" for what, counts in
+                 (("quarantined", quarantined), ("removed", removed)) if counts]  # fmt: skip
+        seen = first_fault(source.reader, dict(self._seen.get(source.name, {}))) if lost else None
+        limit = source.allow_loss
+        cure = (
+            f"in {seen}" if seen is not None
+            else "mend the input or the reader's options" if lost * 2 > read
+            else "loosen the steps that remove them"
+        )  # fmt: skip
+        allow = "or set `allow_loss: 1` to go on" + (f" (it is {limit:g})" if over else "")
+        return f"{head}: {'; '.join(parts)}; {cure}, {allow}"
+
+    def _judge_all(self, step: Step, manifest: Json) -> None:
+        came, kept = 0, 0
+        reasons: Counter[str] = Counter()
+        stage = step.stages[-1].name
+        for entry in Ledger.total([manifest["ledger"]]):
+            if entry.stage != stage:
+                continue
+            came += entry.documents_in
+            kept += entry.documents_kept
+            for lost in (entry.removed, entry.quarantined):
+                reasons.update({reason: documents for reason, (documents, _) in lost.items()})
+        if came and not kept:
+            message = f"step {step.name}: {stage} leaves none of {came:,} documents: {_top(reasons)}"
+            self.found[step.name] = f"{message}; loosen it, or take it out of the recipe"
+
+    def check(self) -> None:
+        """Raise UserError with a line for every loss, if there is one."""
+        if self.found:
+            raise UserError("\n".join(self.found.values()))
+
+
+def _top(counts: Counter[str]) -> str:
+    shown = ", ".join(f"{reason} {count:,}" for reason, count in counts.most_common(_TOP))
+    return shown + (f", {len(counts) - _TOP} more reasons" if len(counts) > _TOP else "")

@@ -1,0 +1,38 @@
+"""Middle of a fold: partials are combined in a fixed tree of `FAN_IN`, whatever the workers.
+
+Memory: `FAN_IN` partials.
+"""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.run.operators.fold_map import read_partial, write_partial
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.storage.run_folder import Attempt, Json
+
+FAN_IN = 16
+
+
+def units(preparation: Preparation) -> list[Json]:
+    count = len(preparation.first.need_manifest()["units"])
+    return [{"from": start, "to": min(count, start + FAN_IN)} for start in range(0, count, FAN_IN)]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    parts = [
+        read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
+        for unit in range(job.unit["from"], job.unit["to"])
+    ]
+    combined = stage.combine(parts)
+    write_partial(attempt.file("partial.arrow"), combined)
+    return {"rows": combined.num_rows}
+
+
+OPERATOR = Operator(
+    "fold_combine",
+    reads="partials",
+    writes="partials",
+    units=units,
+    work=work,
+)

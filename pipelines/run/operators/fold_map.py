@@ -1,0 +1,101 @@
+"""First part of a fold: the partial of one unit of documents.
+
+Documents that the stage raises on, or dies of, are left out of the artefact, and counted as quarantined by
+this step; they stay in their dataset. Memory: the stage's partial and one row group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, leave_out
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
+from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
+from corpusmill.pipelines.storage.removed import write_removed
+from corpusmill.pipelines.storage.run_folder import Attempt, Json
+
+
+def units(preparation: Preparation) -> list[Json]:
+    return [{"reads": unit} for unit in range(len(preparation.view))]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    marker = job.marker(attempt)
+    if marker is None and not job.poison:
+        try:
+            partial = stage.map(_documents(job, int(job.unit["reads"]), stage, stage.columns))
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+        else:
+            write_partial(attempt.file("partial.arrow"), partial)
+            return {"rows": partial.num_rows}
+    ledger = Ledger()
+    bad: list[npt.NDArray[np.bool_]] = []
+    removed: list[pa.Table] = []
+    first = 0
+    # With all columns: what is left out is told with its id, source and size, whatever the stage reads.
+    for docs in _documents(job, int(job.unit["reads"]), stage, None):
+
+        def alone(some: Rows, docs: Documents = docs) -> None:
+            stage.map(iter([_shown(docs.slice(int(some[0]), len(some)), stage)]))
+
+        guilty, causes = Trier(stage.name, alone, job.poison, marker, first).documents(len(docs)).left_out()
+        first += len(docs)
+        bad.append(np.isin(np.arange(len(docs)), guilty))
+        removed.append(leave_out(docs.keep(bad[-1]), stage.name, causes, ledger))
+    again = zip(_documents(job, int(job.unit["reads"]), stage, stage.columns), bad, strict=True)
+    partial = stage.map(docs.keep(~guilty) for docs, guilty in again)
+    write_partial(attempt.file("partial.arrow"), partial)
+    write_removed(attempt.file("removed.arrow"), removed)
+    return {"rows": partial.num_rows, "ledger": ledger.as_json()}
+
+
+def _documents(job: Job, unit: int, stage: Fold, columns: tuple[str, ...] | None) -> Iterator[Documents]:
+    """The documents of a unit, with `columns` (None: all) and, where the stage asks for them, addresses."""
+    for docs, rows in job.view.batches(unit, columns):
+        if stage.addressed:
+            units = pa.array(np.full(len(docs), unit, np.uint32))
+            docs = docs.with_columns({UNIT: units, ROW: pa.array(rows, pa.uint32())})
+        yield docs
+
+
+def _shown(docs: Documents, stage: Fold) -> Documents:
+    """These documents with the columns that the stage is given."""
+    if stage.columns is None:
+        return docs
+    return Documents(docs.table.select([*stage.columns, *((UNIT, ROW) if stage.addressed else ())]))
+
+
+def write_partial(path: Path, partial: pa.Table) -> None:
+    """A partial as one Arrow IPC file, schema metadata included."""
+    batches = partial.combine_chunks().to_batches()
+    write_batches(path, partial.schema, batches or [pa.RecordBatch.from_pylist([], schema=partial.schema)])
+
+
+def read_partial(path: Path) -> pa.Table:
+    """The partial of one file."""
+    return pa.Table.from_batches(list(read_batches(path)))
+
+
+OPERATOR = Operator(
+    "fold_map",
+    reads="documents",
+    writes="partials",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    lists_removed="where any",
+    leaves_in_place=True,
+)

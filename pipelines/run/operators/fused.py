@@ -1,0 +1,243 @@
+"""A run of maps over one unit's documents, with the ledger kept and poisonous documents isolated.
+
+Rows that a stage removes never reach the next one. When a stage raises on a batch, the batch is halved
+until the one document at fault is alone; it is quarantined and the rest goes on. In careful mode, after a
+unit has crashed or run out of time, documents pass one by one and the one in hand is noted in a marker
+file first, so that the scheduler can name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.stage import Map, Outcome
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.apart import STAGE_AT_FAULT, cause_of, is_of_input
+from corpusmill.pipelines.run.operators.marker import Marker
+from corpusmill.pipelines.storage.removed import quarantined_table, removal_rows, removed_table, thin
+
+
+class FusedMaps:
+    """Pushes batches through stages in order; collects the removed rows and the ledger of one unit.
+
+    `first_stage`: the number of the first of `stages` in its step, for the marker.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Map],
+        ledger: Ledger,
+        *,
+        poison: Mapping[int, tuple[str, str]] | None = None,
+        marker: Marker | None = None,
+        first_stage: int = 0,
+    ) -> None:
+        self._first_stage = first_stage
+        self.stages = list(stages)
+        self.ledger = ledger
+        self._poison = dict(poison or {})
+        self._marker = marker
+        self._removed: list[tuple[npt.NDArray[np.int64], pa.Table]] = []  # ordinals and rows
+        self._ordinal = 0
+
+    def push(self, docs: Documents) -> Documents:
+        """The rows of `docs` that survive every stage, in order."""
+        first = self._ordinal
+        self._ordinal += len(docs)
+        if self._marker is None or len(docs) == 0:
+            return self._run(docs, np.arange(first, first + len(docs)))
+        marker = self._marker
+        if marker.skips_documents:
+            return docs.slice(0, 0)
+        chosen = [i for i in range(len(docs)) if not marker.skips(first + i)]
+        kept = [self._run(docs.slice(i, 1), np.array([first + i])) for i in chosen]
+        marker.rest(self._ordinal)
+        if not kept:
+            return docs.slice(0, 0)
+        return _concatenate(kept, docs)
+
+    def removed(self) -> pa.Table:
+        """Everything that left so far, as `REMOVED` rows in the order of the documents.
+
+        That order, and so the bytes, is the same in careful mode and for any batches.
+        """
+        if not self._removed:
+            return removed_table([])
+        ordinals = np.concatenate([numbers for numbers, _ in self._removed])
+        rows = pa.concat_tables([table for _, table in self._removed])
+        return thin(rows.take(pa.array(np.argsort(ordinals, kind="stable"))))
+
+    def note_removed(self, table: pa.Table) -> None:
+        """Add rows lost outside the maps (by the reader) to the same file, before the documents to come."""
+        self._removed.append((np.full(table.num_rows, self._ordinal), table))
+
+    def _run(self, docs: Documents, ordinals: npt.NDArray[np.int64]) -> Documents:
+        for position, stage in enumerate(self.stages):
+            sizes = docs.sizes()
+            for source, mask in _by_source(docs):
+                self.ledger.entry(stage.name, source).arrive(int(mask.sum()), int(sizes[mask].sum()))
+            docs, ordinals, sizes = self._leave_out_poison(stage, docs, ordinals, sizes)
+            if len(docs) == 0:
+                # Later stages still see the empty batch, so that every unit ends with the same columns.
+                docs = stage.apply(docs).documents
+                continue
+            if self._marker is not None:
+                self._marker.note(int(ordinals[0]), self._first_stage + position)
+            outcome, faults, sound = _isolate(stage, docs)
+            if faults:
+                bad = _mask([index for index, _ in faults], len(docs))
+                self._quarantine(stage, docs.keep(bad), ordinals[bad], [why for _, why in faults])
+                ordinals, sizes = ordinals[sound], sizes[sound]
+            docs, ordinals = self._sort_out(stage, outcome, ordinals, sizes)
+        return docs
+
+    def _leave_out_poison(
+        self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+    ) -> tuple[Documents, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        bad = [
+            index
+            for index, ordinal in enumerate(ordinals.tolist())
+            if self._poison.get(ordinal, ("", ""))[0] == stage.name
+        ]
+        if not bad:
+            return docs, ordinals, sizes
+        mask = _mask(bad, len(docs))
+        causes = [self._poison[int(ordinals[index])][1] for index in bad]
+        self._quarantine(stage, docs.keep(mask), ordinals[mask], causes)
+        return docs.keep(~mask), ordinals[~mask], sizes[~mask]
+
+    def _sort_out(
+        self, stage: Map, outcome: Outcome, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+    ) -> tuple[Documents, npt.NDArray[np.int64]]:
+        docs = outcome.documents
+        faulty = outcome.faults.is_valid().to_numpy(zero_copy_only=False)
+        removed = outcome.reasons.is_valid().to_numpy(zero_copy_only=False) & ~faulty
+        if faulty.any():
+            self._lose(stage, docs, ordinals, sizes, faulty, "quarantined", outcome.faults)
+        if removed.any():
+            self._lose(stage, docs, ordinals, sizes, removed, "removed", outcome.reasons)
+        kept = ~(faulty | removed)
+        if not kept.all():
+            docs = docs.keep(kept)
+        out = docs.sizes()
+        came = sizes[kept]
+        for source, mask in _by_source(docs):
+            self.ledger.entry(stage.name, source).keep(
+                int(mask.sum()), int(came[mask].sum()), int(out[mask].sum())
+            )
+        return docs, ordinals[kept]
+
+    def _lose(
+        self,
+        stage: Map,
+        docs: Documents,
+        ordinals: npt.NDArray[np.int64],
+        sizes: npt.NDArray[np.int64],
+        mask: npt.NDArray[np.bool_],
+        kind: str,
+        why: pa.Array,
+    ) -> None:
+        lost, words, lost_sizes = docs.keep(mask), why.filter(pa.array(mask)), sizes[mask]
+        if kind == "quarantined":
+            rows = quarantined_table(lost, stage.name, words.to_pylist())
+        else:
+            rows = removal_rows(lost, stage=stage.name, kind=kind, reasons=words)
+        position = rows.column_names.index("bytes")
+        rows = rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64()))
+        self._removed.append((ordinals[mask], rows))
+        for source, reason, size in zip(
+            lost.column("source").to_pylist(), rows["reason"].to_pylist(), lost_sizes.tolist(), strict=True
+        ):
+            entry = self.ledger.entry(stage.name, source)
+            (entry.remove if kind == "removed" else entry.quarantine)(reason, 1, size)
+
+    def _quarantine(
+        self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], causes: list[str]
+    ) -> None:
+        """Count documents that no outcome covers: the stage raised on them, or was never shown them."""
+        rows = quarantined_table(docs, stage.name, causes)
+        self._removed.append((ordinals, rows))
+        for source, reason, size in zip(
+            docs.column("source").to_pylist(),
+            rows.column("reason").to_pylist(),
+            docs.sizes().tolist(),
+            strict=True,
+        ):
+            self.ledger.entry(stage.name, source).quarantine(reason, 1, size)
+
+
+def _mask(indices: Sequence[int], n: int) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(n, bool)
+    mask[list(indices)] = True
+    return mask
+
+
+def _by_source(docs: Documents) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    sources = docs.column("source").dictionary_encode()
+    codes = sources.indices.to_numpy(zero_copy_only=False)
+    return [(name, codes == code) for code, name in enumerate(sources.dictionary.to_pylist())]
+
+
+def _concatenate(parts: Sequence[Documents], like: Documents) -> Documents:
+    tables = [part.table for part in parts if len(part)] or [part.table for part in parts[:1]]
+    if not tables:
+        return like
+    return Documents(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
+
+
+def _checked(stage: Map, docs: Documents) -> Outcome:
+    outcome = stage.apply(docs)
+    n = len(docs)
+    if len(outcome.documents) != n or len(outcome.reasons) != n or len(outcome.faults) != n:
+        raise CorpusmillError(
+            f"stage {stage.name} broke the rule of maps: {n} rows in, {len(outcome.documents)} rows, "
+            f"{len(outcome.reasons)} reasons and {len(outcome.faults)} faults out"
+        )
+    if not outcome.documents.column("id").equals(docs.column("id")):
+        raise CorpusmillError(f"stage {stage.name} changed ids or their order; maps must keep both")
+    return outcome
+
+
+def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]], npt.NDArray[np.int64]]:
+    """Apply `stage`; returns the outcome of the sound rows, (index, cause) of those it raised on, and the
+    indices of the sound ones. Raises the stage's own error when the stage, not a document, is at fault.
+    """
+    outcomes: list[Outcome] = []
+    faults: list[tuple[int, str]] = []
+    sound: list[int] = []
+    todo = [(0, len(docs))]
+    while todo:
+        start, length = todo.pop()
+        try:
+            outcomes.append(_checked(stage, docs.slice(start, length)))
+            sound.extend(range(start, start + length))
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+            if length == 1:
+                faults.append((start, cause_of(error)))
+                if len(faults) >= STAGE_AT_FAULT and not sound:
+                    raise CorpusmillError(
+                        f"stage {stage.name} raised on each of the first {len(faults)} documents: "
+                        f"{faults[0][1]}"
+                    ) from error
+            else:
+                half = length // 2
+                todo += [(start + half, length - half), (start, half)]  # the first half comes off first
+    if len(outcomes) == 1:
+        return outcomes[0], faults, np.array(sound, np.int64)
+    empty = docs.slice(0, 0)
+    if not outcomes:
+        outcomes = [_checked(stage, empty)]
+    joined = Outcome(
+        _concatenate([outcome.documents for outcome in outcomes], empty),
+        pa.concat_arrays([outcome.reasons for outcome in outcomes]),
+        pa.concat_arrays([outcome.faults for outcome in outcomes]),
+    )
+    return joined, faults, np.array(sound, np.int64)

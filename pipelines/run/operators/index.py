@@ -1,0 +1,95 @@
+"""Index input files: content hash, and the splits a reader found by walking the file's framing.
+
+A unit is a run of files of about `unit_bytes`. Results hold names, never absolute paths, so that moving the
+input folder changes nothing downstream. A file that a reader raises on, or dies of, is one fault from its
+beginning to its end. Memory: one file's list of splits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.run.operators.apart import cause_of, is_of_input
+from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
+from corpusmill.pipelines.run.operators.marker import PARTS
+from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.sources.reader import Reader, Split
+from corpusmill.pipelines.storage.run_folder import Attempt, Json, write_json
+
+_FILES_PER_UNIT = 512
+
+
+def units(preparation: Preparation) -> list[Json]:
+    found: list[Json] = []
+    size = 0
+    reader = build_stage(preparation.step.stages[0].as_json())
+    assert isinstance(reader, Reader)
+    for name, path in preparation.paths.items():
+        length = reader.stored_bytes(Path(path))
+        if (
+            not found
+            or size + length > 8 * preparation.unit_bytes
+            or len(found[-1]["files"]) >= _FILES_PER_UNIT
+        ):
+            found.append({"files": []})
+            size = 0
+        found[-1]["files"].append([name, path])
+        size += length
+    return found
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (reader,) = job.stages()
+    entries = []
+    marker = job.marker(attempt)
+    for number, (name, path) in enumerate(job.unit["files"], PARTS):
+        file = Path(path)
+        if marker is not None and marker.skips(number):
+            continue
+        if marker is not None:
+            marker.note(number, 0)
+        splits = splits_of(reader, file, name, job.poison.get(number))
+        stamp = job.unit.get("stamps", {}).get(path)
+        if stamp is not None and reader.state(file, name) != stamp[2]:
+            raise UserError(f"{name} changed while the run was on; run the same command again")
+        if marker is not None:
+            marker.rest(number + 1)
+        entries.append(
+            {
+                "name": name,
+                "bytes": file.stat().st_size,
+                "sha256": reader.content_hash(file),
+                "splits": [asdict(split) for split in splits],
+            }
+        )
+    write_json(attempt.file("index.json"), entries)
+    return {"rows": len(entries), "bytes_read": sum(entry["bytes"] for entry in entries)}
+
+
+def splits_of(reader: Reader, file: Path, name: str, poison: tuple[str, str] | None) -> list[Split]:
+    """The splits of a file; one fault where the reader raises on it, or is not shown it."""
+    if poison is not None:
+        cause = poison[1]
+    else:
+        try:
+            splits, context = reader.index(file), reader.context(file, name)
+            return splits if context is None else [replace(split, context=context) for split in splits]
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+            cause = cause_of(error)
+    fault = f"byte 0: the file cannot be indexed ({cause}); fetch or write it again, or leave it out"
+    return [Split(0, 0, file.stat().st_size, (), fault)]
+
+
+OPERATOR = Operator(
+    "index",
+    reads="files",
+    writes="splits",
+    units=units,
+    work=work,
+    isolates=True,
+    paths=lambda unit: [path for _, path in unit["files"]],
+)

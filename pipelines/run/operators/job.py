@@ -1,0 +1,100 @@
+"""What an operator is given: `Preparation` in the runner, `Job` in a worker."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.stage import Context, Stage
+from corpusmill.pipelines.run.operators.marker import Marker
+from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.run_folder import Attempt, Json, StepFolder, canonical
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What `units` may look at: the step, its complete inputs, and the files listed for its source."""
+
+    step: Step
+    inputs: Mapping[str, StepFolder]
+    paths: Mapping[str, str]  # name -> path of input files, for `index` and `read`
+    unit_bytes: int
+
+    @property
+    def first(self) -> StepFolder:
+        return self.inputs[self.step.inputs[0]]
+
+    @cached_property
+    def view(self) -> DatasetView:
+        return view_of(self.step, self.inputs)
+
+
+def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:
+    """The documents a step sees: its input datasets with its masks applied."""
+    return DatasetView([inputs[name] for name in step.datasets], [inputs[name] for name in step.masks])
+
+
+@dataclass(frozen=True)
+class Job:
+    """One unit of work in a worker."""
+
+    step: Step
+    folder: StepFolder
+    unit: Json
+    seed: int
+    inputs: Mapping[str, StepFolder]
+    artefact_steps: Mapping[str, str]
+    poison: Mapping[int, tuple[str, str]]  # ordinal (see `marker`) -> (stage, cause): quarantine unseen
+    careful: bool
+    alone: int | None = None  # ordinal of the one document to work on, to learn whether it does harm
+
+    @property
+    def first(self) -> StepFolder:
+        return self.inputs[self.step.inputs[0]]
+
+    @cached_property
+    def view(self) -> DatasetView:
+        return view_of(self.step, self.inputs)
+
+    def marker(self, attempt: Attempt) -> Marker | None:
+        """Where to note what is in hand; None unless this is a careful attempt."""
+        return Marker(self.folder.marker_path(attempt.unit), self.alone) if self.careful else None
+
+    @cached_property
+    def context(self) -> Context:
+        """What stages may know; the folders of artefacts are verified, each file once a process."""
+        artefacts = {name: self.inputs[step].verified() for name, step in self.artefact_steps.items()}
+        return Context(self.seed, artefacts)
+
+    def stages(self) -> list[Any]:
+        """The step's stages, built and prepared; kept between units of one step in one worker."""
+        artefacts = {name: str(path) for name, path in self.context.artefacts.items()}
+        specs = [spec.as_json() for spec in self.step.stages]
+        return _prepared(canonical(specs), canonical(artefacts), self.seed)
+
+
+def build_stage(spec: Json) -> Stage:
+    """A stage from its specification. Raises CorpusmillError when its class is not where it should be."""
+    module = importlib.import_module(spec["module"])
+    cls = getattr(module, spec["cls"], None)
+    if cls is None:
+        raise CorpusmillError(f"{spec['module']} has no class {spec['cls']}; workers run another version")
+    stage: Stage = cls.model_validate(spec["options"])
+    return stage
+
+
+@lru_cache(maxsize=4)
+def _prepared(specs: bytes, artefacts: bytes, seed: int) -> list[Any]:
+    folders = {name: Path(path) for name, path in json.loads(artefacts).items()}
+    context = Context(seed, folders)
+    stages = [build_stage(spec).prepare(context) for spec in json.loads(specs)]
+    for stage in stages:
+        stage.warm()
+    return stages

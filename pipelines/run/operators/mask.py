@@ -1,0 +1,69 @@
+"""Judge the documents of a view without rewriting them: the output is the list of rows to remove.
+
+Scores of every document judged are kept beside it as `<unit>.scores.parquet`, by row, so that another
+threshold needs no second scan. Memory: one row group, and the removed rows and scores of the unit.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.fused import FusedMaps
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
+from corpusmill.pipelines.storage.removed import REMOVED, write_removed
+from corpusmill.pipelines.storage.run_folder import Attempt, Json
+
+
+def units(preparation: Preparation) -> list[Json]:
+    return [{"reads": unit} for unit in range(len(preparation.view))]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    ledger = Ledger()
+    marker = job.marker(attempt)
+    fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
+    unit = int(job.unit["reads"])
+    scores: list[pa.Table] = []
+    for docs, rows in job.view.batches(unit):
+        numbered = docs.with_columns({"_row": pa.array(rows, pa.uint32())})
+        kept = fused.push(numbered)
+        names = [
+            name for name in kept.table.column_names if "." in name and name not in docs.table.column_names
+        ]
+        scores.append(kept.table.select(["_row", *names]))
+    removed = _addressed(fused.removed(), unit)
+    write_removed(attempt.file("removed.arrow"), [removed])
+    pq.write_table(
+        pa.concat_tables(scores, promote_options="permissive") if scores else pa.table({}),
+        attempt.file("scores.parquet"),
+        compression="zstd",
+        write_page_checksum=True,
+    )
+    ledger.check(f"{job.step.name}, unit {unit}")
+    return {
+        "rows": removed.num_rows,
+        "mask_units": 1,
+        "removed_rows": {str(unit): removed.num_rows},
+        "ledger": ledger.as_json(),
+    }
+
+
+def _addressed(removed: pa.Table, unit: int) -> pa.Table:
+    numbers = pa.array([unit] * removed.num_rows, pa.uint32())
+    return removed.set_column(0, REMOVED.field("unit"), numbers).sort_by("row")
+
+
+OPERATOR = Operator(
+    "mask",
+    reads="documents",
+    writes="removals",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    balances="documents",
+    lists_removed="always",
+)

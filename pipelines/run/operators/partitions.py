@@ -1,0 +1,106 @@
+"""Reading one partition of an exchange: its batch from every unit's file, in one order for ever.
+
+Rows come back sorted by (key, unit, row), so nothing depends on which unit finished first. Memory: one
+partition; side tables are memory-mapped and only batches with rows asked for are touched.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc as ipc
+
+from corpusmill.pipelines.contract.documents import contiguous
+from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.contract.stage import Sides
+from corpusmill.pipelines.storage.checked_ipc import check_batches, committed_batch
+from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+
+SIDE_ROWS = 1024  # of a batch of a side table: what is read and checked to take one row of it
+
+
+def partition_units(scattered: StepFolder) -> list[Json]:
+    """One unit of work a partition."""
+    manifest = scattered.need_manifest()
+    return [{"partition": p} for p in range(manifest["units"][0]["partitions"] if manifest["units"] else 1)]
+
+
+def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
+    """Rows of one partition sorted by (key, unit, row); None where no unit sent any row at all."""
+    tables = []
+    for unit in scattered.need_manifest()["units"]:
+        if unit["rows"] == 0:
+            continue
+        batch = committed_batch(scattered, f"{unit['unit']:05d}.rows.arrow", partition)
+        tables.append(pa.Table.from_batches([batch]))
+    if not tables:
+        return None
+    table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+    order = np.lexsort(
+        (table.column("row").to_numpy(), table.column("unit").to_numpy(), table.column("key").to_numpy())
+    )
+    return table.take(pa.array(order)).combine_chunks()
+
+
+class StoredSides(Sides):
+    """Side tables of an exchange by address, memory-mapped; a batch is checked when rows of it are taken."""
+
+    def __init__(self, scattered: StepFolder) -> None:
+        self._folder = scattered
+
+    @cached_property
+    def _has_rows(self) -> dict[int, bool]:
+        units = self._folder.need_manifest()["units"]
+        return {
+            unit["unit"]: any(file["name"].endswith("side.arrow") for file in unit["files"]) for unit in units
+        }
+
+    def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
+        parts: list[pa.Table] = []
+        order: list[npt.NDArray[np.int64]] = []
+        for number in np.unique(unit).tolist():
+            if not self._has_rows.get(number, False):
+                raise damaged(f"{self._folder.data}: unit {number} has no side table")
+            wanted = np.flatnonzero(unit == number)
+            parts.append(self._rows(f"{number:05d}.side.arrow", row[wanted]))
+            order.append(wanted)
+        joined = pa.concat_tables(parts)
+        back = np.empty(len(unit), np.int64)
+        back[np.concatenate(order)] = np.arange(len(unit))
+        return joined.take(pa.array(back)).combine_chunks()
+
+    def _rows(self, name: str, row: npt.NDArray[np.uint32]) -> pa.Table:
+        """These rows of one file. Every row it gives lies in a batch that was checked, so damage to another
+        batch can make it fail but not find a wrong row."""
+        path = self._folder.data / name
+        try:
+            with pa.memory_map(str(path)) as source:
+                reader = ipc.open_file(source)
+                batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+                table = pa.Table.from_batches(batches)
+                held = contiguous(table.column("row")).to_numpy()
+                at = np.searchsorted(held, row)
+                if (at >= len(held)).any():
+                    raise damaged(f"{path}: lacks a side row that was sent")
+                ends = np.cumsum([batch.num_rows for batch in batches])
+                check_batches(self._folder, name, np.unique(np.searchsorted(ends, at, "right")).tolist())
+                if (held[at] != row).any():
+                    raise damaged(f"{path}: lacks a side row that was sent")
+                return table.drop_columns(["row"]).take(pa.array(at))
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(f"{path}: {error}") from error
+
+
+def sorted_by_address(table: pa.Table) -> pa.Table:
+    """`table` sorted by (unit, row), ties by every other sortable column that identifies a pair."""
+    keys = [
+        ("unit", "ascending"),
+        ("row", "ascending"),
+        ("survivor_unit", "ascending"),
+        ("survivor_row", "ascending"),
+    ]
+    return table.take(pc.sort_indices(table, sort_keys=keys))

@@ -1,0 +1,230 @@
+"""Read ranges of input files and run the source's first maps on them.
+
+A unit is a run of consecutive splits of about `unit_bytes`. Memory: one reader batch, the documents of one
+row group being written, and the removed rows of the unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.apart import cause_of, is_of_input
+from corpusmill.pipelines.run.operators.fused import FusedMaps
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.marker import PARTS, Marker
+from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.run.operators.receipts import dataset_receipt
+from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS
+from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split
+from corpusmill.pipelines.storage.datasets import DatasetWriter
+from corpusmill.pipelines.storage.removed import removed_table, write_removed
+from corpusmill.pipelines.storage.run_folder import Attempt, Json, read_json
+
+_SPLITS_PER_UNIT = 4096
+
+
+def units(preparation: Preparation) -> list[Json]:
+    """Group splits in the order of files; a unit closes when the next split would exceed `unit_bytes`."""
+    found: list[Json] = []
+    size = 0
+    for unit in preparation.first.need_manifest()["units"]:
+        for entry in read_json(preparation.first.file(f"{unit['unit']:05d}.index.json")):
+            path = preparation.paths[entry["name"]]
+            for split in entry["splits"]:
+                full = found and len(found[-1]["splits"]) >= _SPLITS_PER_UNIT
+                if not found or full or (size and size + split["size"] > preparation.unit_bytes):
+                    found.append({"splits": []})
+                    size = 0
+                found[-1]["splits"].append([entry["name"], path, split])
+                size += split["size"]
+    return found or [{"splits": []}]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    reader, *maps = job.stages()
+    label = Label(job.step.options["source"], job.step.options["domain"])
+    ledger = Ledger()
+    marker = job.marker(attempt)
+    fused = FusedMaps(maps, ledger, poison=job.poison, marker=marker, first_stage=1)
+    writer = DatasetWriter(attempt.file("parquet"))
+    entry = ledger.entry("read", label.source)
+    limit = job.unit.get("limit")
+    # Careful attempts show documents to the maps one by one, as they come.
+    gathered = _Gathered(fused, writer, most=BATCH_ROWS if marker is None else 0)
+    for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
+        if marker is not None and marker.skips_documents and marker.skips(number):
+            continue
+        held = Held(number, marker, job.poison.get(number))
+        for docs, removed, quarantined in batches_of(reader, Path(path), name, split, label, limit, held):
+            if quarantined and reader.on_corrupt == "fail":
+                first = quarantined[0]
+                raise DataError(
+                    f"{first.position}: {first.why}: {first.detail or 'cannot be read'}; mend the input, or "
+                    "set `on_corrupt: quarantine` to count such records and go on"
+                )
+            for lost, count, kind in (
+                (removed, entry.remove, "removed"),
+                (quarantined, entry.quarantine, "quarantined"),
+            ):
+                for record in lost:
+                    entry.arrive(1, record.size)
+                    count(record.why, 1, record.size)
+                if lost:
+                    gathered.flush()  # what was read before comes before
+                    fused.note_removed(_lost_rows(lost, label, kind))
+            if docs is None:
+                continue
+            size = int(docs.sizes().sum())
+            entry.arrive(len(docs), size)
+            entry.keep(len(docs), size, size)
+            gathered.add(docs, size)
+        if limit is not None and entry.documents_in >= limit:
+            break
+    gathered.flush()
+    rows = writer.close()
+    write_removed(attempt.file("removed.arrow"), [fused.removed()])
+    written = {label.source: (rows, gathered.bytes_out)}
+    return dataset_receipt(ledger, rows, written, f"{job.step.name}, unit {attempt.unit}")
+
+
+class _Gathered:
+    """Batches of few documents, such as one file each, put together for the maps.
+
+    Each batch costs the maps a time of its own, however small it is. Nothing of the output depends on how
+    documents are put together. Memory: `most` rows or `BATCH_BYTES` of text, and one batch more.
+    """
+
+    def __init__(self, fused: FusedMaps, writer: DatasetWriter, most: int) -> None:
+        self._fused, self._writer, self._most = fused, writer, most
+        self._waiting: list[Documents] = []
+        self._rows = self._bytes = 0
+        self.bytes_out = 0
+
+    def add(self, docs: Documents, size: int) -> None:
+        """Documents of `size` bytes; they go on at once where enough have come together."""
+        if self._waiting and not self._waiting[0].table.schema.equals(docs.table.schema):
+            self.flush()
+        self._waiting.append(docs)
+        self._rows, self._bytes = self._rows + len(docs), self._bytes + size
+        if self._rows >= self._most or self._bytes >= BATCH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Show what waits to the maps, and write what they let pass."""
+        if not self._waiting:
+            return
+        survivors = self._fused.push(_joined(self._waiting))
+        self.bytes_out += int(survivors.sizes().sum())
+        self._writer.append(survivors)
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+
+def _joined(batches: list[Documents]) -> Documents:
+    if len(batches) == 1:
+        return batches[0]
+    return Documents(pa.concat_tables([docs.table for docs in batches]).combine_chunks())
+
+
+@dataclass
+class Held:
+    """One range of a file as a part of its unit: its number, where to note it, why it is not to be read."""
+
+    number: int
+    marker: Marker | None
+    poison: tuple[str, str] | None
+
+    def note(self) -> None:
+        if self.marker is not None:
+            self.marker.note(self.number, 0)
+
+
+def _splits(job: Job, reader: Reader) -> Iterator[tuple[str, str, Split]]:
+    """Name, path and range of all that the unit reads; in careful mode the smallest ranges there are."""
+    for name, path, fields in job.unit["splits"]:
+        split = Split(**{**fields, "hint": tuple(fields["hint"])})
+        parts = reader.divide(split) if (job.careful or job.poison) and split.fault is None else [split]
+        for part in parts:
+            yield name, path, part
+
+
+def batches_of(
+    reader: Reader, path: Path, name: str, split: Split, label: Label, limit: int | None, held: Held
+) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
+    """(documents or None, removed, quarantined) of one split.
+
+    What cannot be read of it becomes quarantined records, at least one.
+    """
+    if split.fault is not None:
+        if reader.on_corrupt == "fail":
+            raise DataError(f"{name}: {split.fault}")
+        yield None, [], [Lost("corrupt_input", split.size, f"{name}@{split.start}", split.fault)]
+        return
+    if held.poison is not None:
+        yield from ((None, [], lost) for lost in _lost(reader, path, name, split, held.poison[1]))
+        return
+    taken = 0
+    batches = reader.read(path, name, split, label)
+    while True:
+        held.note()
+        try:
+            batch = next(batches, None)
+        except Exception as error:
+            if not is_of_input(error):
+                raise
+            if isinstance(error, DataError) and reader.on_corrupt == "fail":
+                raise
+            cause = str(error) if isinstance(error, DataError) else cause_of(error)
+            yield from ((None, [], lost) for lost in _lost(reader, path, name, split, cause))
+            return
+        if batch is None:
+            return
+        taken += len(batch.documents) + len(batch.removed) + len(batch.quarantined)
+        yield batch.documents if len(batch.documents) else None, batch.removed, batch.quarantined
+        if limit is not None and taken >= limit:
+            return
+
+
+def _lost(reader: Reader, path: Path, name: str, split: Split, cause: str) -> Iterator[list[Lost]]:
+    if reader.on_corrupt == "fail":
+        raise DataError(
+            f"{name}@{split.start}: {cause}; mend the input, or set `on_corrupt: quarantine` to go on without"
+        )
+    yield from reader.lose(path, name, split, cause)
+
+
+def _lost_rows(lost: Sequence[Lost], label: Label, kind: str) -> pa.Table:
+    return removed_table(
+        [
+            {
+                "source": label.source,
+                "stage": "read",
+                "kind": kind,
+                "reason": record.why,
+                "bytes": record.size,
+                "position": record.position,
+                "detail": record.detail or None,
+                "excerpt": record.excerpt or None,
+            }
+            for record in lost
+        ]
+    )
+
+
+OPERATOR = Operator(
+    "read",
+    reads="splits",
+    writes="documents",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=lambda preparation, unit: sum(split["size"] for _, _, split in unit["splits"]),
+    paths=lambda unit: [path for _, path, _ in unit["splits"]],
+    lists_removed="always",
+)

@@ -1,0 +1,45 @@
+"""From all pairs found to one removal per document, in a single unit.
+
+Memory grows with the number of verified pairs (about 200 bytes each), not with the corpus.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
+from corpusmill.pipelines.run.operators.match import write_buckets
+from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.run.operators.partitions import sorted_by_address
+from corpusmill.pipelines.storage.checked_ipc import read_batches
+from corpusmill.pipelines.storage.run_folder import Attempt, Json
+
+
+def units(preparation: Preparation) -> list[Json]:
+    return [{"buckets": preparation.first.need_manifest()["units"][0]["buckets"]}]
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    tables = []
+    for unit in job.first.need_manifest()["units"]:
+        batches = list(read_batches(job.first.file(f"{unit['unit']:05d}.found.arrow")))
+        tables.append(pa.Table.from_batches(batches))
+    found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
+    unjudged = read_left_out(job.first)
+    write_left_out(attempt, [unjudged])
+    removals = stage.resolve(without(found, unjudged)).select(DUPLICATES.names).cast(DUPLICATES)
+    write_buckets(attempt.file("found.arrow"), removals, job.unit["buckets"])
+    return {"rows": removals.num_rows, "buckets": job.unit["buckets"], "pairs": found.num_rows}
+
+
+OPERATOR = Operator(
+    "resolve",
+    reads="pairs",
+    writes="pairs",
+    units=units,
+    work=work,
+    exclusive=True,
+)

@@ -1,0 +1,170 @@
+"""First half of an exchange: each unit writes one Arrow IPC file whose batches are its partitions.
+
+Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes (or,
+for packing, from the tokens asked for), never from the workers. Rows inside a batch are sorted by
+(key, row). A side table, where the stage emits one, is written beside it with the rows' addresses.
+Memory: one unit's emitted rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import Deduplicate, Emitted
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
+from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
+from corpusmill.pipelines.run.operators.partitions import SIDE_ROWS
+from corpusmill.pipelines.storage.checked_ipc import write_batches
+from corpusmill.pipelines.storage.removed import write_removed
+from corpusmill.pipelines.storage.run_folder import Attempt, Json, read_json
+
+# Documents, their row addresses, and what was emitted for them.
+_Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
+
+PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
+_MOST = 65_536
+
+
+def units(preparation: Preparation) -> list[Json]:
+    partitions = _partitions(preparation)
+    return [{"reads": unit, "partitions": partitions} for unit in range(len(preparation.view))]
+
+
+def _partitions(preparation: Preparation) -> int:
+    view = preparation.view
+    if "tokens" in preparation.step.options:
+        plan = read_json(preparation.inputs[preparation.step.artefacts["mixture"]].file("plan.json"))
+        total = sum(source["tokens"] for source in plan["sources"].values())
+        wanted = -(-total // int(preparation.step.options["tokens"]))
+    else:
+        wanted = -(-sum(view.input_bytes(unit) for unit in range(len(view))) // PARTITION_BYTES)
+    return int(min(max(wanted, 1), _MOST))
+
+
+def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
+    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
+    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
+    count = np.uint64(partitions)
+    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    unit, partitions = int(job.unit["reads"]), int(job.unit["partitions"])
+    tables: list[pa.Table] = []
+    sides: list[pa.Table] = []
+    ledger = Ledger()
+    removed: list[pa.Table] = []
+    unjudged: list[pa.Table] = []
+    marker = job.marker(attempt)
+    first = 0
+    for docs, rows in job.view.batches(unit):
+
+        def emit(some: Rows, docs: Documents = docs, rows: npt.NDArray[np.uint32] = rows) -> _Sent:
+            part = docs if len(some) == len(docs) else docs.slice(int(some[0]), len(some))
+            return part, rows[some], stage.emit(part, unit, rows[some])
+
+        found = Trier(stage.name, emit, job.poison, marker, first).documents(len(docs))
+        first += len(docs)
+        for part, places, emitted in found.results:
+            tables.append(emitted.rows)
+            if emitted.side is not None:
+                sides.append(emitted.side.append_column("row", pa.array(places, pa.uint32())))
+            if "tokens" in job.step.options:
+                _count_draws(ledger, stage.name, part.table, places, emitted.rows)
+        guilty, causes = found.left_out()
+        if len(guilty):
+            bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
+            if isinstance(stage, Deduplicate):  # removed, and counted, by the last step of deduplication
+                unjudged.append(left_out(np.full(len(bad), unit, np.uint32), rows[guilty], causes))
+                continue
+            lost = leave_out(bad, stage.name, causes, ledger)
+            addresses = {"unit": np.full(len(bad), unit, np.uint32), "row": rows[guilty]}
+            for name, values in addresses.items():
+                lost = lost.set_column(lost.schema.get_field_index(name), name, pa.array(values))
+            removed.append(lost)
+    if removed:
+        write_removed(attempt.file("removed.arrow"), [pa.concat_tables(removed)])
+    write_left_out(attempt, unjudged)
+    batches = (
+        _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
+    )
+    write_batches(attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), batches)
+    if sides:
+        side = pa.concat_tables(sides).combine_chunks()
+        chunks = side.to_batches(max_chunksize=SIDE_ROWS)
+        write_batches(attempt.file("side.arrow"), side.schema, chunks, compression=None)
+    ledger.check(f"{job.step.name}, unit {unit}")
+    emitted_rows = sum(batch.num_rows for batch in batches)
+    return {"rows": emitted_rows, "partitions": partitions, "ledger": ledger.as_json()}
+
+
+def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
+    keys = table.column("key").to_numpy()
+    order = np.lexsort((table.column("row").to_numpy(), keys))
+    placed = partition_of(keys[order], partitions)
+    ends = np.searchsorted(placed, np.arange(partitions + 1))
+    ordered = table.take(pa.array(order)).combine_chunks()
+    empty = pa.RecordBatch.from_pylist([], schema=table.schema)
+    whole = ordered.to_batches()
+    return [
+        whole[0].slice(ends[p], ends[p + 1] - ends[p]) if whole and ends[p + 1] > ends[p] else empty
+        for p in range(partitions)
+    ]
+
+
+def _count_draws(
+    ledger: Ledger, stage: str, docs: pa.Table, rows: npt.NDArray[np.uint32], emitted: pa.Table
+) -> None:
+    """Documents the mixture drew at least once are kept, a part of one whose only copy is cut; the others are
+    removed as `not_drawn`. The bytes of a part are in proportion to its tokens, rounded down."""
+    drawn = np.isin(rows, emitted.column("row").to_numpy())
+    parts = _parts(emitted)
+    columns = (docs.column("source").to_pylist(), docs.column("bytes").to_pylist())
+    for row, source, size, kept in zip(rows.tolist(), *columns, drawn.tolist(), strict=True):
+        entry = ledger.entry(stage, source)
+        entry.arrive(1, size)
+        if not kept:
+            entry.remove("not_drawn", 1, size)
+        elif row in parts:
+            tokens, of = parts[row]
+            part = size * tokens // of
+            entry.keep(1, part, part)
+            entry.cut(size - part)
+        else:
+            entry.keep(1, size, size)
+
+
+def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:
+    """Tokens taken and tokens there of the documents, by row, of which no whole copy is drawn."""
+    cut = emitted.column("cut_to").to_numpy()
+    cut_rows = np.flatnonzero(cut >= 0)
+    if len(cut_rows) == 0:
+        return {}
+    rows = emitted.column("row").to_numpy()
+    whole = set(rows[cut < 0].tolist())
+    lengths = pc.list_value_length(emitted.column("tokens").take(pa.array(cut_rows))).to_pylist()
+    return {
+        int(rows[at]): (int(cut[at]), int(of))
+        for at, of in zip(cut_rows, lengths, strict=True)
+        if int(rows[at]) not in whole
+    }
+
+
+OPERATOR = Operator(
+    "scatter",
+    reads="documents",
+    writes="rows",
+    units=units,
+    work=work,
+    isolates=True,
+    weigh=weigh_documents,
+    lists_removed="where any",
+)

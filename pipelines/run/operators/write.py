@@ -1,0 +1,34 @@
+"""Second half of an exchange that writes final files, such as token shards.
+
+Memory: one partition of encoded documents.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.run.operators.partitions import partition_units, read_partition
+from corpusmill.pipelines.storage.run_folder import Attempt, Json
+
+
+def units(preparation: Preparation) -> list[Json]:
+    return partition_units(preparation.first)
+
+
+def work(job: Job, attempt: Attempt) -> Json:
+    (stage,) = job.stages()
+    rows = read_partition(job.first, job.unit["partition"])
+    summary = stage.write(rows if rows is not None else pa.table({}), job.unit["partition"], attempt.folder)
+    return {"rows": rows.num_rows if rows is not None else 0, "summary": summary}
+
+
+OPERATOR = Operator(
+    "write",
+    reads="rows",
+    writes="shards",
+    units=units,
+    work=work,
+    balances="rows",
+)

@@ -1,0 +1,146 @@
+"""Repair of one step: find what is damaged and take away what stands in the way of making it again.
+
+A unit whose files are not what it wrote is done again by the very rule by which an interrupted step goes
+on: the step has no manifest, and a unit counts only with a sound receipt and sound files. So to repair is
+to bring the receipts in order and to remove the manifest; killed at any instant, the same command goes on.
+Only a step's current version is looked at, and every file of it is hashed once.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, fault_of
+
+log = logging.getLogger("corpusmill.run")
+
+
+@dataclass
+class StepRepair:
+    """What was damaged in one step. `files`: the hashes that its files had by a sound manifest, by name."""
+
+    faults: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def differing(self, manifest: Json) -> list[str]:
+        """Names of files that are not what they were before, now that the step is complete again."""
+        made = {file["name"]: file["sha256"] for unit in manifest["units"] for file in unit["files"]}
+        return sorted(
+            name for name in self.files.keys() | made.keys() if self.files.get(name) != made.get(name)
+        )
+
+
+def repair_step(folder: StepFolder) -> StepRepair:
+    """Find the faults of a step and prepare it, so that running it makes the damaged units again.
+
+    Receipts that are damaged or missing are written again from a sound manifest, files that belong to no unit
+    are removed, and where a unit's files are damaged the manifest is, which makes the step incomplete. A
+    damaged manifest is removed: it follows from the receipts. A step that was never complete is left as it
+    is: going on with it checks every file.
+    """
+    found = StepRepair()
+    try:
+        manifest = folder.manifest()
+    except IntegrityError as error:
+        found.faults.append(error.fault)
+        folder.manifest_path.unlink()
+        return found
+    if manifest is None:
+        return found
+    for path in folder.strangers():
+        found.faults.append(f"{path}: not a file of its step")
+        path.unlink()
+    found.faults += receipt_faults(folder)
+    for number, unit in enumerate(manifest["units"]):
+        if folder.receipt_fault(number, unit) is not None:
+            folder.write_receipt(number, unit)
+    for path in folder.strays():
+        path.unlink()
+    for left in (folder.path / "tmp", folder.path / "scratch"):
+        shutil.rmtree(left, ignore_errors=True)
+    files = folder.files()
+    damage = [fault for name in files if (fault := fault_of(folder.data / name, files[name]))]
+    if damage:
+        found.files = {name: file["sha256"] for name, file in files.items()}
+        found.faults += damage
+        folder.manifest_path.unlink()
+    return found
+
+
+def receipt_faults(folder: StepFolder) -> list[str]:
+    """Faults of a complete step's receipts against its manifest, and files that belong to neither."""
+    units = folder.need_manifest()["units"]
+    faults = [fault for number, unit in enumerate(units) if (fault := folder.receipt_fault(number, unit))]
+    return faults + [f"{path}: not a file of its step" for path in folder.strays()]
+
+
+class Repairs:
+    """The repair of a run: of each step before it is used, and what became of it."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.differing: list[str] = []  # files that came out other than they were
+        self._steps: dict[str, StepRepair] = {}
+
+    def begin(self, folder: RunFolder) -> bool:
+        """Look at `current.json` and `recipe.json`, which the run writes again, and whether the steps that
+        the former points at are complete.
+
+        Returns whether `current.json` was lost: missing or damaged.
+        """
+        if not folder.begun:
+            return False
+        lost, pointed = False, {}
+        try:
+            pointed = folder.current()["steps"]
+        except IntegrityError as error:
+            self._found(error.fault)
+            folder.current_path.unlink(missing_ok=True)
+            lost = True
+        try:
+            folder.recipe()
+        except IntegrityError as error:
+            self._found(error.fault)
+        for name, version in pointed.items():
+            manifest = folder.step(name, version).manifest_path
+            if not manifest.exists():
+                self._found(f"{manifest}: missing")
+        return lost
+
+    def _found(self, fault: str) -> None:
+        self.faults.append(fault)
+        log.warning("repair: %s", fault)
+
+    def prepare(self, step: str, folder: StepFolder) -> None:
+        """Repair a step as `repair_step` does, before the run looks whether it is complete."""
+        self._steps[step] = found = repair_step(folder)
+        self.faults += found.faults
+        for fault in found.faults:
+            log.warning("repair: step %s: %s", step, fault)
+
+    def done(self, step: str, folder: StepFolder) -> None:
+        """Compare what a step now holds with what it held: later steps were made from that."""
+        found = self._steps.get(step)
+        if found is None or not found.files:
+            return
+        for name in found.differing(folder.need_manifest()):
+            path = folder.data / name
+            self.differing.append(str(path))
+            log.warning(
+                "repair: step %s: %s came out with other bytes than before: inputs, libraries or the machine "
+                "changed; later steps are made again from it", step, path,
+            )  # fmt: skip
+
+
+@contextmanager
+def naming_repair(command: str) -> Iterator[None]:
+    """Let an IntegrityError say `command --repair` in place of the general cure."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise error.with_command(f"{command} --repair") from error

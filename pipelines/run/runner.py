@@ -1,0 +1,397 @@
+"""Run a recipe: prepare steps as their inputs complete, schedule their units, write their manifests.
+
+A step is complete when its manifest is there, and its manifest is written only when every unit has its
+receipt and the ledger balances. A step whose key (see `fingerprint`) is unchanged is used as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.plugins import plugin_digest
+from corpusmill.pipelines.recipe.environment import hide_values
+from corpusmill.pipelines.recipe.listing import (
+    Identity,
+    forget_false_index,
+    list_files,
+    listing_key,
+    source_of,
+)
+from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.balance import check_rows, check_step
+from corpusmill.pipelines.run.blame import Patience
+from corpusmill.pipelines.run.compile_ahead import compiling_ahead
+from corpusmill.pipelines.run.engines.chosen import make_engine
+from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
+from corpusmill.pipelines.run.graph import build_graph, with_needs
+from corpusmill.pipelines.run.losses import Losses
+from corpusmill.pipelines.run.operators.job import Preparation
+from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
+from corpusmill.pipelines.run.repair import Repairs, naming_repair
+from corpusmill.pipelines.run.run_files import locked, logs
+from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
+from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.work import step_as_json
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, digest
+from corpusmill.pipelines.system.faults import CURES, cannot_write, describe, naming
+
+
+@dataclass
+class StepState:
+    """One step in this run. `reused`: it was complete before the run began."""
+
+    step: Step
+    folder: StepFolder | None = None
+    key: Json = field(default_factory=dict)
+    total: int = 0
+    receipts: dict[int, Json] = field(default_factory=dict)
+    complete: bool = False
+    reused: bool = False
+    redone: int = 0  # units executed now
+    seconds: float = 0.0  # work of units executed now
+
+
+class RunListener(Listener):
+    """What a run reports besides its units; the default ignores everything."""
+
+    def step_started(self, state: StepState) -> None: ...
+    def step_done(self, state: StepState) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run did: its folder and the state of every step in order."""
+
+    folder: RunFolder
+    steps: list[StepState]
+    seconds: float
+    repairs: Repairs | None = None
+
+    def manifest(self, name: str) -> Json:
+        """Manifest of a step of this run. Raises KeyError."""
+        state = next((s for s in self.steps if s.step.name == name), None)
+        if state is None or state.folder is None:
+            raise KeyError(name)
+        return state.folder.need_manifest()
+
+
+class Runner:
+    """One run of one recipe. `limit`: documents read from each unit's splits (for estimates only).
+
+    `repair`: verify every step before it is used and make again what is damaged. `command`: what the user
+    called, for messages; the recipe's plain run where it is not known. `verify_inputs`: compare every input
+    file with its index, so that other bytes of the same size and modification time are found.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        listener: RunListener | None = None,
+        limit: int | None = None,
+        *,
+        repair: bool = False,
+        command: str | None = None,
+        verify_inputs: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.folder = RunFolder(recipe.output_folder)
+        self.listener = listener or RunListener()
+        self.limit = limit
+        self.repairs = Repairs() if repair else None
+        self.command = command or f"corpusmill run {shlex.quote(str(recipe.path))}"
+        self.verify_inputs = verify_inputs
+        self.graph = build_graph(recipe)
+        self.states = {step.name: StepState(step) for step in self.graph}
+        self._until: list[str] | None = None
+        self._paths: dict[str, dict[str, str]] = {}
+        self.losses = Losses(recipe, self.paths)
+        self._stamps: dict[str, list[object]] = {}  # input file -> what it was when it was listed
+
+    def run(self, until: Sequence[str] | None = None) -> RunResult:
+        """Run every step (or those in `until` and what they need) that is not complete.
+
+        Raises UserError, UnitFailed, LedgerError, Interrupted, or IntegrityError where a file of the run is
+        damaged, with the command that repairs it; complete units stay either way.
+        """
+        started = time.perf_counter()
+        if until is not None:
+            self._until = list(until)
+            asked = with_needs(self.graph, until)
+            self.states = {name: state for name, state in self.states.items() if name in asked}
+        self.list_inputs()
+        folder = self.folder.path
+        with locked(folder) as self._lock, logs(folder) as (events, workers), naming_repair(self.command):
+            self._events = events
+            start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind}
+            start["command"] = hide_values(self.command)  # the recipe may lie where a variable leads to
+            self._note({"event": "start", **start})
+            lost = self.repairs is not None and self.repairs.begin(self.folder)
+            current, missing = begin_current(self.folder)
+            self._write_current({}, current.get("stale", []))
+            self.folder.write_recipe(dict(self.recipe.raw))
+            engine = make_engine(self.recipe, workers)
+            wanted = self.recipe.engine
+            policy = Policy(
+                retries=wanted.retries,
+                unit_timeout=wanted.unit_timeout_s,
+                document_timeout=wanted.document_timeout_s,
+                heartbeat=wanted.heartbeat_s,
+                memory=wanted.memory,
+                patience=Patience(losses=wanted.losses),
+            )
+            with compiling_ahead(self._ahead(engine.slots), workers):
+                scheduler = Scheduler(
+                    engine, policy, self._eligible, self._complete, self.listener, self._surroundings
+                )
+                scheduler.run()
+            removed = self._removed(self.states)
+            if removed is not None:
+                raise removed
+            if lost or missing:
+                again = found_again(self.folder, self.graph, self.states, self._key)
+                self._write_current(again, [])
+            self._write_current({}, stale_steps(self.folder, self.graph, self.states, self._key))
+            self.losses.check()
+            seconds = time.perf_counter() - started
+            self._note({"event": "end", "seconds": round(seconds, 3)})
+        return RunResult(self.folder, list(self.states.values()), seconds, self.repairs)
+
+    def _ahead(self, workers: int) -> list[Step]:
+        """Steps whose kernels one more process compiles: none where no worker has to wait for another."""
+        if self.recipe.engine.kind != "process" or workers < 2:
+            return []
+        return [state.step for state in self.states.values()]
+
+    def list_inputs(self) -> None:
+        """Expand every source's patterns. Raises RecipeError where one matches nothing.
+
+        Files that stages read by themselves are looked for too: UserError where one is missing, before hours
+        of work that lead up to it.
+        """
+        reached: dict[Identity, tuple[str, Path]] = {}
+        for name, state in self.states.items():
+            need_external_files(state.step)
+            if state.step.operator.reads == "files" and name not in self._paths:
+                source = source_of(self.recipe, name)
+                self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder, reached)
+
+    def prepare(self, state: StepState) -> None:
+        """Find the step's folder, and use its manifest if it is complete. Its inputs must be complete."""
+        step = state.step
+        inputs: dict[str, Json] = {}
+        for name in step.needs:
+            folder = self.states[name].folder
+            assert folder is not None, f"{step.name} was prepared before {name}"
+            inputs[name] = folder.need_manifest()
+        state.key = self._key(step, inputs)
+        state.folder = self.folder.step(step.name, fingerprint(state.key))
+        if self.verify_inputs and step.operator.reads == "files":
+            forget_false_index(state.folder, source_of(self.recipe, step.name), self._paths[step.name])
+        if self.repairs is not None:
+            self.repairs.prepare(step.name, state.folder)
+        manifest = state.folder.manifest()
+        if manifest is not None:
+            state.complete = state.reused = True
+            state.total = len(manifest["units"])
+
+    def _key(self, step: Step, inputs: dict[str, Json]) -> Json:
+        """The step's key, given the manifests of what it needs."""
+        more: Json = {}
+        if step.operator.reads == "files":
+            listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
+            self._stamps |= {path: stamp for _, path, *stamp in listing}
+            more["listing"] = digest(listing)
+        if step.operator.of_files:
+            more["unit_bytes"] = self.unit_bytes(step)
+        if step.operator.reads == "splits" and self.limit is not None:
+            more["limit"] = self.limit
+        return step_key(step, self.recipe.seed, inputs, more)
+
+    def unit_bytes(self, step: Step) -> int:
+        """Bytes a unit of a reading step aims for."""
+        return int(step.stages[0].options["split_bytes"])
+
+    def paths(self, step: Step) -> dict[str, str]:
+        """`{name: path}` of the files a step indexes or reads; empty for any other step."""
+        return self._paths.get(step.inputs[0] if step.operator.reads == "splits" else step.name, {})
+
+    def _eligible(self) -> list[Unit]:
+        """Units of steps that have just become ready; completes steps that have nothing left to do."""
+        units: list[Unit] = []
+        moved = True
+        while moved:
+            moved = False
+            for state in self.states.values():
+                if state.folder is None and all(self._sound(name) for name in state.step.needs):
+                    self.prepare(state)
+                    if not state.complete:
+                        units += self._units(state)
+                    if state.complete:
+                        self._point(state)
+                        self.listener.step_done(state)
+                    moved = True
+        return units
+
+    def _sound(self, name: str) -> bool:
+        """Whether a step is complete and what it leaves may be gone on with."""
+        return self.states[name].complete and name not in self.losses.found
+
+    def _units(self, state: StepState) -> list[Unit]:
+        assert state.folder is not None
+        step = state.step
+        folders = {name: self._folder(name) for name in step.needs}
+        size = self.unit_bytes(step) if step.operator.of_files else 0
+        preparation = Preparation(step, folders, self.paths(step), size)
+        specs = step.operator.units(preparation)
+        state.total = len(specs)
+        state.folder.clear_attempts()  # of a run that was killed
+        shared = {  # by every unit of the step, so that memory does not grow by it
+            "step": step_as_json(step),
+            "folder": str(state.folder.path),
+            "seed": self.recipe.seed,
+            "inputs": {name: str(folder.path) for name, folder in folders.items()},
+            "plugins": {str(path): plugin_digest(path) for path in self.recipe.plugins},
+        }
+        units = []
+        for number, spec in enumerate(specs):
+            receipt = state.folder.receipt(number)
+            if receipt is not None:
+                state.receipts[number] = receipt
+                continue
+            spec = {**spec, "limit": self.limit} if self.limit is not None else spec
+            read = step.operator.paths(spec)
+            if read:
+                spec = {**spec, "stamps": {path: self._stamps[path] for path in read}}
+            task = {**shared, "unit": spec, "number": number}
+            weight = step.operator.weigh(preparation, spec)
+            units.append(Unit(step.name, number, task, state.folder, weight, step.operator.exclusive))
+        self.listener.step_started(state)
+        if not units:
+            self._finish(state)
+        return units
+
+    def _folder(self, name: str) -> StepFolder:
+        folder = self.states[name].folder
+        assert folder is not None
+        return folder
+
+    def _surroundings(self) -> UserError | None:
+        """What is wrong with the run's folder, if anything: it was removed, or cannot be written."""
+        removed = self._removed(self.states)
+        if removed is not None:
+            return removed
+        number = cannot_write(self.folder.path)
+        return UserError(describe(number, self.folder.path)) if number in CURES else None
+
+    def _removed(self, steps: Iterable[str]) -> UserError | None:
+        """The error for a run folder that was removed or replaced meanwhile, or has lost one of `steps`."""
+        try:
+            same = os.path.samestat((self.folder.path / ".lock").stat(), self._lock)
+        except (FileNotFoundError, NotADirectoryError):
+            same = False
+        complete = [self._folder(name) for name in steps if self.states[name].complete]
+        if same and all(folder.manifest_path.exists() for folder in complete):
+            return None
+        return UserError(
+            f"{self.folder.path}: files of the run were removed while it was on; run the same command again, "
+            "and it makes what is missing"
+        )
+
+    def _complete(self, unit: Unit, receipt: Json) -> None:
+        state = self.states[unit.step]
+        removed = self._removed(state.step.needs)  # of the others at the end: steps are many
+        if removed is not None:
+            raise removed
+        seconds = receipt.pop("seconds")
+        rss = receipt.pop("rss", 0)
+        state.receipts[unit.number] = receipt
+        state.redone += 1
+        state.seconds += seconds
+        self._note(
+            {
+                "event": "unit",
+                "step": unit.step,
+                "unit": unit.number,
+                "attempt": unit.attempt,
+                "seconds": round(seconds, 4),
+                "rows": receipt.get("rows"),
+                "rss": rss,
+            }
+        )
+        if len(state.receipts) == state.total:
+            self._finish(state)
+            self._point(state)
+            self.listener.step_done(state)
+
+    def _finish(self, state: StepState) -> None:
+        """Check the ledger and write the manifest: from here on readers may trust the step."""
+        assert state.folder is not None
+        units = [state.receipts[number] for number in range(state.total)]
+        for file in (file for unit in units for file in unit["files"]):
+            if not (state.folder.data / file["name"]).exists():
+                raise UserError(
+                    f"{state.folder.data / file['name']}: was removed while the run was on; run the same "
+                    "command again, and it makes what is missing"
+                )
+        ledger = Ledger.total(unit.get("ledger", []) for unit in units)
+        inputs = {name: self._folder(name) for name in state.step.needs}
+        rows = sum(unit["rows"] for unit in units)
+        check_step(state.step, ledger, inputs)
+        check_rows(state.step, rows + sum(unit.get("left_out", 0) for unit in units), inputs)
+        content = digest([[unit["files"], unit["rows"]] for unit in units])
+        manifest = {
+            "step": state.step.name,
+            "fingerprint": fingerprint(state.key),
+            "key": state.key,
+            "versions": versions([state.step]),
+            "content": content,
+            "rows": rows,
+            "ledger": ledger.as_json(),
+            "units": units,
+        }
+        state.folder.write_manifest(manifest)
+        state.folder.clear_attempts()
+        state.folder.clear_scratch()
+        state.complete = True
+        if self.repairs is not None:
+            self.repairs.done(state.step.name, state.folder)
+
+    def _point(self, state: StepState) -> None:
+        """Let `current.json` point at the step."""
+        name = state.step.name
+        if self.limit is None:
+            self.losses.judge(state.step, self._folder(name).need_manifest())
+        stale = [other for other in self.folder.current().get("stale", []) if other != name]
+        self._write_current({name: fingerprint(state.key)}, stale)
+
+    def _write_current(self, new: Json, stale: Sequence[str]) -> None:
+        names = [step.name for step in self.graph]
+        asked = None if self._until is None else (self._until, list(self.states))
+        write_current(self.folder, self.recipe.name, names, new, stale, asked)
+
+    def _note(self, event: Json) -> None:
+        with naming(self.folder.path / "log" / "run.jsonl"):
+            self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+            self._events.flush()
+
+
+def run_recipe(
+    recipe: Recipe,
+    listener: RunListener | None = None,
+    until: Sequence[str] | None = None,
+    *,
+    repair: bool = False,
+    command: str | None = None,
+    verify_inputs: bool = False,
+) -> RunResult:
+    """Run a recipe to the end; for its options see `Runner`. Raises what `Runner.run` raises."""
+    runner = Runner(recipe, listener, repair=repair, command=command, verify_inputs=verify_inputs)
+    return runner.run(until)

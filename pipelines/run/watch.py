@@ -1,0 +1,87 @@
+"""What is watched of a unit that an engine was given, and the limits on it.
+
+Limits count from the moment a worker takes the unit up, not from its submission: a worker that must start
+first, or waits for a processor on a busy machine, is not at fault. An engine that beats tells that moment by
+its first beat. With one that does not, the folder of the attempt tells it, looked for once a limit is over.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from corpusmill.pipelines.contract.unit_progress import UnitProgress
+from corpusmill.pipelines.run.blame import Patience
+from corpusmill.pipelines.run.engines.engine import Culprit
+from corpusmill.pipelines.run.operators.marker import PARTS, Marker
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.run.scheduler import Unit
+
+log = logging.getLogger("corpusmill.run")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Limits on units: tries after the first, seconds a unit, seconds a document in careful mode, seconds
+    without a sign of life, bytes of memory for all workers together (None: no limit), and lost workers."""
+
+    retries: int = 2
+    unit_timeout: float = 600.0
+    document_timeout: float = 60.0
+    heartbeat: float = 60.0
+    memory: int | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass
+class Running:
+    """A unit under way. Times are monotonic seconds."""
+
+    unit: Unit
+    marked: float  # when it was submitted, then begun, then its marker last moved
+    seen: float | None = None  # its last sign of life; None until it is known to be begun
+    marker: tuple[int, int] | None = None
+    rss: int = 0
+    progress: UnitProgress | None = None
+
+    def hear(self, now: float) -> None:
+        """Note a sign of life. The first one begins the time that the unit may take."""
+        if self.seen is None:
+            self.marked = now
+        self.seen = now
+
+    def over(self, now: float, policy: Policy, *, beats: bool) -> tuple[str, Culprit] | None:
+        """The limit that the unit is over, in words, and who is to blame; None where it is within all."""
+        unit = self.unit
+        marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
+        if marker != self.marker:
+            self.hear(now)
+            self.marker, self.marked = marker, now
+        if marker is not None and marker[1] >= 0 and marker[0] < PARTS:
+            seconds = policy.document_timeout
+            limit = f"no document done for {seconds:g} s"
+        else:  # a careful unit may take long as a whole, but not without progress
+            seconds = policy.unit_timeout
+            limit = f"over {seconds:g} s"
+        if now - self.marked > seconds:
+            if self.seen is not None:
+                return limit, "task"
+            if beats:
+                return f"no worker began it within {seconds:g} s", "unclear"
+            self._look_for_it(now, seconds)
+        elif beats and self.seen is not None and now - self.seen > policy.heartbeat:
+            return f"no sign of life for {policy.heartbeat:g} s", "unclear"
+        return None
+
+    def _look_for_it(self, now: float, seconds: float) -> None:
+        """Begin the time anew: the unit, of an engine without beats, may have waited until now."""
+        unit = self.unit
+        attempts = (unit.folder.path / "tmp").glob(f"{unit.number:05d}-{unit.attempt}-*")
+        if next(attempts, None) is not None:
+            self.seen = now
+        else:
+            log.warning("step %s, unit %s: no worker took it within %g s; waiting for the engine",
+                        unit.step, unit.number, seconds)  # fmt: skip
+        self.marked = now

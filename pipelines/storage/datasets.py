@@ -1,0 +1,219 @@
+"""Datasets on disk and views of them: documents as Parquet, encoded documents as Arrow IPC.
+
+A dataset is the manifest of a step whose unit u wrote `<u>.parquet` (documents) or `<u>.arrow` (encoded
+documents). A view lists datasets one after the other, so that its unit numbers run through all of them,
+and the masks of rows to leave out. Memory: one unit's mask and one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.storage.checked_ipc import committed_batch
+from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+
+ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
+ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
+MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
+_DICTIONARY = ["source", "domain", "lang", "license", "repo"]
+
+
+class DatasetWriter:
+    """Writes one unit's rows, in order, as row groups of about `ROW_GROUP_BYTES` of text.
+
+    The first batch fixes the schema. Rows are buffered until a group is full: memory is one group.
+    """
+
+    def __init__(self, path: Path, *, encoded: bool = False) -> None:
+        self.path = path.with_suffix(".arrow" if encoded else ".parquet")
+        self.encoded = encoded
+        self.rows = 0
+        self._writer: Any = None
+        self._pending: list[pa.Table] = []
+        self._pending_bytes = 0
+
+    def append(self, docs: Documents) -> None:
+        if len(docs) == 0 and self._writer is not None:
+            return
+        self._pending.append(docs.table)
+        self._pending_bytes += _weight(docs)
+        self.rows += len(docs)
+        if self._pending_bytes >= ROW_GROUP_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._pending, promote_options="permissive").combine_chunks()
+        self._pending, self._pending_bytes = [], 0
+        if self._writer is None:
+            self._writer = self._open(table.schema)
+        if self.encoded:
+            self._writer.write_table(table.cast(self._writer_schema), max_chunksize=max(1, table.num_rows))
+        elif table.num_rows:
+            self._writer.write_table(table.cast(self._writer_schema), row_group_size=table.num_rows)
+
+    def _open(self, schema: pa.Schema) -> Any:
+        self._writer_schema = schema.remove_metadata()
+        if self.encoded:
+            return ipc.new_file(self.path, self._writer_schema)
+        return pq.ParquetWriter(
+            self.path,
+            self._writer_schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in _DICTIONARY if name in schema.names],
+            write_page_checksum=True,
+            write_statistics=["id"],
+            store_schema=True,
+        )
+
+    def close(self) -> int:
+        """Finish the file, with an empty one where no batch came; returns its rows."""
+        if self._pending or self._writer is None:
+            if not self._pending:
+                self._pending = [SCHEMA.empty_table()]
+            self._flush()
+        self._writer.close()
+        return self.rows
+
+
+def _weight(docs: Documents) -> int:
+    """About what these rows hold in memory: the same for equal rows, whatever way they came.
+
+    Arrow's own count is not: it takes in null bitmaps, which are there or not by the table's history.
+    """
+    size = int(docs.sizes().sum()) + ROW_BYTES * len(docs)
+    if "meta" in docs.table.column_names and len(docs):
+        size += pc.sum(pc.binary_length(docs.column("meta"))).as_py() or 0
+    return size
+
+
+def _parquet_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=columns, use_threads=False)
+        if file.num_row_groups == 0:
+            table = file.schema_arrow.empty_table()
+            yield table.select(columns) if columns is not None else table
+
+
+def _arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
+    with pa.memory_map(str(path)) as source:
+        reader = ipc.open_file(source)
+        for index in range(reader.num_record_batches):
+            table = pa.Table.from_batches([reader.get_batch(index)])
+            yield table.select(columns) if columns is not None else table
+        if reader.num_record_batches == 0:
+            table = reader.schema.empty_table()
+            yield table.select(columns) if columns is not None else table
+
+
+def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of one unit of a dataset; of an empty unit one without rows, which still has columns.
+
+    Raises IntegrityError on damage, naming the file.
+    """
+    path = unit_file(folder, unit)
+    try:
+        yield from (_parquet_batches if path.suffix == ".parquet" else _arrow_batches)(path, columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise damaged(f"{path}: {error}") from error
+
+
+def unit_file(folder: StepFolder, unit: int) -> Path:
+    """The file of one unit's documents, `<unit>.parquet` or `<unit>.arrow`, verified by its receipt."""
+    name = f"{unit:05d}.parquet"
+    return folder.file(name if name in folder.files() else f"{unit:05d}.arrow")
+
+
+@dataclass(frozen=True)
+class UnitFacts:
+    """What receipts say of one unit of a view: rows and bytes by source, before the view's masks."""
+
+    rows: int
+    sources: dict[str, tuple[int, int]]  # source -> (documents, bytes)
+
+
+class DatasetView:
+    """Datasets one after the other, with masks. Unit numbers run from 0 through all of them."""
+
+    def __init__(self, datasets: Sequence[StepFolder], masks: Sequence[StepFolder]) -> None:
+        self.datasets = list(datasets)
+        self.masks = list(masks)
+
+    @cached_property
+    def _units(self) -> list[tuple[StepFolder, Json]]:
+        return [(folder, unit) for folder in self.datasets for unit in folder.need_manifest()["units"]]
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def facts(self, unit: int) -> UnitFacts:
+        """Rows and bytes by source of one unit as written (masks not applied)."""
+        held = self._units[unit][1]
+        return UnitFacts(held["rows"], {s: (d, b) for s, (d, b) in held["sources"].items()})
+
+    def input_bytes(self, unit: int) -> int:
+        """Text bytes of a unit as written: what its reader must work through."""
+        return sum(size for _, size in self.facts(unit).sources.values())
+
+    def removed_rows(self, unit: int) -> npt.NDArray[np.uint32]:
+        """Rows of this unit that the masks remove, sorted uint32[k].
+
+        Raises IntegrityError where two masks remove the same row: they disagree about what they saw.
+        """
+        rows = [removed.column("row").to_numpy() for removed in self.mask_batches(unit)]
+        if not rows:
+            return np.zeros(0, np.uint32)
+        joined = np.sort(np.concatenate(rows)).astype(np.uint32)
+        if len(joined) and (np.diff(joined.astype(np.int64)) == 0).any():
+            masks = ", ".join(str(mask.data) for mask in self.masks)
+            raise damaged(f"{masks}: unit {unit}: a row is removed twice")
+        return joined
+
+    def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
+        """`REMOVED` rows of one unit, a record batch for each mask."""
+        for mask in self.masks:
+            per_file = mask.need_manifest()["units"][0]["mask_units"]
+            yield committed_batch(mask, f"{unit // per_file:05d}.removed.arrow", unit % per_file)
+
+    def batches(
+        self, unit: int, columns: Sequence[str] | None = None
+    ) -> Iterator[tuple[Documents, npt.NDArray[np.uint32]]]:
+        """Surviving rows of one unit and their row addresses uint32[n], a row group at a time."""
+        folder, held = self._units[unit]
+        removed = self.removed_rows(unit)
+        start = 0
+        for table in read_unit(folder, held["unit"], columns):
+            rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
+            start += table.num_rows
+            docs = Documents(table)
+            if len(removed):
+                mask = ~np.isin(rows, removed, assume_unique=True)
+                docs, rows = docs.keep(mask), rows[mask]
+            yield docs, rows
+        if start != held["rows"]:
+            raise damaged(
+                f"unit {held['unit']} in {folder.data}: {start} rows, its receipt says {held['rows']}"
+            )
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Documents and bytes by source before the masks."""
+        sums: dict[str, tuple[int, int]] = {}
+        for unit in range(len(self)):
+            for source, (documents, size) in self.facts(unit).sources.items():
+                had = sums.get(source, (0, 0))
+                sums[source] = (had[0] + documents, had[1] + size)
+        return sums

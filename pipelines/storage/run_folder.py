@@ -1,0 +1,400 @@
+"""Files of a run: attempts, commits, receipts and manifests.
+
+Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
+
+    tmp/<unit>-<attempt>-*/  what an attempt is writing; never read, removed when the step is done
+    scratch/<unit>/          what attempts at a task hand on to the next; removed when the step is done
+    data/                    committed files, named after their unit
+    receipts/<unit>.json     what a committed unit holds: file hashes, rows, ledger
+    manifest.json            written once, when every unit has its receipt; readers trust this alone
+
+A unit commits in a fixed order: files are synced and hashed, renamed into `data/`, the folder is synced,
+and only then its receipt appears, by an atomic rename. A crash at any point leaves either no receipt
+(the unit is done again, giving the same bytes) or a whole one. Receipts and manifests hold no times,
+host names or paths of the machine, so two runs can be compared byte by byte.
+
+What a step wrote is what the next one reads: a committed file is opened only through `StepFolder.file` (or
+`verified` for a whole folder), which compares its size and SHA-256 with the manifest, once a process; files
+that many units read batch by batch have checksums of their own (`checked_ipc`). Receipts, manifests and
+`current.json` carry a seal, a digest of their content and of the place they belong to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines.contract.errors import IntegrityError, damaged
+from corpusmill.pipelines.system.faultpoints import faultpoint
+from corpusmill.pipelines.system.faults import naming
+
+Json = dict[str, Any]
+
+# Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
+_MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, 64 hex digits."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits, read in pieces of 1 MiB."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`: a reader sees the old file or the new one, never a part.
+
+    The temporary name is fixed, so that what a kill leaves behind is replaced by the next try. A file has one
+    writer at a time: the runner holds the folder's lock, and a unit has one attempt at a time.
+    """
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        faultpoint("atomic-before-rename")
+        temporary.replace(path)
+        _sync(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomic write of indented JSON with sorted keys."""
+    write_atomic(path, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """JSON of a file the run wrote. Raises IntegrityError naming the file and the cure."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise damaged(f"{path}: missing") from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(f"{path}: not valid JSON ({error})") from error
+
+
+def write_sealed(path: Path, value: Json, place: str) -> None:
+    """Atomic write of JSON with a `seal`: the digest of `value` and of `place`, the name of what it is."""
+    write_json(path, {**value, "seal": digest([place, value])})
+
+
+def read_sealed(path: Path, place: str) -> Json:
+    """The JSON object at `path` without its seal.
+
+    Raises IntegrityError where it is missing, is not what was written, or belongs to another place.
+    """
+    value = read_json(path)
+    seal = value.pop("seal", None) if isinstance(value, dict) else None
+    if seal is None:
+        raise damaged(f"{path}: has no seal: it was altered, or an earlier version of corpusmill wrote it")
+    if seal != digest([place, value]):
+        raise damaged(f"{path}: its content differs from its seal")
+    return dict(value)
+
+
+@lru_cache(maxsize=2**16)
+def _sha256_once(path: str, inode: int, size: int, changed: int) -> str:
+    return sha256_file(Path(path))
+
+
+def fault_of(path: Path, held: Json) -> str | None:
+    """What is wrong with a file by its entry in a receipt (`bytes`, `sha256`); None where it is sound.
+
+    A file is hashed once a process, and again when its inode, size or modification time differ.
+    """
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path}: missing"
+    if stat.st_size != held["bytes"]:
+        return f"{path}: {stat.st_size:,} bytes, its receipt says {held['bytes']:,}"
+    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != held["sha256"]:
+        return f"{path}: its bytes differ from the manifest"
+    return None
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    content: Json
+    files: dict[str, Json]  # by name, of all units
+
+
+@lru_cache(maxsize=1024)  # more than most runs have steps: each unit reads those of all its inputs
+def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Manifest:
+    content = read_sealed(path, _MANIFEST)
+    version, steps = path.parent, path.parent.parent
+    held = content.get("step"), str(content.get("fingerprint"))[:16]
+    if steps.parent.name == "steps" and held != (steps.name, version.name):
+        raise damaged(f"{path}: the manifest of {held[0]}/{held[1]}, which does not belong here")
+    return _Manifest(content, {file["name"]: file for unit in content["units"] for file in unit["files"]})
+
+
+@dataclass(frozen=True)
+class StepFolder:
+    """The folder of one step at one fingerprint."""
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    def receipt_path(self, unit: int) -> Path:
+        return self.path / "receipts" / f"{unit:05d}.json"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.path / "manifest.json"
+
+    def _manifest(self) -> _Manifest | None:
+        try:
+            stat = self.manifest_path.stat()
+        except FileNotFoundError:
+            return None
+        stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
+        return _read_manifest(self.manifest_path, stamp)
+
+    def manifest(self) -> Json | None:
+        """The manifest, or None while the step is not complete. Raises IntegrityError where it is damaged."""
+        found = self._manifest()
+        return None if found is None else found.content
+
+    def need_manifest(self) -> Json:
+        """The manifest. Raises IntegrityError where the step is not complete or it is damaged."""
+        manifest = self.manifest()
+        if manifest is None:
+            raise damaged(f"{self.manifest_path}: missing")
+        return manifest
+
+    def write_manifest(self, manifest: Json) -> None:
+        """Write the manifest with its seal: the step is complete."""
+        write_sealed(self.manifest_path, manifest, _MANIFEST)
+
+    def files(self) -> dict[str, Json]:
+        """Entries (`name`, `bytes`, `sha256`) of a complete step's files by their names."""
+        self.need_manifest()
+        found = self._manifest()
+        return {} if found is None else found.files
+
+    def file(self, name: str) -> Path:
+        """Path of a committed file whose bytes are those that its step wrote: hashed once a process.
+
+        Raises IntegrityError naming the file where they are not, or where the manifest knows no such file.
+        """
+        held, path = self.files().get(name), self.data / name
+        if held is None:
+            raise damaged(f"{path}: the manifest beside it knows no such file")
+        fault = fault_of(path, held)
+        if fault is not None:
+            raise damaged(fault)
+        return path
+
+    def verified(self) -> Path:
+        """The folder of a complete step's files, every one verified as by `file`, and none beside them.
+
+        Raises IntegrityError naming the first file that is not sound.
+        """
+        faults = self.verify()
+        if faults:
+            raise damaged(faults[0])
+        return self.data
+
+    def receipt(self, unit: int) -> Json | None:
+        """The receipt of a unit whose files are all there unchanged, else None (it must be redone).
+
+        Only units of an interrupted step are asked for.
+        """
+        path = self.receipt_path(unit)
+        if not path.exists():
+            return None
+        try:
+            receipt = read_sealed(path, self._receipt_place(unit))
+        except IntegrityError:
+            return None
+        if any(fault_of(self.data / file["name"], file) for file in receipt["files"]):
+            return None
+        return receipt
+
+    def _receipt_place(self, unit: int) -> str:
+        return f"receipt {unit} of {self.path.parent.name}/{self.path.name}"
+
+    def receipt_fault(self, unit: int, wanted: Json) -> str | None:
+        """What is wrong with the receipt on disk of a unit that the manifest holds as `wanted`."""
+        path = self.receipt_path(unit)
+        try:
+            found = read_sealed(path, self._receipt_place(unit))
+        except IntegrityError as error:
+            return error.fault
+        return None if found == wanted else f"{path}: differs from the manifest"
+
+    def strays(self) -> list[Path]:
+        """Files beside manifest and data of a complete step that are no receipt of its units."""
+        known = {self.receipt_path(number) for number in range(len(self.need_manifest()["units"]))}
+        beside = [path for path in self.path.glob("[!.]*") if path.is_file()]
+        found = [*beside, *(self.path / "receipts").glob("*")]
+        return [path for path in sorted(found) if path not in known | {self.manifest_path}]
+
+    def write_receipt(self, unit: int, receipt: Json) -> None:
+        """Write a unit's receipt with its seal: the unit is committed."""
+        write_sealed(self.receipt_path(unit), receipt, self._receipt_place(unit))
+
+    def verify(self) -> list[str]:
+        """Faults of a complete step's files against its manifest; empty when all are sound."""
+        files = self.files()
+        faults = [fault for name in files if (fault := fault_of(self.data / name, files[name]))]
+        return faults + [f"{path}: not a file of its step" for path in self.strangers()]
+
+    def strangers(self) -> list[Path]:
+        """Files in the folder of a complete step's files that its manifest does not know."""
+        files = self.files()
+        found = (path for path in sorted(self.data.rglob("*")) if not path.is_dir())
+        return [path for path in found if path.relative_to(self.data).as_posix() not in files]
+
+    def attempt(self, unit: int, attempt: int) -> Attempt:
+        """A fresh folder for one attempt at one unit.
+
+        No other attempt ever shares it, not even the same one of a run that was killed and whose worker, on
+        another machine, has not noticed yet: it could otherwise commit what this one has half written.
+        """
+        temporary = self.path / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"{unit:05d}-{attempt}-", dir=temporary))
+        return Attempt(self, unit, folder)
+
+    def marker_path(self, unit: int) -> Path:
+        """Where a careful attempt notes the document in hand, so that a crash can be blamed on it."""
+        return self.path / "tmp" / f"{unit:05d}.marker"
+
+    def scratch(self, unit: int) -> Path:
+        """Where attempts at a unit leave what the next one can go on from."""
+        return self.path / "scratch" / f"{unit:05d}"
+
+    def clear_attempts(self) -> None:
+        """Remove what failed or interrupted attempts left, but what they hand on."""
+        shutil.rmtree(self.path / "tmp", ignore_errors=True)
+
+    def clear_scratch(self) -> None:
+        """Remove what attempts handed on: the step is complete."""
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at one unit: files are written below `folder`, then committed together."""
+
+    step: StepFolder
+    unit: int
+    folder: Path
+
+    def file(self, suffix: str) -> Path:
+        """Path of the unit's file with this suffix, e.g. `00003.parquet`."""
+        return self.folder / f"{self.unit:05d}.{suffix}"
+
+    def scratch(self) -> Path:
+        """The unit's scratch folder, made if need be: it outlives this attempt."""
+        folder = self.step.scratch(self.unit)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def discard(self) -> None:
+        """Remove what was written; the unit stays to be done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def commit(self, body: Json) -> Json:
+        """Move every file written into `data/` and leave the receipt; returns the receipt."""
+        from corpusmill.pipelines.storage.checked_ipc import batches_id
+
+        files: list[Json] = []
+        self.step.data.mkdir(parents=True, exist_ok=True)
+        for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
+            _sync(path)
+            name = path.relative_to(self.folder).as_posix()
+            file: Json = {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+            if path.suffix == ".arrow" and (batches := batches_id(path)) is not None:
+                file["batches"] = batches
+            files.append(file)
+        faultpoint("commit-before-rename")
+        for file in files:
+            target = self.step.data / str(file["name"])
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / str(file["name"])).replace(target)
+            faultpoint("commit-between-renames")
+        for folder in {self.step.data, *((self.step.data / str(file["name"])).parent for file in files)}:
+            _sync(folder)
+        faultpoint("commit-before-receipt")
+        receipt = {**body, "unit": self.unit, "files": files}
+        self.step.write_receipt(self.unit, receipt)
+        faultpoint("commit-after-receipt")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return receipt
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run: all its steps, the pointer to the current ones, logs and reports."""
+
+    path: Path
+
+    def step(self, name: str, fingerprint: str) -> StepFolder:
+        return StepFolder(self.path / "steps" / name / fingerprint[:16])
+
+    @property
+    def current_path(self) -> Path:
+        return self.path / "current.json"
+
+    @property
+    def begun(self) -> bool:
+        """Whether a run lies here, even one without `current.json`, which is written before all else."""
+        signs = ("current.json", "recipe.json", "steps/*/*/manifest.json")
+        return any(next(self.path.glob(sign), None) is not None for sign in signs)
+
+    def current(self) -> Json:
+        """`{"recipe": ..., "steps": {name: fingerprint}}` of the last run; empty before the first.
+
+        Raises IntegrityError where there is a run and the file is missing or damaged.
+        """
+        if not self.begun:
+            return {"steps": {}}
+        return read_sealed(self.current_path, _CURRENT)
+
+    def write_current(self, value: Json) -> None:
+        """Let `current.json` point at the steps of `value`, which is what `current` gives."""
+        write_sealed(self.current_path, value, _CURRENT)
+
+    def recipe(self) -> Json:
+        """The recipe as it was run last. Raises IntegrityError where it is missing or damaged."""
+        return read_sealed(self.path / "recipe.json", _RECIPE)
+
+    def write_recipe(self, value: Json) -> None:
+        """Keep the recipe as it is run."""
+        write_sealed(self.path / "recipe.json", value, _RECIPE)
+
+    def current_step(self, name: str) -> StepFolder | None:
+        """Folder of a step of the last run, if the run got so far."""
+        fingerprint = self.current()["steps"].get(name)
+        return self.step(name, fingerprint) if fingerprint else None

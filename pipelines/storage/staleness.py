@@ -1,0 +1,39 @@
+"""Steps whose output no longer holds: made from something other than what the run now has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from corpusmill.pipelines.storage.run_folder import Json, RunFolder
+
+
+def stale_steps(folder: RunFolder) -> set[str]:
+    """Names of steps whose output no longer holds, as `RunRecord.stale`, but from the manifests alone.
+
+    In a part of a run, such as a trained model that was copied with its tokenizer, whose other steps are not
+    there, they are those that the last run named. Raises IntegrityError on damage.
+    """
+    current = folder.current()
+    held = {name: folder.step(name, version).manifest() for name, version in current["steps"].items()}
+    there = {name: manifest for name, manifest in held.items() if manifest is not None}
+    return set(current.get("stale", ())) | (outdated(there) if len(there) == len(held) else set())
+
+
+def outdated(manifests: Mapping[str, Json]) -> set[str]:
+    """Steps made from something other than what the run now holds, directly or through their inputs."""
+    contents = {name: manifest["content"] for name, manifest in manifests.items()}
+    known = set(contents.values())
+    stale: set[str] = set()
+    for _ in manifests:  # each pass moves staleness one step on
+        before = len(stale)
+        for name, manifest in manifests.items():
+            key = manifest["key"]
+            named = {**dict(key.get("inputs", {})), **dict(key.get("masks", {}))}
+            wrong = any(contents.get(step) != content or step in stale for step, content in named.items())
+            held = dict(key.get("artefacts", {})).values()
+            fresh = {contents[step] for step in contents if step not in stale} if held else set()
+            if wrong or any(content not in known or content not in fresh for content in held):
+                stale.add(name)
+        if len(stale) == before:
+            break
+    return stale

@@ -1,0 +1,56 @@
+"""The ledger balances or raises, and merging it is associative and commutative."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpusmill.pipelines.contract.errors import LedgerError
+from corpusmill.pipelines.records.ledger import Entry, Ledger
+
+
+def _entry(kept: int, removed: dict[str, int], quarantined: dict[str, int]) -> Entry:
+    entry = Entry("stage", "web")
+    for n, reason, count in [(k, r, entry.remove) for r, k in removed.items()] + [
+        (k, r, entry.quarantine) for r, k in quarantined.items()
+    ]:
+        entry.arrive(n, 10 * n)
+        count(reason, n, 10 * n)
+    entry.arrive(kept, 10 * kept)
+    entry.keep(kept, 10 * kept, 7 * kept)
+    return entry
+
+
+counts = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 50), max_size=3)
+entries = st.builds(_entry, st.integers(0, 50), counts, counts)
+
+
+@given(entries)
+def test_a_counted_entry_balances_and_a_lost_document_does_not(entry: Entry) -> None:
+    entry.check("here")
+    entry.documents_in += 1
+    with pytest.raises(LedgerError, match=r"here, stage stage, source web: \d+ documents came in"):
+        entry.check("here")
+
+
+@given(entries)
+def test_a_lost_byte_is_noticed(entry: Entry) -> None:
+    entry.bytes_in += 1
+    with pytest.raises(LedgerError, match="bytes came in"):
+        entry.check("here")
+
+
+@given(st.lists(entries, min_size=1, max_size=5))
+def test_totals_do_not_depend_on_order(parts: list[Entry]) -> None:
+    forward = Ledger.total([[part.as_json()] for part in parts]).as_json()
+    backward = Ledger.total([[part.as_json()] for part in reversed(parts)]).as_json()
+    assert forward == backward
+    assert forward[0]["documents_in"] == sum(part.documents_in for part in parts)
+
+
+def test_merging_leaves_the_parts_alone() -> None:
+    part = _entry(1, {"a": 2}, {})
+    before = part.as_json()["removed"]["a"][:]
+    Ledger.total([[part.as_json()], [part.as_json()]])
+    assert part.removed["a"] == before

@@ -1,0 +1,65 @@
+"""An engine whose every move is scripted, for tests of the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from corpusmill.pipelines.run.engines.engine import Beat, Event
+from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
+from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+
+Script = Callable[[int, Json], Event | None]
+
+
+class Scripted:
+    """An engine whose tasks end as `script(ticket, task)` says; None means: still running."""
+
+    beats = True
+
+    def __init__(self, script: Script, slots: int = 2) -> None:
+        self.slots, self.script = slots, script
+        self.running: dict[int, Json] = {}
+        self.most = 0
+        self.cancelled: list[int] = []
+        self.closed = False
+
+    def submit(self, ticket: int, task: Json) -> None:
+        self.running[ticket] = task
+        self.most = max(self.most, len(self.running))
+
+    def poll(self, timeout: float) -> list[Event]:
+        events = []
+        for ticket, task in list(self.running.items()):
+            event = self.script(ticket, task)
+            if event is not None:
+                events.append(event)
+                if not isinstance(event, Beat):
+                    del self.running[ticket]
+        return events
+
+    def cancel(self, ticket: int) -> None:
+        self.cancelled.append(ticket)
+        del self.running[ticket]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def make_units(tmp_path: Path, count: int, **more: object) -> list[Unit]:
+    step = {"operator": "read", "stages": [{"name": "jsonl"}, {"name": "first"}, {"name": "second"}]}
+    return [
+        Unit("web", n, {"step": step, "n": n}, StepFolder(tmp_path), **more)  # type: ignore[arg-type]
+        for n in range(count)
+    ]
+
+
+def schedule(
+    units: list[Unit], script: Script, policy: Policy | None = None, slots: int = 2
+) -> tuple[list[int], Scripted]:
+    engine, finished, waiting = Scripted(script, slots), [], [units]
+    more = lambda: waiting.pop() if waiting else []  # noqa: E731
+    Scheduler(
+        engine, policy or Policy(), more, lambda unit, _: finished.append(unit.number), Listener()
+    ).run()
+    return finished, engine

@@ -1,0 +1,54 @@
+"""The process that compiles kernels of later steps: what it is given, and that it warms and marks each."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.run import compile_ahead
+from corpusmill.pipelines.run.compile_ahead import compiling_ahead
+from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.step import StageSpec, Step
+from tests.waiting import wait_until
+
+EXACT = StageSpec("corpusmill.dedup.exact", "Exact", "exact", {})
+PLUGIN = StageSpec("plugin_of_the_test", "Mine", "mine", {})
+
+
+def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    mark = compile_ahead._mark(EXACT.as_json())
+    steps = [
+        Step("exact", operator_named("scatter"), (EXACT,)),
+        Step("mine", operator_named("map"), (PLUGIN,)),
+    ]
+    with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
+        wait_until(mark.exists, "the stage is marked")
+    assert (tmp_path / "log").read_bytes() == b""
+    assert [path.name for path in mark.parent.iterdir()] == [mark.name]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process is started though all stages are marked")
+
+    monkeypatch.setattr("corpusmill.pipelines.run.compile_ahead.subprocess.Popen", refuse)
+    with compiling_ahead(steps, io.BytesIO()):
+        pass
+
+
+def test_what_fails_is_told_in_the_log_and_leaves_no_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    steps = [
+        Step(
+            "exact",
+            operator_named("scatter"),
+            (StageSpec("corpusmill.dedup.exact", "Exact", "exact", {"no": 1}),),
+        )
+    ]
+    with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
+        told = b"Extra inputs are not permitted"
+        wait_until(lambda: told in (tmp_path / "log").read_bytes(), "the log tells the fault")
+    assert not compile_ahead._mark(EXACT.as_json()).parent.exists()

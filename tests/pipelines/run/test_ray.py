@@ -1,0 +1,87 @@
+"""Joining a Ray cluster by its address, with its token and never without."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.run.engines.ray import _culprit
+from tests.waiting import PATIENCE, wait_until
+from tests.warm import Warm
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A one-node cluster with a token; yields its address."""
+    with socket.socket() as free:  # the suite may run several times at once
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray = str(Path(sys.executable).with_name("ray"))
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    env["RAY_worker_niceness"] = "0"  # or workers wait long where all cores are at work
+    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
+    log = tmp_path / "ray.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(start, env=env, stdout=output, stderr=output, start_new_session=True)
+    try:
+        wait_until(lambda: "Ray runtime started" in log.read_text(), "Ray starts", process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()  # with --block this takes its node down, and no other
+        process.wait(timeout=PATIENCE)
+
+
+def test_a_joined_cluster_that_loses_a_worker_gives_the_same_bytes(
+    cluster: str,
+    recipe: Callable[..., Path],
+    corpusmill: Call,
+    warm: Warm,
+    hashes_of: Callable[[Path], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    """Of a worker of Ray nobody can tell more than that it died: the unit is tried again, as `test_losses`
+    tells of any worker that SIGKILL ends."""
+    path = recipe({30: "KILL"}, documents=300, kind="ray")
+    plugin = path.with_name("faulty.py")
+    killed = path.with_name("killed")
+    plugin.write_text(
+        plugin.read_text().replace(
+            'if text.startswith("KILL"):',
+            'if text.startswith("KILL") and not Path(__file__).with_name("killed").exists():\n'
+            '                Path(__file__).with_name("killed").touch()',
+        )
+    )
+    settings = ["--set", f"engine.address={cluster}"]
+    joined = corpusmill("run", path, "--out", tmp_path / "two", *settings, env={"RAY_AUTH_TOKEN": TOKEN})
+    assert joined.returncode == 0, joined.stderr
+    assert killed.exists()
+    assert "a: unit 0: crash: WorkerCrashedError" in joined.stderr
+    calm = warm.call("run", path, "--set", "engine.kind=inline")
+    assert calm.returncode == 0, calm.stderr
+    assert hashes_of(tmp_path / "runs" / "small") == hashes_of(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("name", "culprit"),
+    [("WorkerCrashedError", "unclear"), ("OutOfMemoryError", "unclear"), ("NodeDiedError", "outside")],
+)
+def test_only_the_death_of_a_worker_may_be_the_tasks_doing(name: str, culprit: str) -> None:
+    assert _culprit(type(name, (Exception,), {})()) == culprit
+
+
+def test_a_cluster_is_never_joined_without_authentication(
+    recipe: Callable[..., Path], corpusmill: Call
+) -> None:
+    settings = ["--set", "engine.kind=ray", "--set", "engine.address=127.0.0.1:1"]
+    refused = corpusmill("run", recipe(documents=10), *settings, env={"RAY_AUTH_MODE": "disabled"})
+    assert refused.returncode == 1
+    assert "would join Ray at 127.0.0.1:1 without authentication" in refused.stderr
