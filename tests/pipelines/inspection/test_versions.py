@@ -13,9 +13,10 @@ import pytest
 
 from corpusmill.pipelines.cli.failures import run_and_exit
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.inspection.run_record import load_record, stale_steps
+from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.staleness import stale_steps
 from corpusmill.pipelines.storage.versions import note_version, version_of
 
 Copies = Callable[[], RunFolder]
