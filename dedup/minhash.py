@@ -48,32 +48,16 @@ PRESETS: dict[str, Settings] = {
 class Minhash(Deduplicate):
     """Remove near-duplicates: documents whose shingle sets have a Jaccard index of at least `threshold`.
 
-    **Finding** (Broder 1997; banding after Leskovec, Rajaraman and Ullman, ch. 3). A document is the set of
-    its shingles: all runs of `width` words or characters of its normalised text. `bands` x `rows` hashes of
-    the set are minimised; documents that agree on all rows of some band are candidates, which happens with
-    probability 1 - (1 - J^rows)^bands for Jaccard index J: for `verified` 0.998 at J = 0.8, 0.9999 at 0.85.
+    A document is the set of its shingles: all runs of `width` words or characters of its normalised text.
+    `bands` x `rows` hashes of the set are minimised (Broder 1997; banding after Leskovec, Rajaraman and
+    Ullman, ch. 3); documents that agree on all rows of some band are candidates. With `verify` every
+    candidate pair's index is measured on the stored sets, and pairs under `threshold` are forgotten: no
+    removal rests on an estimate. Then, from best document to worst, one is removed if and only if a better
+    one it was *directly* measured against is kept. "Better": earlier source in `priority` (others after,
+    equal), more bytes, smaller id, smaller address. Without `verify` candidates are duplicates whatever
+    their similarity, and all but the best document of a transitive cluster are removed.
 
-    **Judging.** With `verify` every candidate pair's Jaccard index is measured on the stored shingle sets,
-    and pairs under `threshold` are forgotten: no removal rests on an estimate. Then, from best document to
-    worst, one is removed if and only if a better one it was *directly* measured against is kept. Nothing is
-    removed through a chain of resemblances, and of every cluster at least its best document stays.
-    "Better": earlier source in `priority` (others after, equal), more bytes, smaller id, smaller address.
-
-    **Presets** (`PRESETS`; docs/recipe.md has them and `normalize`) give a peer's parameters, not its bits:
-    hash functions (`kernels/signatures.py`) and word segmentation (`kernels/words.py`) are ours, where the
-    peers use spaCy, `\\W` or the bytes. Without `verify`, as those tools do, candidates are duplicates
-    whatever their similarity, clusters are closed transitively and all but the best document of a cluster are
-    removed; `similarity` is then that of a document's closest measured pair. Among duplicates the peers keep
-    an arbitrary or the first document; here the better one stays, always.
-
-    **Short documents.** One of fewer than `width` words has no shingle. datatrove then keeps it whatever it
-    is; with `short: exact` it has one, its text without ASCII white space, so that it can match only a
-    document that differs in nothing else ("C++" and "C#" stay two). Empty documents have none and stay.
-
-    **Large buckets.** In a bucket of more than `max_bucket` distinct sets a document is measured only against
-    the bucket's first `max_bucket` leaders (documents not matched in it by a better one), so the work grows
-    with the bucket, not its square. Lost are pairs whose better half is not among the leaders and which share
-    no other, smaller band. Copies of one shingle set count as one document and cost nothing.
+    Presets, short documents and large buckets: docs/deduplication.md.
 
     Memory: reducing holds the distinct sets of one piece of buckets (128 MB, or those of the largest bucket);
     resolving holds all pairs, about 350 bytes each. Copies of a set make one pair each, not n^2.

@@ -62,6 +62,14 @@ def test_no_file_is_too_long_and_none_is_called_utils() -> None:
         assert path.stem not in ("utils", "util", "common", "misc"), path
 
 
+def test_no_docstring_is_an_essay() -> None:
+    for path in python_files(*ROOMS, "benchmarks"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                lines = (ast.get_docstring(node) or "").count("\n") + 1
+                assert lines <= 30, f"{path}: a docstring of {lines} lines; what is an essay belongs in docs/"
+
+
 def imported(path: Path) -> Iterator[tuple[int, str]]:
     waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
     while waiting:

@@ -38,10 +38,7 @@ class Train(TrainingTask):
     - `recompute` and `ema` are of section 3.2.3, which gives no figure for the decay.
     - Shards that look broken (`evaluation.faults`) are named in the log whether `require` asks or not.
 
-    Differences from the report, because of scale: sizes; initial standard deviation grows as the width
-    shrinks; a learning rate some 20 times V3's; gamma is larger in a short run; with `cosine`, no
-    plateau, constant batch size, lambda and gamma. AdamW betas, weight decay, clipping, and losses are the
-    report's. Documents in one row attend to one another, as in V3's pre-training.
+    What differs from the report because of scale: docs/training.md.
 
     Writes `model.safetensors`, `config.json`, `metrics.jsonl`, `routing.json`, `evaluation.json` and, with
     `ema`, `ema.safetensors`. Their content and the summary that `run` returns: docs/training.md. Losses are

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpusmill.pipelines.cli import generating, looking
-from corpusmill.pipelines.cli.looking import JsonOption
+from corpusmill.pipelines.cli import generate, inspect
+from corpusmill.pipelines.cli.inspect import JsonOption
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
@@ -264,8 +264,8 @@ def sample(
     _print(found, as_json, render_sample(folder, found))
 
 
-looking.add_commands(app)
-generating.add_commands(app)
+inspect.add_commands(app)
+generate.add_commands(app)
 
 
 def main() -> None:

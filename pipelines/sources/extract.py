@@ -38,13 +38,8 @@ class Extract(Edit):
     exponents and indices (`extraction.formulas`).
 
     Ours adds the score `extract.kept_share`, the share of the words shown on a page that its text holds, and
-    to `meta` of a page below `little_kept` the key `little_kept` (true). Where a page shows under 50 words of
-    content, its text is what it states for machines (an article or posts in JSON-LD; its description, if it
-    shows no word at all), if that is longer; `meta` then holds `stated_text` (true).
-
-    Different from the bare libraries: resiliparse's own defaults keep comments, post metadata and
-    alternative texts and have no list of boilerplate selectors; trafilatura's keep comments, cut
-    trees deeper than 256 levels and fold the layout of code blocks. Here both keep `pre` line by line.
+    to `meta` of a page below `little_kept` the key `little_kept` (true). `meta` holds `stated_text` (true)
+    where a page's text is what it states for machines (docs/extraction.md).
 
     Bounds against run-away pages; each fault quarantines the page: `max_html_bytes` (`too_large`),
     `max_depth` (`too_deep`), `max_attributes` (`too_many_attributes`), `max_replaced`, where non-ASCII

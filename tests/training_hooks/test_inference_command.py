@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from corpusmill.pipelines.cli.generating import render_statistics
+from corpusmill.pipelines.cli.generate import render_statistics
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import DataError, UserError
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from corpusmill.pipelines.cli import exchanging
+from corpusmill.pipelines.cli import export_import
 
 
 def generate(
@@ -118,4 +118,4 @@ def render_statistics(figures: dict[str, Any]) -> str:
 def add_commands(app: typer.Typer) -> None:
     """Make this command one of `app`, and those that take a model elsewhere."""
     app.command()(generate)
-    exchanging.add_commands(app)
+    export_import.add_commands(app)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from corpusmill.pipelines.cli.looking import JsonOption
+from corpusmill.pipelines.cli.inspect import JsonOption
 from corpusmill.pipelines.contract.conversion import Export, Of
 from corpusmill.pipelines.exports.find import export_names, import_names
 
