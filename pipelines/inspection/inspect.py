@@ -136,7 +136,7 @@ def _sources(record: RunRecord) -> Json:
         for unit in source.last.units:
             for documents, size in unit["sources"].values():
                 left = [left[0] + documents, left[1] + size]
-        taken = record.removed_by_masks.get(source.name, (0, 0)) if source.whole else (0, 0)
+        taken = record.taken_by_masks.get(source.name, (0, 0)) if source.whole else (0, 0)
         found[source.name] = {
             "domain": source.domain,
             "documents_read": came[0],

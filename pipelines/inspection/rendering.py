@@ -140,8 +140,8 @@ def _step(found: Json) -> str:
                     )
             kept = ("kept", entry["documents_kept"], text.size(entry["bytes_kept"]))
             rows.append((entry["source"], entry["stage"], *kept))
-            if "bytes_cut" in entry:
-                rows.append((entry["source"], entry["stage"], "cut", "", text.size(entry["bytes_cut"])))
+            for reason, size in sorted(entry.get("cut", {}).items()):
+                rows.append((entry["source"], entry["stage"], f"cut: {reason}", "", text.size(size)))
         lines += ["", text.table(("source", "stage", "outcome", "documents", "bytes"), rows)]
     if found["first_files"]:
         files = [(file["name"], text.size(file["bytes"]), file["sha256"]) for file in found["first_files"]]

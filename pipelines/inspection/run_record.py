@@ -167,15 +167,14 @@ class RunRecord:
         return [step for step in self.steps.values() if step.complete and step.operator.writes == "removals"]
 
     @cached_property
-    def removed_by_masks(self) -> dict[str, tuple[int, int]]:
-        """Documents and bytes that the masks remove, by source; sources without any are left out."""
+    def taken_by_masks(self) -> dict[str, tuple[int, int]]:
+        """Documents that the masks remove, and bytes that they remove and cut, by source."""
         found: dict[str, tuple[int, int]] = {}
         for mask in self.masks:
             for entry in mask.ledger:
                 documents, size = found.get(entry.source, (0, 0))
-                for lost, bytes_lost in (*entry.removed.values(), *entry.quarantined.values()):
-                    documents, size = documents + lost, size + bytes_lost
-                found[entry.source] = documents, size
+                lost, bytes_lost = entry.lost
+                found[entry.source] = documents + lost, size + bytes_lost
         return found
 
     @cached_property

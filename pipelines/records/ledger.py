@@ -2,7 +2,7 @@
 
 Bytes are UTF-8 bytes of text (raw page bytes before extraction) as they *entered* the stage, so the
 equation holds for stages that change the text too; `out` counts the bytes that left it. A document of which
-only a part is kept is a document kept; the bytes of the other part are cut.
+only a part is kept is a document kept; the bytes of the other part are cut, counted by their reason.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Entry:
     bytes_out: int = 0
     removed: dict[str, Tally] = field(default_factory=dict)
     quarantined: dict[str, Tally] = field(default_factory=dict)
-    bytes_cut: int = 0
+    cut: dict[str, int] = field(default_factory=dict)  # reason -> bytes
 
     def arrive(self, documents: int, size: int) -> None:
         self.documents_in += documents
@@ -46,9 +46,20 @@ class Entry:
         self.bytes_kept += size
         self.bytes_out += out
 
-    def cut(self, size: int) -> None:
+    def cut_out(self, reason: str, size: int) -> None:
         """Bytes cut from documents that are kept."""
-        self.bytes_cut += size
+        self.cut[reason] = self.cut.get(reason, 0) + size
+
+    @property
+    def bytes_cut(self) -> int:
+        """Bytes cut for any reason."""
+        return sum(self.cut.values())
+
+    @property
+    def lost(self) -> tuple[int, int]:
+        """Documents removed or quarantined, and bytes removed, quarantined or cut."""
+        tallies = [*self.removed.values(), *self.quarantined.values()]
+        return sum(documents for documents, _ in tallies), sum(size for _, size in tallies) + self.bytes_cut
 
     def remove(self, reason: str, documents: int, size: int) -> None:
         _add(self.removed, reason, documents, size)
@@ -74,19 +85,21 @@ class Entry:
         """Add the counts of the same stage and source elsewhere."""
         self.arrive(other.documents_in, other.bytes_in)
         self.keep(other.documents_kept, other.bytes_kept, other.bytes_out)
-        self.cut(other.bytes_cut)
+        for reason, size in other.cut.items():
+            self.cut_out(reason, size)
         for mine, theirs in ((self.removed, other.removed), (self.quarantined, other.quarantined)):
             for reason, (documents, size) in theirs.items():
                 _add(mine, reason, documents, size)
 
     def as_json(self) -> dict[str, Any]:
-        """For receipts and manifests; `bytes_cut` is left out where nothing is cut."""
-        return {name: value for name, value in self.__dict__.items() if name != "bytes_cut" or value}
+        """For receipts and manifests; `cut` is left out where nothing is cut."""
+        return {name: value for name, value in self.__dict__.items() if name != "cut" or value}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Entry:
         copy: dict[str, Any] = {
-            k: {r: list(t) for r, t in v.items()} if isinstance(v, dict) else v for k, v in value.items()
+            k: {r: list(t) if isinstance(t, list) else t for r, t in v.items()} if isinstance(v, dict) else v
+            for k, v in value.items()
         }
         return cls(**copy)
 

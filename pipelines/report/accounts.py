@@ -13,7 +13,7 @@ DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not 
 
 
 def funnel(record: RunRecord) -> dict[str, list[Json]]:
-    """By source, every stage in order: documents and bytes in, kept, cut and out, and lost by reason.
+    """By source, every stage in order: documents and bytes in, kept, cut and out, and lost or cut by reason.
 
     Bytes are of the text (before extraction, of the raw page) as it entered the stage; `bytes_out` as it
     left. The benchmarks have their own rows.
@@ -34,6 +34,10 @@ def funnel(record: RunRecord) -> dict[str, list[Json]]:
                     "bytes_kept": entry.bytes_kept,
                     "bytes_cut": entry.bytes_cut,
                     "bytes_out": entry.bytes_out,
+                    "cut": [
+                        {"reason": reason, "bytes": size}
+                        for reason, size in sorted(entry.cut.items(), key=lambda item: (-item[1], item[0]))
+                    ],
                     "removed": _reasons(entry.removed),
                     "quarantined": _reasons(entry.quarantined),
                 }
@@ -86,7 +90,7 @@ def _source(record: RunRecord, source: SourceRecord, entries: Sequence[Entry]) -
         documents, size = unit["sources"].get(source.name, (0, 0))
         left = [left[0] + documents, left[1] + size]
     if encode is None and source.whole:
-        documents, size = record.removed_by_masks.get(source.name, (0, 0))
+        documents, size = record.taken_by_masks.get(source.name, (0, 0))
         left = [left[0] - documents, left[1] - size]
     return {
         "domain": source.domain,

@@ -11,7 +11,7 @@ from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
 def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[int, int]]:
-    """Documents and bytes by source that a step must see: its datasets less what its masks removed."""
+    """Documents and bytes by source that a step must see: its datasets less what its masks take out."""
     sums: dict[str, list[int]] = {}
     for name in step.datasets:
         for unit in inputs[name].need_manifest()["units"]:
@@ -21,9 +21,9 @@ def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[in
                 tally[1] += size
     for name in step.masks:
         for entry in Ledger.total([inputs[name].need_manifest()["ledger"]]):
-            lost = [*entry.removed.values(), *entry.quarantined.values()]
-            sums[entry.source][0] -= sum(documents for documents, _ in lost)
-            sums[entry.source][1] -= sum(size for _, size in lost)
+            documents, size = entry.lost
+            sums[entry.source][0] -= documents
+            sums[entry.source][1] -= size
     return {source: (documents, size) for source, (documents, size) in sums.items() if documents}
 
 

@@ -30,6 +30,7 @@ _Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
 
 PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
 _MOST = 65_536
+IN_PART = "drawn_in_part"  # the reason of what is cut from a document of which the mixture drew a part
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -137,7 +138,7 @@ def _count_draws(
             tokens, of = parts[row]
             part = size * tokens // of
             entry.keep(1, part, part)
-            entry.cut(size - part)
+            entry.cut_out(IN_PART, size - part)
         else:
             entry.keep(1, size, size)
 

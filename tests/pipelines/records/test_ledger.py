@@ -10,7 +10,9 @@ from corpusmill.pipelines.contract.errors import LedgerError
 from corpusmill.pipelines.records.ledger import Entry, Ledger
 
 
-def _entry(kept: int, removed: dict[str, int], quarantined: dict[str, int]) -> Entry:
+def _entry(
+    kept: int, removed: dict[str, int], quarantined: dict[str, int], cut: dict[str, int] | None = None
+) -> Entry:
     entry = Entry("stage", "web")
     for n, reason, count in [(k, r, entry.remove) for r, k in removed.items()] + [
         (k, r, entry.quarantine) for r, k in quarantined.items()
@@ -19,11 +21,14 @@ def _entry(kept: int, removed: dict[str, int], quarantined: dict[str, int]) -> E
         count(reason, n, 10 * n)
     entry.arrive(kept, 10 * kept)
     entry.keep(kept, 10 * kept, 7 * kept)
+    for reason, size in (cut or {}).items():
+        entry.arrive(0, size)
+        entry.cut_out(reason, size)
     return entry
 
 
 counts = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 50), max_size=3)
-entries = st.builds(_entry, st.integers(0, 50), counts, counts)
+entries = st.builds(_entry, st.integers(0, 50), counts, counts, counts)
 
 
 @given(entries)
@@ -39,6 +44,18 @@ def test_a_lost_byte_is_noticed(entry: Entry) -> None:
     entry.bytes_in += 1
     with pytest.raises(LedgerError, match="bytes came in"):
         entry.check("here")
+    entry.bytes_in -= 1
+    entry.cut_out("a", 1)
+    with pytest.raises(LedgerError, match="bytes came in"):
+        entry.check("here")
+
+
+@given(entries)
+def test_what_is_lost_is_counted_in_documents_and_bytes(entry: Entry) -> None:
+    documents, size = entry.lost
+    assert documents == entry.documents_in - entry.documents_kept
+    assert size == entry.bytes_in - entry.bytes_kept
+    assert ("cut" in entry.as_json()) == (entry.bytes_cut > 0)
 
 
 @given(st.lists(entries, min_size=1, max_size=5))

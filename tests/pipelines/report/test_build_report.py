@@ -147,6 +147,8 @@ def test_funnel_balances_and_matches_the_totals(figures: Json) -> None:
             lost = [*row["removed"], *row["quarantined"]]
             assert row["documents_in"] == row["documents_kept"] + sum(r["documents"] for r in lost)
             assert row["bytes_in"] == row["bytes_kept"] + row["bytes_cut"] + sum(r["bytes"] for r in lost)
+            assert row["bytes_cut"] == sum(cut["bytes"] for cut in row["cut"])
+            assert [cut["reason"] for cut in row["cut"]] == ["drawn_in_part"] * (row["bytes_cut"] > 0)
             assert (row["bytes_cut"] > 0) == (source == "web" and row["step"] == "pack.scatter")
             assert kept in (None, row["documents_in"]), (source, row["stage"])
             kept = row["documents_kept"]
