@@ -48,7 +48,8 @@ def options() -> argparse.Namespace:
 
 def one(path: Path, given: argparse.Namespace, seed: int) -> tuple[Figures, dict[str, float]]:
     """Figures of one training by job, and bits per byte of the baselines."""
-    stage: Any = load_recipe(path).train
+    ((_, found),) = load_recipe(path).sections["train"].stages()
+    stage: Any = found
     changed = {"steps": 4 if given.quick else given.steps, "preset": given.preset}
     data = {**stage.model_dump(), **{name: value for name, value in changed.items() if value is not None}}
     made = type(stage).model_validate({**data, "require": None}).prepare(Context(seed=seed))

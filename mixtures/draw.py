@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
-from corpusmill.pipelines.contract.stage import Context, Emitted, Scatter
+from corpusmill.pipelines.contract.stage import Context, Emitted, Scatter, Sent
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
 
@@ -34,12 +35,19 @@ class Draw(Scatter):
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
     artefacts: ClassVar[tuple[str, ...]] = ("mixture",)
 
+    shard_tokens: int = Field(2**25, ge=1, description="Tokens that should meet in one shard, about.")
+
     _seed: int = PrivateAttr(default=0)
     _sources: dict[str, Any] = PrivateAttr(default_factory=dict)
 
+    def partitions(self, context: Context) -> int:
+        """One for each shard."""
+        total: int = sum(source["tokens"] for source in _plan(context)["sources"].values())
+        return -(-total // self.shard_tokens)
+
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()
-        plan = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
+        plan = _plan(context)
         ready._seed = plan["seed"]
         ready._sources = plan["sources"]
         return ready
@@ -67,6 +75,23 @@ class Draw(Scatter):
         for name in reversed(columns):
             table = table.add_column(0, name, pa.array(columns[name]))
         return Emitted(table)
+
+    def sent(self, docs: Documents, rows: npt.NDArray[np.uint32], emitted: Emitted) -> Sent:
+        """Documents drawn at least once are sent, a part of one whose only copy is cut (`drawn_in_part`); the
+        others are `not_drawn`. The bytes of a part are in proportion to its tokens, rounded down."""
+        import numpy as np
+        import pyarrow as pa
+
+        drawn = np.isin(rows, emitted.rows.column("row").to_numpy())
+        sizes = docs.column("bytes").to_numpy(zero_copy_only=False).astype(np.int64)
+        reasons = [None if one else "not_drawn" for one in drawn.tolist()]
+        parts = _parts(emitted.rows)
+        for at, row in enumerate(rows.tolist()):
+            if row in parts:
+                tokens, of = parts[row]
+                sizes[at] = int(sizes[at]) * tokens // of
+                reasons[at] = "drawn_in_part"
+        return Sent(drawn, np.where(drawn, sizes, 0), pa.array(reasons, pa.string()))
 
     def _copies(
         self, docs: Documents, held: npt.NDArray[np.bool_], unit: int, rows: npt.NDArray[np.uint32]
@@ -111,3 +136,28 @@ class Draw(Scatter):
             ]
         copies = zip(index.tolist(), epochs.tolist(), strict=True)
         return draws([f"{names[row]}\0{epoch}" for row, epoch in copies], self._seed, "shuffle")
+
+
+def _plan(context: Context) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:
+    """Tokens taken and tokens there of the documents, by row, of which no whole copy is drawn."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cut = emitted.column("cut_to").to_numpy()
+    cut_rows = np.flatnonzero(cut >= 0)
+    if len(cut_rows) == 0:
+        return {}
+    rows = emitted.column("row").to_numpy()
+    whole = set(rows[cut < 0].tolist())
+    lengths = pc.list_value_length(emitted.column("tokens").take(pa.array(cut_rows))).to_pylist()
+    return {
+        int(rows[at]): (int(cut[at]), int(of))
+        for at, of in zip(cut_rows, lengths, strict=True)
+        if int(rows[at]) not in whole
+    }

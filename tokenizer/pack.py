@@ -87,8 +87,8 @@ class Pack(Write):
         return needed
 
     def mixture_options(self) -> dict[str, Any]:
-        """Options for `mixture`, which plans without the documents held out."""
-        return {"held_out": self.held_out}
+        """Options for the mixture, which plans without the documents held out and draws into shards."""
+        return {"held_out": self.held_out, "shard_tokens": self.shard_tokens}
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()

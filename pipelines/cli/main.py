@@ -155,11 +155,18 @@ def train(
 ) -> None:
     """Train the recipe's small model. Makes whatever of its shards is still missing."""
     from corpusmill.pipelines.contract.errors import RecipeError
+    from corpusmill.pipelines.contract.given import MODEL
+    from corpusmill.pipelines.recipe.sections import section_that_gives
+    from corpusmill.pipelines.run.graph import build_graph
 
     loaded = _load(recipe, overrides, out)
-    if loaded.train is None:
-        raise RecipeError(f"{recipe}: has no `train` section; add `train: {{preset: v3-tiny, steps: 200}}`")
-    _run(loaded, ["train"], as_json, command=_command(recipe, overrides, out), verify_inputs=verify_inputs)
+    steps = [step.name for step in build_graph(loaded) if step.gives == MODEL]
+    if not steps:
+        section = section_that_gives(MODEL)
+        assert section is not None, "no section trains a model"
+        what = f"has no `{section.name}` section; add `{section.name}: {section.example}`"
+        raise RecipeError(f"{recipe}: {what}")
+    _run(loaded, steps, as_json, command=_command(recipe, overrides, out), verify_inputs=verify_inputs)
 
 
 def _command(recipe: Path, overrides: list[str] | None, out: Path | None) -> str:

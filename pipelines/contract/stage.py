@@ -226,8 +226,35 @@ class Sides(ABC):
         """The side rows of these addresses, in the order asked for."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """What became of the n documents that a scatter was shown, for its ledger.
+
+    `sent` bool[n]: which are sent, whole or in part; `sizes` int64[n]: bytes of each that are sent; `reasons`
+    string[n]: why a document, or the rest of it, is not sent; null for one that is sent whole.
+    """
+
+    sent: npt.NDArray[np.bool_]
+    sizes: npt.NDArray[np.int64]
+    reasons: pa.Array
+
+
 class Scatter(Stage):
     """First half of an exchange: keys rows. Partition of a row = (key * partitions) >> 64."""
+
+    def partitions(self, context: Context) -> int | None:
+        """How many partitions the rows should meet in; None: as follows from the bytes of the documents.
+
+        Asked of the stage before `prepare`.
+        """
+        return None
+
+    def sent(self, docs: Documents, rows: npt.NDArray[np.uint32], emitted: Emitted) -> Sent | None:
+        """What became of `docs`, at the row addresses `rows`, of which `emitted` is what was sent.
+
+        None, unless overridden: all of them go on, and later steps account for them.
+        """
+        return None
 
     @abstractmethod
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:

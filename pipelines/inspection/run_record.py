@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
-from corpusmill.pipelines.recipe.names import SECTION_STEPS
+from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.operator import UNKNOWN, Operator, operator_named
 from corpusmill.pipelines.storage.datasets import DatasetView
@@ -299,10 +299,12 @@ def _ordered(steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
             depth[name] = 1 + max((depth_of(need) for need in needs), default=0)
         return depth[name]
 
+    roots = [root for section in section_classes() for root in section.step_roots]
+
     def place(name: str) -> tuple[Any, ...]:
         root = name.split(".")[0]
-        if root in SECTION_STEPS:
-            return 1 + SECTION_STEPS.index(root), "", not steps[name].manifest, depth_of(name), name
+        if root in roots:
+            return 1 + roots.index(root), "", not steps[name].manifest, depth_of(name), name
         return 0, root, not steps[name].manifest, depth_of(name), name
 
     return {name: steps[name] for name in sorted(steps, key=place)}

@@ -1,8 +1,8 @@
 """`${NAME}` and `${NAME:-default}` in the paths of a recipe.
 
-Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, the patterns of `read` and
-`against`, what `tokenizer.load` loads, `tokenizer.references`, `train.start_from`, and any option of a stage
-that is a path (`options`). Anywhere else a dollar sign is a dollar sign.
+Only where a path is expected: `data`, `output`, `plugins`, `engine.address`, the patterns of `read`, those
+that a section reads (`expand_patterns`), and any option of a stage or section that is a path (`options`).
+Anywhere else a dollar sign is a dollar sign.
 
 What a variable holds may be a secret. `recipe.json` and the report show `${NAME}`, and so do messages, logs
 and what a run prints for people (`hide_values`). JSON on standard output, for programs, has real paths.
@@ -30,15 +30,9 @@ _PATHS: tuple[tuple[str | None, ...], ...] = (
     ("plugins",),
     ("engine", "address"),
     ("sources", _ANY, "read", _ANY, "files"),
-    ("decontaminate", "against", _ANY, "files"),
-    ("tokenizer", "load"),
-    ("tokenizer", "references"),
-    ("train", "start_from"),
 )
 _DIRECT: tuple[tuple[str | None, ...], ...] = (  # here a text or a list of texts is a path, a mapping is not
     ("sources", _ANY, "read", _ANY),
-    ("decontaminate", "against"),
-    ("decontaminate", "against", _ANY),
 )
 
 
@@ -46,6 +40,24 @@ def expand_environment(data: Any, environment: Mapping[str, str] | None = None) 
     """`data` with variables replaced in its paths, and a problem for each that is not set."""
     problems: list[Problem] = []
     return _walk(data, (), os.environ if environment is None else environment, problems), problems
+
+
+def expand_patterns(files: Any, path: Path, problems: list[Problem]) -> Any:
+    """Patterns of files as a section has them, with variables replaced: a text, a list of texts, or a mapping
+    from a reader to either, or to its options with `files`."""
+    if isinstance(files, str):
+        return expanded(files, path, problems)
+    if isinstance(files, list):
+        return [expand_patterns(one, (*path, at), problems) for at, one in enumerate(files)]
+    if isinstance(files, dict):
+        return {name: _of_reader(item, (*path, name), problems) for name, item in files.items()}
+    return files
+
+
+def _of_reader(options: Any, path: Path, problems: list[Problem]) -> Any:
+    if isinstance(options, dict) and "files" in options:
+        return {**options, "files": expand_patterns(options["files"], (*path, "files"), problems)}
+    return options if isinstance(options, dict) else expand_patterns(options, path, problems)
 
 
 def hide_values(text: str) -> str:

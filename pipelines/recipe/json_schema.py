@@ -14,27 +14,28 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract import plugins, rooms
-from corpusmill.pipelines.contract.stage import Deduplicate, Stage
-from corpusmill.pipelines.recipe import long_context_section, registry
+from corpusmill.pipelines.contract.stage import Stage
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.recipe.messages import SLUG
 from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Engine, Settings
 from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
-from corpusmill.pipelines.recipe.tokenizer_section import JUDGES, MAKERS, TRAINERS, sample_and_trainer
+from corpusmill.pipelines.recipe.section import Section
+from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.sources.reader import Reader
 
 Json = dict[str, Any]
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that editors' YAML servers know best
-_PATTERNS = {"$ref": "#/definitions/patterns"}
-_NULL = {"type": "null"}
+PATTERNS = {"$ref": "#/definitions/patterns"}
+NULL = {"type": "null"}
 PUBLISHED = Path("configs/recipe.schema.json")
 
 
 def recipe_schema() -> Json:
     """The schema as a JSON-ready mapping, the same for the same code (keys in a fixed order)."""
-    schema = _Schema()
+    schema = Schema()
     properties = schema.fields(Settings)
-    properties["engine"] = _described(_summary(Engine), schema.model(Engine, "engine"))
+    properties["engine"] = described(summary(Engine), schema.model(Engine, "engine"))
     properties["sources"] = {
         "description": "What to read, by a name of your choice, and what to do with each document.",
         "type": "object",
@@ -42,16 +43,9 @@ def recipe_schema() -> Json:
         "propertyNames": {"pattern": SLUG},
         "additionalProperties": schema.source(),
     }
-    properties["dedup"] = {
-        "description": "Deduplication over all sources together, one after the other.",
-        **schema.stage_list(_stages("dedup", Deduplicate)),
-    }
-    properties["decontaminate"] = schema.decontaminate()
-    properties["tokenizer"] = schema.tokenizer()
-    for section, room in (("mixture", "mixtures"), ("pack", "tokenizer"), ("train", "training_hooks")):
-        stage = registry.find(room, section)
-        properties[section] = _described(_summary(stage), schema.stage(stage))
-    properties["long_context"] = schema.long_context()
+    for section in section_classes():
+        if not section.implied:
+            properties[section.name] = section.describe(schema)
     return {
         "$schema": DIALECT,
         "title": "corpusmill recipe",
@@ -64,8 +58,8 @@ def recipe_schema() -> Json:
     }
 
 
-class _Schema:
-    """Collects the definitions that the parts of the schema refer to."""
+class Schema:
+    """What sections describe themselves with; it collects the definitions that the parts refer to."""
 
     def __init__(self) -> None:
         self.definitions: Json = {
@@ -99,13 +93,25 @@ class _Schema:
     def stage(self, stage: type[Stage]) -> Json:
         return self.model(stage, _definition(stage))
 
+    def options(self, stage: type[Stage]) -> Json:
+        """The properties of a stage, for a section that has them among others."""
+        self.stage(stage)
+        found: Json = self.definitions.pop(_definition(stage))["properties"]
+        return found
+
+    def section(self, section: type[Section]) -> Json:
+        """A section whose fields are its keys."""
+        return described(summary(section), self.model(section, f"section.{section.name}"))
+
+    def section_of(self, stage: type[Stage]) -> Json:
+        """A section whose keys are the options of one stage."""
+        return described(summary(stage), self.stage(stage))
+
     def stage_list(self, stages: dict[str, type[Stage]]) -> Json:
         """A list of stage names or one-entry mappings from a name to its options."""
         bare = [name for name, stage in stages.items() if not _required(stage)]
-        options = {
-            name: _described(_summary(stage), self.stage(stage), _NULL) for name, stage in stages.items()
-        }
-        names_alone = [{"const": name, "description": _summary(stages[name])} for name in bare]
+        options = {name: described(summary(stage), self.stage(stage), NULL) for name, stage in stages.items()}
+        names_alone = [{"const": name, "description": summary(stages[name])} for name in bare]
         mapping = {
             "type": "object",
             "minProperties": 1,
@@ -122,7 +128,7 @@ class _Schema:
             "required": ["read"],
             "additionalProperties": False,
             "properties": {
-                "read": _described("One reader and the files it reads.", self.readers()),
+                "read": described("One reader and the files it reads.", self.readers()),
                 "domain": {
                     "description": "What the source holds: web, code, math, ...; by default its name.",
                     "type": "string",
@@ -151,7 +157,9 @@ class _Schema:
             "minProperties": 1,
             "maxProperties": 1,
             "additionalProperties": False,
-            "properties": {name: self.reader(stage) for name, stage in _stages("pipelines", Reader).items()},
+            "properties": {
+                name: self.reader(stage) for name, stage in stages_of("pipelines", Reader).items()
+            },
         }
         return {"$ref": "#/definitions/reader"}
 
@@ -163,82 +171,10 @@ class _Schema:
                 {"type": "string"},
                 {key: files.pop(key) for key in ("type", "items", "minItems")},
             ]
-        return _described(_summary(stage), _PATTERNS, reference)
-
-    def decontaminate(self) -> Json:
-        """Options of two stages and `against` in one mapping."""
-        parts = [registry.find("dedup", name) for name in ("benchmark_grams", "decontaminate")]
-        properties: Json = {
-            "against": _described(
-                "The benchmark files: patterns (JSON lines), or a reader and its files.",
-                _PATTERNS,
-                self.readers(),
-            )
-        }
-        for part in parts:
-            self.stage(part)
-            properties |= self.definitions.pop(part.name)["properties"]
-        return {
-            "description": _summary(parts[1]),
-            "type": "object",
-            "required": ["against"],
-            "additionalProperties": False,
-            "properties": properties,
-        }
-
-    def tokenizer(self) -> Json:
-        """The makers, the options of sample and trainer in one mapping, and what judges the result."""
-        load, judge = (registry.find("tokenizer", name) for name in ("load_tokenizer", "accept_tokenizer"))
-        self.stage(judge)
-        judges = self.definitions.pop(judge.name)["properties"]
-        return {
-            "description": "Train a tokenizer on the documents, or load one; and what it must achieve.",
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                **{key: self.trainer(key) for key in TRAINERS},
-                "load": _described(_summary(load), {"type": "string"}, self.stage(load)),
-                **{key: judges[key] for key in JUDGES},
-            },
-            "oneOf": [{"required": [key]} for key in MAKERS],
-        }
-
-    def long_context(self) -> Json:
-        """Phases, and options for all of them beside; every phase names its own length."""
-        phase = long_context_section.stage_class()
-        reference = self.stage(phase)
-        options = self.definitions[phase.name]["properties"]
-        length = options.pop(long_context_section.LENGTH)
-        options = {name: _or_null(option) for name, option in options.items()}
-        self.definitions[phase.name]["properties"] = {long_context_section.LENGTH: length, **options}
-        return {
-            "description": "Phases of training on longer rows, with positions stretched by YaRN; what is "
-            "left out follows from `train`.",
-            "type": "object",
-            "required": ["phases"],
-            "additionalProperties": False,
-            "properties": {
-                "phases": {
-                    "description": "Phases in order, each with longer rows than the one before.",
-                    "type": "array",
-                    "minItems": 1,
-                    "items": reference,
-                },
-                **options,
-            },
-        }
-
-    def trainer(self, key: str) -> Json:
-        """The options of one trainer, those of its sample included."""
-        sample, trainer = sample_and_trainer(key)
-        self.stage(sample)
-        options = self.definitions.pop(sample.name)["properties"]
-        reference = self.stage(trainer)
-        self.definitions[trainer.name]["properties"] |= options
-        return _described(_summary(trainer), reference, _NULL)
+        return described(summary(stage), PATTERNS, reference)
 
 
-def _stages(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
+def stages_of(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
     """Stages of a room and of the plugins that are of one kind, by name."""
     found = {name: registry.find(room, name) for name in rooms.names(room)}
     return {n: stage for n, stage in found.items() if issubclass(stage, kind)} | plugins.plugin_stages(kind)
@@ -254,20 +190,20 @@ def _required(stage: type[Stage]) -> bool:
     return any(field.is_required() for field in stage.model_fields.values())
 
 
-def _or_null(option: Json) -> Json:
+def or_null(option: Json) -> Json:
     """An option that null leaves to what other sections say: its own default is not what it then has."""
     rest = {key: value for key, value in option.items() if key not in ("default", "description", "anyOf")}
     choices = option.get("anyOf", [rest])
-    return _described(option.get("description", ""), *choices, *([] if _NULL in choices else [_NULL]))
+    return described(option.get("description", ""), *choices, *([] if NULL in choices else [NULL]))
 
 
-def _described(description: str, *choices: Json) -> Json:
+def described(description: str, *choices: Json) -> Json:
     """What is one of `choices`. One reference stands among them too: the dialect ignores words beside it."""
     words = {"description": description} if description else {}
     return {**words, "anyOf": list(choices)}
 
 
-def _summary(model: type[Any]) -> str:
+def summary(model: type[Any]) -> str:
     """The first paragraph of the docstring of a stage or section, on one line."""
     return " ".join(inspect.cleandoc(model.__doc__ or "").split("\n\n")[0].split())
 

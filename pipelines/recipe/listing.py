@@ -197,7 +197,5 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
 
 def source_of(recipe: Recipe, name: str) -> Source:
     """The source whose index step is called `name`."""
-    sources = list(recipe.sources)
-    if recipe.decontaminate is not None:
-        sources.append(recipe.decontaminate.benchmarks)
+    sources = [*recipe.sources, *(source for _, source in recipe.sources_beside)]
     return next(source for source in sources if f"{source.name}.index" == name)

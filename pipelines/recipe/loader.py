@@ -7,51 +7,38 @@ plugins are registered, then each section is checked by itself and all of them a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.contract.closest import closest
 from corpusmill.pipelines.contract.errors import RecipeError
-from corpusmill.pipelines.contract.stage import Filter, Fold, Map, Scatter, Task, Write
-from corpusmill.pipelines.recipe import long_context_section, sections, tokenizer_section
+from corpusmill.pipelines.recipe.entries import mapping
 from corpusmill.pipelines.recipe.environment import expand_environment
 from corpusmill.pipelines.recipe.messages import (
     InvalidRecipeError,
     Places,
     Problem,
     kind_of,
-    unknown_key,
     unknown_keys,
     unusable_texts,
 )
-from corpusmill.pipelines.recipe.models import Engine, HoldingOut, Recipe, Settings, Source
-from corpusmill.pipelines.recipe.names import SECTION_STEPS, name_problems
+from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
+from corpusmill.pipelines.recipe.section import Reading, Section
+from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
+from corpusmill.pipelines.recipe.source_entry import source
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 
-SECTIONS = (
-    "engine",
-    "sources",
-    "dedup",
-    "decontaminate",
-    "tokenizer",
-    "mixture",
-    "pack",
-    "train",
-    "long_context",
-)
-KEYS = ("name", "seed", "data", "output", "plugins", *SECTIONS)
 _SUFFIXES = (".yaml", ".yml")
-_NEEDS = {  # section -> what it needs, why, and the shortest cure
-    "mixture": [("tokenizer", "it counts tokens", "tokenizer: {train: {vocab_size: 8192}}")],
-    "pack": [("tokenizer", "it packs tokens", "tokenizer: {train: {vocab_size: 8192}}")],
-    "train": [("pack", "it trains on packed shards", "pack: {sequence_length: 1024}")],
-    "long_context": [("train", "it goes on from a trained model", "train: {preset: v3-tiny, steps: 200}")],
-}
+
+
+def recipe_keys() -> tuple[str, ...]:
+    """Every key of a recipe: settings, `engine`, `sources`, and the sections in the order of their work."""
+    named = (section.name for section in section_classes() if not section.implied)
+    return (*OWN_KEYS, *named)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = False) -> Recipe:
@@ -70,7 +57,6 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     unusable = list(unusable_texts(data))
     if unusable:  # what else is wrong could not even be looked for
         raise places.error(problems + unusable)
-    problems += unknown_keys(data, KEYS)
     folder = path.absolute().parent
     settings = build(
         Settings, {k: v for k, v in data.items() if k in Settings.model_fields}, (), problems, "key"
@@ -80,9 +66,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         message = f"an address is for `kind: ray`, but the kind is {engine.kind}; change one of the two"
         problems.append(Problem(("engine", "address"), message))
     plugins = _register_plugins(settings.plugins if settings else [], folder, problems)
+    problems += unknown_keys(data, recipe_keys())
+    problems += _empty_entries(data)
     with paths_relative_to(folder):
-        parts = _sections(data, problems)
-    _check_sections(data, problems)
+        sources = _sources(data.get("sources"), data, problems)
+        sections = _made_sections(data, problems)
     if settings is None or engine is None:
         raise places.error(problems)
     recipe = Recipe(
@@ -96,7 +84,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         engine=engine,
         raw=written,
         places=places,
-        **parts,
+        sources=sources,
+        sections=sections,
     )
     if inputs:  # of a recipe at fault, what could be built of it
         problems += recipe.input_problems()
@@ -151,140 +140,63 @@ def _register_plugins(files: Sequence[str], folder: Path, problems: list[Problem
     return plugins.plugins()
 
 
-def _sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """Every section as stages, by the names of `Recipe`'s fields; None where absent or at fault."""
-    for key in SECTIONS:
-        if key in data and data[key] is None:
-            message = f"is empty; write `{key}: {'[]' if key == 'dedup' else '{}'}`, or take the line out"
-            problems.append(Problem((key,), message))
-    given = {key: data[key] for key in SECTIONS if data.get(key) is not None}
-    parts: dict[str, Any] = {
-        "sources": _sources(given.get("sources"), data, problems),
-        "dedup": tuple(
-            made
-            for made, _ in sections.stage_list(given.get("dedup"), ("dedup",), problems, sections.deduplicate)
-        ),
-        "decontaminate": None,
-        "held_out": None,
-        "tokenizer_sample": None,
-        "tokenizer": None,
-        "tokenizer_judge": None,
-        "mixture_sums": None,
-        "mixture": None,
-        "encode": None,
-        "draw": None,
-        "pack": None,
-        "train": None,
-        "long_context": (),
-    }
-    if "decontaminate" in given:
-        parts["decontaminate"] = sections.decontaminate(given["decontaminate"], problems)
-    if "tokenizer" in given:
-        section = tokenizer_section.tokenizer(given["tokenizer"], problems)
-        parts["tokenizer_sample"], parts["tokenizer"] = section.sample, section.maker
-        parts["tokenizer_judge"] = section.judge
-    if "mixture" in given or "pack" in given:
-        parts["mixture"] = sections.stage(
-            "mixtures", "mixture", given.get("mixture"), Fold, ("mixture",), problems
-        )
-    if "pack" in given:
-        parts["pack"] = sections.stage("tokenizer", "pack", given["pack"], Write, ("pack",), problems)
-        parts["draw"] = sections.stage("mixtures", "draw", None, Scatter, ("mixture",), problems)
-    if parts["pack"] is not None:
-        options = parts["pack"].encode_options()
-        parts["encode"] = sections.stage("tokenizer", "encode", options, Map, ("pack",), problems)
-    if parts["pack"] is not None and parts["mixture"] is not None:
-        parts["mixture"] = parts["mixture"].model_copy(update=parts["pack"].mixture_options())
-        parts["mixture_sums"] = sections.stage("mixtures", "mixture_sums", None, Fold, ("mixture",), problems)
-    parts["held_out"] = _held_out(parts, problems)
-    if "train" in given:
-        parts["train"] = sections.stage("training_hooks", "train", given["train"], Task, ("train",), problems)
-    if "long_context" in given and parts["pack"] is not None and parts["train"] is not None:
-        parts["long_context"] = long_context_section.long_context(
-            given["long_context"], parts["pack"], parts["train"], problems
-        )
-    return parts
+def _made_sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, Section]:
+    """Every section that could be made, by name in the order of their work."""
+    reading = Reading(data, problems)
+    for section in section_classes():
+        _check_section(section, data, problems)
+        entry = None if section.implied else data.get(section.name)
+        if entry is not None and (made := section.read(entry, reading)) is not None:
+            reading.sections[section.name] = made
+    for section in section_classes():
+        found = section.beside(reading.sections.pop(section.name, None), reading)
+        if found is not None:
+            reading.sections[section.name] = found
+    order = [section.name for section in section_classes()]
+    return {name: reading.sections[name] for name in order if name in reading.sections}
 
 
-def _held_out(parts: Mapping[str, Any], problems: list[Problem]) -> HoldingOut | None:
-    """The stages that hold documents out; None where neither tokenizer nor model holds any out."""
-    sample, pack = parts["tokenizer_sample"], parts["pack"]
-    shares = {
-        "tokenizer": sample.held_out if sample is not None else 0.0,
-        "model": pack.held_out if pack is not None else 0.0,
-    }
-    if not any(shares.values()):
-        return None
-    path = ("pack", "held_out")
-    return HoldingOut(
-        sections.stage("dedup", "held_out_families", shares, Fold, path, problems),
-        sections.stage("dedup", "held_out_index", None, Fold, path, problems),
-        sections.stage("dedup", "held_out_overlap", None, Fold, path, problems),
-        sections.stage("dedup", "hold_out", None, Filter, path, problems),
-    )
+def _empty_entries(data: dict[str, Any]) -> list[Problem]:
+    """A problem for each mapping or list that is left empty."""
+    values = {key: "{}" for key in OWN_KEYS if key not in Settings.model_fields}
+    values |= {section.name: section.empty for section in section_classes() if not section.implied}
+    return [
+        Problem((key,), f"is empty; write `{key}: {empty}`, or take the line out")
+        for key, empty in values.items()
+        if key in data and data[key] is None
+    ]
 
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:
     if not data:
-        others = [key for key in recipe if key not in KEYS]
-        misspelt = closest("sources", others)
+        keys = recipe_keys()
+        misspelt = closest("sources", [key for key in recipe if key not in keys])
         if (
-            misspelt is None or closest(misspelt, KEYS) != "sources"
+            misspelt is None or closest(misspelt, keys) != "sources"
         ):  # else its own line says what it should be called
             message = "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`"
             problems.append(Problem((), message))
         return ()
-    named = sections.mapping(data, ("sources",), problems, "{code: {read: {jsonl: code/*.jsonl}}}")
-    made = [sections.source(name, entry, problems) for name, entry in (named or {}).items()]
-    return tuple(source for source in made if source is not None)
+    named = mapping(data, ("sources",), problems, "{code: {read: {jsonl: code/*.jsonl}}}")
+    made = [source(name, entry, problems) for name, entry in (named or {}).items()]
+    return tuple(one for one in made if one is not None)
 
 
-def _check_sections(data: dict[str, Any], problems: list[Problem]) -> None:
-    """Sections that need one another, and names of sources used by other sections."""
-    for section, needs in _NEEDS.items():
-        for needed, why, cure in needs:
-            if data.get(section) is not None and data.get(needed) is None:
-                problems.append(Problem((section,), f"needs `{needed}`, since {why}; add `{cure}`"))
-    if data.get("mixture") is not None and data.get("pack") is None:
-        message = "has no effect without `pack`; add `pack: {sequence_length: 1024}`"
-        problems.append(Problem(("mixture",), message))
-    if isinstance(data.get("mixture"), dict) and "held_out" in data["mixture"]:
-        message = "belongs under `pack`, since what is held out is packed apart; move it there"
-        problems.append(Problem(("mixture", "held_out"), message))
-    if isinstance(data.get("sources"), dict):
-        for name in SECTION_STEPS:
-            if name in data["sources"]:
-                message = f"`{name}` is the name of a step of its own; give the source another name"
-                problems.append(Problem(("sources", name), message))
-        _check_weights(data, problems)
-        _check_priorities(data, problems)
-        problems.extend(name_problems(data))
-
-
-def _check_weights(data: dict[str, Any], problems: list[Problem]) -> None:
-    """The mixture gives a weight to every source and to nothing else."""
-    sources, mixture = data["sources"], data.get("mixture")
-    weights = mixture.get("weights") if isinstance(mixture, dict) else None
-    if not isinstance(weights, dict):
+def _check_section(section: type[Section], data: dict[str, Any], problems: list[Problem]) -> None:
+    """What a section is without what it needs, and what names of sources mean in it."""
+    sources = data.get("sources")
+    if isinstance(sources, dict):
+        for root in section.step_roots:
+            if root in sources:
+                message = f"`{root}` is the name of a step of its own; give the source another name"
+                problems.append(Problem(("sources", root), message))
+    entry = None if section.implied else data.get(section.name)
+    if entry is None:
         return
-    path = ("mixture", "weights")
-    unknown = unknown_keys(weights, sources, path, "source")
-    problems.extend(unknown)
-    missing = [name for name in sources if name not in weights]
-    if missing and not unknown:  # with a misspelt name, the one it stands for is missing too
-        cure = ", ".join(f"{name}: 0" for name in missing)
-        problems.append(
-            Problem(path, f"no weight for {', '.join(missing)}; add one, or `{cure}` to leave out")
-        )
-
-
-def _check_priorities(data: dict[str, Any], problems: list[Problem]) -> None:
-    """`priority` of a deduplication names sources."""
-    stages = data["dedup"] if isinstance(data.get("dedup"), list) else []
-    for index, entry in enumerate(stages):
-        for name, options in entry.items() if isinstance(entry, dict) else ():
-            priority = options.get("priority") if isinstance(options, dict) else None
-            for at, source in enumerate(priority if isinstance(priority, list) else []):
-                if source not in data["sources"]:
-                    message = partial(unknown_key, str(source), data["sources"], "source")
-                    problems.append(Problem(("dedup", index, name, "priority", at), message))
+    examples = {other.name: other.example for other in section_classes()}
+    for needed, why in section.needs.items():
+        if data.get(needed) is None:
+            cure = f"{needed}: {examples[needed]}"
+            problems.append(Problem((section.name,), f"needs `{needed}`, since {why}; add `{cure}`"))
+    if isinstance(sources, dict) and sources:
+        problems.extend(section.check(entry, data))

@@ -7,25 +7,16 @@ every stage built. Sections that a recipe leaves out are None.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpusmill.pipelines.contract.stage import (
-    Deduplicate,
-    Filter,
-    Fold,
-    Map,
-    Regroup,
-    Scatter,
-    Stage,
-    Task,
-    Write,
-)
+from corpusmill.pipelines.contract.stage import Map, Regroup, Stage
 from corpusmill.pipelines.recipe.messages import SLUG, InvalidRecipeError, Places, Problem
 from corpusmill.pipelines.recipe.messages import Path as KeyPath
+from corpusmill.pipelines.recipe.section import Section
 from corpusmill.pipelines.sources.reader import Label, Reader
 from corpusmill.pipelines.system.patterns import nothing_matched
 
@@ -117,44 +108,14 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Decontamination:
-    """The benchmarks (read like a source), the fold that condenses them, and the filter that uses it."""
-
-    benchmarks: Source
-    grams: Fold
-    filter: Filter
-
-
-@dataclass(frozen=True)
-class HoldingOut:
-    """The folds that choose held-out families, index their documents and find these elsewhere, and the filter
-    that removes what is found."""
-
-    families: Fold
-    index: Fold
-    overlap: Fold
-    filter: Filter
-
-
-@dataclass(frozen=True)
-class LongContextPhase:
-    """The packing of the recipe's `pack` in longer rows, and the training on them. `step_cost`: tokens of one
-    of its steps over those of one of `train`'s."""
-
-    pack: Write
-    train: Task
-    step_cost: float
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A recipe that holds: all names known, all options valid, all sections in agreement.
 
     `path`: the file; `folder`: its folder, which `data`, `output` and `plugins` were resolved against;
-    `data_folder`, `output_folder`, `plugins`: absolute. `encode`, `mixture_sums` and `draw` follow from
-    `pack`; `mixture` without a section of its own takes every token once. `raw`: the plain data after
-    overrides, as JSON can hold it, with `${NAME}` where it is written: what a variable of the environment
-    holds is not for others to read. `places`: where everything was written, for later messages.
+    `data_folder`, `output_folder`, `plugins`: absolute. `sections`: by name, in the order of their work,
+    those included that follow from others. `raw`: the plain data after overrides, as JSON can hold it, with
+    `${NAME}` where it is written: what a variable of the environment holds is not for others to read.
+    `places`: where everything was written, for later messages.
     """
 
     path: Path
@@ -166,19 +127,7 @@ class Recipe:
     plugins: tuple[Path, ...]
     engine: Engine
     sources: tuple[Source, ...]
-    dedup: tuple[Deduplicate, ...]
-    decontaminate: Decontamination | None
-    held_out: HoldingOut | None
-    tokenizer_sample: Fold | None
-    tokenizer: Fold | Task | None
-    tokenizer_judge: Fold | None
-    mixture_sums: Fold | None
-    mixture: Fold | None
-    encode: Map | None
-    draw: Scatter | None
-    pack: Write | None
-    train: Task | None
-    long_context: tuple[LongContextPhase, ...]
+    sections: Mapping[str, Section]
     raw: Mapping[str, Any] = field(repr=False)
     places: Places = field(repr=False, compare=False)
 
@@ -189,25 +138,17 @@ class Recipe:
                 return source
         raise KeyError(f"no source {name!r}; there are {', '.join(s.name for s in self.sources)}")
 
+    @property
+    def sources_beside(self) -> list[tuple[KeyPath, Source]]:
+        """What sections read beside the sources, each with its path in the recipe."""
+        return [placed for section in self.sections.values() for placed in section.sources()]
+
     def stages(self) -> list[Stage]:
         """Every stage of the recipe, in the order of its sections."""
-        found: list[Stage | None] = []
+        found: list[Stage] = []
         for source in self.sources:
             found += [source.reader, *source.steps]
-        found += self.dedup
-        if self.decontaminate is not None:
-            found += [
-                self.decontaminate.benchmarks.reader,
-                self.decontaminate.grams,
-                self.decontaminate.filter,
-            ]
-        if self.held_out is not None:
-            found += [getattr(self.held_out, each.name) for each in fields(self.held_out)]
-        found += [self.tokenizer_sample, self.tokenizer, self.tokenizer_judge]
-        found += [self.encode, self.mixture_sums, self.mixture, self.draw, self.pack, self.train]
-        for phase in self.long_context:
-            found += [phase.pack, phase.train]
-        return [stage for stage in found if stage is not None]
+        return found + [stage for section in self.sections.values() for _, stage in section.stages()]
 
     def error(self, path: KeyPath, message: str) -> InvalidRecipeError:
         """An error about something the recipe says, with its file and line, for what is found out later."""
@@ -229,22 +170,19 @@ class Recipe:
         """
         from corpusmill.pipelines.recipe.first_records import source_problems
         from corpusmill.pipelines.recipe.placed import missing_files, note_loaded_versions
-        from corpusmill.pipelines.recipe.special_tokens import special_token_problems
 
         problems = list(missing_files(self))
         note_loaded_versions(self)
-        if not any(problem.path[:2] == ("tokenizer", "load") for problem in problems):
-            problems += special_token_problems(self)
+        for section in self.sections.values():
+            problems += list(section.input_problems(problems))
         if not self.data_folder.is_dir():
             sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
             return [*problems, Problem(("data",), message)]
-        read: list[tuple[KeyPath, Source]] = [
-            (("sources", s.name, "read", s.reader.name), s) for s in self.sources
+        own: list[tuple[KeyPath, Source]] = [
+            (("sources", source.name, "read", source.reader.name), source) for source in self.sources
         ]
-        if self.decontaminate is not None:
-            read.append((("decontaminate", "against"), self.decontaminate.benchmarks))
-        for path, source in read:
+        for path, source in own + self.sources_beside:
             before = len(problems)
             for pattern in source.reader.files:
                 if fault := nothing_matched(self.data_folder, pattern):

@@ -21,26 +21,8 @@ def placed_stages(recipe: Recipe) -> Iterator[tuple[Path, Stage]]:
         entries = recipe.raw["sources"][source.name].get("steps")
         for step in source.steps:
             yield ("sources", source.name, "steps", *_entry(entries, type(step).name)), step
-    for stage in recipe.dedup:
-        yield ("dedup", *_entry(recipe.raw.get("dedup"), stage.name)), stage
-    if recipe.decontaminate is not None:
-        yield ("decontaminate",), recipe.decontaminate.grams
-        yield ("decontaminate",), recipe.decontaminate.filter
-    maker = next((key for key in ("train", "sentencepiece", "load") if key in _section(recipe)), "load")
-    sections: list[tuple[Path, Stage | None]] = [
-        (("tokenizer", maker), recipe.tokenizer_sample),
-        (("tokenizer", maker), recipe.tokenizer),
-        (("tokenizer",), recipe.tokenizer_judge),
-        (("mixture",), recipe.mixture),
-        (("pack",), recipe.pack),
-        (("train",), recipe.train),
-    ]
-    yield from ((path, stage) for path, stage in sections if stage is not None)
-
-
-def _section(recipe: Recipe) -> Mapping[str, Any]:
-    section = recipe.raw.get("tokenizer")
-    return section if isinstance(section, Mapping) else {}
+    for section in recipe.sections.values():
+        yield from ((path, stage) for path, stage in section.stages() if path is not None)
 
 
 def _entry(entries: Any, name: str) -> Path:

@@ -3,8 +3,9 @@
 A few files of every source are read for a few hundred documents each and taken through every step in a
 temporary folder; seconds and bytes are scaled by the share of the source's file bytes that the cut
 represents, fixed costs such as loading libraries included, so a small cut errs on the high side.
-Training is measured at two lengths, which tells its start from its steps; a long-context phase is taken to
-cost as much a token as training. It is an estimate: expect it within a factor of two.
+Work in rounds, such as training, is measured at two lengths, which tells its start from its rounds. Sections
+say what is left of them in a cut, and what costs as much as something else (`section.Cut`). It is an
+estimate: expect it within a factor of two.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.contract.stage import Task
 from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.recipe.section import Cut
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.run_folder import Json, read_json
 
 CUT_FILES = 4  # files read of each source, evenly spaced
 CUT_FILE_BYTES = 64 * 2**20  # larger files are only taken when a source has nothing smaller
 CUT_DOCUMENTS = 200  # documents read of each unit
-TRAIN_STEPS = 4  # more in the longer of the two
+MORE_ROUNDS = 4  # in the longer of the two
 
 
 class _CutRunner(Runner):
@@ -64,37 +65,43 @@ def estimate_run(recipe: Recipe) -> Json:
             recipe,
             output_folder=Path(folder),
             engine=recipe.engine.model_copy(update={"kind": "process", "workers": 1, "address": None}),
-            train=_with_steps(recipe, 1),
-            long_context=(),
         )
-        runner = _CutRunner(cut, limit=CUT_DOCUMENTS)
-        training: dict[str, float] = {}
+        cuts = _cuts(recipe, 1)
+        runner = _CutRunner(_with_sections(cut, cuts), limit=CUT_DOCUMENTS)
+        rounds: dict[str, float] = {}
         try:
             runner.run()
-            if recipe.train is not None:
-                training = _training_seconds(recipe, cut, runner.states["train"].seconds)
+            if any(step in runner.states for one in cuts for step in one.rounds):
+                rounds = _seconds_of_rounds(cut, cuts, runner)
         except UserError as error:
             # The cut may be too small for what the whole input is large enough for.
             return {"impossible": str(error)}
-        return _scale(recipe, runner, _peak(Path(folder)), training)
+        return _scale(recipe, cuts, runner, _peak(Path(folder)), rounds)
 
 
-def _with_steps(recipe: Recipe, steps: int) -> Task | None:
-    """The recipe's training cut to a few steps, which nothing is required of: they could not fulfil it."""
-    return None if recipe.train is None else recipe.train.model_copy(update={"steps": steps, "require": None})
+def _cuts(recipe: Recipe, rounds: int) -> list[Cut]:
+    return [section.cut(rounds) for section in recipe.sections.values()]
 
 
-def _training_seconds(recipe: Recipe, cut: Recipe, one_step: float) -> dict[str, float]:
-    """Seconds of `train` and of every long-context phase: what starting costs, and each step's share, from
-    two lengths."""
-    longer = _CutRunner(replace(cut, train=_with_steps(recipe, 1 + TRAIN_STEPS)), limit=CUT_DOCUMENTS)
-    longer.run()  # every step but the last is used as it is
-    each = max(0.0, longer.states["train"].seconds - one_step) / TRAIN_STEPS
-    assert recipe.train is not None
-    found = {"train": one_step + each * (int(recipe.train.model_dump()["steps"]) - 1)}
-    for number, phase in enumerate(recipe.long_context):
-        steps = int(phase.train.model_dump()["steps"])
-        found[f"long_context.{number}"] = one_step + each * phase.step_cost * steps
+def _with_sections(recipe: Recipe, cuts: Sequence[Cut]) -> Recipe:
+    """The recipe with what the cuts leave of its sections."""
+    left = [one.section for one in cuts if one.section is not None]
+    return replace(recipe, sections={section.name: section for section in left})
+
+
+def _seconds_of_rounds(cut: Recipe, cuts: Sequence[Cut], runner: _CutRunner) -> dict[str, float]:
+    """Seconds of every step whose work is rounds: what starting costs, and each round's share, from two
+    lengths."""
+    more = _with_sections(cut, _cuts(cut, 1 + MORE_ROUNDS))
+    longer = _CutRunner(more, limit=CUT_DOCUMENTS)
+    longer.run()  # every other step is used as it is
+    found: dict[str, float] = {}
+    for one in cuts:
+        for step, count in one.rounds.items():
+            like = one.alike.get(step, step)
+            first = runner.states[like].seconds
+            each = max(0.0, longer.states[like].seconds - first) / MORE_ROUNDS
+            found[step] = first + each * (count - (0 if step in one.alike else 1))
     return found
 
 
@@ -103,7 +110,10 @@ def _peak(folder: Path) -> int:
     return max((json.loads(line).get("rss") or 0 for line in lines), default=0)
 
 
-def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: Mapping[str, float]) -> Json:
+def _scale(
+    recipe: Recipe, cuts: Sequence[Cut], runner: _CutRunner, peak: int, rounds: Mapping[str, float]
+) -> Json:
+    most = {root: size for one in cuts for root, size in one.most_bytes.items()}
     factors = _factors(runner)
     overall = _overall(runner, factors)
     ledgers = [
@@ -124,24 +134,21 @@ def _scale(recipe: Recipe, runner: _CutRunner, peak: int, training: Mapping[str,
         factor = factors.get(name, overall)
         if state.step.operator.reads == "files":
             factor = runner.whole[name] / max(1, runner.part[name])
-        if name == "train":  # its model is as large after one step
+        if name in rounds:
             factor = 1.0
-        if recipe.tokenizer_sample is not None and name.split(".")[0] in ("tokenizer_sample", "tokenizer"):
+        if (budget := most.get(name.split(".")[0])) is not None:
             read = sum(e["bytes_in"] for e in ledgers if e["stage"] == "read")
-            budget = int(recipe.tokenizer_sample.model_dump()["sample_bytes"])
-            factor = min(factor, budget / max(1, read))  # grows with its sample, up to the budget
+            factor = min(factor, budget / max(1, read))
         disk = sum(file["bytes"] for unit in manifest["units"] for file in unit["files"])
         rows.append(
-            {"name": name, "seconds": training.get(name, state.seconds * factor), "disk": int(disk * factor)}
+            {"name": name, "seconds": rounds.get(name, state.seconds * factor), "disk": int(disk * factor)}
         )
-    disks = {row["name"]: row["disk"] for row in rows}
-    for number in range(len(recipe.long_context)):  # packed again, and a model of the same size
-        here = f"long_context.{number}"
-        packing = next(row["seconds"] for row in rows if row["name"] == "pack")
-        rows.append({"name": f"{here}.pack", "seconds": packing, "disk": disks["pack"]})
-        rows.append({"name": here, "seconds": training[here], "disk": disks["train"]})
+    found = {row["name"]: row for row in rows}
+    for step, like in ((step, like) for one in cuts for step, like in one.alike.items()):
+        seconds = rounds.get(step, found[like]["seconds"])
+        rows.append({"name": step, "seconds": seconds, "disk": found[like]["disk"]})
     workers = recipe.engine.workers or os.cpu_count() or 1
-    solo = {name for name, state in runner.states.items() if state.step.operator.exclusive} | training.keys()
+    solo = {name for name, state in runner.states.items() if state.step.operator.exclusive} | rounds.keys()
     wall = sum(row["seconds"] / (1 if row["name"] in solo else workers) for row in rows)
     return {
         "sample_documents": documents,

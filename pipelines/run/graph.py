@@ -2,23 +2,33 @@
 
 A step is plain data: an operator (how data moves), the stages it applies, and the steps it reads. Steps
 that change documents write a dataset; deduplication and late filters write only lists of rows to remove
-(masks), which later readers apply; folds and tasks write artefacts.
+(masks), which later readers apply; folds and tasks write artefacts. Sources come first, then every section
+adds its own steps, in the order of sections, through a `Builder`:
 
     web.index -> web ...................................... dataset web + code + math ->
-    dedup.exact.{scatter,gather} -> dedup.exact ... mask ... -> decontaminate, held_out (masks),
-    tokenizer_sample, tokenizer, acceptance (artefacts), encode (dataset), mixture_sums, mixture (artefacts),
-    pack.scatter -> pack (shards) -> train (artefact) pack.scatter -> long_context.0.pack (shards) ->
-    long_context.0 (artefact, from train's) -> ...
+    dedup.exact.{scatter,gather} -> dedup.exact ... mask ... -> ...
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.closest import nearest
-from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.contract.stage import Deduplicate, Fold, Map, Regroup, Stage
+from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError, UserError
+from corpusmill.pipelines.contract.stage import (
+    Deduplicate,
+    Filter,
+    Fold,
+    Map,
+    Regroup,
+    Scatter,
+    Stage,
+    Task,
+    Write,
+)
+from corpusmill.pipelines.recipe.builder import Builder, Needs, View
+from corpusmill.pipelines.recipe.sections import section_that_gives
 from corpusmill.pipelines.run.operators.apply_removals import OPERATOR as APPLY_REMOVALS
 from corpusmill.pipelines.run.operators.encode import OPERATOR as ENCODE
 from corpusmill.pipelines.run.operators.fold_combine import OPERATOR as FOLD_COMBINE
@@ -34,10 +44,116 @@ from corpusmill.pipelines.run.operators.resolve import OPERATOR as RESOLVE
 from corpusmill.pipelines.run.operators.scatter import OPERATOR as SCATTER
 from corpusmill.pipelines.run.operators.task import OPERATOR as TASK
 from corpusmill.pipelines.run.operators.write import OPERATOR as WRITE
-from corpusmill.pipelines.run.step import StageSpec, Step, View
+from corpusmill.pipelines.run.step import StageSpec, Step
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.recipe.models import HoldingOut, Recipe, Source
+    from corpusmill.pipelines.recipe.models import Recipe, Source
+    from corpusmill.pipelines.recipe.section import Section
+
+
+class GraphBuilder(Builder):
+    """Collects the steps of a recipe. Raises CorpusmillError where a section names a step that is not of its
+    `step_roots`, or that there is already."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.steps: list[Step] = []
+        self._section: Section | None = None
+        self.view = View(tuple(_source(self.steps, source) for source in sources))
+
+    def add_section(self, section: Section) -> None:
+        """Let a section add its steps."""
+        self._section = section
+        section.graph(self)
+
+    def _add(self, step: Step) -> str:
+        section = self._section
+        assert section is not None
+        if step.name.split(".")[0] not in section.step_roots:
+            raise CorpusmillError(f"section {section.name} names a step {step.name}, which is not one of its "
+                                  f"`step_roots` ({', '.join(section.step_roots)})")  # fmt: skip
+        if any(step.name == other.name for other in self.steps):
+            raise CorpusmillError(f"section {section.name} adds a step {step.name}, which there is already")
+        self.steps.append(step)
+        return step.name
+
+    def read(self, source: Source) -> View:
+        added: list[Step] = []
+        dataset = _source(added, source)
+        for step in added:
+            self._add(step)
+        return View((dataset,))
+
+    def fold(
+        self, name: str, stage: Fold, view: View | None = None, *, needs: Needs | None = None, gives: str = ""
+    ) -> str:
+        seen, spec, needs = view or self.view, (StageSpec.of(stage),), needs or {}
+        partials = self._add(Step(f"{name}.partials", FOLD_MAP, spec, seen.datasets, seen.masks, needs))
+        combined = self._add(Step(f"{name}.combine", FOLD_COMBINE, spec, (partials,), (), needs))
+        return self._add(Step(name, FOLD_FINISH, spec, (combined,), (), needs, gives=gives))
+
+    def mask(self, name: str, stage: Filter, *, needs: Needs | None = None, gives: str = "") -> str:
+        seen, spec = self.view, (StageSpec.of(stage),)
+        self._add(Step(name, MASK, spec, seen.datasets, seen.masks, needs or {}, gives=gives))
+        self.view = seen.masked_by(name)
+        return name
+
+    def deduplicate(self, name: str, stage: Deduplicate) -> str:
+        seen, spec = self.view, (StageSpec.of(stage),)
+        sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
+        found = self._add(Step(f"{name}.gather", MATCH, spec, (sent,)))
+        if type(stage).resolve is not Deduplicate.resolve:
+            found = self._add(Step(f"{name}.resolve", RESOLVE, spec, (found,)))
+        self._add(Step(name, APPLY_REMOVALS, spec, (found, *seen.datasets), seen.masks))
+        self.view = seen.masked_by(name)
+        return name
+
+    def encode(
+        self, name: str, stage: Map, *, needs: Needs | None = None, after: tuple[str, ...] = (), gives: str
+    ) -> str:
+        seen, spec = self.view, (StageSpec.of(stage),)
+        step = Step(name, ENCODE, spec, seen.datasets, seen.masks, needs or {}, after=after, gives=gives)
+        return self._add(step)
+
+    def scatter(
+        self, name: str, stage: Scatter, view: View, *, needs: Needs | None = None, gives: str
+    ) -> str:
+        spec = (StageSpec.of(stage),)
+        return self._add(Step(name, SCATTER, spec, view.datasets, view.masks, needs or {}, gives=gives))
+
+    def write(
+        self, name: str, stage: Write, rows: str, *, needs: Needs | None = None, gives: str = ""
+    ) -> str:
+        return self._add(Step(name, WRITE, (StageSpec.of(stage),), (rows,), (), needs or {}, gives=gives))
+
+    def task(self, name: str, stage: Task, *, needs: Needs | None = None, gives: str = "") -> str:
+        return self._add(Step(name, TASK, (StageSpec.of(stage),), artefacts=needs or {}, gives=gives))
+
+    def offered(self, what: str) -> str | None:
+        return next((step.name for step in reversed(self.steps) if step.gives == what), None)
+
+    def need(self, what: str) -> str:
+        found = self.offered(what)
+        if found is not None:
+            return found
+        assert self._section is not None
+        giver = section_that_gives(what)
+        cure = "which no section gives" if giver is None else (
+            f"which the section `{giver.name}` gives; add `{giver.name}: {giver.example}`"
+            if not giver.implied
+            else f"which follows from sections that ask for `{giver.name}`"
+        )  # fmt: skip
+        raise RecipeError(f"the section `{self._section.name}` needs what is called {what!r}, {cure}")
+
+
+def build_graph(recipe: Recipe) -> list[Step]:
+    """All steps of a recipe in an order in which each comes after what it needs.
+
+    Raises RecipeError for a section that needs what no step before it gives.
+    """
+    builder = GraphBuilder(recipe.sources)
+    for section in recipe.sections.values():
+        builder.add_section(section)
+    return builder.steps
 
 
 def _source(steps: list[Step], source: Source) -> str:
@@ -66,123 +182,6 @@ def _source(steps: list[Step], source: Source) -> str:
             steps.append(Step(there, REGROUP, (spec,), (f"{there}.scatter",), options=label))
             here, inputs, operator, run = there, (there,), MAP, []
     return here
-
-
-def _deduplicate(steps: list[Step], name: str, view: View, stage: Deduplicate) -> View:
-    spec = StageSpec.of(stage)
-    steps.append(Step(f"{name}.scatter", SCATTER, (spec,), view.datasets, view.masks))
-    steps.append(Step(f"{name}.gather", MATCH, (spec,), (f"{name}.scatter",)))
-    found = f"{name}.gather"
-    if type(stage).resolve is not Deduplicate.resolve:
-        steps.append(Step(f"{name}.resolve", RESOLVE, (spec,), (found,)))
-        found = f"{name}.resolve"
-    steps.append(Step(name, APPLY_REMOVALS, (spec,), (found, *view.datasets), view.masks))
-    return view.masked_by(name)
-
-
-def _fold(steps: list[Step], name: str, view: View, stage: Stage, artefacts: Mapping[str, str]) -> None:
-    spec = (StageSpec.of(stage),)
-    steps.append(Step(f"{name}.partials", FOLD_MAP, spec, view.datasets, view.masks, artefacts))
-    steps.append(Step(f"{name}.combine", FOLD_COMBINE, spec, (f"{name}.partials",), (), artefacts))
-    steps.append(Step(name, FOLD_FINISH, spec, (f"{name}.combine",), (), artefacts))
-
-
-def build_graph(recipe: Recipe) -> list[Step]:
-    """All steps of a recipe in an order in which each comes after what it needs."""
-    steps: list[Step] = []
-    view = View(tuple(_source(steps, source) for source in recipe.sources))
-    for position, stage in enumerate(recipe.dedup):
-        name = f"dedup.{stage.name}"
-        if any(step.name == name for step in steps):
-            name = f"{name}.{position}"
-        view = _deduplicate(steps, name, view, stage)
-    if recipe.decontaminate is not None:
-        judged = recipe.decontaminate
-        benchmarks = View((_source(steps, judged.benchmarks),))
-        _fold(steps, "benchmark_grams", benchmarks, judged.grams, {})
-        artefacts = {"benchmarks": "benchmark_grams"}
-        spec = (StageSpec.of(judged.filter),)
-        steps.append(Step("decontaminate", MASK, spec, view.datasets, view.masks, artefacts))
-        view = view.masked_by("decontaminate")
-    if recipe.held_out is not None:
-        view = _hold_out(steps, view, recipe.held_out)
-    if recipe.tokenizer is not None:
-        _tokenizer(steps, recipe, view)
-    if recipe.pack is not None:
-        _shards(steps, recipe, view)
-    if recipe.train is not None:
-        artefacts = {"shards": "pack", "tokenizer": "tokenizer"}
-        steps.append(Step("train", TASK, (StageSpec.of(recipe.train),), artefacts=artefacts))
-        _long_context(steps, recipe)
-    return steps
-
-
-def _hold_out(steps: list[Step], view: View, stages: HoldingOut) -> View:
-    """The families held out, and the removal of what stands both in them and elsewhere."""
-    families, index, overlap = (f"held_out.{part}" for part in ("families", "index", "overlap"))
-    _fold(steps, families, view, stages.families, {})
-    _fold(steps, index, view, stages.index, {"held_out": families})
-    _fold(steps, overlap, view, stages.overlap, {"held_out": families, "held_out_index": index})
-    needs = {"held_out": families, "held_out_overlap": overlap}
-    steps.append(Step("held_out", MASK, (StageSpec.of(stages.filter),), view.datasets, view.masks, needs))
-    return view.masked_by("held_out")
-
-
-def _apart(recipe: Recipe) -> dict[str, str]:
-    """The artefact that says what is held out, where anything is."""
-    return {} if recipe.held_out is None else {"held_out": "held_out.families"}
-
-
-def _tokenizer(steps: list[Step], recipe: Recipe, view: View) -> None:
-    """The sample, the tokenizer made from it, and its judgement, which whatever uses it waits for."""
-    stage = recipe.tokenizer
-    assert stage is not None
-    apart = _apart(recipe)
-    if isinstance(stage, Fold):
-        assert recipe.tokenizer_sample is not None
-        _fold(steps, "tokenizer_sample", view, recipe.tokenizer_sample, apart)
-        _fold(steps, "tokenizer", view, stage, {"tokenizer_sample": "tokenizer_sample"})
-    else:
-        steps.append(Step("tokenizer", TASK, (StageSpec.of(stage),)))
-    if recipe.tokenizer_judge is not None:
-        _fold(steps, "acceptance", view, recipe.tokenizer_judge, {"tokenizer": "tokenizer", **apart})
-
-
-def _shards(steps: list[Step], recipe: Recipe, view: View) -> None:
-    """Encode, plan the mixture, draw documents in their shuffled order, and pack them into shards."""
-    assert recipe.pack is not None
-    assert recipe.encode is not None
-    assert recipe.mixture_sums is not None
-    assert recipe.mixture is not None
-    assert recipe.draw is not None
-    artefacts = {"tokenizer": "tokenizer"}
-    apart = _apart(recipe)
-    encode = (StageSpec.of(recipe.encode),)
-    judged = ("acceptance",) if recipe.tokenizer_judge is not None else ()
-    needs = {**artefacts, **apart}
-    steps.append(Step("encode", ENCODE, encode, view.datasets, view.masks, needs, after=judged))
-    encoded = View(("encode",))
-    _fold(steps, "mixture_sums", encoded, recipe.mixture_sums, {})
-    _fold(steps, "mixture", encoded, recipe.mixture, {"mixture_sums": "mixture_sums"})
-    plan = {"mixture": "mixture"}
-    draw = (StageSpec.of(recipe.draw),)
-    pack = StageSpec.of(recipe.pack)
-    steps.append(
-        Step("pack.scatter", SCATTER, draw, ("encode",), (), plan, {"tokens": pack.options["shard_tokens"]})
-    )
-    steps.append(Step("pack", WRITE, (pack,), ("pack.scatter",), (), {**artefacts, **plan}))
-
-
-def _long_context(steps: list[Step], recipe: Recipe) -> None:
-    """Every phase: what was drawn packed in longer rows, and the model before trained on them."""
-    model = "train"
-    for number, phase in enumerate(recipe.long_context):
-        here = f"long_context.{number}"
-        packed = {"tokenizer": "tokenizer", "mixture": "mixture"}
-        steps.append(Step(f"{here}.pack", WRITE, (StageSpec.of(phase.pack),), ("pack.scatter",), (), packed))
-        used = {"shards": f"{here}.pack", "tokenizer": "tokenizer", "model": model}
-        steps.append(Step(here, TASK, (StageSpec.of(phase.train),), artefacts=used))
-        model = here
 
 
 def step_named(steps: Sequence[Step], name: str) -> Step:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.first_records import first_fault
+from corpusmill.pipelines.recipe.messages import Path
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.step import Step
@@ -24,10 +25,10 @@ class Losses:
 
     def __init__(self, recipe: Recipe, files: Callable[[Step], Mapping[str, str]]) -> None:
         self._recipe, self._files = recipe, files
-        self._sources = {source.name: (("sources", source.name), source) for source in recipe.sources}
-        if recipe.decontaminate is not None:
-            benchmarks = recipe.decontaminate.benchmarks
-            self._sources[benchmarks.name] = (("decontaminate", "against"), benchmarks)
+        self._sources: dict[str, tuple[Path, Source]] = {
+            source.name: (("sources", source.name), source) for source in recipe.sources
+        }
+        self._sources |= {source.name: (place, source) for place, source in recipe.sources_beside}
         self._read: Counter[str] = Counter()
         self._quarantined: dict[str, Counter[str]] = {}
         self._removed: dict[str, Counter[str]] = {}

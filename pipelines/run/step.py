@@ -40,7 +40,8 @@ class StageSpec:
 class Step:
     """One named step. `inputs` are datasets read one after the other; `masks` apply to all of them.
 
-    `after`: steps that must be complete first though nothing of them is read (a judgement, for one).
+    `after`: steps that must be complete first though nothing of them is read (a judgement, for one). `gives`:
+    what it leaves to others, a word of `contract.given` or of its section's own.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Step:
     artefacts: Mapping[str, str] = field(default_factory=dict)  # artefact name -> step
     options: Json = field(default_factory=dict)
     after: tuple[str, ...] = ()
+    gives: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -61,14 +63,3 @@ class Step:
     def datasets(self) -> tuple[str, ...]:
         """The inputs that hold the documents of the step's view."""
         return self.inputs[self.operator.datasets_from :]
-
-
-@dataclass(frozen=True)
-class View:
-    """Datasets read one after the other with masks applied: what a later step sees as its documents."""
-
-    datasets: tuple[str, ...]
-    masks: tuple[str, ...] = ()
-
-    def masked_by(self, step: str) -> View:
-        return View(self.datasets, (*self.masks, step))

@@ -53,7 +53,8 @@ def test_the_base_makes_its_shards_as_the_shipped_recipe_does(corpusmill: Callab
 def test_recipes_train(name: str, calm: Path, tmp_path: Path) -> None:
     """On the shards of the smallest run; with the checks of shards that the recipe requires."""
     path = ABLATIONS / f"{name}.yaml"
-    stage: Any = load_recipe(path).train
+    ((_, found),) = load_recipe(path).sections["train"].stages()
+    stage: Any = found
     fewer = {"steps": 2, "batch_size": 2, "threads": 1, "evaluate": {"every": 1}}
     require = {**stage.require.model_dump(), "loss_falls": None, "beats": None}
     made = type(stage).model_validate({**stage.model_dump(), **fewer, "require": require})

@@ -11,7 +11,7 @@ import pytest
 from corpusmill.mixtures.draw import Draw
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.randomness import is_held_out
-from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.contract.stage import Context, Emitted
 
 N = 20_000
 
@@ -135,3 +135,20 @@ def test_who_is_held_out_depends_on_id_and_seed_alone() -> None:
     assert abs(both - 50) < 4 * np.sqrt(50)
     assert not is_held_out(ids, 3, 0.0).any()
     assert is_held_out(ids, 3, 1.0).all()
+
+
+def test_one_partition_a_shard(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"sources": {"a": {"tokens": 70}, "b": {"tokens": 31}}}))
+    context = Context(artefacts={"mixture": tmp_path})
+    assert [Draw(shard_tokens=n).partitions(context) for n in (1000, 101, 100, 10)] == [1, 1, 2, 11]
+
+
+def test_it_accounts_for_what_is_drawn_whole_in_part_and_not_at_all() -> None:
+    """Row 5 is drawn whole, 6 in part, 7 whole and in part, 8 not at all."""
+    docs = Documents(pa.table({"bytes": pa.array([100, 101, 102, 103], pa.int64())}))
+    copies = {"row": [5, 6, 7, 7], "cut_to": [-1, 3, -1, 2], "tokens": [[1] * 9, [1] * 4, [1] * 8, [1] * 8]}
+    emitted = Emitted(pa.table({**copies, "row": pa.array(copies["row"], pa.uint32())}))
+    found = Draw().sent(docs, np.arange(5, 9, dtype=np.uint32), emitted)
+    assert found.sent.tolist() == [True, True, True, False]
+    assert found.sizes.tolist() == [100, 101 * 3 // 4, 102, 0]
+    assert found.reasons.to_pylist() == [None, "drawn_in_part", None, "not_drawn"]

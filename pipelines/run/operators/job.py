@@ -35,6 +35,12 @@ class Preparation:
     def view(self) -> DatasetView:
         return view_of(self.step, self.inputs)
 
+    @cached_property
+    def context(self) -> Context:
+        """The step's artefacts, for a question to its stage; the folders are verified."""
+        needed = self.step.artefacts.items()
+        return Context(artefacts={name: self.inputs[step].verified() for name, step in needed})
+
 
 def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:
     """The documents a step sees: its input datasets with its masks applied."""

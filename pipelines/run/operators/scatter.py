@@ -1,7 +1,7 @@
 """First half of an exchange: each unit writes one Arrow IPC file whose batches are its partitions.
 
-Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes (or,
-for packing, from the tokens asked for), never from the workers. Rows inside a batch are sorted by
+Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes or is
+the stage's own, never from the workers. Rows inside a batch are sorted by
 (key, row). A side table, where the stage emits one, is written beside it with the rows' addresses.
 Memory: one unit's emitted rows.
 """
@@ -11,26 +11,24 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.stage import Deduplicate, Emitted
+from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Scatter, Sent
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.run.operators.partitions import SIDE_ROWS
 from corpusmill.pipelines.storage.checked_ipc import write_batches
 from corpusmill.pipelines.storage.removed import write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json, read_json
+from corpusmill.pipelines.storage.run_folder import Attempt, Json
 
 # Documents, their row addresses, and what was emitted for them.
 _Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
 
 PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
 _MOST = 65_536
-IN_PART = "drawn_in_part"  # the reason of what is cut from a document of which the mixture drew a part
 
 
 def units(preparation: Preparation) -> list[Json]:
@@ -39,12 +37,12 @@ def units(preparation: Preparation) -> list[Json]:
 
 
 def _partitions(preparation: Preparation) -> int:
-    view = preparation.view
-    if "tokens" in preparation.step.options:
-        plan = read_json(preparation.inputs[preparation.step.artefacts["mixture"]].file("plan.json"))
-        total = sum(source["tokens"] for source in plan["sources"].values())
-        wanted = -(-total // int(preparation.step.options["tokens"]))
-    else:
+    (spec,) = preparation.step.stages
+    stage = build_stage(spec.as_json())
+    assert isinstance(stage, Scatter)
+    wanted = stage.partitions(preparation.context)
+    if wanted is None:
+        view = preparation.view
         wanted = -(-sum(view.input_bytes(unit) for unit in range(len(view))) // PARTITION_BYTES)
     return int(min(max(wanted, 1), _MOST))
 
@@ -78,8 +76,9 @@ def work(job: Job, attempt: Attempt) -> Json:
             tables.append(emitted.rows)
             if emitted.side is not None:
                 sides.append(emitted.side.append_column("row", pa.array(places, pa.uint32())))
-            if "tokens" in job.step.options:
-                _count_draws(ledger, stage.name, part.table, places, emitted.rows)
+            sent = stage.sent(part, places, emitted)
+            if sent is not None:
+                _account(ledger, stage.name, part.table, sent)
         guilty, causes = found.left_out()
         if len(guilty):
             bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
@@ -121,42 +120,19 @@ def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
     ]
 
 
-def _count_draws(
-    ledger: Ledger, stage: str, docs: pa.Table, rows: npt.NDArray[np.uint32], emitted: pa.Table
-) -> None:
-    """Documents the mixture drew at least once are kept, a part of one whose only copy is cut; the others are
-    removed as `not_drawn`. The bytes of a part are in proportion to its tokens, rounded down."""
-    drawn = np.isin(rows, emitted.column("row").to_numpy())
-    parts = _parts(emitted)
+def _account(ledger: Ledger, stage: str, docs: pa.Table, sent: Sent) -> None:
+    """Enter what was sent of each document, and why the rest was not."""
     columns = (docs.column("source").to_pylist(), docs.column("bytes").to_pylist())
-    for row, source, size, kept in zip(rows.tolist(), *columns, drawn.tolist(), strict=True):
+    answers = (sent.sent.tolist(), sent.reasons.to_pylist(), sent.sizes.tolist())
+    for source, size, kept, reason, part in zip(*columns, *answers, strict=True):
         entry = ledger.entry(stage, source)
         entry.arrive(1, size)
         if not kept:
-            entry.remove("not_drawn", 1, size)
-        elif row in parts:
-            tokens, of = parts[row]
-            part = size * tokens // of
-            entry.keep(1, part, part)
-            entry.cut_out(IN_PART, size - part)
-        else:
-            entry.keep(1, size, size)
-
-
-def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:
-    """Tokens taken and tokens there of the documents, by row, of which no whole copy is drawn."""
-    cut = emitted.column("cut_to").to_numpy()
-    cut_rows = np.flatnonzero(cut >= 0)
-    if len(cut_rows) == 0:
-        return {}
-    rows = emitted.column("row").to_numpy()
-    whole = set(rows[cut < 0].tolist())
-    lengths = pc.list_value_length(emitted.column("tokens").take(pa.array(cut_rows))).to_pylist()
-    return {
-        int(rows[at]): (int(cut[at]), int(of))
-        for at, of in zip(cut_rows, lengths, strict=True)
-        if int(rows[at]) not in whole
-    }
+            entry.remove(reason, 1, size)
+            continue
+        entry.keep(1, part, part)
+        if reason is not None:
+            entry.cut_out(reason, size - part)
 
 
 OPERATOR = Operator(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from corpusmill.pipelines.recipe.environment import expand_environment
+from corpusmill.pipelines.recipe.environment import expand_environment, expand_patterns
 from corpusmill.pipelines.recipe.messages import Problem
 from corpusmill.pipelines.recipe.models import Recipe
 
@@ -44,15 +44,6 @@ def test_what_cannot_be_expanded_is_a_fault_with_a_cure(text: str) -> None:
         ({"sources": {"s": {"read": {"r": ["${A}"]}}}}, ["sources", "s", "read", "r", 0]),
         ({"sources": {"s": {"read": {"r": {"files": "${A}"}}}}}, ["sources", "s", "read", "r", "files"]),
         ({"sources": {"s": {"read": {"r": {"files": ["${A}"]}}}}}, ["sources", "s", "read", "r", "files", 0]),
-        ({"decontaminate": {"against": "${A}"}}, ["decontaminate", "against"]),
-        ({"decontaminate": {"against": ["${A}"]}}, ["decontaminate", "against", 0]),
-        ({"decontaminate": {"against": {"r": "${A}"}}}, ["decontaminate", "against", "r"]),
-        (
-            {"decontaminate": {"against": {"r": {"files": ["${A}"]}}}},
-            ["decontaminate", "against", "r", "files", 0],
-        ),
-        ({"tokenizer": {"load": "${A}"}}, ["tokenizer", "load"]),
-        ({"tokenizer": {"load": {"path": "${A}"}}}, ["tokenizer", "load", "path"]),
     ],
 )
 def test_paths_are_expanded(data: Any, where: list[str | int]) -> None:
@@ -77,6 +68,60 @@ def test_paths_are_expanded(data: Any, where: list[str | int]) -> None:
 )
 def test_everything_else_stays(data: Any) -> None:
     assert expand_environment(data, SET) == (data, [])
+
+
+@pytest.mark.parametrize(
+    ("against", "where"),
+    [
+        ("${A}", []),
+        (["b", "${A}"], [1]),
+        ({"r": "${A}"}, ["r"]),
+        ({"r": ["${A}"]}, ["r", 0]),
+        ({"r": {"files": ["${A}"], "text_field": "${A}"}}, ["r", "files", 0]),
+    ],
+)
+def test_patterns_of_a_section_are_expanded(
+    against: Any, where: list[str | int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[Problem] = []
+    monkeypatch.delenv("A", raising=False)
+    expand_patterns(against, ("x",), problems)
+    assert [problem.path for problem in problems] == [("x", *where)]
+    monkeypatch.setenv("A", "in")
+    expanded = expand_patterns(against, ("x",), problems)
+    if isinstance(against, dict) and isinstance(against["r"], dict):
+        assert expanded["r"]["text_field"] == "${A}"
+    for key in where:
+        expanded = expanded[key]
+    assert (expanded, len(problems)) == ("in", 1)
+
+
+def test_paths_in_sections_are_expanded(
+    load: Callable[..., Recipe], faults: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """sources: {a: {read: {lines: a}}}
+decontaminate: {against: "${CORPUSMILL_TEST}/b"}
+tokenizer: {load: "${CORPUSMILL_TEST}/t.json", references: {r: "${CORPUSMILL_TEST}/r.json"}}
+pack: {}
+train: {start_from: "${CORPUSMILL_TEST}/m"}
+"""
+    monkeypatch.setenv("CORPUSMILL_TEST", "in")
+    recipe = load(text)
+    ((_, benchmarks),) = recipe.sources_beside
+    assert benchmarks.reader.files == ["in/b"]
+    stages = {stage.name: stage for stage in recipe.stages()}
+    assert stages["load_tokenizer"].external_files() == (folder / "in" / "t.json",)
+    assert folder / "in" / "r.json" in stages["accept_tokenizer"].external_files()
+    assert stages["train"].model_dump()["start_from"] == folder / "in" / "m"
+    assert "CORPUSMILL_TEST" in str(recipe.raw)
+    monkeypatch.delenv("CORPUSMILL_TEST")
+    keys = [line.split(": ")[1] for line in faults(text)]
+    assert keys == [
+        "decontaminate.against",
+        "tokenizer.load.path",
+        "tokenizer.references.r",
+        "train.start_from",
+    ]
 
 
 def test_in_a_recipe(

@@ -16,6 +16,7 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.sources.reader import Label, Reader
+from tests.pipelines.recipe.in_recipe import stage_of
 
 Load = Callable[..., Recipe]
 
@@ -54,9 +55,8 @@ def test_a_whole_recipe(load: Load, folder: Path) -> None:
     assert (options["at_least"], options["budget"], options["keep"]) == (4_000_000, 1_000_000, ["en", "no"])
     assert type(options["budget"]) is int
     assert bare.steps == ()
-    assert isinstance(recipe.dedup[0], Deduplicate)
-    assert recipe.decontaminate is None
-    assert (recipe.tokenizer, recipe.mixture, recipe.pack, recipe.train) == (None, None, None, None)
+    assert list(recipe.sections) == ["dedup"]
+    assert stage_of(recipe, "dedup", Deduplicate).name == "same"
     assert recipe.source("a") is a
     assert [stage.name for stage in recipe.stages()] == [
         "pages", "strip", "together", "judge", "lines", "judge", "together", "lines", "same",
@@ -67,7 +67,7 @@ def test_a_whole_recipe(load: Load, folder: Path) -> None:
 
 def test_defaults(load: Load, folder: Path) -> None:
     recipe = load()
-    assert (recipe.seed, recipe.data_folder, recipe.dedup) == (0, folder, ())
+    assert (recipe.seed, recipe.data_folder, recipe.sections) == (0, folder, {})
     assert (recipe.engine.kind, recipe.engine.workers, recipe.engine.retries) == ("process", None, 2)
 
 
@@ -147,7 +147,8 @@ from pathlib import Path
 from corpusmill.pipelines.recipe.loader import load_recipe
 load_recipe(Path({str(folder / "recipe.yaml")!r}))
 rooms = ("filters", "dedup", "mixtures", "tokenizer", "training_hooks")
-print([m for m in sys.modules if m.startswith(tuple("corpusmill." + room for room in rooms))])
+found = [m for m in sys.modules if m.startswith(tuple("corpusmill." + room + "." for room in rooms))]
+print([m for m in found if m.split(".")[2] != "sections"])
 heavy = ("numba", "torch", "ray", "tokenizers", "trafilatura", "pyarrow.compute")
 print([m for m in heavy if m in sys.modules])
 """

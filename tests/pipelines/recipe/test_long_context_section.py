@@ -8,27 +8,31 @@ from typing import Any
 
 import pytest
 
+from corpusmill.pipelines.contract.stage import Stage, Task, Write
 from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.run.estimate import _with_steps
 from corpusmill.pipelines.run.graph import build_graph, step_named
+from tests.pipelines.recipe.in_recipe import stage_of
 
 Load = Callable[..., Recipe]
 TRAIN = "train: {steps: 100, batch_size: 8, micro_batch_size: 4, learning_rate: 0.01, schedule: cosine}\n"
 BEFORE = "sources: {a: {read: {lines: a}}}\ntokenizer: {train: {}}\npack: {sequence_length: 512}\n" + TRAIN
 
 
+def phases(recipe: Recipe, kind: type[Stage]) -> list[Stage]:
+    return [stage for _, stage in recipe.sections["long_context"].stages() if isinstance(stage, kind)]
+
+
 def options(recipe: Recipe) -> list[dict[str, Any]]:
-    return [phase.train.model_dump() for phase in recipe.long_context]
+    return [stage.model_dump() for stage in phases(recipe, Task)]
 
 
 def test_what_is_left_out_follows_from_training(load: Load) -> None:
     section = "long_context: {phases: [{sequence_length: 1K, steps: 5}, {sequence_length: 4000}]}\n"
     recipe = load(BEFORE + section)
     first, second = options(recipe)
-    assert [phase.pack.model_dump()["sequence_length"] for phase in recipe.long_context] == [1000, 4000]
-    assert recipe.pack is not None
-    assert recipe.pack.model_dump()["sequence_length"] == 512
+    assert [one.model_dump()["sequence_length"] for one in phases(recipe, Write)] == [1000, 4000]
+    assert stage_of(recipe, "pack", Write).model_dump()["sequence_length"] == 512
     assert (first["batch_size"], first["micro_batch_size"]) == (2, 1)  # of 8 and 4 rows of 256 tokens
     assert (second["batch_size"], second["micro_batch_size"]) == (1, 1)
     assert (first["steps"], second["steps"]) == (5, 200)
@@ -37,7 +41,8 @@ def test_what_is_left_out_follows_from_training(load: Load) -> None:
     assert first["factor"] is None
     assert first["balance"] == {"gamma": 0.0, "alpha": 1e-4}
     assert first["mtp_weight"] == pytest.approx(0.3)
-    assert recipe.long_context[0].step_cost == pytest.approx(2 * 1000 / 2048)
+    rounds = recipe.sections["long_context"].cut(1).rounds
+    assert rounds["long_context.0"] == pytest.approx(5 * 2 * 1000 / 2048)
 
 
 def test_the_report_s_last_rate_and_lambda(load: Load) -> None:
@@ -154,10 +159,24 @@ def test_editors_let_null_stand_for_what_follows(load: Load) -> None:
 
 def test_an_estimate_requires_nothing_of_its_few_steps(load: Load) -> None:
     recipe = load(BEFORE.replace("steps: 100", "steps: 100, require: {loss_falls: 1.0}"))
-    cut = _with_steps(recipe, 1)
-    assert recipe.train is not None
-    assert cut is not None
-    assert cut.model_dump() == recipe.train.model_dump() | {"steps": 1, "require": None}
+    cut = recipe.sections["train"].cut(1)
+    assert cut.section is not None
+    ((_, few),) = cut.section.stages()
+    assert few.model_dump() == stage_of(recipe, "train", Task).model_dump() | {"steps": 1, "require": None}
+    assert cut.rounds == {"train": 100}
+
+
+def test_an_estimate_takes_a_phase_for_more_steps_of_training(load: Load) -> None:
+    section = "long_context: {phases: [{sequence_length: 1024, steps: 5}, {sequence_length: 2048}]}\n"
+    cut = load(BEFORE + section).sections["long_context"].cut(1)
+    assert cut.section is None
+    assert cut.alike == {
+        "long_context.0.pack": "pack",
+        "long_context.0": "train",
+        "long_context.1.pack": "pack",
+        "long_context.1": "train",
+    }
+    assert cut.rounds == {"long_context.0": 5, "long_context.1": 200}
 
 
 def test_it_needs_training(faults: Callable[..., list[str]]) -> None:
@@ -167,8 +186,7 @@ def test_it_needs_training(faults: Callable[..., list[str]]) -> None:
 
 def test_a_model_to_start_from_lies_beside_the_recipe(load: Load, folder: Path) -> None:
     recipe = load(BEFORE.replace("steps: 100", "start_from: model, steps: 100"))
-    assert recipe.train is not None
-    assert recipe.train.external_files() == (
+    assert stage_of(recipe, "train", Task).external_files() == (
         folder / "model" / "config.json",
         folder / "model" / "model.safetensors",
     )

@@ -36,7 +36,7 @@ def test_unknown_names(faults: Callable[..., list[str]], old: str, new: str, pla
 
 
 def test_known_names(load: Callable[..., Recipe]) -> None:
-    assert load(SOURCES + SOUND, head=HEAD).pack is not None
+    assert load(SOURCES + SOUND, head=HEAD).sections["pack"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from corpusmill.pipelines.contract.stage import Deduplicate
 from corpusmill.pipelines.recipe.models import Recipe
+from tests.pipelines.recipe.in_recipe import stage_of
 
 Load = Callable[..., Recipe]
 Faults = Callable[..., list[str]]
@@ -48,12 +50,14 @@ def test_entries_of_lists_by_index_and_by_stage(load: Load) -> None:
         "together",
         "judge",
     ]
-    assert load(TEXT, "dedup.same.priority=[b]").dedup[0].model_dump()["priority"] == ["b"]
+    assert stage_of(load(TEXT, "dedup.same.priority=[b]"), "dedup", Deduplicate).model_dump()["priority"] == [
+        "b"
+    ]
 
 
 def test_sections_and_sources_are_made_and_taken_out(load: Load) -> None:
     assert load("sources: {a: {read: {lines: a}}}", "engine.retries=0").engine.retries == 0
-    assert load(TEXT, "dedup=null").dedup == ()
+    assert load(TEXT, "dedup=null").sections == {}
     assert [source.name for source in load(TEXT, "sources.b=null").sources] == ["a"]
     assert load(TEXT, "sources.a.steps=[]").sources[0].steps == ()
 

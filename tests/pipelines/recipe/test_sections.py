@@ -11,6 +11,7 @@ from corpusmill.pipelines.contract.stage import Filter, Fold, Map, Scatter, Task
 from corpusmill.pipelines.recipe import first_records
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
+from tests.pipelines.recipe.in_recipe import stage_of
 
 ROOT = Path(__file__).parents[3]
 Load = Callable[..., Recipe]
@@ -21,30 +22,28 @@ def test_pack_brings_what_it_needs(load: Load) -> None:
     recipe = load(
         SOURCE + "tokenizer: {train: {vocab_size: 1K}}\npack: {sequence_length: 512, fim: {rate: 0.25}}\n"
     )
-    assert isinstance(recipe.tokenizer, Fold)
-    assert recipe.tokenizer.model_dump()["vocab_size"] == 1000
-    assert isinstance(recipe.pack, Write)
-    assert isinstance(recipe.encode, Map)
-    assert recipe.encode.model_dump()["fim"]["rate"] == 0.25
-    assert isinstance(recipe.draw, Scatter)
-    assert isinstance(recipe.mixture, Fold)
-    assert recipe.mixture.model_dump()["tokens"] is None
-    assert recipe.train is None
+    (trainer,) = (s for _, s in recipe.sections["tokenizer"].stages() if s.name == "train_bpe")
+    assert trainer.model_dump()["vocab_size"] == 1000
+    assert stage_of(recipe, "pack", Write).model_dump()["sequence_length"] == 512
+    assert stage_of(recipe, "encode", Map).model_dump()["fim"]["rate"] == 0.25
+    assert stage_of(recipe, "mixture", Scatter).model_dump()["shard_tokens"] == 2**25
+    plan = dict(recipe.sections["mixture"].stages())[("mixture",)]
+    assert isinstance(plan, Fold)
+    assert plan.model_dump()["tokens"] is None
+    assert list(recipe.sections) == ["held_out", "tokenizer", "encode", "mixture", "pack"]
 
 
 def test_a_mixture_of_its_own(load: Load) -> None:
     text = SOURCE + "tokenizer: {train: {}}\npack: {}\nmixture: {tokens: 4M, weights: {a: 1}}\ntrain: {}\n"
     recipe = load(text)
-    assert recipe.mixture is not None
-    assert recipe.mixture.model_dump()["tokens"] == 4_000_000
-    assert isinstance(recipe.train, Task)
+    assert dict(recipe.sections["mixture"].stages())[("mixture",)].model_dump()["tokens"] == 4_000_000
+    assert stage_of(recipe, "train", Task).name == "train"
 
 
 def test_a_tokenizer_is_loaded_from_beside_the_recipe(load: Load, folder: Path) -> None:
     for text in ("tokenizer: {load: tok/t.json}", "tokenizer: {load: {path: tok/t.json, add_missing: true}}"):
         recipe = load(SOURCE + text)
-        assert isinstance(recipe.tokenizer, Task)
-        assert recipe.tokenizer.model_dump()["path"] == folder / "tok" / "t.json"
+        assert stage_of(recipe, "tokenizer", Task).model_dump()["path"] == folder / "tok" / "t.json"
 
 
 @pytest.mark.parametrize(
@@ -78,29 +77,28 @@ def test_a_fault_of_the_tokenizer_is_told_where_it_lies(
     ],
 )
 def test_benchmarks_are_read_like_a_source(load: Load, against: str, reader: str, files: list[str]) -> None:
-    judged = load(SOURCE + f"decontaminate: {{against: {against}}}").decontaminate
-    assert judged is not None
-    assert (judged.benchmarks.reader.name, judged.benchmarks.reader.files) == (reader, files)
-    assert (judged.benchmarks.name, judged.benchmarks.steps) == ("benchmarks", ())
-    assert isinstance(judged.grams, Fold)
-    assert isinstance(judged.filter, Filter)
+    recipe = load(SOURCE + f"decontaminate: {{against: {against}}}")
+    ((place, benchmarks),) = recipe.sources_beside
+    assert place == ("decontaminate", "against")
+    assert (benchmarks.reader.name, benchmarks.reader.files) == (reader, files)
+    assert (benchmarks.name, benchmarks.steps) == ("benchmarks", ())
+    assert stage_of(recipe, "decontaminate", Fold).name == "benchmark_grams"
+    assert stage_of(recipe, "decontaminate", Filter).name == "decontaminate"
 
 
 def test_options_of_decontamination_go_to_the_stage_that_has_them(
     load: Load, faults: Callable[..., list[str]]
 ) -> None:
-    judged = load(SOURCE + "decontaminate: {against: b}").decontaminate
-    assert judged is not None
+    recipe = load(SOURCE + "decontaminate: {against: b}")
     given = {}
-    for stage in (judged.grams, judged.filter):
+    for stage in (stage_of(recipe, "decontaminate", kind) for kind in (Fold, Filter)):
         for name, value in stage.model_dump().items():
             if isinstance(value, int) and not isinstance(value, bool):
                 given[name] = value + 1
     assert given
     options = ", ".join(f"{name}: {value}" for name, value in given.items())
-    changed = load(SOURCE + f"decontaminate: {{against: b, {options}}}").decontaminate
-    assert changed is not None
-    for stage in (changed.grams, changed.filter):
+    changed = load(SOURCE + f"decontaminate: {{against: b, {options}}}")
+    for stage in (stage_of(changed, "decontaminate", kind) for kind in (Fold, Filter)):
         assert {name: given[name] for name in type(stage).model_fields.keys() & given} == {
             name: value for name, value in stage.model_dump().items() if name in given
         }
@@ -114,9 +112,7 @@ def test_shipped_recipes_load(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     assert recipe.output_folder == ROOT / "build" / "runs" / path.stem
-    assert recipe.pack is not None
-    assert recipe.train is not None
-    assert recipe.decontaminate is not None
+    assert {"pack", "train", "decontaminate"} <= recipe.sections.keys()
 
 
 DEV_FILES = {

@@ -1,0 +1,99 @@
+"""The section `decontaminate`: benchmarks, what is kept of them, and the filter that compares with it.
+
+Options of both stages stand beside `against`, which says what the benchmarks are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+from corpusmill.pipelines.contract.stage import Filter, Fold
+from corpusmill.pipelines.recipe.builder import Builder
+from corpusmill.pipelines.recipe.entries import mapping, reader, stage, unknown_keys
+from corpusmill.pipelines.recipe.environment import expand_patterns
+from corpusmill.pipelines.recipe.json_schema import PATTERNS, Json, Schema, described, summary
+from corpusmill.pipelines.recipe.messages import Path, Problem
+from corpusmill.pipelines.recipe.models import Source
+from corpusmill.pipelines.recipe.registry import find
+from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+
+ROOM, AGAINST = "dedup", "against"
+GRAMS, JUDGE = "benchmark_grams", "decontaminate"
+
+
+class Decontaminate(Section):
+    """Keep documents that hold benchmark material from the model."""
+
+    after: ClassVar[tuple[str, ...]] = ("dedup",)
+    example: ClassVar[str] = "{against: benchmarks/*.jsonl.zst}"
+    step_roots: ClassVar[tuple[str, ...]] = ("benchmarks", GRAMS, "decontaminate")
+
+    benchmarks: Source
+    grams: Fold
+    judge: Filter
+
+    @classmethod
+    def read(cls, data: Any, reading: Reading) -> Self | None:
+        path, problems = (cls.name,), reading.problems
+        section = mapping(data, path, problems, cls.example)
+        if section is None:
+            return None
+        grams, judge = find(ROOM, GRAMS), find(ROOM, JUDGE)
+        valid = (AGAINST, *dict.fromkeys([*judge.model_fields, *grams.model_fields]))
+        unknown_keys(section, valid, path, problems)
+        if AGAINST not in section:
+            message = "`against` is missing; add `against: benchmarks/*.jsonl.zst`"
+            problems.append(Problem(path, message))
+            made_reader = None
+        else:
+            made_reader = _reader(section[AGAINST], (*path, AGAINST), problems)
+        ours = [{k: v for k, v in section.items() if k in found.model_fields} for found in (grams, judge)]
+        made_grams = stage(ROOM, GRAMS, ours[0], Fold, path, problems)
+        made_judge = stage(ROOM, JUDGE, ours[1], Filter, path, problems)
+        if made_reader is None or made_grams is None or made_judge is None:
+            return None
+        benchmarks = Source("benchmarks", "benchmark", made_reader)
+        return cls(benchmarks=benchmarks, grams=made_grams, judge=made_judge)
+
+    @classmethod
+    def describe(cls, schema: Schema) -> Json:
+        """Options of two stages and `against` in one mapping."""
+        words = "The benchmark files: patterns (JSON lines), or a reader and its files."
+        properties: Json = {AGAINST: described(words, PATTERNS, schema.readers())}
+        grams, judge = find(ROOM, GRAMS), find(ROOM, JUDGE)
+        properties |= schema.options(grams) | schema.options(judge)
+        return {
+            "description": summary(judge),
+            "type": "object",
+            "required": [AGAINST],
+            "additionalProperties": False,
+            "properties": properties,
+        }
+
+    def stages(self) -> list[Placed]:
+        place = (self.name,)
+        return [(None, self.benchmarks.reader), (place, self.grams), (place, self.judge)]
+
+    def sources(self) -> Sequence[tuple[Path, Source]]:
+        return [((self.name, AGAINST), self.benchmarks)]
+
+    def graph(self, builder: Builder) -> None:
+        grams = builder.fold(GRAMS, self.grams, builder.read(self.benchmarks))
+        builder.mask(self.name, self.judge, needs={"benchmarks": grams})
+
+
+def _reader(against: Any, path: Path, problems: list[Problem]) -> Any:
+    against = expand_patterns(against, path, problems)
+    if isinstance(against, (str, list)):
+        patterns = [against] if isinstance(against, str) else against
+        parquet = bool(patterns) and all(str(pattern).endswith(".parquet") for pattern in patterns)
+        against = {"parquet" if parquet else "jsonl": patterns}
+    made = reader(against, path, problems)
+    if made is not None and "raw" in made.produces:
+        message = f"`{made.name}` reads raw pages; benchmarks must be read as text"
+        problems.append(Problem(path, message))
+    return made
+
+
+SECTION = Decontaminate

@@ -1,0 +1,59 @@
+"""The section `dedup`: deduplications over all sources, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, Self
+
+from corpusmill.pipelines.contract.stage import Deduplicate
+from corpusmill.pipelines.recipe.builder import Builder
+from corpusmill.pipelines.recipe.entries import stage, stage_list
+from corpusmill.pipelines.recipe.json_schema import Json, Schema, stages_of, summary
+from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_key
+from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+
+ROOM = "dedup"
+
+
+class Dedup(Section):
+    """Deduplication over all sources together, one after the other."""
+
+    example: ClassVar[str] = "[exact, minhash]"
+    empty: ClassVar[str] = "[]"
+
+    entries: tuple[tuple[Path, Deduplicate], ...]
+
+    @classmethod
+    def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
+        """`priority` of a deduplication names sources."""
+        for index, entry in enumerate(data if isinstance(data, list) else []):
+            for name, options in entry.items() if isinstance(entry, dict) else ():
+                priority = options.get("priority") if isinstance(options, dict) else None
+                for at, source in enumerate(priority if isinstance(priority, list) else []):
+                    if source not in recipe["sources"]:
+                        message = partial(unknown_key, str(source), recipe["sources"], "source")
+                        yield Problem((cls.name, index, name, "priority", at), message)
+
+    @classmethod
+    def read(cls, data: Any, reading: Reading) -> Self | None:
+        def made(name: str, options: Any, path: Path, problems: list[Problem]) -> Deduplicate | None:
+            found: Deduplicate | None = stage(ROOM, name, options, Deduplicate, path, problems)
+            return found
+
+        entries = stage_list(data, (cls.name,), reading.problems, made)
+        return cls(entries=tuple((path, one) for one, path in entries))
+
+    @classmethod
+    def describe(cls, schema: Schema) -> Json:
+        return {"description": summary(cls), **schema.stage_list(stages_of(ROOM, Deduplicate))}
+
+    def stages(self) -> list[Placed]:
+        return list(self.entries)
+
+    def graph(self, builder: Builder) -> None:
+        for _, one in self.entries:
+            builder.deduplicate(f"{self.name}.{one.name}", one)
+
+
+SECTION = Dedup

@@ -1,0 +1,108 @@
+"""The section `mixture`: how many tokens of each source are drawn, and the drawing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE
+from corpusmill.pipelines.contract.stage import Fold, Scatter, Stage
+from corpusmill.pipelines.recipe.builder import Builder, View
+from corpusmill.pipelines.recipe.entries import stage
+from corpusmill.pipelines.recipe.json_schema import Json, Schema
+from corpusmill.pipelines.recipe.messages import Problem, unknown_keys
+from corpusmill.pipelines.recipe.registry import find
+from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+
+ROOM, SUMS = "mixtures", "mixture_sums"
+
+
+class Mixture(Section):
+    """The plan of a mixture and its drawing, for the section that packs what is drawn.
+
+    That one asks with options, and without a `mixture` of the recipe's every token is taken once.
+    """
+
+    after: ClassVar[tuple[str, ...]] = ("encode",)
+    needs: ClassVar[Mapping[str, str]] = {"tokenizer": "it counts tokens"}
+    example: ClassVar[str] = "{tokens: 4M}"
+    step_roots: ClassVar[tuple[str, ...]] = (SUMS, "mixture", "pack")
+    gives: ClassVar[tuple[str, ...]] = (MIXTURE, DRAWN)
+
+    plan: Fold
+    sums: Fold | None = None
+    draw: Scatter | None = None
+
+    @classmethod
+    def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
+        """It is packed, and gives a weight to every source and to nothing else."""
+        options, sources = data if isinstance(data, dict) else {}, recipe["sources"]
+        weights = options.get("weights")
+        if not isinstance(weights, dict):
+            return
+        path = (cls.name, "weights")
+        unknown = unknown_keys(weights, sources, path, "source")
+        yield from unknown
+        missing = [name for name in sources if name not in weights]
+        if missing and not unknown:  # with a misspelt name, the one it stands for is missing too
+            cure = ", ".join(f"{name}: 0" for name in missing)
+            what = f"no weight for {', '.join(missing)}; add one, or `{cure}` to leave out"
+            yield Problem(path, what)
+
+    @classmethod
+    def read(cls, data: Any, reading: Reading) -> Self | None:
+        if reading.data.get("pack") is None:
+            message = "has no effect without `pack`; add `pack: {sequence_length: 1024}`"
+            reading.problems.append(Problem((cls.name,), message))
+        if isinstance(data, dict) and "held_out" in data:
+            message = "belongs under `pack`, since what is held out is packed apart; move it there"
+            reading.problems.append(Problem((cls.name, "held_out"), message))
+        return cls._planned(data, reading)
+
+    @classmethod
+    def _planned(cls, data: Any, reading: Reading) -> Self | None:
+        plan = stage(ROOM, "mixture", data, Fold, (cls.name,), reading.problems)
+        return None if plan is None else cls(plan=plan)
+
+    @classmethod
+    def beside(cls, made: Self | None, reading: Reading) -> Self | None:
+        asked = reading.asked(cls.name)
+        if not asked:
+            return made
+        if made is None and reading.data.get(cls.name) is None:
+            made = cls._planned(None, reading)
+        if made is None:
+            return None
+        drawn = {"shard_tokens": asked.pop("shard_tokens")}
+        path, problems = (cls.name,), reading.problems
+        return made.model_copy(
+            update={
+                "plan": made.plan.model_copy(update=asked),
+                "sums": stage(ROOM, SUMS, None, Fold, path, problems),
+                "draw": stage(ROOM, "draw", drawn, Scatter, path, problems),
+            }
+        )
+
+    @classmethod
+    def describe(cls, schema: Schema) -> Json:
+        return schema.section_of(find(ROOM, "mixture"))
+
+    def stages(self) -> list[Placed]:
+        found: list[tuple[tuple[str | int, ...] | None, Stage | None]] = [
+            (None, self.sums),
+            ((self.name,), self.plan),
+            (None, self.draw),
+        ]
+        return [(path, one) for path, one in found if one is not None]
+
+    def graph(self, builder: Builder) -> None:
+        """The sums of tokens by source, the plan made from them, and the documents it draws, shuffled."""
+        assert self.sums is not None
+        assert self.draw is not None
+        encoded = View((builder.need(ENCODED),))
+        sums = builder.fold(SUMS, self.sums, encoded)
+        plan = builder.fold(self.name, self.plan, encoded, needs={SUMS: sums}, gives=MIXTURE)
+        builder.scatter("pack.scatter", self.draw, encoded, needs={"mixture": plan}, gives=DRAWN)
+
+
+SECTION = Mixture

@@ -1,0 +1,44 @@
+"""Words for what a step leaves to others: sections, reports and commands find steps by them, never by name.
+
+A section says which of its steps gives what (`Builder.fold(..., gives=TOKENIZER)`), other sections ask for it
+(`Builder.need`), and the run keeps it in `graph.json`. A word promises the files that are named beside it. A
+section of your own may use other words, for what only it and its own export or section know.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+HELD_OUT: Final = "held_out"
+"""families.json: which documents nothing is learnt from (`contract.held_out`)."""
+
+OVERLAP: Final = "overlap"
+"""overlap.json: how much of what is held out stands elsewhere."""
+
+SEPARATION: Final = "separation"
+"""The mask that removes what stands both in what is held out and elsewhere, which may be nothing."""
+
+TOKENIZER: Final = "tokenizer"
+"""tokenizer.json and what belongs to it."""
+
+JUDGEMENT: Final = "judgement"
+"""acceptance.json: how good the tokenizer is; whatever uses the tokenizer waits for it."""
+
+ENCODED: Final = "encoded"
+"""The documents as lists of tokens, one Arrow file a unit."""
+
+MIXTURE: Final = "mixture"
+"""plan.json: how many tokens of each source are drawn."""
+
+DRAWN: Final = "drawn"
+"""The encoded documents that the mixture draws, by partition; the others are not lost but left where they
+are."""
+
+SHARDS: Final = "shards"
+"""Token shards (`*.arrow`), those held out under names that begin with `heldout-`."""
+
+MODEL: Final = "model"
+"""A trained model: config.json, model.safetensors, metrics.jsonl, evaluation.json."""
+
+LONGER_CONTEXT: Final = "longer_context"
+"""A model whose context was made longer: the files of `MODEL`, and long_context.json."""

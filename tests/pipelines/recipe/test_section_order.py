@@ -1,0 +1,125 @@
+"""Sections say where they stand themselves, and what they need and give."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pyarrow as pa
+import pytest
+
+from corpusmill.pipelines.contract.documents import Columns, Documents
+from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
+from corpusmill.pipelines.contract.stage import Filter
+from corpusmill.pipelines.recipe.builder import Builder
+from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+from corpusmill.pipelines.recipe.sections import in_order, section_classes, section_that_gives
+from corpusmill.pipelines.run.graph import GraphBuilder
+
+
+class Bare(Section):
+    """A section without anything."""
+
+    def stages(self) -> list[Placed]:
+        return []
+
+    def graph(self, builder: Builder) -> None:
+        builder.need("a song")
+
+
+class Early(Bare):
+    before: ClassVar[tuple[str, ...]] = ("bare", "not_there")
+
+
+class Late(Bare):
+    after: ClassVar[tuple[str, ...]] = ("bare", "not_there")
+
+
+class Asking(Bare):
+    def asks(self) -> dict[str, dict[str, int]]:
+        return {"bare": {"verses": 3}}
+
+
+class AskingToo(Asking):
+    pass
+
+
+def order(*sections: type[Section]) -> list[str]:
+    return [section.name for section in in_order({section.name: section for section in sections})]
+
+
+def test_after_and_before_decide_and_names_do_the_rest() -> None:
+    assert order(Late, Bare, Early) == ["early", "bare", "late"]
+    assert order(Late, Early) == ["early", "late"]
+    assert order(AskingToo, Asking) == ["asking", "asking_too"]
+
+
+def test_a_circle_is_refused() -> None:
+    class Round(Bare):
+        after: ClassVar[tuple[str, ...]] = ("late",)
+        before: ClassVar[tuple[str, ...]] = ("bare",)
+
+    with pytest.raises(RecipeError, match="bare, late, round"):
+        order(Late, Bare, Round)
+
+
+def test_every_section_of_the_rooms_stands_after_what_it_names() -> None:
+    names = [section.name for section in section_classes()]
+    assert len(set(names)) == len(names)
+    for section in section_classes():
+        at = names.index(section.name)
+        assert set(section.after) | set(section.needs) <= set(names[:at]), section.name
+
+
+def test_what_sections_ask_of_one_is_put_together() -> None:
+    reading = Reading({}, [], {"asking": Asking(), "bare": Bare()})
+    assert reading.asked("bare") == {"verses": 3}
+    assert reading.asked("asking") == {}
+    reading.sections["asking_too"] = AskingToo()
+    with pytest.raises(CorpusmillError, match="asking_too asks bare for verses, and so does another"):
+        reading.asked("bare")
+    assert reading.stage_of("bare", Filter) is None
+    assert reading.stage_of("not_there", Filter) is None
+
+
+@pytest.mark.parametrize("section", [one for one in section_classes() if one.gives])
+def test_a_need_that_nothing_fulfils_names_who_would(section: type[Section]) -> None:
+    class Needy(Bare):
+        def graph(self, builder: Builder) -> None:
+            builder.need(section.gives[0])
+
+    assert section_that_gives(section.gives[0]) is section
+    with pytest.raises(RecipeError, match=f"`needy` needs .*`{section.name}"):
+        GraphBuilder([]).add_section(Needy())
+
+
+def test_a_need_that_no_section_knows() -> None:
+    assert section_that_gives("a song") is None
+    with pytest.raises(RecipeError, match="`bare` needs what is called 'a song', which no section gives"):
+        GraphBuilder([]).add_section(Bare())
+
+
+def test_steps_are_named_after_their_section() -> None:
+    class Stray(Bare):
+        def graph(self, builder: Builder) -> None:
+            builder.mask("other.step", _JUDGE)
+
+    class Twice(Bare):
+        def graph(self, builder: Builder) -> None:
+            builder.mask("twice", _JUDGE)
+            builder.mask("twice", _JUDGE)
+
+    with pytest.raises(CorpusmillError, match=r"names a step other\.step"):
+        GraphBuilder([]).add_section(Stray())
+    with pytest.raises(CorpusmillError, match="there is already"):
+        GraphBuilder([]).add_section(Twice())
+
+
+class _Judge(Filter):
+    def score(self, docs: Documents) -> Columns:
+        raise NotImplementedError
+
+    def judge(self, scores: Columns) -> pa.Array:
+        raise NotImplementedError
+
+
+_JUDGE = _Judge()

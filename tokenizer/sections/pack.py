@@ -1,0 +1,67 @@
+"""The section `pack`: what the mixture draws, as rows of tokens in shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+from corpusmill.pipelines.contract.given import DRAWN, MIXTURE, SHARDS, TOKENIZER
+from corpusmill.pipelines.contract.stage import Write
+from corpusmill.pipelines.recipe.builder import Builder
+from corpusmill.pipelines.recipe.entries import stage
+from corpusmill.pipelines.recipe.json_schema import Json, Schema
+from corpusmill.pipelines.recipe.messages import Problem
+from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
+from corpusmill.pipelines.recipe.registry import find
+from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+
+if TYPE_CHECKING:
+    from corpusmill.tokenizer.pack import Pack as Packing
+
+
+class Pack(Section):
+    """Rows of tokens. It asks other sections to encode, to draw the mixture and to hold documents out."""
+
+    after: ClassVar[tuple[str, ...]] = ("encode", "mixture")
+    needs: ClassVar[Mapping[str, str]] = {"tokenizer": "it packs tokens"}
+    example: ClassVar[str] = "{sequence_length: 1024}"
+    gives: ClassVar[tuple[str, ...]] = (SHARDS,)
+
+    packing: Write
+
+    @classmethod
+    def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
+        """Domains of fill-in-the-middle are some that the recipe has."""
+        known = domains(recipe["sources"])
+        wanted = mapping_or_empty(mapping_or_empty(data).get("fim")).get("domains")
+        for index, name in enumerate(wanted if isinstance(wanted, list) else []):
+            if name not in known:
+                yield Problem((cls.name, "fim", "domains", index), unknown_name("domain", name, known))
+
+    @classmethod
+    def read(cls, data: Any, reading: Reading) -> Self | None:
+        packing = stage("tokenizer", "pack", data, Write, (cls.name,), reading.problems)
+        return None if packing is None else cls(packing=packing)
+
+    @classmethod
+    def describe(cls, schema: Schema) -> Json:
+        return schema.section_of(find("tokenizer", "pack"))
+
+    def asks(self) -> Mapping[str, Mapping[str, Any]]:
+        options = cast("Packing", self.packing)
+        return {
+            "held_out": {"model": options.held_out},
+            "tokenizer": {"roles": options.roles_needed()},
+            "encode": options.encode_options(),
+            "mixture": options.mixture_options(),
+        }
+
+    def stages(self) -> list[Placed]:
+        return [((self.name,), self.packing)]
+
+    def graph(self, builder: Builder) -> None:
+        needs = {"tokenizer": builder.need(TOKENIZER), "mixture": builder.need(MIXTURE)}
+        builder.write(self.name, self.packing, builder.need(DRAWN), needs=needs, gives=SHARDS)
+
+
+SECTION = Pack
