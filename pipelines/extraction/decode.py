@@ -5,7 +5,8 @@ bytes that are all ASCII (`seven_bit`); UTF-8 if the bytes are (nearly) valid UT
 encoding practically never is; the HTTP header; the page's own `meta` tag or XML declaration; statistical
 detection (resiliparse, uchardet) when the bytes are clearly not UTF-8. What a declaration gives is not
 believed where it reads as no language (`misread`) and the other declaration or detection gives text that
-does. UTF-8 that was encoded twice is encoded once.
+does, nor where another set of one byte a character reads the words clearly better (`likely_set`). UTF-8 that
+was encoded twice is encoded once, and text that was read by a wrong set before it became UTF-8 is read again.
 
 Labels are read as the WHATWG Encoding standard reads them (`gb2312` is GBK, `iso-8859-1` is windows-1252,
 ...), GBK as its superset GB 18030. The standard itself believes the header before the bytes; mislabelled
@@ -17,9 +18,16 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 
 from corpusmill.pipelines.extraction.charset_labels import codec_of, codec_of_standard
 from corpusmill.pipelines.extraction.faults import PageFault
+from corpusmill.pipelines.extraction.likely_set import (
+    AGAINST_DECLARED,
+    AGAINST_DETECTED,
+    likelier,
+    read_wrongly_before,
+)
 from corpusmill.pipelines.extraction.media_type import media_type
 from corpusmill.pipelines.extraction.misread import encoded_once, misread, no_latin
 from corpusmill.pipelines.extraction.seven_bit import of_seven_bits
@@ -41,8 +49,8 @@ _SEVEN_BITS = ("iso2022", "hz", "utf_7")
 # Detected names that the Encoding standard does not know, and one with its Ukrainian letters. Others that it
 # does not know (IBM852, ...) are mostly detected in error.
 _DETECTED = {"cp949": "cp949", "uhc": "cp949", "tis-620": "cp874", "iso8859-11": "cp874", "koi8-r": "koi8-u"}
-_UNDETECTED = ("iso8859-2",)  # detection takes it for windows-1252
 _MOSTLY_UTF8 = 0.5  # above this share of broken characters, detection may say something better
+_HARDLY_UTF8 = 0.75  # above it, sets of one byte a character are told apart by their letters
 _LEAST_COUNTED, _COUNTED_SHARE = 40, 0.02
 
 
@@ -70,7 +78,10 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
     text, broken = _attempt(raw, "utf-8")
     if broken <= max_replaced:
         once = encoded_once(text, raw)
-        return (text, "utf-8") if once is None else (once, "utf-8 twice")
+        if once is not None:
+            return once, "utf-8 twice"
+        before = read_wrongly_before(text, raw)
+        return (text, "utf-8") if before is None else (before.text, f"{before.codec} as cp1252")
     return _not_utf8(raw, declared, (text, broken), max_replaced)
 
 
@@ -84,32 +95,42 @@ def _not_utf8(
 ) -> tuple[str, str]:
     """What `decode` gives for bytes that are not UTF-8. Raises PageFault."""
     text, broken = as_utf8
-    doubtful: list[tuple[str, str]] = []
     detected = _detected(raw) if broken > _MOSTLY_UTF8 else "utf-8"
-    believed = dict.fromkeys((*declared, detected))
-    for codec in (*believed, *(codec for codec in _UNDETECTED if codec not in believed)):
-        if codec == "utf-8" or (codec not in believed and not doubtful):
-            continue
-        attempt, share = _attempt(raw, codec)
-        if share > max_replaced:
-            continue
-        if not misread(attempt, codec):
-            return attempt, codec
-        if codec in believed:
-            doubtful.append((attempt, codec))
-    if doubtful:
-        attempt, codec = doubtful[0]
-        begin = no_latin(attempt, codec)
+    sound, doubtful = _believed(raw, (*declared, detected), max_replaced)
+    if broken > _HARDLY_UTF8:
+        needed = AGAINST_DECLARED if sound in declared else AGAINST_DETECTED
+        better = likelier(raw, sound or doubtful, needed)
+        if better is not None and (found := _attempt(raw, better))[1] <= max_replaced:
+            return found[0], better
+    if sound is not None:
+        return _attempt(raw, sound)[0], sound
+    if doubtful is not None:
+        attempt = _attempt(raw, doubtful)[0]
+        begin = no_latin(attempt, doubtful)
         if begin is None:
-            return attempt, codec
-        why = (
-            f"byte {begin} and what follows read as no language in {codec}, and no other encoding is detected"
-        )
+            return attempt, doubtful
+        why = f"byte {begin} and what follows read as no language in {doubtful}, and in no other encoding"
         raise PageFault("bad_charset", why)
     if broken * _not_ascii(text) <= max_replaced * max(_LEAST_COUNTED, _COUNTED_SHARE * len(text)):
         return text, "utf-8"
     tried = " or ".join(dict.fromkeys(("utf-8", *declared)))
     raise PageFault("bad_charset", _undecodable(raw, "utf-8", broken, tried))
+
+
+def _believed(raw: bytes, codecs: Iterable[str], max_replaced: float) -> tuple[str | None, str | None]:
+    """(the first codec that reads bytes as a language might be, else None; the first that reads them as no
+    language, else None)."""
+    doubtful: str | None = None
+    for codec in dict.fromkeys(codecs):
+        if codec == "utf-8":
+            continue
+        attempt, share = _attempt(raw, codec)
+        if share > max_replaced:
+            continue
+        if not misread(attempt, codec):
+            return codec, None
+        doubtful = doubtful or codec
+    return None, doubtful
 
 
 def _attempt(raw: bytes, codec: str) -> tuple[str, float]:
