@@ -17,54 +17,33 @@ import zstandard
 
 from corpusmill.pipelines.contract.conversion import Export
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
-from corpusmill.pipelines.inspection.kept_documents import TEST, kept_documents, kept_record
-from corpusmill.pipelines.system.new_folder import new_folder
+from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
 
 
 def export_jsonl(run: Path, out: Path) -> dict[str, Any]:
-    """Write the kept documents of `run` into the new folder `out`; returns what was written.
-
-    Raises UserError where there is no run, a source is not complete, or `out` holds anything. Memory: one row
-    group, and the state of a compressor for each file.
-    """
-    record = kept_record(run)
-    files: dict[str, _File] = {}
-    with new_folder(out) as folder:
-        for source, split, docs in kept_documents(record):
-            name = f"{source}.{TEST}.jsonl.zst" if split == TEST else f"{source}.jsonl.zst"
-            if name not in files:
-                files[name] = _File(folder / name)
-            files[name].add(docs)
-        if not files:
-            raise UserError(f"{run}: the run keeps no documents, so there is nothing to write")
-        for file in files.values():
-            file.close()
-    return {"folder": str(out), "documents": {name: file.documents for name, file in sorted(files.items())}}
+    """Write the kept documents of `run` into the new folder `out`; see `export_by_source`."""
+    return export_by_source(run, out, "jsonl.zst", _Lines)
 
 
-class _File:
-    """One file that is being written; a digest of its lines proves what comes back."""
+class _Lines(DocumentFile):
+    """A compressed file of lines."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._digest, self.documents = path, xxhash.xxh3_128(), 0
+        super().__init__(path)
         self._stream: IO[bytes] = zstandard.ZstdCompressor(write_checksum=True).stream_writer(path.open("wb"))
 
-    def add(self, docs: Documents) -> None:
+    def write(self, docs: Documents, digest: xxhash.xxh3_128) -> None:
         for line in _lines(docs):
-            self._digest.update(line)
+            digest.update(line)
             self._stream.write(line)
-            self.documents += 1
 
-    def close(self) -> None:
-        """Finish the file, read it again and compare. Raises CorpusmillError where it differs."""
+    def finish(self) -> None:
         self._stream.close()
-        found = xxhash.xxh3_128()
-        with self._path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+
+    def read_again(self, digest: xxhash.xxh3_128) -> None:
+        with self.path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             while piece := stream.read(io.DEFAULT_BUFFER_SIZE):
-                found.update(piece)
-        if found.digest() != self._digest.digest():
-            raise CorpusmillError(f"{self._path}: what was written comes back different; try another disk")
+                digest.update(piece)
 
 
 def _lines(docs: Documents) -> Iterator[bytes]:

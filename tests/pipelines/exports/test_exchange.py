@@ -7,15 +7,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
+from corpusmill.pipelines.contract.documents import SCHEMA
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import clear_plugins
 from corpusmill.pipelines.exports.find import export_named, export_names, import_named, import_names
+from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.shard_files import shards_at
+from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.tokenizer.export import shards as exported
 from corpusmill.tokenizer.exports.datatrove import export_datatrove
 from corpusmill.tokenizer.shards.reader import open_shard
@@ -49,7 +54,9 @@ def run(*arguments: str | Path) -> dict[str, object]:
 def test_every_name_leads_to_a_value() -> None:
     kinds = {name: export_named(name).of for name in export_names()}
     assert kinds["megatron"] == kinds["datatrove"] == "shards"
-    assert kinds["dataset"] == kinds["jsonl"] == "documents"
+    assert {name for name, of in kinds.items() if of == "documents"} == {
+        "arrow", "dataset", "jsonl", "parquet",
+    }  # fmt: skip
     assert kinds["deepseek_v3"] == import_named("deepseek_v3").of == "a model"
     assert {name for name, of in kinds.items() if of == "a tokenizer"} == {
         "gguf", "huggingface", "sentencepiece", "tiktoken",
@@ -116,3 +123,26 @@ def test_documents_as_json_lines(finished: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in lines]
     assert len(rows) == counts["web.jsonl.zst"]
     assert all(row["source"] == "web" and row["meta"]["k"] >= 0 and "url" not in row for row in rows)
+
+
+@pytest.mark.parametrize("name", ["arrow", "parquet"])
+def test_documents_as_tables(finished: Path, tmp_path: Path, name: str) -> None:
+    found = run("export", finished / "run", tmp_path / "out", "--to", name)
+    counts = found["documents"]
+    assert isinstance(counts, dict)
+    view = load_record(RunFolder(finished / "run")).view()
+    kept = {
+        row["id"]: row
+        for unit in range(len(view))
+        for docs, _ in view.batches(unit)
+        for row in docs.table.select(SCHEMA.names).to_pylist()
+    }
+    rows = []
+    for path in sorted((tmp_path / "out").iterdir()):
+        table = ipc.open_file(path).read_all() if name == "arrow" else pq.read_table(path)
+        assert table.schema.names == SCHEMA.names
+        assert table.num_rows == counts[path.name]
+        rows += table.to_pylist()
+    assert {row["id"]: row for row in rows} == kept
+    assert len(rows) == 100
+    assert set(counts) == {f"{s}.{ending}" for s in ("web", "code") for ending in (name, f"test.{name}")}
