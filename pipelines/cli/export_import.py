@@ -94,7 +94,7 @@ def _tokenizer_at(what: Path) -> Path:
         model = any((folder / "config.json").is_file() for folder in (what, what / "data"))
         cure = "; the model here goes --to deepseek_v3" if model else ""
         raise UserError(
-            f"{what}: no tokenizer in this folder; give its folder, a run, or a run's step `tokenizer`{cure}"
+            f"{what}: no tokenizer in this folder; give its folder, a run, or the step that made it{cure}"
         )
     return file.parent if what.is_dir() else file
 

@@ -14,9 +14,7 @@ from corpusmill.pipelines.cli import export_import
 def generate(
     model: Annotated[
         Path,
-        typer.Argument(
-            help="A run with a trained model, its step `train` or `long_context.<k>`, or a model's folder."
-        ),
+        typer.Argument(help="A run with a trained model, one of its training steps, or a model's folder."),
     ],
     prompt: Annotated[
         list[str] | None, typer.Option(help="Text to continue (may be given more than once).")

@@ -100,8 +100,8 @@ def register_plugin(path: Path) -> list[str]:
     """Load a plugin file and make its stages known; returns their names, sorted.
 
     Registering a file again is free while its bytes are the same. Raises RecipeError when the file is
-    missing, fails on import, defines no stage, export or import, bears the file name of another plugin, or
-    defines a stage whose name is taken.
+    missing, fails on import, defines no stage, section, export or import, bears the file name of another
+    plugin, or defines a stage whose name is taken.
     """
     path = path.resolve()
     if not path.is_file():
@@ -149,8 +149,8 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
         and value.__module__ == module_name
         and not inspect.isabstract(value)
     }
-    exchanges = {"EXPORT", "IMPORT"} & vars(module).keys()
-    if not (stages or exchanges or any(_is_block(value, module_name) for value in vars(module).values())):
+    values = {"EXPORT", "IMPORT", "SECTION"} & vars(module).keys()
+    if not (stages or values or any(_is_block(value, module_name) for value in vars(module).values())):
         raise RecipeError(f"plugin {path} defines no stage, that is no class derived from Filter or Edit")
     return Plugin(path, digest, module, stages)
 

@@ -119,12 +119,8 @@ def _check_named(node: dict[str, Any], key: str, path: Path) -> None:
     """Sources and the stage of a list's entry have to be there already."""
     if path in _NAMED and key not in node:
         raise LookupError(unknown_key(key, node, "source"))
-    if (
-        path
-        and isinstance(path[-1], int)
-        and ("steps" in path[-2:] or path[0] == "dedup")
-        and key not in node
-    ):
+    of_stages = bool(path) and isinstance(path[-1], int) and ("steps" in path[-2:] or len(path) == 2)
+    if of_stages and key not in node:
         raise LookupError(f"`{dotted(path)}` is {', '.join(node)}; {unknown_key(key, node, 'stage')}")
 
 
