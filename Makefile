@@ -13,7 +13,7 @@ SAMPLE := build/sample
 unexport PYTHONDONTWRITEBYTECODE
 export PYTHONPYCACHEPREFIX := $(abspath $(VENV))/bytecode
 
-.PHONY: demo test shuffle lint docs dev bench clean
+.PHONY: demo test shuffle lint docs dev clean
 
 $(STAMP): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("corpusmill needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

@@ -1,6 +1,7 @@
-"""Middle of a fold: partials are combined in a fixed tree of `FAN_IN`, whatever the workers.
+"""Middle of a fold: partials are combined `FAN_IN` at a time, in their order, whatever the workers.
 
-Memory: `FAN_IN` partials.
+One level: what is left, a partial for `FAN_IN` units of the view, `fold_finish` combines at once. Memory here is
+`FAN_IN` partials, there the number of units divided by `FAN_IN`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From all pairs found to one removal per document, in a single unit.
 
-Memory grows with the number of verified pairs (about 200 bytes each), not with the corpus.
+Memory grows with the number of pairs found (about 350 bytes each), not with the corpus.
 """
 
 from __future__ import annotations
