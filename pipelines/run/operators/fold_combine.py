@@ -1,7 +1,7 @@
 """Middle of a fold: partials are combined `FAN_IN` at a time, in their order, whatever the workers.
 
-One level: what is left, a partial for `FAN_IN` units of the view, `fold_finish` combines at once. Memory here is
-`FAN_IN` partials, there the number of units divided by `FAN_IN`.
+One level: what is left, a partial for `FAN_IN` units of the view, `fold_finish` combines at once. Memory:
+here `FAN_IN` partials, there as many as units divided by `FAN_IN`.
 """
 
 from __future__ import annotations
