@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, ClassVar, Self
 
-from corpusmill.pipelines.contract.stage import Deduplicate
+from corpusmill.pipelines.contract.stage import Exchange
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import stage, stage_list
 from corpusmill.pipelines.recipe.json_schema import Json, Schema, stages_of, summary
@@ -22,7 +22,7 @@ class Dedup(Section):
     example: ClassVar[str] = "[exact, minhash]"
     empty: ClassVar[str] = "[]"
 
-    entries: tuple[tuple[Path, Deduplicate], ...]
+    entries: tuple[tuple[Path, Exchange], ...]
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
@@ -37,8 +37,8 @@ class Dedup(Section):
 
     @classmethod
     def read(cls, data: Any, reading: Reading) -> Self | None:
-        def made(name: str, options: Any, path: Path, problems: list[Problem]) -> Deduplicate | None:
-            found: Deduplicate | None = stage(ROOM, name, options, Deduplicate, path, problems)
+        def made(name: str, options: Any, path: Path, problems: list[Problem]) -> Exchange | None:
+            found: Exchange | None = stage(ROOM, name, options, Exchange, path, problems)
             return found
 
         entries = stage_list(data, (cls.name,), reading.problems, made)
@@ -46,14 +46,14 @@ class Dedup(Section):
 
     @classmethod
     def describe(cls, schema: Schema) -> Json:
-        return {"description": summary(cls), **schema.stage_list(stages_of(ROOM, Deduplicate))}
+        return {"description": summary(cls), **schema.stage_list(stages_of(ROOM, Exchange))}
 
     def stages(self) -> list[Placed]:
         return list(self.entries)
 
     def graph(self, builder: Builder) -> None:
         for _, one in self.entries:
-            builder.deduplicate(f"{self.name}.{one.name}", one)
+            builder.exchange(f"{self.name}.{one.name}", one)
 
 
 SECTION = Dedup

@@ -3,7 +3,7 @@
 Three kinds, named for how documents meet:
 
 - `Map` (`Filter` judges, `Edit` changes): row-local, `f(a ++ b) == f(a) ++ f(b)`; runs of maps are fused.
-- `Exchange`: rows of equal key meet: `emit` keys rows, then `reduce` sees one whole partition.
+- `Exchange`: rows of equal key meet, in one round or several: `emit` keys rows, each round keys them anew.
 - `Fold`: `map -> combine -> finish` into a small named artefact; combine is associative and commutative.
 
 Stages know nothing of files of the run, ranks, workers or engines. Randomness comes from
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -265,12 +265,48 @@ class Gather(Stage):
     """Second half of an exchange: sees one whole partition, sorted by (key, unit, row)."""
 
 
-class Deduplicate(Scatter, Gather):
-    """An exchange that finds documents to remove.
+@dataclass(frozen=True)
+class Found:
+    """What the last round of an exchange finds; None is nothing.
+
+    `removals`: rows of `addresses.DUPLICATES`, one a document to remove. `edits`: rows of `addresses.EDITS`,
+    one a span to cut from a document; nothing is cut from one that is removed.
+    """
+
+    removals: pa.Table | None = None
+    edits: pa.Table | None = None
+
+
+Round = Callable[["pa.Table", Sides], "pa.Table | Found"]
+"""One round: from the rows of a partition, and what `emit` kept beside them, to rows for the next round or,
+in the last one, to what the exchange finds."""
+
+
+class Exchange(Scatter, Gather):
+    """Rows of equal key meet, whatever documents they come from, round after round: to remove and to cut.
+
+    `emit` keys rows for the first round. A round is shown all rows of some keys, sorted by (key, unit, row),
+    and from the second round on by their other columns too (not nested ones), so that arrival never matters;
+    what it makes of the rows of a key must not depend on other keys. All rounds but the last give rows with
+    `key`, `unit` and `row` as `Emitted` has them, keyed anew; the last gives `Found`. `unit` and `row` are an
+    address that `emit` saw: where a round raises on its rows, that document is quarantined, and left out of
+    the rounds after it.
+    """
+
+    @abstractmethod
+    def rounds(self) -> Sequence[Round]:
+        """The rounds in their order; at least one. Their number may depend on options alone."""
+
+
+class Deduplicate(Exchange):
+    """An exchange of one round that finds documents to remove.
 
     `reduce` gives rows of `DUPLICATES`. They are final removals unless `resolve` is overridden, which
     then sees the rows of all partitions at once (memory grows with the number of pairs found).
     """
+
+    def rounds(self) -> Sequence[Round]:
+        return (lambda rows, sides: Found(removals=self.reduce(rows, sides)),)
 
     @abstractmethod
     def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
@@ -282,7 +318,7 @@ class Deduplicate(Scatter, Gather):
 
 
 class Regroup(Scatter, Gather):
-    """An exchange that brings documents together and returns documents (same rows, a new order)."""
+    """An exchange of one round that brings documents together and returns them (same rows, a new order)."""
 
     @abstractmethod
     def reduce(self, rows: pa.Table) -> Documents:

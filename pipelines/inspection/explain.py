@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from operator import itemgetter
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
@@ -23,6 +24,7 @@ _CANDIDATES = 8
 _EXCERPT = 300
 _LONGEST_CHAIN = 16
 _INSTANCES = 32  # told of an id, of those that stand in a dataset and of those that do not; each reads files
+_SPANS = 8  # told of one mask's cuts to people
 _SCORES = 100  # columns that scores are wrapped at
 _IN = " " * 8
 _FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
@@ -32,8 +34,9 @@ def explain(folder: RunFolder, identity: str) -> Json:
     """The story of the document whose id is, or begins with, `identity`.
 
     Keys: `id`; `instances`, one for each time the run read this very document, each with `source`, `domain`
-    and what else is known of it, `excerpt`, `origin` (step, unit, row and input ranges), `events` (every
-    stage that judged it: step, stage, verdict kept/removed/quarantined, scores, reason, survivor), `encoded`,
+    and what else is known of it, `bytes` and, where parts are cut, `bytes_left`, `excerpt` (of what is left),
+    `origin` (step, unit, row and input ranges), `events` (every stage that judged it: step, stage, verdict
+    kept/removed/quarantined, scores, reason, survivor, `cut` as `mask_events` has it), `encoded`,
     `drawn` (copies: epoch, partition, `cut_to`), `pieces` (shard, row, start, length, offset, epoch, fim),
     `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor), `outcome`
     (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence. Of a document read
@@ -118,6 +121,7 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
         else:
             unit = record.first_units[source.name] + place.unit
             instance["events"] += trails.mask_events(record, unit, place.row)
+            _cut(instance, (row.get("text") or "").encode())
             if instance["events"][-1]["verdict"] == "kept":
                 nth = survived.get(unit, 0)
                 survived[unit] = nth + 1
@@ -140,6 +144,19 @@ def _described(record: RunRecord, source: SourceRecord, place: Place) -> tuple[J
     instance["place"] = {"step": place.step, "unit": place.unit, "row": place.row}
     instance["origin"] = trails.origin(record, source, place)
     return instance, row
+
+
+def _cut(instance: Json, text: bytes) -> None:
+    """Beginnings of what was cut of a document, and of what is left; `text` is that of its dataset."""
+    spans = [span for event in instance["events"] for span in event.get("cut", ())]
+    left, done = [], 0
+    for span in sorted(spans, key=itemgetter("start")):
+        span["excerpt"] = text[span["start"] : span["end"]].decode()[:_EXCERPT]
+        left.append(text[done : span["start"]])
+        done = span["end"]
+    if spans:
+        whole = b"".join([*left, text[done:]])
+        instance |= {"bytes_left": len(whole), "excerpt": whole.decode()[:_EXCERPT]}
 
 
 def _fallen(record: RunRecord, source: SourceRecord, place: Place) -> Json:
@@ -277,14 +294,15 @@ def _render_instance(instance: Json) -> list[str]:
     inputs += [f"and {origin['more_inputs']:,} more ranges"] if origin.get("more_inputs") else []
     named = [(name, instance.get(name)) for name in (*_FACTS, "position")]
     about = [(name, value) for name, value in named if value is not None]
-    lines = ["", text.facts([*about, ("bytes", instance["bytes"]), ("read", place)], "  ")]
+    left = [("bytes left", instance["bytes_left"])] if "bytes_left" in instance else []
+    lines = ["", text.facts([*about, ("bytes", instance["bytes"]), *left, ("read", place)], "  ")]
     lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, line in enumerate(inputs)]
     if "meta" in instance:
         lines.append(f"  meta  {text.printable(json.dumps(instance['meta'], ensure_ascii=False), 300)}")
     if instance.get("excerpt"):
         lines += ["", f"  {text.printable(instance['excerpt'], 240)}"]
     rows = [
-        (event["step"], event["stage"], event["verdict"], event.get("reason", ""))
+        (event["step"], event["stage"], event["verdict"], event.get("reason", "") or _cut_in_all(event))
         for event in instance["events"]
     ]
     table = text.table(("step", "stage", "verdict", "reason"), rows, "  ").splitlines()
@@ -293,6 +311,7 @@ def _render_instance(instance: Json) -> list[str]:
         lines += [
             line,
             *textwrap.wrap(_render_scores(event), _SCORES, initial_indent=_IN, subsequent_indent=_IN),
+            *_render_cuts(event.get("cut", [])),
         ]
     if "encoded" in instance:
         held = instance["encoded"]
@@ -313,6 +332,23 @@ def _render_instance(instance: Json) -> list[str]:
     for survivor in instance.get("survivors", []):
         lines.append(f"  survivor {survivor['id']} ({survivor['source']}): {survivor['fate']}")
     return lines
+
+
+def _cut_in_all(event: Json) -> str:
+    """Bytes cut by reason."""
+    sums: dict[str, int] = {}
+    for span in event.get("cut", ()):
+        sums[span["reason"]] = sums.get(span["reason"], 0) + span["end"] - span["start"]
+    return ", ".join(f"cut {size:,} bytes: {reason}" for reason, size in sorted(sums.items()))
+
+
+def _render_cuts(cut: list[Json]) -> list[str]:
+    lines = []
+    for span in cut[:_SPANS]:
+        kept = f", kept in {span['survivor_id']}" if "survivor_id" in span else ""
+        where = f"{span['start']:,} to {span['end']:,}{kept}"
+        lines.append(f"{_IN}{where}: {text.printable(span['excerpt'], 60)}")
+    return lines + ([f"{_IN}and {len(cut) - _SPANS:,} more spans"] if len(cut) > _SPANS else [])
 
 
 def _render_scores(event: Json) -> str:

@@ -27,6 +27,7 @@ from corpusmill.pipelines.inspection.identities import (
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.run_folder import Json
 
@@ -114,7 +115,11 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
 
 
 def mask_events(record: RunRecord, unit: int, row: int) -> list[Json]:
-    """What each mask, in order, made of the document at this address; ends where it is removed."""
+    """What each mask, in order, made of the document at this address; ends where it is removed.
+
+    `cut`, where a mask cut parts of it: for each span `start` and `end` in bytes of the text in its dataset,
+    `reason`, and `survivor_id` and `survivor_source` where another document keeps the text.
+    """
     events: list[Json] = []
     for mask in record.masks:
         removed = _removal(mask, unit, row)
@@ -123,7 +128,8 @@ def mask_events(record: RunRecord, unit: int, row: int) -> list[Json]:
         event: Json = {"step": mask.name, "stage": mask.stages[-1]["name"], "verdict": "kept"}
         if mask.operator.reads == "documents":
             event |= scores_of(mask.stages[-1]["name"], _mask_scores(mask, unit, row))
-        events.append(event)
+        spans = _cuts(mask, unit, row)
+        events.append({**event, "cut": spans} if spans else event)
     return events
 
 
@@ -134,6 +140,24 @@ def _removal(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
             found: dict[str, Any] = batch.slice(int(at[0]), 1).to_pylist()[0]
             return found
     return None
+
+
+def _cuts(mask: StepRecord, unit: int, row: int) -> list[Json]:
+    names = ["start", "end", "reason", "survivor_id", "survivor_source"]
+    found: list[Json] = []
+    for batch in DatasetView([], [mask.data]).cut_batches(unit):
+        mine = batch.filter(pc.equal(batch.column("row"), pa.scalar(row, pa.uint32())))
+        spans = mine.select(names).to_pylist()
+        found += [{key: value for key, value in span.items() if value is not None} for span in spans]
+    return found
+
+
+def text_before(record: RunRecord, step: StepRecord, unit: int, row: int, text: str) -> str:
+    """`text`, that of the dataset's document at this address, as the mask `step` saw it: without what was cut
+    before."""
+    masks = [mask.data for mask in record.masks[: record.masks.index(step)]]
+    cuts = DatasetView([], masks).cuts(unit).among(np.array([row], np.uint32))
+    return str(cut(pa.array([text], pa.large_string()), cuts)[0].as_py())
 
 
 def _mask_scores(mask: StepRecord, unit: int, row: int) -> Json:

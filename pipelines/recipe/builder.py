@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from corpusmill.pipelines.contract.stage import Deduplicate, Filter, Fold, Map, Scatter, Task, Write
+from corpusmill.pipelines.contract.stage import Exchange, Filter, Fold, Map, Scatter, Task, Write
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Source
@@ -51,8 +51,8 @@ class Builder(ABC):
         """Judge every document of `self.view`, which is without those removed from here on."""
 
     @abstractmethod
-    def deduplicate(self, name: str, stage: Deduplicate) -> str:
-        """Remove what an exchange over `self.view` finds, which is without it from here on."""
+    def exchange(self, name: str, stage: Exchange) -> str:
+        """Remove and cut what an exchange over `self.view` finds, which is without it from here on."""
 
     @abstractmethod
     def encode(

@@ -21,8 +21,9 @@ _SIZES = [2, 3, 4, 5, 9, 17, 33, 65, 129, 257, 1025, 2**62]  # first size of eac
 
 
 def duplicates(record: RunRecord) -> list[Json]:
-    """One entry a complete deduplication step, in order."""
-    return [_one(step) for step in record.masks if step.operator.reads == "pairs"]
+    """One entry a complete deduplication step, in order; none for one that only cut parts of documents."""
+    found = [(step, _one(step)) for step in record.masks if step.operator.reads == "pairs"]
+    return [one for step, one in found if one["removed"] or not any(entry.cut for entry in step.ledger)]
 
 
 def _one(step: StepRecord) -> Json:

@@ -73,7 +73,7 @@ def _main_reasons(rows: list[Json]) -> list[tuple[str, str, int]]:
 
 def _sample_stages(figures: Json) -> list[Json]:
     """Samples by step and stage, in the order of the funnel, and by reason, the commonest first."""
-    counts: dict[tuple[str, ...], int] = {}
+    counts: dict[tuple[str, ...], int] = {}  # documents, or of what was cut bytes
     order: dict[tuple[str, str], int] = {}
     for rows in figures["funnel"].values():
         for row in rows:
@@ -82,6 +82,9 @@ def _sample_stages(figures: Json) -> list[Json]:
                 for reason in row[kind]:
                     lost = (row["step"], row["stage"], kind, reason["reason"])
                     counts[lost] = counts.get(lost, 0) + reason["documents"]
+            for reason in row["cut"]:
+                part = (row["step"], row["stage"], "cut", reason["reason"])
+                counts[part] = counts.get(part, 0) + reason["bytes"]
     samples: dict[tuple[str, ...], list[Json]] = {}
     for sample in figures["removed_samples"]:
         key = tuple(sample[name] for name in ("step", "stage", "kind", "reason"))
@@ -89,13 +92,14 @@ def _sample_stages(figures: Json) -> list[Json]:
     stages: dict[tuple[str, str], list[Json]] = {}
     for held in sorted(samples, key=lambda key: (-counts.get(key, 0), key)):
         step, stage, kind, reason = held
-        group = {"kind": kind, "reason": reason, "documents": counts.get(held, 0), "samples": samples[held]}
+        group = {"kind": kind, "reason": reason, "count": counts.get(held, 0), "samples": samples[held]}
         stages.setdefault((step, stage), []).append(group)
     return [
         {
             "step": step,
             "stage": stage,
-            "documents": sum(group["documents"] for group in reasons),
+            "documents": sum(group["count"] for group in reasons if group["kind"] != "cut"),
+            "bytes_cut": sum(group["count"] for group in reasons if group["kind"] == "cut"),
             "reasons": reasons,
         }
         for (step, stage), reasons in sorted(stages.items(), key=lambda item: order.get(item[0], len(order)))

@@ -1,12 +1,13 @@
-"""A few of the removed documents, to be judged by eye: by step, stage and reason.
+"""A few of the documents removed, and of the parts cut, to be judged by eye: by step, stage and reason.
 
 Samples are chosen by id, so the same run shows the same ones. A duplicate is shown beside its survivor;
-their texts are looked up by address. Memory: one record batch of removed rows, one row group of texts.
+their texts are looked up by address. Memory: one record batch of removed or cut rows, one row group of texts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +22,8 @@ from corpusmill.pipelines.inspection.identities import (
     removed_path,
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
-from corpusmill.pipelines.inspection.trails import detail_scores, scores_of
+from corpusmill.pipelines.inspection.trails import detail_scores, scores_of, text_before
+from corpusmill.pipelines.storage.cuts import is_edits
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.run_folder import Json
 
@@ -34,12 +36,13 @@ _COLUMNS = ["id", "source", "stage", "kind", "reason", "bytes", "position", "det
 
 
 def removed_samples(record: RunRecord) -> list[Json]:
-    """Samples of what readers, filters and decontamination removed or quarantined, with scores."""
+    """Samples of what was removed or quarantined, with scores, and of what was cut (`kind` is `cut`).
+
+    Of duplicates there are none here: see `duplicate_samples`.
+    """
     chosen: dict[tuple[str, ...], list[tuple[int, Json]]] = {}
     for step in record.removing():
-        if step.operator.reads == "pairs":
-            continue
-        for row in _rows(step):
+        for row in chain(_rows(step), _cut_rows(step)):
             key = (step.name, row["stage"], row["kind"], row["reason"])
             if key not in chosen and len(chosen) >= REASONS:
                 continue
@@ -57,9 +60,23 @@ def _rows(step: StepRecord) -> Iterator[dict[str, Any]]:
     for unit in units:
         for batch in arrow_batches(removed_path(step.data, unit["unit"]), _COLUMNS):
             yield from batch.filter(batch.column("excerpt").is_valid()).to_pylist()
-            # A reader's lost records may have no excerpt; their position and detail say enough.
+            # A reader's lost records may have no excerpt; their position and detail say enough. Duplicates,
+            # whose texts stand in their dataset, have none either.
             lost = pc.and_(batch.column("excerpt").is_null(), batch.column("id").is_null())
             yield from batch.filter(lost).slice(0, SAMPLES).to_pylist()
+
+
+def _cut_rows(step: StepRecord) -> Iterator[dict[str, Any]]:
+    """What was cut and has an excerpt, as rows of removed documents."""
+    names = ["id", "source", "stage", "reason", "start", "end", "survivor_id", "survivor_source", "excerpt"]
+    files = [file["name"] for unit in step.units for file in unit["files"] if is_edits(file["name"])]
+    for name in files[:: max(1, len(files) // FILES)][:FILES]:
+        for batch in arrow_batches(step.data.file(name), names):
+            for row in batch.filter(batch.column("excerpt").is_valid()).to_pylist():
+                row["bytes"] = row.pop("end") - row.pop("start")
+                identity, source = row.pop("survivor_id"), row.pop("survivor_source")
+                detail = None if identity is None else f"kept in {identity} ({source})"
+                yield {**row, "kind": "cut", "position": None, "detail": detail}
 
 
 def _draw(row: dict[str, Any]) -> int:
@@ -122,12 +139,12 @@ def _pair(record: RunRecord, step: StepRecord, row: dict[str, Any], sources: dic
             "id": row["id"],
             "source": row["source"],
             "bytes": row["bytes"],
-            "excerpt": _text(record, sources.get(row["source"]), mine),
+            "excerpt": _text(record, step, sources.get(row["source"]), mine),
         },
         "survivor": {
             "id": row["survivor_id"],
             "source": row["survivor_source"],
-            "excerpt": _text(record, sources.get(row["survivor_source"]), theirs) if theirs else None,
+            "excerpt": _text(record, step, sources.get(row["survivor_source"]), theirs) if theirs else None,
         },
     }
 
@@ -157,10 +174,13 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: dict[str, Any]) 
     return None
 
 
-def _text(record: RunRecord, source: SourceRecord | None, address: tuple[int, int]) -> str | None:
+def _text(
+    record: RunRecord, step: StepRecord, source: SourceRecord | None, address: tuple[int, int]
+) -> str | None:
+    """The beginning of a document as the step saw it."""
     if source is None:
         return None
     number = address[0] - record.first_units[source.name]
     place = Place(source.last.name, source.last.units[number]["unit"], address[1], "")
     text = dataset_row(source.last, place, without=("raw", "meta"))["text"]
-    return (text or "")[:EXCERPT]
+    return text_before(record, step, *address, text or "")[:EXCERPT]

@@ -1,12 +1,14 @@
 """The graph of named steps that a recipe's sections are sugar for.
 
 A step is plain data: an operator (how data moves), the stages it applies, and the steps it reads. Steps
-that change documents write a dataset; deduplication and late filters write only lists of rows to remove
-(masks), which later readers apply; folds and tasks write artefacts. Sources come first, then every section
-adds its own steps, in the order of sections, through a `Builder`:
+that change documents write a dataset; exchanges and late filters write only lists of rows to remove and of
+spans to cut (masks), which later readers apply; folds and tasks write artefacts. Sources come first, then
+every section adds its own steps, in the order of sections, through a `Builder`:
 
     web.index -> web ...................................... dataset web + code + math ->
     dedup.exact.{scatter,gather} -> dedup.exact ... mask ... -> ...
+
+An exchange of three rounds has the steps scatter, round-2, round-3 and gather.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError, UserError
 from corpusmill.pipelines.contract.stage import (
     Deduplicate,
+    Exchange,
     Filter,
     Fold,
     Map,
@@ -41,6 +44,7 @@ from corpusmill.pipelines.run.operators.match import OPERATOR as MATCH
 from corpusmill.pipelines.run.operators.read import OPERATOR as READ
 from corpusmill.pipelines.run.operators.regroup import OPERATOR as REGROUP
 from corpusmill.pipelines.run.operators.resolve import OPERATOR as RESOLVE
+from corpusmill.pipelines.run.operators.round import OPERATOR as ROUND
 from corpusmill.pipelines.run.operators.scatter import OPERATOR as SCATTER
 from corpusmill.pipelines.run.operators.task import OPERATOR as TASK
 from corpusmill.pipelines.run.operators.write import OPERATOR as WRITE
@@ -97,11 +101,15 @@ class GraphBuilder(Builder):
         self.view = seen.masked_by(name)
         return name
 
-    def deduplicate(self, name: str, stage: Deduplicate) -> str:
+    def exchange(self, name: str, stage: Exchange) -> str:
         seen, spec = self.view, (StageSpec.of(stage),)
         sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
-        found = self._add(Step(f"{name}.gather", MATCH, spec, (sent,)))
-        if type(stage).resolve is not Deduplicate.resolve:
+        inputs: tuple[str, ...] = (sent,)  # the rows that meet, and what was kept beside the first of them
+        for number in range(2, len(stage.rounds()) + 1):
+            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options={"round": number - 1})
+            inputs = (self._add(step), sent)
+        found = self._add(Step(f"{name}.gather", MATCH, spec, inputs))
+        if isinstance(stage, Deduplicate) and type(stage).resolve is not Deduplicate.resolve:
             found = self._add(Step(f"{name}.resolve", RESOLVE, spec, (found,)))
         self._add(Step(name, APPLY_REMOVALS, spec, (found, *seen.datasets), seen.masks))
         self.view = seen.masked_by(name)

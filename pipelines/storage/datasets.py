@@ -2,7 +2,7 @@
 
 A dataset is the manifest of a step whose unit u wrote `<u>.parquet` (documents) or `<u>.arrow` (encoded
 documents). A view lists datasets one after the other, so that its unit numbers run through all of them,
-and the masks of rows to leave out. Memory: one unit's mask and one batch.
+and the masks of rows to leave out and of spans to cut. Memory: one unit's mask and one batch.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
+from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
 from corpusmill.pipelines.storage.run_folder import Json, StepFolder
 
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
@@ -166,7 +167,7 @@ class DatasetView:
         return UnitFacts(held["rows"], {s: (d, b) for s, (d, b) in held["sources"].items()})
 
     def input_bytes(self, unit: int) -> int:
-        """Text bytes of a unit as written: what its reader must work through."""
+        """Text bytes of a unit as written, cut or not: what its reader must work through."""
         return sum(size for _, size in self.facts(unit).sources.values())
 
     def removed_rows(self, unit: int) -> npt.NDArray[np.uint32]:
@@ -179,8 +180,7 @@ class DatasetView:
             return np.zeros(0, np.uint32)
         joined = np.sort(np.concatenate(rows)).astype(np.uint32)
         if len(joined) and (np.diff(joined.astype(np.int64)) == 0).any():
-            masks = ", ".join(str(mask.data) for mask in self.masks)
-            raise damaged(f"{masks}: unit {unit}: a row is removed twice")
+            raise damaged(f"{self._masks_named()}: unit {unit}: a row is removed twice")
         return joined
 
     def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
@@ -189,12 +189,43 @@ class DatasetView:
             per_file = mask.need_manifest()["units"][0]["mask_units"]
             yield committed_batch(mask, f"{unit // per_file:05d}.removed.arrow", unit % per_file)
 
+    def cut_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
+        """`CUTS` rows of one unit, a record batch for each mask that cuts."""
+        for mask in self.masks:
+            per_file = mask.need_manifest()["units"][0]["mask_units"]
+            name = edits_file(unit // per_file)
+            if name in mask.files():
+                yield committed_batch(mask, name, unit % per_file)
+
+    def cuts(self, unit: int) -> Spans:
+        """What the masks cut from the documents of this unit, removed ones too.
+
+        Raises IntegrityError where two masks cut the same byte: they disagree about what they saw.
+        """
+        spans = Spans.of(list(self.cut_batches(unit)))
+        if spans.overlap():
+            raise damaged(f"{self._masks_named()}: unit {unit}: a byte is cut twice")
+        return spans
+
+    def _cut(self, text: pa.Array, spans: Spans, unit: int) -> pa.Array:
+        try:
+            return cut(text, spans)
+        except ValueError as error:
+            raise damaged(f"{self._masks_named()}: unit {unit}: {error}") from error
+
+    def _masks_named(self) -> str:
+        return ", ".join(str(mask.data) for mask in self.masks)
+
     def batches(
         self, unit: int, columns: Sequence[str] | None = None
     ) -> Iterator[tuple[Documents, npt.NDArray[np.uint32]]]:
-        """Surviving rows of one unit and their row addresses uint32[n], a row group at a time."""
+        """Surviving rows of one unit, their texts without what was cut, and their row addresses uint32[n].
+
+        A row group at a time.
+        """
         folder, held = self._units[unit]
         removed = self.removed_rows(unit)
+        cuts = self.cuts(unit) if columns is None or "text" in columns else Spans.of([])
         start = 0
         for table in read_unit(folder, held["unit"], columns):
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
@@ -203,6 +234,9 @@ class DatasetView:
             if len(removed):
                 mask = ~np.isin(rows, removed, assume_unique=True)
                 docs, rows = docs.keep(mask), rows[mask]
+            here = cuts.among(rows)
+            if len(here):
+                docs = docs.with_columns({"text": self._cut(docs.text, here, unit)})
             yield docs, rows
         if start != held["rows"]:
             raise damaged(

@@ -1,22 +1,29 @@
-"""Turn removals into a mask: one file for `MASK_UNITS` units of the view, a record batch a unit.
+"""Turn removals and edits into a mask: files for `MASK_UNITS` units of the view each, a record batch a unit.
 
-Here the ledger of a deduplication step is kept: what came in is the view as it stood, what is removed is
-removed by address. A removal of a document that was removed before, or whose survivor is, is a fault of
-the stage and fails the run. Memory: the removals of `MASK_UNITS` units.
+Here the ledger of an exchange is kept: what came in is the view as it stood, what is removed or cut is so by
+address. A removal of a document that was removed before is a fault of the stage and fails the run. Of a
+document that is removed nothing is cut, and nothing in favour of one that is quarantined. Texts are read only
+of units that have edits or quarantined documents. Memory: removals and edits of `MASK_UNITS` units, and one
+row group of text.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.cutting import cut_unit
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
+from corpusmill.pipelines.storage.cuts import EDITS_FILE, write_cuts
 from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.storage.removed import REMOVED, quarantined_table, removed_table, write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt, Json, StepFolder
@@ -30,20 +37,22 @@ def units(preparation: Preparation) -> list[Json]:
     ]
 
 
-def _bucket(found: StepFolder, bucket: int) -> pa.Table:
-    tables = []
+def _bucket(found: StepFolder, bucket: int, kind: str, schema: pa.Schema) -> pa.Table:
+    """Rows of one bucket of units. `kind`: `found`, or `edits`, which a partition may have no file of."""
+    tables = [schema.empty_table()]
     for unit in found.need_manifest()["units"]:
-        batch = committed_batch(found, f"{unit['unit']:05d}.found.arrow", bucket)
-        tables.append(pa.Table.from_batches([batch]))
+        name = f"{unit['unit']:05d}.{kind}.arrow"
+        if name in found.files():
+            tables.append(pa.Table.from_batches([committed_batch(found, name, bucket)]))
     return pa.concat_tables(tables).combine_chunks()
 
 
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
     view = job.view
-    found = _bucket(job.first, job.unit["bucket"])
     left = read_left_out(job.first)
-    removals = without(found, left).to_pylist()
+    removals = without(_bucket(job.first, job.unit["bucket"], "found", DUPLICATES), left).to_pylist()
+    edits = without(_bucket(job.first, job.unit["bucket"], "edits", EDITS), left)
     removals.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
     by_unit: dict[int, list[Json]] = {}
     for row in removals:
@@ -51,14 +60,22 @@ def work(job: Job, attempt: Attempt) -> Json:
         if not rows or rows[-1]["row"] != row["row"]:  # one removal a document: the closest survivor
             rows.append(row)
     ledger = Ledger()
-    tables = []
+    tables: list[pa.Table] = []
+    cuts: list[pa.Table] = []
     for unit in range(job.unit["from"], job.unit["to"]):
         removals = by_unit.get(unit, [])
+        here = edits.filter(pc.equal(edits.column("unit"), unit))
+        gone = np.array([row["row"] for row in removals], np.uint32)
+        here = here.filter(pa.array(~np.isin(here.column("row").to_numpy(), gone)))
+        made, emptied = cut_unit(view, unit, here, stage.name)
         lost = _quarantined(view, unit, left, stage.name)
-        _count(ledger, stage.name, view, unit, removals, lost)
-        rows = [*([_removed(stage.name, row) for row in removals]), *lost]
+        rows = [*(_removed(stage.name, row) for row in removals), *emptied.to_pylist(), *lost]
+        _count(ledger, stage.name, view, unit, rows, made)
         tables.append(removed_table(rows) if rows else REMOVED.empty_table())
+        cuts.append(made)
     write_removed(attempt.file("removed.arrow"), tables)
+    if any(table.num_rows for table in cuts):
+        write_cuts(attempt.file(EDITS_FILE), cuts)
     ledger.check(f"{job.step.name}, bucket {attempt.unit}")
     return {
         "rows": sum(table.num_rows for table in tables),
@@ -90,12 +107,16 @@ def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> li
 
 
 def _count(
-    ledger: Ledger, stage: str, view: DatasetView, unit: int, removals: list[Json], lost: list[Json]
+    ledger: Ledger, stage: str, view: DatasetView, unit: int, rows: list[Json], cuts: pa.Table
 ) -> None:
+    """Count one unit: `rows` are its `REMOVED` rows, `cuts` its `CUTS`.
+
+    Raises CorpusmillError where a document was removed before.
+    """
     already = view.removed_rows(unit)
-    again = np.isin(np.array([row["row"] for row in removals], np.uint32), already)
+    again = np.isin(np.array([row["row"] for row in rows], np.uint32), already)
     if again.any():
-        row = removals[int(np.flatnonzero(again)[0])]
+        row = rows[int(np.flatnonzero(again)[0])]
         raise CorpusmillError(f"{stage} removes document {row['id']} of unit {unit} a second time")
     arrived: dict[str, list[int]] = {
         source: [documents, size] for source, (documents, size) in view.facts(unit).sources.items()
@@ -106,22 +127,33 @@ def _count(
         ):
             arrived[source][0] -= 1
             arrived[source][1] -= size
+    for batch in view.cut_batches(unit):
+        for source, _, size in _cut_bytes(batch):
+            arrived[source][1] -= size
     taken_out: dict[str, list[int]] = {}
-    for row in removals:
+    for row in rows:
         tally = taken_out.setdefault(row["source"], [0, 0])
         tally[0] += 1
         tally[1] += row["bytes"]
-        ledger.entry(stage, row["source"]).remove(row["reason"], 1, row["bytes"])
-    for row in lost:
-        tally = taken_out.setdefault(row["source"], [0, 0])
-        tally[0] += 1
-        tally[1] += row["bytes"]
-        ledger.entry(stage, row["source"]).quarantine(row["reason"], 1, row["bytes"])
+        entry = ledger.entry(stage, row["source"])
+        (entry.remove if row["kind"] == "removed" else entry.quarantine)(row["reason"], 1, row["bytes"])
+    for source, reason, size in _cut_bytes(cuts):
+        taken_out.setdefault(source, [0, 0])[1] += size
+        ledger.entry(stage, source).cut_out(reason, size)
     for source, (documents, size) in arrived.items():
         entry = ledger.entry(stage, source)
         less = taken_out.get(source, [0, 0])
         entry.arrive(documents, size)
         entry.keep(documents - less[0], size - less[1], size - less[1])
+
+
+def _cut_bytes(cuts: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, int]]:
+    """(source, reason, bytes) of `CUTS` rows."""
+    sizes = pc.subtract(cuts.column("end"), cuts.column("start")).cast(pa.int64())
+    table = pa.table({"source": cuts.column("source"), "reason": cuts.column("reason"), "bytes": sizes})
+    sums = table.group_by(["source", "reason"]).aggregate([("bytes", "sum")])
+    for row in sums.sort_by([("source", "ascending"), ("reason", "ascending")]).to_pylist():
+        yield row["source"], row["reason"], row["bytes_sum"]
 
 
 OPERATOR = Operator(

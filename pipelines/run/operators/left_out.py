@@ -59,9 +59,11 @@ def addresses(table: pa.Table, prefix: str = "") -> npt.NDArray[np.uint64]:
 
 
 def without(pairs: pa.Table, unjudged: pa.Table) -> pa.Table:
-    """`DUPLICATES` rows in which no document that is left out has a part, as either."""
+    """`DUPLICATES` or `EDITS` rows in which no document that is left out has a part, as either."""
     if not unjudged.num_rows:
         return pairs
     known = addresses(unjudged)
-    touched = np.isin(addresses(pairs), known) | np.isin(addresses(pairs, "survivor_"), known)
+    favoured = pairs.column("survivor_unit").is_valid().to_numpy()
+    touched = np.isin(addresses(pairs), known)
+    touched[favoured] |= np.isin(addresses(pairs.filter(pa.array(favoured)), "survivor_"), known)
     return pairs.filter(pa.array(~touched))

@@ -1,7 +1,7 @@
-"""Second half of a deduplicating exchange: pairs in one partition, bucketed by the duplicate's unit.
+"""The last round of an exchange that finds documents to remove and spans to cut, bucketed by their units.
 
-The output's record batches are buckets of `MASK_UNITS` units, so that the step which applies them reads
-only its own. Memory: one partition and the pairs found in it.
+The output's record batches are buckets of `MASK_UNITS` units of the view, so that the step which applies them
+reads only its own. Memory: one partition and what is found in it.
 """
 
 from __future__ import annotations
@@ -11,61 +11,73 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.contract.addresses import DUPLICATES
-from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends
+from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
+from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.stage import Found
 from corpusmill.pipelines.run.operators.job import Job, Preparation
-from corpusmill.pipelines.run.operators.left_out import left_out, read_left_out, write_left_out
+from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
-    StoredSides,
     partition_units,
-    read_partition,
     sorted_by_address,
 )
 from corpusmill.pipelines.storage.checked_ipc import write_batches
+from corpusmill.pipelines.storage.cuts import EDITS_FILE
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.run_folder import Attempt, Json
 
 
 def units(preparation: Preparation) -> list[Json]:
-    inputs = len(preparation.first.need_manifest()["units"])
+    scattered = preparation.inputs[preparation.step.inputs[-1]]
+    inputs = len(scattered.need_manifest()["units"])
     buckets = max(1, -(-inputs // MASK_UNITS))
     return [{**unit, "buckets": buckets} for unit in partition_units(preparation.first)]
 
 
 def work(job: Job, attempt: Attempt) -> Json:
     (stage,) = job.stages()
-    rows = read_partition(job.first, job.unit["partition"])
-    found = DUPLICATES.empty_table()
-    forward = [read_left_out(job.first)] if job.unit["partition"] == 0 else []
-    if rows is not None and rows.num_rows:
-        sides = StoredSides(job.first)
+    count = len(stage.rounds())
 
-        def reduce(some: Rows) -> pa.Table:
-            part = rows if len(some) == rows.num_rows else rows.take(pa.array(some)).combine_chunks()
-            return stage.reduce(part, sides).select(DUPLICATES.names).cast(DUPLICATES)
+    def checked(made: object) -> tuple[pa.Table, pa.Table]:
+        if not isinstance(made, Found):
+            raise CorpusmillError(
+                f"stage {stage.name}: its last round, {count}, must give Found; it gave {type(made).__name__}"
+            )
+        return _conforming(made.removals, DUPLICATES), _conforming(made.edits, EDITS)
 
-        apart = Trier(stage.name, reduce, job.poison, job.marker(attempt)).groups(key_ends(rows))
-        found = pa.concat_tables([found, *apart.results])
-        guilty, causes = apart.left_out()
-        unit, row = (rows.column(name).to_numpy()[guilty] for name in ("unit", "row"))
-        forward.append(left_out(unit, row, causes))
-    write_left_out(attempt, forward)
+    parts = meet(job, attempt, count, checked)
+    found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
+    edits = pa.concat_tables([EDITS.empty_table(), *(cut for _, cut in parts)])
     write_buckets(attempt.file("found.arrow"), found, job.unit["buckets"])
-    return {"rows": found.num_rows, "buckets": job.unit["buckets"]}
+    if edits.num_rows:
+        write_buckets(attempt.file(EDITS_FILE), edits, job.unit["buckets"])
+    more = {"edits": edits.num_rows} if edits.num_rows else {}
+    return {"rows": found.num_rows, "buckets": job.unit["buckets"], **more}
+
+
+def _conforming(table: pa.Table | None, schema: pa.Schema) -> pa.Table:
+    """`table` with the columns of `schema` in its order; those that may be null may be absent."""
+    if table is None:
+        return schema.empty_table()
+    for field in schema:
+        if field.nullable and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table.select(schema.names).cast(schema)
 
 
 def write_buckets(path: Path, found: pa.Table, buckets: int) -> None:
-    """`DUPLICATES` rows as one IPC file, a record batch a bucket of units."""
-    ordered = sorted_by_address(found).combine_chunks()
+    """`DUPLICATES` or `EDITS` rows as one IPC file, a record batch a bucket of units."""
+    pairs = found.schema.equals(DUPLICATES)
+    every = [(name, "ascending") for name in found.column_names]
+    ordered = (sorted_by_address(found) if pairs else found.sort_by(every)).combine_chunks()
     bucket = ordered.column("unit").to_numpy() // MASK_UNITS
     ends = np.searchsorted(bucket, np.arange(buckets + 1))
-    empty = pa.RecordBatch.from_pylist([], schema=DUPLICATES)
+    empty = pa.RecordBatch.from_pylist([], schema=found.schema)
     parts = (
         ordered.slice(ends[index], ends[index + 1] - ends[index]).combine_chunks().to_batches()
         for index in range(buckets)
     )
-    write_batches(path, DUPLICATES, (part[0] if part else empty for part in parts))
+    write_batches(path, found.schema, (part[0] if part else empty for part in parts))
 
 
 OPERATOR = Operator(

@@ -1,4 +1,4 @@
-"""Reading one partition of an exchange: its batch from every unit's file, in one order for ever.
+"""The partitions of an exchange: rows cut into one batch each, and read as one from every unit's file.
 
 Rows come back sorted by (key, unit, row), so nothing depends on which unit finished first. Memory: one
 partition; side tables are memory-mapped and only batches with rows asked for are touched.
@@ -27,6 +27,34 @@ def partition_units(scattered: StepFolder) -> list[Json]:
     """One unit of work a partition."""
     manifest = scattered.need_manifest()
     return [{"partition": p} for p in range(manifest["units"][0]["partitions"] if manifest["units"] else 1)]
+
+
+def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
+    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
+    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
+    count = np.uint64(partitions)
+    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
+
+
+def partitioned(rows: pa.Table, partitions: int) -> list[pa.RecordBatch]:
+    """Rows sorted by `key` as one batch a partition, empty ones included."""
+    placed = partition_of(rows.column("key").to_numpy(), partitions)
+    ends = np.searchsorted(placed, np.arange(partitions + 1))
+    empty = pa.RecordBatch.from_pylist([], schema=rows.schema)
+    whole = rows.combine_chunks().to_batches()
+    return [
+        whole[0].slice(ends[p], ends[p + 1] - ends[p]) if whole and ends[p + 1] > ends[p] else empty
+        for p in range(partitions)
+    ]
+
+
+def sorted_rows(rows: pa.Table) -> pa.Table:
+    """`rows` sorted by (key, unit, row), ties by every other column that is not nested: an order that follows
+    from the rows alone."""
+    first = ("key", "unit", "row")
+    plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
+    others = [name for name in plain if name not in first]
+    return rows.sort_by([(name, "ascending") for name in (*first, *others)]).combine_chunks()
 
 
 def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Scatter, Sent
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
 from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
-from corpusmill.pipelines.run.operators.partitions import SIDE_ROWS
+from corpusmill.pipelines.run.operators.partitions import SIDE_ROWS, partitioned
 from corpusmill.pipelines.storage.checked_ipc import write_batches
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt, Json
@@ -45,13 +45,6 @@ def _partitions(preparation: Preparation) -> int:
         view = preparation.view
         wanted = -(-sum(view.input_bytes(unit) for unit in range(len(view))) // PARTITION_BYTES)
     return int(min(max(wanted, 1), _MOST))
-
-
-def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
-    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
-    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
-    count = np.uint64(partitions)
-    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
 
 
 def work(job: Job, attempt: Attempt) -> Json:
@@ -82,7 +75,7 @@ def work(job: Job, attempt: Attempt) -> Json:
         guilty, causes = found.left_out()
         if len(guilty):
             bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
-            if isinstance(stage, Deduplicate):  # removed, and counted, by the last step of deduplication
+            if isinstance(stage, Exchange):  # removed, and counted, by the last step of the exchange
                 unjudged.append(left_out(np.full(len(bad), unit, np.uint32), rows[guilty], causes))
                 continue
             lost = leave_out(bad, stage.name, causes, ledger)
@@ -107,17 +100,8 @@ def work(job: Job, attempt: Attempt) -> Json:
 
 
 def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
-    keys = table.column("key").to_numpy()
-    order = np.lexsort((table.column("row").to_numpy(), keys))
-    placed = partition_of(keys[order], partitions)
-    ends = np.searchsorted(placed, np.arange(partitions + 1))
-    ordered = table.take(pa.array(order)).combine_chunks()
-    empty = pa.RecordBatch.from_pylist([], schema=table.schema)
-    whole = ordered.to_batches()
-    return [
-        whole[0].slice(ends[p], ends[p + 1] - ends[p]) if whole and ends[p + 1] > ends[p] else empty
-        for p in range(partitions)
-    ]
+    order = np.lexsort((table.column("row").to_numpy(), table.column("key").to_numpy()))
+    return partitioned(table.take(pa.array(order)), partitions)
 
 
 def _account(ledger: Ledger, stage: str, docs: pa.Table, sent: Sent) -> None:

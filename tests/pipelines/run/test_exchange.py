@@ -7,7 +7,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.run.operators.scatter import _partitioned, partition_of
+from corpusmill.pipelines.run.operators.partitions import partition_of
+from corpusmill.pipelines.run.operators.scatter import _partitioned
 
 keys64 = st.integers(0, 2**64 - 1)
 

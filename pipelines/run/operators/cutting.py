@@ -1,0 +1,196 @@
+"""From the edits of an exchange to cuts: spans of the text as its dataset holds it, each byte in one of them.
+
+An exchange gives spans of the text that it was shown. Each is narrowed to the whole characters in it. A byte
+that several spans cover belongs to the one that begins first; of those that begin together to the longest,
+then by reason and survivor in the order of their code points. What earlier masks cut is stepped over, which
+parts a span in two. A document is emptied where nothing is left of it but white space (`str.isspace`).
+Memory: one row group of text, and the cuts of one unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.randomness import draws
+from corpusmill.pipelines.storage.cuts import CUTS, Spans, cut, narrowed
+from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.removed import EXCERPT_CHARACTERS, EXCERPTS, REMOVED, removal_rows, thin
+
+EMPTIED = "emptied"  # the reason for which a document of which nothing is left is removed
+_COLUMNS = ("id", "text", "source", "url", "path")
+_SURVIVOR = ("survivor_id", "survivor_source")
+_FIRST = ("first", "longest", "reason", *_SURVIVOR, "survivor_unit", "survivor_row")
+
+
+def cut_unit(view: DatasetView, unit: int, edits: pa.Table, stage: str) -> tuple[pa.Table, pa.Table]:
+    """`CUTS` and `REMOVED` rows of the documents of one unit, from `EDITS` rows of it in any order.
+
+    Raises CorpusmillError where a span does not lie in its text, or its document is not there any more.
+    """
+    edits = edits.sort_by("row").combine_chunks()
+    wanted = edits.column("row").to_numpy()
+    earlier = view.cuts(unit) if len(wanted) else Spans.of([])
+    cuts, emptied = [CUTS.empty_table()], [REMOVED.empty_table()]
+    found = 0
+    for docs, rows in view.batches(unit, _COLUMNS) if len(wanted) else ():
+        if not len(rows):
+            continue
+        at = np.searchsorted(rows, wanted)
+        here = np.flatnonzero(rows[np.minimum(at, len(rows) - 1)] == wanted)
+        if not len(here):
+            continue
+        found += len(here)
+        part = edits.take(pa.array(here))
+        made, gone = _Batch(docs, rows, unit, stage).cut(part, at[here], earlier.among(rows))
+        cuts.append(made)
+        emptied.append(gone)
+    if found < len(wanted):
+        raise CorpusmillError(
+            f"{stage} cuts {len(wanted) - found} spans of documents of unit {unit} that are not there: they "
+            "were removed before, or never were"
+        )
+    return thin(pa.concat_tables(cuts).combine_chunks()), pa.concat_tables(emptied).combine_chunks()
+
+
+class _Batch:
+    """One row group of documents as the exchange saw them, and their row addresses."""
+
+    def __init__(self, docs: Documents, rows: npt.NDArray[np.uint32], unit: int, stage: str) -> None:
+        self.docs, self.rows, self.unit, self.stage = docs, rows, unit, stage
+        self.text = docs.text
+        self.sizes = docs.sizes()
+        self.first = np.cumsum(self.sizes) - self.sizes  # byte of the row group at which each text begins
+
+    def cut(self, edits: pa.Table, at: npt.NDArray[np.int64], earlier: Spans) -> tuple[pa.Table, pa.Table]:
+        """Cuts, and the documents emptied. `at` int64[k]: places of the edits' documents in the row group;
+        `earlier`: what masks cut of them before, by place, as written."""
+        edits, seen = self._once(edits, self._checked(edits, at))
+        gone = self._emptied(edits, seen)
+        stays = ~np.isin(seen.row, gone)
+        which, written, shown = _as_written(
+            Spans(seen.row[stays], seen.start[stays], seen.end[stays]), self.first, earlier
+        )
+        made = self._rows(edits.filter(pa.array(stays)).take(pa.array(which)), written, shown)
+        return made, self._removed(edits, seen, gone)
+
+    def _checked(self, edits: pa.Table, at: npt.NDArray[np.int64]) -> Spans:
+        """The spans, each within its text and of whole characters."""
+        start, end = (edits.column(name).to_numpy().astype(np.int64) for name in ("start", "end"))
+        wrong = np.flatnonzero((start < 0) | (start > end) | (end > self.sizes[at]))
+        if len(wrong):
+            k = int(wrong[0])
+            raise CorpusmillError(
+                f"{self.stage} cuts bytes {start[k]} to {end[k]} of document "
+                f"{self.docs.column('id')[int(at[k])]}, which has {self.sizes[at[k]]}"
+            )
+        return narrowed(self.text, Spans(at, start, end))
+
+    def _once(self, edits: pa.Table, spans: Spans) -> tuple[pa.Table, Spans]:
+        """Spans that share no byte, in order, and the edit that each comes from."""
+        first, last = self.first[spans.row] + spans.start, self.first[spans.row] + spans.end
+        keys = edits.append_column("first", pa.array(first)).append_column("longest", pa.array(-last))
+        by = pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in _FIRST]).to_numpy()
+        first, last = first[by], last[by]
+        covered = np.maximum.accumulate(last) if len(last) else last
+        first[1:] = np.maximum(first[1:], covered[:-1])
+        some = np.flatnonzero(first < last)
+        by, first, last = by[some], first[some], last[some]
+        row = spans.row[by]
+        return edits.take(pa.array(by)), Spans(row, first - self.first[row], last - self.first[row])
+
+    def _emptied(self, edits: pa.Table, seen: Spans) -> npt.NDArray[np.int64]:
+        """Places of the documents of which nothing is left but white space."""
+        touched, place = np.unique(seen.row, return_inverse=True)
+        left = cut(self.text.take(pa.array(touched)), Spans(place.astype(np.int64), seen.start, seen.end))
+        empty = pc.or_(pc.equal(pc.binary_length(left), 0), pc.utf8_is_space(left))
+        places: npt.NDArray[np.int64] = touched[empty.to_numpy(zero_copy_only=False)]
+        return places
+
+    def _rows(self, edits: pa.Table, written: Spans, shown: Spans) -> pa.Table:
+        count = len(written)
+        place = pa.array(written.row)
+        ids = self.docs.column("id").take(place)
+        columns = {
+            "unit": pa.array(np.full(count, self.unit, np.uint32)),
+            "row": pa.array(self.rows[written.row]),
+            "start": pa.array(written.start.astype(np.uint64)),
+            "end": pa.array(written.end.astype(np.uint64)),
+            "id": ids,
+            "source": self.docs.column("source").take(place),
+            "stage": pa.array([self.stage] * count, pa.string()),
+            **{name: edits.column(name) for name in ("reason", *_SURVIVOR)},
+            "excerpt": pa.array(self._excerpts(ids, edits, shown), pa.string()),
+        }
+        return pa.table([columns[field.name] for field in CUTS], schema=CUTS)
+
+    def _excerpts(self, ids: pa.Array, edits: pa.Table, shown: Spans) -> list[str | None]:
+        """Beginnings of what is cut, of the `EXCERPTS` smallest draws of each reason."""
+        found: list[str | None] = [None] * len(ids)
+        drawn = draws(ids, 0, "excerpt")
+        reasons = edits.column("reason").combine_chunks().dictionary_encode()
+        code = reasons.indices.to_numpy(zero_copy_only=False)
+        for reason in range(len(reasons.dictionary)):
+            mine = np.flatnonzero(code == reason)
+            for k in mine[np.argsort(drawn[mine], kind="stable")[:EXCERPTS]].tolist():
+                text = self.text[int(shown.row[k])].as_py().encode()[shown.start[k] : shown.end[k]]
+                found[k] = text.decode()[:EXCERPT_CHARACTERS]
+        return found
+
+    def _removed(self, edits: pa.Table, seen: Spans, gone: npt.NDArray[np.int64]) -> pa.Table:
+        mask = np.isin(np.arange(len(self.docs)), gone)
+        lost = self.docs.keep(mask)
+        reasons = pa.array([EMPTIED] * len(lost), pa.string())
+        table = removal_rows(lost, stage=self.stage, kind="removed", reasons=reasons)
+        detail = [self._said(edits.filter(pa.array(seen.row == k)), seen, k) for k in gone.tolist()]
+        columns = {
+            "unit": pa.array(np.full(len(lost), self.unit, np.uint32)),
+            "row": pa.array(self.rows[mask]),
+            "detail": pa.array(detail, pa.string()),
+        }
+        for name, values in columns.items():
+            table = table.set_column(table.column_names.index(name), REMOVED.field(name), values)
+        return table
+
+    def _said(self, edits: pa.Table, seen: Spans, place: int) -> str:
+        mine = seen.row == place
+        lengths = (seen.end - seen.start)[mine]
+        parts: dict[str, int] = {}
+        for reason, size in zip(edits.column("reason").to_pylist(), lengths.tolist(), strict=True):
+            parts[reason] = parts.get(reason, 0) + size
+        said = ", ".join(f"{size:,} bytes as {reason}" for reason, size in sorted(parts.items()))
+        return f"{said} of {self.sizes[place]:,}; nothing but white space is left"
+
+
+def _as_written(
+    seen: Spans, first: npt.NDArray[np.int64], earlier: Spans
+) -> tuple[npt.NDArray[np.int64], Spans, Spans]:
+    """Spans of texts as shown, as spans of the texts as written, which `earlier` cut before.
+
+    A span that spans an earlier cut becomes several. Returns for each the number of the span it is of, the
+    span as written, and the same bytes as shown. `first` int64[n]: where each text as shown begins.
+    """
+    length = earlier.end - earlier.start
+    total = np.concatenate([[0], np.cumsum(length)])  # bytes of the first k earlier cuts
+    mine = np.searchsorted(earlier.row, np.arange(len(first) + 1))  # first earlier cut of each document
+    before = total[: len(earlier)] - total[mine[earlier.row]]
+    point = first[earlier.row] + earlier.start - before  # where each earlier cut was, in the texts as shown
+    low, high = mine[seen.row], mine[seen.row + 1]
+    start, end = first[seen.row] + seen.start, first[seen.row] + seen.end
+    begins = np.clip(np.searchsorted(point, start, "right"), low, high)
+    ends = np.clip(np.searchsorted(point, end, "left"), low, high)
+    parts = np.maximum(ends - begins, 0) + 1
+    which = np.repeat(np.arange(len(seen)), parts)
+    nth = np.arange(len(which)) - np.repeat(np.cumsum(parts) - parts, parts)
+    cuts_before = begins[which] + nth
+    bounds = np.append(point, 0)  # the last is never used
+    starts = np.where(nth == 0, start[which], bounds[np.minimum(cuts_before - 1, len(point))])
+    stops = np.where(nth == parts[which] - 1, end[which], bounds[np.minimum(cuts_before, len(point))])
+    row = seen.row[which]
+    shift = total[cuts_before] - total[low[which]]
+    begin, stop = starts - first[row], stops - first[row]
+    return which, Spans(row, begin + shift, stop + shift), Spans(row, begin, stop)
