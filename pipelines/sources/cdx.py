@@ -27,9 +27,9 @@ class Cdx(Reader):
     """Reads the records of WARC files that index files name, and nothing else of those files.
 
     `files` are the index files: CDX (with a legend such as ` CDX N b a m s k r M S V g`, or without one, of
-    9, 10 or 11 fields) and CDXJ (`urlkey timestamp {json}`), plain, .gz (of many members, too), .zst, .bz2 or
-    .xz. A WARC file is looked for in `warcs` by the path that the index gives it, then by the last part of
-    that path alone; `..` in it is refused.
+    9, 10 or 11 fields) and CDXJ (`urlkey timestamp {json}`, or the JSON alone), plain, .gz (of many members,
+    too), .zst, .bz2 or .xz. A WARC file is looked for in `warcs` by the path that the index gives it, then by
+    the last part of that path alone; `..` in it is refused.
 
     Each line is one record of the input. Those that `url`, `status`, `mime` and `language` do not fit are
     removed as `not_selected`; without these options every line is read. In `url` and `mime`, `*` stands for

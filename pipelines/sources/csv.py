@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.sources.looking.look import Look
 
 MAX_FIELDS = 2**16  # of one record
+_LONE_CR = re.compile(rb"\r(?!\n)")
 HEADER_BYTES = 2**20
 
 
@@ -75,7 +77,10 @@ class Csv(RecordReader):
         return look_at_csv(path, self)
 
     def header(self, path: Path) -> tuple[list[str], int]:
-        """The names of the fields, all different, and where the records begin. Raises DataError."""
+        """The names of the fields, all different, and where the records begin; no names of a blank file.
+
+        Raises DataError.
+        """
         from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names
         from corpusmill.pipelines.sources.framing.byte_stream import ByteStream
         from corpusmill.pipelines.sources.framing.csv_scan import BOM, BROKEN, CsvScanner
@@ -94,7 +99,15 @@ class Csv(RecordReader):
             begin = place
         else:
             broken = scanner.open
-        names = self.split_record(lines[begin:end])
+        if len(head) < HEADER_BYTES and not lines[begin:].strip(b"\r\n"):
+            return [], len(lines)
+        first = lines[begin:end]
+        if self.quote.encode() not in first and _LONE_CR.search(first.removesuffix(b"\r")):
+            raise DataError(
+                f"{path.name}, byte {begin}: its lines end in carriage returns alone; end them in line "
+                "feeds, such as with `tr '\\r' '\\n'`"
+            )
+        names = self.split_record(first)
         if names is None or broken or begin == end:
             raise DataError(
                 f"{path.name}, byte 0: the first record, which names the fields, cannot be read; mend it, or "

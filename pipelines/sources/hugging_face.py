@@ -22,9 +22,9 @@ class HuggingFace(RecordReader):
     `files` names the folder. The `configs` in its README.md say which files belong to which `config` and
     `split`; without them the files' names do, `data/train-00000-of-00002.parquet`. A config called `default`,
     or that says it is, is taken where none is named, and so is the only split. A folder that `save_to_disk`
-    wrote is read as by `arrow`. Each file is read as by `parquet`, `arrow`, `jsonl` or `csv` (TSV where its
-    first line has more tabs than commas), told by its first bytes; fields are mapped and rows quarantined as
-    by those.
+    wrote is read as by `arrow`. Each file is read as by `parquet`, `arrow`, `jsonl` or `csv`, told by its
+    first bytes; fields are mapped and rows quarantined as by those. Fields of CSV stand between commas or
+    tabs, whichever the first line has more of; if neither, between semicolons or bars.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("numba", "pyarrow", "zstandard")
@@ -69,8 +69,7 @@ class HuggingFace(RecordReader):
         text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
         if not text or text.startswith((b"{", b"[")):
             return Jsonl(**options)
-        first = text.split(b"\n", 1)[0]
-        return Csv(**options, delimiter="\t" if first.count(b"\t") > first.count(b",") else ",")
+        return Csv(**options, delimiter=_delimiter(text.split(b"\n", 1)[0]))
 
     def look(self, path: Path) -> Look:
         """As the file's own reader."""
@@ -96,3 +95,12 @@ class HuggingFace(RecordReader):
     def lose(self, path: Path, name: str, split: Split, cause: str) -> Iterator[list[Lost]]:
         """As the file's own reader."""
         yield from self._of(path).lose(path, name, split, cause)
+
+
+def _delimiter(first: bytes) -> str:
+    """What stands between the fields of a CSV file with this first line."""
+    for ones in (b",\t", b";|"):
+        best = max((ones[:1], ones[1:]), key=first.count)
+        if best in first:
+            return best.decode()
+    return ","

@@ -33,7 +33,7 @@ class Zip(ArchiveReader):
     compression that is not read), `bad_member` (a header, size or checksum that disagrees with the central
     directory, or content that another member holds too). Folders are no records. A central directory that
     is cut, lacks members or spans several disks, and what lies beyond `max_unpacked_bytes`, is found when
-    the archive is indexed.
+    the archive is indexed, and so is an archive before this one in the file.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("zstandard", *LICENSE_LIBRARIES)

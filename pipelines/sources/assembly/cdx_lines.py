@@ -2,7 +2,8 @@
 
 CDX: fields in the order of a legend such as ` CDX N b a m s k r M S V g`, whose first character separates
 them (archive.org/web/researcher/cdx_legend.php). Without a legend lines of 9, 10 and 11 fields are read as
-pywb reads them. CDXJ: `urlkey timestamp {json}`, as Common Crawl's and pywb's indexes have it.
+pywb reads them. CDXJ: `urlkey timestamp {json}`, as Common Crawl's and pywb's indexes have it, or the JSON
+alone, as their servers answer.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ def entry_of(line: bytes, legend: Legend | None) -> Entry:
         raise ValueError("NUL in an index line")
     if legend_of(line) is not None:
         raise ValueError("another legend than the one that the file begins with")
+    if text.startswith("{"):
+        return _of_json(load_json(line))
     parts = text.split(" ", 2)
     if len(parts) == 3 and parts[2].startswith("{"):
         return _of_json(load_json(parts[2].encode()))

@@ -26,6 +26,7 @@ from corpusmill.pipelines.sources.framing.zip_directory import DirectoryFault, f
 from corpusmill.pipelines.sources.reader import Split
 
 PIECE_BYTES = 2**17
+_PART = "its members are in no directory: cut the file into its archives"
 _ENTRY = struct.Struct("<4s2B5H3L5H2L")
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _LONGEST = _ENTRY.size + 3 * 2**16  # of an entry
@@ -35,6 +36,7 @@ _UTF8 = 1 << 11  # of the flags
 FARTHEST = 2**62  # positions beyond it are no place in any file
 _DOS_FOLDER = 0x10  # of the external attributes
 _AES = 99  # a method of compression that stands for encryption
+_WINDOWS = (0, 10, 11, 14)  # systems: FAT, NTFS, MVS as written for NTFS, VFAT
 _UNIX, _MAC = 3, 19  # systems whose external attributes hold a Unix mode in the upper half
 Kind = Literal["file", "folder", "link", "device"]
 
@@ -75,7 +77,8 @@ def index_zip(
 ) -> list[Split]:
     """Splits of about `split_bytes` unpacked bytes; those over the `member_limit` of their name count 0.
 
-    What cannot be read of the directory is one fault, and so is what lies behind the member with which the
+    What cannot be read of the directory is one fault, an archive that stands before this one (as where two
+    were joined) another, and so is what lies behind the member with which the
     archive unpacks to more than `total_limit` bytes. Memory: about 100 bytes a member.
     """
     names, first, last = array("Q"), array("Q"), array("Q")
@@ -86,6 +89,8 @@ def index_zip(
             directory = find_directory(file)
         except DirectoryFault as fault:
             return [Split(0, 0, path.stat().st_size, (), _fault(0, str(fault)))]
+        file.seek(0)
+        joined = directory.shift > 0 and file.read(4) == b"PK\x03\x04"
         start, opened, at = 0, directory.start, directory.start
         size = total = 0
         try:
@@ -112,10 +117,13 @@ def index_zip(
     if len(first) > start:
         splits.append(Split(start, len(first), size, (opened, directory.shift)))
     splits = _with_left_out(splits, _duplicates(names), _overlapping(first, last))
+    end = max(len(first), directory.count)
     if cause is not None:
         left = directory.end - at
-        end = max(len(first), directory.count)
         splits.append(Split(len(first), end, max(1, left), (), _fault(at, cause)))
+    if joined:
+        cause = f"another archive lies in the {directory.shift} bytes before this one; {_PART}"
+        splits.append(Split(end, end + 1, directory.shift, (), _fault(0, cause)))
     return splits
 
 
@@ -206,7 +214,7 @@ def _member(held: bytes, at: int, number: int, shift: int) -> Member:
     size, packed, position = (
         next(wide, (_MARK,))[0] if value == _MARK else value for value in (fields[10], fields[9], fields[17])
     )
-    name, kind = _name(raw, flags, extra), _kind(raw, system, fields[16])
+    name, kind = _name(raw, system, flags, extra), _kind(raw, system, fields[16])
     secret = bool(flags & 1) or method == _AES
     return Member(number, position + shift, name, raw, kind, method, secret, packed, size, crc)
 
@@ -224,17 +232,20 @@ def _extra(data: bytes) -> dict[int, bytes]:
     return found
 
 
-def _name(raw: bytes, flags: int, extra: dict[int, bytes]) -> str:
-    """A member's name. Many tools do not mark names in UTF-8: those that decode so are."""
+def _name(raw: bytes, system: int, flags: int, extra: dict[int, bytes]) -> str:
+    """A member's name. Many tools do not mark names in UTF-8: those that decode so are. Some of Windows write
+    `\\` for `/`, against the format; as for Info-ZIP, that is meant where a name of theirs has no `/`."""
     unicode_path = extra.get(_UNICODE_PATH, b"")  # Info-ZIP: version 1, CRC-32 of the other name, this one
     if unicode_path[:1] == b"\1" and unicode_path[1:5] == zlib.crc32(raw).to_bytes(4, "little"):
         raw, flags = unicode_path[5:], flags | _UTF8
     if flags & _UTF8:
-        return raw.decode("utf-8", "backslashreplace")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("cp437")
+        name = raw.decode("utf-8", "backslashreplace")
+    else:
+        try:
+            name = raw.decode()
+        except UnicodeDecodeError:
+            name = raw.decode("cp437")
+    return name.replace("\\", "/") if system in _WINDOWS and "/" not in name else name
 
 
 def _kind(raw_name: bytes, system: int, attributes: int) -> Kind:

@@ -10,6 +10,7 @@ patterns that leave the folder are refused.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _WORDS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 Splits = dict[str, list[Path]]
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxstring = 2, 200
 
 
 def dataset_files(folder: Path, config: str | None, split: Sequence[str] | str | None) -> list[Path]:
@@ -64,7 +67,7 @@ def _configs(folder: Path) -> dict[str, Splits]:
         name = one.get("config_name", "default")
         if not isinstance(name, str) or name in found:
             raise RecipeError(
-                f"{folder / README}: the config {name!r} is no name, or stands twice; correct it"
+                f"{folder / README}: the config {shown(name)} is no name, or stands twice; correct it"
             )
         found[name] = _splits(folder, name, one)
     if "default" not in found and listed and any(one.get("default") is True for one in listed):
@@ -83,6 +86,11 @@ def _splits(folder: Path, name: str, config: dict[str, Any]) -> Splits:
         splits: Splits = {}
         for file in _data_files(root):
             splits.setdefault(split_of(file.relative_to(root).as_posix()), []).append(file)
+        if not splits:
+            raise RecipeError(
+                f"{folder / README}: the config {shown(name)} has no data files in {root}; copy the folder "
+                "whole"
+            )
         return splits
     found: Splits = {}
     for split, patterns in _patterns(folder, name, files):
@@ -114,16 +122,22 @@ def _patterns(folder: Path, name: str, files: Any) -> Iterator[tuple[str, list[s
             or not all(isinstance(p, str) for p in paths)
         ):
             raise RecipeError(
-                f"{folder / README}: `data_files` of the config {name!r} cannot be read; correct it"
+                f"{folder / README}: `data_files` of the config {shown(name)} cannot be read; correct it"
             )
         yield split, paths
 
 
+def shown(value: Any) -> str:
+    """A value of a README's YAML in a message, in which aliases can make it hold anything many times."""
+    return _REPR.repr(value)
+
+
 def _within(folder: Path, name: str, pattern: Any) -> None:
     parts = pattern.split("/") if isinstance(pattern, str) else [".."]
-    if ".." in parts or "" in parts[:1] or "\0" in str(pattern) or "://" in str(pattern):
+    if ".." in parts or "" in parts[:1] or "\0" in pattern or "://" in pattern:
         raise RecipeError(
-            f"{folder / README}: {pattern!r} of the config {name!r} leaves the folder; fetch the files there"
+            f"{folder / README}: {shown(pattern)} of the config {shown(name)} leaves the folder; fetch the "
+            "files there"
         )
 
 

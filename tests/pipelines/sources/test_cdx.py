@@ -130,13 +130,14 @@ PAGES = [url(number) for number in range(COUNT) if number != 5]
     "write",
     [
         cdxj,
+        lambda rows: b"".join(line.split(b" ", 2)[2] for line in cdxj(rows).splitlines(keepends=True)),
         lambda rows: cdx(rows, "N b a m s k r M S V g"),
         lambda rows: cdx(rows, "N b a m s k r V g"),
         lambda rows: cdx(rows, "N b a m s k r M S V g", legend=False),
         lambda rows: cdx(rows, "N b a m s k r V g", legend=False),
         lambda rows: cdx(rows, "g V S a"),
     ],
-    ids=["cdxj", "cdx 11", "cdx 9", "cdx 11 bare", "cdx 9 bare", "own order"],
+    ids=["cdxj", "bare json", "cdx 11", "cdx 9", "cdx 11 bare", "cdx 9 bare", "own order"],
 )
 def test_every_form_of_index_and_archive(
     tmp_path: Path, name: str, write: Callable[[list[dict[str, Any]]], bytes]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.csv import Csv
 from corpusmill.pipelines.sources.framing.csv_records import CsvRange, index_csv
 from corpusmill.pipelines.sources.framing.csv_scan import fields_of
@@ -194,3 +195,23 @@ def test_a_first_look_finds_records_or_none(tmp_path: Path) -> None:
         path.write_text(text)
         look = Csv(files=["x"]).look(path)
         assert (look.sound, look.empty) == (sound, empty)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n\n", BOM, BOM + "\n\n"])
+def test_a_blank_file_has_no_records(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text, newline="")
+    found = read_all(Csv(files=["x"]), path)
+    assert (found.rows, found.whys, found.faults) == ([], {}, [])
+
+
+def test_lines_that_end_in_carriage_returns_alone_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"id,text\r1,a\r2,b\r")
+    with pytest.raises(
+        DataError, match="byte 0: its lines end in carriage returns alone; end them in line f"
+    ):
+        read_all(Csv(files=["x"]), path)
+    assert "carriage returns alone" in str(Csv(files=["x"]).look(path).fault)
+    path.write_bytes(b'id,"te\rxt",text\r\n1,a,b\r\n')
+    assert read_all(Csv(files=["x"]), path).texts == ["b"]

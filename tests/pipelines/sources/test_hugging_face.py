@@ -116,6 +116,7 @@ def test_a_config_must_be_chosen_where_none_is_the_default(folder: Path) -> None
         ("configs: [{config_name: a, data_files: [{path: {}}]}]\n", "cannot be read"),
         ("configs: [a]\n", "no list of mappings"),
         ("configs: [{config_name: a}, {config_name: a}]\n", "stands twice"),
+        ("configs: [{config_name: a, data_dir: gone}]\n", "the config 'a' has no data files in "),
         ("configs: [\n", "its YAML cannot be read"),
         ("configs: !!python/object:os.system x\n", "its YAML cannot be read"),
     ],
@@ -124,6 +125,31 @@ def test_a_readme_that_is_not_sound_is_told(folder: Path, head: str, words: str)
     readme(folder, head)
     with pytest.raises(RecipeError, match=words):
         names(folder)
+
+
+def test_aliases_do_not_fill_the_message(folder: Path) -> None:
+    """Each level stands ten times in the next: written out, the name would have 10**9 characters."""
+    levels = "".join(f"- &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(9))
+    for config in (
+        "config_name: *a9",
+        "config_name: a, data_files: {x: *a9}",
+        "config_name: a, data_dir: *a9",
+    ):
+        readme(folder, f"x:\n- &a0 x\n{levels}configs: [{{{config}}}]\n")
+        with pytest.raises(RecipeError) as caught:
+            names(folder)
+        assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("first", "text"), [("n;text", "1;a, b"), ("n|text", "1|a, b"), ("n\ttext", "1\ta, b"), ("text", "a")]
+)
+def test_what_stands_between_fields_is_told_by_the_first_line(tmp_path: Path, first: str, text: str) -> None:
+    (tmp_path / "train.csv").write_text(f"{first}\n{text}\n")
+    reader = HuggingFace(files=["x"])
+    (file,) = reader.expand(tmp_path)
+    assert reader.look(file).sound
+    assert read_all(reader, file).texts == [text[-4:] if len(text) > 1 else text]
 
 
 def test_every_format_is_told_by_its_bytes(tmp_path: Path) -> None:

@@ -216,6 +216,30 @@ def test_zip64_and_bytes_before_the_archive(tmp_path: Path) -> None:
     assert read(tmp_path, b"#!/bin/sh\n" + pack(("r/a.py", b"a"), ("r/b.py", b"b"))).texts == ["a", "b"]
 
 
+def test_archives_that_were_joined_are_told(tmp_path: Path) -> None:
+    one, other = pack(("r/a.py", b"a")), pack(("r/b.py", b"b"))
+    found = read(tmp_path, one + other)
+    assert found.texts == ["b"]
+    assert len(found.faults) == 1
+    assert f"byte 0: another archive lies in the {len(one)} bytes before this one" in found.faults[0]
+    comment = b"PK\x05\x06" + b"\0" * 18  # an end record of no members in the comment
+    hidden = read(tmp_path, one[:-2] + struct.pack("<H", len(comment)) + comment)
+    assert (hidden.rows, len(hidden.faults)) == ([], 1)
+
+
+def test_names_with_backslashes(tmp_path: Path) -> None:
+    names = ("r\\d\\a.py", "r\\..\\..\\b.py", "r/c\\d.py")
+    for system, paths in ((0, ["d/a.py", "c\\d.py"]), (3, ["r\\d\\a.py", "c\\d.py"])):
+        members = []
+        for name in names:
+            info = zipfile.ZipInfo("x")
+            info.filename, info.create_system = name, system
+            members.append((info, b"x"))
+        found = read(tmp_path, pack(*members))
+        assert [row["path"] for row in found.rows] == paths
+        assert found.whys == {"unsafe_path": 1}
+
+
 def test_directories_that_cannot_be_read_are_one_fault(tmp_path: Path) -> None:
     data = pack(*((f"r/{n}.py", b"x" * n) for n in range(6)))
     end = data.find(b"PK\x05\x06")
