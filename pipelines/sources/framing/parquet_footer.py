@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 MAGIC = b"PAR1"
+_PIECE = 2**20
 MAX_NESTING = 64  # levels of lists, structs and maps in one column
 # A row group of more rows than this has to have stored at least a byte for so many of them.
 ROWS_LEAST = 100_000
@@ -99,7 +100,7 @@ def read_footer(path: Path) -> pq.FileMetaData:
         raise Damage(footer, f"the footer cannot be read ({str(error).splitlines()[0][:200]})") from error
     if nesting > MAX_NESTING:
         raise Damage(footer, f"columns nested over {MAX_NESTING} levels deep", "write them flat, or as JSON")
-    rows = 0
+    rows, last = 0, len(MAGIC)
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         rows += group.num_rows
@@ -111,6 +112,24 @@ def read_footer(path: Path) -> pq.FileMetaData:
             if start < 4 or chunk.total_compressed_size < 0 or start + chunk.total_compressed_size > footer:
                 cause = f"row group {index} says it has a column at bytes {start} to "
                 raise Damage(footer, f"{cause}{start + chunk.total_compressed_size}, outside the file's data")
+            last = max(last, start + chunk.total_compressed_size)
     if rows != metadata.num_rows:
         raise Damage(footer, f"the footer counts {metadata.num_rows} rows, its row groups {rows}")
+    joined = _find(path, 2 * MAGIC, last, footer)
+    if joined is not None:
+        raise Damage(joined, "another file begins here", "cut the file into those that were joined")
     return metadata
+
+
+def _find(path: Path, wanted: bytes, start: int, end: int) -> int | None:
+    """Where `wanted` stands between two bytes of a file; None where it does not. Memory: a piece."""
+    with path.open("rb") as file:
+        file.seek(start)
+        held, at = b"", start
+        while at < end and (piece := file.read(min(_PIECE, end - at))):
+            found = (held + piece).find(wanted)
+            if found >= 0:
+                return at - len(held) + found
+            at += len(piece)
+            held = (held + piece)[1 - len(wanted) :]
+    return None

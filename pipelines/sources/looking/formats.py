@@ -27,6 +27,7 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
 )
 _PACKED = ("bzip2", "xz", "7z", "lz4", "gzip", "zstd")
+_NEVER_PACKED = ("parquet", "arrow", "zip")
 _READERS = ("parquet", "arrow", "warc", "arc", "tar", "jsonl", "html")
 
 
@@ -97,6 +98,8 @@ def wrong_format(head: bytes, wanted: str | None) -> str | None:
         return f"its format is {found}; read it with `read: {{{found}: ...}}`"
     if found == "zip":
         return "it is packed as zip; unpack it, or read the files in it with `read: {zip: ...}`"
+    if found in _PACKED and wanted in _NEVER_PACKED:
+        return f"it is packed as {found}, which the reader {wanted} does not unpack; unpack it"
     if found in _PACKED:
         return f"it is packed as {found}; unpack it, or pack it as .zst or .gz"
     return f"its format is {found}, which no reader reads; convert it to JSON Lines or Parquet"

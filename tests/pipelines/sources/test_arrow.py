@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -259,3 +260,11 @@ def test_a_first_look(tmp_path: Path) -> None:
     (tmp_path / "e").write_bytes(b'{"text": "x"}\n')
     assert "read it with `read: {jsonl: ...}`" in str(reader.look(tmp_path / "e").fault)
     assert "read it with `read: {arrow: ...}`" in str(Parquet(files=["x"]).look(tmp_path / "a.arrow").fault)
+
+
+def test_a_packed_file_is_told_with_a_cure_that_helps(tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    path.write_bytes(gzip.compress(b"x" * 100))
+    assert "packed as gzip, which the reader arrow does not unpack; unpack it" in str(
+        Arrow(files=["x"]).look(path).fault
+    )

@@ -57,11 +57,8 @@ def crawl(folder: Path, name: str = "crawl/a.warc.gz") -> list[dict[str, Any]]:
         ".zst": packer.compress,
         ".warc": bytes,
     }
-    stored = (
-        b"\x5d\x2a\x4d\x18" + len(dictionary).to_bytes(4, "little") + dictionary
-        if name.endswith("zst")
-        else b""
-    )
+    skipped = b"\x5d\x2a\x4d\x18" + len(dictionary).to_bytes(4, "little") + dictionary
+    stored = skipped if name.endswith("zst") else b""
     rows = []
     for number in range(COUNT):
         status = 404 if number == 5 else 200
@@ -130,7 +127,7 @@ PAGES = [url(number) for number in range(COUNT) if number != 5]
     "write",
     [
         cdxj,
-        lambda rows: b"".join(line.split(b" ", 2)[2] for line in cdxj(rows).splitlines(keepends=True)),
+        lambda rows: "".join(json.dumps(row) + "\n" for row in rows).encode(),
         lambda rows: cdx(rows, "N b a m s k r M S V g"),
         lambda rows: cdx(rows, "N b a m s k r V g"),
         lambda rows: cdx(rows, "N b a m s k r M S V g", legend=False),

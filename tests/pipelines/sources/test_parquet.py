@@ -157,3 +157,20 @@ def test_the_real_sample_equals_its_rows(data: Path) -> None:
         assert [row[column] for row in found.rows] == table[column].to_pylist()
     pairs = zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)
     assert [row["id"] for row in found.rows] == [document_id(own, text.encode()) for own, text in pairs]
+
+
+@pytest.mark.parametrize("sizes", [(50, 50), (5000, 3), (3, 5000)])
+def test_files_that_were_joined_are_told(tmp_path: Path, sizes: tuple[int, int]) -> None:
+    """The last footer counts from the beginning of its own file."""
+    parts = []
+    for name, rows in zip("ab", sizes, strict=True):
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(pa.table({"text": [f"{name}{row}" for row in range(rows)]}), path)
+        parts.append(path.read_bytes())
+    path = tmp_path / "joined.parquet"
+    path.write_bytes(b"".join(parts))
+    found = read_all(parquet(), path)
+    assert found.rows == []
+    assert found.faults or found.whys["bad_parquet"] == sizes[1]
+    if sizes[0] >= sizes[1]:
+        assert f"byte {len(parts[0]) - 4}: another file begins here; cut the file" in found.faults[0]
