@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from corpusmill.pipelines.contract.given import DRAWN, LONGER_CONTEXT, MODEL, SHARDS, TOKENIZER
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.held_out_facts import sentence
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.records.ledger import Entry
 from corpusmill.pipelines.run.runner import RunResult
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.storage.run_folder import Json, StepFolder, read_json
 
-BENCHMARKS = "benchmarks"  # read like a source, but only to be kept out of the others
+_TOLD = {TOKENIZER: "tokenizer", MODEL: "train"}  # what a step gives -> the key of its facts
 _REASONS = 3
 _WARNINGS = 8
 _STALE = 6
@@ -41,45 +43,47 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
         "steps": steps,
         "sources": _sources(result),
         "held_out": figures["held_out"],
-        "mixture": None if "mixture" in figures["stale"] else figures["mixture"],
+        "mixture": figures["mixture"],
         "stale": figures["stale"],
         "findings": figures["findings"],
     }
+    found["beside"] = [name for name in found["sources"] if name not in figures["recipe"]["sources"]]
+    if found["mixture"] is not None and found["mixture"]["step"] in figures["stale"]:
+        found["mixture"] = None
     if result.repairs is not None:
         found["repaired"] = {"faults": result.repairs.faults, "differing": result.repairs.differing}
     for state in result.steps:
-        phase = state.step.operator.writes == "artefact" and state.step.name.startswith("long_context.")
-        if phase and state.folder is not None:
-            (unit,) = state.folder.need_manifest()["units"]
-            one = {"step": state.step.name, "folder": str(state.folder.data), **unit["summary"]}
+        if state.folder is None:
+            continue
+        units = state.folder.need_manifest()["units"]
+        if state.step.gives == SHARDS:
+            found["shards"] = _shards(state.folder, units)
+        elif state.step.gives in _TOLD:
+            one = {"folder": str(state.folder.data), **(units[0].get("summary", {}) if units else {})}
+            found[_TOLD[state.step.gives]] = one
+        elif state.step.gives == LONGER_CONTEXT:
+            one = {"step": state.step.name, "folder": str(state.folder.data), **units[0]["summary"]}
             found.setdefault("long_context", []).append(one)
-        if state.step.name in {"pack", "train", "tokenizer"} and state.folder is not None:
-            units = state.folder.need_manifest()["units"]
-            summaries = [unit.get("summary", {}) for unit in units]
-            if state.step.name == "pack":
-                files = [str(state.folder.data / f["name"]) for unit in units for f in unit["files"]]
-                apart = [summary["held_out"] for summary in summaries if "held_out" in summary]
-                found["shards"] = {
-                    "files": [file for file in files if not _is_held_out(file)],
-                    "held_out": {
-                        "files": [file for file in files if _is_held_out(file)],
-                        **{key: sum(s[key] for s in apart) for key in ("documents", "tokens")},
-                    },
-                    **{
-                        key: sum(s.get(key, 0) for s in summaries)
-                        for key in ("documents", "tokens", "padding", "rows")
-                    },
-                }
-            else:
-                found[state.step.name] = {
-                    "folder": str(state.folder.data),
-                    **(summaries[0] if summaries else {}),
-                }
     return found
 
 
+def _shards(folder: StepFolder, units: Sequence[Json]) -> Json:
+    """Files and counts of the shards, those that are held out apart."""
+    summaries = [unit.get("summary", {}) for unit in units]
+    files = [str(folder.data / file["name"]) for unit in units for file in unit["files"]]
+    apart = [summary["held_out"] for summary in summaries if "held_out" in summary]
+    return {
+        "files": [file for file in files if not _is_held_out(file)],
+        "held_out": {
+            "files": [file for file in files if _is_held_out(file)],
+            **{key: sum(s[key] for s in apart) for key in ("documents", "tokens")},
+        },
+        **{key: sum(s.get(key, 0) for s in summaries) for key in ("documents", "tokens", "padding", "rows")},
+    }
+
+
 def _is_held_out(file: str) -> bool:
-    """Whether a shard of `pack` is one that nothing is trained on, by its name."""
+    """Whether a shard is one that nothing is trained on, by its name."""
     return Path(file).name.startswith("heldout-")
 
 
@@ -87,9 +91,8 @@ def _sources(result: RunResult) -> Json:
     """Per source: documents read, removed and quarantined by reason, and left before the mixture."""
     sources: Json = {}
     for state in result.steps:
-        if state.folder is None or state.step.name.startswith("pack"):
-            continue
-        if state.step.operator.leaves_in_place:
+        drawing = state.step.gives in (DRAWN, SHARDS)  # what is left out here is not lost
+        if state.folder is None or drawing or state.step.operator.leaves_in_place:
             continue
         for value in state.folder.need_manifest()["ledger"]:
             entry = Entry.from_json(value)
@@ -107,7 +110,7 @@ def _sources(result: RunResult) -> Json:
 
 def render_summary(found: Json) -> str:
     """A page of text for a terminal."""
-    blocks = [_source_table(found["sources"])]
+    blocks = [_source_table(found["sources"], found["beside"])]
     if found["held_out"] is not None:
         blocks.append(sentence(found["held_out"]))
     if found["mixture"] is not None:
@@ -169,11 +172,12 @@ def _losses(training: Json) -> str:
     return f"loss {text.fixed(training['first_loss'], 3)} -> {text.fixed(training['last_loss'], 3)}"
 
 
-def _source_table(sources: Json) -> str:
-    """A row a source, and under it the reasons that took most of its documents."""
+def _source_table(sources: Json, beside: Sequence[str]) -> str:
+    """A row a source, and under it the reasons that took most of its documents; in brackets what is read
+    `beside` the recipe's sources."""
     rows = [
         (
-            f"({name})" if name == BENCHMARKS else name,
+            f"({name})" if name in beside else name,
             row["read"],
             sum(row["removed"].values()),
             sum(row["quarantined"].values()),

@@ -31,6 +31,7 @@ ARTEFACT, FILE = "held_out", "families.json"
 BINS = 65_536
 TRAINED, TOKENIZER, MODEL = 0, 1, 2  # levels: held out from nothing, from the tokenizer alone, from both
 For = Literal["tokenizer", "model"]
+USES: tuple[For, ...] = ("tokenizer", "model")
 
 
 def host_of(url: str) -> str | None:

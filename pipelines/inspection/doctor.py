@@ -20,6 +20,7 @@ from corpusmill.pipelines.inspection.arithmetic import wrong_figures
 from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
 from corpusmill.pipelines.run.repair import receipt_faults
+from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
 
 # Distribution -> module, of what every run needs.
@@ -166,7 +167,11 @@ def _run_checks(folder: RunFolder) -> list[Json]:
     """Pointer, recipe, then every step's manifest, receipts and files; the accounts where those are sound."""
     cure = repair_command(folder.path) or REPAIR
     checks = []
-    for name, read in (("current.json", folder.current), ("recipe.json", folder.recipe)):
+    for name, read in (
+        ("current.json", folder.current),
+        ("recipe.json", folder.recipe),
+        ("graph.json", partial(read_graph, folder)),
+    ):
         checks += [_file_check(name, [fault], "", cure) for fault in _faults_of(partial(_read, read))]
     if checks:
         return checks
@@ -193,7 +198,7 @@ def _accounts(folder: RunFolder, cure: str) -> list[Json]:
     return checks
 
 
-def _read(read: Callable[[], Json]) -> list[str]:
+def _read(read: Callable[[], object]) -> list[str]:
     read()
     return []
 

@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection import trails
 from corpusmill.pipelines.inspection.identities import (
@@ -84,7 +85,7 @@ def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, 
 
 
 def _all_sources(record: RunRecord) -> list[SourceRecord]:
-    return [*record.sources, *([record.benchmarks] if record.benchmarks is not None else [])]
+    return [*record.sources, *record.beside]
 
 
 def _unknown(record: RunRecord, wanted: str) -> str:
@@ -111,12 +112,12 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
             continue
         instance, row = _described(record, source, place)
         instance["events"] = trails.judgements(source, row)
-        if source is record.benchmarks:
+        if source in record.beside:
             instance |= {
-                "outcome": "benchmark",
-                "fate": "a benchmark document: used against contamination only",
+                "outcome": "beside",
+                "fate": f"a document of {source.name}, which lie beside the sources and are never kept",
             }
-        elif not source.whole or not (record.masks or record.complete("encode")):
+        elif not source.whole or not (record.masks or record.complete_giving(ENCODED)):
             instance |= {"outcome": "kept", "fate": f"kept by {source.last.name}; {_waiting(record)}"}
         else:
             unit = record.first_units[source.name] + place.unit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from corpusmill.pipelines.contract.given import OVERLAP, SEPARATION
+from corpusmill.pipelines.contract.held_out import USES
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.storage.run_folder import Json, read_json
@@ -16,8 +18,8 @@ def held_out_facts(record: RunRecord) -> Json | None:
     documents removed by why (`dedup.hold_out`). `highest_overlap`, `highest_jaccard`: the most that any
     held-out document shares with a document that is learnt from; `overlap`: the share that is not reached.
     """
-    step = record.complete("held_out.overlap")
-    if step is None or record.complete("held_out") is None:
+    step = record.complete_giving(OVERLAP)
+    if step is None or record.complete_giving(SEPARATION) is None:
         return None
     found = read_json(step.data.file("overlap.json"))
     total = sum(one["documents"] for one in found["sources"].values())
@@ -38,7 +40,7 @@ def sentence(held: Json) -> str:
     """The facts in brief, for a terminal."""
     uses = [
         f"{_reached(held[use]['rate'])} of the documents from the {use} ({held[use]['asked']:.2%} asked)"
-        for use in ("tokenizer", "model")
+        for use in USES
         if held[use]["asked"]
     ]
     removed = held["removed"]
@@ -56,12 +58,10 @@ def render_held_out(held: Json) -> str:
             name,
             one["documents"],
             one["in_large_families"],
-            one["tokenizer"]["documents"],
-            text.percent(one["tokenizer"]["rate"], 1),
-            one["model"]["documents"],
-            text.percent(one["model"]["rate"], 1),
+            *(shown for use in USES for shown in (one[use]["documents"], text.percent(one[use]["rate"], 1))),
         )
         for name, one in held["sources"].items()
     ]
-    headers = ("held out", "documents", "in large families", "from tokenizer", "rate", "from model", "rate")
+    from_uses = (header for use in USES for header in (f"from {use}", "rate"))
+    headers = ("held out", "documents", "in large families", *from_uses)
     return text.table(headers, rows) + "\n" + sentence(held)

@@ -10,8 +10,10 @@ import xxhash
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.given import HELD_OUT
 from corpusmill.pipelines.contract.held_out import FILE, TRAINED, HeldOut, read_held_out
 from corpusmill.pipelines.inspection.run_record import RunRecord, load_record
+from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.storage.run_folder import RunFolder
 
 TRAIN, TEST = "train", "test"
@@ -54,19 +56,13 @@ def add_to(digest: xxhash.xxh3_128, docs: Documents) -> None:
 
 
 def _deciding(record: RunRecord) -> list[str]:
-    """Steps that decide which documents are kept, as the recipe has them."""
-    recipe = record.recipe
-    entries = recipe.get("dedup") or []
-    names = [str(name) for name in recipe.get("sources", {})]
-    names += [f"dedup.{entry if isinstance(entry, str) else next(iter(entry))}" for entry in entries]
-    names += ["decontaminate"] if "decontaminate" in recipe else []
-    begun = [name for name in record.steps if name.split(".")[0] in ("dedup", "decontaminate", "held_out")]
-    holds_out = record.until and (
-        "tokenizer" in recipe or "pack" in recipe
-    )  # perhaps, beyond what was asked for
-    return list(dict.fromkeys([*names, *begun, *(["held_out"] if holds_out else [])]))
+    """Steps that decide which documents are kept: the sources' last, and all that remove documents."""
+    removing = [
+        step.name for step in record.graph.steps if operator_named(step.operator).writes == "removals"
+    ]
+    return [*record.recipe["sources"], *removing]
 
 
 def _held_out(record: RunRecord) -> HeldOut | None:
-    step = record.complete("held_out.families")
+    step = record.complete_giving(HELD_OUT)
     return None if step is None else read_held_out(step.data.file(FILE))

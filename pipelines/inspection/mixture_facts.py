@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpusmill.pipelines.contract.given import MIXTURE, SHARDS
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.shard_files import combined
@@ -29,11 +30,12 @@ def mixture_facts(record: RunRecord) -> Json | None:
     the document of which a copy is cut to its first tokens, so that a source's share is exact; null where
     none is.
     """
-    step = record.finished("mixture")
+    step = record.finished_giving(MIXTURE)
     if step is None:
         return None
     plan = read_json(step.data.file("plan.json"))
     return {
+        "step": step.name,
         "requested_tokens": plan["requested_tokens"],
         "achieved_tokens": plan["tokens"],
         "documents": plan["documents"],
@@ -64,12 +66,13 @@ def missed(mixture: Json) -> list[str]:
 
 def packing_facts(record: RunRecord) -> Json | None:
     """Counts of all shards together, and where they lie; None before there are shards."""
-    step = record.finished("pack")
+    step = record.finished_giving(SHARDS)
     if step is None:
         return None
     options = step.stages[-1]["options"]
     files = [file["name"] for unit in step.units for file in unit["files"] if file["name"].endswith(".arrow")]
     return {
+        "step": step.name,
         **combined([unit["summary"] for unit in step.units]),
         "sequence_length": options.get("sequence_length"),
         "method": options.get("method"),

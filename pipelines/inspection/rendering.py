@@ -49,13 +49,14 @@ def _run(found: Json) -> str:
     if found["held_out"] is not None:
         lines += ["", render_held_out(found["held_out"])]
     if found["mixture"] is not None:
-        lines += ["", *_stale_note("mixture", found), _mixture(found["mixture"])]
+        lines += ["", *_stale_note(found["mixture"], found), _mixture(found["mixture"])]
     if found["packing"] is not None:
-        lines += ["", *_stale_note("pack", found), _packing(found["packing"])]
+        lines += ["", *_stale_note(found["packing"], found), _packing(found["packing"])]
     return "\n".join(lines)
 
 
-def _stale_note(step: str, found: Json) -> list[str]:
+def _stale_note(facts: Json, found: Json) -> list[str]:
+    step = facts["step"]
     return [f"stale ({step} was made from other inputs or options):"] if step in found["stale"] else []
 
 

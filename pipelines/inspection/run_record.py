@@ -1,22 +1,24 @@
 """The record of a run: its steps in order with their states, and the documents they stand for.
 
-Everything comes from `current.json`, manifests, `recipe.json` and the log; the recipe file itself and the
-stages' code are not needed, so a run can be looked at on another machine. Memory: the manifests.
+Everything comes from `current.json`, `graph.json`, manifests, `recipe.json` and the log; the recipe file and
+the code of stages and sections are not needed, so a run can be looked at on another machine. Memory: the
+manifests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
+from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
-from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.operator import UNKNOWN, Operator, operator_named
 from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.graph_file import Graph, read_graph
 from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
 from corpusmill.pipelines.storage.staleness import outdated
 
@@ -28,7 +30,6 @@ STATES: Mapping[State, str] = {
     "unfinished": "begun but not complete; run the recipe again",
     "not_reached": "asked for by the recipe but not begun",
 }
-_BENCHMARKS = "benchmarks"
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class RunRecord:
     folder: RunFolder
     name: str
     recipe: Json
+    graph: Graph
     steps: dict[str, StepRecord]
     log: RunLog
     until: tuple[str, ...] = ()  # what the last run was asked for; empty: all of the recipe
@@ -130,6 +132,20 @@ class RunRecord:
         step = self.steps.get(name)
         return step if step is not None and step.manifest else None
 
+    def giving(self, what: str) -> list[StepRecord]:
+        """Steps that give it (a word of `contract.given`) and have an output, be it one that is stale."""
+        named = [step.name for step in self.graph.steps if step.gives == what]
+        return [step for name in named if (step := self.finished(name)) is not None]
+
+    def finished_giving(self, what: str) -> StepRecord | None:
+        """The first step that gives it, if it has an output, else None."""
+        return next(iter(self.giving(what)), None)
+
+    def complete_giving(self, what: str) -> StepRecord | None:
+        """The first step that gives it, if its output can be used, else None."""
+        step = self.finished_giving(what)
+        return step if step is not None and step.complete else None
+
     @property
     def stale(self) -> list[str]:
         """Steps whose output no longer holds: it was made from other inputs or options than the run has."""
@@ -137,13 +153,13 @@ class RunRecord:
 
     @cached_property
     def sources(self) -> list[SourceRecord]:
-        """The recipe's sources with anything complete, sorted by name; benchmarks are not among them."""
-        return [source for source in self._datasets if source.name != _BENCHMARKS]
+        """The recipe's sources with anything complete, sorted by name."""
+        return [source for source in self._datasets if source.name in self.recipe["sources"]]
 
     @cached_property
-    def benchmarks(self) -> SourceRecord | None:
-        """What decontamination reads."""
-        return next((source for source in self._datasets if source.name == _BENCHMARKS), None)
+    def beside(self) -> list[SourceRecord]:
+        """What sections read beside the sources, such as benchmarks, sorted by name."""
+        return [source for source in self._datasets if source.name not in self.recipe["sources"]]
 
     @cached_property
     def _datasets(self) -> list[SourceRecord]:
@@ -186,7 +202,7 @@ class RunRecord:
         whole = {source.name: len(source.last.units) for source in self.sources if source.whole}
         if len(whole) == 1:
             return dict.fromkeys(whole, 0)
-        for step in (*self.masks, self.complete("encode")):
+        for step in (*self.masks, self.complete_giving(ENCODED)):
             if step is not None:  # a key lists its inputs in the order of the view
                 return _starts([name for name in step.needs("inputs") if name in whole], whole)
         raise IntegrityError(f"{self.folder.path}: nothing tells in which order the sources were read")
@@ -235,19 +251,20 @@ def load_record(folder: RunFolder) -> RunRecord:
         if name in stale:
             state = "outdated" if only is None or name in only else "stale"
         found[name] = StepRecord(name, state, step, manifest)
-    asked = [name for name in _asked_for(recipe) if only is None or name in only]
-    roots = {name.split(".")[0] for name in asked}
+    graph = read_graph(folder)
+    known = {step.name for step in graph.steps}
     for name, step in _unfinished(folder):
-        if only is not None and name not in only:
-            continue
-        if name.split(".")[0] in roots and (name not in found or found[name].state == "outdated"):
+        wanted = name in known and (only is None or name in only)
+        if wanted and (name not in found or found[name].state == "outdated"):
             found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
-    for name in asked:
-        if name not in found:
+    for name in _named_for_people(known):
+        if name not in found and (only is None or name in only):
             found[name] = StepRecord(name, "not_reached")
     log = read_log(folder.path / "log" / "run.jsonl")
     name = str(recipe.get("name", current.get("recipe", "")))
-    return RunRecord(folder, name, recipe, _ordered(found), log, tuple(current.get("until", ())))
+    return RunRecord(
+        folder, name, recipe, graph, _ordered(found, graph), log, tuple(current.get("until", ()))
+    )
 
 
 def _receipts(step: StepFolder) -> int:
@@ -262,49 +279,16 @@ def _unfinished(folder: RunFolder) -> Iterator[tuple[str, StepFolder]]:
             yield path.parent.name, step
 
 
-def _asked_for(recipe: Json) -> list[str]:
-    """Last step of each section the recipe has."""
-    sources = recipe.get("sources")
-    names = [str(name) for name in sources] if isinstance(sources, dict) else []
-    for entry in recipe.get("dedup") or []:
-        names.append(f"dedup.{entry if isinstance(entry, str) else next(iter(entry))}")
-    if "decontaminate" in recipe:
-        names += ["benchmarks", "benchmark_grams", "decontaminate"]
-    if "tokenizer" in recipe:
-        names.append("tokenizer")
-    if "pack" in recipe:
-        names += ["encode", "mixture", "pack"]
-    if "train" in recipe:
-        names.append("train")
-    section = recipe.get("long_context")
-    phases = section.get("phases") if isinstance(section, dict) else None
-    names += [f"long_context.{k}" for k in range(len(phases if isinstance(phases, list) else []))]
-    return names
+def _named_for_people(steps: Set[str]) -> list[str]:
+    """Steps that are not part of another: `web.index` is part of `web`, `dedup.exact` of none."""
+    return sorted(
+        name
+        for name in steps
+        if not any(name[:at] in steps for at, letter in enumerate(name) if letter == ".")
+    )
 
 
-def _ordered(steps: Mapping[str, StepRecord]) -> dict[str, StepRecord]:
-    """Steps in the order of their work: sections as recipes have them, inputs before what reads them."""
-    depth: dict[str, int] = {}
-    makers = {step.manifest["content"]: name for name, step in steps.items() if step.manifest}
-
-    def depth_of(name: str) -> int:
-        if name not in depth:
-            depth[name] = 0
-            step = steps.get(name)
-            needs: list[str] = []
-            if step is not None:
-                artefacts = step.needs("artefacts").values()
-                needs = [*step.needs("inputs"), *step.needs("masks")]
-                needs += [makers[content] for content in artefacts if content in makers]
-            depth[name] = 1 + max((depth_of(need) for need in needs), default=0)
-        return depth[name]
-
-    roots = [root for section in section_classes() for root in section.step_roots]
-
-    def place(name: str) -> tuple[Any, ...]:
-        root = name.split(".")[0]
-        if root in roots:
-            return 1 + roots.index(root), "", not steps[name].manifest, depth_of(name), name
-        return 0, root, not steps[name].manifest, depth_of(name), name
-
-    return {name: steps[name] for name in sorted(steps, key=place)}
+def _ordered(steps: Mapping[str, StepRecord], graph: Graph) -> dict[str, StepRecord]:
+    """Steps in the order of their work."""
+    place = {step.name: number for number, step in enumerate(graph.steps)}
+    return {name: steps[name] for name in sorted(steps, key=lambda name: (place.get(name, len(place)), name))}

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError, damaged
+from corpusmill.pipelines.contract.given import SHARDS, TOKENIZER
 from corpusmill.pipelines.inspection.identities import arrow_batches
+from corpusmill.pipelines.storage.graph_file import step_giving
 from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, sha256_file
 
 TOTALS = ("rows", "tokens", "padding", "documents", "fim_documents", "pieces")
@@ -117,7 +119,7 @@ def _tokenizer(path: Path, about: Json) -> tuple[Any, str]:
     parents = path.resolve().parents
     if len(parents) < 5 or parents[3].name != "steps":
         return None, "not decoded: the shard lies outside a run folder, so its tokenizer is not at hand"
-    step = RunFolder(parents[4]).current_step("tokenizer")
+    step = step_giving(RunFolder(parents[4]), TOKENIZER)
     if step is None or step.manifest() is None or "tokenizer.json" not in step.files():
         return None, "not decoded: the run has no complete tokenizer step"
     file = step.file("tokenizer.json")
@@ -137,9 +139,9 @@ def shards_at(what: Path) -> dict[str, list[Path]]:
 
     run = RunFolder(what)
     if what.is_dir() and run.begun:
-        step = load_record(run).complete("pack")
+        step = load_record(run).complete_giving(SHARDS)
         if step is None:
-            raise UserError(f"{what}: the run has no shards yet; run its recipe until `pack`")
+            raise UserError(f"{what}: the run has no shards yet; run its recipe further")
         files = sorted(step.data.verified().glob("*.arrow"))
     elif (what / "manifest.json").is_file():
         files = sorted(StepFolder(what).verified().glob("*.arrow"))
@@ -151,6 +153,6 @@ def shards_at(what: Path) -> dict[str, list[Path]]:
     }
     if not files:
         raise UserError(
-            f"{what}: no token shards (*.arrow); give a run, its step `pack`, a folder or a shard"
+            f"{what}: no token shards (*.arrow); give a run, its step that packs, a folder or a shard"
         )
     return found

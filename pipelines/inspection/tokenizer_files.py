@@ -1,9 +1,11 @@
-"""Where a tokenizer lies: a file of it, the folder of its artefact, a run or its step `tokenizer`."""
+"""Where a tokenizer lies: a file of it, the folder of its artefact, a run or its step that gives one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from corpusmill.pipelines.contract.given import TOKENIZER
+from corpusmill.pipelines.storage.graph_file import step_giving
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.pipelines.storage.versions import note_version
@@ -21,7 +23,7 @@ def tokenizer_file(path: Path) -> Path | None:
     if path.is_file():
         note_version(path)
         return verified(path)
-    for folder in (path, path / "data", _step(path), _step(path / "steps" / "tokenizer")):
+    for folder in (path, path / "data", _step(path), _of_run(path)):
         for name in _FILES:
             if folder is not None and (folder / name).is_file():
                 note_version(folder)
@@ -35,6 +37,13 @@ def looks_like_tokenizer(path: Path) -> bool:
         of_step = (path.parent / "manifest.json").exists() or (path / "manifest.json").exists()
         return not of_step and any((path / name).is_file() for name in _FILES)
     return path.name.removesuffix(".zst").removesuffix(".gz").endswith(_ENDINGS)
+
+
+def _of_run(folder: Path) -> Path | None:
+    """The data of the step that gives the tokenizer of a run."""
+    run = RunFolder(folder)
+    step = step_giving(run, TOKENIZER) if folder.is_dir() and run.begun else None
+    return step.data if step is not None else None
 
 
 def _step(folder: Path) -> Path | None:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
+from corpusmill.pipelines.contract.given import DRAWN, ENCODED, SHARDS
 from corpusmill.pipelines.inspection.identities import (
     Place,
     arrow_batches,
@@ -182,19 +183,19 @@ def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> Json | No
 
     None where the run has not encoded yet.
     """
-    step = record.complete("encode")
+    step = record.complete_giving(ENCODED)
     if step is None:
         return None
     places = list(in_unit(step, unit, identity))
     if nth < len(places):
         row = places[nth].row
-        return {"step": "encode", "unit": unit, "row": row, **_encoded_facts(step, unit, row)}
+        return {"step": step.name, "unit": unit, "row": row, **_encoded_facts(step, unit, row)}
     for place in in_removed(step, identity):
         if place.unit == unit:
-            return loss("encode", removed_row(step, place))
+            return loss(step.name, removed_row(step, place))
     raise IntegrityError(
-        f"step encode has neither kept nor removed document {identity}; check the run: corpusmill doctor "
-        f"{record.folder.path}"
+        f"step {step.name} has neither kept nor removed document {identity}; check the run: "
+        f"corpusmill doctor {record.folder.path}"
     )
 
 
@@ -216,7 +217,7 @@ def _encoded_facts(step: StepRecord, unit: int, row: int) -> Json:
 def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
     """Partition and epoch of each copy the mixture drew of an encoded row, and `cut_to`, the tokens of its
     beginning that a copy is cut to (null: it is whole); None before it was drawn."""
-    step = record.complete("pack.scatter")
+    step = record.complete_giving(DRAWN)
     if step is None:
         return None
     copies = []
@@ -236,11 +237,13 @@ def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
 
 def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -> Json | None:
     """The loss of an encoded row that the draw raised on, or its worker died of; None where there is none."""
-    step = record.complete("pack.scatter")
-    for place in in_removed(step, identity) if step is not None else ():
-        found = removed_row(step, place) if step is not None and place.unit == unit else None
+    step = record.complete_giving(DRAWN)
+    if step is None:
+        return None
+    for place in in_removed(step, identity):
+        found = removed_row(step, place) if place.unit == unit else None
         if found is not None and found["row"] == row:
-            return loss("pack.scatter", found)
+            return loss(step.name, found)
     return None
 
 
@@ -254,7 +257,7 @@ def left_out_of(record: RunRecord, identity: str) -> list[Json]:
 
 def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] | None:
     """Where each piece of a document lies in the shards of its copies; None before there are shards."""
-    step = record.complete("pack")
+    step = record.complete_giving(SHARDS)
     if step is None:
         return None
     found: list[Json] = []

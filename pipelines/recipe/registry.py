@@ -82,6 +82,19 @@ def step_names() -> list[str]:
     return sorted(found | {n for n, stage in stages_of_plugins().items() if is_step(stage)})
 
 
+def steps_filling(column: str, of: str | None = None) -> list[str]:
+    """Names of the steps that come with corpusmill and fill a column, from the column `of` where it is given.
+
+    Imports the modules of all steps.
+    """
+    made = [(name, _import(room, name)) for room in STEP_ROOMS for name in names(room)]
+    return sorted(
+        name
+        for name, stage in made
+        if is_step(stage) and column in stage.produces and (of is None or of in stage.consumes)
+    )
+
+
 def find_step(name: str) -> type[Map] | type[Regroup]:
     """The step `name` of a source: a map or a regrouping of filters, mixtures, sources or the plugins.
 

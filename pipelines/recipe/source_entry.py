@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from corpusmill.pipelines.contract import rooms
 from corpusmill.pipelines.contract.documents import RAW_FIELDS, SCHEMA
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.contract.stage import Map, Regroup
@@ -113,12 +112,4 @@ def _order(step: str, column: str, reader_name: str, here: set[str]) -> str:
 
 
 def _makers_of_text() -> str:
-    """The steps that come with corpusmill and make text of raw pages, whatever their options."""
-    found = [
-        name
-        for room in registry.STEP_ROOMS
-        for name in rooms.names(room)
-        for made in (registry.find(room, name),)
-        if registry.is_step(made) and "raw" in made.consumes and "text" in made.produces
-    ]
-    return "` or `".join(sorted(found))
+    return "` or `".join(registry.steps_filling("text", of="raw"))

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from corpusmill.pipelines.contract.errors import LedgerError
+from corpusmill.pipelines.contract.given import DRAWN, ENCODED, SEPARATION
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.records.ledger import Entry
 from corpusmill.pipelines.storage.run_folder import Json
-
-DRAWING = "pack.scatter"  # the mixture leaves documents out here; they are not lost
 
 
 def funnel(record: RunRecord) -> dict[str, list[Json]]:
     """By source, every stage in order: documents and bytes in, kept, cut and out, and lost or cut by reason.
 
+    `drawing`: whether it draws the mixture, which leaves documents out and loses none; `judges`: whether it
+    is there to remove documents, and not to separate those that are held out, which may find none.
+
     Bytes are of the text (before extraction, of the raw page) as it entered the stage; `bytes_out` as it
-    left. The benchmarks have their own rows.
+    left. What sections read beside the sources has rows of its own.
     """
     found: dict[str, list[Json]] = {}
+    drawing, separation = record.finished_giving(DRAWN), record.finished_giving(SEPARATION)
     for step in record.steps.values():
         if not step.complete:
             continue
@@ -27,7 +30,8 @@ def funnel(record: RunRecord) -> dict[str, list[Json]]:
                 {
                     "step": step.name,
                     "stage": entry.stage,
-                    "judges": step.operator.judges,
+                    "judges": step.operator.judges and step is not separation,
+                    "drawing": step is drawing,
                     "documents_in": entry.documents_in,
                     "documents_kept": entry.documents_kept,
                     "bytes_in": entry.bytes_in,
@@ -85,7 +89,7 @@ def ledger_statement(record: RunRecord) -> Json:
 def _source(record: RunRecord, source: SourceRecord, entries: Sequence[Entry]) -> Json:
     read = next((entry for entry in entries if entry.stage == "read"), Entry("read", source.name))
     left = [0, 0]
-    encode = record.complete("encode")
+    encode = record.complete_giving(ENCODED)
     for unit in (encode if encode is not None and source.whole else source.last).units:
         documents, size = unit["sources"].get(source.name, (0, 0))
         left = [left[0] + documents, left[1] + size]
@@ -108,8 +112,9 @@ def _source(record: RunRecord, source: SourceRecord, entries: Sequence[Entry]) -
 def _entries(record: RunRecord) -> dict[str, list[Entry]]:
     """Entries up to encoding, in order, by source."""
     found: dict[str, list[Entry]] = {}
+    drawing = record.finished_giving(DRAWN)  # the mixture leaves documents out here; they are not lost
     for step in record.steps.values():
-        if step.complete and step.name != DRAWING and not step.operator.leaves_in_place:
+        if step.complete and step is not drawing and not step.operator.leaves_in_place:
             for entry in step.ledger:
                 found.setdefault(entry.source, []).append(entry)
     return found

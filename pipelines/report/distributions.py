@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.storage.datasets import DatasetView
@@ -36,7 +37,7 @@ def distributions(record: RunRecord) -> dict[str, Json]:
 
     A histogram's bar `from` n (a power of two) counts values n..2n-1; the first also counts 0.
     """
-    encode = record.complete("encode")
+    encode = record.complete_giving(ENCODED)
     view, starts = (record.view(), _starts(record)) if encode is None else (DatasetView([], []), {})
     found: dict[str, Json] = {}
     for source in record.sources:

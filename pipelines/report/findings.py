@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 
+from corpusmill.pipelines.contract.given import (
+    JUDGEMENT,
+    MIXTURE,
+    MODEL,
+    SHARDS,
+    TOKENIZER,
+)
+from corpusmill.pipelines.contract.held_out import USES
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
+from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.storage.datasets import unit_file
 from corpusmill.pipelines.storage.run_folder import Json
 
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
 HEAVY_PADDING = 0.1
 TELLING = 20  # documents; that a stage removes nothing of fewer is no surprise
-# Sections of the report, and the steps they are of: stale with any of them.
-SECTIONS = {
-    "mixture": ("mixture",),
-    "tokenizer": ("tokenizer", "acceptance"),
-    "packing": ("pack",),
-    "training": ("train",),
+# Parts of the report, and what gives them: stale with any of these steps.
+PARTS = {
+    "mixture": {MIXTURE},
+    "tokenizer": {TOKENIZER, JUDGEMENT},
+    "packing": {SHARDS},
+    "training": {MODEL},
 }
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
-HOLDING_OUT = "held_out"  # a step that removes what it finds, which may be nothing
 FAR_FROM_ASKED = 2.0  # times the share of documents asked to be held out, or its inverse
 
 
 def findings(record: RunRecord, figures: Json) -> list[Json]:
     """`[{"level": "fault" | "warning" | "note", "about", "text"}]`, faults first."""
     found = [*_run(figures), *_funnel(record, figures), *_families(figures)]
-    figures = _holding(figures)
+    figures = _holding(record, figures)
     found += [*_mixture(figures), *_languages(figures), *_tokenizer(figures), *_training(figures)]
     for phase in figures["long_context"]:
         found += _targets(phase["summary"], phase["step"])
@@ -34,15 +42,12 @@ def findings(record: RunRecord, figures: Json) -> list[Json]:
     return sorted(found, key=lambda finding: order[finding["level"]])
 
 
-def _holding(figures: Json) -> Json:
+def _holding(record: RunRecord, figures: Json) -> Json:
     """`figures` without those of stale steps: what they showed was said when they were made."""
     stale = set(figures["stale"])
-    left_out: Json = {
-        section: None
-        for section, steps in SECTIONS.items()
-        if section in figures and stale.intersection(steps)
-    }
-    if "tokenizer" in stale:
+    old = {step.gives for step in record.graph.steps if step.name in stale}
+    left_out: Json = {part: None for part, words in PARTS.items() if part in figures and old & words}
+    if TOKENIZER in old:
         left_out["tokenizer_parts"] = {}
     phases = [phase for phase in figures["long_context"] if phase["step"] not in stale]
     return {**figures, **left_out, "long_context": phases}
@@ -86,11 +91,7 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
             if lost:
                 names = ", ".join(reason["reason"] for reason in row["quarantined"][:4])
                 found.append(_finding("warning", where, f"{lost:,} quarantined ({names})"))
-            if (
-                row["step"] != "pack.scatter"
-                and row["documents_in"]
-                and removed / row["documents_in"] > HEAVY_REMOVAL
-            ):
+            if not row["drawing"] and row["documents_in"] and removed / row["documents_in"] > HEAVY_REMOVAL:
                 text = f"removed {removed / row['documents_in']:.1%} of {row['documents_in']:,} documents"
                 found.append(_finding("warning", where, text))
             # A stage that changed texts did something, whether or not it removed any.
@@ -100,7 +101,7 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
                 held[1] += removed + lost
     judging = _judging(record)
     for (step, stage), (came, removed) in seen.items():
-        if came and not removed and (step, stage) in judging and step != HOLDING_OUT:
+        if came and not removed and (step, stage) in judging:
             text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"
             level = "warning" if came >= TELLING else "note"
             found.append(_finding(level, f"step {step}: {stage}", text))
@@ -140,7 +141,7 @@ def _mixture(figures: Json) -> list[Json]:
     packing = figures["packing"]
     if packing is not None and (packing["padding_share"] or 0.0) > HEAVY_PADDING:
         text = f"{packing['padding_share']:.1%} of all places are padding; shorten `sequence_length`"
-        found.append(_finding("warning", "pack", text))
+        found.append(_finding("warning", packing["step"], text))
     return found
 
 
@@ -150,7 +151,7 @@ def _families(figures: Json) -> list[Json]:
     if held is None:
         return []
     found = []
-    for use in ("tokenizer", "model"):
+    for use in USES:
         asked, rate = held[use]["asked"], held[use]["rate"]
         if asked and rate is not None and not asked / FAR_FROM_ASKED <= rate <= asked * FAR_FROM_ASKED:
             text = f"{rate:.2%} of the documents are held out from the {use}, {asked:.2%} asked"
@@ -175,7 +176,8 @@ def _languages(figures: Json) -> list[Json]:
             text = f"{held['unknown_language']:,} of {held['documents']:,} documents have no language"
             found.append(_finding("note", source, text))
     if without:
-        text = f"no document has a language in {', '.join(without)}; the step `language` identifies it"
+        steps = "` or `".join(registry.steps_filling("lang"))
+        text = f"no document has a language in {', '.join(without)}; the step `{steps}` identifies it"
         found.append(_finding("note", "languages", text))
     return found
 
@@ -209,20 +211,20 @@ def _training(figures: Json) -> list[Json]:
     if training is None:
         return []
     summary, evaluation = training["summary"], training["evaluation"]
-    found = _targets(summary, "train")
+    found = _targets(summary, training["step"])
     last, entropy = summary["last_loss"], summary["unigram_entropy"]
     if last is not None and entropy is not None and last >= entropy:
         text = (
             f"the last loss, {summary['last_loss']:.3f}, is not below the unigram entropy, "
             f"{summary['unigram_entropy']:.3f}: the model uses no context yet; train longer"
         )
-        found.append(_finding("warning", "train", text))
+        found.append(_finding("warning", training["step"], text))
     if evaluation is None:
         return found
     for fault in evaluation["faults"]:
         text = f"{fault['shard']}: {fault['kind']}: {fault['detail']}"
         found.append(_finding("warning", "token shards", text))
-    return [*found, *_held_out(evaluation["scores"], figures["packing"])]
+    return [*found, *_held_out(training["step"], evaluation["scores"], figures["packing"])]
 
 
 def _targets(summary: Json, about: str) -> list[Json]:
@@ -237,10 +239,10 @@ def _targets(summary: Json, about: str) -> list[Json]:
     return [_finding("warning", about, text)]
 
 
-def _held_out(scores: Json | None, packing: Json | None) -> list[Json]:
+def _held_out(step: str, scores: Json | None, packing: Json | None) -> list[Json]:
     """Where the model knows held-out documents no better than a baseline, and sources without any."""
     if scores is None:
-        return [_finding("note", "train", "no document was held out, so the model is judged on none")]
+        return [_finding("note", step, "no document was held out, so the model is judged on none")]
     found = []
     for bar in ("unigram", "bigram"):
         behind = [
@@ -253,10 +255,10 @@ def _held_out(scores: Json | None, packing: Json | None) -> list[Json]:
         if behind:
             where = ", ".join(behind)
             text = f"the model does not beat the {bar} on held-out documents of {where}; train longer"
-            found.append(_finding("warning" if bar == "unigram" else "note", "train", text))
+            found.append(_finding("warning" if bar == "unigram" else "note", step, text))
     trained = packing["sources"] if packing is not None else {}
     without = [name for name, held in trained.items() if held["tokens"] and name not in scores["model"]]
     if without:
-        text = f"no document of {', '.join(without)} was held out; raise `held_out` under `pack`"
-        found.append(_finding("note", "train", text))
+        text = f"no document of {', '.join(without)} was held out; raise `held_out`"
+        found.append(_finding("note", step, text))
     return found

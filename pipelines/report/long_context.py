@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from corpusmill.pipelines.contract.given import LONGER_CONTEXT
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.report import charts, heat_map
 from corpusmill.pipelines.storage.run_folder import Json, read_json
@@ -20,12 +21,10 @@ _CURVES = (
 def long_context(record: RunRecord) -> list[Json]:
     """Every finished phase in order: `step`, `options`, `summary`, and the content of long_context.json."""
     found = []
-    number = 0
-    while (step := record.finished(f"long_context.{number}")) is not None:
+    for step in record.giving(LONGER_CONTEXT):
         measured = read_json(step.data.file("long_context.json"))
         options, summary = step.stages[-1]["options"], step.units[0]["summary"]
         found.append({"step": step.name, "options": options, "summary": summary, **measured})
-        number += 1
     return found
 
 

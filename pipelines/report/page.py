@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.report import charts
-from corpusmill.pipelines.report.accounts import DRAWING
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.tokenizer import tokenizer_view
@@ -65,7 +64,7 @@ def _main_reasons(rows: list[Json]) -> list[tuple[str, str, int]]:
     found = [
         (row["stage"], reason["reason"], reason["documents"])
         for row in rows
-        if row["step"] != DRAWING
+        if not row["drawing"]
         for reason in (*row["removed"], *row["quarantined"])
     ]
     return sorted(found, key=lambda each: -each[2])[:_MAIN_REASONS]

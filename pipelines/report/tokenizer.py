@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
+from corpusmill.pipelines.contract.given import JUDGEMENT, TOKENIZER
+from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.storage.run_folder import Json, read_json
 
-JUDGE = "accept_tokenizer"  # the stage whose artefact this reads
 CURVES = ("a", "b", "c", "d", "e", "f")  # classes of the style sheet
 _GROUPS = 12  # languages shown, the largest
 _ROWS = 12  # of the growth table
@@ -20,12 +20,13 @@ def tokenizer(record: RunRecord) -> Json | None:
     `growth` is bytes per token on held-out text at every size told: `vocabulary` and `groups`, or
     `why_not`. `references` are what it was compared with: ids and bytes per token of all held-out text.
     """
-    step = next((step for step in record.steps.values() if _is_judge(step)), None)
+    step = record.finished_giving(JUDGEMENT)
     if step is None:
         return None
     found = read_json(step.data.file("acceptance.json"))
     own = found["tokenizers"]["tokenizer"]
     return {
+        "steps": [one.name for word in (TOKENIZER, JUDGEMENT) for one in record.giving(word)],
         "verdict": {name: found[name] for name in ("accepted", "documents", "bytes", "bytes_offered")},
         "held_out": found["held_out"],
         "judged": found["judged"],
@@ -49,21 +50,16 @@ def tokenizer_parts(record: RunRecord) -> Json:
 
     `tokenizer` is the run's own, which has the former alone, and the others are its references.
     """
-    step = record.steps.get("tokenizer")
+    step = record.finished_giving(TOKENIZER)
     units = step.units if step is not None else []
     own = [part for unit in units for part in unit.get("summary", {}).get("dropped", [])]
     parts = {"tokenizer": {"dropped": own, "lossy": []}}
-    judge = next((step for step in record.steps.values() if _is_judge(step)), None)
+    judge = record.finished_giving(JUDGEMENT)
     if judge is not None:
         for name, held in read_json(judge.data.file("acceptance.json"))["tokenizers"].items():
             if name != "tokenizer":
                 parts[name] = {key: held.get(key, []) for key in ("dropped", "lossy")}
     return {name: held for name, held in parts.items() if any(held.values())}
-
-
-def _is_judge(step: StepRecord) -> bool:
-    judges = any(stage["name"] == JUDGE for stage in step.stages)
-    return bool(step.manifest) and judges and "acceptance.json" in step.data.files()
 
 
 def tokenizer_view(found: Json) -> dict[str, Any]:

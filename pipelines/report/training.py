@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.contract.given import MODEL
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.storage.run_folder import Json, read_json
 
@@ -26,7 +27,7 @@ def training(record: RunRecord) -> Json | None:
     were looked at, `evaluation`: the content of evaluation.json, `routing`: see `specialisation`; null where
     there is none.
     """
-    step = record.finished("train")
+    step = record.finished_giving(MODEL)
     if step is None:
         return None
     summary = step.units[0]["summary"]
@@ -51,6 +52,7 @@ def training(record: RunRecord) -> Json | None:
                     tail.setdefault(source, []).append(loss)
     ends = [min(total, (k + 1) * stretch) for k in range(curves.points)]
     return {
+        "step": step.name,
         "options": step.stages[-1]["options"],
         "summary": summary,
         "curves": {"step": ends, **{name: curves.mean(name) for name in _CURVES}},

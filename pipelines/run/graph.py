@@ -49,6 +49,7 @@ from corpusmill.pipelines.run.operators.scatter import OPERATOR as SCATTER
 from corpusmill.pipelines.run.operators.task import OPERATOR as TASK
 from corpusmill.pipelines.run.operators.write import OPERATOR as WRITE
 from corpusmill.pipelines.run.step import StageSpec, Step
+from corpusmill.pipelines.storage.graph_file import GraphStep
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe, Source
@@ -190,6 +191,11 @@ def _source(steps: list[Step], source: Source) -> str:
             steps.append(Step(there, REGROUP, (spec,), (f"{there}.scatter",), options=label))
             here, inputs, operator, run = there, (there,), MAP, []
     return here
+
+
+def graph_steps(steps: Sequence[Step]) -> list[GraphStep]:
+    """The steps as `graph.json` keeps them."""
+    return [GraphStep(step.name, step.operator.name, step.gives) for step in steps]
 
 
 def step_named(steps: Sequence[Step], name: str) -> Step:

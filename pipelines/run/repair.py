@@ -13,8 +13,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, fault_of
 
 log = logging.getLogger("corpusmill.run")
@@ -88,8 +90,8 @@ class Repairs:
         self._steps: dict[str, StepRepair] = {}
 
     def begin(self, folder: RunFolder) -> bool:
-        """Look at `current.json` and `recipe.json`, which the run writes again, and whether the steps that
-        the former points at are complete.
+        """Look at `current.json`, `recipe.json` and `graph.json`, which the run writes again, and whether the
+        steps that the first points at are complete.
 
         Returns whether `current.json` was lost: missing or damaged.
         """
@@ -102,10 +104,11 @@ class Repairs:
             self._found(error.fault)
             folder.current_path.unlink(missing_ok=True)
             lost = True
-        try:
-            folder.recipe()
-        except IntegrityError as error:
-            self._found(error.fault)
+        for read in (folder.recipe, partial(read_graph, folder)):
+            try:
+                read()
+            except IntegrityError as error:
+                self._found(error.fault)
         for name, version in pointed.items():
             manifest = folder.step(name, version).manifest_path
             if not manifest.exists():

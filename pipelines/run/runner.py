@@ -31,7 +31,7 @@ from corpusmill.pipelines.run.blame import Patience
 from corpusmill.pipelines.run.compile_ahead import compiling_ahead
 from corpusmill.pipelines.run.engines.chosen import make_engine
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
-from corpusmill.pipelines.run.graph import build_graph, with_needs
+from corpusmill.pipelines.run.graph import build_graph, graph_steps, with_needs
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
@@ -40,6 +40,7 @@ from corpusmill.pipelines.run.run_files import locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.run.work import step_as_json
+from corpusmill.pipelines.storage.graph_file import write_graph
 from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, digest
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe, naming
 
@@ -137,6 +138,7 @@ class Runner:
             current, missing = begin_current(self.folder)
             self._write_current({}, current.get("stale", []))
             self.folder.write_recipe(dict(self.recipe.raw))
+            write_graph(self.folder, graph_steps(self.graph))
             engine = make_engine(self.recipe, workers)
             wanted = self.recipe.engine
             policy = Policy(

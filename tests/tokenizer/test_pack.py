@@ -276,7 +276,8 @@ def test_encode_options_reach_encode(context: Context) -> None:
     pack = Pack(fim=Fim(rate=0.5, mode="spm"), add_bos=True, verify_rate=0.0, held_out=0.25)
     encode = Encode(**pack.encode_options())
     assert (encode.fim, encode.add_bos, encode.verify_rate) == (pack.fim, True, 0.0)
-    assert (encode.held_out, pack.mixture_options()) == (0.25, {"held_out": 0.25})
+    assert encode.held_out == 0.25
+    assert pack.mixture_options() == {"held_out": 0.25, "shard_tokens": pack.shard_tokens}
     table = encode.prepare(context).edit(as_documents(made_texts(5))).documents.table
     assert all(tokens[0] == 0 for tokens in table.column("tokens").to_pylist())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from corpusmill.pipelines.run.operators.job import Job, Preparation
-from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.run.operators.operator import Operator, operator_named
 from corpusmill.pipelines.storage.run_folder import Attempt, Json
 
 
@@ -17,7 +17,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     for name, step in job.artefact_steps.items():
         folder = job.inputs[step]
         folder.verified()
-        if name == "shards":
+        if operator_named(folder.need_manifest()["key"]["operator"]).writes == "shards":
             files = [file["name"] for unit in folder.need_manifest()["units"] for file in unit["files"]]
             inputs[name] = [folder.data / file for file in files if file.endswith(".arrow")]
         else:

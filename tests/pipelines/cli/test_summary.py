@@ -28,6 +28,7 @@ def found(**more: object) -> Json:
             },
             "benchmarks": {"read": 5, "left": 5, "removed": {}, "quarantined": {}},
         },
+        "beside": ["benchmarks"],
         "held_out": None,
         "mixture": None,
         "stale": [],

@@ -13,8 +13,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.contract.given import MODEL
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.storage.graph_file import GraphStep, read_graph, write_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, digest
 
 HOSTILE = "<script>alert(1)</script></style></pre>\u202egnp.exe \x1b[31m\x07 " + "W" * 5000
@@ -154,7 +156,12 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
     step.write_manifest({**body, "rows": 0, "ledger": [], "units": [receipt]})
     current = run.current()
     run.write_current({**current, "steps": {**current["steps"], "train": fingerprint}})
-    run.write_recipe({**run.recipe(), "train": {"steps": steps}})
+    ask_for(run, "train", MODEL)
+
+
+def ask_for(run: RunFolder, step: str, gives: str = "") -> None:
+    """As if the run's recipe had one more step, a task."""
+    write_graph(run, [*read_graph(run).steps, GraphStep(step, "task", gives)])
 
 
 def commit_again(step: StepFolder) -> None:

@@ -41,7 +41,7 @@ def test_steps_come_after_what_they_read(run: RunFolder) -> None:
 def test_sources_are_told_from_benchmarks(run: RunFolder) -> None:
     record = load_record(run)
     assert [source.name for source in record.sources] == ["code", "web"]
-    assert record.benchmarks is not None
+    assert [source.name for source in record.beside] == ["benchmarks"]
     assert [mask.name for mask in record.masks] == ["dedup.exact", "decontaminate", "held_out"]
 
 
@@ -133,9 +133,9 @@ def test_a_step_made_from_another_version_is_outdated_with_all_after_it(copy_of:
     assert states["benchmark_grams"] == "complete"
 
 
-def test_a_section_that_was_never_begun_is_not_reached(copy_of: Copies) -> None:
+def test_a_step_that_was_never_begun_is_not_reached(copy_of: Copies, made: ModuleType) -> None:
     copy = copy_of()
-    copy.write_recipe({**copy.recipe(), "train": {"steps": 3}})
+    made.ask_for(copy, "train")
     assert load_record(copy).steps["train"].state == "not_reached"
 
 
@@ -167,7 +167,7 @@ def test_log_counts_the_last_execution_and_torn_lines(tmp_path: Path) -> None:
     assert read_log(tmp_path / "none.jsonl").executions == 0
 
 
-def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies) -> None:
+def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies, made: ModuleType) -> None:
     """As `--until` leaves it: what is beyond was made from other inputs, and nobody asked for it."""
     copy = copy_of()
     current = copy.current()
@@ -175,7 +175,7 @@ def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies) -> N
     asked = [name for name in current["steps"] if name not in beyond]
     partial = {**current, "stale": beyond, "until": ["tokenizer"], "asked": asked}
     copy.write_current(partial)
-    copy.write_recipe({**copy.recipe(), "train": {"steps": 3}})
+    made.ask_for(copy, "train")
     record = load_record(copy)
     assert {name for name, step in record.steps.items() if step.state == "stale"} == set(beyond)
     assert set(record.stale) == set(beyond)

@@ -345,6 +345,7 @@ def test_a_stage_that_changed_texts_is_not_suspected(monkeypatch: pytest.MonkeyP
         "quarantined": [],
         "documents_in": 500,
         "judges": True,
+        "drawing": False,
         "bytes_kept": 9,
     }
     rows = [{**came, "stage": "extract", "bytes_out": 5}, {**came, "stage": "c4", "bytes_out": 9}]

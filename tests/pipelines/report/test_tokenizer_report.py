@@ -16,6 +16,7 @@ import pytest
 from jinja2 import Environment
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.given import JUDGEMENT, TOKENIZER
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.report import charts, page
 from corpusmill.pipelines.report.findings import _tokenizer as told
@@ -55,14 +56,14 @@ def committed(path: Path) -> Iterator[Path]:
     step.write_manifest({"units": [attempt.commit({"rows": 0})]})
 
 
-def _record(folder: Path, stage: str = "accept_tokenizer", complete: bool = True) -> Any:
-    step = SimpleNamespace(
-        complete=complete,
-        manifest={"rows": 0} if complete else {},
-        stages=[{"name": stage}],
-        data=StepFolder(folder),
+def _record(folder: Path, gives: str = JUDGEMENT) -> Any:
+    """A record of one step with an output."""
+    step = SimpleNamespace(name="one", data=StepFolder(folder))
+    giving = {gives: [step]}
+    return SimpleNamespace(
+        giving=lambda what: giving.get(what, []),
+        finished_giving=lambda what: next(iter(giving.get(what, [])), None),
     )
-    return SimpleNamespace(steps={"acceptance": step})
 
 
 def _section(found: Any) -> str:
@@ -89,8 +90,7 @@ def test_figures_and_section(folder: Path) -> None:
 
 
 def test_before_it_is_judged(folder: Path) -> None:
-    assert tokenizer(_record(folder, "train_bpe")) is None
-    assert tokenizer(_record(folder, complete=False)) is None
+    assert tokenizer(_record(folder, TOKENIZER)) is None
 
 
 def test_without_held_out_text(folder: Path, tmp_path: Path) -> None:
