@@ -68,7 +68,7 @@ def texts() -> Iterator[Job]:
     import numpy as np
 
     from corpusmill.dedup.exact import Exact
-    from corpusmill.dedup.kernels.benchmark_index import QUESTION, GramRules, part_grams
+    from corpusmill.dedup.matching.benchmark_index import QUESTION, GramRules, part_grams
     from corpusmill.dedup.minhash import Minhash
     from corpusmill.filters.c4 import C4
     from corpusmill.filters.code_origin import CodeOrigin

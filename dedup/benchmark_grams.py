@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from corpusmill.dedup.kernels.benchmark_index import GramRules
+    from corpusmill.dedup.matching.benchmark_index import GramRules
     from corpusmill.pipelines.contract.documents import Documents
 
 
@@ -75,13 +75,13 @@ class BenchmarkGrams(Fold):
 
     def rules(self) -> GramRules:
         """The options, as `kernels.benchmark_index` takes them."""
-        from corpusmill.dedup.kernels.benchmark_index import GramRules
+        from corpusmill.dedup.matching.benchmark_index import GramRules
 
         return GramRules(**{name: getattr(self, name) for name in type(self).model_fields})
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         """One row a part: benchmark, item id, role, words, and its grams (distinct, in order)."""
-        from corpusmill.dedup.kernels.benchmark_index import parts_table
+        from corpusmill.dedup.matching.benchmark_index import parts_table
 
         return parts_table(self.rules(), batches)
 
@@ -93,6 +93,6 @@ class BenchmarkGrams(Fold):
 
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
         """Write the index; returns counts of items, questions and grams by benchmark."""
-        from corpusmill.dedup.kernels.benchmark_index import write_index
+        from corpusmill.dedup.matching.benchmark_index import write_index
 
         return write_index(self.rules(), part, folder)

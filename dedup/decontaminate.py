@@ -11,7 +11,7 @@ from corpusmill.pipelines.contract.stage import Context, Filter
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.dedup.kernels.benchmark_index import Index
+    from corpusmill.dedup.matching.benchmark_index import Index
     from corpusmill.pipelines.contract.documents import Columns, Documents
 
 
@@ -60,7 +60,7 @@ class Decontaminate(Filter):
 
     def prepare(self, context: Context) -> Self:
         """With the index loaded. Raises RecipeError if the window is too short for its grams."""
-        from corpusmill.dedup.kernels.benchmark_index import load_index
+        from corpusmill.dedup.matching.benchmark_index import load_index
         from corpusmill.pipelines.contract.errors import RecipeError
 
         index = load_index(context.artefact("benchmarks", "index.json").parent)
@@ -75,7 +75,7 @@ class Decontaminate(Filter):
 
     def warm(self) -> None:
         """Compile the scan on no documents."""
-        from corpusmill.dedup.kernels.benchmark_index import empty_index
+        from corpusmill.dedup.matching.benchmark_index import empty_index
         from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 
         ready = self.model_copy()
@@ -88,14 +88,14 @@ class Decontaminate(Filter):
         import pyarrow as pa
 
         from corpusmill.dedup.kernels.grams import scan
-        from corpusmill.dedup.kernels.unicode_classes import table
+        from corpusmill.dedup.matching.normal_forms import normal_forms
 
         index = self._index
         if index is None:
             raise RuntimeError("decontaminate needs prepare(context) before it can score")
         hits, overlap, contained, benchmark = scan(
             *docs.utf8(),
-            *table(True),
+            normal_forms(True),
             index.lengths,
             index.grams,
             index.head,

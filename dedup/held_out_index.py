@@ -42,7 +42,7 @@ class HeldOutIndex(Fold):
         """Id, source, level, bytes and shingle set of each document held out."""
         import pyarrow as pa
 
-        from corpusmill.dedup.kernels.held_out_sets import shingle_sets
+        from corpusmill.dedup.matching.held_out_sets import shingle_sets
 
         if self._held is None:
             raise RuntimeError("held_out_index needs the families held out: call prepare first")

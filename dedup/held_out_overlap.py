@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.stage import Context, Fold
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from corpusmill.dedup.kernels.overlap_rows import Measure
+    from corpusmill.dedup.matching.overlap_rows import Measure
     from corpusmill.pipelines.contract.documents import Documents
 
 REMOVALS, FILE = "removals.arrow", "overlap.json"
@@ -47,7 +47,7 @@ class HeldOutOverlap(Fold):
     _measure: Measure | None = PrivateAttr(default=None)
 
     def prepare(self, context: Context) -> Self:
-        from corpusmill.dedup.kernels.overlap_rows import Measure
+        from corpusmill.dedup.matching.overlap_rows import Measure
         from corpusmill.pipelines.contract.held_out import ARTEFACT, FILE, read_held_out
 
         ready = self.model_copy()
@@ -65,7 +65,7 @@ class HeldOutOverlap(Fold):
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         import pyarrow as pa
 
-        from corpusmill.dedup.kernels.overlap_rows import ROWS, best
+        from corpusmill.dedup.matching.overlap_rows import ROWS, best
 
         found = ROWS.empty_table()
         for docs in batches:
@@ -75,7 +75,7 @@ class HeldOutOverlap(Fold):
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa
 
-        from corpusmill.dedup.kernels.overlap_rows import best
+        from corpusmill.dedup.matching.overlap_rows import best
 
         return best(pa.concat_tables(parts))
 

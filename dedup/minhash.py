@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.dedup.kernels.buckets import Rules
+    from corpusmill.dedup.matching.buckets import Rules
     from corpusmill.pipelines.contract.documents import Documents
 
 Unit = Literal["word", "char"]
@@ -133,16 +133,14 @@ class Minhash(Deduplicate):
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
         """Shingle sets (ends, values), band keys [N, B] and digests of N texts: see `signatures.sketch`."""
         from corpusmill.dedup.kernels.signatures import multipliers, sketch
-        from corpusmill.dedup.kernels.unicode_classes import table
+        from corpusmill.dedup.matching.normal_forms import normal_forms
 
         s = self.settings()
-        pages, entries = table(s.normalize != "none")
         a_H = multipliers(s.bands * s.rows, self.seed)
         return sketch(
             offsets,
             data,
-            pages,
-            entries,
+            normal_forms(s.normalize != "none"),
             s.normalize == "numbers",
             s.shingle == "word",
             s.width,
@@ -182,19 +180,19 @@ class Minhash(Deduplicate):
 
     def rules(self) -> Rules:
         """What `kernels.buckets.find_pairs` goes by."""
-        from corpusmill.dedup.kernels.buckets import Rules
+        from corpusmill.dedup.matching.buckets import Rules
 
         s = self.settings()
         return Rules(s.verify, s.threshold, self.max_bucket, tuple(self.priority), "near_duplicate")
 
     def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
         """All pairs of one partition, as `DUPLICATES`: worse document first, better as its survivor."""
-        from corpusmill.dedup.kernels.buckets import find_pairs
+        from corpusmill.dedup.matching.buckets import find_pairs
 
         return find_pairs(rows, sides, self.rules())
 
     def resolve(self, found: pa.Table) -> pa.Table:
         """From pairs to removals, one row a removed document, ordered by address."""
-        from corpusmill.dedup.kernels.removals import resolve
+        from corpusmill.dedup.matching.removals import resolve
 
         return resolve(found, self.priority, transitive=not self.settings().verify)

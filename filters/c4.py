@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import pyarrow as pa
 from pydantic import Field
 
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents, nothing, reason_where
 from corpusmill.pipelines.contract.stage import Edit, Outcome
-
-if TYPE_CHECKING:
-    from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.text.bounds import bounds_of
 
 POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
@@ -61,57 +61,44 @@ class C4(Edit):
 
     def edit(self, docs: Documents) -> Outcome:
         """The edited texts, with counts int64[n] of sentences and of lines in all and dropped."""
-        import numpy as np
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         from corpusmill.filters.kernels import c4 as kernel
-        from corpusmill.filters.kernels.characters import character_table
-        from corpusmill.filters.kernels.lines import with_line_feeds
-        from corpusmill.pipelines.contract.documents import nothing, reason_where, unwritable
 
-        names = (b"[edit]", b"[citation needed]") if self.citations else (b"",)
-        offsets, data, c = kernel.clean_lines(
-            character_table(),
-            *with_line_feeds(*docs.utf8()),
-            -1 if self.max_word_length is None else self.max_word_length,
-            -1 if self.min_words_per_line is None else self.min_words_per_line,
-            self.terminal,
-            tuple(np.frombuffer(name, np.uint8) for name in names),
-            self.lorem_ipsum,
-            self.curly_bracket,
-            kernel.phrases(("lorem ipsum",)),
-            kernel.phrases(("javascript",) if self.javascript else ()),
-            kernel.phrases(POLICY if self.policy else ()),
+        options = kernel.C4Options(
+            longest=-1 if self.max_word_length is None else self.max_word_length,
+            least=-1 if self.min_words_per_line is None else self.min_words_per_line,
+            terminal=self.terminal,
+            citations=self.citations,
+            curly_bracket=self.curly_bracket,
         )
-        counts = c.T
-        sentences = kernel.count_sentences(character_table(), offsets, unwritable(data))
+        phrases = kernel.phrases(
+            {
+                kernel.LOREM: ("lorem ipsum",) if self.lorem_ipsum else (),
+                kernel.SCRIPT: ("javascript",) if self.javascript else (),
+                kernel.POLICY: POLICY if self.policy else (),
+            }
+        )
+        bounds = bounds_of(docs)
+        c = kernel.clean_lines(bounds.texts, bounds.words, bounds.lines, phrases, options)
         reasons = reason_where(
-            (counts[kernel.VERDICT] == kernel.LOREM_IPSUM, "lorem_ipsum"),
-            (counts[kernel.VERDICT] == kernel.CURLY_BRACKET, "curly_bracket"),
-            (sentences < (self.min_sentences or 0), "too_few_sentences"),
+            (c.verdicts == kernel.LOREM_IPSUM, "lorem_ipsum"),
+            (c.verdicts == kernel.CURLY_BRACKET, "curly_bracket"),
+            (c.sentences < (self.min_sentences or 0), "too_few_sentences"),
         )
         texts = pa.Array.from_buffers(
-            pa.large_string(), len(docs), [None, pa.py_buffer(offsets), pa.py_buffer(data.tobytes())]
+            pa.large_string(), len(docs), [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data.tobytes())]
         )
-        dropped = sum(
-            counts[rule]
-            for rule in (
-                kernel.LONG_WORD, kernel.UNTERMINATED, kernel.FEW_WORDS, kernel.JAVASCRIPT, kernel.POLICY,
-            )
-        )  # fmt: skip
         edited = docs.with_columns(
             {
                 "text": pc.if_else(pc.is_null(reasons), texts, docs.text),
-                "c4.sentences": sentences,
-                "c4.lines": counts[kernel.LINES],
-                "c4.dropped_lines": dropped,
+                "c4.sentences": c.sentences,
+                "c4.lines": c.lines,
+                "c4.dropped_lines": c.dropped,
             }
         )
         return Outcome(edited, reasons, nothing(len(docs)))
 
     def warm(self) -> None:
-        """Compile the kernel."""
-        from corpusmill.filters.rules.sample import sample_documents
-
-        self.edit(sample_documents())
+        """Compile the kernel, on no documents."""
+        self.edit(Documents(SCHEMA.empty_table()))

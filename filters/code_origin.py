@@ -162,8 +162,8 @@ class CodeOrigin(Filter):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from corpusmill.filters.rules.limits import floats
         from corpusmill.pipelines.contract.documents import reason_where
+        from corpusmill.pipelines.contract.rules import floats
 
         def flag(name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
             column = scores[name]

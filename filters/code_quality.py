@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from pydantic import Field
 
+from corpusmill.pipelines.contract.documents import Columns, Documents, reason_where
+from corpusmill.pipelines.contract.rules import floats, ratio
 from corpusmill.pipelines.contract.stage import Filter
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from corpusmill.pipelines.contract.documents import Columns, Documents
+from corpusmill.pipelines.text.bounds import bounds_of
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Length = Annotated[int, Field(ge=0)]
@@ -37,6 +38,11 @@ GENERATED = (
     "this file is generated", "@generated", "do not edit",
 )  # fmt: skip
 GENERATED_LINES, GENERATED_BYTES, XML_BYTES = 5, 4096, 100
+
+
+def _joined(*texts: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Texts of ASCII for a kernel: offsets and bytes."""
+    return np.cumsum([0, *map(len, texts)]), np.frombuffer("".join(texts).encode("ascii"), np.uint8)
 
 
 class CodeQuality(Filter):
@@ -114,7 +120,6 @@ class CodeQuality(Filter):
     @staticmethod
     def _formats(docs: Documents) -> pa.Array:
         """string[n]: the format of each file, null for plain code."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         paths = docs.column("path").cast(pa.string())
@@ -129,57 +134,41 @@ class CodeQuality(Filter):
 
     def score(self, docs: Documents) -> Columns:
         """Counts int64[n], shares and mean line length double[n], flags bool[n], format string[n]."""
-        import numpy as np
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         from corpusmill.filters.kernels import code as kernel
-        from corpusmill.filters.kernels.characters import character_table
-        from corpusmill.filters.kernels.lines import with_line_feeds
-        from corpusmill.filters.rules.limits import ratio
 
-        table, formats = character_table(), self._formats(docs)
-        offsets, data = with_line_feeds(*docs.utf8())
+        texts, formats = bounds_of(docs).texts, self._formats(docs)
         html = np.asarray(pc.fill_null(pc.equal(formats, "html"), False).to_numpy(zero_copy_only=False))
-        c = kernel.code_counts(table, offsets, data).T
-
-        def early(lines: int, size: int, *markers: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-            ends = np.cumsum([0, *map(len, markers)])
-            joined = np.frombuffer("".join(markers).encode(), np.uint8)
-            return kernel.contains_early(table, offsets, data, ends, joined, lines, size)
-
-        names = tuple(np.frombuffer(name, np.uint8) for name in (b"script", b"style"))
-        visible = kernel.visible_characters(table, offsets, data, html, names)
+        c = kernel.code_counts(texts)
+        generated = kernel.contains_early(texts, *_joined(*GENERATED), GENERATED_LINES, GENERATED_BYTES)
+        xml = kernel.contains_early(texts, *_joined("<?xml version="), XML_BYTES, XML_BYTES)
+        visible = kernel.visible_characters(texts, html, *_joined("script", "style"))
         return {
             "format": formats,
-            "characters": c[kernel.CHARACTERS],
-            "white_space": c[kernel.WHITE],
-            "longest_line": c[kernel.LONGEST_LINE],
-            "mean_line": ratio(c[kernel.LINE_CHARACTERS], c[kernel.LINES]),
-            "alphanumeric": ratio(c[kernel.LETTERS_AND_DIGITS], c[kernel.CHARACTERS]),
-            "alphabetic": ratio(c[kernel.LETTERS], c[kernel.CHARACTERS]),
-            "encoded": ratio(c[kernel.ENCODED], c[kernel.CHARACTERS]),
-            "longest_encoded": c[kernel.LONGEST_ENCODED],
-            "generated": early(GENERATED_LINES, GENERATED_BYTES, *GENERATED),
-            "xml": early(XML_BYTES, XML_BYTES, "<?xml version="),
+            "characters": c.characters,
+            "white_space": c.white_space,
+            "longest_line": c.longest_line,
+            "mean_line": ratio(c.line_characters, c.lines),
+            "alphanumeric": ratio(c.letters_and_digits, c.characters),
+            "alphabetic": ratio(c.letters, c.characters),
+            "encoded": ratio(c.encoded, c.characters),
+            "longest_encoded": c.longest_encoded,
+            "generated": generated,
+            "xml": xml,
             "visible_characters": pa.array(visible, mask=~html),
         }
 
     def judge(self, scores: Columns) -> pa.Array:
         """The first rule broken, in the order above."""
-        import numpy as np
-        import pyarrow as pa
         import pyarrow.compute as pc
-
-        from corpusmill.filters.rules.limits import floats
-        from corpusmill.pipelines.contract.documents import reason_where
 
         def off(value: float | None) -> float:
             return np.nan if value is None else value
 
         formats = scores["format"] if isinstance(scores["format"], pa.Array) else pa.array(scores["format"])
 
-        def of(*names: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        def of(*names: str) -> npt.NDArray[np.bool_]:
             return np.asarray(pc.is_in(formats, value_set=pa.array(names)).to_numpy(zero_copy_only=False))
 
         s = {name: floats(column) for name, column in scores.items() if name != "format"}
@@ -203,9 +192,3 @@ class CodeQuality(Filter):
             (s["longest_encoded"] > off(self.max_encoded_run), "encoded_data"),
             (s["encoded"] > off(self.max_encoded), "encoded_data"),
         )
-
-    def warm(self) -> None:
-        """Compile the kernels."""
-        from corpusmill.filters.rules.sample import sample_documents
-
-        self.score(sample_documents())

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
 
-from pydantic import Field, ValidationInfo, field_validator
-
-from corpusmill.filters.rules.limits import Limits, LimitsByLanguage, completed
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from corpusmill.pipelines.contract.documents import Columns, Documents
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+from corpusmill.filters.rules.limits import ByLanguage, Limits, LimitsByLanguage, Share
+from corpusmill.pipelines.contract.documents import Columns, Documents
+from corpusmill.pipelines.contract.rules import over, ratio, under
+from corpusmill.pipelines.text.bounds import bounds_of
 
 
 class GopherQualityLimits(Limits):
@@ -66,8 +62,8 @@ CHINESE = GopherQualityLimits(
 class GopherQuality(LimitsByLanguage, GopherQualityLimits):
     """Remove documents that fail a quality rule of Gopher (Rae et al. 2021, arXiv 2112.11446, A1.1).
 
-    Tokens are those of `kernels.words`; a *word* here is a token not made of symbols only. In this order,
-    a document goes when (reason):
+    Tokens are those of `text.kernels.words`; a *word* here is a token not made of symbols only. In this
+    order, a document goes when (reason):
 
     - it has under `min_words` (gopher_short_doc) or over `max_words` words (gopher_long_doc);
     - the mean length of its words in characters is below `min_mean_word_length` (gopher_below_avg_threshold)
@@ -88,88 +84,36 @@ class GopherQuality(LimitsByLanguage, GopherQualityLimits):
     A stop word must be one token by itself.
     """
 
-    produces: ClassVar[tuple[str, ...]] = tuple(
-        f"gopher_quality.{score}"
-        for score in (
-            "words", "mean_word_length", "hashes_per_word", "ellipses_per_word", "bullet_lines",
-            "ellipsis_lines", "alphabetic_words", "stop_words", "limits",
-        )
-    )  # fmt: skip
+    by_language: ByLanguage[GopherQualityLimits] = Field({"zh": CHINESE})
 
-    by_language: dict[str, GopherQualityLimits] = Field(
-        default={"zh": CHINESE},
-        validate_default=True,
-        description="Limits for documents of a language, by code; {}: the same limits for all languages.",
+    rules = (
+        under("words", "min_words", "gopher_short_doc"),
+        over("words", "max_words", "gopher_long_doc"),
+        under("mean_word_length", "min_mean_word_length", "gopher_below_avg_threshold"),
+        over("mean_word_length", "max_mean_word_length", "gopher_above_avg_threshold"),
+        over("hashes_per_word", "max_symbols_per_word", "gopher_too_many_hashes"),
+        over("ellipses_per_word", "max_symbols_per_word", "gopher_too_many_ellipsis"),
+        over("bullet_lines", "max_bullet_lines", "gopher_too_many_bullets"),
+        over("ellipsis_lines", "max_ellipsis_lines", "gopher_too_many_end_ellipsis"),
+        under("alphabetic_words", "min_alphabetic_words", "gopher_below_alpha_threshold"),
+        under("stop_words", "min_stop_words", "gopher_few_stop_words"),
     )
 
-    @field_validator("by_language")
-    @classmethod
-    def _complete(
-        cls, value: dict[str, GopherQualityLimits], info: ValidationInfo
-    ) -> dict[str, GopherQualityLimits]:
-        return completed(value, info.data)
+    def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
+        """Word count int64[n], distinct stop words int64[n], mean length and ratios double[n]."""
+        from corpusmill.filters.kernels.gopher_quality import gopher_counts, vocabulary_hashes
 
-    def _vocabularies(self) -> list[tuple[str, ...]]:
-        from corpusmill.filters.rules.limits import alternatives
-
-        return alternatives(self, "stop_words", self.by_language)
-
-    def score(self, docs: Documents) -> Columns:
-        """Word count int64[n], distinct stop words int64[n], mean length and ratios double[n], limits."""
-        import numpy as np
-
-        from corpusmill.filters.kernels import gopher_quality as kernel
-        from corpusmill.filters.kernels.characters import character_table
-        from corpusmill.filters.kernels.lines import with_line_feeds
-        from corpusmill.filters.rules.limits import chosen_limits, limit_numbers, ratio
-
-        limits = chosen_limits(docs, self.by_language)
-        hashes = [kernel.vocabulary_hashes(words) for words in self._vocabularies()]
-        c = kernel.gopher_counts(
-            character_table(),
-            *with_line_feeds(*docs.utf8()),
-            limit_numbers(limits, self.by_language),
-            np.cumsum([0, *map(len, hashes)]),
-            np.concatenate(hashes),
-        ).T
+        bounds = bounds_of(docs)
+        hashes = [vocabulary_hashes(words) for words in self.alternatives("stop_words")]
+        ends = np.cumsum([0, *map(len, hashes)])
+        c = gopher_counts(bounds.texts, bounds.words, bounds.lines, numbers, ends, np.concatenate(hashes))
         return {
-            "words": c[kernel.WORDS],
-            "mean_word_length": ratio(c[kernel.WORD_CHARACTERS], c[kernel.WORDS]),
-            "hashes_per_word": ratio(c[kernel.HASHES], c[kernel.TOKENS]),
-            "ellipses_per_word": ratio(c[kernel.ELLIPSES], c[kernel.TOKENS]),
-            "bullet_lines": ratio(c[kernel.BULLETS], c[kernel.LINES]),
-            "ellipsis_lines": ratio(c[kernel.ENDS], c[kernel.LINES]),
-            "alphabetic_words": ratio(c[kernel.WITH_LETTER], c[kernel.TOKENS]),
-            "stop_words": c[kernel.STOP_WORDS],
-            "limits": limits,
+            "words": c.words,
+            "mean_word_length": ratio(c.word_characters, c.words),
+            "hashes_per_word": ratio(c.hash_signs, c.tokens),
+            "ellipses_per_word": ratio(c.ellipses, c.tokens),
+            "bullet_lines": ratio(c.bullets, c.lines),
+            "ellipsis_lines": ratio(c.ellipsis_ends, c.lines),
+            "alphabetic_words": ratio(c.with_letter, c.tokens),
+            "stop_words": c.stop_words,
         }
-
-    def judge(self, scores: Columns) -> pa.Array:
-        """The first rule broken, in the order above."""
-        from corpusmill.filters.rules.limits import floats, limit
-        from corpusmill.pipelines.contract.documents import reason_where
-
-        s = {name: floats(column) for name, column in scores.items() if name != "limits"}
-        by = {
-            name: limit(self, name, scores, self.by_language)
-            for name in GopherQualityLimits.model_fields
-            if name != "stop_words"
-        }
-        return reason_where(
-            (s["words"] < by["min_words"], "gopher_short_doc"),
-            (s["words"] > by["max_words"], "gopher_long_doc"),
-            (s["mean_word_length"] < by["min_mean_word_length"], "gopher_below_avg_threshold"),
-            (s["mean_word_length"] > by["max_mean_word_length"], "gopher_above_avg_threshold"),
-            (s["hashes_per_word"] > by["max_symbols_per_word"], "gopher_too_many_hashes"),
-            (s["ellipses_per_word"] > by["max_symbols_per_word"], "gopher_too_many_ellipsis"),
-            (s["bullet_lines"] > by["max_bullet_lines"], "gopher_too_many_bullets"),
-            (s["ellipsis_lines"] > by["max_ellipsis_lines"], "gopher_too_many_end_ellipsis"),
-            (s["alphabetic_words"] < by["min_alphabetic_words"], "gopher_below_alpha_threshold"),
-            (s["stop_words"] < by["min_stop_words"], "gopher_few_stop_words"),
-        )
-
-    def warm(self) -> None:
-        """Compile the kernel."""
-        from corpusmill.filters.rules.sample import sample_documents
-
-        self.score(sample_documents())

@@ -121,8 +121,8 @@ class Language(Filter):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from corpusmill.filters.rules.limits import floats
         from corpusmill.pipelines.contract.documents import reason_where
+        from corpusmill.pipelines.contract.rules import floats
 
         codes = scores["code"] if isinstance(scores["code"], pa.Array) else pa.array(scores["code"])
         probability = floats(scores["probability"])

@@ -64,9 +64,9 @@ def test_the_filter_of_the_page_counts_and_judges(page_filter: type[Filter]) -> 
     texts = ["one two three", "one two", "", "  \n\t ", "我爱数学", "数学 is fun", "a\u3000b\u00a0c", None]
     docs = documents(texts)
     outcome = page_filter(at_least=3).apply(docs)  # type: ignore[call-arg]
-    assert outcome.documents.column("min_words.words").to_pylist() == [3, 2, 0, 0, 4, 4, 3, None]
+    assert outcome.documents.column("min_words.words").to_pylist() == [3, 2, 0, 0, 4, 4, 3, 0]
     short = "too_few_words"
-    assert outcome.reasons.to_pylist() == [None, short, short, short, None, None, None, None]
+    assert outcome.reasons.to_pylist() == [None, short, short, short, None, None, None, short]
     assert outcome.faults.null_count == len(texts)
     assert outcome.documents.table.select(SCHEMA.names).equals(docs.table)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,29 @@ def test_no_docstring_is_an_essay() -> None:
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 lines = (ast.get_docstring(node) or "").count("\n") + 1
                 assert lines <= 30, f"{path}: a docstring of {lines} lines; what is an essay belongs in docs/"
+
+
+def test_what_compiles_nothing_lies_outside_of_kernels() -> None:
+    decorators = re.compile(
+        r"^ *@(compiled|inlined|forced|reassociated|intrinsic)$|= inlined\(", re.MULTILINE
+    )
+    for path in python_files(*ROOMS):
+        if path.parent.name == "kernels" and path.name != "__init__.py":
+            assert decorators.search(path.read_text("utf-8")), f"{path} compiles nothing: move it out"
+
+
+def test_texts_are_decoded_mixed_and_classified_in_one_place() -> None:
+    """Each has one home in pipelines/text; rooms import it."""
+    signs = {
+        "a UTF-8 decoder": re.compile(r"& 0x0F\) << 12"),
+        "a mixer of 64 bits": re.compile(r"0xBF58476D1CE4E5B9|0xFF51AFD7ED558CCD", re.IGNORECASE),
+        "a table of characters": re.compile(r"map\(unicodedata\.category|unicodedata\.category\(chr"),
+        "a shim over numba": re.compile(r"^ *(from|import) numba\b.*\b(njit|jit)\b", re.MULTILINE),
+    }
+    for path in python_files(*ROOMS):
+        if path.parents[1].name != "text" and path.parent.name != "text":
+            for what, sign in signs.items():
+                assert not sign.search(path.read_text("utf-8")), f"{path} has {what}: pipelines/text has one"
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.dedup.kernels.words import avalanche, words
+from corpusmill.dedup.kernels.words import MULTIPLIER, words
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.mixing import avalanche
 
 U64 = np.uint64
-MULTIPLIER = U64(0x9E3779B97F4A7C15)
 LENGTH_SALT = U64(0xA0761D6478BD642F)
 LINE_FEED = 10
 
@@ -148,8 +148,7 @@ def _best_question(
 def scan(
     offsets: Integers,
     data: Bytes,
-    pages: npt.NDArray[np.uint16],
-    entries: npt.NDArray[np.uint32],
+    table: npt.NDArray[np.uint32],
     lengths: Integers,
     gram_G: Hashes,
     head_length: int,
@@ -183,7 +182,7 @@ def scan(
     benchmark = np.full(n_docs, -1, np.int64)
     mask = U64(len(sieve) * 64 - 1)
     for d in range(n_docs):
-        n = words(data, offsets[d], offsets[d + 1], pages, entries, np.bool_(False), hash_W, end_W)
+        n = words(data, offsets[d], offsets[d + 1], table, np.bool_(False), hash_W, end_W)
         hit_at = np.empty(16, np.int64)
         hit_gram = np.empty(16, np.int64)
         hit_length = np.empty(16, np.int64)

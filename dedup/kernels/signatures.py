@@ -23,20 +23,19 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.dedup.kernels.words import (
+    MULTIPLIER,
     Bytes,
-    Entries,
     Hashes,
-    Pages,
-    avalanche,
+    Table,
     characters,
     visible_bytes_hash,
     words,
 )
 from corpusmill.pipelines.text.compiled import compiled, inlined
+from corpusmill.pipelines.text.kernels.mixing import avalanche
 
 U32 = np.uint32
 U64 = np.uint64
-MULTIPLIER = U64(0x9E3779B97F4A7C15)
 BAND_SALT = U64(0xD6E8FEB86659FD93)
 BLOCK = 8
 
@@ -164,8 +163,7 @@ def _shingle(
     data: Bytes,
     start: int,
     end: int,
-    pages: Pages,
-    entries: Entries,
+    table: Table,
     zero_digits: bool,
     by_word: bool,
     width: int,
@@ -175,10 +173,10 @@ def _shingle(
     out_S: Values,
 ) -> int:
     if by_word:
-        n = words(data, start, end, pages, entries, zero_digits, hash_W, np.empty(0, np.int64))
+        n = words(data, start, end, table, zero_digits, hash_W, np.empty(0, np.int64))
         count: int = rolling_shingles(hash_W, n, width, out_S)
     else:
-        n = characters(data, start, end, pages, entries, zero_digits, char_C)
+        n = characters(data, start, end, table, zero_digits, char_C)
         count = rolling_shingles(char_C, n, width, out_S)
     if count == 0 and short:
         h = visible_bytes_hash(data, start, end)
@@ -192,8 +190,7 @@ def _shingle(
 def sketch(
     offsets: Integers,
     data: Bytes,
-    pages: Pages,
-    entries: Entries,
+    table: Table,
     zero_digits: bool,
     by_word: bool,
     width: int,
@@ -228,8 +225,7 @@ def sketch(
             data,
             offsets[d],
             offsets[d + 1],
-            pages,
-            entries,
+            table,
             zero_digits,
             by_word,
             width,

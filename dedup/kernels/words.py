@@ -2,12 +2,12 @@
 
 Legend of shape suffixes: W words of a document, C characters of its normalised text.
 
-A word is a maximal run of characters that are not separators (see `unicode_classes`), or one `SINGLE`
+A word is a maximal run of characters that are not separators (see `matching.normal_forms`), or one `SINGLE`
 character. Its hash is a 64-bit polynomial over folded code points with an avalanche at the end; two distinct
 words collide with probability about 2^-64. With `zero_digits` a run of digits (with `.` or `,` between
 ASCII digits: 1,234.5) reads as the one digit 0.
 
-Bytes that are not valid UTF-8 cannot occur in Arrow strings; they would be read as separators.
+Bytes that are not valid UTF-8 cannot occur in Arrow strings; they would be read as U+FFFD.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled, inlined
+from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.decode import decode
+from corpusmill.pipelines.text.kernels.mixing import avalanche
+from corpusmill.pipelines.text.mixing import GOLDEN
 
 U64 = np.uint64
-MULTIPLIER = U64(0x9E3779B97F4A7C15)
+MULTIPLIER = GOLDEN
 SEPARATOR = np.uint32(0)
 SKIP = np.uint32(1)
 SINGLE = np.uint32(1 << 31)
@@ -29,50 +32,15 @@ SPACE = np.uint32(ord(" "))
 
 Bytes = npt.NDArray[np.uint8]
 Hashes = npt.NDArray[np.uint64]
-Pages = npt.NDArray[np.uint16]
-Entries = npt.NDArray[np.uint32]
-
-
-@inlined
-def avalanche(x: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser (public domain, Austin Appleby): every input bit moves every output."""
-    x ^= x >> U64(33)
-    x *= U64(0xFF51AFD7ED558CCD)
-    x ^= x >> U64(33)
-    x *= U64(0xC4CEB9FE1A85EC53)
-    x ^= x >> U64(33)
-    return x
-
-
-@inlined
-def decode(data: Bytes, at: int, end: int, pages: Pages, entries: Entries) -> tuple[np.uint32, int]:
-    """`(entry, next position)` of the non-ASCII character at `at`."""
-    lead = np.int64(data[at])
-    if 0xC2 <= lead < 0xE0 and at + 1 < end:
-        code = (lead & 0x1F) << 6 | np.int64(data[at + 1]) & 0x3F
-        size = 2
-    elif 0xE0 <= lead < 0xF0 and at + 2 < end:
-        code = (lead & 0x0F) << 12 | (np.int64(data[at + 1]) & 0x3F) << 6 | np.int64(data[at + 2]) & 0x3F
-        size = 3
-    elif 0xF0 <= lead < 0xF5 and at + 3 < end:
-        code = (
-            (lead & 0x07) << 18
-            | (np.int64(data[at + 1]) & 0x3F) << 12
-            | (np.int64(data[at + 2]) & 0x3F) << 6
-            | np.int64(data[at + 3]) & 0x3F
-        )
-        size = 4
-    else:
-        return SEPARATOR, at + 1
-    return entries[pages[(code >> 8) & 0x1FFF], code & 255], at + size
+Table = npt.NDArray[np.uint32]
 
 
 @compiled
-def ascii_entries(ascii: Entries, zero_digits: bool | np.bool_) -> Bytes:
+def ascii_entries(table: Table, zero_digits: bool | np.bool_) -> Bytes:
     """uint8[256]: the folded character of ASCII bytes that need no further thought, 0 for all other bytes."""
     quick = np.zeros(256, np.uint8)
     for byte in range(128):
-        e = ascii[byte]
+        e = table[byte]
         if e > 1 and not (zero_digits and e & DIGIT):
             quick[byte] = e & CODE_POINT
     return quick
@@ -83,8 +51,7 @@ def words(
     data: Bytes,
     start: int,
     end: int,
-    pages: Pages,
-    entries: Entries,
+    table: Table,
     zero_digits: bool | np.bool_,
     hash_W: Hashes,
     end_W: npt.NDArray[np.int64],
@@ -95,7 +62,7 @@ def words(
     int64 receives the byte position just after each word, or nothing where it has length 0.
     """
     keep_ends = len(end_W) > 0
-    quick = ascii_entries(entries[pages[0]], zero_digits)
+    quick = ascii_entries(table, zero_digits)
     n = 0
     at = start
     h = U64(0)
@@ -118,10 +85,11 @@ def words(
             in_number = False
             continue
         if byte < 128:
-            e = entries[pages[0], byte]
+            e = table[byte]
             after = at + 1
         else:
-            e, after = decode(data, at, end, pages, entries)
+            code, after = decode(data, at, end)
+            e = table[code]
         if e == SKIP:
             at = after
             continue
@@ -168,8 +136,7 @@ def characters(
     data: Bytes,
     start: int,
     end: int,
-    pages: Pages,
-    entries: Entries,
+    table: Table,
     zero_digits: bool | np.bool_,
     char_C: npt.NDArray[np.uint32],
 ) -> int:
@@ -177,7 +144,6 @@ def characters(
 
     Into char_C uint32, which must hold end - start entries; returns their number.
     """
-    ascii = entries[pages[0]]
     n = 0
     at = start
     pending = False
@@ -185,10 +151,11 @@ def characters(
     while at < end:
         byte = data[at]
         if byte < 128:
-            e = ascii[byte]
+            e = table[byte]
             after = at + 1
         else:
-            e, after = decode(data, at, end, pages, entries)
+            code, after = decode(data, at, end)
+            e = table[code]
         if e == SKIP:
             at = after
             continue

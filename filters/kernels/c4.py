@@ -2,219 +2,290 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.lines import matches, next_line, strip_left, strip_right
-from corpusmill.filters.kernels.words import (
-    BUFFER,
-    NOT_SYMBOL,
-    Bytes,
-    Counts,
-    Flags,
-    Hashes,
-    Offsets,
-    Table,
-    buffer,
-    decode,
-    fill_words,
-    new_place,
-)  # fmt: skip
-from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text import characters as ch
+from corpusmill.pipelines.text.compiled import compiled, forced
+from corpusmill.pipelines.text.kernels.decode import before, code_at
+from corpusmill.pipelines.text.kernels.lines import (
+    BREAKS,
+    matches,
+    next_line,
+    past_white_space,
+    without_white_space,
+)
+from corpusmill.pipelines.text.kernels.memory import address, byte_at
+from corpusmill.pipelines.text.kernels.word_marks import properties
+from corpusmill.pipelines.text.kernels.words import NOT_SYMBOL, Found, fill_words, new_place, room_for
+from corpusmill.pipelines.text.views import Lines, Texts, Words
 
 NUMERIC, TERMINAL, WHITE_SPACE, WORD_CLASS = ch.NUMERIC, ch.TERMINAL, ch.WHITE_SPACE, ch.WORD_CLASS
 
-LINES, LONG_WORD, UNTERMINATED, FEW_WORDS, JAVASCRIPT, POLICY, VERDICT = range(7)
-COLUMNS = 7
 KEEP, LOREM_IPSUM, CURLY_BRACKET = range(3)
+EDIT, NEEDED = tuple(b"[edit]"), tuple(b"[citation needed]")
+# Groups of phrases, as bits.
+LOREM, SCRIPT, POLICY = 1, 2, 4
+
+Bytes = npt.NDArray[np.uint8]
+Counts = npt.NDArray[np.int64]
+
+
+class Phrases(NamedTuple):
+    """Phrases in lower-case ASCII: number k is `data[offsets[k]:offsets[k + 1]]`, of group `groups[k]`."""
+
+    offsets: Counts
+    data: Bytes
+    groups: Counts
+    starts: npt.NDArray[np.uint64]
+    """uint64[3, 256]: by place, of the first three, and byte: a bit for every phrase that has it there."""
+
+
+class C4Options(NamedTuple):
+    """`longest`: characters of a word, and `least` words of a line, -1 for no limit; which rules hold."""
+
+    longest: int
+    least: int
+    terminal: bool
+    citations: bool
+    curly_bracket: bool
+
+
+class CleanLines(NamedTuple):
+    """The lines that stay, joined by LF and stripped: `data[offsets[i]:offsets[i + 1]]`; counts int64[n]."""
+
+    offsets: Counts
+    data: Bytes
+    lines: Counts
+    dropped: Counts
+    """Lines that a rule drops; from the line of a verdict on the document is not looked at."""
+    verdicts: Counts
+    """`KEEP`, `LOREM_IPSUM` or `CURLY_BRACKET`."""
+    sentences: Counts
+    """Of the lines that stay: a sentence begins with a token not of symbols alone, and ends with its line or
+    a token that is one terminal mark."""
+
+
+@forced
+def _same(at: int, end: int, text: int, length: int) -> bool:
+    """Whether the `length` bytes at address `text` stand at `at`."""
+    if at + length > end:
+        return False
+    differing = 0
+    for k in range(length):
+        differing += byte_at(at + k) != byte_at(text + k)
+    return differing == 0
 
 
 @compiled
-def _citation_end(table: Table, data: Bytes, at: int, end: int, edit: Bytes, needed: Bytes) -> int:
+def _citation_end(table: int, at: int, end: int, edit: int, needed: int) -> int:
     """Where `[12]`, `[]`, `[edit]` or `[citation needed]` at `at` ends, else `at`; case counts."""
     stop = at + 1
     while stop < end:
-        code, follow = decode(data, stop, end)
-        if table[code] & WORD_CLASS != NUMERIC:
+        code, follow = code_at(stop, end)
+        if properties(table, code) & WORD_CLASS != NUMERIC:
             break
         stop = follow
-    if stop < end and data[stop] == 0x5D:
+    if stop < end and byte_at(stop) == 0x5D:
         return stop + 1
-    for name in (edit, needed):
-        same = at + len(name) <= end
-        for k in range(len(name)):
-            same = same and data[at + k] == name[k]
-        if same:
-            return at + len(name)
+    if _same(at, end, edit, 6):
+        return at + 6
+    if _same(at, end, needed, 17):
+        return at + 17
     return at
 
 
 @compiled
-def _contains(data: Bytes, start: int, end: int, pattern_offsets: Offsets, patterns: Bytes) -> bool:
-    """Whether one of the patterns stands in `data[start:end]`, in any case."""
-    for k in range(len(pattern_offsets) - 1):
-        pattern = patterns[pattern_offsets[k] : pattern_offsets[k + 1]]
-        for at in range(start, end - len(pattern) + 1):
-            if (data[at] | 0x20) == pattern[0] and matches(data, at, end, pattern):
-                return True
-    return False
-
-
-@compiled
-def _sentences(
-    table: Table,
-    data: Bytes,
-    start: int,
-    end: int,
-    hashes: Hashes,
-    lengths: Counts,
-    flags: Flags,
-    stops: Counts,
-) -> int:
-    """Sentences of `data[start:end]`: a token that is one terminal mark, then one not of symbols alone."""
-    sentences, ended = 0, True
-    place = new_place(start)
-    while place[0] < end:
-        for k in range(fill_words(table, data, place, end, hashes, lengths, flags, stops)):
-            if lengths[k] == 1:
-                at = stops[k] - 1
-                while (data[at] & 0xC0) == 0x80:
-                    at -= 1
-                code, _ = decode(data, at, end)
-                if table[code] & TERMINAL:
-                    ended = True
-                    sentences = max(sentences, 1)
-                    continue
-            if ended and (flags[k] & NOT_SYMBOL or sentences == 0):
-                sentences += 1
-                ended = False
-    return sentences
-
-
-@compiled
-def count_sentences(table: Table, offsets: Offsets, data: Bytes) -> Counts:
-    """Sentences int64[n] of the documents of `clean_lines`; each ends with its line at the latest.
-
-    A pass of its own: numba compiles the words of a text a second time for an array that may be written.
-    """
-    n = len(offsets) - 1
-    found = np.zeros(n, np.int64)
-    hashes, lengths, flags, stops = buffer(BUFFER)
-    for i in range(n):
-        start, end = offsets[i], offsets[i + 1]
-        while start < end:
-            stop = start
-            while stop < end and data[stop] != 0x0A:
-                stop += 1
-            found[i] += _sentences(table, data, start, stop, hashes, lengths, flags, stops)
-            start = stop + 1
+def _groups_in(at: int, end: int, phrases: Phrases) -> int:
+    """The groups of phrases that stand between two addresses, in any case."""
+    first, second, third = phrases.starts[0], phrases.starts[1], phrases.starts[2]
+    found = 0
+    while at + 2 < end:
+        bits = first[byte_at(at)] & second[byte_at(at + 1)] & third[byte_at(at + 2)]
+        if bits:
+            for k in range(len(phrases.groups)):
+                start, stop = phrases.offsets[k], phrases.offsets[k + 1]
+                if matches(at, end, address(phrases.data) + start, stop - start):
+                    found |= phrases.groups[k]
+        at += 1
     return found
 
 
 @compiled
-def clean_lines(
-    table: Table,
-    offsets: Offsets,
-    data: Bytes,
-    longest: int,
-    least: int,
-    terminated: bool,
-    citations: tuple[Bytes, ...],
-    lorem: bool,
-    curly: bool,
-    lorem_table: tuple[Offsets, Bytes],
-    script_table: tuple[Offsets, Bytes],
-    policy_table: tuple[Offsets, Bytes],
-) -> tuple[Offsets, Bytes, Counts]:
-    """The lines that stay, joined by line feeds and stripped: (offsets, data), and counts int64[n, COLUMNS].
+def _sentences(
+    table: int, data: int, flags: Any, characters: Any, stops: Any, first: int, last: int, ended: int
+) -> int:
+    """Sentences of tokens `first` to `last` of a line, twice, and 1 where the last of them has ended.
 
-    `longest` characters of a word and `least` words of a line; -1 for no limit. `citations` holds the texts
-    of the bracketed words to cut with bracketed numbers, or is of length 1 to cut none. The tables hold
-    phrases in lower-case ASCII; an empty one switches its rule off. Counts of lines are of those dropped, by
-    the first rule that drops them. From the line of a `VERDICT` on the document is not looked at.
+    `ended` is the result for the tokens of the line before them, and 1 at its beginning.
     """
-    n = len(offsets) - 1
-    counts = np.zeros((n, COLUMNS), np.int64)
-    size = 1 + offsets[n] - offsets[0] if n else 1
-    out, out_offsets = np.empty(size, np.uint8), np.zeros(n + 1, np.int64)
+    sentences, over = ended >> 1, ended & 1
+    for k in range(first, last):
+        if characters[k] == 1:
+            stop = data + stops[k]
+            code, _ = code_at(before(stop, stop - 4), stop)
+            if properties(table, code) & TERMINAL:
+                over = 1
+                sentences = max(sentences, 1)
+                continue
+        if over and (flags[k] & NOT_SYMBOL or sentences == 0):
+            sentences += 1
+            over = 0
+    return sentences << 1 | over
+
+
+@compiled
+def _sentences_of_span(table: int, data: int, start: int, end: int, room: Found) -> int:
+    """Sentences of the bytes `start` to `end` from address `data` on."""
+    place, ended = new_place(start), 1
+    while place[0] < end:
+        many = fill_words(table, data, place, end, room, 0)
+        ended = _sentences(table, data, room.flags, room.characters, room.stops, 0, many, ended)
+    return ended >> 1
+
+
+@compiled
+def _widths(table: int, at: int, end: int) -> tuple[int, int]:
+    """Words between two addresses, cut at white space, and the code points of the longest."""
+    words, length, widest = 0, 0, 0
+    while at < end:
+        code, at = code_at(at, end)
+        if properties(table, code) & WHITE_SPACE:
+            length = 0
+            continue
+        words += length == 0
+        length += 1
+        widest = max(widest, length)
+    return words, widest
+
+
+@compiled
+def clean_lines(texts: Texts, words: Words, lines: Lines, phrases: Phrases, options: C4Options) -> CleanLines:
+    """What stays of each text, and why the rest does not."""
+    n = len(texts.starts)
+    table, begin = address(texts.table), address(texts.data)
+    edit, needed = np.empty(6, np.uint8), np.empty(17, np.uint8)
+    for k, byte in enumerate(EDIT):
+        edit[k] = byte
+    for k, byte in enumerate(NEEDED):
+        needed[k] = byte
+    size = 1
+    for i in range(n):
+        size += texts.ends[i] - texts.starts[i]
+    out, offsets = np.empty(size, np.uint8), np.zeros(n + 1, np.int64)
+    to = address(out)
+    room = room_for(256)
+    seen, dropped = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    verdicts, sentences = np.zeros(n, np.int64), np.zeros(n, np.int64)
     written = 0
     for i in range(n):
-        row = counts[i]
-        first, follow, end = written, offsets[i], offsets[i + 1]
-        while follow < end:
-            begin = follow
-            stop, follow = next_line(table, data, begin, end)
-            row[LINES] += 1
-            begin = strip_left(table, data, begin, stop)
-            stop = strip_right(table, data, begin, stop)
-            words, length, widest, at = 0, 0, 0, begin
-            while at < stop:
-                code, at = decode(data, at, stop)
-                if table[code] & WHITE_SPACE:
-                    length = 0
-                    continue
-                words += length == 0
-                length += 1
-                widest = max(widest, length)
-            if 0 <= longest < widest:
-                row[LONG_WORD] += 1
-                continue
-            if written > first:
-                out[written] = 0x0A
-                written += 1
-            start, at = written, begin
-            while at < stop:
-                if data[at] == 0x5B and len(citations) == 2:
-                    behind = _citation_end(table, data, at, stop, citations[0], citations[1])
-                    if behind > at:
-                        at = behind
-                        continue
-                out[written] = data[at]
-                written += 1
-                at += 1
-            line_end, drop = written, -1
-            last = out[line_end - 1] if line_end > start else np.uint8(0)
-            ellipsis = (
-                line_end - start >= 3
-                and last == 0x2E
-                and out[line_end - 2] == 0x2E
-                and out[line_end - 3] == 0x2E
-            )
-            if terminated and (ellipsis or last not in (0x2E, 0x3F, 0x21, 0x22, 0x27)):
-                drop = UNTERMINATED
-            elif words < least:
-                drop = FEW_WORDS
-            elif lorem and _contains(out, start, line_end, *lorem_table):
-                drop = VERDICT
-                row[VERDICT] = LOREM_IPSUM
-            elif _contains(out, start, line_end, *script_table):
-                drop = JAVASCRIPT
-            else:
-                bracket = False
-                if curly:
-                    for k in range(start, line_end):
-                        bracket = bracket or out[k] == 0x7B
-                if bracket:
-                    drop = VERDICT
-                    row[VERDICT] = CURLY_BRACKET
-                elif _contains(out, start, line_end, *policy_table):
-                    drop = POLICY
-            if drop >= 0:
-                written = start - 1 if start > first else first
-                if drop == VERDICT:
+        first, word = written, words.firsts[i]
+        for line in range(lines.firsts[i], lines.lasts[i]):
+            follow, line_end = begin + lines.starts[line], begin + lines.stops[line]
+            while verdicts[i] == KEEP:
+                at = follow
+                stop = follow = line_end
+                if lines.flags[line] & BREAKS:
+                    stop, follow = next_line(table, at, line_end)
+                more = stop < follow and (follow < line_end or lines.stops[line] < texts.ends[i])
+                seen[i] += 1
+                first_word = word
+                while word < words.lasts[i] and words.stops[word] <= stop - begin:
+                    word += 1
+                at = past_white_space(table, at, stop)
+                stop = without_white_space(table, at, stop)
+                many, widest = _widths(table, at, stop)
+                if 0 <= options.longest < widest:
+                    dropped[i] += 1
+                else:
+                    start = written + (written > first)
+                    end = _copy(
+                        table, at, stop, out, start, options.citations, address(edit), address(needed)
+                    )
+                    groups = _groups_in(to + start, to + end, phrases)
+                    terminated = not options.terminal or _ends_sentence(to + start, to + end)
+                    if not terminated or many < options.least:
+                        dropped[i] += 1
+                    elif groups & LOREM:
+                        verdicts[i] = LOREM_IPSUM
+                    elif groups & SCRIPT:
+                        dropped[i] += 1
+                    elif options.curly_bracket and _holds_curly_bracket(out, start, end):
+                        verdicts[i] = CURLY_BRACKET
+                    elif groups & POLICY:
+                        dropped[i] += 1
+                    else:
+                        if end - start == stop - at:
+                            ended = _sentences(
+                                table, begin, words.flags, words.characters, words.stops, first_word, word, 1
+                            )
+                            sentences[i] += ended >> 1
+                        else:
+                            sentences[i] += _sentences_of_span(table, to, start, end, room)
+                        if start > first:
+                            out[written] = 0x0A
+                        written = end
+                if not more:
                     break
-                row[drop] += 1
-        left = strip_left(table, out, first, written)
-        right = strip_right(table, out, left, written)
-        for k in range(left, right):
-            out[first + k - left] = out[k]
+        left = past_white_space(table, to + first, to + written)
+        right = without_white_space(table, left, to + written)
+        for k in range(right - left):
+            out[first + k] = out[left - to + k]
         written = first + right - left
-        out_offsets[i + 1] = written
-    return out_offsets, out[:written], counts
+        offsets[i + 1] = written
+    return CleanLines(offsets, out[:written], seen, dropped, verdicts, sentences)
 
 
-def phrases(texts: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """ASCII phrases as `(offsets, data)`, lower-cased."""
-    ends = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-    return ends, np.frombuffer("".join(texts).lower().encode("ascii"), np.uint8)
+@compiled
+def _copy(
+    table: int, at: int, end: int, out: Bytes, written: int, citations: bool, edit: int, needed: int
+) -> int:
+    """Copy the bytes between two addresses to `out`, citations left out; returns where they end there."""
+    while at < end:
+        byte = byte_at(at)
+        if byte == 0x5B and citations:
+            behind = _citation_end(table, at, end, edit, needed)
+            if behind > at:
+                at = behind
+                continue
+        out[written] = byte
+        written += 1
+        at += 1
+    return written
+
+
+@forced
+def _ends_sentence(start: int, end: int) -> bool:
+    """Whether one of `. ? ! " '` stands before address `end`, and not three full stops."""
+    if end == start:
+        return False
+    last = byte_at(end - 1)
+    if last == 0x2E and end - start >= 3 and byte_at(end - 2) == 0x2E and byte_at(end - 3) == 0x2E:
+        return False
+    return last in (0x2E, 0x3F, 0x21, 0x22, 0x27)
+
+
+@forced
+def _holds_curly_bracket(out: Bytes, start: int, end: int) -> bool:
+    found = 0
+    for k in range(start, end):
+        found |= out[k] == 0x7B
+    return found != 0
+
+
+def phrases(groups: dict[int, tuple[str, ...]]) -> Phrases:
+    """Phrases of ASCII, each of at least three characters, by group."""
+    pairs = [(group, text.lower().encode("ascii")) for group, texts in groups.items() for text in texts]
+    starts = np.zeros((3, 256), np.uint64)
+    for k, (_, text) in enumerate(pairs):
+        for place, byte in enumerate(text[:3]):
+            for same in {byte, ord(chr(byte).upper())}:
+                starts[place, same] |= np.uint64(1 << k)
+    return Phrases(
+        np.cumsum([0, *(len(text) for _, text in pairs)], dtype=np.int64),
+        np.frombuffer(b"".join(text for _, text in pairs), np.uint8),
+        np.array([group for group, _ in pairs], np.int64),
+        starts,
+    )

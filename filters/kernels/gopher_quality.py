@@ -1,123 +1,156 @@
-"""Counts behind the Gopher quality rules: one pass over the words, one over the lines."""
+"""Counts behind the Gopher quality rules."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.filters.kernels.characters import character_table
-from corpusmill.filters.kernels.lines import next_line, strip_left, strip_right
-from corpusmill.filters.kernels.words import (
-    BUFFER,
-    HAS_LETTER,
-    NOT_SYMBOL,
-    Bytes,
-    Hashes,
-    Offsets,
-    Table,
-    buffer,
-    decode,
-    fill_words,
-    new_place,
-    split_words,
-)  # fmt: skip
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, forced, integer
+from corpusmill.pipelines.text.kernels.decode import code_at
+from corpusmill.pipelines.text.kernels.lines import (
+    BREAKS,
+    next_line,
+    past_white_space,
+    without_white_space,
+)
+from corpusmill.pipelines.text.kernels.memory import address, byte_at, eight_at
+from corpusmill.pipelines.text.kernels.words import HAS_LETTER, NOT_SYMBOL, split_words
+from corpusmill.pipelines.text.views import Lines, Texts, Words
 
-# Columns of the counts.
-WORDS, TOKENS, WORD_CHARACTERS, WITH_LETTER, STOP_WORDS, HASHES, ELLIPSES, LINES, BULLETS, ENDS = range(10)
-COLUMNS = 10
+Counts = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+_LOW, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_SIGNS, _STOPS, _LEADS = (np.uint64(byte * 0x0101010101010101) for byte in (0x23, 0x2E, 0xE2))
 
 
-@compiled
-def _ends_in_ellipsis(data: Bytes, start: int, end: int) -> bool:
+class GopherCounts(NamedTuple):
+    """Each int64[n], one number a document."""
+
+    words: Counts
+    """Tokens not made of symbols only."""
+    tokens: Counts
+    word_characters: Counts
+    with_letter: Counts
+    stop_words: Counts
+    """Distinct ones."""
+    hash_signs: Counts
+    ellipses: Counts
+    lines: Counts
+    """As `str.splitlines` cuts."""
+    bullets: Counts
+    """Lines that start with one, white space aside."""
+    ellipsis_ends: Counts
+    """Lines that end with one, white space aside."""
+
+
+@forced
+def _ends_in_ellipsis(start: int, end: int) -> bool:
     if end - start < 3:
         return False
-    a, b, c = data[end - 3], data[end - 2], data[end - 1]
-    return bool((a == 0x2E and b == 0x2E and c == 0x2E) or (a == 0xE2 and b == 0x80 and c == 0xA6))
+    a, b, c = byte_at(end - 3), byte_at(end - 2), byte_at(end - 1)
+    return (a == 0x2E and b == 0x2E and c == 0x2E) or (a == 0xE2 and b == 0x80 and c == 0xA6)
+
+
+@forced
+def _starts_with_bullet(start: int, end: int) -> bool:
+    if start >= end:
+        return False
+    code, _ = code_at(start, end)
+    return code == 0x2D or code == 0x2022
+
+
+@forced
+def _holds(eight: Any, byte: Any) -> Any:
+    """Whether one of eight bytes is `byte`, given eight times: not 0."""
+    others = eight ^ byte
+    return (others - _LOW) & ~others & _HIGH
 
 
 @compiled
-def _starts_with_bullet(data: Bytes, start: int, end: int) -> bool:
-    if start >= end:
-        return False
-    code, _ = decode(data, start, end)
-    return code == 0x2D or code == 0x2022
+def _signs(at: int, end: int) -> tuple[int, int]:
+    """How many hash signs and how many ellipses stand between two addresses."""
+    hash_signs = ellipses = 0
+    while at < end:
+        if at + 8 <= end:
+            eight = eight_at(at)
+            if (_holds(eight, _SIGNS) | _holds(eight, _STOPS) | _holds(eight, _LEADS)) == 0:
+                at += 8
+                continue
+        byte = byte_at(at)
+        if byte == 0x23:
+            hash_signs += 1
+        elif (byte == 0x2E or byte == 0xE2) and _ends_in_ellipsis(at, min(at + 3, end)):
+            ellipses += 1
+            at += 2
+        at += 1
+    return hash_signs, ellipses
 
 
 @compiled
 def gopher_counts(
-    table: Table,
-    offsets: Offsets,
-    data: Bytes,
-    vocabulary: npt.NDArray[np.int64],
-    stop_offsets: Offsets,
-    stop_hashes: npt.NDArray[np.uint64],
-) -> npt.NDArray[np.int64]:
-    """Counts int64[n, COLUMNS] of each document.
+    texts: Texts, words: Words, lines: Lines, vocabulary: Counts, stop_offsets: Counts, stop_hashes: Hashes
+) -> GopherCounts:
+    """What is counted in each document.
 
     `vocabulary` int64[n] numbers the list of stop words a document is held against; list v is
     `stop_hashes[stop_offsets[v]:stop_offsets[v + 1]]`, sorted and distinct.
     """
-    n = len(offsets) - 1
-    counts = np.zeros((n, COLUMNS), np.int64)
+    n = len(texts.starts)
+    table, begin = address(texts.table), address(texts.data)
+    found = np.zeros((10, n), np.int64)
     seen = np.full(len(stop_hashes), -1, np.int64)
     # Few words share the low bits of a stop word's hash: only those are looked up.
     sieve, mask = np.zeros(4096, np.uint8), np.uint64(4095)
     for stop_hash in stop_hashes:
         sieve[integer(stop_hash & mask)] = 1
-    hashes, lengths, flags, stops = buffer(BUFFER)
     for i in range(n):
-        begin, end = offsets[i], offsets[i + 1]
         low, high = stop_offsets[vocabulary[i]], stop_offsets[vocabulary[i] + 1]
-        words = tokens = characters = lettered = stop_words = 0
-        place = new_place(begin)
-        while place[0] < end:
-            found = fill_words(table, data, place, end, hashes, lengths, flags, stops)
-            tokens += found
-            for k in range(found):
-                words += (flags[k] & NOT_SYMBOL) != 0
-                characters += lengths[k] if flags[k] & NOT_SYMBOL else 0
-                lettered += (flags[k] & HAS_LETTER) != 0
-                if sieve[integer(hashes[k] & mask)]:
-                    left, right = low, high
-                    while left < right:
-                        middle = (left + right) >> 1
-                        if stop_hashes[middle] < hashes[k]:
-                            left = middle + 1
-                        else:
-                            right = middle
-                    if left < high and stop_hashes[left] == hashes[k] and seen[left] != i:
-                        seen[left] = i
-                        stop_words += 1
-        hash_signs = ellipses = 0
-        at = begin
-        while at < end:
-            byte = data[at]
-            if byte == 0x23:
-                hash_signs += 1
-            elif (byte == 0x2E or byte == 0xE2) and _ends_in_ellipsis(data, at, min(at + 3, end)):
-                ellipses += 1
-                at += 2
-            at += 1
-        lines = bullets = ends = 0
-        at = begin
-        while at < end:
-            stop, follow = next_line(table, data, at, end)
-            lines += 1
-            bullets += _starts_with_bullet(data, strip_left(table, data, at, stop), stop)
-            ends += _ends_in_ellipsis(data, at, strip_right(table, data, at, stop))
-            at = follow
-        row = counts[i]
-        row[WORDS], row[TOKENS], row[WORD_CHARACTERS], row[WITH_LETTER] = words, tokens, characters, lettered
-        row[STOP_WORDS], row[HASHES], row[ELLIPSES] = stop_words, hash_signs, ellipses
-        row[LINES], row[BULLETS], row[ENDS] = lines, bullets, ends
-    return counts
+        many = characters = lettered = stop_words = 0
+        for k in range(words.firsts[i], words.lasts[i]):
+            flags, value = words.flags[k], words.hashes[k]
+            if flags & NOT_SYMBOL:
+                many += 1
+                characters += words.characters[k]
+            lettered += (flags & HAS_LETTER) != 0
+            if sieve[integer(value & mask)]:
+                left, right = low, high
+                while left < right:
+                    middle = (left + right) >> 1
+                    if stop_hashes[middle] < value:
+                        left = middle + 1
+                    else:
+                        right = middle
+                if left < high and stop_hashes[left] == value and seen[left] != i:
+                    seen[left] = i
+                    stop_words += 1
+        found[0, i], found[1, i], found[2, i] = many, words.lasts[i] - words.firsts[i], characters
+        found[3, i], found[4, i] = lettered, stop_words
+        found[5, i], found[6, i] = _signs(begin + texts.starts[i], begin + texts.ends[i])
+        cut = bullets = ends = 0
+        for line in range(lines.firsts[i], lines.lasts[i]):
+            at, line_end = begin + lines.starts[line], begin + lines.stops[line]
+            while True:
+                stop = follow = line_end
+                if lines.flags[line] & BREAKS:
+                    stop, follow = next_line(table, at, line_end)
+                cut += 1
+                bullets += _starts_with_bullet(past_white_space(table, at, stop), stop)
+                ends += _ends_in_ellipsis(at, without_white_space(table, at, stop))
+                at = follow
+                if stop == follow or (at == line_end and lines.stops[line] == texts.ends[i]):
+                    break
+        found[7, i], found[8, i], found[9, i] = cut, bullets, ends
+    return GopherCounts(
+        found[0], found[1], found[2], found[3], found[4], found[5], found[6], found[7], found[8], found[9]
+    )
 
 
 def vocabulary_hashes(words: tuple[str, ...]) -> Hashes:
     """Hashes of `words`, sorted and distinct. Raises ValueError for one that is not exactly one token."""
-    table = character_table()
-    found = [split_words(table, np.frombuffer(word.encode() or b" ", np.uint8))[0] for word in words]
+    found = [split_words(word.encode()).hashes for word in words]
     for word, hashes in zip(words, found, strict=True):
         if len(hashes) != 1:
             raise ValueError(f"stop word {word!r} is {len(hashes)} tokens, not one; write its parts instead")

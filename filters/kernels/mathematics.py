@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.filters.kernels import characters as ch
-from corpusmill.filters.kernels.repetition import STEP, mix
-from corpusmill.filters.kernels.words import (
-    BUFFER,
-    FNV_PRIME,
-    FNV_START,
-    Bytes,
-    Counts,
-    Hashes,
-    Offsets,
-    Table,
-    buffer,
-    decode,
-    fill_words,
-    new_place,
-)  # fmt: skip
+from corpusmill.pipelines.text import characters as ch
 from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.kernels.decode import decode
+from corpusmill.pipelines.text.kernels.mixing import mix
+from corpusmill.pipelines.text.kernels.words import FNV_PRIME, FNV_START, split_words
+from corpusmill.pipelines.text.mixing import GOLDEN
+from corpusmill.pipelines.text.views import Texts, Words
 
-ALPHABETIC, MATHEMATICAL, WHITE_SPACE = ch.ALPHABETIC, ch.MATHEMATICAL, ch.WHITE_SPACE
+ALPHABETIC, MATHEMATICAL = ch.ALPHABETIC, ch.MATHEMATICAL
 
-TOKENS, COMMANDS, SPANS, DISPLAYS, SIGNS, EQUATIONS, TERMS = range(7)
-COLUMNS = 7
+Bytes = npt.NDArray[np.uint8]
+Counts = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
 LONGEST_SPAN = 400  # bytes
+
+
+class MathCounts(NamedTuple):
+    """Each int64[n], one number a document; see `MathScore`."""
+
+    commands: Counts
+    spans: Counts
+    displays: Counts
+    signs: Counts
+    equations: Counts
+    terms: Counts
+    tokens: Counts
+
+
+class Vocabulary(NamedTuple):
+    """Sorted hashes of what is looked up."""
+
+    commands: Hashes
+    """FNV-1a of the letters of TeX commands."""
+    environments: Hashes
+    terms: Hashes
+    """`term_hash`es of one or two tokens."""
 
 
 @compiled
@@ -103,20 +118,14 @@ def _is_equation(data: Bytes, at: int, start: int, end: int) -> bool:
 
 
 @compiled
-def math_counts(
-    table: Table, offsets: Offsets, data: Bytes, commands: Hashes, environments: Hashes, terms: Hashes
-) -> Counts:
-    """Counts int64[n, COLUMNS] of each document, from one pass over its bytes and one over its words.
-
-    `commands`, `environments`: sorted hashes (FNV-1a of the letters) of TeX command and environment names.
-    `terms`: sorted `term_hash`es of one or two tokens.
-    """
-    n = len(offsets) - 1
-    counts = np.zeros((n, COLUMNS), np.int64)
-    hashes, lengths, flags, stops = buffer(BUFFER)
+def math_counts(texts: Texts, words: Words, vocabulary: Vocabulary) -> MathCounts:
+    """What is counted in each document."""
+    n = len(texts.starts)
+    table, data = texts.table, texts.data
+    found = np.zeros((7, n), np.int64)
     for i in range(n):
-        row = counts[i]
-        start, end = offsets[i], offsets[i + 1]
+        commands = spans = displays = signs = equations = terms = 0
+        start, end = texts.starts[i], texts.ends[i]
         at = start
         previous = integer(0)
         while at < end:
@@ -124,28 +133,28 @@ def math_counts(
             if byte == 0x5C and at + 1 < end:
                 following = data[at + 1]
                 if following == 0x5B or following == 0x28:
-                    row[DISPLAYS] += 1
+                    displays += 1
                     at += 2
                     continue
                 value, k = FNV_START, at + 1
                 while k < end and 0x61 <= (data[k] | 0x20) <= 0x7A:
                     value = (value ^ np.uint64(data[k])) * FNV_PRIME
                     k += 1
-                if k - at > 2 and _holds(commands, value):
-                    row[COMMANDS] += 1
+                if k - at > 2 and _holds(vocabulary.commands, value):
+                    commands += 1
                 elif k - at == 6 and k < end and data[k] == 0x7B and data[at + 1] == 0x62:
                     value, name = FNV_START, k + 1
                     while name < end and 0x61 <= (data[name] | 0x20) <= 0x7A:
                         value = (value ^ np.uint64(data[name])) * FNV_PRIME
                         name += 1
-                    row[DISPLAYS] += _holds(environments, value)
+                    displays += _holds(vocabulary.environments, value)
                 at = k if k > at + 1 else at + 1 + (following < 0x80)
                 previous = 0
                 continue
             if byte == 0x24:
                 size = _dollar_span(data, at, end)
                 if size:
-                    row[SPANS] += 1
+                    spans += 1
                     inside = at + 1
                     # TeX commands inside count too.
                     while inside < at + size:
@@ -154,7 +163,7 @@ def math_counts(
                             while k < end and 0x61 <= (data[k] | 0x20) <= 0x7A:
                                 value = (value ^ np.uint64(data[k])) * FNV_PRIME
                                 k += 1
-                            row[COMMANDS] += k - inside > 2 and _holds(commands, value)
+                            commands += k - inside > 2 and _holds(vocabulary.commands, value)
                             inside = k - 1
                         inside += 1
                     at += size
@@ -162,39 +171,37 @@ def math_counts(
                     continue
             if byte < 0x80:
                 if byte in (0x3D, 0x2B, 0x2A):
-                    row[EQUATIONS] += _is_equation(data, at, start, end)
+                    equations += _is_equation(data, at, start, end)
                 previous = integer(byte)
                 at += 1
                 continue
             code, follow = decode(data, at, end)
             if code == 0xD7 or code == 0xF7:
-                row[EQUATIONS] += _is_equation(data, at, start, end)
+                equations += _is_equation(data, at, start, end)
             if table[code] & MATHEMATICAL:
                 # A letter counts when it stands alone: mathematics, not Greek.
                 alone = not table[previous] & ALPHABETIC
                 if alone and table[code] & ALPHABETIC and follow < end:
                     after, _ = decode(data, follow, end)
                     alone = not table[after] & ALPHABETIC
-                row[SIGNS] += alone or not table[code] & ALPHABETIC
+                signs += alone or not table[code] & ALPHABETIC
             previous = code
             at = follow
         last = np.uint64(0)
-        place = new_place(start)
-        while place[0] < end:
-            found = fill_words(table, data, place, end, hashes, lengths, flags, stops)
-            row[TOKENS] += found
-            for k in range(found):
-                value = hashes[k]
-                if lengths[k] > 2:
-                    row[TERMS] += _holds(terms, mix(value))
-                elif lengths[k] == 1:
-                    row[TERMS] += _holds(terms, mix(mix(last) * STEP + value))
-                last = value
-    return counts
+        for k in range(words.firsts[i], words.lasts[i]):
+            value = words.hashes[k]
+            if words.characters[k] > 2:
+                terms += _holds(vocabulary.terms, mix(value))
+            elif words.characters[k] == 1:
+                terms += _holds(vocabulary.terms, mix(mix(last) * GOLDEN + value))
+            last = value
+        found[0, i], found[1, i], found[2, i], found[3, i] = commands, spans, displays, signs
+        found[4, i], found[5, i], found[6, i] = equations, terms, words.lasts[i] - words.firsts[i]
+    return MathCounts(found[0], found[1], found[2], found[3], found[4], found[5], found[6])
 
 
 @compiled
-def name_hash(name: Bytes) -> np.uint64:
+def name_hash(name: Bytes) -> Any:
     """Hash of the name of a TeX command or environment."""
     value = FNV_START
     for byte in name:
@@ -203,13 +210,22 @@ def name_hash(name: Bytes) -> np.uint64:
 
 
 @compiled
-def term_hash(hashes: Hashes) -> np.uint64:
+def term_hash(hashes: Hashes) -> Any:
     """Hash of a term of one token, or of two that are one character each."""
     if len(hashes) == 1:
         return mix(hashes[0])
-    return mix(mix(hashes[0]) * STEP + hashes[1])
+    return mix(mix(hashes[0]) * GOLDEN + hashes[1])
 
 
-def names_table(names: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """Sorted hashes of ASCII names."""
-    return np.unique(np.array([name_hash(np.frombuffer(n.encode(), np.uint8)) for n in names], np.uint64))
+def vocabulary(commands: Iterable[str], environments: Iterable[str], terms: Iterable[str]) -> Vocabulary:
+    """Names of ASCII, and words."""
+
+    def names(texts: Iterable[str]) -> Hashes:
+        return np.unique(np.array([name_hash(np.frombuffer(n.encode(), np.uint8)) for n in texts], np.uint64))
+
+    tokens = [split_words(term.encode()).hashes for term in terms]
+    return Vocabulary(
+        names(commands),
+        names(environments),
+        np.unique(np.array([term_hash(hashes) for hashes in tokens], np.uint64)),
+    )

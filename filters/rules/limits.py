@@ -1,27 +1,27 @@
-"""Limits that may differ by language, and the arithmetic of ratios.
+"""Limits that may differ by language.
 
-A stage with limits has a field for each and `by_language`, from a language code to limits that replace
-the stage's own for documents whose `lang` column holds that code; what an entry leaves out is the
-stage's own. The choice is written as the score column `limits` (null: the stage's own), so that
-judging needs nothing but the scores. Entries are completed when a stage is validated, so
-that a stage written out and read back is the same stage.
+A filter with limits has a field for each and `by_language`, from a language code to limits that replace the
+filter's own for documents whose `lang` column holds that code; what an entry leaves out is the filter's own.
+The choice is written as the score column `limits` (null: the filter's own), so that judging needs nothing but
+the scores. Entries are completed when a filter is validated, so that one written out and read back is the
+same.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from corpusmill.pipelines.contract.documents import Columns, Documents
+from corpusmill.pipelines.contract.rules import Rule, judged
 from corpusmill.pipelines.contract.stage import Filter, Stage
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 
 class Limits(BaseModel):
@@ -30,8 +30,39 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+L = TypeVar("L", bound=Limits)
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+ByLanguage = Annotated[
+    dict[str, L],
+    Field(
+        validate_default=True,
+        description="Limits for documents of a language, by code; {}: the same limits for all languages.",
+    ),
+]
+
+
 class LimitsByLanguage(Filter):
-    """Base of filters with a field `by_language`."""
+    """Base of filters with a field `by_language`: `measure` gives the scores, `rules` the verdicts."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.produces = (*cls.produces, f"{cls.name}.limits")
+
+    @field_validator("by_language", check_fields=False)
+    @classmethod
+    def _complete(cls, value: dict[str, L], info: ValidationInfo) -> dict[str, L]:
+        """With what an entry leaves out taken from the filter's own options."""
+        return {
+            code: limits.model_copy(
+                update={
+                    name: info.data[name]
+                    for name in type(limits).model_fields
+                    if name not in limits.model_fields_set and name in info.data
+                }
+            )
+            for code, limits in sorted(value.items())
+        }
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
         """Languages that no document can have, where a stage before this one identifies them."""
@@ -39,79 +70,48 @@ class LimitsByLanguage(Filter):
 
         if not any(stage.name == "language" for stage in before):
             return []  # documents have whatever codes the input gives them
-        return [("by_language", wrong) for wrong in unknown_codes(dict(self)["by_language"])]
+        return [("by_language", wrong) for wrong in unknown_codes(self._languages())]
 
+    @abstractmethod
+    def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
+        """Score columns of n rows each; `numbers` int64[n] says which of `alternatives` hold for each."""
 
-L = TypeVar("L", bound=Limits)
+    def listed_rules(self) -> tuple[Rule, ...]:
+        """The rules in order."""
+        return self.rules
 
+    def score(self, docs: Documents) -> Columns:
+        """What is measured, and `limits` string[n]: the key of `by_language` that holds, null for none."""
+        import pyarrow.compute as pc
 
-def completed(by_language: Mapping[str, L], own: Mapping[str, Any]) -> dict[str, L]:
-    """`by_language` with what an entry leaves out taken from the stage's `own` options."""
-    return {
-        code: limits.model_copy(
-            update={
-                name: own[name]
-                for name in type(limits).model_fields
-                if name not in limits.model_fields_set and name in own
-            }
-        )
-        for code, limits in sorted(by_language.items())
-    }
+        codes = docs.column("lang").cast(pa.string())
+        known = pc.is_in(codes, value_set=pa.array(list(self._languages()), pa.string()))
+        limits = pc.if_else(known, codes, pa.scalar(None, pa.string()))
+        return {**self.measure(docs, self._numbers(limits)), "limits": limits}
 
+    def judge(self, scores: Columns) -> pa.Array:
+        """The first rule broken, in their order."""
+        limits = scores["limits"]
+        numbers = self._numbers(limits if isinstance(limits, pa.Array) else pa.array(limits, pa.string()))
+        return judged(self.listed_rules(), scores, partial(self._limit, numbers))
 
-def chosen_limits(docs: Documents, by_language: Mapping[str, Limits]) -> pa.Array:
-    """string[n]: the key of `by_language` that holds for each document, null where none does."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    def alternatives(self, option: str) -> list[Any]:
+        """The values of an option: the filter's own, then that of each language."""
+        return [getattr(self, option), *(getattr(limits, option) for limits in self._languages().values())]
 
-    codes = docs.column("lang").cast(pa.string())
-    known = pc.is_in(codes, value_set=pa.array(sorted(by_language), pa.string()))
-    return pc.if_else(known, codes, pa.scalar(None, pa.string()))
+    def _languages(self) -> Mapping[str, Limits]:
+        found: Mapping[str, Limits] = dict(self)["by_language"]
+        return found
 
+    def _numbers(self, limits: pa.Array) -> npt.NDArray[np.int64]:
+        """int64[n]: 0 for the filter's own limits, 1 + the position in `by_language` for others."""
+        import pyarrow.compute as pc
 
-def limit_numbers(
-    chosen: pa.Array | npt.NDArray[Any], by_language: Mapping[str, Limits]
-) -> npt.NDArray[np.int64]:
-    """int64[n]: 0 for the stage's own limits, 1 + the position in `by_language` for others."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
+        found = pc.index_in(limits.cast(pa.string()), pa.array(list(self._languages()), pa.string()))
+        return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64) + 1
 
-    keys = chosen if isinstance(chosen, pa.Array) else pa.array(chosen, pa.string())
-    found = pc.index_in(keys.cast(pa.string()), value_set=pa.array(list(by_language), pa.string()))
-    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64) + 1
-
-
-def alternatives(stage: BaseModel, name: str, by_language: Mapping[str, Limits]) -> list[Any]:
-    """The values of option `name`: the stage's own, then that of each language."""
-    return [getattr(stage, name), *(getattr(limits, name) for limits in by_language.values())]
-
-
-def limit(
-    stage: BaseModel, name: str, scores: Columns, by_language: Mapping[str, Limits]
-) -> npt.NDArray[np.float64]:
-    """float64[n]: option `name` as it holds for each row; NaN, which no comparison fulfils, for null."""
-    import numpy as np
-
-    values = [np.nan if v is None else float(v) for v in alternatives(stage, name, by_language)]
-    return np.array(values)[limit_numbers(scores["limits"], by_language)]
-
-
-def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> pa.Array:
-    """double[n]: part / whole, null where whole is 0."""
-    import numpy as np
-    import pyarrow as pa
-
-    quotient = np.divide(part, whole, out=np.zeros(len(part)), where=whole != 0)
-    return pa.array(quotient, mask=whole == 0)
-
-
-def floats(column: pa.Array | npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """float64[n] of a score column; null becomes NaN, which no comparison fulfils."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(column, pa.Array):
-        return np.asarray(pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False))
-    return np.asarray(column, np.float64)
+    def _limit(self, numbers: npt.NDArray[np.int64], option: str) -> npt.NDArray[np.float64]:
+        """float64[n]: an option, or item `n` of one (`option.n`), as it holds for each row; NaN for null."""
+        name, _, item = option.partition(".")
+        values = [value.get(int(item)) if item else value for value in self.alternatives(name)]
+        return np.array([np.nan if value is None else float(value) for value in values])[numbers]

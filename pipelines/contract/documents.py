@@ -24,9 +24,9 @@ zero-copy views of Arrow's own buffers; document i is `data[offsets[i]:offsets[i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -101,11 +101,35 @@ def unwritable(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     return array
 
 
+class OfText(Protocol):
+    """What is known of the texts of a batch, row by row."""
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> Self:
+        """The same of the rows `chosen`, by their numbers."""
+
+
+Known = TypeVar("Known", bound=OfText)
+
+
 @dataclass(frozen=True)
 class Documents:
     """A batch of documents: rows of the schema above, in a fixed order."""
 
     table: pa.Table
+    _known: dict[type, OfText] = field(default_factory=dict, compare=False, repr=False)
+
+    def of_text(self, kind: type[Known], find: Callable[[Documents], Known]) -> Known:
+        """What `find` finds in the texts, found once for this batch and for those made of it.
+
+        It goes on with the rows that are kept, and is dropped where the column `text` changes.
+        """
+        if kind not in self._known:
+            self._known[kind] = find(self)
+        return cast("Known", self._known[kind])
+
+    def forget(self) -> Documents:
+        """These rows without what was found in their texts."""
+        return Documents(self.table)
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -149,19 +173,26 @@ class Documents:
                 table = table.set_column(position, pa.field(name, array.type), array)
             else:
                 table = table.append_column(name, array)
-        return Documents(table)
+        return Documents(table) if "text" in columns else Documents(table, self._known)
 
     def drop(self, *names: str) -> Documents:
         """These rows without the columns `names` (absent ones are ignored)."""
-        return Documents(self.table.drop_columns([n for n in names if n in self.table.column_names]))
+        table = self.table.drop_columns([n for n in names if n in self.table.column_names])
+        return Documents(table) if "text" in names else Documents(table, self._known)
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Documents:
         """The rows where `mask` (bool[n]) is true."""
-        return Documents(self.table.filter(pa.array(mask)))
+        return Documents(self.table.filter(pa.array(mask)), self._known_of(np.flatnonzero(mask)))
 
     def slice(self, start: int, length: int) -> Documents:
         """`length` rows from `start`, zero-copy."""
-        return Documents(self.table.slice(start, length))
+        table = self.table.slice(start, length)
+        if table.num_rows == len(self):
+            return Documents(table, self._known)
+        return Documents(table, self._known_of(np.arange(start, start + table.num_rows)))
+
+    def _known_of(self, chosen: npt.NDArray[np.int64]) -> dict[type, OfText]:
+        return {kind: known.rows(chosen) for kind, known in self._known.items()}
 
 
 def nothing(n: int) -> pa.Array:

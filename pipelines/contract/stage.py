@@ -18,6 +18,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Columns, Documents
+    from corpusmill.pipelines.contract.rules import Rule
 
 
 def snake_case(name: str) -> str:
@@ -170,16 +172,26 @@ class Map(Stage):
 class Filter(Map):
     """Judges documents: `score` measures, `judge` turns scores into reasons.
 
-    Scores are kept in the output as `<stage>.<score>`, so another threshold needs no second scan.
+    Scores are kept in the output as `<stage>.<score>`, so another threshold needs no second scan. `rules`
+    (see `contract.rules`) says which scores remove a document, and gives `produces` unless the class does.
     """
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "rules" in cls.__dict__ and "produces" not in cls.__dict__:
+            cls.produces = tuple(dict.fromkeys(f"{cls.name}.{rule.score}" for rule in cls.rules))
 
     @abstractmethod
     def score(self, docs: Documents) -> Columns:
         """Score columns of n rows each."""
 
-    @abstractmethod
     def judge(self, scores: Columns) -> pa.Array:
-        """Reasons string[n] from the scores alone; null keeps. See `documents.reason_where`."""
+        """Reasons string[n] from the scores alone, by `rules` against the options; null keeps."""
+        from corpusmill.pipelines.contract.rules import judged
+
+        return judged(self.rules, scores, partial(getattr, self))
 
     def apply(self, docs: Documents) -> Outcome:
         from corpusmill.pipelines.contract.documents import nothing
@@ -187,6 +199,13 @@ class Filter(Map):
         scores = self.score(docs)
         columns = {f"{self.name}.{key}": values for key, values in scores.items()}
         return Outcome(docs.with_columns(columns), self.judge(scores), nothing(len(docs)))
+
+    def warm(self) -> None:
+        """Compile the kernels of the filters of corpusmill that need no `prepare`, on an empty batch."""
+        if type(self).__module__.startswith("corpusmill.") and type(self).prepare is Stage.prepare:
+            from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+
+            self.apply(Documents(SCHEMA.empty_table()))
 
 
 class Edit(Map):

@@ -1,7 +1,8 @@
 """Where compiled kernels are kept: a folder named after the kernels' sources.
 
-numba notices a change in the file a kernel stands in, but not in the kernels it calls; a stale cache would
-change output silently. So every version of the sources gets a cache folder of its own, below
+numba notices a change in the file a kernel stands in, but not in the kernels it calls nor in the constants it
+uses; a stale cache would change output silently. So every version of the sources, which are the modules in
+folders named `kernels` and all that these import, gets a cache folder of its own, below
 `$XDG_CACHE_HOME/corpusmill` (default `~/.cache/corpusmill`). A `NUMBA_CACHE_DIR` already set is left alone.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,17 +19,34 @@ import corpusmill
 
 _ROOT = Path(corpusmill.__file__).parent
 _SETTINGS = ".numba_config.yaml"
+_IMPORTS = re.compile(rb"^from (corpusmill(?:\.\w+)*) import (\([^)]*\)|.*)$", re.MULTILINE)
+_NAME = re.compile(rb"\w+")
 
 
 @cache
 def kernel_digest() -> str:
     """SHA-256 over the sources of all kernels and the version of numba, 64 hex digits."""
     digest = hashlib.sha256(version("numba").encode())
-    for room in sorted(path for path in _ROOT.iterdir() if path.is_dir()):
-        for path in sorted(room.rglob("kernels/*.py")):
-            digest.update(f"\0{room.name}/{path.relative_to(room).as_posix()}\0".encode())
-            digest.update(path.read_bytes())
+    for path, text in sorted(_sources().items()):
+        digest.update(f"\0{path.relative_to(_ROOT).as_posix()}\0".encode())
+        digest.update(text)
     return digest.hexdigest()
+
+
+def _sources() -> dict[Path, bytes]:
+    """The modules in folders named `kernels`, and those that they import, however deep."""
+    found: dict[Path, bytes] = {}
+    waiting = [path for room in _ROOT.iterdir() if room.is_dir() for path in room.rglob("kernels/*.py")]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path.is_file():
+            found[path] = path.read_bytes()
+            for module, names in _IMPORTS.findall(found[path]):
+                folder = _ROOT.joinpath(*module.decode().split(".")[1:])
+                waiting.append(folder.with_suffix(".py"))
+                if folder.is_dir():
+                    waiting += [folder / f"{name.decode()}.py" for name in _NAME.findall(names)]
+    return found
 
 
 def use_kernel_cache() -> None:

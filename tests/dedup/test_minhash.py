@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from corpusmill.dedup.kernels import buckets
+from corpusmill.dedup.matching import buckets
 from corpusmill.dedup.minhash import PRESETS, Minhash
 from corpusmill.pipelines.contract.documents import Documents
 from tests.oracles import dedup_near, dedup_words

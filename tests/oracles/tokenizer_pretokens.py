@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
-from corpusmill.tokenizer.pretokenizer.unicode_table import RUNS
 
 NAMED = [
     PreTokenizer(pattern="deepseek_v3"),
@@ -66,21 +63,3 @@ def joined(texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
     offsets[1:] = np.cumsum([len(text) for text in encoded])
     offsets.flags.writeable = False
     return offsets, np.frombuffer(b"".join(encoded) + b"\0", np.uint8)
-
-
-def unpacked_classes() -> list[int]:
-    """The class of every code point, run by run from the packed table."""
-    packed = zlib.decompress(base64.b85decode(RUNS))
-    classes: list[int] = []
-    at = 0
-    while at < len(packed):
-        kind, length, shift = packed[at], 0, 0
-        more = True
-        while more:
-            at += 1
-            length += (packed[at] & 0x7F) << shift
-            shift += 7
-            more = packed[at] >= 0x80
-        at += 1
-        classes += [kind] * length
-    return classes

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.pipelines.text.mixing import mixed
 from corpusmill.tokenizer.bpe import count_runs
 from corpusmill.tokenizer.bpe import counts as counts_module
 from corpusmill.tokenizer.bpe.counts import COUNTS, PretokenCounter, count_texts, merge_counts
@@ -99,18 +100,10 @@ def test_rows_are_in_order_of_key_and_then_of_bytes() -> None:
 
 def colliding() -> list[bytes]:
     """Two strings of 15 bytes with one KEY: the first words make up for the difference of the others."""
-    mask = 2**64 - 1
-
-    def mixed(number: int) -> int:
-        number ^= number >> 32
-        number = (number * int(table._MULTIPLY)) & mask
-        number ^= number >> 29
-        number = (number * int(table._FINISH)) & mask
-        return number ^ (number >> 32)
-
     extras = [int.from_bytes(word, "little") | 15 << 56 for word in (b"aaaaaaa", b"bbbbbbb")]
     first = int.from_bytes(b"zzzzzzzz", "little")
-    other = first ^ mixed(extras[0]) ^ mixed(extras[1])
+    one, two = mixed(np.array(extras, np.uint64)).tolist()
+    other = first ^ one ^ two
     return [first.to_bytes(8, "little") + b"aaaaaaa", other.to_bytes(8, "little") + b"bbbbbbb"]
 
 

@@ -62,7 +62,7 @@ def test_words_and_the_tokens_touching_them(texts: list[str], data: st.DataObjec
     exact = spelled_exactly(offsets, content_bytes, ends, tokens, spelled, spelling)
     assert exact.all()
     found = word_figures(offsets, content_bytes, ends, tokens, spelled, exact, word_classes())
-    for text, held, row in zip(texts, pieces, found.tolist(), strict=True):
+    for text, held, row in zip(texts, pieces, np.transpose(found).tolist(), strict=True):
         each = touching(text, held)
         assert row == [len(text), len(word_spans(text)), sum(each), sum(n > 1 for n in each)]
 

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.tokenizer.kernels import pretokenize
+from corpusmill.tokenizer.pretokenizer.character_classes import class_table
 from corpusmill.tokenizer.pretokenizer.ends import pretoken_ends
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 from tests.oracles.tokenizer_pretokens import ALPHABETS, NAMED, VARIANTS, expected_ends, joined
@@ -80,7 +81,7 @@ def test_bytes_that_are_no_utf8_are_cut_all_the_same(data: bytes, pre: PreTokeni
     """Ends rise and the last one is the document's; bytes behind the end are never part of it."""
     code = pre.code()
     assert code is not None
-    classes = pretokenize.unicode_tables()
+    classes = class_table()
     found = []
     for behind in (b"", b"abc\xe4\xb8\xad\n"):
         array = np.frombuffer(data + behind + b"\0", np.uint8)
@@ -116,7 +117,7 @@ def test_one_call_goes_on_where_the_last_ended() -> None:
     offsets, data = joined(["Hello, 12345 中文ー・\n\n x"])
     at, ends = 0, []
     while at < offsets[1]:
-        at = int(pretokenize.next_end(code, data, at, int(offsets[1]), pretokenize.unicode_tables()))
+        at = int(pretokenize.next_end(code, data, at, int(offsets[1]), class_table()))
         ends.append(at)
     assert ends == EXPECTED[PreTokenizer()]("Hello, 12345 中文ー・\n\n x")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -22,10 +19,9 @@ from corpusmill.tokenizer.kernels.pretokenize_characters import (
     SYMBOL,
     UPPER,
 )
-from corpusmill.tokenizer.pretokenizer import unicode_table
-from corpusmill.tokenizer.pretokenizer.generate_unicode_table import module
+from corpusmill.tokenizer.pretokenizer.character_classes import class_table
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
-from tests.oracles.tokenizer_pretokens import NAMED, expected_ends, joined, unpacked_classes
+from tests.oracles.tokenizer_pretokens import NAMED, expected_ends, joined
 
 # Every one that stands for a character, and some of the planes that hold none.
 CODES = np.array([*range(0xD800), *range(0xE000, 0x33480), *range(0x33480, 0x110000, 61), 0x10FFFF])
@@ -56,7 +52,7 @@ def matched(expression: str) -> npt.NDArray[np.bool_]:
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_classes_of_all_code_points_are_those_of_tokenizers(expression: str) -> None:
-    classes = pretokenize.unicode_tables()[BYTES:][CODES]
+    classes = class_table()[BYTES:][CODES]
     mask = EXPRESSIONS[expression]
     own = (classes & mask) != 0 if mask else classes == 0
     expected = matched(expression)
@@ -65,20 +61,12 @@ def test_classes_of_all_code_points_are_those_of_tokenizers(expression: str) -> 
     assert 0 < expected.sum() < len(CODES)
 
 
-def test_the_table_is_whole_and_in_two_parts() -> None:
-    table = pretokenize.unicode_tables()
-    plain = bytes(unpacked_classes())
-    assert len(plain) == 0x110000
-    assert hashlib.sha256(plain).hexdigest() == unicode_table.SHA256
-    assert table[BYTES:].tobytes() == plain
-    assert table[:0x80].tobytes() == plain[:0x80]
+def test_the_table_is_in_two_parts() -> None:
+    table = class_table()
+    assert len(table) == BYTES + 0x110000
+    assert table[:0x80].tobytes() == table[BYTES : BYTES + 0x80].tobytes()
     assert set(table[0x80:BYTES].tolist()) == {NON_ASCII}
     assert not table.flags.writeable
-
-
-def test_the_committed_table_is_what_the_generator_writes() -> None:
-    """Of the classes above, which are those of `tokenizers`; nobody has edited it."""
-    assert Path(unicode_table.__file__).read_text("utf-8") == module(bytes(unpacked_classes()))
 
 
 CONTEXTS = ("{}", " {}a", "a{} ", "'{}", "A{}{}1", "\n {}\n", ".{}'s", "中{}中")
@@ -87,7 +75,7 @@ CONTEXTS = ("{}", " {}a", "a{} ", "'{}", "A{}{}1", "\n {}\n", ".{}'s", "中{}中
 @pytest.mark.parametrize("pre", NAMED, ids=str)
 def test_code_points_of_every_class_in_context(pre: PreTokenizer) -> None:
     """A third of them in one context each, in turn; some beside the border of a class in every one, alone."""
-    table = pretokenize.unicode_tables()
+    table = class_table()
     classes = table[BYTES:][CODES]
     borders = np.flatnonzero(np.diff(classes, prepend=classes[0]))[::8]
     chosen = np.flatnonzero((classes != 0) & (np.arange(len(CODES)) % 3 == 0))

@@ -125,9 +125,9 @@ class PretokenCounter:
 
     def _count_by_kernel(self, spans: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]) -> None:
         from corpusmill.tokenizer.kernels.count_pretokens import beginning, count_text
-        from corpusmill.tokenizer.kernels.pretokenize import unicode_tables
+        from corpusmill.tokenizer.pretokenizer.character_classes import class_table
 
-        at, classes = beginning(), unicode_tables()
+        at, classes = beginning(), class_table()
         while not count_text(
             self._slots,
             self._arena,

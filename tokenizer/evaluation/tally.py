@@ -58,13 +58,13 @@ class Tally:
         rows = np.zeros((len(texts), len(_COLUMNS)), np.float64)
         rows[:, _AT["documents"]] = 1
         rows[:, _AT["bytes"]] = np.diff(offsets)
-        rows[:, _AT["characters"]] = words[:, 0]
-        rows[:, _AT["words"]] = words[:, 1]
+        rows[:, _AT["characters"]] = words.characters
+        rows[:, _AT["words"]] = words.words
         rows[:, _AT["tokens"]] = np.diff(ends)
         rows[:, _AT["exact_documents"]] = exact
-        rows[:, _AT["exact_words"]] = words[:, 1] * exact
-        rows[:, _AT["touching"]] = words[:, 2]
-        rows[:, _AT["continued"]] = words[:, 3]
+        rows[:, _AT["exact_words"]] = words.words * exact
+        rows[:, _AT["touching"]] = words.touching
+        rows[:, _AT["continued"]] = words.continued
         self.by_stratum = _grown(self.by_stratum, 1, int(strata.max(initial=-1)) + 1)
         np.add.at(self.by_stratum[0], strata, rows)
         np.add.at(self.by_stratum[1], strata, rows * weights[:, None])

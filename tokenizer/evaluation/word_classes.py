@@ -8,38 +8,23 @@ is a word by itself, marks included. So `don't` and `x_1` are one word, `3.14` a
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-_SINGLES = (
-    (0x0E00, 0x0EFF),  # Thai, Lao
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x17FF),  # Khmer
-    (0x3005, 0x3007),
-    (0x3041, 0x309F),  # Hiragana
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0x20000, 0x3FFFF),
-)
+from corpusmill.pipelines.text.code_points import CODE_POINTS, UNSPACED, in_categories, within
 
 
 @cache
 def word_classes() -> npt.NDArray[np.uint8]:
-    """The class of every code point, uint8[0x110000], from the interpreter's Unicode data (read-only)."""
+    """The class of every code point, uint8[0x110000], read-only."""
     from corpusmill.tokenizer.kernels.token_figures import APOSTROPHE, JOINS, LETTER, OTHER, SINGLE
 
-    kinds = "".join(map(unicodedata.category, map(chr, range(0x110000))))  # two letters a code point
-    major, minor = np.frombuffer(kinds.encode(), np.uint8).reshape(-1, 2).T
-    classes = np.full(0x110000, OTHER, np.uint8)
-    classes[major == ord("L")] = LETTER
-    classes[(major == ord("M")) | (major == ord("N")) | ((major == ord("P")) & (minor == ord("c")))] = JOINS
-    for first, last in _SINGLES:
-        span = classes[first : last + 1]
-        span[span != OTHER] = SINGLE
+    classes = np.full(CODE_POINTS, OTHER, np.uint8)
+    classes[in_categories("L")] = LETTER
+    classes[in_categories("M N Pc")] = JOINS
+    classes[within(UNSPACED) & (classes != OTHER)] = SINGLE
     classes[[0x27, 0x2019]] = APOSTROPHE
     classes.setflags(write=False)
     return classes

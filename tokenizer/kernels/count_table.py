@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from corpusmill.pipelines.text.compiled import compiled, integer
-from corpusmill.tokenizer.kernels.load_word import load_word
-from corpusmill.tokenizer.kernels.prefetch import prefetch
+from corpusmill.pipelines.text.kernels.memory import address, eight_at, prefetch
+from corpusmill.pipelines.text.kernels.mixing import mix
+from corpusmill.pipelines.text.mixing import GOLDEN
 
 KEY, EXTRA, COUNT, PLACE = 0, 1, 2, 3
 LENGTH, START = 2, 3  # of a block
@@ -30,7 +31,6 @@ SLOT_BYTES = 32
 AHEAD = 16  # strings or slots between asking for memory and reading it
 LENGTH_BITS = 28
 
-_MULTIPLY = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd: a one-to-one product
 _FINISH = np.uint64(0xD6E8FEB86659FD93)  # odd
 _LONG = np.uint64(0xFF00000000000000)
 _LENGTH = np.uint64(2**LENGTH_BITS - 1)
@@ -41,20 +41,10 @@ _FIRST = np.array([2 ** (8 * min(n, 8)) - 1 for n in range(16)], np.uint64)
 
 
 @compiled
-def _mixed(number: Any) -> Any:
-    """`number` mixed one-to-one."""
-    number ^= number >> np.uint64(32)
-    number *= _MULTIPLY
-    number ^= number >> np.uint64(29)
-    number *= _FINISH
-    return number ^ (number >> np.uint64(32))
-
-
-@compiled
 def _short_numbers(first: Any, rest: Any, length: int) -> Any:
     """KEY and EXTRA of at most 15 bytes: the `first` eight and the `rest`, as little-endian numbers."""
     extra = rest | np.uint64(length) << np.uint64(56)
-    return _mixed(first ^ _mixed(extra)), extra
+    return mix(first ^ mix(extra)), extra
 
 
 @compiled
@@ -73,19 +63,19 @@ def _long_numbers(data: Any, at: int, length: int) -> Any:
     """KEY and EXTRA of 16 bytes or more."""
     key = np.uint64(length) * _FINISH
     extra = key
-    last = np.uint64(at + length - 8)
-    here = np.uint64(at)
+    last = integer(at + length - 8)
+    here = integer(at)
     while True:
         if here > last:
             here = last  # the last eight bytes, some of them perhaps again
-        word = load_word(data, here)
-        key = _mixed(key ^ word)
-        extra = (extra ^ word) * _MULTIPLY
+        word = eight_at(address(data) + here)
+        key = mix(key ^ word)
+        extra = (extra ^ word) * GOLDEN
         extra ^= extra >> np.uint64(31)
         if here == last:
             break
-        here += np.uint64(8)
-    return key, (_mixed(extra) >> np.uint64(8)) | _LONG
+        here += 8
+    return key, (mix(extra) >> np.uint64(8)) | _LONG
 
 
 @compiled
@@ -96,8 +86,8 @@ def number_block(data: Any, block: Any, many: int) -> None:
         at, length = integer(block[i, START]), integer(block[i, LENGTH])
         if length < 16:
             if at <= safe:
-                first = load_word(data, at) & _FIRST[length]
-                rest = load_word(data, at + 8) & _REST[length]
+                first = eight_at(address(data) + at) & _FIRST[length]
+                rest = eight_at(address(data) + at + 8) & _REST[length]
                 key, extra = _short_numbers(first, rest, length)
             else:
                 key, extra = _last_numbers(data, at, length)
@@ -117,14 +107,12 @@ def key_of(data: Any, at: int, length: int) -> Any:
 @compiled
 def same_bytes(a: Any, at: int, b: Any, bt: int, length: int) -> bool:
     """Whether `length` >= 8 bytes of `a` from `at` equal those of `b` from `bt`."""
-    i = np.uint64(0)
-    last = np.uint64(length - 8)
-    a0, b0 = np.uint64(at), np.uint64(bt)
-    while i < last:
-        if load_word(a, a0 + i) != load_word(b, b0 + i):
+    first, second = address(a) + at, address(b) + bt
+    last = length - 8
+    for i in range(0, last, 8):
+        if eight_at(first + i) != eight_at(second + i):
             return False
-        i += np.uint64(8)
-    return bool(load_word(a, a0 + last) == load_word(b, b0 + last))
+    return bool(eight_at(first + last) == eight_at(second + last))
 
 
 @compiled

@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled
-from corpusmill.tokenizer.kernels.integer import integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 Rows = npt.NDArray[np.int64]
 

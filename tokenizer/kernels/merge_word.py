@@ -13,9 +13,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled
-from corpusmill.tokenizer.kernels.integer import integer
-from corpusmill.tokenizer.kernels.prefetch import prefetch
+from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.kernels.memory import prefetch
 from corpusmill.tokenizer.kernels.word_segments import (
     HEADER,
     MORE,

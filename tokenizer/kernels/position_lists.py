@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled
-from corpusmill.tokenizer.kernels.integer import integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 from corpusmill.tokenizer.kernels.merge_queue import CHUNK, CLASSES, SIZE, Queue
 
 Places = npt.NDArray[np.int32]

@@ -2,31 +2,24 @@
 
 A pattern is `code`, int64[4] (`PreTokenizer.code`): the family, the digits in one pre-token at most, whether
 punctuation takes the line breaks after it, whether white space at the end of the text is one pre-token.
-`classes` is `unicode_tables()`. Documents are bytes offsets[i] to offsets[i + 1] of `data`, valid UTF-8.
+`classes` is `character_classes.class_table()`. Documents are bytes offsets[i] to offsets[i + 1] of `data`,
+valid UTF-8.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from corpusmill.pipelines.text.compiled import compiled, forced
-from corpusmill.tokenizer.kernels.pretokenize_characters import class_table
+from corpusmill.pipelines.text.kernels.memory import address
 from corpusmill.tokenizer.kernels.pretokenize_deepseek import deepseek_end
 from corpusmill.tokenizer.kernels.pretokenize_gpt import cl100k_end, gpt2_end
-from corpusmill.tokenizer.kernels.pretokenize_memory import address
 from corpusmill.tokenizer.kernels.pretokenize_o200k import o200k_end
 
 # Families, `code[0]`.
 DEEPSEEK, GPT2, CL100K, O200K = range(4)
-
-
-@cache
-def unicode_tables() -> Any:
-    """`classes`, uint8[256 + 0x110000], read-only, 1.1 MB; built once a process, some 10 ms."""
-    return class_table()
 
 
 @forced

@@ -4,18 +4,17 @@
 decode first), then that of every code point. A class is one bit, or none for control, format, private and
 unassigned code points; so a set of classes is a mask. A text touches only the pages of its own scripts.
 
-Places, and `classes`, are addresses (`pretokenize_memory`). Every scan stops at `end`, whatever stands there.
-Bytes that are no UTF-8 are characters without a class, one a byte.
+Places, and `classes`, are addresses (`text.kernels.memory`). Every scan stops at `end`, whatever stands
+there. Bytes that are no UTF-8 are characters without a class, one a byte.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from corpusmill.pipelines.text.compiled import forced, integer
-from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at, eight_at, trailing_zeros
+from corpusmill.pipelines.text.kernels.decode import character_at
+from corpusmill.pipelines.text.kernels.memory import byte_at, eight_at, trailing_zeros
 
 UPPER = 1  # Lu, Lt
 LOWER = 2  # Ll
@@ -41,56 +40,13 @@ FROM_A, PAST_Z = np.uint64(0x1F * 0x0101010101010101), np.uint64(0x05 * 0x010101
 LF, CR, BLANK, APOSTROPHE, SLASH = 0x0A, 0x0D, 0x20, 0x27, 0x2F
 
 
-def class_table() -> Any:
-    """`classes`, uint8[256 + 0x110000], read-only; some 10 ms."""
-    import base64
-    import zlib
-
-    from corpusmill.tokenizer.pretokenizer.unicode_table import RUNS
-
-    runs = zlib.decompress(base64.b85decode(RUNS))
-    table = np.zeros(BYTES + 0x110000, np.uint8)
-    at, code = 0, BYTES
-    while at < len(runs):
-        value, length, shift = runs[at], 0, 0
-        at += 1
-        while runs[at] & 0x80:
-            length |= (runs[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-        length |= runs[at] << shift
-        at += 1
-        table[code : code + length] = value
-        code += length
-    table[:0x80] = table[BYTES : BYTES + 0x80]
-    table[0x80:BYTES] = NON_ASCII
-    table.flags.writeable = False
-    return table
-
-
-@forced
-def decode(at: int, end: int) -> tuple[int, int]:
-    """Code point of the character at `at`, of two bytes or more, and where it ends; -1 if not UTF-8."""
-    byte = byte_at(at)
-    if byte >= 0xE0 and byte < 0xF0 and at + 3 <= end:
-        code = (byte & 0x0F) << 12 | (byte_at(at + 1) & 0x3F) << 6 | (byte_at(at + 2) & 0x3F)
-        return code, at + 3
-    if byte >= 0xC0 and byte < 0xE0 and at + 2 <= end:
-        return (byte & 0x1F) << 6 | (byte_at(at + 1) & 0x3F), at + 2
-    if byte >= 0xF0 and byte < 0xF5 and at + 4 <= end:
-        code = (byte & 0x07) << 18 | (byte_at(at + 1) & 0x3F) << 12
-        code |= (byte_at(at + 2) & 0x3F) << 6 | (byte_at(at + 3) & 0x3F)
-        return min(code, 0x10FFFF), at + 4
-    return integer(-1), at + 1
-
-
 @forced
 def character(classes: int, at: int, end: int) -> tuple[int, int]:
     """Class of the character at `at` and where it ends."""
     kind = byte_at(classes + byte_at(at))
     if kind != NON_ASCII:
         return kind, at + 1
-    code, after = decode(at, end)
+    code, after = character_at(at, end)
     return (byte_at(classes + BYTES + code) if code >= 0 else integer(0)), after
 
 

@@ -9,6 +9,8 @@ its word in this way.
 from __future__ import annotations
 
 from corpusmill.pipelines.text.compiled import compiled, forced, integer
+from corpusmill.pipelines.text.kernels.decode import character_at
+from corpusmill.pipelines.text.kernels.memory import byte_at
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     BLANK,
     BYTES,
@@ -23,12 +25,10 @@ from corpusmill.tokenizer.kernels.pretokenize_characters import (
     SYMBOL,
     UPPER,
     ascii_run,
-    decode,
     digits,
     line_breaks,
     white_space,
 )
-from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at
 
 WORD = LETTER | MARK
 # Added to the class of the characters of the second split. Without IDEOGRAPH as wanted, a piece ends.
@@ -42,7 +42,7 @@ def _character(classes: int, at: int, end: int) -> tuple[int, int]:
     kind = byte_at(classes + byte_at(at))
     if kind != NON_ASCII:
         return kind, at + 1
-    code, after = decode(at, end)
+    code, after = character_at(at, end)
     if code < 0:
         return integer(0), after
     kind = byte_at(classes + BYTES + code)

@@ -7,6 +7,7 @@ alternatives are tried in their order; `pretokenizer/patterns.py` has the expres
 from __future__ import annotations
 
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import byte_at
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     APOSTROPHE,
     BLANK,
@@ -23,7 +24,6 @@ from corpusmill.tokenizer.kernels.pretokenize_characters import (
     run_without,
     white_space,
 )
-from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at
 
 NO_MARK = LETTER | NUMBER | SPACE  # [^\s\p{L}\p{N}] is what has none of these
 

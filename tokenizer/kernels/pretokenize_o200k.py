@@ -8,6 +8,7 @@ that a word without small letters ends at its last letter without case: `中A` i
 from __future__ import annotations
 
 from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.kernels.memory import byte_at
 from corpusmill.tokenizer.kernels.pretokenize_characters import (
     BLANK,
     CASELESS,
@@ -27,7 +28,6 @@ from corpusmill.tokenizer.kernels.pretokenize_characters import (
     run_without,
 )
 from corpusmill.tokenizer.kernels.pretokenize_gpt import NO_MARK, space_end
-from corpusmill.tokenizer.kernels.pretokenize_memory import byte_at
 
 BOTH = CASELESS | MARK
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.mixing import mix
+from corpusmill.pipelines.text.mixing import GOLDEN
 
 CONTROL = -2  # rows of `row_V` below: a token that no text may give
 ORDINARY = -1  # copied as it is; a combined token has its row in the table of parts
@@ -18,18 +20,11 @@ ORDINARY = -1  # copied as it is; a combined token has its row in the table of p
 NO_ROOM = -1  # what copying returns where `out` is too small
 REFUSED = -2  # and where it met a CONTROL token
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-
 
 @compiled
 def splitmix64(seed: Any, position: int) -> Any:
     """Output number `position + 1` of SplitMix64 from `seed`, uint64."""
-    z = seed + np.uint64(position + 1) * _STEP
-    z = (z ^ (z >> np.uint64(30))) * _MIX_1
-    z = (z ^ (z >> np.uint64(27))) * _MIX_2
-    return z ^ (z >> np.uint64(31))
+    return mix(seed + np.uint64(position + 1) * GOLDEN)
 
 
 @compiled

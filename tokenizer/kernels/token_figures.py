@@ -7,14 +7,26 @@ uint32[...]; the bytes of token t are `spelling[spelled[t] : spelled[t + 1]]` (i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.decode import decode
 
 OTHER, JOINS, SINGLE, APOSTROPHE, LETTER = 0, 1, 2, 3, 4  # classes of code points; see `word_classes`
-FIGURES = ("characters", "words", "touching", "continued")  # columns of `word_figures`
+
+
+class WordFigures(NamedTuple):
+    """Each int64[n], one number a text."""
+
+    characters: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int64]
+    touching: npt.NDArray[np.int64]
+    """Tokens that share a byte with a word, counted for every word."""
+    continued: npt.NDArray[np.int64]
+    """Words of more than one token."""
 
 
 @compiled
@@ -55,23 +67,6 @@ def count_tokens(ends: Any, tokens: Any, rows: Any, weights: Any, counts: Any, s
 
 
 @compiled
-def _code_point(data: Any, at: int, end: int) -> Any:
-    """Code point at `at` and how many bytes it takes; the text is valid UTF-8."""
-    byte = np.int64(data[at])  # signed and wide enough to shift
-    if byte < 0x80:
-        return byte, 1
-    if byte < 0xE0 and at + 1 < end:
-        return ((byte & 0x1F) << 6) | (np.int64(data[at + 1]) & 0x3F), 2
-    if byte < 0xF0 and at + 2 < end:
-        middle = (np.int64(data[at + 1]) & 0x3F) << 6
-        return ((byte & 0x0F) << 12) | middle | (np.int64(data[at + 2]) & 0x3F), 3
-    if at + 3 < end:
-        middle = ((np.int64(data[at + 1]) & 0x3F) << 12) | ((np.int64(data[at + 2]) & 0x3F) << 6)
-        return min(0x10FFFF, ((byte & 0x07) << 18) | middle | (np.int64(data[at + 3]) & 0x3F)), 4
-    return 0xFFFD, 1
-
-
-@compiled
 def _touching(start: int, stop: int, k: int, token_end: int, tokens: Any, spelled: Any) -> Any:
     """How many tokens share a byte with [start, stop), the last of them, and where that one ends.
 
@@ -92,14 +87,14 @@ def _touching(start: int, stop: int, k: int, token_end: int, tokens: Any, spelle
 @compiled
 def word_figures(
     offsets: Any, data: Any, ends: Any, tokens: Any, spelled: Any, exact: Any, classes: Any
-) -> Any:
-    """Characters, words, tokens touching words, and words of more than one token: int64[n, 4].
+) -> WordFigures:
+    """Characters and words of each text, and how its tokens cut them.
 
     `classes` uint8[0x110000] is the class of each code point. Words are found in every text; tokens are
     laid over them only where `exact` (bool[n]) says that they spell the text.
     """
     n = len(offsets) - 1
-    figures = np.zeros((n, 4), np.int64)
+    figures = np.zeros((4, n), np.int64)
     for d in range(n):
         at, end = offsets[d], offsets[d + 1]
         k = ends[d]
@@ -107,34 +102,35 @@ def word_figures(
         word: Any = np.int64(-1)  # where the word under way starts
         letter_before = False
         while True:
-            kind, size = OTHER, 1
+            kind, size, after = OTHER, 1, end
             if at < end:
-                code, size = _code_point(data, at, end)
+                code, after = decode(data, at, end)
+                size = after - at
                 kind = int(classes[code])
-                figures[d, 0] += 1
+                figures[0, d] += 1
                 if kind == APOSTROPHE:
                     kind = OTHER
                     if word >= 0 and letter_before and at + size < end:
-                        after, _ = _code_point(data, at + size, end)
-                        kind = JOINS if classes[after] == LETTER else OTHER
+                        following, _ = decode(data, after, end)
+                        kind = JOINS if classes[following] == LETTER else OTHER
             goes_on = kind in (JOINS, LETTER)
             if word >= 0 and not goes_on:
-                figures[d, 1] += 1
+                figures[1, d] += 1
                 if exact[d]:
                     touching, k, token_end = _touching(word, at, k, token_end, tokens, spelled)
-                    figures[d, 2] += touching
-                    figures[d, 3] += touching > 1
+                    figures[2, d] += touching
+                    figures[3, d] += touching > 1
                 word = np.int64(-1)
             if at >= end:
                 break
             if kind == SINGLE:
-                figures[d, 1] += 1
+                figures[1, d] += 1
                 if exact[d]:
                     touching, k, token_end = _touching(at, at + size, k, token_end, tokens, spelled)
-                    figures[d, 2] += touching
-                    figures[d, 3] += touching > 1
+                    figures[2, d] += touching
+                    figures[3, d] += touching > 1
             elif goes_on and word < 0:
                 word = at
             letter_before = kind == LETTER
             at += size
-    return figures
+    return WordFigures(figures[0], figures[1], figures[2], figures[3])

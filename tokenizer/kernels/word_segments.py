@@ -14,8 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled
-from corpusmill.tokenizer.kernels.integer import integer
+from corpusmill.pipelines.text.compiled import compiled, integer
 
 Integers = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.int32]

@@ -22,6 +22,7 @@ def pretoken_ends(pre: PreTokenizer, texts: pa.Array) -> tuple[npt.NDArray[np.in
 
     from corpusmill.pipelines.contract.documents import buffers
     from corpusmill.tokenizer.kernels import pretokenize
+    from corpusmill.tokenizer.pretokenizer.character_classes import class_table
     from corpusmill.tokenizer.pretokenizer.general import general_ends
 
     code = pre.code()
@@ -31,7 +32,7 @@ def pretoken_ends(pre: PreTokenizer, texts: pa.Array) -> tuple[npt.NDArray[np.in
     if len(texts) == 0 or texts.buffers()[2] is None:
         return np.zeros(len(texts) + 1, np.int64), np.zeros(0, np.int64)
     offsets_N1, bytes_ = buffers(texts)
-    classes = pretokenize.unicode_tables()
+    classes = class_table()
     starts_N1 = pretokenize.count_pretokens(code, offsets_N1, bytes_, classes)
     ends = np.empty(starts_N1[-1], np.int64)
     pretokenize.pretoken_ends(code, offsets_N1, bytes_, classes, ends)

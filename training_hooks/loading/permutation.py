@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.contract.randomness import generator
+from corpusmill.pipelines.text.mixing import mixed
 
 ROUNDS = 8
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # the multipliers of splitmix64's finaliser (Steele et al. 2014)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 class Permutation:
@@ -50,11 +49,5 @@ class Permutation:
         half, mask = np.uint64(self._half), np.uint64((1 << self._half) - 1)
         left, right = values >> half, values & mask
         for key in self._keys:
-            left, right = right, left ^ (_mix(right ^ key) & mask)
+            left, right = right, left ^ (mixed(right ^ key) & mask)
         return (left << half) | right
-
-
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    values = (values ^ (values >> np.uint64(30))) * _MIX_1
-    values = (values ^ (values >> np.uint64(27))) * _MIX_2
-    return values ^ (values >> np.uint64(31))

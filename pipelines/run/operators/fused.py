@@ -95,7 +95,7 @@ class FusedMaps:
                 self._quarantine(stage, docs.keep(bad), ordinals[bad], [why for _, why in faults])
                 ordinals, sizes = ordinals[sound], sizes[sound]
             docs, ordinals = self._sort_out(stage, outcome, ordinals, sizes)
-        return docs
+        return docs.forget()  # the bounds of words and lines end with the run of maps
 
     def _leave_out_poison(
         self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]

@@ -26,11 +26,12 @@ BY_NAME = {
     "pipelines/exports/find.py",
     "pipelines/inspection/doctor.py",
     "pipelines/recipe/registry.py",
+    "pipelines/recipe/sections.py",
     "pipelines/run/operators/job.py",
     "pipelines/run/operators/operator.py",
     "pipelines/sources/datatrove_blocks/block_class.py",
+    "pipelines/text/generate_unicode_table.py",
     "tokenizer/export/exported.py",
-    "tokenizer/pretokenizer/generate_unicode_table.py",
     "training_hooks/export/verify.py",
 }
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.dedup.kernels.similarity import bucket_pairs
-from corpusmill.dedup.kernels.survivors import FACTS, Index, duplicates, order
+from corpusmill.dedup.matching.survivors import FACTS, Index, duplicates, order
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.stage import Sides

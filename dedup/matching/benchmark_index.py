@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.dedup.kernels.grams import gram_hashes, sieve_of
-from corpusmill.dedup.kernels.unicode_classes import is_single, table
 from corpusmill.dedup.kernels.words import words
+from corpusmill.dedup.matching.normal_forms import normal_forms, singles
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
 
@@ -106,7 +106,7 @@ def part_grams(text: str, rules: GramRules, role: str) -> tuple[int, list[int], 
     data = np.frombuffer(text.encode(), np.uint8)
     hash_W = np.empty(len(data) // 2 + 2, np.uint64)
     end_W = np.empty(len(hash_W), np.int64)
-    count = words(data, 0, len(data), *table(True), False, hash_W, end_W)
+    count = words(data, 0, len(data), normal_forms(True), False, hash_W, end_W)
     length = min(rules.n, count)
     if length < (rules.min_short_words if role == QUESTION else rules.n):
         return count, [], []
@@ -129,7 +129,7 @@ def part_grams(text: str, rules: GramRules, role: str) -> tuple[int, list[int], 
 
 def _speaks(word: str) -> bool:
     letters = [c for c in word if c.isalpha()]
-    return len(letters) > 1 or any(is_single(ord(c)) for c in letters)
+    return len(letters) > 1 or any(singles()[ord(c)] for c in letters)
 
 
 def write_index(rules: GramRules, part: pa.Table, folder: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from corpusmill.dedup.kernels.held_out_sets import shingle_sets
 from corpusmill.dedup.kernels.overlap import Index, buckets, overlaps
+from corpusmill.dedup.matching.held_out_sets import shingle_sets
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.held_out import MODEL, TOKENIZER, HeldOut
 

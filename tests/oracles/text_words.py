@@ -1,10 +1,11 @@
-"""Plain-Python words: what `filters.kernels.words` says it does, over `str`, one rule after another."""
+"""Plain-Python words: what `text.kernels.words` says it does, over `str`, one rule after another."""
 
 from __future__ import annotations
 
 import re
 
-from corpusmill.filters.kernels import characters as ch
+from corpusmill.pipelines.text import characters as ch
+from tests.oracles.unicode import is_letter
 
 TABLE = ch.character_table()
 
@@ -67,7 +68,7 @@ def inner(inside: str, at: int) -> str:
     after = inside[at + 1 : at + 2]
     if not after:
         return ""
-    alpha_before, alpha_after = before.isalpha(), after.isalpha()
+    alpha_before, alpha_after = is_letter(before), is_letter(after)
     if c == ".":
         if after == ".":
             return re.compile(r"\.+").match(inside, at).group()  # type: ignore[union-attr]
@@ -79,7 +80,7 @@ def inner(inside: str, at: int) -> str:
         stop = at
         while stop < len(inside) and inside[stop] == c:
             stop += 1
-        return inside[at:stop] if alpha_before and inside[stop : stop + 1].isalpha() else ""
+        return inside[at:stop] if alpha_before and is_letter(inside[stop : stop + 1]) else ""
     if c in ":<>=/":
         return c if (alpha_before or (before and is_digit(before))) and alpha_after else ""
     return c if c == "," and alpha_before and alpha_after else ""

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.dedup.kernels.similarity import remove_by_component, remove_greedily
-from corpusmill.dedup.kernels.survivors import FACTS, duplicates, ranks
+from corpusmill.dedup.matching.survivors import FACTS, duplicates, ranks
 
 
 def resolve(found: pa.Table, priority: Sequence[str], transitive: bool) -> pa.Table:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.dedup.kernels.signatures import sketch
-from corpusmill.dedup.kernels.unicode_classes import table
+from corpusmill.dedup.matching.normal_forms import normal_forms
 
 WIDTH = 5
 
@@ -17,6 +17,6 @@ def shingle_sets(
     """Sorted distinct shingles of n texts: `values[ends[i]:ends[i + 1]]`. A text of fewer than five words has
     one, of its bytes without white space."""
     ends, values, _, _ = sketch(
-        offsets, data, *table(True), False, True, WIDTH, True, np.zeros(0, np.uint32), 1
+        offsets, data, normal_forms(True), False, True, WIDTH, True, np.zeros(0, np.uint32), 1
     )
     return ends, values

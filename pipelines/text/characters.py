@@ -1,20 +1,19 @@
-"""One table of character properties for all filters: uint16[0x110000], indexed by code point.
+"""What every character is to words, lines and scores: one table of properties, uint16[0x110000].
 
-Low three bits: the word class (see `words`). Higher bits: properties of the character as Python's `str`
-methods and the definitions of the filters understand them. The table is built once per process from
-`unicodedata` (some 50 ms); its version is `UNICODE_VERSION`, and since it can change scores it belongs
-among the versions a run records. 2.2 MB in all, but a text touches only the pages of its own scripts.
+Low three bits: the word class (see `kernels.words`). Higher bits: properties of the character as Python's
+`str` methods and the definitions of the filters understand them. 2.2 MB in all, but a text touches only the
+pages of its own scripts.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-UNICODE_VERSION = unicodedata.unidata_version
+from corpusmill.pipelines.text.code_points import CATEGORIES, SEPARATORS, categories, ranges
+from corpusmill.pipelines.text.code_points import WHITE_SPACE as WHITE_SPACES
 
 # Word classes.
 OTHER, SPACE, LETTER, NUMERIC, KATAKANA, EXTEND, SINGLE = range(7)
@@ -73,57 +72,50 @@ _MATHEMATICAL_EXTRA = (
 )
 
 
-def ranges(table: str) -> list[tuple[int, int]]:
-    """`"0041-005A 005F"` -> `[(0x41, 0x5A), (0x5F, 0x5F)]`."""
-    pairs = [part.partition("-") for part in table.split()]
-    return [(int(first, 16), int(last or first, 16)) for first, _, last in pairs]
+# By general category, or its first letter.
+_OF_CATEGORY = {
+    "L": LETTER | ALPHABETIC | ALPHANUMERIC,
+    "Lu": UPPER,
+    "Ll": LOWER,
+    "N": ALPHANUMERIC,
+    "Nd": NUMERIC,
+    "M": EXTEND,
+    "Cf": EXTEND,
+    "Sm": MATHEMATICAL,
+    "So": OPENS | CLOSES,
+}
 
 
-def mark(table: npt.NDArray[np.uint16], spans: str, bits: int) -> None:
-    """Set `bits` for every code point of `spans`."""
-    for first, last in ranges(spans):
-        table[first : last + 1] |= np.uint16(bits)
+@cache
+def character_table() -> npt.NDArray[np.uint16]:
+    """The table, read-only, made once a process."""
+    kinds = [_OF_CATEGORY.get(name, 0) | _OF_CATEGORY.get(name[0], 0) for name in CATEGORIES]
+    table = np.array(kinds, np.uint16)[categories()]
+    _classify(table, "200B", OTHER)  # a break, not a part of words as other format characters
+    _classify(table, f"{WHITE_SPACES} {SEPARATORS}", SPACE)
+    _classify(table, _SINGLE, SINGLE, only=LETTER)
+    _classify(table, "3007", SINGLE)
+    _classify(table, _KATAKANA, KATAKANA)
+    for spans, bits in (
+        (WHITE_SPACES, WHITE_SPACE),
+        (SEPARATORS, WHITE_SPACE),
+        (_EDGES, OPENS | CLOSES),
+        (_OPENS, OPENS),
+        (_LINE_BREAKS, LINE_BREAK),
+        (_SYMBOLS, SYMBOL),
+        (_TERMINAL, TERMINAL | SYMBOL),
+        (_HAN, HAN),
+        (_MATHEMATICAL_EXTRA, MATHEMATICAL),
+    ):
+        for first, last in ranges(spans):
+            table[first : last + 1] |= np.uint16(bits)
+    table.setflags(write=False)
+    return table
 
 
-def classify(table: npt.NDArray[np.uint16], spans: str, word_class: int, only: int | None = None) -> None:
+def _classify(table: npt.NDArray[np.uint16], spans: str, word_class: int, only: int | None = None) -> None:
     """Give every code point of `spans` (only those now of class `only`, if given) a word class."""
     for first, last in ranges(spans):
         part = table[first : last + 1]
         chosen = np.full(len(part), True) if only is None else (part & WORD_CLASS) == only
         part[chosen] = (part[chosen] & ~np.uint16(WORD_CLASS)) | np.uint16(word_class)
-
-
-@cache
-def character_table() -> npt.NDArray[np.uint16]:
-    """The table, read-only. Code points from U+323B0 on, variation selectors apart, have no properties."""
-    table = np.zeros(0x110000, np.uint16)
-    for code in (*range(0x323B0), *range(0xE0000, 0xE01F0)):
-        character = chr(code)
-        category = unicodedata.category(character)
-        if category[0] == "L":
-            case = {"Lu": UPPER, "Ll": LOWER}.get(category, 0)
-            table[code] = LETTER | ALPHABETIC | ALPHANUMERIC | case
-        elif category == "Nd":
-            table[code] = NUMERIC | ALPHANUMERIC
-        elif category[0] == "N":
-            table[code] = ALPHANUMERIC if character.isalnum() else 0
-        elif category[0] == "M" or (category == "Cf" and code != 0x200B):
-            table[code] = EXTEND
-        elif category == "Sm":
-            table[code] = MATHEMATICAL
-        elif category == "So":
-            table[code] = OPENS | CLOSES
-        if character.isspace():
-            table[code] |= SPACE | WHITE_SPACE
-    classify(table, _SINGLE, SINGLE, only=LETTER)
-    classify(table, "3007", SINGLE)
-    classify(table, _KATAKANA, KATAKANA)
-    mark(table, _EDGES, OPENS | CLOSES)
-    mark(table, _OPENS, OPENS)
-    mark(table, _LINE_BREAKS, LINE_BREAK)
-    mark(table, _SYMBOLS, SYMBOL)
-    mark(table, _TERMINAL, TERMINAL | SYMBOL)
-    mark(table, _HAN, HAN)
-    mark(table, _MATHEMATICAL_EXTRA, MATHEMATICAL)
-    table.flags.writeable = False
-    return table

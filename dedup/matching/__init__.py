@@ -1,0 +1,1 @@
+"""What stages of deduplication match by, around their kernels: indexes, buckets, survivors."""

@@ -1,0 +1,92 @@
+"""Words and lines of a batch, found once and shared by all that measure it.
+
+`bounds_of(docs)` belongs to the batch: it goes with every `Documents` made from it while the text stays the
+same, with the rows that are kept, and ends with the batch. So of several filters in a row the first one cuts
+the texts, and none has to know of the others. Nothing is found before it is asked for. Memory: 25 bytes a
+word and 33 a line, and a copy of the text where it holds carriage returns.
+
+Texts are measured with LF for CR LF and CR, so that a text has the same scores whichever of the three ends
+its lines; the documents keep their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.pipelines.contract.documents import Documents, unwritable
+from corpusmill.pipelines.text.characters import character_table
+from corpusmill.pipelines.text.views import Lines, Texts, Words
+
+
+class TextBounds:
+    """The texts of n documents, and their words and lines once they are asked for."""
+
+    def __init__(self, texts: Texts, words: Words | None = None, lines: Lines | None = None) -> None:
+        self.texts = texts
+        self._words = words
+        self._lines = lines
+
+    @property
+    def words(self) -> Words:
+        """Every token of every text."""
+        if self._words is None:
+            from corpusmill.pipelines.text.kernels.words import words_of
+
+            bounds, found = words_of(*self.texts)
+            self._words = Words(*_views((bounds[:-1], bounds[1:], *found)))
+        return self._words
+
+    @property
+    def lines(self) -> Lines:
+        """Every line of every text."""
+        if self._lines is None:
+            from corpusmill.pipelines.text.kernels.lines import lines_of
+
+            found = lines_of(*self.texts)
+            self._lines = Lines(*_views((found[0][:-1], found[0][1:], *found[1:])))
+        return self._lines
+
+    def word_counts(self) -> npt.NDArray[np.int64]:
+        """int64[n]: the words of each text, which are its tokens that are not made of symbols only."""
+        from corpusmill.pipelines.text.kernels.words import count_words
+
+        return count_words(self.words)
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> TextBounds:
+        """Those of the documents `chosen`, by their numbers; what was found is shared."""
+        texts, words, lines = self.texts, self._words, self._lines
+        starts, ends = _views((texts.starts[chosen], texts.ends[chosen]))
+        if words is not None:
+            words = words._replace(
+                firsts=unwritable(words.firsts[chosen]), lasts=unwritable(words.lasts[chosen])
+            )
+        if lines is not None:
+            lines = lines._replace(
+                firsts=unwritable(lines.firsts[chosen]), lasts=unwritable(lines.lasts[chosen])
+            )
+        return TextBounds(texts._replace(starts=starts, ends=ends), words, lines)
+
+
+def bounds_of(docs: Documents) -> TextBounds:
+    """The bounds of a batch; null is an empty text."""
+    return docs.of_text(TextBounds, _bounds)
+
+
+def _bounds(docs: Documents) -> TextBounds:
+    from corpusmill.pipelines.text.kernels.lines import carriage_returns, line_feeds
+
+    offsets, data = docs.utf8()
+    starts, ends = _views((offsets[:-1], offsets[1:]))
+    if carriage_returns(data, offsets[0], offsets[-1]):
+        offsets, data = _views(line_feeds(starts, ends, data))
+        starts, ends = offsets[:-1], offsets[1:]
+    return TextBounds(Texts(character_table(), data, starts, ends))
+
+
+def _views(arrays: Iterable[npt.NDArray[Any]]) -> list[Any]:
+    """The arrays as kernels take them: compiled code is another for arrays that may be written."""
+    return [unwritable(array) for array in arrays]
