@@ -30,6 +30,8 @@ def canonical_json(value: Mapping[str, Any]) -> str:
     Numbers JSON does not know become the strings "NaN", "Infinity" and "-Infinity". Lone surrogates,
     which no UTF-8 can hold, stay as escapes.
     """
+    if not value:
+        return "{}"
     try:
         text = _ENCODER.encode(value)
     except ValueError:

@@ -95,8 +95,11 @@ class FieldMap:
             if name in record:
                 _flatten(record, name)
         for column, field_name in self._wanted:
-            value = _text_of(column, record.get(field_name))
-            if column not in columns and value is not None:
+            held = record.get(field_name)
+            if held is None or column in columns:
+                continue
+            value = _text_of(column, held)
+            if value is not None:
                 columns[column] = value
                 del record[field_name]
         if own is None:
@@ -143,9 +146,11 @@ def _object(text: str) -> Any:
 
 def _text_of(column: str, value: Any) -> str | None:
     """The value of a column as text, or None where it is none and stays in `meta`."""
-    if column == "license" and isinstance(value, list) and all(isinstance(name, str) for name in value):
-        value = _all_of(value)
-    return value if value.__class__ is str and _fits(column, value) else None
+    if value.__class__ is not str:
+        if column != "license" or not isinstance(value, list):
+            return None
+        value = _all_of(value) if all(isinstance(name, str) for name in value) else None
+    return value if value is not None and _fits(column, value) else None
 
 
 def _all_of(names: list[str]) -> str | None:

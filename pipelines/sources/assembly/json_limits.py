@@ -21,6 +21,7 @@ MAX_NAMES = 2**16
 # Digits of one integer: Python's own limit, which an environment variable can move.
 MAX_DIGITS = 4300
 
+_DECODE = json.JSONDecoder().decode  # as json.loads, which first looks at its options
 _STRING = re.compile(rb'(?s)"(?:[^"\\]++|\\.)*+"?')  # an unclosed one runs to the end: one pass in any case
 _STEPS = np.zeros(256, np.int8)
 _STEPS[[ord("["), ord("{")]] = 1
@@ -37,7 +38,7 @@ def load_json(data: bytes) -> Any:
     if fault is not None:
         data.decode()  # bytes that are no text are told as that
         raise ValueError(fault)
-    return json.loads(data.decode())
+    return _DECODE(data.decode())
 
 
 def limit_fault(data: bytes) -> str | None:
