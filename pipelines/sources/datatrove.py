@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -188,18 +190,40 @@ def _note(warnings: list[str], place: str, collector: Collector) -> None:
 
 @contextlib.contextmanager
 def _warnings_to(found: list[str]) -> Iterator[None]:
-    """Within, what a block of this thread warns of is added to `found`."""
+    """Within, what a block of this thread warns of is added to `found`, and not shown besides."""
     import threading
 
     from loguru import logger
 
+    _spare_the_terminal()
     here = threading.get_ident()
 
     def sink(message: Any) -> None:
         found.append(str(message.record["message"]).splitlines()[0][:300])
 
     handler = logger.add(sink, level="WARNING", filter=lambda record: record["thread"].id == here)
+    _reading.add(here)
     try:
         yield
     finally:
+        _reading.discard(here)
         logger.remove(handler)
+
+
+_reading: set[int] = set()  # threads whose warnings are counted
+
+
+@cache
+def _spare_the_terminal() -> None:
+    """Put a handler in the place of datatrove's that leaves out what is counted, a line for each record.
+
+    Where there are others beside it, somebody has set up logging as they want it, and nothing is changed.
+    """
+    import sys
+
+    from loguru import logger
+
+    alone = re.fullmatch(r"<loguru\.logger handlers=\[\(id=(\d+), level=10, sink=<stderr>\)\]>", repr(logger))
+    if alone is not None:
+        logger.remove(int(alone[1]))
+        logger.add(sys.stderr, filter=lambda record: record["thread"].id not in _reading)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,3 +160,31 @@ def test_no_network_for_readers(tmp_path: Path) -> None:
             read_all(Datatrove(block="far.Far", files=["x"]), write(tmp_path / "a.jsonl", {}))
     finally:
         plugins.clear_plugins()
+
+
+def test_what_is_counted_is_not_shown_besides(tmp_path: Path) -> None:
+    """A process of its own, in which loguru has the handler that it begins with."""
+    (tmp_path / "own.py").write_text(LINES)
+    path = write(tmp_path / "a.jsonl", "{bad", {"text": "kept"}, "{worse")
+    code = f"""
+from pathlib import Path
+
+from loguru import logger
+
+from corpusmill.pipelines.contract import plugins
+from corpusmill.pipelines.sources.datatrove import Datatrove
+from corpusmill.pipelines.sources.reader import Label
+
+plugins.use_plugins([Path({str(tmp_path / "own.py")!r})])
+reader = Datatrove(block="own.Lines", files=["x"])
+path = Path({str(path)!r})
+for _ in range(2):
+    batches = list(reader.read(path, path.name, reader.index(path)[0], Label("a", "b")))
+    print(sum(len(batch.quarantined) for batch in batches))
+logger.warning("of somebody else")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "2"]
+    shown = done.stderr.splitlines()
+    assert len(shown) == 1
+    assert "of somebody else" in shown[0]
