@@ -88,7 +88,8 @@ def _is_held_out(file: str) -> bool:
 
 
 def _sources(result: RunResult) -> Json:
-    """Per source: documents read, removed and quarantined by reason, and left before the mixture."""
+    """Per source: documents read, removed and quarantined by reason, and left before the mixture; bytes cut
+    by reason."""
     sources: Json = {}
     for state in result.steps:
         drawing = state.step.gives in (DRAWN, SHARDS)  # what is left out here is not lost
@@ -96,13 +97,17 @@ def _sources(result: RunResult) -> Json:
             continue
         for value in state.folder.need_manifest()["ledger"]:
             entry = Entry.from_json(value)
-            row = sources.setdefault(entry.source, {"read": 0, "left": 0, "removed": {}, "quarantined": {}})
+            none: Json = {"read": 0, "left": 0, "removed": {}, "quarantined": {}, "cut": {}}
+            row = sources.setdefault(entry.source, none)
             if entry.stage == "read":
                 row["read"] += entry.documents_in
             for kind, tallies in (("removed", entry.removed), ("quarantined", entry.quarantined)):
                 for reason, (documents, _) in tallies.items():
                     key = f"{entry.stage}.{reason}"
                     row[kind][key] = row[kind].get(key, 0) + documents
+            for reason, size in entry.cut.items():
+                key = f"{entry.stage}.{reason}"
+                row["cut"][key] = row["cut"].get(key, 0) + size
     for row in sources.values():
         row["left"] = row["read"] - sum(row["removed"].values()) - sum(row["quarantined"].values())
     return sources
@@ -173,8 +178,8 @@ def _losses(training: Json) -> str:
 
 
 def _source_table(sources: Json, beside: Sequence[str]) -> str:
-    """A row a source, and under it the reasons that took most of its documents; in brackets what is read
-    `beside` the recipe's sources."""
+    """A row a source, and under it the reasons that took most of its documents, and most bytes of others; in
+    brackets what is read `beside` the recipe's sources."""
     rows = [
         (
             f"({name})" if name in beside else name,
@@ -196,6 +201,10 @@ def _source_table(sources: Json, beside: Sequence[str]) -> str:
             more = f", {len(top) - _REASONS} more" if len(top) > _REASONS else ""
             reasons = ", ".join(f"{text.printable(key, 60)} {n:,}" for key, n in top[:_REASONS])
             lines.append(f"    {reasons}{more}")
+        cut = sorted(row["cut"].items(), key=lambda item: (-item[1], item[0]))[:_REASONS]
+        if cut:
+            parts = ", ".join(f"{text.printable(key, 60)} {text.size(size)}" for key, size in cut)
+            lines.append(f"    cut from documents left: {parts}")
     return "\n".join(lines)
 
 

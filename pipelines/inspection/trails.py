@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -154,10 +155,10 @@ def _cuts(mask: StepRecord, unit: int, row: int) -> list[Json]:
 
 
 def text_before(record: RunRecord, step: StepRecord, unit: int, row: int, text: str) -> str:
-    """`text`, that of the dataset's document at this address, as the mask `step` saw it: without what was cut
+    """`text`, of the document at this address in its dataset, as the mask `step` saw it: without what was cut
     before."""
-    masks = [mask.data for mask in record.masks[: record.masks.index(step)]]
-    cuts = DatasetView([], masks).cuts(unit).among(np.array([row], np.uint32))
+    masks = takewhile(lambda mask: mask.name != step.name, record.masks)
+    cuts = DatasetView([], [mask.data for mask in masks]).cuts(unit).among(np.array([row], np.uint32))
     return str(cut(pa.array([text], pa.large_string()), cuts)[0].as_py())
 
 

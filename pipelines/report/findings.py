@@ -94,14 +94,17 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
             if not row["drawing"] and row["documents_in"] and removed / row["documents_in"] > HEAVY_REMOVAL:
                 text = f"removed {removed / row['documents_in']:.1%} of {row['documents_in']:,} documents"
                 found.append(_finding("warning", where, text))
+            if not row["drawing"] and row["bytes_cut"] > HEAVY_REMOVAL * row["bytes_in"]:
+                text = f"cut {row['bytes_cut'] / row['bytes_in']:.1%} of {row['bytes_in']:,} bytes"
+                found.append(_finding("warning", where, text))
             # A stage that changed texts did something, whether or not it removed any.
             if row["judges"] and row["bytes_out"] == row["bytes_kept"]:
                 held = seen.setdefault((row["step"], row["stage"]), [0, 0])
                 held[0] += row["documents_in"]
-                held[1] += removed + lost
+                held[1] += removed + lost + row["bytes_cut"]
     judging = _judging(record)
-    for (step, stage), (came, removed) in seen.items():
-        if came and not removed and (step, stage) in judging:
+    for (step, stage), (came, taken) in seen.items():
+        if came and not taken and (step, stage) in judging:
             text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"
             level = "warning" if came >= TELLING else "note"
             found.append(_finding(level, f"step {step}: {stage}", text))

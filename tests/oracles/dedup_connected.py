@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 def survivors(documents: Sequence[tuple[str, str]]) -> list[int]:
     """Place of the survivor of each (id, text): of those connected the one of smallest id, then the first."""
-    sets = [({place}, set(text.split("\n"))) for place, (_, text) in enumerate(documents)]
+    sets = [({n}, {*text.split("\n")} - {"", " "}) for n, (_, text) in enumerate(documents)]
     merged = True
     while merged:
         merged = False

@@ -37,7 +37,7 @@ class Connected(Exchange):
         found = [
             (xxh3_64_intdigest(line.encode()), unit, row, identity)
             for text, row, identity in zip(docs.text.to_pylist(), rows.tolist(), ids, strict=True)
-            for line in sorted(set(text.split("\n")))
+            for line in sorted({line for line in text.split("\n") if line.strip()})
         ]
         side = pa.table({"id": docs.column("id"), "source": docs.column("source"), "bytes": docs.sizes()})
         return Emitted(table(found, {**ADDRESS, "id": "string"}), side)
@@ -71,14 +71,15 @@ class Connected(Exchange):
 
         heard_of = [heard(group) for group in groups(rows)]
         pairs = [(*here, *label[1:]) for here, label in heard_of if label[1:] != here]
-        if not pairs:
-            return Found()
-        addresses = np.array(pairs, np.uint32).T
+        addresses = np.array(pairs, np.uint32).reshape(-1, 4).T
         mine, kept = sides.take(*addresses[:2]), sides.take(*addresses[2:])
         columns = dict(zip(("unit", "row", "survivor_unit", "survivor_row"), addresses, strict=True))
         for name in ("id", "source", "bytes"):
             columns |= {name: mine.column(name), f"survivor_{name}": kept.column(name)}
-        columns |= {"reason": pa.array(["connected"] * len(pairs)), "similarity": np.ones(len(pairs))}
+        columns |= {
+            "reason": pa.array(["connected"] * len(pairs), pa.string()),
+            "similarity": np.ones(len(pairs)),
+        }
         return Found(removals=pa.table(columns))
 
 

@@ -90,7 +90,8 @@ class StoredSides(Sides):
     def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
         parts: list[pa.Table] = []
         order: list[npt.NDArray[np.int64]] = []
-        for number in np.unique(unit).tolist():
+        asked = np.unique(unit).tolist() or [number for number, has in self._has_rows.items() if has][:1]
+        for number in asked:  # of one where none is asked for: it has the columns
             if not self._has_rows.get(number, False):
                 raise damaged(f"{self._folder.data}: unit {number} has no side table")
             wanted = np.flatnonzero(unit == number)

@@ -25,8 +25,9 @@ def found(**more: object) -> Json:
                 "left": 4_000,
                 "removed": {"a.x": 3_000, "b.y": 2_000, "c.z": 900, "d.w": 90},
                 "quarantined": {"read.broken": 10},
+                "cut": {"e.again": 1_500, "e.more": 2_000},
             },
-            "benchmarks": {"read": 5, "left": 5, "removed": {}, "quarantined": {}},
+            "benchmarks": {"read": 5, "left": 5, "removed": {}, "quarantined": {}, "cut": {}},
         },
         "beside": ["benchmarks"],
         "held_out": None,
@@ -42,6 +43,7 @@ def test_sources_come_with_their_commonest_reasons() -> None:
     row = next(line for line in lines if line.startswith("web"))
     assert row.split() == ["web", "10,000", "5,990", "10", "4,000", "40.0%"]
     assert lines[lines.index(row) + 1] == "    a.x 3,000, b.y 2,000, c.z 900, 2 more"
+    assert lines[lines.index(row) + 2] == "    cut from documents left: e.more 2.0 kB, e.again 1.5 kB"
     assert any(line.startswith("(benchmarks)") for line in lines)
     assert "1,000 of 1,203 units done now in 1 min 11 s" in lines
     assert lines[-1] == "report    /somewhere/run/report/report.html"

@@ -346,9 +346,21 @@ def test_a_stage_that_changed_texts_is_not_suspected(monkeypatch: pytest.MonkeyP
         "documents_in": 500,
         "judges": True,
         "drawing": False,
-        "bytes_kept": 9,
+        "bytes_in": 90,
+        "bytes_kept": 90,
+        "bytes_out": 90,
+        "bytes_cut": 0,
     }
-    rows = [{**came, "stage": "extract", "bytes_out": 5}, {**came, "stage": "c4", "bytes_out": 9}]
-    monkeypatch.setattr(findings, "_judging", lambda record: {("web", "extract"), ("web", "c4")})
+    rows = [
+        {**came, "stage": "extract", "bytes_out": 5},
+        {**came, "stage": "c4"},
+        {**came, "stage": "paragraphs", "bytes_kept": 10, "bytes_out": 10, "bytes_cut": 80},
+        {**came, "stage": "substrings", "bytes_kept": 1, "bytes_out": 1, "bytes_cut": 89},
+    ]
+    monkeypatch.setattr(findings, "_judging", lambda record: {("web", row["stage"]) for row in rows})
     record = cast(RunRecord, None)  # not asked: what judges is given above
-    assert [one["about"] for one in findings._funnel(record, {"funnel": {"web": rows}})] == ["step web: c4"]
+    found = findings._funnel(record, {"funnel": {"web": rows}})
+    assert [(one["about"], one["text"][:12]) for one in found] == [
+        ("web: substrings", "cut 98.9% of"),
+        ("step web: c4", "removed noth"),
+    ]

@@ -11,7 +11,6 @@ from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.inspection.run_record import RunRecord, load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.runner import run_recipe
-from corpusmill.pipelines.storage.run_folder import RunFolder
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 Corpus = Sequence[Sequence[str]]  # the texts of each source
@@ -41,10 +40,10 @@ def write_recipe(folder: Path, corpus: Corpus, dedup: str, *, reader: str = "", 
     return path
 
 
-def run(path: Path, *overrides: str) -> RunRecord:
+def run(path: Path, *overrides: str, repair: bool = False) -> RunRecord:
     """The record of a finished run of the recipe."""
     try:
-        return load_record(run_recipe(load_recipe(path, list(overrides))).folder)
+        return load_record(run_recipe(load_recipe(path, list(overrides)), repair=repair).folder)
     finally:
         plugins.clear_plugins()
 
@@ -60,7 +59,3 @@ def rows_of(record: RunRecord, masked: bool = True) -> Rows:
         for docs, _ in view.batches(unit, ["id", "text"])
         for row in zip(docs.column("id").to_pylist(), docs.text.to_pylist(), strict=True)
     ]
-
-
-def record_of(folder: Path) -> RunRecord:
-    return load_record(RunFolder(folder / "run"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.run.operators.left_out import left_out, read_left_out, without, write_left_out
 from corpusmill.pipelines.storage.removed import read_removed
@@ -139,3 +139,10 @@ def test_what_is_left_out_is_read_once_and_has_no_part_in_pairs(tmp_path: Path) 
     ]
     kept = without(pa.Table.from_pylist(pairs, schema=DUPLICATES), gone)
     assert [(row["unit"], row["row"]) for row in kept.to_pylist()] == [(5, 2), (4, 3)]
+    spans = [
+        {"unit": 5, "row": row, "start": 0, "end": 1, "reason": "r", **survivor}
+        for row in (2, 3)
+        for survivor in ({}, {"survivor_unit": 5, "survivor_row": 0}, {"survivor_unit": 5, "survivor_row": 1})
+    ]
+    left = without(pa.Table.from_pylist(spans, schema=EDITS), gone)
+    assert [(row["row"], row["survivor_row"]) for row in left.to_pylist()] == [(2, None), (2, 0)]
