@@ -100,6 +100,7 @@ def test_edits_one_after_the_other_equal_the_oracle(
         for row in pa.concat_tables(made).to_pylist():
             document = (row["row"] - FIRST_ROW) // 2
             assert row["unit"] == 3
+            assert row["start"] < row["end"]
             for byte in range(row["start"], row["end"]):
                 assert byte not in found[document]
                 found[document][byte] = row["reason"]

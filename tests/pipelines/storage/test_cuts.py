@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.storage.cuts import CUTS, Spans, cut, narrowed
+from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.storage.cuts import CUTS, EDITS_FILE, Spans, cut, narrowed, write_cuts
+from corpusmill.pipelines.storage.datasets import DatasetView, DatasetWriter
+from corpusmill.pipelines.storage.removed import REMOVED, write_removed
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 texts = st.lists(st.one_of(st.none(), st.text("aé水😀 \n", max_size=12)), min_size=1, max_size=5)
 
@@ -81,3 +88,50 @@ def test_spans_of_tables_are_sorted_and_told_apart() -> None:
 def test_a_span_beyond_its_text_is_no_text_of_the_next() -> None:
     with pytest.raises(ValueError, match="ends beyond its text"):
         cut(pa.array(["ab", "cd"], pa.large_string()), spans([(0, 1, 3)]))
+
+
+def dataset(folder: Path, texts: list[str]) -> StepFolder:
+    """A dataset of one unit."""
+    step = StepFolder(folder)
+    attempt = step.attempt(0, 1)
+    writer = DatasetWriter(attempt.file("parquet"))
+    columns = {"id": [f"{n:032x}" for n in range(len(texts))], "text": texts}
+    rest = {"source": ["s"] * len(texts), "domain": ["web"] * len(texts), "meta": ["{}"] * len(texts)}
+    held = {**columns, **rest}
+    arrays = [pa.array(held.get(field.name, [None] * len(texts)), field.type) for field in SCHEMA]
+    writer.append(Documents(pa.table(arrays, schema=SCHEMA)))
+    writer.close()
+    sizes = sum(len(text.encode()) for text in texts)
+    unit = attempt.commit({"rows": len(texts), "sources": {"s": [len(texts), sizes]}})
+    step.write_manifest({"units": [unit]})
+    return step
+
+
+def mask(folder: Path, rows: list[tuple[int, int, int]]) -> StepFolder:
+    """A mask of unit 0 that removes nothing and cuts (row, start, end)."""
+    step = StepFolder(folder)
+    attempt = step.attempt(0, 1)
+    words = dict.fromkeys(("id", "source", "stage", "reason"), "")
+    spans = [{"unit": 0, "row": row, "start": start, "end": end, **words} for row, start, end in rows]
+    write_removed(attempt.file("removed.arrow"), [REMOVED.empty_table()])
+    write_cuts(attempt.file(EDITS_FILE), [pa.Table.from_pylist(spans, CUTS)])
+    step.write_manifest({"units": [attempt.commit({"rows": 0, "mask_units": 64})]})
+    return step
+
+
+def test_a_view_leaves_out_what_its_masks_cut_in_any_order(tmp_path: Path) -> None:
+    documents = dataset(tmp_path / "documents", ["é water", "stone", "mill"])
+    one, other = mask(tmp_path / "one", [(0, 0, 3), (2, 1, 4)]), mask(tmp_path / "other", [(0, 5, 8)])
+    for masks in ([one, other], [other, one]):
+        view = DatasetView([documents], masks)
+        ((docs, _),) = view.batches(0)
+        assert docs.text.to_pylist() == ["wa", "stone", "m"]
+        assert docs.sizes().tolist() == [2, 5, 1]
+        ((ids, _),) = view.batches(0, ["id"])
+        assert len(ids) == 3
+    twice = DatasetView([documents], [one, mask(tmp_path / "twice", [(0, 2, 5)])])
+    with pytest.raises(IntegrityError, match="unit 0: a byte is cut twice"):
+        list(twice.batches(0))
+    beyond = DatasetView([documents], [mask(tmp_path / "beyond", [(2, 3, 5)])])
+    with pytest.raises(IntegrityError, match="unit 0: a span ends beyond its text"):
+        list(beyond.batches(0))
