@@ -105,7 +105,7 @@ def test_a_run_goes_on_and_every_document_is_accounted_for(tmp_path: Path, warm:
     for row in rows:
         story = explain(RunFolder(tmp_path / "out"), row["id"])
         fold = row["stage"] == "benchmark_grams"
-        outcome = "benchmark" if fold else "quarantined"
+        outcome = "beside" if fold else "quarantined"
         assert [told["outcome"] for told in story["instances"]] == [outcome]
         assert [event["reason"] for event in story["left_out_of"]] == [row["reason"]] * fold
         assert ("left out of benchmark_grams.partials: " in render_story(story)) is fold
