@@ -116,6 +116,34 @@ def removed_facts(path: Path, limit: int) -> Json:
     }
 
 
+def cut_facts(path: Path, limit: int) -> Json:
+    """Parts cut from documents: spans and bytes by stage and reason, and the first with an excerpt."""
+    tally: dict[tuple[str, str], list[int]] = {}
+    first: list[Json] = []
+    rows = 0
+    for batch in arrow_batches(path, None):
+        rows += batch.num_rows
+        sizes = pc.subtract(batch.column("end"), batch.column("start")).cast(pa.int64())
+        table = pa.Table.from_batches([batch.select(["stage", "reason"])]).append_column("bytes", sizes)
+        grouped = table.group_by(["stage", "reason"], use_threads=False)
+        for row in grouped.aggregate([("bytes", "sum"), ("bytes", "count")]).to_pylist():
+            held = tally.setdefault((row["stage"], row["reason"]), [0, 0])
+            held[0] += row["bytes_count"]
+            held[1] += row["bytes_sum"]
+        with_excerpt = pc.indices_nonzero(batch.column("excerpt").is_valid())
+        first += batch.take(with_excerpt[: max(0, limit - len(first))]).to_pylist()
+    return {
+        "kind": "cuts",
+        "path": str(path),
+        "rows": rows,
+        "reasons": [
+            {"stage": stage, "reason": reason, "spans": spans, "bytes": size}
+            for (stage, reason), (spans, size) in sorted(tally.items())
+        ],
+        "first_rows": _shortened(first),
+    }
+
+
 def pair_facts(path: Path, limit: int) -> Json:
     """Pairs of duplicates: counts by reason and by tenth of similarity, and the first pairs."""
     reasons: Counter[str] = Counter()

@@ -36,7 +36,7 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
     - step folder (`<run>/steps/<step>` or one version of it): manifest in brief, ledger, files.
     - dataset (.parquet) and encoded dataset (.arrow): rows, sources, languages, first documents.
     - token shard (.arrow): metadata, counts, first rows, decoded with the run's tokenizer.
-    - removed documents (.removed.arrow): counts by stage and reason, first rows.
+    - removed documents (.removed.arrow), parts cut (.edits.arrow): counts by stage and reason, first rows.
     - pairs (.found.arrow) and any other Arrow file: schema, rows.
     - tokenizer (its folder, tokenizer.json, rank file): what `inspect_tokenizer` says of it without texts.
 
@@ -215,6 +215,7 @@ def _arrow(path: Path, limit: int) -> Json:
 
 _ARROW: list[tuple[set[str], Callable[[Path, int], Json]]] = [
     ({"stage", "kind", "reason", "excerpt"}, file_facts.removed_facts),
+    ({"stage", "reason", "start", "end", "excerpt"}, file_facts.cut_facts),
     ({"survivor_unit", "survivor_row", "similarity"}, file_facts.pair_facts),
     ({"id", "source", "bytes", "fim", "tokens", "lang"}, file_facts.encoded_facts),
 ]

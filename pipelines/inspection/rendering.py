@@ -206,6 +206,17 @@ def _removed(found: Json) -> str:
     return "\n".join(lines)
 
 
+def _cuts(found: Json) -> str:
+    rows = [(r["stage"], r["reason"], r["spans"], text.size(r["bytes"])) for r in found["reasons"]]
+    lines = [f"{found['path']}: {found['rows']:,} parts cut from documents", ""]
+    lines.append(text.table(("stage", "reason", "spans", "bytes"), rows))
+    for row in found["first_rows"]:
+        kept = f", kept in {row['survivor_id']}" if row["survivor_id"] is not None else ""
+        lines += ["", f"{row['id']}  bytes {row['start']:,} to {row['end']:,}: {row['reason']}{kept}"]
+        lines.append(f"  {text.printable(row['excerpt'], 240)}")
+    return "\n".join(lines)
+
+
 def _pairs(found: Json) -> str:
     lines = [f"{found['path']}: {found['rows']:,} pairs", ""]
     lines.append(text.table(("reason", "pairs"), list(found["reasons"].items())))
@@ -254,6 +265,7 @@ RENDERERS: Mapping[str, Callable[[Any], str]] = {
     "dataset": _dataset,
     "encoded dataset": _encoded,
     "removed documents": _removed,
+    "cuts": _cuts,
     "pairs": _pairs,
     "token shard": _shard,
     "table": _table,
