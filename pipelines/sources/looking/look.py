@@ -192,6 +192,8 @@ def _of_schema(schema: Any, map_: FieldMap) -> Look:
     """Whether one of the columns of an Arrow schema is the text."""
     record = {field.name: _example(field.type) for field in schema}
     text_field = map_.text
+    if not record:
+        return Look(fault="it has no columns at all; leave it out of `files`")
     if isinstance(_text_of(record, map_), str):
         return Look(sound=True)
     columns = ", ".join(f"{shown(field.name)} ({shown(str(field.type))})" for field in list(schema)[:12])

@@ -39,6 +39,12 @@ def look_at_csv(path: Path, reader: Csv) -> Look:
         reader.template is None and outer in names and outer != reader.text_field
     ):
         return EMPTY if whole and not head[begin:].strip() else Look(sound=True)
+    if names[0].lower().startswith("sep="):
+        first = shown(names[0])
+        return Look(
+            fault=f"its first line, `{first}`, is a mark for spreadsheets; delete it, such as with "
+            "`tail -n +2`, and name that character with `delimiter`"
+        )
     there = ", ".join(f"`{shown(name)}`" for name in names[:12])
     other = next((one for one in _DELIMITERS if one != reader.delimiter and one in names[0]), None)
     if len(names) == 1 and other is not None:

@@ -268,3 +268,10 @@ def test_a_packed_file_is_told_with_a_cure_that_helps(tmp_path: Path) -> None:
     assert "packed as gzip, which the reader arrow does not unpack; unpack it" in str(
         Arrow(files=["x"]).look(path).fault
     )
+
+
+def test_a_table_without_columns_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.arrow"
+    with ipc.new_stream(path, pa.schema([])):
+        pass
+    assert "it has no columns at all" in str(Arrow(files=["x"]).look(path).fault)

@@ -181,6 +181,7 @@ def _file(folder: Path, text: str) -> Path:
         ('"text,n\n', "the first record, which names the fields, cannot be read"),
         (b"t\xe9xt,n\n", "this reader expects names of fields"),
         ('{"text": "x"}\n', "read it with `read: {jsonl: ...}`"),
+        ("sep=;\nid;text\n1;x\n", "`sep=;`, is a mark for spreadsheets; delete it"),
     ],
 )
 def test_a_first_look_tells_what_is_wrong(tmp_path: Path, text: str | bytes, words: str) -> None:
