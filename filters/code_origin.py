@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 from pydantic import Field
 
+from corpusmill.pipelines.contract.documents import Columns, Documents, buffers, reason_where
+from corpusmill.pipelines.contract.rules import floats
 from corpusmill.pipelines.contract.stage import Filter
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from corpusmill.pipelines.contract.documents import Columns, Documents
 
 # Folders of other people's code, and files that are copied from project to project.
 VENDORED_FOLDERS = (
@@ -110,11 +110,7 @@ class CodeOrigin(Filter):
 
     def score(self, docs: Documents) -> Columns:
         """Flags bool[n], means and shares double[n], characters int64[n]."""
-        import numpy as np
-        import pyarrow as pa
         import pyarrow.compute as pc
-
-        from corpusmill.pipelines.contract.documents import buffers
 
         paths = pc.fill_null(docs.column("path").cast(pa.string()), "")
         paths = pc.utf8_lower(pc.replace_substring(paths, "\\", "/"))
@@ -158,19 +154,11 @@ class CodeOrigin(Filter):
 
     def judge(self, scores: Columns) -> pa.Array:
         """The first rule broken, in the order above."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
 
-        from corpusmill.pipelines.contract.documents import reason_where
-        from corpusmill.pipelines.contract.rules import floats
+        def flag(name: str) -> npt.NDArray[np.bool_]:
+            return floats(scores[name]) > 0
 
-        def flag(name: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-            column = scores[name]
-            array = column if isinstance(column, pa.Array) else pa.array(column)
-            return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False)).astype(bool)
-
-        def over(name: str, limit: float | None) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        def over(name: str, limit: float | None) -> npt.NDArray[np.bool_]:
             return floats(scores[name]) > (np.nan if limit is None else limit)
 
         small = self.max_minified_line is not None

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field, field_validator
 
-from corpusmill.pipelines.contract.stage import Filter, Outcome
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from corpusmill.pipelines.contract.documents import Columns, Documents
-    from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.contract.documents import Columns, Documents, reason_where
+from corpusmill.pipelines.contract.rules import floats
+from corpusmill.pipelines.contract.stage import Context, Filter, Outcome
 
 
 @cache
@@ -91,7 +89,6 @@ class Language(Filter):
 
     def score(self, docs: Documents) -> Columns:
         """`code` string[n], null with too little text, and its `probability` double[n], then null too."""
-        import pyarrow as pa
         import pyarrow.compute as pc
 
         model = _model()
@@ -117,12 +114,7 @@ class Language(Filter):
 
     def judge(self, scores: Columns) -> pa.Array:
         """The first rule broken, in the order above."""
-        import numpy as np
-        import pyarrow as pa
         import pyarrow.compute as pc
-
-        from corpusmill.pipelines.contract.documents import reason_where
-        from corpusmill.pipelines.contract.rules import floats
 
         codes = scores["code"] if isinstance(scores["code"], pa.Array) else pa.array(scores["code"])
         probability = floats(scores["probability"])

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from corpusmill.dedup.kernels.words import MULTIPLIER, words
 from corpusmill.pipelines.text.compiled import compiled
 from corpusmill.pipelines.text.kernels.mixing import avalanche
+from corpusmill.pipelines.text.kernels.sorted_hashes import place_of
 
 U64 = np.uint64
 LENGTH_SALT = U64(0xA0761D6478BD642F)
@@ -62,18 +63,6 @@ def sieve_of(heads: Hashes) -> Hashes:
         bit = head & mask
         sieve[bit >> U64(6)] |= U64(1) << (bit & U64(63))
     return sieve
-
-
-@compiled
-def _find(gram_G: Hashes, gram: np.uint64 | int) -> int:
-    low, high = 0, len(gram_G)
-    while low < high:
-        middle = (low + high) >> 1
-        if gram_G[middle] < gram:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(gram_G) and gram_G[low] == gram else -1
 
 
 @compiled
@@ -192,7 +181,9 @@ def scan(
             if not (sieve[bit >> U64(6)] >> (bit & U64(63))) & U64(1):
                 continue
             for length in lengths:
-                g = _find(gram_G, gram_at(hash_W, i, length)) if i + length <= n else -1
+                if i + length > n:
+                    continue
+                g = place_of(gram_G, gram_at(hash_W, i, length), 0, len(gram_G))
                 if g < 0:
                     continue
                 if count == len(hit_at):

@@ -16,6 +16,7 @@ from corpusmill.pipelines.text.kernels.lines import (
     without_white_space,
 )
 from corpusmill.pipelines.text.kernels.memory import address, byte_at, eight_at
+from corpusmill.pipelines.text.kernels.sorted_hashes import place_of
 from corpusmill.pipelines.text.kernels.words import HAS_LETTER, NOT_SYMBOL, split_words
 from corpusmill.pipelines.text.views import Lines, Texts, Words
 
@@ -116,15 +117,9 @@ def gopher_counts(
                 characters += words.characters[k]
             lettered += (flags & HAS_LETTER) != 0
             if sieve[integer(value & mask)]:
-                left, right = low, high
-                while left < right:
-                    middle = (left + right) >> 1
-                    if stop_hashes[middle] < value:
-                        left = middle + 1
-                    else:
-                        right = middle
-                if left < high and stop_hashes[left] == value and seen[left] != i:
-                    seen[left] = i
+                at = place_of(stop_hashes, value, low, high)
+                if at >= 0 and seen[at] != i:
+                    seen[at] = i
                     stop_words += 1
         found[0, i], found[1, i], found[2, i] = many, words.lasts[i] - words.firsts[i], characters
         found[3, i], found[4, i] = lettered, stop_words

@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.text import characters as ch
-from corpusmill.pipelines.text.compiled import compiled, integer
-from corpusmill.pipelines.text.kernels.decode import decode
+from corpusmill.pipelines.text.compiled import compiled, forced, inlined, integer
+from corpusmill.pipelines.text.kernels.decode import code_at
+from corpusmill.pipelines.text.kernels.memory import address, byte_at
 from corpusmill.pipelines.text.kernels.mixing import mix
+from corpusmill.pipelines.text.kernels.sorted_hashes import place_of
+from corpusmill.pipelines.text.kernels.word_marks import properties
 from corpusmill.pipelines.text.kernels.words import FNV_PRIME, FNV_START, split_words
 from corpusmill.pipelines.text.mixing import GOLDEN
 from corpusmill.pipelines.text.views import Texts, Words
@@ -47,54 +50,62 @@ class Vocabulary(NamedTuple):
     """`term_hash`es of one or two tokens."""
 
 
+@forced
+def _is_letter(byte: int) -> bool:
+    return 0x61 <= (byte | 0x20) <= 0x7A
+
+
 @compiled
-def _holds(hashes: Hashes, value: np.uint64) -> bool:
+def _name(at: int, end: int) -> tuple[Any, int]:
+    """Hash of the letters at `at`, and where they end."""
+    value = FNV_START
+    while at < end and _is_letter(byte_at(at)):
+        value = (value ^ np.uint64(byte_at(at))) * FNV_PRIME
+        at += 1
+    return value, at
+
+
+@inlined
+def _holds(hashes: Hashes, value: Any) -> bool:
     """Whether `value` is in the sorted `hashes`."""
-    left, right = 0, len(hashes)
-    while left < right:
-        middle = (left + right) >> 1
-        if hashes[middle] < value:
-            left = middle + 1
-        else:
-            right = middle
-    return bool(left < len(hashes) and hashes[left] == value)
+    return place_of(hashes, value, 0, len(hashes)) >= 0
 
 
 @compiled
-def _is_digit(data: Bytes, at: int, end: int) -> bool:
-    return at < end and 0x30 <= data[at] <= 0x39
+def _is_digit(at: int, end: int) -> bool:
+    return at < end and 0x30 <= byte_at(at) <= 0x39
 
 
 @compiled
-def _dollar_span(data: Bytes, at: int, end: int) -> int:
+def _dollar_span(at: int, end: int) -> int:
     """Bytes of the span `$...$` or `$$...$$` that opens at `at`, 0 for none.
 
     As in Pandoc's tex_math_dollars: no white space directly inside single dollars, no digit behind the
     closing one, no blank line between; and, so that prices and shell variables do not count, at most 400
     bytes, with one of `\\\\ ^ _ = < > + * ( |` or a single letter inside.
     """
-    double = at + 1 < end and data[at + 1] == 0x24
+    double = at + 1 < end and byte_at(at + 1) == 0x24
     start = at + 2 if double else at + 1
-    if start >= end or (not double and data[start] <= 0x20):
+    if start >= end or (not double and byte_at(start) <= 0x20):
         return 0
     marked = False
     k = start
     while k < end and k - start < LONGEST_SPAN:
-        byte = data[k]
+        byte = byte_at(k)
         if byte == 0x5C:
             marked = True
             k += 2
             continue
-        if byte == 0x0A and k + 1 < end and data[k + 1] == 0x0A:
+        if byte == 0x0A and k + 1 < end and byte_at(k + 1) == 0x0A:
             return 0
         if byte == 0x24:
             if double:
-                if k + 1 < end and data[k + 1] == 0x24 and k > start:
+                if k + 1 < end and byte_at(k + 1) == 0x24 and k > start:
                     return k + 2 - at
                 return 0
-            if data[k - 1] <= 0x20 or _is_digit(data, k + 1, end):
+            if byte_at(k - 1) <= 0x20 or _is_digit(k + 1, end):
                 return 0
-            letter = k - start == 1 and 0x61 <= (data[start] | 0x20) <= 0x7A
+            letter = k - start == 1 and _is_letter(byte_at(start))
             return k + 1 - at if marked or letter else 0
         # ^ _ = < > + * ( |
         if byte in (0x5E, 0x5F, 0x3D, 0x3C, 0x3E, 0x2B, 0x2A, 0x28, 0x7C):
@@ -104,87 +115,79 @@ def _dollar_span(data: Bytes, at: int, end: int) -> int:
 
 
 @compiled
-def _is_equation(data: Bytes, at: int, start: int, end: int) -> bool:
+def _is_equation(at: int, start: int, end: int) -> bool:
     """Whether the sign at `at` is behind a digit, `)` or `%` and before a digit (over spaces, `-`, `$`)."""
     left = at - 1
-    while left >= start and data[left] == 0x20:
+    while left >= start and byte_at(left) == 0x20:
         left -= 1
-    right = at + (2 if data[at] >= 0x80 else 1)
-    while right < end and (data[right] == 0x20 or data[right] == 0x2D or data[right] == 0x24):
+    right = at + (2 if byte_at(at) >= 0x80 else 1)
+    while right < end and (byte_at(right) == 0x20 or byte_at(right) == 0x2D or byte_at(right) == 0x24):
         right += 1
-    if left < start or right >= end or not _is_digit(data, right, end):
+    if left < start or right >= end or not _is_digit(right, end):
         return False
-    return bool(0x30 <= data[left] <= 0x39 or data[left] == 0x29 or data[left] == 0x25)
+    return bool(0x30 <= byte_at(left) <= 0x39 or byte_at(left) == 0x29 or byte_at(left) == 0x25)
 
 
 @compiled
 def math_counts(texts: Texts, words: Words, vocabulary: Vocabulary) -> MathCounts:
     """What is counted in each document."""
     n = len(texts.starts)
-    table, data = texts.table, texts.data
+    table, begin = address(texts.table), address(texts.data)
     found = np.zeros((7, n), np.int64)
     for i in range(n):
         commands = spans = displays = signs = equations = terms = 0
-        start, end = texts.starts[i], texts.ends[i]
+        start, end = begin + texts.starts[i], begin + texts.ends[i]
         at = start
         previous = integer(0)
         while at < end:
-            byte = data[at]
+            byte = byte_at(at)
             if byte == 0x5C and at + 1 < end:
-                following = data[at + 1]
+                following = byte_at(at + 1)
                 if following == 0x5B or following == 0x28:
                     displays += 1
                     at += 2
                     continue
-                value, k = FNV_START, at + 1
-                while k < end and 0x61 <= (data[k] | 0x20) <= 0x7A:
-                    value = (value ^ np.uint64(data[k])) * FNV_PRIME
-                    k += 1
-                if k - at > 2 and _holds(vocabulary.commands, value):
+                value, stop = _name(at + 1, end)
+                if stop - at > 2 and _holds(vocabulary.commands, value):
                     commands += 1
-                elif k - at == 6 and k < end and data[k] == 0x7B and data[at + 1] == 0x62:
-                    value, name = FNV_START, k + 1
-                    while name < end and 0x61 <= (data[name] | 0x20) <= 0x7A:
-                        value = (value ^ np.uint64(data[name])) * FNV_PRIME
-                        name += 1
-                    displays += _holds(vocabulary.environments, value)
-                at = k if k > at + 1 else at + 1 + (following < 0x80)
-                previous = 0
+                elif stop - at == 6 and stop < end and byte_at(stop) == 0x7B and following == 0x62:
+                    name, _ = _name(stop + 1, end)
+                    displays += _holds(vocabulary.environments, name)
+                at = stop if stop > at + 1 else at + 1 + (following < 0x80)
+                previous = integer(0)
                 continue
             if byte == 0x24:
-                size = _dollar_span(data, at, end)
+                size = _dollar_span(at, end)
                 if size:
                     spans += 1
                     inside = at + 1
                     # TeX commands inside count too.
                     while inside < at + size:
-                        if data[inside] == 0x5C:
-                            value, k = FNV_START, inside + 1
-                            while k < end and 0x61 <= (data[k] | 0x20) <= 0x7A:
-                                value = (value ^ np.uint64(data[k])) * FNV_PRIME
-                                k += 1
-                            commands += k - inside > 2 and _holds(vocabulary.commands, value)
-                            inside = k - 1
+                        if byte_at(inside) == 0x5C:
+                            value, stop = _name(inside + 1, end)
+                            commands += stop - inside > 2 and _holds(vocabulary.commands, value)
+                            inside = stop - 1
                         inside += 1
                     at += size
-                    previous = 0
+                    previous = integer(0)
                     continue
             if byte < 0x80:
                 if byte in (0x3D, 0x2B, 0x2A):
-                    equations += _is_equation(data, at, start, end)
-                previous = integer(byte)
+                    equations += _is_equation(at, start, end)
+                previous = byte
                 at += 1
                 continue
-            code, follow = decode(data, at, end)
+            code, follow = code_at(at, end)
             if code == 0xD7 or code == 0xF7:
-                equations += _is_equation(data, at, start, end)
-            if table[code] & MATHEMATICAL:
+                equations += _is_equation(at, start, end)
+            bits = properties(table, code)
+            if bits & MATHEMATICAL:
                 # A letter counts when it stands alone: mathematics, not Greek.
-                alone = not table[previous] & ALPHABETIC
-                if alone and table[code] & ALPHABETIC and follow < end:
-                    after, _ = decode(data, follow, end)
-                    alone = not table[after] & ALPHABETIC
-                signs += alone or not table[code] & ALPHABETIC
+                alone = not properties(table, previous) & ALPHABETIC
+                if alone and bits & ALPHABETIC and follow < end:
+                    after, _ = code_at(follow, end)
+                    alone = not properties(table, after) & ALPHABETIC
+                signs += alone or not bits & ALPHABETIC
             previous = code
             at = follow
         last = np.uint64(0)
@@ -202,11 +205,8 @@ def math_counts(texts: Texts, words: Words, vocabulary: Vocabulary) -> MathCount
 
 @compiled
 def name_hash(name: Bytes) -> Any:
-    """Hash of the name of a TeX command or environment."""
-    value = FNV_START
-    for byte in name:
-        value = (value ^ np.uint64(byte)) * FNV_PRIME
-    return value
+    """Hash of the name of a TeX command or environment, letters of ASCII."""
+    return _name(address(name), address(name) + len(name))[0]
 
 
 @compiled

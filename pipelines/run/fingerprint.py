@@ -123,7 +123,7 @@ def step_key(step: Step, seed: int, inputs: Mapping[str, Json], more: Mapping[st
         "stages": [_stage_key(spec) for spec in step.stages],
         "spine": digest([code_digest(module) for module in (_WORK, step.operator.work.__module__)]),
         "libraries": {name: library(name) for name in ALWAYS},
-        # Character classes in kernels and filters come from this interpreter's Unicode tables.
+        # Letter case and names of characters are this interpreter's; kernels have a pinned version.
         "unicode": unicodedata.unidata_version,
         "seed": seed,
         "options": step.options,
