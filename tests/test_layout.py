@@ -16,6 +16,7 @@ import pytest
 
 from corpusmill.pipelines.contract import rooms
 from corpusmill.pipelines.recipe import registry
+from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.run.code_version import code_digest
 
 ROOT = Path(__file__).parents[1]
@@ -128,11 +129,13 @@ def test_the_repository_holds_no_bytecode_and_no_link_out_of_itself() -> None:
 
 
 def stage_modules() -> list[str]:
+    """Modules of stages and of sections."""
     folders = {room: rooms.stage_folder(room).replace("/", ".") for room in ROOMS}
-    return [f"corpusmill.{folders[room]}.{name}" for room in ROOMS for name in rooms.names(room)]
+    stages = [f"corpusmill.{folders[room]}.{name}" for room in ROOMS for name in rooms.names(room)]
+    return [*stages, *(section.__module__ for section in section_classes())]
 
 
-def test_stage_modules_import_light() -> None:
+def test_stages_and_sections_import_light() -> None:
     code = (
         "import importlib, sys\n"
         f"heavy = {(*HEAVY, 'pyarrow.compute')!r}\n"

@@ -40,11 +40,6 @@ def section_classes() -> list[type[Section]]:
     return in_order(found)
 
 
-def section_of_step(name: str) -> type[Section] | None:
-    """The section whose steps may be called `name`, or begin with it and a dot; None where there is none."""
-    return next((section for section in section_classes() if name.split(".")[0] in section.step_roots), None)
-
-
 def section_that_gives(what: str) -> type[Section] | None:
     """The section whose steps give it (`contract.given`), or None."""
     return next((section for section in section_classes() if what in section.gives), None)

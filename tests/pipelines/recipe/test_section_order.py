@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
 from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.recipe.builder import Builder
+from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
 from corpusmill.pipelines.recipe.sections import in_order, section_classes, section_that_gives
 from corpusmill.pipelines.run.graph import GraphBuilder
@@ -112,6 +114,33 @@ def test_steps_are_named_after_their_section() -> None:
         GraphBuilder([]).add_section(Stray())
     with pytest.raises(CorpusmillError, match="there is already"):
         GraphBuilder([]).add_section(Twice())
+
+
+WHOLE = """
+sources: {a: {read: {lines: a}}}
+dedup: [exact]
+decontaminate: {against: {lines: b}}
+tokenizer: {train: {}}
+mixture: {weights: {a: 1}}
+pack: {sequence_length: 512}
+train: {steps: 3}
+long_context: {phases: [{sequence_length: 1024}]}
+"""
+
+
+def test_sections_give_what_they_say_and_name_their_steps(load: Callable[..., Recipe]) -> None:
+    recipe = load(WHOLE)
+    assert [section.name for section in section_classes()] == list(recipe.sections)
+    builder = GraphBuilder(recipe.sources)
+    for section in recipe.sections.values():
+        before = len(builder.steps)
+        builder.add_section(section)
+        added = builder.steps[before:]
+        assert {step.gives for step in added} - {""} == set(section.gives), section.name
+        roots = {step.name.split(".")[0] for step in added}
+        assert roots == set(section.step_roots), section.name
+        stages = {stage.name for step in added for stage in step.stages}
+        assert stages == {stage.name for _, stage in section.stages()}, section.name
 
 
 class _Judge(Filter):
