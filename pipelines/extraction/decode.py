@@ -22,9 +22,11 @@ from collections.abc import Iterable
 
 from corpusmill.pipelines.extraction.charset_labels import codec_of, codec_of_standard
 from corpusmill.pipelines.extraction.faults import PageFault
+from corpusmill.pipelines.extraction.letter_pairs import is_judged
 from corpusmill.pipelines.extraction.likely_set import (
     AGAINST_DECLARED,
     AGAINST_DETECTED,
+    is_no_language,
     likelier,
     read_wrongly_before,
 )
@@ -49,6 +51,7 @@ _SEVEN_BITS = ("iso2022", "hz", "utf_7")
 # Detected names that the Encoding standard does not know, and one with its Ukrainian letters. Others that it
 # does not know (IBM852, ...) are mostly detected in error.
 _DETECTED = {"cp949": "cp949", "uhc": "cp949", "tis-620": "cp874", "iso8859-11": "cp874", "koi8-r": "koi8-u"}
+_ASCII = bytes(range(128))
 _MOSTLY_UTF8 = 0.5  # above this share of broken characters, detection may say something better
 _HARDLY_UTF8 = 0.75  # above it, sets of one byte a character are told apart by their letters
 _LEAST_COUNTED, _COUNTED_SHARE = 40, 0.02
@@ -99,22 +102,29 @@ def _not_utf8(
     sound, doubtful = _believed(raw, (*declared, detected), max_replaced)
     if broken > _HARDLY_UTF8:
         needed = AGAINST_DECLARED if sound in declared else AGAINST_DETECTED
-        better = likelier(raw, sound or doubtful, needed)
+        believed = sound or (doubtful if doubtful is not None and is_judged(doubtful) else None)
+        better = likelier(raw, believed, needed)
         if better is not None and (found := _attempt(raw, better))[1] <= max_replaced:
             return found[0], better
     if sound is not None:
+        if is_no_language(raw, sound):
+            raise _no_language(len(raw) - len(raw.lstrip(_ASCII)), sound)
         return _attempt(raw, sound)[0], sound
     if doubtful is not None:
         attempt = _attempt(raw, doubtful)[0]
-        begin = no_latin(attempt, doubtful)
+        begin = 0 if doubtful.startswith("utf") else no_latin(attempt, doubtful)
         if begin is None:
             return attempt, doubtful
-        why = f"byte {begin} and what follows read as no language in {doubtful}, and in no other encoding"
-        raise PageFault("bad_charset", why)
+        raise _no_language(begin, doubtful)
     if broken * _not_ascii(text) <= max_replaced * max(_LEAST_COUNTED, _COUNTED_SHARE * len(text)):
         return text, "utf-8"
     tried = " or ".join(dict.fromkeys(("utf-8", *declared)))
     raise PageFault("bad_charset", _undecodable(raw, "utf-8", broken, tried))
+
+
+def _no_language(begin: int, codec: str) -> PageFault:
+    why = f"byte {begin} and what follows read as no language in {codec}, and in no other encoding"
+    return PageFault("bad_charset", why)
 
 
 def _believed(raw: bytes, codecs: Iterable[str], max_replaced: float) -> tuple[str | None, str | None]:

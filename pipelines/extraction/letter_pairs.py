@@ -56,6 +56,7 @@ _FOREIGNS, _CONTROLS, _ODD_CASE = -11.0, -13.0, -6.0
 _LOOKED_AT, _WORDS, _WORD = 200_000, 3000, 40  # bytes; distinct words; bytes of one
 _MOST_PAIRS = 1500  # different ones, the commonest; pages have some hundreds
 _RUN = re.compile(rb"[\x80-\xff][A-Za-z\x80-\xff]*")
+_LINE = re.compile(rb"([\x80-\xff])\1{3}")
 _ASCII_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -122,6 +123,8 @@ def _pairs(raw: bytes) -> Counter[tuple[int, int]]:
         last = min(last, begin + _LOOKED_AT)
         if begin >= last or len(words) == _WORDS:
             break
+        if _LINE.search(run[0]):  # a line of signs, not a word
+            continue
         before = raw[max(0, begin - _WORD) : begin]
         words[before[len(before.rstrip(_ASCII_LETTERS)) :] + run[0][:_WORD]] = None
     pairs: Counter[tuple[int, int]] = Counter()

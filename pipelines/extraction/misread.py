@@ -6,7 +6,8 @@ Encodings of one byte a character decode anything, so a wrong declaration shows 
   a Latin one;
 - signs (`¶`, `¼`, box drawing) between two letters of one word: another alphabet of the same kind;
 - a capital behind a small letter within words: another alphabet of Cyrillic or Greek;
-- half-width kana in every word: EUC-JP read as Shift JIS.
+- half-width kana in every word: EUC-JP read as Shift JIS;
+- characters of private use, or none: bytes that are no UTF-16 read as such.
 
 All are judged by shares of the characters that are not ASCII, in the 50,000 characters from the first one on.
 """
@@ -30,6 +31,8 @@ _SIGN_WITHIN = re.compile(
     rf"(?<={_LETTER})[\x80-\x9f¡-©¬®-³¶¸¹¼-¿×÷\u2020-\u2022\u2030-\u203a\u20ac\u2500-\u259f](?={_LETTER})"
 )
 _WORD = re.compile(r"[^\W\d_\x00-\x7f]{2,}")
+_NO_CHARACTER = re.compile("[\ue000-\uf8ff\ufffd-\uffff]")  # of private use, or none
+_NO_CHARACTERS = 0.01
 _KANA = re.compile("[\uff61-\uff9f]")
 _LEAST, _SURE = 12, 40  # characters that are not ASCII, for a doubt and for certainty
 _RUNS, _SIGNS, _CASES, _KANAS = 0.5, 0.1, 0.1, 0.5  # least shares
@@ -38,8 +41,10 @@ _RUNS, _SIGNS, _CASES, _KANAS = 0.5, 0.1, 0.1, 0.5  # least shares
 def misread(text: str, codec: str) -> bool:
     """Whether a text decoded by `codec` reads as no language; False where there is too little to judge."""
     text, others, _ = _looked_at(text)
-    if others < _LEAST or codec.startswith(("utf", "gb", "big5")):
+    if others < _LEAST or codec.startswith(("gb", "big5", "utf-8", "utf_7")):
         return False
+    if codec.startswith(("utf-16", "utf-32")):
+        return len(_NO_CHARACTER.findall(text)) > _NO_CHARACTERS * others
     if codec in ("cp932", "shift_jis"):
         return len(_KANA.findall(text)) > _KANAS * others
     if codec in _LATIN and _in_runs(text) > _RUNS * others:

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from corpusmill.pipelines.extraction.decode import decode
+from corpusmill.pipelines.extraction.faults import PageFault
 from corpusmill.pipelines.extraction.letter_pairs import CODECS, is_judged, readings
 from corpusmill.pipelines.extraction.likely_set import read_wrongly_before
 
@@ -163,3 +164,23 @@ def test_any_bytes_are_read_the_same_each_time() -> None:
         raw = dice.randbytes(size)
         assert readings(raw) == readings(raw)
         assert readings(raw) == [] or all(one.pairs <= 200_000 for one in readings(raw))
+
+
+def test_bytes_that_are_no_utf16_are_not_read_as_such() -> None:
+    raw = page("cs").encode("cp1250")
+    assert decode(raw, "text/html; charset=utf-16", 0.05) == (page("cs"), "cp1250")
+    dice = random.Random(5)
+    words = b" ".join(bytes(dice.choices(range(0x80, 0x100), k=6)) for _ in range(60))
+    with pytest.raises(PageFault, match="bad_charset"):
+        decode(words, "text/html; charset=utf-16", 0.05)
+
+
+def test_a_line_of_signs_is_no_word() -> None:
+    text = f"<p>Menü</p><pre>{'═' * 60}</pre><p>Größe, Länge, für später</p>"
+    assert decode(text.encode("cp850"), None, 0.05) == (text, "cp850")
+    assert readings(("═" * 60).encode("cp437")) == []
+
+
+def test_a_few_words_of_no_language_are_quarantined() -> None:
+    with pytest.raises(PageFault, match="byte 3 and what follows read as no language in cp1252"):
+        decode(b"<p>\xb5\xc6\xcb\xfe\xc3\xbf\xcc\xec</p>", "text/html; charset=iso-8859-1", 0.05)
