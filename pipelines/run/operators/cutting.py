@@ -2,8 +2,8 @@
 
 An exchange gives spans of the text that it was shown. Each is narrowed to the whole characters in it. A byte
 that several spans cover belongs to the one that begins first; of those that begin together to the longest,
-then by reason and survivor in the order of their code points. What earlier masks cut is stepped over, which
-parts a span in two. A document is emptied where nothing is left of it but white space (`str.isspace`).
+then by reason and survivor in the order of their code points. A span over what earlier masks cut becomes one
+before it and one after it. A document is emptied where nothing is left of it but white space (`str.isspace`).
 Memory: one row group of text, and the cuts of one unit.
 """
 
@@ -70,7 +70,7 @@ class _Batch:
         """Cuts, and the documents emptied. `at` int64[k]: places of the edits' documents in the row group;
         `earlier`: what masks cut of them before, by place, as written."""
         edits, seen = self._once(edits, self._checked(edits, at))
-        gone = self._emptied(edits, seen)
+        gone = self._emptied(seen)
         stays = ~np.isin(seen.row, gone)
         which, written, shown = _as_written(
             Spans(seen.row[stays], seen.start[stays], seen.end[stays]), self.first, earlier
@@ -103,7 +103,7 @@ class _Batch:
         row = spans.row[by]
         return edits.take(pa.array(by)), Spans(row, first - self.first[row], last - self.first[row])
 
-    def _emptied(self, edits: pa.Table, seen: Spans) -> npt.NDArray[np.int64]:
+    def _emptied(self, seen: Spans) -> npt.NDArray[np.int64]:
         """Places of the documents of which nothing is left but white space."""
         touched, place = np.unique(seen.row, return_inverse=True)
         left = cut(self.text.take(pa.array(touched)), Spans(place.astype(np.int64), seen.start, seen.end))
