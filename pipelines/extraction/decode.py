@@ -146,7 +146,7 @@ def _believed(raw: bytes, codecs: Iterable[str], max_replaced: float) -> tuple[s
 def _attempt(raw: bytes, codec: str) -> tuple[str, float]:
     """Decoded text and the share of its non-ASCII characters that are U+FFFD."""
     text = raw.decode(codec, "replace")
-    replaced = text.count("�")
+    replaced = text.count("�") if "�" in text else 0  # `in` is faster by far
     return text, replaced / _not_ascii(text) if replaced else 0.0
 
 

@@ -134,6 +134,20 @@ def _pairs(raw: bytes) -> Counter[tuple[int, int]]:
     return pairs
 
 
+def beside_letters(raw: bytes) -> bytes:
+    """Bytes beyond ASCII with the `_WORD` bytes before and behind each, and a space for each gap.
+
+    `readings` finds the same pairs in them, and a page in a language of ASCII letters has few.
+    """
+    at = np.flatnonzero(np.frombuffer(raw, np.uint8) > 127)
+    if not len(at):
+        return b""
+    first = np.flatnonzero(np.diff(at, prepend=-3 * _WORD) > 2 * _WORD)  # of those that stand together
+    last = np.append(first[1:], len(at)) - 1
+    begins, ends = np.maximum(at[first] - _WORD, 0), at[last] + _WORD + 1
+    return b" ".join(raw[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True))
+
+
 @cache
 def _scripts_of_codecs() -> dict[str, str]:
     return {codec: script for script, codecs in CODECS.items() for codec in codecs}

@@ -14,7 +14,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from corpusmill.pipelines.extraction.letter_pairs import Reading, is_judged, readings, script_of
+import numpy as np
+
+from corpusmill.pipelines.extraction.letter_pairs import (
+    Reading,
+    beside_letters,
+    is_judged,
+    readings,
+    script_of,
+)
 
 AGAINST_DECLARED, AGAINST_NONE, AGAINST_DETECTED = 10.0, 5.0, 3.0  # nats
 # Pairs to judge by: within a script; between two, where each letter of text is one beyond ASCII.
@@ -69,7 +77,7 @@ def _is_language(reading: Reading) -> bool:
 
 # What bytes of one-byte sets become when they are read as windows-1252 or ISO-8859-1.
 _WESTERN = re.compile("[\x80-\xff€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]+")
-_LOOKED_AT = 50_000  # characters
+_LOOKED_AT = 100_000  # bytes of UTF-8
 _LETTERS = 10  # of ISO-8859-1 in the text, at least
 
 
@@ -78,12 +86,10 @@ def read_wrongly_before(text: str, raw: bytes) -> Change | None:
 
     `raw` is the text as UTF-8. None where it reads well enough as it is, or not much better otherwise.
     """
-    # The first bytes of ¡ to ÿ, but for no-break spaces.
-    if raw.count(b"\xc3") + raw.count(b"\xc2") - raw.count(b"\xc2\xa0") < _LETTERS:
+    # Each such letter is one byte longer in UTF-8 than it is in characters.
+    if len(raw) - len(text) < _LETTERS or _latin_letters(raw) < _LETTERS:
         return None
-    first = _WESTERN.search(text)
-    begin = 0 if first is None else first.start()
-    part = text[begin : begin + _LOOKED_AT]
+    part = beside_letters(raw)[:_LOOKED_AT].decode("utf-8", "ignore")
     held = part.encode("cp1252", "replace")
     own = readings(held, ("cp1252",))
     if not own or own[0].pairs < _TWICE_PAIRS or own[0].mean > _TWICE_MEAN:
@@ -94,6 +100,14 @@ def read_wrongly_before(text: str, raw: bytes) -> Change | None:
         return None
     again = _WESTERN.sub(lambda run: _as_bytes(run[0]).decode(best.codec, "replace"), text)
     return Change(again, best.codec)
+
+
+def _latin_letters(raw: bytes) -> int:
+    """How many bytes begin a character from U+0080 to U+00FF in UTF-8, but for no-break spaces."""
+    bytes_B = np.frombuffer(raw, np.uint8)
+    at = np.flatnonzero((bytes_B & 0xFE) == 0xC2)
+    behind = bytes_B[np.minimum(at + 1, len(raw) - 1)]
+    return int(np.count_nonzero((bytes_B[at] == 0xC3) | (behind != 0xA0)))
 
 
 def _as_bytes(run: str) -> bytes:

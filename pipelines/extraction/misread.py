@@ -102,6 +102,7 @@ def _odd_cases(text: str) -> float:
 _FOLLOWING = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _TWICE = re.compile(f"[\xc2-\xdf]{_FOLLOWING}|[\xe0-\xef]{_FOLLOWING}{{2}}|[\xf0-\xf4]{_FOLLOWING}{{3}}")
 _SIGN_OF_TWICE = re.compile(b"\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]")  # the first two characters of one
+_LONGEST = 4  # characters of a sequence
 _MOSTLY = 0.5
 
 
@@ -113,10 +114,14 @@ def encoded_once(text: str, raw: bytes) -> str | None:
     It is one where at least two sequences, and half of all characters that are not ASCII, are bytes of UTF-8
     read as windows-1252.
     """
-    if _SIGN_OF_TWICE.search(raw) is None:
+    signs = len(_SIGN_OF_TWICE.findall(raw))
+    if signs < 2:
+        return None
+    least = _MOSTLY * (len(text) - len(text.encode("ascii", "ignore")))
+    if signs * _LONGEST < least:
         return None
     found = _TWICE.findall(text)
-    if len(found) < 2 or sum(map(len, found)) < _MOSTLY * (len(text) - len(text.encode("ascii", "ignore"))):
+    if len(found) < 2 or sum(map(len, found)) < least:
         return None
     return _TWICE.sub(_once, text)
 

@@ -31,11 +31,13 @@ def of_seven_bits(raw: bytes) -> tuple[str, str] | None:
         return None
     if _ESCAPES.search(raw):
         return _of_escapes(raw)
-    shifts = _HZ.findall(raw)
+    shifts = _HZ.findall(raw) if b"~{" in raw else []
     if sum(len(shift) - 4 for shift in shifts) >= 2 * _LEAST_HZ and all(
         _decodes(shift, "hz") for shift in shifts
     ):
         return _HZ.sub(_from_hz, raw).decode(), "hz"
+    if not _has_signs(raw, b"+", _LEAST_UTF_7):
+        return None
     shifts = [run[run.index(b"+") :] for run in _UTF_7.findall(raw) if b"+" in run]
     if len(shifts) >= _LEAST_UTF_7 and all(_decodes(shift, "utf_7") for shift in shifts):
         try:
@@ -43,6 +45,16 @@ def of_seven_bits(raw: bytes) -> tuple[str, str] | None:
         except UnicodeDecodeError:  # a plus sign that begins no shift
             return _UTF_7.sub(_from_utf_7, raw).decode(), "utf_7"
     return None
+
+
+def _has_signs(raw: bytes, sign: bytes, least: int) -> bool:
+    """Whether a sign stands in bytes so many times at least; looks no further than needed."""
+    at = -1
+    for _ in range(least):
+        at = raw.find(sign, at + 1)
+        if at < 0:
+            return False
+    return True
 
 
 def _of_escapes(raw: bytes) -> tuple[str, str]:
