@@ -135,6 +135,17 @@ def stage_modules() -> list[str]:
     return [*stages, *(section.__module__ for section in section_classes())]
 
 
+def test_the_command_line_imports_light() -> None:
+    """`corpusmill --help`, and every word on the way to a command, wait for what is imported here."""
+    heavy = (*HEAVY, "numpy", "pyarrow", "pydantic", "yaml")
+    code = (
+        "import sys\nfrom corpusmill.pipelines.cli.main import app\n"
+        f"print(*(name for name in {heavy!r} if name in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_stages_and_sections_import_light() -> None:
     code = (
         "import importlib, sys\n"

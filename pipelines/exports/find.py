@@ -14,7 +14,6 @@ import corpusmill
 from corpusmill.pipelines.contract.closest import closest
 from corpusmill.pipelines.contract.conversion import Export, Import
 from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
-from corpusmill.pipelines.contract.plugins import plugins_with
 
 
 def export_names() -> list[str]:
@@ -61,6 +60,8 @@ def _modules(folder: str, value: str) -> dict[str, str]:
 
 def _found(folder: str, value: str, name: str) -> Any:
     """The value of this name, a plugin's before one of the rooms; None where there is none."""
+    from corpusmill.pipelines.contract.plugins import plugins_with
+
     module = {**_modules(folder, value), **plugins_with(value)}.get(name)
     if module is None:
         return None
