@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from corpusmill.pipelines.records.opaque import Summary
 from corpusmill.training_hooks.evaluation.long_context import Needles
 from corpusmill.training_hooks.trainer.options import Balance
 from corpusmill.training_hooks.trainer.training_task import TrainingTask
@@ -214,17 +216,27 @@ class ExtendContext(TrainingTask):
         )
 
 
-def _once(path: Path | None, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured, kept for another attempt."""
+
+    RECORD: ClassVar[str] = "measurement"
+    VERSION: ClassVar[int] = 1
+
+    value: Summary
+
+
+def _once(path: Path | None, make: Callable[[], Summary]) -> Summary:
     """What `make` gives, kept at `path` for an attempt after this one; made again where that is damaged."""
     from corpusmill.pipelines.contract.errors import IntegrityError
-    from corpusmill.pipelines.storage.run_folder import read_sealed, write_sealed
+    from corpusmill.pipelines.storage.sealed import read_sealed, write_sealed
 
     if path is not None and path.exists():
         try:
-            return read_sealed(path, MEASURED)
+            return read_sealed(_Measured, path, MEASURED).value
         except IntegrityError as error:
             log.warning("measuring again: %s", error.fault)
     made = make()
     if path is not None:
-        write_sealed(path, made, MEASURED)
+        write_sealed(path, _Measured(made), MEASURED)
     return made

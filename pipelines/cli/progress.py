@@ -18,7 +18,7 @@ from corpusmill.pipelines.contract.unit_progress import UnitProgress
 from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.run.runner import RunListener, StepState
 from corpusmill.pipelines.run.scheduler import Unit
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.task import Executed
 from corpusmill.pipelines.system.terminal import guard_streams, harmless, one_line, unguarded
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PlainProgress(RunListener):
         kept = f", {len(state.receipts)} done before" if state.receipts else ""
         self.say(f"{state.step.name}: {state.total} unit{'s' if state.total != 1 else ''}{kept}")
 
-    def unit_done(self, unit: Unit, receipt: Json) -> None:
+    def unit_done(self, unit: Unit, done: Executed) -> None:
         self._bytes[unit.step] = self._bytes.get(unit.step, 0) + unit.weight
         self._units[unit.step] = self._units.get(unit.step, 0) + 1
         if unit.step in self._done:
@@ -124,8 +124,8 @@ class LiveProgress(PlainProgress):
             name, total=state.total, completed=len(state.receipts), rate="", memory=self._held()
         )
 
-    def unit_done(self, unit: Unit, receipt: Json) -> None:
-        super().unit_done(unit, receipt)
+    def unit_done(self, unit: Unit, done: Executed) -> None:
+        super().unit_done(unit, done)
         if unit.step in self._tasks:
             seconds = time.monotonic() - self._started[unit.step]
             advance = 0 if unit.step in self._watched else 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.codec import Json
 
 
 def render_sample(folder: Path, found: Json) -> str:

@@ -10,9 +10,11 @@ from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.held_out_facts import sentence
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.records.ledger import Entry
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.runner import RunResult
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder, read_json
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.sealed import read_json
 
 _TOLD = {TOKENIZER: "tokenizer", MODEL: "train"}  # what a step gives -> the key of its facts
 _REASONS = 3
@@ -55,22 +57,22 @@ def summary(result: RunResult, report: Path, twin: Path) -> Json:
     for state in result.steps:
         if state.folder is None:
             continue
-        units = state.folder.need_manifest()["units"]
+        units = state.folder.need_manifest().units
         if state.step.gives == SHARDS:
             found["shards"] = _shards(state.folder, units)
         elif state.step.gives in _TOLD:
-            one = {"folder": str(state.folder.data), **(units[0].get("summary", {}) if units else {})}
+            one = {"folder": str(state.folder.data), **(units[0].summary if units else {})}
             found[_TOLD[state.step.gives]] = one
         elif state.step.gives == LONGER_CONTEXT:
-            one = {"step": state.step.name, "folder": str(state.folder.data), **units[0]["summary"]}
+            one = {"step": state.step.name, "folder": str(state.folder.data), **units[0].summary}
             found.setdefault("long_context", []).append(one)
     return found
 
 
-def _shards(folder: StepFolder, units: Sequence[Json]) -> Json:
+def _shards(folder: StepFolder, units: Sequence[Receipt]) -> Json:
     """Files and counts of the shards, those that are held out apart."""
-    summaries = [unit.get("summary", {}) for unit in units]
-    files = [str(folder.data / file["name"]) for unit in units for file in unit["files"]]
+    summaries = [unit.summary for unit in units]
+    files = [str(folder.data / file.name) for unit in units for file in unit.files]
     apart = [summary["held_out"] for summary in summaries if "held_out" in summary]
     return {
         "files": [file for file in files if not _is_held_out(file)],
@@ -95,8 +97,7 @@ def _sources(result: RunResult) -> Json:
         drawing = state.step.gives in (DRAWN, SHARDS)  # what is left out here is not lost
         if state.folder is None or drawing or state.step.operator.leaves_in_place:
             continue
-        for value in state.folder.need_manifest()["ledger"]:
-            entry = Entry.from_json(value)
+        for entry in state.folder.need_manifest().ledger:
             none: Json = {"read": 0, "left": 0, "removed": {}, "quarantined": {}, "cut": {}}
             row = sources.setdefault(entry.source, none)
             if entry.stage == "read":

@@ -39,12 +39,21 @@ class IntegrityError(CorpusmillError):
 
     def with_command(self, command: str) -> IntegrityError:
         """The same error with `command` in place of `REPAIR`."""
-        return IntegrityError(str(self).replace(REPAIR, command))
+        return type(self)(str(self).replace(REPAIR, command))
+
+
+class OtherVersionError(IntegrityError):
+    """A file of a run is whole, but another version of corpusmill wrote it."""
 
 
 def damaged(fault: str) -> IntegrityError:
     """The error for a damaged file of a run: `fault` names the file, the cure follows."""
     return IntegrityError(f"{fault}{_CURE}`{REPAIR}` makes it again and keeps what is sound")
+
+
+def of_other_version(fault: str) -> OtherVersionError:
+    """The error for a file of a run that another version wrote: `fault` names the file, the cure follows."""
+    return OtherVersionError(f"{fault}{_CURE}run its recipe again with this version")
 
 
 class LedgerError(CorpusmillError):

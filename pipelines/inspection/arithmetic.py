@@ -12,10 +12,14 @@ from itertools import pairwise
 
 from corpusmill.pipelines.contract.errors import LedgerError
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.balance import check_rows, check_step
 from corpusmill.pipelines.run.step import StageSpec, Step
-from corpusmill.pipelines.storage.run_folder import Json, digest
+from corpusmill.pipelines.storage.run_folder import content_of
+from corpusmill.pipelines.storage.sealed import digest
 
 Tally = tuple[int, int]  # documents, bytes
 
@@ -23,28 +27,28 @@ Tally = tuple[int, int]  # documents, bytes
 def wrong_figures(record: RunRecord) -> Iterator[str]:
     """Every figure of the run's complete steps that contradicts another, in words."""
     for step in record.steps.values():
-        if step.manifest:
-            yield from _within(step)
+        if step.manifest is not None:
+            yield from _within(step, step.manifest)
             yield from _between(record, step)
 
 
-def _within(step: StepRecord) -> Iterator[str]:
+def _within(step: StepRecord, manifest: Manifest) -> Iterator[str]:
     where, units = f"step {step.name}", step.units
-    if step.manifest["content"] != digest([[unit["files"], unit["rows"]] for unit in units]):
+    if manifest.content != content_of(units):
         yield f"{where}: its content hash is not that of its units"
-    if step.manifest["fingerprint"] != digest(step.key):
+    if manifest.fingerprint != digest(encode(manifest.key)):
         yield f"{where}: its fingerprint is not that of its key"
-    if step.rows != sum(unit["rows"] for unit in units):
-        yield f"{where}: {step.rows} rows, its units have {sum(unit['rows'] for unit in units)}"
-    if step.manifest["ledger"] != Ledger.total(unit.get("ledger", []) for unit in units).as_json():
+    if step.rows != sum(unit.rows for unit in units):
+        yield f"{where}: {step.rows} rows, its units have {sum(unit.rows for unit in units)}"
+    if manifest.ledger != Ledger.total(unit.ledger for unit in units).record():
         yield f"{where}: its ledger is not the sum of its units'"
     for unit in units:
-        yield from _chain(step, unit, f"{where}, unit {unit['unit']}")
+        yield from _chain(step, unit, f"{where}, unit {unit.unit}")
 
 
-def _chain(step: StepRecord, unit: Json, where: str) -> Iterator[str]:
+def _chain(step: StepRecord, unit: Receipt, where: str) -> Iterator[str]:
     """Faults of one unit's ledger: each entry, and from each stage to the next."""
-    ledger = list(Ledger.total([unit.get("ledger", [])]))
+    ledger = list(Ledger.total([unit.ledger]))
     for entry in ledger:
         try:
             entry.check(where)
@@ -56,7 +60,7 @@ def _chain(step: StepRecord, unit: Json, where: str) -> Iterator[str]:
                 at = f"{where}, stage {entry.stage}, source {entry.source}"
                 yield f"{at}: {entry.bytes_kept} bytes were kept, {entry.bytes_out} went out"
         return
-    names = [stage["name"] for stage in step.stages]
+    names = [stage.name for stage in step.stages]
     stages = list(dict.fromkeys(entry.stage for entry in ledger))
     left = {stage: _tally((e.source, e.documents_kept, e.bytes_out) for e in ledger if e.stage == stage)
             for stage in stages}  # fmt: skip
@@ -67,11 +71,11 @@ def _chain(step: StepRecord, unit: Json, where: str) -> Iterator[str]:
     for before, after in pairwise(stages):
         if left[before] != came[after]:
             yield f"{where}: {before} let {left[before]} pass, {after} got {came[after]} (documents, bytes)"
-    written = _tally((source, documents, size) for source, (documents, size) in unit["sources"].items())
+    written = _tally((source, documents, size) for source, (documents, size) in unit.sources.items())
     if stages and left[stages[-1]] != written:
         yield f"{where}: {stages[-1]} let {left[stages[-1]]} pass, {written} were written (documents, bytes)"
-    if sum(documents for documents, _ in written.values()) != unit["rows"]:
-        yield f"{where}: {unit['rows']} rows, but documents by source are {written}"
+    if sum(documents for documents, _ in written.values()) != unit.rows:
+        yield f"{where}: {unit.rows} rows, but documents by source are {written}"
 
 
 def _tally(entries: Iterable[tuple[str, int, int]]) -> dict[str, Tally]:
@@ -81,13 +85,12 @@ def _tally(entries: Iterable[tuple[str, int, int]]) -> dict[str, Tally]:
 
 def _between(record: RunRecord, step: StepRecord) -> Iterator[str]:
     """What a step's first stage saw against what the steps it reads left, where these are still there."""
-    named = {**step.needs("inputs"), **step.needs("masks")}
+    named = {**step.inputs, **step.masks}
     steps = {name: record.steps[name] for name in named if name in record.steps}
-    if any(name not in steps or steps[name].manifest.get("content") != named[name] for name in named):
+    if any(name not in steps or steps[name].content != named[name] for name in named):
         return  # made from an earlier version
-    stages = tuple(StageSpec("", "", stage["name"], {}) for stage in step.stages)
-    inputs, masks = (tuple(step.needs(kind)) for kind in ("inputs", "masks"))
-    shape = Step(step.name, step.operator, stages, inputs, masks)
+    stages = tuple(StageSpec("", "", stage.name, {}) for stage in step.stages)
+    shape = Step(step.name, step.operator, stages, tuple(step.inputs), tuple(step.masks))
     folders = {name: held.data for name, held in steps.items()}
     try:
         check_step(shape, step.ledger, folders)

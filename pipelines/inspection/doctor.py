@@ -19,9 +19,10 @@ from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.arithmetic import wrong_figures
 from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.run.repair import receipt_faults
 from corpusmill.pipelines.storage.graph_file import read_graph
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 
 # Distribution -> module, of what every run needs.
 CORE = {
@@ -175,7 +176,7 @@ def _run_checks(folder: RunFolder) -> list[Json]:
         checks += [_file_check(name, [fault], "", cure) for fault in _faults_of(partial(_read, read))]
     if checks:
         return checks
-    for name, fingerprint in folder.current()["steps"].items():
+    for name, fingerprint in folder.current().steps.items():
         checks.append(_step(name, folder.step(name, fingerprint), cure))
     if all(check["ok"] for check in checks):
         checks += _accounts(folder, cure)
@@ -188,7 +189,7 @@ def _accounts(folder: RunFolder, cure: str) -> list[Json]:
     checks = []
     for step in record.steps.values():
         if step.state != "complete":
-            name = f"step {step.name}: inputs" if step.manifest else f"step {step.name}"
+            name = f"step {step.name}: inputs" if step.manifest is not None else f"step {step.name}"
             checks.append(_check(name, step.state == "stale", STATES[step.state], "run the recipe again"))
     faults = list(wrong_figures(record))
     entries = [entry for step in record.steps.values() for entry in step.ledger]
@@ -215,7 +216,7 @@ def _step(name: str, step: StepFolder, cure: str) -> Json:
     faults = _faults_of(step.verify)
     if not faults:
         faults = receipt_faults(step)
-    size = sum(file["bytes"] for file in step.files().values()) if not faults else 0
+    size = sum(file.bytes for file in step.files().values()) if not faults else 0
     return _file_check(f"step {name}", faults, f"{text.size(size)} match their hashes", cure)
 
 

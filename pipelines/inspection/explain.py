@@ -19,7 +19,8 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 _CANDIDATES = 8
 _EXCERPT = 300

@@ -13,7 +13,7 @@ import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.contract.documents import SCHEMA
 from corpusmill.pipelines.inspection.identities import arrow_batches
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.codec import Json
 
 EXCERPT = 300  # characters of a text shown
 

@@ -6,7 +6,8 @@ from corpusmill.pipelines.contract.given import OVERLAP, SEPARATION
 from corpusmill.pipelines.contract.held_out import USES
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.storage.sealed import read_json
 
 
 def held_out_facts(record: RunRecord) -> Json | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.inspection.run_record import StepRecord
+from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.storage.datasets import read_unit, unit_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -32,7 +33,7 @@ class Place:
 def in_dataset(step: StepRecord, prefix: str) -> Iterator[Place]:
     """Rows of a dataset whose id begins with `prefix`, in order."""
     for unit in step.units:
-        yield from in_unit(step, unit["unit"], prefix)
+        yield from in_unit(step, unit.unit, prefix)
 
 
 def in_unit(step: StepRecord, unit: int, prefix: str) -> Iterator[Place]:
@@ -54,15 +55,15 @@ def in_removed(step: StepRecord, prefix: str) -> Iterator[Place]:
         if step.operator.lists_removed != "always" and not has_removed(unit):
             continue
         start = 0
-        for batch in arrow_batches(removed_path(step.data, unit["unit"]), ["id"]):
+        for batch in arrow_batches(removed_path(step.data, unit.unit), ["id"]):
             for row, identity in _matches(batch.column("id"), prefix):
-                yield Place(step.name, unit["unit"], start + row, identity, removed=True)
+                yield Place(step.name, unit.unit, start + row, identity, removed=True)
             start += batch.num_rows
 
 
-def has_removed(unit: Mapping[str, Any]) -> bool:
+def has_removed(unit: Receipt) -> bool:
     """Whether a unit, by its receipt, left a file of removed documents."""
-    return any(file["name"].endswith(".removed.arrow") for file in unit["files"])
+    return any(file.name.endswith(".removed.arrow") for file in unit.files)
 
 
 def removed_path(folder: StepFolder, unit: int) -> Path:

@@ -19,7 +19,9 @@ from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, lo
 from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
 from corpusmill.pipelines.recipe.registry import room_command
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.records.codec import Json, encode
+from corpusmill.pipelines.records.receipt import SummaryPart
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.pipelines.storage.versions import version_of
 
@@ -117,10 +119,10 @@ def _step_line(step: StepRecord) -> Json:
         "name": step.name,
         "state": step.state,
         "operator": step.operator.name or None,
-        "stages": [stage["name"] for stage in step.stages],
-        "units": len(step.units) if step.manifest else step.receipts,
-        "rows": step.rows if step.manifest else None,
-        "bytes": step.output_bytes if step.manifest else None,
+        "stages": [stage.name for stage in step.stages],
+        "units": len(step.units) if step.manifest is not None else step.receipts,
+        "rows": step.rows if step.manifest is not None else None,
+        "bytes": step.output_bytes if step.manifest is not None else None,
     }
 
 
@@ -134,7 +136,7 @@ def _sources(record: RunRecord) -> Json:
                 came = [entry.documents_in, entry.bytes_in]
         left = [0, 0]
         for unit in source.last.units:
-            for documents, size in unit["sources"].values():
+            for documents, size in unit.sources.values():
                 left = [left[0] + documents, left[1] + size]
         taken = record.taken_by_masks.get(source.name, (0, 0)) if source.whole else (0, 0)
         found[source.name] = {
@@ -165,24 +167,24 @@ def _step(folder: StepFolder, limit: int) -> Json:
             "version": version,
             "units": len(receipts),
         }
-    files = [file for unit in manifest["units"] for file in unit["files"]]
+    files = manifest.files
     return {
         "kind": "step",
         "path": str(folder.path),
-        "name": manifest["step"],
+        "name": manifest.step,
         "state": "complete",
         "version": version,
-        "operator": manifest["key"]["operator"],
-        "stages": [{"name": s["name"], "options": s["options"]} for s in manifest["key"]["stages"]],
-        "fingerprint": manifest["fingerprint"],
-        "versions": manifest["versions"],
-        "units": len(manifest["units"]),
-        "rows": manifest["rows"],
-        "bytes": sum(file["bytes"] for file in files),
+        "operator": manifest.key.operator,
+        "stages": [{"name": stage.name, "options": stage.options} for stage in manifest.key.stages],
+        "fingerprint": manifest.fingerprint,
+        "versions": manifest.versions,
+        "units": len(manifest.units),
+        "rows": manifest.rows,
+        "bytes": manifest.bytes,
         "files": len(files),
-        "first_files": files[:limit],
-        "ledger": manifest["ledger"],
-        "summaries": [unit["summary"] for unit in manifest["units"][:limit] if "summary" in unit],
+        "first_files": [encode(file) for file in files[:limit]],
+        "ledger": [encode(entry) for entry in manifest.ledger],
+        "summaries": [unit.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)],
     }
 
 

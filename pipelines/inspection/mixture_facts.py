@@ -6,7 +6,8 @@ from corpusmill.pipelines.contract.given import MIXTURE, SHARDS
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.shard_files import combined
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.storage.sealed import read_json
 
 _PLANNED = {
     "available_tokens": "available_tokens",
@@ -69,11 +70,11 @@ def packing_facts(record: RunRecord) -> Json | None:
     step = record.finished_giving(SHARDS)
     if step is None:
         return None
-    options = step.stages[-1]["options"]
-    files = [file["name"] for unit in step.units for file in unit["files"] if file["name"].endswith(".arrow")]
+    options = step.stages[-1].options
+    files = [file.name for unit in step.units for file in unit.files if file.name.endswith(".arrow")]
     return {
         "step": step.name,
-        **combined([unit["summary"] for unit in step.units]),
+        **combined([unit.summary for unit in step.units]),
         "sequence_length": options.get("sequence_length"),
         "method": options.get("method"),
         "folder": str(step.data.data.relative_to(record.folder.path)),

@@ -11,7 +11,7 @@ from corpusmill.pipelines.inspection.held_out_facts import render_held_out
 from corpusmill.pipelines.inspection.mixture_facts import missed
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.storage.versions import VERSIONS
 
 _STALE = "made from other inputs or options; a run without --until makes them again"

@@ -8,18 +8,22 @@ manifests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection.run_log import RunLog, read_log
+from corpusmill.pipelines.records.graph import Graph
 from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.run.operators.operator import UNKNOWN, Operator, operator_named
+from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
+from corpusmill.pipelines.records.opaque import RawRecipe
+from corpusmill.pipelines.records.receipt import Receipt
+from corpusmill.pipelines.run.operators.operator import UNKNOWN, AnyOperator, operator_named
 from corpusmill.pipelines.storage.datasets import DatasetView
-from corpusmill.pipelines.storage.graph_file import Graph, read_graph
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.storage.graph_file import read_graph
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.staleness import outdated
 
 State = Literal["complete", "outdated", "stale", "unfinished", "not_reached"]
@@ -34,12 +38,12 @@ STATES: Mapping[State, str] = {
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One step. `manifest` is empty unless the step is complete, outdated or stale."""
+    """One step. `manifest` is None unless the step is complete, outdated or stale."""
 
     name: str
     state: State
     folder: StepFolder | None = None
-    manifest: Json = field(default_factory=dict)
+    manifest: Manifest | None = None
     receipts: int = 0  # committed units of an unfinished step
 
     @property
@@ -47,36 +51,44 @@ class StepRecord:
         return self.state == "complete"
 
     @property
-    def key(self) -> Json:
-        return dict(self.manifest.get("key", {}))
+    def key(self) -> StepKey:
+        """What the step's output was made from. Raises IntegrityError where it has none."""
+        if self.manifest is None:
+            raise IntegrityError(f"step {self.name} left nothing; run the recipe again")
+        return self.manifest.key
 
     @property
-    def operator(self) -> Operator:
+    def operator(self) -> AnyOperator:
         """How the step moves data; `UNKNOWN` while the step has no output. Raises IntegrityError."""
-        return operator_named(str(self.key.get("operator", ""))) if self.manifest else UNKNOWN
+        return operator_named(self.manifest.key.operator) if self.manifest is not None else UNKNOWN
 
     @property
-    def stages(self) -> list[Json]:
-        """Name and options of every stage the step applies, in order."""
-        return list(self.key.get("stages", []))
+    def stages(self) -> tuple[StageKey, ...]:
+        """Every stage the step applies, in order."""
+        return self.manifest.key.stages if self.manifest is not None else ()
 
     @property
-    def units(self) -> list[Json]:
+    def units(self) -> tuple[Receipt, ...]:
         """Receipts of the step's units."""
-        return list(self.manifest.get("units", []))
+        return self.manifest.units if self.manifest is not None else ()
+
+    @property
+    def content(self) -> str | None:
+        """The content hash of its output, None where there is none."""
+        return self.manifest.content if self.manifest is not None else None
 
     @property
     def rows(self) -> int:
-        return int(self.manifest.get("rows", 0))
+        return self.manifest.rows if self.manifest is not None else 0
 
     @property
     def output_bytes(self) -> int:
-        return sum(file["bytes"] for unit in self.units for file in unit["files"])
+        return self.manifest.bytes if self.manifest is not None else 0
 
     @cached_property
     def ledger(self) -> Ledger:
         """Read it; do not add to it."""
-        return Ledger.total([self.manifest.get("ledger", [])])
+        return Ledger.total([self.manifest.ledger] if self.manifest is not None else [])
 
     @property
     def data(self) -> StepFolder:
@@ -85,9 +97,20 @@ class StepRecord:
             raise IntegrityError(f"step {self.name} left nothing; run the recipe again")
         return self.folder
 
-    def needs(self, kind: str) -> dict[str, str]:
-        """Content hashes this step was made from, by name; `kind` is inputs, masks or artefacts."""
-        return dict(self.key.get(kind, {}))
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Content hashes of the steps that this one reads, by name, in order."""
+        return dict(self.manifest.key.inputs) if self.manifest is not None else {}
+
+    @property
+    def masks(self) -> dict[str, str]:
+        """Content hashes of the masks that this step applies, by name, in order."""
+        return dict(self.manifest.key.masks) if self.manifest is not None else {}
+
+    @property
+    def artefacts(self) -> dict[str, str]:
+        """Content hashes of the steps that made what this one uses, by the artefacts' names."""
+        return dict(self.manifest.key.artefacts) if self.manifest is not None else {}
 
 
 @dataclass(frozen=True)
@@ -116,7 +139,7 @@ class RunRecord:
 
     folder: RunFolder
     name: str
-    recipe: Json
+    recipe: RawRecipe
     graph: Graph
     steps: dict[str, StepRecord]
     log: RunLog
@@ -130,7 +153,7 @@ class RunRecord:
     def finished(self, name: str) -> StepRecord | None:
         """The step of this name if it has an output, be it one that no longer holds (`stale`), else None."""
         step = self.steps.get(name)
-        return step if step is not None and step.manifest else None
+        return step if step is not None and step.manifest is not None else None
 
     def giving(self, what: str) -> list[StepRecord]:
         """Steps that give it (a word of `contract.given`) and have an output, be it one that is stale."""
@@ -166,9 +189,9 @@ class RunRecord:
         found: dict[str, list[StepRecord]] = {}
         for step in self.steps.values():
             if step.complete and step.operator.writes == "documents":
-                found.setdefault(str(step.key["options"]["source"]), []).append(step)
+                found.setdefault(step.key.options.need_source, []).append(step)
         return [
-            SourceRecord(name, str(steps[0].key["options"]["domain"]), tuple(steps), self._scatters(steps))
+            SourceRecord(name, steps[0].key.options.need_domain, tuple(steps), self._scatters(steps))
             for name, steps in sorted(found.items())
         ]
 
@@ -204,7 +227,7 @@ class RunRecord:
             return dict.fromkeys(whole, 0)
         for step in (*self.masks, self.complete_giving(ENCODED)):
             if step is not None:  # a key lists its inputs in the order of the view
-                return _starts([name for name in step.needs("inputs") if name in whole], whole)
+                return _starts([name for name in step.inputs if name in whole], whole)
         raise IntegrityError(f"{self.folder.path}: nothing tells in which order the sources were read")
 
     def view(self) -> DatasetView:
@@ -237,15 +260,15 @@ def load_record(folder: RunFolder) -> RunRecord:
     if not folder.begun:
         raise UserError(f"{folder.path}: not a run folder (no current.json); give the recipe's output folder")
     current = folder.current()
-    recipe: Json = folder.recipe()
-    manifests: dict[str, tuple[StepFolder, Json]] = {}
+    recipe = folder.recipe()
+    manifests: dict[str, tuple[StepFolder, Manifest]] = {}
     found: dict[str, StepRecord] = {}
-    for name, fingerprint in current["steps"].items():
+    for name, fingerprint in current.steps.items():
         step = folder.step(name, fingerprint)
         manifests[name] = (step, step.need_manifest())  # pointed at only once it is complete
-    only = current.get("asked")  # with --until
+    only = current.asked  # with --until
     stale = outdated({name: manifest for name, (_, manifest) in manifests.items()})
-    stale |= set(current.get("stale", ()))
+    stale |= set(current.stale)
     for name, (step, manifest) in manifests.items():
         state: State = "complete"
         if name in stale:
@@ -261,10 +284,8 @@ def load_record(folder: RunFolder) -> RunRecord:
         if name not in found and (only is None or name in only):
             found[name] = StepRecord(name, "not_reached")
     log = read_log(folder.path / "log" / "run.jsonl")
-    name = str(recipe.get("name", current.get("recipe", "")))
-    return RunRecord(
-        folder, name, recipe, graph, _ordered(found, graph), log, tuple(current.get("until", ()))
-    )
+    name = str(recipe.get("name", current.recipe or ""))
+    return RunRecord(folder, name, recipe, graph, _ordered(found, graph), log, current.until or ())
 
 
 def _receipts(step: StepFolder) -> int:

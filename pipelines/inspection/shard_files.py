@@ -17,8 +17,11 @@ import pyarrow.ipc as ipc
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError, damaged
 from corpusmill.pipelines.contract.given import SHARDS, TOKENIZER
 from corpusmill.pipelines.inspection.identities import arrow_batches
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.opaque import Summary
 from corpusmill.pipelines.storage.graph_file import step_giving
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, sha256_file
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from corpusmill.pipelines.storage.sealed import sha256_file
 
 TOTALS = ("rows", "tokens", "padding", "documents", "fim_documents", "pieces")
 _TEXT = 400  # characters of a row shown as text
@@ -40,7 +43,7 @@ def metadata(path: Path) -> Json:
     return {key.decode(): json.loads(value) for key, value in schema.metadata.items()}
 
 
-def combined(counts: Sequence[Json]) -> Json:
+def combined(counts: Sequence[Summary]) -> Json:
     """Counts of shards added up, with the shares people ask for.
 
     `padding_share` is of all places, `fim_rate` of documents, source shares of tokens without padding; a

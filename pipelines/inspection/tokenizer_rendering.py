@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.codec import Json
 
 _GROUPS = 24  # of a kind, the largest
 _SCRIPTS = 16

@@ -28,10 +28,10 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
-from corpusmill.pipelines.storage.run_folder import Json
 
 _RANGES_SHOWN = 8
 
@@ -48,7 +48,7 @@ def judgements(
         until = until[0].removesuffix(".scatter"), until[1]
     events: list[Json] = []
     for step in source.steps:
-        names = [stage["name"] for stage in step.stages]
+        names = [stage.name for stage in step.stages]
         for stage in ["read", *names[1:]] if step.operator.reads == "splits" else names:
             if until == (step.name, stage):
                 return events
@@ -100,20 +100,21 @@ def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
 
 def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
     from corpusmill.pipelines.run.operators.job import Preparation
-    from corpusmill.pipelines.storage.run_folder import read_json
+    from corpusmill.pipelines.sources.reader import read_index
 
-    (index,) = read.needs("inputs")
+    (index,) = read.inputs
     folder = record.steps[index].data
     names = [
-        entry["name"]
-        for part in folder.need_manifest()["units"]
-        for entry in read_json(folder.file(f"{part['unit']:05d}.index.json"))
+        entry.name
+        for part in folder.need_manifest().units
+        for entry in read_index(folder.file(f"{part.name}.index.json"))
     ]
     step = Step(read.name, read.operator, inputs=(index,))
     paths = {name: name for name in names}
-    preparation = Preparation(step, {index: folder}, paths, read.key["unit_bytes"])
-    splits = read.operator.units(preparation)[unit]["splits"]
-    return [{"file": name, "start": split["start"], "end": split["end"]} for name, _, split in splits]
+    assert read.key.unit_bytes is not None
+    preparation = Preparation(step, {index: folder}, paths, read.key.unit_bytes)
+    splits = read.operator.units(preparation)[unit].splits
+    return [{"file": held.name, "start": held.split.start, "end": held.split.end} for held in splits]
 
 
 def mask_events(record: RunRecord, unit: int, row: int) -> list[Json]:
@@ -127,9 +128,9 @@ def mask_events(record: RunRecord, unit: int, row: int) -> list[Json]:
         removed = _removal(mask, unit, row)
         if removed is not None:
             return [*events, loss(mask.name, removed)]
-        event: Json = {"step": mask.name, "stage": mask.stages[-1]["name"], "verdict": "kept"}
+        event: Json = {"step": mask.name, "stage": mask.stages[-1].name, "verdict": "kept"}
         if mask.operator.reads == "documents":
-            event |= scores_of(mask.stages[-1]["name"], _mask_scores(mask, unit, row))
+            event |= scores_of(mask.stages[-1].name, _mask_scores(mask, unit, row))
         spans = _cuts(mask, unit, row)
         events.append({**event, "cut": spans} if spans else event)
     return events
@@ -222,8 +223,8 @@ def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
     if step is None:
         return None
     copies = []
-    held = next(u for u in step.units if u["unit"] == unit)
-    if held["rows"] == 0:
+    held = next(one for one in step.units if one.unit == unit)
+    if held.rows == 0:
         return []
     for partition, batch in enumerate(
         arrow_batches(step.data.file(f"{unit:05d}.rows.arrow"), ["row", "epoch", "cut_to"])
@@ -266,9 +267,9 @@ def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] |
     for copy in copies:
         epochs.setdefault(copy["partition"], set()).add(copy["epoch"])
     for partition, wanted in sorted(epochs.items()):
-        for file in step.units[partition]["files"]:
-            if file["name"].endswith(".arrow"):
-                found += _pieces_in(step, file["name"], bytes.fromhex(identity), wanted)
+        for file in step.units[partition].files:
+            if file.name.endswith(".arrow"):
+                found += _pieces_in(step, file.name, bytes.fromhex(identity), wanted)
     return sorted(found, key=lambda piece: (piece["epoch"], piece["offset"], piece["shard"]))
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from corpusmill.pipelines.contract.errors import RecipeError, UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
-from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.storage.run_folder import StepFolder, read_json
+from corpusmill.pipelines.sources.reader import Reader, read_index
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.system.patterns import matches
 
 
@@ -182,13 +182,9 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
     manifest = step.manifest()
     if manifest is not None:
         entries = [
-            entry
-            for unit in manifest["units"]
-            for entry in read_json(step.data / f"{unit['unit']:05d}.index.json")
+            entry for unit in manifest.units for entry in read_index(step.data / f"{unit.name}.index.json")
         ]
-        if all(
-            source.reader.content_hash(Path(paths[entry["name"]])) == entry["sha256"] for entry in entries
-        ):
+        if all(source.reader.content_hash(Path(paths[entry.name])) == entry.sha256 for entry in entries):
             return
         step.manifest_path.unlink()
     for receipt in sorted((step.path / "receipts").glob("*.json")):  # of one that was not finished: unproven

@@ -7,24 +7,40 @@ only a part is kept is a document kept; the bytes of the other part are cut, cou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from corpusmill.pipelines.contract.errors import LedgerError
 
-Tally = list[int]  # [documents, bytes]
+Tally = tuple[int, int]  # documents, bytes
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """Counts of one stage on one source as receipts and manifests hold them; see `Entry`."""
+
+    stage: str
+    source: str
+    documents_in: int
+    bytes_in: int
+    documents_kept: int
+    bytes_kept: int
+    bytes_out: int
+    removed: Mapping[str, Tally]
+    quarantined: Mapping[str, Tally]
+    cut: Mapping[str, int] = field(default_factory=dict)
 
 
 def _add(into: dict[str, Tally], reason: str, documents: int, size: int) -> None:
-    tally = into.setdefault(reason, [0, 0])
-    tally[0] += documents
-    tally[1] += size
+    had = into.get(reason, (0, 0))
+    into[reason] = had[0] + documents, had[1] + size
 
 
 @dataclass
 class Entry:
-    """Counts of one stage on one source. All byte figures but `out` are as they entered the stage."""
+    """Counts of one stage on one source, while they are added up. All byte figures but `bytes_out` are as
+    they entered the stage. `removed`, `quarantined`: by reason. `cut`: bytes of documents that are kept, by
+    reason."""
 
     stage: str
     source: str
@@ -35,7 +51,7 @@ class Entry:
     bytes_out: int = 0
     removed: dict[str, Tally] = field(default_factory=dict)
     quarantined: dict[str, Tally] = field(default_factory=dict)
-    cut: dict[str, int] = field(default_factory=dict)  # reason -> bytes
+    cut: dict[str, int] = field(default_factory=dict)
 
     def arrive(self, documents: int, size: int) -> None:
         self.documents_in += documents
@@ -81,7 +97,7 @@ class Entry:
                     f"{kept} were kept, {cut} cut and {taken_out} removed or quarantined"
                 )
 
-    def merge(self, other: Entry) -> None:
+    def merge(self, other: Entry | LedgerEntry) -> None:
         """Add the counts of the same stage and source elsewhere."""
         self.arrive(other.documents_in, other.bytes_in)
         self.keep(other.documents_kept, other.bytes_kept, other.bytes_out)
@@ -91,17 +107,20 @@ class Entry:
             for reason, (documents, size) in theirs.items():
                 _add(mine, reason, documents, size)
 
-    def as_json(self) -> dict[str, Any]:
-        """For receipts and manifests; `cut` is left out where nothing is cut."""
-        return {name: value for name, value in self.__dict__.items() if name != "cut" or value}
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Entry:
-        copy: dict[str, Any] = {
-            k: {r: list(t) if isinstance(t, list) else t for r, t in v.items()} if isinstance(v, dict) else v
-            for k, v in value.items()
-        }
-        return cls(**copy)
+    def record(self) -> LedgerEntry:
+        """The counts so far."""
+        return LedgerEntry(
+            self.stage,
+            self.source,
+            self.documents_in,
+            self.bytes_in,
+            self.documents_kept,
+            self.bytes_kept,
+            self.bytes_out,
+            dict(self.removed),
+            dict(self.quarantined),
+            dict(self.cut),
+        )
 
 
 class Ledger:
@@ -122,15 +141,15 @@ class Ledger:
         for entry in self._entries.values():
             entry.check(where)
 
-    def as_json(self) -> list[dict[str, Any]]:
-        return [entry.as_json() for entry in self._entries.values()]
+    def record(self) -> tuple[LedgerEntry, ...]:
+        """The counts so far, for a receipt or manifest."""
+        return tuple(entry.record() for entry in self._entries.values())
 
     @classmethod
-    def total(cls, parts: Iterable[list[dict[str, Any]]]) -> Ledger:
+    def total(cls, parts: Iterable[Iterable[LedgerEntry]]) -> Ledger:
         """Sum of the ledgers of many units."""
         ledger = cls()
         for part in parts:
-            for value in part:
-                entry = Entry.from_json(value)
+            for entry in part:
                 ledger.entry(entry.stage, entry.source).merge(entry)
         return ledger

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from corpusmill.pipelines.contract.errors import LedgerError
 from corpusmill.pipelines.contract.given import DRAWN, ENCODED, SEPARATION
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.records.ledger import Entry
-from corpusmill.pipelines.storage.run_folder import Json
 
 
 def funnel(record: RunRecord) -> dict[str, list[Json]]:
@@ -49,7 +49,7 @@ def funnel(record: RunRecord) -> dict[str, list[Json]]:
     return dict(sorted(found.items()))
 
 
-def _reasons(tallies: Mapping[str, list[int]]) -> list[Json]:
+def _reasons(tallies: Mapping[str, tuple[int, int]]) -> list[Json]:
     ordered = sorted(tallies.items(), key=lambda item: (-item[1][0], item[0]))
     return [
         {"reason": reason, "documents": documents, "bytes": size} for reason, (documents, size) in ordered
@@ -91,7 +91,7 @@ def _source(record: RunRecord, source: SourceRecord, entries: Sequence[Entry]) -
     left = [0, 0]
     encode = record.complete_giving(ENCODED)
     for unit in (encode if encode is not None and source.whole else source.last).units:
-        documents, size = unit["sources"].get(source.name, (0, 0))
+        documents, size = unit.sources.get(source.name, (0, 0))
         left = [left[0] + documents, left[1] + size]
     if encode is None and source.whole:
         documents, size = record.taken_by_masks.get(source.name, (0, 0))

@@ -13,6 +13,7 @@ from pathlib import Path
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
 from corpusmill.pipelines.report.distributions import distributions
 from corpusmill.pipelines.report.duplicates import duplicates
@@ -23,7 +24,8 @@ from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_parts
 from corpusmill.pipelines.report.training import training
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, write_atomic, write_json
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.sealed import write_atomic, write_json
 
 FORMAT = "corpusmill-report-1"
 

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.storage.datasets import DatasetView
-from corpusmill.pipelines.storage.run_folder import Json
 
 ENCODED_UNITS = 64  # of each source
 TEXT_UNITS = 4
@@ -44,7 +44,7 @@ def distributions(record: RunRecord) -> dict[str, Json]:
         if not source.whole:
             continue
         if encode is not None:
-            units = [n for n, unit in enumerate(encode.units) if source.name in unit["sources"]]
+            units = [n for n, unit in enumerate(encode.units) if source.name in unit.sources]
             chosen = _spread(units, ENCODED_UNITS)
             found[source.name] = _measure(_encoded(encode, source, chosen), len(chosen), len(units))
         else:
@@ -64,7 +64,7 @@ def _spread(units: Sequence[int], most: int) -> list[int]:
 
 def _encoded(encode: StepRecord, source: SourceRecord, units: list[int]) -> Iterator[Batch]:
     for number in units:
-        path = encode.data.file(f"{encode.units[number]['unit']:05d}.arrow")
+        path = encode.data.file(f"{encode.units[number].name}.arrow")
         for batch in arrow_batches(path, ["source", "lang", "bytes", "tokens"]):
             mine = pc.equal(batch.column("source"), source.name)
             tokens = pc.list_value_length(batch.column("tokens")).filter(mine).to_numpy(zero_copy_only=False)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.inspection.identities import arrow_batches, removed_path
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report.hex_ids import leading_bits
-from corpusmill.pipelines.storage.run_folder import Json
 
 SAMPLED_ROWS = 5_000_000
 _TENTHS = 20  # bars of the similarity histogram, from 0 to 1
@@ -32,7 +32,7 @@ def _one(step: StepRecord) -> Json:
     sampled: list[npt.NDArray[np.uint64]] = []
     similar = np.zeros(_TENTHS, np.int64)
     for unit in step.units:
-        for batch in arrow_batches(removed_path(step.data, unit["unit"]), ["survivor_id", "similarity"]):
+        for batch in arrow_batches(removed_path(step.data, unit.unit), ["survivor_id", "similarity"]):
             batch = batch.filter(batch.column("survivor_id").is_valid())  # quarantined ones have none
             bits = leading_bits(batch.column("survivor_id"))
             sampled.append(bits if rate == 1.0 else bits[bits < limit])
@@ -44,7 +44,7 @@ def _one(step: StepRecord) -> Json:
     _, removed = np.unique(survivors, return_counts=True)
     return {
         "step": step.name,
-        "stage": step.stages[-1]["name"],
+        "stage": step.stages[-1].name,
         "removed": int(similar.sum()),
         "sampling_rate": rate,
         "clusters": round(len(removed) / rate),

@@ -14,8 +14,8 @@ from corpusmill.pipelines.contract.given import (
 from corpusmill.pipelines.contract.held_out import USES
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.recipe import registry
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.storage.datasets import unit_file
-from corpusmill.pipelines.storage.run_folder import Json
 
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
 HEAVY_PADDING = 0.1
@@ -113,14 +113,11 @@ def _funnel(record: RunRecord, figures: Json) -> list[Json]:
 
 def _judging(record: RunRecord) -> set[tuple[str, str]]:
     """Steps and stages that judge: deduplication, masks, and stages that left scores in their dataset."""
-    found = {(step.name, step.stages[-1]["name"]) for step in record.masks}
+    found = {(step.name, step.stages[-1].name) for step in record.masks}
     for source in record.sources:
         scored = _scored(source)
         found |= {
-            (step.name, stage["name"])
-            for step in source.steps
-            for stage in step.stages
-            if stage["name"] in scored
+            (step.name, stage.name) for step in source.steps for stage in step.stages if stage.name in scored
         }
     return found
 
@@ -128,7 +125,7 @@ def _judging(record: RunRecord) -> set[tuple[str, str]]:
 def _scored(source: SourceRecord) -> set[str]:
     if not source.last.units:
         return set()
-    path = unit_file(source.last.data, source.last.units[0]["unit"])
+    path = unit_file(source.last.data, source.last.units[0].unit)
     return {name.split(".")[0] for name in pq.read_schema(path).names if "." in name}
 
 

@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from corpusmill.pipelines.contract.given import LONGER_CONTEXT
 from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report import charts, heat_map
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.storage.sealed import read_json
 
 _CURVES = (
     ("before", "as it was", "b"),
@@ -23,7 +24,7 @@ def long_context(record: RunRecord) -> list[Json]:
     found = []
     for step in record.giving(LONGER_CONTEXT):
         measured = read_json(step.data.file("long_context.json"))
-        options, summary = step.stages[-1]["options"], step.units[0]["summary"]
+        options, summary = step.stages[-1].options, step.units[0].summary
         found.append({"step": step.name, "options": options, "summary": summary, **measured})
     return found
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from corpusmill.pipelines.inspection.run_log import StepLog
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, StepRecord
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.codec import Json
 
 
 def head(record: RunRecord, corpusmill: str) -> Json:
@@ -14,7 +14,7 @@ def head(record: RunRecord, corpusmill: str) -> Json:
     when and how long the last execution ran, by its log."""
     versions: dict[str, str] = {}
     for step in record.steps.values():
-        versions.update(step.manifest.get("versions", {}))
+        versions.update(step.manifest.versions if step.manifest is not None else {})
     started = record.log.started
     waiting = [step.name for step in record.steps.values() if step.state not in ("complete", "stale")]
     return {
@@ -48,16 +48,16 @@ def _step(step: StepRecord, log: StepLog | None) -> Json:
         "state": step.state,
         "meaning": STATES[step.state],
         "operator": step.operator.name or None,
-        "stages": [stage["name"] for stage in step.stages],
-        "fingerprint": step.manifest.get("fingerprint"),
-        "units": len(step.units) if step.manifest else step.receipts,
+        "stages": [stage.name for stage in step.stages],
+        "fingerprint": step.manifest.fingerprint if step.manifest is not None else None,
+        "units": len(step.units) if step.manifest is not None else step.receipts,
         "units_done": done.units,
         "reused": step.complete and done.units == 0,
         "seconds": round(done.seconds, 3) if log is not None else None,
         "repeated_units": done.retries,
         "peak_rss_bytes": done.peak_rss or None,
-        "rows": step.rows if step.manifest else None,
-        "bytes": step.output_bytes if step.manifest else None,
+        "rows": step.rows if step.manifest is not None else None,
+        "bytes": step.output_bytes if step.manifest is not None else None,
     }
 
 

@@ -11,12 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from corpusmill.pipelines.inspection import plain_text
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.tokenizer import tokenizer_view
 from corpusmill.pipelines.report.training_view import training_view
-from corpusmill.pipelines.storage.run_folder import Json
 
 _MAIN_REASONS = 3
 

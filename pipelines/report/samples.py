@@ -23,9 +23,9 @@ from corpusmill.pipelines.inspection.identities import (
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.trails import detail_scores, scores_of, text_before
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.storage.cuts import is_edits
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
-from corpusmill.pipelines.storage.run_folder import Json
 
 SAMPLES = 3  # of each stage and reason
 EXCERPT = 400  # characters
@@ -58,7 +58,7 @@ def _rows(step: StepRecord) -> Iterator[dict[str, Any]]:
     if len(units) > FILES:
         units = [units[k * len(units) // FILES] for k in range(FILES)]
     for unit in units:
-        for batch in arrow_batches(removed_path(step.data, unit["unit"]), _COLUMNS):
+        for batch in arrow_batches(removed_path(step.data, unit.unit), _COLUMNS):
             yield from batch.filter(batch.column("excerpt").is_valid()).to_pylist()
             # A reader's lost records may have no excerpt; their position and detail say enough. Duplicates,
             # whose texts stand in their dataset, have none either.
@@ -69,7 +69,7 @@ def _rows(step: StepRecord) -> Iterator[dict[str, Any]]:
 def _cut_rows(step: StepRecord) -> Iterator[dict[str, Any]]:
     """What was cut and has an excerpt, as rows of removed documents."""
     names = ["id", "source", "stage", "reason", "start", "end", "survivor_id", "survivor_source", "excerpt"]
-    files = [file["name"] for unit in step.units for file in unit["files"] if is_edits(file["name"])]
+    files = [file.name for unit in step.units for file in unit.files if is_edits(file.name)]
     for name in files[:: max(1, len(files) // FILES)][:FILES]:
         for batch in arrow_batches(step.data.file(name), names):
             for row in batch.filter(batch.column("excerpt").is_valid()).to_pylist():
@@ -111,7 +111,7 @@ def _chosen(step: StepRecord) -> list[dict[str, Any]]:
     seen = 0
     names = ["unit", "row", "id", "source", "reason", "bytes", "survivor_id", "survivor_source", "similarity"]
     for unit in step.units:
-        for batch in arrow_batches(removed_path(step.data, unit["unit"]), names):
+        for batch in arrow_batches(removed_path(step.data, unit.unit), names):
             part = batch.filter(batch.column("survivor_id").is_valid()).slice(0, ROWS - seen)
             seen += part.num_rows
             order = draws(part.column("id"), 0, "report samples")
@@ -132,7 +132,7 @@ def _pair(record: RunRecord, step: StepRecord, row: dict[str, Any], sources: dic
     theirs = _survivor_address(record, step, row)
     return {
         "step": step.name,
-        "stage": step.stages[-1]["name"],
+        "stage": step.stages[-1].name,
         "reason": row["reason"],
         "similarity": row["similarity"],
         "removed": {
@@ -151,12 +151,12 @@ def _pair(record: RunRecord, step: StepRecord, row: dict[str, Any], sources: dic
 
 def _survivor_address(record: RunRecord, step: StepRecord, row: dict[str, Any]) -> tuple[int, int] | None:
     """Unit and row of a survivor, from the pairs that the step was made of."""
-    finders = [record.steps[name] for name in step.needs("inputs") if name in record.steps]
+    finders = [record.steps[name] for name in step.inputs if name in record.steps]
     for finder in finders:
         if finder.operator.writes != "pairs":
             continue
         for unit in finder.units:
-            path = finder.data.file(f"{unit['unit']:05d}.found.arrow")
+            path = finder.data.file(f"{unit.name}.found.arrow")
             names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
             for number, batch in enumerate(arrow_batches(path, names)):
                 if number != row["unit"] // MASK_UNITS:
@@ -181,6 +181,6 @@ def _text(
     if source is None:
         return None
     number = address[0] - record.first_units[source.name]
-    place = Place(source.last.name, source.last.units[number]["unit"], address[1], "")
+    place = Place(source.last.name, source.last.units[number].unit, address[1], "")
     text = dataset_row(source.last, place, without=("raw", "meta"))["text"]
     return text_before(record, step, *address, text or "")[:EXCERPT]

@@ -6,8 +6,9 @@ from typing import Any
 
 from corpusmill.pipelines.contract.given import JUDGEMENT, TOKENIZER
 from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report import charts
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.storage.sealed import read_json
 
 CURVES = ("a", "b", "c", "d", "e", "f")  # classes of the style sheet
 _GROUPS = 12  # languages shown, the largest
@@ -52,7 +53,7 @@ def tokenizer_parts(record: RunRecord) -> Json:
     """
     step = record.finished_giving(TOKENIZER)
     units = step.units if step is not None else []
-    own = [part for unit in units for part in unit.get("summary", {}).get("dropped", [])]
+    own = [part for unit in units for part in unit.summary.get("dropped", [])]
     parts = {"tokenizer": {"dropped": own, "lossy": []}}
     judge = record.finished_giving(JUDGEMENT)
     if judge is not None:

@@ -9,7 +9,8 @@ from typing import Any
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.contract.given import MODEL
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.storage.sealed import read_json
 
 POINTS = 400  # of a curve; longer ones are averaged in equal stretches
 _CURVES = ("loss", "mtp_loss", "gradient_norm", "max_expert_violation", "learning_rate")
@@ -30,7 +31,7 @@ def training(record: RunRecord) -> Json | None:
     step = record.finished_giving(MODEL)
     if step is None:
         return None
-    summary = step.units[0]["summary"]
+    summary = step.units[0].summary
     path = step.data.file("metrics.jsonl")
     total = int(summary["steps"])
     stretch = max(1, math.ceil(total / POINTS))
@@ -53,7 +54,7 @@ def training(record: RunRecord) -> Json | None:
     ends = [min(total, (k + 1) * stretch) for k in range(curves.points)]
     return {
         "step": step.name,
-        "options": step.stages[-1]["options"],
+        "options": step.stages[-1].options,
         "summary": summary,
         "curves": {"step": ends, **{name: curves.mean(name) for name in _CURVES}},
         "experts": _experts(experts),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report import charts, heat_map
-from corpusmill.pipelines.storage.run_folder import Json
 
 COLOURS = ("a", "b", "c", "d", "e", "f")  # classes of the style sheet
 _LAYERS = 6  # shown, evenly spaced

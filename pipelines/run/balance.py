@@ -14,13 +14,13 @@ def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[in
     """Documents and bytes by source that a step must see: its datasets less what its masks take out."""
     sums: dict[str, list[int]] = {}
     for name in step.datasets:
-        for unit in inputs[name].need_manifest()["units"]:
-            for source, (documents, size) in unit["sources"].items():
+        for unit in inputs[name].need_manifest().units:
+            for source, (documents, size) in unit.sources.items():
                 tally = sums.setdefault(source, [0, 0])
                 tally[0] += documents
                 tally[1] += size
     for name in step.masks:
-        for entry in Ledger.total([inputs[name].need_manifest()["ledger"]]):
+        for entry in Ledger.total([inputs[name].need_manifest().ledger]):
             documents, size = entry.lost
             sums[entry.source][0] -= documents
             sums[entry.source][1] -= size
@@ -31,7 +31,7 @@ def check_rows(step: Step, rows: int, inputs: Mapping[str, StepFolder]) -> None:
     """Raise LedgerError unless the partitions of an exchange got every row that was sent to them."""
     if step.operator.balances != "rows":
         return
-    sent = inputs[step.inputs[0]].need_manifest()["rows"]
+    sent = inputs[step.inputs[0]].need_manifest().rows
     if rows != sent:
         raise LedgerError(f"step {step.name}: {sent} rows were sent to its partitions, {rows} arrived")
 

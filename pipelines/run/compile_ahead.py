@@ -23,9 +23,9 @@ from typing import IO
 import xxhash
 
 import corpusmill
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.engines.isolation import child_environment, python_command
-from corpusmill.pipelines.run.step import Step
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
 
 _CODE = "from corpusmill.pipelines.run.compile_ahead import main; main()"
@@ -49,7 +49,7 @@ def compiling_ahead(steps: Sequence[Step], log: IO[bytes]) -> Iterator[None]:
     assert process.stdin is not None
     try:
         with suppress(BrokenPipeError):  # it has ended; its error is in the log
-            process.stdin.write(json.dumps(wanted).encode())
+            process.stdin.write(json.dumps([encode(spec) for spec in wanted]).encode())
             process.stdin.close()
         yield
     finally:
@@ -64,25 +64,25 @@ def main() -> None:
 
     die_with_parent()
     use_kernel_cache()
-    for spec in json.loads(sys.stdin.buffer.read()):
+    for value in json.loads(sys.stdin.buffer.read()):
+        spec = decode(StageSpec, value, "standard input")
         build_stage(spec).warm()
         mark = _mark(spec)
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
 
 
-def _wanted(steps: Sequence[Step]) -> list[Json]:
+def _wanted(steps: Sequence[Step]) -> list[StageSpec]:
     """Specifications of the stages not marked as compiled, one of a class, last step first."""
-    found: dict[Path, Json] = {}
+    found: dict[Path, StageSpec] = {}
     for step in reversed(steps):
-        for stage in step.stages:
-            spec = stage.as_json()
-            if spec["module"].startswith("corpusmill."):
+        for spec in step.stages:
+            if spec.module.startswith("corpusmill."):
                 found.setdefault(_mark(spec), spec)
     return [spec for mark, spec in found.items() if not mark.exists()]
 
 
-def _mark(spec: Json) -> Path:
+def _mark(spec: StageSpec) -> Path:
     """numba keeps code by the place of its source, so every installation has marks of its own."""
     place = xxhash.xxh3_64_hexdigest(os.fsencode(os.path.realpath(corpusmill.__file__)))
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"ahead-{place}" / f"{spec['module']}.{spec['cls']}"
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"ahead-{place}" / f"{spec.module}.{spec.cls}"

@@ -21,8 +21,9 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.section import Cut
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.run.runner import Runner
-from corpusmill.pipelines.storage.run_folder import Json, read_json
+from corpusmill.pipelines.sources.reader import read_index
 
 CUT_FILES = 4  # files read of each source, evenly spaced
 CUT_FILE_BYTES = 64 * 2**20  # larger files are only taken when a source has nothing smaller
@@ -120,7 +121,7 @@ def _scale(
         entry
         for state in runner.states.values()
         if state.step.operator.reads == "splits" and state.folder is not None
-        for entry in state.folder.need_manifest()["ledger"]
+        for entry in state.folder.need_manifest().ledger
     ]
     rows: list[Json] = []
     documents = 0
@@ -128,18 +129,16 @@ def _scale(
         assert state.folder is not None
         manifest = state.folder.need_manifest()
         if state.step.operator.reads == "splits":
-            documents += sum(
-                entry["documents_in"] for entry in manifest["ledger"] if entry["stage"] == "read"
-            )
+            documents += sum(entry.documents_in for entry in manifest.ledger if entry.stage == "read")
         factor = factors.get(name, overall)
         if state.step.operator.reads == "files":
             factor = runner.whole[name] / max(1, runner.part[name])
         if name in rounds:
             factor = 1.0
         if (budget := most.get(name.split(".")[0])) is not None:
-            read = sum(e["bytes_in"] for e in ledgers if e["stage"] == "read")
+            read = sum(entry.bytes_in for entry in ledgers if entry.stage == "read")
             factor = min(factor, budget / max(1, read))
-        disk = sum(file["bytes"] for unit in manifest["units"] for file in unit["files"])
+        disk = manifest.bytes
         rows.append(
             {"name": name, "seconds": rounds.get(name, state.seconds * factor), "disk": int(disk * factor)}
         )
@@ -168,8 +167,8 @@ def _factors(runner: _CutRunner) -> dict[str, float]:
             continue
         assert state.folder is not None
         index = state.step.inputs[0]
-        entries = [e for e in state.folder.need_manifest()["ledger"] if e["stage"] == "read"]
-        read = sum(entry["bytes_in"] for entry in entries)
+        entries = [entry for entry in state.folder.need_manifest().ledger if entry.stage == "read"]
+        read = sum(entry.bytes_in for entry in entries)
         held = _indexed_bytes(runner, index)
         found[name] = max(1.0, held / max(1, read)) * runner.whole[index] / max(1, runner.part[index])
     return found
@@ -179,10 +178,10 @@ def _indexed_bytes(runner: _CutRunner, index: str) -> int:
     folder = runner.states[index].folder
     assert folder is not None
     return sum(
-        split["size"]
-        for unit in folder.need_manifest()["units"]
-        for entry in read_json(folder.file(f"{unit['unit']:05d}.index.json"))
-        for split in entry["splits"]
+        split.size
+        for unit in folder.need_manifest().units
+        for entry in read_index(folder.file(f"{unit.name}.index.json"))
+        for split in entry.splits
     )
 
 
@@ -192,8 +191,6 @@ def _overall(runner: _CutRunner, factors: Mapping[str, float]) -> float:
     for name in factors:
         folder = runner.states[name].folder
         assert folder is not None
-        kept[name] = sum(
-            size for unit in folder.need_manifest()["units"] for _, size in unit["sources"].values()
-        )
+        kept[name] = sum(size for unit in folder.need_manifest().units for _, size in unit.sources.values())
     total = sum(kept.values())
     return sum(factors[name] * size for name, size in kept.items()) / total if total else 1.0

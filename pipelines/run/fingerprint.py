@@ -19,11 +19,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.records.codec import encode
+from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
+from corpusmill.pipelines.records.opaque import Options
 from corpusmill.pipelines.run.code_version import code_digest
 from corpusmill.pipelines.run.operators.job import build_stage
 from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.sources.reader import Reader
-from corpusmill.pipelines.storage.run_folder import Json, digest, sha256_file
+from corpusmill.pipelines.storage.sealed import digest, sha256_file
 
 # Libraries through which every step's bytes pass.
 ALWAYS = ("pyarrow", "numpy", "xxhash")
@@ -43,7 +46,7 @@ def versions(steps: Iterable[Step]) -> dict[str, str]:
     names = set(ALWAYS)
     for step in steps:
         for spec in step.stages:
-            names.update(build_stage(spec.as_json()).libraries)
+            names.update(build_stage(spec).libraries)
     return {
         "python": platform.python_version(),
         "unicode": unicodedata.unidata_version,
@@ -51,18 +54,23 @@ def versions(steps: Iterable[Step]) -> dict[str, str]:
     }
 
 
-def _stage_key(spec: StageSpec) -> Json:
-    stage = build_stage(spec.as_json())
+def kept_options(spec: StageSpec) -> Options:
+    """Options of a stage but those that change no byte, and without places of files: what a run may tell."""
+    stage = build_stage(spec)
     left_out = {*type(stage).incidental, *(_PLACES if isinstance(stage, Reader) else ())}
     given = dict(stage)
-    options = {k: _without_places(v, given.get(k)) for k, v in spec.options.items() if k not in left_out}
-    return {
-        "name": spec.name,
-        "options": options,
-        "code": code_digest(spec.module),
-        "libraries": {name: library(name) for name in stage.libraries},
-        "files": _contents(spec.name, stage.external_files()),
-    }
+    return {k: _without_places(v, given.get(k)) for k, v in spec.options.items() if k not in left_out}
+
+
+def _stage_key(spec: StageSpec) -> StageKey:
+    stage = build_stage(spec)
+    return StageKey(
+        name=spec.name,
+        options=kept_options(spec),
+        code=code_digest(spec.module),
+        libraries={name: library(name) for name in stage.libraries},
+        files=_contents(spec.name, stage.external_files()),
+    )
 
 
 def _without_places(plain: Any, value: Any) -> Any:
@@ -85,7 +93,7 @@ def _without_places(plain: Any, value: Any) -> Any:
 def need_external_files(step: Step) -> None:
     """Raise UserError for the first file outside the run that a stage of `step` needs and cannot read."""
     for spec in step.stages:
-        for path in build_stage(spec.as_json()).external_files():
+        for path in build_stage(spec).external_files():
             try:
                 next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
             except OSError as error:
@@ -116,43 +124,59 @@ def _unreadable(stage: str, path: Path, error: OSError) -> UserError:
     return UserError(f"{stage}: cannot read {path}: {error.strerror}; correct its path in the recipe")
 
 
-def step_key(step: Step, seed: int, inputs: Mapping[str, Json], more: Mapping[str, Any]) -> Json:
-    """The key of a step: everything its output depends on. `inputs` are manifests of the steps it needs."""
-    return {
-        "operator": step.operator.name,
-        "stages": [_stage_key(spec) for spec in step.stages],
-        "spine": digest([code_digest(module) for module in (_WORK, step.operator.work.__module__)]),
-        "libraries": {name: library(name) for name in ALWAYS},
+def step_key(
+    step: Step,
+    seed: int,
+    inputs: Mapping[str, Manifest],
+    *,
+    listing: str | None = None,
+    unit_bytes: int | None = None,
+    limit: int | None = None,
+) -> StepKey:
+    """The key of a step: everything its output depends on. `inputs` are manifests of the steps it needs; for
+    the others see `StepKey`."""
+    return StepKey(
+        operator=step.operator.name,
+        stages=tuple(_stage_key(spec) for spec in step.stages),
+        spine=digest([code_digest(module) for module in (_WORK, step.operator.work.__module__)]),
+        libraries={name: library(name) for name in ALWAYS},
         # Letter case and names of characters are this interpreter's; kernels have a pinned version.
-        "unicode": unicodedata.unidata_version,
-        "seed": seed,
-        "options": step.options,
+        unicode=unicodedata.unidata_version,
+        seed=seed,
+        options=step.options,
         # In order: unit numbers of a view run through its datasets one after the other.
-        "inputs": [[name, inputs[name]["content"]] for name in step.inputs],
-        "masks": [[name, inputs[name]["content"]] for name in step.masks],
-        "artefacts": {name: inputs[where]["content"] for name, where in step.artefacts.items()},
-        **more,
-    }
+        inputs=tuple((name, inputs[name].content) for name in step.inputs),
+        masks=tuple((name, inputs[name].content) for name in step.masks),
+        artefacts={name: inputs[where].content for name, where in step.artefacts.items()},
+        listing=listing,
+        unit_bytes=unit_bytes,
+        limit=limit,
+    )
 
 
-def fingerprint(key: Json) -> str:
+def fingerprint(key: StepKey) -> str:
     """The fingerprint of a key, 64 hex digits."""
-    return digest(key)
+    return digest(encode(key))
 
 
-def differences(old: Json, new: Json, prefix: str = "") -> list[str]:
+def differences(old: StepKey, new: StepKey) -> list[str]:
     """Readable differences between two keys: why a step must run again."""
+    return _differences(encode(old), encode(new))
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
     found: list[str] = []
     for name in sorted(set(old) | set(new)):
-        before, after = old.get(name), new.get(name)
+        before: Any = old.get(name)
+        after: Any = new.get(name)
         if before == after:
             continue
         path = f"{prefix}{name}"
         if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, f"{path}.")
-        elif isinstance(before, list) and isinstance(after, list) and name == "stages":
+            found += _differences(before, after, f"{path}.")
+        elif not prefix and name == "stages":
             found += _stage_differences(before, after)
-        elif isinstance(before, list) and isinstance(after, list) and name in {"inputs", "masks"}:
+        elif not prefix and name in {"inputs", "masks"}:
             found += _input_differences(name, before, after)
         elif name in {"code", "spine"}:
             found.append(f"{path} changed")
@@ -165,18 +189,20 @@ def differences(old: Json, new: Json, prefix: str = "") -> list[str]:
     return found
 
 
-def _input_differences(kind: str, old: list[list[str]], new: list[list[str]]) -> list[str]:
+def _input_differences(
+    kind: str, old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]
+) -> list[str]:
     names_old, names_new = [name for name, _ in old], [name for name, _ in new]
     if names_old != names_new:
         return [f"{kind}: {', '.join(names_old)} -> {', '.join(names_new)}"]
     return [f"{kind}.{a[0]} changed" for a, b in zip(old, new, strict=True) if a != b]
 
 
-def _stage_differences(old: list[Json], new: list[Json]) -> list[str]:
-    names_old, names_new = [s["name"] for s in old], [s["name"] for s in new]
+def _stage_differences(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[str]:
+    names_old, names_new = [str(s["name"]) for s in old], [str(s["name"]) for s in new]
     if names_old != names_new:
         return [f"stages: {', '.join(names_old)} -> {', '.join(names_new)}"]
     found: list[str] = []
     for before, after in zip(old, new, strict=True):
-        found += differences(before, after, f"{before['name']}.")
+        found += _differences(before, after, f"{before['name']}.")
     return [line.replace(".options.", ".").replace(".files.", ": ") for line in found]

@@ -32,6 +32,8 @@ from corpusmill.pipelines.contract.stage import (
 )
 from corpusmill.pipelines.recipe.builder import Builder, Needs, View
 from corpusmill.pipelines.recipe.sections import section_that_gives
+from corpusmill.pipelines.records.graph import Graph, GraphStage, GraphStep, StepOptions
+from corpusmill.pipelines.run.fingerprint import kept_options
 from corpusmill.pipelines.run.operators.apply_removals import OPERATOR as APPLY_REMOVALS
 from corpusmill.pipelines.run.operators.encode import OPERATOR as ENCODE
 from corpusmill.pipelines.run.operators.fold_combine import OPERATOR as FOLD_COMBINE
@@ -41,6 +43,7 @@ from corpusmill.pipelines.run.operators.index import OPERATOR as INDEX
 from corpusmill.pipelines.run.operators.map import OPERATOR as MAP
 from corpusmill.pipelines.run.operators.mask import OPERATOR as MASK
 from corpusmill.pipelines.run.operators.match import OPERATOR as MATCH
+from corpusmill.pipelines.run.operators.operator import AnyOperator
 from corpusmill.pipelines.run.operators.read import OPERATOR as READ
 from corpusmill.pipelines.run.operators.regroup import OPERATOR as REGROUP
 from corpusmill.pipelines.run.operators.resolve import OPERATOR as RESOLVE
@@ -49,7 +52,6 @@ from corpusmill.pipelines.run.operators.scatter import OPERATOR as SCATTER
 from corpusmill.pipelines.run.operators.task import OPERATOR as TASK
 from corpusmill.pipelines.run.operators.write import OPERATOR as WRITE
 from corpusmill.pipelines.run.step import StageSpec, Step
-from corpusmill.pipelines.storage.graph_file import GraphStep
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe, Source
@@ -107,7 +109,7 @@ class GraphBuilder(Builder):
         sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
         inputs: tuple[str, ...] = (sent,)  # the rows that meet, and what was kept beside the first of them
         for number in range(2, len(stage.rounds()) + 1):
-            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options={"round": number - 1})
+            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options=StepOptions(round=number - 1))
             inputs = (self._add(step), sent)
         found = self._add(Step(f"{name}.gather", MATCH, spec, inputs))
         if isinstance(stage, Deduplicate) and type(stage).resolve is not Deduplicate.resolve:
@@ -168,10 +170,11 @@ def build_graph(recipe: Recipe) -> list[Step]:
 def _source(steps: list[Step], source: Source) -> str:
     """Steps that read one source and run its stages; returns the name of its dataset."""
     reader = StageSpec.of(source.reader)
-    label = {"source": source.name, "domain": source.domain}
+    label = StepOptions(source.name, source.domain)
     steps.append(Step(f"{source.name}.index", INDEX, (reader,), options=label))
     inputs: tuple[str, ...] = (f"{source.name}.index",)
-    operator, run, part = READ, [reader], 0
+    operator: AnyOperator = READ
+    run, part = [reader], 0
     pending: list[Stage | None] = [*source.steps, None]
     here = source.name
     for position, stage in enumerate(pending):
@@ -193,9 +196,23 @@ def _source(steps: list[Step], source: Source) -> str:
     return here
 
 
-def graph_steps(steps: Sequence[Step]) -> list[GraphStep]:
-    """The steps as `graph.json` keeps them."""
-    return [GraphStep(step.name, step.operator.name, step.gives) for step in steps]
+def graph_record(recipe: Recipe, steps: Sequence[Step]) -> Graph:
+    """The steps of a recipe as `graph.json` keeps them."""
+    return Graph(recipe.name, recipe.seed, tuple(_record(step) for step in steps))
+
+
+def _record(step: Step) -> GraphStep:
+    return GraphStep(
+        name=step.name,
+        operator=step.operator.name,
+        stages=tuple(GraphStage(spec.name, kept_options(spec)) for spec in step.stages),
+        inputs=step.inputs,
+        masks=step.masks,
+        artefacts=dict(step.artefacts),
+        options=step.options,
+        after=step.after,
+        gives=step.gives,
+    )
 
 
 def step_named(steps: Sequence[Step], name: str) -> Step:

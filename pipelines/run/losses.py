@@ -14,8 +14,8 @@ from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.recipe.messages import Path
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.run.step import Step
-from corpusmill.pipelines.storage.run_folder import Json
 
 _TOP = 3
 
@@ -35,28 +35,28 @@ class Losses:
         self._seen: dict[str, Mapping[str, str]] = {}
         self.found: dict[str, str] = {}  # step -> what is wrong
 
-    def judge(self, step: Step, manifest: Json) -> None:
+    def judge(self, step: Step, manifest: Manifest) -> None:
         """Take in the ledger of a complete step."""
         if step.operator.writes == "documents":
             self._judge_source(step, manifest)
         elif step.operator.writes in ("removals", "encoded"):
             self._judge_all(step, manifest)
 
-    def _judge_source(self, step: Step, manifest: Json) -> None:
-        name = step.options["source"]
+    def _judge_source(self, step: Step, manifest: Manifest) -> None:
+        name = step.options.need_source
         place, source = self._sources[name]
         quarantined = self._quarantined.setdefault(name, Counter())
         removed = self._removed.setdefault(name, Counter())
         if step.operator.reads == "splits":
             self._seen[name] = self._files(step)
-        for entry in Ledger.total([manifest["ledger"]]):
+        for entry in Ledger.total([manifest.ledger]):
             if entry.stage == "read":
                 self._read[name] += entry.documents_in
             for reason, (documents, _) in entry.quarantined.items():
                 quarantined[f"{entry.stage}.{reason}"] += documents
             for reason, (documents, _) in entry.removed.items():
                 removed[f"{entry.stage}.{reason}"] += documents
-        message = self._loss(source, manifest["rows"], self._read[name], quarantined, removed)
+        message = self._loss(source, manifest.rows, self._read[name], quarantined, removed)
         if message is not None:
             self.found[step.name] = str(self._recipe.error(place, message))
 
@@ -86,11 +86,11 @@ class Losses:
         allow = "or set `allow_loss: 1` to go on" + (f" (it is {limit:g})" if over else "")
         return f"{head}: {'; '.join(parts)}; {cure}, {allow}"
 
-    def _judge_all(self, step: Step, manifest: Json) -> None:
+    def _judge_all(self, step: Step, manifest: Manifest) -> None:
         came, kept = 0, 0
         reasons: Counter[str] = Counter()
         stage = step.stages[-1].name
-        for entry in Ledger.total([manifest["ledger"]]):
+        for entry in Ledger.total([manifest.ledger]):
             if entry.stage != stage:
                 continue
             came += entry.documents_in

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.operators.job import Preparation
+from corpusmill.pipelines.run.pointer import readable_current
 from corpusmill.pipelines.run.runner import Runner, StepState
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
 def make_plan(recipe: Recipe) -> Json:
@@ -21,7 +23,7 @@ def make_plan(recipe: Recipe) -> Json:
     """
     runner = Runner(recipe)
     runner.list_inputs()
-    current = runner.folder.current()["steps"]
+    current = readable_current(runner.folder).steps
     steps = [_step(runner, state, current) for state in runner.states.values()]
     return {"recipe": recipe.name, "output": str(recipe.output_folder), "steps": steps}
 
@@ -40,6 +42,7 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Json:
         return {**shown, "state": "waits", "units": _guess(runner, state), "why": f"after {first}"}
     runner.prepare(state)
     assert state.folder is not None
+    assert state.key is not None
     if state.complete:
         return {**shown, "state": "done", "units": state.total, "left": 0, "why": "unchanged"}
     before = runner.folder.step(step.name, current[step.name]).manifest() if step.name in current else None
@@ -49,7 +52,7 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Json:
     elif before is None:
         why = "has not run yet"
     else:
-        why = "; ".join(differences(before["key"], state.key)[:4]) or "changed"
+        why = "; ".join(differences(before.key, state.key)[:4]) or "changed"
     units, left = _units(runner, state, state.folder)
     return {**shown, "state": "run", "units": units, "left": left, "why": why}
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+import logging
+from collections.abc import Callable, Container, Mapping, Sequence
 
-from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.errors import OtherVersionError, UserError
+from corpusmill.pipelines.records.manifest import Manifest, StepKey
+from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.run.fingerprint import fingerprint
 from corpusmill.pipelines.run.step import Step
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+
+log = logging.getLogger("corpusmill.run")
 
 
 def write_current(
     folder: RunFolder,
     recipe: str,
     names: Sequence[str],
-    new: Json,
+    new: Mapping[str, str],
     stale: Sequence[str],
     asked: tuple[Sequence[str], Sequence[str]] | None,
 ) -> None:
@@ -25,45 +30,57 @@ def write_current(
     they are made again: their figures are still those of the data they were made from. `asked`: with
     `--until`, the steps given and those they need, themselves included.
     """
-    steps = {**folder.current()["steps"], **new}
+    steps = {**folder.current().steps, **new}
     looked_at = new or steps  # the others were looked at when they came
     whole = [
         name
         for name in names
         if name in steps and (name not in looked_at or folder.step(name, steps[name]).manifest_path.exists())
     ]
-    value: Json = {"recipe": recipe, "steps": {name: steps[name] for name in whole}}
-    if held := [name for name in whole if name in stale]:
-        value["stale"] = held
-    if asked is not None:
-        value |= {"until": list(asked[0]), "asked": list(asked[1])}
-    folder.write_current(value)
+    until, names_asked = (None, None) if asked is None else (tuple(asked[0]), tuple(asked[1]))
+    left = tuple(name for name in whole if name in stale)
+    folder.write_current(Pointer(recipe, {name: steps[name] for name in whole}, left, until, names_asked))
 
 
-def begin_current(folder: RunFolder) -> tuple[Json, bool]:
+def begin_current(folder: RunFolder) -> tuple[Pointer, bool]:
     """The pointer as a run finds it, and whether it was lost: missing, though a run lies in the folder.
+
+    A pointer that another version of corpusmill wrote points at nothing that this one reads, and is as good
+    as lost. Raises IntegrityError where it is damaged.
+    """
+    lost = folder.begun
+    if folder.current_path.exists():
+        try:
+            return folder.current(), False
+        except OtherVersionError as error:
+            log.warning("%s; its steps are made again", error.fault)
+    folder.write_current(Pointer())
+    return folder.current(), lost
+
+
+def readable_current(folder: RunFolder) -> Pointer:
+    """The pointer of a run, or one at nothing where another version of corpusmill wrote it.
 
     Raises IntegrityError where it is damaged.
     """
-    if folder.current_path.exists():
-        return folder.current(), False
-    lost = folder.begun
-    folder.write_current({"steps": {}})
-    return folder.current(), lost
+    try:
+        return folder.current()
+    except OtherVersionError:
+        return Pointer()
 
 
 def found_again(
     folder: RunFolder,
     graph: Sequence[Step],
     asked: Container[str],
-    key: Callable[[Step, dict[str, Json]], Json],
-) -> Json:
+    key: Callable[[Step, dict[str, Manifest]], StepKey],
+) -> dict[str, str]:
     """Versions (name -> fingerprint) of steps outside of what was `asked` for, where the pointer was lost.
 
     A version counts that is complete and has the key that the step has now. Of an index, whose files are not
     looked at, it is the last one written. Others, such as stale ones, are not found again.
     """
-    found: dict[str, str] = dict(folder.current()["steps"])
+    found = dict(folder.current().steps)
     for step in graph:
         if step.name in found or step.name in asked or not all(name in found for name in step.needs):
             continue
@@ -73,26 +90,34 @@ def found_again(
                 (folder.path / "steps" / step.name).glob("*/manifest.json"),
                 key=lambda path: (path.stat().st_mtime_ns, path.parent.name),
             )
-            held = StepFolder(there[-1].parent).need_manifest() if there else None
+            held = _readable(StepFolder(there[-1].parent)) if there else None
         else:
             held = folder.step(step.name, fingerprint(key(step, inputs))).manifest()
         if held is not None:
-            found[step.name] = held["fingerprint"]
+            found[step.name] = held.fingerprint
     return found
+
+
+def _readable(step: StepFolder) -> Manifest | None:
+    """The manifest of a version of a step, None where another version of corpusmill wrote it."""
+    try:
+        return step.need_manifest()
+    except OtherVersionError:
+        return None
 
 
 def stale_steps(
     folder: RunFolder,
     graph: Sequence[Step],
     asked: Container[str],
-    key: Callable[[Step, dict[str, Json]], Json],
+    key: Callable[[Step, dict[str, Manifest]], StepKey],
 ) -> list[str]:
     """Steps with a version, outside of what was `asked` for, that would have another version now.
 
     `graph`: all steps, each after what it needs; `key` of a step from the manifests of what it needs. An
     index is taken as it is: its files are not looked at.
     """
-    steps: dict[str, str] = folder.current()["steps"]
+    steps = folder.current().steps
     stale: list[str] = []
     for step in graph:
         if step.name in asked or step.name not in steps or step.operator.reads == "files":

@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.graph_file import read_graph
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, fault_of
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, fault_of
 
 log = logging.getLogger("corpusmill.run")
 
@@ -29,9 +31,9 @@ class StepRepair:
     faults: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
-    def differing(self, manifest: Json) -> list[str]:
+    def differing(self, manifest: Manifest) -> list[str]:
         """Names of files that are not what they were before, now that the step is complete again."""
-        made = {file["name"]: file["sha256"] for unit in manifest["units"] for file in unit["files"]}
+        made = {file.name: file.sha256 for file in manifest.files}
         return sorted(
             name for name in self.files.keys() | made.keys() if self.files.get(name) != made.get(name)
         )
@@ -58,7 +60,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
         found.faults.append(f"{path}: not a file of its step")
         path.unlink()
     found.faults += receipt_faults(folder)
-    for number, unit in enumerate(manifest["units"]):
+    for number, unit in enumerate(manifest.units):
         if folder.receipt_fault(number, unit) is not None:
             folder.write_receipt(number, unit)
     for path in folder.strays():
@@ -68,7 +70,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
     files = folder.files()
     damage = [fault for name in files if (fault := fault_of(folder.data / name, files[name]))]
     if damage:
-        found.files = {name: file["sha256"] for name, file in files.items()}
+        found.files = {name: file.sha256 for name, file in files.items()}
         found.faults += damage
         folder.manifest_path.unlink()
     return found
@@ -76,7 +78,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
 
 def receipt_faults(folder: StepFolder) -> list[str]:
     """Faults of a complete step's receipts against its manifest, and files that belong to neither."""
-    units = folder.need_manifest()["units"]
+    units = folder.need_manifest().units
     faults = [fault for number, unit in enumerate(units) if (fault := folder.receipt_fault(number, unit))]
     return faults + [f"{path}: not a file of its step" for path in folder.strays()]
 
@@ -97,9 +99,9 @@ class Repairs:
         """
         if not folder.begun:
             return False
-        lost, pointed = False, {}
+        lost, pointed = False, Pointer()
         try:
-            pointed = folder.current()["steps"]
+            pointed = folder.current()
         except IntegrityError as error:
             self._found(error.fault)
             folder.current_path.unlink(missing_ok=True)
@@ -109,7 +111,7 @@ class Repairs:
                 read()
             except IntegrityError as error:
                 self._found(error.fault)
-        for name, version in pointed.items():
+        for name, version in pointed.steps.items():
             manifest = folder.step(name, version).manifest_path
             if not manifest.exists():
                 self._found(f"{manifest}: missing")

@@ -10,8 +10,8 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
@@ -25,13 +25,16 @@ from corpusmill.pipelines.recipe.listing import (
     source_of,
 )
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.manifest import Manifest, StepKey
+from corpusmill.pipelines.records.receipt import DatasetPart, Receipt
 from corpusmill.pipelines.run.balance import check_rows, check_step
 from corpusmill.pipelines.run.blame import Patience
 from corpusmill.pipelines.run.compile_ahead import compiling_ahead
 from corpusmill.pipelines.run.engines.chosen import make_engine
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
-from corpusmill.pipelines.run.graph import build_graph, graph_steps, with_needs
+from corpusmill.pipelines.run.graph import build_graph, graph_record, with_needs
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
@@ -39,9 +42,10 @@ from corpusmill.pipelines.run.repair import Repairs, naming_repair
 from corpusmill.pipelines.run.run_files import locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
-from corpusmill.pipelines.run.work import step_as_json
+from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.graph_file import write_graph
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder, digest
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, content_of
+from corpusmill.pipelines.storage.sealed import digest
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe, naming
 
 
@@ -51,9 +55,10 @@ class StepState:
 
     step: Step
     folder: StepFolder | None = None
-    key: Json = field(default_factory=dict)
+    key: StepKey | None = None
+    fingerprint: str = ""
     total: int = 0
-    receipts: dict[int, Json] = field(default_factory=dict)
+    receipts: dict[int, Receipt] = field(default_factory=dict)
     complete: bool = False
     reused: bool = False
     redone: int = 0  # units executed now
@@ -76,7 +81,7 @@ class RunResult:
     seconds: float
     repairs: Repairs | None = None
 
-    def manifest(self, name: str) -> Json:
+    def manifest(self, name: str) -> Manifest:
         """Manifest of a step of this run. Raises KeyError."""
         state = next((s for s in self.steps if s.step.name == name), None)
         if state is None or state.folder is None:
@@ -114,7 +119,7 @@ class Runner:
         self._until: list[str] | None = None
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self._stamps: dict[str, list[object]] = {}  # input file -> what it was when it was listed
+        self._stamps: dict[str, tuple[int, int, str]] = {}  # input file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -136,9 +141,9 @@ class Runner:
             self._note({"event": "start", **start})
             lost = self.repairs is not None and self.repairs.begin(self.folder)
             current, missing = begin_current(self.folder)
-            self._write_current({}, current.get("stale", []))
+            self._write_current({}, current.stale)
             self.folder.write_recipe(dict(self.recipe.raw))
-            write_graph(self.folder, graph_steps(self.graph))
+            write_graph(self.folder, graph_record(self.recipe, self.graph))
             engine = make_engine(self.recipe, workers)
             wanted = self.recipe.engine
             policy = Policy(
@@ -188,13 +193,14 @@ class Runner:
     def prepare(self, state: StepState) -> None:
         """Find the step's folder, and use its manifest if it is complete. Its inputs must be complete."""
         step = state.step
-        inputs: dict[str, Json] = {}
+        inputs: dict[str, Manifest] = {}
         for name in step.needs:
             folder = self.states[name].folder
             assert folder is not None, f"{step.name} was prepared before {name}"
             inputs[name] = folder.need_manifest()
         state.key = self._key(step, inputs)
-        state.folder = self.folder.step(step.name, fingerprint(state.key))
+        state.fingerprint = fingerprint(state.key)
+        state.folder = self.folder.step(step.name, state.fingerprint)
         if self.verify_inputs and step.operator.reads == "files":
             forget_false_index(state.folder, source_of(self.recipe, step.name), self._paths[step.name])
         if self.repairs is not None:
@@ -202,20 +208,18 @@ class Runner:
         manifest = state.folder.manifest()
         if manifest is not None:
             state.complete = state.reused = True
-            state.total = len(manifest["units"])
+            state.total = len(manifest.units)
 
-    def _key(self, step: Step, inputs: dict[str, Json]) -> Json:
+    def _key(self, step: Step, inputs: dict[str, Manifest]) -> StepKey:
         """The step's key, given the manifests of what it needs."""
-        more: Json = {}
+        listed: str | None = None
         if step.operator.reads == "files":
             listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
-            self._stamps |= {path: stamp for _, path, *stamp in listing}
-            more["listing"] = digest(listing)
-        if step.operator.of_files:
-            more["unit_bytes"] = self.unit_bytes(step)
-        if step.operator.reads == "splits" and self.limit is not None:
-            more["limit"] = self.limit
-        return step_key(step, self.recipe.seed, inputs, more)
+            self._stamps |= {path: (size, time, held) for _, path, size, time, held in listing}
+            listed = digest(listing)
+        unit_bytes = self.unit_bytes(step) if step.operator.of_files else None
+        limit = self.limit if step.operator.reads == "splits" else None
+        return step_key(step, self.recipe.seed, inputs, listing=listed, unit_bytes=unit_bytes, limit=limit)
 
     def unit_bytes(self, step: Step) -> int:
         """Bytes a unit of a reading step aims for."""
@@ -255,24 +259,24 @@ class Runner:
         specs = step.operator.units(preparation)
         state.total = len(specs)
         state.folder.clear_attempts()  # of a run that was killed
-        shared = {  # by every unit of the step, so that memory does not grow by it
-            "step": step_as_json(step),
-            "folder": str(state.folder.path),
-            "seed": self.recipe.seed,
-            "inputs": {name: str(folder.path) for name, folder in folders.items()},
-            "plugins": {str(path): plugin_digest(path) for path in self.recipe.plugins},
-        }
+        shared = Task(  # by every unit of the step, so that memory does not grow by it
+            step=TaskStep.of(step),
+            folder=str(state.folder.path),
+            number=0,
+            unit={},
+            seed=self.recipe.seed,
+            inputs={name: str(folder.path) for name, folder in folders.items()},
+            plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
+            limit=self.limit,
+        )
         units = []
         for number, spec in enumerate(specs):
             receipt = state.folder.receipt(number)
             if receipt is not None:
                 state.receipts[number] = receipt
                 continue
-            spec = {**spec, "limit": self.limit} if self.limit is not None else spec
-            read = step.operator.paths(spec)
-            if read:
-                spec = {**spec, "stamps": {path: self._stamps[path] for path in read}}
-            task = {**shared, "unit": spec, "number": number}
+            stamps = {path: self._stamps[path] for path in step.operator.paths(spec)}
+            task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
             weight = step.operator.weigh(preparation, spec)
             units.append(Unit(step.name, number, task, state.folder, weight, step.operator.exclusive))
         self.listener.step_started(state)
@@ -307,25 +311,24 @@ class Runner:
             "and it makes what is missing"
         )
 
-    def _complete(self, unit: Unit, receipt: Json) -> None:
+    def _complete(self, unit: Unit, done: Executed) -> None:
         state = self.states[unit.step]
         removed = self._removed(state.step.needs)  # of the others at the end: steps are many
         if removed is not None:
             raise removed
-        seconds = receipt.pop("seconds")
-        rss = receipt.pop("rss", 0)
-        state.receipts[unit.number] = receipt
+        assert done.receipt is not None
+        state.receipts[unit.number] = done.receipt
         state.redone += 1
-        state.seconds += seconds
+        state.seconds += done.seconds
         self._note(
             {
                 "event": "unit",
                 "step": unit.step,
                 "unit": unit.number,
                 "attempt": unit.attempt,
-                "seconds": round(seconds, 4),
-                "rows": receipt.get("rows"),
-                "rss": rss,
+                "seconds": round(done.seconds, 4),
+                "rows": done.receipt.rows,
+                "rss": done.rss,
             }
         )
         if len(state.receipts) == state.total:
@@ -337,28 +340,29 @@ class Runner:
         """Check the ledger and write the manifest: from here on readers may trust the step."""
         assert state.folder is not None
         units = [state.receipts[number] for number in range(state.total)]
-        for file in (file for unit in units for file in unit["files"]):
-            if not (state.folder.data / file["name"]).exists():
+        assert state.key is not None
+        for file in (file for unit in units for file in unit.files):
+            if not (state.folder.data / file.name).exists():
                 raise UserError(
-                    f"{state.folder.data / file['name']}: was removed while the run was on; run the same "
+                    f"{state.folder.data / file.name}: was removed while the run was on; run the same "
                     "command again, and it makes what is missing"
                 )
-        ledger = Ledger.total(unit.get("ledger", []) for unit in units)
+        ledger = Ledger.total(unit.ledger for unit in units)
         inputs = {name: self._folder(name) for name in state.step.needs}
-        rows = sum(unit["rows"] for unit in units)
+        rows = sum(unit.rows for unit in units)
         check_step(state.step, ledger, inputs)
-        check_rows(state.step, rows + sum(unit.get("left_out", 0) for unit in units), inputs)
-        content = digest([[unit["files"], unit["rows"]] for unit in units])
-        manifest = {
-            "step": state.step.name,
-            "fingerprint": fingerprint(state.key),
-            "key": state.key,
-            "versions": versions([state.step]),
-            "content": content,
-            "rows": rows,
-            "ledger": ledger.as_json(),
-            "units": units,
-        }
+        left_out = sum(unit.part.left_out for unit in units if isinstance(unit.part, DatasetPart))
+        check_rows(state.step, rows + left_out, inputs)
+        manifest = Manifest(
+            step=state.step.name,
+            fingerprint=state.fingerprint,
+            key=state.key,
+            versions=versions([state.step]),
+            content=content_of(units),
+            rows=rows,
+            ledger=ledger.record(),
+            units=tuple(units),
+        )
         state.folder.write_manifest(manifest)
         state.folder.clear_attempts()
         state.folder.clear_scratch()
@@ -371,15 +375,15 @@ class Runner:
         name = state.step.name
         if self.limit is None:
             self.losses.judge(state.step, self._folder(name).need_manifest())
-        stale = [other for other in self.folder.current().get("stale", []) if other != name]
-        self._write_current({name: fingerprint(state.key)}, stale)
+        stale = [other for other in self.folder.current().stale if other != name]
+        self._write_current({name: state.fingerprint}, stale)
 
-    def _write_current(self, new: Json, stale: Sequence[str]) -> None:
+    def _write_current(self, new: Mapping[str, str], stale: Sequence[str]) -> None:
         names = [step.name for step in self.graph]
         asked = None if self._until is None else (self._until, list(self.states))
         write_current(self.folder, self.recipe.name, names, new, stale, asked)
 
-    def _note(self, event: Json) -> None:
+    def _note(self, event: Mapping[str, object]) -> None:
         with naming(self.folder.path / "log" / "run.jsonl"):
             self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
             self._events.flush()

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -33,8 +33,9 @@ from corpusmill.pipelines.run.blame import Streak, Suspect, lost_for_good, reaso
 from corpusmill.pipelines.run.engines.engine import Beat, Culprit, Died, Done, Engine, Event, Failed
 from corpusmill.pipelines.run.operators.marker import Marker, named
 from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.task import Executed, Task
 from corpusmill.pipelines.run.watch import Policy, Running
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 log = logging.getLogger("corpusmill.run")
 __all__ = ["Listener", "Policy", "Scheduler", "Unit"]
@@ -52,7 +53,7 @@ class Unit:
 
     step: str
     number: int
-    task: Json
+    task: Task
     folder: StepFolder
     weight: int = 0  # input bytes, for memory admission
     solo: bool = False  # uses every core itself
@@ -80,7 +81,7 @@ def _may_follow_from_a_signal(event: Event) -> bool:
 class Listener:
     """What the runner hears; the default ignores everything."""
 
-    def unit_done(self, unit: Unit, receipt: Json) -> None: ...
+    def unit_done(self, unit: Unit, done: Executed) -> None: ...
     def unit_event(self, unit: Unit, what: str, detail: str) -> None: ...
     def unit_progress(self, unit: Unit, progress: UnitProgress) -> None: ...
     def memory(self, resident: int) -> None: ...
@@ -89,7 +90,7 @@ class Listener:
 class Scheduler:
     """Runs units on an engine.
 
-    `more()` gives newly eligible units, `complete(unit, receipt)` records one, and `surroundings()` tells
+    `more()` gives newly eligible units, `complete(unit, done)` records one, and `surroundings()` tells
     what, if anything, is wrong with the folder that all units work in.
     """
 
@@ -98,7 +99,7 @@ class Scheduler:
         engine: Engine,
         policy: Policy,
         more: Callable[[], Sequence[Unit]],
-        complete: Callable[[Unit, Json], None],
+        complete: Callable[[Unit, Executed], None],
         listener: Listener | None = None,
         surroundings: Callable[[], UserError | None] = lambda: None,
     ) -> None:
@@ -193,13 +194,13 @@ class Scheduler:
             # What an earlier attempt noted says nothing of this one.
             unit.folder.marker_path(unit.number).unlink(missing_ok=True)
             self._running[self._tickets] = Running(unit, now)
-            task = {
-                **unit.task,
-                "attempt": unit.attempt,
-                "careful": unit.careful,
-                "alone": unit.suspect.ordinal if unit.suspect is not None else None,
-                "poison": {str(k): list(v) for k, v in unit.poison.items()},
-            }
+            task = replace(
+                unit.task,
+                attempt=unit.attempt,
+                careful=unit.careful,
+                alone=unit.suspect.ordinal if unit.suspect is not None else None,
+                poison=dict(unit.poison),
+            )
             self._engine.submit(self._tickets, task)
 
     def _admits(self, unit: Unit) -> bool:
@@ -228,17 +229,17 @@ class Scheduler:
             if unit.suspect is not None:
                 self._acquit(unit, unit.suspect)
             else:
-                self._done(unit, event.receipt)
+                self._done(unit, event.executed)
         elif isinstance(event, Failed):
             self._failed(unit, event)
         else:
             self._lost(unit, "crash", event.cause, event.culprit)
 
-    def _done(self, unit: Unit, receipt: Json) -> None:
+    def _done(self, unit: Unit, done: Executed) -> None:
         self._begun[unit.step] = True
-        self._listener.unit_done(unit, receipt)
+        self._listener.unit_done(unit, done)
         try:
-            self._complete(unit, receipt)
+            self._complete(unit, done)
         except (LedgerError, IntegrityError) as error:  # of this step, which others may not need
             self._give_up(unit, error)
         else:
@@ -290,7 +291,7 @@ class Scheduler:
             unit.not_before = time.monotonic() + self._policy.patience.wait(unit.losses)
             # A single loss is bad luck; more of them may be a document's doing.
             if culprit == "unclear" and unit.losses > 1:
-                unit.careful = operator_named(unit.task["step"]["operator"]).isolates
+                unit.careful = operator_named(unit.task.step.operator).isolates
         self._queue.appendleft(unit)
 
     def _crashed(self, unit: Unit, cause: str, detail: str) -> None:
@@ -300,11 +301,11 @@ class Scheduler:
         if unit.failures > self._policy.retries:
             self._give_up(unit, lost_for_good(unit.step, unit.number, unit.failures, cause, detail))
             return
-        unit.careful = operator_named(unit.task["step"]["operator"]).isolates
+        unit.careful = operator_named(unit.task.step.operator).isolates
         self._queue.appendleft(unit)
 
     def _convict(self, unit: Unit, suspect: Suspect, detail: str) -> None:
-        stage = unit.task["step"]["stages"][suspect.position]["name"]
+        stage = unit.task.step.stages[suspect.position].name
         unit.poison[suspect.ordinal] = (stage, reason(suspect.ordinal, suspect.cause))
         unit.suspect, unit.losses, unit.streak, unit.alone = None, 0, Streak(), False
         log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",

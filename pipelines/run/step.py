@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from corpusmill.pipelines.contract.stage import Stage
-from corpusmill.pipelines.run.operators.operator import Operator
-
-Json = dict[str, Any]
+from corpusmill.pipelines.records.graph import StepOptions
+from corpusmill.pipelines.records.opaque import Options
+from corpusmill.pipelines.run.operators.operator import AnyOperator
 
 
 @dataclass(frozen=True)
@@ -19,15 +18,12 @@ class StageSpec:
     module: str
     cls: str
     name: str
-    options: Json
+    options: Options
 
     @classmethod
     def of(cls, stage: Stage) -> StageSpec:
         kind = type(stage)
         return cls(kind.__module__, kind.__name__, stage.name, stage.model_dump(mode="json"))
-
-    def as_json(self) -> Json:
-        return {"module": self.module, "cls": self.cls, "name": self.name, "options": self.options}
 
     @property
     def room(self) -> str:
@@ -45,12 +41,12 @@ class Step:
     """
 
     name: str
-    operator: Operator
+    operator: AnyOperator
     stages: tuple[StageSpec, ...] = ()
     inputs: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
     artefacts: Mapping[str, str] = field(default_factory=dict)  # artefact name -> step
-    options: Json = field(default_factory=dict)
+    options: StepOptions = field(default_factory=StepOptions)
     after: tuple[str, ...] = ()
     gives: str = ""
 

@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.assembly.archive_reader import MemberReader
 from corpusmill.pipelines.sources.assembly.code_reader import LICENSE_LIBRARIES
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
-from corpusmill.pipelines.storage.run_folder import digest
+from corpusmill.pipelines.storage.sealed import digest
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector

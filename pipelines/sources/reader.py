@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from corpusmill.pipelines.contract.stage import Stage
-from corpusmill.pipelines.storage.run_folder import sha256_file
+from corpusmill.pipelines.records.codec import decode
+from corpusmill.pipelines.storage.sealed import read_json, sha256_file
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.contract.documents import Documents
@@ -40,6 +41,21 @@ class Split:
     hint: tuple[int, ...] = ()
     fault: str | None = None
     context: str | None = None
+
+
+@dataclass(frozen=True)
+class IndexedFile:
+    """One file as an index holds it: its name, bytes, content hash (64 hex digits) and splits, in order."""
+
+    name: str
+    bytes: int
+    sha256: str
+    splits: tuple[Split, ...]
+
+
+def read_index(path: Path) -> list[IndexedFile]:
+    """The files of one `<unit>.index.json`. Raises IntegrityError where it is not what an index wrote."""
+    return [decode(IndexedFile, entry, str(path)) for entry in read_json(path)]
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,9 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
     Raises IntegrityError naming the file, the batch and the cure.
     """
     held, path = step.files().get(name), step.data / name
-    if held is None or "batches" not in held:
+    if held is None or held.batches is None:
         raise damaged(f"{path}: the manifest beside it knows no such file of batches")
-    return read_batch(path, index, held["batches"])
+    return read_batch(path, index, held.batches)
 
 
 def check_batches(step: StepFolder, name: str, indexes: Iterable[int]) -> None:

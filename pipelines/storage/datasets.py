@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.records.receipt import MaskPart, Receipt
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
@@ -155,8 +156,8 @@ class DatasetView:
         self.masks = list(masks)
 
     @cached_property
-    def _units(self) -> list[tuple[StepFolder, Json]]:
-        return [(folder, unit) for folder in self.datasets for unit in folder.need_manifest()["units"]]
+    def _units(self) -> list[tuple[StepFolder, Receipt]]:
+        return [(folder, unit) for folder in self.datasets for unit in folder.need_manifest().units]
 
     def __len__(self) -> int:
         return len(self._units)
@@ -164,7 +165,7 @@ class DatasetView:
     def facts(self, unit: int) -> UnitFacts:
         """Rows and bytes by source of one unit as written (masks not applied)."""
         held = self._units[unit][1]
-        return UnitFacts(held["rows"], {s: (d, b) for s, (d, b) in held["sources"].items()})
+        return UnitFacts(held.rows, dict(held.sources))
 
     def input_bytes(self, unit: int) -> int:
         """Text bytes of a unit as written, cut or not: what its reader must work through."""
@@ -186,13 +187,13 @@ class DatasetView:
     def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`REMOVED` rows of one unit, a record batch for each mask."""
         for mask in self.masks:
-            per_file = mask.need_manifest()["units"][0]["mask_units"]
+            per_file = mask.need_manifest().units[0].need(MaskPart).mask_units
             yield committed_batch(mask, f"{unit // per_file:05d}.removed.arrow", unit % per_file)
 
     def cut_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`CUTS` rows of one unit, a record batch for each mask that cuts."""
         for mask in self.masks:
-            per_file = mask.need_manifest()["units"][0]["mask_units"]
+            per_file = mask.need_manifest().units[0].need(MaskPart).mask_units
             name = edits_file(unit // per_file)
             if name in mask.files():
                 yield committed_batch(mask, name, unit % per_file)
@@ -227,7 +228,7 @@ class DatasetView:
         removed = self.removed_rows(unit)
         cuts = self.cuts(unit) if columns is None or "text" in columns else Spans.of([])
         start = 0
-        for table in read_unit(folder, held["unit"], columns):
+        for table in read_unit(folder, held.unit, columns):
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             start += table.num_rows
             docs = Documents(table)
@@ -238,10 +239,8 @@ class DatasetView:
             if len(here):
                 docs = docs.with_columns({"text": self._cut(docs.text, here, unit)})
             yield docs, rows
-        if start != held["rows"]:
-            raise damaged(
-                f"unit {held['unit']} in {folder.data}: {start} rows, its receipt says {held['rows']}"
-            )
+        if start != held.rows:
+            raise damaged(f"unit {held.unit} in {folder.data}: {start} rows, its receipt says {held.rows}")
 
     def totals(self) -> dict[str, tuple[int, int]]:
         """Documents and bytes by source before the masks."""

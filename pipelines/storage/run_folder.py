@@ -21,100 +21,29 @@ that many units read batch by batch have checksums of their own (`checked_ipc`).
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
+from corpusmill.pipelines.records.codec import encode
+from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.records.opaque import RawRecipe
+from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
+from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
+from corpusmill.pipelines.storage.sealed import digest, read_sealed, sha256_file, sync, write_sealed
 from corpusmill.pipelines.system.faultpoints import faultpoint
-from corpusmill.pipelines.system.faults import naming
-
-Json = dict[str, Any]
 
 # Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
 _MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"
 
 
-def canonical(value: Any) -> bytes:
-    """JSON with sorted keys and no spaces: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, 64 hex digits."""
-    return hashlib.sha256(canonical(value)).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, 64 hex digits, read in pieces of 1 MiB."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`: a reader sees the old file or the new one, never a part.
-
-    The temporary name is fixed, so that what a kill leaves behind is replaced by the next try. A file has one
-    writer at a time: the runner holds the folder's lock, and a unit has one attempt at a time.
-    """
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        faultpoint("atomic-before-rename")
-        temporary.replace(path)
-        _sync(path.parent)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Atomic write of indented JSON with sorted keys."""
-    write_atomic(path, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
-
-
-def read_json(path: Path) -> Any:
-    """JSON of a file the run wrote. Raises IntegrityError naming the file and the cure."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise damaged(f"{path}: missing") from error
-    except (ValueError, RecursionError) as error:
-        raise damaged(f"{path}: not valid JSON ({error})") from error
-
-
-def write_sealed(path: Path, value: Json, place: str) -> None:
-    """Atomic write of JSON with a `seal`: the digest of `value` and of `place`, the name of what it is."""
-    write_json(path, {**value, "seal": digest([place, value])})
-
-
-def read_sealed(path: Path, place: str) -> Json:
-    """The JSON object at `path` without its seal.
-
-    Raises IntegrityError where it is missing, is not what was written, or belongs to another place.
-    """
-    value = read_json(path)
-    seal = value.pop("seal", None) if isinstance(value, dict) else None
-    if seal is None:
-        raise damaged(f"{path}: has no seal: it was altered, or an earlier version of corpusmill wrote it")
-    if seal != digest([place, value]):
-        raise damaged(f"{path}: its content differs from its seal")
-    return dict(value)
+def content_of(units: Iterable[Receipt]) -> str:
+    """The content hash of a step, 64 hex digits: of the files and rows of its units, in order."""
+    return digest([[[encode(file) for file in unit.files], unit.rows] for unit in units])
 
 
 @lru_cache(maxsize=2**16)
@@ -122,8 +51,8 @@ def _sha256_once(path: str, inode: int, size: int, changed: int) -> str:
     return sha256_file(Path(path))
 
 
-def fault_of(path: Path, held: Json) -> str | None:
-    """What is wrong with a file by its entry in a receipt (`bytes`, `sha256`); None where it is sound.
+def fault_of(path: Path, held: FileEntry) -> str | None:
+    """What is wrong with a file by its entry in a receipt; None where it is sound.
 
     A file is hashed once a process, and again when its inode, size or modification time differ.
     """
@@ -131,27 +60,27 @@ def fault_of(path: Path, held: Json) -> str | None:
         stat = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return f"{path}: missing"
-    if stat.st_size != held["bytes"]:
-        return f"{path}: {stat.st_size:,} bytes, its receipt says {held['bytes']:,}"
-    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != held["sha256"]:
+    if stat.st_size != held.bytes:
+        return f"{path}: {stat.st_size:,} bytes, its receipt says {held.bytes:,}"
+    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != held.sha256:
         return f"{path}: its bytes differ from the manifest"
     return None
 
 
 @dataclass(frozen=True)
-class _Manifest:
-    content: Json
-    files: dict[str, Json]  # by name, of all units
+class _Read:
+    manifest: Manifest
+    files: dict[str, FileEntry]  # by name, of all units
 
 
 @lru_cache(maxsize=1024)  # more than most runs have steps: each unit reads those of all its inputs
-def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Manifest:
-    content = read_sealed(path, _MANIFEST)
+def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Read:
+    manifest = read_sealed(Manifest, path, _MANIFEST)
     version, steps = path.parent, path.parent.parent
-    held = content.get("step"), str(content.get("fingerprint"))[:16]
+    held = manifest.step, manifest.fingerprint[:16]
     if steps.parent.name == "steps" and held != (steps.name, version.name):
         raise damaged(f"{path}: the manifest of {held[0]}/{held[1]}, which does not belong here")
-    return _Manifest(content, {file["name"]: file for unit in content["units"] for file in unit["files"]})
+    return _Read(manifest, {file.name: file for file in manifest.files})
 
 
 @dataclass(frozen=True)
@@ -171,7 +100,7 @@ class StepFolder:
     def manifest_path(self) -> Path:
         return self.path / "manifest.json"
 
-    def _manifest(self) -> _Manifest | None:
+    def _read(self) -> _Read | None:
         try:
             stat = self.manifest_path.stat()
         except FileNotFoundError:
@@ -179,26 +108,26 @@ class StepFolder:
         stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
         return _read_manifest(self.manifest_path, stamp)
 
-    def manifest(self) -> Json | None:
+    def manifest(self) -> Manifest | None:
         """The manifest, or None while the step is not complete. Raises IntegrityError where it is damaged."""
-        found = self._manifest()
-        return None if found is None else found.content
+        found = self._read()
+        return None if found is None else found.manifest
 
-    def need_manifest(self) -> Json:
+    def need_manifest(self) -> Manifest:
         """The manifest. Raises IntegrityError where the step is not complete or it is damaged."""
         manifest = self.manifest()
         if manifest is None:
             raise damaged(f"{self.manifest_path}: missing")
         return manifest
 
-    def write_manifest(self, manifest: Json) -> None:
+    def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest with its seal: the step is complete."""
         write_sealed(self.manifest_path, manifest, _MANIFEST)
 
-    def files(self) -> dict[str, Json]:
-        """Entries (`name`, `bytes`, `sha256`) of a complete step's files by their names."""
+    def files(self) -> dict[str, FileEntry]:
+        """Entries of a complete step's files by their names."""
         self.need_manifest()
-        found = self._manifest()
+        found = self._read()
         return {} if found is None else found.files
 
     def file(self, name: str) -> Path:
@@ -224,7 +153,7 @@ class StepFolder:
             raise damaged(faults[0])
         return self.data
 
-    def receipt(self, unit: int) -> Json | None:
+    def receipt(self, unit: int) -> Receipt | None:
         """The receipt of a unit whose files are all there unchanged, else None (it must be redone).
 
         Only units of an interrupted step are asked for.
@@ -233,33 +162,33 @@ class StepFolder:
         if not path.exists():
             return None
         try:
-            receipt = read_sealed(path, self._receipt_place(unit))
+            receipt = read_sealed(Receipt, path, self._receipt_place(unit))
         except IntegrityError:
             return None
-        if any(fault_of(self.data / file["name"], file) for file in receipt["files"]):
+        if any(fault_of(self.data / file.name, file) for file in receipt.files):
             return None
         return receipt
 
     def _receipt_place(self, unit: int) -> str:
         return f"receipt {unit} of {self.path.parent.name}/{self.path.name}"
 
-    def receipt_fault(self, unit: int, wanted: Json) -> str | None:
+    def receipt_fault(self, unit: int, wanted: Receipt) -> str | None:
         """What is wrong with the receipt on disk of a unit that the manifest holds as `wanted`."""
         path = self.receipt_path(unit)
         try:
-            found = read_sealed(path, self._receipt_place(unit))
+            found = read_sealed(Receipt, path, self._receipt_place(unit))
         except IntegrityError as error:
             return error.fault
         return None if found == wanted else f"{path}: differs from the manifest"
 
     def strays(self) -> list[Path]:
         """Files beside manifest and data of a complete step that are no receipt of its units."""
-        known = {self.receipt_path(number) for number in range(len(self.need_manifest()["units"]))}
+        known = {self.receipt_path(number) for number in range(len(self.need_manifest().units))}
         beside = [path for path in self.path.glob("[!.]*") if path.is_file()]
         found = [*beside, *(self.path / "receipts").glob("*")]
         return [path for path in sorted(found) if path not in known | {self.manifest_path}]
 
-    def write_receipt(self, unit: int, receipt: Json) -> None:
+    def write_receipt(self, unit: int, receipt: Receipt) -> None:
         """Write a unit's receipt with its seal: the unit is committed."""
         write_sealed(self.receipt_path(unit), receipt, self._receipt_place(unit))
 
@@ -325,29 +254,27 @@ class Attempt:
         """Remove what was written; the unit stays to be done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def commit(self, body: Json) -> Json:
+    def commit(self, result: UnitResult) -> Receipt:
         """Move every file written into `data/` and leave the receipt; returns the receipt."""
         from corpusmill.pipelines.storage.checked_ipc import batches_id
 
-        files: list[Json] = []
+        files: list[FileEntry] = []
         self.step.data.mkdir(parents=True, exist_ok=True)
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):
-            _sync(path)
+            sync(path)
             name = path.relative_to(self.folder).as_posix()
-            file: Json = {"name": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
-            if path.suffix == ".arrow" and (batches := batches_id(path)) is not None:
-                file["batches"] = batches
-            files.append(file)
+            batches = batches_id(path) if path.suffix == ".arrow" else None
+            files.append(FileEntry(name, path.stat().st_size, sha256_file(path), batches))
         faultpoint("commit-before-rename")
         for file in files:
-            target = self.step.data / str(file["name"])
+            target = self.step.data / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / str(file["name"])).replace(target)
+            (self.folder / file.name).replace(target)
             faultpoint("commit-between-renames")
-        for folder in {self.step.data, *((self.step.data / str(file["name"])).parent for file in files)}:
-            _sync(folder)
+        for folder in {self.step.data, *((self.step.data / file.name).parent for file in files)}:
+            sync(folder)
         faultpoint("commit-before-receipt")
-        receipt = {**body, "unit": self.unit, "files": files}
+        receipt = Receipt(self.unit, result.rows, tuple(files), result.ledger, result.part)
         self.step.write_receipt(self.unit, receipt)
         faultpoint("commit-after-receipt")
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -373,28 +300,28 @@ class RunFolder:
         signs = ("current.json", "recipe.json", "steps/*/*/manifest.json")
         return any(next(self.path.glob(sign), None) is not None for sign in signs)
 
-    def current(self) -> Json:
-        """`{"recipe": ..., "steps": {name: fingerprint}}` of the last run; empty before the first.
+    def current(self) -> Pointer:
+        """What the last run left in `current.json`; a pointer at nothing before the first.
 
         Raises IntegrityError where there is a run and the file is missing or damaged.
         """
         if not self.begun:
-            return {"steps": {}}
-        return read_sealed(self.current_path, _CURRENT)
+            return Pointer()
+        return read_sealed(Pointer, self.current_path, _CURRENT)
 
-    def write_current(self, value: Json) -> None:
-        """Let `current.json` point at the steps of `value`, which is what `current` gives."""
-        write_sealed(self.current_path, value, _CURRENT)
+    def write_current(self, pointer: Pointer) -> None:
+        """Let `current.json` point at the steps of `pointer`."""
+        write_sealed(self.current_path, pointer, _CURRENT)
 
-    def recipe(self) -> Json:
+    def recipe(self) -> RawRecipe:
         """The recipe as it was run last. Raises IntegrityError where it is missing or damaged."""
-        return read_sealed(self.path / "recipe.json", _RECIPE)
+        return read_sealed(RecipeFile, self.path / "recipe.json", _RECIPE).recipe
 
-    def write_recipe(self, value: Json) -> None:
+    def write_recipe(self, recipe: RawRecipe) -> None:
         """Keep the recipe as it is run."""
-        write_sealed(self.path / "recipe.json", value, _RECIPE)
+        write_sealed(self.path / "recipe.json", RecipeFile(recipe), _RECIPE)
 
     def current_step(self, name: str) -> StepFolder | None:
         """Folder of a step of the last run, if the run got so far."""
-        fingerprint = self.current()["steps"].get(name)
+        fingerprint = self.current().steps.get(name)
         return self.step(name, fingerprint) if fingerprint else None

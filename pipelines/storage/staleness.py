@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder
+from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 
 def stale_steps(folder: RunFolder) -> set[str]:
@@ -14,23 +15,23 @@ def stale_steps(folder: RunFolder) -> set[str]:
     there, they are those that the last run named. Raises IntegrityError on damage.
     """
     current = folder.current()
-    held = {name: folder.step(name, version).manifest() for name, version in current["steps"].items()}
+    held = {name: folder.step(name, version).manifest() for name, version in current.steps.items()}
     there = {name: manifest for name, manifest in held.items() if manifest is not None}
-    return set(current.get("stale", ())) | (outdated(there) if len(there) == len(held) else set())
+    return set(current.stale) | (outdated(there) if len(there) == len(held) else set())
 
 
-def outdated(manifests: Mapping[str, Json]) -> set[str]:
+def outdated(manifests: Mapping[str, Manifest]) -> set[str]:
     """Steps made from something other than what the run now holds, directly or through their inputs."""
-    contents = {name: manifest["content"] for name, manifest in manifests.items()}
+    contents = {name: manifest.content for name, manifest in manifests.items()}
     known = set(contents.values())
     stale: set[str] = set()
     for _ in manifests:  # each pass moves staleness one step on
         before = len(stale)
         for name, manifest in manifests.items():
-            key = manifest["key"]
-            named = {**dict(key.get("inputs", {})), **dict(key.get("masks", {}))}
+            key = manifest.key
+            named = dict((*key.inputs, *key.masks))
             wrong = any(contents.get(step) != content or step in stale for step, content in named.items())
-            held = dict(key.get("artefacts", {})).values()
+            held = key.artefacts.values()
             fresh = {contents[step] for step in contents if step not in stale} if held else set()
             if wrong or any(content not in known or content not in fresh for content in held):
                 stale.add(name)

@@ -109,12 +109,16 @@ def test_damage_to_real_text_is_named(
 def commit_anew(step: StepFolder) -> None:
     """Receipts and manifest of a step for the files that lie there now."""
     manifest = step.need_manifest()
-    for number, unit in enumerate(manifest["units"]):
-        for file in unit["files"]:
-            content = (step.data / file["name"]).read_bytes()
-            file |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        step.write_receipt(number, unit)
-    step.write_manifest(manifest)
+    units = []
+    for number, unit in enumerate(manifest.units):
+        contents = [(step.data / file.name).read_bytes() for file in unit.files]
+        files = tuple(
+            replace(file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for file, content in zip(unit.files, contents, strict=True)
+        )
+        units.append(replace(unit, files=files))
+        step.write_receipt(number, units[-1])
+    step.write_manifest(replace(manifest, units=tuple(units)))
 
 
 def test_the_command_does_not_train_on_them(

@@ -173,7 +173,7 @@ def test_a_changed_option_reruns_only_what_depends_on_it(warm_tiny: Run, calm: P
 
 def test_training_says_how_it_went(calm: Path) -> None:
     (unit,) = manifest(calm, "train")["units"]  # type: ignore[misc]
-    summary = unit["summary"]
+    summary = unit["part"]["summary"]
     assert summary["steps"] == 4
     assert 0 < summary["unigram_entropy"] < summary["ln_vocab"]
     assert (calm / "report" / "report.html").stat().st_size > 10_000

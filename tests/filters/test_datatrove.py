@@ -19,11 +19,10 @@ from corpusmill.pipelines.contract.documents import RAW_FIELDS, Documents
 from corpusmill.pipelines.contract.errors import RecipeError, UserError
 from corpusmill.pipelines.contract.stage import Context, Outcome
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.job import build_stage
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.run.step import StageSpec
-from corpusmill.pipelines.storage.run_folder import read_json
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.oracles.filters_documents import documents
 
 pytest.importorskip("datatrove", reason="datatrove is not installed")
@@ -248,7 +247,7 @@ def test_an_extractor_reads_texts_where_asked() -> None:
 def test_a_worker_builds_the_same_step() -> None:
     spec = StageSpec.of(Datatrove(block="blocks.Marks", label="mine"))
     assert spec.name == "datatrove:mine"
-    built = build_stage(spec.as_json())
+    built = build_stage(spec)
     assert built.name == "datatrove:mine"
     assert [path.name for path in built.external_files()] == ["blocks.py"]
     assert Datatrove(block="datatrove.pipeline.extractors.Trafilatura").libraries == (
@@ -285,8 +284,8 @@ def test_a_run_with_several_blocks_has_their_reasons(tmp_path: Path) -> None:
         f"    - datatrove: {{block: {FILTERS}.RegexFilter, options: {{regex_exp: wide}}}}\n"
     )
     run_recipe(load_recipe(tmp_path / "r.yaml"))
-    (manifest,) = (tmp_path / "runs" / "t" / "steps" / "a").glob("*/manifest.json")
-    entries = {entry.stage: entry for entry in Ledger.total([read_json(manifest)["ledger"]])}
+    (version,) = (tmp_path / "runs" / "t" / "steps" / "a").iterdir()
+    entries = {entry.stage: entry for entry in StepFolder(version).need_manifest().ledger}
     assert {stage: set(entry.removed) for stage, entry in entries.items()} == {
         "read": set(),
         "datatrove:C4QualityFilter": {"lorem_ipsum"},

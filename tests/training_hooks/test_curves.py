@@ -17,8 +17,11 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.records.pointer import Pointer
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.training_hooks.curves.event_file import NAME, crc32c, event_file, masked
+from tests.made_records import made_manifest
 
 Json = dict[str, Any]
 Points = list[tuple[int, dict[str, float]]]
@@ -155,17 +158,16 @@ def line(step: int, **more: Any) -> Json:
 
 def finish(run: Path, name: str, lines: list[Json], **more: Json) -> Path:
     """A complete training step of a made run with these lines of metrics and, by name, other JSON files."""
-    steps = {**RunFolder(run).current()["steps"], name: name.ljust(64, "0")}
-    RunFolder(run).write_current({"recipe": "made", "steps": steps})
+    steps = {**RunFolder(run).current().steps, name: name.ljust(64, "0")}
+    RunFolder(run).write_current(Pointer("made", steps))
     step = RunFolder(run).current_step(name)
     assert step is not None
     attempt = step.attempt(0, 1)
     (attempt.folder / "metrics.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
     for file, content in more.items():
         (attempt.folder / f"{file}.json").write_text(json.dumps(content))
-    receipt = attempt.commit({"rows": 0})
-    about = {"step": name, "fingerprint": steps[name], "content": f"content of {name}", "key": {}}
-    step.write_manifest({**about, "units": [receipt]})
+    receipt = attempt.commit(UnitResult(0))
+    step.write_manifest(made_manifest([receipt], name, steps[name], content=f"content of {name}"))
     return step.data
 
 
@@ -254,7 +256,7 @@ def test_one_step_by_tokens_and_the_same_bytes_again(
 
 def test_what_cannot_be_drawn_is_said(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = tmp_path / "bare"
-    RunFolder(bare).write_current({"recipe": "made", "steps": {}})
+    RunFolder(bare).write_current(Pointer("made"))
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "x").write_text("")
     for arguments, message in (

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.loading.unigram import entropy, token_counts
@@ -158,7 +159,7 @@ def test_shards_that_their_run_no_longer_holds_are_named(
         step = run.step("pack", fingerprint)
         step.data.mkdir(parents=True)
         shutil.copy(write("a.arrow", np.arange(16).reshape(2, 8)), step.data / "shard-00000.arrow")
-    run.write_current({"steps": {"pack": "1" * 64}})
+    run.write_current(Pointer(steps={"pack": "1" * 64}))
     held, earlier = (run.step("pack", digit * 64).data / "shard-00000.arrow" for digit in "10")
     ShardLoader([held], batch_size=1, seed=1)
     ShardLoader([write("a.arrow", np.arange(16).reshape(2, 8))], batch_size=1, seed=1)

@@ -18,7 +18,10 @@ from safetensors.torch import load_file, save_file
 
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import CorpusmillError, DataError, UserError
-from corpusmill.pipelines.storage.run_folder import RunFolder, sha256_file
+from corpusmill.pipelines.records.pointer import Pointer
+from corpusmill.pipelines.records.receipt import UnitResult
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.sealed import sha256_file
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.training_hooks.export import hugging_face, verify
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face
@@ -29,6 +32,7 @@ from corpusmill.training_hooks.inference.open_model import open_model
 from corpusmill.training_hooks.model.config import ModelConfig, preset
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
+from tests.made_records import made_key, made_manifest
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_texts import made_texts
 
@@ -58,15 +62,15 @@ def same(one: Transformer, other: Transformer) -> bool:
 
 def finish(run: Path, name: str, write: Callable[[Path], object] | None = None, **artefacts: str) -> Path:
     """A complete step of a made run, current, with what `write` puts there; returns its folder of data."""
-    steps = {**RunFolder(run).current()["steps"], name: f"{name}-version".ljust(64, "0")}
-    RunFolder(run).write_current({"recipe": "made", "steps": steps})
+    steps = {**RunFolder(run).current().steps, name: f"{name}-version".ljust(64, "0")}
+    RunFolder(run).write_current(Pointer("made", steps))
     step = RunFolder(run).current_step(name)
     assert step is not None
     attempt = step.attempt(0, 1)
     if write is not None:
         write(attempt.folder)
-    about = {"step": name, "fingerprint": steps[name], "content": f"content of {name}"}
-    step.write_manifest({**about, "key": {"artefacts": artefacts}, "units": [attempt.commit({"rows": 0})]})
+    receipt, key = attempt.commit(UnitResult(0)), made_key(artefacts=artefacts)
+    step.write_manifest(made_manifest([receipt], name, steps[name], key=key, content=f"content of {name}"))
     return step.data
 
 

@@ -42,7 +42,7 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
     refuse. Raises UserError for an unknown format and where the format cannot keep the ids, CorpusmillError
     where the library gives others.
     """
-    from corpusmill.pipelines.storage.run_folder import sha256_file, write_atomic
+    from corpusmill.pipelines.storage.sealed import sha256_file, write_atomic
     from corpusmill.tokenizer.bpe.definition_parts import flags_without_place, lossy_parts
     from corpusmill.tokenizer.export.source import open_source
     from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export

@@ -40,7 +40,7 @@ import pyarrow as pa
 import xxhash
 
 from corpusmill.pipelines.storage.checked_ipc import compact
-from corpusmill.pipelines.storage.run_folder import canonical
+from corpusmill.pipelines.storage.sealed import canonical
 
 FORMAT = "corpusmill-shard-2"
 BATCH_BYTES = 8 * 2**20  # of tokens in a record batch

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.storage.run_folder import write_json
+from corpusmill.pipelines.storage.sealed import write_json
 from corpusmill.pipelines.system.new_folder import new_folder
 from corpusmill.training_hooks.export.layout import Piece, pieces
 from corpusmill.training_hooks.export.tokenizer_files import copy_tokenizer

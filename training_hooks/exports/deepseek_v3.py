@@ -29,7 +29,7 @@ def export_model(
     `verified`. Raises UserError naming what is wrong and what to do, DataError for weights that cannot be
     read, CorpusmillError where what was written is not the model.
     """
-    from corpusmill.pipelines.storage.run_folder import sha256_file
+    from corpusmill.pipelines.storage.sealed import sha256_file
     from corpusmill.training_hooks.trainer.require_torch import require_torch
 
     require_torch()

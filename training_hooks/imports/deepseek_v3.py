@@ -24,7 +24,7 @@ def import_model(folder: Path, out: Path, *, tokenizer: Path | None = None) -> d
     that are missing, unexpected or of another shape.
     """
     from corpusmill.pipelines.contract.errors import CorpusmillError
-    from corpusmill.pipelines.storage.run_folder import sha256_file
+    from corpusmill.pipelines.storage.sealed import sha256_file
     from corpusmill.training_hooks.trainer.require_torch import require_torch
 
     require_torch()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
@@ -60,7 +60,7 @@ def locate(model: Path) -> Located:
 
 def training_steps(run: RunFolder) -> list[str]:
     """Names of the run's complete training steps in the order they went: `train`, `long_context.0`, ..."""
-    numbers = [found[1] for name in run.current()["steps"] if (found := _EXTENSION.fullmatch(name))]
+    numbers = [found[1] for name in run.current().steps if (found := _EXTENSION.fullmatch(name))]
     names = ["train", *(f"long_context.{number}" for number in sorted(map(int, numbers)))]
     steps = [(name, run.current_step(name)) for name in names]
     return [name for name, step in steps if step is not None and step.manifest() is not None]
@@ -127,12 +127,12 @@ def _run_of(weights: Path) -> tuple[RunFolder | None, StepFolder | None]:
 
 
 def _tokenizer_of(run: RunFolder, step: StepFolder) -> Path | None:
-    wanted = step.need_manifest()["key"]["artefacts"].get("tokenizer")
+    wanted = step.need_manifest().key.artefacts.get("tokenizer")
     if wanted is None:
         return None
     for other in _versions(run, "tokenizer"):
         manifest = other.manifest()
-        if manifest is not None and manifest["content"] == wanted:
+        if manifest is not None and manifest.content == wanted:
             return other.data
     return None
 
@@ -151,8 +151,8 @@ def _framing_of(run: RunFolder) -> Framing:
     encode = run.current_step("encode")
     if encode is None or encode.manifest() is None:
         return Framing()
-    stages: list[dict[str, Any]] = encode.need_manifest()["key"]["stages"]
-    options = next((stage["options"] for stage in stages if stage["name"] == "encode"), None)
+    stages = encode.need_manifest().key.stages
+    options = next((stage.options for stage in stages if stage.name == "encode"), None)
     if options is None:
         return Framing()
     fim = options["fim"]

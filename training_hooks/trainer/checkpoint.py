@@ -30,7 +30,7 @@ from typing import Any
 from torch import Tensor
 
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.pipelines.storage.run_folder import digest, read_json, sha256_file, write_json
+from corpusmill.pipelines.storage.sealed import digest, read_json, sha256_file, write_json
 from corpusmill.pipelines.system.faultpoints import faultpoint
 
 log = logging.getLogger("corpusmill.train")

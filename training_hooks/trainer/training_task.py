@@ -200,7 +200,7 @@ class TrainingTask(Task):
         """The run's checkpoints, which belong to these options, this data and this version of torch."""
         from importlib.metadata import version
 
-        from corpusmill.pipelines.storage.run_folder import digest
+        from corpusmill.pipelines.storage.sealed import digest
         from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
 
         run = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.task import Executed, Task
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Done:
     """The task committed its unit."""
 
     ticket: int
-    receipt: Json
+    executed: Executed
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Engine(Protocol):
     slots: int  # tasks that can run at once
     beats: bool  # whether running tasks send `Beat`
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         """Start a task. Call only while fewer than `slots` are running."""
 
     def poll(self, timeout: float) -> list[Event]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from corpusmill.pipelines.run.engines.engine import Event
 from corpusmill.pipelines.run.engines.worker import attempt
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.task import Task
 
 
 class InlineEngine:
@@ -17,9 +17,9 @@ class InlineEngine:
     beats = False
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[int, Json]] = []
+        self._waiting: list[tuple[int, Task]] = []
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         self._waiting.append((ticket, task))
 
     def poll(self, timeout: float) -> list[Event]:

@@ -16,11 +16,12 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.engines.engine import Beat, Culprit, Died, Done, Event, Failed
 from corpusmill.pipelines.run.engines.isolation import child_environment, worker_command
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.task import Executed, Task
 
 LAST_SECONDS = 5.0
 # What a task has to write a checkpoint in when the run is stopped. Workers that do not listen end at once.
@@ -35,7 +36,7 @@ class _Worker:
     pending: bytes = b""
     ticket: int | None = None
 
-    def lines(self) -> tuple[list[Json], bool]:
+    def lines(self) -> tuple[list[dict[str, Any]], bool]:
         """Complete answers so far, and whether the worker closed its end."""
         try:
             piece = os.read(self.answers, 1 << 20)
@@ -76,12 +77,12 @@ class ProcessEngine:
         self._selector.register(answers, selectors.EVENT_READ, worker)
         return worker
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         worker = next((w for w in self._workers if w.ticket is None), None) or self._start()
         worker.ticket = ticket
         assert worker.process.stdin is not None
         try:
-            worker.process.stdin.write(json.dumps({"ticket": ticket, "task": task}).encode() + b"\n")
+            worker.process.stdin.write(json.dumps({"ticket": ticket, "task": encode(task)}).encode() + b"\n")
             worker.process.stdin.flush()
         except BrokenPipeError:
             pass  # the worker has ended: the next poll finds its answer pipe closed
@@ -164,9 +165,9 @@ def _culprit(code: int) -> Culprit:
     return "outside" if -code in _SENT else "task"
 
 
-def _event(answer: Json) -> Event | None:
+def _event(answer: Mapping[str, Any]) -> Event | None:
     if "done" in answer:
-        return Done(answer["done"], {**answer["receipt"], "rss": answer["rss"]})
+        return Done(answer["done"], decode(Executed, answer["executed"], "the answer of a worker"))
     if "failed" in answer:
         return Failed(answer["failed"], answer["kind"], answer["message"], answer["traceback"])
     if "beat" in answer:

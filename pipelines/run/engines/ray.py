@@ -21,7 +21,7 @@ from corpusmill.pipelines.run.engines.isolation import (
     python_command,
 )
 from corpusmill.pipelines.run.engines.worker import attempt_in_worker
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.task import Task
 
 CANCEL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
@@ -73,7 +73,7 @@ class RayEngine:
         self._remote = ray.remote(max_retries=0, num_cpus=1, max_calls=0)(attempt_in_worker)
         self._tickets: dict[Any, int] = {}
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         self._tickets[self._remote.remote(ticket, task)] = ticket
 
     def poll(self, timeout: float) -> list[Event]:

@@ -16,12 +16,15 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.environment import hide_again, hide_values
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.engines.engine import Done, Failed
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.run.task import Task
 from corpusmill.pipelines.system.faults import describe, no_writing
 from corpusmill.pipelines.system.terminal import guard_streams
 from corpusmill.pipelines.system.time_limit import let_limits_end_this_process
@@ -29,7 +32,7 @@ from corpusmill.pipelines.system.time_limit import let_limits_end_this_process
 BEAT_SECONDS = 1.0
 
 
-def attempt(ticket: int, task: Json) -> Done | Failed:
+def attempt(ticket: int, task: Task) -> Done | Failed:
     """Execute one task; whatever it raises becomes a `Failed` event."""
     from corpusmill.pipelines.run.work import execute
     from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
@@ -38,11 +41,11 @@ def attempt(ticket: int, task: Json) -> Done | Failed:
     try:
         return Done(ticket, execute(task))
     except Exception as error:  # noqa: BLE001  # the scheduler decides, and stops the run in the end
-        kind, message = _told(error, task["folder"])
+        kind, message = _told(error, task.folder)
         return Failed(ticket, kind, message, traceback.format_exc())
 
 
-def attempt_in_worker(ticket: int, task: Json) -> Done | Failed:
+def attempt_in_worker(ticket: int, task: Task) -> Done | Failed:
     """`attempt` in a process that does nothing else."""
     let_limits_end_this_process()
     load_no_numba_extensions()
@@ -111,7 +114,7 @@ class Answer:
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._lock = threading.Lock()
 
-    def send(self, value: Json) -> None:
+    def send(self, value: Mapping[str, object]) -> None:
         line = json.dumps(value).encode() + b"\n"
         with self._lock:
             view = memoryview(line)
@@ -143,10 +146,11 @@ def main(descriptor: int) -> None:
         # At once: time begins to count here, however long this process took to start.
         answer.send({"beat": order["ticket"], "rss": resident_bytes()})
         beating.ticket = order["ticket"]
-        outcome = attempt(order["ticket"], order["task"])
+        outcome = attempt(order["ticket"], decode(Task, order["task"], "standard input"))
         beating.ticket = None
         if isinstance(outcome, Done):
-            answer.send({"done": outcome.ticket, "receipt": outcome.receipt, "rss": resident_bytes()})
+            executed = replace(outcome.executed, rss=resident_bytes())
+            answer.send({"done": outcome.ticket, "executed": encode(executed)})
         else:
             answer.send(
                 {

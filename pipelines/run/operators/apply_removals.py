@@ -10,6 +10,8 @@ row group of text.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import MaskPart, UnitResult
 from corpusmill.pipelines.run.operators.cutting import cut_unit
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without
@@ -26,13 +29,25 @@ from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import EDITS_FILE, write_cuts
 from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.storage.removed import REMOVED, quarantined_table, removed_table, write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json, StepFolder
+from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 
-def units(preparation: Preparation) -> list[Json]:
+@dataclass(frozen=True)
+class BucketUnit:
+    """One bucket of the view's units, which are those from `first` up to `end`."""
+
+    bucket: int
+    first: int
+    end: int
+
+
+Row = dict[str, Any]  # of a table
+
+
+def units(preparation: Preparation) -> list[BucketUnit]:
     count = len(preparation.view)
     return [
-        {"bucket": bucket, "from": bucket * MASK_UNITS, "to": min(count, (bucket + 1) * MASK_UNITS)}
+        BucketUnit(bucket, bucket * MASK_UNITS, min(count, (bucket + 1) * MASK_UNITS))
         for bucket in range(max(1, -(-count // MASK_UNITS)))
     ]
 
@@ -40,21 +55,21 @@ def units(preparation: Preparation) -> list[Json]:
 def _bucket(found: StepFolder, bucket: int, kind: str, schema: pa.Schema) -> pa.Table:
     """Rows of one bucket of units. `kind`: `found`, or `edits`, which a partition may have no file of."""
     tables = [schema.empty_table()]
-    for unit in found.need_manifest()["units"]:
-        name = f"{unit['unit']:05d}.{kind}.arrow"
+    for unit in found.need_manifest().units:
+        name = f"{unit.name}.{kind}.arrow"
         if name in found.files():
             tables.append(pa.Table.from_batches([committed_batch(found, name, bucket)]))
     return pa.concat_tables(tables).combine_chunks()
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     view = job.view
     left = read_left_out(job.first)
-    removals = without(_bucket(job.first, job.unit["bucket"], "found", DUPLICATES), left).to_pylist()
-    edits = without(_bucket(job.first, job.unit["bucket"], "edits", EDITS), left)
+    removals = without(_bucket(job.first, job.unit.bucket, "found", DUPLICATES), left).to_pylist()
+    edits = without(_bucket(job.first, job.unit.bucket, "edits", EDITS), left)
     removals.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
-    by_unit: dict[int, list[Json]] = {}
+    by_unit: dict[int, list[Row]] = {}
     for row in removals:
         rows = by_unit.setdefault(row["unit"], [])
         if not rows or rows[-1]["row"] != row["row"]:  # one removal a document: the closest survivor
@@ -62,7 +77,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     ledger = Ledger()
     tables: list[pa.Table] = []
     cuts: list[pa.Table] = []
-    for unit in range(job.unit["from"], job.unit["to"]):
+    for unit in range(job.unit.first, job.unit.end):
         removals = by_unit.get(unit, [])
         here = edits.filter(pc.equal(edits.column("unit"), unit))
         gone = np.array([row["row"] for row in removals], np.uint32)
@@ -77,27 +92,23 @@ def work(job: Job, attempt: Attempt) -> Json:
     if any(table.num_rows for table in cuts):
         write_cuts(attempt.file(EDITS_FILE), cuts)
     ledger.check(f"{job.step.name}, bucket {attempt.unit}")
-    return {
-        "rows": sum(table.num_rows for table in tables),
-        "mask_units": MASK_UNITS,
-        "removed_rows": {
-            str(unit): table.num_rows for unit, table in enumerate(tables, job.unit["from"]) if table.num_rows
-        },
-        "ledger": ledger.as_json(),
+    by_unit_rows = {
+        unit: table.num_rows for unit, table in enumerate(tables, job.unit.first) if table.num_rows
     }
+    return UnitResult(sum(by_unit_rows.values()), ledger.record(), MaskPart(MASK_UNITS, by_unit_rows))
 
 
-def _removed(stage: str, row: Json) -> Json:
+def _removed(stage: str, row: Row) -> Row:
     kept = {name: row[name] for name in ("unit", "row", "id", "source", "reason", "bytes", "similarity")}
     kept |= {"survivor_id": row["survivor_id"], "survivor_source": row["survivor_source"]}
     return {**kept, "stage": stage, "kind": "removed"}
 
 
-def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> list[Json]:
+def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> list[Row]:
     """`REMOVED` rows of the documents of a unit that the exchange could not judge."""
     here = left.filter(pc.equal(left.column("unit"), unit))
     causes = dict(zip(here.column("row").to_pylist(), here.column("cause").to_pylist(), strict=True))
-    found: list[Json] = []
+    found: list[Row] = []
     for docs, rows in view.batches(unit) if causes else ():
         bad = np.isin(rows, np.array(list(causes), np.uint32))
         numbers = rows[bad].tolist()
@@ -106,9 +117,7 @@ def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> li
     return found
 
 
-def _count(
-    ledger: Ledger, stage: str, view: DatasetView, unit: int, rows: list[Json], cuts: pa.Table
-) -> None:
+def _count(ledger: Ledger, stage: str, view: DatasetView, unit: int, rows: list[Row], cuts: pa.Table) -> None:
     """Count one unit: `rows` are its `REMOVED` rows, `cuts` its `CUTS`.
 
     Raises CorpusmillError where a document was removed before.
@@ -160,6 +169,7 @@ OPERATOR = Operator(
     "apply_removals",
     reads="pairs",
     writes="removals",
+    unit=BucketUnit,
     units=units,
     work=work,
     balances="documents",

@@ -5,13 +5,14 @@ As `map`, but to Arrow IPC: lists of tokens are mapped into memory, not decoded.
 
 from __future__ import annotations
 
-from corpusmill.pipelines.run.operators.job import Job
+from corpusmill.pipelines.records.receipt import UnitResult
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit
 from corpusmill.pipelines.run.operators.map import run_maps, units
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     return run_maps(job, attempt, encoded=True)
 
 
@@ -19,6 +20,7 @@ OPERATOR = Operator(
     "encode",
     reads="documents",
     writes="encoded",
+    unit=ViewUnit,
     units=units,
     work=work,
     isolates=True,

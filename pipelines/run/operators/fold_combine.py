@@ -6,34 +6,46 @@ here `FAN_IN` partials, there as many as units divided by `FAN_IN`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.fold_map import read_partial, write_partial
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 FAN_IN = 16
 
 
-def units(preparation: Preparation) -> list[Json]:
-    count = len(preparation.first.need_manifest()["units"])
-    return [{"from": start, "to": min(count, start + FAN_IN)} for start in range(0, count, FAN_IN)]
+@dataclass(frozen=True)
+class CombineUnit:
+    """The partials of the units from `first` up to `end`."""
+
+    first: int
+    end: int
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def units(preparation: Preparation) -> list[CombineUnit]:
+    count = len(preparation.first.need_manifest().units)
+    return [CombineUnit(start, min(count, start + FAN_IN)) for start in range(0, count, FAN_IN)]
+
+
+def work(job: Job[CombineUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     parts = [
         read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
-        for unit in range(job.unit["from"], job.unit["to"])
+        for unit in range(job.unit.first, job.unit.end)
     ]
     combined = stage.combine(parts)
     write_partial(attempt.file("partial.arrow"), combined)
-    return {"rows": combined.num_rows}
+    return UnitResult(combined.num_rows)
 
 
 OPERATOR = Operator(
     "fold_combine",
     reads="partials",
     writes="partials",
+    unit=CombineUnit,
     units=units,
     work=work,
 )

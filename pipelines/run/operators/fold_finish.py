@@ -5,35 +5,45 @@ Memory: `FAN_IN` partials and whatever the stage's `finish` declares.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
 from corpusmill.pipelines.run.operators.fold_combine import FAN_IN
 from corpusmill.pipelines.run.operators.fold_map import read_partial
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[Json]:
-    return [{"parts": len(preparation.first.need_manifest()["units"]), "threads": 0}]
+@dataclass(frozen=True)
+class FinishUnit:
+    """All partials, so many."""
+
+    parts: int
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def units(preparation: Preparation) -> list[FinishUnit]:
+    return [FinishUnit(len(preparation.first.need_manifest().units))]
+
+
+def work(job: Job[FinishUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     total: Any = None
-    for start in range(0, job.unit["parts"], FAN_IN):
+    for start in range(0, job.unit.parts, FAN_IN):
         parts = [
             read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
-            for unit in range(start, min(job.unit["parts"], start + FAN_IN))
+            for unit in range(start, min(job.unit.parts, start + FAN_IN))
         ]
         total = stage.combine(parts if total is None else [total, *parts])
-    return {"rows": total.num_rows, "summary": stage.finish(total, attempt.folder)}
+    return UnitResult(total.num_rows, part=SummaryPart(stage.finish(total, attempt.folder)))
 
 
 OPERATOR = Operator(
     "fold_finish",
     reads="partials",
     writes="artefact",
+    unit=FinishUnit,
     units=units,
     work=work,
     exclusive=True,

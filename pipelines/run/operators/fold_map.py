@@ -16,36 +16,37 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, leave_out
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[Json]:
-    return [{"reads": unit} for unit in range(len(preparation.view))]
+def units(preparation: Preparation) -> list[ViewUnit]:
+    return [ViewUnit(unit) for unit in range(len(preparation.view))]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     marker = job.marker(attempt)
     if marker is None and not job.poison:
         try:
-            partial = stage.map(_documents(job, int(job.unit["reads"]), stage, stage.columns))
+            partial = stage.map(_documents(job, job.unit.reads, stage, stage.columns))
         except Exception as error:
             if not is_of_input(error):
                 raise
         else:
             write_partial(attempt.file("partial.arrow"), partial)
-            return {"rows": partial.num_rows}
+            return UnitResult(partial.num_rows)
     ledger = Ledger()
     bad: list[npt.NDArray[np.bool_]] = []
     removed: list[pa.Table] = []
     first = 0
     # With all columns: what is left out is told with its id, source and size, whatever the stage reads.
-    for docs in _documents(job, int(job.unit["reads"]), stage, None):
+    for docs in _documents(job, job.unit.reads, stage, None):
 
         def alone(some: Rows, docs: Documents = docs) -> None:
             stage.map(iter([_shown(docs.slice(int(some[0]), len(some)), stage)]))
@@ -54,14 +55,16 @@ def work(job: Job, attempt: Attempt) -> Json:
         first += len(docs)
         bad.append(np.isin(np.arange(len(docs)), guilty))
         removed.append(leave_out(docs.keep(bad[-1]), stage.name, causes, ledger))
-    again = zip(_documents(job, int(job.unit["reads"]), stage, stage.columns), bad, strict=True)
+    again = zip(_documents(job, job.unit.reads, stage, stage.columns), bad, strict=True)
     partial = stage.map(docs.keep(~guilty) for docs, guilty in again)
     write_partial(attempt.file("partial.arrow"), partial)
     write_removed(attempt.file("removed.arrow"), removed)
-    return {"rows": partial.num_rows, "ledger": ledger.as_json()}
+    return UnitResult(partial.num_rows, ledger.record())
 
 
-def _documents(job: Job, unit: int, stage: Fold, columns: tuple[str, ...] | None) -> Iterator[Documents]:
+def _documents(
+    job: Job[ViewUnit], unit: int, stage: Fold, columns: tuple[str, ...] | None
+) -> Iterator[Documents]:
     """The documents of a unit, with `columns` (None: all) and, where the stage asks for them, addresses."""
     for docs, rows in job.view.batches(unit, columns):
         if stage.addressed:
@@ -92,6 +95,7 @@ OPERATOR = Operator(
     "fold_map",
     reads="documents",
     writes="partials",
+    unit=ViewUnit,
     units=units,
     work=work,
     isolates=True,

@@ -7,65 +7,63 @@ beginning to its end. Memory: one file's list of splits.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
 from corpusmill.pipelines.run.operators.apart import cause_of, is_of_input
 from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.run.operators.marker import PARTS
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.sources.reader import Reader, Split
-from corpusmill.pipelines.storage.run_folder import Attempt, Json, write_json
+from corpusmill.pipelines.sources.reader import IndexedFile, Reader, Split
+from corpusmill.pipelines.storage.run_folder import Attempt
+from corpusmill.pipelines.storage.sealed import write_json
 
 _FILES_PER_UNIT = 512
 
 
-def units(preparation: Preparation) -> list[Json]:
-    found: list[Json] = []
+@dataclass(frozen=True)
+class FilesUnit:
+    """Files to index: name and path of each."""
+
+    files: tuple[tuple[str, str], ...]
+
+
+def units(preparation: Preparation) -> list[FilesUnit]:
+    found: list[list[tuple[str, str]]] = []
     size = 0
-    reader = build_stage(preparation.step.stages[0].as_json())
+    reader = build_stage(preparation.step.stages[0])
     assert isinstance(reader, Reader)
     for name, path in preparation.paths.items():
         length = reader.stored_bytes(Path(path))
-        if (
-            not found
-            or size + length > 8 * preparation.unit_bytes
-            or len(found[-1]["files"]) >= _FILES_PER_UNIT
-        ):
-            found.append({"files": []})
+        if not found or size + length > 8 * preparation.unit_bytes or len(found[-1]) >= _FILES_PER_UNIT:
+            found.append([])
             size = 0
-        found[-1]["files"].append([name, path])
+        found[-1].append((name, path))
         size += length
-    return found
+    return [FilesUnit(tuple(files)) for files in found]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
     (reader,) = job.stages()
-    entries = []
+    entries: list[IndexedFile] = []
     marker = job.marker(attempt)
-    for number, (name, path) in enumerate(job.unit["files"], PARTS):
+    for number, (name, path) in enumerate(job.unit.files, PARTS):
         file = Path(path)
         if marker is not None and marker.skips(number):
             continue
         if marker is not None:
             marker.note(number, 0)
         splits = splits_of(reader, file, name, job.poison.get(number))
-        stamp = job.unit.get("stamps", {}).get(path)
+        stamp = job.stamps.get(path)
         if stamp is not None and reader.state(file, name) != stamp[2]:
             raise UserError(f"{name} changed while the run was on; run the same command again")
         if marker is not None:
             marker.rest(number + 1)
-        entries.append(
-            {
-                "name": name,
-                "bytes": file.stat().st_size,
-                "sha256": reader.content_hash(file),
-                "splits": [asdict(split) for split in splits],
-            }
-        )
-    write_json(attempt.file("index.json"), entries)
-    return {"rows": len(entries), "bytes_read": sum(entry["bytes"] for entry in entries)}
+        entries.append(IndexedFile(name, file.stat().st_size, reader.content_hash(file), tuple(splits)))
+    write_json(attempt.file("index.json"), [asdict(entry) for entry in entries])
+    return UnitResult(len(entries), part=IndexPart(sum(entry.bytes for entry in entries)))
 
 
 def splits_of(reader: Reader, file: Path, name: str, poison: tuple[str, str] | None) -> list[Split]:
@@ -88,8 +86,9 @@ OPERATOR = Operator(
     "index",
     reads="files",
     writes="splits",
+    unit=FilesUnit,
     units=units,
     work=work,
     isolates=True,
-    paths=lambda unit: [path for _, path in unit["files"]],
+    paths=lambda unit: [path for _, path in unit.files],
 )

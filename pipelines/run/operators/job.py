@@ -5,17 +5,28 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Context, Stage
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.operators.marker import Marker
-from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.storage.datasets import DatasetView
-from corpusmill.pipelines.storage.run_folder import Attempt, Json, StepFolder, canonical
+from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
+from corpusmill.pipelines.storage.sealed import canonical
+
+U = TypeVar("U")  # the specification of a unit of work
+
+
+@dataclass(frozen=True)
+class ViewUnit:
+    """One unit of the step's view."""
+
+    reads: int
 
 
 @dataclass(frozen=True)
@@ -48,17 +59,19 @@ def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[U]):
     """One unit of work in a worker."""
 
     step: Step
     folder: StepFolder
-    unit: Json
+    unit: U
     seed: int
     inputs: Mapping[str, StepFolder]
     artefact_steps: Mapping[str, str]
     poison: Mapping[int, tuple[str, str]]  # ordinal (see `marker`) -> (stage, cause): quarantine unseen
     careful: bool
+    limit: int | None = None  # documents to read, of a cut
+    stamps: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)  # of input files, as listed
     alone: int | None = None  # ordinal of the one document to work on, to learn whether it does harm
 
     @property
@@ -82,17 +95,17 @@ class Job:
     def stages(self) -> list[Any]:
         """The step's stages, built and prepared; kept between units of one step in one worker."""
         artefacts = {name: str(path) for name, path in self.context.artefacts.items()}
-        specs = [spec.as_json() for spec in self.step.stages]
+        specs = [encode(spec) for spec in self.step.stages]
         return _prepared(canonical(specs), canonical(artefacts), self.seed)
 
 
-def build_stage(spec: Json) -> Stage:
+def build_stage(spec: StageSpec) -> Stage:
     """A stage from its specification. Raises CorpusmillError when its class is not where it should be."""
-    module = importlib.import_module(spec["module"])
-    cls = getattr(module, spec["cls"], None)
+    module = importlib.import_module(spec.module)
+    cls = getattr(module, spec.cls, None)
     if cls is None:
-        raise CorpusmillError(f"{spec['module']} has no class {spec['cls']}; workers run another version")
-    stage: Stage = cls.model_validate(spec["options"])
+        raise CorpusmillError(f"{spec.module} has no class {spec.cls}; workers run another version")
+    stage: Stage = cls.model_validate(spec.options)
     return stage
 
 
@@ -100,7 +113,8 @@ def build_stage(spec: Json) -> Stage:
 def _prepared(specs: bytes, artefacts: bytes, seed: int) -> list[Any]:
     folders = {name: Path(path) for name, path in json.loads(artefacts).items()}
     context = Context(seed, folders)
-    stages = [build_stage(spec).prepare(context) for spec in json.loads(specs)]
+    known = [decode(StageSpec, spec, "a stage of a task") for spec in json.loads(specs)]
+    stages = [build_stage(spec).prepare(context) for spec in known]
     for stage in stages:
         stage.warm()
     return stages

@@ -6,31 +6,32 @@ Memory: one row group in, one out, and the removed rows of the unit.
 from __future__ import annotations
 
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.fused import FusedMaps
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
-from corpusmill.pipelines.run.operators.receipts import dataset_receipt
+from corpusmill.pipelines.run.operators.receipts import dataset_result
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[Json]:
-    return [{"reads": unit} for unit in range(len(preparation.view))]
+def units(preparation: Preparation) -> list[ViewUnit]:
+    return [ViewUnit(unit) for unit in range(len(preparation.view))]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     return run_maps(job, attempt, encoded=False)
 
 
-def run_maps(job: Job, attempt: Attempt, *, encoded: bool) -> Json:
+def run_maps(job: Job[ViewUnit], attempt: Attempt, *, encoded: bool) -> UnitResult:
     """Write what the step's maps let pass, as tokens (Arrow IPC) or as documents (Parquet)."""
     ledger = Ledger()
     marker = job.marker(attempt)
     fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
     writer = DatasetWriter(attempt.file("arrow" if encoded else "parquet"), encoded=encoded)
     sources: dict[str, tuple[int, int]] = {}
-    for docs, _ in job.view.batches(job.unit["reads"]):
+    for docs, _ in job.view.batches(job.unit.reads):
         survivors = fused.push(docs)
         writer.append(survivors)
         for source, size in zip(
@@ -40,13 +41,14 @@ def run_maps(job: Job, attempt: Attempt, *, encoded: bool) -> Json:
             sources[source] = (had[0] + 1, had[1] + size)
     rows = writer.close()
     write_removed(attempt.file("removed.arrow"), [fused.removed()])
-    return dataset_receipt(ledger, rows, sources, f"{job.step.name}, unit {attempt.unit}")
+    return dataset_result(ledger, rows, sources, f"{job.step.name}, unit {attempt.unit}")
 
 
 OPERATOR = Operator(
     "map",
     reads="documents",
     writes="documents",
+    unit=ViewUnit,
     units=units,
     work=work,
     isolates=True,

@@ -10,22 +10,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import MaskPart, UnitResult
 from corpusmill.pipelines.run.operators.fused import FusedMaps
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.removed import REMOVED, write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[Json]:
-    return [{"reads": unit} for unit in range(len(preparation.view))]
+def units(preparation: Preparation) -> list[ViewUnit]:
+    return [ViewUnit(unit) for unit in range(len(preparation.view))]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     ledger = Ledger()
     marker = job.marker(attempt)
     fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
-    unit = int(job.unit["reads"])
+    unit = job.unit.reads
     scores: list[pa.Table] = []
     for docs, rows in job.view.batches(unit):
         numbered = docs.with_columns({"_row": pa.array(rows, pa.uint32())})
@@ -43,12 +44,7 @@ def work(job: Job, attempt: Attempt) -> Json:
         write_page_checksum=True,
     )
     ledger.check(f"{job.step.name}, unit {unit}")
-    return {
-        "rows": removed.num_rows,
-        "mask_units": 1,
-        "removed_rows": {str(unit): removed.num_rows},
-        "ledger": ledger.as_json(),
-    }
+    return UnitResult(removed.num_rows, ledger.record(), MaskPart(1, {unit: removed.num_rows}))
 
 
 def _addressed(removed: pa.Table, unit: int) -> pa.Table:
@@ -60,6 +56,7 @@ OPERATOR = Operator(
     "mask",
     reads="documents",
     writes="removals",
+    unit=ViewUnit,
     units=units,
     work=work,
     isolates=True,

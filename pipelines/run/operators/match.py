@@ -6,6 +6,7 @@ reads only its own. Memory: one partition and what is found in it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +15,36 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Found
+from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
+    PartitionUnit,
     partition_units,
     sorted_by_address,
 )
 from corpusmill.pipelines.storage.checked_ipc import write_batches
 from corpusmill.pipelines.storage.cuts import EDITS_FILE
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[Json]:
+@dataclass(frozen=True)
+class MatchUnit(PartitionUnit):
+    """One partition, and the number of buckets that the view's units fall into."""
+
+    buckets: int
+
+
+def units(preparation: Preparation) -> list[MatchUnit]:
     scattered = preparation.inputs[preparation.step.inputs[-1]]
-    inputs = len(scattered.need_manifest()["units"])
+    inputs = len(scattered.need_manifest().units)
     buckets = max(1, -(-inputs // MASK_UNITS))
-    return [{**unit, "buckets": buckets} for unit in partition_units(preparation.first)]
+    return [MatchUnit(unit.partition, buckets) for unit in partition_units(preparation.first)]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     count = len(stage.rounds())
 
@@ -48,11 +58,10 @@ def work(job: Job, attempt: Attempt) -> Json:
     parts = meet(job, attempt, count, checked)
     found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
     edits = pa.concat_tables([EDITS.empty_table(), *(cut for _, cut in parts)])
-    write_buckets(attempt.file("found.arrow"), found, job.unit["buckets"])
+    write_buckets(attempt.file("found.arrow"), found, job.unit.buckets)
     if edits.num_rows:
-        write_buckets(attempt.file(EDITS_FILE), edits, job.unit["buckets"])
-    more = {"edits": edits.num_rows} if edits.num_rows else {}
-    return {"rows": found.num_rows, "buckets": job.unit["buckets"], **more}
+        write_buckets(attempt.file(EDITS_FILE), edits, job.unit.buckets)
+    return UnitResult(found.num_rows, part=PairsPart(job.unit.buckets, edits=edits.num_rows))
 
 
 def _conforming(table: pa.Table | None, schema: pa.Schema) -> pa.Table:
@@ -84,6 +93,7 @@ OPERATOR = Operator(
     "match",
     reads="rows",
     writes="pairs",
+    unit=MatchUnit,
     units=units,
     work=work,
     isolates=True,

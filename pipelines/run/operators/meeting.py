@@ -11,13 +11,21 @@ import pyarrow as pa
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
-from corpusmill.pipelines.run.operators.partitions import StoredSides, read_partition, sorted_rows
+from corpusmill.pipelines.run.operators.partitions import (
+    PartitionUnit,
+    StoredSides,
+    read_partition,
+    sorted_rows,
+)
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 Result = TypeVar("Result")
+Meeting = TypeVar("Meeting", bound=PartitionUnit)
 
 
-def meet(job: Job, attempt: Attempt, number: int, checked: Callable[[object], Result]) -> list[Result]:
+def meet(
+    job: Job[Meeting], attempt: Attempt, number: int, checked: Callable[[object], Result]
+) -> list[Result]:
     """What round `number` of the job's stage makes of the rows of the job's partition, through `checked`.
 
     The job's first input are the rows, its last is what `emit` kept beside its documents. Documents left out
@@ -25,9 +33,9 @@ def meet(job: Job, attempt: Attempt, number: int, checked: Callable[[object], Re
     """
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
-    rows = read_partition(job.first, job.unit["partition"])
+    rows = read_partition(job.first, job.unit.partition)
     before = read_left_out(job.first)
-    forward = [before] if job.unit["partition"] == 0 else []
+    forward = [before] if job.unit.partition == 0 else []
     results: list[Result] = []
     if rows is not None and number > 1:
         rows = sorted_rows(rows)

@@ -1,9 +1,9 @@
 """An operator: how the data of one kind of step moves, as a typed value that everyone asks.
 
 Each operator has a module of its name, which holds it as `OPERATOR`. `units` lists a step's units of work as
-JSON, in the runner, once its inputs are complete; `work` does one unit in a worker, writes files through the
-attempt and returns the receipt's body. Nothing else passes between runner and workers: specifications in,
-receipts out.
+specifications, in the runner, once its inputs are complete; `work` does one unit in a worker, writes files
+through the attempt and returns what the receipt says of it. Nothing else passes between runner and workers:
+specifications in, receipts out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import of_other_version
+from corpusmill.pipelines.records.receipt import UnitResult
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.run.operators.job import Job, Preparation
-    from corpusmill.pipelines.storage.run_folder import Attempt, Json
+    from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
+    from corpusmill.pipelines.storage.run_folder import Attempt
 
 # What a step is made from, and what it leaves.
 Kind = Literal[
@@ -36,26 +37,31 @@ Kind = Literal[
 ]
 
 
-def _no_bytes(preparation: Preparation, unit: Json) -> int:
+U = TypeVar("U")  # the specification of a unit of work: a frozen dataclass of the operator's module
+
+
+def _no_bytes(preparation: Preparation, unit: object) -> int:
     return 0
 
 
-def _no_paths(unit: Json) -> list[str]:
+def _no_paths(unit: object) -> list[str]:
     return []
 
 
 @dataclass(frozen=True)
-class Operator:
+class Operator(Generic[U]):
     """See the module's description. Attributes say what the spine and those who look at a run ask."""
 
     name: str
     reads: Kind
     writes: Kind
-    units: Callable[[Preparation], list[Json]]
-    work: Callable[[Job, Attempt], Json]
-    weigh: Callable[[Preparation, Json], int] = _no_bytes
+    unit: type[U]
+    """The class of a unit's specification."""
+    units: Callable[[Preparation], list[U]]
+    work: Callable[[Job[U], Attempt], UnitResult]
+    weigh: Callable[[Preparation, U], int] = _no_bytes
     """Bytes that a unit reads, for the order of units and the memory they need; 0 where that is not known."""
-    paths: Callable[[Json], list[str]] = _no_paths
+    paths: Callable[[U], list[str]] = _no_paths
     """The user's files that a unit reads."""
     exclusive: bool = False
     """Whether the step is a single unit."""
@@ -85,26 +91,29 @@ class Operator:
         return self.writes in ("documents", "encoded")
 
 
-def _none(preparation: Preparation) -> list[Json]:
+AnyOperator = Operator[Any]
+
+
+def _none(preparation: Preparation) -> list[None]:
     return []
 
 
-def _nothing(job: Job, attempt: Attempt) -> Json:
-    return {}
+def _nothing(job: Job[None], attempt: Attempt) -> UnitResult:
+    return UnitResult(0)
 
 
-UNKNOWN = Operator("", "nothing", "nothing", _none, _nothing)
+UNKNOWN: AnyOperator = Operator("", "nothing", "nothing", type(None), _none, _nothing)
 """Of a step that has not run: its record does not say how it will."""
 
 
-def weigh_documents(preparation: Preparation, unit: Json) -> int:
+def weigh_documents(preparation: Preparation, unit: ViewUnit) -> int:
     """Bytes of the unit of the view that a unit reads."""
-    return preparation.view.input_bytes(unit["reads"])
+    return preparation.view.input_bytes(unit.reads)
 
 
 @cache
-def operator_named(name: str) -> Operator:
-    """The operator of this name. Raises IntegrityError where this version has none."""
+def operator_named(name: str) -> AnyOperator:
+    """The operator of this name. Raises OtherVersionError where this version has none."""
     if name.isidentifier():
         try:
             module = importlib.import_module(f"{__package__}.{name}")
@@ -115,7 +124,6 @@ def operator_named(name: str) -> Operator:
             found = getattr(module, "OPERATOR", None)
             if isinstance(found, Operator):
                 return found
-    raise IntegrityError(
-        f"there is no operator {name!r}: the run was written by another version of corpusmill; "
-        "run its recipe again with this one"
+    raise of_other_version(
+        f"there is no operator {name!r}: the run was written by another version of corpusmill"
     )

@@ -6,6 +6,7 @@ partition; side tables are memory-mapped and only batches with rows asked for ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -17,16 +18,24 @@ import pyarrow.ipc as ipc
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.contract.stage import Sides
+from corpusmill.pipelines.records.receipt import PartitionsPart
 from corpusmill.pipelines.storage.checked_ipc import check_batches, committed_batch
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 SIDE_ROWS = 1024  # of a batch of a side table: what is read and checked to take one row of it
 
 
-def partition_units(scattered: StepFolder) -> list[Json]:
+@dataclass(frozen=True)
+class PartitionUnit:
+    """One partition of an exchange."""
+
+    partition: int
+
+
+def partition_units(scattered: StepFolder) -> list[PartitionUnit]:
     """One unit of work a partition."""
-    manifest = scattered.need_manifest()
-    return [{"partition": p} for p in range(manifest["units"][0]["partitions"] if manifest["units"] else 1)]
+    units = scattered.need_manifest().units
+    return [PartitionUnit(p) for p in range(units[0].need(PartitionsPart).partitions if units else 1)]
 
 
 def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
@@ -60,10 +69,10 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
     """Rows of one partition sorted by (key, unit, row); None where no unit sent any row at all."""
     tables = []
-    for unit in scattered.need_manifest()["units"]:
-        if unit["rows"] == 0:
+    for unit in scattered.need_manifest().units:
+        if unit.rows == 0:
             continue
-        batch = committed_batch(scattered, f"{unit['unit']:05d}.rows.arrow", partition)
+        batch = committed_batch(scattered, f"{unit.name}.rows.arrow", partition)
         tables.append(pa.Table.from_batches([batch]))
     if not tables:
         return None
@@ -82,10 +91,8 @@ class StoredSides(Sides):
 
     @cached_property
     def _has_rows(self) -> dict[int, bool]:
-        units = self._folder.need_manifest()["units"]
-        return {
-            unit["unit"]: any(file["name"].endswith("side.arrow") for file in unit["files"]) for unit in units
-        }
+        units = self._folder.need_manifest().units
+        return {unit.unit: any(file.name.endswith("side.arrow") for file in unit.files) for unit in units}
 
     def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
         parts: list[pa.Table] = []

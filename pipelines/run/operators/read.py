@@ -15,47 +15,64 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import cause_of, is_of_input
 from corpusmill.pipelines.run.operators.fused import FusedMaps
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.receipts import dataset_receipt
+from corpusmill.pipelines.run.operators.receipts import dataset_result
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS
-from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split
+from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split, read_index
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import removed_table, write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json, read_json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 _SPLITS_PER_UNIT = 4096
 
 
-def units(preparation: Preparation) -> list[Json]:
+@dataclass(frozen=True)
+class FileSplit:
+    """A range of one file, of this name and at this path."""
+
+    name: str
+    path: str
+    split: Split
+
+
+@dataclass(frozen=True)
+class SplitsUnit:
+    """Ranges of files to read, in order."""
+
+    splits: tuple[FileSplit, ...]
+
+
+def units(preparation: Preparation) -> list[SplitsUnit]:
     """Group splits in the order of files; a unit closes when the next split would exceed `unit_bytes`."""
-    found: list[Json] = []
+    found: list[list[FileSplit]] = []
     size = 0
-    for unit in preparation.first.need_manifest()["units"]:
-        for entry in read_json(preparation.first.file(f"{unit['unit']:05d}.index.json")):
-            path = preparation.paths[entry["name"]]
-            for split in entry["splits"]:
-                full = found and len(found[-1]["splits"]) >= _SPLITS_PER_UNIT
-                if not found or full or (size and size + split["size"] > preparation.unit_bytes):
-                    found.append({"splits": []})
+    for unit in preparation.first.need_manifest().units:
+        for entry in read_index(preparation.first.file(f"{unit.name}.index.json")):
+            path = preparation.paths[entry.name]
+            for split in entry.splits:
+                full = found and len(found[-1]) >= _SPLITS_PER_UNIT
+                if not found or full or (size and size + split.size > preparation.unit_bytes):
+                    found.append([])
                     size = 0
-                found[-1]["splits"].append([entry["name"], path, split])
-                size += split["size"]
-    return found or [{"splits": []}]
+                found[-1].append(FileSplit(entry.name, path, split))
+                size += split.size
+    return [SplitsUnit(tuple(splits)) for splits in found or [[]]]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
     reader, *maps = job.stages()
-    label = Label(job.step.options["source"], job.step.options["domain"])
+    label = Label(job.step.options.need_source, job.step.options.need_domain)
     ledger = Ledger()
     marker = job.marker(attempt)
     fused = FusedMaps(maps, ledger, poison=job.poison, marker=marker, first_stage=1)
     writer = DatasetWriter(attempt.file("parquet"))
     entry = ledger.entry("read", label.source)
-    limit = job.unit.get("limit")
+    limit = job.limit
     # Careful attempts show documents to the maps one by one, as they come.
     gathered = _Gathered(fused, writer, most=BATCH_ROWS if marker is None else 0)
     for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
@@ -91,7 +108,7 @@ def work(job: Job, attempt: Attempt) -> Json:
     rows = writer.close()
     write_removed(attempt.file("removed.arrow"), [fused.removed()])
     written = {label.source: (rows, gathered.bytes_out)}
-    return dataset_receipt(ledger, rows, written, f"{job.step.name}, unit {attempt.unit}")
+    return dataset_result(ledger, rows, written, f"{job.step.name}, unit {attempt.unit}")
 
 
 class _Gathered:
@@ -145,13 +162,13 @@ class Held:
             self.marker.note(self.number, 0)
 
 
-def _splits(job: Job, reader: Reader) -> Iterator[tuple[str, str, Split]]:
+def _splits(job: Job[SplitsUnit], reader: Reader) -> Iterator[tuple[str, str, Split]]:
     """Name, path and range of all that the unit reads; in careful mode the smallest ranges there are."""
-    for name, path, fields in job.unit["splits"]:
-        split = Split(**{**fields, "hint": tuple(fields["hint"])})
+    for held in job.unit.splits:
+        split = held.split
         parts = reader.divide(split) if (job.careful or job.poison) and split.fault is None else [split]
         for part in parts:
-            yield name, path, part
+            yield held.name, held.path, part
 
 
 def batches_of(
@@ -221,10 +238,11 @@ OPERATOR = Operator(
     "read",
     reads="splits",
     writes="documents",
+    unit=SplitsUnit,
     units=units,
     work=work,
     isolates=True,
-    weigh=lambda preparation, unit: sum(split["size"] for _, _, split in unit["splits"]),
-    paths=lambda unit: [path for _, path, _ in unit["splits"]],
+    weigh=lambda preparation, unit: sum(held.split.size for held in unit.splits),
+    paths=lambda unit: [held.path for held in unit.splits],
     lists_removed="always",
 )

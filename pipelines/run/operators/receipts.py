@@ -1,19 +1,20 @@
-"""Receipts of units that write documents, with the ledger checked against what was written."""
+"""What units that write documents say of themselves, with the ledger checked against what was written."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from corpusmill.pipelines.contract.errors import LedgerError
 from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.receipt import DatasetPart, UnitResult
 
 
-def dataset_receipt(
-    ledger: Ledger, rows: int, sources: dict[str, tuple[int, int]], where: str, **more: Any
-) -> Json:
-    """Body of a receipt. Raises LedgerError unless each entry balances, each stage got what the one before
-    it kept, and the rows and bytes written are those the last stage kept.
+def dataset_result(
+    ledger: Ledger, rows: int, sources: dict[str, tuple[int, int]], where: str, *, left_out: int = 0
+) -> UnitResult:
+    """The result of a unit that wrote `rows` documents, by source as (documents, bytes).
+
+    `left_out`: rows that came and were not written, since a stage could not work on them. Raises LedgerError
+    unless each entry balances, each stage got what the one before it kept, and the rows and bytes written are
+    those the last stage kept.
     """
     ledger.check(where)
     before: dict[str, tuple[str, int, int]] = {}
@@ -35,9 +36,4 @@ def dataset_receipt(
             )
     if rows != sum(documents for documents, _ in sources.values()):
         raise LedgerError(f"{where}: {rows} rows were written, the ledger says {sources}")
-    return {
-        "rows": rows,
-        "sources": {k: list(v) for k, v in sources.items()},
-        "ledger": ledger.as_json(),
-        **more,
-    }
+    return UnitResult(rows, ledger.record(), DatasetPart(sources, left_out))

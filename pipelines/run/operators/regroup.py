@@ -11,29 +11,30 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends, leave_out
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.partitions import partition_units, read_partition
-from corpusmill.pipelines.run.operators.receipts import dataset_receipt
+from corpusmill.pipelines.run.operators.partitions import PartitionUnit, partition_units, read_partition
+from corpusmill.pipelines.run.operators.receipts import dataset_result
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import removed_table, write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 _ADDRESS = ("key", "unit", "row")
 
 
-def units(preparation: Preparation) -> list[Json]:
+def units(preparation: Preparation) -> list[PartitionUnit]:
     return partition_units(preparation.first)
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[PartitionUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
-    source = job.step.options["source"]
+    source = job.step.options.need_source
     ledger = Ledger()
     entry = ledger.entry(stage.name, source)
     writer = DatasetWriter(attempt.file("parquet"))
-    rows = read_partition(job.first, job.unit["partition"])
+    rows = read_partition(job.first, job.unit.partition)
     removed = removed_table([])
     size = 0
     if rows is not None and rows.num_rows:
@@ -59,16 +60,15 @@ def work(job: Job, attempt: Attempt) -> Json:
             removed = leave_out(bad, stage.name, causes, ledger)
     written = writer.close()
     write_removed(attempt.file("removed.arrow"), [removed])
-    receipt = dataset_receipt(
-        ledger, written, {source: (written, size)}, f"{job.step.name}, unit {attempt.unit}"
-    )
-    return {**receipt, "left_out": removed.num_rows} if removed.num_rows else receipt
+    where = f"{job.step.name}, unit {attempt.unit}"
+    return dataset_result(ledger, written, {source: (written, size)}, where, left_out=removed.num_rows)
 
 
 OPERATOR = Operator(
     "regroup",
     reads="rows",
     writes="documents",
+    unit=PartitionUnit,
     units=units,
     work=work,
     isolates=True,

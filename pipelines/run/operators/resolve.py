@@ -5,40 +5,51 @@ Memory grows with the number of pairs found (about 350 bytes each), not with the
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
 from corpusmill.pipelines.run.operators.match import write_buckets
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage.checked_ipc import read_batches
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[Json]:
-    return [{"buckets": preparation.first.need_manifest()["units"][0]["buckets"]}]
+@dataclass(frozen=True)
+class ResolveUnit:
+    """All pairs; the number of buckets that the view's units fall into."""
+
+    buckets: int
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def units(preparation: Preparation) -> list[ResolveUnit]:
+    return [ResolveUnit(preparation.first.need_manifest().units[0].need(PairsPart).buckets)]
+
+
+def work(job: Job[ResolveUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     tables = []
-    for unit in job.first.need_manifest()["units"]:
-        batches = list(read_batches(job.first.file(f"{unit['unit']:05d}.found.arrow")))
+    for unit in job.first.need_manifest().units:
+        batches = list(read_batches(job.first.file(f"{unit.name}.found.arrow")))
         tables.append(pa.Table.from_batches(batches))
     found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
     unjudged = read_left_out(job.first)
     write_left_out(attempt, [unjudged])
     removals = stage.resolve(without(found, unjudged)).select(DUPLICATES.names).cast(DUPLICATES)
-    write_buckets(attempt.file("found.arrow"), removals, job.unit["buckets"])
-    return {"rows": removals.num_rows, "buckets": job.unit["buckets"], "pairs": found.num_rows}
+    write_buckets(attempt.file("found.arrow"), removals, job.unit.buckets)
+    return UnitResult(removals.num_rows, part=PairsPart(job.unit.buckets, pairs=found.num_rows))
 
 
 OPERATOR = Operator(
     "resolve",
     reads="pairs",
     writes="pairs",
+    unit=ResolveUnit,
     units=units,
     work=work,
     exclusive=True,

@@ -8,29 +8,44 @@ rounds. Memory: one partition, and the rows made of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.records.receipt import PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.partitions import partition_units, partitioned, sorted_rows
+from corpusmill.pipelines.run.operators.partitions import (
+    PartitionUnit,
+    partition_units,
+    partitioned,
+    sorted_rows,
+)
 from corpusmill.pipelines.storage.checked_ipc import write_batches
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 ADDRESSED = {"key": pa.uint64(), "unit": pa.uint32(), "row": pa.uint32()}
 
 
-def units(preparation: Preparation) -> list[Json]:
+@dataclass(frozen=True)
+class RoundUnit(PartitionUnit):
+    """One partition of the rows of the round before, and the number of those for the next."""
+
+    partitions: int
+
+
+def units(preparation: Preparation) -> list[RoundUnit]:
     sent = partition_units(preparation.first)
-    return [{**unit, "partitions": len(sent)} for unit in sent]
+    return [RoundUnit(unit.partition, len(sent)) for unit in sent]
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
-    number, partitions = int(job.step.options["round"]), int(job.unit["partitions"])
+    number, partitions = job.step.options.round, job.unit.partitions
+    assert number is not None
 
     def keyed(made: Any) -> pa.Table:
         if not isinstance(made, pa.Table) or not set(ADDRESSED) <= set(made.column_names):
@@ -48,13 +63,14 @@ def work(job: Job, attempt: Attempt) -> Json:
         rows = pa.concat_tables(tables, promote_options="permissive")
         batches = partitioned(sorted_rows(rows), partitions)
     write_batches(attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), batches)
-    return {"rows": sum(batch.num_rows for batch in batches), "partitions": partitions}
+    return UnitResult(sum(batch.num_rows for batch in batches), part=PartitionsPart(partitions))
 
 
 OPERATOR = Operator(
     "round",
     reads="rows",
     writes="rows",
+    unit=RoundUnit,
     units=units,
     work=work,
     isolates=True,

@@ -8,6 +8,8 @@ Memory: one unit's emitted rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,14 +17,15 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
-from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
+from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit, build_stage
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.run.operators.partitions import SIDE_ROWS, partitioned
 from corpusmill.pipelines.storage.checked_ipc import write_batches
 from corpusmill.pipelines.storage.removed import write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt, Json
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 # Documents, their row addresses, and what was emitted for them.
 _Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
@@ -31,14 +34,21 @@ PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partit
 _MOST = 65_536
 
 
-def units(preparation: Preparation) -> list[Json]:
+@dataclass(frozen=True)
+class ScatterUnit(ViewUnit):
+    """One unit of the view, and the number of partitions that its rows go to."""
+
+    partitions: int
+
+
+def units(preparation: Preparation) -> list[ScatterUnit]:
     partitions = _partitions(preparation)
-    return [{"reads": unit, "partitions": partitions} for unit in range(len(preparation.view))]
+    return [ScatterUnit(unit, partitions) for unit in range(len(preparation.view))]
 
 
 def _partitions(preparation: Preparation) -> int:
     (spec,) = preparation.step.stages
-    stage = build_stage(spec.as_json())
+    stage = build_stage(spec)
     assert isinstance(stage, Scatter)
     wanted = stage.partitions(preparation.context)
     if wanted is None:
@@ -47,9 +57,9 @@ def _partitions(preparation: Preparation) -> int:
     return int(min(max(wanted, 1), _MOST))
 
 
-def work(job: Job, attempt: Attempt) -> Json:
+def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
-    unit, partitions = int(job.unit["reads"]), int(job.unit["partitions"])
+    unit, partitions = job.unit.reads, job.unit.partitions
     tables: list[pa.Table] = []
     sides: list[pa.Table] = []
     ledger = Ledger()
@@ -96,7 +106,7 @@ def work(job: Job, attempt: Attempt) -> Json:
         write_batches(attempt.file("side.arrow"), side.schema, chunks, compression=None)
     ledger.check(f"{job.step.name}, unit {unit}")
     emitted_rows = sum(batch.num_rows for batch in batches)
-    return {"rows": emitted_rows, "partitions": partitions, "ledger": ledger.as_json()}
+    return UnitResult(emitted_rows, ledger.record(), PartitionsPart(partitions))
 
 
 def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
@@ -123,6 +133,7 @@ OPERATOR = Operator(
     "scatter",
     reads="documents",
     writes="rows",
+    unit=ScatterUnit,
     units=units,
     work=work,
     isolates=True,

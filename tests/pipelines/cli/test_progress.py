@@ -16,6 +16,7 @@ from corpusmill.pipelines.run.runner import StepState
 from corpusmill.pipelines.run.scheduler import Unit
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_records import DONE, made_task
 
 
 class Clock:
@@ -36,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def unit(step: str, number: int, weight: int = 4_000_000) -> Unit:
-    return Unit(step, number, {}, StepFolder(Path("nowhere")), weight)
+    return Unit(step, number, made_task(number), StepFolder(Path("nowhere")), weight)
 
 
 def work(listener: PlainProgress, clock: Clock, name: str, units: int) -> None:
@@ -48,7 +49,7 @@ def work(listener: PlainProgress, clock: Clock, name: str, units: int) -> None:
         state.redone += 1
         if state.redone == units:
             listener.step_done(state)
-        listener.unit_done(unit(name, number), {})
+        listener.unit_done(unit(name, number), DONE)
 
 
 def reused(name: str) -> StepState:
@@ -69,7 +70,9 @@ def test_a_step_with_nothing_left_to_do_is_done_at_once(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listener = PlainProgress()
-    state = StepState(Step("web", operator_named("read")), total=2, receipts={0: {}, 1: {}})
+    state = StepState(
+        Step("web", operator_named("read")), total=2, receipts=dict.fromkeys((0, 1), DONE.receipt)
+    )
     listener.step_started(state)
     listener.step_done(state)
     assert capsys.readouterr().err.splitlines() == ["web: 2 units, 2 done before", "web: done in 0.0 s"]
@@ -118,11 +121,11 @@ def test_bars_give_way_to_lines(clock: Clock) -> None:
     listener = LiveProgress(bars)
     with bars:
         listener.step_done(reused("a"))
-        state = StepState(Step("web", operator_named("read")), total=3, receipts={0: {}})
+        state = StepState(Step("web", operator_named("read")), total=3, receipts={0: DONE.receipt})
         listener.step_started(state)
         (task,) = bars.tasks
         assert (task.completed, task.total) == (1, 3)
-        listener.unit_done(unit("web", 1), {})
+        listener.unit_done(unit("web", 1), DONE)
         listener.memory(3 * 2**30)
         assert task.completed == 2
         assert task.fields["memory"] == "3.00 GiB"

@@ -10,7 +10,7 @@ import corpusmill
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.cli.sample_table import render_sample
 from corpusmill.pipelines.cli.summary import render_summary
-from corpusmill.pipelines.storage.run_folder import Json
+from corpusmill.pipelines.records.codec import Json
 
 
 def found(**more: object) -> Json:

@@ -10,14 +10,20 @@ import json
 import math
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract.given import MODEL
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.records.codec import encode
+from corpusmill.pipelines.records.graph import GraphStep
+from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
 from corpusmill.pipelines.run.runner import run_recipe
-from corpusmill.pipelines.storage.graph_file import GraphStep, read_graph, write_graph
-from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, digest
+from corpusmill.pipelines.storage.graph_file import read_graph, write_graph
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, content_of
+from corpusmill.pipelines.storage.sealed import digest
+from tests.made_records import made_key, made_manifest, made_stage
 
 HOSTILE = "<script>alert(1)</script></style></pre>\u202egnp.exe \x1b[31m\x07 " + "W" * 5000
 BOOM = "BOOM this document makes the stage raise"
@@ -128,15 +134,9 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
     }
     pack = run.current_step("pack")
     assert pack is not None
-    key = {
-        "operator": "task",
-        "stages": [{"name": "train", "options": {"steps": steps}}],
-        "options": {},
-        "inputs": {},
-        "masks": {},
-        "artefacts": {"shards": pack.need_manifest()["content"]},
-    }
-    fingerprint = digest(key)
+    artefacts = {"shards": pack.need_manifest().content}
+    key = made_key(stages=(made_stage("train", steps=steps),), artefacts=artefacts)
+    fingerprint = digest(encode(key))
     step = run.step("train", fingerprint)
     attempt = step.attempt(0, 1)
     with (attempt.folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
@@ -145,23 +145,17 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
             record: dict[str, Any] = {"step": number + 1, "loss": loss, "mtp_loss": loss + 0.5}
             record |= {"gradient_norm": 1.0, "max_expert_violation": 0.25, "loss_by_source": {"web": loss}}
             file.write(json.dumps(record) + "\n")
-    receipt = attempt.commit({"rows": 0, "summary": summary})
-    body = {
-        "step": "train",
-        "fingerprint": fingerprint,
-        "key": key,
-        "versions": {},
-        "content": digest([[receipt["files"], receipt["rows"]]]),
-    }
-    step.write_manifest({**body, "rows": 0, "ledger": [], "units": [receipt]})
+    receipt = attempt.commit(UnitResult(0, part=SummaryPart(summary)))
+    step.write_manifest(made_manifest([receipt], "train", fingerprint, key=key))
     current = run.current()
-    run.write_current({**current, "steps": {**current["steps"], "train": fingerprint}})
+    run.write_current(replace(current, steps={**current.steps, "train": fingerprint}))
     ask_for(run, "train", MODEL)
 
 
 def ask_for(run: RunFolder, step: str, gives: str = "") -> None:
     """As if the run's recipe had one more step, a task."""
-    write_graph(run, [*read_graph(run).steps, GraphStep(step, "task", gives)])
+    graph = read_graph(run)
+    write_graph(run, replace(graph, steps=(*graph.steps, GraphStep(step, "task", gives=gives))))
 
 
 def commit_again(step: StepFolder) -> None:
@@ -169,18 +163,17 @@ def commit_again(step: StepFolder) -> None:
     manifest = step.need_manifest()
     attempt = step.attempt(0, 2)
     shutil.copytree(step.data, attempt.folder, dirs_exist_ok=True)
-    (unit,) = manifest["units"]
-    receipt = attempt.commit({key: value for key, value in unit.items() if key not in ("unit", "files")})
-    content = digest([[receipt["files"], receipt["rows"]]])
-    step.write_manifest({**manifest, "content": content, "units": [receipt]})
+    (unit,) = manifest.units
+    receipt = attempt.commit(UnitResult(unit.rows, unit.ledger, unit.part))
+    step.write_manifest(replace(manifest, content=content_of([receipt]), units=(receipt,)))
 
 
 def forget(run: RunFolder, *names: str) -> None:
     """As if the run had been stopped before these steps were complete."""
     current = run.current()
-    steps = {name: held for name, held in current["steps"].items() if name not in names}
+    steps = {name: held for name, held in current.steps.items() if name not in names}
     for name in names:
         step = run.current_step(name)
         if step is not None:
             step.manifest_path.unlink()
-    run.write_current({**current, "steps": steps})
+    run.write_current(replace(current, steps=steps))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from corpusmill.pipelines.inspection import doctor as doctor_module
 from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.ledger import LedgerEntry
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 Copies = Callable[[], RunFolder]
 
@@ -68,8 +71,9 @@ def test_a_ledger_that_does_not_balance(copy_of: Copies) -> None:
     step = copy.current_step("dedup.exact")
     assert step is not None
     manifest = step.need_manifest()
-    manifest["ledger"][0]["documents_kept"] -= 1
-    step.write_manifest(manifest)
+    first, *others = manifest.ledger
+    wrong = replace(first, documents_kept=first.documents_kept - 1)
+    step.write_manifest(replace(manifest, ledger=(wrong, *others)))
     assert "documents came in" in _faults(doctor(copy))["ledger"]
 
 
@@ -79,10 +83,14 @@ def test_bytes_that_do_not_add_up_are_found_though_the_seal_holds(copy_of: Copie
     step = copy.current_step(step_name)
     assert step is not None
     manifest = step.need_manifest()
-    for ledger in (manifest["ledger"], manifest["units"][0]["ledger"]):
-        ledger[0]["bytes_out"] += 1
-    step.write_manifest(manifest)
-    step.write_receipt(0, manifest["units"][0])
+
+    def one_more(ledger: tuple[LedgerEntry, ...]) -> tuple[LedgerEntry, ...]:
+        return replace(ledger[0], bytes_out=ledger[0].bytes_out + 1), *ledger[1:]
+
+    first, *others = manifest.units
+    first = replace(first, ledger=one_more(first.ledger))
+    step.write_manifest(replace(manifest, ledger=one_more(manifest.ledger), units=(first, *others)))
+    step.write_receipt(0, first)
     assert f"step {step_name}" in _faults(doctor(copy))["ledger"]
 
 

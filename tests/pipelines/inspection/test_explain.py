@@ -118,7 +118,7 @@ def test_pieces_are_the_documents_tokens_without_gap_or_overlap(
                     said = f"copy of epoch {copy['epoch']} is cut to {len(tokens):,} tokens"
                     assert said in render_story({**story, "instances": [instance]})
     assert cut == 1  # of web; code has too few tokens for its share
-    packed = [unit["summary"] for unit in pack.need_manifest()["units"]]
+    packed = [unit.summary for unit in pack.need_manifest().units]
     held_out = sum(unit["held_out"]["documents"] for unit in packed)
     assert held_out > 0
     assert copies == sum(unit["documents"] for unit in packed) + held_out

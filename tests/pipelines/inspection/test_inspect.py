@@ -12,7 +12,8 @@ import pytest
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, StepFolder
+from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 
 
 def _step(run: RunFolder, name: str) -> StepFolder:
@@ -35,7 +36,7 @@ def test_a_run(run: RunFolder) -> None:
     assert all(step["state"] == "complete" for step in found["steps"])
     web = found["sources"]["web"]
     encode = _step(run, "encode").need_manifest()
-    left = sum(unit["sources"].get("web", (0, 0))[0] for unit in encode["units"])
+    left = sum(unit.sources.get("web", (0, 0))[0] for unit in encode.units)
     assert (web["documents_read"], web["documents"]) == (205, left)
     sources = found["mixture"]["sources"]
     assert sources["web"]["achieved_share"] + sources["code"]["achieved_share"] == pytest.approx(1)
@@ -57,7 +58,7 @@ def test_a_step_by_its_version_its_data_and_its_name(run: RunFolder) -> None:
     step = _step(run, "dedup.exact")
     found = inspect(step.path)
     assert (found["kind"], found["name"], found["state"]) == ("step", "dedup.exact", "complete")
-    assert found["rows"] == step.need_manifest()["rows"]
+    assert found["rows"] == step.need_manifest().rows
     assert inspect(step.data) == found
     assert inspect(run.path / "steps" / "dedup.exact") == found
     assert "exact_duplicate" in _shown(found)
@@ -107,7 +108,7 @@ def test_removed_documents_with_hostile_excerpts(run: RunFolder, made: ModuleTyp
 
 def test_pairs_and_other_tables(run: RunFolder) -> None:
     found = inspect(_step(run, "dedup.exact.gather").data / "00000.found.arrow")
-    assert (found["kind"], found["rows"]) == ("pairs", _step(run, "dedup.exact").need_manifest()["rows"])
+    assert (found["kind"], found["rows"]) == ("pairs", _step(run, "dedup.exact").need_manifest().rows)
     assert found["similarity"] == {"0.9": found["rows"]}
     assert "exact_duplicate" in _shown(found)
     found = inspect(_step(run, "tokenizer.partials").data / "00000.partial.arrow")

@@ -15,6 +15,7 @@ from corpusmill.pipelines.inspection.doctor import doctor, exit_code
 from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -75,23 +76,23 @@ def test_a_damaged_pointer_comes_back_though_only_a_part_is_asked_for(
     run: RunFolder, copy_of: Copies
 ) -> None:
     copy = copy_of()
-    steps = copy.current()["steps"]
+    steps = copy.current().steps
     copy.current_path.write_text("{", encoding="utf-8")
     with pytest.raises(IntegrityError, match=r"current\.json: not valid JSON"):
         again(run, copy, ["dedup.exact"])
     result = again(run, copy, ["dedup.exact"], repair=True)
     assert redone(result) == {}
-    assert copy.current()["steps"] == steps
+    assert copy.current().steps == steps
     copy.current_path.unlink()
     assert redone(again(run, copy, ["tokenizer"])) == {}  # a missing one is made again unasked
-    assert copy.current()["steps"] == steps
-    assert "stale" not in copy.current()
+    assert copy.current().steps == steps
+    assert copy.current().stale == ()
 
 
 def test_a_run_that_was_only_begun_is_a_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     assert not folder.begun
-    folder.write_current({"steps": {}})
+    folder.write_current(Pointer())
     assert folder.begun
     with pytest.raises(IntegrityError, match=r"recipe\.json: missing"):
         load_record(folder)

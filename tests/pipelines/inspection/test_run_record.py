@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -124,7 +125,7 @@ def test_a_step_made_from_another_version_is_outdated_with_all_after_it(copy_of:
     copy = copy_of()
     step = copy.current_step("web")
     assert step is not None
-    step.write_manifest({**step.need_manifest(), "content": "0" * 64})
+    step.write_manifest(replace(step.need_manifest(), content="0" * 64))
     states = {name: held.state for name, held in load_record(copy).steps.items()}
     assert states["web"] == "complete"
     assert states["code"] == "complete"
@@ -171,9 +172,9 @@ def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies, made
     """As `--until` leaves it: what is beyond was made from other inputs, and nobody asked for it."""
     copy = copy_of()
     current = copy.current()
-    beyond = [name for name in current["steps"] if name.split(".")[0] in ("encode", "mixture", "pack")]
-    asked = [name for name in current["steps"] if name not in beyond]
-    partial = {**current, "stale": beyond, "until": ["tokenizer"], "asked": asked}
+    beyond = [name for name in current.steps if name.split(".")[0] in ("encode", "mixture", "pack")]
+    asked = [name for name in current.steps if name not in beyond]
+    partial = replace(current, stale=tuple(beyond), until=("tokenizer",), asked=tuple(asked))
     copy.write_current(partial)
     made.ask_for(copy, "train")
     record = load_record(copy)
@@ -205,9 +206,9 @@ def test_versions_of_a_step_are_told_apart(copy_of: Copies) -> None:
     assert step is not None
     shard = step.data / "shard-00000.arrow"
     assert (inspect(step.path)["version"], inspect(shard)["version"]) == ("current", "current")
-    copy.write_current({**current, "stale": ["pack"]})
+    copy.write_current(replace(current, stale=("pack",)))
     assert (inspect(step.path)["version"], inspect(shard)["version"]) == ("stale", "stale")
-    copy.write_current({**current, "steps": {**current["steps"], "pack": "0" * 64}})
+    copy.write_current(replace(current, steps={**current.steps, "pack": "0" * 64}))
     assert inspect(step.path)["version"] == "earlier"
     assert render_inspection(inspect(shard)).startswith("an earlier version of its step")
 

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -25,9 +26,9 @@ Copies = Callable[[], RunFolder]
 def as_until_leaves_it(copy: RunFolder) -> None:
     """The tokenizer and all after it were made from other inputs, and the last run did not ask for them."""
     current = copy.current()
-    beyond = [name for name in current["steps"] if name.split(".")[0] in ("tokenizer", "encode", "pack")]
-    asked = [name for name in current["steps"] if name not in beyond]
-    copy.write_current({**current, "stale": beyond, "until": ["decontaminate"], "asked": asked})
+    beyond = [name for name in current.steps if name.split(".")[0] in ("tokenizer", "encode", "pack")]
+    asked = [name for name in current.steps if name not in beyond]
+    copy.write_current(replace(current, stale=tuple(beyond), until=("decontaminate",), asked=tuple(asked)))
 
 
 def test_a_stale_tokenizer_is_named_on_standard_error(
@@ -60,7 +61,7 @@ def test_versions_of_a_step(copy_of: Copies, caplog: pytest.LogCaptureFixture) -
     held = copy.current_step("dedup.exact")
     assert held is not None  # another content: what was made from it is outdated
     manifest = held.need_manifest()
-    held.write_manifest({**manifest, "content": "0" * 64})
+    held.write_manifest(replace(manifest, content="0" * 64))
     assert stale_steps(copy) == set(load_record(copy).stale)
     assert version_of(step) == "stale"
     held.write_manifest(manifest)
@@ -141,14 +142,14 @@ def test_a_recipe_that_takes_a_stale_model_or_reference_is_warned_once_for_each(
     assert left_with("validate", recipe) == 0
     assert caplog.records == []
     current = copy.current()
-    copy.write_current({**current, "stale": ["train"]})
+    copy.write_current(replace(current, stale=("train",)))
     assert left_with("validate", recipe) == 0
     (warning,) = [record.getMessage() for record in caplog.records]
     assert warning.startswith(f"step train in {model.path}: stale: made from other inputs or options than")
     assert warning.endswith("run the recipe to the step again")
     caplog.clear()
-    steps = {name: key for name, key in current["steps"].items() if name not in ("tokenizer", "train")}
-    copy.write_current({**current, "steps": {**steps, "tokenizer": "0" * 64, "train": "0" * 64}})
+    steps = {name: key for name, key in current.steps.items() if name not in ("tokenizer", "train")}
+    copy.write_current(replace(current, steps={**steps, "tokenizer": "0" * 64, "train": "0" * 64}))
     assert left_with("validate", recipe) == 0
     first, second = [record.getMessage() for record in caplog.records]
     assert first.startswith("step tokenizer in ")

@@ -13,6 +13,7 @@ from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.run.plan import make_plan
 from corpusmill.pipelines.run.runner import run_recipe
 
@@ -72,8 +73,8 @@ def recipe(folder: Path, step: str = "no_words", inputs: bool = True) -> Recipe:
 
 
 def removed(made: Recipe) -> int:
-    entries = run_recipe(made).manifest("s")["ledger"]
-    return sum(sum(n for n, _ in entry["removed"].values()) for entry in entries)
+    entries = run_recipe(made).manifest("s").ledger
+    return sum(sum(n for n, _ in entry.removed.values()) for entry in entries)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_folder_stands_for_all_files_in_it(folder: Path) -> None:
 
 def test_keys_hold_no_path_of_the_machine(folder: Path, tmp_path: Path) -> None:
     result = run_recipe(recipe(folder, "{no_words: {more: {a: {words: words.txt}}}}"))
-    key = json.dumps(result.manifest("s")["key"])
+    key = json.dumps(encode(result.manifest("s").key))
     assert str(tmp_path) not in key
     assert "words.txt" in key
 

@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import ModuleType
 from typing import Any, cast
@@ -16,10 +17,12 @@ import pytest
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report import findings
 from corpusmill.pipelines.report.build import build_report, gather
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder, read_json
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.sealed import read_json
 
 Copies = Callable[[], RunFolder]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -309,8 +312,10 @@ def test_a_ledger_that_does_not_balance_is_a_fault(copy_of: Copies) -> None:
     step = copy.current_step("dedup.exact")
     assert step is not None
     manifest = step.need_manifest()
-    manifest["ledger"][0]["removed"]["exact_duplicate"][0] -= 1
-    step.write_manifest(manifest)
+    first, *others = manifest.ledger
+    documents, size = first.removed["exact_duplicate"]
+    first = replace(first, removed={**first.removed, "exact_duplicate": (documents - 1, size)})
+    step.write_manifest(replace(manifest, ledger=(first, *others)))
     found = gather(copy)
     assert not found["ledger"]["balanced"]
     assert found["findings"][0]["level"] == "fault"

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.page import render_page
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 
 def curve(loss: float) -> list[Json]:

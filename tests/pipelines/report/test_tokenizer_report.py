@@ -18,11 +18,13 @@ from jinja2 import Environment
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.given import JUDGEMENT, TOKENIZER
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.report import charts, page
 from corpusmill.pipelines.report.findings import _tokenizer as told
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_view
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
+from tests.made_records import made_manifest
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_texts import as_documents, made_texts
 
@@ -53,7 +55,7 @@ def committed(path: Path) -> Iterator[Path]:
     step = StepFolder(path)
     attempt = step.attempt(0, 1)
     yield attempt.folder
-    step.write_manifest({"units": [attempt.commit({"rows": 0})]})
+    step.write_manifest(made_manifest([attempt.commit(UnitResult(0))]))
 
 
 def _record(folder: Path, gives: str = JUDGEMENT) -> Any:

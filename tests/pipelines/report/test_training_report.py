@@ -8,12 +8,13 @@ from types import ModuleType
 
 import pytest
 
+from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.findings import _training
 from corpusmill.pipelines.report.heat_map import heat_map
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.training import specialisation
-from corpusmill.pipelines.storage.run_folder import Json, RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder
 
 HOSTILE = "<script>web"
 WITHOUT = (0, 4)

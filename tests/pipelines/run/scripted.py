@@ -7,9 +7,12 @@ from pathlib import Path
 
 from corpusmill.pipelines.run.engines.engine import Beat, Event
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.run.step import StageSpec
+from corpusmill.pipelines.run.task import Task
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_records import made_task
 
-Script = Callable[[int, Json], Event | None]
+Script = Callable[[int, Task], Event | None]
 
 
 class Scripted:
@@ -19,12 +22,12 @@ class Scripted:
 
     def __init__(self, script: Script, slots: int = 2) -> None:
         self.slots, self.script = slots, script
-        self.running: dict[int, Json] = {}
+        self.running: dict[int, Task] = {}
         self.most = 0
         self.cancelled: list[int] = []
         self.closed = False
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         self.running[ticket] = task
         self.most = max(self.most, len(self.running))
 
@@ -47,9 +50,9 @@ class Scripted:
 
 
 def make_units(tmp_path: Path, count: int, **more: object) -> list[Unit]:
-    step = {"operator": "read", "stages": [{"name": "jsonl"}, {"name": "first"}, {"name": "second"}]}
+    stages = tuple(StageSpec("", "", name, {}) for name in ("jsonl", "first", "second"))
     return [
-        Unit("web", n, {"step": step, "n": n}, StepFolder(tmp_path), **more)  # type: ignore[arg-type]
+        Unit("web", n, made_task(n, stages=stages), StepFolder(tmp_path), **more)  # type: ignore[arg-type]
         for n in range(count)
     ]
 

@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.left_out import left_out, read_left_out, without, write_left_out
 from corpusmill.pipelines.storage.removed import read_removed
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from tests.made_records import made_manifest
 from tests.warm import Warm
 
 PLUGIN = '''
@@ -126,9 +128,9 @@ def test_what_is_left_out_is_read_once_and_has_no_part_in_pairs(tmp_path: Path) 
         attempt = step.attempt(number, 1)
         unit = np.full(len(rows), 5, np.uint32)
         write_left_out(attempt, [left_out(unit, np.array(rows, np.uint32), [f"c{number}"] * len(rows))])
-        units.append(attempt.commit({"rows": 0}))
-    assert [len(unit["files"]) for unit in units] == [1, 1, 0]
-    step.write_manifest({"units": units})
+        units.append(attempt.commit(UnitResult(0)))
+    assert [len(unit.files) for unit in units] == [1, 1, 0]
+    step.write_manifest(made_manifest(units))
     gone = read_left_out(step)
     assert gone.to_pylist() == [{"unit": 5, "row": 1, "cause": "c0"}, {"unit": 5, "row": 3, "cause": "c0"}]
     zero = dict.fromkeys(DUPLICATES.names, 0)

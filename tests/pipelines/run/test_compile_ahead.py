@@ -19,7 +19,7 @@ PLUGIN = StageSpec("plugin_of_the_test", "Mine", "mine", {})
 
 def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    mark = compile_ahead._mark(EXACT.as_json())
+    mark = compile_ahead._mark(EXACT)
     steps = [
         Step("exact", operator_named("scatter"), (EXACT,)),
         Step("mine", operator_named("map"), (PLUGIN,)),
@@ -51,4 +51,4 @@ def test_what_fails_is_told_in_the_log_and_leaves_no_mark(
     with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
         told = b"Extra inputs are not permitted"
         wait_until(lambda: told in (tmp_path / "log").read_bytes(), "the log tells the fault")
-    assert not compile_ahead._mark(EXACT.as_json()).parent.exists()
+    assert not compile_ahead._mark(EXACT).parent.exists()

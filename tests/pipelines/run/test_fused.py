@@ -74,7 +74,7 @@ def run(texts: list[str], cuts: list[int]) -> tuple[list[str], list[dict[str, ob
     ledger.check("test")
     removed = fused.removed().select(["id", "stage", "kind", "reason", "bytes"]).to_pylist()
     key = lambda row: (row["id"], row["stage"])  # noqa: E731
-    return kept, ledger.as_json(), sorted(removed, key=key)
+    return kept, ledger.record(), sorted(removed, key=key)
 
 
 @settings(deadline=None, max_examples=60)
@@ -97,8 +97,8 @@ def test_every_way_out_is_counted() -> None:
         ("lengths", "quarantined", "ValueError"),
         ("shout", "quarantined", "question"),
     }
-    assert ledger[0]["documents_in"] == 5
-    assert ledger[1]["documents_in"] == 3
+    assert ledger[0].documents_in == 5
+    assert ledger[1].documents_in == 3
 
 
 def test_a_stage_that_fails_on_everything_is_blamed_itself() -> None:

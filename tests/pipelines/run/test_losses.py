@@ -24,7 +24,8 @@ from corpusmill.pipelines.run.engines.ray import ANSWER_SECONDS, CONNECT_SECONDS
 from corpusmill.pipelines.run.engines.worker import attempt
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.run.scheduler import Unit
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.run.task import Executed, Task
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.warm import NO_PAUSE, Warm
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,15 +44,15 @@ class Losing(InlineEngine):
         waiting, self._waiting = self._waiting, []
         return [self._one(ticket, task) for ticket, task in waiting]
 
-    def _one(self, ticket: int, task: Json) -> Event:
+    def _one(self, ticket: int, task: Task) -> Event:
         self.tasks += 1
-        if self.lost == 10 or task["alone"] is not None or self.tasks % 5 == 0:
+        if self.lost == 10 or task.alone is not None or self.tasks % 5 == 0:
             return attempt(ticket, task)
         self.lost += 1
         if self.lost % 3 == 0:
             attempt(ticket, task)  # the node is lost after its unit was committed
-        if self.lost % 3 == 1 and task["careful"]:
-            marker = StepFolder(Path(task["folder"])).marker_path(task["number"])
+        if self.lost % 3 == 1 and task.careful:
+            marker = StepFolder(Path(task.folder)).marker_path(task.number)
             marker.parent.mkdir(parents=True, exist_ok=True)
             marker.write_bytes(struct.pack("<qq", 2, 0))
         return Died(ticket, "node lost", self.culprit)
@@ -73,9 +74,9 @@ def test_ten_lost_nodes_change_no_byte_and_quarantine_nothing(
     result = Runner(load_recipe(path, [f"output={tmp_path / 'stormy'}"])).run()
     assert engine.lost == 10
     assert hashes_of(tmp_path / "stormy") == hashes_of(tmp_path / "calm")
-    ledgers = [entry for state in result.steps for entry in result.manifest(state.step.name)["ledger"]]
+    ledgers = [entry for state in result.steps for entry in result.manifest(state.step.name).ledger]
     assert ledgers
-    assert not any(entry["quarantined"] for entry in ledgers)
+    assert not any(entry.quarantined for entry in ledgers)
 
 
 def test_a_document_whose_workers_are_killed_is_named(recipe: Make, warm: Warm, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_a_run_folder_removed_in_mid_run_is_told(removed: str, recipe: Make, tmp
     folder = tmp_path / "runs" / "small"
 
     class Removes(runner.RunListener):
-        def unit_done(self, unit: Unit, receipt: Json) -> None:
+        def unit_done(self, unit: Unit, done: Executed) -> None:
             if unit.step == "a":
                 shutil.rmtree(folder / removed)
 

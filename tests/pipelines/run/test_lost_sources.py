@@ -75,7 +75,7 @@ def test_every_source_that_keeps_nothing_is_told_with_what_was_seen(folder: Path
     assert "r.yaml:7: sources.b: keeps none of its 200 records: removed without.begins 200" in second
     assert "loosen the steps" in second
     # What came of it can be looked at, what depends on it was not begun, and the other source is complete.
-    current = RunFolder(folder / "out").current()["steps"]
+    current = RunFolder(folder / "out").current().steps
     assert set(current) == {"a.index", "a", "b.index", "b", "c.index", "c"}
     shown = json.dumps(inspect(RunFolder(folder / "out").step("a", current["a"]).path), default=str)
     assert "no_text" in shown
@@ -96,12 +96,12 @@ def test_the_share_that_may_be_quarantined(folder: Path) -> None:
     (message,) = lost(folder, source.replace("ALLOW", ""))
     assert "loses 398 of its 400 records: quarantined read.no_text 398" in message
     assert "(it is 0.99)" in message
-    assert run(folder, source.replace("ALLOW", ", allow_loss: 0.995")).manifest("a")["rows"] == 2
+    assert run(folder, source.replace("ALLOW", ", allow_loss: 0.995")).manifest("a").rows == 2
     assert "(it is 0.5)" in lost(folder, source.replace("ALLOW", ", allow_loss: 0.5"))[0]
     # Removing nearly everything is a judgement, not a loss.
     write(folder / "few.jsonl", [{"text": f"{'sun' if k else 'fog'} {k}"} for k in range(400)])
     kept = run(folder, "  a: {read: {jsonl: few.jsonl}, steps: [{without: {word: sun}}]}\n")
-    assert kept.manifest("a")["rows"] == 1
+    assert kept.manifest("a").rows == 1
 
 
 def test_a_source_may_keep_nothing_where_that_is_asked_for(folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_source_may_keep_nothing_where_that_is_asked_for(folder: Path) -> None
         "  a: {read: {jsonl: other.jsonl}, allow_loss: 1}\n  b: {read: {jsonl: good.jsonl}}\ndedup: [exact]\n"
     )
     result = run(folder, text)
-    assert result.manifest("a")["rows"] == 0
+    assert result.manifest("a").rows == 0
     assert load_recipe(folder / "r.yaml", inputs=True)  # then its first records are not looked at either
 
 

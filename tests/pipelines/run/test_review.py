@@ -8,6 +8,7 @@ import selectors
 import signal
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from corpusmill.pipelines.contract.errors import IntegrityError, LedgerError, Un
 from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.records.receipt import DatasetPart, UnitResult
 from corpusmill.pipelines.run import runner
 from corpusmill.pipelines.run.balance import check_rows
 from corpusmill.pipelines.run.blame import Patience
@@ -36,8 +38,10 @@ from corpusmill.pipelines.run.plan import make_plan, render_plan
 from corpusmill.pipelines.run.runner import Runner, run_recipe
 from corpusmill.pipelines.run.scheduler import Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.task import Executed, Task
 from corpusmill.pipelines.storage import datasets
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_records import DONE, made_manifest, made_task
 
 Make = Callable[..., Path]
 
@@ -81,7 +85,7 @@ def test_careful_mode_leaves_the_same_rows_in_the_same_order(tmp_path: Path) -> 
 class _Careful(InlineEngine):
     """Runs every unit as if it had crashed before."""
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         super().submit(ticket, {**task, "careful": True})
 
 
@@ -104,10 +108,10 @@ def test_a_crash_between_documents_blames_none_of_them(tmp_path: Path, clock: li
     assert Marker.read(tmp_path / "m") == (2, -1)
     folder = StepFolder(tmp_path)
 
-    def reader_dies(ticket: int, task: Json) -> Event:
+    def reader_dies(ticket: int, task: Task) -> Event:
         folder.marker_path(0).parent.mkdir(exist_ok=True)
         folder.marker_path(0).write_bytes(struct.pack("<qq", 2, -1))
-        assert task["poison"] == {}
+        assert task.poison == {}
         return Died(ticket, "killed by signal 9")
 
     with pytest.raises(UnitFailed, match="worker was lost 3 times, last"):
@@ -125,12 +129,12 @@ class _Scripted:
     beats = True
     slots = 2
 
-    def __init__(self, script: Callable[[int, Json], Event | None]) -> None:
+    def __init__(self, script: Callable[[int, Task], Event | None]) -> None:
         self.script = script
-        self.running: dict[int, Json] = {}
+        self.running: dict[int, Task] = {}
         self.cancelled: list[int] = []
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         self.running[ticket] = task
 
     def poll(self, timeout: float) -> list[Event]:
@@ -149,9 +153,9 @@ class _Scripted:
 
 def schedule(
     units: list[Unit],
-    script: Callable[[int, Json], Event | None],
+    script: Callable[[int, Task], Event | None],
     policy: Policy,
-    complete: Callable[[Unit, Json], None] = lambda *_: None,
+    complete: Callable[[Unit, Executed], None] = lambda *_: None,
 ) -> _Scripted:
     engine, waiting = _Scripted(script), [units]
     Scheduler(engine, policy, lambda: waiting.pop() if waiting else [], complete).run()
@@ -161,15 +165,15 @@ def schedule(
 def test_a_slow_runner_is_no_silence_of_its_workers(tmp_path: Path, clock: list[float]) -> None:
     polls = {"left": 3}
 
-    def script(ticket: int, task: Json) -> Event | None:
-        if task["n"] == 0:
-            return Done(ticket, {})
+    def script(ticket: int, task: Task) -> Event | None:
+        if task.number == 0:
+            return Done(ticket, DONE)
         polls["left"] -= 1  # at the first poll there is nothing to hear, later a beat, then the end
-        return None if polls["left"] == 2 else Beat(ticket, 1) if polls["left"] else Done(ticket, {})
+        return None if polls["left"] == 2 else Beat(ticket, 1) if polls["left"] else Done(ticket, DONE)
 
     units = [unit(StepFolder(tmp_path), n) for n in range(2)]
 
-    def slow(done: Unit, receipt: Json) -> None:
+    def slow(done: Unit, executed: Executed) -> None:
         clock[0] += 40 if done.number == 0 else 0
 
     engine = schedule(units, script, Policy(heartbeat=20, unit_timeout=60), slow)
@@ -183,11 +187,11 @@ def test_progress_of_a_careful_unit_is_not_measured_by_its_whole_time(
     folder.marker_path(0).parent.mkdir()
     steps = iter(range(1, 60))
 
-    def creeps(ticket: int, task: Json) -> Event | None:
+    def creeps(ticket: int, task: Task) -> Event | None:
         clock[0] += 10
         done = next(steps)
         folder.marker_path(0).write_bytes(struct.pack("<qq", done, -1))
-        return Done(ticket, {}) if done == 50 else None
+        return Done(ticket, DONE) if done == 50 else None
 
     careful = unit(folder, 0)
     careful.careful = True
@@ -202,10 +206,10 @@ def test_two_attempts_never_share_a_folder(tmp_path: Path) -> None:
     late, fresh = folder.attempt(0, 1), folder.attempt(0, 1)
     late.file("x").write_text("late")
     fresh.file("x").write_text("half")
-    late.commit({})
+    late.commit(UnitResult(0))
     fresh.file("x").write_text("whole")
-    receipt = fresh.commit({})
-    assert [file["name"] for file in receipt["files"]] == ["00000.x"]
+    receipt = fresh.commit(UnitResult(0))
+    assert [file.name for file in receipt.files] == ["00000.x"]
     assert folder.receipt(0) == receipt
 
 
@@ -213,7 +217,7 @@ def test_a_plugin_edited_during_a_run_stops_it(recipe: Make, tmp_path: Path) -> 
     loaded = load_recipe(recipe(documents=400, kind="inline"), [])
 
     class Edits(runner.RunListener):
-        def unit_done(self, unit: Unit, receipt: Json) -> None:
+        def unit_done(self, unit: Unit, done: Executed) -> None:
             plugin = tmp_path / "faulty.py"
             plugin.write_text(plugin.read_text().replace("< 4", "< 40"))
 
@@ -266,14 +270,14 @@ def test_an_empty_unit_keeps_its_columns(tmp_path: Path, encoded: bool) -> None:
     writer = datasets.DatasetWriter(attempt.file("x"), encoded=encoded)
     writer.append(documents(["a"]).slice(0, 0).with_columns({"words.count": pa.array([], pa.int64())}))
     writer.close()
-    folder.write_manifest({"units": [attempt.commit({"rows": 0})]})
+    folder.write_manifest(made_manifest([attempt.commit(UnitResult(0))]))
     (table,) = datasets.read_unit(folder, 0, ["id", "words.count"])
     assert (table.column_names, table.num_rows) == (["id", "words.count"], 0)
 
 
 def test_a_partition_that_was_not_read_fails_the_ledger(tmp_path: Path) -> None:
     folder = StepFolder(tmp_path)
-    folder.write_manifest({"rows": 3, "units": []})
+    folder.write_manifest(made_manifest(rows=3))
     step = Step("pack", operator_named("write"), inputs=("pack.scatter",))
     check_rows(step, 3, {"pack.scatter": folder})
     with pytest.raises(LedgerError, match="3 rows were sent to its partitions, 2 arrived"):
@@ -297,8 +301,8 @@ def test_a_flipped_bit_among_tokens_is_never_read(tmp_path: Path) -> None:
     step = folder.attempt(0, 1)
     writer = datasets.DatasetWriter(step.file("arrow"), encoded=True)
     writer.append(documents(["some text", "more text"]))
-    receipt = step.commit({"rows": writer.close(), "sources": {"s": [2, 18]}})
-    folder.write_manifest({"units": [receipt]})
+    receipt = step.commit(UnitResult(writer.close(), part=DatasetPart({"s": (2, 18)})))
+    folder.write_manifest(made_manifest([receipt]))
     view = datasets.DatasetView([folder], [])
     assert [len(docs) for docs, _ in view.batches(0)] == [2]
     path = folder.data / "00000.arrow"
@@ -326,7 +330,13 @@ def test_until_keeps_what_is_beyond_and_names_what_is_stale(recipe: Make, tmp_pa
     assert (current["until"], current["asked"]) == (["a"], ["a.index", "a"])
     assert set(current["stale"]) == everything - {"a.index", "a", "b.index", "b"}
     run_recipe(load_recipe(path, []))
-    assert set(json.loads((run / "current.json").read_text())) == {"recipe", "steps", "seal"}
+    assert set(json.loads((run / "current.json").read_text())) == {
+        "record",
+        "recipe",
+        "steps",
+        "seal",
+        "version",
+    }
 
 
 def test_a_full_disk_is_the_users_to_mend_and_tried_once(
@@ -336,14 +346,14 @@ def test_a_full_disk_is_the_users_to_mend_and_tried_once(
 
     from corpusmill.pipelines.run import work
 
-    tried: list[Json] = []
+    tried: list[Task] = []
 
-    def full(task: Json) -> Json:
+    def full(task: Task) -> Executed:
         tried.append(task)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(work, "execute", full)
-    event = attempt(1, {"folder": "/run/steps/a"})
+    event = attempt(1, replace(made_task(), folder="/run/steps/a"))
     assert isinstance(event, Failed)
     assert event.kind == "halt"  # no other unit could write, either
     cure = "make room there, then run the same command to go on"
@@ -351,7 +361,7 @@ def test_a_full_disk_is_the_users_to_mend_and_tried_once(
     tried.clear()
     units = [unit(StepFolder(tmp_path), n) for n in range(5)]
     with pytest.raises(UserError, match=cure):
-        schedule(units, lambda ticket, task: attempt(ticket, {**task, "folder": "/run/steps/a"}), Policy())
+        schedule(units, lambda ticket, task: attempt(ticket, replace(task, folder="/run/steps/a")), Policy())
     assert len(tried) <= 2  # one in each slot
 
 

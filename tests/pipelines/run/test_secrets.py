@@ -53,7 +53,7 @@ def test_no_file_of_a_run_holds_a_value(warm: Warm, tmp_path: Path) -> None:
     done = warm.call("run", path, env=env)
     assert done.returncode == 0, done.stderr
     assert holding(out) == []
-    assert json.loads((out / "recipe.json").read_text())["data"] == "${STORE}"
+    assert json.loads((out / "recipe.json").read_text())["recipe"]["data"] == "${STORE}"
     assert SECRET not in done.stderr + done.stdout
     assert "report    ${OUT}/report/report.html" in done.stdout
     log = (out / "log" / "workers.log").read_text()

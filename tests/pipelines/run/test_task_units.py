@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress
-from corpusmill.pipelines.contract.stage import Task
+from corpusmill.pipelines.contract import stage
 from corpusmill.pipelines.contract.unit_progress import UnitProgress, read_progress, write_progress
+from corpusmill.pipelines.records.manifest import StepKey
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.engines import process
 from corpusmill.pipelines.run.engines.engine import Done, Event
 from corpusmill.pipelines.run.engines.process import ProcessEngine
@@ -26,11 +28,13 @@ from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.runner import StepState
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import StageSpec, Step
-from corpusmill.pipelines.storage.run_folder import Json, StepFolder
+from corpusmill.pipelines.run.task import Task
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_records import DONE, made_task
 from tests.waiting import PATIENCE
 
 
-class Sum(Task):
+class Sum(stage.Task):
     """A task of the simplest kind."""
 
     def run(self, inputs: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, Any]:
@@ -51,8 +55,8 @@ def test_scratch_outlives_attempts_and_goes_with_the_step(tmp_path: Path) -> Non
     assert second.scratch() == first.scratch() != folder.attempt(1, 1).scratch()
     assert (second.scratch() / "state").read_text() == "half"
     (second.folder / "out").write_text("whole")
-    receipt = second.commit({"rows": 0})
-    assert [file["name"] for file in receipt["files"]] == ["out"]
+    receipt = second.commit(UnitResult(0))
+    assert [file.name for file in receipt.files] == ["out"]
     folder.clear_scratch()
     assert not (tmp_path / "step" / "scratch").exists()
 
@@ -74,14 +78,14 @@ class Working:
     def __init__(self, scratch: Path) -> None:
         self.scratch, self.looks, self.ticket = scratch, 0, 0
 
-    def submit(self, ticket: int, task: Json) -> None:
+    def submit(self, ticket: int, task: Task) -> None:
         self.ticket = ticket
         self.scratch.mkdir(parents=True)
 
     def poll(self, timeout: float) -> list[Event]:
         self.looks += 1
         write_progress(self.scratch, self.looks, 3, "going")
-        return [Done(self.ticket, {"seconds": 0.0})] if self.looks == 4 else []
+        return [Done(self.ticket, DONE)] if self.looks == 4 else []
 
     def cancel(self, ticket: int) -> None: ...
     def close(self) -> None: ...
@@ -95,7 +99,7 @@ def test_the_scheduler_passes_progress_on(tmp_path: Path) -> None:
             heard.append(progress)
 
     folder = StepFolder(tmp_path)
-    unit = Unit("train", 0, {}, folder, solo=True)
+    unit = Unit("train", 0, made_task(), folder, solo=True)
     units = [[unit], []]
     engine = Working(folder.scratch(0))
     Scheduler(engine, Policy(), lambda: units.pop(0), lambda unit, receipt: None, Ear()).run()
@@ -192,9 +196,9 @@ def test_workers_that_do_not_listen_end_at_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_incidental_options_stay_out_of_the_key() -> None:
-    def key(**options: Any) -> Json:
+    def key(**options: Any) -> StepKey:
         spec = StageSpec("corpusmill.training_hooks.train", "Train", "train", options)
-        return step_key(Step("train", operator_named("task"), (spec,)), 1, {}, {})
+        return step_key(Step("train", operator_named("task"), (spec,)), 1, {})
 
     base = {"steps": 3, "log_every": 20, "checkpoint": {"every": 5, "keep": 2}}
     assert key(**base) == key(**{**base, "log_every": 1, "checkpoint": {"every": None, "keep": 9}})

@@ -376,10 +376,10 @@ def test_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE.replace("FOLDER", "warcs"))
     run = run_recipe(load_recipe(tmp_path / "r.yaml", inputs=True))
     manifest = run.manifest("web")
-    (entry, *_) = manifest["ledger"]
-    assert (entry["documents_in"], entry["documents_kept"]) == (COUNT, 4)
-    assert entry["removed"]["not_selected"][0] == COUNT - 4
-    assert manifest["key"]["stages"][0]["options"]["warcs"] == "warcs"
+    (entry, *_) = manifest.ledger
+    assert (entry.documents_in, entry.documents_kept) == (COUNT, 4)
+    assert entry.removed["not_selected"][0] == COUNT - 4
+    assert manifest.key.stages[0].options["warcs"] == "warcs"
 
 
 def test_a_false_length_costs_no_more_than_the_record(tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def test_a_run_follows_the_commit_and_not_how_it_is_packed(tmp_path: Path) -> No
         result.run()
         written = result.states["code"].folder
         assert written is not None
-        rows = sum(unit["rows"] for unit in written.need_manifest()["units"])
+        rows = written.need_manifest().rows
         return {name: state.reused for name, state in result.states.items()}, rows
 
     assert run() == ({"code.index": False, "code": False}, 5)

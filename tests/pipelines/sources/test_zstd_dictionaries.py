@@ -218,8 +218,8 @@ def test_the_option_is_a_path_beside_the_recipe_and_part_of_the_fingerprint(tmp_
         load_recipe(tmp_path / "r.yaml", inputs=True)
     written(tmp_path / "named" / "d", trained(0).as_bytes())
     run = run_recipe(load_recipe(tmp_path / "r.yaml"))
-    key = run.manifest("web")["key"]["stages"][0]
-    assert key["options"]["dictionary"] == "d"
-    assert len(key["files"]["d"]) == 64
-    (read, *_) = run.manifest("web")["ledger"]
-    assert (read["documents_in"], read["quarantined"]) == (40, {})
+    key = run.manifest("web").key.stages[0]
+    assert key.options["dictionary"] == "d"
+    assert len(key.files["d"]) == 64
+    (read, *_) = run.manifest("web").ledger
+    assert (read.documents_in, read.quarantined) == (40, {})

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.records.pointer import RecipeFile
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.repair import repair_step
 from corpusmill.pipelines.storage import run_folder as storage
 from corpusmill.pipelines.storage.checked_ipc import check_batches, committed_batch, write_batches
-from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, read_sealed, write_sealed
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from corpusmill.pipelines.storage.sealed import read_sealed, write_sealed
 from corpusmill.pipelines.storage.verified import verified
+from tests.made_records import made_manifest
 
 SCHEMA = pa.schema([("number", pa.int64())])
 
@@ -32,8 +37,8 @@ def step_with(run: Path, name: str = "web", version: str = "a" * 64, first: int 
         attempt.file("bin").write_bytes(b"%d of %d" % (unit, first))
         base = first + 10 * unit
         write_batches(attempt.file("rows.arrow"), SCHEMA, [batch(base), batch(), batch(base + 1, base + 2)])
-        units.append(attempt.commit({"rows": 1}))
-    step.write_manifest({"step": name, "fingerprint": version, "units": units})
+        units.append(attempt.commit(UnitResult(1)))
+    step.write_manifest(made_manifest(units, name, version))
     return step
 
 
@@ -105,26 +110,27 @@ def test_a_receipt_does_not_grow_with_the_batches_of_its_file(tmp_path: Path) ->
     for number, count in enumerate((1, 3000)):
         attempt = RunFolder(tmp_path).step("web", f"{number:064d}").attempt(0, 1)
         write_batches(attempt.file("rows.arrow"), SCHEMA, [batch(n) for n in range(count)])
-        attempt.commit({"rows": 1})
+        attempt.commit(UnitResult(1))
         sizes.append(attempt.step.receipt_path(0).stat().st_size)
     assert abs(sizes[1] - sizes[0]) < 20
 
 
 def test_a_seal_knows_what_it_seals_and_where(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    write_sealed(path, {"a": [1, 2], "b": {}}, "here")
-    assert read_sealed(path, "here") == {"a": [1, 2], "b": {}}
+    held = RecipeFile({"a": [1, 2], "b": {}})
+    write_sealed(path, held, "here")
+    assert read_sealed(RecipeFile, path, "here") == held
     with pytest.raises(IntegrityError, match=r"x\.json: its content differs from its seal"):
-        read_sealed(path, "there")
+        read_sealed(RecipeFile, path, "there")
     value = json.loads(path.read_text())
-    for changed in ({**value, "a": [1]}, {k: v for k, v in value.items() if k != "b"}):
+    for changed in ({**value, "recipe": {"a": [1]}}, {k: v for k, v in value.items() if k != "version"}):
         path.write_text(json.dumps(changed))
         with pytest.raises(IntegrityError, match="its content differs from its seal"):
-            read_sealed(path, "here")
+            read_sealed(RecipeFile, path, "here")
     for unsealed in ({"a": [1, 2], "b": {}}, [1], "x"):
         path.write_text(json.dumps(unsealed))
         with pytest.raises(IntegrityError, match="has no seal"):
-            read_sealed(path, "here")
+            read_sealed(RecipeFile, path, "here")
 
 
 def test_manifests_and_receipts_of_other_steps_are_refused(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_repair_takes_away_only_what_is_damaged(tmp_path: Path) -> None:
     assert step.manifest() is None
     assert (step.receipt(0) is None, step.receipt(1) is None) == (False, True)
     assert found.differing(manifest) == []
-    assert found.differing({"units": manifest["units"][:1]}) == ["00001.bin", "00001.rows.arrow"]
+    assert found.differing(replace(manifest, units=manifest.units[:1])) == ["00001.bin", "00001.rows.arrow"]
 
 
 def test_a_path_outside_of_a_run_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Receipts: what a committed unit holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.records.ledger import LedgerEntry, Tally
+from corpusmill.pipelines.records.opaque import Summary
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file: its name in `data/`, its bytes, its SHA-256 (64 hex digits) and, of an Arrow file whose
+    batches have checksums, the digest of these."""
+
+    name: str
+    bytes: int
+    sha256: str
+    batches: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetPart:
+    """Of a unit that writes documents: how many, and bytes, by source. `left_out`: rows that came and are not
+    among them, since their stage could not work on them."""
+
+    KIND: ClassVar[str] = "dataset"
+    sources: Mapping[str, Tally]
+    left_out: int = 0
+
+
+@dataclass(frozen=True)
+class MaskPart:
+    """Of a unit that removes rows of `mask_units` units of a view: rows removed by the unit they stand in."""
+
+    KIND: ClassVar[str] = "mask"
+    mask_units: int
+    removed_rows: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class PartitionsPart:
+    """Of a unit that sends rows to the partitions of an exchange: how many partitions there are."""
+
+    KIND: ClassVar[str] = "partitions"
+    partitions: int
+
+
+@dataclass(frozen=True)
+class PairsPart:
+    """Of a unit that finds pairs: the buckets its files have. `edits`: spans found to be cut; `pairs`: all
+    pairs found, where some are chosen."""
+
+    KIND: ClassVar[str] = "pairs"
+    buckets: int
+    edits: int = 0
+    pairs: int | None = None
+
+
+@dataclass(frozen=True)
+class IndexPart:
+    """Of a unit that indexes files: their bytes."""
+
+    KIND: ClassVar[str] = "index"
+    bytes_read: int
+
+
+@dataclass(frozen=True)
+class SummaryPart:
+    """Of a unit that makes an artefact or a shard: what its stage says of it."""
+
+    KIND: ClassVar[str] = "summary"
+    summary: Summary
+
+
+Part = DatasetPart | MaskPart | PartitionsPart | PairsPart | IndexPart | SummaryPart
+P = TypeVar("P", bound=Part)
+
+
+@dataclass(frozen=True)
+class UnitResult:
+    """What an operator says of a unit it has done: rows written, the ledger, and what is particular to it."""
+
+    rows: int
+    ledger: tuple[LedgerEntry, ...] = ()
+    part: Part | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a committed unit holds: its number, rows, files with their hashes, ledger, and what is particular
+    to its operator. It names no time, host or path of the machine."""
+
+    RECORD: ClassVar[str] = "receipt"
+    VERSION: ClassVar[int] = 1
+
+    unit: int
+    rows: int
+    files: tuple[FileEntry, ...]
+    ledger: tuple[LedgerEntry, ...] = ()
+    part: Part | None = None
+
+    def need(self, kind: type[P]) -> P:
+        """The part of this kind. Raises IntegrityError where the unit has none."""
+        if not isinstance(self.part, kind):
+            raise damaged(f"the receipt of unit {self.unit} has no {kind.KIND}, which its step's units have")
+        return self.part
+
+    @property
+    def name(self) -> str:
+        """What the names of the unit's files begin with."""
+        return f"{self.unit:05d}"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def summary(self) -> Summary:
+        """What the stage says of the unit. Raises IntegrityError where the unit has no summary."""
+        return self.need(SummaryPart).summary
+
+    @property
+    def sources(self) -> Mapping[str, Tally]:
+        """Documents and bytes written, by source. Raises IntegrityError where the unit wrote no documents."""
+        return self.need(DatasetPart).sources

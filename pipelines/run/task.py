@@ -1,0 +1,88 @@
+"""What a worker is given and what it answers: a task and its outcome, as records that travel as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from corpusmill.pipelines.records.graph import StepOptions
+from corpusmill.pipelines.records.receipt import Receipt
+from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.step import StageSpec, Step
+
+# A unit's specification, encoded: its class is known to the step's operator (`Operator.unit`).
+EncodedUnit = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskStep:
+    """A step as data."""
+
+    name: str
+    operator: str
+    stages: tuple[StageSpec, ...]
+    inputs: tuple[str, ...]
+    masks: tuple[str, ...]
+    artefacts: Mapping[str, str]
+    options: StepOptions
+
+    @classmethod
+    def of(cls, step: Step) -> TaskStep:
+        return cls(
+            step.name,
+            step.operator.name,
+            step.stages,
+            step.inputs,
+            step.masks,
+            dict(step.artefacts),
+            step.options,
+        )
+
+    def step(self) -> Step:
+        """The step. Raises IntegrityError where this version has no such operator."""
+        return Step(
+            self.name,
+            operator_named(self.operator),
+            self.stages,
+            self.inputs,
+            self.masks,
+            self.artefacts,
+            self.options,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One attempt at one unit.
+
+    `folder`: of the step; `inputs`: folders of the steps it reads, by name; `plugins`: digests of plugins by
+    path; `limit`: documents to read of the unit, of a cut; `stamps`: size, modification time and
+    `Reader.state` that the input files of the unit had, by path. `careful`: note the document in hand;
+    `alone`: an ordinal, to work on that document and commit nothing; `poison`: ordinals of documents to
+    quarantine unseen, with stage and cause (see `operators/marker.py`).
+    """
+
+    step: TaskStep
+    folder: str
+    number: int
+    unit: EncodedUnit
+    seed: int
+    inputs: Mapping[str, str]
+    plugins: Mapping[str, str]
+    limit: int | None = None
+    stamps: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)
+    attempt: int = 1
+    careful: bool = False
+    alone: int | None = None
+    poison: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What came of a task: the receipt of the unit (None where nothing was to be committed), the seconds it
+    took, and the worker's resident memory in bytes (0 where that is not known)."""
+
+    receipt: Receipt | None
+    seconds: float
+    rss: int = 0

@@ -1,0 +1,40 @@
+"""Records made by hand, for tests that look at one thing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from corpusmill.pipelines.records.graph import StepOptions
+from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
+from corpusmill.pipelines.records.receipt import Receipt
+from corpusmill.pipelines.run.task import Executed, Task, TaskStep
+from corpusmill.pipelines.storage.run_folder import content_of
+
+DONE = Executed(Receipt(0, 0, ()), 0.0)  # what a worker answers, where nobody looks at it
+
+
+def made_key(operator: str = "task", **more: Any) -> StepKey:
+    """A key of no stages, code or inputs but those in `more`."""
+    fields = {"stages": (), "spine": "", "libraries": {}, "unicode": "", "seed": 0, "options": StepOptions()}
+    return StepKey(operator, **{**fields, "inputs": (), "masks": (), "artefacts": {}, **more})  # type: ignore[arg-type]
+
+
+def made_stage(name: str, **options: Any) -> StageKey:
+    return StageKey(name, options, "", {}, {})
+
+
+def made_manifest(
+    units: Iterable[Receipt] = (), step: str = "s", fingerprint: str = "f" * 64, **more: Any
+) -> Manifest:
+    """The manifest of these units, with a key of nothing."""
+    held = tuple(units)
+    fields = {"key": made_key(), "versions": {}, "content": content_of(held), "ledger": ()}
+    fields["rows"] = sum(unit.rows for unit in held)
+    return Manifest(step, fingerprint, units=held, **{**fields, **more})  # type: ignore[arg-type]
+
+
+def made_task(number: int = 0, operator: str = "read", stages: tuple[Any, ...] = ()) -> Task:
+    """A task that nobody does."""
+    step = TaskStep("web", operator, stages, (), (), {}, StepOptions())
+    return Task(step, "", number, {}, 0, {}, {})
