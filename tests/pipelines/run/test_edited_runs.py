@@ -138,7 +138,7 @@ def test_every_byte_is_kept_cut_or_removed_and_later_steps_see_what_is_left(
     held = figures["ledger"]["sources"]
     assert sum(source["bytes_left"] for source in held.values()) == sum(sizes)
     encoded = record.steps["encode"].units
-    assert sum(size for unit in encoded for _, size in unit["sources"].values()) == sum(sizes)
+    assert sum(size for unit in encoded for _, size in unit.sources.values()) == sum(sizes)
     assert all(
         check["ok"]
         for check in doctor(record.folder)["checks"]

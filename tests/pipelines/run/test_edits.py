@@ -61,10 +61,10 @@ def test_order_and_units_of_the_input_change_nothing(tmp_path: Path, monkeypatch
     assert [len(record.view()) for record in (whole, parts, other)] == [1, 5, 5]
     assert [len(mask.units) for mask in masks] == [1, 1, 3]
     assert sorted(rows_of(whole)) == sorted(rows_of(parts)) == sorted(rows_of(other))
-    ledgers = [mask.ledger.as_json() for mask in masks]
+    ledgers = [mask.ledger.record() for mask in masks]
     assert ledgers[0] == ledgers[1] == ledgers[2]
-    assert ledgers[0][0]["cut"]["repeated_paragraph"] > 50_000
-    assert ledgers[0][0]["removed"]["emptied"][0] > 50
+    assert ledgers[0][0].cut["repeated_paragraph"] > 50_000
+    assert ledgers[0][0].removed["emptied"][0] > 50
 
 
 def test_the_page_shows_the_very_plugin_and_a_recipe_that_loads(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.records.receipt import DatasetPart, MaskPart, UnitResult
 from corpusmill.pipelines.storage.cuts import CUTS, EDITS_FILE, Spans, cut, narrowed, write_cuts
 from corpusmill.pipelines.storage.datasets import DatasetView, DatasetWriter
 from corpusmill.pipelines.storage.removed import REMOVED, write_removed
 from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_records import made_manifest
 
 texts = st.lists(st.one_of(st.none(), st.text("aé水😀 \n", max_size=12)), min_size=1, max_size=5)
 
@@ -102,8 +104,8 @@ def dataset(folder: Path, texts: list[str]) -> StepFolder:
     writer.append(Documents(pa.table(arrays, schema=SCHEMA)))
     writer.close()
     sizes = sum(len(text.encode()) for text in texts)
-    unit = attempt.commit({"rows": len(texts), "sources": {"s": [len(texts), sizes]}})
-    step.write_manifest({"units": [unit]})
+    unit = attempt.commit(UnitResult(len(texts), part=DatasetPart({"s": (len(texts), sizes)})))
+    step.write_manifest(made_manifest([unit]))
     return step
 
 
@@ -115,7 +117,7 @@ def mask(folder: Path, rows: list[tuple[int, int, int]]) -> StepFolder:
     spans = [{"unit": 0, "row": row, "start": start, "end": end, **words} for row, start, end in rows]
     write_removed(attempt.file("removed.arrow"), [REMOVED.empty_table()])
     write_cuts(attempt.file(EDITS_FILE), [pa.Table.from_pylist(spans, CUTS)])
-    step.write_manifest({"units": [attempt.commit({"rows": 0, "mask_units": 64})]})
+    step.write_manifest(made_manifest([attempt.commit(UnitResult(0, part=MaskPart(64, {})))]))
     return step
 
 
