@@ -71,11 +71,14 @@ def start_up(bench: Bench, folder: Path, repeats: int) -> None:
     )
     bench.add("validate", "corpusmill", seconds([*CLI, "validate", str(recipe)], repeats), "s")
 
+    from corpusmill.pipelines.records.graph import StepOptions
     from corpusmill.pipelines.run.engines.process import ProcessEngine
+    from corpusmill.pipelines.run.task import Task, TaskStep
 
+    no_step = TaskStep("", "", (), (), (), {}, StepOptions())
     engine = ProcessEngine(1)
     started = time.perf_counter()
-    engine.submit(1, {"plugins": []})  # fails at once: an answer is all we want
+    engine.submit(1, Task(no_step, "", 0, {}, 0, {}, {}))  # fails at once: an answer is all we want
     while not engine.poll(0.01):
         pass
     bench.add("engine ready", "corpusmill", time.perf_counter() - started, "s")
