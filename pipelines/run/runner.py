@@ -320,17 +320,8 @@ class Runner:
         state.receipts[unit.number] = done.receipt
         state.redone += 1
         state.seconds += done.seconds
-        self._note(
-            {
-                "event": "unit",
-                "step": unit.step,
-                "unit": unit.number,
-                "attempt": unit.attempt,
-                "seconds": round(done.seconds, 4),
-                "rows": done.receipt.rows,
-                "rss": done.rss,
-            }
-        )
+        what = {"event": "unit", "step": unit.step, "unit": unit.number, "attempt": unit.attempt}
+        self._note({**what, "seconds": round(done.seconds, 4), "rows": done.receipt.rows, "rss": done.rss})
         if len(state.receipts) == state.total:
             self._finish(state)
             self._point(state)
