@@ -273,8 +273,8 @@ def test_of_a_document_that_the_same_exchange_removes_nothing_is_cut(tmp_path: P
     found = run(path)
     assert [text for _, text in rows_of(found)] == ["pple", "herry", "ate"]
     entries = {entry.source: entry for entry in found.steps["dedup.both"].ledger}
-    assert entries["s0"].removed == {"same_letter": [1, 7], "emptied": [1, 1]}
-    assert entries["s1"].removed == {"same_letter": [1, 6]}
+    assert entries["s0"].removed == {"same_letter": (1, 7), "emptied": (1, 1)}
+    assert entries["s1"].removed == {"same_letter": (1, 6)}
     assert [entries[source].cut for source in ("s0", "s1")] == [{"first_byte": 2}, {"first_byte": 1}]
     build_report(found.folder)
     report = json.loads((tmp_path / "run" / "report" / "report.json").read_text())

@@ -37,7 +37,7 @@ from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.plan import make_plan, render_plan
 from corpusmill.pipelines.run.runner import Runner, run_recipe
 from corpusmill.pipelines.run.scheduler import Policy, Scheduler, Unit
-from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.run.task import Executed, Task
 from corpusmill.pipelines.storage import datasets
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -86,7 +86,7 @@ class _Careful(InlineEngine):
     """Runs every unit as if it had crashed before."""
 
     def submit(self, ticket: int, task: Task) -> None:
-        super().submit(ticket, {**task, "careful": True})
+        super().submit(ticket, replace(task, careful=True))
 
 
 def test_a_whole_run_in_careful_mode_gives_the_same_files(
@@ -119,8 +119,8 @@ def test_a_crash_between_documents_blames_none_of_them(tmp_path: Path, clock: li
 
 
 def unit(folder: StepFolder, number: int) -> Unit:
-    step = {"operator": "read", "stages": [{"name": "jsonl"}, {"name": "odd"}]}
-    return Unit("web", number, {"step": step, "n": number}, folder)
+    stages = tuple(StageSpec("", "", name, {}) for name in ("jsonl", "odd"))
+    return Unit("web", number, made_task(number, stages=stages), folder)
 
 
 class _Scripted:
