@@ -65,6 +65,11 @@ def _open(path: Path) -> RunFolder:
 
 def _print(value: Any, as_json: bool, text: str) -> None:
     if as_json:
+        from dataclasses import is_dataclass
+
+        from corpusmill.pipelines.records.codec import encode
+
+        value = encode(value) if is_dataclass(value) else value
         typer.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
     else:  # for people, in the recipe's words where a recipe was read
         from corpusmill.pipelines.recipe.environment import hide_values
@@ -119,9 +124,14 @@ def plan(
     loaded = _load(recipe, overrides, out)
     made = make_plan(loaded)
     if estimate:
-        from corpusmill.pipelines.run.estimate import estimate_run
+        from dataclasses import replace
 
-        made["estimate"] = estimate_run(loaded)
+        from corpusmill.pipelines.run.estimate import NoEstimateError, estimate_run
+
+        try:
+            made = replace(made, estimate=estimate_run(loaded))
+        except NoEstimateError as error:
+            made = replace(made, no_estimate=str(error))
     _print(made, as_json, render_plan(made))
 
 
@@ -247,11 +257,11 @@ def doctor(
 ) -> None:
     """Check the environment, and a run's files. Files against their hashes, and the ledger."""
     from corpusmill.pipelines.inspection.doctor import doctor as examine
-    from corpusmill.pipelines.inspection.doctor import exit_code, render_doctor
+    from corpusmill.pipelines.inspection.doctor import render_doctor
 
     found = examine(_open(run_folder) if run_folder is not None else None)
     _print(found, as_json, render_doctor(found))
-    if code := exit_code(found):
+    if code := found.exit_code:
         raise typer.Exit(code)
 
 

@@ -37,6 +37,11 @@ class IntegrityError(CorpusmillError):
         """What is wrong, without the cure."""
         return str(self).split(_CURE, 1)[0]
 
+    @property
+    def cure(self) -> str:
+        """What to do, without the fault."""
+        return str(self).partition(_CURE)[2]
+
     def with_command(self, command: str) -> IntegrityError:
         """The same error with `command` in place of `REPAIR`."""
         return type(self)(str(self).replace(REPAIR, command))

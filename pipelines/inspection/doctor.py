@@ -9,17 +9,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from corpusmill.pipelines.contract.errors import REPAIR, IntegrityError
+from corpusmill.pipelines.contract.errors import REPAIR, IntegrityError, OtherVersionError
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.arithmetic import wrong_figures
 from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
-from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.run.repair import receipt_faults
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
@@ -53,9 +53,39 @@ _LEAST_SHARED = 64 * 2**20
 _FAULTS_SHOWN = 5
 
 
-def doctor(folder: RunFolder | None) -> Json:
-    """`{"checks": [{"name", "ok", "damage", "detail", "cure"}]}`; `cure` is empty where a check passes, and
-    `damage` is true where files of the run are not what it wrote.
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `cure` is empty where it is well; `damage`: whether a file of the run is
+    not what it wrote."""
+
+    name: str
+    ok: bool
+    damage: bool
+    detail: str
+    cure: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that `doctor` looked at, in order."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def faults(self) -> list[Check]:
+        """What is not well."""
+        return [check for check in self.checks if not check.ok]
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all is well, 2 where a run is damaged, 1 for any other fault."""
+        if any(check.damage for check in self.checks):
+            return 2
+        return 1 if self.faults else 0
+
+
+def doctor(folder: RunFolder | None) -> Diagnosis:
+    """Look at this machine and, given its folder, at a run.
 
     Of the machine: interpreter, libraries, processors, memory, disk, cache of compiled kernels, shared
     memory. With a folder also: every step's manifest and receipts against their seals, every file against
@@ -68,31 +98,24 @@ def doctor(folder: RunFolder | None) -> Json:
     checks += [_processors(), _memory(), _disk(folder), _kernel_cache(), _shared_memory()]
     if folder is not None:
         checks += _run_checks(folder)
-    return {"checks": checks}
+    return Diagnosis(tuple(checks))
 
 
-def _check(name: str, ok: bool, detail: str, cure: str) -> Json:
-    return {"name": name, "ok": ok, "damage": False, "detail": detail, "cure": "" if ok else cure}
+def _check(name: str, ok: bool, detail: str, cure: str) -> Check:
+    return Check(name, ok, False, detail, "" if ok else cure)
 
 
-def _file_check(name: str, faults: list[str], detail: str, cure: str) -> Json:
+def _file_check(name: str, faults: list[str], detail: str, cure: str) -> Check:
     """A check of what the run wrote: any fault is damage."""
-    return {**_check(name, not faults, _shown(faults) or detail, cure), "damage": bool(faults)}
+    return Check(name, not faults, bool(faults), _shown(faults) or detail, cure if faults else "")
 
 
-def exit_code(found: Json) -> int:
-    """The exit code of `doctor`: 0 where all is well, 2 where a run is damaged, 1 for any other fault."""
-    if any(check["damage"] for check in found["checks"]):
-        return 2
-    return 0 if all(check["ok"] for check in found["checks"]) else 1
-
-
-def _python() -> Json:
+def _python() -> Check:
     held = platform.python_version()
     return _check("python", sys.version_info >= (3, 11), held, "install Python 3.11 or later")
 
 
-def _library(name: str, module: str) -> Json:
+def _library(name: str, module: str) -> Check:
     cure = f"pip install --force-reinstall {name}"
     try:
         held = version(name)
@@ -104,7 +127,7 @@ def _library(name: str, module: str) -> Json:
     return _check(name, True, held, "")
 
 
-def _optional(name: str, module: str, purpose: str, cure: str) -> Json:
+def _optional(name: str, module: str, purpose: str, cure: str) -> Check:
     if find_spec(module) is None:
         return _check(name, True, f"not installed; only {purpose} needs it: {cure}", "")
     try:
@@ -113,12 +136,12 @@ def _optional(name: str, module: str, purpose: str, cure: str) -> Json:
         return _check(name, False, f"a module {module} is there that does not belong to {name}", cure)
 
 
-def _processors() -> Json:
+def _processors() -> Check:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return _check("processors", usable >= 1, f"{usable} usable", "")
 
 
-def _memory() -> Json:
+def _memory() -> Check:
     import psutil
 
     free = int(psutil.virtual_memory().available)
@@ -126,14 +149,14 @@ def _memory() -> Json:
     return _check("memory", free >= _LEAST_MEMORY, f"{text.size(free)} available", cure)
 
 
-def _disk(folder: RunFolder | None) -> Json:
+def _disk(folder: RunFolder | None) -> Check:
     place = folder.path if folder is not None else Path.cwd()
     free = shutil.disk_usage(place).free
     cure = f"free space where {place} lies, or choose another `output`"
     return _check("disk", free >= _LEAST_DISK, f"{text.size(free)} free at {place}", cure)
 
 
-def _kernel_cache() -> Json:
+def _kernel_cache() -> Check:
     """Numba keeps compiled kernels in `NUMBA_CACHE_DIR`, beside the source, or in the user's cache."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     package = Path(__file__).resolve().parent
@@ -155,7 +178,7 @@ def _writable(place: Path) -> bool:
         return False
 
 
-def _shared_memory() -> Json:
+def _shared_memory() -> Check:
     place = Path("/dev/shm")  # noqa: S108  # where POSIX shared memory lives on Linux
     if not place.exists():
         return _check("shared memory", True, "this system has no /dev/shm; it is not needed", "")
@@ -164,7 +187,7 @@ def _shared_memory() -> Json:
     return _check("shared memory", size >= _LEAST_SHARED, text.size(size), cure)
 
 
-def _run_checks(folder: RunFolder) -> list[Json]:
+def _run_checks(folder: RunFolder) -> list[Check]:
     """Pointer, recipe, then every step's manifest, receipts and files; the accounts where those are sound."""
     cure = repair_command(folder.path) or REPAIR
     checks = []
@@ -173,17 +196,17 @@ def _run_checks(folder: RunFolder) -> list[Json]:
         ("recipe.json", folder.recipe),
         ("graph.json", partial(read_graph, folder)),
     ):
-        checks += [_file_check(name, [fault], "", cure) for fault in _faults_of(partial(_read, read))]
+        checks += _unread(name, read, cure)
     if checks:
         return checks
     for name, fingerprint in folder.current().steps.items():
         checks.append(_step(name, folder.step(name, fingerprint), cure))
-    if all(check["ok"] for check in checks):
+    if all(check.ok for check in checks):
         checks += _accounts(folder, cure)
     return checks
 
 
-def _accounts(folder: RunFolder, cure: str) -> list[Json]:
+def _accounts(folder: RunFolder, cure: str) -> list[Check]:
     """Steps that are not complete or outdated, and the arithmetic of the ledgers."""
     record = load_record(folder)
     checks = []
@@ -199,23 +222,22 @@ def _accounts(folder: RunFolder, cure: str) -> list[Json]:
     return checks
 
 
-def _read(read: Callable[[], object]) -> list[str]:
-    read()
+def _unread(name: str, read: Callable[[], object], cure: str) -> list[Check]:
+    """The check of a file that cannot be read: a damaged run is what doctor is for, its errors are
+    findings."""
+    try:
+        read()
+    except OtherVersionError as error:
+        return [_check(name, False, error.fault, error.cure)]
+    except IntegrityError as error:
+        return [_file_check(name, [error.fault], "", cure)]
     return []
 
 
-def _faults_of(check: Callable[[], list[str]]) -> list[str]:
-    """A damaged run is what doctor is for: its errors are findings."""
-    try:
-        return check()
-    except IntegrityError as error:
-        return [error.fault]
-
-
-def _step(name: str, step: StepFolder, cure: str) -> Json:
-    faults = _faults_of(step.verify)
-    if not faults:
-        faults = receipt_faults(step)
+def _step(name: str, step: StepFolder, cure: str) -> Check:
+    if unread := _unread(f"step {name}", step.need_manifest, cure):
+        return unread[0]
+    faults = step.verify() or receipt_faults(step)
     size = sum(file.bytes for file in step.files().values()) if not faults else 0
     return _file_check(f"step {name}", faults, f"{text.size(size)} match their hashes", cure)
 
@@ -225,15 +247,16 @@ def _shown(faults: list[str]) -> str:
     return "; ".join(faults[:_FAULTS_SHOWN]) + more
 
 
-def render_doctor(found: Json) -> str:
+def render_doctor(found: Diagnosis) -> str:
     """The checks as text for a terminal; what fails comes with its cure."""
     rows = [
-        ("ok" if c["ok"] else "FAULT", c["name"], text.printable(c["detail"], 100)) for c in found["checks"]
+        ("ok" if check.ok else "FAULT", check.name, text.printable(check.detail, 100))
+        for check in found.checks
     ]
     lines = [text.table(("", "check", "found"), rows)]
-    faults = [check for check in found["checks"] if not check["ok"]]
+    faults = found.faults
     for check in faults:
-        lines += ["", f"{check['name']}: {text.printable(check['detail'], 1000)}"]
-        lines += [f"  cure: {text.printable(check['cure'], 400)}"]
+        lines += ["", f"{check.name}: {text.printable(check.detail, 1000)}"]
+        lines += [f"  cure: {text.printable(check.cure, 400)}"]
     lines += ["", f"{len(faults)} fault{'s' * (len(faults) != 1)}" if faults else "all is well"]
     return "\n".join(lines)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import textwrap
-from operator import itemgetter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
@@ -19,7 +20,14 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.inspection.story import (
+    CutSpan,
+    DocumentEvent,
+    Instance,
+    RowPlace,
+    Story,
+    Survivor,
+)
 from corpusmill.pipelines.storage.run_folder import RunFolder
 
 _CANDIDATES = 8
@@ -32,18 +40,10 @@ _IN = " " * 8
 _FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
 
 
-def explain(folder: RunFolder, identity: str) -> Json:
+def explain(folder: RunFolder, identity: str) -> Story:
     """The story of the document whose id is, or begins with, `identity`.
 
-    Keys: `id`; `instances`, one for each time the run read this very document, each with `source`, `domain`
-    and what else is known of it, `bytes` and, where parts are cut, `bytes_left`, `excerpt` (of what is left),
-    `origin` (step, unit, row and input ranges), `events` (every stage that judged it: step, stage, verdict
-    kept/removed/quarantined, scores, reason, survivor, `cut` as `mask_events` has it), `encoded`,
-    `drawn` (copies: epoch, partition, `cut_to`), `pieces` (shard, row, start, length, offset, epoch, fim),
-    `survivors` (for a duplicate: what became of its survivor, and of the survivor's survivor), `outcome`
-    (in_shards, not_drawn, kept, benchmark, removed, quarantined) and `fate`, a sentence. Of a document read
-    very often the first instances are told, and `more_instances` counts the others. `left_out_of`: losses in
-    folds, whose artefacts are made without a document of this id, which they raised on or died of.
+    What is told of it is described in `story.py`. Of a document read very often the first instances are told.
 
     Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
     an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
@@ -67,10 +67,8 @@ def explain(folder: RunFolder, identity: str) -> Json:
     known = {full: instances}
     for instance in instances:
         _follow(record, full, instance, known)
-    story: Json = {"id": full, "instances": instances, "left_out_of": trails.left_out_of(record, full)}
-    if len(places) > len(instances):
-        story["more_instances"] = len(places) - len(instances)
-    return story
+    untold = len(places) - len(instances)
+    return Story(full, tuple(instances), trails.left_out_of(record, full), untold)
 
 
 def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, Place]]]:
@@ -102,8 +100,8 @@ def _unknown(record: RunRecord, wanted: str) -> str:
     return f"{message}; `inspect` on a dataset shows ids"
 
 
-def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Place]]) -> list[Json]:
-    instances = []
+def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Place]]) -> list[Instance]:
+    instances: list[Instance] = []
     survived: dict[int, int] = {}  # surviving documents of this id by unit of the view
     removed = [found for found in places if found[1].removed]
     standing = [found for found in places if not found[1].removed]
@@ -112,118 +110,123 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
             instances.append(_fallen(record, source, place))
             continue
         instance, row = _described(record, source, place)
-        instance["events"] = trails.judgements(source, row)
+        instance.events = tuple(trails.judgements(source, row))
         if source in record.beside:
-            instance |= {
-                "outcome": "beside",
-                "fate": f"a document of {source.name}, which lie beside the sources and are never kept",
-            }
+            instance.outcome = "beside"
+            instance.fate = f"a document of {source.name}, which lie beside the sources and are never kept"
         elif not source.whole or not (record.masks or record.complete_giving(ENCODED)):
-            instance |= {"outcome": "kept", "fate": f"kept by {source.last.name}; {_waiting(record)}"}
+            instance.outcome, instance.fate = "kept", f"kept by {source.last.name}; {_waiting(record)}"
         else:
             unit = record.first_units[source.name] + place.unit
-            instance["events"] += trails.mask_events(record, unit, place.row)
+            instance.events += tuple(trails.mask_events(record, unit, place.row))
             _cut(instance, (row.get("text") or "").encode())
-            if instance["events"][-1]["verdict"] == "kept":
+            if instance.events[-1].verdict == "kept":
                 nth = survived.get(unit, 0)
                 survived[unit] = nth + 1
                 _survivor(record, instance, full, unit, nth)
             else:
-                _lost(instance, instance["events"][-1])
+                _lost(instance, instance.events[-1])
         instances.append(instance)
     return instances
 
 
-def _described(record: RunRecord, source: SourceRecord, place: Place) -> tuple[Json, dict[str, Any]]:
+def _described(record: RunRecord, source: SourceRecord, place: Place) -> tuple[Instance, dict[str, Any]]:
     step = record.steps[place.step]
     row = dataset_row(step, place, without=("raw",))
-    instance: Json = {name: row[name] for name in _FACTS if row.get(name) is not None}
-    meta = json.loads(row.get("meta") or "{}")
-    if meta:
-        instance["meta"] = meta
-    instance["bytes"] = len((row.get("text") or "").encode())
-    instance["excerpt"] = (row.get("text") or "")[:_EXCERPT]
-    instance["place"] = {"step": place.step, "unit": place.unit, "row": place.row}
-    instance["origin"] = trails.origin(record, source, place)
+    whole = row.get("text") or ""
+    instance = Instance(
+        meta=json.loads(row.get("meta") or "{}"),
+        bytes=len(whole.encode()),
+        excerpt=whole[:_EXCERPT],
+        place=RowPlace(place.step, place.unit, place.row),
+        origin=trails.origin(record, source, place),
+    )
+    for name in _FACTS:
+        setattr(instance, name, row.get(name))
     return instance, row
 
 
-def _cut(instance: Json, text: bytes) -> None:
+def _cut(instance: Instance, text: bytes) -> None:
     """Beginnings of what was cut of a document, and of what is left; `text` is that of its dataset."""
-    spans = [span for event in instance["events"] for span in event.get("cut", ())]
+    spans = [span for event in instance.events for span in event.cut]
     left, done = [], 0
-    for span in sorted(spans, key=itemgetter("start")):
-        span["excerpt"] = text[span["start"] : span["end"]].decode()[:_EXCERPT]
-        left.append(text[done : span["start"]])
-        done = span["end"]
+    for span in sorted(spans, key=lambda span: span.start):
+        left.append(text[done : span.start])
+        done = span.end
     if spans:
         whole = b"".join([*left, text[done:]])
-        instance |= {"bytes_left": len(whole), "excerpt": whole.decode()[:_EXCERPT]}
+        instance.bytes_left, instance.excerpt = len(whole), whole.decode()[:_EXCERPT]
+        instance.events = tuple(
+            replace(event, cut=tuple(_with_beginning(span, text) for span in event.cut))
+            for event in instance.events
+        )
 
 
-def _fallen(record: RunRecord, source: SourceRecord, place: Place) -> Json:
+def _with_beginning(span: CutSpan, text: bytes) -> CutSpan:
+    return replace(span, excerpt=text[span.start : span.end].decode()[:_EXCERPT])
+
+
+def _fallen(record: RunRecord, source: SourceRecord, place: Place) -> Instance:
     """A document that never reached its source's last dataset."""
     row = removed_row(record.steps[place.step], place)
     scores = trails.detail_scores(row["detail"])
-    instance: Json = {"source": source.name, "domain": source.domain, "bytes": row["bytes"]}
-    if row["position"] is not None:
-        instance["position"] = row["position"]
-    if row["excerpt"] is not None:
-        instance["excerpt"] = row["excerpt"][:_EXCERPT]
-    instance["origin"] = trails.origin(record, source, place)
     event = trails.loss(place.step, row)
-    instance["events"] = [*trails.judgements(source, scores, (place.step, row["stage"])), event]
+    instance = Instance(
+        source=source.name,
+        domain=source.domain,
+        bytes=row["bytes"],
+        position=row["position"],
+        excerpt=row["excerpt"][:_EXCERPT] if row["excerpt"] is not None else None,
+        origin=trails.origin(record, source, place),
+        events=(*trails.judgements(source, scores, (place.step, row["stage"])), event),
+    )
     _lost(instance, event)
     return instance
 
 
-def _lost(instance: Json, event: Json) -> None:
-    instance["outcome"] = event["verdict"]
-    fate = f"{event['verdict']} by {event['stage']} in step {event['step']}: {event['reason']}"
-    if "survivor_id" in event:
-        fate += f", in favour of {event['survivor_id']} (similarity {event['similarity']:.3g})"
-    instance["fate"] = fate
+def _lost(instance: Instance, event: DocumentEvent) -> None:
+    instance.outcome = event.verdict
+    instance.fate = f"{event.verdict} by {event.stage} in step {event.step}: {event.reason}"
+    if event.survivor_id is not None:
+        instance.fate += f", in favour of {event.survivor_id} (similarity {event.similarity:.3g})"
 
 
-def _survivor(record: RunRecord, instance: Json, full: str, unit: int, nth: int) -> None:
+def _survivor(record: RunRecord, instance: Instance, full: str, unit: int, nth: int) -> None:
     """From its encoded row to its pieces: whatever of this the run has done."""
     encoded = trails.encoding(record, unit, full, nth)
-    instance["outcome"] = "kept"
+    instance.outcome = "kept"
     if encoded is None:
-        instance["fate"] = f"kept by every step so far; {_waiting(record)}"
+        instance.fate = f"kept by every step so far; {_waiting(record)}"
         return
-    if "verdict" in encoded:
-        instance["events"].append(encoded)
+    if isinstance(encoded, DocumentEvent):
+        instance.events += (encoded,)
         _lost(instance, encoded)
         return
-    instance["encoded"] = encoded
-    copies = trails.drawn(record, unit, encoded["row"])
+    instance.encoded = encoded
+    copies = trails.drawn(record, unit, encoded.row)
     if copies is None:
-        instance["fate"] = f"kept and encoded as {encoded['tokens']:,} tokens; {_waiting(record)}"
+        instance.fate = f"kept and encoded as {encoded.tokens:,} tokens; {_waiting(record)}"
         return
-    instance["drawn"] = copies
-    if not copies and (lost := trails.quarantined_at_draw(record, full, unit, encoded["row"])) is not None:
-        instance["events"].append(lost)
+    instance.drawn = copies
+    if not copies and (lost := trails.quarantined_at_draw(record, full, unit, encoded.row)) is not None:
+        instance.events += (lost,)
         _lost(instance, lost)
         return
     if not copies:
-        instance |= {"outcome": "not_drawn", "fate": "kept, but the mixture did not draw it"}
+        instance.outcome, instance.fate = "not_drawn", "kept, but the mixture did not draw it"
         return
     placed = trails.pieces(record, full, copies)
     times = "once" if len(copies) == 1 else f"{len(copies)} times"
     if placed is None:
-        instance["fate"] = f"kept and drawn {times}; {_waiting(record)}"
+        instance.fate = f"kept and drawn {times}; {_waiting(record)}"
         return
-    instance["pieces"] = placed
-    shards = sorted({piece["shard"] for piece in placed})
-    first = placed[0] if placed else None
-    where = (
-        f"{first['shard']}, row {first['row']}, offset {first['start']}"
-        if first
-        else "no piece: it has no tokens"
-    )
-    instance["outcome"] = "in_shards"
-    instance["fate"] = f"drawn {times}, in {len(placed)} piece(s) of {len(shards)} shard(s): {where}"
+    instance.pieces = placed
+    shards = sorted({piece.shard for piece in placed})
+    where = "no piece: it has no tokens"
+    if placed:
+        where = f"{placed[0].shard}, row {placed[0].row}, offset {placed[0].start}"
+    instance.outcome = "in_shards"
+    instance.fate = f"drawn {times}, in {len(placed)} piece(s) of {len(shards)} shard(s): {where}"
 
 
 def _waiting(record: RunRecord) -> str:
@@ -233,16 +236,15 @@ def _waiting(record: RunRecord) -> str:
     return "the recipe ends there"
 
 
-def _follow(record: RunRecord, full: str, instance: Json, known: dict[str, list[Json]]) -> None:
+def _follow(record: RunRecord, full: str, instance: Instance, known: dict[str, list[Instance]]) -> None:
     """What became of the document's survivor, and of that one's own, to the end.
 
     `known`: the instances of ids, `full` among them, to which this adds those it looks up.
     """
-    chain: list[Json] = []
+    chain: list[Survivor] = []
     seen = {full}
-    event = instance["events"][-1]
-    while "survivor_id" in event and len(chain) < _LONGEST_CHAIN:
-        identity = event["survivor_id"]
+    identity = instance.events[-1].survivor_id
+    while identity is not None and len(chain) < _LONGEST_CHAIN:
         if identity == full:
             others = [other for other in known[full] if other is not instance]
         elif identity in seen:
@@ -252,115 +254,109 @@ def _follow(record: RunRecord, full: str, instance: Json, known: dict[str, list[
                 known[identity] = _instances(record, identity, _find(record, identity).get(identity, []))
             others = known[identity]
         seen.add(identity)
-        kept = [other for other in others if other["outcome"] not in ("removed", "quarantined")]
+        kept = [other for other in others if other.outcome not in ("removed", "quarantined")]
         if not others:
             break
         survivor = (kept or others)[0]
-        link = {name: survivor[name] for name in ("source", "outcome", "fate")}
-        chain.append({"id": identity, **link})
-        event = survivor["events"][-1] if survivor["events"] else {}
+        chain.append(Survivor(identity, survivor.source, survivor.outcome, survivor.fate))
         if identity == full:
             break
-    if chain:
-        instance["survivors"] = chain
+        identity = survivor.events[-1].survivor_id if survivor.events else None
+    instance.survivors = tuple(chain)
 
 
-def render_story(story: Json) -> str:
+def render_story(story: Story) -> str:
     """The story as text for a terminal."""
-    lines = [f"document {story['id']}"]
-    more = story.get("more_instances", 0)
-    times = len(story["instances"]) + more
+    lines = [f"document {story.id}"]
+    more = story.more_instances
+    times = len(story.instances) + more
     if times > 1:
         lines.append(f"read {times} times")
-    for number, instance in enumerate(story["instances"], 1):
+    for number, instance in enumerate(story.instances, 1):
         if times > 1:
             lines += ["", f"--- {number} of {times} ---"]
         lines += _render_instance(instance)
     if more:
         lines += ["", f"and {more} more times, from the same record"]
     lines += [
-        f"  left out of {event['step']}: {text.printable(event['reason'], 100)}"
-        for event in story["left_out_of"]
+        f"  left out of {event.step}: {text.printable(event.reason or '', 100)}"
+        for event in story.left_out_of
     ]
     return "\n".join(lines)
 
 
-def _render_instance(instance: Json) -> list[str]:
-    origin = instance["origin"]
-    place = f"step {origin['step']}, unit {origin['unit']}"
-    place += f", row {origin['row']}" if origin["row"] is not None else ""
+def _render_instance(instance: Instance) -> list[str]:
+    origin = instance.origin
+    place = f"step {origin.step}, unit {origin.unit}"
+    place += f", row {origin.row}" if origin.row is not None else ""
     inputs = [
-        f"{text.printable(held['file'], 120)} [{held['start']:,} to {held['end']:,}]"
-        for held in origin.get("inputs", [])
+        f"{text.printable(held.file, 120)} [{held.start:,} to {held.end:,}]" for held in origin.inputs or ()
     ]
-    inputs += [f"and {origin['more_inputs']:,} more ranges"] if origin.get("more_inputs") else []
-    named = [(name, instance.get(name)) for name in (*_FACTS, "position")]
-    about = [(name, value) for name, value in named if value is not None]
-    left = [("bytes left", instance["bytes_left"])] if "bytes_left" in instance else []
-    lines = ["", text.facts([*about, ("bytes", instance["bytes"]), *left, ("read", place)], "  ")]
+    inputs += [f"and {origin.more_inputs:,} more ranges"] if origin.more_inputs else []
+    about = [(name, value) for name, value in instance.facts if value is not None]
+    left = [("bytes left", instance.bytes_left)] if instance.bytes_left is not None else []
+    lines = ["", text.facts([*about, ("bytes", instance.bytes), *left, ("read", place)], "  ")]
     lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, line in enumerate(inputs)]
-    if "meta" in instance:
-        lines.append(f"  meta  {text.printable(json.dumps(instance['meta'], ensure_ascii=False), 300)}")
-    if instance.get("excerpt"):
-        lines += ["", f"  {text.printable(instance['excerpt'], 240)}"]
+    if instance.meta:
+        lines.append(f"  meta  {text.printable(json.dumps(instance.meta, ensure_ascii=False), 300)}")
+    if instance.excerpt:
+        lines += ["", f"  {text.printable(instance.excerpt, 240)}"]
     rows = [
-        (event["step"], event["stage"], event["verdict"], event.get("reason", "") or _cut_in_all(event))
-        for event in instance["events"]
+        (event.step, event.stage, event.verdict, event.reason or _cut_in_all(event))
+        for event in instance.events
     ]
     table = text.table(("step", "stage", "verdict", "reason"), rows, "  ").splitlines()
     lines += ["", *table[:2]]
-    for line, event in zip(table[2:], instance["events"], strict=True):
+    for line, event in zip(table[2:], instance.events, strict=True):
         lines += [
             line,
             *textwrap.wrap(_render_scores(event), _SCORES, initial_indent=_IN, subsequent_indent=_IN),
-            *_render_cuts(event.get("cut", [])),
+            *_render_cuts(event.cut),
         ]
-    if "encoded" in instance:
-        held = instance["encoded"]
-        framed = "framed for fill-in-the-middle" if held["fim"] else "not framed for fill-in-the-middle"
-        lines += ["", f"  encoded as {held['tokens']:,} tokens of {held['bytes']:,} bytes, {framed}"]
+    if (held := instance.encoded) is not None:
+        framed = "framed for fill-in-the-middle" if held.fim else "not framed for fill-in-the-middle"
+        lines += ["", f"  encoded as {held.tokens:,} tokens of {held.bytes:,} bytes, {framed}"]
         lines += [
-            f"  the copy of epoch {copy['epoch']} is cut to {copy['cut_to']:,} tokens of its beginning, "
+            f"  the copy of epoch {copy.epoch} is cut to {copy.cut_to:,} tokens of its beginning, "
             "which make its source's share exact"
-            for copy in instance.get("drawn", [])
-            if copy["cut_to"] is not None
+            for copy in instance.drawn or ()
+            if copy.cut_to is not None
         ]
-    if instance.get("pieces"):
+    if instance.pieces:
         headers = ("epoch", "shard", "row", "start", "length", "offset")
-        lines += ["", text.table(headers, [[p[h] for h in headers] for p in instance["pieces"][:20]], "  ")]
-        if len(instance["pieces"]) > 20:
-            lines.append(f"  and {len(instance['pieces']) - 20:,} more pieces")
-    lines += ["", f"  {text.printable(instance['fate'], 400)}"]
-    for survivor in instance.get("survivors", []):
-        lines.append(f"  survivor {survivor['id']} ({survivor['source']}): {survivor['fate']}")
+        shown = [(p.epoch, p.shard, p.row, p.start, p.length, p.offset) for p in instance.pieces[:20]]
+        lines += ["", text.table(headers, shown, "  ")]
+        if len(instance.pieces) > 20:
+            lines.append(f"  and {len(instance.pieces) - 20:,} more pieces")
+    lines += ["", f"  {text.printable(instance.fate, 400)}"]
+    for survivor in instance.survivors:
+        lines.append(f"  survivor {survivor.id} ({survivor.source}): {survivor.fate}")
     return lines
 
 
-def _cut_in_all(event: Json) -> str:
+def _cut_in_all(event: DocumentEvent) -> str:
     """Bytes cut by reason."""
     sums: dict[str, int] = {}
-    for span in event.get("cut", ()):
-        sums[span["reason"]] = sums.get(span["reason"], 0) + span["end"] - span["start"]
+    for span in event.cut:
+        sums[span.reason] = sums.get(span.reason, 0) + span.end - span.start
     return ", ".join(f"cut {size:,} bytes: {reason}" for reason, size in sorted(sums.items()))
 
 
-def _render_cuts(cut: list[Json]) -> list[str]:
+def _render_cuts(cut: Sequence[CutSpan]) -> list[str]:
     lines = []
     for span in cut[:_SPANS]:
-        kept = f", kept in {span['survivor_id']}" if "survivor_id" in span else ""
-        where = f"{span['start']:,} to {span['end']:,}{kept}"
-        lines.append(f"{_IN}{where}: {text.printable(span['excerpt'], 60)}")
+        kept = f", kept in {span.survivor_id}" if span.survivor_id is not None else ""
+        where = f"{span.start:,} to {span.end:,}{kept}"
+        lines.append(f"{_IN}{where}: {text.printable(span.excerpt, 60)}")
     return lines + ([f"{_IN}and {len(cut) - _SPANS:,} more spans"] if len(cut) > _SPANS else [])
 
 
-def _render_scores(event: Json) -> str:
-    shown = [
-        f"{name}={_score(value)}" for name, value in event.get("scores", {}).items() if value is not None
-    ]
-    if "similarity" in event:
-        shown.append(f"similarity={event['similarity']:.4g} to {event['survivor_id']}")
-    if "detail" in event:
-        shown.append(event["detail"])
+def _render_scores(event: DocumentEvent) -> str:
+    shown = [f"{name}={_score(value)}" for name, value in event.scores.items() if value is not None]
+    if event.similarity is not None:
+        shown.append(f"similarity={event.similarity:.4g} to {event.survivor_id}")
+    if event.detail is not None:
+        shown.append(event.detail)
     return text.printable(" ".join(shown), 600)
 
 

@@ -8,7 +8,7 @@ of its own unit are opened.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -28,7 +28,16 @@ from corpusmill.pipelines.inspection.identities import (
     removed_row,
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.inspection.story import (
+    CutSpan,
+    DocumentEvent,
+    DrawnCopy,
+    EncodedRow,
+    InputRange,
+    Origin,
+    Scores,
+    ShardPiece,
+)
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
@@ -38,7 +47,7 @@ _RANGES_SHOWN = 8
 
 def judgements(
     source: SourceRecord, scores: Mapping[str, Any], until: tuple[str, str] | None = None
-) -> list[Json]:
+) -> list[DocumentEvent]:
     """The stages of a source that let a document pass, in order, with its scores.
 
     `until` (step, stage) is where it was removed; that stage and those after it are left out. The two halves
@@ -46,36 +55,39 @@ def judgements(
     """
     if until is not None:
         until = until[0].removesuffix(".scatter"), until[1]
-    events: list[Json] = []
+    events: list[DocumentEvent] = []
     for step in source.steps:
         names = [stage.name for stage in step.stages]
         for stage in ["read", *names[1:]] if step.operator.reads == "splits" else names:
             if until == (step.name, stage):
                 return events
-            events.append({"step": step.name, "stage": stage, "verdict": "kept", **scores_of(stage, scores)})
+            events.append(DocumentEvent(step.name, stage, "kept", scores=scores_of(stage, scores)))
     return events
 
 
-def scores_of(stage: str, columns: Mapping[str, Any]) -> Json:
-    """`{"scores": {...}}` of one stage from columns named `<stage>.<score>`; empty where there are none."""
+def scores_of(stage: str, columns: Mapping[str, Any]) -> Scores:
+    """Scores of one stage from columns named `<stage>.<score>`; empty where there are none."""
     head = f"{stage}."
-    held = {name.removeprefix(head): value for name, value in columns.items() if name.startswith(head)}
-    return {"scores": held} if held else {}
+    return {name.removeprefix(head): value for name, value in columns.items() if name.startswith(head)}
 
 
-def loss(step: str, row: Mapping[str, Any]) -> Json:
+def loss(step: str, row: Mapping[str, Any]) -> DocumentEvent:
     """The event of a removed or quarantined document, from its row of the removed documents."""
-    event: Json = {"step": step, "stage": row["stage"], "verdict": row["kind"], "reason": row["reason"]}
     scores = detail_scores(row["detail"])
-    event |= scores_of(row["stage"], scores)
-    if row["detail"] and not scores:
-        event["detail"] = row["detail"]
-    if row["survivor_id"] is not None:
-        event |= {name: row[name] for name in ("survivor_id", "survivor_source", "similarity")}
-    return event
+    return DocumentEvent(
+        step=step,
+        stage=row["stage"],
+        verdict=row["kind"],
+        reason=row["reason"],
+        scores=scores_of(row["stage"], scores),
+        detail=row["detail"] if row["detail"] and not scores else None,
+        survivor_id=row["survivor_id"],
+        survivor_source=row["survivor_source"],
+        similarity=row["similarity"],
+    )
 
 
-def detail_scores(detail: str | None) -> Json:
+def detail_scores(detail: str | None) -> Scores:
     """Scores kept in the `detail` of a removed row; empty where it holds a fault's words."""
     try:
         value = json.loads(detail or "{}")
@@ -84,21 +96,20 @@ def detail_scores(detail: str | None) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def origin(record: RunRecord, source: SourceRecord, place: Place) -> Json:
+def origin(record: RunRecord, source: SourceRecord, place: Place) -> Origin:
     """Step, unit and row where the document was read, and the ranges of input files its unit covers."""
     read = source.steps[0]
     if place.step != read.name:
         place = next(in_dataset(read, place.id), place)
     row = None if place.removed else place.row
-    found: Json = {"step": place.step, "unit": place.unit, "row": row}
-    if read.operator.reads == "splits" and place.step == read.name:
-        ranges = _ranges(record, read, place.unit)
-        found["inputs"] = ranges[:_RANGES_SHOWN]
-        found["more_inputs"] = max(0, len(ranges) - _RANGES_SHOWN)
-    return found
+    if read.operator.reads != "splits" or place.step != read.name:
+        return Origin(place.step, place.unit, row)
+    ranges = _ranges(record, read, place.unit)
+    more = max(0, len(ranges) - _RANGES_SHOWN)
+    return Origin(place.step, place.unit, row, tuple(ranges[:_RANGES_SHOWN]), more)
 
 
-def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
+def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[InputRange]:
     from corpusmill.pipelines.run.operators.job import Preparation
     from corpusmill.pipelines.sources.reader import read_index
 
@@ -114,25 +125,22 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[Json]:
     assert read.key.unit_bytes is not None
     preparation = Preparation(step, {index: folder}, paths, read.key.unit_bytes)
     splits = read.operator.units(preparation)[unit].splits
-    return [{"file": held.name, "start": held.split.start, "end": held.split.end} for held in splits]
+    return [InputRange(held.name, held.split.start, held.split.end) for held in splits]
 
 
-def mask_events(record: RunRecord, unit: int, row: int) -> list[Json]:
-    """What each mask, in order, made of the document at this address; ends where it is removed.
-
-    `cut`, where a mask cut parts of it: for each span `start` and `end` in bytes of the text in its dataset,
-    `reason`, and `survivor_id` and `survivor_source` where another document keeps the text.
-    """
-    events: list[Json] = []
+def mask_events(record: RunRecord, unit: int, row: int) -> list[DocumentEvent]:
+    """What each mask, in order, made of the document at this address; ends where it is removed."""
+    events: list[DocumentEvent] = []
     for mask in record.masks:
         removed = _removal(mask, unit, row)
         if removed is not None:
             return [*events, loss(mask.name, removed)]
-        event: Json = {"step": mask.name, "stage": mask.stages[-1].name, "verdict": "kept"}
+        stage = mask.stages[-1].name
+        scores: Scores = {}
         if mask.operator.reads == "documents":
-            event |= scores_of(mask.stages[-1].name, _mask_scores(mask, unit, row))
-        spans = _cuts(mask, unit, row)
-        events.append({**event, "cut": spans} if spans else event)
+            scores = scores_of(stage, _mask_scores(mask, unit, row))
+        cuts = _cuts(mask, unit, row)
+        events.append(DocumentEvent(mask.name, stage, "kept", scores=scores, cut=cuts))
     return events
 
 
@@ -145,14 +153,13 @@ def _removal(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
     return None
 
 
-def _cuts(mask: StepRecord, unit: int, row: int) -> list[Json]:
+def _cuts(mask: StepRecord, unit: int, row: int) -> tuple[CutSpan, ...]:
     names = ["start", "end", "reason", "survivor_id", "survivor_source"]
-    found: list[Json] = []
+    found: list[CutSpan] = []
     for batch in DatasetView([], [mask.data]).cut_batches(unit):
         mine = batch.filter(pc.equal(batch.column("row"), pa.scalar(row, pa.uint32())))
-        spans = mine.select(names).to_pylist()
-        found += [{key: value for key, value in span.items() if value is not None} for span in spans]
-    return found
+        found += [CutSpan(**span) for span in mine.select(names).to_pylist()]
+    return tuple(found)
 
 
 def text_before(record: RunRecord, step: StepRecord, unit: int, row: int, text: str) -> str:
@@ -163,7 +170,7 @@ def text_before(record: RunRecord, step: StepRecord, unit: int, row: int, text: 
     return str(cut(pa.array([text], pa.large_string()), cuts)[0].as_py())
 
 
-def _mask_scores(mask: StepRecord, unit: int, row: int) -> Json:
+def _mask_scores(mask: StepRecord, unit: int, row: int) -> Scores:
     path = mask.data.file(f"{unit:05d}.scores.parquet")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -173,14 +180,14 @@ def _mask_scores(mask: StepRecord, unit: int, row: int) -> Json:
                 table = file.read_row_group(group, use_threads=False)
                 at = pc.index(table.column("_row"), pa.scalar(row, pa.uint32())).as_py()
                 if at >= 0:
-                    found: Json = table.slice(at, 1).to_pylist()[0]
+                    found: dict[str, Any] = table.slice(at, 1).to_pylist()[0]
                     return {name: value for name, value in found.items() if name != "_row"}
     except (OSError, pa.ArrowInvalid) as error:
         raise damaged(f"{path}: {error}") from error
     return {}
 
 
-def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> Json | None:
+def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> EncodedRow | DocumentEvent | None:
     """Encoded row of the `nth` surviving document of this id in a unit, or its loss there.
 
     None where the run has not encoded yet.
@@ -190,8 +197,7 @@ def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> Json | No
         return None
     places = list(in_unit(step, unit, identity))
     if nth < len(places):
-        row = places[nth].row
-        return {"step": step.name, "unit": unit, "row": row, **_encoded_facts(step, unit, row)}
+        return _encoded_row(step, unit, places[nth].row)
     for place in in_removed(step, identity):
         if place.unit == unit:
             return loss(step.name, removed_row(step, place))
@@ -201,31 +207,34 @@ def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> Json | No
     )
 
 
-def _encoded_facts(step: StepRecord, unit: int, row: int) -> Json:
+def _encoded_row(step: StepRecord, unit: int, row: int) -> EncodedRow:
     start = 0
     path = step.data.file(f"{unit:05d}.arrow")
     for batch in arrow_batches(path, None):
         if row < start + batch.num_rows:
             at = row - start
-            return {
-                "tokens": pc.list_value_length(batch.column("tokens").slice(at, 1))[0].as_py(),
-                "bytes": batch.column("bytes")[at].as_py(),
-                "fim": batch.column("fim")[at].as_py(),
-            }
+            return EncodedRow(
+                step=step.name,
+                unit=unit,
+                row=row,
+                tokens=pc.list_value_length(batch.column("tokens").slice(at, 1))[0].as_py(),
+                bytes=batch.column("bytes")[at].as_py(),
+                fim=batch.column("fim")[at].as_py(),
+            )
         start += batch.num_rows
     raise damaged(f"{path}: no row {row}")
 
 
-def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
+def drawn(record: RunRecord, unit: int, row: int) -> tuple[DrawnCopy, ...] | None:
     """Partition and epoch of each copy the mixture drew of an encoded row, and `cut_to`, the tokens of its
     beginning that a copy is cut to (null: it is whole); None before it was drawn."""
     step = record.complete_giving(DRAWN)
     if step is None:
         return None
-    copies = []
+    copies: list[DrawnCopy] = []
     held = next(one for one in step.units if one.unit == unit)
     if held.rows == 0:
-        return []
+        return ()
     for partition, batch in enumerate(
         arrow_batches(step.data.file(f"{unit:05d}.rows.arrow"), ["row", "epoch", "cut_to"])
     ):
@@ -233,11 +242,11 @@ def drawn(record: RunRecord, unit: int, row: int) -> list[Json] | None:
         for at in np.flatnonzero(rows == row).tolist():
             to = batch.column("cut_to")[at].as_py()
             epoch = batch.column("epoch")[at].as_py()
-            copies.append({"epoch": epoch, "partition": partition, "cut_to": to if to >= 0 else None})
-    return sorted(copies, key=lambda copy: (copy["epoch"], copy["partition"]))
+            copies.append(DrawnCopy(epoch, partition, to if to >= 0 else None))
+    return tuple(sorted(copies, key=lambda copy: (copy.epoch, copy.partition)))
 
 
-def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -> Json | None:
+def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -> DocumentEvent | None:
     """The loss of an encoded row that the draw raised on, or its worker died of; None where there is none."""
     step = record.complete_giving(DRAWN)
     if step is None:
@@ -249,32 +258,32 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
     return None
 
 
-def left_out_of(record: RunRecord, identity: str) -> list[Json]:
+def left_out_of(record: RunRecord, identity: str) -> tuple[DocumentEvent, ...]:
     """The losses of a document in folds, by step: it stays in its dataset, their artefacts are without it."""
     folds = [step for step in record.steps.values() if step.complete and step.operator.leaves_in_place]
-    return [
+    return tuple(
         loss(step.name, removed_row(step, place)) for step in folds for place in in_removed(step, identity)
-    ]
+    )
 
 
-def pieces(record: RunRecord, identity: str, copies: list[Json]) -> list[Json] | None:
+def pieces(record: RunRecord, identity: str, copies: Sequence[DrawnCopy]) -> tuple[ShardPiece, ...] | None:
     """Where each piece of a document lies in the shards of its copies; None before there are shards."""
     step = record.complete_giving(SHARDS)
     if step is None:
         return None
-    found: list[Json] = []
+    found: list[ShardPiece] = []
     epochs: dict[int, set[int]] = {}
     for copy in copies:
-        epochs.setdefault(copy["partition"], set()).add(copy["epoch"])
+        epochs.setdefault(copy.partition, set()).add(copy.epoch)
     for partition, wanted in sorted(epochs.items()):
         for file in step.units[partition].files:
             if file.name.endswith(".arrow"):
                 found += _pieces_in(step, file.name, bytes.fromhex(identity), wanted)
-    return sorted(found, key=lambda piece: (piece["epoch"], piece["offset"], piece["shard"]))
+    return tuple(sorted(found, key=lambda piece: (piece.epoch, piece.offset, piece.shard)))
 
 
-def _pieces_in(step: StepRecord, name: str, document: bytes, epochs: set[int]) -> list[Json]:
-    found: list[Json] = []
+def _pieces_in(step: StepRecord, name: str, document: bytes, epochs: set[int]) -> list[ShardPiece]:
+    found: list[ShardPiece] = []
     first_row = 0
     for batch in arrow_batches(step.data.file(name), ["pieces"]):
         column = batch.column("pieces")
@@ -285,6 +294,6 @@ def _pieces_in(step: StepRecord, name: str, document: bytes, epochs: set[int]) -
             piece = values[at].as_py()
             if piece["epoch"] in epochs:
                 held = {key: piece[key] for key in ("start", "length", "offset", "epoch", "fim")}
-                found.append({"shard": name, "row": first_row + row, **held})
+                found.append(ShardPiece(shard=name, row=first_row + row, **held))
         first_row += batch.num_rows
     return found

@@ -88,7 +88,7 @@ def _shown(row: dict[str, Any]) -> Json:
         name: row[name] for name in ("step", "stage", "kind", "reason", "source", "id", "position", "bytes")
     }
     scores = detail_scores(row["detail"])
-    mine = scores_of(row["stage"], scores).get("scores", {})
+    mine = scores_of(row["stage"], scores)
     detail = row["detail"] if row["detail"] and not scores else None
     excerpt = row["excerpt"][:EXCERPT] if row["excerpt"] is not None else None
     return {**held, "scores": mine, "detail": detail[:EXCERPT] if detail else None, "excerpt": excerpt}

@@ -14,14 +14,13 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.section import Cut
-from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.sources.reader import read_index
 
@@ -54,12 +53,36 @@ def _cut(paths: dict[str, str], sizes: Mapping[str, int]) -> dict[str, str]:
     return {name: paths[name] for name in sorted(chosen)}
 
 
-def estimate_run(recipe: Recipe) -> Json:
+@dataclass(frozen=True)
+class StepCost:
+    """Seconds of one core, and bytes on disk, of one step."""
+
+    name: str
+    seconds: float
+    disk: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run from nothing would cost, from a cut of so many documents: by step, seconds with the recipe's
+    workers, and bytes of memory and disk."""
+
+    sample_documents: int
+    steps: tuple[StepCost, ...]
+    workers: int
+    wall_seconds: float
+    memory: int
+    disk: int
+
+
+class NoEstimateError(UserError):
+    """The cut cannot be run to its end, though the whole input may be."""
+
+
+def estimate_run(recipe: Recipe) -> Estimate:
     """Core-seconds, disk and memory of a run from nothing.
 
-    Returns `steps` (each with `name`, `seconds` of one core, `disk` bytes), `wall_seconds` with the
-    recipe's workers, `memory` and `disk` in bytes, and `sample_documents`; or, where the cut cannot be run
-    to its end, `impossible` alone, saying why. Raises what else a run raises.
+    Raises NoEstimateError where the cut cannot be run to its end, and what else a run raises.
     """
     with tempfile.TemporaryDirectory(prefix="corpusmill-estimate-") as folder:
         cut = replace(
@@ -76,7 +99,7 @@ def estimate_run(recipe: Recipe) -> Json:
                 rounds = _seconds_of_rounds(cut, cuts, runner)
         except UserError as error:
             # The cut may be too small for what the whole input is large enough for.
-            return {"impossible": str(error)}
+            raise NoEstimateError(f"a cut of a few documents cannot be run to its end: {error}") from error
         return _scale(recipe, cuts, runner, _peak(Path(folder)), rounds)
 
 
@@ -113,7 +136,7 @@ def _peak(folder: Path) -> int:
 
 def _scale(
     recipe: Recipe, cuts: Sequence[Cut], runner: _CutRunner, peak: int, rounds: Mapping[str, float]
-) -> Json:
+) -> Estimate:
     most = {root: size for one in cuts for root, size in one.most_bytes.items()}
     factors = _factors(runner)
     overall = _overall(runner, factors)
@@ -123,7 +146,7 @@ def _scale(
         if state.step.operator.reads == "splits" and state.folder is not None
         for entry in state.folder.need_manifest().ledger
     ]
-    rows: list[Json] = []
+    rows: list[StepCost] = []
     documents = 0
     for name, state in runner.states.items():
         assert state.folder is not None
@@ -139,24 +162,15 @@ def _scale(
             read = sum(entry.bytes_in for entry in ledgers if entry.stage == "read")
             factor = min(factor, budget / max(1, read))
         disk = manifest.bytes
-        rows.append(
-            {"name": name, "seconds": rounds.get(name, state.seconds * factor), "disk": int(disk * factor)}
-        )
-    found = {row["name"]: row for row in rows}
+        rows.append(StepCost(name, rounds.get(name, state.seconds * factor), int(disk * factor)))
+    found = {row.name: row for row in rows}
     for step, like in ((step, like) for one in cuts for step, like in one.alike.items()):
-        seconds = rounds.get(step, found[like]["seconds"])
-        rows.append({"name": step, "seconds": seconds, "disk": found[like]["disk"]})
+        rows.append(StepCost(step, rounds.get(step, found[like].seconds), found[like].disk))
     workers = recipe.engine.workers or os.cpu_count() or 1
     solo = {name for name, state in runner.states.items() if state.step.operator.exclusive} | rounds.keys()
-    wall = sum(row["seconds"] / (1 if row["name"] in solo else workers) for row in rows)
-    return {
-        "sample_documents": documents,
-        "steps": rows,
-        "workers": workers,
-        "wall_seconds": wall,
-        "memory": peak * workers,
-        "disk": sum(row["disk"] for row in rows),
-    }
+    wall = sum(row.seconds / (1 if row.name in solo else workers) for row in rows)
+    disk = sum(row.disk for row in rows)
+    return Estimate(documents, tuple(rows), workers, wall, peak * workers, disk)
 
 
 def _factors(runner: _CutRunner) -> dict[str, float]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import readable_current
@@ -15,36 +18,60 @@ from corpusmill.pipelines.run.runner import Runner, StepState
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
-def make_plan(recipe: Recipe) -> Json:
-    """`{"recipe", "output", "steps": [...]}`; each step says its state, units and the reason.
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step of a plan: `done` (used as it is), `run` (its inputs are known) or `waits` (an input must run
+    first), and why. `units`: None where nothing is known of them; `left`: those to be done, where units are
+    known."""
 
-    States: `done` (used as it is), `run` (its inputs are known), `waits` (an input must run first).
-    Nothing is written. Raises RecipeError where inputs are missing.
+    name: str
+    operator: str
+    stages: tuple[str, ...]
+    needs: tuple[str, ...]
+    state: Literal["done", "run", "waits"]
+    units: int | None
+    why: str
+    left: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a run, and what it would cost from nothing, or why that is not known, where it was asked
+    for."""
+
+    recipe: str
+    output: str
+    steps: tuple[PlannedStep, ...]
+    estimate: Estimate | None = None
+    no_estimate: str | None = None
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Every step with its state, units and the reason. Nothing is written.
+
+    Raises RecipeError where inputs are missing.
     """
     runner = Runner(recipe)
     runner.list_inputs()
     current = readable_current(runner.folder).steps
-    steps = [_step(runner, state, current) for state in runner.states.values()]
-    return {"recipe": recipe.name, "output": str(recipe.output_folder), "steps": steps}
+    steps = tuple(_step(runner, state, current) for state in runner.states.values())
+    return Plan(recipe.name, str(recipe.output_folder), steps)
 
 
-def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Json:
+def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> PlannedStep:
     step = state.step
-    shown: Json = {
-        "name": step.name,
-        "operator": step.operator.name,
-        "stages": [spec.name for spec in step.stages],
-        "needs": list(step.needs),
-    }
+    shown = partial(
+        PlannedStep, step.name, step.operator.name, tuple(spec.name for spec in step.stages), step.needs
+    )
     if not all(runner.states[name].complete for name in step.needs):
         waits = [name for name in step.needs if not runner.states[name].complete]
         first = ", ".join(waits[:3]) + (f" and {len(waits) - 3} more" if len(waits) > 3 else "")
-        return {**shown, "state": "waits", "units": _guess(runner, state), "why": f"after {first}"}
+        return shown("waits", _guess(runner, state), f"after {first}")
     runner.prepare(state)
     assert state.folder is not None
     assert state.key is not None
     if state.complete:
-        return {**shown, "state": "done", "units": state.total, "left": 0, "why": "unchanged"}
+        return shown("done", state.total, "unchanged", 0)
     before = runner.folder.step(step.name, current[step.name]).manifest() if step.name in current else None
     started = state.folder.path.exists()
     if started:
@@ -54,7 +81,7 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Json:
     else:
         why = "; ".join(differences(before.key, state.key)[:4]) or "changed"
     units, left = _units(runner, state, state.folder)
-    return {**shown, "state": "run", "units": units, "left": left, "why": why}
+    return shown("run", units, why, left)
 
 
 def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, int]:
@@ -76,36 +103,30 @@ def _guess(runner: Runner, state: StepState) -> int | None:
     return max(1, -(-size // runner.unit_bytes(state.step)))
 
 
-def render_plan(plan: Json) -> str:
+def render_plan(plan: Plan) -> str:
     """The plan as text: one line a step, then the estimate."""
-    width = max(len(step["name"]) for step in plan["steps"])
-    lines = [f"recipe {plan['recipe']} -> {plan['output']}", ""]
-    for step in plan["steps"]:
-        units = "?" if step["units"] is None else f"{step['units']:,}"
-        stages = ", ".join(step["stages"])
+    width = max(len(step.name) for step in plan.steps)
+    lines = [f"recipe {plan.recipe} -> {plan.output}", ""]
+    for step in plan.steps:
+        units = "?" if step.units is None else f"{step.units:,}"
         noun = "unit " if units == "1" else "units"
-        lines.append(f"{step['state']:<6}{step['name']:<{width}}  {units:>6} {noun}  {stages}")
-        lines.append(f"{'':<6}{'':<{width}}  {step['why']}")
-    runs = sum(step["state"] != "done" for step in plan["steps"])
-    lines += ["", f"{runs} of {len(plan['steps'])} steps would run"]
-    if "estimate" in plan:
-        lines += _render_estimate(plan["estimate"])
+        lines.append(f"{step.state:<6}{step.name:<{width}}  {units:>6} {noun}  {', '.join(step.stages)}")
+        lines.append(f"{'':<6}{'':<{width}}  {step.why}")
+    runs = sum(step.state != "done" for step in plan.steps)
+    lines += ["", f"{runs} of {len(plan.steps)} steps would run"]
+    if plan.estimate is not None:
+        lines += _render_estimate(plan.estimate)
+    if plan.no_estimate is not None:
+        lines += ["", f"no estimate: {plan.no_estimate}"]
     return "\n".join(lines)
 
 
-def _render_estimate(estimate: Json) -> list[str]:
-    if "impossible" in estimate:
-        return [
-            "",
-            f"no estimate: a cut of a few documents cannot be run to its end: {estimate['impossible']}",
-        ]
-    lines = ["", f"estimate of a run from nothing, from a cut of {estimate['sample_documents']:,} documents:"]
-    for row in estimate["steps"]:
-        lines.append(
-            f"  {row['name']:<28}{row['seconds']:>10,.1f} core-seconds{row['disk'] / 1e6:>12,.1f} MB on disk"
-        )
+def _render_estimate(cost: Estimate) -> list[str]:
+    lines = ["", f"estimate of a run from nothing, from a cut of {cost.sample_documents:,} documents:"]
+    for row in cost.steps:
+        lines.append(f"  {row.name:<28}{row.seconds:>10,.1f} core-seconds{row.disk / 1e6:>12,.1f} MB on disk")
     lines.append(
-        f"  about {estimate['wall_seconds']:,.0f} s with {estimate['workers']} workers, "
-        f"{estimate['memory'] / 2**30:.1f} GiB of memory, {estimate['disk'] / 2**30:.2f} GiB of disk"
+        f"  about {cost.wall_seconds:,.0f} s with {cost.workers} workers, "
+        f"{cost.memory / 2**30:.1f} GiB of memory, {cost.disk / 2**30:.2f} GiB of disk"
     )
     return lines

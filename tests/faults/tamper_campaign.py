@@ -159,11 +159,11 @@ def _containers(value: object) -> Iterator[list[object] | dict[str, object]]:
 
 
 def tree(run: Path) -> dict[str, str]:
-    """SHA-256 of every file that is the run's result: steps, and the pointer to them."""
+    """SHA-256 of every file that is the run's result: steps, the pointer to them, and their graph."""
     files = [path for path in (run / "steps").rglob("*") if path.is_file()]
     return {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in [*files, run / "current.json"]
+        for path in [*files, run / "current.json", run / "graph.json"]
         if path.exists()
     }
 
@@ -240,11 +240,9 @@ class Campaign:
         wrong = {path for path in after.keys() | self.whole.keys() if after.get(path) != self.whole.get(path)}
         if stray := {path for path in wrong if damaged.get(path) != after.get(path)}:
             self.failures.append(f"{what}: the run ended well with other bytes in {sorted(stray)[:3]}")
-        checks = doctor(RunFolder(copy))["checks"]
-        faults = [
-            check for check in checks if not check["ok"] and check["name"].startswith(("step", "current"))
-        ]
-        if not faults or not all("--repair" in check["cure"] for check in faults):
+        found = doctor(RunFolder(copy)).faults
+        faults = [check for check in found if check.name.startswith(("step", "current", "graph"))]
+        if not faults or not all("--repair" in check.cure for check in faults):
             self.failures.append(f"{what}: not read again, and doctor finds nothing: {faults}")
         self.outcomes["not read; doctor finds it"] += 1
 
@@ -260,9 +258,7 @@ class Campaign:
         wrong = {path for path in after.keys() | self.whole.keys() if after.get(path) != self.whole.get(path)}
         if wrong:
             self.failures.append(f"{what}: repair leaves {sorted(wrong)[:3]}")
-        faults = [
-            c["detail"] for c in doctor(RunFolder(copy))["checks"] if not c["ok"] and "step" in c["name"]
-        ]
+        faults = [check.detail for check in doctor(RunFolder(copy)).faults if "step" in check.name]
         if faults:
             self.failures.append(f"{what}: doctor finds faults after repair: {faults[:2]}")
 

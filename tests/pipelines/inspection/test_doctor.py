@@ -19,16 +19,16 @@ Copies = Callable[[], RunFolder]
 
 
 def _faults(found: Json) -> dict[str, str]:
-    return {check["name"]: check["detail"] for check in found["checks"] if not check["ok"]}
+    return {check.name: check.detail for check in found.faults}
 
 
 def test_the_environment_names_its_parts() -> None:
     found = doctor(None)
-    names = {check["name"] for check in found["checks"]}
+    names = {check.name for check in found.checks}
     assert {"python", "pyarrow", "numba", "memory", "disk", "kernel cache", "ray", "torch"} <= names
-    for check in found["checks"]:
-        assert check["detail"]
-        assert bool(check["cure"]) == (not check["ok"]) or check["name"] == "processors"
+    for check in found.checks:
+        assert check.detail
+        assert bool(check.cure) == (not check.ok) or check.name == "processors"
 
 
 def test_a_missing_library_is_a_fault_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,9 +38,9 @@ def test_a_missing_library_is_a_fault_with_a_cure(monkeypatch: pytest.MonkeyPatc
     )
     found = doctor(None)
     assert _faults(found)["no-such-library"] == "not installed"
-    extra = next(check for check in found["checks"] if check["name"] == "no-such-extra")
-    assert extra["ok"]
-    assert "pip install it" in extra["detail"]
+    extra = next(check for check in found.checks if check.name == "no-such-extra")
+    assert extra.ok
+    assert "pip install it" in extra.detail
     assert "no-such-library: not installed\n  cure: pip install" in render_doctor(found)
 
 
@@ -101,10 +101,10 @@ def test_an_edited_figure_breaks_the_seal_and_the_cure_is_one_command(copy_of: C
     for path in (step.manifest_path, step.receipt_path(0)):
         whole = path.read_text(encoding="utf-8")
         path.write_text(re.sub(r'"bytes_out": (\d+)', r'"bytes_out": 1\1', whole), encoding="utf-8")
-        check = next(c for c in doctor(copy)["checks"] if c["name"] == "step web")
-        assert check["detail"] == f"{path}: its content differs from its seal"
+        check = next(c for c in doctor(copy).checks if c.name == "step web")
+        assert check.detail == f"{path}: its content differs from its seal"
         where = re.escape(shlex.quote(str(copy.path)))
-        assert re.fullmatch(rf"corpusmill run \S*recipe\.yaml --out {where} --repair", check["cure"])
+        assert re.fullmatch(rf"corpusmill run \S*recipe\.yaml --out {where} --repair", check.cure)
         path.write_text(whole, encoding="utf-8")
     assert "step web" not in _faults(doctor(copy))
 

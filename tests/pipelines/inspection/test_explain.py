@@ -18,11 +18,23 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection import explain as explain_module
 from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.inspection.story import Story
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.storage.run_folder import RunFolder
 
 Copies = Callable[[], RunFolder]
+
+
+def told(run: RunFolder, identity: str) -> dict[str, Any]:
+    """The story as `explain --json` prints it."""
+    story: dict[str, Any] = json.loads(json.dumps(encode(explain(run, identity))))
+    return story
+
+
+def rendered(story: dict[str, Any]) -> str:
+    return render_story(decode(Story, story, "a story"))
 
 
 def _ids(run: RunFolder, source: str) -> list[str]:
@@ -53,7 +65,7 @@ def stories(run: RunFolder) -> dict[str, Any]:
     record = load_record(run)
     with pytest.MonkeyPatch.context() as patch:  # read once, not once a document
         patch.setattr(explain_module, "load_record", lambda folder: record)
-        return {identity: explain(run, identity) for identity in sorted(ids)}
+        return {identity: told(run, identity) for identity in sorted(ids)}
 
 
 def test_outcomes_add_up_to_the_ledger(run: RunFolder, stories: dict[str, Any]) -> None:
@@ -116,7 +128,7 @@ def test_pieces_are_the_documents_tokens_without_gap_or_overlap(
                     assert len(tokens) == copy["cut_to"] < len(expected)
                     assert instance["encoded"]["fim"] or tokens == expected[: copy["cut_to"]]
                     said = f"copy of epoch {copy['epoch']} is cut to {len(tokens):,} tokens"
-                    assert said in render_story({**story, "instances": [instance]})
+                    assert said in rendered({**story, "instances": [instance]})
     assert cut == 1  # of web; code has too few tokens for its share
     packed = [unit.summary for unit in pack.need_manifest().units]
     held_out = sum(unit["held_out"]["documents"] for unit in packed)
@@ -146,12 +158,12 @@ def test_the_very_same_record_read_twice_has_one_id_and_two_ends(stories: dict[s
     outcomes = sorted(instance["outcome"] for instance in story["instances"])
     assert outcomes[1] == "removed"
     assert outcomes[0] in ("in_shards", "not_drawn")
-    assert "read 2 times" in render_story(story)
+    assert "read 2 times" in rendered(story)
 
 
 def test_scores_reason_and_origin_of_a_filtered_document(run: RunFolder, made: ModuleType) -> None:
     row = next(row for row in _removed(run, "web") if row["excerpt"] == "too few <i>words</i>")
-    story = explain(run, row["id"])
+    story = told(run, row["id"])
     (instance,) = story["instances"]
     assert instance["outcome"] == "removed"
     assert [event["verdict"] for event in instance["events"]] == ["kept", "removed"]
@@ -209,7 +221,7 @@ def test_decontamination_scores_of_a_survivor_and_of_the_contaminated(
 def test_a_unique_beginning_is_enough(run: RunFolder, stories: dict[str, Any]) -> None:
     full = sorted(stories)[0]
     short = next(full[:n] for n in range(1, 33) if sum(i.startswith(full[:n]) for i in stories) == 1)
-    assert explain(run, f" {short.upper()} ")["id"] in stories
+    assert explain(run, f" {short.upper()} ").id in stories
 
 
 def test_ambiguous_unknown_and_malformed_ids(run: RunFolder, stories: dict[str, Any]) -> None:
@@ -226,7 +238,7 @@ def test_ambiguous_unknown_and_malformed_ids(run: RunFolder, stories: dict[str, 
 
 def test_a_benchmark_document_is_known(run: RunFolder) -> None:
     (identity,) = _ids(run, "benchmarks")
-    (instance,) = explain(run, identity)["instances"]
+    (instance,) = told(run, identity)["instances"]
     assert instance["outcome"] == "beside"
     assert "benchmarks" in instance["fate"]
 
@@ -237,19 +249,19 @@ def test_stories_of_runs_that_got_less_far(
     identity = next(i for i, s in stories.items() if s["instances"][0]["outcome"] == "in_shards")
     copy = copy_of()
     made.forget(copy, "pack")
-    story = explain(copy, identity)["instances"][0]
+    story = told(copy, identity)["instances"][0]
     assert story["outcome"] == "kept"
     assert story["fate"].startswith("kept and drawn")
     made.forget(copy, "pack.scatter", "mixture", "encode")
-    assert "next is step encode" in explain(copy, identity)["instances"][0]["fate"]
+    assert "next is step encode" in told(copy, identity)["instances"][0]["fate"]
     made.forget(copy, "decontaminate", "dedup.exact")
-    story = explain(copy, identity)["instances"][0]
+    story = told(copy, identity)["instances"][0]
     assert (story["outcome"], story["events"][-1]["stage"]) == ("kept", "enough_words")
 
 
 def test_stories_render_every_part_and_no_control_characters(stories: dict[str, Any]) -> None:
     for identity, story in stories.items():
-        shown = render_story(json.loads(json.dumps(story)))
+        shown = rendered(story)
         assert identity in shown
         assert "\x1b" not in shown
         assert "\u202e" not in shown
@@ -264,13 +276,13 @@ def test_a_document_read_very_often_is_told_in_part(tmp_path: Path) -> None:
     )
     run = run_recipe(load_recipe(tmp_path / "recipe.yaml")).folder
     (identity,) = set(_ids(run, "a"))
-    story = explain(run, identity)
+    story = told(run, identity)
     outcomes = Counter(instance["outcome"] for instance in story["instances"])
     assert (outcomes, story["more_instances"]) == ({"kept": 1, "removed": 31}, 68)
     assert all(
         i["survivors"][0]["outcome"] == "kept" for i in story["instances"] if i["outcome"] == "removed"
     )
-    shown = render_story(story).splitlines()
+    shown = rendered(story).splitlines()
     assert shown[1] == "read 100 times"
     assert "--- 32 of 100 ---" in shown
     assert shown[-1] == "and 68 more times, from the same record"

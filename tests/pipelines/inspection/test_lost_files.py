@@ -11,7 +11,7 @@ import pytest
 from corpusmill.pipelines.cli.failures import run_and_exit
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.pipelines.inspection.doctor import doctor, exit_code
+from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
@@ -58,10 +58,10 @@ def test_a_missing_file_is_named_with_its_cure_and_comes_back(
         assert str(told.value).startswith(f"{missed}: missing; cure: `corpusmill run")
         assert "--repair" in str(told.value)
     found = doctor(copy)
-    (fault,) = [check for check in found["checks"] if check["damage"]]
-    assert str(missed) in fault["detail"]
-    assert fault["cure"].endswith("--repair")
-    assert exit_code(found) == 2
+    (fault,) = [check for check in found.checks if check.damage]
+    assert str(missed) in fault.detail
+    assert fault.cure.endswith("--repair")
+    assert found.exit_code == 2
     result = again(run, copy, repair=True)
     assert result.repairs is not None
     # A manifest follows from its receipts.
@@ -69,7 +69,7 @@ def test_a_missing_file_is_named_with_its_cure_and_comes_back(
     assert result.repairs.faults == [f"{missed}: missing"]
     assert copy.current() == before
     assert copy.recipe()
-    assert exit_code(doctor(copy)) == 0
+    assert doctor(copy).exit_code == 0
 
 
 def test_a_damaged_pointer_comes_back_though_only_a_part_is_asked_for(

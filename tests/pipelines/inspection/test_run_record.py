@@ -17,6 +17,7 @@ from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
 from corpusmill.pipelines.inspection.run_log import LONGEST_LINE, read_log, repair_command
 from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -95,14 +96,14 @@ def test_a_run_without_deduplication_and_with_a_source_of_two_steps(made: Module
         for batch in record.view().mask_batches(unit)
         for row in batch.to_pylist()
     ]
-    events = explain(plain, leak["id"])["instances"][0]["events"]
+    events = encode(explain(plain, leak["id"]))["instances"][0]["events"]
     assert [(event["step"], event["verdict"]) for event in events] == [
         ("code.0", "kept"),
         ("code.0", "kept"),
         ("code", "kept"),
         ("decontaminate", "removed"),
     ]
-    origin = explain(plain, leak["id"])["instances"][0]["origin"]
+    origin = encode(explain(plain, leak["id"]))["instances"][0]["origin"]
     assert (origin["step"], origin["inputs"][0]["file"]) == ("code.0", "code.jsonl")
     figures = gather(plain)
     assert figures["ledger"]["balanced"]
@@ -192,9 +193,9 @@ def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies, made
     html = render_page(figures)
     assert html.count('badge bad">stale') == 2
     assert "complete up to tokenizer" in html
-    checks = [check for check in doctor(copy)["checks"] if check["name"].startswith("step ")]
-    assert all(check["ok"] for check in checks)
-    assert any("stale" in check["detail"] for check in checks)
+    checks = [check for check in doctor(copy).checks if check.name.startswith("step ")]
+    assert all(check.ok for check in checks)
+    assert any("stale" in check.detail for check in checks)
     shown = inspect(copy.path)
     assert shown["stale"] == record.stale
     assert "stale (pack was made from other inputs or options)" in render_inspection(shown)

@@ -19,6 +19,7 @@ from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.run.estimate import estimate_run
 from corpusmill.pipelines.run.graph import build_graph
@@ -258,14 +259,14 @@ def test_its_steps_are_looked_at_like_all_others(folder: Path) -> None:
     assert [row["stage"] for row in figures["funnel"]["poems"]] == ["read", "rhymed", "exact", "worn"]
     lost = [one["id"] for one in figures["removed_samples"] if one["reason"] == "worn_word"]
     assert len(lost) == 3
-    story = explain(RunFolder(recipe.output_folder), lost[0])
+    story = encode(explain(RunFolder(recipe.output_folder), lost[0]))
     (event,) = (one for one in story["instances"][0]["events"] if one["step"] == "censor")
     assert (event["stage"], event["verdict"], event["reason"]) == ("worn", "removed", "worn_word")
 
 
 def test_an_estimate_runs_it(folder: Path) -> None:
     estimate = estimate_run(load_recipe(folder / "recipe.yaml"))
-    assert "censor" in {row["name"] for row in estimate["steps"]}
+    assert "censor" in {row.name for row in estimate.steps}
 
 
 def test_its_faults_are_told_with_their_place(folder: Path) -> None:

@@ -95,11 +95,11 @@ def test_a_path_is_relative_to_the_recipe_and_its_content_decides(
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert removed(recipe(folder, step)) == 1
     (folder / "words.txt").write_text("garden station")
-    states = {one["name"]: one for one in make_plan(recipe(folder, step))["steps"]}
-    assert states["s"]["why"] == "no_words: words.txt changed"
+    states = {one.name: one for one in make_plan(recipe(folder, step)).steps}
+    assert states["s"].why == "no_words: words.txt changed"
     assert removed(recipe(folder, step)) == 2
     os.utime(folder / "words.txt", (1, 1))  # other times, same bytes
-    assert all(one["state"] == "done" for one in make_plan(recipe(folder, step))["steps"])
+    assert all(one.state == "done" for one in make_plan(recipe(folder, step)).steps)
 
 
 def test_a_folder_stands_for_all_files_in_it(folder: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_folder_stands_for_all_files_in_it(folder: Path) -> None:
     (folder / "lists" / "a").write_text("station")
     assert removed(recipe(folder, step)) == 2
     (folder / "lists" / "b").write_text("garden")
-    steps = make_plan(recipe(folder, step))["steps"]
-    assert (steps[1]["state"], steps[1]["why"]) == ("run", "no_words: lists changed")
+    steps = make_plan(recipe(folder, step)).steps
+    assert (steps[1].state, steps[1].why) == ("run", "no_words: lists changed")
 
 
 def test_keys_hold_no_path_of_the_machine(folder: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.codec import Json, encode
 from corpusmill.pipelines.report import findings
 from corpusmill.pipelines.report.build import build_report, gather
 from corpusmill.pipelines.report.page import render_page
@@ -198,7 +198,7 @@ def test_duplicates_stand_beside_the_survivor_they_equal(trained: RunFolder, fig
     assert figures["duplicate_samples"]
     for pair in figures["duplicate_samples"]:
         assert pair["removed"]["excerpt"] == pair["survivor"]["excerpt"] != ""
-        fates = [i["events"][-1] for i in explain(trained, pair["removed"]["id"])["instances"]]
+        fates = [i["events"][-1] for i in encode(explain(trained, pair["removed"]["id"]))["instances"]]
         assert pair["survivor"]["id"] in {event.get("survivor_id") for event in fates}
 
 

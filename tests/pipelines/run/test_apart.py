@@ -10,6 +10,7 @@ import pytest
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, DataError, IntegrityError
 from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, cause_of, is_of_input
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
 from corpusmill.pipelines.storage.removed import read_removed
@@ -227,7 +228,7 @@ def test_every_step_goes_on_without_what_raises_or_kills_its_worker(tmp_path: Pa
         *(("together", text) for text in odd),
     }
     for identity in identities(tmp_path / "out"):
-        (told,) = explain(RunFolder(tmp_path / "out"), identity)["instances"]
+        (told,) = encode(explain(RunFolder(tmp_path / "out"), identity))["instances"]
         assert told["outcome"] == "quarantined"
         assert [event["verdict"] for event in told["events"]] == ["kept", "quarantined"]
         assert told["events"][-1]["stage"] == "together"

@@ -19,7 +19,9 @@ from corpusmill.pipelines.inspection.explain import explain, render_story
 from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
 from corpusmill.pipelines.inspection.kept_documents import kept_documents
 from corpusmill.pipelines.inspection.run_record import RunRecord, load_record
+from corpusmill.pipelines.inspection.story import Story
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.report.build import build_report
 from corpusmill.pipelines.run.graph import build_graph, with_needs
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -139,11 +141,7 @@ def test_every_byte_is_kept_cut_or_removed_and_later_steps_see_what_is_left(
     assert sum(source["bytes_left"] for source in held.values()) == sum(sizes)
     encoded = record.steps["encode"].units
     assert sum(size for unit in encoded for _, size in unit.sources.values()) == sum(sizes)
-    assert all(
-        check["ok"]
-        for check in doctor(record.folder)["checks"]
-        if check["damage"] or "ledger" in check["name"]
-    )
+    assert all(check.ok for check in doctor(record.folder).checks if check.damage or "ledger" in check.name)
 
 
 def test_the_report_shows_what_was_cut_and_what_was_emptied(finished: Path, figures: dict[str, Any]) -> None:
@@ -168,7 +166,7 @@ def test_explain_tells_what_was_cut_and_where_the_text_is_kept(record: RunRecord
     left = dict(rows_of(record))
     told = 0
     for identity, text in rows_of(record, masked=False):
-        story = explain(record.folder, identity)
+        story = encode(explain(record.folder, identity))
         for instance in story["instances"]:
             spans = [span for event in instance["events"] for span in event.get("cut", [])]
             for span in spans:
@@ -178,7 +176,7 @@ def test_explain_tells_what_was_cut_and_where_the_text_is_kept(record: RunRecord
             if spans and instance["outcome"] not in ("removed", "quarantined"):
                 assert instance["bytes_left"] == len(left[identity].encode()) < instance["bytes"]
                 assert left[identity].startswith(instance["excerpt"])
-                assert f"bytes: {spans[-1]['reason']}" in render_story(story)
+                assert f"bytes: {spans[-1]['reason']}" in render_story(decode(Story, story, "a story"))
                 told += 1
         if told > 8:
             break
@@ -219,8 +217,8 @@ def test_damage_to_edits_and_rounds_is_found_and_repaired(
         content = bytearray((tmp_path / "run" / name).read_bytes())
         content[len(content) // 2] ^= 1
         (tmp_path / "run" / name).write_bytes(content)
-        faults = [check for check in doctor(RunFolder(tmp_path / "run"))["checks"] if check["damage"]]
-        assert [Path(name).name in check["detail"] for check in faults] == [True]
+        faults = [check for check in doctor(RunFolder(tmp_path / "run")).checks if check.damage]
+        assert [Path(name).name in check.detail for check in faults] == [True]
         step = name.split("/")[1]
         if step in ("dedup.cut_brackets", "dedup.repeated_paragraphs"):
             with pytest.raises(IntegrityError, match=r"edits\.arrow"):

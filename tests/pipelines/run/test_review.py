@@ -30,7 +30,7 @@ from corpusmill.pipelines.run.engines.engine import Beat, Died, Done, Event, Fai
 from corpusmill.pipelines.run.engines.inline import InlineEngine
 from corpusmill.pipelines.run.engines.process import ProcessEngine
 from corpusmill.pipelines.run.engines.worker import attempt
-from corpusmill.pipelines.run.estimate import estimate_run
+from corpusmill.pipelines.run.estimate import NoEstimateError, estimate_run
 from corpusmill.pipelines.run.operators.fused import FusedMaps
 from corpusmill.pipelines.run.operators.marker import Marker
 from corpusmill.pipelines.run.operators.operator import operator_named
@@ -292,7 +292,10 @@ def test_a_cut_too_small_to_run_leaves_the_plan_without_an_estimate(
     plugin = path.with_name("faulty.py")
     plugin.write_text(plugin.read_text().replace("< 4", "< 400"))  # nothing survives
     loaded = load_recipe(path, [])
-    plan = {**make_plan(loaded), "estimate": estimate_run(loaded)}
+    told = "a cut of a few documents cannot be run to its end: no doc"
+    with pytest.raises(NoEstimateError, match=told) as error:
+        estimate_run(loaded)
+    plan = replace(make_plan(loaded), no_estimate=str(error.value))
     assert "no estimate: a cut of a few documents cannot be run to its end: no doc" in render_plan(plan)
 
 

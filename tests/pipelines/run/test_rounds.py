@@ -36,7 +36,7 @@ def test_connected_documents_equal_the_oracle(corpus: list[list[str]]) -> None:
         addresses = [(unit, row) for unit, texts in enumerate(corpus) for row in range(len(texts))]
         for place, (unit, row) in enumerate(addresses):
             event = mask_events(record, unit, row)[-1]
-            assert event.get("survivor_id") == (None if best[place] == place else written[best[place]][0])
+            assert event.survivor_id == (None if best[place] == place else written[best[place]][0])
 
 
 def test_each_round_is_a_step_that_runs_again_alone(tmp_path: Path) -> None:
