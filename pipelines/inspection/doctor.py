@@ -23,6 +23,7 @@ from corpusmill.pipelines.inspection.run_record import STATES, load_record
 from corpusmill.pipelines.run.repair import receipt_faults
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from corpusmill.pipelines.system.kernel_cache import kernel_cache
 
 # Distribution -> module, of what every run needs.
 CORE = {
@@ -157,15 +158,9 @@ def _disk(folder: RunFolder | None) -> Check:
 
 
 def _kernel_cache() -> Check:
-    """Numba keeps compiled kernels in `NUMBA_CACHE_DIR`, beside the source, or in the user's cache."""
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    package = Path(__file__).resolve().parent
-    user = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "numba"
-    for place in [Path(chosen)] if chosen else [package, user]:
-        if _writable(place):
-            return _check("kernel cache", True, str(place), "")
+    place = kernel_cache()
     cure = "set NUMBA_CACHE_DIR to a folder you may write to, or every worker compiles anew"
-    return _check("kernel cache", False, "no place to keep compiled kernels", cure)
+    return _check("kernel cache", _writable(place), str(place), cure)
 
 
 def _writable(place: Path) -> bool:

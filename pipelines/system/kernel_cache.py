@@ -49,10 +49,16 @@ def _sources() -> dict[Path, bytes]:
     return found
 
 
+def kernel_cache() -> Path:
+    """The folder in which numba keeps the kernels of these sources: `NUMBA_CACHE_DIR` where it is set."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    own = home / "corpusmill" / f"kernels-{kernel_digest()[:16]}"
+    return Path(os.environ.get("NUMBA_CACHE_DIR") or own)
+
+
 def use_kernel_cache() -> None:
     """Point numba at the folder of these sources. Call before numba is imported; later calls do nothing."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(home / "corpusmill" / f"kernels-{kernel_digest()[:16]}"))
+    os.environ["NUMBA_CACHE_DIR"] = str(kernel_cache())
     _ignore_settings_beside_the_data()
 
 

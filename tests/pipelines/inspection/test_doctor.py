@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
 from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.system.kernel_cache import kernel_digest, use_kernel_cache
 
 Copies = Callable[[], RunFolder]
 
@@ -42,6 +45,25 @@ def test_a_missing_library_is_a_fault_with_a_cure(monkeypatch: pytest.MonkeyPatc
     assert extra.ok
     assert "pip install it" in extra.detail
     assert "no-such-library: not installed\n  cure: pip install" in render_doctor(found)
+
+
+def test_the_kernel_cache_is_the_folder_that_workers_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> tuple[bool, str]:
+        (check,) = [check for check in doctor(None).checks if check.name == "kernel cache"]
+        return check.ok, check.detail
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    place = tmp_path / "corpusmill" / f"kernels-{kernel_digest()[:16]}"
+    assert told() == (True, str(place))
+    use_kernel_cache()
+    assert os.environ["NUMBA_CACHE_DIR"] == str(place)
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(file))
+    assert told() == (False, str(file))
 
 
 def test_a_sound_run_has_no_faults(run: RunFolder) -> None:
