@@ -6,7 +6,6 @@ receipt and the ledger balances. A step whose key (see `fingerprint`) is unchang
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import time
@@ -39,14 +38,14 @@ from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
 from corpusmill.pipelines.run.repair import Repairs, naming_repair
-from corpusmill.pipelines.run.run_files import locked, logs
+from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.graph_file import write_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, content_of
 from corpusmill.pipelines.storage.sealed import digest
-from corpusmill.pipelines.system.faults import CURES, cannot_write, describe, naming
+from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
 
 
 @dataclass
@@ -135,7 +134,7 @@ class Runner:
         self.list_inputs()
         folder = self.folder.path
         with locked(folder) as self._lock, logs(folder) as (events, workers), naming_repair(self.command):
-            self._events = events
+            self._note = events.note
             start = {"recipe": self.recipe.name, "engine": self.recipe.engine.kind}
             start["command"] = hide_values(self.command)  # the recipe may lie where a variable leads to
             self._note({"event": "start", **start})
@@ -155,8 +154,9 @@ class Runner:
                 patience=Patience(losses=wanted.losses),
             )
             with compiling_ahead(self._ahead(engine.slots), workers):
+                listener = LoggedFailures(self.listener, events)
                 scheduler = Scheduler(
-                    engine, policy, self._eligible, self._complete, self.listener, self._surroundings
+                    engine, policy, self._eligible, self._complete, listener, self._surroundings
                 )
                 scheduler.run()
             removed = self._removed(self.states)
@@ -373,11 +373,6 @@ class Runner:
         names = [step.name for step in self.graph]
         asked = None if self._until is None else (self._until, list(self.states))
         write_current(self.folder, self.recipe.name, names, new, stale, asked)
-
-    def _note(self, event: Mapping[str, object]) -> None:
-        with naming(self.folder.path / "log" / "run.jsonl"):
-            self._events.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
-            self._events.flush()
 
 
 def run_recipe(

@@ -154,8 +154,15 @@ def test_two_runs_in_one_folder_are_refused(finished: Path, warm: Warm, tmp_path
     assert "another run is using this folder" in refused.stderr
 
 
-def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(recipe: Make, warm: Warm) -> None:
+def test_a_stage_that_fails_on_everything_fails_the_run_and_says_so(
+    recipe: Make, warm: Warm, tmp_path: Path
+) -> None:
     path = recipe(dict.fromkeys(range(200), "RAISE"), documents=200, retries=0, workers=1)
     failed = warm.call("run", path)
     assert failed.returncode == 2
     assert "trouble raised on each of the first 8 documents: ValueError: asked to" in failed.stderr
+    events = map(json.loads, (tmp_path / "runs" / "small" / "log" / "run.jsonl").read_text().splitlines())
+    told = [event for event in events if event["event"] == "failure"]
+    assert told
+    assert {(event["step"], event["failure"]) for event in told} == {("a", "failed")}
+    assert all("faulty.py" in event["detail"] and "ValueError: asked to" in event["detail"] for event in told)
