@@ -73,8 +73,14 @@ class Mixture(Section):
             made = cls._planned(None, reading)
         if made is None:
             return None
-        drawn = {"shard_tokens": asked.pop("shard_tokens")}
         path, problems = (cls.name,), reading.problems
+        if "shard_tokens" not in asked:
+            message = (
+                "is asked for, but by no section for `shard_tokens`; add `pack: {sequence_length: 1024}`"
+            )
+            problems.append(Problem(path, message))
+            return None
+        drawn = {"shard_tokens": asked.pop("shard_tokens")}
         return made.model_copy(
             update={
                 "plan": made.plan.model_copy(update=asked),

@@ -97,7 +97,10 @@ def corpusmill(
 @app.command()
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and that its files are there. Runs nothing."""
+    from corpusmill.pipelines.run.graph import build_graph
+
     loaded = _load(recipe, overrides)
+    build_graph(loaded)  # sections that need what no other gives, and steps that cannot be
     found = {"recipe": loaded.name, "sources": [source.name for source in loaded.sources], "valid": True}
     counts = [(len(loaded.sources), "source"), (len(loaded.stages()), "stage")]
     said = ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
@@ -243,10 +246,17 @@ def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    recipe: Annotated[
+        Path | None, typer.Argument(help="A recipe whose plugins the schema is to know; it may have faults.")
+    ] = None,
+) -> None:
     """Print the JSON Schema of recipes, for editors."""
     from corpusmill.pipelines.recipe.json_schema import recipe_schema
+    from corpusmill.pipelines.recipe.loader import load_plugins
 
+    if recipe is not None:
+        load_plugins(recipe)
     typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
 
 

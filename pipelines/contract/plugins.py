@@ -134,13 +134,12 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
             del sys.modules[module_name]
         else:
             sys.modules[module_name] = before
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else 1
+        place = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) else place_in_plugin(path, error)
         hint = ""
         if isinstance(error, ModuleNotFoundError) and error.name and _beside(path, error.name):
             hint = "; a plugin is one file, and what lies beside it is not imported: install it as a package"
         what = f"{type(error).__name__}: {error}{hint}"
-        raise RecipeError(f"plugin {path}:{line} fails on import: {what}") from error
+        raise RecipeError(f"plugin {place} fails on import: {what}") from error
     stages = {
         value.name: value
         for value in vars(module).values()
@@ -153,6 +152,20 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
     if not (stages or values or any(_is_block(value, module_name) for value in vars(module).values())):
         raise RecipeError(f"plugin {path} defines no stage, that is no class derived from Filter or Edit")
     return Plugin(path, digest, module, stages)
+
+
+def raised_in_plugin(path: Path, what: str, error: Exception) -> RecipeError:
+    """The error that names the file and line of a plugin in which `what` raised, and what it raised."""
+    raised = " ".join(f"{type(error).__name__}: {error}".split())
+    return RecipeError(f"plugin {place_in_plugin(path, error)}: {what} fails: {raised}; correct it")
+
+
+def place_in_plugin(path: Path, error: Exception) -> str:
+    """A plugin's file, with the line that was at work when it raised, where one was."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    return f"{path}:{lines[-1]}" if lines else str(path)
 
 
 def _is_block(value: Any, module_name: str) -> bool:

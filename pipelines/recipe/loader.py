@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract import plugins
-from corpusmill.pipelines.contract.closest import closest
+from corpusmill.pipelines.contract.closest import closest, nearest
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.recipe.entries import mapping
 from corpusmill.pipelines.recipe.environment import expand_environment
@@ -94,6 +94,25 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     return recipe
 
 
+def load_plugins(path: Path) -> None:
+    """Make the plugins of a recipe the registered ones, whatever else is wrong with it.
+
+    Raises RecipeError where the file or one of its plugins cannot be read.
+    """
+    path = Path(path)
+    data, places = _read(path)
+    problems: list[Problem] = []
+    files = data.get("plugins") or []
+    if isinstance(files, list) and all(isinstance(file, str) for file in files):
+        _register_plugins(files, path.absolute().parent, problems)
+    else:
+        problems.append(
+            Problem(("plugins",), f"expected a list of files, got {kind_of(files)}; write [a.py]")
+        )
+    if problems:
+        raise places.error(problems)
+
+
 def _read(path: Path) -> tuple[dict[str, Any], Places]:
     try:
         with path.open("rb") as file:
@@ -146,8 +165,15 @@ def _made_sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, S
     for section in section_classes():
         _check_section(section, data, problems)
         entry = None if section.implied else data.get(section.name)
-        if entry is not None and (made := section.read(entry, reading)) is not None:
-            reading.sections[section.name] = made
+        if entry is not None and (read := section.read(entry, reading)) is not None:
+            reading.sections[section.name] = read
+    known = {section.name for section in section_classes()}
+    for name, made in reading.sections.items():
+        unknown = sorted(made.asks().keys() - known)
+        problems += [
+            Problem((name,), f"asks {other!r}, which is no section; {nearest(other, known)}")
+            for other in unknown
+        ]
     for section in section_classes():
         found = section.beside(reading.sections.pop(section.name, None), reading)
         if found is not None:

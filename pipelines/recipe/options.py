@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from corpusmill.pipelines.contract.plugins import plugin_file, raised_in_plugin
 from corpusmill.pipelines.recipe.environment import expanded
 from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of, of_validation, unknown_key
 from corpusmill.pipelines.recipe.quantities import parse_quantity
@@ -69,6 +70,11 @@ def build(
             if not any(here[:end] in known for end in range(len(here) + 1)):
                 known.add(here)
                 found.append(Problem(here, of_validation(dict(entry))))
+    except Exception as error:
+        file = plugin_file(cls.__module__)
+        if file is None:
+            raise
+        raise raised_in_plugin(file, f"{cls.__name__}, made from its {what}s,", error) from error
     if made is not None and not found:
         found += _contradictions(made, path)
     problems.extend(found)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.contract.stage import Stage, snake_case
 from corpusmill.pipelines.recipe.messages import Path, Problem
 
@@ -55,15 +55,18 @@ class Reading:
     sections: dict[str, Section] = field(default_factory=dict)
 
     def asked(self, section: str) -> dict[str, Any]:
-        """What the sections made so far ask of one. Raises CorpusmillError where two ask the same thing."""
+        """What the sections made so far ask of one. Raises RecipeError where two ask the same thing."""
         found: dict[str, Any] = {}
+        asked_by: dict[str, str] = {}
         for other in self.sections.values():
             asks = other.asks().get(section, {})
             if twice := sorted(found.keys() & asks.keys()):
-                raise CorpusmillError(
-                    f"section {other.name} asks {section} for {twice[0]}, and so does another"
+                raise RecipeError(
+                    f"the sections {asked_by[twice[0]]} and {other.name} both ask {section} for {twice[0]}; "
+                    "leave one of the two out"
                 )
             found |= asks
+            asked_by |= dict.fromkeys(asks, other.name)
         return found
 
     def stage_of(self, section: str, kind: type[Stage]) -> Any:

@@ -13,10 +13,12 @@ from functools import cache
 from heapq import heapify, heappop, heappush
 from pathlib import Path
 
+from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
 from corpusmill.pipelines.contract.plugins import plugin_file, plugins_with
 from corpusmill.pipelines.contract.rooms import ROOMS, ROOT
 from corpusmill.pipelines.recipe.models import Settings
+from corpusmill.pipelines.recipe.plugin_section import of_plugin
 from corpusmill.pipelines.recipe.section import Section
 
 VALUE = "SECTION"
@@ -30,13 +32,21 @@ def section_classes() -> list[type[Section]]:
     """
     found = {section.name: section for section in _of_rooms()}
     for module in plugins_with(VALUE).values():
-        section = _section(module)
+        file = plugin_file(module)
+        assert file is not None
+        section = of_plugin(_section(module), file)
         if section.name in found or section.name in OWN_KEYS:
-            file = plugin_file(module)
             raise RecipeError(
                 f"plugin {file}: recipes have a key `{section.name}` already; rename the section"
             )
         found[section.name] = section
+    for section in found.values():
+        for needed in section.needs:
+            if needed not in found:
+                raise RecipeError(
+                    f"{_place(section)}section {section.name}: `needs` has `{needed}`, which is no section; "
+                    f"{nearest(needed, found)}"
+                )
     return in_order(found)
 
 
@@ -87,8 +97,28 @@ def in_order(sections: Mapping[str, type[Section]]) -> list[type[Section]]:
                 if not others:
                     heappush(ready, name)
     if len(made) < len(sections):
-        names = ", ".join(sorted(name for name, others in earlier.items() if others))
-        raise RecipeError(
-            f"the sections {names} ask to stand one before the other in a circle; correct `after`"
-        )
+        circle = _circle({name: others for name, others in earlier.items() if others})
+        places = "".join(_place(sections[name]) for name in sorted(circle))
+        alone = f"the section {circle[0]} asks to stand before itself"
+        several = f"the sections {', '.join(circle)} ask to stand one before the other in a circle"
+        raise RecipeError(f"{places}{alone if len(circle) == 1 else several}; correct `after` or `before`")
     return made
+
+
+def _circle(earlier: Mapping[str, set[str]]) -> list[str]:
+    """Names that each must come before the next, and the last before the first, which is the smallest.
+
+    Every name of `earlier` has some within it.
+    """
+    way = [min(earlier)]
+    while (before := min(earlier[way[-1]])) not in way:
+        way.append(before)
+    circle = way[way.index(before) :][::-1]
+    first = circle.index(min(circle))
+    return circle[first:] + circle[:first]
+
+
+def _place(section: type[Section]) -> str:
+    """The file of the plugin that a section is from, as messages begin; of another nothing."""
+    file = plugin_file(section.__module__)
+    return "" if file is None else f"plugin {file}: "

@@ -13,6 +13,7 @@ An exchange of three rounds has the steps scatter, round-2, round-3 and gather.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,16 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.section import Section
 
 
+_STEP_NAME = re.compile(r"[\w-]+(\.[\w-]+)*")  # names of folders
+
+
 class GraphBuilder(Builder):
-    """Collects the steps of a recipe. Raises CorpusmillError where a section names a step that is not of its
-    `step_roots`, or that there is already."""
+    """Collects the steps of a recipe.
+
+    Raises CorpusmillError where a section names a step that is not of its `step_roots`, is no name of a
+    folder or is there already; where a step needs one that is not before it; and for a stage of the wrong
+    kind.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.steps: list[Step] = []
@@ -78,10 +86,26 @@ class GraphBuilder(Builder):
         if step.name.split(".")[0] not in section.step_roots:
             raise CorpusmillError(f"section {section.name} names a step {step.name}, which is not one of its "
                                   f"`step_roots` ({', '.join(section.step_roots)})")  # fmt: skip
-        if any(step.name == other.name for other in self.steps):
-            raise CorpusmillError(f"section {section.name} adds a step {step.name}, which there is already")
+        if not _STEP_NAME.fullmatch(step.name):
+            raise CorpusmillError(f"section {section.name} names a step {step.name!r}; write letters, "
+                                  "digits, hyphens and underscores, with dots between")  # fmt: skip
+        there = [other.name for other in self.steps]
+        if step.name in there:
+            raise CorpusmillError(f"section {section.name} adds a step {step.name}, which there is already; "
+                                  "rename one")  # fmt: skip
+        if missing := sorted(set(step.needs) - set(there)):
+            raise CorpusmillError(f"section {section.name}: step {step.name} needs a step {missing[0]!r}; "
+                                  f"before it, {nearest(str(missing[0]), there)}")  # fmt: skip
         self.steps.append(step)
         return step.name
+
+    def _spec(self, name: str, stage: Stage, kind: type[Stage]) -> tuple[StageSpec, ...]:
+        """The stage of a step as data. Raises CorpusmillError where it is not of its kind."""
+        if not isinstance(stage, kind):
+            assert self._section is not None
+            raise CorpusmillError(f"section {self._section.name}: the stage of step {name} must be derived "
+                                  f"from {kind.__name__}; it is a {type(stage).__name__}")  # fmt: skip
+        return (StageSpec.of(stage),)
 
     def read(self, source: Source) -> View:
         added: list[Step] = []
@@ -93,19 +117,19 @@ class GraphBuilder(Builder):
     def fold(
         self, name: str, stage: Fold, view: View | None = None, *, needs: Needs | None = None, gives: str = ""
     ) -> str:
-        seen, spec, needs = view or self.view, (StageSpec.of(stage),), needs or {}
+        seen, spec, needs = view or self.view, self._spec(name, stage, Fold), needs or {}
         partials = self._add(Step(f"{name}.partials", FOLD_MAP, spec, seen.datasets, seen.masks, needs))
         combined = self._add(Step(f"{name}.combine", FOLD_COMBINE, spec, (partials,), (), needs))
         return self._add(Step(name, FOLD_FINISH, spec, (combined,), (), needs, gives=gives))
 
     def mask(self, name: str, stage: Filter, *, needs: Needs | None = None, gives: str = "") -> str:
-        seen, spec = self.view, (StageSpec.of(stage),)
+        seen, spec = self.view, self._spec(name, stage, Filter)
         self._add(Step(name, MASK, spec, seen.datasets, seen.masks, needs or {}, gives=gives))
         self.view = seen.masked_by(name)
         return name
 
     def exchange(self, name: str, stage: Exchange) -> str:
-        seen, spec = self.view, (StageSpec.of(stage),)
+        seen, spec = self.view, self._spec(name, stage, Exchange)
         sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
         inputs: tuple[str, ...] = (sent,)  # the rows that meet, and what was kept beside the first of them
         for number in range(2, len(stage.rounds()) + 1):
@@ -121,23 +145,25 @@ class GraphBuilder(Builder):
     def encode(
         self, name: str, stage: Map, *, needs: Needs | None = None, after: tuple[str, ...] = (), gives: str
     ) -> str:
-        seen, spec = self.view, (StageSpec.of(stage),)
+        seen, spec = self.view, self._spec(name, stage, Map)
         step = Step(name, ENCODE, spec, seen.datasets, seen.masks, needs or {}, after=after, gives=gives)
         return self._add(step)
 
     def scatter(
         self, name: str, stage: Scatter, view: View, *, needs: Needs | None = None, gives: str
     ) -> str:
-        spec = (StageSpec.of(stage),)
+        spec = self._spec(name, stage, Scatter)
         return self._add(Step(name, SCATTER, spec, view.datasets, view.masks, needs or {}, gives=gives))
 
     def write(
         self, name: str, stage: Write, rows: str, *, needs: Needs | None = None, gives: str = ""
     ) -> str:
-        return self._add(Step(name, WRITE, (StageSpec.of(stage),), (rows,), (), needs or {}, gives=gives))
+        return self._add(
+            Step(name, WRITE, self._spec(name, stage, Write), (rows,), (), needs or {}, gives=gives)
+        )
 
     def task(self, name: str, stage: Task, *, needs: Needs | None = None, gives: str = "") -> str:
-        return self._add(Step(name, TASK, (StageSpec.of(stage),), artefacts=needs or {}, gives=gives))
+        return self._add(Step(name, TASK, self._spec(name, stage, Task), artefacts=needs or {}, gives=gives))
 
     def offered(self, what: str) -> str | None:
         return next((step.name for step in reversed(self.steps) if step.gives == what), None)

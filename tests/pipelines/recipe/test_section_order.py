@@ -77,7 +77,9 @@ def test_what_sections_ask_of_one_is_put_together() -> None:
     assert reading.asked("bare") == {"verses": 3}
     assert reading.asked("asking") == {}
     reading.sections["asking_too"] = AskingToo()
-    with pytest.raises(CorpusmillError, match="asking_too asks bare for verses, and so does another"):
+    with pytest.raises(
+        RecipeError, match="sections asking and asking_too both ask bare for verses; leave one"
+    ):
         reading.asked("bare")
     assert reading.stage_of("bare", Filter) is None
     assert reading.stage_of("not_there", Filter) is None
