@@ -12,7 +12,7 @@ from corpusmill.pipelines.records.opaque import Options
 @dataclass(frozen=True)
 class StepOptions:
     """Options of a step itself, beside those of its stages: the source and domain of the documents that it
-    reads or writes, and the tokens that a partition shall hold."""
+    reads or writes, and which round of its exchange it is, from 1."""
 
     source: str | None = None
     domain: str | None = None

@@ -15,7 +15,8 @@ from corpusmill.pipelines.records.receipt import FileEntry, Receipt
 @dataclass(frozen=True)
 class StageKey:
     """What one stage's output depends on: its options, but those that change no byte and places of files; the
-    code of its room; versions of its libraries; digests of the files it reads, by name."""
+    digest of its module and of all that this names (`run.code_version`); versions of its libraries; digests
+    of the files it reads, by name."""
 
     name: str
     options: Options

@@ -8,7 +8,7 @@ every section adds its own steps, in the order of sections, through a `Builder`:
     web.index -> web ...................................... dataset web + code + math ->
     dedup.exact.{scatter,gather} -> dedup.exact ... mask ... -> ...
 
-An exchange of three rounds has the steps scatter, round-2, round-3 and gather.
+An exchange of three rounds has the steps scatter, round-1, round-2 and gather, which is the third round.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ class GraphBuilder(Builder):
         seen, spec = self.view, self._spec(name, stage, Exchange)
         sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
         inputs: tuple[str, ...] = (sent,)  # the rows that meet, and what was kept beside the first of them
-        for number in range(2, len(stage.rounds()) + 1):
-            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options=StepOptions(round=number - 1))
+        for number in range(1, len(stage.rounds())):
+            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options=StepOptions(round=number))
             inputs = (self._add(step), sent)
         found = self._add(Step(f"{name}.gather", MATCH, spec, inputs))
         if isinstance(stage, Deduplicate) and type(stage).resolve is not Deduplicate.resolve:

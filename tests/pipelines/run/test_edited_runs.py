@@ -209,7 +209,7 @@ def test_damage_to_edits_and_rounds_is_found_and_repaired(
 ) -> None:
     wanted = hashes_of(finished / "run")
     files = [
-        name for name in wanted if name.endswith("edits.arrow") or ("round-2" in name and "rows" in name)
+        name for name in wanted if name.endswith("edits.arrow") or ("round-1" in name and "rows" in name)
     ]
     assert len(files) == 5
     for name in files:

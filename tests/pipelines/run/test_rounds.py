@@ -45,12 +45,12 @@ def test_each_round_is_a_step_that_runs_again_alone(tmp_path: Path) -> None:
     names = [name for name in record.steps if name.startswith("dedup")]
     assert names == [
         "dedup.connected.scatter",
+        "dedup.connected.round-1",
         "dedup.connected.round-2",
-        "dedup.connected.round-3",
         "dedup.connected.gather",
         "dedup.connected",
     ]
-    assert record.steps["dedup.connected.round-2"].rows == 14
+    assert record.steps["dedup.connected.round-1"].rows == 14
     assert [text for _, text in rows_of(record)][-1] == "x"
 
 
