@@ -150,7 +150,10 @@ def _execute(path: Path, digest: str, module_name: str) -> Plugin:
     }
     values = {"EXPORT", "IMPORT", "SECTION"} & vars(module).keys()
     if not (stages or values or any(_is_block(value, module_name) for value in vars(module).values())):
-        raise RecipeError(f"plugin {path} defines no stage, that is no class derived from Filter or Edit")
+        raise RecipeError(
+            f"plugin {path} defines no stage, that is no class derived from Filter, Edit, Exchange, Reader "
+            "or another kind of stage, and no SECTION, EXPORT or IMPORT"
+        )
     return Plugin(path, digest, module, stages)
 
 

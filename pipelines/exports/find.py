@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import corpusmill
 from corpusmill.pipelines.contract.closest import closest
 from corpusmill.pipelines.contract.conversion import Export, Import
-from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.contract.errors import UserError
+
+Conversion = TypeVar("Conversion", Export, Import)
 
 
 def export_names() -> list[str]:
@@ -27,25 +29,27 @@ def import_names() -> list[str]:
 
 
 def export_named(name: str) -> Export:
-    """The export of this name. Raises UserError, with all names by what they export, where there is none."""
-    found = _found("exports", "EXPORT", name)
-    if isinstance(found, Export):
-        return found
+    """The export of this name.
+
+    Raises UserError where there is none, with all names by what they export, those of plugins too.
+    """
+    formats = _formats("exports", "EXPORT")
+    if name in formats:
+        return _value(formats[name], "EXPORT", Export)
     kinds: dict[str, list[str]] = {}
-    for other in export_names():
-        kinds.setdefault(export_named(other).of, []).append(other)
+    for other in sorted(formats):
+        kinds.setdefault(_value(formats[other], "EXPORT", Export).of, []).append(other)
     listed = "; ".join(f"of {of}: {', '.join(names)}" for of, names in sorted(kinds.items()))
-    near = closest(name, export_names())
-    hint = f"; did you mean {near}?" if near is not None else ""
-    raise UserError(f"no export format {name!r}{hint}; there are {listed}")
+    raise UserError(f"no export format {name!r}{_hint(name, formats, 'EXPORT')}; there are {listed}")
 
 
 def import_named(name: str) -> Import:
-    """The import of this name. Raises UserError where there is none."""
-    found = _found("imports", "IMPORT", name)
-    if isinstance(found, Import):
-        return found
-    raise UserError(f"no import format {name!r}; there are {', '.join(import_names())}")
+    """The import of this name. Raises UserError, with all names, where there is none."""
+    formats = _formats("imports", "IMPORT")
+    if name in formats:
+        return _value(formats[name], "IMPORT", Import)
+    hint = _hint(name, formats, "IMPORT")
+    raise UserError(f"no import format {name!r}{hint}; there are {', '.join(sorted(formats))}")
 
 
 def _modules(folder: str, value: str) -> dict[str, str]:
@@ -58,14 +62,28 @@ def _modules(folder: str, value: str) -> dict[str, str]:
     }
 
 
-def _found(folder: str, value: str, name: str) -> Any:
-    """The value of this name, a plugin's before one of the rooms; None where there is none."""
+def _formats(folder: str, value: str) -> dict[str, str]:
+    """Module by name of all there are, a plugin's before one of the rooms."""
     from corpusmill.pipelines.contract.plugins import plugins_with
 
-    module = {**_modules(folder, value), **plugins_with(value)}.get(name)
-    if module is None:
-        return None
-    found = getattr(importlib.import_module(module), value, None)
-    if not isinstance(found, Export | Import):
-        raise CorpusmillError(f"{module} must define {value}, an `Export` or `Import`")
+    return {**_modules(folder, value), **plugins_with(value)}
+
+
+def _hint(name: str, formats: dict[str, str], value: str) -> str:
+    """What was meant instead, and which plugins have no format."""
+    from corpusmill.pipelines.contract.plugins import plugins, plugins_with
+
+    near = closest(name, formats)
+    meant = f"; did you mean {near}?" if near is not None else ""
+    without = [str(path) for path in plugins() if path.stem not in plugins_with(value)]
+    return f"{meant}; {', '.join(without)}: defines no {value}" if without else meant
+
+
+def _value(module: str, value: str, kind: type[Conversion]) -> Conversion:
+    """What a module gives. Raises UserError where it is of another kind."""
+    from corpusmill.pipelines.contract.plugins import plugin_file
+
+    found = getattr(importlib.import_module(module), value)
+    if not isinstance(found, kind):
+        raise UserError(f"{plugin_file(module) or module}: {value} must be an `{kind.__name__}`")
     return found

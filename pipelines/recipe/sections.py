@@ -15,7 +15,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
-from corpusmill.pipelines.contract.plugins import plugin_file, plugins_with
+from corpusmill.pipelines.contract.plugins import plugin_file, plugin_module, plugins, plugins_with
 from corpusmill.pipelines.contract.rooms import ROOMS, ROOT
 from corpusmill.pipelines.recipe.models import Settings
 from corpusmill.pipelines.recipe.plugin_section import of_plugin
@@ -31,6 +31,7 @@ def section_classes() -> list[type[Section]]:
     Raises RecipeError where a plugin's section has the name of another or asks for an order that cannot be.
     """
     found = {section.name: section for section in _of_rooms()}
+    _refuse_unnamed()
     for module in plugins_with(VALUE).values():
         file = plugin_file(module)
         assert file is not None
@@ -53,6 +54,19 @@ def section_classes() -> list[type[Section]]:
 def section_that_gives(what: str) -> type[Section] | None:
     """The section whose steps give it (`contract.given`), or None."""
     return next((section for section in section_classes() if what in section.gives), None)
+
+
+def _refuse_unnamed() -> None:
+    """Raise RecipeError for a plugin that derives a section and does not name it."""
+    for path in plugins():
+        module = plugin_module(path.stem)
+        assert module is not None
+        if hasattr(module, VALUE):
+            continue
+        for name, value in vars(module).items():
+            own = isinstance(value, type) and value.__module__ == module.__name__
+            if own and issubclass(value, Section) and not inspect.isabstract(value):
+                raise RecipeError(f"plugin {path}: derives {name} from Section; add `{VALUE} = {name}`")
 
 
 @cache

@@ -1,9 +1,9 @@
 """Fingerprints: what a step's output depends on, and nothing else.
 
-A step's key names its operator, stages with their options, the code of these, the
-versions of libraries that can change its bytes, the seed, and the content hashes of its inputs. Equal
-keys mean equal bytes, so a complete step with this key is used as it is; the difference between two keys
-is the reason a step runs again.
+A step's key names its operator and its stages with their options, the code of all of these, the files that
+stages read by themselves, the versions of libraries that can change its bytes, the seed, and the content
+hashes of its inputs, masks and artefacts. Equal keys mean equal bytes, so a complete step with this key is
+used as it is; the difference between two keys is the reason a step runs again.
 """
 
 from __future__ import annotations
@@ -181,9 +181,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
         elif name in {"code", "spine"}:
             found.append(f"{path} changed")
         elif prefix == "artefacts." or prefix.endswith(".files."):
-            found.append(
-                f"{path} changed" if before is not None and after is not None else f"{path} is new or gone"
-            )
+            how = "is new" if before is None else "is not there any more" if after is None else "changed"
+            found.append(f"{path} {how}")
         else:
             found.append(f"{path}: {before} -> {after}")
     return found

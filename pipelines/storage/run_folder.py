@@ -15,8 +15,8 @@ host names or paths of the machine, so two runs can be compared byte by byte.
 
 What a step wrote is what the next one reads: a committed file is opened only through `StepFolder.file` (or
 `verified` for a whole folder), which compares its size and SHA-256 with the manifest, once a process; files
-that many units read batch by batch have checksums of their own (`checked_ipc`). Receipts, manifests and
-`current.json` carry a seal, a digest of their content and of the place they belong to.
+that many units read batch by batch have checksums of their own (`checked_ipc`). Receipts, manifests,
+`current.json`, `recipe.json` and `graph.json` carry a seal, a digest of their content and place.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
-from corpusmill.pipelines.storage.sealed import digest, read_sealed, sha256_file, sync, write_sealed
+from corpusmill.pipelines.storage.sealed import digest, read_sealed, sha256_file, write_sealed
 from corpusmill.pipelines.system.faultpoints import faultpoint
+from corpusmill.pipelines.system.process import sync
 
 # Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
 _MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"

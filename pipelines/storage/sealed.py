@@ -6,12 +6,9 @@ to: a file that was altered, or lies where another belongs, is not read.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +16,7 @@ from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.records.codec import Filed, decode_file, encode_file
 from corpusmill.pipelines.system.faultpoints import faultpoint
 from corpusmill.pipelines.system.faults import naming
+from corpusmill.pipelines.system.process import sync, without_collecting
 
 F = TypeVar("F", bound=Filed)
 
@@ -37,15 +35,6 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, 64 hex digits, read in pieces of 1 MiB."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have the system write a file or folder to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -93,7 +82,7 @@ def read_sealed(kind: type[F], path: Path, place: str) -> F:
     Raises IntegrityError where it is missing, is not what was written, or belongs to another place, and
     OtherVersionError where another version of corpusmill wrote it.
     """
-    with _without_collecting():
+    with without_collecting():
         value = read_json(path)
         seal = value.pop("seal", None) if isinstance(value, dict) else None
         if seal is None:
@@ -101,16 +90,3 @@ def read_sealed(kind: type[F], path: Path, place: str) -> F:
         if seal != digest([place, value]):
             raise damaged(f"{path}: its content differs from its seal")
         return decode_file(kind, value, str(path))
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Keep the garbage collector from looking through a large record, none of it garbage, while it is made:
-    that takes longer than making it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

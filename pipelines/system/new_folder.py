@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.system.process import sync
 
 
 @contextlib.contextmanager
@@ -32,17 +32,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
         for path in (*sorted(unfinished.rglob("*")), unfinished):
             if path.is_file():
                 path.chmod(mode)  # safetensors makes files for their owner alone
-            _sync(path)
+            sync(path)
     except BaseException:
         shutil.rmtree(unfinished)
         raise
     unfinished.replace(folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(folder.parent)

@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
+from corpusmill.pipelines.system.process import resident_bytes
 from corpusmill.tokenizer.bpe.definition import documents_only
 from corpusmill.tokenizer.bpe.definition_parts import model_type, refuse_lossy_parts
 from corpusmill.tokenizer.bpe.probes import probe_texts
@@ -88,14 +89,14 @@ class GigatokenEncoder:
         self._tokenizer: Any = None  # the old one's memory goes first
         self._tokenizer = gigatoken.Tokenizer.from_json(self._text)
         self._unchecked = 0
-        self._resting = _resident_bytes()
+        self._resting = resident_bytes()
 
     def _forget_where_too_much(self, size: int) -> None:
         self._unchecked += size
         if self._unchecked < CHECKED_BYTES:
             return
         self._unchecked = 0
-        if _resident_bytes() - self._resting > CACHE_BYTES:
+        if resident_bytes() - self._resting > CACHE_BYTES:
             self._load()
 
     def encode(self, texts: pa.Array) -> tuple[Offsets, Tokens]:
@@ -114,13 +115,6 @@ class GigatokenEncoder:
         tokens = np.asarray(layout.content.data, np.uint32)
         self._forget_where_too_much(int(starts[-1] - starts[0]))
         return offsets - offsets[0], tokens[offsets[0] : offsets[-1]]
-
-
-def _resident_bytes() -> int:
-    """Memory this process holds."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.system.process import without_collecting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +28,7 @@ def general_ends(pre: PreTokenizer, texts: pa.Array) -> tuple[npt.NDArray[np.int
     regexes, splits = pre.regexes(), pre.splits()
     starts = np.zeros(len(texts) + 1, np.int64)
     ends = [np.zeros(0, np.int64)]
-    with _no_collection():
+    with without_collecting():  # `tokenizers` gives a tuple for each piece
         for number, text in enumerate(texts.to_pylist()):
             found = [end for _, (_, end) in _pieces(regexes, splits, text, number)] if text else []
             ends.append(np.array(found, np.int64))
@@ -77,16 +75,3 @@ def _failing(split: Any, pieces: list[str]) -> str:
 def _is_panic(error: BaseException) -> bool:
     """Whether this is how a panic in Rust arrives: a class without a public name, and no Exception."""
     return type(error).__name__ == "PanicException"
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No cyclic garbage collection meanwhile: `tokenizers` gives a tuple for each piece, of which millions
-    are alive at once, and looking through all of them again and again took most of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -19,7 +19,6 @@ for the same step holds the same. The later removes what the other has not finis
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -32,6 +31,7 @@ from torch import Tensor
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.storage.sealed import digest, read_json, sha256_file, write_json
 from corpusmill.pipelines.system.faultpoints import faultpoint
+from corpusmill.pipelines.system.process import sync
 
 log = logging.getLogger("corpusmill.train")
 
@@ -100,7 +100,7 @@ class Checkpoints:
         shutil.copyfile(metrics, folder / "metrics.jsonl")
         files = {}
         for path in sorted(folder.iterdir()):
-            _sync(path)
+            sync(path)
             files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
         state = {"format": FORMAT, "run": self.run, "files": files, "position": asdict(position)}
         write_json(folder / "state.json", state | {"digest": digest(state)})
@@ -111,7 +111,7 @@ class Checkpoints:
             if not target.exists():
                 raise
             shutil.rmtree(folder, ignore_errors=True)  # another attempt was first
-        _sync(self.folder)
+        sync(self.folder)
         faultpoint("checkpoint-after-rename")
         self._prune()
         return target
@@ -159,11 +159,3 @@ class Checkpoints:
                 yield f"{file}: missing or of another size"
             elif sha256_file(file) != facts["sha256"]:
                 yield f"{file}: its bytes changed"
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -26,6 +26,7 @@ from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.engines.engine import Done, Failed
 from corpusmill.pipelines.run.task import Task
 from corpusmill.pipelines.system.faults import describe, no_writing
+from corpusmill.pipelines.system.process import resident_bytes
 from corpusmill.pipelines.system.terminal import guard_streams
 from corpusmill.pipelines.system.time_limit import let_limits_end_this_process
 
@@ -64,13 +65,6 @@ def _told(error: Exception, folder: str) -> tuple[Literal["user", "damage", "hal
     if isinstance(error, PermissionError) and error.errno is not None and error.filename is not None:
         return "user", describe(error.errno, os.fsdecode(error.filename))
     return "internal", f"{type(error).__name__}: {error}"
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process, in bytes."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
 
 
 def die_with_parent() -> None:

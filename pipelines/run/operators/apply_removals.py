@@ -66,11 +66,11 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     view = job.view
     left = read_left_out(job.first)
-    removals = without(_bucket(job.first, job.unit.bucket, "found", DUPLICATES), left).to_pylist()
+    pairs = without(_bucket(job.first, job.unit.bucket, "found", DUPLICATES), left).to_pylist()
     edits = without(_bucket(job.first, job.unit.bucket, "edits", EDITS), left)
-    removals.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
+    pairs.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
     by_unit: dict[int, list[Row]] = {}
-    for row in removals:
+    for row in pairs:
         rows = by_unit.setdefault(row["unit"], [])
         if not rows or rows[-1]["row"] != row["row"]:  # one removal a document: the closest survivor
             rows.append(row)
@@ -80,8 +80,8 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
     for unit in range(job.unit.first, job.unit.end):
         removals = by_unit.get(unit, [])
         here = edits.filter(pc.equal(edits.column("unit"), unit))
-        gone = np.array([row["row"] for row in removals], np.uint32)
-        here = here.filter(pa.array(~np.isin(here.column("row").to_numpy(), gone)))
+        removed = np.array([row["row"] for row in removals], np.uint32)
+        here = here.filter(pa.array(~np.isin(here.column("row").to_numpy(), removed)))
         made, emptied = cut_unit(view, unit, here, stage.name)
         lost = _quarantined(view, unit, left, stage.name)
         rows = [*(_removed(stage.name, row) for row in removals), *emptied.to_pylist(), *lost]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.documents import SCHEMA
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.contract.plugins import clear_plugins
+from corpusmill.pipelines.contract.plugins import clear_plugins, use_plugins
 from corpusmill.pipelines.exports.find import export_named, export_names, import_named, import_names
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.shard_files import shards_at
@@ -146,3 +146,23 @@ def test_documents_as_tables(finished: Path, tmp_path: Path, name: str) -> None:
     assert {row["id"]: row for row in rows} == kept
     assert len(rows) == 100
     assert set(counts) == {f"{s}.{ending}" for s in ("web", "code") for ending in (name, f"test.{name}")}
+
+
+def test_formats_of_plugins_are_listed_and_faulty_ones_are_told(tmp_path: Path) -> None:
+    head = "from corpusmill.pipelines.contract.conversion import Export, Import\n"
+    texts = {
+        "lengths": "EXPORT = Export('shards', print)",
+        "other": "IMPORT = Import('a model', print)",
+        "wrong": "EXPORT = Import('a model', print)",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(f"{head}{text}\n")
+    use_plugins([tmp_path / "lengths.py", tmp_path / "other.py"])
+    assert export_named("lengths").write is print
+    other = tmp_path / "other.py"
+    said = re.escape(f"'length'; did you mean lengths?; {other}: defines no EXPORT; there are of")
+    with pytest.raises(UserError, match=rf"{said} .*of shards: datatrove, lengths, megatron"):
+        export_named("length")
+    use_plugins([tmp_path / "wrong.py"])
+    with pytest.raises(UserError, match=r"wrong\.py: EXPORT must be an `Export`"):
+        export_named("wrong")

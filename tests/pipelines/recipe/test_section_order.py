@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 import pytest
 
+from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
 from corpusmill.pipelines.contract.stage import Filter
@@ -16,6 +19,8 @@ from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
 from corpusmill.pipelines.recipe.sections import in_order, section_classes, section_that_gives
 from corpusmill.pipelines.run.graph import GraphBuilder
+
+PAGE = Path(__file__).parents[3] / "docs" / "add_a_section.md"
 
 
 class Bare(Section):
@@ -154,3 +159,15 @@ class _Judge(Filter):
 
 
 _JUDGE = _Judge()
+
+
+def test_a_plugin_that_does_not_name_its_section_is_told(tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "lengths.py"
+    path.write_text(code.replace("SECTION = Lengths\n", ""), "utf-8")
+    try:
+        plugins.use_plugins([path])
+        with pytest.raises(RecipeError, match=r"lengths\.py: derives Lengths from Section; add `SECTION ="):
+            section_classes()
+    finally:
+        plugins.clear_plugins()
