@@ -16,9 +16,10 @@ from safetensors.torch import load_file
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.storage.sealed import read_sealed
 from corpusmill.tokenizer.shards.reader import open_shard
 from corpusmill.training_hooks.evaluation.held_out import HeldOut
-from corpusmill.training_hooks.extend_context import MEASURED, ExtendContext
+from corpusmill.training_hooks.extend_context import MEASURED, ExtendContext, _Measured
 from corpusmill.training_hooks.inference.open_model import open_model
 from corpusmill.training_hooks.inference.position_loss import doubling_edges, loss_by_position
 from corpusmill.training_hooks.train import Train
@@ -184,7 +185,7 @@ def test_a_second_attempt_ends_the_same_and_does_not_measure_again(
 
 def _kept(path: Path, make: Any) -> Any:
     assert path.exists(), "measured again"
-    return json.loads(path.read_text())
+    return read_sealed(_Measured, path, MEASURED).value
 
 
 def test_nothing_held_out_and_no_needles(trained: Path, long_shards: list[Path], tmp_path: Path) -> None:

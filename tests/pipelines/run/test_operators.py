@@ -28,7 +28,7 @@ def test_each_is_found_by_the_name_of_its_module() -> None:
 
 @pytest.mark.parametrize("name", ["settle", "", "operator", "job", "os", "..errors", "read.units"])
 def test_a_name_of_another_version_is_told_with_its_cure(name: str) -> None:
-    with pytest.raises(IntegrityError, match="another version of corpusmill; run its recipe again"):
+    with pytest.raises(IntegrityError, match="another version of corpusmill; cure: run its recipe again"):
         operator_named(name)
 
 
