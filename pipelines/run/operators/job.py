@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.plugins import plugin_digest, plugins
 from corpusmill.pipelines.contract.stage import Context, Stage
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.operators.marker import Marker
@@ -96,7 +97,8 @@ class Job(Generic[U]):
         """The step's stages, built and prepared; kept between units of one step in one worker."""
         artefacts = {name: str(path) for name, path in self.context.artefacts.items()}
         specs = [encode(spec) for spec in self.step.stages]
-        return _prepared(canonical(specs), canonical(artefacts), self.seed)
+        code = tuple(plugin_digest(path) for path in plugins())
+        return _prepared(canonical(specs), canonical(artefacts), self.seed, code)
 
 
 def build_stage(spec: StageSpec) -> Stage:
@@ -110,7 +112,8 @@ def build_stage(spec: StageSpec) -> Stage:
 
 
 @lru_cache(maxsize=4)
-def _prepared(specs: bytes, artefacts: bytes, seed: int) -> list[Any]:
+def _prepared(specs: bytes, artefacts: bytes, seed: int, code: tuple[str, ...]) -> list[Any]:
+    """`code`: digests of the plugins, which one worker may see edited between two runs."""
     folders = {name: Path(path) for name, path in json.loads(artefacts).items()}
     context = Context(seed, folders)
     known = [decode(StageSpec, spec, "a stage of a task") for spec in json.loads(specs)]
