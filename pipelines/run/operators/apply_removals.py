@@ -74,6 +74,12 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
         rows = by_unit.setdefault(row["unit"], [])
         if not rows or rows[-1]["row"] != row["row"]:  # one removal a document: the closest survivor
             rows.append(row)
+    beyond = [unit for unit in by_unit if unit >= job.unit.end]
+    if beyond:
+        raise CorpusmillError(
+            f"{stage.name} removes documents of unit {beyond[0]}, but there are {len(view)}; give `unit` and "
+            "`row` as `emit` had them"
+        )
     ledger = Ledger()
     tables: list[pa.Table] = []
     cuts: list[pa.Table] = []
@@ -120,8 +126,14 @@ def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> li
 def _count(ledger: Ledger, stage: str, view: DatasetView, unit: int, rows: list[Row], cuts: pa.Table) -> None:
     """Count one unit: `rows` are its `REMOVED` rows, `cuts` its `CUTS`.
 
-    Raises CorpusmillError where a document was removed before.
+    Raises CorpusmillError where a document was removed before, or never was.
     """
+    beyond = [row for row in rows if row["row"] >= view.facts(unit).rows]
+    if beyond:
+        raise CorpusmillError(
+            f"{stage} removes document {beyond[0]['id']} at row {beyond[0]['row']} of unit {unit}, which has "
+            f"{view.facts(unit).rows:,} rows; give `unit` and `row` as `emit` had them"
+        )
     already = view.removed_rows(unit)
     again = np.isin(np.array([row["row"] for row in rows], np.uint32), already)
     if again.any():

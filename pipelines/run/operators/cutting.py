@@ -85,8 +85,9 @@ class _Batch:
         if len(wrong):
             k = int(wrong[0])
             raise CorpusmillError(
-                f"{self.stage} cuts bytes {start[k]} to {end[k]} of document "
-                f"{self.docs.column('id')[int(at[k])]}, which has {self.sizes[at[k]]}"
+                f"{self.stage} cuts bytes {edits.column('start')[k]} to {edits.column('end')[k]} of document "
+                f"{self.docs.column('id')[int(at[k])]}, which has {self.sizes[at[k]]}; `start` is at most "
+                "`end`, and both count bytes of the text as `emit` saw it"
             )
         return narrowed(self.text, Spans(at, start, end))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
@@ -32,16 +33,17 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 
 @dataclass(frozen=True)
 class MatchUnit(PartitionUnit):
-    """One partition, and the number of buckets that the view's units fall into."""
+    """One partition, the number of buckets that the view's units fall into, and that of these units."""
 
     buckets: int
+    inputs: int
 
 
 def units(preparation: Preparation) -> list[MatchUnit]:
     scattered = preparation.inputs[preparation.step.inputs[-1]]
     inputs = len(scattered.need_manifest().units)
     buckets = max(1, -(-inputs // MASK_UNITS))
-    return [MatchUnit(unit.partition, buckets) for unit in partition_units(preparation.first)]
+    return [MatchUnit(unit.partition, buckets, inputs) for unit in partition_units(preparation.first)]
 
 
 def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
@@ -53,7 +55,8 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
             raise CorpusmillError(
                 f"stage {stage.name}: its last round, {count}, must give Found; it gave {type(made).__name__}"
             )
-        return _conforming(made.removals, DUPLICATES), _conforming(made.edits, EDITS)
+        found = conforming(stage.name, "removals", made.removals, DUPLICATES, job.unit.inputs)
+        return found, conforming(stage.name, "edits", made.edits, EDITS, job.unit.inputs)
 
     parts = meet(job, attempt, count, checked)
     found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
@@ -64,14 +67,42 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
     return UnitResult(found.num_rows, part=PairsPart(job.unit.buckets, edits=edits.num_rows))
 
 
-def _conforming(table: pa.Table | None, schema: pa.Schema) -> pa.Table:
-    """`table` with the columns of `schema` in its order; those that may be null may be absent."""
+def conforming(stage: str, what: str, table: object, schema: pa.Schema, units: int) -> pa.Table:
+    """`table` with the columns of `schema` in its order; those that may be null may be absent.
+
+    Raises CorpusmillError where a stage gives no such table, addresses that `emit` never saw, or what is no
+    id of a document.
+    """
     if table is None:
         return schema.empty_table()
+    if not isinstance(table, pa.Table):
+        raise CorpusmillError(
+            f"stage {stage}: the {what} of Found must be a pyarrow Table or None, not {type(table).__name__}"
+        )
     for field in schema:
-        if field.nullable and field.name not in table.column_names:
-            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
-    return table.select(schema.names).cast(schema)
+        if field.name in table.column_names:
+            continue
+        if not field.nullable:
+            columns = ", ".join(schema.names)
+            raise CorpusmillError(
+                f"stage {stage}: the {what} of Found lack {field.name!r} of {columns}; add it"
+            )
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    made = table.select(schema.names).cast(schema)
+    last = pc.max(made.column("unit")).as_py()
+    if last is not None and last >= units:
+        raise CorpusmillError(
+            f"stage {stage}: the {what} of Found have a unit {last}, but the units that `emit` saw are 0 to "
+            f"{units - 1}; give `unit` and `row` as `emit` had them"
+        )
+    for name in {"id", "survivor_id"} & set(schema.names):
+        wrong = made.filter(pc.invert(pc.match_substring_regex(made.column(name), "^[0-9a-f]{32}$")))
+        if wrong.num_rows:
+            raise CorpusmillError(
+                f"stage {stage}: the {what} of Found have {wrong.column(name)[0].as_py()[:40]!r} as "
+                f"{name!r}, which is no id of 32 hexadecimal digits; give the document's own"
+            )
+    return made
 
 
 def write_buckets(path: Path, found: pa.Table, buckets: int) -> None:

@@ -13,10 +13,11 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
-from corpusmill.pipelines.run.operators.match import write_buckets
+from corpusmill.pipelines.run.operators.match import conforming, write_buckets
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage.checked_ipc import read_batches
+from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 
@@ -40,7 +41,8 @@ def work(job: Job[ResolveUnit], attempt: Attempt) -> UnitResult:
     found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
     unjudged = read_left_out(job.first)
     write_left_out(attempt, [unjudged])
-    removals = stage.resolve(without(found, unjudged)).select(DUPLICATES.names).cast(DUPLICATES)
+    chosen = stage.resolve(without(found, unjudged))
+    removals = conforming(stage.name, "removals", chosen, DUPLICATES, job.unit.buckets * MASK_UNITS)
     write_buckets(attempt.file("found.arrow"), removals, job.unit.buckets)
     return UnitResult(removals.num_rows, part=PairsPart(job.unit.buckets, pairs=found.num_rows))
 
