@@ -20,6 +20,7 @@ from corpusmill.pipelines.contract.stage import Map, Outcome
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.apart import STAGE_AT_FAULT, cause_of, is_of_input
 from corpusmill.pipelines.run.operators.marker import Marker
+from corpusmill.pipelines.run.operators.outcome_form import checked
 from corpusmill.pipelines.storage.removed import quarantined_table, removal_rows, removed_table, thin
 
 
@@ -191,19 +192,6 @@ def _concatenate(parts: Sequence[Documents], like: Documents) -> Documents:
     return Documents(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
 
 
-def _checked(stage: Map, docs: Documents) -> Outcome:
-    outcome = stage.apply(docs)
-    n = len(docs)
-    if len(outcome.documents) != n or len(outcome.reasons) != n or len(outcome.faults) != n:
-        raise CorpusmillError(
-            f"stage {stage.name} broke the rule of maps: {n} rows in, {len(outcome.documents)} rows, "
-            f"{len(outcome.reasons)} reasons and {len(outcome.faults)} faults out"
-        )
-    if not outcome.documents.column("id").equals(docs.column("id")):
-        raise CorpusmillError(f"stage {stage.name} changed ids or their order; maps must keep both")
-    return outcome
-
-
 def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]], npt.NDArray[np.int64]]:
     """Apply `stage`; returns the outcome of the sound rows, (index, cause) of those it raised on, and the
     indices of the sound ones. Raises the stage's own error when the stage, not a document, is at fault.
@@ -215,7 +203,7 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
     while todo:
         start, length = todo.pop()
         try:
-            outcomes.append(_checked(stage, docs.slice(start, length)))
+            outcomes.append(checked(stage, docs.slice(start, length)))
             sound.extend(range(start, start + length))
         except Exception as error:
             if not is_of_input(error):
@@ -234,7 +222,7 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
         return outcomes[0], faults, np.array(sound, np.int64)
     empty = docs.slice(0, 0)
     if not outcomes:
-        outcomes = [_checked(stage, empty)]
+        outcomes = [checked(stage, empty)]
     joined = Outcome(
         _concatenate([outcome.documents for outcome in outcomes], empty),
         pa.concat_arrays([outcome.reasons for outcome in outcomes]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -67,7 +68,7 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
     return UnitResult(found.num_rows, part=PairsPart(job.unit.buckets, edits=edits.num_rows))
 
 
-def conforming(stage: str, what: str, table: object, schema: pa.Schema, units: int) -> pa.Table:
+def conforming(stage: str, what: str, table: Any, schema: pa.Schema, units: int) -> pa.Table:
     """`table` with the columns of `schema` in its order; those that may be null may be absent.
 
     Raises CorpusmillError where a stage gives no such table, addresses that `emit` never saw, or what is no
