@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class HeldOutFamilies(Seeded, Fold):
-    """Choose the families that the tokenizer and the model are judged on (`pipelines.held_out`).
+    """Choose the families that the tokenizer and the model are judged on (`contract.held_out`).
 
     Of the families that are not large, so many are held out that their documents come nearest to the share
     (more of them on a tie); of large ones, documents of their own draw. No family that is held out as one

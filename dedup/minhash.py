@@ -179,7 +179,7 @@ class Minhash(Deduplicate):
         return Emitted(emitted, side)
 
     def rules(self) -> Rules:
-        """What `kernels.buckets.find_pairs` goes by."""
+        """What `matching.buckets.find_pairs` goes by."""
         from corpusmill.dedup.matching.buckets import Rules
 
         s = self.settings()

@@ -26,7 +26,7 @@ class Encode(Edit):
     """Encode each document with the recipe's tokenizer; the same rows in the same order, without text.
 
     A document is `[bos] text [eos]`, or framed as `Fim` says; some of its tokens of punctuation and line
-    breaks are split as `SplitBoundary` says. Documents held out (`pipelines.held_out`), on which models are
+    breaks are split as `SplitBoundary` says. Documents held out (`contract.held_out`), on which models are
     judged, are never framed or split. Control tokens are added by id, and a text that
     spells one (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is.
 

@@ -28,7 +28,7 @@ class Pack(Write):
     The number of shards follows from `shard_tokens`; a group stays in one. Options that are not of packing
     are passed to `encode`.
 
-    Documents are held out by families (a repository, a site; `pipelines.held_out`) after removing what stands
+    Documents are held out by families (a repository, a site; `contract.held_out`) after removing what stands
     both in them and elsewhere (`hold_out`). They are packed once each, alone and never framed for filling in,
     into shards of their own beside the others, on which the model is judged. A source of few documents may
     have none at 1%: give more then.

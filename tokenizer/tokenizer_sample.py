@@ -34,7 +34,7 @@ class TokenizerSample(Seeded, Fold):
     bytes to the power of `stratum_exponent`, none more than it has (0.3, as for multilingual models in
     Conneau and Lample 2019: small languages get more).
 
-    What is held out is chosen by families (`pipelines.held_out`); what `pack` holds out is not trained on
+    What is held out is chosen by families (`contract.held_out`); what `pack` holds out is not trained on
     either. Acceptance judges on them. Of the texts for verifying encoders, which come from all documents,
     long ones are cut to a 64th of `verification_bytes`.
 

@@ -28,9 +28,9 @@ def closest(name: str, valid: Iterable[str]) -> str | None:
 
 def listed(names: Iterable[str]) -> str:
     """Names in a row for a message; of very many the first and how many more there are."""
-    held = list(names)
-    more = f" and {len(held) - _MOST_LISTED:,} more" if len(held) > _MOST_LISTED else ""
-    return ", ".join(held[:_MOST_LISTED]) + more
+    every = list(names)
+    more = f" and {len(every) - _MOST_LISTED:,} more" if len(every) > _MOST_LISTED else ""
+    return ", ".join(every[:_MOST_LISTED]) + more
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from corpusmill.pipelines.contract.documents import Columns, reason_where
 
 @dataclass(frozen=True)
 class Rule:
-    """Documents whose `score` is `under` or `over` the option `limit`, or `missing`, go for `reason`."""
+    """Remove documents whose `score` is `under` or `over` the option `limit`, or `missing`, for `reason`."""
 
     score: str
     side: Literal["under", "over", "missing"]

@@ -107,7 +107,7 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
     standing = [found for found in places if not found[1].removed]
     for source, place in [*removed[:_INSTANCES], *standing[:_INSTANCES]]:
         if place.removed:
-            instances.append(_fallen(record, source, place))
+            instances.append(_removed_early(record, source, place))
             continue
         instance, row = _described(record, source, place)
         instance.events = tuple(trails.judgements(source, row))
@@ -166,7 +166,7 @@ def _with_beginning(span: CutSpan, text: bytes) -> CutSpan:
     return replace(span, excerpt=text[span.start : span.end].decode()[:_EXCERPT])
 
 
-def _fallen(record: RunRecord, source: SourceRecord, place: Place) -> Instance:
+def _removed_early(record: RunRecord, source: SourceRecord, place: Place) -> Instance:
     """A document that never reached its source's last dataset."""
     row = removed_row(record.steps[place.step], place)
     scores = trails.detail_scores(row["detail"])

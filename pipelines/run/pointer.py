@@ -90,11 +90,11 @@ def found_again(
                 (folder.path / "steps" / step.name).glob("*/manifest.json"),
                 key=lambda path: (path.stat().st_mtime_ns, path.parent.name),
             )
-            held = _readable(StepFolder(there[-1].parent)) if there else None
+            manifest = _readable(StepFolder(there[-1].parent)) if there else None
         else:
-            held = folder.step(step.name, fingerprint(key(step, inputs))).manifest()
-        if held is not None:
-            found[step.name] = held.fingerprint
+            manifest = folder.step(step.name, fingerprint(key(step, inputs))).manifest()
+        if manifest is not None:
+            found[step.name] = manifest.fingerprint
     return found
 
 

@@ -211,8 +211,8 @@ class Scheduler:
             return False
         if self._policy.memory is None:
             return True
-        held = sum(max(r.rss, _estimate(r.unit)) for r in self._running.values())
-        return held + _estimate(unit) <= self._policy.memory
+        resident = sum(max(r.rss, _estimate(r.unit)) for r in self._running.values())
+        return resident + _estimate(unit) <= self._policy.memory
 
     def _handle(self, event: Event) -> None:
         running = self._running.get(event.ticket)

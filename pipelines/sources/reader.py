@@ -1,7 +1,7 @@
 """What a reader is: it splits one input file into ranges and reads one range at a time.
 
 A reader never reads a file as merely short: `index` walks the file's framing once, and whatever it
-cannot vouch for becomes a split with a `fault`, which the runner quarantines and counts (or, with
+cannot vouch for becomes a split with a `fault`, which the operator `read` quarantines and counts (or, with
 `on_corrupt: fail`, stops at). `read` of the sound splits yields every record once: as a document, as
 `removed` with a reason, or as `quarantined` with a fault.
 """

@@ -45,12 +45,13 @@ def compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def write_batches(
     path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], compression: str | None = "lz4"
 ) -> None:
-    """Write `batches`, empty ones included, to an IPC file. They are held until the last is known."""
-    held = list(batches)
-    contents = [_content(compact(batch, schema)) for batch in held]
+    """Write `batches`, empty ones included, to an IPC file. All of them are in memory at
+    once."""
+    every = list(batches)
+    contents = [_content(compact(batch, schema)) for batch in every]
     file_id = xxhash.xxh3_128_hexdigest(b"".join(contents)).encode()
     with ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression=compression)) as file:
-        for index, (batch, content) in enumerate(zip(held, contents, strict=True)):
+        for index, (batch, content) in enumerate(zip(every, contents, strict=True)):
             metadata = {_KEY: _checksum(content, file_id, index), _ID: file_id}
             file.write_batch(compact(batch, schema), custom_metadata=metadata)
 
@@ -72,10 +73,10 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
 
     Raises IntegrityError naming the file, the batch and the cure.
     """
-    held, path = step.files().get(name), step.data / name
-    if held is None or held.batches is None:
+    entry, path = step.files().get(name), step.data / name
+    if entry is None or entry.batches is None:
         raise damaged(f"{path}: the manifest beside it knows no such file of batches")
-    return read_batch(path, index, held.batches)
+    return read_batch(path, index, entry.batches)
 
 
 def check_batches(step: StepFolder, name: str, indexes: Iterable[int]) -> None:

@@ -106,8 +106,8 @@ def cut(text: pa.Array, spans: Spans) -> pa.Array:
     kept = np.cumsum(marks[:-1], dtype=np.int8) == 0
     left = np.zeros(len(ends), np.int64)
     np.cumsum(sizes - spans.lengths(len(text)), out=left[1:])
-    held = [pa.py_buffer(left), pa.py_buffer(np.ascontiguousarray(data[base : int(ends[-1])][kept]))]
-    found = pa.LargeStringArray.from_buffers(len(text), *held)
+    parts = [pa.py_buffer(left), pa.py_buffer(np.ascontiguousarray(data[base : int(ends[-1])][kept]))]
+    found = pa.LargeStringArray.from_buffers(len(text), *parts)
     return (
         pc.if_else(text.is_valid(), found, pa.scalar(None, pa.large_string())) if text.null_count else found
     )

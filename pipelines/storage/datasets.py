@@ -164,8 +164,8 @@ class DatasetView:
 
     def facts(self, unit: int) -> UnitFacts:
         """Rows and bytes by source of one unit as written (masks not applied)."""
-        held = self._units[unit][1]
-        return UnitFacts(held.rows, dict(held.sources))
+        receipt = self._units[unit][1]
+        return UnitFacts(receipt.rows, dict(receipt.sources))
 
     def input_bytes(self, unit: int) -> int:
         """Text bytes of a unit as written, cut or not: what its reader must work through."""
@@ -224,11 +224,11 @@ class DatasetView:
 
         A row group at a time.
         """
-        folder, held = self._units[unit]
+        folder, receipt = self._units[unit]
         removed = self.removed_rows(unit)
         cuts = self.cuts(unit) if columns is None or "text" in columns else Spans.of([])
         start = 0
-        for table in read_unit(folder, held.unit, columns):
+        for table in read_unit(folder, receipt.unit, columns):
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             start += table.num_rows
             docs = Documents(table)
@@ -239,8 +239,10 @@ class DatasetView:
             if len(here):
                 docs = docs.with_columns({"text": self._cut(docs.text, here, unit)})
             yield docs, rows
-        if start != held.rows:
-            raise damaged(f"unit {held.unit} in {folder.data}: {start} rows, its receipt says {held.rows}")
+        if start != receipt.rows:
+            raise damaged(
+                f"unit {receipt.unit} in {folder.data}: {start} rows, its receipt says {receipt.rows}"
+            )
 
     def totals(self) -> dict[str, tuple[int, int]]:
         """Documents and bytes by source before the masks."""

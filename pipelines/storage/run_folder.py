@@ -52,7 +52,7 @@ def _sha256_once(path: str, inode: int, size: int, changed: int) -> str:
     return sha256_file(Path(path))
 
 
-def fault_of(path: Path, held: FileEntry) -> str | None:
+def fault_of(path: Path, entry: FileEntry) -> str | None:
     """What is wrong with a file by its entry in a receipt; None where it is sound.
 
     A file is hashed once a process, and again when its inode, size or modification time differ.
@@ -61,9 +61,9 @@ def fault_of(path: Path, held: FileEntry) -> str | None:
         stat = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return f"{path}: missing"
-    if stat.st_size != held.bytes:
-        return f"{path}: {stat.st_size:,} bytes, its receipt says {held.bytes:,}"
-    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != held.sha256:
+    if stat.st_size != entry.bytes:
+        return f"{path}: {stat.st_size:,} bytes, its receipt says {entry.bytes:,}"
+    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != entry.sha256:
         return f"{path}: its bytes differ from the manifest"
     return None
 
@@ -78,9 +78,9 @@ class _Read:
 def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Read:
     manifest = read_sealed(Manifest, path, _MANIFEST)
     version, steps = path.parent, path.parent.parent
-    held = manifest.step, manifest.fingerprint[:16]
-    if steps.parent.name == "steps" and held != (steps.name, version.name):
-        raise damaged(f"{path}: the manifest of {held[0]}/{held[1]}, which does not belong here")
+    stated = manifest.step, manifest.fingerprint[:16]
+    if steps.parent.name == "steps" and stated != (steps.name, version.name):
+        raise damaged(f"{path}: the manifest of {stated[0]}/{stated[1]}, which does not belong here")
     return _Read(manifest, {file.name: file for file in manifest.files})
 
 
@@ -136,10 +136,10 @@ class StepFolder:
 
         Raises IntegrityError naming the file where they are not, or where the manifest knows no such file.
         """
-        held, path = self.files().get(name), self.data / name
-        if held is None:
+        entry, path = self.files().get(name), self.data / name
+        if entry is None:
             raise damaged(f"{path}: the manifest beside it knows no such file")
-        fault = fault_of(path, held)
+        fault = fault_of(path, entry)
         if fault is not None:
             raise damaged(fault)
         return path

@@ -31,9 +31,9 @@ def outdated(manifests: Mapping[str, Manifest]) -> set[str]:
             key = manifest.key
             named = dict((*key.inputs, *key.masks))
             wrong = any(contents.get(step) != content or step in stale for step, content in named.items())
-            held = key.artefacts.values()
-            fresh = {contents[step] for step in contents if step not in stale} if held else set()
-            if wrong or any(content not in known or content not in fresh for content in held):
+            used = key.artefacts.values()
+            fresh = {contents[step] for step in contents if step not in stale} if used else set()
+            if wrong or any(content not in known or content not in fresh for content in used):
                 stale.add(name)
         if len(stale) == before:
             break

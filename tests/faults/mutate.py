@@ -71,7 +71,7 @@ def read_file(name: str, path: Path) -> Answer:
     import traceback
 
     from corpusmill.pipelines.run.operators.index import splits_of
-    from corpusmill.pipelines.run.operators.read import Held, batches_of
+    from corpusmill.pipelines.run.operators.read import RangeInUnit, batches_of
     from corpusmill.pipelines.sources.reader import Label
 
     reader = reader_of(SAMPLES[name])
@@ -79,9 +79,9 @@ def read_file(name: str, path: Path) -> Answer:
     losses: Counter[str] = Counter()
     try:
         for split in splits_of(reader, path, path.name, None):
-            held = Held(0, None, None)
+            place = RangeInUnit(0, None, None)
             for docs, removed, quarantined in batches_of(
-                reader, path, path.name, split, Label("fuzz", "web"), None, held
+                reader, path, path.name, split, Label("fuzz", "web"), None, place
             ):
                 column = "raw" if docs is not None and "raw" in docs.table.column_names else "text"
                 texts += [] if docs is None else [str(value) for value in docs.column(column).to_pylist()]

@@ -1,4 +1,4 @@
-"""The draws of `pipelines.randomness` for a column of ids, read in place."""
+"""The draws of `contract.randomness` for a column of ids, read in place."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Trier(Generic[Result]):
         """Rows that are each sound or not by themselves."""
         found: Apart[Result] = Apart()
         if self.marker is None and not self.poison:
-            self._halve(range(1, count + 1), found)
+            self._halve(range(1, count + 1), found, "documents")
             return found
         for row in range(count):
             self._one(np.array([row]), self.first + row, found)
@@ -101,7 +101,7 @@ class Trier(Generic[Result]):
         """
         found: Apart[Result] = Apart()
         if self.marker is None and not self.poison:
-            self._halve(ends, found)
+            self._halve(ends, found, "groups of rows")
             return found
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
             if self.marker is not None and self.marker.skips_documents and self.marker.skips(PARTS + start):
@@ -111,7 +111,7 @@ class Trier(Generic[Result]):
                 self._one(rest, PARTS + start, found)
         return found
 
-    def _halve(self, ends: Sequence[int], found: Apart[Result]) -> None:
+    def _halve(self, ends: Sequence[int], found: Apart[Result], named: str) -> None:
         failures = 0
         todo = [(0, len(ends))] if ends else []
         while todo:
@@ -131,7 +131,7 @@ class Trier(Generic[Result]):
                 if failures >= STAGE_AT_FAULT and not found.results:
                     cause = cause_of(error)
                     raise CorpusmillError(
-                        f"stage {self.name} raised on each of the first {failures} documents: {cause}"
+                        f"stage {self.name} raised on each of the first {failures} {named}: {cause}"
                     ) from error
 
     def _leave_out(self, rows: Rows, error: Exception, found: Apart[Result]) -> None:

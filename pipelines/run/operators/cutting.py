@@ -46,9 +46,9 @@ def cut_unit(view: DatasetView, unit: int, edits: pa.Table, stage: str) -> tuple
             continue
         found += len(here)
         part = edits.take(pa.array(here))
-        made, gone = _Batch(docs, rows, unit, stage).cut(part, at[here], earlier.among(rows))
+        made, without_text = _Batch(docs, rows, unit, stage).cut(part, at[here], earlier.among(rows))
         cuts.append(made)
-        emptied.append(gone)
+        emptied.append(without_text)
     if found < len(wanted):
         raise CorpusmillError(
             f"{stage} cuts {len(wanted) - found} spans of documents of unit {unit} that are not there: they "
@@ -70,13 +70,13 @@ class _Batch:
         """Cuts, and the documents emptied. `at` int64[k]: places of the edits' documents in the row group;
         `earlier`: what masks cut of them before, by place, as written."""
         edits, seen = self._once(edits, self._checked(edits, at))
-        gone = self._emptied(seen)
-        stays = ~np.isin(seen.row, gone)
+        emptied = self._emptied(seen)
+        stays = ~np.isin(seen.row, emptied)
         which, written, shown = _as_written(
             Spans(seen.row[stays], seen.start[stays], seen.end[stays]), self.first, earlier
         )
         made = self._rows(edits.filter(pa.array(stays)).take(pa.array(which)), written, shown)
-        return made, self._removed(edits, seen, gone)
+        return made, self._removed(edits, seen, emptied)
 
     def _checked(self, edits: pa.Table, at: npt.NDArray[np.int64]) -> Spans:
         """The spans, each within its text and of whole characters."""
@@ -142,12 +142,12 @@ class _Batch:
                 found[k] = text.decode()[:EXCERPT_CHARACTERS]
         return found
 
-    def _removed(self, edits: pa.Table, seen: Spans, gone: npt.NDArray[np.int64]) -> pa.Table:
-        mask = np.isin(np.arange(len(self.docs)), gone)
+    def _removed(self, edits: pa.Table, seen: Spans, emptied: npt.NDArray[np.int64]) -> pa.Table:
+        mask = np.isin(np.arange(len(self.docs)), emptied)
         lost = self.docs.keep(mask)
         reasons = pa.array([EMPTIED] * len(lost), pa.string())
         table = removal_rows(lost, stage=self.stage, kind="removed", reasons=reasons)
-        detail = [self._said(edits.filter(pa.array(seen.row == k)), seen, k) for k in gone.tolist()]
+        detail = [self._detail(edits.filter(pa.array(seen.row == k)), seen, k) for k in emptied.tolist()]
         columns = {
             "unit": pa.array(np.full(len(lost), self.unit, np.uint32)),
             "row": pa.array(self.rows[mask]),
@@ -157,7 +157,7 @@ class _Batch:
             table = table.set_column(table.column_names.index(name), REMOVED.field(name), values)
         return table
 
-    def _said(self, edits: pa.Table, seen: Spans, place: int) -> str:
+    def _detail(self, edits: pa.Table, seen: Spans, place: int) -> str:
         mine = seen.row == place
         lengths = (seen.end - seen.start)[mine]
         parts: dict[str, int] = {}

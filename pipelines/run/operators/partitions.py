@@ -118,13 +118,13 @@ class StoredSides(Sides):
                 reader = ipc.open_file(source)
                 batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
                 table = pa.Table.from_batches(batches)
-                held = contiguous(table.column("row")).to_numpy()
-                at = np.searchsorted(held, row)
-                if (at >= len(held)).any():
+                sent = contiguous(table.column("row")).to_numpy()
+                at = np.searchsorted(sent, row)
+                if (at >= len(sent)).any():
                     raise damaged(f"{path}: lacks a side row that was sent")
                 ends = np.cumsum([batch.num_rows for batch in batches])
                 check_batches(self._folder, name, np.unique(np.searchsorted(ends, at, "right")).tolist())
-                if (held[at] != row).any():
+                if (sent[at] != row).any():
                     raise damaged(f"{path}: lacks a side row that was sent")
                 return table.drop_columns(["row"]).take(pa.array(at))
         except (OSError, pa.ArrowException) as error:

@@ -78,8 +78,8 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
     for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
         if marker is not None and marker.skips_documents and marker.skips(number):
             continue
-        held = Held(number, marker, job.poison.get(number))
-        for docs, removed, quarantined in batches_of(reader, Path(path), name, split, label, limit, held):
+        place = RangeInUnit(number, marker, job.poison.get(number))
+        for docs, removed, quarantined in batches_of(reader, Path(path), name, split, label, limit, place):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
                 raise DataError(
@@ -150,7 +150,7 @@ def _joined(batches: list[Documents]) -> Documents:
 
 
 @dataclass
-class Held:
+class RangeInUnit:
     """One range of a file as a part of its unit: its number, where to note it, why it is not to be read."""
 
     number: int
@@ -164,15 +164,15 @@ class Held:
 
 def _splits(job: Job[SplitsUnit], reader: Reader) -> Iterator[tuple[str, str, Split]]:
     """Name, path and range of all that the unit reads; in careful mode the smallest ranges there are."""
-    for held in job.unit.splits:
-        split = held.split
+    for piece in job.unit.splits:
+        split = piece.split
         parts = reader.divide(split) if (job.careful or job.poison) and split.fault is None else [split]
         for part in parts:
-            yield held.name, held.path, part
+            yield piece.name, piece.path, part
 
 
 def batches_of(
-    reader: Reader, path: Path, name: str, split: Split, label: Label, limit: int | None, held: Held
+    reader: Reader, path: Path, name: str, split: Split, label: Label, limit: int | None, place: RangeInUnit
 ) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
     """(documents or None, removed, quarantined) of one split.
 
@@ -183,13 +183,13 @@ def batches_of(
             raise DataError(f"{name}: {split.fault}")
         yield None, [], [Lost("corrupt_input", split.size, f"{name}@{split.start}", split.fault)]
         return
-    if held.poison is not None:
-        yield from ((None, [], lost) for lost in _lost(reader, path, name, split, held.poison[1]))
+    if place.poison is not None:
+        yield from ((None, [], lost) for lost in _lost(reader, path, name, split, place.poison[1]))
         return
     taken = 0
     batches = reader.read(path, name, split, label)
     while True:
-        held.note()
+        place.note()
         try:
             batch = next(batches, None)
         except Exception as error:
@@ -242,7 +242,7 @@ OPERATOR = Operator(
     units=units,
     work=work,
     isolates=True,
-    weigh=lambda preparation, unit: sum(held.split.size for held in unit.splits),
-    paths=lambda unit: [held.path for held in unit.splits],
+    weigh=lambda preparation, unit: sum(piece.split.size for piece in unit.splits),
+    paths=lambda unit: [piece.path for piece in unit.splits],
     lists_removed="always",
 )

@@ -121,6 +121,8 @@ def test_what_is_no_fault_of_the_input_passes_through() -> None:
     stage, _ = trier(lambda rows: True)
     with pytest.raises(CorpusmillError, match="odd raised on each of the first 8 documents: ValueError"):
         stage.documents(100)
+    with pytest.raises(CorpusmillError, match="odd raised on each of the first 8 groups of rows: ValueError"):
+        stage.groups(range(1, 101))
     assert cause_of(ValueError("lone \ud800\nsecond line")) == "ValueError: lone \\ud800"
     assert cause_of(MemoryError()) == "MemoryError"
 
