@@ -38,7 +38,7 @@ class EventLog:
 
 @dataclass(frozen=True)
 class LoggedFailures(Listener):
-    """Hands everything on to `listener`, and notes in the log of events what failed under a unit."""
+    """Hands everything on to `listener`, and notes attempts that failed and may be tried again."""
 
     listener: Listener
     events: EventLog
