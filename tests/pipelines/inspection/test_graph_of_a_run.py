@@ -54,5 +54,5 @@ def test_damage_to_it_is_found(copy_of: Callable[[], RunFolder], damage: str) ->
         path.write_text(path.read_text("utf-8").replace("encode", "decode"), "utf-8")
     with pytest.raises(IntegrityError, match=r"graph\.json"):
         load_record(copy)
-    wrong = [check for check in doctor(copy)["checks"] if not check["ok"]]
-    assert any("graph.json" in check["name"] + check["detail"] for check in wrong), wrong
+    wrong = [check for check in doctor(copy).checks if not check.ok]
+    assert any("graph.json" in check.name + check.detail for check in wrong), wrong
