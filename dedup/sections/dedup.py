@@ -20,7 +20,6 @@ class Dedup(Section):
     """Deduplication over all sources together, one after the other."""
 
     example: ClassVar[str] = "[exact, minhash]"
-    empty: ClassVar[str] = "[]"
 
     entries: tuple[tuple[Path, Exchange], ...]
 

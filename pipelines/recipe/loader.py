@@ -33,6 +33,7 @@ from corpusmill.pipelines.recipe.source_entry import source
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 
 _SUFFIXES = (".yaml", ".yml")
+_SOURCES = "{code: {read: {jsonl: code/*.jsonl}}}"  # what messages show as a cure
 
 
 def recipe_keys() -> tuple[str, ...]:
@@ -184,8 +185,8 @@ def _made_sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, S
 
 def _empty_entries(data: dict[str, Any]) -> list[Problem]:
     """A problem for each mapping or list that is left empty."""
-    values = {key: "{}" for key in OWN_KEYS if key not in Settings.model_fields}
-    values |= {section.name: section.empty for section in section_classes() if not section.implied}
+    values = {"engine": "{}", "sources": _SOURCES}
+    values |= {section.name: section.example for section in section_classes() if not section.implied}
     return [
         Problem((key,), f"is empty; write `{key}: {empty}`, or take the line out")
         for key, empty in values.items()
@@ -200,10 +201,10 @@ def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tupl
         if (
             misspelt is None or closest(misspelt, keys) != "sources"
         ):  # else its own line says what it should be called
-            message = "`sources` is missing; add `sources: {code: {read: {jsonl: code/*.jsonl}}}`"
+            message = f"`sources` is missing; add `sources: {_SOURCES}`"
             problems.append(Problem((), message))
         return ()
-    named = mapping(data, ("sources",), problems, "{code: {read: {jsonl: code/*.jsonl}}}")
+    named = mapping(data, ("sources",), problems, _SOURCES)
     made = [source(name, entry, problems) for name, entry in (named or {}).items()]
     return tuple(one for one in made if one is not None)
 

@@ -21,7 +21,6 @@ from corpusmill.pipelines.recipe.section import Cut, Section
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")  # a key of recipes, and what names of steps begin with
 _WORDS = ("after", "before", "step_roots", "gives")
-_TEXTS = ("example", "empty")
 _GUARDED = "_faults_are_told"  # set on a section whose methods are guarded already
 
 
@@ -40,7 +39,7 @@ def of_plugin(section: type[Section], file: Path) -> type[Section]:
 
 
 def _faults(section: type[Section]) -> Iterator[str]:
-    values: dict[str, Any] = {name: getattr(section, name) for name in (*_WORDS, *_TEXTS, "name", "needs")}
+    values: dict[str, Any] = {name: getattr(section, name) for name in (*_WORDS, "example", "name", "needs")}
     if not (isinstance(values["name"], str) and NAME.fullmatch(values["name"])):
         yield "`name` must be small letters, digits and underscores, and begin with a letter; rename it"
     for name in _WORDS:
@@ -51,9 +50,8 @@ def _faults(section: type[Section]) -> Iterator[str]:
     for root in values["step_roots"] or ():
         if not NAME.fullmatch(root):
             yield f"`step_roots` holds {root!r}, but names of steps begin with small letters; correct it"
-    for name in _TEXTS:
-        if not isinstance(values[name], str):
-            yield f"`{name}` must be a text, as a recipe has it, but is {values[name]!r}; correct it"
+    if not isinstance(values["example"], str):
+        yield f"`example` must be a text, as a recipe has it, but is {values['example']!r}; correct it"
     needs = values["needs"]
     if not (isinstance(needs, Mapping) and all(isinstance(text, str) for text in (*needs, *needs.values()))):
         yield (

@@ -85,7 +85,7 @@ class Section(BaseModel, ABC):
     - `after`, `before`: sections whose steps come before and after its own, where the recipe has them; names
       decide the rest.
     - `needs`: sections without which it cannot be, and why.
-    - `example`: a short value, which messages show as a cure; `empty`: a value without anything.
+    - `example`: a short value that is right, which messages show as a cure.
     - `step_roots`: what the names of its steps begin with, up to the first dot; no source may be called so.
     - `gives`: words of what its steps give (`contract.given`).
     - `implied`: it has no key, and stands where `beside` makes it.
@@ -98,7 +98,6 @@ class Section(BaseModel, ABC):
     before: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[str] = "{}"
-    empty: ClassVar[str] = "{}"
     step_roots: ClassVar[tuple[str, ...]] = ()
     gives: ClassVar[tuple[str, ...]] = ()
     implied: ClassVar[bool] = False

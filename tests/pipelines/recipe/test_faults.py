@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.contract.errors import RecipeError
-from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.loader import load_recipe, recipe_keys
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.recipe.models import Settings
 
 Faults = Callable[..., list[str]]
 
@@ -124,7 +126,7 @@ def judge(options: str) -> str:
         ("engine: {memory: 4X}\n" + judge(""), 3, "engine.memory", ["GiB"]),
         ("engine: {heartbeat_s: 0}\n" + judge(""), 3, "engine.heartbeat_s", ["at least 1"]),
         ("engine:\n" + judge(""), 3, "engine", ["is empty", "engine: {}"]),
-        ("dedup:\n" + judge(""), 3, "dedup", ["is empty", "dedup: []"]),
+        ("dedup:\n" + judge(""), 3, "dedup", ["is empty", "dedup: [exact, minhash]"]),
         ("dedup: [smae]\n" + judge(""), 3, "dedup.0", ["`smae`: unknown stage", "did you mean `same`"]),
         ("dedup: [judge]\n" + judge(""), 3, "dedup.0", ["unknown stage"]),
         (
@@ -240,3 +242,23 @@ def test_a_recipe_broken_anywhere_is_refused_or_loads_but_never_crashes(folder: 
             messages.append(str(error))
     assert len(messages) > 100
     assert all(messages)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_keys() if name not in Settings.model_fields])
+def test_the_cure_of_an_empty_key_is_a_value_that_it_takes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "recipe.yaml"
+
+    def lines(entry: str) -> tuple[str, ...]:
+        sources = "" if name == "sources" else "sources: {web: {read: {jsonl: a.jsonl}}}\n"
+        path.write_text(f"name: small\n{sources}{entry}\nnothing: 0\n", "utf-8")
+        with pytest.raises(InvalidRecipeError) as caught:
+            load_recipe(path)
+        return caught.value.lines
+
+    (cure,) = re.findall(
+        rf"{name}: is empty; write `(.*)`, or take the line out", "\n".join(lines(f"{name}:"))
+    )
+    others = (
+        r": (needs|has no effect without) `|: nothing: unknown key"  # nothing is wrong with the value itself
+    )
+    assert [line for line in lines(cure) if not re.search(others, line)] == []

@@ -219,7 +219,7 @@ def _other(body: str) -> str:
 
 
 def test_the_schema_knows_the_sections_of_a_recipe_at_fault(tmp_path: Path) -> None:
-    path = write(tmp_path, "empty = '{}'")
+    path = write(tmp_path, "example = '{width: 3}'")
     path.write_text(path.read_text("utf-8") + "lenghts: {}\n", "utf-8")
     shown = CliRunner().invoke(app, ["schema", str(path)])
     assert shown.exit_code == 0
@@ -231,7 +231,7 @@ def test_the_schema_knows_the_sections_of_a_recipe_at_fault(tmp_path: Path) -> N
 
 
 def test_a_section_is_left_as_it_is_where_it_is_right(tmp_path: Path) -> None:
-    path = write(tmp_path, "empty = '{}'")
+    path = write(tmp_path, "example = '{width: 3}'")
     recipe = load_recipe(path)
     assert isinstance(recipe.sections["lengths"], Section)
     assert [step.name for step in build_graph(recipe)][-1] == "lengths"
