@@ -179,7 +179,7 @@ class Minhash(Deduplicate):
         return Emitted(emitted, side)
 
     def rules(self) -> Rules:
-        """What `matching.buckets.find_pairs` goes by."""
+        """The options by which `matching.buckets.find_pairs` finds pairs and measures them."""
         from corpusmill.dedup.matching.buckets import Rules
 
         s = self.settings()

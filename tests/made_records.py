@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from corpusmill.pipelines.records.graph import StepOptions
@@ -16,8 +17,7 @@ DONE = Executed(Receipt(0, 0, ()), 0.0)  # what a worker answers, where nobody l
 
 def made_key(operator: str = "task", **more: Any) -> StepKey:
     """A key of no stages, code or inputs but those in `more`."""
-    fields = {"stages": (), "spine": "", "libraries": {}, "unicode": "", "seed": 0, "options": StepOptions()}
-    return StepKey(operator, **{**fields, "inputs": (), "masks": (), "artefacts": {}, **more})  # type: ignore[arg-type]
+    return replace(StepKey(operator, (), "", {}, "", 0, StepOptions(), (), (), {}), **more)
 
 
 def made_stage(name: str, **options: Any) -> StageKey:
@@ -29,9 +29,8 @@ def made_manifest(
 ) -> Manifest:
     """The manifest of these units, with a key of nothing."""
     held = tuple(units)
-    fields = {"key": made_key(), "versions": {}, "content": content_of(held), "ledger": ()}
-    fields["rows"] = sum(unit.rows for unit in held)
-    return Manifest(step, fingerprint, units=held, **{**fields, **more})  # type: ignore[arg-type]
+    rows = sum(unit.rows for unit in held)
+    return replace(Manifest(step, fingerprint, made_key(), {}, content_of(held), rows, (), held), **more)
 
 
 def made_task(number: int = 0, operator: str = "read", stages: tuple[Any, ...] = ()) -> Task:

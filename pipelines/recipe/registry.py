@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
@@ -71,7 +71,7 @@ def room_command(room: str, name: str) -> Callable[..., Any]:
     return found
 
 
-def is_step(stage: type[Stage]) -> bool:
+def is_step(stage: type[Stage]) -> TypeGuard[type[Map] | type[Regroup]]:
     """Whether a stage may stand in a source's `steps`: it maps documents or regroups them."""
     return issubclass(stage, (Map, Regroup)) and not inspect.isabstract(stage)
 
@@ -98,15 +98,15 @@ def steps_filling(column: str, of: str | None = None) -> list[str]:
 def find_step(name: str) -> type[Map] | type[Regroup]:
     """The step `name` of a source: a map or a regrouping of filters, mixtures, sources or the plugins.
 
-    Raises RecipeError naming the nearest valid step; for a stage that exists but belongs elsewhere in
-    the recipe the message says so.
+    Raises RecipeError naming the nearest valid step, and the room of a stage that belongs elsewhere in the
+    recipe.
     """
     stage = stages_of_plugins().get(name)
     if stage is None:
         room = next((room for room in STEP_ROOMS if name in stage_files(room)), None)
         stage = _import(room, name) if room else None
     if stage is not None and is_step(stage):
-        return stage  # type: ignore[return-value]  # is_step has just shown it
+        return stage
     if stage is not None or any(name in stage_files(room) for room in ROOMS):
         home = room_of(stage) if stage else next(room for room in ROOMS if name in stage_files(room))
         raise UnknownStepError(f"`{name}` is a stage of {home}, not a step of a source", name)

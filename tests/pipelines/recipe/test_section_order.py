@@ -151,11 +151,13 @@ def test_sections_give_what_they_say_and_name_their_steps(load: Callable[..., Re
 
 
 class _Judge(Filter):
+    """Keeps every document."""
+
     def score(self, docs: Documents) -> Columns:
-        raise NotImplementedError
+        return {"bytes": pa.array(docs.sizes())}
 
     def judge(self, scores: Columns) -> pa.Array:
-        raise NotImplementedError
+        return pa.nulls(len(scores["bytes"]), pa.string())
 
 
 _JUDGE = _Judge()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from corpusmill.pipelines.run.engines.engine import Beat, Event
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
@@ -49,12 +50,9 @@ class Scripted:
         self.closed = True
 
 
-def make_units(tmp_path: Path, count: int, **more: object) -> list[Unit]:
+def make_units(tmp_path: Path, count: int, **more: Any) -> list[Unit]:
     stages = tuple(StageSpec("", "", name, {}) for name in ("jsonl", "first", "second"))
-    return [
-        Unit("web", n, made_task(n, stages=stages), StepFolder(tmp_path), **more)  # type: ignore[arg-type]
-        for n in range(count)
-    ]
+    return [Unit("web", n, made_task(n, stages=stages), StepFolder(tmp_path), **more) for n in range(count)]
 
 
 def schedule(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -65,7 +66,7 @@ def cases(draw: st.DrawFn) -> tuple[list[str], list[list[tuple[int, float, float
 
 @given(cases(), st.integers(1, 3), st.randoms(use_true_random=False))
 def test_edits_one_after_the_other_equal_the_oracle(
-    case: tuple[list[str], list[list[tuple[int, float, float, str]]]], group: int, order: object
+    case: tuple[list[str], list[list[tuple[int, float, float, str]]]], group: int, order: random.Random
 ) -> None:
     texts, sets = case
     oracle = [Text(text) for text in texts]
@@ -78,7 +79,7 @@ def test_edits_one_after_the_other_equal_the_oracle(
             start, end = sorted((int(one * size), int(other * size)))
             if document not in gone:
                 spans.append((document, start, end, reason))
-        order.shuffle(spans)  # type: ignore[attr-defined]
+        order.shuffle(spans)
         cuts, emptied = cut_unit(Shown(texts, made, group), 3, edits_of(spans), "stage")
         before = [held.shown() for held in oracle]
         now = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -223,8 +224,9 @@ def test_other_units_run_while_one_waits_after_a_loss(tmp_path: Path) -> None:
 
 def test_what_does_not_depend_on_a_failed_unit_is_done_and_every_fault_is_named(tmp_path: Path) -> None:
     def some_fail(ticket: int, task: Task) -> Event:
-        kind = {1: "internal", 4: "user"}.get(task.number)
-        return Failed(ticket, kind, f"odd {task.number}", "trace") if kind else Done(ticket, DONE)  # type: ignore[arg-type]
+        kinds: dict[int, Literal["internal", "user"]] = {1: "internal", 4: "user"}
+        kind = kinds.get(task.number)
+        return Failed(ticket, kind, f"odd {task.number}", "trace") if kind else Done(ticket, DONE)
 
     engine, finished, waiting = Scripted(some_fail), [], [make_units(tmp_path, 6)]
     more = lambda: waiting.pop() if waiting else []  # noqa: E731

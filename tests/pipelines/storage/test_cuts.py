@@ -1,4 +1,4 @@
-"""Spans cut from texts, on whole characters, whatever way the texts lie in memory."""
+"""Spans cut from texts, on whole characters, however the texts lie in memory."""
 
 from __future__ import annotations
 
