@@ -83,11 +83,14 @@ class HeldOutOverlap(Fold):
         """Write removals.arrow and overlap.json; returns what the latter says."""
         import pyarrow.ipc as ipc
 
+        from corpusmill.pipelines.records.codec import encode
+
         removals, facts = self._known().decided(part)
         with ipc.new_file(folder / REMOVALS, removals.schema) as file:
             file.write_table(removals)
-        (folder / FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-        return facts
+        said = encode(facts)
+        (folder / FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+        return said
 
     def _known(self) -> Measure:
         if self._measure is None:

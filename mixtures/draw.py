@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.records.mixture_plan import MixturePlan, SourcePlan
 
 
 class Draw(Scatter):
@@ -38,18 +38,18 @@ class Draw(Scatter):
     shard_tokens: int = Field(2**25, ge=1, description="Tokens that should meet in one shard, about.")
 
     _seed: int = PrivateAttr(default=0)
-    _sources: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _sources: dict[str, SourcePlan] = PrivateAttr(default_factory=dict)
 
     def partitions(self, context: Context) -> int:
         """One for each shard."""
-        total: int = sum(source["tokens"] for source in _plan(context)["sources"].values())
+        total = sum(source.tokens for source in _plan(context).sources.values())
         return -(-total // self.shard_tokens)
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()
         plan = _plan(context)
-        ready._seed = plan["seed"]
-        ready._sources = plan["sources"]
+        ready._seed = plan.seed
+        ready._sources = dict(plan.sources)
         return ready
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
@@ -117,7 +117,7 @@ class Draw(Scatter):
             mine = np.flatnonzero(sources == source)
             part, ends = part_of_epoch(one, drawn[mine], [ids[at] for at in mine], unit, rows[mine])
             aside = held[mine]
-            copies[mine] = np.where(aside, int(one["requested_share"] > 0), one["full_epochs"] + part)
+            copies[mine] = np.where(aside, int(one.requested_share > 0), one.full_epochs + part)
             cut[mine] = np.where(aside, -1, ends)
         return copies, cut
 
@@ -138,9 +138,10 @@ class Draw(Scatter):
         return draws([f"{names[row]}\0{epoch}" for row, epoch in copies], self._seed, "shuffle")
 
 
-def _plan(context: Context) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
-    return found
+def _plan(context: Context) -> MixturePlan:
+    from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
+
+    return read_plan(context.artefact("mixture", FILE))
 
 
 def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:

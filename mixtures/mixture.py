@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from corpusmill.mixtures.plan.selection import Want
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.records.mixture_plan import HeldOutPlan
 
 
 class Mixture(Seeded, Fold):
@@ -125,6 +125,8 @@ class Mixture(Seeded, Fold):
         from corpusmill.mixtures.plan.histogram import BINS, by_source
         from corpusmill.mixtures.plan.selection import select
         from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.pipelines.records.codec import encode
+        from corpusmill.pipelines.records.mixture_plan import FILE, MixturePlan, write_plan
 
         if self._sums is None:
             raise RuntimeError("mixture needs the sums of its sources: call prepare first")
@@ -135,32 +137,37 @@ class Mixture(Seeded, Fold):
         if short and self.on_shortfall == "fail":
             raise UserError("mixture: " + "; ".join(f"{source}: {why}" for source, why in short.items()))
         shares = {source: want.requested_share for source, want in self._wanted.items()}
-        plan = {
-            "seed": self.known_seed(),
-            "bins": BINS,
-            "requested_tokens": self.tokens,
-            "tokens": sum(one.tokens for one in chosen.values()),
-            "documents": sum(one.documents for one in chosen.values()),
-            "bytes": sum(one.bytes for one in chosen.values()),
-            "max_epochs": self.max_epochs,
-            "sources": {source: one.as_json() for source, one in chosen.items()},
-            "held_out": self._held_out(held_sums, shares),
-        }
-        text = json.dumps(plan, indent=1, sort_keys=True, ensure_ascii=False)
-        (folder / "plan.json").write_text(text + "\n", encoding="utf-8")
-        return plan
+        plan = MixturePlan(
+            seed=self.known_seed(),
+            bins=BINS,
+            requested_tokens=self.tokens,
+            tokens=sum(one.tokens for one in chosen.values()),
+            documents=sum(one.documents for one in chosen.values()),
+            bytes=sum(one.bytes for one in chosen.values()),
+            max_epochs=self.max_epochs,
+            sources=chosen,
+            held_out=self._held_out(held_sums, shares),
+        )
+        write_plan(folder / FILE, plan)
+        return encode(plan)
 
-    def _held_out(self, sums: dict[str, npt.NDArray[np.int64]], shares: dict[str, float]) -> dict[str, Any]:
+    def _held_out(self, sums: dict[str, npt.NDArray[np.int64]], shares: dict[str, float]) -> HeldOutPlan:
         """What is drawn once to be judged on: of the sources that are trained on."""
         from corpusmill.mixtures.plan.histogram import MEASURES
+        from corpusmill.pipelines.records.mixture_plan import HeldOutOfSource, HeldOutPlan
 
         sources = {
-            source: dict(zip(MEASURES, sum_MB.sum(axis=1).tolist(), strict=True))
+            source: HeldOutOfSource(**dict(zip(MEASURES, sum_MB.sum(axis=1).tolist(), strict=True)))
             for source, sum_MB in sorted(sums.items())
             if shares.get(source, 0.0) > 0
         }
-        totals = {measure: sum(one[measure] for one in sources.values()) for measure in MEASURES}
-        return {"share": self.held_out, **totals, "sources": sources}
+        return HeldOutPlan(
+            bytes=sum(one.bytes for one in sources.values()),
+            documents=sum(one.documents for one in sources.values()),
+            share=self.held_out,
+            sources=sources,
+            tokens=sum(one.tokens for one in sources.values()),
+        )
 
     def _shares(self, available: dict[str, int]) -> dict[str, float]:
         """Share of each source; they add up to 1."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from corpusmill.pipelines.records.graph import StepOptions
 from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
+from corpusmill.pipelines.records.mixture_plan import HeldOutPlan, MixturePlan, SourcePlan
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.run_folder import content_of
@@ -37,3 +38,10 @@ def made_task(number: int = 0, operator: str = "read", stages: tuple[Any, ...] =
     """A task that nobody does."""
     step = TaskStep("web", operator, stages, (), (), {}, StepOptions())
     return Task(step, "", number, {}, 0, {}, {})
+
+
+def made_plan(seed: int = 0, **sources: Mapping[str, Any]) -> MixturePlan:
+    """A mixture plan of these sources, each with what is given of it and nothing else."""
+    nothing = SourcePlan(0, 0, 0, 0.0, 0, 0, 0, None, 0, 0, 0, None, None, None, None)
+    plans = {name: replace(nothing, **said) for name, said in sources.items()}
+    return MixturePlan(seed, 2**16, None, 0, 0, 0, 1.0, plans, HeldOutPlan(0, 0, 0.0, {}, 0))

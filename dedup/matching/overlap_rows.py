@@ -14,7 +14,14 @@ import pyarrow.ipc as ipc
 from corpusmill.dedup.kernels.overlap import Index, buckets, overlaps
 from corpusmill.dedup.matching.held_out_sets import shingle_sets
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.held_out import MODEL, TOKENIZER, HeldOut
+from corpusmill.pipelines.contract.held_out import MODEL, TOKENIZER, USES, HeldOut
+from corpusmill.pipelines.records.overlap import (
+    HeldOutCount,
+    HeldOutOfDocuments,
+    HeldOutShares,
+    Overlap,
+    RemovedForHolding,
+)
 
 LEFT, REMOVE_HELD_OUT, REMOVE_LEARNT, REMOVE_COMMON = 0, 1, 2, 3  # roles
 LEAST = 0.25  # smaller overlaps are not looked at
@@ -118,7 +125,7 @@ class Measure:
         plain = np.flatnonzero((size_N > 0) & (common >= self.limit * size_N))
         return pa.concat_tables([found, _common(ids[plain], level[plain], sources[plain])])
 
-    def decided(self, rows: pa.Table) -> tuple[pa.Table, dict[str, Any]]:
+    def decided(self, rows: pa.Table) -> tuple[pa.Table, Overlap]:
         """Removals, one row a document and level, and the figures of overlap.json."""
         size_D = np.diff(self.index.set_ends)
         common_D = self.about.column("common").to_numpy()
@@ -134,41 +141,37 @@ class Measure:
             else:
                 taken_out.setdefault((row["id"], row["level"]), row)
         left = [row for row in left if (row["id"], row["level"]) not in taken_out]
-        facts = {
-            "overlap": self.limit,
-            "shares": dict(self.held.shares),
-            "compared": self.about.num_rows,
-            "removed": {
-                name: sum(row["role"] == role for row in taken_out.values())
-                for name, role in (
-                    ("held_out", REMOVE_HELD_OUT),
-                    ("learnt", REMOVE_LEARNT),
-                    ("common", REMOVE_COMMON),
-                )
-            },
-            "highest_overlap": max((row["overlap"] for row in left), default=0.0),
-            "highest_jaccard": max((row["jaccard"] for row in left), default=0.0),
-            "sources": self._sources(taken_out),
-        }
+        roles = [row["role"] for row in taken_out.values()]
+        facts = Overlap(
+            overlap=self.limit,
+            shares=HeldOutShares(*(self.held.shares.get(use, 0.0) for use in USES)),
+            compared=self.about.num_rows,
+            removed=RemovedForHolding(
+                held_out=roles.count(REMOVE_HELD_OUT),
+                learnt=roles.count(REMOVE_LEARNT),
+                common=roles.count(REMOVE_COMMON),
+            ),
+            highest_overlap=max((row["overlap"] for row in left), default=0.0),
+            highest_jaccard=max((row["jaccard"] for row in left), default=0.0),
+            sources=self._sources(taken_out),
+        )
         return pa.Table.from_pylist(list(taken_out.values()), schema=ROWS), facts
 
-    def _sources(self, taken_out: dict[tuple[str, int], dict[str, Any]]) -> dict[str, Any]:
+    def _sources(self, taken_out: dict[tuple[str, int], dict[str, Any]]) -> dict[str, HeldOutOfDocuments]:
         """By source, documents there, and those held out that stay."""
         found = {}
         rows = self.about.select(["id", "source", "level", "bytes"]).to_pylist()
         kept = [row for row in rows if (row["id"], row["level"]) not in taken_out]
         for source, one in sorted((self.held.sources or {}).items()):
             mine = [row for row in kept if row["source"] == source]
-            model = [row for row in mine if row["level"] == MODEL]
-            found[source] = {
-                "documents": one["documents"],
-                "in_large_families": one["in_large"],
-                "model": {"documents": len(model), "bytes": sum(row["bytes"] for row in model)},
-                "tokenizer": {
-                    "documents": len(mine),
-                    "bytes": sum(row["bytes"] for row in mine if row["level"] >= TOKENIZER),
-                },
-            }
+            model = [row["bytes"] for row in mine if row["level"] == MODEL]
+            tokenizer = [row["bytes"] for row in mine if row["level"] >= TOKENIZER]
+            found[source] = HeldOutOfDocuments(
+                documents=one["documents"],
+                in_large_families=one["in_large"],
+                model=HeldOutCount(len(model), sum(model)),
+                tokenizer=HeldOutCount(len(mine), sum(tokenizer)),
+            )
         return found
 
 

@@ -14,6 +14,7 @@ from corpusmill.mixtures.plan.selection import EDGE
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.contract.stage import ROW, UNIT
+from corpusmill.pipelines.records.mixture_plan import SourcePlan
 
 
 def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) -> pa.Table:
@@ -40,24 +41,24 @@ def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) 
 
 
 def part_of_epoch(
-    one: Mapping[str, Any], drawn: npt.NDArray[np.uint64], ids: list[str], unit: int, rows: npt.NDArray[Any]
+    plan: SourcePlan, drawn: npt.NDArray[np.uint64], ids: list[str], unit: int, rows: npt.NDArray[Any]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """Which documents of one source the part of an epoch holds, bool[n], and to how many tokens each is cut,
     int64[n], -1 for whole.
 
-    `one`: the source's entry of the plan; drawn uint64[n] their draws, `unit` and rows uint32[n] their
+    `plan`: the source's; drawn uint64[n] their draws, `unit` and rows uint32[n] their
     addresses.
     """
     bins = bins_of_draws(drawn)
-    taken = bins < one["threshold"]
+    taken = bins < plan.threshold
     cut = np.full(len(drawn), -1, np.int64)
-    last = one["last"]
+    last = plan.last
     if last is not None:
-        end = (int(last["draw"], 16), last["document"], last["unit"], last["row"])
-        for at in np.flatnonzero(bins == one["threshold"]).tolist():
+        end = (int(last.draw, 16), last.document, last.unit, last.row)
+        for at in np.flatnonzero(bins == plan.threshold).tolist():
             here = (int(drawn[at]), ids[at], unit, int(rows[at]))
-            if here == end and last["tokens"]:
-                taken[at], cut[at] = True, last["tokens"]
+            if here == end and last.tokens:
+                taken[at], cut[at] = True, last.tokens
             elif here < end:
                 taken[at] = True
     return taken, cut

@@ -8,15 +8,14 @@ order, and the one they end in is cut: its beginning is taken, as many tokens as
 
 This takes two passes. Sums by bins of draws (`histogram`) say in which bin a source's part ends and how many
 tokens of that bin are wanted (`Want`); the documents of these bins alone, one bin a source, then say in which
-document it ends (`Selection`).
+document it ends (`SourcePlan`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ import pyarrow as pa
 
 from corpusmill.mixtures.plan.histogram import MEASURES
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.records.mixture_plan import LastDocument, SourcePlan
 
 # Documents of the bins that the parts end in.
 EDGE = pa.schema(
@@ -56,51 +56,6 @@ class Want:
     threshold: int
     before: tuple[int, ...]
     tokens: int
-
-
-@dataclass(frozen=True)
-class Last:
-    """The document that the part of an epoch ends in, and how many of its `of` tokens are taken: from its
-    beginning, perhaps none. `draw` has 16 hex digits."""
-
-    draw: str
-    document: str
-    unit: int
-    row: int
-    tokens: int
-    of: int
-
-
-@dataclass(frozen=True)
-class Selection:
-    """What is taken of one source: `full_epochs` copies of everything, and one more of bins below `threshold`
-    and of the documents of that bin that come before `last`; and the beginning of `last`.
-
-    tokens, documents and bytes are counted with copies (a document cut counts as one, its bytes in proportion
-    to its tokens); `epochs` = tokens / available tokens, null where there are none; `share` is of the whole
-    mixture, null where nothing is drawn of any source. `shortfall` says
-    why tokens are fewer than requested, null where they are not; `cause` is one of `max_epochs`, `empty`,
-    `held_out` and `rounding`.
-    """
-
-    available_tokens: int
-    available_documents: int
-    available_bytes: int
-    requested_share: float
-    requested_tokens: int
-    full_epochs: int
-    threshold: int
-    last: Last | None
-    tokens: int
-    documents: int
-    bytes: int
-    share: float | None
-    epochs: float | None
-    shortfall: str | None
-    cause: str | None
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def wants(
@@ -145,46 +100,70 @@ def select(
     held_documents: Mapping[str, int],
     max_epochs: float,
     budget: int,
-) -> dict[str, Selection]:
-    """Selections by source. `edge`: EDGE rows, in any order; `held_documents`: documents held out by source.
+) -> dict[str, SourcePlan]:
+    """Plans by source. `edge`: EDGE rows, in any order; `held_documents`: documents held out by source.
 
     Raises IntegrityError where the rows are not those that the sums were made from.
     """
     ordered = edge.sort_by([("source", "ascending"), *((name, "ascending") for name in ORDER)])
     sources = np.asarray(ordered.column("source").to_pylist(), object)
-    chosen: dict[str, dict[str, Any]] = {}
+    # What the bounds of the source's rows say: the last document, and tokens, documents and bytes taken.
+    ends: dict[str, tuple[LastDocument | None, tuple[int, ...]]] = {}
     for source, want in wanted.items():
         at, end = (int(np.searchsorted(sources, source, side=side)) for side in ("left", "right"))
         last, edge_taken = _last(source, want, ordered.slice(at, end - at))
-        taken = [
+        taken = tuple(
             want.full_epochs * total + before + part
             for total, before, part in zip(want.available, want.before, edge_taken, strict=True)
-        ]
-        cause, why = _shortfall(want, held_documents.get(source, 0), max_epochs, budget)
+        )
         if taken[0] != min(want.requested_tokens, want.most):
             raise IntegrityError(
                 f"the mixture takes {taken[0]} tokens of {source}, not what is wanted: {want}"
             )
-        chosen[source] = {
-            **{f"available_{name}": total for name, total in zip(MEASURES, want.available, strict=True)},
-            "requested_share": want.requested_share,
-            "requested_tokens": want.requested_tokens,
-            "full_epochs": want.full_epochs,
-            "threshold": want.threshold,
-            "last": last,
-            **dict(zip(MEASURES, taken, strict=True)),
-            "epochs": taken[0] / want.available[0] if want.available[0] else None,
-            "shortfall": why,
-            "cause": cause,
-        }
-    total = sum(one["tokens"] for one in chosen.values())
+        ends[source] = last, taken
+    drawn = sum(taken[0] for _, taken in ends.values())
     return {
-        source: Selection(**one, share=one["tokens"] / total if total else None)
-        for source, one in chosen.items()
+        source: _plan(
+            wanted[source],
+            last,
+            taken,
+            drawn,
+            _shortfall(wanted[source], held_documents.get(source, 0), max_epochs, budget),
+        )
+        for source, (last, taken) in ends.items()
     }
 
 
-def _last(source: str, want: Want, rows: pa.Table) -> tuple[Last | None, tuple[int, int, int]]:
+def _plan(
+    want: Want,
+    last: LastDocument | None,
+    taken: tuple[int, ...],
+    drawn: int,
+    shortfall: tuple[str | None, str | None],
+) -> SourcePlan:
+    """The plan of one source, of which `taken` (in the order of MEASURES) is drawn, of `drawn` tokens in
+    all; `shortfall`: cause and words."""
+    available = want.available
+    return SourcePlan(
+        available_tokens=available[0],
+        available_documents=available[1],
+        available_bytes=available[2],
+        requested_share=want.requested_share,
+        requested_tokens=want.requested_tokens,
+        full_epochs=want.full_epochs,
+        threshold=want.threshold,
+        last=last,
+        tokens=taken[0],
+        documents=taken[1],
+        bytes=taken[2],
+        share=taken[0] / drawn if drawn else None,
+        epochs=taken[0] / available[0] if available[0] else None,
+        cause=shortfall[0],
+        shortfall=shortfall[1],
+    )
+
+
+def _last(source: str, want: Want, rows: pa.Table) -> tuple[LastDocument | None, tuple[int, int, int]]:
     """The document a source's part of an epoch ends in, and what is taken of its bin, that one included."""
     if want.tokens == 0:
         return None, (0, 0, 0)
@@ -195,7 +174,7 @@ def _last(source: str, want: Want, rows: pa.Table) -> tuple[Last | None, tuple[i
         raise IntegrityError(f"the documents of {source} are fewer than the sums they were planned by")
     left = want.tokens - (int(ends[whole - 1]) if whole else 0)
     (row,) = rows.slice(whole, 1).to_pylist()
-    last = Last(f"{row['draw']:016x}", row["id"], row["unit"], row["row"], left, row["tokens"])
+    last = LastDocument(f"{row['draw']:016x}", row["id"], row["unit"], row["row"], left, row["tokens"])
     size = int(rows.column("bytes").to_numpy()[:whole].sum()) + part_of(row["bytes"], left, row["tokens"])
     return last, (want.tokens, whole + (left > 0), size)
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ from corpusmill.mixtures.draw import Draw
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.randomness import is_held_out
 from corpusmill.pipelines.contract.stage import Context, Emitted
+from corpusmill.pipelines.records.mixture_plan import FILE, write_plan
+from tests.made_records import made_plan
 
 N = 20_000
 
@@ -23,9 +24,7 @@ def drawn(
     groups: list[str | None] | None = None,
     held_out: float = 0.0,
 ) -> pa.Table:
-    source = {"full_epochs": epochs, "threshold": 0, "last": None, "requested_share": 1.0}
-    plan = {"seed": seed, "sources": {"a": source}}
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    write_plan(tmp_path / FILE, made_plan(seed, a={"full_epochs": epochs, "requested_share": 1.0}))
     n = len(groups) if groups is not None else N
     ids = [f"{i:032x}" for i in range(n)]
     docs = Documents(
@@ -138,7 +137,7 @@ def test_who_is_held_out_depends_on_id_and_seed_alone() -> None:
 
 
 def test_one_partition_a_shard(tmp_path: Path) -> None:
-    (tmp_path / "plan.json").write_text(json.dumps({"sources": {"a": {"tokens": 70}, "b": {"tokens": 31}}}))
+    write_plan(tmp_path / FILE, made_plan(a={"tokens": 70}, b={"tokens": 31}))
     context = Context(artefacts={"mixture": tmp_path})
     assert [Draw(shard_tokens=n).partitions(context) for n in (1000, 101, 100, 10)] == [1, 1, 2, 11]
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.randomness import is_held_out
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.records.mixture_plan import FILE, write_plan
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.pack import Pack
 from corpusmill.tokenizer.packing.rows import pack_rows
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
+from tests.made_records import made_plan
 from tests.oracles.tokenizer_packing import documents_of
 from tests.oracles.tokenizer_texts import as_documents, made_texts
 
@@ -211,8 +212,7 @@ def test_an_empty_partition_is_a_shard_of_no_rows(context: Context, tmp_path: Pa
 
 def test_metadata_says_what_a_reader_needs(context: Context, tmp_path: Path) -> None:
     (tmp_path / "mixture").mkdir()
-    plan: dict[str, Any] = {"sources": {"b": {}, "a": {}, "unused": {}}}
-    (tmp_path / "mixture" / "plan.json").write_text(json.dumps(plan))
+    write_plan(tmp_path / "mixture" / FILE, made_plan(b={}, a={}, unused={}))
     context = Context(seed=9, artefacts={**context.artefacts, "mixture": tmp_path / "mixture"})
     shard = packed(context, drawn([20, 3], sources=["a", "b"]), tmp_path, 7)
     expected = {

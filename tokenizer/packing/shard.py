@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
 from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
 from corpusmill.tokenizer.packing.cut import Frame, cut_documents
 from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows
@@ -141,8 +141,7 @@ def _tokens(
 def _sources(docs: Documents, context: Context) -> list[str]:
     """Names that the pieces' codes stand for: the mixture plan's, the same in all shards, or those here."""
     if "mixture" in context.artefacts:
-        plan = json.loads(context.artefact("mixture", "plan.json").read_text(encoding="utf-8"))
-        return sorted(plan["sources"])
+        return sorted(read_plan(context.artefact("mixture", FILE)).sources)
     return sorted(set(_strings(docs, "source")))
 
 

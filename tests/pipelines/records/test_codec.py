@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import IntegrityError, OtherVersionError
-from corpusmill.pipelines.records.codec import check_fields, decode, decode_file, encode, encode_file
+from corpusmill.pipelines.records.codec import (
+    check_fields,
+    decode,
+    decode_file,
+    encode,
+    encode_file,
+    encode_told,
+)
 from corpusmill.pipelines.records.graph import Graph
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.manifest import Manifest
@@ -173,3 +180,30 @@ def test_a_field_that_json_cannot_tell_is_refused() -> None:
     Bad.__annotations__["names"] = set[str]
     with pytest.raises(TypeError, match="no type of a record's field"):
         check_fields(Bad)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A field that is a word of Python, and a number of either kind."""
+
+    KIND: ClassVar[str] = "bar"
+
+    from_: int
+    value: int | float | None
+
+
+def test_a_field_named_like_a_word_of_python_has_its_plain_name_in_json() -> None:
+    bar = Bar(1, 2)
+    assert encode(bar) == {"from": 1, "value": 2}
+    assert decode(Bar, {"from": 1, "value": 2.5}, "f") == Bar(1, 2.5)
+    assert encode_told(bar) == {"kind": "bar", "from": 1, "value": 2}
+    with pytest.raises(IntegrityError, match="f: from: 'x' is not a whole number"):
+        decode(Bar, {"from": "x", "value": None}, "f")
+
+
+def test_a_number_of_either_kind_stays_what_it_is() -> None:
+    for value in (0, 0.0, None):
+        made = decode(Bar, {"from": 0, "value": value}, "f").value
+        assert (type(made), made) == (type(value), value)
+    with pytest.raises(IntegrityError, match="value: True is not a number"):
+        decode(Bar, {"from": 0, "value": True}, "f")
