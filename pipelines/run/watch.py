@@ -2,7 +2,8 @@
 
 Limits count from the moment a worker takes the unit up, not from its submission: a worker that must start
 first, or waits for a processor on a busy machine, is not at fault. An engine that beats tells that moment by
-its first beat. With one that does not, the folder of the attempt tells it, looked for once a limit is over.
+its first beat, and where batches wait in the engine, no limit counts before it. With an engine that does not
+beat, the folder of the attempt tells that moment, looked for once a limit is over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from corpusmill.pipelines.run.engines.engine import Culprit
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.run.scheduler import Unit
+    from corpusmill.pipelines.run.load import Batch
+    from corpusmill.pipelines.run.unit import Unit
 
 log = logging.getLogger("corpusmill.run")
 
@@ -40,10 +42,10 @@ class Running:
     """A unit under way. Times are monotonic seconds."""
 
     unit: Unit
+    batch: Batch  # that it came in
     marked: float  # when it was submitted, then begun, then its marker last moved
     seen: float | None = None  # its last sign of life; None until it is known to be begun
     marker: tuple[int, int] | None = None
-    rss: int = 0
     progress: UnitProgress | None = None
 
     def hear(self, now: float) -> None:
@@ -52,8 +54,14 @@ class Running:
             self.marked = now
         self.seen = now
 
-    def over(self, now: float, policy: Policy, *, beats: bool) -> tuple[str, Culprit] | None:
-        """The limit that the unit is over, in words, and who is to blame; None where it is within all."""
+    def over(self, now: float, policy: Policy, *, beats: bool, queues: bool) -> tuple[str, Culprit] | None:
+        """The limit that the unit is over, in words, and who is to blame; None where it is within all.
+
+        `beats`: whether the engine tells when a worker takes a unit up and that it lives; `queues`: whether
+        units may wait in the engine for a worker.
+        """
+        if self.seen is None and beats and queues:
+            return None
         unit = self.unit
         marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
         if marker != self.marker:

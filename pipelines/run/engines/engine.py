@@ -1,11 +1,13 @@
 """What an engine is: a place where tasks run, with events coming back.
 
 Engines know nothing of retries, time limits or steps; the scheduler owns those. A ticket names one
-submission of one task.
+submission of one task. Tasks come in batches, which one worker does one after the other: where handing a task
+over costs something, small ones go together. Events come for each task, whatever batch it was in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -55,23 +57,52 @@ class Beat:
     rss: int
 
 
-Event = Done | Failed | Died | Beat
+@dataclass(frozen=True)
+class Returned:
+    """The task was not done, and nothing is known against it: the batch it was in came to an end before.
+
+    `cause`: why, told with one task of the batch and empty for the others; `alone`: whether the task may be
+    to blame nevertheless, so that it should come in a batch of its own.
+    """
+
+    ticket: int
+    cause: str = ""
+    alone: bool = True
+
+
+Event = Done | Failed | Died | Beat | Returned
+Order = tuple[int, Task]
+"""A ticket and its task."""
 
 
 class Engine(Protocol):
     """A place where tasks run. Used from one thread."""
 
-    slots: int  # tasks that can run at once
-    beats: bool  # whether running tasks send `Beat`
+    @property
+    def slots(self) -> int:
+        """Batches that can run at once. It may change as machines come and go."""
 
-    def submit(self, ticket: int, task: Task) -> None:
-        """Start a task. Call only while fewer than `slots` are running."""
+    @property
+    def room(self) -> int:
+        """Batches that the engine takes in all: those beyond `slots` wait there for a worker."""
+
+    @property
+    def beats(self) -> bool:
+        """Whether running tasks send `Beat`."""
+
+    @property
+    def batch_seconds(self) -> float:
+        """Seconds of work that a batch should hold; 0 for engines that take each task by itself."""
+
+    def submit(self, batch: Sequence[Order]) -> None:
+        """Start a batch. Call only while fewer than `room` are under way."""
 
     def poll(self, timeout: float) -> list[Event]:
         """Events so far, waiting up to `timeout` seconds for the first."""
 
     def cancel(self, ticket: int) -> None:
-        """Kill a running task; no event for it comes after this."""
+        """Kill a running task; no event for it comes after this. Others of its batch come back as
+        `Returned`."""
 
     def close(self) -> None:
         """Stop every worker; one whose task listens for SIGTERM gets a moment to leave it in order. Safe to

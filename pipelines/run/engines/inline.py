@@ -5,22 +5,24 @@ A crash or an endless loop in a document takes the run with it; use `process` wh
 
 from __future__ import annotations
 
-from corpusmill.pipelines.run.engines.engine import Event
+from collections.abc import Sequence
+
+from corpusmill.pipelines.run.engines.engine import Event, Order
 from corpusmill.pipelines.run.engines.worker import attempt
-from corpusmill.pipelines.run.task import Task
 
 
 class InlineEngine:
     """See the module's description."""
 
-    slots = 1
+    slots = room = 1
     beats = False
+    batch_seconds = 0.0
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[int, Task]] = []
+        self._waiting: list[Order] = []
 
-    def submit(self, ticket: int, task: Task) -> None:
-        self._waiting.append((ticket, task))
+    def submit(self, batch: Sequence[Order]) -> None:
+        self._waiting.extend(batch)
 
     def poll(self, timeout: float) -> list[Event]:
         waiting, self._waiting = self._waiting, []

@@ -14,14 +14,14 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 from corpusmill.pipelines.records.codec import decode, encode
-from corpusmill.pipelines.run.engines.engine import Beat, Culprit, Died, Done, Event, Failed
+from corpusmill.pipelines.run.engines.engine import Beat, Culprit, Died, Done, Event, Failed, Order
 from corpusmill.pipelines.run.engines.isolation import child_environment, worker_command
-from corpusmill.pipelines.run.task import Executed, Task
+from corpusmill.pipelines.run.task import Executed
 
 LAST_SECONDS = 5.0
 # What a task has to write a checkpoint in when the run is stopped. Workers that do not listen end at once.
@@ -51,11 +51,12 @@ class ProcessEngine:
     """`slots` workers; `environment` is added to theirs, `log` receives their standard error."""
 
     beats = True
+    batch_seconds = 0.0  # a task costs a line on a pipe
 
     def __init__(
         self, slots: int, log: IO[bytes] | None = None, environment: Mapping[str, str] | None = None
     ) -> None:
-        self.slots = slots
+        self.slots = self.room = slots
         self._log = log
         self._environment = child_environment({**os.environ, **(environment or {})})
         self._workers: list[_Worker] = []
@@ -77,7 +78,8 @@ class ProcessEngine:
         self._selector.register(answers, selectors.EVENT_READ, worker)
         return worker
 
-    def submit(self, ticket: int, task: Task) -> None:
+    def submit(self, batch: Sequence[Order]) -> None:
+        ((ticket, task),) = batch
         worker = next((w for w in self._workers if w.ticket is None), None) or self._start()
         worker.ticket = ticket
         assert worker.process.stdin is not None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.run.engines.engine import Culprit, Died, Event, Failed
+from corpusmill.pipelines.run.engines.engine import Culprit, Died, Event, Failed, Order
 from corpusmill.pipelines.run.engines.isolation import (
     HOME,
     child_environment,
@@ -21,7 +22,6 @@ from corpusmill.pipelines.run.engines.isolation import (
     python_command,
 )
 from corpusmill.pipelines.run.engines.worker import attempt_in_worker
-from corpusmill.pipelines.run.task import Task
 
 CANCEL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
@@ -36,6 +36,7 @@ class RayEngine:
     """`slots` tasks in flight; each takes one of Ray's CPUs."""
 
     beats = False
+    batch_seconds = 0.0
 
     def __init__(self, slots: int | None, address: str | None) -> None:
         # Ray writes a line about accelerators to every log unless told what it will do in future anyway.
@@ -69,11 +70,12 @@ class RayEngine:
         finally:
             os.environ.pop("PYTHONSAFEPATH", None)
             os.environ.update(before)
-        self.slots = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        self.slots = self.room = slots or max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._remote = ray.remote(max_retries=0, num_cpus=1, max_calls=0)(attempt_in_worker)
         self._tickets: dict[Any, int] = {}
 
-    def submit(self, ticket: int, task: Task) -> None:
+    def submit(self, batch: Sequence[Order]) -> None:
+        ((ticket, task),) = batch
         self._tickets[self._remote.remote(ticket, task)] = ticket
 
     def poll(self, timeout: float) -> list[Event]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.run.engines.engine import Beat, Event
+from corpusmill.pipelines.run.engines.engine import Beat, Event, Order
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import StageSpec
 from corpusmill.pipelines.run.task import Task
@@ -20,16 +20,18 @@ class Scripted:
     """An engine whose tasks end as `script(ticket, task)` says; None means: still running."""
 
     beats = True
+    batch_seconds = 0.0
 
     def __init__(self, script: Script, slots: int = 2) -> None:
-        self.slots, self.script = slots, script
+        self.slots = self.room = slots
+        self.script = script
         self.running: dict[int, Task] = {}
         self.most = 0
         self.cancelled: list[int] = []
         self.closed = False
 
-    def submit(self, ticket: int, task: Task) -> None:
-        self.running[ticket] = task
+    def submit(self, batch: Sequence[Order]) -> None:
+        self.running.update(batch)
         self.most = max(self.most, len(self.running))
 
     def poll(self, timeout: float) -> list[Event]:

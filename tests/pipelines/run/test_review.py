@@ -7,7 +7,7 @@ import os
 import selectors
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from corpusmill.pipelines.records.receipt import DatasetPart, UnitResult
 from corpusmill.pipelines.run import runner
 from corpusmill.pipelines.run.balance import check_rows
 from corpusmill.pipelines.run.blame import Patience
-from corpusmill.pipelines.run.engines.engine import Beat, Died, Done, Event, Failed
+from corpusmill.pipelines.run.engines.engine import Beat, Died, Done, Event, Failed, Order
 from corpusmill.pipelines.run.engines.inline import InlineEngine
 from corpusmill.pipelines.run.engines.process import ProcessEngine
 from corpusmill.pipelines.run.engines.worker import attempt
@@ -85,8 +85,8 @@ def test_careful_mode_leaves_the_same_rows_in_the_same_order(tmp_path: Path) -> 
 class _Careful(InlineEngine):
     """Runs every unit as if it had crashed before."""
 
-    def submit(self, ticket: int, task: Task) -> None:
-        super().submit(ticket, replace(task, careful=True))
+    def submit(self, batch: Sequence[Order]) -> None:
+        super().submit([(ticket, replace(task, careful=True)) for ticket, task in batch])
 
 
 def test_a_whole_run_in_careful_mode_gives_the_same_files(
@@ -127,15 +127,16 @@ class _Scripted:
     """An engine whose tasks end as `script(ticket, task)` says; None means: still running."""
 
     beats = True
-    slots = 2
+    slots = room = 2
+    batch_seconds = 0.0
 
     def __init__(self, script: Callable[[int, Task], Event | None]) -> None:
         self.script = script
         self.running: dict[int, Task] = {}
         self.cancelled: list[int] = []
 
-    def submit(self, ticket: int, task: Task) -> None:
-        self.running[ticket] = task
+    def submit(self, batch: Sequence[Order]) -> None:
+        self.running.update(batch)
 
     def poll(self, timeout: float) -> list[Event]:
         events = [e for t, task in list(self.running.items()) if (e := self.script(t, task)) is not None]

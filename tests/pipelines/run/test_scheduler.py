@@ -11,8 +11,9 @@ import pytest
 from corpusmill.pipelines.contract.errors import UnitFailed, UserError
 from corpusmill.pipelines.run.blame import STREAK_ALONE, STREAK_LOST, Patience
 from corpusmill.pipelines.run.engines.engine import Culprit, Died, Done, Event, Failed
-from corpusmill.pipelines.run.scheduler import MOST_POISON, Policy, Scheduler
+from corpusmill.pipelines.run.scheduler import Policy, Scheduler
 from corpusmill.pipelines.run.task import Task
+from corpusmill.pipelines.run.tries import MOST_POISON
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import DONE
 from tests.pipelines.run.scripted import Scripted, make_units, schedule

@@ -21,14 +21,13 @@ from corpusmill.pipelines.contract.unit_progress import UnitProgress, read_progr
 from corpusmill.pipelines.records.manifest import StepKey
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.engines import process
-from corpusmill.pipelines.run.engines.engine import Done, Event
+from corpusmill.pipelines.run.engines.engine import Done, Event, Order
 from corpusmill.pipelines.run.engines.process import ProcessEngine
 from corpusmill.pipelines.run.fingerprint import step_key
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.runner import StepState
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import StageSpec, Step
-from corpusmill.pipelines.run.task import Task
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import DONE, made_task
 from tests.waiting import PATIENCE
@@ -73,13 +72,14 @@ def test_progress_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
 class Working:
     """An engine with one task, which notes its progress and is done at the third look."""
 
-    slots, beats = 1, False
+    slots = room = 1
+    beats, batch_seconds = False, 0.0
 
     def __init__(self, scratch: Path) -> None:
         self.scratch, self.looks, self.ticket = scratch, 0, 0
 
-    def submit(self, ticket: int, task: Task) -> None:
-        self.ticket = ticket
+    def submit(self, batch: Sequence[Order]) -> None:
+        ((self.ticket, _),) = batch
         self.scratch.mkdir(parents=True)
 
     def poll(self, timeout: float) -> list[Event]:
