@@ -161,10 +161,13 @@ def looks() -> Iterator[Job]:
 
 
 def _first_id(run: Path) -> tuple[Path, str]:
+    from corpusmill.pipelines.inspection.found import FoundDataset
     from corpusmill.pipelines.inspection.inspect import inspect
 
     dataset = min((run / "steps").glob("a*/*/data/*.parquet"))
-    return run, str(inspect(dataset)["first_rows"][0]["id"])
+    found = inspect(dataset)
+    assert isinstance(found, FoundDataset)
+    return run, str(found.first_rows[0]["id"])
 
 
 def _explain(given: tuple[Path, str], refused: bool = False) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.inspection.found import Found
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
@@ -38,20 +41,23 @@ def inspect(
     """
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.inspection import inspect as inspection
+    from corpusmill.pipelines.inspection.rendering import render_inspection
+    from corpusmill.pipelines.records.codec import encode_told
 
     if more and not against and (reference or pattern is not None):
         raise UserError(f"{more[0]}: files to measure a tokenizer on follow --against")
     if more and not against:
         several = [inspection.inspect(each, limit=limit) for each in (path, *more)]
-        shown = "\n\n".join(inspection.render_inspection(one) for one in several)
-        typer.echo(_json(several) if as_json else shown)
+        shown = "\n\n".join(render_inspection(one) for one in several)
+        typer.echo(_json([encode_told(one) for one in several]) if as_json else shown)
         return
+    found: Found
     if against or reference or pattern is not None:
         files = [*(against or []), *(more or [])]
         found = inspection.inspect_tokenizer(path, files, _references(reference or []), pattern)
     else:
         found = inspection.inspect(path, limit=limit)
-    typer.echo(_json(found) if as_json else inspection.render_inspection(found))
+    typer.echo(_json(encode_told(found)) if as_json else render_inspection(found))
 
 
 def _references(given: list[str]) -> dict[str, Path]:

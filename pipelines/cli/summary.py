@@ -7,10 +7,9 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.given import DRAWN, LONGER_CONTEXT, MODEL, SHARDS, TOKENIZER
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.held_out_facts import sentence
-from corpusmill.pipelines.inspection.mixture_facts import missed
+from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts, sentence
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.codec import Json, decode
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.runner import RunResult
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -118,7 +117,7 @@ def render_summary(found: Json) -> str:
     """A page of text for a terminal."""
     blocks = [_source_table(found["sources"], found["beside"])]
     if found["held_out"] is not None:
-        blocks.append(sentence(found["held_out"]))
+        blocks.append(sentence(decode(HeldOutFacts, found["held_out"], "report.json")))
     if found["mixture"] is not None:
         blocks.append(_mixture_table(found["mixture"]))
     made = []
@@ -222,8 +221,13 @@ def _mixture_table(mixture: Json) -> str:
         )
         for name, held in mixture["sources"].items()
     ]
+    missed = [
+        f"{name}: {text.printable(held['shortfall'], 400)}"
+        for name, held in mixture["sources"].items()
+        if held["shortfall"]
+    ]
     headers = ("mixture", "tokens there", "tokens drawn", "share asked", "share got", "epochs")
-    return "\n".join([text.table(headers, rows), *missed(mixture)])
+    return "\n".join([text.table(headers, rows), *missed])
 
 
 def _notes(findings: list[Json]) -> str:

@@ -2,67 +2,145 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
 from corpusmill.pipelines.contract.given import OVERLAP, SEPARATION
-from corpusmill.pipelines.contract.held_out import USES
+from corpusmill.pipelines.contract.held_out import USES, For
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.codec import decode
+from corpusmill.pipelines.records.overlap import HeldOutCount, Overlap, RemovedForHolding
 from corpusmill.pipelines.storage.sealed import read_json
 
 
-def held_out_facts(record: RunRecord) -> Json | None:
-    """Figures of the documents held out; None where none are, or before they are compared.
+@dataclass(frozen=True)
+class HeldOutRate:
+    """Documents held out from one use, their bytes, and their share of all; None of no documents."""
 
-    `tokenizer` and `model`: the share `asked`, `documents`, `bytes` and the `rate` reached, of all documents
-    and by source (under `sources`, with `documents` there and those `in_large_families`); a rate of no
-    documents is null. `removed`:
-    documents removed by why (`dedup.hold_out`). `highest_overlap`, `highest_jaccard`: the most that any
-    held-out document shares with a document that is learnt from; `overlap`: the share that is not reached.
+    documents: int
+    bytes: int
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class HeldOutFrom:
+    """The same of all sources together, with the share that was asked."""
+
+    asked: float
+    documents: int
+    bytes: int
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class HeldOutSource:
+    """Of one source: its documents, those in families too large to be held out whole, and those held out."""
+
+    documents: int
+    in_large_families: int
+    model: HeldOutRate
+    tokenizer: HeldOutRate
+
+    def of(self, use: For) -> HeldOutRate:
+        """What is held out from a use."""
+        found: HeldOutRate = getattr(self, use)
+        return found
+
+
+@dataclass(frozen=True)
+class HeldOutFacts:
+    """Documents held out, of all sources and by source.
+
+    `compared`: those compared with the others; `removed`: documents removed by why (`dedup.hold_out`).
+    `highest_overlap`, `highest_jaccard`: the most that any held-out document shares with a document that is
+    learnt from; `overlap`: the share that is not reached.
     """
+
+    overlap: float
+    compared: int
+    removed: RemovedForHolding
+    highest_overlap: float
+    highest_jaccard: float
+    sources: Mapping[str, HeldOutSource]
+    documents: int
+    tokenizer: HeldOutFrom
+    model: HeldOutFrom
+
+    def of(self, use: For) -> HeldOutFrom:
+        """What is held out from a use."""
+        found: HeldOutFrom = getattr(self, use)
+        return found
+
+
+def held_out_facts(record: RunRecord) -> HeldOutFacts | None:
+    """Figures of the documents held out; None where none are, or before they are compared."""
     step = record.complete_giving(OVERLAP)
     if step is None or record.complete_giving(SEPARATION) is None:
         return None
-    found = read_json(step.data.file("overlap.json"))
-    total = sum(one["documents"] for one in found["sources"].values())
-    whole: Json = {"documents": total}
-    for use, asked in found.pop("shares").items():
-        held = {name: sum(s[use][name] for s in found["sources"].values()) for name in ("documents", "bytes")}
-        whole[use] = {"asked": asked, **held, "rate": held["documents"] / total if total else None}
-        for one in found["sources"].values():
-            one[use]["rate"] = one[use]["documents"] / one["documents"] if one["documents"] else None
-    return {**found, **whole}
+    path = step.data.file("overlap.json")
+    found = decode(Overlap, read_json(path), str(path))
+    total = sum(one.documents for one in found.sources.values())
+    return HeldOutFacts(
+        overlap=found.overlap,
+        compared=found.compared,
+        removed=found.removed,
+        highest_overlap=found.highest_overlap,
+        highest_jaccard=found.highest_jaccard,
+        sources={
+            name: HeldOutSource(
+                documents=one.documents,
+                in_large_families=one.in_large_families,
+                model=_rate(one.model, one.documents),
+                tokenizer=_rate(one.tokenizer, one.documents),
+            )
+            for name, one in found.sources.items()
+        },
+        documents=total,
+        tokenizer=_whole(found.shares.tokenizer, (one.tokenizer for one in found.sources.values()), total),
+        model=_whole(found.shares.model, (one.model for one in found.sources.values()), total),
+    )
+
+
+def _rate(count: HeldOutCount, of: int) -> HeldOutRate:
+    return HeldOutRate(count.documents, count.bytes, count.documents / of if of else None)
+
+
+def _whole(asked: float, counts: Iterable[HeldOutCount], of: int) -> HeldOutFrom:
+    each = list(counts)
+    documents = sum(count.documents for count in each)
+    size = sum(count.bytes for count in each)
+    return HeldOutFrom(asked, documents, size, documents / of if of else None)
 
 
 def _reached(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.2%}"
 
 
-def sentence(held: Json) -> str:
+def sentence(facts: HeldOutFacts) -> str:
     """The facts in brief, for a terminal."""
     uses = [
-        f"{_reached(held[use]['rate'])} of the documents from the {use} ({held[use]['asked']:.2%} asked)"
+        f"{_reached(whole.rate)} of the documents from the {use} ({whole.asked:.2%} asked)"
         for use in USES
-        if held[use]["asked"]
+        if (whole := facts.of(use)).asked
     ]
-    removed = held["removed"]
+    removed = facts.removed
     return (
-        f"held out: {', '.join(uses)}; removed: {removed['held_out']:,} that stand in others, "
-        f"{removed['learnt']:,} others that stand in them, {removed['common']:,} of common text; "
-        f"highest overlap left {held['highest_overlap']:.2f}, Jaccard {held['highest_jaccard']:.2f}"
+        f"held out: {', '.join(uses)}; removed: {removed.held_out:,} that stand in others, "
+        f"{removed.learnt:,} others that stand in them, {removed.common:,} of common text; "
+        f"highest overlap left {facts.highest_overlap:.2f}, Jaccard {facts.highest_jaccard:.2f}"
     )
 
 
-def render_held_out(held: Json) -> str:
+def render_held_out(facts: HeldOutFacts) -> str:
     """A table by source, and the sentence."""
-    rows = [
-        (
-            name,
-            one["documents"],
-            one["in_large_families"],
-            *(shown for use in USES for shown in (one[use]["documents"], text.percent(one[use]["rate"], 1))),
-        )
-        for name, one in held["sources"].items()
-    ]
+    rows = [(name, one.documents, one.in_large_families, *_cells(one)) for name, one in facts.sources.items()]
     from_uses = (header for use in USES for header in (f"from {use}", "rate"))
     headers = ("held out", "documents", "in large families", *from_uses)
-    return text.table(headers, rows) + "\n" + sentence(held)
+    return text.table(headers, rows) + "\n" + sentence(facts)
+
+
+def _cells(source: HeldOutSource) -> Iterator[int | str]:
+    for use in USES:
+        yield source.of(use).documents
+        yield text.percent(source.of(use).rate, 1)

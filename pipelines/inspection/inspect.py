@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc as ipc
@@ -12,15 +11,26 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection import file_facts
+from corpusmill.pipelines.inspection.found import (
+    Found,
+    FoundDataset,
+    FoundRun,
+    FoundStep,
+    FoundTable,
+    FoundUnfinishedStep,
+    SourceLine,
+    StepLine,
+)
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
-from corpusmill.pipelines.inspection.rendering import RENDERERS, version_note
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
-from corpusmill.pipelines.inspection.shard_files import is_shard, shard_facts
+from corpusmill.pipelines.inspection.shard_facts import shard_facts
+from corpusmill.pipelines.inspection.shard_files import is_shard
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
 from corpusmill.pipelines.recipe.registry import room_command
-from corpusmill.pipelines.records.codec import Json, encode
+from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.receipt import SummaryPart
+from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.pipelines.storage.versions import version_of
@@ -31,8 +41,8 @@ _CURE = (
 )
 
 
-def inspect(path: Path, *, limit: int = 5) -> Json:
-    """What `path` holds, by its `kind`; at most `limit` rows are shown.
+def inspect(path: Path, *, limit: int = 5) -> Found:
+    """What `path` holds; at most `limit` rows are shown.
 
     - run folder: steps, documents by source, mixture and packing statistics, where the shards are.
     - step folder (`<run>/steps/<step>` or one version of it): manifest in brief, ledger, files.
@@ -59,9 +69,9 @@ def inspect(path: Path, *, limit: int = 5) -> Json:
     if path.is_dir():
         return _folder(path, limit)
     if path.suffix == ".parquet":
-        return {**_parquet(path, limit), "version": _version_of_file(path)}
+        return _parquet(path, limit)
     if path.suffix == ".arrow":
-        return {**_arrow(path, limit), "version": _version_of_file(path)}
+        return _arrow(path, limit)
     if path.suffix in (".json", ".jsonl"):
         raise UserError(
             f"{path}: not a file of a run to inspect, but JSON (`python -m json.tool` shows it); {_CURE}"
@@ -74,17 +84,19 @@ def inspect_tokenizer(
     against: Sequence[Path] = (),
     references: Mapping[str, Path] | None = None,
     pattern: str | None = None,
-) -> Json:
+) -> InspectedTokenizer:
     """Figures of the tokenizer at `path` on the texts of the files `against`, beside those of `references`.
 
     `pattern` names the pre-tokenizer of a rank file. Raises UserError for what is no tokenizer, no reference
     or no text.
     """
-    found: Json = room_command("tokenizer", "inspect_tokenizer")(path, against, references or {}, pattern)
+    found: InspectedTokenizer = room_command("tokenizer", "inspect_tokenizer")(
+        path, against, references or {}, pattern
+    )
     return found
 
 
-def _folder(path: Path, limit: int) -> Json:
+def _folder(path: Path, limit: int) -> Found:
     if RunFolder(path).begun:
         return _run(load_record(RunFolder(path)))
     if (path / "manifest.json").exists() or (path / "receipts").is_dir():
@@ -98,54 +110,51 @@ def _folder(path: Path, limit: int) -> Json:
     raise UserError(f"{path}: neither a run folder nor a step's; {_CURE}")
 
 
-def _run(record: RunRecord) -> Json:
-    return {
-        "kind": "run",
-        "path": str(record.folder.path),
-        "name": record.name,
-        "seed": record.recipe.get("seed", 0),
-        "steps": [_step_line(step) for step in record.steps.values()],
-        "sources": _sources(record),
-        "held_out": held_out_facts(record),
-        "mixture": mixture_facts(record),
-        "packing": packing_facts(record),
-        "until": list(record.until),
-        "stale": record.stale,
-    }
+def _run(record: RunRecord) -> FoundRun:
+    return FoundRun(
+        path=str(record.folder.path),
+        name=record.name,
+        seed=record.seed,
+        steps=tuple(_step_line(step) for step in record.steps.values()),
+        sources=_sources(record),
+        held_out=held_out_facts(record),
+        mixture=mixture_facts(record),
+        packing=packing_facts(record),
+        until=record.until,
+        stale=tuple(record.stale),
+    )
 
 
-def _step_line(step: StepRecord) -> Json:
-    return {
-        "name": step.name,
-        "state": step.state,
-        "operator": step.operator.name or None,
-        "stages": [stage.name for stage in step.stages],
-        "units": len(step.units) if step.manifest is not None else step.receipts,
-        "rows": step.rows if step.manifest is not None else None,
-        "bytes": step.output_bytes if step.manifest is not None else None,
-    }
+def _step_line(step: StepRecord) -> StepLine:
+    has_output = step.manifest is not None
+    return StepLine(
+        name=step.name,
+        state=step.state,
+        operator=step.operator.name or None,
+        stages=tuple(stage.name for stage in step.stages),
+        units=len(step.units) if has_output else step.receipts,
+        rows=step.rows if has_output else None,
+        bytes=step.output_bytes if has_output else None,
+    )
 
 
-def _sources(record: RunRecord) -> Json:
+def _sources(record: RunRecord) -> dict[str, SourceLine]:
     """Documents and bytes read, and left after everything done so far, by source."""
-    found: Json = {}
+    found = {}
     for source in record.sources:
-        came = [0, 0]
-        for entry in source.steps[0].ledger:
-            if entry.stage == "read":
-                came = [entry.documents_in, entry.bytes_in]
+        read = next((entry for entry in source.steps[0].ledger if entry.stage == "read"), None)
         left = [0, 0]
         for unit in source.last.units:
             for documents, size in unit.sources.values():
                 left = [left[0] + documents, left[1] + size]
         taken = record.taken_by_masks.get(source.name, (0, 0)) if source.whole else (0, 0)
-        found[source.name] = {
-            "domain": source.domain,
-            "documents_read": came[0],
-            "bytes_read": came[1],
-            "documents": left[0] - taken[0],
-            "bytes": left[1] - taken[1],
-        }
+        found[source.name] = SourceLine(
+            domain=source.domain,
+            documents_read=read.documents_in if read is not None else 0,
+            bytes_read=read.bytes_in if read is not None else 0,
+            documents=left[0] - taken[0],
+            bytes=left[1] - taken[1],
+        )
     return found
 
 
@@ -154,51 +163,44 @@ def _version_of_file(path: Path) -> str | None:
     return version_of(StepFolder(parents[1])) if parents[0].name == "data" and len(parents) > 1 else None
 
 
-def _step(folder: StepFolder, limit: int) -> Json:
+def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
     version = version_of(folder)
     manifest = folder.manifest()
     if manifest is None:
-        receipts = sorted(path.stem for path in (folder.path / "receipts").glob("*.json"))
-        return {
-            "kind": "step",
-            "path": str(folder.path),
-            "name": folder.path.parent.name,
-            "state": "unfinished",
-            "version": version,
-            "units": len(receipts),
-        }
+        units = sum(1 for _ in (folder.path / "receipts").glob("*.json"))
+        return FoundUnfinishedStep(str(folder.path), folder.path.parent.name, "unfinished", version, units)
     files = manifest.files
-    return {
-        "kind": "step",
-        "path": str(folder.path),
-        "name": manifest.step,
-        "state": "complete",
-        "version": version,
-        "operator": manifest.key.operator,
-        "stages": [{"name": stage.name, "options": stage.options} for stage in manifest.key.stages],
-        "fingerprint": manifest.fingerprint,
-        "versions": manifest.versions,
-        "units": len(manifest.units),
-        "rows": manifest.rows,
-        "bytes": manifest.bytes,
-        "files": len(files),
-        "first_files": [encode(file) for file in files[:limit]],
-        "ledger": [encode(entry) for entry in manifest.ledger],
-        "summaries": [unit.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)],
-    }
+    summaries = [unit.part.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)]
+    return FoundStep(
+        path=str(folder.path),
+        name=manifest.step,
+        state="complete",
+        version=version,
+        operator=manifest.key.operator,
+        stages=tuple(GraphStage(stage.name, stage.options) for stage in manifest.key.stages),
+        fingerprint=manifest.fingerprint,
+        versions=manifest.versions,
+        units=len(manifest.units),
+        rows=manifest.rows,
+        bytes=manifest.bytes,
+        files=len(files),
+        first_files=tuple(files[:limit]),
+        ledger=manifest.ledger,
+        summaries=tuple(summaries),
+    )
 
 
-def _parquet(path: Path, limit: int) -> Json:
+def _parquet(path: Path, limit: int) -> FoundTable | FoundDataset:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file_facts.parquet_facts(path, file, limit)
+            return file_facts.parquet_facts(path, file, limit, _version_of_file(path))
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(
             f"{path}: cannot be read as Parquet ({error}); it is damaged or something else"
         ) from error
 
 
-def _arrow(path: Path, limit: int) -> Json:
+def _arrow(path: Path, limit: int) -> Found:
     try:
         with pa.memory_map(str(path)) as source:
             schema = ipc.open_file(source).schema
@@ -206,25 +208,19 @@ def _arrow(path: Path, limit: int) -> Json:
         raise UserError(
             f"{path}: cannot be read as an Arrow IPC file ({error}); it is damaged or something else"
         ) from error
+    version = _version_of_file(path)
     if is_shard(schema):
-        return shard_facts(path, limit)
+        return shard_facts(path, limit, version)
     names = set(schema.names)
     for needed, facts in _ARROW:
         if needed <= names:
-            return facts(path, limit)
-    return file_facts.arrow_facts(path, limit)
+            return facts(path, limit, version)
+    return file_facts.arrow_facts(path, limit, version)
 
 
-_ARROW: list[tuple[set[str], Callable[[Path, int], Json]]] = [
+_ARROW: list[tuple[set[str], Callable[[Path, int, str | None], Found]]] = [
     ({"stage", "kind", "reason", "excerpt"}, file_facts.removed_facts),
     ({"stage", "reason", "start", "end", "excerpt"}, file_facts.cut_facts),
     ({"survivor_unit", "survivor_row", "similarity"}, file_facts.pair_facts),
     ({"id", "source", "bytes", "fim", "tokens", "lang"}, file_facts.encoded_facts),
 ]
-
-
-def render_inspection(value: Json) -> str:
-    """What `inspect` found, as text for a terminal."""
-    render: Callable[[Any], str] = RENDERERS[value["kind"]]
-    note = version_note(value)
-    return render(value) if note is None else f"{note}\n{render(value)}"

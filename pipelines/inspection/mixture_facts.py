@@ -2,81 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from corpusmill.pipelines.contract.given import MIXTURE, SHARDS
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.inspection.shard_files import combined
-from corpusmill.pipelines.records.codec import Json
-from corpusmill.pipelines.storage.sealed import read_json
-
-_PLANNED = {
-    "available_tokens": "available_tokens",
-    "available_documents": "available_documents",
-    "requested_share": "requested_share",
-    "requested_tokens": "requested_tokens",
-    "tokens": "achieved_tokens",
-    "share": "achieved_share",
-    "documents": "achieved_documents",
-    "epochs": "epochs",
-    "shortfall": "shortfall",
-    "cause": "cause",
-}
+from corpusmill.pipelines.inspection.shard_files import ShardStatistics, statistics
+from corpusmill.pipelines.records.codec import decode
+from corpusmill.pipelines.records.mixture_plan import (
+    FILE,
+    HeldOutPlan,
+    LastDocument,
+    SourcePlan,
+    read_plan,
+)
+from corpusmill.pipelines.records.shard_counts import PartitionCounts
 
 
-def mixture_facts(record: RunRecord) -> Json | None:
-    """Requested against achieved, in all and by source; None before the mixture is planned.
+@dataclass(frozen=True)
+class CutDocument:
+    """The document of which a copy is cut to its first `tokens` of `of`, so that a source's share is
+    exact."""
 
-    Achieved figures count every copy of a document; `epochs` is achieved tokens / available tokens, null
-    where there are none; `achieved_share` is null where nothing is drawn of any source. `cut`:
-    the document of which a copy is cut to its first tokens, so that a source's share is exact; null where
-    none is.
-    """
+    document: str
+    tokens: int
+    of: int
+
+
+@dataclass(frozen=True)
+class MixtureSource:
+    """Requested against achieved of one source. Achieved figures count every copy of a document; `epochs` is
+    achieved tokens / available tokens, None where there are none; `achieved_share` is None where nothing is
+    drawn of any source; `cut` is None where no document is."""
+
+    available_tokens: int
+    available_documents: int
+    requested_share: float
+    requested_tokens: int
+    achieved_tokens: int
+    achieved_share: float | None
+    achieved_documents: int
+    epochs: float | None
+    shortfall: str | None
+    cause: str | None
+    cut: CutDocument | None
+
+
+@dataclass(frozen=True)
+class MixtureFacts:
+    """Requested against achieved, in all and by source, and what is drawn to be judged on."""
+
+    step: str
+    requested_tokens: int | None
+    achieved_tokens: int
+    documents: int
+    max_epochs: float
+    held_out: HeldOutPlan
+    sources: Mapping[str, MixtureSource]
+
+
+@dataclass(frozen=True)
+class _Packed:
+    step: str
+    shards: int
+
+
+@dataclass(frozen=True)
+class PackingFacts(ShardStatistics, _Packed):
+    """Statistics of all shards of a step together, its options, and where its files lie in the run."""
+
+    sequence_length: int | None
+    method: str | None
+    folder: str
+    files: tuple[str, ...]
+
+
+def mixture_facts(record: RunRecord) -> MixtureFacts | None:
+    """What the run's mixture planned; None before it is planned."""
     step = record.finished_giving(MIXTURE)
     if step is None:
         return None
-    plan = read_json(step.data.file("plan.json"))
-    return {
-        "step": step.name,
-        "requested_tokens": plan["requested_tokens"],
-        "achieved_tokens": plan["tokens"],
-        "documents": plan["documents"],
-        "max_epochs": plan["max_epochs"],
-        "held_out": plan["held_out"],
-        "sources": {
-            source: {name: held[key] for key, name in _PLANNED.items()} | {"cut": _cut(held["last"])}
-            for source, held in sorted(plan["sources"].items())
-        },
-    }
+    plan = read_plan(step.data.file(FILE))
+    return MixtureFacts(
+        step=step.name,
+        requested_tokens=plan.requested_tokens,
+        achieved_tokens=plan.tokens,
+        documents=plan.documents,
+        max_epochs=plan.max_epochs,
+        held_out=plan.held_out,
+        sources={source: _source(one) for source, one in sorted(plan.sources.items())},
+    )
 
 
-def _cut(last: Json | None) -> Json | None:
-    """Id of the document that is cut, tokens taken and tokens of the whole."""
-    if last is None or last["tokens"] == 0:
+def _source(plan: SourcePlan) -> MixtureSource:
+    return MixtureSource(
+        available_tokens=plan.available_tokens,
+        available_documents=plan.available_documents,
+        requested_share=plan.requested_share,
+        requested_tokens=plan.requested_tokens,
+        achieved_tokens=plan.tokens,
+        achieved_share=plan.share,
+        achieved_documents=plan.documents,
+        epochs=plan.epochs,
+        shortfall=plan.shortfall,
+        cause=plan.cause,
+        cut=_cut(plan.last),
+    )
+
+
+def _cut(last: LastDocument | None) -> CutDocument | None:
+    if last is None or last.tokens == 0:
         return None
-    return {name: last[name] for name in ("document", "tokens", "of")}
+    return CutDocument(last.document, last.tokens, last.of)
 
 
-def missed(mixture: Json) -> list[str]:
+def missed(mixture: MixtureFacts) -> list[str]:
     """A line for each share that is missed: what was asked, what is drawn, and why."""
     return [
-        f"{name}: {text.printable(held['shortfall'], 400)}"
-        for name, held in mixture["sources"].items()
-        if held["shortfall"]
+        f"{name}: {text.printable(one.shortfall, 400)}"
+        for name, one in mixture.sources.items()
+        if one.shortfall
     ]
 
 
-def packing_facts(record: RunRecord) -> Json | None:
+def packing_facts(record: RunRecord) -> PackingFacts | None:
     """Counts of all shards together, and where they lie; None before there are shards."""
     step = record.finished_giving(SHARDS)
     if step is None:
         return None
     options = step.stages[-1].options
-    files = [file.name for unit in step.units for file in unit.files if file.name.endswith(".arrow")]
-    return {
-        "step": step.name,
-        **combined([unit.summary for unit in step.units]),
-        "sequence_length": options.get("sequence_length"),
-        "method": options.get("method"),
-        "folder": str(step.data.data.relative_to(record.folder.path)),
-        "files": files,
-    }
+    where = str(step.data.path)
+    counts = [decode(PartitionCounts, unit.summary, where) for unit in step.units]
+    return PackingFacts(
+        step=step.name,
+        shards=len(counts),
+        **vars(statistics(counts)),
+        sequence_length=options.get("sequence_length"),
+        method=options.get("method"),
+        folder=str(step.data.data.relative_to(record.folder.path)),
+        files=tuple(file.name for unit in step.units for file in unit.files if file.name.endswith(".arrow")),
+    )

@@ -174,6 +174,11 @@ class RunRecord:
         """Steps whose output no longer holds: it was made from other inputs or options than the run has."""
         return [name for name, step in self.steps.items() if step.state in ("outdated", "stale")]
 
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return int(self.recipe.get("seed", 0))
+
     @cached_property
     def sources(self) -> list[SourceRecord]:
         """The recipe's sources with anything complete, sorted by name."""

@@ -11,3 +11,5 @@ Summary = Mapping[str, Any]
 Options = Mapping[str, Any]
 # A recipe as its user wrote it.
 RawRecipe = Mapping[str, Any]
+# A row of a table, values by the names of its columns.
+Row = Mapping[str, Any]

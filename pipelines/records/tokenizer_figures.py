@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -207,5 +208,20 @@ class Acceptance:
     fertility: float | None
     thresholds: int
     judged: tuple[Judged, ...]
+    groups: tuple[GroupFigures, ...]
+    tokenizers: Mapping[str, TokenizerFigures]
+
+
+@dataclass(frozen=True)
+class InspectedTokenizer:
+    """A tokenizer measured on texts: figures by name of tokenizer, its own (`name`) first, its groups beside
+    those of the others, and what the readers of `files` could not read, by reason (`lost`)."""
+
+    KIND: ClassVar[str] = "tokenizer"
+
+    path: str
+    name: str
+    files: tuple[str, ...]
+    lost: Mapping[str, int]
     groups: tuple[GroupFigures, ...]
     tokenizers: Mapping[str, TokenizerFigures]

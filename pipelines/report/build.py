@@ -13,7 +13,7 @@ from pathlib import Path
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.run_record import load_record
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.codec import Json, encode
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
 from corpusmill.pipelines.report.distributions import distributions
 from corpusmill.pipelines.report.duplicates import duplicates
@@ -43,9 +43,9 @@ def gather(folder: RunFolder) -> Json:
         "head": head(record, version("corpusmill")),
         "funnel": funnel(record),
         "ledger": ledger_statement(record),
-        "held_out": held_out_facts(record),
-        "mixture": mixture_facts(record),
-        "packing": packing_facts(record),
+        "held_out": _encoded(held_out_facts(record)),
+        "mixture": _encoded(mixture_facts(record)),
+        "packing": _encoded(packing_facts(record)),
         "distributions": distributions(record),
         "duplicates": duplicates(record),
         "removed_samples": removed_samples(record),
@@ -61,6 +61,10 @@ def gather(folder: RunFolder) -> Json:
     figures["totals"] = totals(figures)
     figures["findings"] = findings(record, figures)
     return figures
+
+
+def _encoded(facts: object) -> Json | None:
+    return None if facts is None else encode(facts)
 
 
 def build_report(folder: RunFolder) -> tuple[Path, Path]:

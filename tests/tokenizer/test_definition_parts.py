@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.inspection.inspect import render_inspection
+from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.tokenizer.bpe.definition import added_token, documents_only
 from corpusmill.tokenizer.bpe.definition_parts import lossy_parts, without_additions
 from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder
@@ -122,9 +122,9 @@ def test_inspection_names_what_is_not_used_and_what_changes_texts(
 ) -> None:
     definition = altered(plain, model={"dropout": 0.4}, normalizer={"type": "NFC"})
     found = inspect_tokenizer(saved(definition, tmp_path / "in"))
-    (figures,) = found["tokenizers"].values()
-    assert figures["dropped"] == ["model.dropout 0.4 (merges are left out at random)"]
-    assert figures["lossy"] == ["normalizer NFC rewrites texts; give a tokenizer without it"]
+    (figures,) = found.tokenizers.values()
+    assert figures.dropped == ("model.dropout 0.4 (merges are left out at random)",)
+    assert figures.lossy == ("normalizer NFC rewrites texts; give a tokenizer without it",)
     shown = render_inspection(found)
     assert "not used: model.dropout 0.4" in shown
     assert "changes texts: normalizer NFC" in shown

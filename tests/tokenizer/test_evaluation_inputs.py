@@ -16,7 +16,8 @@ import zstandard
 from tokenizers import Tokenizer, models
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.inspection.inspect import render_inspection
+from corpusmill.pipelines.inspection.rendering import render_inspection
+from corpusmill.pipelines.records.codec import encode_told
 from corpusmill.tokenizer.commands.inspect_tokenizer import inspect_tokenizer
 from corpusmill.tokenizer.evaluation.encoding import fitting_encoder
 from corpusmill.tokenizer.evaluation.evaluate import evaluate
@@ -167,9 +168,10 @@ def test_the_command_end_to_end(made: Opened, tmp_path: Path) -> None:
     (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     files = [tmp_path / "texts.jsonl"]
     found = inspect_tokenizer(tmp_path, files, {"gpt2": tmp_path / "merges.txt"})
-    assert list(found["tokenizers"]) == [tmp_path.name, "gpt2"]
-    assert set(found["groups"][0]["against"]) == {"gpt2"}
-    shown = render_inspection(json.loads(json.dumps(found)))
+    assert list(found.tokenizers) == [tmp_path.name, "gpt2"]
+    assert set(found.groups[0].against or {}) == {"gpt2"}
+    assert json.loads(json.dumps(encode_told(found)))["groups"][0]["against"]
+    shown = render_inspection(found)
     for words in ("bytes per token", "gpt2", "1234567 is cut", "entries by script", "by vocabulary size"):
         assert words in shown
     assert "\x1b" not in shown

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 
 
 def inspect_tokenizer(
@@ -15,7 +16,7 @@ def inspect_tokenizer(
     files: Sequence[Path] = (),
     references: Mapping[str, Path] | None = None,
     pattern: str | None = None,
-) -> Json:
+) -> InspectedTokenizer:
     """Every figure of the tokenizer at `path` and of `references` (by name), on the texts of `files`.
 
     `pattern` is the pre-tokenizer of a rank file. Of the result, `tokenizers` holds the figures by name, the
@@ -23,6 +24,12 @@ def inspect_tokenizer(
     the readers could not read, by reason. Raises UserError for a file that is no tokenizer or holds no text.
     """
     from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.records.codec import decode
+    from corpusmill.pipelines.records.tokenizer_figures import (
+        GroupFigures,
+        InspectedTokenizer,
+        TokenizerFigures,
+    )
     from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate
     from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
     from corpusmill.tokenizer.evaluation.read_files import read_texts
@@ -39,12 +46,11 @@ def inspect_tokenizer(
             f"{', '.join(map(str, files))}: no document to measure on{why}; "
             "give text files, or JSON Lines or Parquet with a field `text`"
         )
-    return {
-        "kind": "tokenizer",
-        "path": str(path),
-        "name": name,
-        "files": [str(file) for file in files],
-        "lost": dict(sorted(lost.items())),
-        "groups": groups,
-        "tokenizers": found,
-    }
+    return InspectedTokenizer(
+        path=str(path),
+        name=name,
+        files=tuple(str(file) for file in files),
+        lost=dict(sorted(lost.items())),
+        groups=tuple(decode(GroupFigures, group, name) for group in groups),
+        tokenizers={other: decode(TokenizerFigures, figures, other) for other, figures in found.items()},
+    )

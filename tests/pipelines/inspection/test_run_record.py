@@ -14,7 +14,8 @@ import pytest
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain
-from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
+from corpusmill.pipelines.inspection.inspect import inspect
+from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.inspection.run_log import LONGEST_LINE, read_log, repair_command
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.records.codec import encode
@@ -197,7 +198,7 @@ def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies, made
     assert all(check.ok for check in checks)
     assert any("stale" in check.detail for check in checks)
     shown = inspect(copy.path)
-    assert shown["stale"] == record.stale
+    assert list(shown.stale) == record.stale
     assert "stale (pack was made from other inputs or options)" in render_inspection(shown)
 
 
@@ -206,11 +207,11 @@ def test_versions_of_a_step_are_told_apart(copy_of: Copies) -> None:
     step, current = copy.current_step("pack"), copy.current()
     assert step is not None
     shard = step.data / "shard-00000.arrow"
-    assert (inspect(step.path)["version"], inspect(shard)["version"]) == ("current", "current")
+    assert (inspect(step.path).version, inspect(shard).version) == ("current", "current")
     copy.write_current(replace(current, stale=("pack",)))
-    assert (inspect(step.path)["version"], inspect(shard)["version"]) == ("stale", "stale")
+    assert (inspect(step.path).version, inspect(shard).version) == ("stale", "stale")
     copy.write_current(replace(current, steps={**current.steps, "pack": "0" * 64}))
-    assert inspect(step.path)["version"] == "earlier"
+    assert inspect(step.path).version == "earlier"
     assert render_inspection(inspect(shard)).startswith("an earlier version of its step")
 
 

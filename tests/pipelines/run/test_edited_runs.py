@@ -16,8 +16,10 @@ from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain, render_story
-from corpusmill.pipelines.inspection.inspect import inspect, render_inspection
+from corpusmill.pipelines.inspection.found import FoundCuts
+from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.kept_documents import kept_documents
+from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.inspection.run_record import RunRecord, load_record
 from corpusmill.pipelines.inspection.story import Story
 from corpusmill.pipelines.recipe.loader import load_recipe
@@ -285,11 +287,12 @@ def test_inspect_counts_what_a_mask_cuts(record: RunRecord) -> None:
     (path,) = step.data.data.glob("*.edits.arrow")
     found = inspect(path)
     cut = sum(entry.bytes_cut for entry in step.ledger)
-    assert (found["kind"], found["version"]) == ("cuts", "current")
-    assert [(r["stage"], r["reason"], r["bytes"]) for r in found["reasons"]] == [
+    assert isinstance(found, FoundCuts)
+    assert found.version == "current"
+    assert [(r.stage, r.reason, r.bytes) for r in found.reasons] == [
         ("repeated_paragraphs", "repeated_paragraph", cut)
     ]
     shown = render_inspection(found)
-    assert f"{found['rows']} parts cut from documents" in shown
-    assert f"kept in {found['first_rows'][0]['survivor_id']}" in shown
+    assert f"{found.rows} parts cut from documents" in shown
+    assert f"kept in {found.first_rows[0].survivor_id}" in shown
     assert "cut: repeated_paragraph" in render_inspection(inspect(step.data.path))

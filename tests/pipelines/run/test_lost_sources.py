@@ -12,6 +12,7 @@ import pytest
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.inspect import inspect
+from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.report.build import build_report
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
@@ -77,8 +78,8 @@ def test_every_source_that_keeps_nothing_is_told_with_what_was_seen(folder: Path
     # What came of it can be looked at, what depends on it was not begun, and the other source is complete.
     current = RunFolder(folder / "out").current().steps
     assert set(current) == {"a.index", "a", "b.index", "b", "c.index", "c"}
-    shown = json.dumps(inspect(RunFolder(folder / "out").step("a", current["a"]).path), default=str)
-    assert "no_text" in shown
+    found = inspect(RunFolder(folder / "out").step("a", current["a"]).path)
+    assert "no_text" in render_inspection(found)
     page, _ = build_report(RunFolder(folder / "out"))
     assert page.exists()
     # The same command fails in the same way while nothing is mended, without doing the work again.
