@@ -11,7 +11,7 @@ from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
 from corpusmill.pipelines.records.mixture_plan import HeldOutPlan, MixturePlan, SourcePlan
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
-from corpusmill.pipelines.storage.run_folder import content_of
+from corpusmill.pipelines.storage.segments import content_of, sources_of
 
 DONE = Executed(Receipt(0, 0, ()), 0.0)  # what a worker answers, where nobody looks at it
 
@@ -29,9 +29,20 @@ def made_manifest(
     units: Iterable[Receipt] = (), step: str = "s", fingerprint: str = "f" * 64, **more: Any
 ) -> Manifest:
     """The manifest of these units, with a key of nothing."""
-    held = tuple(units)
-    rows = sum(unit.rows for unit in held)
-    return replace(Manifest(step, fingerprint, made_key(), {}, content_of(held), rows, (), held), **more)
+    every = tuple(units)
+    sums = {"rows": sum(unit.rows for unit in every), "bytes": sum(unit.bytes for unit in every)}
+    manifest = Manifest(
+        step,
+        fingerprint,
+        made_key(),
+        {},
+        content_of(every),
+        **sums,
+        ledger=(),
+        sources=sources_of(every),
+        units=every,
+    )
+    return replace(manifest, **more)
 
 
 def made_task(number: int = 0, operator: str = "read", stages: tuple[Any, ...] = ()) -> Task:

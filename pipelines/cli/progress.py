@@ -65,7 +65,7 @@ class PlainProgress(RunListener):
 
     def step_started(self, state: StepState) -> None:
         self._started[state.step.name] = time.monotonic()
-        kept = f", {len(state.receipts)} done before" if state.receipts else ""
+        kept = f", {state.done} done before" if state.done else ""
         self.say(f"{state.step.name}: {state.total} unit{'s' if state.total != 1 else ''}{kept}")
 
     def unit_done(self, unit: Unit, done: Executed) -> None:
@@ -121,7 +121,7 @@ class LiveProgress(PlainProgress):
         name = state.step.name
         self._started[name] = time.monotonic()
         self._tasks[name] = self._bars.add_task(
-            name, total=state.total, completed=len(state.receipts), rate="", memory=self._held()
+            name, total=state.total, completed=state.done, rate="", memory=self._held()
         )
 
     def unit_done(self, unit: Unit, done: Executed) -> None:

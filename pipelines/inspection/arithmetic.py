@@ -18,8 +18,8 @@ from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.balance import check_rows, check_step
 from corpusmill.pipelines.run.step import StageSpec, Step
-from corpusmill.pipelines.storage.run_folder import content_of
 from corpusmill.pipelines.storage.sealed import digest
+from corpusmill.pipelines.storage.segments import content_of, sources_of
 
 Tally = tuple[int, int]  # documents, bytes
 
@@ -38,6 +38,10 @@ def _within(step: StepRecord, manifest: Manifest) -> Iterator[str]:
         yield f"{where}: its content hash is not that of its units"
     if manifest.fingerprint != digest(encode(manifest.key)):
         yield f"{where}: its fingerprint is not that of its key"
+    if manifest.bytes != sum(unit.bytes for unit in units):
+        yield f"{where}: {manifest.bytes} bytes, its units have {sum(unit.bytes for unit in units)}"
+    if manifest.sources != sources_of(units):
+        yield f"{where}: its documents by source are not the sum of its units'"
     if step.rows != sum(unit.rows for unit in units):
         yield f"{where}: {step.rows} rows, its units have {sum(unit.rows for unit in units)}"
     if manifest.ledger != Ledger.total(unit.ledger for unit in units).record():

@@ -20,7 +20,7 @@ from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.arithmetic import wrong_figures
 from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
-from corpusmill.pipelines.run.repair import receipt_faults
+from corpusmill.pipelines.run.repair import segment_faults
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.system.kernel_cache import kernel_cache
@@ -232,8 +232,10 @@ def _unread(name: str, read: Callable[[], object], cure: str) -> list[Check]:
 def _step(name: str, step: StepFolder, cure: str) -> Check:
     if unread := _unread(f"step {name}", step.need_manifest, cure):
         return unread[0]
-    faults = step.verify() or receipt_faults(step)
-    size = sum(file.bytes for file in step.files().values()) if not faults else 0
+    faults = (
+        segment_faults(step) or step.verify() or [f"{path}: not a file of its step" for path in step.strays()]
+    )
+    size = step.need_manifest().bytes
     return _file_check(f"step {name}", faults, f"{text.size(size)} match their hashes", cure)
 
 

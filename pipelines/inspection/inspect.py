@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -99,7 +100,7 @@ def inspect_tokenizer(
 def _folder(path: Path, limit: int) -> Found:
     if RunFolder(path).begun:
         return _run(load_record(RunFolder(path)))
-    if (path / "manifest.json").exists() or (path / "receipts").is_dir():
+    if (path / "manifest.json").exists() or any((path / name).is_dir() for name in ("receipts", "units")):
         return _step(StepFolder(path), limit)
     if path.name == "data" and (path.parent / "manifest.json").exists():
         return _step(StepFolder(path.parent), limit)
@@ -167,9 +168,8 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
     version = version_of(folder)
     manifest = folder.manifest()
     if manifest is None:
-        units = sum(1 for _ in (folder.path / "receipts").glob("*.json"))
+        units = folder.count_committed()
         return FoundUnfinishedStep(str(folder.path), folder.path.parent.name, "unfinished", version, units)
-    files = manifest.files
     summaries = [unit.part.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)]
     return FoundStep(
         path=str(folder.path),
@@ -183,8 +183,8 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
         units=len(manifest.units),
         rows=manifest.rows,
         bytes=manifest.bytes,
-        files=len(files),
-        first_files=tuple(files[:limit]),
+        files=folder.units.count_files(),
+        first_files=tuple(islice(manifest.files, limit)),
         ledger=manifest.ledger,
         summaries=tuple(summaries),
     )

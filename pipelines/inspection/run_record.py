@@ -7,7 +7,7 @@ manifests.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -68,7 +68,7 @@ class StepRecord:
         return self.manifest.key.stages if self.manifest is not None else ()
 
     @property
-    def units(self) -> tuple[Receipt, ...]:
+    def units(self) -> Sequence[Receipt]:
         """Receipts of the step's units."""
         return self.manifest.units if self.manifest is not None else ()
 
@@ -284,17 +284,13 @@ def load_record(folder: RunFolder) -> RunRecord:
     for name, step in _unfinished(folder):
         wanted = name in known and (only is None or name in only)
         if wanted and (name not in found or found[name].state == "outdated"):
-            found[name] = StepRecord(name, "unfinished", step, receipts=_receipts(step))
+            found[name] = StepRecord(name, "unfinished", step, receipts=step.count_committed())
     for name in _named_for_people(known):
         if name not in found and (only is None or name in only):
             found[name] = StepRecord(name, "not_reached")
     log = read_log(folder.path / "log" / "run.jsonl")
     name = str(recipe.get("name", current.recipe or ""))
     return RunRecord(folder, name, recipe, graph, _ordered(found, graph), log, current.until or ())
-
-
-def _receipts(step: StepFolder) -> int:
-    return sum(1 for _ in (step.path / "receipts").glob("*.json"))
 
 
 def _unfinished(folder: RunFolder) -> Iterator[tuple[str, StepFolder]]:

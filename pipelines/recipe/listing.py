@@ -186,9 +186,7 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
         ]
         if all(source.reader.content_hash(Path(paths[entry.name])) == entry.sha256 for entry in entries):
             return
-        step.manifest_path.unlink()
-    for receipt in sorted((step.path / "receipts").glob("*.json")):  # of one that was not finished: unproven
-        receipt.unlink()
+    step.forget_units()  # of one that was not finished: unproven
 
 
 def source_of(recipe: Recipe, name: str) -> Source:

@@ -145,11 +145,15 @@ class Ledger:
         """The counts so far, for a receipt or manifest."""
         return tuple(entry.record() for entry in self._entries.values())
 
+    def add(self, entries: Iterable[LedgerEntry]) -> None:
+        """Add the ledger of one more unit."""
+        for entry in entries:
+            self.entry(entry.stage, entry.source).merge(entry)
+
     @classmethod
     def total(cls, parts: Iterable[Iterable[LedgerEntry]]) -> Ledger:
         """Sum of the ledgers of many units."""
         ledger = cls()
         for part in parts:
-            for entry in part:
-                ledger.entry(entry.stage, entry.source).merge(entry)
+            ledger.add(part)
         return ledger

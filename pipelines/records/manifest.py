@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from corpusmill.pipelines.records.graph import StepOptions
-from corpusmill.pipelines.records.ledger import LedgerEntry
+from corpusmill.pipelines.records.ledger import LedgerEntry, Tally
 from corpusmill.pipelines.records.opaque import Options
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt
 
@@ -50,12 +50,25 @@ class StepKey:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """What a complete step holds: its key and the key's fingerprint, versions of what made it, the content
-    hash of its units, rows, the sum of its units' ledgers, and their receipts in order."""
+class SegmentEntry:
+    """Receipts of units that follow one another, in one file of columns: its name in `units/`, the first unit
+    and how many there are, their rows, the bytes of their files, the content hash of these, and the names of
+    files with `%` for the unit's number, None where they are too many to list."""
 
-    RECORD: ClassVar[str] = "manifest"
-    VERSION: ClassVar[int] = 1
+    name: str
+    first: int
+    units: int
+    rows: int
+    bytes: int
+    content: str
+    patterns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a complete step holds, but for its units: its key and the key's fingerprint, versions of what made
+    it, the content hash of its units, their rows and the bytes of their files, the sum of their ledgers, and
+    of documents written the number and bytes by source."""
 
     step: str
     fingerprint: str
@@ -63,15 +76,34 @@ class Manifest:
     versions: Mapping[str, str]
     content: str
     rows: int
+    bytes: int
     ledger: tuple[LedgerEntry, ...]
-    units: tuple[Receipt, ...]
+    sources: Mapping[str, Tally]
+
+
+def summary_of(found: Summary) -> dict[str, Any]:
+    """The fields of `Summary`, by name."""
+    return {field.name: getattr(found, field.name) for field in fields(Summary)}
+
+
+@dataclass(frozen=True)
+class ManifestFile(Summary):
+    """`manifest.json`: what a complete step holds, and the segments with its units' receipts."""
+
+    RECORD: ClassVar[str] = "manifest"
+    VERSION: ClassVar[int] = 2
+
+    segments: tuple[SegmentEntry, ...]
+
+
+@dataclass(frozen=True)
+class Manifest(Summary):
+    """What a complete step holds, with the receipts of its units in order; those of a manifest that was read
+    come from their segments as they are asked for."""
+
+    units: Sequence[Receipt]
 
     @property
-    def files(self) -> list[FileEntry]:
+    def files(self) -> Iterator[FileEntry]:
         """Files of all units, in order."""
-        return [file for unit in self.units for file in unit.files]
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(file.bytes for unit in self.units for file in unit.files)
+        return (file for unit in self.units for file in unit.files)

@@ -14,11 +14,10 @@ def expected(step: Step, inputs: Mapping[str, StepFolder]) -> dict[str, tuple[in
     """Documents and bytes by source that a step must see: its datasets less what its masks take out."""
     sums: dict[str, list[int]] = {}
     for name in step.datasets:
-        for unit in inputs[name].need_manifest().units:
-            for source, (documents, size) in unit.sources.items():
-                tally = sums.setdefault(source, [0, 0])
-                tally[0] += documents
-                tally[1] += size
+        for source, (documents, size) in inputs[name].need_manifest().sources.items():
+            tally = sums.setdefault(source, [0, 0])
+            tally[0] += documents
+            tally[1] += size
     for name in step.masks:
         for entry in Ledger.total([inputs[name].need_manifest().ledger]):
             documents, size = entry.lost

@@ -205,6 +205,6 @@ def _overall(runner: _CutRunner, factors: Mapping[str, float]) -> float:
     for name in factors:
         folder = runner.states[name].folder
         assert folder is not None
-        kept[name] = sum(size for unit in folder.need_manifest().units for _, size in unit.sources.values())
+        kept[name] = sum(size for _, size in folder.need_manifest().sources.values())
     total = sum(kept.values())
     return sum(factors[name] * size for name, size in kept.items()) / total if total else 1.0

@@ -90,8 +90,7 @@ def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, i
     paths = runner.paths(step)
     unit_bytes = runner.unit_bytes(step) if step.operator.of_files else 0
     specs = step.operator.units(Preparation(step, inputs, paths, unit_bytes))
-    done = sum(folder.receipt_path(number).exists() for number in range(len(specs)))
-    return len(specs), len(specs) - done
+    return len(specs), len(specs) - folder.count_committed()
 
 
 def _guess(runner: Runner, state: StepState) -> int | None:

@@ -18,8 +18,10 @@ from functools import partial
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.pointer import Pointer
+from corpusmill.pipelines.storage.committed import hash_again
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, fault_of
+from corpusmill.pipelines.storage.segments import Segment
 
 log = logging.getLogger("corpusmill.run")
 
@@ -42,10 +44,9 @@ class StepRepair:
 def repair_step(folder: StepFolder) -> StepRepair:
     """Find the faults of a step and prepare it, so that running it makes the damaged units again.
 
-    Receipts that are damaged or missing are written again from a sound manifest, files that belong to no unit
-    are removed, and where a unit's files are damaged the manifest is, which makes the step incomplete. A
-    damaged manifest is removed: it follows from the receipts. A step that was never complete is left as it
-    is: going on with it checks every file.
+    Files that belong to no unit are removed, and where a segment or a unit's files are damaged the manifest
+    is, which makes the step incomplete, with receipts for the units that are sound. A damaged manifest is
+    removed: it follows from the segments.
     """
     found = StepRepair()
     try:
@@ -53,34 +54,40 @@ def repair_step(folder: StepFolder) -> StepRepair:
     except IntegrityError as error:
         found.faults.append(error.fault)
         folder.manifest_path.unlink()
+        found.faults += hash_again(folder)
         return found
     if manifest is None:
+        found.faults += hash_again(folder)
         return found
-    for path in folder.strangers():
+    if broken := segment_faults(folder):
+        found.faults += broken
+        folder.manifest_path.unlink()
+        hash_again(folder)
+        return found
+    for path in [*folder.strangers(), *folder.strays()]:
         found.faults.append(f"{path}: not a file of its step")
         path.unlink()
-    found.faults += receipt_faults(folder)
-    for number, unit in enumerate(manifest.units):
-        if folder.receipt_fault(number, unit) is not None:
-            folder.write_receipt(number, unit)
-    for path in folder.strays():
-        path.unlink()
+    folder.clear_receipts()
     for left in (folder.path / "tmp", folder.path / "scratch"):
         shutil.rmtree(left, ignore_errors=True)
-    files = folder.files()
-    damage = [fault for name in files if (fault := fault_of(folder.data / name, files[name]))]
+    damage = [fault for file in folder.units.files() if (fault := fault_of(folder.data / file.name, file))]
     if damage:
-        found.files = {name: file.sha256 for name, file in files.items()}
+        found.files = {name: file.sha256 for name, file in folder.files().items()}
         found.faults += damage
         folder.manifest_path.unlink()
+        hash_again(folder)
     return found
 
 
-def receipt_faults(folder: StepFolder) -> list[str]:
-    """Faults of a complete step's receipts against its manifest, and files that belong to neither."""
-    units = folder.need_manifest().units
-    faults = [fault for number, unit in enumerate(units) if (fault := folder.receipt_fault(number, unit))]
-    return faults + [f"{path}: not a file of its step" for path in folder.strays()]
+def segment_faults(folder: StepFolder) -> list[str]:
+    """Faults of the receipts of a complete step's units."""
+    faults: list[str] = []
+    for entry in folder.units.entries:
+        try:
+            Segment(folder.segments / entry.name, folder.place).receipts()
+        except IntegrityError as error:
+            faults.append(error.fault)
+    return faults
 
 
 class Repairs:

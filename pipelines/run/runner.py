@@ -10,7 +10,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
@@ -25,9 +25,7 @@ from corpusmill.pipelines.recipe.listing import (
 )
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.records.codec import encode
-from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.records.manifest import Manifest, StepKey
-from corpusmill.pipelines.records.receipt import DatasetPart, Receipt
+from corpusmill.pipelines.records.manifest import Manifest, StepKey, Summary
 from corpusmill.pipelines.run.balance import check_rows, check_step
 from corpusmill.pipelines.run.blame import Patience
 from corpusmill.pipelines.run.compile_ahead import compiling_ahead
@@ -42,8 +40,9 @@ from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
+from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.graph_file import write_graph
-from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, content_of
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import digest
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
 
@@ -57,11 +56,16 @@ class StepState:
     key: StepKey | None = None
     fingerprint: str = ""
     total: int = 0
-    receipts: dict[int, Receipt] = field(default_factory=dict)
+    committed: Committed | None = None  # of a step that is not complete
     complete: bool = False
     reused: bool = False
     redone: int = 0  # units executed now
     seconds: float = 0.0  # work of units executed now
+
+    @property
+    def done(self) -> int:
+        """Units that are committed."""
+        return self.total if self.complete else len(self.committed or ())
 
 
 class RunListener(Listener):
@@ -207,6 +211,7 @@ class Runner:
             self.repairs.prepare(step.name, state.folder)
         manifest = state.folder.manifest()
         if manifest is not None:
+            state.folder.clear_receipts()  # of a run that was killed at the end of the step
             state.complete = state.reused = True
             state.total = len(manifest.units)
 
@@ -269,11 +274,11 @@ class Runner:
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
         )
+        state.committed = Committed(state.folder)
+        state.committed.load()
         units = []
         for number, spec in enumerate(specs):
-            receipt = state.folder.receipt(number)
-            if receipt is not None:
-                state.receipts[number] = receipt
+            if number in state.committed:
                 continue
             stamps = {path: self._stamps[path] for path in step.operator.paths(spec)}
             task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
@@ -317,12 +322,13 @@ class Runner:
         if removed is not None:
             raise removed
         assert done.receipt is not None
-        state.receipts[unit.number] = done.receipt
+        assert state.committed is not None
+        state.committed.add(done.receipt)
         state.redone += 1
         state.seconds += done.seconds
         what = {"event": "unit", "step": unit.step, "unit": unit.number, "attempt": unit.attempt}
         self._note({**what, "seconds": round(done.seconds, 4), "rows": done.receipt.rows, "rss": done.rss})
-        if len(state.receipts) == state.total:
+        if len(state.committed) == state.total:
             self._finish(state)
             self._point(state)
             self.listener.step_done(state)
@@ -330,31 +336,32 @@ class Runner:
     def _finish(self, state: StepState) -> None:
         """Check the ledger and write the manifest: from here on readers may trust the step."""
         assert state.folder is not None
-        units = [state.receipts[number] for number in range(state.total)]
+        committed = state.committed
+        assert committed is not None
         assert state.key is not None
-        for file in (file for unit in units for file in unit.files):
-            if not (state.folder.data / file.name).exists():
-                raise UserError(
-                    f"{state.folder.data / file.name}: was removed while the run was on; run the same "
-                    "command again, and it makes what is missing"
-                )
-        ledger = Ledger.total(unit.ledger for unit in units)
+        segments = committed.finish()
+        if (missing := state.folder.missing(segments)) is not None:
+            raise UserError(
+                f"{missing}: was removed while the run was on; run the same command again, and it makes "
+                "what is missing"
+            )
+        totals, rows = committed.totals(), committed.rows
         inputs = {name: self._folder(name) for name in state.step.needs}
-        rows = sum(unit.rows for unit in units)
-        check_step(state.step, ledger, inputs)
-        left_out = sum(unit.part.left_out for unit in units if isinstance(unit.part, DatasetPart))
-        check_rows(state.step, rows + left_out, inputs)
-        manifest = Manifest(
+        check_step(state.step, totals.ledger, inputs)
+        check_rows(state.step, rows + totals.left_out, inputs)
+        summary = Summary(
             step=state.step.name,
             fingerprint=state.fingerprint,
             key=state.key,
             versions=versions([state.step]),
-            content=content_of(units),
+            content=committed.content,
             rows=rows,
-            ledger=ledger.record(),
-            units=tuple(units),
+            bytes=committed.bytes,
+            ledger=totals.ledger.record(),
+            sources=totals.sources,
         )
-        state.folder.write_manifest(manifest)
+        state.folder.complete(summary, segments)
+        state.committed = None
         state.folder.clear_attempts()
         state.folder.clear_scratch()
         state.complete = True

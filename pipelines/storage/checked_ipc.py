@@ -73,8 +73,8 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
 
     Raises IntegrityError naming the file, the batch and the cure.
     """
-    entry, path = step.files().get(name), step.data / name
-    if entry is None or entry.batches is None:
+    entry, path = step.entry(name), step.data / name
+    if entry.batches is None:
         raise damaged(f"{path}: the manifest beside it knows no such file of batches")
     return read_batch(path, index, entry.batches)
 

@@ -7,9 +7,11 @@ and the masks of rows to leave out and of spans to cut. Memory: one unit's mask 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import damaged
-from corpusmill.pipelines.records.receipt import MaskPart, Receipt
+from corpusmill.pipelines.records.receipt import MaskPart
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -137,7 +139,7 @@ def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = Non
 def unit_file(folder: StepFolder, unit: int) -> Path:
     """The file of one unit's documents, `<unit>.parquet` or `<unit>.arrow`, verified by its receipt."""
     name = f"{unit:05d}.parquet"
-    return folder.file(name if name in folder.files() else f"{unit:05d}.arrow")
+    return folder.file(name if folder.has(name) else f"{unit:05d}.arrow")
 
 
 @dataclass(frozen=True)
@@ -156,20 +158,30 @@ class DatasetView:
         self.masks = list(masks)
 
     @cached_property
-    def _units(self) -> list[tuple[StepFolder, Receipt]]:
-        return [(folder, unit) for folder in self.datasets for unit in folder.need_manifest().units]
+    def _ends(self) -> list[int]:
+        """Number of the first unit after each dataset."""
+        return list(accumulate(len(folder.units) for folder in self.datasets))
 
     def __len__(self) -> int:
-        return len(self._units)
+        return self._ends[-1] if self._ends else 0
+
+    def place(self, unit: int) -> tuple[StepFolder, int]:
+        """The dataset of a unit of the view, and the unit's number there. Raises IndexError."""
+        if not 0 <= unit < len(self):
+            raise IndexError(unit)
+        at = bisect_right(self._ends, unit)
+        return self.datasets[at], unit - (self._ends[at - 1] if at else 0)
 
     def facts(self, unit: int) -> UnitFacts:
         """Rows and bytes by source of one unit as written (masks not applied)."""
-        receipt = self._units[unit][1]
-        return UnitFacts(receipt.rows, dict(receipt.sources))
+        folder, number = self.place(unit)
+        found = folder.units.facts(number)
+        return UnitFacts(found.rows, dict(found.sources))
 
     def input_bytes(self, unit: int) -> int:
         """Text bytes of a unit as written, cut or not: what its reader must work through."""
-        return sum(size for _, size in self.facts(unit).sources.values())
+        folder, number = self.place(unit)
+        return folder.units.text_bytes(number)
 
     def removed_rows(self, unit: int) -> npt.NDArray[np.uint32]:
         """Rows of this unit that the masks remove, sorted uint32[k].
@@ -187,15 +199,15 @@ class DatasetView:
     def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`REMOVED` rows of one unit, a record batch for each mask."""
         for mask in self.masks:
-            per_file = mask.need_manifest().units[0].need(MaskPart).mask_units
+            per_file = mask.units.first_part(MaskPart).mask_units
             yield committed_batch(mask, f"{unit // per_file:05d}.removed.arrow", unit % per_file)
 
     def cut_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`CUTS` rows of one unit, a record batch for each mask that cuts."""
         for mask in self.masks:
-            per_file = mask.need_manifest().units[0].need(MaskPart).mask_units
+            per_file = mask.units.first_part(MaskPart).mask_units
             name = edits_file(unit // per_file)
-            if name in mask.files():
+            if mask.has(name):
                 yield committed_batch(mask, name, unit % per_file)
 
     def cuts(self, unit: int) -> Spans:
@@ -224,11 +236,12 @@ class DatasetView:
 
         A row group at a time.
         """
-        folder, receipt = self._units[unit]
+        folder, number = self.place(unit)
+        written = folder.units.facts(number).rows
         removed = self.removed_rows(unit)
         cuts = self.cuts(unit) if columns is None or "text" in columns else Spans.of([])
         start = 0
-        for table in read_unit(folder, receipt.unit, columns):
+        for table in read_unit(folder, number, columns):
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             start += table.num_rows
             docs = Documents(table)
@@ -239,16 +252,14 @@ class DatasetView:
             if len(here):
                 docs = docs.with_columns({"text": self._cut(docs.text, here, unit)})
             yield docs, rows
-        if start != receipt.rows:
-            raise damaged(
-                f"unit {receipt.unit} in {folder.data}: {start} rows, its receipt says {receipt.rows}"
-            )
+        if start != written:
+            raise damaged(f"unit {number} in {folder.data}: {start} rows, its receipt says {written}")
 
     def totals(self) -> dict[str, tuple[int, int]]:
         """Documents and bytes by source before the masks."""
         sums: dict[str, tuple[int, int]] = {}
-        for unit in range(len(self)):
-            for source, (documents, size) in self.facts(unit).sources.items():
+        for folder in self.datasets:
+            for source, (documents, size) in folder.need_manifest().sources.items():
                 had = sums.get(source, (0, 0))
                 sums[source] = (had[0] + documents, had[1] + size)
         return sums

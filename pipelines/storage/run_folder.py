@@ -5,7 +5,8 @@ Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
     tmp/<unit>-<attempt>-*/  what an attempt is writing; never read, removed when the step is done
     scratch/<unit>/          what attempts at a task hand on to the next; removed when the step is done
     data/                    committed files, named after their unit
-    receipts/<unit>.json     what a committed unit holds: file hashes, rows, ledger
+    receipts/<unit>.json     of an unfinished step: what a committed unit holds: file hashes, rows, ledger
+    units/<first>-<n>-*.arrow  receipts of many units as columns (`segments`), which replace the single ones
     manifest.json            written once, when every unit has its receipt; readers trust this alone
 
 A unit commits in a fixed order: files are synced and hashed, renamed into `data/`, the folder is synced,
@@ -16,35 +17,37 @@ host names or paths of the machine, so two runs can be compared byte by byte.
 What a step wrote is what the next one reads: a committed file is opened only through `StepFolder.file` (or
 `verified` for a whole folder), which compares its size and SHA-256 with the manifest, once a process; files
 that many units read batch by batch have checksums of their own (`checked_ipc`). Receipts, manifests,
-`current.json`, `recipe.json` and `graph.json` carry a seal, a digest of their content and place.
+`current.json`, `recipe.json` and `graph.json` carry a seal, a digest of their content and place; segments
+carry theirs in their names.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
-from corpusmill.pipelines.records.codec import encode
-from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.records.manifest import (
+    Manifest,
+    ManifestFile,
+    SegmentEntry,
+    Summary,
+    summary_of,
+)
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
-from corpusmill.pipelines.storage.sealed import digest, read_sealed, sha256_file, write_sealed
+from corpusmill.pipelines.storage.sealed import read_sealed, sha256_file, write_sealed
+from corpusmill.pipelines.storage.segments import SEGMENT, Segment, Units, write_segment
 from corpusmill.pipelines.system.faultpoints import faultpoint
 from corpusmill.pipelines.system.process import sync
 
 # Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
 _MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"
-
-
-def content_of(units: Iterable[Receipt]) -> str:
-    """The content hash of a step, 64 hex digits: of the files and rows of its units, in order."""
-    return digest([[[encode(file) for file in unit.files], unit.rows] for unit in units])
 
 
 @lru_cache(maxsize=2**16)
@@ -68,20 +71,33 @@ def fault_of(path: Path, entry: FileEntry) -> str | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Read:
-    manifest: Manifest
-    files: dict[str, FileEntry]  # by name, of all units
+def lost(path: Path, entry: FileEntry) -> str | None:
+    """Whether a file is missing or of another size than its receipt says, and how; its bytes are not read."""
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path}: missing"
+    return None if size == entry.bytes else f"{path}: {size:,} bytes, its receipt says {entry.bytes:,}"
+
+
+def _names(folder: Path) -> list[str]:
+    """Names in a folder; none where it is not there, or is removed just now."""
+    try:
+        return [path.name for path in folder.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @lru_cache(maxsize=1024)  # more than most runs have steps: each unit reads those of all its inputs
-def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> _Read:
-    manifest = read_sealed(Manifest, path, _MANIFEST)
+def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> Manifest:
+    found = read_sealed(ManifestFile, path, _MANIFEST)
     version, steps = path.parent, path.parent.parent
-    stated = manifest.step, manifest.fingerprint[:16]
+    stated = found.step, found.fingerprint[:16]
     if steps.parent.name == "steps" and stated != (steps.name, version.name):
         raise damaged(f"{path}: the manifest of {stated[0]}/{stated[1]}, which does not belong here")
-    return _Read(manifest, {file.name: file for file in manifest.files})
+    folder = StepFolder(version)
+    units = Units(folder.segments, folder.place, found.segments)
+    return Manifest(**summary_of(found), units=units)
 
 
 @dataclass(frozen=True)
@@ -101,18 +117,23 @@ class StepFolder:
     def manifest_path(self) -> Path:
         return self.path / "manifest.json"
 
-    def _read(self) -> _Read | None:
+    @property
+    def segments(self) -> Path:
+        """The folder of the step's segments."""
+        return self.path / "units"
+
+    @property
+    def place(self) -> str:
+        """What the step's segments say that they are of."""
+        return f"units of {self.path.parent.name}/{self.path.name}"
+
+    def manifest(self) -> Manifest | None:
+        """The manifest, or None while the step is not complete. Raises IntegrityError where it is damaged."""
         try:
             stat = self.manifest_path.stat()
         except FileNotFoundError:
             return None
-        stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
-        return _read_manifest(self.manifest_path, stamp)
-
-    def manifest(self) -> Manifest | None:
-        """The manifest, or None while the step is not complete. Raises IntegrityError where it is damaged."""
-        found = self._read()
-        return None if found is None else found.manifest
+        return _read_manifest(self.manifest_path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
     def need_manifest(self) -> Manifest:
         """The manifest. Raises IntegrityError where the step is not complete or it is damaged."""
@@ -122,23 +143,69 @@ class StepFolder:
         return manifest
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest with its seal: the step is complete."""
-        write_sealed(self.manifest_path, manifest, _MANIFEST)
+        """Write the units of a step and its manifest: the step is complete."""
+        units = manifest.units
+        parts = [units[first : first + SEGMENT] for first in range(0, len(units), SEGMENT)]
+        self.complete(manifest, [write_segment(self.segments, self.place, part) for part in parts])
+
+    def complete(self, summary: Summary, segments: Sequence[SegmentEntry]) -> None:
+        """Write the manifest, with its seal, of a step whose segments are there: the step is complete.
+
+        Receipts that the segments replace are removed, now or when the step is looked at again.
+        """
+        write_sealed(
+            self.manifest_path, ManifestFile(**summary_of(summary), segments=tuple(segments)), _MANIFEST
+        )
+        faultpoint("manifest-before-clearing")
+        self.clear_receipts()
+
+    def missing(self, segments: Sequence[SegmentEntry]) -> Path | None:
+        """A file of these segments' units that is not there, if any."""
+        names = (file.name for file in Units(self.segments, self.place, segments).files())
+        return next((self.data / name for name in names if not (self.data / name).exists()), None)
+
+    def forget_units(self) -> None:
+        """Let all units of the step be done again; the manifest goes first."""
+        self.manifest_path.unlink(missing_ok=True)
+        for folder in (self.path / "receipts", self.segments):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def clear_receipts(self) -> None:
+        """Remove the single receipts of a complete step, and segments that its manifest does not name."""
+        shutil.rmtree(self.path / "receipts", ignore_errors=True)
+        known = {entry.name for entry in self.units.entries}
+        for segment in self.found_segments():
+            if segment.path.name not in known:
+                segment.path.unlink()
+
+    @property
+    def units(self) -> Units:
+        """Receipts of a complete step's units. Raises IntegrityError where it is not complete."""
+        units = self.need_manifest().units
+        assert isinstance(units, Units)
+        return units
 
     def files(self) -> dict[str, FileEntry]:
-        """Entries of a complete step's files by their names."""
-        self.need_manifest()
-        found = self._read()
-        return {} if found is None else found.files
+        """Entries of all files of a complete step by their names: memory grows with their number."""
+        return {file.name: file for file in self.units.files()}
+
+    def has(self, name: str) -> bool:
+        """Whether a complete step wrote a file of this name."""
+        return self.units.find(name) is not None
+
+    def entry(self, name: str) -> FileEntry:
+        """The entry of a complete step's file. Raises IntegrityError where no unit wrote it."""
+        entry = self.units.find(name)
+        if entry is None:
+            raise damaged(f"{self.data / name}: the manifest beside it knows no such file")
+        return entry
 
     def file(self, name: str) -> Path:
         """Path of a committed file whose bytes are those that its step wrote: hashed once a process.
 
         Raises IntegrityError naming the file where they are not, or where the manifest knows no such file.
         """
-        entry, path = self.files().get(name), self.data / name
-        if entry is None:
-            raise damaged(f"{path}: the manifest beside it knows no such file")
+        entry, path = self.entry(name), self.data / name
         fault = fault_of(path, entry)
         if fault is not None:
             raise damaged(fault)
@@ -155,9 +222,10 @@ class StepFolder:
         return self.data
 
     def receipt(self, unit: int) -> Receipt | None:
-        """The receipt of a unit whose files are all there unchanged, else None (it must be redone).
+        """The single receipt of a unit whose files are all there and of their sizes, else None.
 
-        Only units of an interrupted step are asked for.
+        Only units of an interrupted step are asked for; where it is None the unit must be done again. What
+        the files hold is compared with their hashes by whoever reads them.
         """
         path = self.receipt_path(unit)
         if not path.exists():
@@ -166,28 +234,46 @@ class StepFolder:
             receipt = read_sealed(Receipt, path, self._receipt_place(unit))
         except IntegrityError:
             return None
-        if any(fault_of(self.data / file.name, file) for file in receipt.files):
+        if any(lost(self.data / file.name, file) for file in receipt.files):
             return None
         return receipt
 
     def _receipt_place(self, unit: int) -> str:
         return f"receipt {unit} of {self.path.parent.name}/{self.path.name}"
 
-    def receipt_fault(self, unit: int, wanted: Receipt) -> str | None:
-        """What is wrong with the receipt on disk of a unit that the manifest holds as `wanted`."""
-        path = self.receipt_path(unit)
-        try:
-            found = read_sealed(Receipt, path, self._receipt_place(unit))
-        except IntegrityError as error:
-            return error.fault
-        return None if found == wanted else f"{path}: differs from the manifest"
+    def single_receipts(self) -> list[int]:
+        """Units that have a receipt of their own, in order."""
+        stems = (Path(name).stem for name in _names(self.path / "receipts") if name.endswith(".json"))
+        return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+
+    def found_segments(self) -> list[Segment]:
+        """Segments in the folder, in the order of their names, complete step or not."""
+        names = (name for name in _names(self.segments) if not name.startswith("."))
+        return [Segment(self.segments / name, self.place) for name in sorted(names)]
+
+    def count_committed(self) -> int:
+        """About how many units are committed, by the names of receipts and segments: nothing is read."""
+        spans = [found.span for found in self.found_segments()]
+        within = sum(count for _, count in spans)
+        singles = self.single_receipts()
+        return within + sum(not any(a <= n < a + count for a, count in spans) for n in singles)
 
     def strays(self) -> list[Path]:
-        """Files beside manifest and data of a complete step that are no receipt of its units."""
-        known = {self.receipt_path(number) for number in range(len(self.need_manifest().units))}
+        """Files beside manifest and data of a complete step that do not belong to it.
+
+        Receipts of its units do: a run that was killed leaves them to the next one to remove.
+        """
+        manifest = self.need_manifest()
+        known = {self.segments / entry.name for entry in self.units.entries} | {self.manifest_path}
         beside = [path for path in self.path.glob("[!.]*") if path.is_file()]
-        found = [*beside, *(self.path / "receipts").glob("*")]
-        return [path for path in sorted(found) if path not in known | {self.manifest_path}]
+        receipts = [
+            path
+            for path in (self.path / "receipts").glob("*")
+            if not (path.stem.isdecimal() and path == self.receipt_path(int(path.stem)))
+            or int(path.stem) >= len(manifest.units)
+        ]
+        found = [*beside, *receipts, *self.segments.glob("*")]
+        return [path for path in sorted(found) if path not in known]
 
     def write_receipt(self, unit: int, receipt: Receipt) -> None:
         """Write a unit's receipt with its seal: the unit is committed."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.waiting import wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -45,15 +46,26 @@ def test_ray_gives_the_same_bytes(run_tiny: Run, calm: Path, hashes_of: Hashes, 
     assert set(found) == set(expected)
 
 
-def receipts(run: Path) -> dict[Path, int]:
-    """When each receipt was written, by its path; folders of attempts come and go meanwhile."""
-    return {path: path.stat().st_mtime_ns for path in run.glob("steps/*/*/receipts/*.json")}
+def committed(run: Path) -> int:
+    """How many units the steps of a run have committed, which may be at work."""
+    return sum(StepFolder(path).count_committed() for path in run.glob("steps/*/*"))
+
+
+def committed_files(run: Path) -> dict[Path, int]:
+    """When each file of a committed unit was written, by its path; of a run that is not at work."""
+    found: dict[Path, int] = {}
+    for path in run.glob("steps/*/*"):
+        folder = StepFolder(path)
+        units = [unit for segment in folder.found_segments() for unit in segment.receipts()]
+        units += [unit for number in folder.single_receipts() if (unit := folder.receipt(number))]
+        found |= {folder.data / file.name: 0 for unit in units for file in unit.files}
+    return {path: path.stat().st_mtime_ns for path in found}
 
 
 def kill_after(more: int, process: subprocess.Popen[bytes], run: Path) -> None:
     """Kill the process group once so many units more are committed."""
-    most = len(receipts(run)) + more
-    wait_until(lambda: len(receipts(run)) >= most, f"{more} units are committed", process)
+    most = committed(run) + more
+    wait_until(lambda: committed(run) >= most, f"{more} units are committed", process)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
 
@@ -77,7 +89,7 @@ def test_kills_change_nothing(
     Training is left to the calm run, which has two workers."""
     out = tmp_path / "run"
     for place in KILLS:
-        before = receipts(out)
+        before = committed_files(out)
         if isinstance(place, int):
             kill_after(place, start_tiny(out, "--until", "pack", "--set", "engine.workers=3"), out)
         else:
@@ -87,10 +99,9 @@ def test_kills_change_nothing(
                 env={"CORPUSMILL_FAULTPOINT": place},
             )
             assert killed.returncode == -signal.SIGKILL, place
-        # Receipts that were there before this attempt were neither redone nor touched.
+        # Units that were committed before this attempt were neither redone nor touched.
         assert all(path.stat().st_mtime_ns == stamp for path, stamp in before.items())
-    made = len(receipts(out))
-    assert 40 < made < len(receipts(calm)) - 5  # units are left for the last run
+    assert 40 < committed(out) < committed(calm) - 5  # units are left for the last run
     done = warm_tiny(out, "--until", "pack", settings=("engine.kind=inline",))
     assert done.returncode == 0, done.stderr
     assert hashes_of(out) == without_training(hashes_of(calm))

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import psutil
 
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.waiting import wait_until
 
 _PARTS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
@@ -43,8 +44,8 @@ VICTIMS = ("group", "driver", "worker")
 
 
 def committed(run: Path) -> int:
-    """How many receipts a run has; folders of attempts, which come and go meanwhile, are not looked into."""
-    return sum(1 for _ in run.glob("steps/*/*/receipts/*.json"))
+    """How many units a run has committed."""
+    return sum(StepFolder(path).count_committed() for path in run.glob("steps/*/*"))
 
 
 def write_recipe(folder: Path, documents: int, engine: str) -> Path:

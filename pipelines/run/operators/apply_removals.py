@@ -57,7 +57,7 @@ def _bucket(found: StepFolder, bucket: int, kind: str, schema: pa.Schema) -> pa.
     tables = [schema.empty_table()]
     for unit in found.need_manifest().units:
         name = f"{unit.name}.{kind}.arrow"
-        if name in found.files():
+        if found.has(name):
             tables.append(pa.Table.from_batches([committed_batch(found, name, bucket)]))
     return pa.concat_tables(tables).combine_chunks()
 

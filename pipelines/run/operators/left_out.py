@@ -36,7 +36,7 @@ def write_left_out(attempt: Attempt, tables: Sequence[pa.Table]) -> None:
 
 def read_left_out(folder: StepFolder) -> pa.Table:
     """`LEFT_OUT` rows of all units of a complete step, one a document, by address."""
-    names = [file.name for file in folder.need_manifest().files if file.name.endswith(_SUFFIX)]
+    names = [file.name for file in folder.units.files(_SUFFIX)]
     tables = [pa.Table.from_batches(list(read_batches(folder.file(name)))) for name in names]
     whole = pa.concat_tables([LEFT_OUT.empty_table(), *tables])
     by = [(name, "ascending") for name in LEFT_OUT.names]

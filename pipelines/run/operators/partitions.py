@@ -19,6 +19,7 @@ from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.contract.stage import Sides
 from corpusmill.pipelines.records.receipt import PartitionsPart
+from corpusmill.pipelines.records.unit_columns import unit_of
 from corpusmill.pipelines.storage.checked_ipc import check_batches, committed_batch
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -34,8 +35,8 @@ class PartitionUnit:
 
 def partition_units(scattered: StepFolder) -> list[PartitionUnit]:
     """One unit of work a partition."""
-    units = scattered.need_manifest().units
-    return [PartitionUnit(p) for p in range(units[0].need(PartitionsPart).partitions if units else 1)]
+    units = scattered.units
+    return [PartitionUnit(p) for p in range(units.first_part(PartitionsPart).partitions if units else 1)]
 
 
 def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
@@ -90,16 +91,18 @@ class StoredSides(Sides):
         self._folder = scattered
 
     @cached_property
-    def _has_rows(self) -> dict[int, bool]:
-        units = self._folder.need_manifest().units
-        return {unit.unit: any(file.name.endswith("side.arrow") for file in unit.files) for unit in units}
+    def _first(self) -> list[int]:
+        """A unit that has a side table, if any has."""
+        found = next(self._folder.units.files("side.arrow"), None)
+        number = None if found is None else unit_of(found.name)
+        return [] if number is None else [number]
 
     def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
         parts: list[pa.Table] = []
         order: list[npt.NDArray[np.int64]] = []
-        asked = np.unique(unit).tolist() or [number for number, has in self._has_rows.items() if has][:1]
+        asked = np.unique(unit).tolist() or self._first
         for number in asked:  # of one where none is asked for: it has the columns
-            if not self._has_rows.get(number, False):
+            if not self._folder.has(f"{number:05d}.side.arrow"):
                 raise damaged(f"{self._folder.data}: unit {number} has no side table")
             wanted = np.flatnonzero(unit == number)
             parts.append(self._rows(f"{number:05d}.side.arrow", row[wanted]))

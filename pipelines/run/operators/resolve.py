@@ -29,7 +29,7 @@ class ResolveUnit:
 
 
 def units(preparation: Preparation) -> list[ResolveUnit]:
-    return [ResolveUnit(preparation.first.need_manifest().units[0].need(PairsPart).buckets)]
+    return [ResolveUnit(preparation.first.units.first_part(PairsPart).buckets)]
 
 
 def work(job: Job[ResolveUnit], attempt: Attempt) -> UnitResult:

@@ -52,8 +52,7 @@ def _partitions(preparation: Preparation) -> int:
     assert isinstance(stage, Scatter)
     wanted = stage.partitions(preparation.context)
     if wanted is None:
-        view = preparation.view
-        wanted = -(-sum(view.input_bytes(unit) for unit in range(len(view))) // PARTITION_BYTES)
+        wanted = -(-sum(size for _, size in preparation.view.totals().values()) // PARTITION_BYTES)
     return int(min(max(wanted, 1), _MOST))
 
 

@@ -11,10 +11,12 @@ from rich.progress import Progress, TextColumn
 
 from corpusmill.pipelines.cli import progress as module
 from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress, progress
+from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.runner import StepState
 from corpusmill.pipelines.run.scheduler import Unit
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import DONE, made_task
 
@@ -70,9 +72,7 @@ def test_a_step_with_nothing_left_to_do_is_done_at_once(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listener = PlainProgress()
-    state = StepState(
-        Step("web", operator_named("read")), total=2, receipts=dict.fromkeys((0, 1), DONE.receipt)
-    )
+    state = StepState(Step("web", operator_named("read")), total=2, complete=True)
     listener.step_started(state)
     listener.step_done(state)
     assert capsys.readouterr().err.splitlines() == ["web: 2 units, 2 done before", "web: done in 0.0 s"]
@@ -114,14 +114,16 @@ def test_without_a_terminal_lines_are_plain_and_nothing_is_owed(capsys: pytest.C
     assert capsys.readouterr().err == "a: unchanged, used as it is\n"
 
 
-def test_bars_give_way_to_lines(clock: Clock) -> None:
+def test_bars_give_way_to_lines(clock: Clock, tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80, no_color=True)
     bars = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False)
     listener = LiveProgress(bars)
     with bars:
         listener.step_done(reused("a"))
-        state = StepState(Step("web", operator_named("read")), total=3, receipts={0: DONE.receipt})
+        state = StepState(Step("web", operator_named("read")), total=3)
+        state.committed = Committed(StepFolder(tmp_path))
+        state.committed.add(Receipt(0, 0, ()))
         listener.step_started(state)
         (task,) = bars.tasks
         assert (task.completed, task.total) == (1, 3)

@@ -21,8 +21,9 @@ from corpusmill.pipelines.records.graph import GraphStep
 from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.storage.graph_file import read_graph, write_graph
-from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, content_of
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import digest
+from corpusmill.pipelines.storage.segments import content_of
 from tests.made_records import made_key, made_manifest, made_stage
 
 HOSTILE = "<script>alert(1)</script></style></pre>\u202egnp.exe \x1b[31m\x07 " + "W" * 5000

@@ -112,7 +112,6 @@ def test_bytes_that_do_not_add_up_are_found_though_the_seal_holds(copy_of: Copie
     first, *others = manifest.units
     first = replace(first, ledger=one_more(first.ledger))
     step.write_manifest(replace(manifest, ledger=one_more(manifest.ledger), units=(first, *others)))
-    step.write_receipt(0, first)
     assert f"step {step_name}" in _faults(doctor(copy))["ledger"]
 
 
@@ -120,14 +119,19 @@ def test_an_edited_figure_breaks_the_seal_and_the_cure_is_one_command(copy_of: C
     copy = copy_of()
     step = copy.current_step("web")
     assert step is not None
-    for path in (step.manifest_path, step.receipt_path(0)):
-        whole = path.read_text(encoding="utf-8")
-        path.write_text(re.sub(r'"bytes_out": (\d+)', r'"bytes_out": 1\1', whole), encoding="utf-8")
+    (segment,) = step.found_segments()
+    for path, fault in (
+        (step.manifest_path, "its content differs from its seal"),
+        (segment.path, "its bytes differ from its name's digest, or it belongs to another step"),
+    ):
+        whole = path.read_bytes()
+        edited = re.sub(rb'"bytes_out": (\d+)', rb'"bytes_out": 1\1', whole)
+        path.write_bytes(edited if edited != whole else whole[:600] + b"?" + whole[601:])
         check = next(c for c in doctor(copy).checks if c.name == "step web")
-        assert check.detail == f"{path}: its content differs from its seal"
+        assert check.detail == f"{path}: {fault}"
         where = re.escape(shlex.quote(str(copy.path)))
         assert re.fullmatch(rf"corpusmill run \S*recipe\.yaml --out {where} --repair", check.cure)
-        path.write_text(whole, encoding="utf-8")
+        path.write_bytes(whole)
     assert "step web" not in _faults(doctor(copy))
 
 
@@ -136,6 +140,7 @@ def test_a_file_too_many_and_a_pointer_that_was_altered(copy_of: Copies) -> None
     step = copy.current_step("code")
     assert step is not None
     (step.data / "00007.parquet").write_bytes(b"more")
+    (step.path / "receipts").mkdir()
     (step.path / "receipts" / "00007.json").write_text("{}", encoding="utf-8")
     assert "00007.parquet: not a file of its step" in _faults(doctor(copy))["step code"]
     (step.data / "00007.parquet").unlink()

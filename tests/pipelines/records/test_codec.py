@@ -22,7 +22,7 @@ from corpusmill.pipelines.records.codec import (
 )
 from corpusmill.pipelines.records.graph import Graph
 from corpusmill.pipelines.records.ledger import LedgerEntry
-from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.records.manifest import ManifestFile
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import (
     DatasetPart,
@@ -166,7 +166,7 @@ def test_a_record_of_another_kind_is_damage() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Executed, FileEntry, Graph, LedgerEntry, Manifest, Pointer, Receipt, RecipeFile, Task]
+    "kind", [Executed, FileEntry, Graph, LedgerEntry, ManifestFile, Pointer, Receipt, RecipeFile, Task]
 )
 def test_every_record_of_a_run_can_be_coded(kind: type) -> None:
     check_fields(kind)

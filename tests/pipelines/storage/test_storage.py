@@ -21,7 +21,7 @@ def commit(folder: StepFolder, unit: int, content: bytes) -> None:
     attempt.commit(UnitResult(1))
 
 
-def test_a_committed_unit_is_trusted_until_its_file_changes(tmp_path: Path) -> None:
+def test_a_committed_unit_is_trusted_while_its_file_has_its_size(tmp_path: Path) -> None:
     folder = StepFolder(tmp_path)
     assert folder.receipt(0) is None
     commit(folder, 0, b"content")
@@ -29,6 +29,8 @@ def test_a_committed_unit_is_trusted_until_its_file_changes(tmp_path: Path) -> N
     assert receipt is not None
     assert receipt.files[0].name == "00000.bin"
     (folder.data / "00000.bin").write_bytes(b"contenT")
+    assert folder.receipt(0) is not None  # whoever reads the file finds it
+    (folder.data / "00000.bin").write_bytes(b"conten")
     assert folder.receipt(0) is None
     (folder.data / "00000.bin").unlink()
     assert folder.receipt(0) is None

@@ -28,16 +28,22 @@ def batch(*numbers: int) -> pa.RecordBatch:
     return pa.record_batch([pa.array(numbers, pa.int64())], schema=SCHEMA)
 
 
-def step_with(run: Path, name: str = "web", version: str = "a" * 64, first: int = 0) -> StepFolder:
-    """A complete step of two units, each with a plain file and one of batches."""
+def unfinished(run: Path, name: str = "web", version: str = "c" * 64, first: int = 0) -> StepFolder:
+    """A step with two committed units, each with a plain file and one of batches."""
     step = RunFolder(run).step(name, version)
-    units = []
     for unit in range(2):
         attempt = step.attempt(unit, 1)
         attempt.file("bin").write_bytes(b"%d of %d" % (unit, first))
         base = first + 10 * unit
         write_batches(attempt.file("rows.arrow"), SCHEMA, [batch(base), batch(), batch(base + 1, base + 2)])
-        units.append(attempt.commit(UnitResult(1)))
+        attempt.commit(UnitResult(1))
+    return step
+
+
+def step_with(run: Path, name: str = "web", version: str = "a" * 64, first: int = 0) -> StepFolder:
+    """The same, complete."""
+    step = unfinished(run, name, version, first)
+    units = [receipt for unit in range(2) if (receipt := step.receipt(unit)) is not None]
     step.write_manifest(made_manifest(units, name, version))
     return step
 
@@ -138,8 +144,8 @@ def test_manifests_and_receipts_of_other_steps_are_refused(tmp_path: Path) -> No
     web.manifest_path.write_bytes(code.manifest_path.read_bytes())
     with pytest.raises(IntegrityError, match=r"the manifest of code/a+, which does not belong here"):
         web.manifest()
+    web, code = unfinished(tmp_path, "web"), unfinished(tmp_path, "code")
     web.receipt_path(0).write_bytes(code.receipt_path(0).read_bytes())
-    web.manifest_path.unlink()
     assert web.receipt(0) is None  # though its files are the same: the unit is done again
     assert web.receipt(1) is not None
 
@@ -147,13 +153,15 @@ def test_manifests_and_receipts_of_other_steps_are_refused(tmp_path: Path) -> No
 def test_repair_takes_away_only_what_is_damaged(tmp_path: Path) -> None:
     step = step_with(tmp_path)
     assert repair_step(step).faults == []
-    step.receipt_path(1).write_text("{}")
+    (step.path / "receipts").mkdir()
+    step.receipt_path(1).write_text("{}")  # as a run that was killed leaves it
     (step.data / "more").write_bytes(b"")
     (step.path / "receipts" / "00009.json").write_text("{}")
-    assert len(repair_step(step).faults) == 3
-    assert step.manifest() is not None  # it only wrote the receipt again
+    assert len(repair_step(step).faults) == 2
+    assert step.manifest() is not None
     assert repair_step(step).faults == []
-    manifest = step.need_manifest()
+    assert not (step.path / "receipts").exists()
+    manifest = replace(step.need_manifest(), units=tuple(step.units))
     (step.data / "00001.bin").write_bytes(b"?")
     found = repair_step(step)
     assert [Path(fault.split(":")[0]).name for fault in found.faults] == ["00001.bin"]
