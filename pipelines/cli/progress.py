@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.unit_progress import UnitProgress
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.run.runner import RunListener, StepState
+from corpusmill.pipelines.run.runner import RunListener
 from corpusmill.pipelines.run.scheduler import Unit
+from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.run.task import Executed
 from corpusmill.pipelines.system.terminal import guard_streams, harmless, one_line, unguarded
 

@@ -32,6 +32,7 @@ from corpusmill.pipelines.recipe.registry import room_command
 from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.receipt import SummaryPart
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
+from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.pipelines.storage.versions import version_of
@@ -168,7 +169,7 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
     version = version_of(folder)
     manifest = folder.manifest()
     if manifest is None:
-        units = folder.count_committed()
+        units = count_committed(folder)
         return FoundUnfinishedStep(str(folder.path), folder.path.parent.name, "unfinished", version, units)
     summaries = [unit.part.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)]
     return FoundStep(

@@ -21,6 +21,7 @@ from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.operators.operator import UNKNOWN, AnyOperator, operator_named
+from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
@@ -284,7 +285,7 @@ def load_record(folder: RunFolder) -> RunRecord:
     for name, step in _unfinished(folder):
         wanted = name in known and (only is None or name in only)
         if wanted and (name not in found or found[name].state == "outdated"):
-            found[name] = StepRecord(name, "unfinished", step, receipts=step.count_committed())
+            found[name] = StepRecord(name, "unfinished", step, receipts=count_committed(step))
     for name in _named_for_people(known):
         if name not in found and (only is None or name in only):
             found[name] = StepRecord(name, "not_reached")

@@ -14,7 +14,9 @@ from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import readable_current
-from corpusmill.pipelines.run.runner import Runner, StepState
+from corpusmill.pipelines.run.runner import Runner
+from corpusmill.pipelines.run.step_state import StepState
+from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
@@ -90,7 +92,7 @@ def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, i
     paths = runner.paths(step)
     unit_bytes = runner.unit_bytes(step) if step.operator.of_files else 0
     specs = step.operator.units(Preparation(step, inputs, paths, unit_bytes))
-    return len(specs), len(specs) - folder.count_committed()
+    return len(specs), len(specs) - count_committed(folder)
 
 
 def _guess(runner: Runner, state: StepState) -> int | None:

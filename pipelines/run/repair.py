@@ -19,8 +19,9 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.committed import hash_again
+from corpusmill.pipelines.storage.file_faults import fault_of
 from corpusmill.pipelines.storage.graph_file import read_graph
-from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder, fault_of
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import Segment
 
 log = logging.getLogger("corpusmill.run")

@@ -11,6 +11,8 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
@@ -32,6 +34,7 @@ from corpusmill.pipelines.run.compile_ahead import compiling_ahead
 from corpusmill.pipelines.run.engines.chosen import make_engine
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
 from corpusmill.pipelines.run.graph import build_graph, graph_record, with_needs
+from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
@@ -39,33 +42,13 @@ from corpusmill.pipelines.run.repair import Repairs, naming_repair
 from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.graph_file import write_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import digest
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
-
-
-@dataclass
-class StepState:
-    """One step in this run. `reused`: it was complete before the run began."""
-
-    step: Step
-    folder: StepFolder | None = None
-    key: StepKey | None = None
-    fingerprint: str = ""
-    total: int = 0
-    committed: Committed | None = None  # of a step that is not complete
-    complete: bool = False
-    reused: bool = False
-    redone: int = 0  # units executed now
-    seconds: float = 0.0  # work of units executed now
-
-    @property
-    def done(self) -> int:
-        """Units that are committed."""
-        return self.total if self.complete else len(self.committed or ())
 
 
 class RunListener(Listener):
@@ -120,6 +103,7 @@ class Runner:
         self.graph = build_graph(recipe)
         self.states = {step.name: StepState(step) for step in self.graph}
         self._until: list[str] | None = None
+        self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
         self._stamps: dict[str, tuple[int, int, str]] = {}  # input file -> what it was when it was listed
@@ -211,7 +195,6 @@ class Runner:
             self.repairs.prepare(step.name, state.folder)
         manifest = state.folder.manifest()
         if manifest is not None:
-            state.folder.clear_receipts()  # of a run that was killed at the end of the step
             state.complete = state.reused = True
             state.total = len(manifest.units)
 
@@ -234,9 +217,10 @@ class Runner:
         """`{name: path}` of the files a step indexes or reads; empty for any other step."""
         return self._paths.get(step.inputs[0] if step.operator.reads == "splits" else step.name, {})
 
-    def _eligible(self) -> list[Unit]:
-        """Units of steps that have just become ready; completes steps that have nothing left to do."""
-        units: list[Unit] = []
+    def _eligible(self) -> Iterable[Unit]:
+        """Units of steps and levels that have just become ready; completes steps that have nothing to do."""
+        units: list[Iterable[Unit]] = self._opened
+        self._opened = []
         moved = True
         while moved:
             moved = False
@@ -244,26 +228,29 @@ class Runner:
                 if state.folder is None and all(self._sound(name) for name in state.step.needs):
                     self.prepare(state)
                     if not state.complete:
-                        units += self._units(state)
+                        units.append(self._units(state))
                     if state.complete:
+                        self._folder(state.step.name).clear_receipts()  # of a run that was killed at its end
                         self._point(state)
                         self.listener.step_done(state)
                     moved = True
-        return units
+        return chain.from_iterable(units) if units else ()
 
     def _sound(self, name: str) -> bool:
         """Whether a step is complete and what it leaves may be gone on with."""
         return self.states[name].complete and name not in self.losses.found
 
-    def _units(self, state: StepState) -> list[Unit]:
+    def _units(self, state: StepState) -> Iterable[Unit]:
+        """Units of a step to be done, made as they are asked for; of one that has none the end."""
         assert state.folder is not None
         step = state.step
         folders = {name: self._folder(name) for name in step.needs}
         size = self.unit_bytes(step) if step.operator.of_files else 0
         preparation = Preparation(step, folders, self.paths(step), size)
-        specs = step.operator.units(preparation)
-        state.total = len(specs)
         state.folder.clear_attempts()  # of a run that was killed
+        state.committed = Committed(state.folder)
+        state.committed.load()
+        state.levels = Levels(preparation, state.committed)
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
             folder=str(state.folder.path),
@@ -274,20 +261,23 @@ class Runner:
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
         )
-        state.committed = Committed(state.folder)
-        state.committed.load()
-        units = []
-        for number, spec in enumerate(specs):
-            if number in state.committed:
-                continue
-            stamps = {path: self._stamps[path] for path in step.operator.paths(spec)}
-            task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
-            weight = step.operator.weigh(preparation, spec)
-            units.append(Unit(step.name, number, task, state.folder, weight, step.operator.exclusive))
+        state.make = partial(self._unit, preparation, shared, state.folder)
+        more = state.levels.advance()
+        state.total = state.levels.total
         self.listener.step_started(state)
-        if not units:
+        if not more:
             self._finish(state)
-        return units
+            return ()
+        return state.pending()
+
+    def _unit(
+        self, preparation: Preparation, shared: Task, folder: StepFolder, number: int, spec: object
+    ) -> Unit:
+        operator = preparation.step.operator
+        stamps = {path: self._stamps[path] for path in operator.paths(spec)}
+        task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
+        weight = operator.weigh(preparation, spec)
+        return Unit(preparation.step.name, number, task, folder, weight, operator.exclusive)
 
     def _folder(self, name: str) -> StepFolder:
         folder = self.states[name].folder
@@ -329,6 +319,12 @@ class Runner:
         what = {"event": "unit", "step": unit.step, "unit": unit.number, "attempt": unit.attempt}
         self._note({**what, "seconds": round(done.seconds, 4), "rows": done.receipt.rows, "rss": done.rss})
         if len(state.committed) == state.total:
+            assert state.levels is not None
+            if state.levels.advance():
+                state.total = state.levels.total
+                self._opened.append(state.pending())
+                return
+            state.total = state.levels.total
             self._finish(state)
             self._point(state)
             self.listener.step_done(state)
@@ -361,7 +357,7 @@ class Runner:
             sources=totals.sources,
         )
         state.folder.complete(summary, segments)
-        state.committed = None
+        state.committed = state.levels = None
         state.folder.clear_attempts()
         state.folder.clear_scratch()
         state.complete = True

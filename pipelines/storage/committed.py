@@ -7,12 +7,15 @@ and the folder, so that a step of a million units never has more than a few time
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
-from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.manifest import SegmentEntry
 from corpusmill.pipelines.records.receipt import DatasetPart, Receipt
-from corpusmill.pipelines.storage.run_folder import StepFolder, fault_of, lost
+from corpusmill.pipelines.records.unit_columns import receipt_of
+from corpusmill.pipelines.storage.file_faults import fault_of, lost
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.segments import (
     SEGMENT,
     Segment,
@@ -159,6 +162,42 @@ class Committed:
     def content(self) -> str:
         """The content hash; call it after `finish`."""
         return content_of_parts(self._entries[number].content for number in sorted(self._entries))
+
+
+def count_committed(folder: StepFolder) -> int:
+    """How many units of a step are committed, by the names of receipts and segments: nothing is read."""
+    spans = [found.span for found in folder.found_segments()]
+    within = sum(count for _, count in spans)
+    singles = folder.single_receipts()
+    return within + sum(not any(a <= n < a + count for a, count in spans) for n in singles)
+
+
+def earlier(folder: StepFolder, unit: int) -> Receipt:
+    """The receipt of a committed unit of a step at work, for later levels of the step.
+
+    The runner may put it into a segment at any moment. Raises IntegrityError where it is nowhere.
+    """
+    for _ in range(2):
+        if folder.receipt_path(unit).exists() and (found := folder.receipt(unit)) is not None:
+            return found
+        for segment in folder.found_segments():
+            first, count = segment.span
+            if first <= unit < first + count:
+                return receipt_of(segment.columns(), unit - first, unit, str(segment.path))
+    raise damaged(f"{folder.receipt_path(unit)}: missing or damaged, or a file of its unit is")
+
+
+def earlier_file(folder: StepFolder, unit: int, suffix: str) -> Path:
+    """A file of a committed unit of a step at work, verified as by `StepFolder.file`."""
+    name = f"{unit:05d}.{suffix}"
+    path = folder.data / name
+    entry = next((file for file in earlier(folder, unit).files if file.name == name), None)
+    if entry is None:
+        raise damaged(f"{path}: its unit has no such file")
+    fault = fault_of(path, entry)
+    if fault is not None:
+        raise damaged(fault)
+    return path
 
 
 def take_apart(folder: StepFolder, segment: Segment, units: Iterable[Receipt]) -> None:

@@ -41,6 +41,7 @@ from corpusmill.pipelines.records.manifest import (
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
+from corpusmill.pipelines.storage.file_faults import fault_of, lost
 from corpusmill.pipelines.storage.sealed import read_sealed, sha256_file, write_sealed
 from corpusmill.pipelines.storage.segments import SEGMENT, Segment, Units, write_segment
 from corpusmill.pipelines.system.faultpoints import faultpoint
@@ -48,36 +49,6 @@ from corpusmill.pipelines.system.process import sync
 
 # Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
 _MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"
-
-
-@lru_cache(maxsize=2**16)
-def _sha256_once(path: str, inode: int, size: int, changed: int) -> str:
-    return sha256_file(Path(path))
-
-
-def fault_of(path: Path, entry: FileEntry) -> str | None:
-    """What is wrong with a file by its entry in a receipt; None where it is sound.
-
-    A file is hashed once a process, and again when its inode, size or modification time differ.
-    """
-    try:
-        stat = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return f"{path}: missing"
-    if stat.st_size != entry.bytes:
-        return f"{path}: {stat.st_size:,} bytes, its receipt says {entry.bytes:,}"
-    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != entry.sha256:
-        return f"{path}: its bytes differ from the manifest"
-    return None
-
-
-def lost(path: Path, entry: FileEntry) -> str | None:
-    """Whether a file is missing or of another size than its receipt says, and how; its bytes are not read."""
-    try:
-        size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return f"{path}: missing"
-    return None if size == entry.bytes else f"{path}: {size:,} bytes, its receipt says {entry.bytes:,}"
 
 
 def _names(folder: Path) -> list[str]:
@@ -250,13 +221,6 @@ class StepFolder:
         """Segments in the folder, in the order of their names, complete step or not."""
         names = (name for name in _names(self.segments) if not name.startswith("."))
         return [Segment(self.segments / name, self.place) for name in sorted(names)]
-
-    def count_committed(self) -> int:
-        """About how many units are committed, by the names of receipts and segments: nothing is read."""
-        spans = [found.span for found in self.found_segments()]
-        within = sum(count for _, count in spans)
-        singles = self.single_receipts()
-        return within + sum(not any(a <= n < a + count for a, count in spans) for n in singles)
 
     def strays(self) -> list[Path]:
         """Files beside manifest and data of a complete step that do not belong to it.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.ipc as ipc
 
+from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.waiting import wait_until
 
@@ -48,7 +49,7 @@ def test_ray_gives_the_same_bytes(run_tiny: Run, calm: Path, hashes_of: Hashes, 
 
 def committed(run: Path) -> int:
     """How many units the steps of a run have committed, which may be at work."""
-    return sum(StepFolder(path).count_committed() for path in run.glob("steps/*/*"))
+    return sum(count_committed(StepFolder(path)) for path in run.glob("steps/*/*"))
 
 
 def committed_files(run: Path) -> dict[Path, int]:
@@ -183,8 +184,8 @@ def test_a_changed_option_reruns_only_what_depends_on_it(warm_tiny: Run, calm: P
 
 
 def test_training_says_how_it_went(calm: Path) -> None:
-    (unit,) = manifest(calm, "train")["units"]  # type: ignore[misc]
-    summary = unit["part"]["summary"]
+    (unit,) = StepFolder(folder(calm, "train").parent).units
+    summary = unit.summary
     assert summary["steps"] == 4
     assert 0 < summary["unigram_entropy"] < summary["ln_vocab"]
     assert (calm / "report" / "report.html").stat().st_size > 10_000

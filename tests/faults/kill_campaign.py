@@ -26,6 +26,7 @@ from pathlib import Path
 
 import psutil
 
+from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.waiting import wait_until
 
@@ -45,7 +46,7 @@ VICTIMS = ("group", "driver", "worker")
 
 def committed(run: Path) -> int:
     """How many units a run has committed."""
-    return sum(StepFolder(path).count_committed() for path in run.glob("steps/*/*"))
+    return sum(count_committed(StepFolder(path)) for path in run.glob("steps/*/*"))
 
 
 def write_recipe(folder: Path, documents: int, engine: str) -> Path:

@@ -6,8 +6,8 @@ As `map`, but to Arrow IPC: lists of tokens are mapped into memory, not decoded.
 from __future__ import annotations
 
 from corpusmill.pipelines.records.receipt import UnitResult
-from corpusmill.pipelines.run.operators.job import Job, ViewUnit
-from corpusmill.pipelines.run.operators.map import run_maps, units
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
+from corpusmill.pipelines.run.operators.map import run_maps
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -21,7 +21,7 @@ OPERATOR = Operator(
     reads="documents",
     writes="encoded",
     unit=ViewUnit,
-    units=units,
+    units=view_units,
     work=work,
     isolates=True,
     weigh=weigh_documents,

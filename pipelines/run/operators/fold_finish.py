@@ -1,15 +1,13 @@
-"""End of a fold: the last partials become the artefact, in a single unit.
+"""End of a fold: the last partial becomes the artefact, in a single unit.
 
-Memory: `FAN_IN` partials and whatever the stage's `finish` declares.
+Memory: the partial, and whatever the stage's `finish` declares.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
-from corpusmill.pipelines.run.operators.fold_combine import FAN_IN
 from corpusmill.pipelines.run.operators.fold_map import read_partial
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.operator import Operator
@@ -18,24 +16,18 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 
 @dataclass(frozen=True)
 class FinishUnit:
-    """All partials, so many."""
+    """The partial of a unit of the step before, its last."""
 
-    parts: int
+    reads: int
 
 
 def units(preparation: Preparation) -> list[FinishUnit]:
-    return [FinishUnit(len(preparation.first.need_manifest().units))]
+    return [FinishUnit(len(preparation.first.units) - 1)]
 
 
 def work(job: Job[FinishUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
-    total: Any = None
-    for start in range(0, job.unit.parts, FAN_IN):
-        parts = [
-            read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
-            for unit in range(start, min(job.unit.parts, start + FAN_IN))
-        ]
-        total = stage.combine(parts if total is None else [total, *parts])
+    total = read_partial(job.first.file(f"{job.unit.reads:05d}.partial.arrow"))
     return UnitResult(total.num_rows, part=SummaryPart(stage.finish(total, attempt.folder)))
 
 

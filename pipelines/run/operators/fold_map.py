@@ -18,15 +18,11 @@ from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, leave_out
-from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
-
-
-def units(preparation: Preparation) -> list[ViewUnit]:
-    return [ViewUnit(unit) for unit in range(len(preparation.view))]
 
 
 def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
@@ -96,7 +92,7 @@ OPERATOR = Operator(
     reads="documents",
     writes="partials",
     unit=ViewUnit,
-    units=units,
+    units=view_units,
     work=work,
     isolates=True,
     weigh=weigh_documents,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.plugins import plugin_digest, plugins
@@ -16,6 +16,7 @@ from corpusmill.pipelines.contract.stage import Context, Stage
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.operators.marker import Marker
 from corpusmill.pipelines.run.step import StageSpec, Step
+from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 from corpusmill.pipelines.storage.sealed import canonical
@@ -52,6 +53,44 @@ class Preparation:
         """The step's artefacts, for a question to its stage; the folders are verified."""
         needed = self.step.artefacts.items()
         return Context(artefacts={name: self.inputs[step].verified() for name, step in needed})
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a step of several levels has done so far: the number of units of each level, and their receipts by
+    number."""
+
+    counts: tuple[int, ...]
+    receipts: Committed
+
+    def first(self, level: int) -> int:
+        """The number of a level's first unit."""
+        return sum(self.counts[:level])
+
+
+@dataclass(frozen=True)
+class Lazily(Sequence[U]):
+    """So many specifications of units, each made when it is asked for."""
+
+    units: int
+    make: Callable[[int], U]
+
+    def __len__(self) -> int:
+        return self.units
+
+    @overload
+    def __getitem__(self, index: int) -> U: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[U]: ...
+    def __getitem__(self, index: int | slice) -> U | Sequence[U]:
+        if isinstance(index, slice):
+            return [self.make(place) for place in range(*index.indices(self.units))]
+        return self.make(range(self.units)[index])
+
+
+def view_units(preparation: Preparation) -> Sequence[ViewUnit]:
+    """One unit of work for each unit of the step's view."""
+    return Lazily(len(preparation.view), ViewUnit)
 
 
 def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:

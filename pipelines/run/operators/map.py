@@ -8,16 +8,12 @@ from __future__ import annotations
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.fused import FusedMaps
-from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.run.operators.receipts import dataset_result
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
-
-
-def units(preparation: Preparation) -> list[ViewUnit]:
-    return [ViewUnit(unit) for unit in range(len(preparation.view))]
 
 
 def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
@@ -49,7 +45,7 @@ OPERATOR = Operator(
     reads="documents",
     writes="documents",
     unit=ViewUnit,
-    units=units,
+    units=view_units,
     work=work,
     isolates=True,
     weigh=weigh_documents,

@@ -12,14 +12,10 @@ import pyarrow.parquet as pq
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import MaskPart, UnitResult
 from corpusmill.pipelines.run.operators.fused import FusedMaps
-from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.removed import REMOVED, write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
-
-
-def units(preparation: Preparation) -> list[ViewUnit]:
-    return [ViewUnit(unit) for unit in range(len(preparation.view))]
 
 
 def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
@@ -57,7 +53,7 @@ OPERATOR = Operator(
     reads="documents",
     writes="removals",
     unit=ViewUnit,
-    units=units,
+    units=view_units,
     work=work,
     isolates=True,
     weigh=weigh_documents,

@@ -9,7 +9,7 @@ specifications in, receipts out.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -18,7 +18,7 @@ from corpusmill.pipelines.contract.errors import of_other_version
 from corpusmill.pipelines.records.receipt import UnitResult
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit
+    from corpusmill.pipelines.run.operators.job import Done, Job, Preparation, ViewUnit
     from corpusmill.pipelines.storage.run_folder import Attempt
 
 # What a step is made from, and what it leaves.
@@ -40,6 +40,10 @@ Kind = Literal[
 U = TypeVar("U")  # the specification of a unit of work: a frozen dataclass of the operator's module
 
 
+def _no_more(preparation: Preparation, done: Done) -> Sequence[Any]:
+    return ()
+
+
 def _no_bytes(preparation: Preparation, unit: object) -> int:
     return 0
 
@@ -57,8 +61,11 @@ class Operator(Generic[U]):
     writes: Kind
     unit: type[U]
     """The class of a unit's specification."""
-    units: Callable[[Preparation], list[U]]
+    units: Callable[[Preparation], Sequence[U]]
+    """Asked in the runner; a sequence that makes a unit when it is asked for serves as well."""
     work: Callable[[Job[U], Attempt], UnitResult]
+    then: Callable[[Preparation, Done], Sequence[U]] = _no_more
+    """The units of the next level, once all units so far are committed; none where the step is done."""
     weigh: Callable[[Preparation, U], int] = _no_bytes
     """Bytes that a unit reads, for the order of units and the memory they need; 0 where that is not known."""
     paths: Callable[[U], list[str]] = _no_paths

@@ -13,9 +13,9 @@ from corpusmill.pipelines.cli import progress as module
 from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress, progress
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.operators.operator import operator_named
-from corpusmill.pipelines.run.runner import StepState
 from corpusmill.pipelines.run.scheduler import Unit
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import DONE, made_task

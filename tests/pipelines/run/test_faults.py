@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.pipelines.run.conftest import CLOCK
 from tests.waiting import PATIENCE, wait_until
@@ -122,7 +123,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     run = tmp_path / "runs" / "small"
 
     def committed() -> int:
-        return sum(StepFolder(path).count_committed() for path in run.glob("steps/a/*"))
+        return sum(count_committed(StepFolder(path)) for path in run.glob("steps/a/*"))
 
     try:
         wait_until(lambda: committed() >= first, f"{first} units are committed", process)

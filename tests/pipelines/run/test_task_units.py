@@ -25,9 +25,9 @@ from corpusmill.pipelines.run.engines.engine import Done, Event, Order
 from corpusmill.pipelines.run.engines.process import ProcessEngine
 from corpusmill.pipelines.run.fingerprint import step_key
 from corpusmill.pipelines.run.operators.operator import operator_named
-from corpusmill.pipelines.run.runner import StepState
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import StageSpec, Step
+from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import DONE, made_task
 from tests.waiting import PATIENCE

@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.pointer import RecipeFile
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.repair import repair_step
-from corpusmill.pipelines.storage import run_folder as storage
+from corpusmill.pipelines.storage import file_faults
 from corpusmill.pipelines.storage.checked_ipc import check_batches, committed_batch, write_batches
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import read_sealed, write_sealed
@@ -78,8 +78,8 @@ def test_every_damage_to_a_file_is_found_when_it_is_read(tmp_path: Path) -> None
 def test_a_file_is_hashed_once_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = step_with(tmp_path)
     hashed: list[Path] = []
-    real = storage.sha256_file
-    monkeypatch.setattr(storage, "sha256_file", lambda path: hashed.append(path) or real(path))
+    real = file_faults.sha256_file
+    monkeypatch.setattr(file_faults, "sha256_file", lambda path: hashed.append(path) or real(path))
     for _ in range(3):
         step.file("00000.bin")
         step.verified()

@@ -1,0 +1,57 @@
+"""The units of a step, level by level.
+
+Most steps have one level. One with more, such as the combination of partial results in a tree, is asked for
+the units of its next level when all units before it are committed; it sees their receipts. Numbers of units
+run through all levels. What a level is made of follows from the levels before it, so that a run that goes on
+finds the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from corpusmill.pipelines.run.operators.job import Done, Preparation
+from corpusmill.pipelines.storage.committed import Committed
+
+
+class Levels:
+    """The levels of a step, whose receipts so far are `committed`."""
+
+    def __init__(self, preparation: Preparation, committed: Committed) -> None:
+        self._preparation, self._committed = preparation, committed
+        self._counts: list[int] = []
+        self._specs: Sequence[Any] = ()
+
+    @property
+    def total(self) -> int:
+        """Units of all levels so far."""
+        return sum(self._counts)
+
+    def advance(self) -> bool:
+        """Go on to the next level that has units to do. False where there is none: the step is done.
+
+        Call it when all units so far are committed.
+        """
+        operator = self._preparation.step.operator
+        while True:
+            if not self._counts:
+                self._specs = operator.units(self._preparation)
+            else:
+                done = Done(tuple(self._counts), self._committed)
+                self._specs = operator.then(self._preparation, done)
+                if not len(self._specs):
+                    return False
+            first = self.total
+            self._counts.append(len(self._specs))
+            if any(number not in self._committed for number in range(first, self.total)):
+                return True
+
+    def pending(self) -> Iterator[tuple[int, Any]]:
+        """Numbers and specifications of this level's units that are not committed, as they are asked for."""
+        first = self.total - self._counts[-1]
+        return (
+            (first + place, spec)
+            for place, spec in enumerate(self._specs)
+            if first + place not in self._committed
+        )
