@@ -78,7 +78,7 @@ def start_up(bench: Bench, folder: Path, repeats: int) -> None:
     no_step = TaskStep("", "", (), (), (), {}, StepOptions())
     engine = ProcessEngine(1)
     started = time.perf_counter()
-    engine.submit([(1, Task(no_step, "", 0, {}, 0, {}, {}))])  # fails at once: an answer is all we want
+    engine.submit([(1, Task(no_step, "", 0, {}, 0, {}, {}))], 0)  # fails at once: an answer is all we want
     while not engine.poll(0.01):
         pass
     bench.add("engine ready", "corpusmill", time.perf_counter() - started, "s")

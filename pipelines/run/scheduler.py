@@ -164,7 +164,7 @@ class Scheduler:
             if unit.solo:
                 self._solo[self._tickets] = running
             orders.append((self._tickets, unit.next_task()))
-        self._engine.submit(orders)
+        self._engine.submit(orders, batch.memory)
 
     def _end(self, ticket: int) -> Unit:
         """Take a unit out of those under way."""

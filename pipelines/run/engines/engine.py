@@ -70,7 +70,8 @@ class Returned:
     alone: bool = True
 
 
-Event = Done | Failed | Died | Beat | Returned
+Outcome = Done | Failed
+Event = Outcome | Died | Beat | Returned
 Order = tuple[int, Task]
 """A ticket and its task."""
 
@@ -94,8 +95,9 @@ class Engine(Protocol):
     def batch_seconds(self) -> float:
         """Seconds of work that a batch should hold; 0 for engines that take each task by itself."""
 
-    def submit(self, batch: Sequence[Order]) -> None:
-        """Start a batch. Call only while fewer than `room` are under way."""
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
+        """Start a batch whose worker is expected to hold `memory` bytes. Call only while fewer than `room`
+        are under way."""
 
     def poll(self, timeout: float) -> list[Event]:
         """Events so far, waiting up to `timeout` seconds for the first."""

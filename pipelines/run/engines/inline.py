@@ -21,7 +21,7 @@ class InlineEngine:
     def __init__(self) -> None:
         self._waiting: list[Order] = []
 
-    def submit(self, batch: Sequence[Order]) -> None:
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
         self._waiting.extend(batch)
 
     def poll(self, timeout: float) -> list[Event]:

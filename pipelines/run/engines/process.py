@@ -78,7 +78,7 @@ class ProcessEngine:
         self._selector.register(answers, selectors.EVENT_READ, worker)
         return worker
 
-    def submit(self, batch: Sequence[Order]) -> None:
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
         ((ticket, task),) = batch
         worker = next((w for w in self._workers if w.ticket is None), None) or self._start()
         worker.ticket = ticket

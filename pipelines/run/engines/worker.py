@@ -23,7 +23,7 @@ from typing import Literal
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.environment import hide_again, hide_values
 from corpusmill.pipelines.records.codec import decode, encode
-from corpusmill.pipelines.run.engines.engine import Done, Failed
+from corpusmill.pipelines.run.engines.engine import Done, Failed, Outcome
 from corpusmill.pipelines.run.task import Task
 from corpusmill.pipelines.system.faults import describe, no_writing
 from corpusmill.pipelines.system.process import resident_bytes
@@ -33,7 +33,7 @@ from corpusmill.pipelines.system.time_limit import let_limits_end_this_process
 BEAT_SECONDS = 1.0
 
 
-def attempt(ticket: int, task: Task) -> Done | Failed:
+def attempt(ticket: int, task: Task) -> Outcome:
     """Execute one task; whatever it raises becomes a `Failed` event."""
     from corpusmill.pipelines.run.work import execute
     from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
@@ -46,11 +46,12 @@ def attempt(ticket: int, task: Task) -> Done | Failed:
         return Failed(ticket, kind, message, traceback.format_exc())
 
 
-def attempt_in_worker(ticket: int, task: Task) -> Done | Failed:
-    """`attempt` in a process that does nothing else."""
-    let_limits_end_this_process()
-    load_no_numba_extensions()
-    return attempt(ticket, task)
+def attempt_in_worker(ticket: int, task: Task) -> Outcome:
+    """`attempt` in a process that does nothing else, with its resident memory."""
+    outcome = attempt(ticket, task)
+    if isinstance(outcome, Done):
+        return replace(outcome, executed=replace(outcome.executed, rss=resident_bytes()))
+    return outcome
 
 
 def _told(error: Exception, folder: str) -> tuple[Literal["user", "damage", "halt", "internal"], str]:
@@ -140,11 +141,10 @@ def main(descriptor: int) -> None:
         # At once: time begins to count here, however long this process took to start.
         answer.send({"beat": order["ticket"], "rss": resident_bytes()})
         beating.ticket = order["ticket"]
-        outcome = attempt(order["ticket"], decode(Task, order["task"], "standard input"))
+        outcome = attempt_in_worker(order["ticket"], decode(Task, order["task"], "standard input"))
         beating.ticket = None
         if isinstance(outcome, Done):
-            executed = replace(outcome.executed, rss=resident_bytes())
-            answer.send({"done": outcome.ticket, "executed": encode(executed)})
+            answer.send({"done": outcome.ticket, "executed": encode(outcome.executed)})
         else:
             answer.send(
                 {

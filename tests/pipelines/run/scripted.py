@@ -30,7 +30,7 @@ class Scripted:
         self.cancelled: list[int] = []
         self.closed = False
 
-    def submit(self, batch: Sequence[Order]) -> None:
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
         self.running.update(batch)
         self.most = max(self.most, len(self.running))
 

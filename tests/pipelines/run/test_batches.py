@@ -26,7 +26,7 @@ class Batching(Scripted):
         self.batches: list[list[int]] = []  # numbers of units, by batch
         self.waiting: list[Sequence[Order]] = []
 
-    def submit(self, batch: Sequence[Order]) -> None:
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
         self.batches.append([task.number for _, task in batch])
         self.waiting.append(batch)
         self.most = max(self.most, len(self.waiting))

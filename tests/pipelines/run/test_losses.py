@@ -20,7 +20,7 @@ from corpusmill.pipelines.run import runner
 from corpusmill.pipelines.run.blame import Patience
 from corpusmill.pipelines.run.engines.engine import Culprit, Died, Event
 from corpusmill.pipelines.run.engines.inline import InlineEngine
-from corpusmill.pipelines.run.engines.ray import ANSWER_SECONDS, CONNECT_SECONDS
+from corpusmill.pipelines.run.engines.ray_cluster import ANSWER_SECONDS, CONNECT_SECONDS
 from corpusmill.pipelines.run.engines.worker import attempt
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.run.scheduler import Unit

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.run.engines.ray import _culprit
-from tests.waiting import PATIENCE, wait_until
+from corpusmill.pipelines.run.engines.ray import culprit_of
+from tests.pipelines.run.ray_nodes import TOKEN, head
 from tests.warm import Warm
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
-TOKEN = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
     """A one-node cluster with a token; yields its address."""
-    with socket.socket() as free:  # the suite may run several times at once
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ray = str(Path(sys.executable).with_name("ray"))
-    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
-    env["RAY_worker_niceness"] = "0"  # or workers wait long where all cores are at work
-    start = [ray, "start", "--head", f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
-    log = tmp_path / "ray.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(start, env=env, stdout=output, stderr=output, start_new_session=True)
-    try:
-        wait_until(lambda: "Ray runtime started" in log.read_text(), "Ray starts", process)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()  # with --block this takes its node down, and no other
-        process.wait(timeout=PATIENCE)
+    with head(tmp_path / "ray.log", cpus=1) as address:
+        yield address
 
 
 def test_a_joined_cluster_that_loses_a_worker_gives_the_same_bytes(
@@ -75,7 +57,7 @@ def test_a_joined_cluster_that_loses_a_worker_gives_the_same_bytes(
     [("WorkerCrashedError", "unclear"), ("OutOfMemoryError", "unclear"), ("NodeDiedError", "outside")],
 )
 def test_only_the_death_of_a_worker_may_be_the_tasks_doing(name: str, culprit: str) -> None:
-    assert _culprit(type(name, (Exception,), {})()) == culprit
+    assert culprit_of(type(name, (Exception,), {})()) == culprit
 
 
 def test_a_cluster_is_never_joined_without_authentication(

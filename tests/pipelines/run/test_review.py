@@ -85,8 +85,8 @@ def test_careful_mode_leaves_the_same_rows_in_the_same_order(tmp_path: Path) -> 
 class _Careful(InlineEngine):
     """Runs every unit as if it had crashed before."""
 
-    def submit(self, batch: Sequence[Order]) -> None:
-        super().submit([(ticket, replace(task, careful=True)) for ticket, task in batch])
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
+        super().submit([(ticket, replace(task, careful=True)) for ticket, task in batch], memory)
 
 
 def test_a_whole_run_in_careful_mode_gives_the_same_files(
@@ -135,7 +135,7 @@ class _Scripted:
         self.running: dict[int, Task] = {}
         self.cancelled: list[int] = []
 
-    def submit(self, batch: Sequence[Order]) -> None:
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
         self.running.update(batch)
 
     def poll(self, timeout: float) -> list[Event]:

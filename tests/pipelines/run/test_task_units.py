@@ -78,7 +78,7 @@ class Working:
     def __init__(self, scratch: Path) -> None:
         self.scratch, self.looks, self.ticket = scratch, 0, 0
 
-    def submit(self, batch: Sequence[Order]) -> None:
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
         ((self.ticket, _),) = batch
         self.scratch.mkdir(parents=True)
 
