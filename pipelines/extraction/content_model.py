@@ -17,7 +17,7 @@ import numpy as np
 
 from corpusmill.pipelines.extraction.features import FEATURES
 from corpusmill.pipelines.extraction.kernels.blocks import COUNTED, WORDS, Blocks, blocks_of, counts_of
-from corpusmill.pipelines.extraction.kernels.boosted_trees import Trees, sums_of
+from corpusmill.pipelines.extraction.kernels.boosted_trees import MOST_LEAVES, Trees, sums_of
 from corpusmill.pipelines.extraction.kernels.choice import chosen, with_what_belongs
 from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
 from corpusmill.pipelines.extraction.kernels.surroundings import Around, around_of, surroundings_of
@@ -47,10 +47,10 @@ class Look:
     around: Around
 
     def features(self, begin: int, stop: int) -> npt.NDArray[np.float32]:
-        """float32[stop - begin, len(FEATURES)] of these blocks."""
-        table = np.zeros((stop - begin, len(FEATURES)), np.float32)
-        table[:, : len(COUNTED)] = self.counts[begin:stop]
-        surroundings_of(self.page, self.blocks, self.counts, self.around, begin, stop, table, len(COUNTED))
+        """float32[len(FEATURES), stop - begin] of these blocks."""
+        table = np.empty((len(FEATURES), stop - begin), np.float32)
+        table[: len(COUNTED)] = self.counts[begin:stop].T
+        surroundings_of(self.page, self.blocks, self.counts, self.around, begin, stop, table.T, len(COUNTED))
         return table
 
 
@@ -106,30 +106,39 @@ def model_of(held: dict[str, Any]) -> ContentModel:
 
 
 def _trees(held: list[dict[str, Any]]) -> Trees:
-    """Trees as arrays. In the file a number below 0 is leaf ~number of the tree."""
-    roots: list[int] = []
-    levels: list[int] = []
+    """Trees as arrays. In the file a number below 0 is leaf ~number of the tree. Raises ValueError where a
+    tree has too many leaves."""
+    first = [0]
     features: list[int] = []
     thresholds: list[float] = []
-    following: list[int] = []
-    values: list[float] = []
-    for tree in held:
-        root, inner, leaves = len(features), len(tree["feature"]), tree["leaves"]
-        roots.append(root)
-        depth = [0] * (inner + len(leaves))
-        for node, pair in enumerate(zip(tree["low"], tree["high"], strict=True)):
-            below = [child if child >= 0 else inner + ~child for child in pair]
-            following += [root + child for child in below]
-            for child in below:
-                depth[child] = depth[node] + 1
-        for leaf in range(root + inner, root + inner + len(leaves)):
-            following += (leaf, leaf)
-        levels.append(max(depth))
-        features += tree["feature"] + [0] * len(leaves)
-        thresholds += tree["threshold"] + [0.0] * len(leaves)
-        values += [0.0] * inner + leaves
-    whole = (roots, levels, features, following)
-    roots_, levels_, features_, following_ = (np.array(numbers, np.uint64) for numbers in whole)
+    masks: list[int] = []
+    values = np.zeros((len(held), MOST_LEAVES), np.float32)
+    for number, tree in enumerate(held):
+        if len(tree["leaves"]) > MOST_LEAVES:
+            raise ValueError(f"a tree of {len(tree['leaves'])} leaves; {MOST_LEAVES} at most can be read")
+        leaves: list[int] = []  # from left to right
+        below = [0] * len(tree["feature"])  # leaves to the left of what a node parts
+        masks_of = [0] * len(below)
+        waiting = [(0, False)] if below else [(~0, False)]
+        while waiting:
+            node, passed = waiting.pop()
+            if node < 0:
+                leaves.append(~node)
+            elif passed:
+                masks_of[node] = ~((1 << len(leaves)) - (1 << below[node])) & (1 << MOST_LEAVES) - 1
+                waiting.append((tree["high"][node], False))
+            else:
+                below[node] = len(leaves)
+                waiting += ((node, True), (tree["low"][node], False))
+        values[number, : len(leaves)] = [tree["leaves"][leaf] for leaf in leaves]
+        features += tree["feature"]
+        thresholds += tree["threshold"]
+        masks += masks_of
+        first.append(len(features))
     return Trees(
-        roots_, levels_, features_, np.array(thresholds, np.float32), following_, np.array(values, np.float32)
+        np.array(first, np.int64),
+        np.array(features, np.uint64),
+        np.array(thresholds, np.float32),
+        np.array(masks, np.uint32),
+        values,
     )

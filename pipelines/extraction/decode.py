@@ -20,8 +20,11 @@ import codecs
 import re
 from collections.abc import Iterable
 
+import numpy as np
+
 from corpusmill.pipelines.extraction.charset_labels import codec_of, codec_of_standard
 from corpusmill.pipelines.extraction.faults import PageFault
+from corpusmill.pipelines.extraction.kernels.page_bytes import latin_letters
 from corpusmill.pipelines.extraction.letter_pairs import is_judged
 from corpusmill.pipelines.extraction.likely_set import (
     AGAINST_DECLARED,
@@ -80,10 +83,13 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
         return held
     text, broken = _attempt(raw, "utf-8")
     if broken <= max_replaced:
-        once = encoded_once(text, raw)
+        if text.isascii():
+            return text, "utf-8"
+        letters, doubles = latin_letters(np.frombuffer(raw, np.uint8))
+        once = encoded_once(text, doubles)
         if once is not None:
             return once, "utf-8 twice"
-        before = read_wrongly_before(text, raw)
+        before = read_wrongly_before(text, raw, letters)
         return (text, "utf-8") if before is None else (before.text, f"{before.codec} as cp1252")
     return _not_utf8(raw, declared, (text, broken), max_replaced)
 

@@ -20,6 +20,7 @@ between delimiters (`\\( \\)`, `$ $`) is text already and stays as it is.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -61,13 +62,9 @@ class Formulas:
 
     def __init__(self, html: str) -> None:
         """`html` is the page: the words are chosen so that they do not occur in it."""
-        taken = set(_PREFIX.findall(html)) if "texformula" in html else set()
-        number = next(n for n in range(len(taken) + 1) if str(n) not in taken)
-        self._prefix = f"texformula{number}n"
+        self._html = html
         self._formulas: list[str] = []
         self._blocks: list[str] = []
-        self._word = re.compile(self._prefix + r"([fb])([0-9]{1,9})z")
-        self._ending = re.compile(self._prefix + r"f([0-9]{1,9})z\Z")
 
     def __len__(self) -> int:
         return len(self._formulas) + len(self._blocks)
@@ -143,6 +140,21 @@ class Formulas:
     def prefix(self) -> bytes:
         """How every word that stands for a formula begins."""
         return self._prefix.encode()
+
+    @cached_property
+    def _prefix(self) -> str:
+        """Looked for when the first word is made: most pages hold no formula."""
+        taken = set(_PREFIX.findall(self._html)) if "texformula" in self._html else set()
+        number = next(n for n in range(len(taken) + 1) if str(n) not in taken)
+        return f"texformula{number}n"
+
+    @cached_property
+    def _word(self) -> re.Pattern[str]:
+        return re.compile(self._prefix + r"([fb])([0-9]{1,9})z")
+
+    @cached_property
+    def _ending(self) -> re.Pattern[str]:
+        return re.compile(self._prefix + r"f([0-9]{1,9})z\Z")
 
     def _put_back(self, line: str) -> str:
         """`line` with its words replaced."""

@@ -13,6 +13,10 @@ import html
 import re
 from itertools import islice
 
+import numpy as np
+
+from corpusmill.pipelines.extraction.kernels.page_bytes import inner_pages
+
 _TEMPLATE = re.compile(r"<template\b([^<>]{0,400})>|</template\s*>", re.IGNORECASE)
 _SHADOW = re.compile(r"\bshadowroot(?:mode)?\s*=", re.IGNORECASE)
 _FRAME = re.compile(r"<iframe\b([^<>\"']|\"[^\"]*+\"|'[^']*+')*+>", re.IGNORECASE)
@@ -24,18 +28,18 @@ _OPENED_OR_CLOSED = re.compile(
 _MOST_FRAMES = 32  # looked at; each may be as long as the page
 
 
-def with_inner_pages(page: str) -> str:
+def with_inner_pages(page: str, markup: bytes) -> str:
     """`page`, markup, with its shadow trees and the pages in frames in their places, and all frames closed.
 
-    It is `page` itself where nothing is to be done. Time is linear.
+    `markup` is the same in an encoding that holds ASCII as it is. The result is `page` itself where nothing
+    is to be done. Time is linear.
     """
-    if "shadowroot" in page:
+    held = inner_pages(np.frombuffer(markup, np.uint8))
+    if held.shadow and "shadowroot" in page:
         page = _with_shadow_trees(page)
-    opened = page.count("<iframe")
-    closed = page.count("</iframe") if opened else 0
-    if opened and "srcdoc" in page:
+    if held.opened and held.source and "srcdoc" in page:
         page = _with_frames(page)
-    return _with_closed_frames(page) if opened > closed or "<IFRAME" in page else page
+    return _with_closed_frames(page) if held.opened > held.closed or held.capital else page
 
 
 def _with_shadow_trees(page: str) -> str:

@@ -14,8 +14,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-import numpy as np
-
 from corpusmill.pipelines.extraction.letter_pairs import (
     Reading,
     beside_letters,
@@ -81,13 +79,13 @@ _LOOKED_AT = 100_000  # bytes of UTF-8
 _LETTERS = 10  # of ISO-8859-1 in the text, at least
 
 
-def read_wrongly_before(text: str, raw: bytes) -> Change | None:
+def read_wrongly_before(text: str, raw: bytes, letters: int) -> Change | None:
     """Text of UTF-8 that was read as windows-1252 though it was of another set, as that set reads it.
 
-    `raw` is the text as UTF-8. None where it reads well enough as it is, or not much better otherwise.
+    `raw` is the text as UTF-8, `letters` how many of its characters from U+0080 to U+00FF are no no-break
+    spaces. None where it reads well enough as it is, or not much better otherwise.
     """
-    # Each such letter is one byte longer in UTF-8 than it is in characters.
-    if len(raw) - len(text) < _LETTERS or _latin_letters(raw) < _LETTERS:
+    if letters < _LETTERS:
         return None
     part = beside_letters(raw)[:_LOOKED_AT].decode("utf-8", "ignore")
     held = part.encode("cp1252", "replace")
@@ -100,14 +98,6 @@ def read_wrongly_before(text: str, raw: bytes) -> Change | None:
         return None
     again = _WESTERN.sub(lambda run: _as_bytes(run[0]).decode(best.codec, "replace"), text)
     return Change(again, best.codec)
-
-
-def _latin_letters(raw: bytes) -> int:
-    """How many bytes begin a character from U+0080 to U+00FF in UTF-8, but for no-break spaces."""
-    bytes_B = np.frombuffer(raw, np.uint8)
-    at = np.flatnonzero((bytes_B & 0xFE) == 0xC2)
-    behind = bytes_B[np.minimum(at + 1, len(raw) - 1)]
-    return int(np.count_nonzero((bytes_B[at] == 0xC3) | (behind != 0xA0)))
 
 
 def _as_bytes(run: str) -> bytes:

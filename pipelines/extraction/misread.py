@@ -100,35 +100,36 @@ def _odd_cases(text: str) -> float:
 
 # Bytes 0x80 to 0xbf as windows-1252 and ISO-8859-1 read them.
 _FOLLOWING = "[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-_TWICE = re.compile(f"[\xc2-\xdf]{_FOLLOWING}|[\xe0-\xef]{_FOLLOWING}{{2}}|[\xf0-\xf4]{_FOLLOWING}{{3}}")
-_SIGN_OF_TWICE = re.compile(b"\xc3[\x82-\xb4][\xc2\xc5\xc6\xcb\xe2]")  # the first two characters of one
+_TWICE = re.compile(f"([\xc2-\xdf]{_FOLLOWING}|[\xe0-\xef]{_FOLLOWING}{{2}}|[\xf0-\xf4]{_FOLLOWING}{{3}})")
 _LONGEST = 4  # characters of a sequence
 _MOSTLY = 0.5
 
 
-def encoded_once(text: str, raw: bytes) -> str | None:
+def encoded_once(text: str, doubles: int) -> str | None:
     """Text that was encoded as UTF-8 twice (`Ã©`), as it was before; None where that is no such text.
 
-    `raw` is the text as UTF-8, in which its sequences are found faster.
+    `doubles`: how many of its characters may begin a sequence (`page_bytes.latin_letters`).
 
     It is one where at least two sequences, and half of all characters that are not ASCII, are bytes of UTF-8
     read as windows-1252.
     """
-    signs = len(_SIGN_OF_TWICE.findall(raw))
-    if signs < 2:
+    if doubles < 2:
         return None
     least = _MOSTLY * (len(text) - len(text.encode("ascii", "ignore")))
-    if signs * _LONGEST < least:
+    if doubles * _LONGEST < least:
         return None
-    found = _TWICE.findall(text)
+    parts = _TWICE.split(text)  # every second one is a sequence
+    found = parts[1::2]
     if len(found) < 2 or sum(map(len, found)) < least:
         return None
-    return _TWICE.sub(_once, text)
+    once = {sequence: _once(sequence) for sequence in set(found)}
+    parts[1::2] = [once[sequence] for sequence in found]
+    return "".join(parts)
 
 
-def _once(found: re.Match[str]) -> str:
-    raw = b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode("cp1252") for c in found[0])
-    return raw.decode("utf-8", "replace") if _valid(raw) else found[0]
+def _once(sequence: str) -> str:
+    raw = b"".join(bytes([ord(c)]) if ord(c) < 256 else c.encode("cp1252") for c in sequence)
+    return raw.decode("utf-8", "replace") if _valid(raw) else sequence
 
 
 def _valid(raw: bytes) -> bool:

@@ -16,6 +16,8 @@ _SHIFT_OUT = b"\x0e"
 _HZ = re.compile(rb"~\{(?:[!-}][!-~])++~\}")
 # A run of letters and base64 up to a hyphen; one place may begin a match in each run, so time is linear.
 _UTF_7 = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{4,}+-")
+_FROM_PLUS = re.compile(rb"\+[A-Za-z0-9+/]*+")  # the rest of a run from its first plus sign on
+_BASE64, _LEAST_RUN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 4
 _LEAST_HZ = 6  # characters of two bytes
 _LEAST_UTF_7 = 5  # shifts to another character set
 
@@ -38,13 +40,28 @@ def of_seven_bits(raw: bytes) -> tuple[str, str] | None:
         return _HZ.sub(_from_hz, raw).decode(), "hz"
     if not _has_signs(raw, b"+", _LEAST_UTF_7):
         return None
-    shifts = [run[run.index(b"+") :] for run in _UTF_7.findall(raw) if b"+" in run]
-    if len(shifts) >= _LEAST_UTF_7 and all(_decodes(shift, "utf_7") for shift in shifts):
+    if _all_shift(raw):
         try:
             return raw.decode("utf_7"), "utf_7"
         except UnicodeDecodeError:  # a plus sign that begins no shift
             return _UTF_7.sub(_from_utf_7, raw).decode(), "utf_7"
     return None
+
+
+def _all_shift(raw: bytes) -> bool:
+    """Whether the runs of `_UTF_7` that hold a plus sign decode from there on, and are enough."""
+    shifts = 0
+    for found in _FROM_PLUS.finditer(raw):
+        begin, end = found.span()
+        if not raw.startswith(b"-", end):
+            continue
+        before = raw[max(0, begin - _LEAST_RUN) : begin]
+        if end - begin + len(before) - len(before.rstrip(_BASE64)) < _LEAST_RUN:
+            continue
+        if not _decodes(raw[begin : end + 1], "utf_7"):
+            return False
+        shifts += 1
+    return shifts >= _LEAST_UTF_7
 
 
 def _has_signs(raw: bytes, sign: bytes, least: int) -> bool:

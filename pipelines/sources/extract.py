@@ -184,9 +184,9 @@ class Extract(Edit):
                 raise PageFault("binary_content", f"NUL at character {text.index(chr(0))}")
             return Page(text.strip(), "", ""), charset
         parse = partial(bounded_parse, max_depth=self.max_depth, max_attributes=self.max_attributes)
-        whole = with_inner_pages(text)
-        in_place = whole is text and ascii_in_place(charset)
-        tree, seen = parse(whole, raw if in_place else whole.encode(), SIGNS)
+        markup = raw if ascii_in_place(charset) else text.encode()
+        whole = with_inner_pages(text, markup)
+        tree, seen = parse(whole, markup if whole is text else whole.encode(), SIGNS)
         try:
             page = extract_page(whole, tree, how, seen, parse)
             page.text.encode()  # lone surrogates cannot become a document

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from corpusmill.pipelines.extraction.kernels.outline import Outline
-from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, weight_of
+from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, slot_of
 from corpusmill.pipelines.extraction.tags import BREAKS, INLINE, NUMBERS
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import address, byte_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,7 +56,7 @@ def blocks_of(data: npt.NDArray[np.uint8], page: Outline) -> Blocks:  # pragma: 
     count = 0
     for t in range(texts):
         first_of[t] = count
-        if not page.shown[t] or _blank(data, page.begin[t], page.end[t]):
+        if not page.shown[t] or _blank(address(data) + page.begin[t], address(data) + page.end[t]):
             continue
         if count > 0 and page.breaks[first[count - 1], 0] == page.breaks[t, 0]:
             end[count - 1] = t + 1
@@ -71,14 +72,14 @@ def blocks_of(data: npt.NDArray[np.uint8], page: Outline) -> Blocks:  # pragma: 
 
 
 @compiled
-def _blank(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:  # pragma: no cover - compiled
-    """Whether a text is white space and no-break spaces, which are written `&nbsp;`."""
-    i = begin
-    while i < end:
-        if data[i] == 38 and i + 5 < end and data[i + 1] == 110 and data[i + 2] == 98:
-            i += 6
-        elif data[i] <= 32:
-            i += 1
+def _blank(place: int, end: int) -> bool:  # pragma: no cover - compiled
+    """Whether what stands between two addresses is white space and no-break spaces, written `&nbsp;`."""
+    while place < end:
+        c = byte_at(place)
+        if c == 38 and place + 5 < end and byte_at(place + 1) == 110 and byte_at(place + 2) == 98:
+            place += 6
+        elif c <= 32:
+            place += 1
         else:
             return False
     return True
@@ -109,94 +110,79 @@ def counts_of(
     n = len(blocks.element)
     table = np.zeros((n, len(COUNTED)), np.float32)
     prints = np.zeros(n, np.int64)
+    at = address(data)
+    begins, ends_of_texts, shown, links_of = page.begin, page.end, page.shown, page.link
+    firsts, afters = blocks.first_text, blocks.end_text
+    keys, values, last_slot = address(weights.keys), weights.values, len(weights.keys) - 1
     for b in range(n):
-        prints[b] = _count(data, page, blocks.first_text[b], blocks.end_text[b], weights, table[b])
+        words = characters = linked = links = digits = capitals = ends = commas = wide = bars = letters = 0
+        copyright_sign = last = opening = last_link = 0
+        total = least = greatest = 0.0
+        text_hash, word_hash = 1469598103934665603, 2166136261  # of the text without white space
+        in_word = False
+        for t in range(firsts[b], afters[b]):
+            if not shown[t]:
+                continue
+            link = links_of[t]
+            if link > 0 and link != last_link:
+                links += 1
+                last_link = link
+            place, stop = at + begins[t], at + ends_of_texts[t]
+            while place < stop:
+                c = byte_at(place)
+                if c == 38:  # an entity: &amp; &lt; &gt; &nbsp;
+                    c = 32 if place + 1 < stop and byte_at(place + 1) == 110 else 38
+                    while place < stop and byte_at(place) != 59:
+                        place += 1
+                elif c == 0xC2 and place + 1 < stop:
+                    copyright_sign |= byte_at(place + 1) == 0xA9
+                if c > 32:
+                    text_hash = (text_hash ^ c) * 1099511628211
+                    last = c
+                    if c & 0xC0 != 0x80:
+                        characters += 1
+                        linked += link > 0
+                        opening = c if opening == 0 else opening
+                digit, lower = 48 <= c <= 57, c | 32
+                if digit or c >= 128 or 97 <= lower <= 122:
+                    syllable = 0xE3 <= c <= 0xED
+                    if syllable or (not in_word and c & 0xC0 != 0x80):
+                        words += 1
+                        capitals += 65 <= c <= 90
+                    wide += c >= 0xC0
+                    digits += digit
+                    letters += not digit and c & 0xC0 != 0x80
+                    letter = lower if c < 128 and not digit else c
+                    word_hash = ((word_hash ^ letter) * 16777619) & 0xFFFFFFFF
+                    in_word = not syllable
+                else:
+                    if in_word:
+                        weight = float(values[slot_of(keys, last_slot, word_hash)])
+                        total += weight
+                        least, greatest = min(least, weight), max(greatest, weight)
+                    in_word, word_hash = False, 2166136261
+                    ends += c == 46 or c == 33 or c == 63
+                    commas += c == 44
+                    bars += c == 124
+                place += 1
+        if in_word:
+            weight = float(values[slot_of(keys, last_slot, word_hash)])
+            total, least, greatest = total + weight, min(least, weight), max(greatest, weight)
+        prints[b] = text_hash
+        by_word, by_character = np.float32(max(words, 1)), np.float32(max(characters, 1))
+        table[b, 0], table[b, 1], table[b, 2], table[b, 3] = words, characters, linked / by_character, links
+        table[b, 4], table[b, 5] = digits / by_character, capitals / by_word
+        table[b, 6], table[b, 7] = ends / by_word, commas / by_word
+        # The last byte of an ideographic full stop is 0x82, of a full-width exclamation mark 0x81, ...
+        table[b, 8] = 1 if last == 46 or last == 33 or last == 63 or last == 0x82 else 2 if last == 58 else 0
+        table[b, 9] = 1 if 65 <= opening <= 90 else 2 if 48 <= opening <= 57 else 3 if opening >= 128 else 0
+        table[b, 10], table[b, 11] = letters / by_word, wide / by_character
+        table[b, 12], table[b, 13] = copyright_sign, bars / by_word
+        table[b, 15], table[b, 16], table[b, 17] = total / by_word, least, greatest
     repeats = equal_keys(prints)[0]
     for b in range(n):
         table[b, _REPEATS] = repeats[b]
     return table
-
-
-@compiled
-def _count(
-    data: npt.NDArray[np.uint8],
-    page: Outline,
-    first: int,
-    end: int,
-    weights: WordWeights,
-    row: npt.NDArray[np.float32],
-) -> int:  # pragma: no cover - compiled
-    """Fill a block's row; returns the hash of its text without white space."""
-    words = characters = linked = links = digits = capitals = ends = commas = wide = bars = letters = 0
-    copyright_sign = last = opening = last_link = 0
-    total = least = greatest = 0.0
-    text_hash, word_hash = 1469598103934665603, 2166136261
-    in_word = False
-    for t in range(first, end):
-        if not page.shown[t]:
-            continue
-        link = page.link[t]
-        if link > 0 and link != last_link:
-            links += 1
-            last_link = link
-        i, stop = page.begin[t], page.end[t]
-        while i < stop:
-            c = integer(data[i])
-            if c == 38:  # an entity: &amp; &lt; &gt; &nbsp;
-                c = integer(32 if i + 1 < stop and data[i + 1] == 110 else 38)
-                while i < stop and data[i] != 59:
-                    i += 1
-            elif c == 0xC2 and i + 1 < stop:
-                copyright_sign |= data[i + 1] == 0xA9
-            if c > 32:
-                text_hash = (text_hash ^ c) * 1099511628211
-                last = c
-                if c & 0xC0 != 0x80:
-                    characters += 1
-                    linked += link > 0
-                    opening = c if opening == 0 else opening
-            digit, lower = 48 <= c <= 57, c | 32
-            if digit or c >= 128 or 97 <= lower <= 122:
-                syllable = 0xE3 <= c <= 0xED
-                if syllable or (not in_word and c & 0xC0 != 0x80):
-                    words += 1
-                    capitals += 65 <= c <= 90
-                wide += c >= 0xC0
-                digits += digit
-                letters += not digit and c & 0xC0 != 0x80
-                word_hash = ((word_hash ^ (lower if c < 128 and not digit else c)) * 16777619) & 0xFFFFFFFF
-                in_word = not syllable
-            else:
-                if in_word:
-                    weight = weight_of(weights, word_hash)
-                    total, least, greatest = total + weight, min(least, weight), max(greatest, weight)
-                in_word, word_hash = False, 2166136261
-                ends += c == 46 or c == 33 or c == 63
-                commas += c == 44
-                bars += c == 124
-            i += 1
-    if in_word:
-        weight = weight_of(weights, word_hash)
-        total, least, greatest = total + weight, min(least, weight), max(greatest, weight)
-    by_word, by_character = np.float32(max(words, 1)), np.float32(max(characters, 1))
-    row[0], row[1], row[2], row[3] = words, characters, linked / by_character, links
-    row[4], row[5], row[6], row[7] = (
-        digits / by_character,
-        capitals / by_word,
-        ends / by_word,
-        commas / by_word,
-    )
-    # The last byte of an ideographic full stop is 0x82, of a full-width exclamation mark 0x81, ...
-    row[8] = 1 if last == 46 or last == 33 or last == 63 or last == 0x82 else 2 if last == 58 else 0
-    row[9] = 1 if 65 <= opening <= 90 else 2 if 48 <= opening <= 57 else 3 if opening >= 128 else 0
-    row[10], row[11], row[12], row[13] = (
-        letters / by_word,
-        wide / by_character,
-        copyright_sign,
-        bars / by_word,
-    )
-    row[15], row[16], row[17] = total / by_word, least, greatest
-    return text_hash
 
 
 @compiled

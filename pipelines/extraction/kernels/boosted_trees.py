@@ -1,4 +1,10 @@
-"""Values of boosted decision trees: one sum over all trees for each row of features."""
+"""Values of boosted decision trees: one sum over all trees for each row of features.
+
+After QuickScorer (Lucchese et al. 2015): the leaves of a tree are bits, lowest first from left to right. Each
+node whose threshold a row's feature exceeds takes away the bits of the leaves on its left; the lowest bit
+that stays is the leaf that the row comes to. All nodes of a tree are looked at, but without a jump, and many
+rows by one instruction.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +13,44 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import trailing_zeros
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+MOST_LEAVES = 32
+"""Leaves of one tree, at most: as many as a mask has bits."""
+_ALL = np.uint32(0xFFFFFFFF)
+
 
 class Trees(NamedTuple):
-    """Nodes of all trees, leaves among them, one tree after the other.
+    """The nodes of all trees that are no leaves, one tree after the other, and the leaves."""
 
-    A row whose feature is at most the threshold of node k goes on to node `following[2 * k]`, else to
-    `following[2 * k + 1]`; from a leaf it goes to that leaf.
-    Numbers are unsigned, so that no index is looked at for being negative.
-    """
-
-    roots: npt.NDArray[np.uint64]
-    """The first node of each tree."""
-    levels: npt.NDArray[np.uint64]
-    """Steps from each tree's root to its deepest leaf."""
+    first: npt.NDArray[np.int64]
+    """The nodes of tree t are `first[t]:first[t + 1]`."""
     feature: npt.NDArray[np.uint64]
     threshold: npt.NDArray[np.float32]
-    following: npt.NDArray[np.uint64]
+    mask: npt.NDArray[np.uint32]
+    """The leaves that a row may come to whose feature is above the threshold."""
     value: npt.NDArray[np.float32]
-    """What a leaf adds; 0 for other nodes."""
+    """[trees, MOST_LEAVES]: what each leaf adds."""
 
 
 @compiled
 def sums_of(
     trees: Trees, table: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:  # pragma: no cover - compiled
-    """float64[rows]: the sum of the leaves that each row of `table` float32[rows, features] comes to.
-
-    Four rows go down a tree side by side, each as many steps as the deepest leaf takes: nothing is left for
-    the processor to guess, and while one row waits for memory the others go on.
-    """
-    n = len(table)
+    """float64[rows]: the sum of the leaves that each column of `table` float32[features, rows] comes to."""
+    n = table.shape[1]
     sums = np.zeros(n, np.float64)
-    feature, threshold, following = trees.feature, trees.threshold, trees.following
-    for tree in range(len(trees.roots)):  # its nodes stay in the nearest cache for all rows
-        root, levels = trees.roots[tree], trees.levels[tree]
-        for row in range(0, n, 4):
-            i, j, k = min(row + 1, n - 1), min(row + 2, n - 1), min(row + 3, n - 1)
-            a = b = c = d = root
-            for _ in range(levels):
-                a = following[a + a + np.uint64(table[row, feature[a]] > threshold[a])]
-                b = following[b + b + np.uint64(table[i, feature[b]] > threshold[b])]
-                c = following[c + c + np.uint64(table[j, feature[c]] > threshold[c])]
-                d = following[d + d + np.uint64(table[k, feature[d]] > threshold[d])]
-            sums[row] += trees.value[a]
-            if row + 1 < n:
-                sums[i] += trees.value[b]
-            if row + 2 < n:
-                sums[j] += trees.value[c]
-            if row + 3 < n:
-                sums[k] += trees.value[d]
+    left = np.empty(n, np.uint32)
+    for tree in range(len(trees.first) - 1):
+        for row in range(n):
+            left[row] = _ALL
+        for node in range(trees.first[tree], trees.first[tree + 1]):
+            feature, threshold, mask = trees.feature[node], trees.threshold[node], trees.mask[node]
+            for row in range(n):
+                left[row] = np.uint32(left[row] & (mask if table[feature, row] > threshold else _ALL))
+        for row in range(n):
+            sums[row] += trees.value[tree, trailing_zeros(np.uint64(left[row]))]
     return sums

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from corpusmill.pipelines.extraction.kernels.page_bytes import find_byte
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import address, byte_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -66,6 +68,8 @@ _SIGN_SLOTS = 8192  # a power of two: taken modulo for every byte of every tag
 
 
 _WINDOW = 6
+# Each byte as signs have it: small letters, and a space for white space.
+_AS_SIGNS = np.array([ord(chr(byte).lower()) if 32 <= byte < 128 else max(byte, 32) for byte in range(256)])
 _SPREAD = 0x48DB2265B1F5  # an odd multiplier under which the strings in use do not collide (checked below)
 
 
@@ -109,6 +113,7 @@ _P, _LI, _TR, _TD, _TH, _DT, _DD, _OPTION, _SELECT, _A, _CAPTION, _OBJECT, _TEMP
 _TABLE, _BUTTON_NAME = _name_hash("table"), _name_hash("button")
 _HEADINGS = tuple(_name_hash(f"h{level}") for level in range(1, 7))
 _MOST_OPEN = 256  # formatting elements; each new one is compared with all that are open
+_LESS_THAN, _GREATER_THAN = 60, 62
 _X = 120  # the letter of the name that `plain_names` gives to formatting elements
 _BUTTON = np.frombuffer(b"button", np.uint8)  # and to lists: what is in one is left out of texts as well
 
@@ -185,6 +190,8 @@ def screen(
     of lists of options are overwritten.
     """
     n = len(data)
+    at = address(data)
+    stop = at + n
     names = np.zeros(max_depth + 2, np.int64)
     kinds = np.zeros(max_depth + 2, np.uint8)
     depth = deepest = most = 0
@@ -193,68 +200,73 @@ def screen(
     foreign_at = 0  # depth of the enclosing svg or math element, where `/>` closes
     i = 0
     while i < n - 1:
-        if data[i] != 60:  # <
-            if data[i] > 32:
-                pending = 0  # text opens them again
-            i += 1
+        if byte_at(at + i) != _LESS_THAN:
+            after = find_byte(at + i, stop - 1, _LESS_THAN) - at
+            while pending and i < after:
+                if byte_at(at + i) > 32:
+                    pending = 0  # text opens them again
+                i += 1
+            i = after
             continue
-        first = data[i + 1] | 32
-        closing = data[i + 1] == 47  # /
+        first = byte_at(at + i + 1) | 32
+        closing = byte_at(at + i + 1) == 47  # /
         if closing and i + 2 < n:
-            first = data[i + 2] | 32
+            first = byte_at(at + i + 2) | 32
         if first < 97 or first > 122:
-            if data[i + 1] == 33 and i + 3 < n and data[i + 2] == 45 and data[i + 3] == 45:  # <!--
-                i += 4
-                while i < n - 2 and not (data[i] == 45 and data[i + 1] == 45 and data[i + 2] == 62):
-                    i += 1
-                i += 3
+            if (
+                byte_at(at + i + 1) == 33
+                and i + 3 < n
+                and byte_at(at + i + 2) == 45
+                and byte_at(at + i + 3) == 45
+            ):  # <!--
+                end = find_byte(at + i + 6, stop, _GREATER_THAN) - at
+                while end < n and not (byte_at(at + end - 1) == 45 and byte_at(at + end - 2) == 45):
+                    end = find_byte(at + end + 1, stop, _GREATER_THAN) - at
+                i = end + 1
             else:
                 i += 1
             continue
         i += 2 if closing else 1
         opened = i
         name = 2166136261
-        while i < n and data[i] > 32 and data[i] != 47 and data[i] != 62:
-            byte = data[i]
+        while i < n and byte_at(at + i) > 32 and byte_at(at + i) != 47 and byte_at(at + i) != 62:
+            byte = byte_at(at + i)
             name = ((name ^ (byte | 32 if 65 <= byte <= 90 else byte)) * 16777619) & 0xFFFFFFFF
             i += 1
         attributes = 0
         slash = False
-        while i < n and data[i] != 62:  # >
-            if data[i] <= 32:
+        while i < n and byte_at(at + i) != 62:  # >
+            if byte_at(at + i) <= 32:
                 i += 1
                 continue
-            slash = data[i] == 47
+            slash = byte_at(at + i) == 47
             if slash:
                 i += 1
                 continue
             attributes += 1
-            while i < n and data[i] > 32 and data[i] != 47 and data[i] != 62 and data[i] != 61:
+            while (
+                i < n
+                and byte_at(at + i) > 32
+                and byte_at(at + i) != 47
+                and byte_at(at + i) != 62
+                and byte_at(at + i) != 61
+            ):
                 i += 1
-            while i < n and data[i] <= 32:
+            while i < n and byte_at(at + i) <= 32:
                 i += 1
-            if i < n and data[i] == 61:  # =
+            if i < n and byte_at(at + i) == 61:  # =
                 i += 1
-                while i < n and data[i] <= 32:
+                while i < n and byte_at(at + i) <= 32:
                     i += 1
-                if i < n and (data[i] == 34 or data[i] == 39):
-                    quote = data[i]
-                    i += 1
-                    while i < n and data[i] != quote:
-                        i += 1
-                    i += 1
+                if i < n and (byte_at(at + i) == 34 or byte_at(at + i) == 39):
+                    i = find_byte(at + i + 1, stop, byte_at(at + i)) - at + 1
                 else:
-                    while i < n and data[i] > 32 and data[i] != 62:
+                    while i < n and byte_at(at + i) > 32 and byte_at(at + i) != 62:
                         i += 1
         if not closing:
             window = np.int64(0)
             for k in range(opened - 1, min(i + 1, n)):
-                letter = np.int64(data[k])
-                if letter < 32:
-                    letter = np.int64(32)
-                elif 65 <= letter <= 90:
-                    letter |= 32
-                window = ((window << 8) | letter) & 0xFFFFFFFFFFFF
+                window = ((window << 8) | _AS_SIGNS[byte_at(at + k)]) & 0xFFFFFFFFFFFF
                 slot = ((window * _SPREAD) >> 35) & (_SIGN_SLOTS - 1)
                 if sign_keys[slot] == window:
                     seen |= sign_bits[slot]
@@ -265,7 +277,7 @@ def screen(
         special = kind == _IS_SPECIAL
         if len(renamed) and (kind == _IS_FORMATTING or name == _SELECT):
             for k in range(opened, n):
-                if data[k] <= 32 or data[k] == 47 or data[k] == 62:
+                if byte_at(at + k) <= 32 or byte_at(at + k) == 47 or byte_at(at + k) == 62:
                     break
                 renamed[k] = _X if kind == _IS_FORMATTING else _BUTTON[k - opened]
         if deepest > max_depth:
@@ -297,11 +309,12 @@ def screen(
             continue
         if kind == _IS_RAW and foreign_at == 0:
             while i < n - 2:  # to the matching end tag
-                if data[i] == 60 and data[i + 1] == 47:
+                i = find_byte(at + i, stop - 2, _LESS_THAN) - at
+                if i < n - 2 and byte_at(at + i + 1) == 47:
                     k = i + 2
                     other = 2166136261
-                    while k < n and data[k] > 32 and data[k] != 47 and data[k] != 62:
-                        byte = data[k]
+                    while k < n and byte_at(at + k) > 32 and byte_at(at + k) != 47 and byte_at(at + k) != 62:
+                        byte = byte_at(at + k)
                         other = ((other ^ (byte | 32 if 65 <= byte <= 90 else byte)) * 16777619) & 0xFFFFFFFF
                         k += 1
                     if other == name:

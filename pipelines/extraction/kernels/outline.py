@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from corpusmill.pipelines.extraction.kernels.page_bytes import find_byte
 from corpusmill.pipelines.extraction.tags import (
     BREAKS,
+    CELL,
     CLASS_KEYS,
     CLASS_SLOTS,
     CLASS_VALUES,
@@ -30,10 +32,12 @@ from corpusmill.pipelines.extraction.tags import (
     LINE,
     LINE_NUMBERS,
     NUMBERS,
+    PARAGRAPH,
     SLOTS,
     VALUES,
 )
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import address, byte_at, four_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,6 +47,15 @@ _A, _BR, _PRE, _TEXTAREA, _TABLE = (NUMBERS[name] for name in ("a", "br", "pre",
 _TEXT, _OPENED, _CLOSED, _BROKEN = 0, 1, 2, 3
 # How white space counts in code: all of it, or not between tags.
 _AS_IS, _LAID_OUT = 1, 2
+_LESS_THAN, _GREATER_THAN, _QUOTE = 60, 62, 34
+# Names of attributes as numbers, the first letter highest, and pieces of words, the first letter lowest.
+_CLASS, _ID, _STYLE, _HIDDEN, _ROLE, _ITEMPROP, _READONLY = (
+    int.from_bytes(name, "big")
+    for name in (b"class", b"id", b"style", b"hidden", b"role", b"itemprop", b"readonly")
+)
+_ARIA, _DASH_HID, _DDEN, _TRUE, _DISP, _PLAY, _NONE = (
+    int.from_bytes(word, "little") for word in (b"aria", b"-hid", b"dden", b"true", b"disp", b"play", b"none")
+)
 # Bits of `Outline.marks`.
 HIDDEN, ARIA_HIDDEN, NOT_DISPLAYED, HAS_ROLE, HAS_PROPERTY, READ_ONLY = 1, 2, 4, 8, 16, 32
 
@@ -84,9 +97,11 @@ class Outline(NamedTuple):
 def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compiled
     """The outline of written-out markup, `data` uint8[n] of UTF-8."""
     n = len(data)
+    at = address(data)  # places are addresses up to here, and offsets in what is returned
+    stop = at + n
     most = 2
     for i in range(n):
-        most += data[i] == 60
+        most += data[i] == _LESS_THAN
     tag, marks = np.zeros(most, np.uint8), np.zeros(most, np.uint8)
     opening, parent, depth = np.zeros(most, np.int32), np.zeros(most, np.int32), np.zeros(most, np.int32)
     opening[0] = n
@@ -99,59 +114,71 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
     # Of the elements that are open.
     hidden, code, link_of = np.zeros(most, np.bool_), np.zeros(most, np.uint8), np.zeros(most, np.int32)
     numbered = np.zeros(most, np.int32)  # elements of line numbers
-    count = np.zeros(4, np.int32)
+    cells = lines = paragraphs = rows = 0  # counted from the page's beginning
     elements, texts, top, lists, last = 1, 0, 0, 0, _TEXT
-    i = 0
-    while i < n:
-        if data[i] != 60:  # a text up to the next tag
-            begin[texts] = i
-            blank = True
-            while i < n and data[i] != 60:
-                blank = blank and data[i] <= 32
-                i += 1
+    place = at
+    while place < stop:
+        if byte_at(place) != _LESS_THAN:  # a text up to the next tag
+            begin[texts] = place - at
+            after = find_byte(place, stop, _LESS_THAN)
+            while place < after and byte_at(place) <= 32:
+                place += 1
+            blank = place == after
+            place = after
             if code[top] and not blank:
-                count[3] += last == _CLOSED
+                rows += last == _CLOSED
                 last = _TEXT
-            end[texts] = i
+            end[texts] = place - at
             element[texts], link[texts], in_code[texts] = top, link_of[top], code[top] > 0
             shown[texts] = not hidden[top] and not (blank and code[top] == _LAID_OUT)
-            breaks[texts] = count
+            breaks[texts, 0], breaks[texts, 1], breaks[texts, 2] = cells, lines, paragraphs
+            breaks[texts, 3] = rows
             texts += 1
             continue
-        mark = data[i + 1] if i + 1 < n else 62
+        mark = byte_at(place + 1) if place + 1 < stop else _GREATER_THAN
         if mark == 33 or mark == 63:  # <! or <?
-            i = _after_comment(data, i)
+            place = _after_comment(place, stop)
             continue
         if mark == 47:  # </
-            while i < n and data[i] != 62:
-                i += 1
-            i += 1
+            place = find_byte(place, stop, _GREATER_THAN) + 1
             if top > 0:
                 end_text[top] = texts
                 kind = BREAKS[tag[top]]
                 top = parent[top]
                 if not code[top]:
-                    _count_break(count, kind)
+                    cells += kind >= CELL
+                    lines += kind >= LINE
+                    paragraphs += kind >= PARAGRAPH
                 elif kind >= LINE and last != _BROKEN:
                     last = _CLOSED
             continue
-        opened = i + 1
-        i, number = _name(data, opened)
+        opened = place + 1
+        place, number = _name(opened, stop)
         e = elements
         elements += 1
-        tag[e], opening[e], parent[e], depth[e] = number, opened, top, depth[top] + 1
+        tag[e], opening[e], parent[e], depth[e] = number, opened - at, top, depth[top] + 1
         first_text[e] = end_text[e] = texts
-        i = _attributes(data, i, names[e], marks, e) + 1
+        use = 0
+        if place < stop and byte_at(place) == 32:
+            place, marks[e], of_class, end_of_class, of_id, end_of_id = _attributes(place, stop)
+            if of_class > 0:
+                names[e, 0], names[e, 1] = of_class - at, end_of_class - at
+                use = _use(of_class, end_of_class)
+            if of_id > 0:
+                names[e, 2], names[e, 3] = of_id - at, end_of_id - at
+        place += 1
         kind = BREAKS[number]
-        use = _use(data, names[e, 0], names[e, 1])
         if not code[top]:
-            _count_break(count, LINE if number == _BR else kind)
+            broken = LINE if number == _BR else kind
+            cells += broken >= CELL
+            lines += broken >= LINE
+            paragraphs += broken >= PARAGRAPH
             last = _OPENED
         elif number == _BR:
-            count[3] += 1
+            rows += 1
             last = _BROKEN
         elif kind >= LINE:
-            count[3] += last in (_CLOSED, _TEXT)
+            rows += last in (_CLOSED, _TEXT)
             last = _OPENED
         link_of[e] = e if number == _A else link_of[top]
         code[e] = code[top]
@@ -165,22 +192,21 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
             numbered[lists] = e
             lists += 1
         if IS_RAW[number]:
-            start = i
-            i = _end_of_raw(data, i, opened)
-            if i > start:
-                begin[texts], end[texts], element[texts] = start, i, e
+            start = place
+            place = _end_of_raw(place, stop, opened)
+            if place > start:
+                begin[texts], end[texts], element[texts] = start - at, place - at, e
                 texts += 1
             end_text[e] = texts
-            while i < n and data[i] != 62:
-                i += 1
-            i += 1
+            place = find_byte(place, stop, _GREATER_THAN) + 1
         elif not IS_VOID[number]:
             top = e
     while top > 0:  # none is open in written-out markup
         end_text[top] = texts
         top = parent[top]
     end_text[0] = texts
-    _hide_numbers(data, numbered[:lists], first_text, end_text, begin, end, shown)
+    if lists:
+        _hide_numbers(data, numbered[:lists], first_text, end_text, begin, end, shown)
     return Outline(
         tag[:elements], opening[:elements], parent[:elements], depth[:elements], names[:elements],
         marks[:elements], first_text[:elements], end_text[:elements], begin[:texts], end[:texts],
@@ -189,19 +215,20 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
 
 
 @compiled
-def _use(data: npt.NDArray[np.uint8], begin: int, end: int) -> int:  # pragma: no cover - compiled
-    """What the words of `class`, bytes `begin` to `end`, say that an element is for; 0 for nothing known."""
+def _use(place: int, end: int) -> int:  # pragma: no cover - compiled
+    """What the words of `class`, from `place` to `end`, say that an element is for; 0 for nothing known."""
     use = 0
     word, length = 2166136261, 0
-    for i in range(begin, end + 1):
-        if i < end and data[i] > 32:
-            c = integer(data[i])
+    while place <= end:
+        c = byte_at(place) if place < end else 32
+        if c > 32:
             word = ((word ^ (c | 32 if 65 <= c <= 90 else c)) * 16777619) & 0xFFFFFFFF
             length += 1
         elif length > 0:
             if CLASS_KEYS[word % CLASS_SLOTS] == word:
-                use = max(use, CLASS_VALUES[word % CLASS_SLOTS])
+                use = max(use, int(CLASS_VALUES[word % CLASS_SLOTS]))
             word, length = 2166136261, 0
+        place += 1
     return use
 
 
@@ -231,113 +258,97 @@ def _hide_numbers(
 
 
 @compiled
-def _count_break(count: npt.NDArray[np.int32], kind: int) -> None:  # pragma: no cover - compiled
-    """A paragraph's end ends its line, and a line's its cell."""
-    for k in range(kind):
-        count[k] += 1
+def _after_comment(place: int, stop: int) -> int:  # pragma: no cover - compiled
+    """Where the comment or declaration that begins at `place` has ended."""
+    if place + 3 < stop and byte_at(place + 1) == 33 and byte_at(place + 2) == byte_at(place + 3) == 45:
+        end = find_byte(place + 6, stop, _GREATER_THAN)  # the shortest is <!---->
+        while end < stop and not byte_at(end - 1) == byte_at(end - 2) == 45:
+            end = find_byte(end + 1, stop, _GREATER_THAN)
+        return end + 1
+    return find_byte(place, stop, _GREATER_THAN) + 1
 
 
 @compiled
-def _after_comment(data: npt.NDArray[np.uint8], i: int) -> int:  # pragma: no cover - compiled
-    """Where the comment or declaration that begins at i has ended."""
-    n = len(data)
-    if i + 3 < n and data[i + 1] == 33 and data[i + 2] == 45 and data[i + 3] == 45:
-        i += 6  # the shortest is <!---->
-        while i < n and not (data[i] == 62 and data[i - 1] == 45 and data[i - 2] == 45):
-            i += 1
-        return i + 1
-    while i < n and data[i] != 62:
-        i += 1
-    return i + 1
-
-
-@compiled
-def _name(data: npt.NDArray[np.uint8], i: int) -> tuple[int, int]:  # pragma: no cover - compiled
-    """(end, number) of the element's name that begins at i."""
+def _name(place: int, stop: int) -> tuple[int, int]:  # pragma: no cover - compiled
+    """(end, number) of the element's name that begins at `place`."""
     value = 2166136261
-    while i < len(data) and data[i] != 32 and data[i] != 62:
-        value = ((value ^ integer(data[i])) * 16777619) & 0xFFFFFFFF
-        i += 1
+    while place < stop and byte_at(place) != 32 and byte_at(place) != _GREATER_THAN:
+        value = ((value ^ byte_at(place)) * 16777619) & 0xFFFFFFFF
+        place += 1
     slot = value % SLOTS
-    return i, int(VALUES[slot]) if KEYS[slot] == value else 0
+    return place, int(VALUES[slot]) if KEYS[slot] == value else 0
 
 
 @compiled
-def _is(
-    data: npt.NDArray[np.uint8], begin: int, end: int, word: bytes
-) -> bool:  # pragma: no cover - compiled
-    if end - begin != len(word):
-        return False
-    same = True
-    for k in range(len(word)):
-        same = same and data[begin + k] == word[k]
-    return same
+def _attributes(place: int, stop: int) -> tuple[int, int, int, int, int, int]:  # pragma: no cover - compiled
+    """(end, marks, begin of `class`, its end, begin of `id`, its end) of the tag whose name ends at `place`.
+
+    `end` is that of the tag; a begin is 0 where there is none. Of equal attributes the last one counts.
+    """
+    marks = of_class = end_of_class = of_id = end_of_id = 0
+    while place < stop and byte_at(place) == 32:
+        begin = place + 1
+        place += 2  # a name may begin with =
+        while place + 1 < stop and not (byte_at(place) == 61 and byte_at(place + 1) == _QUOTE):
+            place += 1
+        length = place - begin
+        value = place + 2
+        place = find_byte(value, stop, _QUOTE)
+        name = 0
+        if length <= 8:
+            for k in range(length):
+                name = (name << 8) | byte_at(begin + k)
+            if name == _CLASS:
+                of_class, end_of_class = value, place
+            elif name == _ID:
+                of_id, end_of_id = value, place
+            elif name == _STYLE:
+                if _not_displayed(value, place):
+                    marks |= NOT_DISPLAYED
+            elif name == _HIDDEN:
+                marks |= HIDDEN
+            elif name == _ROLE:
+                marks |= HAS_ROLE
+            elif name == _ITEMPROP:
+                marks |= HAS_PROPERTY
+            elif name == _READONLY:
+                marks |= READ_ONLY
+        elif length == 11 and place - value == 4 and four_at(value) == _TRUE:
+            aria = four_at(begin) == _ARIA and four_at(begin + 4) == _DASH_HID
+            if aria and four_at(begin + 7) == _DDEN:
+                marks |= ARIA_HIDDEN
+        place += 1
+    return place, marks, of_class, end_of_class, of_id, end_of_id
 
 
 @compiled
-def _attributes(
-    data: npt.NDArray[np.uint8], i: int, names: npt.NDArray[np.int32], marks: npt.NDArray[np.uint8], e: int
-) -> int:  # pragma: no cover - compiled
-    """The end of the tag whose name ends at i; notes what its attributes say in `names` and `marks[e]`."""
-    n = len(data)
-    while i < n and data[i] == 32:
-        begin = i + 1
-        i += 2  # a name may begin with =
-        while i + 1 < n and not (data[i] == 61 and data[i + 1] == 34):
-            i += 1
-        end = i
-        value = i + 2
-        i = value
-        while i < n and data[i] != 34:
-            i += 1
-        if _is(data, begin, end, b"class"):
-            names[0], names[1] = value, i
-        elif _is(data, begin, end, b"id"):
-            names[2], names[3] = value, i
-        elif _is(data, begin, end, b"style"):
-            if _not_displayed(data, value, i):
-                marks[e] |= NOT_DISPLAYED
-        elif _is(data, begin, end, b"hidden"):
-            marks[e] |= HIDDEN
-        elif _is(data, begin, end, b"aria-hidden"):
-            if _is(data, value, i, b"true"):
-                marks[e] |= ARIA_HIDDEN
-        elif _is(data, begin, end, b"role"):
-            marks[e] |= HAS_ROLE
-        elif _is(data, begin, end, b"itemprop"):
-            marks[e] |= HAS_PROPERTY
-        elif _is(data, begin, end, b"readonly"):
-            marks[e] |= READ_ONLY
-        i += 1
-    return i
-
-
-@compiled
-def _not_displayed(data: npt.NDArray[np.uint8], begin: int, end: int) -> bool:  # pragma: no cover - compiled
+def _not_displayed(place: int, end: int) -> bool:  # pragma: no cover - compiled
     """Whether a style holds `display: none`."""
-    for k in range(begin, end - 11):
-        if _is(data, k, k + 7, b"display"):
-            k += 7
-            while k < end and (data[k] == 58 or data[k] == 32):
-                k += 1
-            if k + 4 <= end and _is(data, k, k + 4, b"none"):
+    while place < end - 11:
+        if byte_at(place) == 100 and four_at(place) == _DISP and four_at(place + 3) == _PLAY:
+            place += 7
+            while place < end and (byte_at(place) == 58 or byte_at(place) == 32):
+                place += 1
+            if place + 4 <= end and four_at(place) == _NONE:
                 return True
+        place += 1
     return False
 
 
 @compiled
-def _end_of_raw(data: npt.NDArray[np.uint8], i: int, opened: int) -> int:  # pragma: no cover - compiled
-    """Where the end tag of the raw text element whose name begins at `opened` begins; texts start at i."""
-    n = len(data)
+def _end_of_raw(place: int, stop: int, opened: int) -> int:  # pragma: no cover - compiled
+    """Where the end tag of the raw text element whose name begins at `opened` begins; texts start at
+    `place`."""
     length = 0
-    while data[opened + length] != 32 and data[opened + length] != 62:
+    while byte_at(opened + length) != 32 and byte_at(opened + length) != _GREATER_THAN:
         length += 1
-    while i < n:
-        if data[i] == 60 and i + 1 + length < n and data[i + 1] == 47:
+    place = find_byte(place, stop, _LESS_THAN)
+    while place < stop:
+        if place + 1 + length < stop and byte_at(place + 1) == 47:
             same = True
             for k in range(length):
-                same = same and (data[i + 2 + k] | 32) == (data[opened + k] | 32)
+                same = same and (byte_at(place + 2 + k) | 32) == (byte_at(opened + k) | 32)
             if same:
-                return i
-        i += 1
-    return n
+                return place
+        place = find_byte(place + 1, stop, _LESS_THAN)
+    return place

@@ -23,7 +23,7 @@ from corpusmill.pipelines.extraction.kernels.blocks import (
 )
 from corpusmill.pipelines.extraction.kernels.outline import Outline
 from corpusmill.pipelines.extraction.tags import NAMES, NUMBERS
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, inlined, integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -243,7 +243,7 @@ def surroundings_of(
         row[c + 8], row[c + 9] = (sums[end, 0] - sums[first, 0]) / words, heading >= 0
 
 
-@compiled
+@inlined
 def _neighbours(
     row: npt.NDArray[np.float32],
     c: int,
@@ -273,7 +273,7 @@ def _neighbours(
     return c
 
 
-@compiled
+@inlined
 def _within(
     row: npt.NDArray[np.float32], c: int, a: int, z: int, sums: npt.NDArray[np.float64]
 ) -> int:  # pragma: no cover - compiled
@@ -284,7 +284,7 @@ def _within(
     return c + 3
 
 
-@compiled
+@inlined
 def _containers(
     row: npt.NDArray[np.float32], c: int, b: int, page: Outline, blocks: Blocks, around: Around
 ) -> int:  # pragma: no cover - compiled

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from corpusmill.pipelines.extraction.tags import name_hash
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import address, byte_at, four_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,15 +38,17 @@ def word_weights(weights: Mapping[str, float]) -> WordWeights:
 
 
 @compiled
-def weight_of(weights: WordWeights, word: int) -> float:  # pragma: no cover - compiled
-    """The weight of the word with this hash; 0 for a word without one."""
-    last = len(weights.keys) - 1
+def slot_of(keys: int, last: int, word: int) -> int:  # pragma: no cover - compiled
+    """The slot of the word with this hash, an empty one if there is none, whose value is 0.
+
+    `keys` is the address of the table's keys, `last` its last slot.
+    """
     slot = word & last
-    while weights.keys[slot] != 0:
-        if weights.keys[slot] == word:
-            return float(weights.values[slot])
+    key = four_at(keys + 4 * slot)
+    while key != 0 and key != word:
         slot = (slot + 1) & last
-    return 0.0
+        key = four_at(keys + 4 * slot)
+    return slot
 
 
 @compiled
@@ -58,22 +61,24 @@ def weigh_names(
     letter. `look`: a hash of `class` without its digits: elements of one kind share it.
     """
     m = len(names)
+    at = address(data)
+    keys, values, last = address(weights.keys), weights.values, len(weights.keys) - 1
     weight, look = np.zeros(m, np.float32), np.zeros(m, np.int64)
     for e in range(m):
         for column in (0, 2):
             word, length, small_before = 2166136261, 0, False
-            for i in range(names[e, column], names[e, column + 1]):
-                c = integer(data[i])
+            for place in range(at + names[e, column], at + names[e, column + 1]):
+                c = byte_at(place)
                 small = bool(97 <= c <= 122)
                 capital = bool(65 <= c <= 90)
                 if column == 0 and not 48 <= c <= 57:
                     look[e] = ((look[e] ^ c) * 16777619) & 0xFFFFFFFF
                 if length > 0 and (not (small or capital) or (capital and small_before)):
-                    weight[e] += weight_of(weights, word)
+                    weight[e] += float(values[slot_of(keys, last, word)])
                     word, length = 2166136261, 0
                 if small or capital:
                     word, length = ((word ^ (c | 32)) * 16777619) & 0xFFFFFFFF, length + 1
                 small_before = small
             if length > 0:
-                weight[e] += weight_of(weights, word)
+                weight[e] += float(values[slot_of(keys, last, word)])
     return weight, look

@@ -25,7 +25,7 @@ ROUNDS = 120
 
 def features_of(marked: Marked) -> npt.NDArray[np.float32]:
     """float32[blocks, FEATURES] of a page."""
-    return marked.look.features(0, len(marked.texts))
+    return marked.look.features(0, len(marked.texts)).T
 
 
 def learn_trees(pages: Sequence[Marked], rounds: int = ROUNDS) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ def written_out(text: str) -> bytes:
     """The page as the parser writes it out, formulas being words, as extraction reads it."""
     from resiliparse.parse.html import HTMLTree
 
-    text = with_inner_pages(text)
+    text = with_inner_pages(text, text.encode())
     tree: Any = HTMLTree.parse(text)
     take_code_layouts(tree, EVERYTHING)
     take_readings(tree)

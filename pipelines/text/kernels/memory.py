@@ -23,8 +23,14 @@ if TYPE_CHECKING:
     def two_at(place: int) -> int:
         """The two bytes at an address as one number, the first one lowest."""
 
+    def four_at(place: int) -> int:
+        """The four bytes at an address as one number, the first one lowest."""
+
     def eight_at(place: int) -> Any:
         """The eight bytes at an address, the first one lowest, as uint64."""
+
+    def put_byte(place: int, byte: int) -> None:
+        """Write the lowest eight bits of a number at an address."""
 
     def trailing_zeros(bits: Any) -> int:
         """How many of the lowest bits of a uint64 are 0; 64 of 0."""
@@ -69,11 +75,28 @@ else:
         return types.intp(types.intp), codegen
 
     @intrinsic
+    def four_at(typingctx: Any, place: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.zext(_load(builder, arguments[0], 32), context.get_value_type(types.intp))
+
+        return types.intp(types.intp), codegen
+
+    @intrinsic
     def eight_at(typingctx: Any, place: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return _load(builder, arguments[0], 64)
 
         return types.uint64(types.intp), codegen
+
+    @intrinsic
+    def put_byte(typingctx: Any, place: Any, byte: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place, byte = arguments
+            target = builder.inttoptr(place, ir.IntType(8).as_pointer())
+            builder.store(builder.trunc(byte, ir.IntType(8)), target, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp), codegen
 
     @intrinsic
     def trailing_zeros(typingctx: Any, bits: Any) -> Any:

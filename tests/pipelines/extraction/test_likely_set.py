@@ -129,7 +129,7 @@ def test_text_that_was_read_wrongly_before_it_became_utf8(language: str, codec: 
 @pytest.mark.parametrize("language", TEXTS)
 def test_utf8_that_is_right_stays(language: str) -> None:
     assert decode(page(language).encode(), None, 0.05) == (page(language), "utf-8")
-    assert read_wrongly_before(page(language), page(language).encode()) is None
+    assert read_wrongly_before(page(language), page(language).encode(), 1000) is None
 
 
 def test_a_few_words_move_no_page_to_another_script() -> None:
