@@ -164,6 +164,8 @@ class ByteStream:
         """Pass over bytes as long as they are some of `of`, not beyond position `end`; returns how many."""
         passed = 0
         while (end is None or self.position < end) and not self.ended():
+            if self._buffer[self._at] not in of:
+                break
             most = _STRIDE if end is None else min(_STRIDE, end - self.position)
             seen = self._buffer[self._at : self._at + most]
             left = len(seen.lstrip(of))

@@ -41,10 +41,14 @@ def _usual_fields(head: bytes) -> dict[str, str] | None:
     lines = head.decode("utf-8", "backslashreplace").split("\r\n")
     if lines[0] not in _VERSIONS or len(lines) - 1 != head.count(b"\n"):
         return None
-    parts = [line.partition(":") for line in lines[1:-2]]
-    fields = {_NAMES.get(key) or key.strip().lower(): value.strip() for key, _, value in parts}
-    if len(fields) != len(parts) or not all(colon for _, colon, _ in parts):
-        return None  # a name that stands twice, a line without a colon
+    fields: dict[str, str] = {}
+    for line in lines[1:-2]:
+        key, colon, value = line.partition(":")
+        if not colon:
+            return None
+        fields[_NAMES.get(key) or key.strip().lower()] = value.strip()
+    if len(fields) != len(lines) - 3:
+        return None  # a name that stands twice
     length = fields.get("content-length", "")
     if "warc-type" not in fields or not (length.isascii() and length.isdigit() and len(length) < 19):
         return None
