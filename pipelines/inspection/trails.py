@@ -38,6 +38,8 @@ from corpusmill.pipelines.inspection.story import (
     Scores,
     ShardPiece,
 )
+from corpusmill.pipelines.run.operators.layout import ROWS_FILE, partition_of
+from corpusmill.pipelines.run.operators.partitions import layout_at
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
@@ -232,17 +234,17 @@ def drawn(record: RunRecord, unit: int, row: int) -> tuple[DrawnCopy, ...] | Non
     if step is None:
         return None
     copies: list[DrawnCopy] = []
-    held = next(one for one in step.units if one.unit == unit)
-    if held.rows == 0:
+    layout = layout_at(step.data)
+    name = f"{unit // layout.group:05d}.{ROWS_FILE}"
+    if not step.data.has(name):
         return ()
-    for partition, batch in enumerate(
-        arrow_batches(step.data.file(f"{unit:05d}.rows.arrow"), ["row", "epoch", "cut_to"])
-    ):
-        rows = batch.column("row").to_numpy(zero_copy_only=False)
-        for at in np.flatnonzero(rows == row).tolist():
+    for batch in arrow_batches(step.data.file(name), ["key", "unit", "row", "epoch", "cut_to"]):
+        found = (batch.column("row").to_numpy() == row) & (batch.column("unit").to_numpy() == unit)
+        placed = partition_of(batch.column("key").to_numpy(), layout.partitions)
+        for at in np.flatnonzero(found).tolist():
             to = batch.column("cut_to")[at].as_py()
             epoch = batch.column("epoch")[at].as_py()
-            copies.append(DrawnCopy(epoch, partition, to if to >= 0 else None))
+            copies.append(DrawnCopy(epoch, int(placed[at]), to if to >= 0 else None))
     return tuple(sorted(copies, key=lambda copy: (copy.epoch, copy.partition)))
 
 
@@ -251,9 +253,10 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
     step = record.complete_giving(DRAWN)
     if step is None:
         return None
+    file = unit // layout_at(step.data).group
     for place in in_removed(step, identity):
-        found = removed_row(step, place) if place.unit == unit else None
-        if found is not None and found["row"] == row:
+        found = removed_row(step, place) if place.unit == file else None
+        if found is not None and (found["unit"], found["row"]) == (unit, row):
             return loss(step.name, found)
     return None
 

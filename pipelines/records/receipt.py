@@ -42,11 +42,29 @@ class MaskPart:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where the rows of an exchange lie (`run/operators/layout.py`): the number of partitions; of units that
+    send, and how many of them share a file; how many partitions a coarse one has; and the files of each
+    level, from the second on those of all coarse partitions, one after the other."""
+
+    partitions: int
+    units: int
+    group: int
+    width: int
+    files: tuple[int, ...]
+
+    @property
+    def coarse(self) -> int:
+        """How many coarse partitions there are."""
+        return -(-self.partitions // self.width)
+
+
+@dataclass(frozen=True)
 class PartitionsPart:
-    """Of a unit that sends rows to the partitions of an exchange: how many partitions there are."""
+    """Of a unit that sends rows to the partitions of an exchange: where they lie."""
 
     KIND: ClassVar[str] = "partitions"
-    partitions: int
+    layout: Layout
 
 
 @dataclass(frozen=True)

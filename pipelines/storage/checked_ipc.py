@@ -2,21 +2,25 @@
 
 Arrow's file format has none, and lz4 and zstd frames as Arrow writes them have none either, so a flipped
 bit in an intermediate would pass. Hashing a whole file to read one of its batches would multiply the cost
-of an exchange by its partitions, so the checksum belongs to the batch. It is the 64-bit XXH3 of three
-things: the batch's schema and uncompressed serialisation, its number in the file, and the file's *id*, the
-128-bit XXH3 of all its batches. The receipt of the unit holds the id, so `committed_batch` knows a batch
-that is sound in itself but of another file, of another version of the file, or from another place in it.
-Checksum and id lie in the batch's own metadata: a receipt does not grow with the number of batches, and the
-bytes follow from the rows alone. Each batch is serialised twice to write it. Memory: two copies of one.
+of an exchange by its partitions, so the checksum belongs to the batch: the 128-bit XXH3 of its schema and
+uncompressed serialisation. The checksums of all batches, and a number that a writer may give each, such as
+its partition, stand in the file's *index*, the metadata of a last, empty batch. The 128-bit XXH3 of the
+index is the file's id, which the receipt of the unit holds: so a batch is known that is sound in itself but
+of another file, of another version of the file, or from another place in it, and so is a number that was
+altered. A receipt does not grow with the number of batches, and the bytes follow from the rows alone.
+Memory: two copies of one batch, and 20 bytes a batch.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.ipc as ipc
 import xxhash
@@ -24,17 +28,14 @@ import xxhash
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
-_KEY, _ID = b"xxh3_64", b"file_xxh3_128"
+_INDEX = b"batches"
+_ENTRY = np.dtype([("number", "<u4"), ("checksum", "V16")])
 
 
-def _content(batch: pa.RecordBatch) -> bytes:
+def _checksum(batch: pa.RecordBatch) -> bytes:
     digest = xxhash.xxh3_128(batch.schema.serialize())
     digest.update(batch.serialize())
     return digest.digest()
-
-
-def _checksum(content: bytes, file: bytes, index: int) -> bytes:
-    return xxhash.xxh3_64_hexdigest(content + file + index.to_bytes(8, "little")).encode()
 
 
 def compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -42,30 +43,132 @@ def compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return ipc.read_record_batch(batch.serialize(), schema)
 
 
+class BatchWriter:
+    """Writes batches one after the other; use it as a context manager. An exception leaves half a file."""
+
+    def __init__(self, path: Path, schema: pa.Schema, compression: str | None = "lz4") -> None:
+        self._schema = schema
+        self._file = ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression=compression))
+        self._entries: list[tuple[int, bytes]] = []
+
+    def write(self, batch: pa.RecordBatch, number: int = 0) -> None:
+        """Write a batch, empty or not. `number`, below 2^32: what `CheckedFile.numbers` gives for it."""
+        alone = compact(batch, self._schema)
+        self._entries.append((number, _checksum(alone)))
+        self._file.write_batch(alone)
+
+    def __enter__(self) -> BatchWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            index = np.array(self._entries, _ENTRY).tobytes()
+            last = pa.RecordBatch.from_pylist([], schema=self._schema)
+            self._file.write_batch(last, custom_metadata={_INDEX: base64.b64encode(index)})
+        self._file.close()
+
+
 def write_batches(
     path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], compression: str | None = "lz4"
 ) -> None:
-    """Write `batches`, empty ones included, to an IPC file. All of them are in memory at
-    once."""
-    every = list(batches)
-    contents = [_content(compact(batch, schema)) for batch in every]
-    file_id = xxhash.xxh3_128_hexdigest(b"".join(contents)).encode()
-    with ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression=compression)) as file:
-        for index, (batch, content) in enumerate(zip(every, contents, strict=True)):
-            metadata = {_KEY: _checksum(content, file_id, index), _ID: file_id}
-            file.write_batch(compact(batch, schema), custom_metadata=metadata)
+    """Write `batches`, empty ones included, to an IPC file, as they come."""
+    with BatchWriter(path, schema, compression) as file:
+        for batch in batches:
+            file.write(batch)
 
 
 def batches_id(path: Path) -> str | None:
-    """The id of a file that `write_batches` wrote, for its receipt; None for another or one of no batches."""
+    """The id of a file that `BatchWriter` wrote, for its receipt; None for another."""
     try:
-        with _opened(path) as reader:
-            if reader.num_record_batches == 0:
-                return None
-            metadata = reader.get_batch_with_custom_metadata(0).custom_metadata
-    except (IntegrityError, pa.ArrowException):
+        with CheckedFile(path) as file:
+            return file.id
+    except IntegrityError:
         return None  # another kind of file, by whatever name
-    return None if metadata is None or _ID not in metadata else str(metadata[_ID].decode())
+
+
+class CheckedFile:
+    """A file that `BatchWriter` wrote, mapped into memory: the file `file_id`, or (None) whichever this is.
+
+    Raises IntegrityError naming the file, the batch and the cure.
+    """
+
+    def __init__(self, path: Path, file_id: str | None = None) -> None:
+        self._path, self._wanted = path, file_id
+
+    def __enter__(self) -> CheckedFile:
+        try:
+            self._source = pa.memory_map(str(self._path))
+        except (OSError, pa.ArrowException) as error:
+            raise damaged(f"{self._path}: {error}") from error
+        try:
+            self._reader = ipc.open_file(self._source)
+            found = self._index()
+        except (OSError, ValueError, pa.ArrowException) as error:
+            self._source.close()
+            raise damaged(f"{self._path}: {error}") from error
+        self.id = xxhash.xxh3_128_hexdigest(found)
+        if self._wanted is not None and self.id != self._wanted:
+            self._source.close()
+            raise damaged(f"{self._path}: it is another file, or its index was altered")
+        self._entries = np.frombuffer(found, _ENTRY)
+        return self
+
+    def _index(self) -> bytes:
+        last = self._reader.num_record_batches - 1
+        if last < 0:
+            raise ValueError("it has no index of its batches")
+        batch, metadata = self._reader.get_batch_with_custom_metadata(last)
+        if metadata is None or _INDEX not in metadata or batch.num_rows:
+            raise ValueError("it has no index of its batches")
+        found = base64.b64decode(metadata[_INDEX], validate=True)
+        if len(found) != last * _ENTRY.itemsize:
+            raise ValueError(f"its index is not of {last} batches")
+        return found
+
+    def __exit__(self, *_: object) -> None:
+        self._source.close()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns; not checked before a batch is."""
+        return self._reader.schema
+
+    @property
+    def numbers(self) -> npt.NDArray[np.uint32]:
+        """The number of each batch, uint32[n]."""
+        return np.ascontiguousarray(self._entries["number"])
+
+    def batch(self, index: int) -> pa.RecordBatch:
+        """One batch, checked."""
+        try:
+            if not 0 <= index < len(self):
+                raise IndexError(f"there are {len(self)} batches")
+            batch = self._reader.get_batch(index)
+            batch.validate()
+            sound = _checksum(batch) == self._entries["checksum"][index].tobytes()
+        except (OSError, ValueError, IndexError, pa.ArrowException) as error:
+            raise damaged(f"{self._path}, batch {index}: {error}") from error
+        if not sound:
+            raise damaged(f"{self._path}, batch {index}: its bytes differ from its checksum")
+        return batch
+
+    def numbered(self, number: int) -> list[pa.RecordBatch]:
+        """The batches of this number, checked, in order."""
+        return [self.batch(int(index)) for index in np.flatnonzero(self.numbers == number)]
+
+
+def committed_file(step: StepFolder, name: str) -> CheckedFile:
+    """A complete step's file, the very one that was written there. Raises IntegrityError where it wrote
+    none."""
+    entry, path = step.entry(name), step.data / name
+    if entry.batches is None:
+        raise damaged(f"{path}: the manifest beside it knows no such file of batches")
+    return CheckedFile(path, entry.batches)
 
 
 def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
@@ -73,10 +176,8 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
 
     Raises IntegrityError naming the file, the batch and the cure.
     """
-    entry, path = step.entry(name), step.data / name
-    if entry.batches is None:
-        raise damaged(f"{path}: the manifest beside it knows no such file of batches")
-    return read_batch(path, index, entry.batches)
+    with committed_file(step, name) as file:
+        return file.batch(index)
 
 
 def check_batches(step: StepFolder, name: str, indexes: Iterable[int]) -> None:
@@ -91,53 +192,8 @@ def _check_once(step: StepFolder, name: str, index: int, stamp: tuple[int, int, 
     committed_batch(step, name, index)
 
 
-def batch_count(path: Path) -> int:
-    """Record batches in a file. Raises IntegrityError where it is no IPC file any more."""
-    with _opened(path) as reader:
-        return int(reader.num_record_batches)
-
-
-def read_batch(path: Path, index: int, file_id: str | None = None) -> pa.RecordBatch:
-    """One batch, checked: of the file `file_id`, or (None) of whichever file this is.
-
-    Raises IntegrityError naming the file, the batch and the cure.
-    """
-    with _opened(path) as reader:
-        return _checked(path, reader, index, file_id)
-
-
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Every batch in order, each checked against itself."""
-    with _opened(path) as reader:
-        for index in range(reader.num_record_batches):
-            yield _checked(path, reader, index, None)
-
-
-def _checked(path: Path, reader: Any, index: int, file_id: str | None) -> pa.RecordBatch:
-    try:
-        batch, metadata = reader.get_batch_with_custom_metadata(index)
-        batch.validate()
-        found = (metadata or {}).get(_ID, b"")
-        sound = metadata is not None and metadata.get(_KEY) == _checksum(_content(batch), found, index)
-    except (OSError, ValueError, IndexError, pa.ArrowException) as error:
-        raise damaged(f"{path}, batch {index}: {error}") from error
-    if not sound:
-        raise damaged(f"{path}, batch {index}: its bytes differ from its checksum")
-    if file_id is not None and found != file_id.encode():
-        raise damaged(f"{path}, batch {index}: it is a batch of another file")
-    return batch
-
-
-class _opened:  # noqa: N801  # a context manager, used like a function
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Any:
-        try:
-            self._source = pa.memory_map(str(self._path))
-            return ipc.open_file(self._source)
-        except (OSError, pa.ArrowException) as error:
-            raise damaged(f"{self._path}: {error}") from error
-
-    def __exit__(self, *_: object) -> None:
-        self._source.close()
+    """Every batch in order, each checked against the file itself."""
+    with CheckedFile(path) as file:
+        for index in range(len(file)):
+            yield file.batch(index)

@@ -6,6 +6,7 @@ reads only its own. Memory: one partition and what is found in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Found
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.job import Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
     PartitionUnit,
-    partition_units,
+    layout_at,
     sorted_by_address,
 )
 from corpusmill.pipelines.storage.checked_ipc import write_batches
@@ -40,11 +41,11 @@ class MatchUnit(PartitionUnit):
     inputs: int
 
 
-def units(preparation: Preparation) -> list[MatchUnit]:
-    scattered = preparation.inputs[preparation.step.inputs[-1]]
-    inputs = len(scattered.need_manifest().units)
+def units(preparation: Preparation) -> Sequence[MatchUnit]:
+    inputs = layout_at(preparation.inputs[preparation.step.inputs[-1]]).units
     buckets = max(1, -(-inputs // MASK_UNITS))
-    return [MatchUnit(unit.partition, buckets, inputs) for unit in partition_units(preparation.first)]
+    partitions = layout_at(preparation.first).partitions
+    return Lazily(partitions, lambda partition: MatchUnit(partition, buckets, inputs))
 
 
 def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:

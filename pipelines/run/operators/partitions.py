@@ -1,4 +1,4 @@
-"""The partitions of an exchange: rows cut into one batch each, and read as one from every unit's file.
+"""The partitions of an exchange, read as one from the files that hold them.
 
 Rows come back sorted by (key, unit, row), so nothing depends on which unit finished first. Memory: one
 partition; side tables are memory-mapped and only batches with rows asked for are touched.
@@ -6,6 +6,7 @@ partition; side tables are memory-mapped and only batches with rows asked for ar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,14 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.ipc as ipc
 
-from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.contract.stage import Sides
-from corpusmill.pipelines.records.receipt import PartitionsPart
+from corpusmill.pipelines.records.receipt import Layout, PartitionsPart
 from corpusmill.pipelines.records.unit_columns import unit_of
-from corpusmill.pipelines.storage.checked_ipc import check_batches, committed_batch
+from corpusmill.pipelines.run.operators.job import Lazily
+from corpusmill.pipelines.run.operators.layout import ROWS_FILE, in_order, last_files
+from corpusmill.pipelines.run.operators.left_out import addresses
+from corpusmill.pipelines.storage.checked_ipc import CheckedFile, check_batches
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
+SIDE_FILE = "side.arrow"  # a unit's number stands before it
 SIDE_ROWS = 1024  # of a batch of a side table: what is read and checked to take one row of it
 
 
@@ -33,29 +37,15 @@ class PartitionUnit:
     partition: int
 
 
-def partition_units(scattered: StepFolder) -> list[PartitionUnit]:
-    """One unit of work a partition."""
+def layout_at(scattered: StepFolder) -> Layout:
+    """Where the rows of a complete step lie that sends rows to partitions."""
     units = scattered.units
-    return [PartitionUnit(p) for p in range(units.first_part(PartitionsPart).partitions if units else 1)]
+    return units.first_part(PartitionsPart).layout if units else Layout(1, 0, 1, 1, (0,))
 
 
-def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
-    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
-    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
-    count = np.uint64(partitions)
-    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
-
-
-def partitioned(rows: pa.Table, partitions: int) -> list[pa.RecordBatch]:
-    """Rows sorted by `key` as one batch a partition, empty ones included."""
-    placed = partition_of(rows.column("key").to_numpy(), partitions)
-    ends = np.searchsorted(placed, np.arange(partitions + 1))
-    empty = pa.RecordBatch.from_pylist([], schema=rows.schema)
-    whole = rows.combine_chunks().to_batches()
-    return [
-        whole[0].slice(ends[p], ends[p + 1] - ends[p]) if whole and ends[p + 1] > ends[p] else empty
-        for p in range(partitions)
-    ]
+def partition_units(scattered: StepFolder) -> Sequence[PartitionUnit]:
+    """One unit of work a partition."""
+    return Lazily(layout_at(scattered).partitions, PartitionUnit)
 
 
 def sorted_rows(rows: pa.Table) -> pa.Table:
@@ -68,20 +58,16 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 
 
 def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
-    """Rows of one partition sorted by (key, unit, row); None where no unit sent any row at all."""
+    """Rows of one partition sorted by (key, unit, row); None where no unit sent it any."""
     tables = []
-    for unit in scattered.need_manifest().units:
-        if unit.rows == 0:
-            continue
-        batch = committed_batch(scattered, f"{unit.name}.rows.arrow", partition)
-        tables.append(pa.Table.from_batches([batch]))
-    if not tables:
-        return None
-    table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    order = np.lexsort(
-        (table.column("row").to_numpy(), table.column("unit").to_numpy(), table.column("key").to_numpy())
-    )
-    return table.take(pa.array(order)).combine_chunks()
+    for number in last_files(layout_at(scattered), partition):
+        entry = scattered.units.find(f"{number:05d}.{ROWS_FILE}")
+        if entry is not None:
+            with CheckedFile(scattered.data / entry.name, entry.batches) as file:
+                found = file.numbered(partition)
+            if found:
+                tables.append(pa.Table.from_batches(found))
+    return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
 
 
 class StoredSides(Sides):
@@ -89,47 +75,51 @@ class StoredSides(Sides):
 
     def __init__(self, scattered: StepFolder) -> None:
         self._folder = scattered
+        self._layout = layout_at(scattered)
 
     @cached_property
     def _first(self) -> list[int]:
-        """A unit that has a side table, if any has."""
-        found = next(self._folder.units.files("side.arrow"), None)
+        """A unit whose file has a side table beside it, if any has."""
+        found = next(self._folder.units.files(SIDE_FILE), None)
         number = None if found is None else unit_of(found.name)
         return [] if number is None else [number]
 
     def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
         parts: list[pa.Table] = []
         order: list[npt.NDArray[np.int64]] = []
-        asked = np.unique(unit).tolist() or self._first
+        sent = unit.astype(np.uint64) << np.uint64(32) | row
+        files = unit // self._layout.group
+        asked = np.unique(files).tolist() or self._first
         for number in asked:  # of one where none is asked for: it has the columns
-            if not self._folder.has(f"{number:05d}.side.arrow"):
+            name = f"{number:05d}.{SIDE_FILE}"
+            if not self._folder.has(name):
                 raise damaged(f"{self._folder.data}: unit {number} has no side table")
-            wanted = np.flatnonzero(unit == number)
-            parts.append(self._rows(f"{number:05d}.side.arrow", row[wanted]))
+            wanted = np.flatnonzero(files == number)
+            parts.append(self._rows(name, sent[wanted]))
             order.append(wanted)
         joined = pa.concat_tables(parts)
         back = np.empty(len(unit), np.int64)
         back[np.concatenate(order)] = np.arange(len(unit))
         return joined.take(pa.array(back)).combine_chunks()
 
-    def _rows(self, name: str, row: npt.NDArray[np.uint32]) -> pa.Table:
-        """These rows of one file. Every row it gives lies in a batch that was checked, so damage to another
-        batch can make it fail but not find a wrong row."""
+    def _rows(self, name: str, wanted: npt.NDArray[np.uint64]) -> pa.Table:
+        """The rows of these addresses of one file. Every row it gives lies in a batch that was checked, so
+        damage to another batch can make it fail but not find a wrong row."""
         path = self._folder.data / name
         try:
             with pa.memory_map(str(path)) as source:
                 reader = ipc.open_file(source)
                 batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
                 table = pa.Table.from_batches(batches)
-                sent = contiguous(table.column("row")).to_numpy()
-                at = np.searchsorted(sent, row)
+                sent = addresses(table)
+                at = np.searchsorted(sent, wanted)
                 if (at >= len(sent)).any():
                     raise damaged(f"{path}: lacks a side row that was sent")
                 ends = np.cumsum([batch.num_rows for batch in batches])
                 check_batches(self._folder, name, np.unique(np.searchsorted(ends, at, "right")).tolist())
-                if (sent[at] != row).any():
+                if (sent[at] != wanted).any():
                     raise damaged(f"{path}: lacks a side row that was sent")
-                return table.drop_columns(["row"]).take(pa.array(at))
+                return table.drop_columns(["unit", "row"]).take(pa.array(at))
         except (OSError, pa.ArrowException) as error:
             raise damaged(f"{path}: {error}") from error
 

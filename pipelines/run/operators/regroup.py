@@ -6,6 +6,8 @@ them. Memory: one partition of documents.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
@@ -24,7 +26,7 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 _ADDRESS = ("key", "unit", "row")
 
 
-def units(preparation: Preparation) -> list[PartitionUnit]:
+def units(preparation: Preparation) -> Sequence[PartitionUnit]:
     return partition_units(preparation.first)
 
 

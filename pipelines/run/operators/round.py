@@ -8,23 +8,30 @@ rounds. Memory: one partition, and the rows made of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
-from corpusmill.pipelines.records.receipt import PartitionsPart, UnitResult
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, UnitResult
+from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation
+from corpusmill.pipelines.run.operators.layout import (
+    ROWS_FILE,
+    Merge,
+    RowsWriter,
+    layout_of,
+    merge_files,
+    merges,
+)
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
     PartitionUnit,
-    partition_units,
-    partitioned,
+    layout_at,
     sorted_rows,
 )
-from corpusmill.pipelines.storage.checked_ipc import write_batches
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 ADDRESSED = {"key": pa.uint64(), "unit": pa.uint32(), "row": pa.uint32()}
@@ -32,19 +39,35 @@ ADDRESSED = {"key": pa.uint64(), "unit": pa.uint32(), "row": pa.uint32()}
 
 @dataclass(frozen=True)
 class RoundUnit(PartitionUnit):
-    """One partition of the rows of the round before, and the number of those for the next."""
+    """One partition of the rows of the round before, or the merge of files of the level before; and where the
+    rows for the next round lie."""
 
-    partitions: int
+    layout: Layout
+    merge: Merge | None = None
 
 
-def units(preparation: Preparation) -> list[RoundUnit]:
-    sent = partition_units(preparation.first)
-    return [RoundUnit(unit.partition, len(sent)) for unit in sent]
+def units(preparation: Preparation) -> Sequence[RoundUnit]:
+    layout = _layout(preparation)
+    return Lazily(layout.units, lambda partition: RoundUnit(partition, layout))
+
+
+def then(preparation: Preparation, done: Done) -> Sequence[RoundUnit]:
+    layout = _layout(preparation)
+    found = merges(layout, len(done.counts))
+    return Lazily(len(found), lambda place: RoundUnit(found[place].coarse, layout, found[place]))
+
+
+def _layout(preparation: Preparation) -> Layout:
+    partitions = layout_at(preparation.first).partitions
+    return replace(layout_of(partitions, partitions), group=1)
 
 
 def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
+    if job.unit.merge is not None:
+        merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
+        return UnitResult(0, part=PartitionsPart(job.unit.layout))
     (stage,) = job.stages()
-    number, partitions = job.step.options.round, job.unit.partitions
+    number, layout = job.step.options.round, job.unit.layout
     assert number is not None
 
     def keyed(made: Any) -> pa.Table:
@@ -58,12 +81,11 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
         return made
 
     tables = meet(job, attempt, number, keyed)
-    batches: list[pa.RecordBatch] = []
+    writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
     if tables:
-        rows = pa.concat_tables(tables, promote_options="permissive")
-        batches = partitioned(sorted_rows(rows), partitions)
-    write_batches(attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), batches)
-    return UnitResult(sum(batch.num_rows for batch in batches), part=PartitionsPart(partitions))
+        writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
+    writer.close()
+    return UnitResult(writer.rows, part=PartitionsPart(layout))
 
 
 OPERATOR = Operator(
@@ -73,5 +95,6 @@ OPERATOR = Operator(
     unit=RoundUnit,
     units=units,
     work=work,
+    then=then,
     isolates=True,
 )

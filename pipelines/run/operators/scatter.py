@@ -1,14 +1,17 @@
-"""First half of an exchange: each unit writes one Arrow IPC file whose batches are its partitions.
+"""First half of an exchange: each unit writes one Arrow IPC file with a batch for each of its partitions.
 
 Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes or is
-the stage's own, never from the workers. Rows inside a batch are sorted by
-(key, row). A side table, where the stage emits one, is written beside it with the rows' addresses.
-Memory: one unit's emitted rows.
+the stage's own, never from the workers. Rows inside a batch are sorted by (key, unit, row). Of many units a
+file takes the rows of several, and more levels bring those of one partition together (see `layout`). A side
+table, where the stage emits one, is written beside the rows with their addresses. Memory: twice
+`layout.FLUSH_BYTES` of rows, and one row group.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +20,22 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
 from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.records.receipt import PartitionsPart, UnitResult
+from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
-from corpusmill.pipelines.run.operators.job import Job, Preparation, ViewUnit, build_stage
+from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation, build_stage
+from corpusmill.pipelines.run.operators.layout import (
+    MERGE_BYTES,
+    ROWS_FILE,
+    Merge,
+    RowsWriter,
+    layout_of,
+    merge_files,
+    merges,
+)
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
-from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
-from corpusmill.pipelines.run.operators.partitions import SIDE_ROWS, partitioned
-from corpusmill.pipelines.storage.checked_ipc import write_batches
+from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.run.operators.partitions import SIDE_FILE, SIDE_ROWS
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -35,49 +47,74 @@ _MOST = 65_536
 
 
 @dataclass(frozen=True)
-class ScatterUnit(ViewUnit):
-    """One unit of the view, and the number of partitions that its rows go to."""
+class ScatterUnit:
+    """Units of the view from `first` up to `end`, or the merge of files of the level before."""
 
-    partitions: int
-
-
-def units(preparation: Preparation) -> list[ScatterUnit]:
-    partitions = _partitions(preparation)
-    return [ScatterUnit(unit, partitions) for unit in range(len(preparation.view))]
+    layout: Layout
+    first: int = 0
+    end: int = 0
+    merge: Merge | None = None
 
 
-def _partitions(preparation: Preparation) -> int:
+def units(preparation: Preparation) -> Sequence[ScatterUnit]:
+    layout = _layout(preparation)
+
+    def unit(number: int) -> ScatterUnit:
+        first = number * layout.group
+        return ScatterUnit(layout, first, min(layout.units, first + layout.group))
+
+    return Lazily(layout.files[0], unit)
+
+
+def then(preparation: Preparation, done: Done) -> Sequence[ScatterUnit]:
+    layout = _layout(preparation)
+    found = merges(layout, len(done.counts))
+    return Lazily(len(found), lambda place: ScatterUnit(layout, merge=found[place]))
+
+
+def _layout(preparation: Preparation) -> Layout:
+    view = preparation.view
+    size = sum(size for _, size in view.totals().values())
+    return layout_of(_partitions(preparation, size), len(view), size)
+
+
+def _partitions(preparation: Preparation, size: int) -> int:
     (spec,) = preparation.step.stages
     stage = build_stage(spec)
     assert isinstance(stage, Scatter)
     wanted = stage.partitions(preparation.context)
     if wanted is None:
-        wanted = -(-sum(size for _, size in preparation.view.totals().values()) // PARTITION_BYTES)
+        wanted = -(-size // PARTITION_BYTES)
     return int(min(max(wanted, 1), _MOST))
 
 
 def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
+    if job.unit.merge is not None:
+        merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
+        return UnitResult(0, part=PartitionsPart(job.unit.layout))
     (stage,) = job.stages()
-    unit, partitions = job.unit.reads, job.unit.partitions
-    tables: list[pa.Table] = []
-    sides: list[pa.Table] = []
+    layout = job.unit.layout
+    writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
+    sides = _SideWriter(attempt.file(SIDE_FILE))
     ledger = Ledger()
     removed: list[pa.Table] = []
     unjudged: list[pa.Table] = []
     marker = job.marker(attempt)
     first = 0
-    for docs, rows in job.view.batches(unit):
+    for unit, docs, rows in _batches(job):
 
-        def emit(some: Rows, docs: Documents = docs, rows: npt.NDArray[np.uint32] = rows) -> _Sent:
+        def emit(
+            some: Rows, unit: int = unit, docs: Documents = docs, rows: npt.NDArray[np.uint32] = rows
+        ) -> _Sent:
             part = docs if len(some) == len(docs) else docs.slice(int(some[0]), len(some))
             return part, rows[some], stage.emit(part, unit, rows[some])
 
         found = Trier(stage.name, emit, job.poison, marker, first).documents(len(docs))
         first += len(docs)
         for part, places, emitted in found.results:
-            tables.append(emitted.rows)
+            writer.add(emitted.rows)
             if emitted.side is not None:
-                sides.append(emitted.side.append_column("row", pa.array(places, pa.uint32())))
+                sides.add(emitted.side, unit, places)
             sent = stage.sent(part, places, emitted)
             if sent is not None:
                 _account(ledger, stage.name, part.table, sent)
@@ -95,22 +132,44 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     if removed:
         write_removed(attempt.file("removed.arrow"), [pa.concat_tables(removed)])
     write_left_out(attempt, unjudged)
-    batches = (
-        _partitioned(pa.concat_tables(tables, promote_options="permissive"), partitions) if tables else []
-    )
-    write_batches(attempt.file("rows.arrow"), batches[0].schema if batches else pa.schema([]), batches)
-    if sides:
-        side = pa.concat_tables(sides).combine_chunks()
-        chunks = side.to_batches(max_chunksize=SIDE_ROWS)
-        write_batches(attempt.file("side.arrow"), side.schema, chunks, compression=None)
-    ledger.check(f"{job.step.name}, unit {unit}")
-    emitted_rows = sum(batch.num_rows for batch in batches)
-    return UnitResult(emitted_rows, ledger.record(), PartitionsPart(partitions))
+    writer.close()
+    sides.close()
+    ledger.check(f"{job.step.name}, unit {attempt.unit}")
+    return UnitResult(writer.rows, ledger.record(), PartitionsPart(layout))
 
 
-def _partitioned(table: pa.Table, partitions: int) -> list[pa.RecordBatch]:
-    order = np.lexsort((table.column("row").to_numpy(), table.column("key").to_numpy()))
-    return partitioned(table.take(pa.array(order)), partitions)
+def _batches(job: Job[ScatterUnit]) -> Iterator[tuple[int, Documents, npt.NDArray[np.uint32]]]:
+    """Unit, documents and their rows, a row group at a time."""
+    for unit in range(job.unit.first, job.unit.end):
+        for docs, rows in job.view.batches(unit):
+            yield unit, docs, rows
+
+
+class _SideWriter:
+    """Side rows with their addresses, in order, in batches of `SIDE_ROWS`. Memory: those of one row group."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: BatchWriter | None = None
+
+    def add(self, side: pa.Table, unit: int, rows: npt.NDArray[np.uint32]) -> None:
+        addressed = side.append_column("unit", pa.array(np.full(len(rows), unit, np.uint32)))
+        table = addressed.append_column("row", pa.array(rows, pa.uint32())).combine_chunks()
+        if self._writer is None:
+            self._writer = BatchWriter(self._path, table.schema, compression=None)
+            self._writer.__enter__()
+        for batch in table.to_batches(max_chunksize=SIDE_ROWS):
+            self._writer.write(batch)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
+
+
+def _weigh(preparation: Preparation, unit: ScatterUnit) -> int:
+    if unit.merge is not None:
+        return MERGE_BYTES
+    return sum(preparation.view.input_bytes(number) for number in range(unit.first, unit.end))
 
 
 def _account(ledger: Ledger, stage: str, docs: pa.Table, sent: Sent) -> None:
@@ -136,6 +195,7 @@ OPERATOR = Operator(
     units=units,
     work=work,
     isolates=True,
-    weigh=weigh_documents,
+    then=then,
+    weigh=_weigh,
     lists_removed="where any",
 )

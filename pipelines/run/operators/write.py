@@ -5,6 +5,8 @@ Memory: one partition of encoded documents.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
@@ -14,7 +16,7 @@ from corpusmill.pipelines.run.operators.partitions import PartitionUnit, partiti
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def units(preparation: Preparation) -> list[PartitionUnit]:
+def units(preparation: Preparation) -> Sequence[PartitionUnit]:
     return partition_units(preparation.first)
 
 

@@ -1,14 +1,34 @@
-"""Exchanges: partitions by key, and batches that are read back whatever wrote them."""
+"""Exchanges: rows meet in partitions by key, the same ones however many levels of files there are."""
 
 from __future__ import annotations
 
+import random
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
-from hypothesis import given
+import pytest
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.run.operators.partitions import partition_of
-from corpusmill.pipelines.run.operators.scatter import _partitioned
+from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt, UnitResult
+from corpusmill.pipelines.run.operators import layout as module
+from corpusmill.pipelines.run.operators import scatter
+from corpusmill.pipelines.run.operators.layout import (
+    FAN,
+    ROWS_FILE,
+    RowsWriter,
+    last_files,
+    layout_of,
+    merge_files,
+    merges,
+    partition_of,
+)
+from corpusmill.pipelines.run.operators.partitions import layout_at, partition_units, read_partition
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_records import made_manifest
+from tests.pipelines.run.edited import rows_of, run, write_recipe
 
 keys64 = st.integers(0, 2**64 - 1)
 
@@ -19,14 +39,117 @@ def test_partition_is_the_exact_fraction_of_the_key_space(keys: list[int], parti
     assert placed.tolist() == [(key * partitions) >> 64 for key in keys]
 
 
-@given(st.lists(keys64, max_size=60), st.integers(1, 9))
-def test_partitions_hold_every_row_once_in_key_order(keys: list[int], partitions: int) -> None:
-    table = pa.table({"key": pa.array(keys, pa.uint64()), "row": pa.array(range(len(keys)), pa.uint32())})
-    batches = _partitioned(table, partitions)
-    assert len(batches) == partitions
-    seen: list[tuple[int, int]] = []
-    for number, batch in enumerate(batches):
-        rows = list(zip(batch.column("key").to_pylist(), batch.column("row").to_pylist(), strict=True))
-        assert all((key * partitions) >> 64 == number for key, _ in rows)
-        seen += rows
-    assert seen == sorted(zip(keys, range(len(keys)), strict=True))
+@given(st.integers(1, 65_536), st.integers(0, 400_000), st.integers(0, 2**50))
+def test_every_layout_can_be_read_with_few_opens(partitions: int, units: int, size: int) -> None:
+    layout = layout_of(partitions, units, size)
+    assert (layout.files[0] - 1) * layout.group < units <= layout.files[0] * layout.group or units == 0
+    assert 1 <= layout.width <= partitions
+    if units >= 1:
+        assert layout.group == 1 or size // units * layout.group <= module.FILE_BYTES
+    for partition in {0, partitions // 2, partitions - 1}:
+        read = last_files(layout, partition)
+        assert len(read) <= FAN
+        assert read.stop <= sum(layout.files)
+
+
+def test_twenty_thousand_units_and_four_thousand_partitions_are_few_opens() -> None:
+    units, partitions = 20_000, 4_096
+    layout = layout_of(partitions, units, units * 32 * 2**20)
+    reading = len(last_files(layout, 0))
+    merging = [merge for level in range(1, len(layout.files)) for merge in merges(layout, level)]
+    assert reading < 100
+    assert partitions * reading + sum(m.end - m.first for m in merging) < units * partitions / 200
+
+
+Sent = list[list[tuple[int, int, int]]]  # key, row and a value, by unit
+
+
+def table(unit: int, rows: list[tuple[int, int, int]]) -> pa.Table:
+    key, row, value = ([each[place] for each in rows] for place in range(3))
+    columns = [
+        pa.array(key, pa.uint64()),
+        pa.array([unit] * len(rows), pa.uint32()),
+        pa.array(row, pa.uint32()),
+    ]
+    return pa.table([*columns, pa.array(value, pa.int64())], names=["key", "unit", "row", "value"])
+
+
+def scattered(folder: Path, sent: Sent, layout: Layout) -> StepFolder:
+    """A complete step that sends these rows, as `scatter` does."""
+    step = StepFolder(folder / "steps" / "s" / "v")
+    units: list[Receipt] = []
+    for first in range(0, layout.units, layout.group):
+        attempt = step.attempt(len(units), 1)
+        writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
+        for unit in range(first, min(layout.units, first + layout.group)):
+            writer.add(table(unit, sent[unit]))
+        writer.close()
+        units.append(attempt.commit(UnitResult(writer.rows, part=PartitionsPart(layout))))
+    for level in range(1, len(layout.files)):
+        for merge in merges(layout, level):
+            attempt = step.attempt(len(units), 1)
+            merge_files(step, layout, merge, attempt.file(ROWS_FILE))
+            units.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout))))
+    assert len(units) == sum(layout.files)
+    step.write_manifest(made_manifest(units, "s", "v"))
+    return step
+
+
+few_keys = st.one_of(keys64, st.sampled_from([0, 7, 2**63, 2**64 - 1]))
+rows_sent = st.lists(
+    st.tuples(
+        st.one_of(keys64, st.sampled_from([0, 7, 2**63, 2**64 - 1])), st.integers(0, 3), st.integers(0, 9)
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=60, phases=[Phase.explicit, Phase.generate], deadline=None)
+@given(st.lists(rows_sent, min_size=1, max_size=23), st.integers(1, 12), st.integers(0, 3))
+def test_levels_change_no_partition(sent: Sent, partitions: int, flushes: int) -> None:
+    """Files of up to three units, levels of two files: against plain sorting."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(module, "FAN", 2)
+        patch.setattr(module, "UNITS_PER_GROUP", 7)
+        patch.setattr(module, "FINE", 3)
+        if flushes:
+            patch.setattr(module, "FLUSH_BYTES", 32 * flushes)
+        layout = layout_of(partitions, len(sent))
+        step = scattered(Path(folder), sent, layout)
+        assert step.need_manifest().rows == sum(map(len, sent))
+        every = [(key, unit, row, value) for unit, rows in enumerate(sent) for key, row, value in rows]
+        assert len(partition_units(step)) == partitions
+        for number, unit in enumerate(partition_units(step)):
+            wanted = [each for each in every if (each[0] * partitions) >> 64 == number]
+            wanted.sort(key=lambda each: each[:3])  # those of one address stay in the order they were sent in
+            found = read_partition(step, unit.partition)
+            assert (found is None) == (not wanted)
+            if found is not None:
+                assert [tuple(row.values()) for row in found.to_pylist()] == wanted
+
+
+def test_a_run_with_levels_removes_and_cuts_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two rounds and with side tables: files of two units, levels of two files."""
+    draw = random.Random(3)
+    shared = [" ".join(draw.choices(["stone", "river", "cloud", "light"], k=30)) for _ in range(30)]
+    texts = []
+    for _ in range(1800):
+        own = " ".join(str(draw.random()) for _ in range(12))
+        texts.append("\n\n".join(draw.sample([own, *draw.sample(shared, 2)], draw.randint(1, 3))))
+    dedup = "repeated_paragraphs, {minhash: {threshold: 0.5}}, connected"
+    small = ", split_bytes: 65536"
+    monkeypatch.setattr(scatter, "PARTITION_BYTES", 100_000)
+    plain = run(write_recipe(tmp_path / "plain", [texts], dedup, reader=small))
+    for name, value in (("FAN", 2), ("UNITS_PER_GROUP", 5)):
+        monkeypatch.setattr(module, name, value)
+    levels = run(write_recipe(tmp_path / "levels", [texts], dedup, reader=small))
+    for name in ("repeated_paragraphs.scatter", "minhash.scatter", "connected.round-1"):
+        layouts = [layout_at(record.steps[f"dedup.{name}"].data) for record in (plain, levels)]
+        assert (len(layouts[0].files), layouts[0].group) == (1, 1)
+        assert len(layouts[1].files) > 2
+        assert layouts[1].group == (1 if "round" in name else 2)
+    assert rows_of(levels) == rows_of(plain)
+    for name in ("repeated_paragraphs", "minhash", "connected"):
+        masks = [record.steps[f"dedup.{name}"].data for record in (plain, levels)]
+        kinds = [{file.name: file.sha256 for file in mask.units.files()} for mask in masks]
+        assert kinds[0] == kinds[1]

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.pipelines.storage.checked_ipc import batch_count, read_batch, read_batches, write_batches
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, read_batches, write_batches
 
 SCHEMA = pa.schema(
     [
@@ -49,9 +49,10 @@ def test_slices_of_any_table_come_back(
     parts = [whole.slice(a, b - a) for a, b in pairwise(edges)] or [whole]
     path = tmp_path / "x.arrow"
     write_batches(path, SCHEMA, parts, compression)
-    assert batch_count(path) == len(parts)
     assert [batch.to_pylist() for batch in read_batches(path)] == [part.to_pylist() for part in parts]
-    assert read_batch(path, len(parts) - 1).to_pylist() == parts[-1].to_pylist()
+    with CheckedFile(path) as file:
+        assert len(file) == len(parts)
+        assert file.batch(len(parts) - 1).to_pylist() == parts[-1].to_pylist()
 
 
 def test_no_flipped_bit_passes(tmp_path: Path) -> None:
@@ -81,4 +82,30 @@ def test_a_cut_file_names_itself_and_the_cure(tmp_path: Path) -> None:
     write_batches(path, SCHEMA, [pa.RecordBatch.from_pylist([{"key": 1}], schema=SCHEMA)])
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(IntegrityError, match=r"x\.arrow: .*corpusmill run RECIPE --repair"):
-        read_batch(path, 0)
+        list(read_batches(path))
+
+
+def test_batches_are_found_by_number(tmp_path: Path) -> None:
+    path, schema = tmp_path / "x.arrow", pa.schema([("a", pa.int64())])
+    with BatchWriter(path, schema) as writer:
+        for place, number in enumerate((7, 2**32 - 1, 7, 0)):
+            writer.write(pa.record_batch([pa.array([place], pa.int64())], schema=schema), number)
+    with CheckedFile(path) as file:
+        assert file.numbers.tolist() == [7, 2**32 - 1, 7, 0]
+        assert [batch["a"].to_pylist() for batch in file.numbered(7)] == [[0], [2]]
+        assert file.numbered(8) == []
+        wanted = file.id
+    with CheckedFile(path, wanted):
+        pass
+    with pytest.raises(IntegrityError, match=r"x\.arrow: it is another file, or its index was altered"):
+        CheckedFile(path, "0" * 32).__enter__()
+
+
+@pytest.mark.parametrize("batches", [0, 1])
+def test_a_file_without_an_index_is_told(tmp_path: Path, batches: int) -> None:
+    path, schema = tmp_path / "x.arrow", pa.schema([("a", pa.int64())])
+    with pa.ipc.new_file(path, schema) as file:
+        for _ in range(batches):
+            file.write_batch(pa.RecordBatch.from_pylist([], schema=schema))
+    with pytest.raises(IntegrityError, match=r"x\.arrow: it has no index of its batches"):
+        list(read_batches(path))

@@ -1,0 +1,185 @@
+"""How the rows of an exchange are laid out, from the units that send them to the partitions they meet in.
+
+With few files each of them has a batch for each partition that it has rows of, and whoever reads a
+partition opens them all. Many units would make that units x partitions opens of ever smaller batches. So
+beyond `FAN` files an exchange has more levels: a file of the first takes the rows of several units and has
+a batch for each *coarse* partition, a run of `width` partitions; a unit of the second takes one coarse
+partition of `FAN` files apart into its partitions; further ones merge `FAN` files of a coarse partition
+each, until there are no more than `FAN` to open. Every level reads its files from their beginning to their
+end, once, and all of it follows from the units and the number of partitions, so that the rows of a
+partition are the same however many levels there were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.records.receipt import Layout
+from corpusmill.pipelines.run.operators.job import Lazily
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile
+from corpusmill.pipelines.storage.committed import earlier
+from corpusmill.pipelines.storage.run_folder import StepFolder
+
+ROWS_FILE = "rows.arrow"  # a unit's number stands before it
+FAN = 64  # files that one unit reads
+UNITS_PER_GROUP = 256  # units of a view for each that a file of the first level takes the rows of
+MOST_PER_FILE = 32
+FILE_BYTES = 2**30  # text whose rows one file takes at most, where that is more than one unit
+MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
+FINE = 256  # partitions of a coarse one at most
+FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
+
+
+def layout_of(partitions: int, units: int, size: int = 0) -> Layout:
+    """The layout of an exchange of so many units, whose text is `size` bytes, 0 where that is not known."""
+    mean = max(1, size // max(1, units))
+    group = max(1, min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean))
+    files = [-(-units // group)]
+    if files[0] <= FAN:
+        return Layout(partitions, units, group, 1, tuple(files))
+    wanted = max(FAN, -(-partitions // FINE), FAN * group * mean // MERGE_BYTES)
+    width = -(-partitions // min(partitions, wanted))
+    left = files[0]
+    while left > FAN:
+        left = -(-left // FAN)
+        files.append(left * -(-partitions // width))
+    return Layout(partitions, units, group, width, tuple(files))
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Files of the level before, of units `first` up to `end`: what they have of a coarse partition."""
+
+    level: int
+    coarse: int
+    first: int
+    end: int
+
+
+def merges(layout: Layout, level: int) -> Sequence[Merge]:
+    """The units of a level after the first, which is level 0; none where there is no such level."""
+    if level >= len(layout.files):
+        return ()
+    groups = layout.files[level] // layout.coarse
+    before = layout.files[level - 1] // (layout.coarse if level > 1 else 1)  # files that hold one coarse one
+    base = sum(layout.files[: level - 1])
+
+    def merge(place: int) -> Merge:
+        coarse, group = divmod(place, groups)
+        start = base + (coarse * before if level > 1 else 0)
+        return Merge(level, coarse, start + group * FAN, start + min(before, (group + 1) * FAN))
+
+    return Lazily(layout.files[level], merge)
+
+
+def last_files(layout: Layout, partition: int) -> range:
+    """Numbers of the units whose files hold the rows of a partition."""
+    base, last = sum(layout.files[:-1]), layout.files[-1]
+    if len(layout.files) == 1:
+        return range(last)
+    groups = last // layout.coarse
+    first = base + partition // layout.width * groups
+    return range(first, first + groups)
+
+
+def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.uint32]:
+    """(key * partitions) >> 64 without overflow, uint32[n]; partitions <= 65,536."""
+    high, low = keys >> np.uint64(32), keys & np.uint64(0xFFFFFFFF)
+    count = np.uint64(partitions)
+    return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    """`rows` sorted by (key, unit, row); those of one key and address stay in their order."""
+    order = np.lexsort([rows.column(name).to_numpy() for name in ("row", "unit", "key")])
+    return rows.take(pa.array(order)).combine_chunks()
+
+
+class RowsWriter:
+    """Writes rows to a file, a batch for each partition that it has rows of, by its number. `width`: number
+    coarse partitions of so many. Rows beyond `FLUSH_BYTES` go out, sorted, before the others come.
+
+    `tables` have the columns of the first or, as long as nothing went out, more; the order of rows of one key
+    and address is kept. A file without rows is not written. Memory: `FLUSH_BYTES` of rows, twice.
+    """
+
+    def __init__(self, path: Path, layout: Layout, *, width: int) -> None:
+        self._path, self._layout, self._width = path, layout, width
+        self._waiting: list[pa.Table] = []
+        self._size = 0
+        self._writer: BatchWriter | None = None
+        self._schema: pa.Schema | None = None
+        self.rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        self.rows += rows.num_rows
+        self._size += rows.get_total_buffer_size()
+        self._waiting.append(rows)
+        if self._size > FLUSH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        tables = [table for table in self._waiting if table.num_rows] or self._waiting[:1]
+        self._waiting, self._size = [], 0
+        if not tables or not (table := pa.concat_tables(tables, promote_options="permissive")).num_rows:
+            return
+        if self._writer is None or self._schema is None:
+            self._schema = table.schema
+            self._writer = BatchWriter(self._path, self._schema)
+            self._writer.__enter__()
+        _write(self._writer, table, self._schema, self._layout.partitions, self._width)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
+
+
+def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) -> None:
+    """Do one unit of a level after the first: `folder` is that of the step, `path` where its file goes.
+
+    Memory: of the second level the rows of a coarse partition in its files, later one partition of them.
+    """
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(CheckedFile(folder.data / entry.name, entry.batches))
+            for unit in range(merge.first, merge.end)
+            for entry in earlier(folder, unit).files
+            if entry.name.endswith(ROWS_FILE)
+        ]
+        if merge.level == 1:
+            runs: Sequence[int] = [merge.coarse]
+        else:
+            first = merge.coarse * layout.width
+            runs = range(first, min(layout.partitions, first + layout.width))
+        if not files:
+            return
+        schema = pa.unify_schemas([file.schema for file in files], promote_options="permissive")
+        writer: BatchWriter | None = None
+        for number in runs:
+            tables = [pa.Table.from_batches(found) for file in files if (found := file.numbered(number))]
+            if not tables:
+                continue
+            if writer is None:
+                writer = stack.enter_context(BatchWriter(path, schema))
+            _write(
+                writer, pa.concat_tables(tables, promote_options="permissive"), schema, layout.partitions, 1
+            )
+
+
+def _write(writer: BatchWriter, rows: pa.Table, schema: pa.Schema, partitions: int, width: int) -> None:
+    """Rows, put in order, as a batch for each run of `width` partitions that there are rows of."""
+    ordered = in_order(rows.select(schema.names).cast(schema))
+    placed = partition_of(ordered.column("key").to_numpy(), partitions) // width
+    ends = [*(np.flatnonzero(placed[1:] != placed[:-1]) + 1).tolist(), len(placed)]
+    (whole,) = ordered.to_batches()
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        writer.write(whole.slice(start, end - start), int(placed[start]))
