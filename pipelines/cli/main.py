@@ -200,7 +200,8 @@ def _run(
     verify_inputs: bool = False,
 ) -> None:
     from corpusmill.pipelines.cli.progress import progress
-    from corpusmill.pipelines.cli.summary import render_summary, summary
+    from corpusmill.pipelines.cli.summary import summary, summary_json
+    from corpusmill.pipelines.cli.summary_rendering import render_summary
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.report.build import build_report
     from corpusmill.pipelines.run.repair import naming_repair
@@ -217,9 +218,9 @@ def _run(
             error.add_note(f"what came so far: corpusmill report {recipe.output_folder}")
         raise
     with naming_repair(command):
-        page, twin = build_report(result.folder)
-    found = summary(result, page, twin)
-    _print(found, as_json, render_summary(found))
+        written = build_report(result.folder)
+    found = summary(result, written)
+    _print(summary_json(found), as_json, render_summary(found))
 
 
 @app.command()
@@ -241,8 +242,8 @@ def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
     """Write a run's report again. One HTML page and its JSON twin."""
     from corpusmill.pipelines.report.build import build_report
 
-    page, twin = build_report(_open(run_folder))
-    _print({"html": str(page), "json": str(twin)}, as_json, str(page))
+    written = build_report(_open(run_folder))
+    _print({"html": str(written.page), "json": str(written.twin)}, as_json, str(written.page))
 
 
 @app.command()

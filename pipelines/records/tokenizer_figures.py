@@ -195,7 +195,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Acceptance:
+class Judgement:
     """The verdict on a run's tokenizer. `bytes` and `documents` measured of `bytes_offered` held out;
     `tokenizers`: figures of the run's own, `tokenizer`, and of its references."""
 

@@ -9,8 +9,8 @@ Memory: one record batch, or one row group.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
-from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.storage.datasets import DatasetView
 
 ENCODED_UNITS = 64  # of each source
@@ -32,14 +31,36 @@ _POWERS = 48
 Batch = tuple[pa.Array, npt.NDArray[np.int64], npt.NDArray[np.int64] | None]  # lang, bytes, tokens
 
 
-def distributions(record: RunRecord) -> dict[str, Json]:
-    """By source: documents and units measured, `languages`, histograms of bytes and of tokens a document.
+@dataclass(frozen=True)
+class LengthBar:
+    """Documents of lengths from n, a power of two, to 2n-1; those of the first bar may also be empty."""
 
-    A histogram's bar `from` n (a power of two) counts values n..2n-1; the first also counts 0.
-    """
+    from_: int
+    documents: int
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Languages and lengths of a source's documents, measured in `units` of `of_units`. Tokens are None
+    before documents are encoded; a mean of nothing is None."""
+
+    documents: int
+    units: int
+    of_units: int
+    languages: Mapping[str, int]
+    unknown_language: int
+    mean_bytes: float | None
+    bytes: tuple[LengthBar, ...]
+    mean_tokens: float | None
+    tokens: tuple[LengthBar, ...] | None
+    bytes_per_token: float | None
+
+
+def distributions(record: RunRecord) -> dict[str, Distribution]:
+    """Languages and lengths by source."""
     encode = record.complete_giving(ENCODED)
     view, starts = (record.view(), _starts(record)) if encode is None else (DatasetView([], []), {})
-    found: dict[str, Json] = {}
+    found: dict[str, Distribution] = {}
     for source in record.sources:
         if not source.whole:
             continue
@@ -90,33 +111,35 @@ def _starts(record: RunRecord) -> dict[str, int]:
     return found
 
 
-def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Json:
+def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Distribution:
     languages: Counter[str] = Counter()
     sizes, lengths = np.zeros(_POWERS, np.int64), np.zeros(_POWERS, np.int64)
     documents = total_bytes = total_tokens = 0
     counted = False
     for lang, size, tokens in batches:
         documents += len(size)
-        for item in pc.value_counts(lang.cast(pa.string())).to_pylist():
-            languages[item["values"] if item["values"] is not None else UNKNOWN] += item["counts"]
+        counts = pc.value_counts(lang.cast(pa.string()))
+        names, times = counts.field("values").to_pylist(), counts.field("counts").to_pylist()
+        for name, count in zip(names, times, strict=True):
+            languages[name if name is not None else UNKNOWN] += count
         sizes += _powers(size)
         total_bytes += int(size.sum())
         if tokens is not None:
             counted = True
             lengths += _powers(tokens)
             total_tokens += int(tokens.sum())
-    return {
-        "documents": documents,
-        "units": units,
-        "of_units": of_units,
-        "languages": _common(languages),
-        "unknown_language": languages[UNKNOWN],
-        "mean_bytes": total_bytes / documents if documents else None,
-        "bytes": _bars(sizes),
-        "mean_tokens": total_tokens / documents if documents and counted else None,
-        "tokens": _bars(lengths) if counted else None,
-        "bytes_per_token": total_bytes / total_tokens if total_tokens else None,
-    }
+    return Distribution(
+        documents=documents,
+        units=units,
+        of_units=of_units,
+        languages=_common(languages),
+        unknown_language=languages[UNKNOWN],
+        mean_bytes=total_bytes / documents if documents else None,
+        bytes=_bars(sizes),
+        mean_tokens=total_tokens / documents if documents and counted else None,
+        tokens=_bars(lengths) if counted else None,
+        bytes_per_token=total_bytes / total_tokens if total_tokens else None,
+    )
 
 
 def _powers(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -125,17 +148,16 @@ def _powers(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.bincount(np.minimum(exponents, _POWERS - 1), minlength=_POWERS).astype(np.int64)
 
 
-def _bars(counts: npt.NDArray[np.int64]) -> list[Json]:
-    held = np.flatnonzero(counts)
-    if not len(held):
-        return []
-    return [
-        {"from": 2**power, "documents": int(counts[power])}
-        for power in range(int(held[0]), int(held[-1]) + 1)
-    ]
+def _bars(counts: npt.NDArray[np.int64]) -> tuple[LengthBar, ...]:
+    """Bars from the first to the last that holds any."""
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        return ()
+    powers = range(int(filled[0]), int(filled[-1]) + 1)
+    return tuple(LengthBar(2**power, int(counts[power])) for power in powers)
 
 
-def _common(languages: Counter[str]) -> dict[str, Any]:
+def _common(languages: Counter[str]) -> dict[str, int]:
     ordered = sorted(languages.items(), key=lambda item: (-item[1], item[0]))
     rest = sum(n for _, n in ordered[_LANGUAGES:])
     return {**dict(ordered[:_LANGUAGES]), **({"(others)": rest} if rest else {})}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.given import (
@@ -12,9 +16,16 @@ from corpusmill.pipelines.contract.given import (
     TOKENIZER,
 )
 from corpusmill.pipelines.contract.held_out import USES
+from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
+from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.recipe import registry
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.training_files import Score, TrainingSummary
+from corpusmill.pipelines.report.accounts import FunnelRow
+from corpusmill.pipelines.report.distributions import Distribution
+from corpusmill.pipelines.report.figures import Finding, Level, Report
+from corpusmill.pipelines.report.tokenizer import TokenizerParts, TokenizerSection
+from corpusmill.pipelines.report.training import TrainingFigures
 from corpusmill.pipelines.storage.datasets import unit_file
 
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
@@ -29,85 +40,90 @@ PARTS = {
 }
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
 FAR_FROM_ASKED = 2.0  # times the share of documents asked to be held out, or its inverse
+_ORDER: Mapping[Level, int] = {"fault": 0, "warning": 1, "note": 2}
+_ALL = "*"  # all sources together
 
 
-def findings(record: RunRecord, figures: Json) -> list[Json]:
-    """`[{"level": "fault" | "warning" | "note", "about", "text"}]`, faults first."""
-    found = [*_run(figures), *_funnel(record, figures), *_families(figures)]
-    figures = _holding(record, figures)
-    found += [*_mixture(figures), *_languages(figures), *_tokenizer(figures), *_training(figures)]
-    for phase in figures["long_context"]:
-        found += _targets(phase["summary"], phase["step"])
-    order = {"fault": 0, "warning": 1, "note": 2}
-    return sorted(found, key=lambda finding: order[finding["level"]])
+def findings(record: RunRecord, report: Report) -> tuple[Finding, ...]:
+    """What is found in the figures, faults first."""
+    found = [*_run(report), *_funnel(record, report), *_families(report.held_out)]
+    fresh = without_stale(record, report)
+    found += [*mixture_findings(fresh.mixture), *_packing(fresh.packing)]
+    found += _languages(fresh.distributions)
+    found += tokenizer_findings(fresh.tokenizer, fresh.tokenizer_parts)
+    if fresh.training is not None:
+        found += training_findings(fresh.training, fresh.packing)
+    for phase in fresh.long_context:
+        found += _targets(phase.summary, phase.step)
+    return tuple(sorted(found, key=lambda finding: _ORDER[finding.level]))
 
 
-def _holding(record: RunRecord, figures: Json) -> Json:
-    """`figures` without those of stale steps: what they showed was said when they were made."""
-    stale = set(figures["stale"])
-    old = {step.gives for step in record.graph.steps if step.name in stale}
-    left_out: Json = {part: None for part, words in PARTS.items() if part in figures and old & words}
+def without_stale(record: RunRecord, report: Report) -> Report:
+    """The report without figures of stale steps: what they showed was said when they were made."""
+    old = {step.gives for step in record.graph.steps if step.name in report.stale}
+    left_out: dict[str, Any] = {part: None for part, words in PARTS.items() if old & words}
     if TOKENIZER in old:
         left_out["tokenizer_parts"] = {}
-    phases = [phase for phase in figures["long_context"] if phase["step"] not in stale]
-    return {**figures, **left_out, "long_context": phases}
+    phases = tuple(phase for phase in report.long_context if phase.step not in report.stale)
+    return replace(report, **left_out, long_context=phases)
 
 
-def _finding(level: str, about: str, text: str) -> Json:
-    return {"level": level, "about": about, "text": text}
-
-
-def _run(figures: Json) -> list[Json]:
-    found = [_finding("fault", "ledger", fault) for fault in figures["ledger"]["faults"]]
-    for step in figures["steps"]:
-        if step["state"] in ("outdated", "unfinished"):
-            found.append(_finding("warning", f"step {step['name']}", step["meaning"]))
-        elif step["repeated_units"]:
-            text = f"{step['repeated_units']:,} unit(s) needed more than one attempt; see log/workers.log"
-            found.append(_finding("note", f"step {step['name']}", text))
-    stale = [step["name"] for step in figures["steps"] if step["state"] == "stale"]
+def _run(report: Report) -> list[Finding]:
+    found = [Finding("fault", "ledger", fault) for fault in report.ledger.faults]
+    for step in report.steps:
+        if step.state in ("outdated", "unfinished"):
+            found.append(Finding("warning", f"step {step.name}", step.meaning))
+        elif step.repeated_units:
+            text = f"{step.repeated_units:,} unit(s) needed more than one attempt; see log/workers.log"
+            found.append(Finding("note", f"step {step.name}", text))
+    stale = [step.name for step in report.steps if step.state == "stale"]
     if stale:
         text = (
             f"made from other inputs or options than the run now has, and not asked for (--until "
-            f"{' '.join(figures['head']['until'])}): {', '.join(stale)}; run the recipe without --until to "
+            f"{' '.join(report.head.until)}): {', '.join(stale)}; run the recipe without --until to "
             "make them again"
         )
-        found.append(_finding("note", "stale steps", text))
-    waiting = [step["name"] for step in figures["steps"] if step["state"] == "not_reached"]
+        found.append(Finding("note", "stale steps", text))
+    waiting = [step.name for step in report.steps if step.state == "not_reached"]
     if waiting:
         text = f"not begun, though the recipe asks for them: {', '.join(waiting)}; run the recipe again"
-        found.append(_finding("warning", "steps", text))
+        found.append(Finding("warning", "steps", text))
     return found
 
 
-def _funnel(record: RunRecord, figures: Json) -> list[Json]:
-    found: list[Json] = []
-    seen: dict[tuple[str, str], list[int]] = {}
-    for source, rows in figures["funnel"].items():
+def _funnel(record: RunRecord, report: Report) -> list[Finding]:
+    found: list[Finding] = []
+    seen: dict[tuple[str, str], tuple[int, int]] = {}  # documents in, and documents and bytes taken
+    for source, rows in report.funnel.items():
         for row in rows:
-            where = f"{source}: {row['stage']}"
-            removed = sum(reason["documents"] for reason in row["removed"])
-            lost = sum(reason["documents"] for reason in row["quarantined"])
-            if lost:
-                names = ", ".join(reason["reason"] for reason in row["quarantined"][:4])
-                found.append(_finding("warning", where, f"{lost:,} quarantined ({names})"))
-            if not row["drawing"] and row["documents_in"] and removed / row["documents_in"] > HEAVY_REMOVAL:
-                text = f"removed {removed / row['documents_in']:.1%} of {row['documents_in']:,} documents"
-                found.append(_finding("warning", where, text))
-            if not row["drawing"] and row["bytes_cut"] > HEAVY_REMOVAL * row["bytes_in"]:
-                text = f"cut {row['bytes_cut'] / row['bytes_in']:.1%} of {row['bytes_in']:,} bytes"
-                found.append(_finding("warning", where, text))
+            found += _heavy(source, row)
             # A stage that changed texts did something, whether or not it removed any.
-            if row["judges"] and row["bytes_out"] == row["bytes_kept"]:
-                held = seen.setdefault((row["step"], row["stage"]), [0, 0])
-                held[0] += row["documents_in"]
-                held[1] += removed + lost + row["bytes_cut"]
+            if row.judges and row.bytes_out == row.bytes_kept:
+                came, taken = seen.get((row.step, row.stage), (0, 0))
+                taken += row.documents_removed + row.documents_quarantined + row.bytes_cut
+                seen[row.step, row.stage] = came + row.documents_in, taken
     judging = _judging(record)
     for (step, stage), (came, taken) in seen.items():
         if came and not taken and (step, stage) in judging:
             text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"
-            level = "warning" if came >= TELLING else "note"
-            found.append(_finding(level, f"step {step}: {stage}", text))
+            level: Level = "warning" if came >= TELLING else "note"
+            found.append(Finding(level, f"step {step}: {stage}", text))
+    return found
+
+
+def _heavy(source: str, row: FunnelRow) -> list[Finding]:
+    """What one stage quarantined, and where it removed or cut nearly everything."""
+    found = []
+    where = f"{source}: {row.stage}"
+    if row.documents_quarantined:
+        names = ", ".join(reason.reason for reason in row.quarantined[:4])
+        found.append(Finding("warning", where, f"{row.documents_quarantined:,} quarantined ({names})"))
+    if not row.drawing and row.documents_in and row.documents_removed / row.documents_in > HEAVY_REMOVAL:
+        text = f"removed {row.documents_removed / row.documents_in:.1%} of {row.documents_in:,} documents"
+        found.append(Finding("warning", where, text))
+    if not row.drawing and row.bytes_cut > HEAVY_REMOVAL * row.bytes_in:
+        text = f"cut {row.bytes_cut / row.bytes_in:.1%} of {row.bytes_in:,} bytes"
+        found.append(Finding("warning", where, text))
     return found
 
 
@@ -129,136 +145,145 @@ def _scored(source: SourceRecord) -> set[str]:
     return {name.split(".")[0] for name in pq.read_schema(path).names if "." in name}
 
 
-def _mixture(figures: Json) -> list[Json]:
+def mixture_findings(mixture: MixtureFacts | None) -> list[Finding]:
+    """Shares that are missed, and sources that are read very often."""
     found = []
-    if figures["mixture"] is not None:
-        for source, held in figures["mixture"]["sources"].items():
-            if held["shortfall"]:
-                found.append(_finding("warning", f"mixture: {source}", held["shortfall"]))
-            if (held["epochs"] or 0) > MANY_EPOCHS:  # null: there is nothing to read
-                text = f"read {held['epochs']:.1f} times over; beyond four epochs repeated tokens teach less"
-                found.append(_finding("note", f"mixture: {source}", text))
-    packing = figures["packing"]
-    if packing is not None and (packing["padding_share"] or 0.0) > HEAVY_PADDING:
-        text = f"{packing['padding_share']:.1%} of all places are padding; shorten `sequence_length`"
-        found.append(_finding("warning", packing["step"], text))
+    for name, source in mixture.sources.items() if mixture is not None else ():
+        if source.shortfall:
+            found.append(Finding("warning", f"mixture: {name}", source.shortfall))
+        if source.epochs is not None and source.epochs > MANY_EPOCHS:
+            text = f"read {source.epochs:.1f} times over; beyond four epochs repeated tokens teach less"
+            found.append(Finding("note", f"mixture: {name}", text))
     return found
 
 
-def _families(figures: Json) -> list[Json]:
+def _packing(packing: PackingFacts | None) -> list[Finding]:
+    if packing is None or (packing.padding_share or 0.0) <= HEAVY_PADDING:
+        return []
+    text = f"{packing.padding_share:.1%} of all places are padding; shorten `sequence_length`"
+    return [Finding("warning", packing.step, text)]
+
+
+def _families(held_out: HeldOutFacts | None) -> list[Finding]:
     """Where families are too large to be held out as one, and shares held out far from what was asked."""
-    held = figures["held_out"]
-    if held is None:
+    if held_out is None:
         return []
     found = []
     for use in USES:
-        asked, rate = held[use]["asked"], held[use]["rate"]
+        asked, rate = held_out.of(use).asked, held_out.of(use).rate
         if asked and rate is not None and not asked / FAR_FROM_ASKED <= rate <= asked * FAR_FROM_ASKED:
             text = f"{rate:.2%} of the documents are held out from the {use}, {asked:.2%} asked"
-            found.append(_finding("note", "held out", text))
-    for source, one in held["sources"].items():
-        if one["in_large_families"]:
+            found.append(Finding("note", "held out", text))
+    for name, source in held_out.sources.items():
+        if source.in_large_families:
             text = (
-                f"{one['in_large_families']:,} of {one['documents']:,} documents are of repositories or "
+                f"{source.in_large_families:,} of {source.documents:,} documents are of repositories or "
                 "sites too large to be held out whole; of these, documents are held out one by one"
             )
-            found.append(_finding("note", f"held out: {source}", text))
+            found.append(Finding("note", f"held out: {name}", text))
     return found
 
 
-def _languages(figures: Json) -> list[Json]:
-    found: list[Json] = []
+def _languages(distributions: Mapping[str, Distribution]) -> list[Finding]:
+    found: list[Finding] = []
     without: list[str] = []
-    for source, held in figures["distributions"].items():
-        if held["documents"] and held["unknown_language"] == held["documents"]:
-            without.append(source)
-        elif held["unknown_language"]:
-            text = f"{held['unknown_language']:,} of {held['documents']:,} documents have no language"
-            found.append(_finding("note", source, text))
+    for name, source in distributions.items():
+        if source.documents and source.unknown_language == source.documents:
+            without.append(name)
+        elif source.unknown_language:
+            text = f"{source.unknown_language:,} of {source.documents:,} documents have no language"
+            found.append(Finding("note", name, text))
     if without:
         steps = "` or `".join(registry.steps_filling("lang"))
         text = f"no document has a language in {', '.join(without)}; the step `{steps}` identifies it"
-        found.append(_finding("note", "languages", text))
+        found.append(Finding("note", "languages", text))
     return found
 
 
-def _tokenizer(figures: Json) -> list[Json]:
+def tokenizer_findings(
+    tokenizer: TokenizerSection | None, parts: Mapping[str, TokenizerParts]
+) -> list[Finding]:
+    """Parts of tokenizers that are not used or change texts, and entries that look wrong."""
     found = []
-    for name, parts in figures["tokenizer_parts"].items():
+    for name, of_file in parts.items():
         about = "tokenizer" if name == "tokenizer" else f"tokenizer: reference {name}"
-        found += [_finding("warning", about, f"not used: {part}") for part in parts["dropped"]]
-        found += [_finding("warning", about, f"changes texts: {part}") for part in parts["lossy"]]
-    held = figures["tokenizer"]
-    if held is None:
+        found += [Finding("warning", about, f"not used: {part}") for part in of_file.dropped]
+        found += [Finding("warning", about, f"changes texts: {part}") for part in of_file.lossy]
+    if tokenizer is None:
         return found
-    if held["verdict"]["documents"] == 0:
+    if tokenizer.verdict.documents == 0:
         text = "no document was held out, so it was judged without text; raise `held_out`"
-        return [*found, _finding("warning", "tokenizer", text)]
-    traces = held["suspicious"]["traces"]
-    if traces["count"]:
-        kinds = ", ".join(f"{kind} {count}" for kind, count in traces["kinds"].items())
-        text = f"{traces['count']:,} entries look like traces of persons or secrets ({kinds})"
-        found.append(_finding("warning", "tokenizer", text))
-    unreachable = held["suspicious"]["unreachable"]["count"]
+        return [*found, Finding("warning", "tokenizer", text)]
+    traces = tokenizer.suspicious.traces
+    if traces.count:
+        kinds = ", ".join(f"{kind} {count}" for kind, count in traces.kinds.items())
+        text = f"{traces.count:,} entries look like traces of persons or secrets ({kinds})"
+        found.append(Finding("warning", "tokenizer", text))
+    unreachable = tokenizer.suspicious.unreachable.count
     if unreachable:
         text = f"{unreachable:,} entries are never what encoding their own text gives"
-        found.append(_finding("note", "tokenizer", text))
+        found.append(Finding("note", "tokenizer", text))
     return found
 
 
-def _training(figures: Json) -> list[Json]:
-    training = figures["training"]
-    if training is None:
-        return []
-    summary, evaluation = training["summary"], training["evaluation"]
-    found = _targets(summary, training["step"])
-    last, entropy = summary["last_loss"], summary["unigram_entropy"]
+def training_findings(training: TrainingFigures, packing: PackingFacts | None) -> list[Finding]:
+    """Where a model learnt nothing, shards that look broken, and bars that it does not beat."""
+    summary, evaluation = training.summary, training.evaluation
+    found = _targets(summary, training.step)
+    last, entropy = summary.last_loss, summary.unigram_entropy
     if last is not None and entropy is not None and last >= entropy:
         text = (
-            f"the last loss, {summary['last_loss']:.3f}, is not below the unigram entropy, "
-            f"{summary['unigram_entropy']:.3f}: the model uses no context yet; train longer"
+            f"the last loss, {last:.3f}, is not below the unigram entropy, "
+            f"{entropy:.3f}: the model uses no context yet; train longer"
         )
-        found.append(_finding("warning", training["step"], text))
+        found.append(Finding("warning", training.step, text))
     if evaluation is None:
         return found
-    for fault in evaluation["faults"]:
-        text = f"{fault['shard']}: {fault['kind']}: {fault['detail']}"
-        found.append(_finding("warning", "token shards", text))
-    return [*found, *_held_out(training["step"], evaluation["scores"], figures["packing"])]
+    for fault in evaluation.faults:
+        found.append(Finding("warning", "token shards", f"{fault.shard}: {fault.kind}: {fault.detail}"))
+    return [*found, *_bars(training.step, evaluation.scores, packing)]
 
 
-def _targets(summary: Json, about: str) -> list[Json]:
+def _targets(summary: TrainingSummary, about: str) -> list[Finding]:
     """Steps of a training that had nothing to predict."""
-    without = summary.get("steps_without_targets", 0)
+    without = summary.steps_without_targets
     if not without:
         return []
     text = (
-        f"{without:,} of {summary['steps']:,} steps had no target: their windows are padding alone, so they "
+        f"{without:,} of {summary.steps:,} steps had no target: their windows are padding alone, so they "
         "have no loss and teach nothing; pack rows fuller, raise `batch_size`, or raise `context`"
     )
-    return [_finding("warning", about, text)]
+    return [Finding("warning", about, text)]
 
 
-def _held_out(step: str, scores: Json | None, packing: Json | None) -> list[Json]:
+def _bars(
+    step: str, scores: Mapping[str, Mapping[str, Score]] | None, packing: PackingFacts | None
+) -> list[Finding]:
     """Where the model knows held-out documents no better than a baseline, and sources without any."""
     if scores is None:
-        return [_finding("note", step, "no document was held out, so the model is judged on none")]
+        return [Finding("note", step, "no document was held out, so the model is judged on none")]
     found = []
-    for bar in ("unigram", "bigram"):
+    levels: Mapping[str, Level] = {"unigram": "warning", "bigram": "note"}
+    for bar, level in levels.items():
         behind = [
             source
             for source, score in scores["model"].items()
-            if source != "*"
-            and score["bytes"]
-            and score["bits_per_byte"] >= scores[bar][source]["bits_per_byte"]
+            if source != _ALL and not _beats(score, scores[bar][source])
         ]
         if behind:
             where = ", ".join(behind)
             text = f"the model does not beat the {bar} on held-out documents of {where}; train longer"
-            found.append(_finding("warning" if bar == "unigram" else "note", step, text))
-    trained = packing["sources"] if packing is not None else {}
-    without = [name for name, held in trained.items() if held["tokens"] and name not in scores["model"]]
+            found.append(Finding(level, step, text))
+    trained = packing.sources if packing is not None else {}
+    without = [name for name, source in trained.items() if source.tokens and name not in scores["model"]]
     if without:
         text = f"no document of {', '.join(without)} was held out; raise `held_out`"
-        found.append(_finding("note", step, text))
+        found.append(Finding("note", step, text))
     return found
+
+
+def _beats(score: Score, bar: Score) -> bool:
+    """Whether a score is better than the bar's; also where there is nothing to compare."""
+    if score.bits_per_byte is None or bar.bits_per_byte is None:
+        return True
+    return score.bits_per_byte < bar.bits_per_byte

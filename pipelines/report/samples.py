@@ -7,8 +7,8 @@ their texts are looked up by address. Memory: one record batch of removed or cut
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,8 +22,9 @@ from corpusmill.pipelines.inspection.identities import (
     removed_path,
 )
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.inspection.story import Scores
 from corpusmill.pipelines.inspection.trails import detail_scores, scores_of, text_before
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.opaque import Row
 from corpusmill.pipelines.storage.cuts import is_edits
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 
@@ -32,124 +33,215 @@ EXCERPT = 400  # characters
 FILES = 32  # of removed documents looked at in each step
 ROWS = 100_000  # of duplicates that samples are chosen from
 REASONS = 400  # a stage of endless reasons must not make an endless page
+_DRAWS = "report samples"
 _COLUMNS = ["id", "source", "stage", "kind", "reason", "bytes", "position", "detail", "excerpt"]
+_CUT_COLUMNS = [
+    *("id", "source", "stage", "reason", "start", "end"),
+    *("survivor_id", "survivor_source", "excerpt"),
+]
+_DUPLICATE_COLUMNS = [
+    *("unit", "row", "id", "source", "reason", "bytes"),
+    *("survivor_id", "survivor_source", "similarity"),
+]
 
 
-def removed_samples(record: RunRecord) -> list[Json]:
+@dataclass(frozen=True)
+class LostRow:
+    """A row that may be shown: of a document removed or quarantined, or (`kind` cut) of a part cut."""
+
+    id: str | None
+    source: str
+    stage: str
+    kind: str
+    reason: str
+    bytes: int
+    position: str | None
+    detail: str | None
+    excerpt: str | None
+
+
+@dataclass(frozen=True)
+class RemovedSample:
+    """A document removed or quarantined, or a part cut, with the scores of its stage and the beginning of its
+    text."""
+
+    step: str
+    stage: str
+    kind: str
+    reason: str
+    source: str
+    id: str | None
+    position: str | None
+    bytes: int
+    scores: Scores
+    detail: str | None
+    excerpt: str | None
+
+
+@dataclass(frozen=True)
+class DuplicateRow:
+    """A removed duplicate: its address, and which document it repeats."""
+
+    unit: int
+    row: int
+    id: str
+    source: str
+    reason: str
+    bytes: int
+    survivor_id: str
+    survivor_source: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class RemovedText:
+    """A removed document and its beginning; None where its text is not at hand."""
+
+    id: str
+    source: str
+    bytes: int
+    excerpt: str | None
+
+
+@dataclass(frozen=True)
+class SurvivorText:
+    """What was kept in place of it."""
+
+    id: str
+    source: str
+    excerpt: str | None
+
+
+@dataclass(frozen=True)
+class DuplicateSample:
+    """A removed duplicate beside the survivor it was judged against."""
+
+    step: str
+    stage: str
+    reason: str
+    similarity: float
+    removed: RemovedText
+    survivor: SurvivorText
+
+
+def removed_samples(record: RunRecord) -> tuple[RemovedSample, ...]:
     """Samples of what was removed or quarantined, with scores, and of what was cut (`kind` is `cut`).
 
     Of duplicates there are none here: see `duplicate_samples`.
     """
-    chosen: dict[tuple[str, ...], list[tuple[int, Json]]] = {}
+    chosen: dict[tuple[str, ...], list[tuple[int, LostRow]]] = {}
     for step in record.removing():
         for row in chain(_rows(step), _cut_rows(step)):
-            key = (step.name, row["stage"], row["kind"], row["reason"])
+            key = (step.name, row.stage, row.kind, row.reason)
             if key not in chosen and len(chosen) >= REASONS:
                 continue
-            held = chosen.setdefault(key, [])
-            held.append((_draw(row), {"step": step.name, **row}))
-            held.sort(key=lambda pair: (pair[0], pair[1]["position"] or ""))
-            del held[SAMPLES:]
-    return [_shown(row) for held in chosen.values() for _, row in held]
+            smallest = chosen.setdefault(key, [])
+            smallest.append((_draw(row), row))
+            smallest.sort(key=lambda pair: (pair[0], pair[1].position or ""))
+            del smallest[SAMPLES:]
+    return tuple(_shown(step, row) for (step, *_), rows in chosen.items() for _, row in rows)
 
 
-def _rows(step: StepRecord) -> Iterator[dict[str, Any]]:
+def _rows(step: StepRecord) -> Iterator[LostRow]:
     units = [unit for unit in step.units if step.operator.lists_removed == "always" or has_removed(unit)]
     if len(units) > FILES:
         units = [units[k * len(units) // FILES] for k in range(FILES)]
     for unit in units:
         for batch in arrow_batches(removed_path(step.data, unit.unit), _COLUMNS):
-            yield from batch.filter(batch.column("excerpt").is_valid()).to_pylist()
+            shown = batch.filter(batch.column("excerpt").is_valid())
             # A reader's lost records may have no excerpt; their position and detail say enough. Duplicates,
             # whose texts stand in their dataset, have none either.
             lost = pc.and_(batch.column("excerpt").is_null(), batch.column("id").is_null())
-            yield from batch.filter(lost).slice(0, SAMPLES).to_pylist()
+            for part in (shown, batch.filter(lost).slice(0, SAMPLES)):
+                yield from (LostRow(**row) for row in part.to_pylist())
 
 
-def _cut_rows(step: StepRecord) -> Iterator[dict[str, Any]]:
+def _cut_rows(step: StepRecord) -> Iterator[LostRow]:
     """What was cut and has an excerpt, as rows of removed documents."""
-    names = ["id", "source", "stage", "reason", "start", "end", "survivor_id", "survivor_source", "excerpt"]
     files = [file.name for unit in step.units for file in unit.files if is_edits(file.name)]
     for name in files[:: max(1, len(files) // FILES)][:FILES]:
-        for batch in arrow_batches(step.data.file(name), names):
-            for row in batch.filter(batch.column("excerpt").is_valid()).to_pylist():
-                row["bytes"] = row.pop("end") - row.pop("start")
-                identity, source = row.pop("survivor_id"), row.pop("survivor_source")
-                detail = None if identity is None else f"kept in {identity} ({source})"
-                yield {**row, "kind": "cut", "position": None, "detail": detail}
+        for batch in arrow_batches(step.data.file(name), _CUT_COLUMNS):
+            part = batch.filter(batch.column("excerpt").is_valid())
+            columns = (part.column(name).to_pylist() for name in _CUT_COLUMNS)
+            for row in zip(*columns, strict=True):
+                identity, source, stage, reason, start, end, survivor, survivor_source, excerpt = row
+                detail = None if survivor is None else f"kept in {survivor} ({survivor_source})"
+                yield LostRow(identity, source, stage, "cut", reason, end - start, None, detail, excerpt)
 
 
-def _draw(row: dict[str, Any]) -> int:
-    return int(draws([row["id"] or row["position"] or ""], 0, "report samples")[0])
+def _draw(row: LostRow) -> int:
+    return int(draws([row.id or row.position or ""], 0, _DRAWS)[0])
 
 
-def _shown(row: dict[str, Any]) -> Json:
-    held = {
-        name: row[name] for name in ("step", "stage", "kind", "reason", "source", "id", "position", "bytes")
-    }
-    scores = detail_scores(row["detail"])
-    mine = scores_of(row["stage"], scores)
-    detail = row["detail"] if row["detail"] and not scores else None
-    excerpt = row["excerpt"][:EXCERPT] if row["excerpt"] is not None else None
-    return {**held, "scores": mine, "detail": detail[:EXCERPT] if detail else None, "excerpt": excerpt}
+def _shown(step: str, row: LostRow) -> RemovedSample:
+    scores = detail_scores(row.detail)
+    detail = row.detail if row.detail and not scores else None
+    return RemovedSample(
+        step=step,
+        stage=row.stage,
+        kind=row.kind,
+        reason=row.reason,
+        source=row.source,
+        id=row.id,
+        position=row.position,
+        bytes=row.bytes,
+        scores=scores_of(row.stage, scores),
+        detail=detail[:EXCERPT] if detail else None,
+        excerpt=row.excerpt[:EXCERPT] if row.excerpt is not None else None,
+    )
 
 
-def duplicate_samples(record: RunRecord) -> list[Json]:
+def duplicate_samples(record: RunRecord) -> tuple[DuplicateSample, ...]:
     """Removed duplicates, each beside the survivor it was judged against."""
-    found: list[Json] = []
     sources = {source.name: source for source in record.sources if source.whole}
-    for step in record.masks:
-        if step.operator.reads == "pairs":
-            for row in _chosen(step):
-                found.append(_pair(record, step, row, sources))
-    return found
+    steps = [step for step in record.masks if step.operator.reads == "pairs"]
+    return tuple(_pair(record, step, row, sources) for step in steps for row in _chosen(step))
 
 
-def _chosen(step: StepRecord) -> list[dict[str, Any]]:
+def _chosen(step: StepRecord) -> list[DuplicateRow]:
     """For each reason the `SAMPLES` smallest draws among the first `ROWS` removals."""
-    best: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    best: dict[str, list[tuple[int, Row]]] = {}
     seen = 0
-    names = ["unit", "row", "id", "source", "reason", "bytes", "survivor_id", "survivor_source", "similarity"]
     for unit in step.units:
-        for batch in arrow_batches(removed_path(step.data, unit.unit), names):
+        for batch in arrow_batches(removed_path(step.data, unit.unit), _DUPLICATE_COLUMNS):
             part = batch.filter(batch.column("survivor_id").is_valid()).slice(0, ROWS - seen)
             seen += part.num_rows
-            order = draws(part.column("id"), 0, "report samples")
-            table = pa.Table.from_batches([part]).append_column("draw", pa.array(order))
+            drawn = draws(part.column("id"), 0, _DRAWS)
+            order = pa.Table.from_batches([part]).append_column("order", pa.array(drawn))
             for reason in pc.unique(part.column("reason")).to_pylist():
-                few = table.filter(pc.equal(table.column("reason"), reason)).sort_by("draw").slice(0, SAMPLES)
-                held = best.setdefault(reason, [])
-                held += [(row.pop("draw"), row) for row in few.to_pylist()]
-                held.sort(key=lambda pair: pair[0])
-                del held[SAMPLES:]
+                mine = order.filter(pc.equal(order.column("reason"), reason))
+                few = mine.sort_by("order").slice(0, SAMPLES)
+                smallest = best.setdefault(reason, [])
+                rows = few.drop_columns("order").to_pylist()
+                smallest += zip(few.column("order").to_pylist(), rows, strict=True)
+                smallest.sort(key=lambda pair: pair[0])
+                del smallest[SAMPLES:]
         if seen >= ROWS:
             break
-    return [row for _, held in sorted(best.items()) for _, row in held]
+    return [DuplicateRow(**row) for _, rows in sorted(best.items()) for _, row in rows]
 
 
-def _pair(record: RunRecord, step: StepRecord, row: dict[str, Any], sources: dict[str, SourceRecord]) -> Json:
-    mine = (row["unit"], row["row"])
+def _pair(
+    record: RunRecord, step: StepRecord, row: DuplicateRow, sources: dict[str, SourceRecord]
+) -> DuplicateSample:
     theirs = _survivor_address(record, step, row)
-    return {
-        "step": step.name,
-        "stage": step.stages[-1].name,
-        "reason": row["reason"],
-        "similarity": row["similarity"],
-        "removed": {
-            "id": row["id"],
-            "source": row["source"],
-            "bytes": row["bytes"],
-            "excerpt": _text(record, step, sources.get(row["source"]), mine),
-        },
-        "survivor": {
-            "id": row["survivor_id"],
-            "source": row["survivor_source"],
-            "excerpt": _text(record, step, sources.get(row["survivor_source"]), theirs) if theirs else None,
-        },
-    }
+    survivor = _text(record, step, sources.get(row.survivor_source), theirs) if theirs else None
+    return DuplicateSample(
+        step=step.name,
+        stage=step.stages[-1].name,
+        reason=row.reason,
+        similarity=row.similarity,
+        removed=RemovedText(
+            id=row.id,
+            source=row.source,
+            bytes=row.bytes,
+            excerpt=_text(record, step, sources.get(row.source), (row.unit, row.row)),
+        ),
+        survivor=SurvivorText(row.survivor_id, row.survivor_source, survivor),
+    )
 
 
-def _survivor_address(record: RunRecord, step: StepRecord, row: dict[str, Any]) -> tuple[int, int] | None:
+def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) -> tuple[int, int] | None:
     """Unit and row of a survivor, from the pairs that the step was made of."""
     finders = [record.steps[name] for name in step.inputs if name in record.steps]
     for finder in finders:
@@ -159,18 +251,18 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: dict[str, Any]) 
             path = finder.data.file(f"{unit.name}.found.arrow")
             names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
             for number, batch in enumerate(arrow_batches(path, names)):
-                if number != row["unit"] // MASK_UNITS:
+                if number != row.unit // MASK_UNITS:
                     continue
                 same = pc.and_(
-                    pc.equal(batch.column("unit"), pa.scalar(row["unit"], pa.uint32())),
+                    pc.equal(batch.column("unit"), pa.scalar(row.unit, pa.uint32())),
                     pc.and_(
-                        pc.equal(batch.column("row"), pa.scalar(row["row"], pa.uint32())),
-                        pc.equal(batch.column("survivor_id"), row["survivor_id"]),
+                        pc.equal(batch.column("row"), pa.scalar(row.row, pa.uint32())),
+                        pc.equal(batch.column("survivor_id"), row.survivor_id),
                     ),
                 )
-                hits = batch.filter(same).to_pylist()
-                if hits:
-                    return hits[0]["survivor_unit"], hits[0]["survivor_row"]
+                hits = batch.filter(same)
+                if hits.num_rows:
+                    return hits.column("survivor_unit")[0].as_py(), hits.column("survivor_row")[0].as_py()
     return None
 
 

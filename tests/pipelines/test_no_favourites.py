@@ -39,7 +39,6 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "sample/gather.py": {"language"},
         "inspection/tokenizer_rendering.py": {"language"},
         "report/tokenizer.py": {"language"},
-        "report/samples.py": {"draw"},
     },
     "a part of a data set, or of a run's documents": {
         "sources/looking/hub_layout.py": {"train"},
@@ -48,6 +47,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "a key of what commands print and of the report's figures": {
         "cli/summary.py": {"held_out", "long_context", "mixture", "tokenizer", "train"},
+        "cli/summary_rendering.py": {"mixture"},
         "inspection/rendering.py": {"mixture"},
         "inspection/shard_facts.py": {"tokenizer"},
         "inspection/shard_files.py": {"held_out"},

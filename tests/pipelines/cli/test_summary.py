@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -9,37 +10,50 @@ from typer.testing import CliRunner
 import corpusmill
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.cli.sample_table import render_sample
-from corpusmill.pipelines.cli.summary import render_summary
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.cli.summary import (
+    HeldOutFiles,
+    RunSummary,
+    ShardsMade,
+    SourceDone,
+    StepDone,
+    StepMade,
+    summary_json,
+)
+from corpusmill.pipelines.cli.summary_rendering import render_summary
+from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, MixtureSource
+from corpusmill.pipelines.records.mixture_plan import HeldOutPlan
+from corpusmill.pipelines.report.figures import Finding
 
-
-def found(**more: object) -> Json:
-    return {
-        "run": "/somewhere/run",
-        "report": "/somewhere/run/report/report.html",
-        "seconds": 71.0,
-        "steps": [{"units": 1200, "done_now": 1000}, {"units": 3, "done_now": 0}],
-        "sources": {
-            "web": {
-                "read": 10_000,
-                "left": 4_000,
-                "removed": {"a.x": 3_000, "b.y": 2_000, "c.z": 900, "d.w": 90},
-                "quarantined": {"read.broken": 10},
-                "cut": {"e.again": 1_500, "e.more": 2_000},
-            },
-            "benchmarks": {"read": 5, "left": 5, "removed": {}, "quarantined": {}, "cut": {}},
-        },
-        "beside": ["benchmarks"],
-        "held_out": None,
-        "mixture": None,
-        "stale": [],
-        "findings": [],
-        **more,
-    }
+FOUND = RunSummary(
+    run="/somewhere/run",
+    report="/somewhere/run/report/report.html",
+    seconds=71.0,
+    steps=(StepDone("a", 1200, 1000, False, 1.0), StepDone("b", 3, 0, True, 0.0)),
+    sources={
+        "web": SourceDone(
+            read=10_000,
+            left=4_000,
+            removed={"a.x": 3_000, "b.y": 2_000, "c.z": 900, "d.w": 90},
+            quarantined={"read.broken": 10},
+            cut={"e.again": 1_500, "e.more": 2_000},
+        ),
+        "benchmarks": SourceDone(5, 5, {}, {}, {}),
+    },
+    held_out=None,
+    mixture=None,
+    stale=(),
+    findings=(),
+    beside=("benchmarks",),
+    repaired=None,
+    tokenizer=None,
+    shards=None,
+    train=None,
+    long_context=(),
+)
 
 
 def test_sources_come_with_their_commonest_reasons() -> None:
-    lines = render_summary(found()).splitlines()
+    lines = render_summary(FOUND).splitlines()
     row = next(line for line in lines if line.startswith("web"))
     assert row.split() == ["web", "10,000", "5,990", "10", "4,000", "40.0%"]
     assert lines[lines.index(row) + 1] == "    a.x 3,000, b.y 2,000, c.z 900, 2 more"
@@ -50,19 +64,25 @@ def test_sources_come_with_their_commonest_reasons() -> None:
 
 
 def test_shares_are_asked_and_got() -> None:
-    web = {
-        "available_tokens": 1_000,
-        "achieved_tokens": 4_000,
-        "requested_share": 0.5,
-        "achieved_share": 0.4,
-        "epochs": 4.0,
-        "shortfall": "5,000 tokens asked, 4,000 drawn: \x1b[31m",
-    }
-    warnings = [{"level": "warning", "about": f"w{k}", "text": "loud"} for k in range(9)]
-    warnings.append({"level": "warning", "about": "mixture: web", "text": web["shortfall"]})
-    nothing = {**web, "available_tokens": 0, "achieved_share": None, "epochs": None, "shortfall": None}
-    sources = {"web": web, "code": {**web, "shortfall": None}, "none": nothing}
-    text = render_summary(found(mixture={"sources": sources}, findings=warnings))
+    web = MixtureSource(
+        available_tokens=1_000,
+        available_documents=9,
+        requested_share=0.5,
+        requested_tokens=5_000,
+        achieved_tokens=4_000,
+        achieved_share=0.4,
+        achieved_documents=9,
+        epochs=4.0,
+        shortfall="5,000 tokens asked, 4,000 drawn: \x1b[31m",
+        cause="max_epochs",
+        cut=None,
+    )
+    warnings = [Finding("warning", f"w{k}", "loud") for k in range(9)]
+    warnings.append(Finding("warning", "mixture: web", str(web.shortfall)))
+    nothing = replace(web, available_tokens=0, achieved_share=None, epochs=None, shortfall=None)
+    sources = {"web": web, "code": replace(web, shortfall=None), "none": nothing}
+    mixture = MixtureFacts("mixture", 10_000, 8_000, 18, 4.0, HeldOutPlan(0, 0, 0.0, {}, 0), sources)
+    text = render_summary(replace(FOUND, mixture=mixture, findings=tuple(warnings)))
     lines = text.splitlines()
     assert ["web", "1,000", "4,000", "50.0%", "40.0%", "4.00"] in [line.split() for line in lines]
     assert ["none", "0", "4,000", "50.0%", "-", "-"] in [line.split() for line in lines]
@@ -74,10 +94,10 @@ def test_shares_are_asked_and_got() -> None:
 
 
 def test_warnings_are_shown_and_notes_are_not() -> None:
-    findings = [{"level": "fault", "about": "ledger", "text": "off by one"}]
-    findings += [{"level": "warning", "about": f"w{k}", "text": "odd \x1b[31m"} for k in range(9)]
-    findings += [{"level": "note", "about": "n", "text": "by the way"}]
-    lines = render_summary(found(findings=findings)).splitlines()
+    findings = [Finding("fault", "ledger", "off by one")]
+    findings += [Finding("warning", f"w{k}", "odd \x1b[31m") for k in range(9)]
+    findings += [Finding("note", "n", "by the way")]
+    lines = render_summary(replace(FOUND, findings=tuple(findings))).splitlines()
     assert "fault: ledger: off by one" in lines
     assert "warning: w0: odd \\u001b[31m" in lines
     assert "and 2 more warnings in the report" in lines
@@ -96,17 +116,28 @@ def test_a_sample_is_summed_by_folder() -> None:
 
 
 def test_shards_held_out_are_not_counted_among_the_others() -> None:
-    held_out: Json = {"files": ["/somewhere/heldout-00000.arrow"], "documents": 7, "tokens": 1_234}
-    shards: Json = {"files": ["/somewhere/shard-00000.arrow"], "held_out": held_out}
-    shards |= {"rows": 20, "tokens": 5_678, "documents": 90, "padding": 3}
-    lines = render_summary(found(shards=shards)).splitlines()
+    apart = HeldOutFiles(("/somewhere/heldout-00000.arrow",), documents=7, tokens=1_234)
+    files = ("/somewhere/shard-00000.arrow",)
+    shards = ShardsMade(files, apart, documents=90, tokens=5_678, padding=3, rows=20)
+    lines = render_summary(replace(FOUND, shards=shards)).splitlines()
     first = lines.index("shards    1 file, 20 rows, 5,678 tokens of 90 documents, 3 padding")
     assert lines[first + 1 : first + 3] == [
         "          in /somewhere",
         "          1,234 tokens of 7 documents held out beside them",
     ]
-    shards["held_out"] = {"files": [], "documents": 0, "tokens": 0}
-    assert not any("held out" in line for line in render_summary(found(shards=shards)).splitlines())
+    shards = replace(shards, held_out=HeldOutFiles((), 0, 0))
+    assert not any("held out" in line for line in render_summary(replace(FOUND, shards=shards)).splitlines())
+
+
+def test_the_json_has_what_steps_say_beside_where_they_lie() -> None:
+    said = {"first_loss": 9.0, "steps": 3}
+    phases = (StepMade("long.0", "/l/data", {"context": 64}), StepMade("long.1", "/m/data", {"context": 128}))
+    printed = summary_json(replace(FOUND, train=StepMade("train", "/t/data", said), long_context=phases))
+    assert printed["train"] == {"folder": "/t/data", "first_loss": 9.0, "steps": 3}
+    assert printed["long_context"][1] == {"step": "long.1", "folder": "/m/data", "context": 128}
+    assert printed["mixture"] is None
+    assert printed["sources"]["benchmarks"]["removed"] == {}
+    assert not {"repaired", "tokenizer", "shards"} & set(printed)
 
 
 def test_the_version_is_told() -> None:

@@ -12,13 +12,13 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from corpusmill.pipelines.contract.given import MODEL
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.graph import GraphStep
 from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
+from corpusmill.pipelines.records.training_files import ExpertLoads, StepMetrics, TrainingSummary
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.storage.graph_file import read_graph, write_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
@@ -121,18 +121,42 @@ def make_run(folder: Path) -> RunFolder:
     return RunFolder(folder / "run")
 
 
+SUMMARY = encode(
+    TrainingSummary(
+        bits_per_byte=None,
+        first_loss=math.log(300),
+        gamma=0.0,
+        last_loss=2.0,
+        ln_vocab=math.log(300),
+        max_expert_violation=0.25,
+        operations_per_token=1e6,
+        parameters=1234,
+        shard_faults=0,
+        steps=30,
+        tokens=999,
+        unigram_entropy=4.5,
+    )
+)
+METRICS = StepMetrics(
+    step=1,
+    tokens=33,
+    sequences=1,
+    loss=None,
+    mtp_loss=None,
+    balance_loss=0.0,
+    loss_by_source={},
+    gradient_norm=1.0,
+    learning_rate=0.0,
+    gamma=0.0,
+    mtp_weight=0.3,
+    max_expert_violation=0.25,
+    experts=ExpertLoads((), (), ()),
+)
+
+
 def add_training(run: RunFolder, steps: int = 30) -> None:
     """A complete training step whose loss falls from ln(300) to 2."""
-    summary: dict[str, Any] = {
-        "first_loss": math.log(300),
-        "last_loss": 2.0,
-        "ln_vocab": math.log(300),
-        "unigram_entropy": 4.5,
-        "parameters": 1234,
-        "tokens": 999,
-        "steps": steps,
-        "max_expert_violation": 0.25,
-    }
+    summary = {**SUMMARY, "steps": steps}
     pack = run.current_step("pack")
     assert pack is not None
     artefacts = {"shards": pack.need_manifest().content}
@@ -143,9 +167,8 @@ def add_training(run: RunFolder, steps: int = 30) -> None:
     with (attempt.folder / "metrics.jsonl").open("w", encoding="utf-8") as file:
         for number in range(steps):
             loss = 2 + (math.log(300) - 2) * (1 - number / max(1, steps - 1))
-            record: dict[str, Any] = {"step": number + 1, "loss": loss, "mtp_loss": loss + 0.5}
-            record |= {"gradient_norm": 1.0, "max_expert_violation": 0.25, "loss_by_source": {"web": loss}}
-            file.write(json.dumps(record) + "\n")
+            metrics = replace(METRICS, step=number + 1, loss=loss, mtp_loss=loss + 0.5)
+            file.write(json.dumps(encode(replace(metrics, loss_by_source={"web": loss}))) + "\n")
     receipt = attempt.commit(UnitResult(0, part=SummaryPart(summary)))
     step.write_manifest(made_manifest([receipt], "train", fingerprint, key=key))
     current = run.current()

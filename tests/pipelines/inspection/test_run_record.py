@@ -107,9 +107,9 @@ def test_a_run_without_deduplication_and_with_a_source_of_two_steps(made: Module
     origin = encode(explain(plain, leak["id"]))["instances"][0]["origin"]
     assert (origin["step"], origin["inputs"][0]["file"]) == ("code.0", "code.jsonl")
     figures = gather(plain)
-    assert figures["ledger"]["balanced"]
-    assert figures["head"]["complete"]
-    assert figures["mixture"] is None
+    assert figures.ledger.balanced
+    assert figures.head.complete
+    assert figures.mixture is None
     assert render_page(figures)
 
 
@@ -184,13 +184,13 @@ def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies, made
     assert set(record.stale) == set(beyond)
     assert "train" not in record.steps
     figures = gather(copy)
-    assert figures["mixture"] is not None
-    assert figures["packing"] is not None
-    assert (figures["head"]["complete"], figures["head"]["until"]) == (True, ["tokenizer"])
-    said = [finding for finding in figures["findings"] if finding["about"] == "stale steps"]
-    assert [finding["level"] for finding in said] == ["note"]
-    assert "pack" in said[0]["text"]
-    assert not any("not begun" in finding["text"] for finding in figures["findings"])
+    assert figures.mixture is not None
+    assert figures.packing is not None
+    assert (figures.head.complete, figures.head.until) == (True, ("tokenizer",))
+    said = [finding for finding in figures.findings if finding.about == "stale steps"]
+    assert [finding.level for finding in said] == ["note"]
+    assert "pack" in said[0].text
+    assert not any("not begun" in finding.text for finding in figures.findings)
     html = render_page(figures)
     assert html.count('badge bad">stale') == 2
     assert "complete up to tokenizer" in html

@@ -254,10 +254,10 @@ def test_its_steps_are_looked_at_like_all_others(folder: Path) -> None:
     run_recipe(recipe)
     clear_plugins()  # what looks at a run needs none of its code
     figures = gather(RunFolder(recipe.output_folder))
-    assert figures["head"]["complete"]
-    assert figures["ledger"]["balanced"]
-    assert [row["stage"] for row in figures["funnel"]["poems"]] == ["read", "rhymed", "exact", "worn"]
-    lost = [one["id"] for one in figures["removed_samples"] if one["reason"] == "worn_word"]
+    assert figures.head.complete
+    assert figures.ledger.balanced
+    assert [row.stage for row in figures.funnel["poems"]] == ["read", "rhymed", "exact", "worn"]
+    lost = [one.id for one in figures.removed_samples if one.reason == "worn_word"]
     assert len(lost) == 3
     story = encode(explain(RunFolder(recipe.output_folder), lost[0]))
     (event,) = (one for one in story["instances"][0]["events"] if one["step"] == "censor")

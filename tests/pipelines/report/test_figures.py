@@ -40,7 +40,7 @@ def test_powers_count_each_value_once_in_its_bar(values: list[int]) -> None:
     for value in values:
         expected[max(value, 1).bit_length() - 1] += 1
     assert counts.tolist() == expected
-    assert sum(bar["documents"] for bar in _bars(counts)) == len(values)
+    assert sum(bar.documents for bar in _bars(counts)) == len(values)
 
 
 @given(st.integers(0, 500), st.integers(1, 70))
@@ -56,10 +56,10 @@ def test_spread_is_even_and_sorted(count: int, most: int) -> None:
 def test_cluster_sizes_hold_every_cluster(removed: list[int]) -> None:
     sizes = np.array(removed, np.int64) + 1
     bars = duplicates._sizes(sizes, 1.0)
-    assert sum(bar["clusters"] for bar in bars) == len(removed)
+    assert sum(bar.clusters for bar in bars) == len(removed)
     for bar in bars:
-        upper = bar["to"] if bar["to"] is not None else math.inf
-        assert bar["clusters"] == int(((sizes >= bar["from"]) & (sizes <= upper)).sum())
+        upper = bar.to if bar.to is not None else math.inf
+        assert bar.clusters == int(((sizes >= bar.from_) & (sizes <= upper)).sum())
 
 
 def test_sampled_clusters_are_scaled_up() -> None:
@@ -69,9 +69,9 @@ def test_sampled_clusters_are_scaled_up() -> None:
     kept = bits[bits < np.uint64(2**62)]
     _, removed = np.unique(kept, return_counts=True)
     assert set(removed.tolist()) == {3}
-    (bar,) = [b for b in duplicates._sizes(removed + 1, 0.25) if b["clusters"]]
-    assert bar["from"] == bar["to"] == 4
-    assert abs(bar["clusters"] - 20_000) < 1_000
+    (bar,) = [b for b in duplicates._sizes(removed + 1, 0.25) if b.clusters]
+    assert bar.from_ == bar.to == 4
+    assert abs(bar.clusters - 20_000) < 1_000
 
 
 @given(st.lists(st.tuples(st.text(), st.floats(0, 1e15), st.none() | st.floats(0, 1e15)), max_size=8))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
-from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.codec import Json, decode
 from corpusmill.pipelines.report.build import gather
-from corpusmill.pipelines.report.long_context import long_context_view
+from corpusmill.pipelines.report.long_context import LongContextPhase, LongContextView, long_context_view
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.run_folder import RunFolder
 
@@ -34,25 +34,34 @@ def needles(loss: float, retrieved: float) -> list[Json]:
 
 
 @pytest.fixture
-def phase() -> Json:
-    return {
+def phase(made: ModuleType) -> LongContextPhase:
+    value = {
         "step": "long_context.0",
         "options": {},
-        "summary": {"steps": 40, "tokens": 123456, "first_loss": 6.5, "last_loss": 6.25},
+        "summary": {
+            **made.SUMMARY,
+            "steps": 40,
+            "tokens": 123456,
+            "first_loss": 6.5,
+            "last_loss": 6.25,
+            "factor": 16.0,
+        },
         "context": [256, 1024],
         "rope_scaling": {"factor": 16.0},
         "by_position": {"before": curve(6.0), "stretched": curve(6.1), "after": curve(5.9)},
         "needles": {"before": needles(8.0, 0.0), "after": needles(4.0, 0.5)},
     }
+    return decode(LongContextPhase, value, "made")
 
 
-def test_the_page_shows_every_phase(run: RunFolder, phase: Json) -> None:
+def test_the_page_shows_every_phase(run: RunFolder, phase: LongContextPhase) -> None:
     figures = gather(run)
-    assert figures["long_context"] == []
+    assert figures.long_context == ()
     assert 'id="long-context"' not in render_page(figures)
-    second: dict[str, Any] = json.loads(json.dumps(phase)) | {"step": "long_context.1", "needles": None}
-    second["by_position"] |= {"stretched": None}
-    html = render_page(figures | {"long_context": [phase, second]})
+    assert phase.by_position is not None
+    untouched = replace(phase.by_position, stretched=None)
+    second = replace(phase, step="long_context.1", needles=None, by_position=untouched)
+    html = render_page(replace(figures, long_context=(phase, second)))
     assert html.count("Held-out loss by position") == 2
     assert html.count("Needle in a haystack") == 2
     assert html.count("Given back word for word: 8 of 16") == 1
@@ -61,13 +70,13 @@ def test_the_page_shows_every_phase(run: RunFolder, phase: Json) -> None:
     assert "depth 50% of 1,024 tokens: 4.00 nats a token with the needle, 7.00 without; found 50%" in html
 
 
-def test_colours_follow_what_a_needle_saves(phase: Json) -> None:
+def test_colours_follow_what_a_needle_saves(phase: LongContextPhase) -> None:
     (view,) = long_context_view([phase])
-    before, after = (drawn for _, drawn in view["needles"])
+    before, after = (drawn for _, drawn in view.needles)
     assert before.count('class="removed" fill-opacity="0.33"') == 4
     assert after.count('class="kept" fill-opacity="1.00"') == 4
 
 
-def test_nothing_measured_is_nothing_shown(phase: Json) -> None:
-    (view,) = long_context_view([phase | {"by_position": None, "needles": None}])
-    assert view == {"positions": None, "positions_legend": None, "needles": [], "needles_found": None}
+def test_nothing_measured_is_nothing_shown(phase: LongContextPhase) -> None:
+    (view,) = long_context_view([replace(phase, by_position=None, needles=None)])
+    assert view == LongContextView()

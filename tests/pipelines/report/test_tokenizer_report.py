@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +19,12 @@ from jinja2 import Environment
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.given import JUDGEMENT, TOKENIZER
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.records.receipt import UnitResult
+from corpusmill.pipelines.records.tokenizer_figures import EntryCount, TraceCount
 from corpusmill.pipelines.report import charts, page
-from corpusmill.pipelines.report.findings import _tokenizer as told
-from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_view
+from corpusmill.pipelines.report.findings import tokenizer_findings as told
+from corpusmill.pipelines.report.tokenizer import TokenizerParts, TokenizerSection, tokenizer, tokenizer_view
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
 from tests.made_records import made_manifest
@@ -77,18 +80,21 @@ def _section(found: Any) -> str:
 def test_figures_and_section(folder: Path) -> None:
     found = tokenizer(_record(folder))
     assert found is not None
-    assert found["verdict"]["accepted"]
-    assert {one["what"] for one in found["judged"]} == {"round_trip", "bytes_per_token"}
+    assert found.verdict.accepted
+    assert {one.what for one in found.judged} == {"round_trip", "bytes_per_token"}
+    view = tokenizer_view(found)
+    assert view.growth is not None
     html = _section(found)
     assert "<script" not in html
     assert "\u202e" not in html
     assert "&lt;script&gt;" in html
-    assert html.count("<polyline") == len(tokenizer_view(found)["growth_names"]) == 3
+    assert html.count("<polyline") == len(view.growth.names) == 3
     assert html.count("<circle") == 1
-    whole = next(group for group in found["groups"] if group["group"] == "*")
-    assert f"{whole['bytes_per_token']:.3f}" in html
+    whole = next(group for group in found.groups if group.group == "*")
+    assert f"{whole.bytes_per_token:.3f}" in html
     assert 'badge ok">met' in html
-    assert json.loads(json.dumps(found)) == found
+    written = json.loads(json.dumps(encode(found)))
+    assert decode(TokenizerSection, written, "twin") == found
 
 
 def test_before_it_is_judged(folder: Path) -> None:
@@ -101,26 +107,26 @@ def test_without_held_out_text(folder: Path, tmp_path: Path) -> None:
         stage.finish(stage.map(iter([as_documents(["a"])])), written)
     found = tokenizer(_record(tmp_path))
     assert "No text was held out" in _section(found)
-    (finding,) = told({"tokenizer": found, "tokenizer_parts": {}})
-    assert (finding["level"], "held_out" in finding["text"]) == ("warning", True)
+    (finding,) = told(found, {})
+    assert (finding.level, "held_out" in finding.text) == ("warning", True)
 
 
 def test_findings(folder: Path) -> None:
     found = tokenizer(_record(folder))
     assert found is not None
-    assert told({"tokenizer": None, "tokenizer_parts": {}}) == []
+    assert told(None, {}) == []
     parts = {
-        "tokenizer": {"dropped": ["model.dropout 0.1"], "lossy": []},
-        "theirs": {"dropped": [], "lossy": ["normalizer NFC"]},
+        "tokenizer": TokenizerParts(("model.dropout 0.1",), ()),
+        "theirs": TokenizerParts((), ("normalizer NFC",)),
     }
-    said = [(one["level"], one["text"]) for one in told({"tokenizer": None, "tokenizer_parts": parts})]
+    said = [(one.level, one.text) for one in told(None, parts)]
     assert said == [
         ("warning", "not used: model.dropout 0.1"),
         ("warning", "changes texts: normalizer NFC"),
     ]
-    found["suspicious"]["traces"] = {"count": 2, "kinds": {"e-mail": 2}}
-    found["suspicious"]["unreachable"]["count"] = 7
-    assert [(f["level"], f["text"][:2]) for f in told({"tokenizer": found, "tokenizer_parts": {}})] == [
+    suspicious = replace(found.suspicious, traces=TraceCount(2, {"e-mail": 2}), unreachable=EntryCount(7, ()))
+    found = replace(found, suspicious=suspicious)
+    assert [(f.level, f.text[:2]) for f in told(found, {})] == [
         ("warning", "2 "),
         ("note", "7 "),
     ]

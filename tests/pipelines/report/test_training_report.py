@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
 
 from corpusmill.pipelines.records.codec import Json
+from corpusmill.pipelines.records.training_files import Routing
 from corpusmill.pipelines.report.build import gather
-from corpusmill.pipelines.report.findings import _training
+from corpusmill.pipelines.report.figures import Report
+from corpusmill.pipelines.report.findings import training_findings
 from corpusmill.pipelines.report.heat_map import heat_map
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.training import specialisation
@@ -26,7 +29,7 @@ def scores(bits: float) -> Json:
 
 
 @pytest.fixture(scope="module")
-def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Json:
+def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Report:
     folder = RunFolder(shutil.copytree(run.path, tmp_path_factory.mktemp("judged") / "run"))
     made.add_training(folder)
     step = folder.current_step("train")
@@ -44,6 +47,11 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
     positions = [{"from": k, "to": k, "tokens": 9, "nats_per_token": 5.0 / k} for k in (1, 2)]
     fault = {"shard": "shard-00000.arrow", "kind": "repeated rows", "detail": "9 of 10 rows"}
     evaluation = {
+        "context": 2,
+        "held_out": {"documents": 2, "tokens": 30, "shards": 1},
+        "baselines": {"tokens": 99, "pairs": 9},
+        "falls": {HOSTILE: [5.0, None]},
+        "require": None,
         "scores": {"model": scores(1.125), "bigram": scores(1.0), "unigram": scores(2.5)},
         "by_position": positions,
         "faults": [fault],
@@ -60,21 +68,22 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
     return gather(folder)
 
 
-def test_figures_are_gathered(figures: Json) -> None:
-    training = figures["training"]
-    assert training["held_out"]["step"] == [10, 30]
-    entropy = [None if number in WITHOUT else 0.99 for number in range(30)]
-    assert training["experts"]["entropy"][1] == entropy
-    losses = training["curves"]["loss"]
+def test_figures_are_gathered(figures: Report) -> None:
+    training = figures.training
+    assert training is not None
+    assert training.held_out.step == (10, 30)
+    entropy = tuple(None if number in WITHOUT else 0.99 for number in range(30))
+    assert training.experts.entropy[1] == entropy
+    losses = training.curves.loss
     assert [number for number, loss in enumerate(losses) if loss is None] == [*WITHOUT]
     assert min(loss for loss in losses if loss is not None) > 0
-    assert training["curves"]["learning_rate"][-1] == pytest.approx(0.029)
-    assert training["routing"]["sources"] == [HOSTILE, "code"]
-    assert training["routing"]["over_even"][0] == [[2.0, 0.0], [0.0, 2.0]]
-    assert training["routing"]["information"] == pytest.approx([1.0, 0.0])
+    assert training.curves.learning_rate[-1] == pytest.approx(0.029)
+    assert training.routing.sources == (HOSTILE, "code")
+    assert training.routing.over_even[0] == ((2.0, 0.0), (0.0, 2.0))
+    assert training.routing.information == pytest.approx([1.0, 0.0])
 
 
-def test_the_page_shows_them_and_nothing_runs(figures: Json) -> None:
+def test_the_page_shows_them_and_nothing_runs(figures: Report) -> None:
     html = render_page(figures)
     for shown in ("1.125", "2.500", "bigram, all sources = 1.00", "experts of layers.1 by source", "mtp.0"):
         assert shown in html
@@ -82,39 +91,36 @@ def test_the_page_shows_them_and_nothing_runs(figures: Json) -> None:
     assert "Load: entropy over that of an even one" in html
 
 
-def test_findings_name_faults_and_bars_not_beaten(figures: Json) -> None:
-    said = [finding["text"] for finding in figures["findings"]]
+def test_findings_name_faults_and_bars_not_beaten(figures: Report) -> None:
+    said = [finding.text for finding in figures.findings]
     assert "shard-00000.arrow: repeated rows: 9 of 10 rows" in said
     assert any("does not beat the bigram" in text for text in said)
     assert not any("does not beat the unigram" in text for text in said)
     assert any("was held out; raise `held_out`" in text for text in said)
 
 
-def test_steps_without_a_target_are_told(figures: Json) -> None:
-    training = figures["training"]
-    summary = {**training["summary"], "steps_without_targets": 2}
-    said = findings_of({**figures, "training": {**training, "summary": summary}})
+def test_steps_without_a_target_are_told(figures: Report) -> None:
+    training = figures.training
+    assert training is not None
+    summary = replace(training.summary, steps_without_targets=2)
+    said = findings_of(replace(figures, training=replace(training, summary=summary)))
     assert any(text.startswith("2 of 30 steps had no target") for text in said)
-    nothing = {**summary, "first_loss": None, "last_loss": None}
-    changed = {**figures, "training": {**training, "summary": nothing}}
+    nothing = replace(summary, first_loss=None, last_loss=None)
+    changed = replace(figures, training=replace(training, summary=nothing))
     assert not any("unigram entropy" in text for text in findings_of(changed))
     assert "No step had a target" in render_page(changed)
 
 
-def findings_of(figures: Json) -> list[str]:
-    return [finding["text"] for finding in _training(figures)]
+def findings_of(figures: Report) -> list[str]:
+    assert figures.training is not None
+    return [finding.text for finding in training_findings(figures.training, figures.packing)]
 
 
 def test_an_expert_or_a_source_without_tokens_has_no_ratio() -> None:
-    counts = [[[4, 0, 0], [2, 2, 0]], [[0, 0, 0], [1, 1, 2]]]
-    found = specialisation({"steps": [1, 2], "layers": ["a", "b"], "sources": ["x", "y"], "counts": counts})
-    assert found is not None
-    assert [ratios[2] for ratios in found["over_even"][0]] == [None, None]
-    assert found["over_even"][1] == [[None, None, None], [1.0, 1.0, 1.0]]
-
-
-def test_no_routing_is_no_specialisation() -> None:
-    assert specialisation(None) is None
+    counts = (((4, 0, 0), (2, 2, 0)), ((0, 0, 0), (1, 1, 2)))
+    found = specialisation(Routing((1, 2), ("a", "b"), ("x", "y"), counts))
+    assert [ratios[2] for ratios in found.over_even[0]] == [None, None]
+    assert found.over_even[1] == ((None, None, None), (1.0, 1.0, 1.0))
 
 
 def test_a_heat_map_is_pale_at_one() -> None:

@@ -1,0 +1,58 @@
+"""The report of a run as a record: every figure of the page, and of `report.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
+from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
+from corpusmill.pipelines.records.opaque import RawRecipe
+from corpusmill.pipelines.report.accounts import Funnel, LedgerStatement
+from corpusmill.pipelines.report.distributions import Distribution
+from corpusmill.pipelines.report.duplicates import Duplicates
+from corpusmill.pipelines.report.long_context import LongContextPhase
+from corpusmill.pipelines.report.overview import Head, StepRow, Totals
+from corpusmill.pipelines.report.samples import DuplicateSample, RemovedSample
+from corpusmill.pipelines.report.tokenizer import TokenizerParts, TokenizerSection
+from corpusmill.pipelines.report.training import TrainingFigures
+
+FORMAT = "corpusmill-report-1"
+Level = Literal["fault", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a reader of the report should not miss: how bad it is, what it is about, and what it is."""
+
+    level: Level
+    about: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures, by part; None is a part that the run has not come to. `stale`: steps that were made from
+    other inputs or options than the run now has; `findings`: faults first."""
+
+    format: str
+    head: Head
+    funnel: Funnel
+    ledger: LedgerStatement
+    held_out: HeldOutFacts | None
+    mixture: MixtureFacts | None
+    packing: PackingFacts | None
+    distributions: Mapping[str, Distribution]
+    duplicates: tuple[Duplicates, ...]
+    removed_samples: tuple[RemovedSample, ...]
+    duplicate_samples: tuple[DuplicateSample, ...]
+    tokenizer: TokenizerSection | None
+    tokenizer_parts: Mapping[str, TokenizerParts]
+    training: TrainingFigures | None
+    long_context: tuple[LongContextPhase, ...]
+    steps: tuple[StepRow, ...]
+    stale: tuple[str, ...]
+    recipe: RawRecipe
+    totals: Totals
+    findings: tuple[Finding, ...]
