@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.stage import Task
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, parsed
 from corpusmill.tokenizer.pretokenizer.patterns import Name
-from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
+from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer, in_full
 
 Role = Literal["bos", "eos", "pad", "fim_hole", "fim_begin", "fim_end"]
 
@@ -64,10 +64,7 @@ class LoadTokenizer(Task):
         description="Ids that a model makes room for (DeepSeek-V3: 129,280); null: no more.",
     )
 
-    @field_validator("pre_tokenizer")
-    @classmethod
-    def _in_full(cls, value: Any) -> PreTokenizer | None:
-        return PreTokenizer(pattern=value) if isinstance(value, str) else value
+    _in_full = field_validator("pre_tokenizer")(in_full)
 
     def external_files(self) -> tuple[Path, ...]:
         return (self.path,)

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from corpusmill.pipelines.contract.stage import Context, Fold
 from corpusmill.tokenizer.pretokenizer.patterns import Name
-from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
+from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer, in_full
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -88,10 +88,7 @@ class TrainBpe(Fold):
     _sample: Sample | None = PrivateAttr(default=None)
     _verification: Path | None = PrivateAttr(default=None)
 
-    @field_validator("pre_tokenizer")
-    @classmethod
-    def _in_full(cls, value: Any) -> PreTokenizer:
-        return PreTokenizer(pattern=value) if isinstance(value, str) else value
+    _in_full = field_validator("pre_tokenizer")(in_full)
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

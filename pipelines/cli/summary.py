@@ -18,7 +18,8 @@ from corpusmill.pipelines.records.shard_counts import PartitionCounts, ShardCoun
 from corpusmill.pipelines.records.training_files import TrainingSummary
 from corpusmill.pipelines.report.build import Written
 from corpusmill.pipelines.report.figures import Finding
-from corpusmill.pipelines.run.runner import RunResult, StepState
+from corpusmill.pipelines.run.runner import RunResult
+from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.sealed import canonical
 
@@ -223,9 +224,14 @@ def _source(entries: Sequence[LedgerEntry]) -> SourceDone:
     for entry in entries:
         for counts, tallies in ((removed, entry.removed), (quarantined, entry.quarantined)):
             for reason, (documents, _) in tallies.items():
-                counts[f"{entry.stage}.{reason}"] += documents
+                counts[_told(entry.stage, reason)] += documents
         for reason, size in entry.cut.items():
-            cut[f"{entry.stage}.{reason}"] += size
+            cut[_told(entry.stage, reason)] += size
     read = sum(entry.documents_in for entry in entries if entry.stage == "read")
     left = read - removed.total() - quarantined.total()
     return SourceDone(read, left, dict(removed), dict(quarantined), dict(cut))
+
+
+def _told(stage: str, reason: str) -> str:
+    """What took documents out, `stage.reason`; the stage alone where its reason is empty."""
+    return f"{stage}.{reason}" if reason else stage

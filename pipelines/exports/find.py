@@ -31,7 +31,8 @@ def import_names() -> list[str]:
 def export_named(name: str) -> Export:
     """The export of this name.
 
-    Raises UserError where there is none, with all names by what they export, those of plugins too.
+    Raises UserError where there is none, with all names by what they export, those of plugins too, and where
+    a plugin's has the name of one that comes with corpusmill.
     """
     formats = _formats("exports", "EXPORT")
     if name in formats:
@@ -44,7 +45,11 @@ def export_named(name: str) -> Export:
 
 
 def import_named(name: str) -> Import:
-    """The import of this name. Raises UserError, with all names, where there is none."""
+    """The import of this name.
+
+    Raises UserError, with all names, where there is none, and where a plugin's has the name of one that comes
+    with corpusmill.
+    """
     formats = _formats("imports", "IMPORT")
     if name in formats:
         return _value(formats[name], "IMPORT", Import)
@@ -63,10 +68,15 @@ def _modules(folder: str, value: str) -> dict[str, str]:
 
 
 def _formats(folder: str, value: str) -> dict[str, str]:
-    """Module by name of all there are, a plugin's before one of the rooms."""
-    from corpusmill.pipelines.contract.plugins import plugins_with
+    """Module by name of all there are. Raises UserError where a plugin's has the name of one of the rooms."""
+    from corpusmill.pipelines.contract.plugins import plugin_file, plugins_with
 
-    return {**_modules(folder, value), **plugins_with(value)}
+    built_in, of_plugins = _modules(folder, value), plugins_with(value)
+    for name in sorted(built_in.keys() & of_plugins.keys()):
+        raise UserError(
+            f"{plugin_file(of_plugins[name])}: corpusmill has a format {name} of its own; rename the file"
+        )
+    return {**built_in, **of_plugins}
 
 
 def _hint(name: str, formats: dict[str, str], value: str) -> str:

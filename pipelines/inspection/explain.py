@@ -186,7 +186,9 @@ def _removed_early(record: RunRecord, source: SourceRecord, place: Place) -> Ins
 
 def _lost(instance: Instance, event: DocumentEvent) -> None:
     instance.outcome = event.verdict
-    instance.fate = f"{event.verdict} by {event.stage} in step {event.step}: {event.reason}"
+    instance.fate = (
+        f"{event.verdict} by {event.stage} in step {event.step}: {text.reason(event.reason or '')}"
+    )
     if event.survivor_id is not None:
         instance.fate += f", in favour of {event.survivor_id} (similarity {event.similarity:.3g})"
 
@@ -278,10 +280,7 @@ def render_story(story: Story) -> str:
         lines += _render_instance(instance)
     if more:
         lines += ["", f"and {more} more times, from the same record"]
-    lines += [
-        f"  left out of {event.step}: {text.printable(event.reason or '', 100)}"
-        for event in story.left_out_of
-    ]
+    lines += [f"  left out of {event.step}: {text.reason(event.reason or '')}" for event in story.left_out_of]
     return "\n".join(lines)
 
 

@@ -28,6 +28,11 @@ def printable(text: object, limit: int = 200) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def reason(word: str) -> str:
+    """A reason as a stage gave it, on one line; one that is empty is told as that."""
+    return printable(word) or "(no reason given)"
+
+
 def count(value: float | None) -> str:
     """A number with thousands separators; a dash for None."""
     if value is None:

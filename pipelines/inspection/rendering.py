@@ -175,10 +175,10 @@ def _outcomes(entry: LedgerEntry) -> Iterator[tuple[str, str, str, int | str, st
     place = entry.source, entry.stage
     for kind, tallies in (("removed", entry.removed), ("quarantined", entry.quarantined)):
         for reason, (documents, size) in sorted(tallies.items()):
-            yield *place, f"{kind}: {reason}", documents, text.size(size)
+            yield *place, f"{kind}: {text.reason(reason)}", documents, text.size(size)
     yield *place, "kept", entry.documents_kept, text.size(entry.bytes_kept)
     for reason, size in sorted(entry.cut.items()):
-        yield *place, f"cut: {reason}", "", text.size(size)
+        yield *place, f"cut: {text.reason(reason)}", "", text.size(size)
 
 
 @_render.register
@@ -220,11 +220,11 @@ def _encoded(found: FoundEncoded) -> str:
 
 @_render.register
 def _removed(found: FoundRemoved) -> str:
-    rows = [(r.stage, r.kind, r.reason, r.documents, text.size(r.bytes)) for r in found.reasons]
+    rows = [(r.stage, r.kind, text.reason(r.reason), r.documents, text.size(r.bytes)) for r in found.reasons]
     headers = ("stage", "kind", "reason", "documents", "bytes")
     lines = [f"{found.path}: {found.rows:,} removed documents", "", text.table(headers, rows)]
     for row in found.first_rows:
-        lines += ["", f"{row.id or row.position}  {row.stage}: {text.printable(row.reason)}"]
+        lines += ["", f"{row.id or row.position}  {row.stage}: {text.reason(row.reason)}"]
         if row.survivor_id is not None:
             similarity = f"{row.similarity:.4g}" if row.similarity is not None else "-"
             lines.append(f"  survivor {row.survivor_id} ({row.survivor_source}), {similarity}")
@@ -237,12 +237,12 @@ def _removed(found: FoundRemoved) -> str:
 
 @_render.register
 def _cuts(found: FoundCuts) -> str:
-    rows = [(r.stage, r.reason, r.spans, text.size(r.bytes)) for r in found.reasons]
+    rows = [(r.stage, text.reason(r.reason), r.spans, text.size(r.bytes)) for r in found.reasons]
     lines = [f"{found.path}: {found.rows:,} parts cut from documents", ""]
     lines.append(text.table(("stage", "reason", "spans", "bytes"), rows))
     for row in found.first_rows:
         kept = f", kept in {row.survivor_id}" if row.survivor_id is not None else ""
-        lines += ["", f"{row.id}  bytes {row.start:,} to {row.end:,}: {row.reason}{kept}"]
+        lines += ["", f"{row.id}  bytes {row.start:,} to {row.end:,}: {text.reason(row.reason)}{kept}"]
         lines.append(f"  {text.printable(row.excerpt, 240)}")
     return "\n".join(lines)
 

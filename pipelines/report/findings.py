@@ -116,7 +116,7 @@ def _heavy(source: str, row: FunnelRow) -> list[Finding]:
     found = []
     where = f"{source}: {row.stage}"
     if row.documents_quarantined:
-        names = ", ".join(reason.reason for reason in row.quarantined[:4])
+        names = ", ".join(reason.reason or "no reason given" for reason in row.quarantined[:4])
         found.append(Finding("warning", where, f"{row.documents_quarantined:,} quarantined ({names})"))
     if not row.drawing and row.documents_in and row.documents_removed / row.documents_in > HEAVY_REMOVAL:
         text = f"removed {row.documents_removed / row.documents_in:.1%} of {row.documents_in:,} documents"

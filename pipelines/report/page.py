@@ -43,6 +43,7 @@ def environment() -> Environment:
         percent=_percent,
         fixed=plain_text.fixed,
         visible=visible,
+        reason=lambda word: visible(word) or "(no reason given)",
         score=_score,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )

@@ -216,7 +216,7 @@ def specialisation(routing: Routing) -> Specialisation:
 
 def _read(kind: type[T], step: StepRecord, name: str) -> T | None:
     """The record in a file of a step, None where the step has no such file."""
-    if name not in step.data.files():
+    if not step.data.has(name):
         return None
     path = step.data.file(name)
     return decode(kind, read_json(path), str(path))

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.section import Cut
+from corpusmill.pipelines.run.inputs import source_of
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.sources.reader import read_index
 

@@ -241,14 +241,6 @@ def _record(step: Step) -> GraphStep:
     )
 
 
-def step_named(steps: Sequence[Step], name: str) -> Step:
-    """The step of this name. Raises KeyError."""
-    for step in steps:
-        if step.name == name:
-            return step
-    raise KeyError(name)
-
-
 def with_needs(steps: Sequence[Step], names: Sequence[str]) -> set[str]:
     """`names` and every step they need. Raises UserError with a line for each name that no step has."""
     by_name = {step.name: step for step in steps}

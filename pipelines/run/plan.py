@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from corpusmill.pipelines.recipe.listing import source_of
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
+from corpusmill.pipelines.run.inputs import source_of
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import readable_current
 from corpusmill.pipelines.run.runner import Runner

@@ -18,13 +18,7 @@ from pathlib import Path
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import plugin_digest
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.recipe.listing import (
-    Identity,
-    forget_false_index,
-    list_files,
-    listing_key,
-    source_of,
-)
+from corpusmill.pipelines.recipe.listing import Identity, list_files
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.manifest import Manifest, StepKey, Summary
@@ -34,6 +28,7 @@ from corpusmill.pipelines.run.compile_ahead import compiling_ahead
 from corpusmill.pipelines.run.engines.chosen import make_engine
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
 from corpusmill.pipelines.run.graph import build_graph, graph_record, with_needs
+from corpusmill.pipelines.run.inputs import forget_false_index, listing_key, source_of
 from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import plugin_digest, plugins, use_plugins
-from corpusmill.pipelines.recipe.listing import check_unchanged
 from corpusmill.pipelines.records.codec import decode
+from corpusmill.pipelines.run.inputs import check_unchanged
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.marker import SuspectPassed
 from corpusmill.pipelines.run.task import Executed, Task

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from corpusmill.pipelines.sources.assembly.record_reader import RecordReader
+from corpusmill.pipelines.sources.assembly.record_reader import DECODED_BYTES, RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.arrow_batches import Decoded
     from corpusmill.pipelines.sources.looking.look import Look
-
-DECODED_BYTES = 2**26  # what the rows mapped at a time may take as Python values
 
 
 class Arrow(RecordReader):
@@ -73,11 +71,6 @@ class Arrow(RecordReader):
                     given += len(batch.documents) + len(batch.quarantined)
                     yield batch
             yield from self._lost(one, given, f"{name}, {place}")
-
-    @property
-    def _row_bytes(self) -> int:
-        """What one row may take as Python values, its text and all other columns together."""
-        return 4 * max(DECODED_BYTES, self.max_record_bytes)
 
     def _lost(self, one: Decoded, given: int, position: str) -> Iterator[Batch]:
         from corpusmill.pipelines.sources.assembly.batches import Collector

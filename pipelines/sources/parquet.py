@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from corpusmill.pipelines.contract.errors import DataError
-from corpusmill.pipelines.sources.assembly.record_reader import RecordReader
+from corpusmill.pipelines.sources.assembly.record_reader import DECODED_BYTES, RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
     from corpusmill.pipelines.sources.looking.look import Look
-
-DECODED_BYTES = 2**26  # what the rows held at a time may take once decoded
 
 
 class Parquet(RecordReader):
@@ -118,11 +116,6 @@ class Parquet(RecordReader):
             yield _joined(held)
         if given != facts.num_rows:
             raise ValueError(f"the row group counts {facts.num_rows} rows, {given} came")
-
-    @property
-    def _row_bytes(self) -> int:
-        """What one row may take as Python values, its text and all other columns together."""
-        return 4 * max(DECODED_BYTES, self.max_record_bytes)
 
     def _pieces(self, part: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int | None]]:
         """`part` in pieces whose rows take at most `DECODED_BYTES` as Python values, or of one row; with its

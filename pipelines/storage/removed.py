@@ -8,7 +8,7 @@ filters, the fault's words for quarantine.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.randomness import draws
-from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
+from corpusmill.pipelines.storage.checked_ipc import write_batches
 
 REMOVED = pa.schema(
     [
@@ -133,8 +133,3 @@ def write_removed(path: Path, batches: Sequence[pa.Table]) -> None:
     empty = pa.RecordBatch.from_pylist([], schema=REMOVED)
     parts = (table.combine_chunks().to_batches() for table in batches)
     write_batches(path, REMOVED, (part[0] if part else empty for part in parts), compression="zstd")
-
-
-def read_removed(path: Path) -> Iterator[pa.RecordBatch]:
-    """The record batches of such a file, in order."""
-    return read_batches(path)

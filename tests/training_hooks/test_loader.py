@@ -90,7 +90,7 @@ def test_source_codes_follow_the_tokens(write: Writer) -> None:
     seen = set()
     for i in range(loader.windows):
         window = loader.samples(i, 1)[0]
-        codes = tuple(loader.source_codes(i)[0].tolist())
+        codes = tuple(loader.sequence_sources(i, 1)[0].tolist())
         seen.add((window.shard, window.start, codes))
     assert seen == {
         (0, 0, (1, 1, 1, 0, 0)), (0, 4, (0, 0, -1, -1, -1)),

@@ -151,3 +151,8 @@ def _fault(expression: str) -> str:
     except Exception as error:  # noqa: BLE001  # `tokenizers` raises bare Exception
         return str(error)
     return ""
+
+
+def in_full(value: Name | PreTokenizer | None) -> PreTokenizer | None:
+    """An option that may be the name of a pattern alone, in full."""
+    return PreTokenizer(pattern=value) if isinstance(value, str) else value

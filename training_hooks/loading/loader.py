@@ -107,10 +107,6 @@ class ShardLoader:
         """Token ids int64[B, W] of batch `number`: `sequences` of its B samples."""
         return self.sequences(number * self.batch_size, self.batch_size)
 
-    def source_codes(self, number: int) -> npt.NDArray[np.int64]:
-        """For every token of `batch(number)`, the index of its source in `sources`, or -1; int64[B, W]."""
-        return self.sequence_sources(number * self.batch_size, self.batch_size)
-
     def sequences(self, start: int, count: int) -> npt.NDArray[np.int64]:
         """Token ids int64[count, W] of samples `start` to `start + count - 1` of the endless stream, padded
         with `pad_id` past the ends of rows.

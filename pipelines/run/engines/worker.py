@@ -44,6 +44,9 @@ def attempt(ticket: int, task: Task) -> Outcome:
     except Exception as error:  # noqa: BLE001  # the scheduler decides, and stops the run in the end
         kind, message = _told(error, task.folder)
         return Failed(ticket, kind, message, traceback.format_exc())
+    except SystemExit as error:  # of a stage or of what it calls; it is no reason to end this process
+        message = f"SystemExit: {error}; a stage or a library that it calls asked for the end of the program"
+        return Failed(ticket, "internal", message, traceback.format_exc())
 
 
 def attempt_in_worker(ticket: int, task: Task) -> Outcome:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, DataError
 from corpusmill.pipelines.records.ledger import Ledger
+from corpusmill.pipelines.run.operators.causes import cause_of, words_of
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
 from corpusmill.pipelines.storage.removed import quarantined_table
 
@@ -30,25 +31,18 @@ Poison = Mapping[int, tuple[str, str]]  # ordinal -> (stage, cause)
 STAGE_AT_FAULT = 8
 
 
-def is_of_input(error: Exception) -> bool:
+def is_of_input(error: BaseException) -> bool:
     """Whether what a reader or stage raised may be the fault of what it was given.
 
     It is not where the installation, the machine or the run's own files are at fault: a missing library, a
     disk that fails (an OSError with a number; Arrow raises it without one for corrupt data), or a deliberate
-    error other than that about data.
+    error other than that about data. `sys.exit` in a stage is an error like others.
     """
     if isinstance(error, DataError):
         return True
     if isinstance(error, OSError):
         return error.errno is None
     return not isinstance(error, (CorpusmillError, ImportError))
-
-
-def cause_of(error: Exception) -> str:
-    """An error in one line that any file can hold: its kind, and at most 300 characters of its words."""
-    words = str(error).strip().splitlines()
-    first = words[0][:300].encode("utf-8", "backslashreplace").decode() if words else ""
-    return f"{type(error).__name__}: {first}".rstrip(": ")
 
 
 @dataclass
@@ -119,7 +113,7 @@ class Trier(Generic[Result]):
             rows = np.arange(ends[first - 1] if first else 0, ends[last - 1])
             try:
                 found.results.append(self.apply(rows))
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if not is_of_input(error):
                     raise
                 if last - first > 1:
@@ -129,12 +123,12 @@ class Trier(Generic[Result]):
                 self._leave_out(rows, error, found)
                 failures += 1
                 if failures >= STAGE_AT_FAULT and not found.results:
-                    cause = cause_of(error)
+                    cause = words_of(error)
                     raise CorpusmillError(
                         f"stage {self.name} raised on each of the first {failures} {named}: {cause}"
                     ) from error
 
-    def _leave_out(self, rows: Rows, error: Exception, found: Apart[Result]) -> None:
+    def _leave_out(self, rows: Rows, error: BaseException, found: Apart[Result]) -> None:
         """A group that fails: without the rows that fail alone, or as a whole."""
         rest = self._sound_alone(rows, found) if len(rows) > 1 else rows
         if 0 < len(rest) < len(rows):
@@ -160,7 +154,7 @@ class Trier(Generic[Result]):
             self.marker.note(ordinal, 0)
         try:
             found.results.append(self.apply(rows))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not is_of_input(error):
                 raise
             found.faults.append((rows, cause_of(error)))

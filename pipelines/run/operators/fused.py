@@ -18,7 +18,8 @@ from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Map, Outcome
 from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.run.operators.apart import STAGE_AT_FAULT, cause_of, is_of_input
+from corpusmill.pipelines.run.operators.apart import STAGE_AT_FAULT, is_of_input
+from corpusmill.pipelines.run.operators.causes import cause_of, words_of
 from corpusmill.pipelines.run.operators.marker import Marker
 from corpusmill.pipelines.run.operators.outcome_form import checked
 from corpusmill.pipelines.storage.removed import quarantined_table, removal_rows, removed_table, thin
@@ -205,7 +206,7 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
         try:
             outcomes.append(checked(stage, docs.slice(start, length)))
             sound.extend(range(start, start + length))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not is_of_input(error):
                 raise
             if length == 1:
@@ -213,7 +214,7 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
                 if len(faults) >= STAGE_AT_FAULT and not sound:
                     raise CorpusmillError(
                         f"stage {stage.name} raised on each of the first {len(faults)} documents: "
-                        f"{faults[0][1]}"
+                        f"{words_of(error)}"
                     ) from error
             else:
                 half = length // 2

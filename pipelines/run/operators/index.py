@@ -12,7 +12,8 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
-from corpusmill.pipelines.run.operators.apart import cause_of, is_of_input
+from corpusmill.pipelines.run.operators.apart import is_of_input
+from corpusmill.pipelines.run.operators.causes import words_of
 from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.run.operators.marker import PARTS
 from corpusmill.pipelines.run.operators.operator import Operator
@@ -77,7 +78,7 @@ def splits_of(reader: Reader, file: Path, name: str, poison: tuple[str, str] | N
         except Exception as error:
             if not is_of_input(error):
                 raise
-            cause = cause_of(error)
+            cause = words_of(error)
     fault = f"byte 0: the file cannot be indexed ({cause}); fetch or write it again, or leave it out"
     return [Split(0, 0, file.stat().st_size, (), fault)]
 

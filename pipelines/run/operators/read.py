@@ -16,7 +16,8 @@ from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
-from corpusmill.pipelines.run.operators.apart import cause_of, is_of_input
+from corpusmill.pipelines.run.operators.apart import is_of_input
+from corpusmill.pipelines.run.operators.causes import cause_of
 from corpusmill.pipelines.run.operators.fused import FusedMaps
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker

@@ -12,6 +12,8 @@ from corpusmill.pipelines.sources.reader import Reader
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.fields import FieldMap
 
+DECODED_BYTES = 2**26  # what rows of a table that are mapped at a time may take as Python values
+
 
 class RecordReader(Reader):
     """Options of readers whose records have named fields.
@@ -45,6 +47,11 @@ class RecordReader(Reader):
         ge=1,
         description="Most bytes of a record (Parquet, Arrow: of its text); larger ones are quarantined.",
     )
+
+    @property
+    def _row_bytes(self) -> int:
+        """What one row of a table may take as Python values, its text and all other columns together."""
+        return 4 * max(DECODED_BYTES, self.max_record_bytes)
 
     @model_validator(mode="before")
     @classmethod

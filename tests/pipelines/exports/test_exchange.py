@@ -166,3 +166,11 @@ def test_formats_of_plugins_are_listed_and_faulty_ones_are_told(tmp_path: Path) 
     use_plugins([tmp_path / "wrong.py"])
     with pytest.raises(UserError, match=r"wrong\.py: EXPORT must be an `Export`"):
         export_named("wrong")
+
+
+def test_a_format_of_a_plugin_does_not_take_the_place_of_one_of_corpusmill(tmp_path: Path) -> None:
+    head = "from corpusmill.pipelines.contract.conversion import Export\n"
+    (tmp_path / "megatron.py").write_text(f"{head}EXPORT = Export('shards', print)\n")
+    use_plugins([tmp_path / "megatron.py"])
+    with pytest.raises(UserError, match=r"megatron\.py: corpusmill has a format megatron .*rename the file"):
+        export_named("megatron")

@@ -11,7 +11,7 @@ import pytest
 from corpusmill.pipelines.contract.stage import Stage, Task, Write
 from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.run.graph import build_graph, step_named
+from corpusmill.pipelines.run.graph import build_graph
 from tests.pipelines.recipe.in_recipe import stage_of
 
 Load = Callable[..., Recipe]
@@ -86,7 +86,8 @@ def test_steps_of_the_graph(load: Load) -> None:
     names = [step.name for step in steps]
     assert names[-5:] == ["train", "long_context.0.pack", "long_context.0", "long_context.1.pack",
                           "long_context.1"]  # fmt: skip
-    pack, second = step_named(steps, "long_context.1.pack"), step_named(steps, "long_context.1")
+    by_name = {step.name: step for step in steps}
+    pack, second = by_name["long_context.1.pack"], by_name["long_context.1"]
     assert pack.inputs == ("pack.scatter",)
     assert pack.stages[0].options["sequence_length"] == 2048
     assert second.artefacts == {
@@ -94,7 +95,7 @@ def test_steps_of_the_graph(load: Load) -> None:
         "tokenizer": "tokenizer",
         "model": "long_context.0",
     }
-    assert step_named(steps, "long_context.0").artefacts["model"] == "train"
+    assert by_name["long_context.0"].artefacts["model"] == "train"
 
 
 @pytest.mark.parametrize(

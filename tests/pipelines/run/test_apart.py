@@ -13,7 +13,7 @@ from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, cause_of, is_of_input
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
-from corpusmill.pipelines.storage.removed import read_removed
+from corpusmill.pipelines.storage.checked_ipc import read_batches
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.warm import Warm
 
@@ -190,7 +190,7 @@ def _quarantined(run: Path) -> set[tuple[str, str]]:
     """(stage, cause or beginning of the text) of all that is quarantined."""
     found = set()
     for path in run.glob("steps/*/*/data/*removed.arrow"):
-        for batch in read_removed(path):
+        for batch in read_batches(path):
             for row in batch.to_pylist():
                 assert row["kind"] == "quarantined"
                 found.add((row["stage"], row["excerpt"] or row["position"]))
@@ -202,7 +202,7 @@ def identities(run: Path) -> list[str]:
     rows = [
         row
         for path in run.glob("steps/*/*/data/*removed.arrow")
-        for batch in read_removed(path)
+        for batch in read_batches(path)
         for row in batch.to_pylist()
         if row["stage"] == "together"
     ]

@@ -14,7 +14,7 @@ from corpusmill.pipelines.inspection.story import Story
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.left_out import left_out, read_left_out, without, write_left_out
-from corpusmill.pipelines.storage.removed import read_removed
+from corpusmill.pipelines.storage.checked_ipc import read_batches
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from tests.made_records import made_manifest
 from tests.warm import Warm
@@ -102,7 +102,7 @@ def test_a_run_goes_on_and_every_document_is_accounted_for(tmp_path: Path, warm:
     rows = [
         row
         for path in tmp_path.glob("out/steps/*/*/data/*removed.arrow")
-        for batch in read_removed(path)
+        for batch in read_batches(path)
         for row in batch.to_pylist()
         if row["kind"] == "quarantined"
     ]

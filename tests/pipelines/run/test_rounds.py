@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.contract.errors import UnitFailed
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.trails import mask_events
-from corpusmill.pipelines.storage.removed import read_removed
+from corpusmill.pipelines.storage.checked_ipc import read_batches
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.oracles.dedup_connected import survivors
 from tests.pipelines.run.edited import rows_of, run, write_recipe
@@ -122,7 +122,7 @@ def test_what_a_round_raises_on_or_dies_of_is_left_out_of_those_after_it(tmp_pat
         row
         for name in record.steps
         for path in record.steps[name].data.data.glob("*removed.arrow")
-        for batch in read_removed(path)
+        for batch in read_batches(path)
         for row in batch.to_pylist()
     ]
     written = dict(rows_of(record, masked=False))
