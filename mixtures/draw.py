@@ -57,6 +57,7 @@ class Draw(Scatter):
         import pyarrow as pa
 
         from corpusmill.mixtures.plan.histogram import held_out
+        from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 
         held = held_out(docs)
         copies, cut = self._copies(docs, held, unit, rows)
@@ -73,7 +74,8 @@ class Draw(Scatter):
         }
         table = docs.drop("held_out").table.take(pa.array(index))
         for name in reversed(columns):
-            table = table.add_column(0, name, pa.array(columns[name]))
+            kind = DRAWN_ROWS.field(name).type if name in DRAWN_ROWS.names else None
+            table = table.add_column(0, name, pa.array(columns[name], kind))
         return Emitted(table)
 
     def sent(self, docs: Documents, rows: npt.NDArray[np.uint32], emitted: Emitted) -> Sent:

@@ -30,6 +30,9 @@ class Reference(BaseModel):
     )
 
 
+_IN_FULL = ("judged", "groups", "tokenizers")  # what acceptance.json says beside the verdict in brief
+
+
 class AcceptTokenizer(Seeded, Fold):
     """Measure the tokenizer on held-out documents and stop the run where it falls short of `require`.
 
@@ -126,6 +129,8 @@ class AcceptTokenizer(Seeded, Fold):
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
         """Measure on `part` (JUDGED), write acceptance.json, and return its verdict in brief."""
         from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.pipelines.records.codec import encode
+        from corpusmill.pipelines.records.tokenizer_figures import Judgement
         from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate
         from corpusmill.tokenizer.evaluation.held_sample import offered, sampled_texts, weights
         from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
@@ -142,22 +147,25 @@ class AcceptTokenizer(Seeded, Fold):
         found = evaluate(opened, sampled_texts(part), weights=weights(part), rare=self.rare)
         groups = compared(found, "tokenizer")
         judged = judge(self.require, found["tokenizer"], groups)
-        missed = [one for one in judged if not one["met"]]
-        overall = groups[0] if groups else {}
-        verdict = {
-            "accepted": not missed,
-            "held_out": self.held_out,
-            "documents": overall.get("documents", 0),
-            "bytes": overall.get("bytes", 0),
-            "bytes_offered": sum(available.values()),
-            "bytes_per_token": overall.get("bytes_per_token"),
-            "fertility": overall.get("fertility"),
-            "thresholds": len(judged),
-        }
-        whole = {**verdict, "judged": judged, "groups": groups, "tokenizers": found}
-        text = json.dumps(whole, indent=1, ensure_ascii=False)
+        missed = [one for one in judged if not one.met]
+        whole = groups[0] if groups else None
+        judgement = Judgement(
+            accepted=not missed,
+            held_out=self.held_out,
+            documents=whole.documents if whole is not None else 0,
+            bytes=whole.bytes if whole is not None else 0,
+            bytes_offered=sum(available.values()),
+            bytes_per_token=whole.bytes_per_token if whole is not None else None,
+            fertility=whole.fertility if whole is not None else None,
+            thresholds=len(judged),
+            judged=judged,
+            groups=groups,
+            tokenizers=found,
+        )
+        written = encode(judgement)
+        text = json.dumps(written, indent=1, ensure_ascii=False)
         (folder / "acceptance.json").write_text(text + "\n", encoding="utf-8")
         if missed:
             head = f"the tokenizer misses {len(missed)} of {len(judged)} thresholds of `tokenizer: require`"
             raise UserError("\n".join([f"{head}:", *(f"  {told(one)}" for one in missed)]))
-        return verdict
+        return {name: value for name, value in written.items() if name not in _IN_FULL}

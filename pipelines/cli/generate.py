@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from corpusmill.pipelines.cli import export_import
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.records.generation import Completion, Generated, GenerationStatistics
 
 
 def generate(
@@ -54,13 +58,14 @@ def generate(
     """Continue a text with a trained model, or fill in its middle."""
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.recipe.registry import room_command
+    from corpusmill.pipelines.records.codec import encode
 
     if (prefix is None) != (suffix is None):
         raise UserError("filling in needs both --prefix and --suffix; either may be empty")
     requests: list[dict[str, str]] = [{"prompt": one} for one in prompt or []]
     if prefix is not None and suffix is not None:
         requests.append({"prefix": prefix, "suffix": suffix})
-    found = room_command("training_hooks", "generate")(
+    found: Generated = room_command("training_hooks", "generate")(
         model,
         requests=requests,
         file=file,
@@ -77,39 +82,35 @@ def generate(
         threads=threads,
     )
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(encode(found), indent=1, ensure_ascii=False))
     else:
-        typer.echo(_texts(found["completions"]))
+        typer.echo(_texts(found.completions))
     if stats:
-        typer.echo(render_statistics(found["statistics"]), err=True)
+        typer.echo(render_statistics(found.statistics), err=True)
 
 
-def _texts(completions: list[dict[str, Any]]) -> str:
+def _texts(completions: Sequence[Completion]) -> str:
     """The new texts alone; several with a line between."""
-    texts = [str(one["text"]) for one in completions]
+    texts = [one.text for one in completions]
     if len(texts) == 1:
         return texts[0]
     return "\n".join(f"--- {number} of {len(texts)}\n{text}" for number, text in enumerate(texts, start=1))
 
 
-def render_statistics(figures: dict[str, Any]) -> str:
+def render_statistics(found: GenerationStatistics) -> str:
     """Figures of `generate`, a line each."""
-    new, seconds = figures["new_tokens"], figures["decode_seconds"]
-    speed = figures["tokens_per_second"]
-    latent, expanded = figures["cache_bytes_per_token"], figures["expanded_bytes_per_token"]
+    speed = "" if found.tokens_per_second is None else f", {found.tokens_per_second:,.1f} a second"
+    latent, expanded = found.cache_bytes_per_token, found.expanded_bytes_per_token
     lines = [
-        f"prefill  {figures['prompt_tokens']:,} tokens in {figures['prefill_seconds']:.2f} s",
-        f"decode   {new:,} tokens in {seconds:.2f} s" + ("" if speed is None else f", {speed:,.1f} a second"),
+        f"prefill  {found.prompt_tokens:,} tokens in {found.prefill_seconds:.2f} s",
+        f"decode   {found.new_tokens:,} tokens in {found.decode_seconds:.2f} s{speed}",
         f"cache    {latent:,} bytes a token; expanded keys and values would take {expanded:,}, "
         f"{expanded / latent:.1f} times as much",
     ]
-    if figures["draft_acceptance"]:
-        shares = ["none judged" if one is None else f"{one:.1%}" for one in figures["draft_acceptance"]]
-        per_pass = figures["tokens_per_pass"]
-        lines.append(
-            f"drafts   {', '.join(shares)} accepted"
-            + ("" if per_pass is None else f", {per_pass:.2f} tokens a pass")
-        )
+    if found.draft_acceptance:
+        shares = ["none judged" if one is None else f"{one:.1%}" for one in found.draft_acceptance]
+        passes = "" if found.tokens_per_pass is None else f", {found.tokens_per_pass:.2f} tokens a pass"
+        lines.append(f"drafts   {', '.join(shares)} accepted{passes}")
     return "\n".join(lines)
 
 

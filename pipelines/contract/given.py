@@ -25,17 +25,18 @@ JUDGEMENT: Final = "judgement"
 """acceptance.json: how good the tokenizer is; whatever uses the tokenizer waits for it."""
 
 ENCODED: Final = "encoded"
-"""The documents as lists of tokens, one Arrow file a unit."""
+"""The documents as lists of tokens, one Arrow file a unit (`given_tables.ENCODED_COLUMNS`)."""
 
 MIXTURE: Final = "mixture"
 """plan.json: how many tokens of each source are drawn."""
 
 DRAWN: Final = "drawn"
-"""The encoded documents that the mixture draws, by partition; the others are not lost but left where they
-are."""
+"""The encoded documents that the mixture draws, by partition (`given_tables.DRAWN_ROWS`); the others are not
+lost but left where they are."""
 
 SHARDS: Final = "shards"
-"""Token shards (`*.arrow`), those held out under names that begin with `heldout-`."""
+"""Token shards (`*.arrow`, `given_tables.SHARD_COLUMNS`), those held out under names that begin with
+`heldout-`."""
 
 MODEL: Final = "model"
 """A trained model: config.json, model.safetensors, metrics.jsonl, evaluation.json."""

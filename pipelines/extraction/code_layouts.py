@@ -196,8 +196,8 @@ def _text_of(leaf: Any) -> str:
 
 def _take_pre(node: Any) -> None:
     """Rows that are elements without line ends, and numbers that begin all rows."""
-    held = node.first_element_child
-    inner = held if held is not None and held.tag == "code" and held.next_element is None else node
+    child = node.first_element_child
+    inner = child if child is not None and child.tag == "code" and child.next_element is None else node
     listed = inner.first_element_child
     if listed is not None and listed.tag in ("ol", "ul") and _holds_alone(inner, listed):
         rows = [each for each in listed.child_nodes.values() if each.tag == "li"]

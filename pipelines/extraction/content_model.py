@@ -94,26 +94,26 @@ class ContentModel:
 @cache
 def content_model(path: Path = WEIGHTS) -> ContentModel:
     """The model whose weights lie at `path`. Raises ValueError where they are of other features."""
-    held = json.loads(path.read_text("utf-8"))
-    return model_of(held)
+    stored = json.loads(path.read_text("utf-8"))
+    return model_of(stored)
 
 
-def model_of(held: dict[str, Any]) -> ContentModel:
+def model_of(stored: dict[str, Any]) -> ContentModel:
     """The model of weights as the file holds them. Raises ValueError where they are of other features."""
-    if (held["format"], held["features"]) != (FORMAT, list(FEATURES)):
+    if (stored["format"], stored["features"]) != (FORMAT, list(FEATURES)):
         raise ValueError("these weights of the content model are of other features: learn them again")
-    return ContentModel(word_weights(held["names"]), word_weights(held["words"]), _trees(held["trees"]))
+    return ContentModel(word_weights(stored["names"]), word_weights(stored["words"]), _trees(stored["trees"]))
 
 
-def _trees(held: list[dict[str, Any]]) -> Trees:
+def _trees(stored: list[dict[str, Any]]) -> Trees:
     """Trees as arrays. In the file a number below 0 is leaf ~number of the tree. Raises ValueError where a
     tree has too many leaves."""
     first = [0]
     features: list[int] = []
     thresholds: list[float] = []
     masks: list[int] = []
-    values = np.zeros((len(held), MOST_LEAVES), np.float32)
-    for number, tree in enumerate(held):
+    values = np.zeros((len(stored), MOST_LEAVES), np.float32)
+    for number, tree in enumerate(stored):
         if len(tree["leaves"]) > MOST_LEAVES:
             raise ValueError(f"a tree of {len(tree['leaves'])} leaves; {MOST_LEAVES} at most can be read")
         leaves: list[int] = []  # from left to right

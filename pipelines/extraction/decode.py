@@ -78,9 +78,9 @@ def decode(raw: bytes, content_type: str | None, max_replaced: float) -> tuple[s
     for codec in declared:
         if codec.startswith(_SEVEN_BITS) and _is_of(raw, codec):  # its bytes are valid UTF-8 as well
             return _accept(raw, codec, max_replaced)
-    held = of_seven_bits(raw)
-    if held is not None:
-        return held
+    decoded = of_seven_bits(raw)
+    if decoded is not None:
+        return decoded
     text, broken = _attempt(raw, "utf-8")
     if broken <= max_replaced:
         if text.isascii():

@@ -101,10 +101,10 @@ class Formulas:
                 continue
             taken = self._ending.search(before, max(0, len(before) - _LONGEST_WORD))
             if taken is not None:  # x_i^2: a second one behind the same base
-                held = self._formulas[int(taken[1])]
+                formula = self._formulas[int(taken[1])]
                 made = raised(str(node.local_name), content or "", "X")
-                if made is not None and held.endswith("}$") and held.count(made[0][0] + "{") == 0:
-                    self._formulas[int(taken[1])] = f"{held[:-1]}{made[0]}$"
+                if made is not None and formula.endswith("}$") and formula.count(made[0][0] + "{") == 0:
+                    self._formulas[int(taken[1])] = f"{formula[:-1]}{made[0]}$"
                     node.outer_text = ""
                 continue
             made = raised(str(node.local_name), content or "", before)
@@ -162,19 +162,19 @@ class Formulas:
         end = -1  # of the word before
         copied = 0
         for match in self._word.finditer(line):
-            held = self._formulas if match[1] == "f" else self._blocks
+            words = self._formulas if match[1] == "f" else self._blocks
             index = int(match[2])
-            if index < len(held):
+            if index < len(words):
                 beside = line[copied : match.start()]
                 # Two formulas side by side would run their dollar signs together; one on a line of its own
                 # parts the words on its sides.
-                display = match[1] == "f" and held[index].startswith("$$")
+                display = match[1] == "f" and words[index].startswith("$$")
                 apart = match[1] == "f" and match.start() == end
                 apart = apart or (display and beside[-1:].isalnum())
                 after = match.end()
                 glued = display and line[after : after + 1].isalnum()
                 follows = " " if glued and not line.startswith(self._prefix, after) else ""
-                parts += (beside, " " if apart else "", held[index], follows)
+                parts += (beside, " " if apart else "", words[index], follows)
                 copied = match.end()
             end = match.end()
         parts.append(line[copied:])
@@ -322,9 +322,9 @@ def _tex_of(math: Any) -> str:
                 and (annotation.text or "").strip()
             ):
                 return str(annotation.text)
-    held = math.getattr("data-latex")
-    if held:
-        return str(held)
+    latex = math.getattr("data-latex")
+    if latex:
+        return str(latex)
     if alttext and not _spoken(alttext):
         return str(alttext)
     return to_tex(math)

@@ -34,12 +34,12 @@ def with_inner_pages(page: str, markup: bytes) -> str:
     `markup` is the same in an encoding that holds ASCII as it is. The result is `page` itself where nothing
     is to be done. Time is linear.
     """
-    held = inner_pages(np.frombuffer(markup, np.uint8))
-    if held.shadow and "shadowroot" in page:
+    inner = inner_pages(np.frombuffer(markup, np.uint8))
+    if inner.shadow and "shadowroot" in page:
         page = _with_shadow_trees(page)
-    if held.opened and held.source and "srcdoc" in page:
+    if inner.opened and inner.source and "srcdoc" in page:
         page = _with_frames(page)
-    return _with_closed_frames(page) if held.opened > held.closed or held.capital else page
+    return _with_closed_frames(page) if inner.opened > inner.closed or inner.capital else page
 
 
 def _with_shadow_trees(page: str) -> str:

@@ -23,16 +23,16 @@ _NO_TARGETS = ("#", "javascript:", "data:")
 Place = Literal["before", "after", "alone"]
 
 
-def target_of(held: dict[str, str]) -> str:
+def target_of(given: dict[str, str]) -> str:
     """The target of a link with these attributes, as the page writes it; "" where it leads to no page."""
-    target = _address(held.get("href", ""))
+    target = _address(given.get("href", ""))
     return "" if target.lower().startswith(_NO_TARGETS) else target
 
 
-def image_of(held: dict[str, str]) -> tuple[str, str]:
+def image_of(given: dict[str, str]) -> tuple[str, str]:
     """(alternative text, source) of an image with these attributes; each may be ""."""
-    source = _address(held.get("src", ""))
-    return " ".join(held.get("alt", "").split()), "" if source.lower().startswith("data:") else source
+    source = _address(given.get("src", ""))
+    return " ".join(given.get("alt", "").split()), "" if source.lower().startswith("data:") else source
 
 
 def _address(value: str) -> str:
@@ -81,7 +81,7 @@ def inserts_of(look: Look, keep: npt.NDArray[np.bool_], links: bool, alt_texts: 
     """Of the kept blocks: ` (target)` behind each link, and the alternative texts of images."""
     markup, page, blocks = look.markup.tobytes(), look.page, look.blocks
     texts = len(page.begin)
-    held: defaultdict[int, list[str]] = defaultdict(list)  # by the number of the place among `bounds`
+    inserted: defaultdict[int, list[str]] = defaultdict(list)  # by the number of the place among `bounds`
     if links:
         within = np.zeros(texts, np.bool_)
         for b in np.nonzero(keep)[0]:
@@ -93,22 +93,22 @@ def inserts_of(look: Look, keep: npt.NDArray[np.bool_], links: bool, alt_texts: 
                 continue
             target = target_of(attributes(markup, int(page.opening[e])))
             if target:
-                held[2 * int(written[last]) + 1].append(f" ({target})")
+                inserted[2 * int(written[last]) + 1].append(f" ({target})")
     if alt_texts:
         for e, place, number in images_of(look, keep):
             alt, _ = image_of(attributes(markup, int(page.opening[e])))
             if not alt:
                 continue
             if place == "alone":
-                held[2 * (int(blocks.end_text[number]) - 1) + 1].append(f"\n\n{alt}")
+                inserted[2 * (int(blocks.end_text[number]) - 1) + 1].append(f"\n\n{alt}")
             elif place == "after":
-                held[2 * number + 1].append(f" {alt}")
+                inserted[2 * number + 1].append(f" {alt}")
             else:
-                held[2 * number].append(f" {alt}" if held[2 * number] else alt)
+                inserted[2 * number].append(f" {alt}" if inserted[2 * number] else alt)
     lengths = np.zeros(2 * texts + 1, np.int64)
     parts: list[bytes] = []
-    for place_number in sorted(held):
-        parts.append("".join(held[place_number]).encode("utf-8", "replace"))
+    for place_number in sorted(inserted):
+        parts.append("".join(inserted[place_number]).encode("utf-8", "replace"))
         lengths[place_number + 1] = len(parts[-1])
     # May be written, as `NO_INSERTS` may: kernels are compiled for one kind of array alone.
     return Inserts(np.frombuffer(bytearray(b"".join(parts)), np.uint8), np.cumsum(lengths))

@@ -127,8 +127,8 @@ def _pairs(raw: bytes) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         words[before[len(before.rstrip(_ASCII_LETTERS)) :] + run[0][:_WORD]] = None
     bytes_B = np.frombuffer(b" ".join((b"", *words, b"")), np.uint8).astype(np.intp)
     first_P, second_P = bytes_B[:-1], bytes_B[1:]
-    held = np.flatnonzero((first_P > 127) | (second_P > 127))
-    codes, at, counts = np.unique(first_P[held] * 256 + second_P[held], return_index=True, return_counts=True)
+    high = np.flatnonzero((first_P > 127) | (second_P > 127))
+    codes, at, counts = np.unique(first_P[high] * 256 + second_P[high], return_index=True, return_counts=True)
     order = np.lexsort((at, -counts))
     return np.stack(np.divmod(codes[order], 256), axis=1), counts[order]
 

@@ -88,11 +88,11 @@ def read_wrongly_before(text: str, raw: bytes, letters: int) -> Change | None:
     if letters < _LETTERS:
         return None
     part = beside_letters(raw)[:_LOOKED_AT].decode("utf-8", "ignore")
-    held = part.encode("cp1252", "replace")
-    own = readings(held, ("cp1252",))
+    encoded = part.encode("cp1252", "replace")
+    own = readings(encoded, ("cp1252",))
     if not own or own[0].pairs < _TWICE_PAIRS or own[0].mean > _TWICE_MEAN:
         return None
-    best = readings(held)[0]
+    best = readings(encoded)[0]
     gain = best.nats - own[0].nats
     if gain < max(_TWICE_NATS, _TWICE_A_PAIR * own[0].pairs) or not _is_language(best):
         return None

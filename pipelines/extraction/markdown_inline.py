@@ -207,9 +207,9 @@ def _coded(pieces: list[Piece]) -> str:
             if images:
                 parts += [_image(piece) for piece in some]
             else:
-                held = list(some)
-                text = escaped("".join(piece.text for piece in held))
-                parts.append(escaped_in_link(text) if held[0].marks.link else text)
+                texts = list(some)
+                text = escaped("".join(piece.text for piece in texts))
+                parts.append(escaped_in_link(text) if texts[0].marks.link else text)
     return "".join(parts)
 
 

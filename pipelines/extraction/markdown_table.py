@@ -64,7 +64,7 @@ def table_lines(
     tables), and no more room spanned than cells. Rows without a kept block are left out. The first row is the
     head where two of its cells or all are heads, else the head is empty. Time is linear in the table.
     """
-    held = _Rows()
+    grid = _Rows()
     heads: list[bool] = []  # of the first row
     element = table + 1
     while element < len(tree.tag) and tree.parent[element] >= table:  # what follows a table lies outside it
@@ -72,23 +72,23 @@ def table_lines(
         if tag in _BLOCKS_WITHIN:
             return None
         if tag == _TR:
-            if held.rows:
-                held.end()
-            held.begin()
+            if grid.rows:
+                grid.end()
+            grid.begin()
         elif tag in (_TD, _TH):
-            if not held.rows:
+            if not grid.rows:
                 return None
             text = _cell(tree, blocks, kept, element, cell)
             if len(text) > _LONGEST_CELL:
                 return None
-            held.add(text, *_spans(tree, element))
-            if len(held.rows) == 1:
+            grid.add(text, *_spans(tree, element))
+            if len(grid.rows) == 1:
                 heads.append(tag == _TH or tree.tag[tree.parent[tree.parent[element]]] == _THEAD)
         element += 1
-    if held.rows:
-        held.end()
+    if grid.rows:
+        grid.end()
     # A head in the first column alone is the row's.
-    return _written(held, sum(heads) >= 2 or (bool(heads) and all(heads)))
+    return _written(grid, sum(heads) >= 2 or (bool(heads) and all(heads)))
 
 
 def _cell(tree: Tree, blocks: Blocks, kept: list[bool], element: int, cell: Callable[[int], str]) -> str:
@@ -98,24 +98,24 @@ def _cell(tree: Tree, blocks: Blocks, kept: list[bool], element: int, cell: Call
 
 def _spans(tree: Tree, element: int) -> tuple[int, int]:
     """(columns, rows) that a cell takes."""
-    held = attributes(tree.markup, int(tree.opening[element]))
+    given = attributes(tree.markup, int(tree.opening[element]))
     found = []
     for name in ("colspan", "rowspan"):
-        value = held.get(name, "1").strip()
+        value = given.get(name, "1").strip()
         number = int(value) if value.isascii() and value.isdigit() and len(value) < 6 else 1
         found.append(max(1, min(_MOST_SPANNED, number)))
     return found[0], found[1]
 
 
-def _written(held: _Rows, first_is_head: bool) -> list[str] | None:
+def _written(grid: _Rows, first_is_head: bool) -> list[str] | None:
     rows = []
-    for number, row in enumerate(held.rows):
+    for number, row in enumerate(grid.rows):
         while row and not row[-1]:
             row.pop()
         if row:
             rows.append((number, row))
     width = max((len(row) for _, row in rows), default=0)
-    if len(rows) < 2 or width < 2 or sum(len(row) for _, row in rows) > 4 * held.cells:
+    if len(rows) < 2 or width < 2 or sum(len(row) for _, row in rows) > 4 * grid.cells:
         return None
     head = rows.pop(0)[1] if first_is_head and rows[0][0] == 0 else []
     head = head + [""] * (width - len(head))

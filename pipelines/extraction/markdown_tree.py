@@ -117,10 +117,10 @@ class Tree:
         before = link = 0  # the link's element, and the one that it goes on with
         for t in range(first, end):
             if self.shown[t]:
-                held = int(self.link[t])
-                if held != before:
-                    link = link if before and held and self._same_tag(before, held) else held
-                    before = held
+                target = int(self.link[t])
+                if target != before:
+                    link = link if before and target and self._same_tag(before, target) else target
+                    before = target
                 found.append(Piece(self.text(t), self.marks(int(self.element[t]), link)))
         return found
 

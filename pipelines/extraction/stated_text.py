@@ -28,10 +28,10 @@ def stated_text(document: Any) -> str:
         if len(text) > _MOST_BYTES or ("articleBody" not in text and '"text"' not in text):
             continue
         try:
-            held = json.loads(text, strict=False)
+            stated = json.loads(text, strict=False)
         except (ValueError, RecursionError):  # what is no JSON states nothing
             continue
-        for kind, body in _bodies(held):
+        for kind, body in _bodies(stated):
             if kind == "articleBody":
                 longest = max(longest, body, key=len)
             else:
@@ -47,9 +47,9 @@ def stated_description(document: Any) -> str:
     return _plain(longest[:_MOST_BYTES])
 
 
-def _bodies(held: Any) -> Iterator[tuple[str, str]]:
+def _bodies(stated: Any) -> Iterator[tuple[str, str]]:
     """(key, value) of every `articleBody` and posted `text` within a JSON value, in their order."""
-    waiting = [held]
+    waiting = [stated]
     for _ in range(_MOST_VALUES):
         if not waiting:
             return

@@ -65,10 +65,10 @@ def _table(values: dict[str, int]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[
     """Keys and values by `name_hash` modulo their length, the least one at which no two names collide."""
     hashes = [name_hash(name) for name in values]
     slots = next(size for size in range(256, 1 << 16) if len({h % size for h in hashes}) == len(hashes))
-    keys, held = np.zeros(slots, np.uint32), np.zeros(slots, np.uint8)
+    keys, found = np.zeros(slots, np.uint32), np.zeros(slots, np.uint8)
     for name, value in values.items():
-        keys[name_hash(name) % slots], held[name_hash(name) % slots] = name_hash(name), value
-    return keys, held
+        keys[name_hash(name) % slots], found[name_hash(name) % slots] = name_hash(name), value
+    return keys, found
 
 
 # Whole words of `class` (between white space) that say what an element is for.

@@ -95,7 +95,7 @@ def _between(record: RunRecord, step: StepRecord) -> Iterator[str]:
         return  # made from an earlier version
     stages = tuple(StageSpec("", "", stage.name, {}) for stage in step.stages)
     shape = Step(step.name, step.operator, stages, tuple(step.inputs), tuple(step.masks))
-    folders = {name: held.data for name, held in steps.items()}
+    folders = {name: step.data for name, step in steps.items()}
     try:
         check_step(shape, step.ledger, folders)
         check_rows(shape, step.rows, folders)

@@ -112,20 +112,20 @@ def _file_check(name: str, faults: list[str], detail: str, cure: str) -> Check:
 
 
 def _python() -> Check:
-    held = platform.python_version()
-    return _check("python", sys.version_info >= (3, 11), held, "install Python 3.11 or later")
+    running = platform.python_version()
+    return _check("python", sys.version_info >= (3, 11), running, "install Python 3.11 or later")
 
 
 def _library(name: str, module: str) -> Check:
     cure = f"pip install --force-reinstall {name}"
     try:
-        held = version(name)
+        installed = version(name)
         importlib.import_module(module)
     except PackageNotFoundError:
         return _check(name, False, "not installed", cure)
     except (ImportError, OSError) as error:  # a missing shared library is an OSError
         return _check(name, False, f"cannot be imported: {error}", cure)
-    return _check(name, True, held, "")
+    return _check(name, True, installed, "")
 
 
 def _optional(name: str, module: str, purpose: str, cure: str) -> Check:

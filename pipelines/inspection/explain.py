@@ -169,16 +169,16 @@ def _with_beginning(span: CutSpan, text: bytes) -> CutSpan:
 def _removed_early(record: RunRecord, source: SourceRecord, place: Place) -> Instance:
     """A document that never reached its source's last dataset."""
     row = removed_row(record.steps[place.step], place)
-    scores = trails.detail_scores(row["detail"])
+    scores = trails.detail_scores(row.detail)
     event = trails.loss(place.step, row)
     instance = Instance(
         source=source.name,
         domain=source.domain,
-        bytes=row["bytes"],
-        position=row["position"],
-        excerpt=row["excerpt"][:_EXCERPT] if row["excerpt"] is not None else None,
+        bytes=row.bytes,
+        position=row.position,
+        excerpt=row.excerpt[:_EXCERPT] if row.excerpt is not None else None,
         origin=trails.origin(record, source, place),
-        events=(*trails.judgements(source, scores, (place.step, row["stage"])), event),
+        events=(*trails.judgements(source, scores, (place.step, row.stage)), event),
     )
     _lost(instance, event)
     return instance
@@ -289,7 +289,7 @@ def _render_instance(instance: Instance) -> list[str]:
     place = f"step {origin.step}, unit {origin.unit}"
     place += f", row {origin.row}" if origin.row is not None else ""
     inputs = [
-        f"{text.printable(held.file, 120)} [{held.start:,} to {held.end:,}]" for held in origin.inputs or ()
+        f"{text.printable(one.file, 120)} [{one.start:,} to {one.end:,}]" for one in origin.inputs or ()
     ]
     inputs += [f"and {origin.more_inputs:,} more ranges"] if origin.more_inputs else []
     about = [(name, value) for name, value in instance.facts if value is not None]
@@ -312,9 +312,9 @@ def _render_instance(instance: Instance) -> list[str]:
             *textwrap.wrap(_render_scores(event), _SCORES, initial_indent=_IN, subsequent_indent=_IN),
             *_render_cuts(event.cut),
         ]
-    if (held := instance.encoded) is not None:
-        framed = "framed for fill-in-the-middle" if held.fim else "not framed for fill-in-the-middle"
-        lines += ["", f"  encoded as {held.tokens:,} tokens of {held.bytes:,} bytes, {framed}"]
+    if (encoded := instance.encoded) is not None:
+        framed = "framed for fill-in-the-middle" if encoded.fim else "not framed for fill-in-the-middle"
+        lines += ["", f"  encoded as {encoded.tokens:,} tokens of {encoded.bytes:,} bytes, {framed}"]
         lines += [
             f"  the copy of epoch {copy.epoch} is cut to {copy.cut_to:,} tokens of its beginning, "
             "which make its source's share exact"

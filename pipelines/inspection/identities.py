@@ -13,6 +13,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.inspection.removed_rows import RemovedRow
 from corpusmill.pipelines.inspection.run_record import StepRecord
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.storage.datasets import read_unit, unit_file
@@ -71,13 +72,12 @@ def removed_path(folder: StepFolder, unit: int) -> Path:
     return folder.file(f"{unit:05d}.removed.arrow")
 
 
-def removed_row(step: StepRecord, place: Place) -> dict[str, Any]:
+def removed_row(step: StepRecord, place: Place) -> RemovedRow:
     """The whole row of one removed document."""
     start = 0
     for batch in arrow_batches(removed_path(step.data, place.unit), None):
         if place.row < start + batch.num_rows:
-            row: dict[str, Any] = batch.slice(place.row - start, 1).to_pylist()[0]
-            return row
+            return RemovedRow(**batch.slice(place.row - start, 1).to_pylist()[0])
         start += batch.num_rows
     raise damaged(f"{removed_path(step.data, place.unit)}: no row {place.row}")
 

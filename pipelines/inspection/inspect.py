@@ -11,6 +11,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.given_tables import ENCODED_COLUMNS
 from corpusmill.pipelines.inspection import file_facts
 from corpusmill.pipelines.inspection.found import (
     Found,
@@ -223,5 +224,5 @@ _ARROW: list[tuple[set[str], Callable[[Path, int, str | None], Found]]] = [
     ({"stage", "kind", "reason", "excerpt"}, file_facts.removed_facts),
     ({"stage", "reason", "start", "end", "excerpt"}, file_facts.cut_facts),
     ({"survivor_unit", "survivor_row", "similarity"}, file_facts.pair_facts),
-    ({"id", "source", "bytes", "fim", "tokens", "lang"}, file_facts.encoded_facts),
+    (set(ENCODED_COLUMNS), file_facts.encoded_facts),
 ]

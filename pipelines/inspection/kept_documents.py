@@ -33,14 +33,16 @@ def kept_documents(record: RunRecord) -> Iterator[tuple[str, str, Documents]]:
 
     `split` is `TRAIN`, or `TEST` for what the run holds out. Memory: one row group.
     """
-    view, held = record.view(), _held_out(record)
+    view, families = record.view(), _held_out(record)
     for unit in range(len(view)):
         for docs, _ in view.batches(unit):
             docs = Documents(docs.table.select(SCHEMA.names).cast(SCHEMA))
             names = docs.column("source").to_pylist()
             for source in sorted(set(names)):
                 mine = docs.keep(np.array([name == source for name in names]))
-                tested = held.levels(mine) != TRAINED if held is not None else np.zeros(len(mine), np.bool_)
+                tested = np.zeros(len(mine), np.bool_)
+                if families is not None:
+                    tested = families.levels(mine) != TRAINED
                 for split, chosen in ((TRAIN, ~tested), (TEST, tested)):
                     if chosen.any():
                         yield source, split, mine.keep(chosen)

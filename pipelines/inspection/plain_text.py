@@ -106,9 +106,9 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "
 
 def facts(pairs: Sequence[tuple[str, Any]], indent: str = "") -> str:
     """Names and values under one another, values aligned; pairs without a value are left out."""
-    held = [(name, _cell(value)) for name, value in pairs if value is not None]
-    width = max((cells(name) for name, _ in held), default=0)
-    return "\n".join(f"{indent}{name}{' ' * (width - cells(name))}  {value}" for name, value in held)
+    shown = [(name, _cell(value)) for name, value in pairs if value is not None]
+    width = max((cells(name) for name, _ in shown), default=0)
+    return "\n".join(f"{indent}{name}{' ' * (width - cells(name))}  {value}" for name, value in shown)
 
 
 def _cell(value: Any) -> str:

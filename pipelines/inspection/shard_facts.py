@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract.given import TOKENIZER
+from corpusmill.pipelines.contract.given_tables import SHARD_COLUMNS
 from corpusmill.pipelines.inspection.found import FoundShard, ShownPiece, ShownRow
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.shard_files import metadata, statistics
@@ -27,7 +28,7 @@ def shard_facts(path: Path, limit: int, version: str | None) -> FoundShard:
     tokenizer, said = _tokenizer(path, about)
     sources: Sequence[str] = about.get("sources", [])
     rows: list[ShownRow] = []
-    for batch in arrow_batches(path, ["tokens", "pieces"]):
+    for batch in arrow_batches(path, SHARD_COLUMNS):
         for at in range(min(batch.num_rows, limit - len(rows))):
             ids = batch.column("tokens")[at].as_py()
             pieces = [_piece(piece, ids, sources, tokenizer) for piece in batch.column("pieces")[at].as_py()]

@@ -17,13 +17,14 @@ import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError, damaged
 from corpusmill.pipelines.contract.given import SHARDS
+from corpusmill.pipelines.contract.given_tables import SHARD_COLUMNS
 from corpusmill.pipelines.records.opaque import Summary
 from corpusmill.pipelines.records.shard_counts import PartitionCounts, ShardCounts
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 
 
 def is_shard(schema: pa.Schema) -> bool:
-    return {"tokens", "pieces"} <= set(schema.names) and b"sequence_length" in (schema.metadata or {})
+    return set(SHARD_COLUMNS) <= set(schema.names) and b"sequence_length" in (schema.metadata or {})
 
 
 def metadata(path: Path) -> Summary:

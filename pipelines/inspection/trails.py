@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.contract.given import DRAWN, ENCODED, SHARDS
+from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 from corpusmill.pipelines.inspection.identities import (
     Place,
     arrow_batches,
@@ -27,6 +28,7 @@ from corpusmill.pipelines.inspection.identities import (
     in_unit,
     removed_row,
 )
+from corpusmill.pipelines.inspection.removed_rows import RemovedRow
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.story import (
     CutSpan,
@@ -45,6 +47,7 @@ from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
 
 _RANGES_SHOWN = 8
+_PIECE = ("start", "length", "offset", "epoch", "fim")  # what is told of a piece
 
 
 def judgements(
@@ -73,19 +76,19 @@ def scores_of(stage: str, columns: Mapping[str, Any]) -> Scores:
     return {name.removeprefix(head): value for name, value in columns.items() if name.startswith(head)}
 
 
-def loss(step: str, row: Mapping[str, Any]) -> DocumentEvent:
+def loss(step: str, row: RemovedRow) -> DocumentEvent:
     """The event of a removed or quarantined document, from its row of the removed documents."""
-    scores = detail_scores(row["detail"])
+    scores = detail_scores(row.detail)
     return DocumentEvent(
         step=step,
-        stage=row["stage"],
-        verdict=row["kind"],
-        reason=row["reason"],
-        scores=scores_of(row["stage"], scores),
-        detail=row["detail"] if row["detail"] and not scores else None,
-        survivor_id=row["survivor_id"],
-        survivor_source=row["survivor_source"],
-        similarity=row["similarity"],
+        stage=row.stage,
+        verdict=row.kind,
+        reason=row.reason,
+        scores=scores_of(row.stage, scores),
+        detail=row.detail if row.detail and not scores else None,
+        survivor_id=row.survivor_id,
+        survivor_source=row.survivor_source,
+        similarity=row.similarity,
     )
 
 
@@ -127,7 +130,7 @@ def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[InputRange]:
     assert read.key.unit_bytes is not None
     preparation = Preparation(step, {index: folder}, paths, read.key.unit_bytes)
     splits = read.operator.units(preparation)[unit].splits
-    return [InputRange(held.name, held.split.start, held.split.end) for held in splits]
+    return [InputRange(one.name, one.split.start, one.split.end) for one in splits]
 
 
 def mask_events(record: RunRecord, unit: int, row: int) -> list[DocumentEvent]:
@@ -146,12 +149,11 @@ def mask_events(record: RunRecord, unit: int, row: int) -> list[DocumentEvent]:
     return events
 
 
-def _removal(mask: StepRecord, unit: int, row: int) -> dict[str, Any] | None:
+def _removal(mask: StepRecord, unit: int, row: int) -> RemovedRow | None:
     for batch in DatasetView([], [mask.data]).mask_batches(unit):
         at = np.flatnonzero(batch.column("row").to_numpy(zero_copy_only=False) == row)
         if len(at):
-            found: dict[str, Any] = batch.slice(int(at[0]), 1).to_pylist()[0]
-            return found
+            return RemovedRow(**batch.slice(int(at[0]), 1).to_pylist()[0])
     return None
 
 
@@ -238,7 +240,7 @@ def drawn(record: RunRecord, unit: int, row: int) -> tuple[DrawnCopy, ...] | Non
     name = f"{unit // layout.group:05d}.{ROWS_FILE}"
     if not step.data.has(name):
         return ()
-    for batch in arrow_batches(step.data.file(name), ["key", "unit", "row", "epoch", "cut_to"]):
+    for batch in arrow_batches(step.data.file(name), ["key", "unit", *DRAWN_ROWS.names]):
         found = (batch.column("row").to_numpy() == row) & (batch.column("unit").to_numpy() == unit)
         placed = partition_of(batch.column("key").to_numpy(), layout.partitions)
         for at in np.flatnonzero(found).tolist():
@@ -256,7 +258,7 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
     file = unit // layout_at(step.data).group
     for place in in_removed(step, identity):
         found = removed_row(step, place) if place.unit == file else None
-        if found is not None and (found["unit"], found["row"]) == (unit, row):
+        if found is not None and (found.unit, found.row) == (unit, row):
             return loss(step.name, found)
     return None
 
@@ -294,9 +296,9 @@ def _pieces_in(step: StepRecord, name: str, document: bytes, epochs: set[int]) -
         hits = pc.indices_nonzero(pc.equal(values.field("document"), document)).to_numpy()
         rows = np.searchsorted(column.offsets.to_numpy(), hits, side="right") - 1
         for at, row in zip(hits.tolist(), rows.tolist(), strict=True):
-            piece = values[at].as_py()
-            if piece["epoch"] in epochs:
-                held = {key: piece[key] for key in ("start", "length", "offset", "epoch", "fim")}
-                found.append(ShardPiece(shard=name, row=first_row + row, **held))
+            piece = {key: value for key, value in values[at].as_py().items() if key in _PIECE}
+            shown = ShardPiece(shard=name, row=first_row + row, **piece)
+            if shown.epoch in epochs:
+                found.append(shown)
         first_row += batch.num_rows
     return found

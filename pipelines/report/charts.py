@@ -143,7 +143,7 @@ def curve(
     """Lines over steps, with dashed horizontal lines for what they are measured against. A line leaves
     out the steps where its value is None."""
     height, left, right, top, bottom = 260, 40, 12, 14, 34
-    values = [v for _, held, _ in series for v in held if v is not None]
+    values = [v for _, line, _ in series for v in line if v is not None]
     values += [value for _, value in references]
     low, high = _span(values)
     first, last = (steps[0], steps[-1]) if steps else (0.0, 1.0)
@@ -178,8 +178,8 @@ def curve(
             _line(left, y, _WIDTH - right, y, "dashed"),
             _text(_WIDTH - right, y - 4, name, "small", "end"),
         ]
-    for name, held, css in series:
-        known = [(s, v) for s, v in zip(steps, held, strict=True) if v is not None]
+    for name, line, css in series:
+        known = [(s, v) for s, v in zip(steps, line, strict=True) if v is not None]
         points = " ".join("{:.1f},{:.1f}".format(*at(s, v)) for s, v in known)
         markup = Markup('<polyline points="{}" class="curve {}"><title>{}</title></polyline>')
         body.append(markup.format(points, css, visible(name)))
@@ -196,7 +196,7 @@ def growth(
 ) -> Markup:
     """Lines over sizes on a logarithmic axis; `points` (name, size, value) are marked beside them."""
     height, left, right, top, bottom = 320, 40, 60, 14, 34
-    low, high = _span([v for _, held, _ in series for v in held] + [value for _, _, value in points])
+    low, high = _span([v for _, line, _ in series for v in line] + [value for _, _, value in points])
     places = [*sizes, *(size for _, size, _ in points)]
     first, last = math.log(min(places)), math.log(max(places))
 
@@ -218,10 +218,10 @@ def growth(
             _line(x, height - bottom, x, height - bottom + 4, "axis"),
             _text(x, height - bottom + 15, word, "small", "middle"),
         ]
-    for name, held, css in series:
-        drawn = " ".join("{:.1f},{:.1f}".format(*at(s, v)) for s, v in zip(sizes, held, strict=True))
+    for name, line, css in series:
+        drawn = " ".join("{:.1f},{:.1f}".format(*at(s, v)) for s, v in zip(sizes, line, strict=True))
         markup = Markup('<polyline points="{}" class="curve {}"><title>{}</title></polyline>')
-        body.append(markup.format(drawn, css, visible(f"{name}: {held[-1]:.3f} at {sizes[-1]:,}")))
+        body.append(markup.format(drawn, css, visible(f"{name}: {line[-1]:.3f} at {sizes[-1]:,}")))
     for name, size, value in points:
         x, y = at(size, value)
         markup = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.5" class="point"><title>{}</title></circle>')

@@ -20,10 +20,10 @@ def heat_map(
     None."""
     titles = [
         [f"{name}, expert {columns[c]}: {value:.2f} times its share of all" for c, value in enumerate(known)]
-        for name, held in zip(rows, values, strict=True)
-        for known in ([0.0 if value is None else value for value in held],)
+        for name, row in zip(rows, values, strict=True)
+        for known in ([0.0 if value is None else value for value in row],)
     ]
-    powers = [[None if value is None else _power(value) for value in held] for held in values]
+    powers = [[None if value is None else _power(value) for value in row] for row in values]
     return _squares(powers, rows, columns, titles, label, _FULL)
 
 

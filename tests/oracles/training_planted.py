@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from corpusmill.tokenizer.shards.format import PIECE, write_shard
+from corpusmill.pipelines.contract.given_tables import PIECE
+from corpusmill.tokenizer.shards.format import write_shard
 from corpusmill.tokenizer.shards.reader import open_shard
 
 Ids = npt.NDArray[np.int64]

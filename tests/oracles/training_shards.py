@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.tokenizer.shards.format import PIECE, write_shard
+from corpusmill.pipelines.contract.given_tables import PIECE
+from corpusmill.tokenizer.shards.format import write_shard
 
 PAD, EOS = 2, 1
 Writer = Callable[..., Path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,11 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.held_out import HeldOut
 from corpusmill.pipelines.contract.randomness import is_held_out
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.records.tokenizer_figures import EntryCount, TraceCount, Usage
 from corpusmill.tokenizer.accept_tokenizer import AcceptTokenizer
+from corpusmill.tokenizer.evaluation.evaluate import evaluate
 from corpusmill.tokenizer.evaluation.held_sample import offered, sample, sampled_texts, smallest
+from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
 from corpusmill.tokenizer.evaluation.requirements import Requirements, judge, told
 from tests.oracles.tokenizer_evaluation import trained
 from tests.oracles.tokenizer_texts import as_documents, made_texts
@@ -161,20 +165,27 @@ def test_each_threshold_missed_is_named(folder: Path, tmp_path: Path) -> None:
     assert not json.loads((tmp_path / "acceptance.json").read_text(encoding="utf-8"))["accepted"]
 
 
-def test_judgement_of_the_vocabulary() -> None:
-    figures = {
-        "usage": {"unused_share": 0.25},
-        "suspicious": {"unreachable": {"count": 3}, "traces": {"count": 2}},
-        "digits": {"largest_group": 4},
-        "round_trip": {
-            "code_points_changed": 2,
-            "bytes_without_token": ["0x00"],
-            "characters_spelt_wrong": None,
-        },
-    }
+def test_judgement_of_the_vocabulary(folder: Path) -> None:
+    (figures,) = evaluate([open_tokenizer(folder / "tokenizer.json")], []).values()
+    suspicious = replace(
+        figures.suspicious, unreachable=EntryCount(3, ()), traces=TraceCount(2, {"e-mail": 2})
+    )
+    trip = replace(
+        figures.round_trip,
+        code_points_changed=2,
+        bytes_without_token=("0x00",),
+        characters_spelt_wrong=None,
+    )
+    figures = replace(
+        figures,
+        usage=Usage(0, 0, 0.25, 10, 0, None, (), ()),
+        suspicious=suspicious,
+        round_trip=trip,
+        digits=replace(figures.digits, largest_group=4),
+    )
     required = Requirements(unused=0.2, unreachable=2, traces=2, digit_group=3)
-    found = {one["what"]: one for one in judge(required, figures, [])}
-    assert {what: (one["value"], one["met"]) for what, one in found.items()} == {
+    found = {one.what: one for one in judge(required, figures, ())}
+    assert {what: (one.value, one.met) for what, one in found.items()} == {
         "round_trip": (3, False),
         "unused": (0.25, False),
         "unreachable": (3, False),

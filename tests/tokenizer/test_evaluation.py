@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.records.tokenizer_figures import Grouping, TraceCount
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
 from corpusmill.tokenizer.evaluation.composition import composition, script_of
 from corpusmill.tokenizer.evaluation.encoding import Encoders, Speller, fitting_encoder
@@ -101,7 +102,7 @@ def test_figures_of_groups(made: Opened) -> None:
         Texts(pa.array(texts[a:b], pa.large_string()), strata[a:b]) for a, b in ((0, 7), (7, 40), (40, 60))
     ]
     found = evaluate([made], batches, rare=5)["made"]
-    groups = {group["group"]: group for group in found["groups"]}
+    groups = {group.group: group for group in found.groups}
     assert set(groups) == {
         "*",
         "web",
@@ -113,7 +114,7 @@ def test_figures_of_groups(made: Opened) -> None:
         "code/python",
         "*/python",
     }
-    assert [group["by"] for group in found["groups"]][:2] == ["all", "source"]
+    assert [group.by for group in found.groups][:2] == ["all", "source"]
     tokenizer = Tokenizer.from_str(json.dumps(made.definition))
     vocabulary = made.vocabulary
     counts: Counter[int] = Counter()
@@ -127,19 +128,19 @@ def test_figures_of_groups(made: Opened) -> None:
         ]
         tokens, size = sum(map(len, ids)), sum(len(text.encode()) for text in mine)
         group = groups[name]
-        assert (group["documents"], group["tokens"], group["bytes"]) == (len(mine), tokens, size)
-        assert group["bytes_per_token"] == pytest.approx(size / tokens)
-        assert group["characters_per_token"] == pytest.approx(sum(map(len, mine)) / tokens)
-        assert group["words_per_token"] == pytest.approx(len(each) / tokens)
-        assert group["fertility"] == pytest.approx(sum(each) / len(each))
-        assert group["continued_words"] == pytest.approx(sum(n > 1 for n in each) / len(each))
-        assert group["altered_documents"] == 0
+        assert (group.documents, group.tokens, group.bytes) == (len(mine), tokens, size)
+        assert group.bytes_per_token == pytest.approx(size / tokens)
+        assert group.characters_per_token == pytest.approx(sum(map(len, mine)) / tokens)
+        assert group.words_per_token == pytest.approx(len(each) / tokens)
+        assert group.fertility == pytest.approx(sum(each) / len(each))
+        assert group.continued_words == pytest.approx(sum(n > 1 for n in each) / len(each))
+        assert group.altered_documents == 0
         if name == "*":
             counts.update(i for held in ids for i in held)
     entries = [i for i, s in enumerate(vocabulary.spellings) if s is not None and len(s) > 1]
-    assert found["usage"]["entries"] == len(entries) == len(made.definition["model"]["merges"])
-    assert found["usage"]["unused"] == sum(counts[i] == 0 for i in entries)
-    assert found["usage"]["under_trained"] == sum(0 < counts[i] < 5 for i in entries)
+    assert found.usage.entries == len(entries) == len(made.definition["model"]["merges"])
+    assert found.usage.unused == sum(counts[i] == 0 for i in entries)
+    assert found.usage.under_trained == sum(0 < counts[i] < 5 for i in entries)
 
 
 def test_weights_of_a_sample(made: Opened) -> None:
@@ -150,16 +151,16 @@ def test_weights_of_a_sample(made: Opened) -> None:
     )
     weights = {("web", "en", None): 10.0, ("code", "und", "python"): 1.0}
     other = Opened("other", Path("other.json"), trained(made_texts(50), 300))
-    plain = {g["group"]: g for g in evaluate([made], [batch])["made"]["groups"]}
+    plain = {g.group: g for g in evaluate([made], [batch])["made"].groups}
     both = evaluate([made, other], [batch], weights=weights)
-    weighted = {group["group"]: group for group in compared(both, "made")}
-    tokens = {name: plain[name]["tokens"] for name in ("web", "code")}
+    weighted = {group.group: group for group in compared(both, "made")}
+    tokens = {name: plain[name].tokens for name in ("web", "code")}
     expected = (10 * len(prose) + len(code)) / (10 * tokens["web"] + tokens["code"])
-    assert weighted["*"]["bytes_per_token"] == pytest.approx(expected)
-    assert weighted["web"]["bytes_per_token"] == pytest.approx(plain["web"]["bytes_per_token"])
-    assert both["made"]["growth"]["groups"]["*"][-1] == pytest.approx(expected, rel=1e-5)
-    theirs = {group["group"]: group["bytes_per_token"] for group in both["other"]["groups"]}
-    assert weighted["*"]["against"] == {"other": pytest.approx(expected / theirs["*"])}
+    assert weighted["*"].bytes_per_token == pytest.approx(expected)
+    assert weighted["web"].bytes_per_token == pytest.approx(plain["web"].bytes_per_token)
+    assert both["made"].growth.groups["*"][-1] == pytest.approx(expected, rel=1e-5)
+    theirs = {group.group: group.bytes_per_token for group in both["other"].groups}
+    assert weighted["*"].against == {"other": pytest.approx(expected / theirs["*"])}
 
 
 def test_strata_beyond_the_most_are_counted_together() -> None:
@@ -191,11 +192,11 @@ def test_strata_of_documents() -> None:
 @pytest.mark.usefixtures("whole_checks")
 def test_round_trip_of_a_sound_tokenizer(made: Opened, encoders: Encoders) -> None:
     found = round_trip(made.vocabulary, encoders)
-    assert found["lossless"]
-    assert (found["code_points"], found["code_points_changed"]) == (0x110000 - 0x800, 0)
-    assert (found["bytes_without_token"], found["characters_spelt_wrong"]) == ([], 0)
-    assert (found["invalid_sequences"], found["invalid_sequences_decoded_otherwise"]) == (1000, 0)
-    assert found["lone_bytes_replaced"] == 128
+    assert found.lossless
+    assert (found.code_points, found.code_points_changed) == (0x110000 - 0x800, 0)
+    assert (found.bytes_without_token, found.characters_spelt_wrong) == ((), 0)
+    assert (found.invalid_sequences, found.invalid_sequences_decoded_otherwise) == (1000, 0)
+    assert found.lone_bytes_replaced == 128
 
 
 def test_round_trip_shows_normalisation_and_missing_bytes(
@@ -207,10 +208,10 @@ def test_round_trip_shows_normalisation_and_missing_bytes(
     changed["normalizer"] = {"type": "NFC"}
     opened = Opened("nfc", Path("x"), changed)
     found = round_trip(opened.vocabulary, fitting_encoder(opened, pa.array([], pa.large_string())))
-    assert not found["lossless"]
-    assert "U+0340" in found["changed_examples"]
+    assert not found.lossless
+    assert "U+0340" in found.changed_examples
     # A hangul syllable is its own NFC; only what normalises to something else is told.
-    assert 1000 < found["code_points_changed"] < 1300
+    assert 1000 < found.code_points_changed < 1300
     lacking = json.loads(json.dumps(made.definition))
     character = CHARACTERS[0xC3]
     model = lacking["model"]
@@ -218,25 +219,25 @@ def test_round_trip_shows_normalisation_and_missing_bytes(
     model["vocab"] = {e: i for e, i in model["vocab"].items() if character not in e}
     opened = Opened("lacking", Path("x"), lacking)
     found = round_trip(opened.vocabulary, fitting_encoder(opened, pa.array([], pa.large_string())))
-    assert found["bytes_without_token"] == ["0xc3"]
-    assert not found["lossless"]
-    assert "U+00C0" in found["changed_examples"]
+    assert found.bytes_without_token == ("0xc3",)
+    assert not found.lossless
+    assert "U+00C0" in found.changed_examples
 
 
 def test_digits_and_white_space(made: Opened, encoders: Encoders) -> None:
     speller = Speller(encoders.use, made.vocabulary)
     digits = digit_grouping(speller)
-    assert digits["largest_group"] <= 3
-    assert set(digits["lengths"]) == {str(n) for n in range(1, 13)}
-    assert digits["lengths"]["1"] == {"grouping": "1", "share": 1.0}
-    assert "".join(digits["examples"]["1,000,000"]) == "1,000,000"
+    assert digits.largest_group <= 3
+    assert set(digits.lengths) == {str(n) for n in range(1, 13)}
+    assert digits.lengths["1"] == Grouping("1", 1.0)
+    assert "".join(digits.examples["1,000,000"]) == "1,000,000"
     spaces = white_space(speller)
     # The made code is indented by four and eight: one entry, and the space that no `b` ever followed.
-    assert (spaces["indentation"]["4 spaces"], spaces["indentation"]["8 spaces"]) == (2, 2)
-    assert spaces["indentation"]["3 tabs"] == 3
-    assert (spaces["runs"]["1"], spaces["runs"]["2"]) == (1, 1)
-    assert spaces["line_ends"]["CRLF"] > spaces["line_ends"]["LF"]
-    assert spaces["trailing"]["line break"] == 1
+    assert (spaces.indentation["4 spaces"], spaces.indentation["8 spaces"]) == (2, 2)
+    assert spaces.indentation["3 tabs"] == 3
+    assert (spaces.runs["1"], spaces.runs["2"]) == (1, 1)
+    assert spaces.line_ends["CRLF"] > spaces.line_ends["LF"]
+    assert spaces.trailing["line break"] == 1
 
 
 def test_digits_that_do_not_align() -> None:
@@ -244,8 +245,8 @@ def test_digits_that_do_not_align() -> None:
     opened = Opened("gpt2", Path("x"), trained(texts, 300, "gpt2"))
     encoder = fitting_encoder(opened, pa.array(texts, pa.large_string()))
     digits = digit_grouping(Speller(encoder.use, opened.vocabulary))
-    assert not digits["consistent"]
-    assert digits["largest_group"] == 4
+    assert not digits.consistent
+    assert digits.largest_group == 4
 
 
 @pytest.mark.parametrize(
@@ -296,23 +297,23 @@ def test_suspicious_entries(made: Opened) -> None:
     digits, half, repeat, mail = add(b"1234"), add("中".encode()[:2]), add(b"~" * 16), add(b"@gmail")
     opened = Opened("strange", Path("x"), definition)
     found = evaluate([opened], [])["strange"]
-    strange = found["suspicious"]
-    assert digits in [entry["id"] for entry in strange["unreachable"]["examples"]]
+    strange = found.suspicious
+    assert digits in [entry.id for entry in strange.unreachable.examples]
     assert script_of(opened.vocabulary.spellings[half] or b"") == "partial UTF-8"
     partial = [s for s in opened.vocabulary.spellings if s is not None and script_of(s) == "partial UTF-8"]
-    assert strange["partial_utf8"]["count"] == sum(len(spelling) > 1 for spelling in partial)
-    assert repeat in [entry["id"] for entry in strange["long_repeats"]["examples"]]
-    assert [entry["id"] for entry in strange["trace_examples"]["e-mail"]] == [mail]
-    assert strange["traces"] == {"count": 1, "kinds": {"e-mail": 1}}
-    assert (found["groups"], found["usage"], found["growth"]) == (None, None, None)
+    assert strange.partial_utf8.count == sum(len(spelling) > 1 for spelling in partial)
+    assert repeat in [entry.id for entry in strange.long_repeats.examples]
+    assert [entry.id for entry in strange.trace_examples["e-mail"]] == [mail]
+    assert strange.traces == TraceCount(1, {"e-mail": 1})
+    assert (found.groups, found.usage, found.growth) == (None, None, None)
 
 
 def test_composition(made: Opened) -> None:
     found = composition(made.vocabulary)
-    assert found["entries"] == 256 + found["merges"]
-    assert sum(found["scripts"].values()) == sum(found["lengths"].values()) == found["entries"]
-    assert found["longest"][0]["bytes"] == max(map(int, found["lengths"]))
-    assert found["line_break_combinations"] == sum(
+    assert found.entries == 256 + found.merges
+    assert sum(found.scripts.values()) == sum(found.lengths.values()) == found.entries
+    assert found.longest[0].bytes == max(map(int, found.lengths))
+    assert found.line_break_combinations == sum(
         s is not None and s.endswith(b"\n") and s.strip() != b"" for s in made.vocabulary.spellings
     )
     scripts = {" time": "latin", "时间": "han", "ひら": "hiragana", "12": "digits", "!!": "punctuation"}

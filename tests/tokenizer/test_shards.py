@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.tokenizer.exports.datatrove import export_datatrove
 from corpusmill.tokenizer.exports.megatron import export_megatron
-from corpusmill.tokenizer.shards.format import BATCH_BYTES, PIECE, write_shard
+from corpusmill.tokenizer.shards.format import BATCH_BYTES, write_shard
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.tokenizer.shards.statistics import mixture_statistics
 

@@ -16,6 +16,8 @@ import torch
 from corpusmill.pipelines.cli.generate import render_statistics
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import DataError, UserError
+from corpusmill.pipelines.records.codec import decode
+from corpusmill.pipelines.records.generation import GenerationStatistics
 from corpusmill.training_hooks.export.hugging_face import export_hugging_face
 from corpusmill.training_hooks.inference.locate import Framing, locate
 from corpusmill.training_hooks.inference.open_model import open_model
@@ -160,7 +162,7 @@ def test_plain_output_is_the_text_and_figures_go_to_standard_error(
     app([*arguments, "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
     assert said.out == texts(found)[0] + "\n"
-    assert "drafts" not in render_statistics(found["statistics"])
+    assert "drafts" not in render_statistics(decode(GenerationStatistics, found["statistics"], "printed"))
 
 
 def failing(say: Say, *arguments: object) -> str:

@@ -24,12 +24,7 @@ def inspect_tokenizer(
     the readers could not read, by reason. Raises UserError for a file that is no tokenizer or holds no text.
     """
     from corpusmill.pipelines.contract.errors import UserError
-    from corpusmill.pipelines.records.codec import decode
-    from corpusmill.pipelines.records.tokenizer_figures import (
-        GroupFigures,
-        InspectedTokenizer,
-        TokenizerFigures,
-    )
+    from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
     from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate
     from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
     from corpusmill.tokenizer.evaluation.read_files import read_texts
@@ -51,6 +46,6 @@ def inspect_tokenizer(
         name=name,
         files=tuple(str(file) for file in files),
         lost=dict(sorted(lost.items())),
-        groups=tuple(decode(GroupFigures, group, name) for group in groups),
-        tokenizers={other: decode(TokenizerFigures, figures, other) for other, figures in found.items()},
+        groups=groups,
+        tokenizers=found,
     )

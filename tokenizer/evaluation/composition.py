@@ -5,11 +5,10 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from functools import lru_cache
-from typing import Any
 
+from corpusmill.pipelines.records.tokenizer_figures import Composition, SizedEntry
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
-Json = dict[str, Any]
 _LONGEST = 10
 _LONGEST_BY_SCRIPT = 3
 _RENAMED = {  # first words of names that are no script
@@ -62,7 +61,7 @@ def script_of(spelling: bytes) -> str:
     return "white space"
 
 
-def composition(vocabulary: Vocabulary) -> Json:
+def composition(vocabulary: Vocabulary) -> Composition:
     """Entries by script and by length in bytes, and the longest ones; added tokens are counted apart.
 
     `line_break_combinations`: entries that end in a line break and hold something else than white space,
@@ -86,22 +85,22 @@ def composition(vocabulary: Vocabulary) -> Json:
         combined += spelling.endswith((b"\n", b"\r")) and bool(spelling.strip())
     order = sorted(scripts, key=lambda script: (-scripts[script], script))
     longest = sorted(pair for pairs in by_script.values() for pair in pairs)[:_LONGEST]
-    return {
-        "ids": vocabulary.size,
-        "entries": len(entries),
-        "added_tokens": len(vocabulary.added),
-        "merges": len(vocabulary.merges),
-        "family": vocabulary.family,
-        "scripts": {script: scripts[script] for script in order},
-        "lengths": {str(length): lengths[length] for length in sorted(lengths)},
-        "line_break_combinations": combined,
-        "longest": [_shown(vocabulary, index) for _, index in longest],
-        "longest_by_script": {
-            script: [_shown(vocabulary, i) for _, i in sorted(by_script[script])[:_LONGEST_BY_SCRIPT]]
+    return Composition(
+        ids=vocabulary.size,
+        entries=len(entries),
+        added_tokens=len(vocabulary.added),
+        merges=len(vocabulary.merges),
+        family=vocabulary.family,
+        scripts={script: scripts[script] for script in order},
+        lengths={str(length): lengths[length] for length in sorted(lengths)},
+        line_break_combinations=combined,
+        longest=tuple(_shown(vocabulary, index) for _, index in longest),
+        longest_by_script={
+            script: tuple(_shown(vocabulary, i) for _, i in sorted(by_script[script])[:_LONGEST_BY_SCRIPT])
             for script in order
         },
-    }
+    )
 
 
-def _shown(vocabulary: Vocabulary, index: int) -> Json:
-    return {"id": index, "token": vocabulary.text(index), "bytes": len(vocabulary.spellings[index] or b"")}
+def _shown(vocabulary: Vocabulary, index: int) -> SizedEntry:
+    return SizedEntry(index, vocabulary.text(index), len(vocabulary.spellings[index] or b""))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.records.tokenizer_figures import GroupFigures, Growth, TokenizerFigures
 from corpusmill.tokenizer.bpe.definition_parts import lossy_parts
 from corpusmill.tokenizer.evaluation.composition import composition
 from corpusmill.tokenizer.evaluation.encoding import Speller, fitting_encoder
@@ -21,7 +22,6 @@ from corpusmill.tokenizer.evaluation.strata import Strata, Stratum, Texts
 from corpusmill.tokenizer.evaluation.suspicious import suspicious
 from corpusmill.tokenizer.evaluation.tally import Tally, group_figures, usage
 
-Json = dict[str, Any]
 RARE = 10  # occurrences below which an entry counts as under-trained
 
 
@@ -31,7 +31,7 @@ def evaluate(
     *,
     weights: Mapping[Stratum, float] | None = None,
     rare: int = RARE,
-) -> dict[str, Json]:
+) -> dict[str, TokenizerFigures]:
     """Every figure of every tokenizer, by name, in the order given.
 
     `weights` says, by stratum, how many times over the batches' documents stand for all there are, where they
@@ -55,35 +55,30 @@ def evaluate(
         factors = np.array([1.0 if weights is None else weights[stratum] for stratum in batch.strata])
         for tally in tallies.values():
             tally.add(batch, numbers, sources, factors)
-    found: dict[str, Json] = {}
+    found: dict[str, TokenizerFigures] = {}
     for opened in tokenizers:
         encoder = encoders[opened.name]
         tally, vocabulary = tallies[opened.name], opened.vocabulary
         speller = Speller(encoder.use, vocabulary)
         any_text = first is not None
-        found[opened.name] = {
-            "file": opened.path.name,
-            "encoder": encoder.name,
-            **_said(opened),
-            "vocabulary": composition(vocabulary),
-            "groups": group_figures(tally, strata) if any_text else None,
-            "usage": usage(tally, rare) if any_text else None,
-            "round_trip": round_trip(vocabulary, encoder),
-            "digits": digit_grouping(speller),
-            "white_space": white_space(speller),
-            "suspicious": suspicious(vocabulary, speller, tally),
-            "growth": _growth(tally, strata) if any_text else None,
-        }
+        found[opened.name] = TokenizerFigures(
+            file=opened.path.name,
+            encoder=encoder.name,
+            dropped=tuple(opened.dropped),
+            lossy=tuple(lossy_parts(opened.definition)),
+            vocabulary=composition(vocabulary),
+            groups=group_figures(tally, strata) if any_text else None,
+            usage=usage(tally, rare) if any_text else None,
+            round_trip=round_trip(vocabulary, encoder),
+            digits=digit_grouping(speller),
+            white_space=white_space(speller),
+            suspicious=suspicious(vocabulary, speller, tally),
+            growth=_growth(tally, strata) if any_text else None,
+        )
     return found
 
 
-def _said(opened: Opened) -> Json:
-    """Parts of the file that are not used (`dropped`) and that change texts (`lossy`), if any."""
-    said = {"dropped": list(opened.dropped), "lossy": lossy_parts(opened.definition)}
-    return {name: parts for name, parts in said.items() if parts}
-
-
-def _growth(tally: Tally, strata: Strata) -> Json:
+def _growth(tally: Tally, strata: Strata) -> Growth:
     """Curves of each source, and of all of them (`*`) where there are several."""
     members: dict[str, list[int]] = {source: [] for source in strata.sources}
     for (source, _, _), number in strata.index.items():
@@ -95,21 +90,22 @@ def _growth(tally: Tally, strata: Strata) -> Json:
     return growth(tally.vocabulary, counts, sizes)
 
 
-def compared(found: Mapping[str, Json], name: str) -> list[Json]:
+def compared(found: Mapping[str, TokenizerFigures], name: str) -> tuple[GroupFigures, ...]:
     """The groups of tokenizer `name`, each with its bytes per token over that of every other (`against`)."""
-    if found[name]["groups"] is None:
-        return []
+    groups = found[name].groups
+    if groups is None:
+        return ()
     others = {
-        other: {held["group"]: held["bytes_per_token"] for held in figures["groups"]}
+        other: {group.group: group.bytes_per_token for group in figures.groups or ()}
         for other, figures in found.items()
         if other != name
     }
-    return [
-        {**held, "against": {other: _ratio(held, theirs) for other, theirs in others.items()}}
-        for held in found[name]["groups"]
-    ]
+    return tuple(
+        replace(group, against={other: _ratio(group, theirs) for other, theirs in others.items()})
+        for group in groups
+    )
 
 
-def _ratio(held: Json, theirs: Mapping[str, float | None]) -> float | None:
-    ours, other = held["bytes_per_token"], theirs[held["group"]]
+def _ratio(group: GroupFigures, theirs: Mapping[str, float | None]) -> float | None:
+    ours, other = group.bytes_per_token, theirs[group.group]
     return float(np.float64(ours) / other) if ours and other else None

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.pipelines.records.tokenizer_figures import Growth
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
-Json = dict[str, Any]
 POINTS = 60  # sizes at which growth is told
 FINEST = 1024  # the smallest size shown, where there are as many: below, curves are mostly bytes
 
@@ -113,27 +113,27 @@ def _sizes(vocabulary: Vocabulary, results: npt.NDArray[np.int64]) -> npt.NDArra
 
 def growth(
     vocabulary: Vocabulary, counts: Mapping[str, npt.NDArray[np.float64]], sizes: Mapping[str, float]
-) -> Json:
+) -> Growth:
     """Bytes per token at about POINTS vocabulary sizes for each group, in a ratio of about equal steps.
 
     `counts` float64[V] are the tokens of each group and `sizes` its bytes. Where growth cannot be told,
     `why_not` says why and `groups` is empty.
     """
     if len(vocabulary.merges) == 0:
-        return {"why_not": "the tokenizer has no merges", "vocabulary": [], "groups": {}}
+        return Growth("the tokenizer has no merges", (), {})
     try:
         made = replay(vocabulary)
         tokens = {name: made.tokens(held) for name, held in counts.items()}
     except ValueError as error:
-        return {"why_not": str(error), "vocabulary": [], "groups": {}}
+        return Growth(str(error), (), {})
     smallest, largest = int(made.sizes[0]), int(made.sizes[-1])
     low = FINEST if largest >= 4 * FINEST else smallest
     wanted = np.unique(np.geomspace(max(low, smallest), largest, POINTS).round().astype(np.int64))
     # The longest prefix of each size, so that merges that add no entry are not held back.
     at = np.searchsorted(made.sizes, wanted, side="right") - 1
     curves = {name: _curve(sizes[name], held[at]) for name, held in tokens.items() if sizes[name]}
-    return {"why_not": None, "vocabulary": made.sizes[at].tolist(), "groups": curves}
+    return Growth(None, tuple(made.sizes[at].tolist()), curves)
 
 
-def _curve(size: float, tokens: npt.NDArray[Any]) -> list[float]:
-    return [round(float(size / count), 6) for count in tokens.tolist()]
+def _curve(size: float, tokens: npt.NDArray[Any]) -> tuple[float, ...]:
+    return tuple(round(float(size / count), 6) for count in tokens.tolist())

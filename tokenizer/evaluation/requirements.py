@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpusmill.pipelines.contract.closest import closest, listed
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.records.tokenizer_figures import GroupFigures, Judged, TokenizerFigures
 
-Json = dict[str, Any]
 Positive = Annotated[float, Field(gt=0.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -66,29 +66,31 @@ _CURES = {
 }
 
 
-def judge(required: Requirements, figures: Json, groups: list[Json]) -> list[Json]:
-    """Every threshold with its value: `[{what, group, value, limit, at_least, met, cure}]`.
+def judge(
+    required: Requirements, figures: TokenizerFigures, groups: Sequence[GroupFigures]
+) -> tuple[Judged, ...]:
+    """Every threshold with its value.
 
     `figures` are one tokenizer's of `evaluate`, `groups` its groups as `compared` gives them. A value that
     cannot be measured (no words in a group) counts as missed. Raises UserError naming a group that does not
     exist, KeyError for a reference that `groups` were not compared with.
     """
-    by_name = {held["group"]: held for held in groups}
-    trip = figures["round_trip"]
-    altered = by_name["*"]["altered_documents"] if by_name else 0
-    wrong = trip["code_points_changed"] + len(trip["bytes_without_token"]) + altered
-    wrong += trip["characters_spelt_wrong"] or 0
+    by_name = {group.group: group for group in groups}
+    trip = figures.round_trip
+    altered = by_name["*"].altered_documents if by_name else 0
+    wrong = trip.code_points_changed + len(trip.bytes_without_token) + altered
+    wrong += trip.characters_spelt_wrong or 0
     lossless = "give a byte-level BPE without normalisation"
     found = [_judged("round_trip", "every text", wrong, 0, False, lossless)]
     for what, at_least in (("bytes_per_token", True), ("fertility", False), ("continued_words", False)):
         for group, limit in sorted(getattr(required, what).items()):
-            value = _group(by_name, group, f"require.{what}")[what]
+            value = getattr(_group(by_name, group, f"require.{what}"), what)
             found.append(_judged(what, group, value, limit, at_least, _CURES[what]))
     single = {
-        "unused": figures["usage"]["unused_share"] if figures["usage"] else None,
-        "unreachable": figures["suspicious"]["unreachable"]["count"],
-        "traces": figures["suspicious"]["traces"]["count"],
-        "digit_group": figures["digits"]["largest_group"],
+        "unused": figures.usage.unused_share if figures.usage is not None else None,
+        "unreachable": figures.suspicious.unreachable.count,
+        "traces": figures.suspicious.traces.count,
+        "digit_group": figures.digits.largest_group,
     }
     for what, value in single.items():
         limit = getattr(required, what)
@@ -96,27 +98,19 @@ def judge(required: Requirements, figures: Json, groups: list[Json]) -> list[Jso
             found.append(_judged(what, "vocabulary", value, limit, False, _CURES[what]))
     for reference, limits in sorted(required.against.items()):
         for group, limit in sorted(limits.items()):
-            held = _group(by_name, group, f"require.against.{reference}")["against"]
+            against = _group(by_name, group, f"require.against.{reference}").against or {}
             found.append(
-                _judged(f"against {reference}", group, held[reference], limit, True, _CURES["against"])
+                _judged(f"against {reference}", group, against[reference], limit, True, _CURES["against"])
             )
-    return found
+    return tuple(found)
 
 
-def _judged(what: str, group: str, value: float | None, limit: float, at_least: bool, cure: str) -> Json:
+def _judged(what: str, group: str, value: float | None, limit: float, at_least: bool, cure: str) -> Judged:
     met = value is not None and (value >= limit if at_least else value <= limit)
-    return {
-        "what": what,
-        "group": group,
-        "value": value,
-        "limit": limit,
-        "at_least": at_least,
-        "met": met,
-        "cure": cure,
-    }
+    return Judged(what, group, value, limit, at_least, met, cure)
 
 
-def _group(by_name: Mapping[str, Json], group: str, where: str) -> Json:
+def _group(by_name: Mapping[str, GroupFigures], group: str, where: str) -> GroupFigures:
     if group not in by_name:
         raise UserError(
             f"{where}: no held-out text of the group {group!r}; {nearest(group, by_name)}; "
@@ -133,8 +127,8 @@ def nearest(name: str, valid: Mapping[str, Any]) -> str:
     return f"did you mean {close!r}? ({there})" if close is not None else there
 
 
-def told(miss: Json) -> str:
+def told(miss: Judged) -> str:
     """A missed threshold in one line: value, limit and cure."""
-    value = "not measurable" if miss["value"] is None else f"{miss['value']:.4g}"
-    bound = "at least" if miss["at_least"] else "at most"
-    return f"{miss['what']} of {miss['group']}: {value}, required {bound} {miss['limit']:.4g}; {miss['cure']}"
+    value = "not measurable" if miss.value is None else f"{miss.value:.4g}"
+    bound = "at least" if miss.at_least else "at most"
+    return f"{miss.what} of {miss.group}: {value}, required {bound} {miss.limit:.4g}; {miss.cure}"

@@ -14,43 +14,52 @@ model that writes them. What is checked, each by its own figure:
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.contract.randomness import generator
+from corpusmill.pipelines.records.tokenizer_figures import RoundTrip
 from corpusmill.tokenizer.bpe.encoders import Encoder, TokenizersEncoder
 from corpusmill.tokenizer.evaluation.encoding import Encoders
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
-Json = dict[str, Any]
 _TOGETHER = 64  # code points tried in one text
 _INVALID = 1000  # random sequences of bytes
 _EXAMPLES = 12
 
 
-def round_trip(vocabulary: Vocabulary, encoders: Encoders) -> Json:
+def round_trip(vocabulary: Vocabulary, encoders: Encoders) -> RoundTrip:
     """The figures above. `lossless` says whether all but the last, which is for show, are as they should."""
     codes = _code_points()
     changed = _changed(codes, vocabulary, encoders.use)
     missing = [byte for byte in range(256) if byte not in vocabulary.byte_ids]
-    found: Json = {
-        "bytes_without_token": [f"0x{byte:02x}" for byte in missing],
-        "code_points": len(codes),
-        "code_points_changed": len(changed),
-        "changed_examples": [f"U+{code:04X}" for code in changed[:_EXAMPLES]],
-        "characters_spelt_in_bytes": None,
-        "characters_spelt_wrong": None,
-        "invalid_sequences": None,
-        "invalid_sequences_decoded_otherwise": None,
-        "lone_bytes_replaced": None,
-    }
-    if not missing:
-        found |= _in_bytes(encoders.reference, vocabulary)
-    found["lossless"] = not missing and not changed and not found["characters_spelt_wrong"]
-    return found
+    spelt = None if missing else _in_bytes(encoders.reference, vocabulary)
+    return RoundTrip(
+        bytes_without_token=tuple(f"0x{byte:02x}" for byte in missing),
+        code_points=len(codes),
+        code_points_changed=len(changed),
+        changed_examples=tuple(f"U+{code:04X}" for code in changed[:_EXAMPLES]),
+        characters_spelt_in_bytes=None if spelt is None else spelt.characters,
+        characters_spelt_wrong=None if spelt is None else spelt.characters_wrong,
+        invalid_sequences=None if spelt is None else spelt.invalid,
+        invalid_sequences_decoded_otherwise=None if spelt is None else spelt.invalid_otherwise,
+        lone_bytes_replaced=None if spelt is None else spelt.lone_replaced,
+        lossless=not changed and spelt is not None and not spelt.characters_wrong,
+    )
+
+
+@dataclass(frozen=True)
+class _InBytes:
+    """How sequences of single-byte tokens are decoded."""
+
+    characters: int
+    characters_wrong: int
+    invalid: int
+    invalid_otherwise: int
+    lone_replaced: int
 
 
 def _code_points() -> list[int]:
@@ -74,7 +83,7 @@ def _inexact(texts: list[str], vocabulary: Vocabulary, encoder: Encoder) -> list
     return [int(k) for k in np.flatnonzero(~exact)]
 
 
-def _in_bytes(decoder: TokenizersEncoder, vocabulary: Vocabulary) -> Json:
+def _in_bytes(decoder: TokenizersEncoder, vocabulary: Vocabulary) -> _InBytes:
     """Decode sequences of single-byte tokens: characters, lone bytes, and random bytes."""
     ids = np.array([vocabulary.byte_ids[byte] for byte in range(256)], np.uint32)
 
@@ -86,12 +95,12 @@ def _in_bytes(decoder: TokenizersEncoder, vocabulary: Vocabulary) -> Json:
     groups = ["a".join(map(chr, codes[k : k + 256])) for k in range(0, len(codes), 256)]
     draw = generator(0, "tokenizer.invalid_bytes")
     sequences = [draw.bytes(int(draw.integers(1, 12))) for _ in range(_INVALID)]
-    return {
-        "characters_spelt_in_bytes": len(codes),
-        "characters_spelt_wrong": sum(decoded(group.encode()) != group for group in groups),
-        "invalid_sequences": len(sequences),
-        "invalid_sequences_decoded_otherwise": sum(
+    return _InBytes(
+        characters=len(codes),
+        characters_wrong=sum(decoded(group.encode()) != group for group in groups),
+        invalid=len(sequences),
+        invalid_otherwise=sum(
             decoded(content) != content.decode("utf-8", "replace") for content in sequences
         ),
-        "lone_bytes_replaced": sum(decoded(bytes([byte])) == "\ufffd" for byte in range(128, 256)),
-    }
+        lone_replaced=sum(decoded(bytes([byte])) == "\ufffd" for byte in range(128, 256)),
+    )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from corpusmill.pipelines.contract.randomness import generator
+from corpusmill.pipelines.records.tokenizer_figures import Digits, Grouping, WhiteSpace
 from corpusmill.tokenizer.evaluation.encoding import Speller
 
-Json = dict[str, Any]
 _LENGTHS = 12  # digits of the longest number tried
 _NUMBERS = 100  # of each length
 
 
-def digit_grouping(speller: Speller) -> Json:
+def digit_grouping(speller: Speller) -> Digits:
     """How runs of digits are cut.
 
     `lengths` has, for numbers of 1 to 12 digits, how most are grouped (`3 3 1` for `123 456 7`) and the share
@@ -27,7 +26,7 @@ def digit_grouping(speller: Speller) -> Json:
         for size in range(1, _LENGTHS + 1)
     ]
     flat = speller.pieces([number for same in numbers for number in same])
-    lengths: dict[str, Json] = {}
+    lengths: dict[str, Grouping] = {}
     runs = [entry for entry in speller.entries() if entry.isdecimal() and entry.isascii()]
     largest = max((len(piece) for pieces in speller.pieces(runs) for piece in pieces), default=0)
     for size in range(1, _LENGTHS + 1):
@@ -35,17 +34,17 @@ def digit_grouping(speller: Speller) -> Json:
         groups = Counter(" ".join(str(len(piece)) for piece in pieces) for pieces in held)
         grouping, times = min(groups.items(), key=lambda item: (-item[1], item[0]))
         largest = max(largest, max(len(piece) for pieces in held for piece in pieces))
-        lengths[str(size)] = {"grouping": grouping, "share": times / _NUMBERS}
+        lengths[str(size)] = Grouping(grouping, times / _NUMBERS)
     shown = ["1234567", " 1234567", "x=1234567", "3.14159", "1,000,000", "2024-01-31", "0x1F3A", "１２３４"]
-    return {
-        "lengths": lengths,
-        "consistent": all(held["share"] == 1.0 for held in lengths.values()),
-        "largest_group": largest,
-        "examples": dict(zip(shown, speller.pieces(shown), strict=True)),
-    }
+    return Digits(
+        lengths=lengths,
+        consistent=all(one.share == 1.0 for one in lengths.values()),
+        largest_group=largest,
+        examples=dict(zip(shown, map(tuple, speller.pieces(shown)), strict=True)),
+    )
 
 
-def white_space(speller: Speller) -> Json:
+def white_space(speller: Speller) -> WhiteSpace:
     """Tokens that white space costs.
 
     `indentation`: what this much indentation of the second of two lines (`a:`, `b`) adds. `runs`: tokens of
@@ -69,13 +68,13 @@ def white_space(speller: Speller) -> Json:
     }
     cost = dict(zip(texts, (len(ids) for ids in speller.ids(list(texts.values()))), strict=True))
     snippet = "def f(x):\n    if x:\n        return [\n            x,\n        ]\n"
-    return {
-        "indentation": {name: cost[f"indent {name}"] - cost["indent none"] for name in indents},
-        "runs": {name: cost[f"run {name}"] for name in runs},
-        "line_ends": {name: cost[f"end {name}"] for name in ends},
-        "trailing": {
+    return WhiteSpace(
+        indentation={name: cost[f"indent {name}"] - cost["indent none"] for name in indents},
+        runs={name: cost[f"run {name}"] for name in runs},
+        line_ends={name: cost[f"end {name}"] for name in ends},
+        trailing={
             "line break": cost["base newline"] - cost["base"],
             "space": cost["base space"] - cost["base"],
         },
-        "example": speller.pieces([snippet])[0],
-    }
+        example=tuple(speller.pieces([snippet])[0]),
+    )

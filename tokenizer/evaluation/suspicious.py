@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from itertools import pairwise
-from typing import Any
 
+from corpusmill.pipelines.records.tokenizer_figures import Entry, EntryCount, Suspicious, TraceCount
 from corpusmill.tokenizer.evaluation.encoding import Speller
 from corpusmill.tokenizer.evaluation.tally import Tally
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
-Json = dict[str, Any]
 _EXAMPLES = 20
 REPEAT_BYTES = 16  # from this length on, an entry of one unit repeated is reported
 _TOP_LEVELS = "com|org|net|edu|gov|info|biz|cn|de|uk|ru|fr|jp|io|co|ai|xyz"
@@ -64,7 +63,7 @@ def _is_repeat(spelling: bytes) -> bool:
     return any(spelling == (spelling[:n] * len(spelling))[: len(spelling)] for n in (1, 2, 3, 4))
 
 
-def suspicious(vocabulary: Vocabulary, speller: Speller, tally: Tally) -> Json:
+def suspicious(vocabulary: Vocabulary, speller: Speller, tally: Tally) -> Suspicious:
     """Counts and examples (id, token) of each kind; added tokens are left out."""
     literal = set(vocabulary.added.values())
     seen = tally.seen
@@ -94,18 +93,15 @@ def suspicious(vocabulary: Vocabulary, speller: Speller, tally: Tally) -> Json:
         if (len(ids) != 1 or int(ids[0]) != index) and seen[index] == 0
     ]
     pii = Counter({trace: len(found) for trace, found in traces.items()})
-    return {
-        "unreachable": _told(vocabulary, unreachable),
-        "partial_utf8": _told(vocabulary, partial),
-        "long_repeats": _told(vocabulary, repeats),
-        "traces": {"count": sum(pii.values()), "kinds": dict(sorted(pii.items()))},
-        "trace_examples": {trace: _told(vocabulary, traces[trace])["examples"] for trace in sorted(traces)},
-    }
+    return Suspicious(
+        unreachable=_told(vocabulary, unreachable),
+        partial_utf8=_told(vocabulary, partial),
+        long_repeats=_told(vocabulary, repeats),
+        traces=TraceCount(sum(pii.values()), dict(sorted(pii.items()))),
+        trace_examples={trace: _told(vocabulary, traces[trace]).examples for trace in sorted(traces)},
+    )
 
 
-def _told(vocabulary: Vocabulary, found: list[int]) -> Json:
+def _told(vocabulary: Vocabulary, found: list[int]) -> EntryCount:
     longest = sorted(found, key=lambda index: (-len(vocabulary.spellings[index] or b""), index))[:_EXAMPLES]
-    return {
-        "count": len(found),
-        "examples": [{"id": index, "token": vocabulary.text(index)} for index in longest],
-    }
+    return EntryCount(len(found), tuple(Entry(index, vocabulary.text(index)) for index in longest))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.records.tokenizer_figures import GroupFigures, Usage
 from corpusmill.tokenizer.bpe.encoders import Encoder
 from corpusmill.tokenizer.evaluation.strata import Strata, Texts
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 from corpusmill.tokenizer.evaluation.word_classes import word_classes
 
-Json = dict[str, Any]
 Numbers = npt.NDArray[np.int64]
 # Columns of the table by stratum. "exact" documents are those that their tokens spell byte by byte; only
 # over their words can tokens be laid.
@@ -84,7 +82,7 @@ def _grown(table: npt.NDArray[np.float64], axis: int, size: int) -> npt.NDArray[
     return np.pad(table, widths)
 
 
-def group_figures(tally: Tally, strata: Strata) -> list[Json]:
+def group_figures(tally: Tally, strata: Strata) -> tuple[GroupFigures, ...]:
     """Figures of every group, in the order of `Strata.groups`.
 
     Documents, bytes and tokens are those counted; rates are of the weighted sums. A rate without a
@@ -96,28 +94,28 @@ def group_figures(tally: Tally, strata: Strata) -> list[Json]:
         plain = {column: int(sums[0, k]) for column, k in _AT.items()}
         total = {column: float(sums[1, k]) for column, k in _AT.items()}
         found.append(
-            {
-                "group": name,
-                "by": by,
-                "documents": plain["documents"],
-                "bytes": plain["bytes"],
-                "tokens": plain["tokens"],
-                "bytes_per_token": _rate(total["bytes"], total["tokens"]),
-                "characters_per_token": _rate(total["characters"], total["tokens"]),
-                "words_per_token": _rate(total["words"], total["tokens"]),
-                "fertility": _rate(total["touching"], total["exact_words"]),
-                "continued_words": _rate(total["continued"], total["exact_words"]),
-                "altered_documents": plain["documents"] - plain["exact_documents"],
-            }
+            GroupFigures(
+                group=name,
+                by=by,
+                documents=plain["documents"],
+                bytes=plain["bytes"],
+                tokens=plain["tokens"],
+                bytes_per_token=_rate(total["bytes"], total["tokens"]),
+                characters_per_token=_rate(total["characters"], total["tokens"]),
+                words_per_token=_rate(total["words"], total["tokens"]),
+                fertility=_rate(total["touching"], total["exact_words"]),
+                continued_words=_rate(total["continued"], total["exact_words"]),
+                altered_documents=plain["documents"] - plain["exact_documents"],
+            )
         )
-    return found
+    return tuple(found)
 
 
 def _rate(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def usage(tally: Tally, rare: int) -> Json:
+def usage(tally: Tally, rare: int) -> Usage:
     """How much of the vocabulary the texts use.
 
     Of the entries of more than one byte: `unused` never occur; `under_trained` occur, but fewer than `rare`
@@ -133,18 +131,18 @@ def usage(tally: Tally, rare: int) -> Json:
     ]
     unused = [index for index in entries if counts[index] == 0]
     scarce = [index for index in entries if 0 < counts[index] < rare]
-    return {
-        "entries": len(entries),
-        "unused": len(unused),
-        "unused_share": _rate(len(unused), len(entries)),
-        "rare_below": rare,
-        "under_trained": len(scarce),
-        "under_trained_share": _rate(len(scarce), len(entries)),
-        "unused_examples": _longest(vocabulary, unused),
-        "under_trained_examples": _longest(vocabulary, scarce),
-    }
+    return Usage(
+        entries=len(entries),
+        unused=len(unused),
+        unused_share=_rate(len(unused), len(entries)),
+        rare_below=rare,
+        under_trained=len(scarce),
+        under_trained_share=_rate(len(scarce), len(entries)),
+        unused_examples=_longest(vocabulary, unused),
+        under_trained_examples=_longest(vocabulary, scarce),
+    )
 
 
-def _longest(vocabulary: Vocabulary, chosen: list[int], most: int = 12) -> list[str]:
+def _longest(vocabulary: Vocabulary, chosen: list[int], most: int = 12) -> tuple[str, ...]:
     first = sorted(chosen, key=lambda index: (-len(vocabulary.spellings[index] or b""), index))[:most]
-    return [vocabulary.text(index) for index in first]
+    return tuple(vocabulary.text(index) for index in first)

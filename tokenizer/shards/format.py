@@ -39,24 +39,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import xxhash
 
+from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.pipelines.storage.checked_ipc import compact
 from corpusmill.pipelines.storage.sealed import canonical
 
 FORMAT = "corpusmill-shard-2"
 BATCH_BYTES = 8 * 2**20  # of tokens in a record batch
-PIECE = pa.struct(
-    [
-        pa.field("start", pa.int32(), nullable=False),
-        pa.field("length", pa.int32(), nullable=False),
-        pa.field("source", pa.uint16(), nullable=False),
-        pa.field("fim", pa.bool_(), nullable=False),
-        pa.field("document", pa.binary(16), nullable=False),
-        pa.field("offset", pa.int32(), nullable=False),
-        pa.field("epoch", pa.int32(), nullable=False),
-    ]
-)
-
-
 TRAIN, HELD_OUT = "train", "held_out"  # what `split` may say
 _NAMES = {TRAIN: "shard", HELD_OUT: "heldout"}
 

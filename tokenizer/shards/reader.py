@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import REPAIR, IntegrityError
+from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.tokenizer.shards.format import (
     FORMAT,
-    PIECE,
     batch_digest,
     metadata_digest,
     token_digest,
@@ -133,7 +133,7 @@ class Shard:
         return np.bincount(row, weights=length, minlength=self.rows).astype(np.int64)
 
     def piece_table(self) -> pa.Table:
-        """All pieces in order as one table: `row` int64 and the columns of `shards.format.PIECE`."""
+        """All pieces in order as one table: `row` int64 and the columns of `given_tables.PIECE`."""
         tables = []
         first = 0
         for batch in self._all():

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corpusmill.pipelines.records.generation import Completion, Generated, GenerationStatistics
+
 if TYPE_CHECKING:
     from corpusmill.training_hooks.inference.generation import Statistics
     from corpusmill.training_hooks.inference.text_tokens import TextTokens
 
-Json = dict[str, Any]
 _KEYS = ({"prompt"}, {"prefix", "suffix"})
 
 
@@ -32,13 +33,13 @@ def generate(
     ema: bool = False,
     device: str = "cpu",
     threads: int | None = None,
-) -> Json:
+) -> Generated:
     """Continue each request, `{"prompt": text}` or, to fill in between, `{"prefix": text, "suffix": text}`.
 
     `file`: further requests, one JSON object a line where its name ends in .jsonl, else its whole text as one
     prompt. `samples` of each are generated, all at once. `tokenizer`: a folder, null for the model's own.
     `draft`: MTP modules to draft with. For the rest see `inference.sampling.Sampling` and
-    `inference.locate.locate`. Returns `completions`, in order, and `statistics`. Raises UserError naming what
+    `inference.locate.locate`. Raises UserError naming what
     is wrong and what to do.
     """
     from corpusmill.pipelines.contract.errors import UserError
@@ -82,21 +83,16 @@ def generate(
         stop={text.special("eos")},
         draft=draft,
     )
-    completions = [
-        {
+    completions = tuple(
+        Completion(
             **asked[number // samples],
-            "text": text.decode(one.tokens),
-            "tokens": len(one.tokens),
-            "ended": one.ended,
-        }
+            text=text.decode(one.tokens),
+            tokens=len(one.tokens),
+            ended=one.ended,
+        )
         for number, one in enumerate(continuations)
-    ]
-    return {
-        "model": str(found.weights),
-        "tokenizer": str(text.folder),
-        "completions": completions,
-        "statistics": _figures(statistics),
-    }
+    )
+    return Generated(str(found.weights), str(text.folder), completions, _figures(statistics))
 
 
 def _read(file: Path) -> list[dict[str, str]]:
@@ -138,16 +134,16 @@ def _tokens(text: TextTokens, request: Mapping[str, str]) -> list[int]:
     return text.infill(request["prefix"], request["suffix"])
 
 
-def _figures(statistics: Statistics) -> Json:
-    return {
-        "prompt_tokens": statistics.prompt_tokens,
-        "new_tokens": statistics.new_tokens,
-        "prefill_seconds": statistics.prefill_seconds,
-        "decode_seconds": statistics.decode_seconds,
-        "tokens_per_second": statistics.tokens_per_second,
-        "tokens_per_pass": statistics.tokens_per_pass,
-        "draft_acceptance": statistics.acceptance,
-        "cache_bytes_per_token": statistics.cache.latent,
-        "expanded_bytes_per_token": statistics.cache.expanded,
-        "cache_bytes": statistics.cache.latent * statistics.cache_tokens,
-    }
+def _figures(statistics: Statistics) -> GenerationStatistics:
+    return GenerationStatistics(
+        prompt_tokens=statistics.prompt_tokens,
+        new_tokens=statistics.new_tokens,
+        prefill_seconds=statistics.prefill_seconds,
+        decode_seconds=statistics.decode_seconds,
+        tokens_per_second=statistics.tokens_per_second,
+        tokens_per_pass=statistics.tokens_per_pass,
+        draft_acceptance=tuple(statistics.acceptance),
+        cache_bytes_per_token=statistics.cache.latent,
+        expanded_bytes_per_token=statistics.cache.expanded,
+        cache_bytes=statistics.cache.latent * statistics.cache_tokens,
+    )
