@@ -147,7 +147,7 @@ def _take_code(tree: Any, node: Any) -> None:
     """`code` of several rows in no `pre`: parted by `br`, or by line ends that its style keeps."""
     text = str(node.text or "")
     kept = "\n" in text and _SPACED.search(node.getattr("style") or "") is not None
-    broken = not kept and node.query_selector("br") is not None and _is_alone(node)
+    broken = not kept and _holds_break(node) and _is_alone(node)
     if not (kept or broken) or _within(node, "pre"):
         return
     if broken:
@@ -159,6 +159,11 @@ def _take_code(tree: Any, node: Any) -> None:
     made = tree.create_element("pre")
     node.parent.insert_before(made, node)
     made.append_child(node)
+
+
+def _holds_break(node: Any) -> bool:
+    """Whether a `br` stands in an element; most of `code` hold no element at all."""
+    return node.first_element_child is not None and node.query_selector("br") is not None
 
 
 def _is_alone(node: Any) -> bool:
