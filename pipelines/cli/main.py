@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpusmill.pipelines.cli import generate, inspect
+from corpusmill.pipelines.cli import generate, inspect, worker
 from corpusmill.pipelines.cli.inspect import JsonOption
 
 if TYPE_CHECKING:
@@ -294,6 +294,7 @@ def sample(
 
 inspect.add_commands(app)
 generate.add_commands(app)
+worker.add_commands(app)
 
 
 def main() -> None:

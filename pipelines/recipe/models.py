@@ -32,12 +32,17 @@ class Engine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["inline", "process", "ray"] = Field(
+    kind: Literal["inline", "process", "ray", "workers"] = Field(
         "process",
-        description="In this process, for debugging; in processes of this machine; or as tasks on a Ray "
-        "cluster, joined by `address` or started on this machine.",
+        description="In this process, for debugging; in processes of this machine; as tasks on a Ray "
+        "cluster, joined by `address` or started on this machine; or by `corpusmill worker RUN`, started "
+        "anywhere.",
     )
-    workers: int | None = Field(None, ge=1, description="Units worked on at once; null: one for each core.")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="Workers at once; null: one for each core, each CPU of the cluster, each that is there.",
+    )
     memory: int | None = Field(
         None,
         ge=2**20,

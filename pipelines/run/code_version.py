@@ -16,7 +16,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.plugins import plugin_file, plugin_file_digest
-from corpusmill.pipelines.contract.rooms import ROOT
+from corpusmill.pipelines.contract.rooms import ROOMS, ROOT
 
 # What shows results, answers the command line, checks recipes, or decides where and when units run: it cannot
 # change a unit's bytes. Modules and packages, by their dotted names.
@@ -46,6 +46,17 @@ _NOT_OF_BYTES = tuple(
 )
 _NAMED = re.compile(r"corpusmill(?:\.[A-Za-z_]\w*)+")
 _FROM = re.compile(r"from (corpusmill(?:\.\w+)*) import (\([^)]*\)|[^\n]*)")
+
+
+@cache
+def package_digest() -> str:
+    """Digest of all of corpusmill's code and tables, 64 hex digits: equal where two machines run the same."""
+    found = hashlib.sha256()
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*")):
+            if path.suffix in (".py", ".json", ".html") and "__pycache__" not in path.parts:
+                found.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()
 
 
 def code_digest(module: str) -> str:
