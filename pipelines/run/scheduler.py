@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from corpusmill.pipelines.contract.errors import IntegrityError, Interrupted, LedgerError, UserError
 from corpusmill.pipelines.contract.unit_progress import UnitProgress, read_progress
@@ -22,6 +22,7 @@ from corpusmill.pipelines.run.engines.engine import Beat, Died, Done, Engine, Ev
 from corpusmill.pipelines.run.load import Batch, Load
 from corpusmill.pipelines.run.pace import Pace
 from corpusmill.pipelines.run.stop import Stop
+from corpusmill.pipelines.run.stragglers import stragglers
 from corpusmill.pipelines.run.task import Executed
 from corpusmill.pipelines.run.tries import Tries
 from corpusmill.pipelines.run.unit import Unit
@@ -160,18 +161,28 @@ class Scheduler:
         orders = []
         for unit in units:
             self._tickets += 1
-            running = self._running[self._tickets] = Running(unit, batch, now)
+            task = unit.next_task()
+            running = self._running[self._tickets] = Running(unit, batch, unit.attempt, now)
             if unit.solo:
                 self._solo[self._tickets] = running
-            orders.append((self._tickets, unit.next_task()))
+            orders.append((self._tickets, task))
         self._engine.submit(orders, batch.memory)
 
-    def _end(self, ticket: int) -> Unit:
-        """Take a unit out of those under way."""
+    def _end(self, ticket: int) -> Running:
+        """Take an attempt out of those under way; another at the same unit is now the only one."""
         running = self._running.pop(ticket)
         self._solo.pop(ticket, None)
         self._load.end(running.batch)
-        return running.unit
+        if running.twin is not None:
+            self._running[running.twin].twin = None
+        return running
+
+    def _kill(self, ticket: int) -> Running:
+        """End an attempt, wherever it is, and what it would commit."""
+        self._engine.cancel(ticket)
+        running = self._end(ticket)
+        running.unit.folder.revoke(running.unit.number, running.attempt)
+        return running
 
     def _handle(self, event: Event) -> None:
         running = self._running.get(event.ticket)
@@ -179,11 +190,25 @@ class Scheduler:
             return
         now = time.monotonic()
         if isinstance(event, Beat):
+            if running.void:  # its worker comes to a unit that is done
+                self._kill(event.ticket)
+                return
             running.hear(now)
             self._load.beat(running.batch, event.rss)
             self._listener.memory(self._load.resident)
             return
-        unit = self._end(event.ticket)
+        unit, twin = running.unit, running.twin
+        self._end(event.ticket)
+        if not isinstance(event, Done):
+            unit.folder.revoke(unit.number, running.attempt)
+        if running.void:
+            return
+        if twin is not None and not (isinstance(event, Failed) and event.kind == "halt"):
+            if not isinstance(event, Done):  # the other attempt decides
+                detail = event.traceback if isinstance(event, Failed) else event.cause
+                self._listener.unit_event(unit, "attempt in vain", detail)
+                return
+            self._win(twin)
         if self._stop.asked and _may_follow_from_a_signal(event):
             self._waiting.again(unit, now)
         elif isinstance(event, Done):
@@ -197,6 +222,13 @@ class Scheduler:
             self._tries.lost(unit, "crash", event.cause, event.culprit, now)
         else:
             self._tries.returned(unit, event, now)
+
+    def _win(self, loser: int) -> None:
+        """The unit is done by another attempt: this one is in vain."""
+        running = self._running[loser]
+        running.void = True
+        if running.seen is not None:  # in hand; what only waits for its worker ends when that comes to it
+            self._kill(loser)
 
     def _done(self, unit: Unit, done: Executed) -> None:
         self._tries.done(unit)
@@ -217,12 +249,34 @@ class Scheduler:
         self._looked = now
         queues = self._engine.room > self._engine.slots
         for ticket, running in list(self._running.items()):
-            if ticket in self._solo:
+            if ticket in self._solo or running.void:
                 continue
             found = running.over(now, self._policy, beats=self._engine.beats, queues=queues)
             if found is not None:
-                self._engine.cancel(ticket)
-                self._tries.lost(self._end(ticket), "timeout", *found, now=time.monotonic())
+                alone = running.twin is None
+                self._kill(ticket)
+                if alone:
+                    self._tries.lost(running.unit, "timeout", *found, now=time.monotonic())
+        self._start_again(now)
+
+    def _start_again(self, now: float) -> None:
+        """Where workers are free and nothing waits, give them units that are late elsewhere."""
+        if self._load.batches >= self._engine.slots or self._waiting.next(now) is not None:
+            return
+        for late in stragglers(self._running, self._paces, now):
+            units = [running.unit for _, running in late]
+            if self._stop.asked or self._load.batches >= self._engine.room or not self._admit(units):
+                return
+            first = self._tickets + 1
+            self._start(units, now)
+            for other, (ticket, running) in enumerate(late, first):
+                running.twin, self._running[other].twin = other, ticket
+                log.info(
+                    "step %s, unit %s: late, begun a second time", running.unit.step, running.unit.number
+                )
+
+    def _admit(self, units: Sequence[Unit]) -> bool:
+        return all(self._load.admits(unit) for unit in units)
 
     def _look_at(self, running: Running) -> None:
         """Pass on how far a unit says it has got."""

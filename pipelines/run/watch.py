@@ -43,10 +43,13 @@ class Running:
 
     unit: Unit
     batch: Batch  # that it came in
+    attempt: int  # which of the unit's it is
     marked: float  # when it was submitted, then begun, then its marker last moved
     seen: float | None = None  # its last sign of life; None until it is known to be begun
     marker: tuple[int, int] | None = None
     progress: UnitProgress | None = None
+    twin: int | None = None  # the ticket of another attempt at the unit that is under way
+    void: bool = False  # whether the unit is done: nothing hangs on this attempt any more
 
     def hear(self, now: float) -> None:
         """Note a sign of life. The first one begins the time that the unit may take."""
@@ -86,8 +89,7 @@ class Running:
     def _look_for_it(self, now: float, seconds: float) -> None:
         """Begin the time anew: the unit, of an engine without beats, may have waited until now."""
         unit = self.unit
-        attempts = (unit.folder.path / "tmp").glob(f"{unit.number:05d}-{unit.attempt}-*")
-        if next(attempts, None) is not None:
+        if unit.folder.attempt_path(unit.number, self.attempt).exists():
             self.seen = now
         else:
             log.warning("step %s, unit %s: no worker took it within %g s; waiting for the engine",

@@ -2,7 +2,7 @@
 
 Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
 
-    tmp/<unit>-<attempt>-*/  what an attempt is writing; never read, removed when the step is done
+    tmp/<unit>-<attempt>/*/  what an attempt is writing; never read, removed when the step is done
     scratch/<unit>/          what attempts at a task hand on to the next; removed when the step is done
     data/                    committed files, named after their unit
     receipts/<unit>.json     of an unfinished step: what a committed unit holds: file hashes, rows, ledger
@@ -26,6 +26,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -239,9 +240,9 @@ class StepFolder:
         found = [*beside, *receipts, *self.segments.glob("*")]
         return [path for path in sorted(found) if path not in known]
 
-    def write_receipt(self, unit: int, receipt: Receipt) -> None:
-        """Write a unit's receipt with its seal: the unit is committed."""
-        write_sealed(self.receipt_path(unit), receipt, self._receipt_place(unit))
+    def write_receipt(self, unit: int, receipt: Receipt, temporary: Path | None = None) -> None:
+        """Write a unit's receipt with its seal, first as `temporary`: the unit is committed."""
+        write_sealed(self.receipt_path(unit), receipt, self._receipt_place(unit), temporary)
 
     def verify(self) -> list[str]:
         """Faults of a complete step's files against its manifest; empty when all are sound."""
@@ -261,10 +262,18 @@ class StepFolder:
         No other attempt ever shares it, not even the same one of a run that was killed and whose worker, on
         another machine, has not noticed yet: it could otherwise commit what this one has half written.
         """
-        temporary = self.path / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{unit:05d}-{attempt}-", dir=temporary))
-        return Attempt(self, unit, folder)
+        parent = self.attempt_path(unit, attempt)
+        parent.mkdir(parents=True, exist_ok=True)
+        return Attempt(self, unit, Path(tempfile.mkdtemp(dir=parent)))
+
+    def attempt_path(self, unit: int, attempt: int) -> Path:
+        """Where the folder of this attempt is made."""
+        return self.path / "tmp" / f"{unit:05d}-{attempt}"
+
+    def revoke(self, unit: int, attempt: int) -> None:
+        """Keep an attempt from committing, wherever it is at work and whatever it believes: all that it could
+        rename is removed. What it has renamed so far is renamed again by the attempt that follows."""
+        shutil.rmtree(self.attempt_path(unit, attempt), ignore_errors=True)
 
     def marker_path(self, unit: int) -> Path:
         """Where a careful attempt notes the document in hand, so that a crash can be blamed on it."""
@@ -302,11 +311,19 @@ class Attempt:
         return folder
 
     def discard(self) -> None:
-        """Remove what was written; the unit stays to be done."""
+        """Remove what was written; where it was not committed, the unit stays to be done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):  # of the same number, in a run that was killed, another may be at work
+            self.folder.parent.rmdir()
 
     def commit(self, result: UnitResult) -> Receipt:
-        """Move every file written into `data/` and leave the receipt; returns the receipt."""
+        """Move every file written into `data/` and leave the receipt; returns the receipt.
+
+        Two attempts may commit at the same time. Both have the same bytes under the same names, since a
+        unit's bytes depend on nothing else; each renames files of its own folder, so a reader finds one
+        whole file or the other, equal one; and the receipt is renamed from that folder too, after the files,
+        so that whichever appears last says the same. Raises FileNotFoundError where the attempt was revoked.
+        """
         from corpusmill.pipelines.storage.checked_ipc import batches_id
 
         files: list[FileEntry] = []
@@ -326,9 +343,9 @@ class Attempt:
             sync(folder)
         faultpoint("commit-before-receipt")
         receipt = Receipt(self.unit, result.rows, tuple(files), result.ledger, result.part)
-        self.step.write_receipt(self.unit, receipt)
+        self.step.write_receipt(self.unit, receipt, self.folder / ".receipt")
         faultpoint("commit-after-receipt")
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.discard()
         return receipt
 
 

@@ -37,15 +37,16 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, temporary: Path | None = None) -> None:
     """Replace `path` by `content`: a reader sees the old file or the new one, never a part.
 
-    The temporary name is fixed, so that what a kill leaves behind is replaced by the next try. A file has one
-    writer at a time: the runner holds the folder's lock, and a unit has one attempt at a time.
+    The temporary name is fixed, so that what a kill leaves behind is replaced by the next try. That takes one
+    writer at a time, as the runner is, which holds the folder's lock; where there may be several, each gives
+    a `temporary` of its own on the same file system.
     """
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
+        temporary = temporary or path.with_name(f".{path.name}.tmp")
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
@@ -55,9 +56,10 @@ def write_atomic(path: Path, content: bytes) -> None:
         sync(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, temporary: Path | None = None) -> None:
     """Atomic write of indented JSON with sorted keys."""
-    write_atomic(path, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+    content = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+    write_atomic(path, content, temporary)
 
 
 def read_json(path: Path) -> Any:
@@ -70,10 +72,10 @@ def read_json(path: Path) -> Any:
         raise damaged(f"{path}: not valid JSON ({error})") from error
 
 
-def write_sealed(path: Path, record: Filed, place: str) -> None:
+def write_sealed(path: Path, record: Filed, place: str, temporary: Path | None = None) -> None:
     """Atomic write of a record with a `seal`: the digest of it and of `place`, the name of what it is."""
     value = encode_file(record)
-    write_json(path, {**value, "seal": digest([place, value])})
+    write_json(path, {**value, "seal": digest([place, value])}, temporary)
 
 
 def read_sealed(kind: type[F], path: Path, place: str) -> F:
