@@ -1,9 +1,10 @@
 """Weight of the spine: start-up, overhead a unit, pass-through speed, memory against input size.
 
 Jobs: `help`, `validate` (seconds of the whole command), `engine ready` (seconds to the first worker's
-answer), `unit overhead` (milliseconds a unit of nothing), `pass-through` (MB/s of text, Parquet to Parquet,
-one worker; peer: datatrove's reader and writer), `peak memory` (MiB of all processes, input once and 16
-times, and the ratio).
+answer), `scheduling` (microseconds of the driver's CPU a unit, on an engine that does nothing, of a million
+units that are drawn lazily), `unit overhead` (milliseconds a unit of nothing), `pass-through` (MB/s of text,
+Parquet to Parquet, one worker; peer: datatrove's reader and writer), `peak memory` (MiB of all processes,
+input once and 16 times, and the ratio).
 """
 
 from __future__ import annotations
@@ -18,12 +19,21 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from harness import Bench, arguments, bounded
+
+from corpusmill.pipelines.records.graph import StepOptions
+from corpusmill.pipelines.records.receipt import Receipt
+from corpusmill.pipelines.run.engines.engine import Done, Event, Order
+from corpusmill.pipelines.run.engines.process import ProcessEngine
+from corpusmill.pipelines.run.scheduler import Policy, Scheduler, Unit
+from corpusmill.pipelines.run.task import Executed, Task, TaskStep
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 CLI = [sys.executable, "-m", "corpusmill"]
 HERE = Path(__file__).resolve().parent
@@ -71,10 +81,6 @@ def start_up(bench: Bench, folder: Path, repeats: int) -> None:
     )
     bench.add("validate", "corpusmill", seconds([*CLI, "validate", str(recipe)], repeats), "s")
 
-    from corpusmill.pipelines.records.graph import StepOptions
-    from corpusmill.pipelines.run.engines.process import ProcessEngine
-    from corpusmill.pipelines.run.task import Task, TaskStep
-
     no_step = TaskStep("", "", (), (), (), {}, StepOptions())
     engine = ProcessEngine(1)
     started = time.perf_counter()
@@ -83,6 +89,43 @@ def start_up(bench: Bench, folder: Path, repeats: int) -> None:
         pass
     bench.add("engine ready", "corpusmill", time.perf_counter() - started, "s")
     engine.close()
+
+
+class _Idle:
+    """An engine on which every task is done at once."""
+
+    slots, room, beats, batch_seconds = 256, 1024, True, 40.0
+
+    def __init__(self) -> None:
+        self._tickets: list[int] = []
+
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
+        self._tickets += [ticket for ticket, _ in batch]
+
+    def poll(self, timeout: float) -> list[Event]:
+        tickets, self._tickets = self._tickets, []
+        return [Done(ticket, Executed(Receipt(0, 0, ()), 0.005)) for ticket in tickets]
+
+    def cancel(self, ticket: int) -> None: ...
+    def close(self) -> None: ...
+
+
+def scheduling(bench: Bench, folder: Path, units: int) -> None:
+    """What the scheduler itself spends on a unit."""
+    step = TaskStep("a", "read", (), (), (), {}, StepOptions())
+    lazily = (
+        Unit("a", number, Task(step, "", number, {}, 0, {}, {}), StepFolder(folder))
+        for number in range(units)
+    )
+    given = [lazily]
+    done: list[int] = []
+    started = time.process_time()
+    Scheduler(
+        _Idle(), Policy(), lambda: given.pop() if given else (), lambda unit, _: done.append(unit.number)
+    ).run()
+    bench.add("scheduling", "corpusmill", 1e6 * (time.process_time() - started) / units, "us")
+    if len(done) != units:
+        raise RuntimeError(f"expected {units} units, got {len(done)}")
 
 
 def run(recipe: Path, out: Path) -> dict[str, object]:
@@ -215,6 +258,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="corpusmill-spine-") as name:
         folder = Path(name)
         start_up(bench, folder, 2 if options.quick else 5)
+        scheduling(bench, folder, 10**5 if options.quick else 10**6)
         overhead(bench, folder, 60 if options.quick else 300)
         pass_through(bench, folder, (20 if options.quick else 400) * 10**6)
         memory(bench, folder, (1 if options.quick else 20) * 10**6)

@@ -34,9 +34,8 @@ class Engine(BaseModel):
 
     kind: Literal["inline", "process", "ray", "workers"] = Field(
         "process",
-        description="In this process, for debugging; in processes of this machine; as tasks on a Ray "
-        "cluster, joined by `address` or started on this machine; or by `corpusmill worker RUN`, started "
-        "anywhere.",
+        description="In this process, for debugging; in processes of this machine; on a Ray cluster, joined "
+        "by `address` or started here; or by `corpusmill worker`.",
     )
     workers: int | None = Field(
         None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-MOST_UNITS = 1000  # of one batch
+MOST_UNITS = 250  # of one batch
 _LAST = 101  # units whose median is taken
 _LEAST_SECONDS = 0.002  # what a worker spends on a unit of nothing
 

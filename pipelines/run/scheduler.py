@@ -33,6 +33,8 @@ log = logging.getLogger("corpusmill.run")
 __all__ = ["Listener", "Policy", "Scheduler", "Unit"]
 
 POLL_SECONDS = 0.25
+# Units under way beyond which no batch is to wait for a worker: a million of them would fill the memory.
+MOST_WAITING = 20_000
 # Units under way beyond which their limits are looked at no oftener than every POLL_SECONDS.
 MANY = 64
 
@@ -128,7 +130,7 @@ class Scheduler:
             )
 
     def _submit(self) -> None:
-        while not self._stop.asked and self._load.batches < self._engine.room:
+        while not self._stop.asked and self._has_room():
             now = time.monotonic()
             unit = self._waiting.next(now)
             if unit is None and self._waiting.lazily_ended():
@@ -137,6 +139,11 @@ class Scheduler:
             if unit is None or not self._load.admits(unit):
                 return
             self._start(self._gather(unit, now), now)
+
+    def _has_room(self) -> bool:
+        """Whether the engine takes one more batch, and memory what it holds."""
+        most = self._engine.room if len(self._running) < MOST_WAITING else self._engine.slots
+        return self._load.batches < most
 
     def _gather(self, first: Unit, now: float) -> list[Unit]:
         """The units that go into one batch with the unit that is due."""

@@ -262,7 +262,7 @@ class StepFolder:
         No other attempt ever shares it, not even the same one of a run that was killed and whose worker, on
         another machine, has not noticed yet: it could otherwise commit what this one has half written.
         """
-        parent = self.attempt_path(unit, attempt)
+        parent = self.attempt_path(unit, attempt)  # a file where the attempt was revoked
         parent.mkdir(parents=True, exist_ok=True)
         return Attempt(self, unit, Path(tempfile.mkdtemp(dir=parent)))
 
@@ -272,8 +272,12 @@ class StepFolder:
 
     def revoke(self, unit: int, attempt: int) -> None:
         """Keep an attempt from committing, wherever it is at work and whatever it believes: all that it could
-        rename is removed. What it has renamed so far is renamed again by the attempt that follows."""
-        shutil.rmtree(self.attempt_path(unit, attempt), ignore_errors=True)
+        rename is removed, and a file stands where it could begin. What it has renamed so far is renamed again
+        by the attempt that follows."""
+        path = self.attempt_path(unit, attempt)
+        shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # without a folder, or room in it, there is no attempt either
+            path.touch()
 
     def marker_path(self, unit: int) -> Path:
         """Where a careful attempt notes the document in hand, so that a crash can be blamed on it."""
@@ -322,7 +326,7 @@ class Attempt:
         Two attempts may commit at the same time. Both have the same bytes under the same names, since a
         unit's bytes depend on nothing else; each renames files of its own folder, so a reader finds one
         whole file or the other, equal one; and the receipt is renamed from that folder too, after the files,
-        so that whichever appears last says the same. Raises FileNotFoundError where the attempt was revoked.
+        so that whichever appears last says the same. Raises OSError where the attempt was revoked.
         """
         from corpusmill.pipelines.storage.checked_ipc import batches_id
 

@@ -35,6 +35,7 @@ from corpusmill.pipelines.run.engines.ray_mail import Mailbox, Message, work_thr
 CANCEL_SECONDS = 30.0
 REFRESH_SECONDS = 3.0
 BATCH_SECONDS = 40.0
+LATE_SECONDS = 1.0  # between polls, beyond which the mailbox is emptied at once
 # A look at so many batches takes Ray a millisecond: beyond them results are waited for, to be taken together.
 MANY, GATHER_SECONDS = 500, 0.1
 # Batches in Ray for each CPU, and how many more than CPUs there are at least.
@@ -71,6 +72,7 @@ class RayEngine:
         self._remotes: dict[int, Any] = {}  # by bytes of memory
         self.slots, self._largest, self._refreshed = 1, _LEAST_MEMORY, 0.0
         self._refresh(time.monotonic())
+        self._polled = time.monotonic()
         self._mailbox = self._open_mailbox()
         self._mail = self._mailbox.take.remote()
 
@@ -86,7 +88,10 @@ class RayEngine:
         self._references |= {ticket: reference for ticket, _ in batch}
 
     def poll(self, timeout: float) -> list[Event]:
-        self._refresh(time.monotonic())
+        now = time.monotonic()
+        self._refresh(now)
+        # After a while in which nobody listened, what the last take gave is not all that workers have told.
+        late, self._polled = now - self._polled > timeout + LATE_SECONDS, now
         events, self._events = self._events, []
         if not self._batches:
             return events
@@ -101,7 +106,7 @@ class RayEngine:
             if isinstance(result, list):
                 events += [self._told(outcome) for outcome in result if outcome.ticket in self._references]
         # What the results do not hold was told before, and is in the mailbox by now.
-        events += self._read_mail(now=any(self._batches[reference].left for reference in ready))
+        events += self._read_mail(now=late or any(self._batches[reference].left for reference in ready))
         for reference, result in zip(ready, results, strict=True):
             events += self._end(reference, result)
         return events

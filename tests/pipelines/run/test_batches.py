@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from corpusmill.pipelines.run import scheduler
 from corpusmill.pipelines.run.blame import Patience
 from corpusmill.pipelines.run.engines.engine import Beat, Culprit, Died, Done, Event, Order, Returned
-from corpusmill.pipelines.run.pace import Pace
+from corpusmill.pipelines.run.pace import MOST_UNITS, Pace
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.task import Task
 from tests.made_records import DONE
@@ -97,6 +100,32 @@ def test_units_are_drawn_only_as_there_is_room(tmp_path: Path) -> None:
     Scheduler(engine, Policy(), lambda: given.pop(0) if given else (), complete).run()
     assert sorted(finished) == [0, *range(50)]
     assert max(ahead) <= 3
+
+
+def test_units_that_wait_in_the_engine_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many batches the engine has room for."""
+    monkeypatch.setattr(scheduler, "MOST_WAITING", 40)
+    drawn: list[int] = []
+    finished: list[int] = []
+
+    def lazily() -> Iterator[Unit]:
+        for unit in make_units(tmp_path, 2000):
+            drawn.append(unit.number)
+            yield unit
+
+    given = [lazily()]
+    most = [0, 0]
+
+    def complete(unit: Unit, _: object) -> None:
+        finished.append(unit.number)
+        most[:] = [max(most[0], len(drawn) - len(finished)), max(most[1], len(engine.waiting))]
+
+    engine = Batching(lambda orders: done(orders, 0.0), slots=2, room=1000)
+    Scheduler(engine, AT_ONCE, lambda: given.pop() if given else (), complete).run()
+    assert len(finished) == 2000
+    assert max(map(len, engine.batches)) == MOST_UNITS
+    assert most[0] <= 40 + 3 * MOST_UNITS
+    assert most[1] <= 40
 
 
 def test_what_a_lost_batch_leaves_comes_back_one_by_one(tmp_path: Path) -> None:

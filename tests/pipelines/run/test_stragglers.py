@@ -83,8 +83,8 @@ def test_whichever_attempt_is_done_first_counts_and_the_other_is_ended(
     assert [attempt for _, attempt in engine.attempts] == [1, 2]
     loser = 3 - winner
     assert engine.cancelled == [engine.attempts[loser - 1][0]]
-    assert folder.attempt_path(LATE, winner).exists()  # the engine is scripted: nobody committed it
-    assert not folder.attempt_path(LATE, loser).exists()
+    assert folder.attempt_path(LATE, winner).is_dir()  # the engine is scripted: nobody committed it
+    assert folder.attempt_path(LATE, loser).is_file()
 
 
 @pytest.mark.parametrize("first", ["died", "failed", "returned"])
@@ -270,6 +270,16 @@ def test_an_attempt_that_was_revoked_commits_nothing_more(
 
     monkeypatch.setattr(run_folder, "faultpoint", at)
     monkeypatch.setattr(sealed, "faultpoint", at)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(NotADirectoryError):
         late.commit(UnitResult(0))
     assert folder.receipt(0) is None
+
+
+def test_an_attempt_that_was_revoked_before_it_began_does_not_begin(tmp_path: Path) -> None:
+    folder = StepFolder(tmp_path)
+    folder.attempt(0, 2)
+    folder.revoke(0, 1)
+    with pytest.raises(FileExistsError):
+        folder.attempt(0, 1)
+    folder.clear_attempts()
+    assert folder.attempt(0, 1).folder.is_dir()  # of another run
