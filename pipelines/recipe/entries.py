@@ -13,6 +13,7 @@ from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of
 from corpusmill.pipelines.recipe.messages import unknown_keys as unknown
 from corpusmill.pipelines.recipe.options import build
 from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.storage.objects.urls import local_pattern
 
 Kind = TypeVar("Kind", bound=Stage)
 Problems = list[Problem]
@@ -80,6 +81,9 @@ def reader(data: Any, path: Path, problems: Problems) -> Reader | None:
         message = f"expected a pattern, a list of patterns or {{files: ...}}, got {kind_of(options)}"
         problems.append(Problem(here, message))
         return None
+    if isinstance(options.get("files"), list):
+        files = [local_pattern(one) if isinstance(one, str) else one for one in options["files"]]
+        options = {**options, "files": files}
     for pattern in options["files"] if isinstance(options.get("files"), list) else []:
         if pattern == "" or any("**" in part and part != "**" for part in str(pattern).split("/")):
             problems.append(Problem(here, f"{pattern!r} is no pattern; `**` stands alone between slashes"))

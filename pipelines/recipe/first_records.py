@@ -9,19 +9,20 @@ where there are no others, that is the fault.
 
 from __future__ import annotations
 
-from pathlib import Path as FilePath
-
-from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.listing import list_files
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.recipe.places import on_disk
 from corpusmill.pipelines.sources.looking.formats import unpacking_fault
 from corpusmill.pipelines.sources.looking.look import NOTHING, Look
 from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.storage.objects.lazy import TooLargeError
 
 _ALLOW = "or set `allow_loss: 1` to go on without it"
 _ALL_EMPTY = "all of its files are empty; correct the pattern"
 EMPTY_FILES = 1000  # looked at on the way to those that hold something
+FETCHED_BYTES = 64 * 2**20  # of an object whose reader needs all of it; larger ones are met by the run
 DAMAGED_FILES = 30  # looked at on the way to those of which something can be told
 
 
@@ -29,9 +30,9 @@ def source_problems(recipe: Recipe, source: Source, place: Path) -> list[Problem
     """What is wrong with the files of a source, or with their first records; `place`: of its reader."""
     try:
         files = list_files(source.name, source.reader, recipe.data_folder)
-    except RecipeError as error:
+        fault = None if source.allow_loss == 1 else first_fault(source.reader, files)
+    except UserError as error:  # of a pattern, or of the store that it names
         return [Problem(place, str(error))]
-    fault = None if source.allow_loss == 1 else first_fault(source.reader, files)
     return [] if fault is None else [Problem(place, f"{fault}, {_ALLOW}")]
 
 
@@ -41,7 +42,7 @@ def first_fault(reader: Reader, files: dict[str, str]) -> str | None:
     fault, damage = None, None
     empty, damaged, others = 0, 0, 0
     for name, path in files.items():
-        look = _look(reader, FilePath(path))
+        look = _look(reader, path)
         if look.sound:
             return None
         if look.fault is not None:
@@ -58,12 +59,15 @@ def first_fault(reader: Reader, files: dict[str, str]) -> str | None:
     return damage if damaged else _ALL_EMPTY if empty == len(files) and empty else None
 
 
-def _look(reader: Reader, path: FilePath) -> Look:
+def _look(reader: Reader, place: str) -> Look:
     try:
-        look = reader.look(path)
-        if look == NOTHING and (found := unpacking_fault(path)) is not None:
-            words, damaged = found
-            return Look(damage=words) if damaged else Look(fault=words)
+        with on_disk(place, most=FETCHED_BYTES) as path:
+            look = reader.look(path)
+            if look == NOTHING and (found := unpacking_fault(path)) is not None:
+                words, damaged = found
+                return Look(damage=words) if damaged else Look(fault=words)
+    except TooLargeError:
+        return NOTHING
     except OSError:  # the listing says what cannot be opened; what cannot be read is met again by the run
         return NOTHING
     return look

@@ -22,6 +22,7 @@ from corpusmill.pipelines.recipe.quantities import FORMS, PATTERN
 from corpusmill.pipelines.recipe.section import Section
 from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 
 Json = dict[str, Any]
 
@@ -36,6 +37,7 @@ def recipe_schema() -> Json:
     schema = Schema()
     properties = schema.fields(Settings)
     properties["engine"] = described(summary(Engine), schema.model(Engine, "engine"))
+    properties["storage"] = described(summary(ObjectStorage), schema.model(ObjectStorage, "storage"))
     properties["sources"] = {
         "description": "What to read, by a name of your choice, and what to do with each document.",
         "type": "object",
@@ -65,7 +67,7 @@ class Schema:
         self.definitions: Json = {
             "quantity": {"type": "string", "pattern": PATTERN, "description": FORMS},
             "patterns": {
-                "description": "A glob pattern relative to `data`, or a list of them.",
+                "description": "A glob pattern relative to `data`, or of URLs, or a list of them.",
                 "anyOf": [
                     {"type": "string"},
                     {"type": "array", "items": {"type": "string"}, "minItems": 1},

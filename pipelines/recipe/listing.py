@@ -1,4 +1,4 @@
-"""Which input files a source's patterns stand for.
+"""Which input files, of this machine or remote, a source's patterns stand for.
 
 A file's name is its path relative to the fixed part of its pattern (up to the first wildcard), so moving
 the data folder changes no name, and names order the files whatever the file system's own order.
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.sources.reader import Reader
+from corpusmill.pipelines.storage.objects.current import matched_objects
+from corpusmill.pipelines.storage.objects.urls import is_url
 from corpusmill.pipelines.system.patterns import matches
 
 
@@ -32,33 +34,26 @@ def _checked(source: str, file: Path) -> Path:
     return real
 
 
-Identity = tuple[int, int]  # device and inode: one file, whatever it is called
+Identity = tuple[int, int] | str  # device and inode, or URL: one file, whatever it is called
+Reached = dict[Identity, tuple[str, str]]  # which source reached which file by which path
 
 
 def list_files(
-    source: str, reader: Reader, data_folder: Path, reached: dict[Identity, tuple[str, Path]] | None = None
+    source: str, reader: Reader, data_folder: Path, reached: Reached | None = None
 ) -> dict[str, str]:
-    """`{name: absolute path}` of a source's files, sorted by name.
+    """`{name: absolute path or URL}` of a source's files, sorted by name.
 
     A file that one pattern reaches by several names (links to it or to a folder above it, hard links) is read
     once, under the name without a symbolic link or else the first one. `reached` collects which source
     reached which file by which path, over sources. Raises RecipeError where a pattern matches nothing, where
     a match is not readable, where two files would share a name, and where two patterns, or two sources by two
-    paths, reach one file, which would be read twice.
+    paths, reach one file, which would be read twice; ObjectError where a store cannot be asked.
     """
     found: dict[str, _Listed] = {}
     owners: dict[Identity, _Listed] = {}
     for pattern in reader.files:
-        base, matched = matches(data_folder, pattern)
-        files = []
-        for match in matched:
-            if match.is_symlink() and not match.exists():
-                raise RecipeError(f"source {source}: {match} is a broken link; mend or remove it")
-            files += [file for file in reader.expand(match) if file.is_file()]
-        if not files:
-            raise RecipeError(f"source {source}: {_nothing(reader, data_folder / pattern, matched)}")
-        for file in files:
-            listed = _listed(source, pattern, reader.name_of(base, file), base, file)
+        remote = is_url(pattern)
+        for listed in _objects(pattern) if remote else _files(source, reader, data_folder, pattern):
             first = found.setdefault(listed.name, listed)
             if first.real != listed.real:
                 raise RecipeError(
@@ -71,7 +66,7 @@ def list_files(
             if owner.pattern != pattern:
                 raise RecipeError(
                     f"source {source}: the patterns {owner.pattern} and {pattern} both match one file, as "
-                    f"{owner.file} and {file}, and would read it twice; let only one of them match it"
+                    f"{owner.file} and {listed.file}, and would read it twice; let only one of them match it"
                 )
             chosen, other = sorted((owner, listed), key=lambda one: (one.linked, one.name))
             owners[listed.identity] = chosen
@@ -79,7 +74,7 @@ def list_files(
     for listed in found.values():
         if reached is not None:
             _refuse_twice(source, listed, reached)
-    return {name: str(found[name].real) for name in sorted(found)}
+    return {name: found[name].real for name in sorted(found)}
 
 
 @dataclass(frozen=True)
@@ -88,31 +83,47 @@ class _Listed:
 
     name: str
     pattern: str
-    file: Path
-    real: Path
+    file: str
+    real: str
     identity: Identity
-    linked: bool
+    linked: bool = False
+
+
+def _objects(pattern: str) -> list[_Listed]:
+    found = matched_objects(pattern).objects.items()
+    return [_Listed(name, pattern, info.url, info.url, info.url) for name, info in found]
+
+
+def _files(source: str, reader: Reader, data_folder: Path, pattern: str) -> list[_Listed]:
+    base, matched = matches(data_folder, pattern)
+    files = []
+    for match in matched:
+        if match.is_symlink() and not match.exists():
+            raise RecipeError(f"source {source}: {match} is a broken link; mend or remove it")
+        files += [file for file in reader.expand(match) if file.is_file()]
+    if not files:
+        raise RecipeError(f"source {source}: {_nothing(reader, data_folder / pattern, matched)}")
+    return [_listed(source, pattern, reader.name_of(base, file), base, file) for file in files]
 
 
 def _listed(source: str, pattern: str, name: str, base: Path, file: Path) -> _Listed:
     real = _checked(source, file)
     stat = real.stat()
     linked = base.resolve() / file.relative_to(base) != real
-    return _Listed(name, pattern, file, real, (stat.st_dev, stat.st_ino), linked)
+    return _Listed(name, pattern, os.path.normpath(file), str(real), (stat.st_dev, stat.st_ino), linked)
 
 
-def _refuse_twice(source: str, listed: _Listed, reached: dict[Identity, tuple[str, Path]]) -> None:
+def _refuse_twice(source: str, listed: _Listed, reached: Reached) -> None:
     """Raise RecipeError where another source reaches the file by another path.
 
     By the same path it is meant: two readers may take two columns of one file.
     """
-    path = Path(os.path.normpath(listed.file))
-    other, known = reached.setdefault(listed.identity, (source, path))
-    if other != source and known != path:
+    other, known = reached.setdefault(listed.identity, (source, listed.file))
+    if other != source and known != listed.file:
         raise RecipeError(
-            f"the sources {other} and {source} reach one file by two names, {known} and {path}, and would "
-            "both read it; let only one of them match it, or give both the same path if it is meant to be "
-            "read twice"
+            f"the sources {other} and {source} reach one file by two names, {known} and {listed.file}, and "
+            "would both read it; let only one of them match it, or give both the same path if it is meant to "
+            "be read twice"
         )
 
 

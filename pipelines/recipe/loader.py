@@ -27,10 +27,12 @@ from corpusmill.pipelines.recipe.messages import (
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
+from corpusmill.pipelines.recipe.remote import folder_problems, remote_problems
 from corpusmill.pipelines.recipe.section import Reading, Section
 from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
 from corpusmill.pipelines.recipe.source_entry import source
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 
 _SUFFIXES = (".yaml", ".yml")
 _SOURCES = "{code: {read: {jsonl: code/*.jsonl}}}"  # what messages show as a cure
@@ -69,7 +71,11 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     plugins = _register_plugins(settings.plugins if settings else [], folder, problems)
     problems += unknown_keys(data, recipe_keys())
     problems += _empty_entries(data)
+    problems += folder_problems(data)
     with paths_relative_to(folder):
+        storage = (
+            build(ObjectStorage, data["storage"], ("storage",), problems) if data.get("storage") else None
+        )
         sources = _sources(data.get("sources"), data, problems)
         sections = _made_sections(data, problems)
     if settings is None or engine is None:
@@ -87,7 +93,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         places=places,
         sources=sources,
         sections=sections,
+        storage=storage,
     )
+    problems += remote_problems(recipe)
     if inputs:  # of a recipe at fault, what could be built of it
         problems += recipe.input_problems()
     if problems:
@@ -185,7 +193,7 @@ def _made_sections(data: dict[str, Any], problems: list[Problem]) -> dict[str, S
 
 def _empty_entries(data: dict[str, Any]) -> list[Problem]:
     """A problem for each mapping or list that is left empty."""
-    values = {"engine": "{}", "sources": _SOURCES}
+    values = {"engine": "{}", "storage": "{schemes: [s3]}", "sources": _SOURCES}
     values |= {section.name: section.example for section in section_classes() if not section.implied}
     return [
         Problem((key,), f"is empty; write `{key}: {empty}`, or take the line out")

@@ -18,6 +18,9 @@ from corpusmill.pipelines.recipe.messages import SLUG, InvalidRecipeError, Place
 from corpusmill.pipelines.recipe.messages import Path as KeyPath
 from corpusmill.pipelines.recipe.section import Section
 from corpusmill.pipelines.sources.reader import Label, Reader
+from corpusmill.pipelines.storage.objects.current import use_storage
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.objects.urls import is_url
 from corpusmill.pipelines.system.patterns import nothing_matched
 
 ALLOW_LOSS = 0.99
@@ -134,6 +137,7 @@ class Recipe:
     sections: Mapping[str, Section]
     raw: Mapping[str, Any] = field(repr=False)
     places: Places = field(repr=False, compare=False)
+    storage: ObjectStorage | None = None
 
     def source(self, name: str) -> Source:
         """The source of this name. Raises KeyError naming those there are."""
@@ -146,6 +150,14 @@ class Recipe:
     def sources_beside(self) -> list[tuple[KeyPath, Source]]:
         """What sections read beside the sources, each with its path in the recipe."""
         return [placed for section in self.sections.values() for placed in section.sources()]
+
+    @property
+    def placed_sources(self) -> list[tuple[KeyPath, Source]]:
+        """Every source and what sections read beside them, each with the path of its reader."""
+        own: list[tuple[KeyPath, Source]] = [
+            (("sources", source.name, "read", source.reader.name), source) for source in self.sources
+        ]
+        return own + self.sources_beside
 
     def stages(self) -> list[Stage]:
         """Every stage of the recipe, in the order of its sections."""
@@ -183,13 +195,11 @@ class Recipe:
             sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
             return [*problems, Problem(("data",), message)]
-        own: list[tuple[KeyPath, Source]] = [
-            (("sources", source.name, "read", source.reader.name), source) for source in self.sources
-        ]
-        for path, source in own + self.sources_beside:
+        use_storage(self.storage)
+        for path, source in self.placed_sources:
             before = len(problems)
             for pattern in source.reader.files:
-                if fault := nothing_matched(self.data_folder, pattern):
+                if not is_url(pattern) and (fault := nothing_matched(self.data_folder, pattern)):
                     problems.append(Problem(path, fault))
             if len(problems) == before:
                 problems += source_problems(self, source, path)

@@ -28,6 +28,7 @@ from corpusmill.pipelines.contract.plugins import plugin_file, raised_in_plugin
 from corpusmill.pipelines.recipe.environment import expanded
 from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of, of_validation, unknown_key
 from corpusmill.pipelines.recipe.quantities import parse_quantity
+from corpusmill.pipelines.storage.objects.urls import is_url, masked
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -183,6 +184,12 @@ def _prepare_path(value: Any, path: Path, problems: list[Problem]) -> Any:
     """The absolute path of a file or folder that an option names."""
     if isinstance(value, str) and value:
         value = expanded(value, path, problems)
+        if is_url(value):
+            message = (
+                f"expected a path of this machine, got {masked(value)}; fetch what it names, and name that"
+            )
+            problems.append(Problem(path, message))
+            return value
     elif not isinstance(value, PurePath):
         got = "an empty text" if value == "" else kind_of(value)
         problems.append(Problem(path, f"expected a path, relative to the recipe, got {got}"))

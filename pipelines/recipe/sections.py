@@ -22,7 +22,7 @@ from corpusmill.pipelines.recipe.plugin_section import of_plugin
 from corpusmill.pipelines.recipe.section import Section
 
 VALUE = "SECTION"
-OWN_KEYS = (*Settings.model_fields, "engine", "sources")  # of every recipe, and of no section
+OWN_KEYS = (*Settings.model_fields, "engine", "storage", "sources")  # of every recipe, and of no section
 
 
 def section_classes() -> list[type[Section]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.recipe.places import stored_bytes
 from corpusmill.pipelines.recipe.section import Cut
 from corpusmill.pipelines.run.inputs import source_of
 from corpusmill.pipelines.run.runner import Runner
@@ -42,7 +43,7 @@ class _CutRunner(Runner):
 
 
 def _sizes(source: Source, paths: Mapping[str, str]) -> dict[str, int]:
-    return {name: source.reader.stored_bytes(Path(path)) for name, path in paths.items()}
+    return {name: stored_bytes(source.reader, place) for name, place in paths.items()}
 
 
 def _cut(paths: dict[str, str], sizes: Mapping[str, int]) -> dict[str, str]:

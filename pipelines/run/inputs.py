@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
+from corpusmill.pipelines.recipe.places import Stamp, content_hash
 from corpusmill.pipelines.sources.reader import Reader, read_index
+from corpusmill.pipelines.storage.objects.current import object_listed, object_now
+from corpusmill.pipelines.storage.objects.faults import NoObjectError
+from corpusmill.pipelines.storage.objects.urls import is_url
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
 def listing_key(reader: Reader, files: Mapping[str, str]) -> list[tuple[str, str, int, int, str]]:
-    """Name, path, size, modification time and `Reader.state` of every file: what decides whether to index
-    again."""
-    return [(name, path, *stamp_of(path), reader.state(Path(path), name)) for name, path in files.items()]
+    """Name, place and stamp of every file: what decides whether to index again."""
+    return [(name, place, *_stamp(reader, name, place)) for name, place in files.items()]
+
+
+def _stamp(reader: Reader, name: str, place: str) -> Stamp:
+    if is_url(place):
+        info = object_listed(place)
+        return info.size, 0, info.version
+    return (*stamp_of(place), reader.state(Path(place), name))
 
 
 def stamp_of(path: str) -> tuple[int, int]:
-    """Size and modification time of a file. Raises UserError where there is none any more."""
+    """Size and modification time of a file of this machine. Raises UserError where there is none any more."""
     try:
         stat = Path(path).stat()
     except FileNotFoundError as error:
@@ -27,15 +36,28 @@ def stamp_of(path: str) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def check_unchanged(stamps: Mapping[str, Sequence[Any]]) -> None:
-    """Raise UserError where a file is no longer as it was listed.
+def check_unchanged(stamps: Mapping[str, Stamp]) -> None:
+    """Raise UserError where a file is no longer as it was listed. An object is one request.
 
     What was read from it belongs to no content hash that the run knows, so it must not be committed.
-    `stamps`: size, time and perhaps more of each file.
     """
-    for path, stamp in stamps.items():
-        if list(stamp_of(path)) != list(stamp[:2]):
-            raise UserError(f"{path} changed while the run was on; run the same command again")
+    for place, stamp in stamps.items():
+        if not (_same_object(place, stamp) if is_url(place) else stamp_of(place) == stamp[:2]):
+            raise UserError(f"{place} changed while the run was on; run the same command again")
+
+
+def _same_object(url: str, stamp: Stamp) -> bool:
+    try:
+        info = object_now(url)
+    except NoObjectError as error:
+        raise UserError(f"{url} was removed while the run was on; run the same command again") from error
+    return (info.size, info.version) == (stamp[0], stamp[2])
+
+
+def check_state(reader: Reader, name: str, place: str, stamp: Stamp | None) -> None:
+    """Raise UserError where what lies beside a file of this machine is no longer as it was listed."""
+    if stamp is not None and not is_url(place) and reader.state(Path(place), name) != stamp[2]:
+        raise UserError(f"{name} changed while the run was on; run the same command again")
 
 
 def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str]) -> None:
@@ -49,7 +71,7 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
         entries = [
             entry for unit in manifest.units for entry in read_index(step.data / f"{unit.name}.index.json")
         ]
-        if all(source.reader.content_hash(Path(paths[entry.name])) == entry.sha256 for entry in entries):
+        if all(content_hash(source.reader, paths[entry.name]) == entry.sha256 for entry in entries):
             return
     step.forget_units()  # of one that was not finished: unproven
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.recipe.places import stored_bytes
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.inputs import source_of
@@ -100,7 +100,7 @@ def _guess(runner: Runner, state: StepState) -> int | None:
     if state.step.operator.reads != "splits":
         return None
     reader = source_of(runner.recipe, state.step.inputs[0]).reader
-    size = sum(reader.stored_bytes(Path(path)) for path in runner.paths(state.step).values())
+    size = sum(stored_bytes(reader, place) for place in runner.paths(state.step).values())
     return max(1, -(-size // runner.unit_bytes(state.step)))
 
 

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import plugin_digest
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.recipe.listing import Identity, list_files
+from corpusmill.pipelines.recipe.listing import Reached, list_files
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.recipe.places import Stamp
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.manifest import Manifest, StepKey, Summary
 from corpusmill.pipelines.run.balance import check_rows, check_step
@@ -41,6 +41,7 @@ from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.graph_file import write_graph
+from corpusmill.pipelines.storage.objects.current import storage_in_use, use_storage
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import digest
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
@@ -89,6 +90,7 @@ class Runner:
         verify_inputs: bool = False,
     ) -> None:
         self.recipe = recipe
+        use_storage(recipe.storage)
         self.folder = RunFolder(recipe.output_folder)
         self.listener = listener or RunListener()
         self.limit = limit
@@ -101,7 +103,7 @@ class Runner:
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self._stamps: dict[str, tuple[int, int, str]] = {}  # input file -> what it was when it was listed
+        self._stamps: dict[str, Stamp] = {}  # input file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -166,7 +168,7 @@ class Runner:
         Files that stages read by themselves are looked for too: UserError where one is missing, before hours
         of work that lead up to it.
         """
-        reached: dict[Identity, tuple[str, Path]] = {}
+        reached: Reached = {}
         for name, state in self.states.items():
             need_external_files(state.step)
             if state.step.operator.reads == "files" and name not in self._paths:
@@ -255,6 +257,7 @@ class Runner:
             inputs={name: str(folder.path) for name, folder in folders.items()},
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
+            storage=storage_in_use(),
         )
         state.make = partial(self._unit, preparation, shared, state.folder)
         more = state.levels.advance()
@@ -312,7 +315,9 @@ class Runner:
         state.redone += 1
         state.seconds += done.seconds
         what = {"event": "unit", "step": unit.step, "unit": unit.number, "attempt": unit.attempt}
-        self._note({**what, "seconds": round(done.seconds, 4), "rows": done.receipt.rows, "rss": done.rss})
+        facts = {"seconds": round(done.seconds, 4), "rows": done.receipt.rows, "rss": done.rss}
+        remote = {"requests": done.requests, "fetched": done.fetched} if done.requests else {}
+        self._note({**what, **facts, **remote})
         if len(state.committed) == state.total:
             assert state.levels is not None
             if state.levels.advance():

@@ -60,7 +60,8 @@ class Task:
     path; `limit`: documents to read of the unit, of a cut; `stamps`: size, modification time and
     `Reader.state` that the input files of the unit had, by path. `careful`: note the document in hand;
     `alone`: an ordinal, to work on that document and commit nothing; `poison`: ordinals of documents to
-    quarantine unseen, with stage and cause (see `operators/marker.py`).
+    quarantine unseen, with stage and cause (see `operators/marker.py`). `storage`: the recipe's settings of
+    that name, empty where it may reach nothing remote.
     """
 
     step: TaskStep
@@ -76,13 +77,17 @@ class Task:
     careful: bool = False
     alone: int | None = None
     poison: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    storage: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Executed:
     """What came of a task: the receipt of the unit (None where nothing was to be committed), the seconds it
-    took, and the worker's resident memory in bytes (0 where that is not known)."""
+    took, and the worker's resident memory in bytes (0 where that is not known); the requests it sent to
+    object stores, and the bytes that it fetched from them."""
 
     receipt: Receipt | None
     seconds: float
     rss: int = 0
+    requests: int = 0
+    fetched: int = 0

@@ -13,6 +13,7 @@ from corpusmill.pipelines.run.inputs import check_unchanged
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.marker import SuspectPassed
 from corpusmill.pipelines.run.task import Executed, Task
+from corpusmill.pipelines.storage.objects.current import REQUESTS, use_storage_again
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 log = logging.getLogger("corpusmill.work")
@@ -30,6 +31,8 @@ def execute(task: Task) -> Executed:
         for plugin, wanted in task.plugins.items():
             if plugin_digest(Path(plugin)) != wanted:
                 raise UserError(f"plugin {plugin} changed while the run was on; run the same command again")
+    use_storage_again(task.storage)
+    before = REQUESTS.so_far()
     step = task.step.step()
     folder = StepFolder(Path(task.folder))
     job = Job(
@@ -59,4 +62,7 @@ def execute(task: Task) -> Executed:
     if job.alone is not None:  # the unit ended before it came to that document
         attempt.discard()
         return Executed(None, time.perf_counter() - started)
-    return Executed(attempt.commit(result), time.perf_counter() - started)
+    receipt = attempt.commit(result)
+    asked = REQUESTS.so_far().since(before)
+    seconds = time.perf_counter() - started
+    return Executed(receipt, seconds, requests=asked.total, fetched=asked.fetched)

@@ -46,6 +46,7 @@ class Cdx(Reader):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("brotli", "isal", "zstandard")
+    local_only: ClassVar[str] = "reads WARC files of this machine; fetch both, or read WARC files by `warc`"
     produces: ClassVar[tuple[str, ...]] = ("raw",)
 
     warcs: Path | None = Field(

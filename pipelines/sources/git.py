@@ -48,6 +48,7 @@ class Git(MemberReader):
 
     libraries: ClassVar[tuple[str, ...]] = ("dulwich", *LICENSE_LIBRARIES)
     looked_at: ClassVar[int] = 30
+    local_only: ClassVar[str] = "reads repositories of this machine; clone them, or store archives for `tar`"
 
     revision: str = Field(
         "HEAD", min_length=1, description="Branch, tag or 40 hex digits of the commit to read."

@@ -94,9 +94,12 @@ class Reader(Stage):
 
     # Of so many files that hold something, the first by name, one must show a record that can be read.
     looked_at: ClassVar[int] = 3
+    # Why its files have to lie on this machine, after the reader's name, with a cure; "" where they need not.
+    local_only: ClassVar[str] = ""
 
     files: list[str] = Field(
-        min_length=1, description="Glob patterns of the files or folders to read, relative to `data`."
+        min_length=1,
+        description="Glob patterns of the files or folders to read, relative to `data`, or of URLs.",
     )
     split_bytes: int = Field(
         32 * 2**20,

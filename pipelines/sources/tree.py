@@ -30,6 +30,7 @@ class Tree(NamedRepositories):
 
     libraries: ClassVar[tuple[str, ...]] = LICENSE_LIBRARIES
     looked_at: ClassVar[int] = 30  # a file is one record
+    local_only: ClassVar[str] = "walks folders of this machine; store them as .tar.zst for `tar`"
 
     def expand(self, path: Path) -> list[Path]:
         """The chosen files of a folder, in path order; a file stands for itself if chosen."""

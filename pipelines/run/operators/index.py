@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.recipe.places import on_disk, stored_bytes
 from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
+from corpusmill.pipelines.run.inputs import check_state
 from corpusmill.pipelines.run.operators.apart import is_of_input
 from corpusmill.pipelines.run.operators.causes import words_of
 from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
@@ -37,7 +38,7 @@ def units(preparation: Preparation) -> list[FilesUnit]:
     reader = build_stage(preparation.step.stages[0])
     assert isinstance(reader, Reader)
     for name, path in preparation.paths.items():
-        length = reader.stored_bytes(Path(path))
+        length = stored_bytes(reader, path)
         if not found or size + length > 8 * preparation.unit_bytes or len(found[-1]) >= _FILES_PER_UNIT:
             found.append([])
             size = 0
@@ -51,18 +52,17 @@ def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
     entries: list[IndexedFile] = []
     marker = job.marker(attempt)
     for number, (name, path) in enumerate(job.unit.files, PARTS):
-        file = Path(path)
         if marker is not None and marker.skips(number):
             continue
         if marker is not None:
             marker.note(number, 0)
-        splits = splits_of(reader, file, name, job.poison.get(number))
         stamp = job.stamps.get(path)
-        if stamp is not None and reader.state(file, name) != stamp[2]:
-            raise UserError(f"{name} changed while the run was on; run the same command again")
-        if marker is not None:
-            marker.rest(number + 1)
-        entries.append(IndexedFile(name, file.stat().st_size, reader.content_hash(file), tuple(splits)))
+        with on_disk(path, stamp, whole=True) as file:
+            splits = splits_of(reader, file, name, job.poison.get(number))
+            check_state(reader, name, path, stamp)
+            if marker is not None:
+                marker.rest(number + 1)
+            entries.append(IndexedFile(name, file.stat().st_size, reader.content_hash(file), tuple(splits)))
     write_json(attempt.file("index.json"), [asdict(entry) for entry in entries])
     return UnitResult(len(entries), part=IndexPart(sum(entry.bytes for entry in entries)))
 

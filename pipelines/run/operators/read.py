@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.pipelines.recipe.places import on_disk
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import is_of_input
@@ -80,7 +81,7 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
         if marker is not None and marker.skips_documents and marker.skips(number):
             continue
         place = RangeInUnit(number, marker, job.poison.get(number))
-        for docs, removed, quarantined in batches_of(reader, Path(path), name, split, label, limit, place):
+        for docs, removed, quarantined in _batches(job, reader, path, name, split, label, place):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
                 raise DataError(
@@ -110,6 +111,17 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
     write_removed(attempt.file("removed.arrow"), [fused.removed()])
     written = {label.source: (rows, gathered.bytes_out)}
     return dataset_result(ledger, rows, written, f"{job.step.name}, unit {attempt.unit}")
+
+
+def _batches(
+    job: Job[SplitsUnit], reader: Reader, path: str, name: str, split: Split, label: Label, place: RangeInUnit
+) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
+    """`batches_of` a split of the file at a path or URL."""
+    if split.fault is not None:  # nothing is read of it
+        yield from batches_of(reader, Path(path), name, split, label, job.limit, place)
+        return
+    with on_disk(path, job.stamps.get(path)) as file:
+        yield from batches_of(reader, file, name, split, label, job.limit, place)
 
 
 class _Gathered:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.contract.errors import RecipeError
-from corpusmill.pipelines.recipe.listing import Identity, list_files
+from corpusmill.pipelines.recipe.listing import Reached, list_files
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.sources.html import Html
@@ -80,7 +80,7 @@ def test_a_file_with_several_names_is_read_once(tmp_path: Path) -> None:
 def test_two_sources_may_share_a_path_but_not_a_file_of_two_names(tmp_path: Path) -> None:
     put(tmp_path / "new" / "x.jsonl", "x")
     (tmp_path / "latest").symlink_to("new")
-    reached: dict[Identity, tuple[str, Path]] = {}
+    reached: Reached = {}
     list_files("a", Jsonl(files=["new/*.jsonl"]), tmp_path, reached)
     list_files("b", Jsonl(files=["new/x.jsonl"], text_field="other"), tmp_path, reached)
     with pytest.raises(RecipeError, match=r"sources a and c reach one file by two names, .*new.*latest"):

@@ -1,0 +1,132 @@
+"""A path of an object whose bytes are fetched when they are read.
+
+Readers open their input by `path.open("rb")`: that gives a file which fetches what is read of it, further and
+further ahead while it is read in order. Whoever needs a name for a library (`os.fspath`) has all of the
+object fetched first. A copy of the path that knows nothing of the object (`Path(path)`, `str(path)`) leads to
+a file that exists only when it is complete, so that missing bytes are never read as zeros.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING, Any, Self
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.storage.objects.blocks import BLOCK_BYTES, Blocks
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_FIRST_BLOCKS, _MOST_BLOCKS = 4, 16  # fetched at a time, of a file that is read in order
+
+
+class TooLargeError(UserError):
+    """All of an object was asked for, and it is larger than the caller allows."""
+
+
+class ObjectPath(PosixPath):
+    """The path of an object in the cache. Paths made from it (`parent`, `with_suffix`) are plain ones.
+
+    `most`: bytes of an object that may be fetched whole; TooLargeError above.
+    """
+
+    _blocks: Blocks | None = None
+    _most: int | None = None
+
+    @classmethod
+    def of(cls, blocks: Blocks, most: int | None) -> Self:
+        path = cls(str(blocks.file))
+        path._blocks, path._most = blocks, most
+        return path
+
+    def open(
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
+        """The object, read only and as bytes."""
+        if self._blocks is None:
+            return super().open(mode, buffering, encoding, errors, newline)
+        if mode != "rb":
+            raise ValueError(f"{self.name}: an object is opened to read its bytes (rb), not as {mode}")
+        if self._blocks.proven():
+            return self._blocks.open()
+        return io.BufferedReader(_Fetching(self._blocks), BLOCK_BYTES)
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        """Of the file in the cache, which has the object's size."""
+        if self._blocks is None:
+            return super().stat(follow_symlinks=follow_symlinks)
+        with self._blocks.open() as file:
+            return os.fstat(file.fileno())
+
+    def __fspath__(self) -> str:
+        if self._blocks is not None:
+            if self._most is not None and self._blocks.size > self._most:
+                raise TooLargeError(f"{self.name}: {self._blocks.size:,} bytes")
+            self._blocks.fill_all()
+        return str(self)
+
+
+class _Fetching(io.RawIOBase):
+    """An object as a raw file."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        super().__init__()
+        self._blocks = blocks
+        self._file = blocks.open()
+        self._at = 0
+        self._ahead = _FIRST_BLOCKS
+        self._there: set[int] = set()  # blocks
+        self._next = -1  # the block after those fetched last
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._blocks.size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        length = max(0, min(len(view), self._blocks.size - self._at))
+        if length == 0:
+            return 0
+        first, last = self._at // BLOCK_BYTES, (self._at + length - 1) // BLOCK_BYTES
+        if not self._there.issuperset(range(first, last + 1)):
+            self._fetch(first, last)
+        self._file.seek(self._at)
+        length = self._file.readinto(view[:length])
+        self._at += length
+        return length
+
+    def _fetch(self, first: int, last: int) -> None:
+        """Have these blocks, and more beyond them the longer the file is read in order."""
+        in_order = first in (self._next - 1, self._next)
+        self._ahead = min(_MOST_BLOCKS, 2 * self._ahead) if in_order else _FIRST_BLOCKS
+        end = min(self._blocks.count, max(last + 1, first + self._ahead))
+        self._blocks.fill(range(first, end))
+        self._there.update(range(first, end))
+        self._next = end
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def plain_path(path: Path) -> Path:
+    """A path that any library may open: of an object, all of it is there."""
+    return Path(os.fspath(path))

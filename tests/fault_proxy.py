@@ -1,0 +1,132 @@
+"""A proxy before a server of HTTP on this machine that answers as asked: late, in part, or not at all.
+
+It logs each request that reaches it, so that tests can compare what was sent with what was counted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+
+_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it came in."""
+
+    method: str
+    path: str  # with its query
+    headers: dict[str, str] = field(repr=False)
+
+
+@dataclass
+class Fault:
+    """What happens to the next `times` requests for which `of` holds.
+
+    `answer`: the proxy answers with `status` and `body`, and the server sees nothing. `cut`: half of the body
+    comes, and the connection ends. `lost`: the server does the request, and the connection ends without an
+    answer. `late`: the answer waits until `release` is set.
+    """
+
+    kind: Literal["answer", "cut", "lost", "late"]
+    of: Callable[[Seen], bool]
+    times: int = 1
+    status: int = 503
+    body: bytes = b""
+    release: threading.Event = field(default_factory=threading.Event)
+
+
+class FaultProxy:
+    """The proxy of one server, at `url`; `seen` are the requests so far, `faults` what is still to happen."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.seen: list[Seen] = []
+        self.faults: list[Fault] = []
+        self._upstream = (host, port)
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @contextmanager
+    def serving(self) -> Iterator[FaultProxy]:
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield self
+        finally:
+            for fault in self.faults:
+                fault.release.set()
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+    def fresh(self) -> None:
+        """Forget what was seen and what was to happen."""
+        with self._lock:
+            for fault in self.faults:
+                fault.release.set()
+            self.seen.clear()
+            self.faults.clear()
+
+    def _fault_of(self, seen: Seen) -> Fault | None:
+        with self._lock:
+            self.seen.append(seen)
+            for fault in self.faults:
+                if fault.times and fault.of(seen):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                fault = proxy._fault_of(Seen(self.command, self.path, dict(self.headers)))
+                if fault is not None and fault.kind == "answer":
+                    self._send(fault.status, {}, fault.body, len(fault.body))
+                    return
+                connection = http.client.HTTPConnection(*proxy._upstream)
+                connection.request(self.command, self.path, body, dict(self.headers))
+                reply = connection.getresponse()
+                data = reply.read()
+                connection.close()
+                headers = {name: value for name, value in reply.getheaders() if name.lower() not in _HOP}
+                length = int(reply.headers.get("Content-Length") or len(data))
+                if fault is not None and fault.kind == "late":
+                    fault.release.wait()
+                if fault is not None and fault.kind == "lost":
+                    self.close_connection = True
+                    return
+                cut = fault is not None and fault.kind == "cut"
+                self._send(reply.status, headers, data[: len(data) // 2] if cut else data, length)
+                self.close_connection = self.close_connection or cut
+
+            def _send(self, status: int, headers: dict[str, str], data: bytes, length: int) -> None:
+                try:
+                    self.send_response_only(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.send_header("Content-Length", str(length))
+                    self.end_headers()
+                    if self.command != "HEAD":
+                        self.wfile.write(data)
+                except (BrokenPipeError, ConnectionResetError):  # the client waits no longer
+                    self.close_connection = True
+
+            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815  # names of http.server
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Nothing: `seen` is the log."""
+
+        return Handler

@@ -1,0 +1,336 @@
+"""Runs whose sources lie on a server of S3 or of web pages, beside the same run over files."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import io
+import json
+import random
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from corpusmill.pipelines.contract.errors import RecipeError, UserError
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run.plan import make_plan
+from corpusmill.pipelines.run.runner import Runner
+from corpusmill.pipelines.storage.objects import blocks, current, lazy
+from tests.fault_proxy import Fault, Seen
+from tests.object_server import KEYS, ObjectServer, object_server
+
+WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass")
+BUCKET = "corpus-of-tests"
+
+RECIPE = """
+name: remote
+seed: 3
+data: corpus
+engine: {engine}
+{storage}
+sources:
+  lines: {{read: {{jsonl: {{files: {lines}, split_bytes: 65536}}}}}}
+  rows: {{read: {{parquet: {rows}}}}}
+  pages: {{read: {{warc: {{files: {pages}, split_bytes: 65536}}}}, steps: [extract]}}
+dedup: [exact]
+decontaminate: {{against: {{jsonl: {benchmarks}}}}}
+tokenizer: {{train: {{vocab_size: 300}}}}
+mixture: {{tokens: 20K, weights: {{lines: 0.5, rows: 0.3, pages: 0.2}}, max_epochs: 4}}
+pack: {{sequence_length: 64}}
+"""
+PATTERNS = {
+    "lines": "lines/**/*.jsonl*",
+    "rows": "rows/r.parquet",
+    "pages": "pages/*.warc.gz",
+    "benchmarks": "benchmarks/*.jsonl",
+}
+
+
+def text(draw: random.Random, most: int = 120) -> str:
+    return " ".join(draw.choices(WORDS, k=draw.randint(40, most)))
+
+
+def jsonl(draw: random.Random, name: str, count: int) -> bytes:
+    return b"".join(
+        json.dumps({"id": f"{name}-{number}", "text": text(draw)}).encode() + b"\n" for number in range(count)
+    )
+
+
+def page(draw: random.Random, number: int) -> bytes:
+    body = f"<html><body><main><p>{text(draw)}.</p><p>{text(draw)}.</p></main></body></html>".encode()
+    http = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body
+    head = (
+        f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Record-ID: <urn:uuid:{number:032x}>\r\n"
+        f"WARC-Target-URI: https://pages.example/{number}\r\nWARC-Date: 2024-01-01T00:00:00Z\r\n"
+        f"Content-Type: application/http; msgtype=response\r\nContent-Length: {len(http)}\r\n\r\n"
+    )
+    return head.encode() + http + b"\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `corpus` with a few files of three formats, and a benchmark."""
+    folder = tmp_path_factory.mktemp("remote") / "corpus"
+    draw = random.Random(5)
+    files = {
+        "lines/a.jsonl": jsonl(draw, "a", 500),
+        "lines/b.jsonl.zst": zstandard.compress(jsonl(draw, "b", 300)),
+        "lines/deep/c d.jsonl": jsonl(draw, "c", 100),
+        "pages/p.warc.gz": b"".join(gzip.compress(page(draw, number)) for number in range(300)),
+        "benchmarks/q.jsonl": jsonl(draw, "q", 5),
+    }
+    rows = pa.table({"id": [str(n) for n in range(300)], "text": [text(draw) for _ in range(300)]})
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, row_group_size=100)
+    files["rows/r.parquet"] = sink.getvalue()
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one_server(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    with object_server(tmp_path_factory.mktemp("moto") / "log") as server:
+        server.make_bucket(BUCKET)
+        server.put_folder(BUCKET, "v1", corpus)
+        yield server
+
+
+@pytest.fixture
+def server(one_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    one_server.proxy.fresh()
+    yield one_server
+    one_server.proxy.fresh()
+    current.use_storage(None)
+
+
+def write(
+    folder: Path, base: str = "", storage: str = "", engine: str = "{kind: inline}", **other: str
+) -> Path:
+    """A recipe in a folder of its own, whose patterns begin with `base`."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "recipe.yaml"
+    patterns = {name: json.dumps(base + pattern) for name, pattern in (PATTERNS | other).items()}
+    path.write_text(RECIPE.format(engine=engine, storage=storage, **patterns))
+    return path
+
+
+def remote(
+    folder: Path, server: ObjectServer, prefix: str = "v1", engine: str = "{kind: inline}", **other: str
+) -> Path:
+    storage = f"storage: {{schemes: [s3], endpoint: '{server.proxy.url}', cache: cache, retry_wait_s: 0.01}}"
+    (folder / "corpus").mkdir(parents=True, exist_ok=True)
+    return write(folder, f"s3://{BUCKET}/{prefix}/", storage, engine, **other)
+
+
+def data_files(recipe: Path) -> dict[str, str]:
+    """SHA-256 of every data file, by its step and name; indexes hold no place, so they are among them."""
+    steps = recipe.parent / "runs" / "remote" / "steps"
+    return {
+        f"{path.relative_to(steps).parts[0]}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(steps.glob("*/*/data/*"))
+    }
+
+
+def events(recipe: Path) -> list[dict[str, object]]:
+    lines = (recipe.parent / "runs" / "remote" / "log" / "run.jsonl").read_text("utf-8").splitlines()
+    return [event for event in map(json.loads, lines) if event["event"] == "unit"]
+
+
+def fetched(recipe: Path, step: str) -> int:
+    return sum(int(str(event.get("fetched", 0))) for event in events(recipe) if event["step"] == step)
+
+
+def of_objects(seen: Seen) -> bool:
+    return seen.method == "GET" and "list-type" not in seen.path
+
+
+@pytest.fixture(scope="module")
+def local(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The data files of the run over files."""
+    folder = tmp_path_factory.mktemp("local")
+    (folder / "corpus").symlink_to(corpus)
+    recipe = write(folder)
+    Runner(load_recipe(recipe, inputs=True)).run()
+    return data_files(recipe)
+
+
+def test_objects_give_the_bytes_that_files_give_and_are_fetched_once(
+    server: ObjectServer, corpus: Path, local: dict[str, str], tmp_path: Path
+) -> None:
+    recipe = remote(tmp_path, server)
+    Runner(load_recipe(recipe)).run()
+    assert data_files(recipe) == local
+    assert any(name.startswith("pack/") for name in local)
+    for step in ("lines", "rows", "pages"):
+        size = sum(file.stat().st_size for file in (corpus / step).rglob("*.*"))
+        assert fetched(recipe, f"{step}.index") == size
+        assert fetched(recipe, step) == 0  # from the cache of this machine
+    assert all(int(str(event.get("requests", 0))) < 8 for event in events(recipe))
+    asked = [seen for seen in server.proxy.seen if of_objects(seen)]
+    assert len(asked) == 6  # one for each file
+    server.proxy.fresh()
+    Runner(load_recipe(recipe)).run()  # a run that is complete lists, and does nothing else
+    assert [seen.method for seen in server.proxy.seen] == ["GET", "HEAD", "GET", "GET"]
+    assert not any(map(of_objects, server.proxy.seen))
+
+
+def test_a_machine_without_the_files_fetches_what_its_units_read(
+    server: ObjectServer, corpus: Path, local: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 4096)
+    monkeypatch.setattr(lazy, "BLOCK_BYTES", 4096)
+    recipe = remote(tmp_path, server)
+    Runner(load_recipe(recipe)).run(["lines.index", "rows.index", "pages.index"])
+    shutil.rmtree(tmp_path / "cache")
+    server.proxy.fresh()
+    done = [Runner(load_recipe(recipe)).run(["pages"]), Runner(load_recipe(recipe)).run()]
+    assert done
+    assert data_files(recipe) == local
+    size = sum(file.stat().st_size for file in (corpus / "pages").rglob("*.*"))
+    assert size <= fetched(recipe, "pages") < 2 * size
+    assert fetched(recipe, "rows") == (corpus / "rows" / "r.parquet").stat().st_size
+
+
+def test_workers_share_the_files_and_survive_a_bad_network(
+    server: ObjectServer, local: dict[str, str], tmp_path: Path
+) -> None:
+    server.proxy.faults += [
+        Fault("answer", of_objects, times=3),
+        Fault("cut", of_objects, times=2),
+        Fault("lost", lambda seen: seen.method == "HEAD", times=2),
+    ]
+    recipe = remote(tmp_path, server, engine="{kind: process, workers: 2}")
+    Runner(load_recipe(recipe)).run()
+    assert data_files(recipe) == local
+    assert not any(fault.times for fault in server.proxy.faults)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "runs").rglob("*") if path.is_file())
+    assert KEYS["AWS_SECRET_ACCESS_KEY"].encode() not in written
+
+
+class Meddled(Runner):
+    """A runner under which something happens after the files were listed."""
+
+    meddle: Callable[[], None]
+
+    def list_inputs(self) -> None:
+        super().list_inputs()
+        self.meddle()
+
+
+def test_an_object_that_changes_under_the_run_is_noticed(
+    server: ObjectServer, corpus: Path, tmp_path: Path
+) -> None:
+    server.put_folder(BUCKET, "changing", corpus)
+    recipe = remote(tmp_path, server, "changing")
+    runner = Meddled(load_recipe(recipe))
+    key = "changing/lines/a.jsonl"
+    content = server.get(BUCKET, key)
+    runner.meddle = lambda: server.put(BUCKET, key, content.replace(b"stone", b"house"))
+    with pytest.raises(UserError, match=rf"s3://{BUCKET}/{key} changed while the run was on; run the same"):
+        runner.run(["lines"])
+    Runner(load_recipe(recipe)).run(["lines"])
+    # The cached version is read to its end, but what came of it is not committed.
+    runner = Meddled(load_recipe(recipe, ["sources.lines.read.jsonl.split_bytes=70000"]))
+    runner.meddle = lambda: server.put(BUCKET, key, content)
+    with pytest.raises(UserError, match="changed while the run was on"):
+        runner.run(["lines"])
+    runner = Meddled(load_recipe(recipe))
+    runner.meddle = lambda: server.delete(BUCKET, key)
+    with pytest.raises(UserError, match="was removed while the run was on"):
+        runner.run(["lines"])
+
+
+def test_a_changed_object_is_indexed_again_and_others_are_not(
+    server: ObjectServer, corpus: Path, tmp_path: Path
+) -> None:
+    server.put_folder(BUCKET, "later", corpus)
+    recipe = remote(tmp_path, server, "later")
+    Runner(load_recipe(recipe)).run(["dedup.exact"])
+    server.put(BUCKET, "later/rows/r.parquet", server.get(BUCKET, "later/rows/r.parquet"))
+    server.proxy.fresh()
+    done = Runner(load_recipe(recipe)).run(["dedup.exact"])
+    assert all(state.reused for state in done.steps)  # the ETag is that of equal bytes
+    server.put(BUCKET, "later/lines/a.jsonl", server.get(BUCKET, "later/lines/b.jsonl.zst"))
+    done = Runner(load_recipe(recipe)).run(["dedup.exact"])
+    assert {state.step.name for state in done.steps if state.redone} >= {"lines.index", "lines"}
+    assert all(state.reused for state in done.steps if state.step.name.startswith(("rows", "pages")))
+
+
+def test_plans_and_checks_fetch_little(server: ObjectServer, tmp_path: Path) -> None:
+    recipe = remote(tmp_path, server)
+    plan = make_plan(load_recipe(recipe))
+    assert not any(map(of_objects, server.proxy.seen))
+    assert {step.name: step.state for step in plan.steps}["lines.index"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        (
+            {"rows": "rows/none.parquet"},
+            r"recipe.yaml:9: .*s3://.*/rows/none.parquet: there is no such object",
+        ),
+        ({"lines": "lines/*.csv"}, r"recipe.yaml:8: .*nothing matches; s3://.*/v1/lines holds a.jsonl"),
+        ({"pages": "lines/a.jsonl"}, r"recipe.yaml:10: .*a.jsonl: "),
+        ({"benchmarks": "none/*"}, r"recipe.yaml:12: .*nothing lies in s3://.*/v1/none"),
+    ],
+)
+def test_checks_find_what_is_not_there(
+    server: ObjectServer, tmp_path: Path, patterns: dict[str, str], words: str
+) -> None:
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(remote(tmp_path, server, **patterns), inputs=True)
+
+
+def test_checks_find_what_may_not_be_read(server: ObjectServer, tmp_path: Path) -> None:
+    denied = b"<Error><Code>AccessDenied</Code></Error>"
+    server.proxy.faults.append(Fault("answer", of_objects, times=1, status=403, body=denied))
+    with pytest.raises(RecipeError, match=r"recipe.yaml:8: .*s3://.*/lines/a.jsonl: access is denied; allow"):
+        load_recipe(remote(tmp_path, server), inputs=True)
+
+
+def test_files_of_a_web_server_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
+    names = {"lines": "lines/a.jsonl", "rows": "rows/r.parquet", "pages": "pages/p.warc.gz"}
+    names["benchmarks"] = "benchmarks/q.jsonl"
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local" / "corpus").symlink_to(corpus)
+    beside = write(tmp_path / "local", **names)
+    Runner(load_recipe(beside)).run()
+    (tmp_path / "web" / "corpus").mkdir(parents=True)
+    with web_server(corpus) as url:
+        storage = "storage: {schemes: [http], cache: cache}"
+        recipe = write(tmp_path / "web", f"{url}/", storage, **names)
+        Runner(load_recipe(recipe, inputs=True)).run()
+        with pytest.raises(RecipeError, match=r"web servers list no files; name each by its URL"):
+            load_recipe(write(tmp_path / "web", f"{url}/", storage), inputs=True)
+    current.use_storage(None)
+    assert data_files(recipe) == data_files(beside)
+
+
+@contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()

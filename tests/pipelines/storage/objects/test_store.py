@@ -1,0 +1,261 @@
+"""Each operation against a server that answers late, in part, with faults or not at all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.storage.objects import current
+from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
+from corpusmill.pipelines.storage.objects.requests import Asked
+from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
+from corpusmill.pipelines.storage.objects.urls import parse_url
+from tests.fault_proxy import Fault, Seen
+from tests.object_server import KEYS, ObjectServer
+from tests.pipelines.storage.objects.conftest import Use
+
+DENIED = b"<Error><Code>AccessDenied</Code></Error>"
+WRONG_REGION = (
+    b"<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region is wrong</Message>"
+    b"<Region>eu-west-1</Region></Error>"
+)
+
+
+def store_for(bucket: str) -> ObjectStore:
+    return current.store_of(parse_url(f"s3://{bucket}/any"))
+
+
+def asked_by(work: Callable[[], object]) -> Asked:
+    before = current.REQUESTS.so_far()
+    work()
+    return current.REQUESTS.so_far().since(before)
+
+
+def of(method: str) -> Callable[[Seen], bool]:
+    return lambda seen: seen.method == method
+
+
+def test_what_is_put_is_found_read_and_removed(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    store = store_for(bucket)
+    store.put("a/b c.txt", b"hello")
+    info = store.head("a/b c.txt")
+    assert (info.url, info.size) == (f"s3://{bucket}/a/b c.txt", 5)
+    assert store.get("a/b c.txt") == server.get(bucket, "a/b c.txt") == b"hello"
+    assert store.get_range("a/b c.txt", 1, 3, info) == b"el"
+    store.delete("a/b c.txt")
+    store.delete("a/b c.txt")
+    with pytest.raises(NoObjectError, match=r"there is no such object; correct the key"):
+        store.head("a/b c.txt")
+
+
+def page_of(keys: range, more: str) -> bytes:
+    """A page of a listing, as S3 gives them; `more`: the token of the next one."""
+    held = "".join(
+        f"<Contents><Key>many/{key:04}</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified>"
+        f'<ETag>"{key}"</ETag><Size>1</Size></Contents>'
+        for key in keys
+    )
+    token = f"<NextContinuationToken>{more}</NextContinuationToken>" if more else ""
+    truncated = "true" if more else "false"
+    facts = f"<IsTruncated>{truncated}</IsTruncated>{held}{token}"
+    return f"<ListBucketResult>{facts}</ListBucketResult>".encode()
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_requests_are_counted_as_the_server_sees_them(
+    server: ObjectServer, bucket: str, use: Use, flat: bool
+) -> None:
+    server.put(bucket, "one", b"x")
+    use()
+    store = store_for(bucket)
+    for keys, more in ((range(1000), "next"), (range(1000, 1005), "")):
+        body = page_of(keys, more)
+        server.proxy.faults.append(Fault("answer", of("GET"), status=200, body=body))
+    listed = asked_by(lambda: store.list_folder("many") if flat else store.list_below("many"))
+    assert listed.kinds == {"list": 2}
+    server.proxy.faults.append(Fault("answer", of("HEAD"), times=2))
+    retried = asked_by(lambda: store.head("one"))
+    assert retried.kinds == {"head": 3}
+    assert len(server.proxy.seen) == 2 + 3
+
+
+@pytest.mark.parametrize("kind", ["answer", "cut", "lost"])
+def test_a_read_is_tried_again_until_it_is_whole(
+    server: ObjectServer, bucket: str, use: Use, kind: str
+) -> None:
+    data = bytes(range(256)) * 5000
+    server.put(bucket, "data", data)
+    use()
+    store = store_for(bucket)
+    info = store.head("data")
+    server.proxy.faults.append(Fault(kind, of("GET"), times=2))  # type: ignore[arg-type]
+    assert store.get("data") == data
+    server.proxy.faults.append(Fault(kind, of("GET"), times=2))  # type: ignore[arg-type]
+    assert b"".join(store.stream(info)) == data
+    assert [seen.method for seen in server.proxy.seen] == ["HEAD"] + ["GET"] * 6
+
+
+def test_a_late_answer_is_given_up_and_asked_for_again(server: ObjectServer, bucket: str, use: Use) -> None:
+    server.put(bucket, "data", b"hello")
+    use(timeout_s=0.5)
+    late = Fault("late", of("GET"))
+    server.proxy.faults.append(late)
+    assert store_for(bucket).get("data") == b"hello"
+    assert not late.release.is_set()
+    assert len(server.proxy.seen) == 2
+
+
+def test_attempts_are_bounded_and_the_error_tells_them(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    server.proxy.faults.append(Fault("answer", lambda seen: True, times=100))
+    with pytest.raises(ObjectError, match=rf"^s3://{bucket}/x: the server answers 503 \(3 attempts\); run"):
+        store_for(bucket).get("x")
+    assert len(server.proxy.seen) == 3
+
+
+def test_put_new_writes_once(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    store = store_for(bucket)
+    assert store.put_new("lock", b"mine")
+    assert server.proxy.seen[-1].headers["if-none-match"] == "*"
+    assert not store.put_new("lock", b"theirs")
+    assert not store.put_new("lock", b"mine")
+    assert server.get(bucket, "lock") == b"mine"
+
+
+def test_put_new_whose_answer_was_lost_knows_its_own_object(
+    server: ObjectServer, bucket: str, use: Use
+) -> None:
+    use()
+    store = store_for(bucket)
+    server.proxy.faults.append(Fault("lost", of("PUT")))
+    assert store.put_new("lock", b"mine")
+    server.proxy.faults.append(Fault("lost", of("PUT")))
+    assert not store.put_new("lock", b"theirs")
+    assert server.get(bucket, "lock") == b"mine"
+
+
+def test_a_large_file_goes_up_in_parts_or_not_at_all(
+    server: ObjectServer, bucket: str, use: Use, tmp_path: Path
+) -> None:
+    use()
+    store = store_for(bucket)
+    file = tmp_path / "large"
+    file.write_bytes(bytes(2 * PART_BYTES) + b"end")
+    server.proxy.faults.append(Fault("answer", lambda seen: "partNumber=2" in seen.path))
+    sent = asked_by(lambda: store.upload("large", file))
+    assert (sent.kinds, sent.sent) == ({"part": 5}, 2 * PART_BYTES + 3)
+    assert len(server.proxy.seen) == 6  # and the part that was sent again, by the library
+    assert server.get(bucket, "large") == file.read_bytes()
+    server.proxy.faults.append(Fault("answer", lambda seen: "partNumber=2" in seen.path, times=100))
+    with pytest.raises(ObjectError, match="the server answers 503"):
+        store.upload("other", file)
+    assert server.proxy.seen[-1].method == "DELETE"  # the parts are taken back
+    assert b"<Upload>" not in server.ask("GET", f"{bucket}?uploads=")
+    with pytest.raises(NoObjectError):
+        store.head("other")
+
+
+def test_a_changed_object_is_never_mixed_with_the_old_one(
+    server: ObjectServer, bucket: str, use: Use
+) -> None:
+    server.put(bucket, "data", b"first")
+    use()
+    store = store_for(bucket)
+    info = store.head("data")
+    server.put(bucket, "data", b"other")
+    with pytest.raises(ChangedObjectError, match="changed while the run was on; run the same command again"):
+        store.get_range("data", 0, 3, info)
+    with pytest.raises(ChangedObjectError):
+        list(store.stream(info))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (403, DENIED, r"access is denied; allow these credentials to list and read the bucket"),
+        (
+            403,
+            b"<Error><Code>InvalidAccessKeyId</Code></Error>",
+            r"credentials are not accepted \(InvalidAcc",
+        ),
+        (400, WRONG_REGION, r"lies in the region eu-west-1; set `storage.region` to it"),
+        (
+            301,
+            b"<Error><Code>PermanentRedirect</Code></Error>",
+            r"lies in another region; set `storage.region`",
+        ),
+        (404, b"<Error><Code>NoSuchBucket</Code></Error>", r"there is no bucket [\w-]+; correct its name"),
+    ],
+)
+def test_a_refusal_names_the_url_the_cause_and_the_cure(
+    server: ObjectServer, bucket: str, use: Use, status: int, body: bytes, words: str
+) -> None:
+    use()
+    server.proxy.faults.append(Fault("answer", lambda seen: True, times=9, status=status, body=body))
+    with pytest.raises(ObjectError, match=words) as raised:
+        store_for(bucket).get("x")
+    assert str(raised.value).startswith(f"s3://{bucket}/x: ")
+    assert len(server.proxy.seen) == 1  # the same answer would come again
+
+
+def test_hosts_that_are_not_there_are_told(bucket: str, use: Use) -> None:
+    use(endpoint="http://nowhere.invalid")
+    with pytest.raises(ObjectError, match=r"its host has no address \(3 attempts\); correct the URL or"):
+        store_for(bucket).head("x")
+    use(endpoint="http://127.0.0.1:9")
+    with pytest.raises(ObjectError, match=r"no connection to its host \(3 attempts\)"):
+        store_for(bucket).head("x")
+
+
+def test_missing_credentials_are_told_and_nothing_is_asked(
+    server: ObjectServer, bucket: str, use: Use, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (*KEYS, "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    use()
+    with pytest.raises(ObjectError, match=r"no credentials; set AWS_ACCESS_KEY_ID .* `none` for public data"):
+        store_for(bucket)
+    assert not server.proxy.seen
+
+
+def test_a_profile_gives_credentials(
+    server: ObjectServer, bucket: str, use: Use, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("boto3")
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    profiles = tmp_path / "credentials"
+    profiles.write_text("[team]\naws_access_key_id = AKIDOFTEAM\naws_secret_access_key = unsaid\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(profiles))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    use(profile="team")
+    store_for(bucket).put("x", b"1")
+    assert "Credential=AKIDOFTEAM/" in server.proxy.seen[-1].headers["authorization"]
+    use(profile="nobody")
+    with pytest.raises(ObjectError, match="the profile nobody"):
+        store_for(bucket)
+
+
+def test_no_secret_is_logged_or_told(
+    server: ObjectServer, bucket: str, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    use()
+    server.proxy.faults.append(Fault("answer", lambda seen: True, times=9, status=403, body=DENIED))
+    with pytest.raises(ObjectError) as raised:
+        store_for(bucket).get("x")
+    for secret in KEYS.values():
+        assert secret not in caplog.text + str(raised.value) + str(current.storage_in_use())
+
+
+def test_a_missing_library_names_the_extra(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    use()
+    monkeypatch.setitem(__import__("sys").modules, "obstore", None)
+    with pytest.raises(Exception, match=r"pip install 'corpusmill\[cloud\]'"):
+        current.store_of(parse_url("s3://anything/x"))
