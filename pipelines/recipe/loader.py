@@ -74,7 +74,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     problems += folder_problems(data)
     with paths_relative_to(folder):
         storage = (
-            build(ObjectStorage, data["storage"], ("storage",), problems) if data.get("storage") else None
+            build(ObjectStorage, data["storage"], ("storage",), problems)
+            if data.get("storage") is not None
+            else None
         )
         sources = _sources(data.get("sources"), data, problems)
         sections = _made_sections(data, problems)

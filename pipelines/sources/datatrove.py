@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -128,6 +129,7 @@ class Datatrove(Reader):
         from corpusmill.pipelines.sources.datatrove_blocks.block_class import block_class
         from corpusmill.pipelines.sources.datatrove_blocks.offline import offline
 
+        os.fspath(path)  # of a remote file: fetch all of it, which the block opens by its name
         folder = (str(path.parent), fsspec.filesystem("file"))
         end = object()
         try:

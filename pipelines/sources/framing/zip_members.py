@@ -167,7 +167,7 @@ def _with_left_out(splits: list[Split], duplicates: list[int], overlapping: list
 def members(file: BinaryIO, split: Split) -> Iterator[Member]:
     """The members of a split. Raises DataError if the archive changed since it was indexed."""
     at, shift = split.hint[:2]
-    found = _entries(file, at, os.fstat(file.fileno()).st_size, split.start, shift)
+    found = _entries(file, at, file.seek(0, os.SEEK_END), split.start, shift)
     for _ in range(split.start, split.end):
         try:
             at, member = next(found)

@@ -1,16 +1,17 @@
 """A path of an object whose bytes are fetched when they are read.
 
 Readers open their input by `path.open("rb")`: that gives a file which fetches what is read of it, further and
-further ahead while it is read in order. Whoever needs a name for a library (`os.fspath`) has all of the
-object fetched first. A copy of the path that knows nothing of the object (`Path(path)`, `str(path)`) leads to
-a file that exists only when it is complete, so that missing bytes are never read as zeros.
+further ahead while it is read in order. Whoever needs a name or a descriptor for a library (`os.fspath`,
+`fileno`) has all of the object fetched first. A copy of the path that knows nothing of the object
+(`Path(path)`, `str(path)`) leads to a file that exists only when it is complete, so that missing bytes are
+never read as zeros.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from pathlib import Path, PosixPath
+from pathlib import PosixPath
 from typing import TYPE_CHECKING, Any, Self
 
 from corpusmill.pipelines.contract.errors import UserError
@@ -19,7 +20,7 @@ from corpusmill.pipelines.storage.objects.blocks import BLOCK_BYTES, Blocks
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_FIRST_BLOCKS, _MOST_BLOCKS = 4, 16  # fetched at a time, of a file that is read in order
+_FIRST_BLOCKS, _MOST_BLOCKS, _GROWTH = 1, 16, 4  # fetched at a time, of a file that is read in order
 
 
 class TooLargeError(UserError):
@@ -91,6 +92,11 @@ class _Fetching(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        """The descriptor of the file in the cache, with all of the object in it."""
+        self._blocks.fill_all()
+        return self._file.fileno()
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._blocks.size}[whence]
         self._at = max(0, base + offset)
@@ -115,7 +121,7 @@ class _Fetching(io.RawIOBase):
     def _fetch(self, first: int, last: int) -> None:
         """Have these blocks, and more beyond them the longer the file is read in order."""
         in_order = first in (self._next - 1, self._next)
-        self._ahead = min(_MOST_BLOCKS, 2 * self._ahead) if in_order else _FIRST_BLOCKS
+        self._ahead = min(_MOST_BLOCKS, _GROWTH * self._ahead) if in_order else _FIRST_BLOCKS
         end = min(self._blocks.count, max(last + 1, first + self._ahead))
         self._blocks.fill(range(first, end))
         self._there.update(range(first, end))
@@ -125,8 +131,3 @@ class _Fetching(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
-
-
-def plain_path(path: Path) -> Path:
-    """A path that any library may open: of an object, all of it is there."""
-    return Path(os.fspath(path))

@@ -1,0 +1,108 @@
+"""The key `storage`, and URLs where a recipe may and may not have them; no store is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+
+
+def recipe(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(f"name: remote\n{text}", "utf-8")
+    return path
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    with pytest.raises(InvalidRecipeError) as raised:
+        load_recipe(recipe(folder, text))
+    return str(raised.value).splitlines()
+
+
+LINES = "sources: {a: {read: {jsonl: s3://bucket/a.jsonl}}}\n"
+
+
+def test_settings_are_read_and_change_no_fingerprint(tmp_path: Path) -> None:
+    text = "storage: {schemes: [s3, https], region: eu-west-1, cache: kept, cache_bytes: 200GB}\n"
+    loaded = load_recipe(recipe(tmp_path, text + LINES))
+    assert loaded.storage == ObjectStorage(
+        schemes=["s3", "https"], region="eu-west-1", cache=tmp_path / "kept", cache_bytes=200 * 10**9
+    )
+    assert loaded.sources[0].reader.files == ["s3://bucket/a.jsonl"]
+
+
+def test_without_the_key_nothing_remote_is_read(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, LINES)
+    assert "recipe.yaml:2: sources.a.read.jsonl: s3://bucket/a.jsonl is remote" in fault
+    assert fault.endswith("the recipe allows nothing remote; add `storage: {schemes: [s3]}`")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "storage: {schemes: [https]}\n" + LINES,
+            "s3 is not among `storage.schemes`; write `schemes: [https, s3]`",
+        ),
+        ("storage: {schemes: [ftp]}\n" + LINES, "ftp"),
+        ("storage: {}\n" + LINES, "schemes"),
+        ("storage:\n" + LINES, "is empty; write `storage: {schemes: [s3]}`"),
+        ("storage: {schemes: [s3], endpoint: minio}\n" + LINES, "is no URL; write it as https://host"),
+        (
+            "storage: {schemes: [s3], endpoint: 'https://me:word@minio'}\n" + LINES,
+            "set credentials in the env",
+        ),
+        (
+            "data: s3://bucket/corpus\n" + LINES,
+            "data: expected a folder of this machine, got s3://bucket/corpus",
+        ),
+        ("output: s3://bucket/run\n" + LINES, "runs are written to a folder of this machine"),
+        (
+            "sources: {a: {read: {tree: s3://bucket/projects}}}\nstorage: {schemes: [s3]}\n",
+            "`tree` walks folders",
+        ),
+        (
+            "sources: {a: {read: {git: s3://bucket/x.git}}}\nstorage: {schemes: [s3]}\n",
+            "`git` reads repositories",
+        ),
+        (
+            "sources: {a: {read: {cdx: s3://bucket/x.cdx}}}\nstorage: {schemes: [s3]}\n",
+            "`cdx` reads WARC files",
+        ),
+        (
+            "sources: {a: {read: {warc: {files: x, dictionary: 's3://bucket/d'}}, steps: [extract]}}\n",
+            "dictionary: expected a path of this machine, got s3://bucket/d; fetch what it names",
+        ),
+        (
+            "sources: {a: {read: {jsonl: 'https://me:word@host/a'}}}\nstorage: {schemes: [https]}\n",
+            "***@host",
+        ),
+        (
+            "sources: {a: {read: {jsonl: 'ftp://host/a'}}}\nstorage: {schemes: [https]}\n",
+            "ftp:// is not read",
+        ),
+    ],
+)
+def test_a_fault_is_told_with_its_line_and_cure(tmp_path: Path, text: str, words: str) -> None:
+    found = faults(tmp_path, text)
+    assert any(words in fault for fault in found), found
+    assert not any("word@" in fault for fault in found)
+
+
+def test_file_urls_are_paths(tmp_path: Path) -> None:
+    (tmp_path / "a b.jsonl").write_text('{"text": "hello"}\n')
+    url = (tmp_path / "a b.jsonl").as_uri()
+    loaded = load_recipe(recipe(tmp_path, f"sources: {{a: {{read: {{jsonl: '{url}'}}}}}}\n"), inputs=True)
+    assert loaded.sources[0].reader.files == [str(tmp_path / "a b.jsonl")]
+
+
+def test_benchmarks_may_be_remote_too(tmp_path: Path) -> None:
+    text = "sources: {a: {read: {jsonl: a.jsonl}}}\ndecontaminate: {against: s3://bucket/q.jsonl}\n"
+    (fault,) = faults(tmp_path, text)
+    assert "recipe.yaml:3: " in fault
+    assert "add `storage: {schemes: [s3]}`" in fault
+    load_recipe(recipe(tmp_path, f"{text}storage: {{schemes: [s3]}}\n"))
