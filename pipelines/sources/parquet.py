@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.assembly.record_reader import DECODED_BYTES, RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
+from corpusmill.pipelines.storage.objects.lazy import for_library
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,9 +64,10 @@ class Parquet(RecordReader):
 
         from corpusmill.pipelines.sources.assembly.tables import TableMapper
 
+        source = for_library(path)
         # A memory map would turn a file cut under our feet into a bus error.
         try:
-            opened = pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
+            opened = pq.ParquetFile(source, page_checksum_verification=True, memory_map=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{name}: {error}; the file changed since it was indexed, run again") from error
         with opened as file, path.open("rb") as raw:

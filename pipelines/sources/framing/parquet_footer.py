@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 from corpusmill.pipelines.sources.reader import Split
+from corpusmill.pipelines.storage.objects.lazy import for_library
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,7 +95,7 @@ def read_footer(path: Path) -> pq.FileMetaData:
     if footer < 4:
         raise Damage(size - 8, f"a footer of {length} bytes does not fit in a file of {size}")
     try:
-        metadata = pq.read_metadata(path)
+        metadata = pq.read_metadata(for_library(path))
         nesting = _nesting(metadata.schema.to_arrow_schema())
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Damage(footer, f"the footer cannot be read ({str(error).splitlines()[0][:200]})") from error

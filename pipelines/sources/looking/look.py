@@ -13,6 +13,7 @@ from corpusmill.pipelines.sources.assembly.messages import NoMessagesError
 from corpusmill.pipelines.sources.looking.fields_seen import cure, fields, likely_text, shown
 from corpusmill.pipelines.sources.looking.formats import format_of, head_of, wrong_format
 from corpusmill.pipelines.sources.looking.unreadable import unreadable
+from corpusmill.pipelines.storage.objects.lazy import for_library
 
 RECORDS = 10  # of one file: those that a fault is told by
 _EXPECTED = "one JSON object a line, in UTF-8"
@@ -157,7 +158,7 @@ def look_at_columns(path: Path, map_: FieldMap) -> Look:
     if format_of(head) != "parquet":
         return Look(fault=unreadable(head, "a Parquet file, which begins and ends with PAR1"))
     try:
-        footer = pq.read_metadata(path, memory_map=False)
+        footer = pq.read_metadata(for_library(path), memory_map=False)
         schema = footer.schema.to_arrow_schema()
     except Exception as error:  # noqa: BLE001  # whatever Arrow raises, no row can be read
         first = str(error).split("\n", 1)[0]

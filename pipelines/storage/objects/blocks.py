@@ -44,7 +44,11 @@ def locked(path: Path, how: int) -> Iterator[None]:
 
 
 class Blocks:
-    """The blocks of one object of `size` bytes in its folder; `fetch(start, end)` gives bytes of it."""
+    """The blocks of one object of `size` bytes in its folder; `fetch(start, end)` gives bytes of it.
+
+    `failure`: the first error with which bytes could not be had, for those who would not hear of it: readers
+    take most errors for damage of the file.
+    """
 
     def __init__(self, folder: Path, name: str, size: int, fetch: Callable[[int, int], bytes]) -> None:
         self.folder, self.size = folder, size
@@ -52,6 +56,7 @@ class Blocks:
         self.use = folder / "use"
         self._partial, self._sums, self._fetch = folder / "partial", folder / "sums", fetch
         self.count = -(-size // BLOCK_BYTES)
+        self.failure: Exception | None = None
 
     def make(self) -> None:
         """Make the folder with no block in it, unless it is there; `use` comes last."""
@@ -112,7 +117,11 @@ class Blocks:
 
     def _fetch_part(self, part: range) -> None:
         start, end = part.start * BLOCK_BYTES, min(part.stop * BLOCK_BYTES, self.size)
-        data = memoryview(self._fetch(start, end))
+        try:
+            data = memoryview(self._fetch(start, end))
+        except Exception as error:
+            self.failure = self.failure or error
+            raise
         found = [_checksum(data[at : at + BLOCK_BYTES]) for at in range(0, end - start, BLOCK_BYTES)]
         target = self.file if self.file.exists() else self._partial
         for path, offset, content in (

@@ -96,7 +96,8 @@ def object_listed(url: str) -> ObjectInfo:
 def object_on_disk(info: ObjectInfo, *, whole: bool = False, most: int | None = None) -> Iterator[Path]:
     """An object as a path of this machine (see `ObjectPath`), within the context. `whole`: fetch it all now.
 
-    Raises ObjectError, and UserError where it does not fit into the cache; so does reading.
+    Raises ObjectError, and UserError where it does not fit into the cache. Where bytes could not be fetched,
+    leaving the context raises that, whatever a reader made of the error.
     """
     place = parse_url(info.url)
     store = store_of(place)
@@ -105,4 +106,11 @@ def object_on_disk(info: ObjectInfo, *, whole: bool = False, most: int | None = 
     with cache.lease(info, lambda start, end: store.get_range(place.key, start, end, info)) as blocks:
         if whole:
             blocks.fill_all()
-        yield ObjectPath.of(blocks, most)
+        try:
+            yield ObjectPath.of(blocks, most)
+        except Exception as error:
+            if blocks.failure is not None and error is not blocks.failure:
+                raise blocks.failure from error
+            raise
+        if blocks.failure is not None:
+            raise blocks.failure

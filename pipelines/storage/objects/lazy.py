@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import io
 import os
-from pathlib import PosixPath
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path, PosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.storage.objects.blocks import BLOCK_BYTES, Blocks
@@ -42,6 +42,11 @@ class ObjectPath(PosixPath):
         path._blocks, path._most = blocks, most
         return path
 
+    @property
+    def fetches(self) -> bool:
+        """Whether reading it may have to fetch."""
+        return self._blocks is not None and not self._blocks.proven()
+
     def open(
         self,
         mode: str = "r",
@@ -69,9 +74,19 @@ class ObjectPath(PosixPath):
     def __fspath__(self) -> str:
         if self._blocks is not None:
             if self._most is not None and self._blocks.size > self._most:
-                raise TooLargeError(f"{self.name}: {self._blocks.size:,} bytes")
+                self._blocks.failure = TooLargeError(f"{self.name}: {self._blocks.size:,} bytes")
+                raise self._blocks.failure
             self._blocks.fill_all()
         return str(self)
+
+
+def for_library(path: Path) -> Path | BinaryIO:
+    """What a library that reads paths and files in Python alike is given: of an object that is not there as a
+    whole, a file that fetches what is read; else the path, which is faster. The caller closes a file."""
+    if isinstance(path, ObjectPath) and path.fetches:
+        file: BinaryIO = path.open("rb")
+        return file
+    return path
 
 
 class _Fetching(io.RawIOBase):

@@ -106,3 +106,12 @@ def test_benchmarks_may_be_remote_too(tmp_path: Path) -> None:
     assert "recipe.yaml:3: " in fault
     assert "add `storage: {schemes: [s3]}`" in fault
     load_recipe(recipe(tmp_path, f"{text}storage: {{schemes: [s3]}}\n"))
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = ObjectStorage(schemes=["s3"])
+    monkeypatch.setenv("CORPUSMILL_CACHE", str(tmp_path / "own"))
+    assert settings.cache_folder == tmp_path / "own" / "objects"
+    monkeypatch.delenv("CORPUSMILL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert settings.cache_folder == tmp_path / "xdg" / "corpusmill" / "objects"

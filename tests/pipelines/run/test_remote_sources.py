@@ -204,6 +204,28 @@ def test_a_machine_without_the_files_fetches_what_its_units_read(
     assert fetched(recipe, "rows") == (corpus / "rows" / "r.parquet").stat().st_size
 
 
+@pytest.mark.parametrize("step", ["lines", "rows", "pages"])
+def test_a_network_that_fails_is_no_damage_of_the_data(
+    server: ObjectServer, local: dict[str, str], tmp_path: Path, step: str
+) -> None:
+    """Readers quarantine what a library cannot read, whatever it raises; of the network they must not."""
+    recipe = remote(tmp_path, server)
+    Runner(load_recipe(recipe)).run([f"{step}.index"])
+    shutil.rmtree(tmp_path / "cache")
+    down = Fault("answer", of_objects, times=10**6)
+    server.proxy.faults.append(down)
+    overrides = ["storage.retries=1"]
+    with pytest.raises(UserError, match=r"the server answers 503 \(2 attempts\)"):
+        Runner(load_recipe(recipe, overrides)).run([step])
+    with pytest.raises(RecipeError, match=r"the server answers 503 \(2 attempts\)"):
+        load_recipe(recipe, overrides, inputs=True)
+    down.times = 0
+    Runner(load_recipe(recipe)).run([step])
+    made = {name: digest for name, digest in data_files(recipe).items() if name.startswith(f"{step}/")}
+    assert made == {name: digest for name, digest in local.items() if name.startswith(f"{step}/")}
+    assert made
+
+
 def test_workers_share_the_files_and_survive_a_bad_network(
     server: ObjectServer, local: dict[str, str], tmp_path: Path
 ) -> None:
