@@ -37,10 +37,13 @@ FINE = 256  # partitions of a coarse one at most
 FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
 
 
-def layout_of(partitions: int, units: int, size: int = 0) -> Layout:
-    """The layout of an exchange of so many units, whose text is `size` bytes, 0 where that is not known."""
+def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = True) -> Layout:
+    """The layout of an exchange of so many units, whose text is `size` bytes, 0 where that is not known.
+
+    `together`: several units may share a file of the first level; else each of them has its own.
+    """
     mean = max(1, size // max(1, units))
-    group = max(1, min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean))
+    group = max(1, min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean)) if together else 1
     files = [-(-units // group)]
     if files[0] <= FAN:
         return Layout(partitions, units, group, 1, tuple(files))

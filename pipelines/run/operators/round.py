@@ -9,7 +9,7 @@ rounds. Memory: one partition, and the rows made of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -59,7 +59,7 @@ def then(preparation: Preparation, done: Done) -> Sequence[RoundUnit]:
 
 def _layout(preparation: Preparation) -> Layout:
     partitions = layout_at(preparation.first).partitions
-    return replace(layout_of(partitions, partitions), group=1)
+    return layout_of(partitions, partitions, together=False)
 
 
 def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:

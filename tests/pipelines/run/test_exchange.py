@@ -52,6 +52,17 @@ def test_every_layout_can_be_read_with_few_opens(partitions: int, units: int, si
         assert read.stop <= sum(layout.files)
 
 
+@given(st.integers(1, 65_536))
+def test_a_round_has_a_file_for_each_partition_it_reads(partitions: int) -> None:
+    """And the levels after it read them all: every file of a level but the last is read by one merge."""
+    layout = layout_of(partitions, partitions, together=False)
+    assert (layout.files[0], layout.group) == (partitions, 1)
+    if len(layout.files) > 1:
+        groups = layout.files[1] // layout.coarse
+        of_one = [merges(layout, 1)[place] for place in range(groups)]
+        assert [n for merge in of_one for n in range(merge.first, merge.end)] == list(range(partitions))
+
+
 def test_twenty_thousand_units_and_four_thousand_partitions_are_few_opens() -> None:
     units, partitions = 20_000, 4_096
     layout = layout_of(partitions, units, units * 32 * 2**20)
