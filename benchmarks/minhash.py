@@ -35,6 +35,7 @@ from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.contract.stage import Sides
+from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 
 ENGLISH = ("text/wikitext2_valid_test", "text/cc_c4_redpajama_samples")
 LABELLED = ("neardup/tldr_revisions", "code/code_packages")
@@ -183,7 +184,7 @@ def deduplicate(stage: Minhash, docs: Documents, partitions: int) -> tuple[pa.Ta
     sides = MemorySides(emitted.side)
     parts = [stage.reduce(rows.slice(a, b - a), sides) for a, b in zip(cuts.tolist(), ends, strict=True)]
     found = pa.concat_tables([DUPLICATES.empty_table(), *parts])
-    return found, stage.resolve(found)
+    return found, resolve_at_once(found, stage.resolution())
 
 
 def whole(bench: Bench, data: Path, quick: bool) -> None:

@@ -72,7 +72,7 @@ class Exact(Deduplicate):
         """Every document of a group but its best, as `DUPLICATES`."""
         import numpy as np
 
-        from corpusmill.dedup.matching.survivors import duplicates, ranks
+        from corpusmill.pipelines.contract.survivors import duplicates, ranks
 
         key, high, length = (rows.column(name).to_numpy() for name in ("key", "high", "length"))
         by = np.lexsort((ranks(rows, self.priority), length, high, key))

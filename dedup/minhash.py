@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
+from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Sides
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Minhash(Deduplicate):
     Presets, short documents and large buckets: docs/deduplication.md.
 
     Memory: reducing holds the distinct sets of one piece of buckets (128 MB, or those of the largest bucket);
-    resolving holds all pairs, about 350 bytes each. Copies of a set make one pair each, not n^2.
+    resolving holds 262,144 pairs, about 700 bytes each. Copies of a set make one pair each, not n^2.
     Disk: 4 bytes a distinct shingle (two thirds of the text for English words), 20 bytes a band.
     Reason `near_duplicate`.
     """
@@ -115,7 +116,7 @@ class Minhash(Deduplicate):
         """Compile the kernels on nothing."""
         import numpy as np
 
-        from corpusmill.dedup.kernels.similarity import bucket_pairs, remove_by_component, remove_greedily
+        from corpusmill.dedup.kernels.similarity import bucket_pairs
         from corpusmill.pipelines.contract.documents import unwritable
 
         ends, values, keys, digest = self.sketch(
@@ -125,8 +126,6 @@ class Minhash(Deduplicate):
         bucket_pairs(
             digest, ends, none, keys, none, ends, values, rules.verify, rules.threshold, rules.max_bucket
         )
-        for decide in (remove_greedily, remove_by_component):
-            decide(none, none, np.zeros(0), 0)
 
     def sketch(
         self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
@@ -191,8 +190,7 @@ class Minhash(Deduplicate):
 
         return find_pairs(rows, sides, self.rules())
 
-    def resolve(self, found: pa.Table) -> pa.Table:
-        """From pairs to removals, one row a removed document, ordered by address."""
-        from corpusmill.dedup.matching.removals import resolve
-
-        return resolve(found, self.priority, transitive=not self.settings().verify)
+    def resolution(self) -> Resolution:
+        """Measured pairs are removed by what each was compared with, unmeasured ones by whole clusters."""
+        rule: Literal["direct", "connected"] = "direct" if self.settings().verify else "connected"
+        return Resolution(rule, "near_duplicate", tuple(self.priority))

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.dedup.kernels.similarity import bucket_pairs
-from corpusmill.dedup.matching.survivors import FACTS, Index, duplicates, order
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.stage import Sides
+from corpusmill.pipelines.contract.survivors import FACTS, Index, duplicates, order
 
 # A piece is as many whole buckets as fit these; a larger single bucket is a piece of its own.
 PIECE_MEMBERS = 1 << 17

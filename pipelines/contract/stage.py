@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Columns, Documents
+    from corpusmill.pipelines.contract.resolution import Resolution
     from corpusmill.pipelines.contract.rules import Rule
 
 
@@ -40,10 +41,8 @@ def snake_case(name: str) -> str:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage may know of its run.
-
-    `seed` is the recipe's; `artefacts` maps an artefact's name to the folder of its files.
-    """
+    """What a stage may know of its run: `seed` is the recipe's; `artefacts` maps an artefact's name to the
+    folder of its files."""
 
     seed: int = 0
     artefacts: Mapping[str, Path] = field(default_factory=dict)
@@ -93,10 +92,8 @@ class Stage(BaseModel, ABC):
         return self
 
     def warm(self) -> None:
-        """Compile kernels (once per worker and step, before the first document); the default does nothing.
-
-        Also called without `prepare`, by the process that compiles ahead.
-        """
+        """Compile kernels, if any: once per worker and step, before the first document, and, without
+        `prepare`, in the process that compiles ahead."""
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
         """Options of this step that cannot hold after the steps `before` it: (option, what is wrong).
@@ -318,11 +315,9 @@ class Exchange(Scatter, Gather):
 
 
 class Deduplicate(Exchange):
-    """An exchange of one round that finds documents to remove.
-
-    `reduce` gives rows of `DUPLICATES`. They are final removals unless `resolve` is overridden, which
-    then sees the rows of all partitions at once (memory grows with the number of pairs found).
-    """
+    """An exchange of one round that finds documents to remove. `reduce` gives final removals, unless
+    `resolution` names a rule by which these follow from all pairs, in bounded memory, or `resolve` is
+    overridden, which sees all pairs at once."""
 
     def rounds(self) -> Sequence[Round]:
         return (lambda rows, sides: Found(removals=self.reduce(rows, sides)),)
@@ -331,8 +326,15 @@ class Deduplicate(Exchange):
     def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
         """Pairs found in one partition, as `DUPLICATES`."""
 
+    def resolution(self) -> Resolution | None:
+        """A rule for the pairs; it may depend on options alone."""
+        return None
+
     def resolve(self, found: pa.Table) -> pa.Table:
-        """From all pairs to removals: one row of `DUPLICATES` a removed document."""
+        """From all pairs to removals, one row of `DUPLICATES` a removed document. Overridden, it decides in
+        place of the rule. Raises TypeError where a rule decides."""
+        if self.resolution() is not None:
+            raise TypeError(f"{self.name} names a rule for its pairs: there is no `resolve` to build upon")
         return found
 
 

@@ -70,12 +70,14 @@ class PartitionsPart:
 @dataclass(frozen=True)
 class PairsPart:
     """Of a unit that finds pairs: the buckets its files have. `edits`: spans found to be cut; `pairs`: all
-    pairs found, where some are chosen."""
+    pairs found, where some are chosen; `undecided`: what is left to later levels of its step, None of a unit
+    after which there are none."""
 
     KIND: ClassVar[str] = "pairs"
     buckets: int
     edits: int = 0
     pairs: int | None = None
+    undecided: int | None = None
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,8 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) ->
         if finder.operator.writes != "pairs":
             continue
         for unit in finder.units:
+            if not finder.data.has(f"{unit.name}.found.arrow"):
+                continue
             path = finder.data.file(f"{unit.name}.found.arrow")
             names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
             for number, batch in enumerate(arrow_batches(path, names)):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError, UserError
+from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import (
     Deduplicate,
     Exchange,
@@ -48,6 +49,7 @@ from corpusmill.pipelines.run.operators.operator import AnyOperator
 from corpusmill.pipelines.run.operators.read import OPERATOR as READ
 from corpusmill.pipelines.run.operators.regroup import OPERATOR as REGROUP
 from corpusmill.pipelines.run.operators.resolve import OPERATOR as RESOLVE
+from corpusmill.pipelines.run.operators.resolve_by_rule import OPERATOR as RESOLVE_BY_RULE
 from corpusmill.pipelines.run.operators.round import OPERATOR as ROUND
 from corpusmill.pipelines.run.operators.scatter import OPERATOR as SCATTER
 from corpusmill.pipelines.run.operators.task import OPERATOR as TASK
@@ -136,8 +138,14 @@ class GraphBuilder(Builder):
             step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options=StepOptions(round=number))
             inputs = (self._add(step), sent)
         found = self._add(Step(f"{name}.gather", MATCH, spec, inputs))
-        if isinstance(stage, Deduplicate) and type(stage).resolve is not Deduplicate.resolve:
-            found = self._add(Step(f"{name}.resolve", RESOLVE, spec, (found,)))
+        if isinstance(stage, Deduplicate):
+            at_once, rule = type(stage).resolve is not Deduplicate.resolve, stage.resolution()
+            if not isinstance(rule, Resolution | None):
+                raise CorpusmillError(f"stage {stage.name}: `resolution` must give a Resolution or None, not "
+                                      f"{type(rule).__name__}")  # fmt: skip
+            if at_once or rule is not None:
+                operator = RESOLVE if at_once else RESOLVE_BY_RULE
+                found = self._add(Step(f"{name}.resolve", operator, spec, (found,)))
         self._add(Step(name, APPLY_REMOVALS, spec, (found, *seen.datasets), seen.masks))
         self.view = seen.masked_by(name)
         return name

@@ -127,7 +127,8 @@ class Committed:
         part = number // SEGMENT
         if part in self._entries:
             path = self._folder.segments / self._entries[part].name
-            return Segment(path, self._folder.place).receipts()[number % SEGMENT]
+            columns = Segment(path, self._folder.place).columns()
+            return receipt_of(columns, number % SEGMENT, number, str(path))
         return self._open[part][number]
 
     def finish(self) -> list[SegmentEntry]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
 from corpusmill.pipelines.contract.stage import Deduplicate, Sides
+from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 
 
 def documents(
@@ -67,7 +68,7 @@ def pairs_and_removals(
     if tables:
         sides = MemorySides({unit: pa.concat_tables(parts) for unit, parts in tables.items()})
     if not rows:
-        return DUPLICATES.empty_table(), stage.resolve(DUPLICATES.empty_table())
+        return DUPLICATES.empty_table(), DUPLICATES.empty_table()
     everything = pa.concat_tables(rows).combine_chunks()
     order = [("key", "ascending"), ("unit", "ascending"), ("row", "ascending")]
     key = everything.column("key").to_numpy()
@@ -76,7 +77,8 @@ def pairs_and_removals(
     for p in range(partitions):
         found.append(stage.reduce(everything.filter(pa.array(partition == p)).sort_by(order), sides))
     table = pa.concat_tables(found).combine_chunks()
-    return table, stage.resolve(table)
+    resolution = stage.resolution()
+    return table, stage.resolve(table) if resolution is None else resolve_at_once(table, resolution)
 
 
 def removals(

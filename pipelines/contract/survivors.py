@@ -1,4 +1,4 @@
-"""Which of two duplicates survives: one total order, the same in every stage of this room."""
+"""Which of two duplicates survives: one total order, the same in every stage that removes duplicates."""
 
 from __future__ import annotations
 

@@ -1,0 +1,148 @@
+"""The rule `direct` in rounds: a document is decided as soon as what is known of better ones decides it.
+
+A partition holds the pairs whose worse document is at home in it. It asks once to be told of the better ones
+that are at home elsewhere, and is told when these are kept or removed; of those that are at 1.0, when their
+survivor is known. Whatever follows from that within the partition is decided in the same round. Memory:
+about 700 bytes a pair.
+
+Kinds of notes are standings (`kernels.removals`): OPEN is a pair whose better document is not decided; KEPT a
+pair whose better document is kept or, sent, that a document is; REMOVED, sent, that one is removed; FINAL a
+document with its survivor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.survivors import Index
+from corpusmill.pipelines.run.kernels.removals import FINAL, KEPT, OPEN, REMOVED, remove_directly
+from corpusmill.pipelines.run.operators.left_out import addresses
+from corpusmill.pipelines.run.resolution.nodes import Nodes, check_order, facts_of, ordered_once
+from corpusmill.pipelines.run.resolution.notes import (
+    ASK,
+    Homes,
+    Outcome,
+    distinct_asks,
+    gathered,
+    note,
+    noted,
+    of_kind,
+)
+
+
+def first_notes(found: pa.Table, homes: Homes) -> pa.Table:
+    """Notes for the first round, with keys: the pairs, `DUPLICATES`, and who asks for better documents."""
+    pairs = noted(found, OPEN)
+    better = addresses(found, "survivor_")
+    at = homes.of(addresses(found))
+    away = homes.of(better) != at
+    copies = found.column("similarity").to_numpy()[away] >= 1.0
+    asks = note(
+        ASK,
+        int(away.sum()),
+        address=better[away],
+        asks=pa.array(at[away]),
+        similarity=pa.array(copies.astype(float)),
+    )
+    return homes.to_documents(gathered([pairs, distinct_asks(asks)]))
+
+
+def round_of(state: pa.Table, notes: pa.Table, homes: Homes, priority: tuple[str, ...]) -> Outcome:
+    """One round of one partition, or of all that is left."""
+    pairs = gathered([of_kind(state, OPEN, KEPT), of_kind(notes, OPEN)])
+    final = gathered([of_kind(state, FINAL), of_kind(notes, FINAL)])
+    told = of_kind(notes, KEPT, REMOVED)
+    asks = gathered([of_kind(state, ASK), of_kind(notes, ASK)])
+    ends = [facts_of(table, prefix) for table in (pairs, final) for prefix in ("", "survivor_")]
+    known = _Known(Nodes(ends, priority))
+    known.take_final(final)
+    known.take_told(told)
+    known.standing[known.nodes.of(pairs, "survivor_")[pairs.column("kind").to_numpy() == KEPT]] = KEPT
+    worse, better, similarity = ordered_once(
+        known.nodes.of(pairs), known.nodes.of(pairs, "survivor_"), pairs.column("similarity").to_numpy()
+    )
+    check_order(worse, better)
+    known.keep_unpaired(worse, homes)
+    remove_directly(worse, better, similarity, known.standing, known.survivor, known.closest)
+
+    decided = np.unique(worse)
+    removed = decided[known.standing[decided] == FINAL]
+    waiting = np.isin(known.standing[worse], (OPEN, REMOVED))
+    counts = (similarity >= 1.0) | np.isin(known.standing[better], (OPEN, KEPT))
+    left = np.flatnonzero(waiting & counts)
+    rows = note(
+        np.where(known.standing[better[left]] == KEPT, KEPT, OPEN).astype(np.int8),
+        len(left),
+        facts=known.nodes.take(worse[left]),
+        survivors=known.nodes.take(better[left]),
+        similarity=pa.array(similarity[left]),
+    )
+    used = np.unique(better[left])
+    copies = known.final_notes(used[known.standing[used] == FINAL])
+    answers, unanswered = _answers(asks, known, homes)
+    state = gathered([rows, copies, unanswered])
+    return Outcome(state, answers, known.final_notes(removed), len(left))
+
+
+class _Known:
+    """What a partition knows of the documents of its pairs."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.nodes = nodes
+        self.standing = np.full(len(nodes), OPEN, np.int8)
+        self.survivor = np.full(len(nodes), -1, np.int64)
+        self.closest = np.zeros(len(nodes))
+
+    def take_final(self, notes: pa.Table) -> None:
+        """Documents with their survivors, which are kept."""
+        documents, survivors = self.nodes.of(notes), self.nodes.of(notes, "survivor_")
+        self.standing[survivors] = KEPT
+        self.standing[documents] = FINAL
+        self.survivor[documents] = survivors
+        self.closest[documents] = notes.column("similarity").to_numpy()
+
+    def take_told(self, notes: pa.Table) -> None:
+        """Documents that are kept or removed; nothing new of those whose survivor is known."""
+        number, there = self.nodes.find(addresses(notes))
+        number, kinds = number[there], notes.column("kind").to_numpy()[there]
+        new = self.standing[number] != FINAL
+        self.standing[number[new]] = kinds[new]
+
+    def keep_unpaired(self, worse: Index, homes: Homes) -> None:
+        """Keep the documents at home here that nothing better is paired with."""
+        unpaired = homes.own(self.nodes.addresses) & (self.standing == OPEN)
+        unpaired[worse] = False
+        self.standing[unpaired] = KEPT
+
+    def final_notes(self, documents: Index) -> pa.Table:
+        """FINAL notes of these documents."""
+        return note(
+            FINAL,
+            len(documents),
+            facts=self.nodes.take(documents),
+            survivors=self.nodes.take(self.survivor[documents]),
+            similarity=pa.array(self.closest[documents]),
+        )
+
+
+def _answers(asks: pa.Table, known: _Known, homes: Homes) -> tuple[pa.Table, pa.Table]:
+    """Notes with keys for those who ask for documents here, and the asking notes that must wait.
+
+    A document here without pairs is not among the nodes: nothing better is paired with it, and it is kept.
+    """
+    number, there = known.nodes.find(addresses(asks))
+    standing = np.full(len(number), KEPT, np.int8)
+    standing[there] = known.standing[number[there]]
+    copy = asks.column("similarity").to_numpy() >= 1.0
+    final = (standing == FINAL) & copy
+    plain = (standing == KEPT) | (np.isin(standing, (REMOVED, FINAL)) & ~copy)
+    short = note(
+        np.where(standing[plain] == KEPT, KEPT, REMOVED).astype(np.int8),
+        int(plain.sum()),
+        address=addresses(asks)[plain],
+    )
+    told = gathered([short, known.final_notes(number[final])])
+    to = asks.column("asks").to_numpy()
+    sent = homes.to_partitions(told, np.concatenate([to[plain], to[final]]))
+    return sent, asks.filter(pa.array(~(plain | final)))

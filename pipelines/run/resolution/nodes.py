@@ -1,0 +1,80 @@
+"""The documents of tables of pairs as integers, so that the rules can be compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.survivors import FACTS, Index, ranks
+from corpusmill.pipelines.run.operators.left_out import addresses
+
+Addresses = npt.NDArray[np.uint64]  # unit * 2^32 + row
+
+
+def facts_of(table: pa.Table, prefix: str = "") -> pa.Table:
+    """The columns `FACTS` of one end of pairs; `prefix` is `survivor_` for the better one."""
+    return table.select([f"{prefix}{name}" for name in FACTS]).rename_columns(list(FACTS))
+
+
+class Nodes:
+    """The documents of tables of `FACTS`, numbered from best to worst.
+
+    `address` uint64[n] is sorted, `rank` int64[n] the number of the document at each place of it, `place` the
+    way back. Memory: about 200 bytes a row of the tables.
+    """
+
+    def __init__(self, tables: Sequence[pa.Table], priority: Sequence[str]) -> None:
+        both = pa.concat_tables(tables)
+        self.address, where = np.unique(addresses(both), return_index=True)
+        self.facts = both.take(pa.array(where)).combine_chunks()
+        self.rank = ranks(self.facts, priority)
+        self.place = np.argsort(self.rank)
+
+    def __len__(self) -> int:
+        return len(self.address)
+
+    def of(self, table: pa.Table, prefix: str = "") -> Index:
+        """Numbers of the documents at one end of pairs, all of which are among these."""
+        return self.rank[np.searchsorted(self.address, addresses(table, prefix))]
+
+    def find(self, wanted: Addresses) -> tuple[Index, npt.NDArray[np.bool_]]:
+        """Numbers of documents, -1 of those that are not among these; and which ones are."""
+        if not len(self):
+            return np.full(len(wanted), -1, np.int64), np.zeros(len(wanted), bool)
+        place = np.minimum(np.searchsorted(self.address, wanted), len(self) - 1)
+        there = self.address[place] == wanted
+        return np.where(there, self.rank[place], -1), there
+
+    @property
+    def addresses(self) -> Addresses:
+        """Addresses by number."""
+        return self.address[self.place]
+
+    def take(self, numbers: Index) -> pa.Table:
+        """`FACTS` of the documents of these numbers."""
+        return self.facts.take(pa.array(self.place[numbers]))
+
+
+def check_order(worse: Index, better: Index) -> None:
+    """Raises CorpusmillError where a stage names the better document of a pair first, or one document
+    twice."""
+    wrong = int((worse <= better).sum())
+    if wrong:
+        raise CorpusmillError(
+            f"{wrong:,} of {len(worse):,} pairs do not name the worse document first; order both by "
+            "`pipelines.contract.survivors.order` with the priority of the stage's `resolution`"
+        )
+
+
+def ordered_once(
+    worse: Index, better: Index, similarity: npt.NDArray[np.float64]
+) -> tuple[Index, Index, npt.NDArray[np.float64]]:
+    """Pairs sorted by (worse, better), each once; of repeated ones the most similar."""
+    by = np.lexsort((-similarity, better, worse))
+    worse, better, similarity = worse[by], better[by], similarity[by]
+    new = np.append(True, (worse[1:] != worse[:-1]) | (better[1:] != better[:-1]))[: len(worse)]
+    return worse[new], better[new], similarity[new]
