@@ -112,7 +112,8 @@ class UnitResult:
 @dataclass(frozen=True)
 class Receipt:
     """What a committed unit holds: its number, rows, files with their hashes, ledger, and what is particular
-    to its operator. It names no time, host or path of the machine."""
+    to its operator. It names no time, host or path of the machine. `key`: 32 hex digits of all that the
+    unit's files follow from (`run/reuse.py`); None where that is more than what the unit reads."""
 
     RECORD: ClassVar[str] = "receipt"
     VERSION: ClassVar[int] = 1
@@ -122,6 +123,7 @@ class Receipt:
     files: tuple[FileEntry, ...]
     ledger: tuple[LedgerEntry, ...] = ()
     part: Part | None = None
+    key: str | None = None
 
     def need(self, kind: type[P]) -> P:
         """The part of this kind. Raises IntegrityError where the unit has none."""

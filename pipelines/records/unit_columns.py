@@ -8,6 +8,7 @@ One row a unit, in order; its number follows from its place. Columns:
                               batches (16 bytes or null)
     part         utf8         JSON of what is particular to the operator, or null
     ledger       utf8         JSON of the ledger's entries
+    key          16 bytes     what the unit's output follows from, or null
 
 As JSON a million receipts are gigabytes, and every reader parses them all; as columns they are about a
 hundred bytes each, and whoever looks at sizes reads sizes. Cost: about 20 us a receipt each way.
@@ -27,7 +28,7 @@ from corpusmill.pipelines.records.receipt import DatasetPart, FileEntry, Receipt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FILES, FACTS, LEDGER = ("files",), ("rows", "text_bytes", "part"), ("ledger",)
+FILES, FACTS, KEYS = ("files",), ("rows", "text_bytes", "part"), ("key",)
 _NUMBER = re.compile(r"(?<!\d)\d{5,}(?!\d)")
 
 
@@ -50,6 +51,7 @@ def schema() -> pa.Schema:
             pa.field("files", pa.list_(file), nullable=False),
             pa.field("part", pa.string()),
             pa.field("ledger", pa.string(), nullable=False),
+            pa.field("key", pa.binary(16)),
         ]
     )
 
@@ -71,6 +73,11 @@ def unit_of(name: str) -> int | None:
 
 def _name(pattern: str, unit: int) -> str:
     return pattern[1:] if pattern.startswith("=") else pattern.replace("%", f"{unit:05d}", 1)
+
+
+def renamed(name: str, unit: int, number: int) -> str:
+    """The name that a file of `unit` has as a file of the unit `number`."""
+    return _name(pattern_of(name, unit), number)
 
 
 def _json(value: Any) -> str:
@@ -104,6 +111,7 @@ def columns_of(receipts: Sequence[Receipt]) -> pa.RecordBatch:
         pa.ListArray.from_arrays(pa.array(ends, pa.int32()), files, type=form.field("files").type),
         pa.array([_json(unit["part"]) if "part" in unit else None for unit in coded], pa.string()),
         pa.array([_json(unit.get("ledger", [])) for unit in coded], pa.string()),
+        pa.array([None if unit.key is None else bytes.fromhex(unit.key) for unit in receipts], pa.binary(16)),
     ]
     return pa.record_batch(columns, schema=form)
 
@@ -142,7 +150,9 @@ def receipt_of(batch: pa.RecordBatch, place: int, unit: int, where: str) -> Rece
 
 def _receipt(batch: pa.RecordBatch, place: int, unit: int, where: str) -> Receipt:
     held = facts_of(batch, place, unit, where, ("part", "ledger"))
-    return Receipt(unit, held.rows, files_of(batch, place, unit), held.ledger, held.part)
+    key = batch.column("key")[place].as_py()
+    files = files_of(batch, place, unit)
+    return Receipt(unit, held.rows, files, held.ledger, held.part, None if key is None else key.hex())
 
 
 def facts_of(

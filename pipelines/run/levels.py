@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from corpusmill.pipelines.run.operators.job import Done, Preparation
+from corpusmill.pipelines.run.reuse import Earlier, adopt, unit_key
 from corpusmill.pipelines.storage.committed import Committed
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.system.process import sync
 
 
 class Levels:
@@ -27,6 +30,31 @@ class Levels:
     def total(self) -> int:
         """Units of all levels so far."""
         return sum(self._counts)
+
+    def adopt(self, folder: StepFolder, base: str) -> int:
+        """Take over units of the first level from earlier versions of the step; returns how many."""
+        found = 0
+        earlier = Earlier(folder)
+        for number, key in self.keys(base) if earlier else ():
+            place = earlier.find(key) if number not in self._committed else None
+            if place is not None:
+                self._committed.add(adopt(folder, number, *place))
+                found += 1
+        if found:
+            sync(folder.data)
+        return found
+
+    def keys(self, base: str) -> Iterator[tuple[int, str]]:
+        """Numbers and keys of units of the first level that have one."""
+        operator = self._preparation.step.operator
+        for number, spec in enumerate(operator.units(self._preparation)):
+            content = operator.content(self._preparation, spec)
+            if content is not None:
+                yield number, unit_key(base, content)
+
+    def count(self) -> int:
+        """How many units the first level has."""
+        return len(self._preparation.step.operator.units(self._preparation))
 
     def advance(self) -> bool:
         """Go on to the next level that has units to do. False where there is none: the step is done.

@@ -9,14 +9,18 @@ from typing import Literal
 
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.places import stored_bytes
+from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.inputs import source_of
+from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import readable_current
+from corpusmill.pipelines.run.reuse import Earlier, base_of
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.run.step_state import StepState
-from corpusmill.pipelines.storage.committed import count_committed
+from corpusmill.pipelines.sources.reader import read_index
+from corpusmill.pipelines.storage.committed import Committed, count_committed
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
@@ -81,7 +85,8 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Plann
     elif before is None:
         why = "has not run yet"
     else:
-        why = "; ".join(differences(before.key, state.key)[:4]) or "changed"
+        reasons = [*_files(runner, state, before), *differences(before.key, state.key)]
+        why = "; ".join(reasons[:4]) or "changed"
     units, left = _units(runner, state, state.folder)
     return shown("run", units, why, left)
 
@@ -91,8 +96,35 @@ def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, i
     inputs = {name: f for name in step.needs if (f := runner.states[name].folder) is not None}
     paths = runner.paths(step)
     unit_bytes = runner.unit_bytes(step) if step.operator.of_files else 0
-    specs = step.operator.units(Preparation(step, inputs, paths, unit_bytes))
-    return len(specs), len(specs) - count_committed(folder)
+    assert state.key is not None
+    committed = Committed(folder)
+    levels = Levels(Preparation(step, inputs, paths, unit_bytes, runner.stamps), committed)
+    earlier = Earlier(folder)
+    found = (earlier.find(key) for _, key in levels.keys(base_of(state.key))) if earlier else ()
+    adopted = sum(place is not None for place in found)
+    total = levels.count()
+    return total, max(0, total - max(adopted, count_committed(folder)))
+
+
+def _files(runner: Runner, state: StepState, before: Manifest) -> list[str]:
+    """How the files of an index differ from those that it was made of before."""
+    if state.step.operator.reads != "files":
+        return []
+    old: dict[str, int] = {}
+    folder = runner.folder.step(before.step, before.fingerprint)
+    for unit in range(len(folder.units)):
+        old |= {entry.name: entry.bytes for entry in read_index(folder.file(f"{unit:05d}.index.json"))}
+    paths = runner.paths(state.step)
+    new, removed = len(paths.keys() - old.keys()), len(old.keys() - paths.keys())
+    changed = sum(runner.stamps[path][0] != old[name] for name, path in paths.items() if name in old)
+    said = []
+    if new:
+        said.append(f"{new:,} new file{'s' * (new != 1)} of {len(paths):,}")
+    if changed:
+        said.append(f"{changed:,} changed file{'s' * (changed != 1)} of {len(paths):,}")
+    if removed:
+        said.append(f"{removed:,} file{'s' * (removed != 1)} of {len(old):,} taken away")
+    return said
 
 
 def _guess(runner: Runner, state: StepState) -> int | None:

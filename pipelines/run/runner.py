@@ -34,6 +34,7 @@ from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
 from corpusmill.pipelines.run.repair import Repairs, naming_repair
+from corpusmill.pipelines.run.reuse import base_of
 from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
@@ -103,7 +104,7 @@ class Runner:
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self._stamps: dict[str, Stamp] = {}  # input file -> what it was when it was listed
+        self.stamps: dict[str, Stamp] = {}  # input file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -200,7 +201,7 @@ class Runner:
         listed: str | None = None
         if step.operator.reads == "files":
             listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
-            self._stamps |= {path: (size, time, held) for _, path, size, time, held in listing}
+            self.stamps |= {path: (size, time, held) for _, path, size, time, held in listing}
             listed = digest(listing)
         unit_bytes = self.unit_bytes(step) if step.operator.of_files else None
         limit = self.limit if step.operator.reads == "splits" else None
@@ -240,14 +241,17 @@ class Runner:
     def _units(self, state: StepState) -> Iterable[Unit]:
         """Units of a step to be done, made as they are asked for; of one that has none the end."""
         assert state.folder is not None
+        assert state.key is not None
         step = state.step
         folders = {name: self._folder(name) for name in step.needs}
         size = self.unit_bytes(step) if step.operator.of_files else 0
-        preparation = Preparation(step, folders, self.paths(step), size)
+        preparation = Preparation(step, folders, self.paths(step), size, self.stamps)
         state.folder.clear_attempts()  # of a run that was killed
         state.committed = Committed(state.folder)
         state.committed.load()
         state.levels = Levels(preparation, state.committed)
+        if self.limit is None:
+            state.adopted = state.levels.adopt(state.folder, base_of(state.key))
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
             folder=str(state.folder.path),
@@ -258,6 +262,7 @@ class Runner:
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
             storage=storage_in_use(),
+            base=base_of(state.key),
         )
         state.make = partial(self._unit, preparation, shared, state.folder)
         more = state.levels.advance()
@@ -272,7 +277,7 @@ class Runner:
         self, preparation: Preparation, shared: Task, folder: StepFolder, number: int, spec: object
     ) -> Unit:
         operator = preparation.step.operator
-        stamps = {path: self._stamps[path] for path in operator.paths(spec)}
+        stamps = {path: self.stamps[path] for path in operator.paths(spec)}
         task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
         weight = operator.weigh(preparation, spec)
         return Unit(preparation.step.name, number, task, folder, weight, operator.exclusive)

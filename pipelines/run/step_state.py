@@ -28,6 +28,7 @@ class StepState:
     complete: bool = False
     reused: bool = False
     redone: int = 0  # units executed now
+    adopted: int = 0  # units taken over from an earlier version of the step
     seconds: float = 0.0  # work of units executed now
 
     def pending(self) -> Iterator[Unit]:

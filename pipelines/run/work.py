@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import plugin_digest, plugins, use_plugins
@@ -12,6 +13,7 @@ from corpusmill.pipelines.records.codec import decode
 from corpusmill.pipelines.run.inputs import check_unchanged
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.marker import SuspectPassed
+from corpusmill.pipelines.run.reuse import unit_key
 from corpusmill.pipelines.run.task import Executed, Task
 from corpusmill.pipelines.storage.objects.current import REQUESTS, use_storage_again
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -62,7 +64,16 @@ def execute(task: Task) -> Executed:
     if job.alone is not None:  # the unit ended before it came to that document
         attempt.discard()
         return Executed(None, time.perf_counter() - started)
-    receipt = attempt.commit(result)
+    receipt = attempt.commit(result, _key(task, job))
     asked = REQUESTS.so_far().since(before)
     seconds = time.perf_counter() - started
     return Executed(receipt, seconds, requests=asked.total, fetched=asked.fetched)
+
+
+def _key(task: Task, job: Job[Any]) -> str | None:
+    """The unit's key. One of which documents were left out since they did harm has none: they may not do so
+    again."""
+    if task.base is None or task.poison or task.limit is not None:
+        return None
+    content = job.step.operator.content(job, job.unit)
+    return None if content is None else unit_key(task.base, content)

@@ -56,6 +56,11 @@ class Spans:
     def __len__(self) -> int:
         return len(self.row)
 
+    @property
+    def columns(self) -> tuple[Index, Index, Index]:
+        """`row`, `start` and `end`."""
+        return self.row, self.start, self.end
+
     @classmethod
     def of(cls, tables: Sequence[pa.Table | pa.RecordBatch]) -> Spans:
         """Those of `CUTS` rows of one unit, together."""

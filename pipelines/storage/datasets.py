@@ -138,8 +138,13 @@ def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = Non
 
 def unit_file(folder: StepFolder, unit: int) -> Path:
     """The file of one unit's documents, `<unit>.parquet` or `<unit>.arrow`, verified by its receipt."""
+    return folder.file(unit_file_name(folder, unit))
+
+
+def unit_file_name(folder: StepFolder, unit: int) -> str:
+    """The name of that file."""
     name = f"{unit:05d}.parquet"
-    return folder.file(name if folder.has(name) else f"{unit:05d}.arrow")
+    return name if folder.has(name) else f"{unit:05d}.arrow"
 
 
 @dataclass(frozen=True)

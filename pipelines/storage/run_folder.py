@@ -320,8 +320,8 @@ class Attempt:
         with suppress(OSError):  # of the same number, in a run that was killed, another may be at work
             self.folder.parent.rmdir()
 
-    def commit(self, result: UnitResult) -> Receipt:
-        """Move every file written into `data/` and leave the receipt; returns the receipt.
+    def commit(self, result: UnitResult, key: str | None = None) -> Receipt:
+        """Move every file written into `data/` and leave the receipt, with the unit's key; returns it.
 
         Two attempts may commit at the same time. Both have the same bytes under the same names, since a
         unit's bytes depend on nothing else; each renames files of its own folder, so a reader finds one
@@ -346,7 +346,7 @@ class Attempt:
         for folder in {self.step.data, *((self.step.data / file.name).parent for file in files)}:
             sync(folder)
         faultpoint("commit-before-receipt")
-        receipt = Receipt(self.unit, result.rows, tuple(files), result.ledger, result.part)
+        receipt = Receipt(self.unit, result.rows, tuple(files), result.ledger, result.part, key)
         self.step.write_receipt(self.unit, receipt, self.folder / ".receipt")
         faultpoint("commit-after-receipt")
         self.discard()

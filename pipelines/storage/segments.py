@@ -24,6 +24,7 @@ from corpusmill.pipelines.records.receipt import DatasetPart, FileEntry, P, Rece
 from corpusmill.pipelines.records.unit_columns import (
     FACTS,
     FILES,
+    KEYS,
     columns_of,
     facts_of,
     files_of,
@@ -229,6 +230,12 @@ class Units(Sequence[Receipt]):
                 for file in files_of(batch, place, entry.first + place):
                     if file.name.endswith(suffix):
                         yield file
+
+    def keys(self) -> Iterator[bytes]:
+        """The key of each unit, 16 bytes; zeros of one that has none."""
+        for entry in self._entries:
+            for key in self._of(entry).columns(KEYS).column("key").to_pylist():
+                yield bytes(16) if key is None else key
 
     def count_files(self) -> int:
         """How many files all units have."""

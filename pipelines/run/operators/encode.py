@@ -6,7 +6,7 @@ As `map`, but to Arrow IPC: lists of tokens are mapped into memory, not decoded.
 from __future__ import annotations
 
 from corpusmill.pipelines.records.receipt import UnitResult
-from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_content, view_units
 from corpusmill.pipelines.run.operators.map import run_maps
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -22,6 +22,7 @@ OPERATOR = Operator(
     writes="encoded",
     unit=ViewUnit,
     units=view_units,
+    content=view_content,
     work=work,
     isolates=True,
     weigh=weigh_documents,

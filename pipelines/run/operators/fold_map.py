@@ -18,7 +18,14 @@ from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, leave_out
-from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
+from corpusmill.pipelines.run.operators.job import (
+    Job,
+    Preparation,
+    ViewUnit,
+    stage_class,
+    view_content,
+    view_units,
+)
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
@@ -87,12 +94,19 @@ def read_partial(path: Path) -> pa.Table:
     return pa.Table.from_batches(list(read_batches(path)))
 
 
+def _content(given: Preparation | Job[ViewUnit], unit: ViewUnit) -> object:
+    """A stage that is given addresses depends on where its unit stands."""
+    stage = stage_class(given.step.stages[0])
+    return None if getattr(stage, "addressed", True) else view_content(given, unit)
+
+
 OPERATOR = Operator(
     "fold_map",
     reads="documents",
     writes="partials",
     unit=ViewUnit,
     units=view_units,
+    content=_content,
     work=work,
     isolates=True,
     weigh=weigh_documents,

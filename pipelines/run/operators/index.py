@@ -15,6 +15,7 @@ from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
 from corpusmill.pipelines.run.inputs import check_state
 from corpusmill.pipelines.run.operators.apart import is_of_input
 from corpusmill.pipelines.run.operators.causes import words_of
+from corpusmill.pipelines.run.operators.grouping import grouped
 from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.run.operators.marker import PARTS
 from corpusmill.pipelines.run.operators.operator import Operator
@@ -33,18 +34,20 @@ class FilesUnit:
 
 
 def units(preparation: Preparation) -> list[FilesUnit]:
-    found: list[list[tuple[str, str]]] = []
-    size = 0
     reader = build_stage(preparation.step.stages[0])
     assert isinstance(reader, Reader)
-    for name, path in preparation.paths.items():
-        length = stored_bytes(reader, path)
-        if not found or size + length > 8 * preparation.unit_bytes or len(found[-1]) >= _FILES_PER_UNIT:
-            found.append([])
-            size = 0
-        found[-1].append((name, path))
-        size += length
+    found = grouped(
+        preparation.paths.items(),
+        name=lambda file: file[0],
+        size=lambda file: stored_bytes(reader, file[1]),
+        most_bytes=8 * preparation.unit_bytes,
+        most_items=_FILES_PER_UNIT,
+    )
     return [FilesUnit(tuple(files)) for files in found]
+
+
+def _content(given: Preparation | Job[FilesUnit], unit: FilesUnit) -> object:
+    return [[name, given.stamps[path]] for name, path in unit.files]
 
 
 def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
@@ -91,5 +94,6 @@ OPERATOR = Operator(
     units=units,
     work=work,
     isolates=True,
+    content=_content,
     paths=lambda unit: [path for _, path in unit.files],
 )

@@ -10,6 +10,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
+import xxhash
+
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.plugins import plugin_digest, plugins
 from corpusmill.pipelines.contract.stage import Context, Stage
@@ -17,7 +19,7 @@ from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.operators.marker import Marker
 from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.storage.committed import Committed
-from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.datasets import DatasetView, unit_file_name
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 from corpusmill.pipelines.storage.sealed import canonical
 
@@ -39,6 +41,7 @@ class Preparation:
     inputs: Mapping[str, StepFolder]
     paths: Mapping[str, str]  # name -> path of input files, for `index` and `read`
     unit_bytes: int
+    stamps: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)  # of the files, as listed
 
     @property
     def first(self) -> StepFolder:
@@ -93,6 +96,16 @@ def view_units(preparation: Preparation) -> Sequence[ViewUnit]:
     return Lazily(len(preparation.view), ViewUnit)
 
 
+def view_content(given: Preparation | Job[Any], unit: ViewUnit) -> object:
+    """What a unit of a view holds: its file, and what the masks leave out of it."""
+    view = given.view
+    folder, number = view.place(unit.reads)
+    left_out = xxhash.xxh3_128(view.removed_rows(unit.reads).tobytes())
+    for column in view.cuts(unit.reads).columns:
+        left_out.update(column.tobytes())
+    return [folder.entry(unit_file_name(folder, number)).sha256, left_out.hexdigest()]
+
+
 def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:
     """The documents a step sees: its input datasets with its masks applied."""
     return DatasetView([inputs[name] for name in step.datasets], [inputs[name] for name in step.masks])
@@ -140,14 +153,18 @@ class Job(Generic[U]):
         return _prepared(canonical(specs), canonical(artefacts), self.seed, code)
 
 
-def build_stage(spec: StageSpec) -> Stage:
-    """A stage from its specification. Raises CorpusmillError when its class is not where it should be."""
+def stage_class(spec: StageSpec) -> type[Stage]:
+    """The class of a stage. Raises CorpusmillError when it is not where it should be."""
     module = importlib.import_module(spec.module)
-    cls = getattr(module, spec.cls, None)
+    cls: type[Stage] | None = getattr(module, spec.cls, None)
     if cls is None:
         raise CorpusmillError(f"{spec.module} has no class {spec.cls}; workers run another version")
-    stage: Stage = cls.model_validate(spec.options)
-    return stage
+    return cls
+
+
+def build_stage(spec: StageSpec) -> Stage:
+    """A stage from its specification. Raises as `stage_class`."""
+    return stage_class(spec).model_validate(spec.options)
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.fused import FusedMaps
-from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_units
+from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_content, view_units
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.run.operators.receipts import dataset_result
 from corpusmill.pipelines.storage.datasets import DatasetWriter
@@ -46,6 +46,7 @@ OPERATOR = Operator(
     writes="documents",
     unit=ViewUnit,
     units=view_units,
+    content=view_content,
     work=work,
     isolates=True,
     weigh=weigh_documents,

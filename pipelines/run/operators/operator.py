@@ -44,6 +44,10 @@ def _no_more(preparation: Preparation, done: Done) -> Sequence[Any]:
     return ()
 
 
+def _no_content(given: object, unit: object) -> object:
+    return None
+
+
 def _no_bytes(preparation: Preparation, unit: object) -> int:
     return 0
 
@@ -66,6 +70,9 @@ class Operator(Generic[U]):
     work: Callable[[Job[U], Attempt], UnitResult]
     then: Callable[[Preparation, Done], Sequence[U]] = _no_more
     """The units of the next level, once all units so far are committed; none where the step is done."""
+    content: Callable[[Preparation | Job[U], U], object] = _no_content
+    """What a unit reads by content, ready for JSON, of an operator whose units depend on that, their step's
+    options and code, and the seed alone; None of any other. See `run/reuse.py`."""
     weigh: Callable[[Preparation, U], int] = _no_bytes
     """Bytes that a unit reads, for the order of units and the memory they need; 0 where that is not known."""
     paths: Callable[[U], list[str]] = _no_paths

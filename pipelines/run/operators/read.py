@@ -15,11 +15,13 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.recipe.places import on_disk
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import is_of_input
 from corpusmill.pipelines.run.operators.causes import cause_of
 from corpusmill.pipelines.run.operators.fused import FusedMaps
+from corpusmill.pipelines.run.operators.grouping import grouped
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
 from corpusmill.pipelines.run.operators.operator import Operator
@@ -35,11 +37,12 @@ _SPLITS_PER_UNIT = 4096
 
 @dataclass(frozen=True)
 class FileSplit:
-    """A range of one file, of this name and at this path."""
+    """A range of one file, of this name, at this path and of this content (SHA-256)."""
 
     name: str
     path: str
     split: Split
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,26 @@ class SplitsUnit:
 
 
 def units(preparation: Preparation) -> list[SplitsUnit]:
-    """Group splits in the order of files; a unit closes when the next split would exceed `unit_bytes`."""
-    found: list[list[FileSplit]] = []
-    size = 0
-    for unit in preparation.first.need_manifest().units:
-        for entry in read_index(preparation.first.file(f"{unit.name}.index.json")):
-            path = preparation.paths[entry.name]
-            for split in entry.splits:
-                full = found and len(found[-1]) >= _SPLITS_PER_UNIT
-                if not found or full or (size and size + split.size > preparation.unit_bytes):
-                    found.append([])
-                    size = 0
-                found[-1].append(FileSplit(entry.name, path, split))
-                size += split.size
+    """Splits in the order of files, put together to at most `unit_bytes`."""
+    found = grouped(
+        _every_split(preparation),
+        name=lambda piece: f"{piece.name}@{piece.split.start}",
+        size=lambda piece: piece.split.size,
+        most_bytes=preparation.unit_bytes,
+        most_items=_SPLITS_PER_UNIT,
+    )
     return [SplitsUnit(tuple(splits)) for splits in found or [[]]]
+
+
+def _every_split(preparation: Preparation) -> Iterator[FileSplit]:
+    for unit in range(len(preparation.first.units)):
+        for entry in read_index(preparation.first.file(f"{unit:05d}.index.json")):
+            for split in entry.splits:
+                yield FileSplit(entry.name, preparation.paths[entry.name], split, entry.sha256)
+
+
+def _content(given: Preparation | Job[SplitsUnit], unit: SplitsUnit) -> object:
+    return [[piece.name, piece.sha256, encode(piece.split)] for piece in unit.splits]
 
 
 def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
@@ -255,6 +264,7 @@ OPERATOR = Operator(
     units=units,
     work=work,
     isolates=True,
+    content=_content,
     weigh=lambda preparation, unit: sum(piece.split.size for piece in unit.splits),
     paths=lambda unit: [piece.path for piece in unit.splits],
     lists_removed="always",

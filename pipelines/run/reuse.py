@@ -1,0 +1,102 @@
+"""Units that an earlier version of a step has done: taken over instead of done again.
+
+A unit's key names what it reads by content, the code and options of its step, and the seed, but not where
+it stands among the units: the same key means the same files. Operators whose units read nothing else say
+what a unit reads (`Operator.content`). What was added, changed or taken away costs its own units and what
+must meet them; the result is that of a run from nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.records.codec import encode
+from corpusmill.pipelines.records.manifest import StepKey
+from corpusmill.pipelines.records.receipt import Receipt
+from corpusmill.pipelines.records.unit_columns import renamed
+from corpusmill.pipelines.storage.file_faults import lost
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.sealed import canonical, digest
+
+VERSIONS = 8  # of a step that are looked into, the newest first
+
+
+def base_of(key: StepKey) -> str:
+    """Digest of all that the units of a step have in common, which their inputs are not."""
+    return digest(encode(replace(key, inputs=(), masks=(), listing=None, unit_bytes=None)))
+
+
+def unit_key(base: str, content: object) -> str:
+    """The key of a unit that reads `content`, ready for JSON: 32 hex digits."""
+    return hashlib.sha256(base.encode() + canonical(content)).hexdigest()[:32]
+
+
+class Earlier:
+    """Units of earlier, complete versions of the step at `folder`. Memory: 24 bytes a unit."""
+
+    def __init__(self, folder: StepFolder) -> None:
+        self._versions: list[tuple[StepFolder, np.ndarray, np.ndarray]] = []
+        for version in _versions(folder):
+            keys = np.array(list(version.units.keys()), "V16")
+            order = np.argsort(keys)
+            self._versions.append((version, keys[order], order))
+
+    def __bool__(self) -> bool:
+        return bool(self._versions)
+
+    def find(self, key: str) -> tuple[StepFolder, int] | None:
+        """A version and the number of its unit of this key, whose files are all there; None where none is."""
+        wanted = np.frombuffer(bytes.fromhex(key), "V16")
+        for version, keys, order in self._versions:
+            at = int(np.searchsorted(keys, wanted)[0])
+            if at < len(keys) and keys[at] == wanted[0]:
+                number = int(order[at])
+                files = version.units[number].files
+                if not any(lost(version.data / file.name, file) for file in files):
+                    return version, number
+        return None
+
+
+def _versions(folder: StepFolder) -> Iterator[StepFolder]:
+    found = [path for path in folder.path.parent.glob("*/manifest.json") if path.parent != folder.path]
+    found.sort(key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
+    for path in found[:VERSIONS]:
+        version = StepFolder(path.parent)
+        try:
+            version.need_manifest()
+        except IntegrityError:  # damaged, or of another version of corpusmill: nothing is taken from it
+            continue
+        yield version
+
+
+def adopt(folder: StepFolder, number: int, version: StepFolder, unit: int) -> Receipt:
+    """Let the unit `number` of a step have the files of a unit of an earlier version, and give its receipt.
+
+    Files are linked, or copied where the file system has no links. What they hold is compared with their
+    hashes by whoever reads them.
+    """
+    old = version.units[unit]
+    files = tuple(replace(file, name=renamed(file.name, unit, number)) for file in old.files)
+    for before, after in zip(old.files, files, strict=True):
+        target = folder.data / after.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        _link(version.data / before.name, target)
+    return replace(old, unit=number, files=files)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
