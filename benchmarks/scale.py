@@ -1,0 +1,335 @@
+"""What a run costs beside its data, where units are many: metadata, opens, and growth with the documents.
+
+Jobs, at a million units (quick: 20,000) unless said otherwise:
+- `receipts: bytes a unit` on disk, of a step whose units have two files and one entry in the ledger;
+  `written`: microseconds of the runner's CPU time a unit;
+- `view: opens` in milliseconds, `view: lookups`: milliseconds for a thousand units all over the step, and
+  `worker: memory` in MB that these add;
+- `plan`: seconds of CPU time and MB of the whole command over a recipe whose source has that many units,
+  `rerun` likewise of a run that has nothing to do;
+- `exchange: opens a reducer` and `exchange: opens` of 20,000 units and 4,096 partitions; the tool
+  `one level` is every file opened for every partition. `exchange: opens, counted`: of 300 units and 64
+  partitions, by counting, with `exchange: opens, expected` from the layout;
+- `growth: exact` and `growth: minhash`: seconds of CPU time to send and to match, by documents, and the
+  exponent of the last fourfold growth.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+from harness import Bench, arguments, bounded
+
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.records.graph import StepOptions
+from corpusmill.pipelines.records.ledger import Ledger, LedgerEntry
+from corpusmill.pipelines.records.manifest import StepKey, Summary
+from corpusmill.pipelines.records.pointer import Pointer
+from corpusmill.pipelines.records.receipt import (
+    DatasetPart,
+    FileEntry,
+    IndexPart,
+    Layout,
+    MaskPart,
+    PairsPart,
+    Part,
+    PartitionsPart,
+    Receipt,
+    UnitResult,
+)
+from corpusmill.pipelines.run.graph import graph_record
+from corpusmill.pipelines.run.operators.layout import (
+    ROWS_FILE,
+    RowsWriter,
+    last_files,
+    layout_of,
+    merge_files,
+    merges,
+)
+from corpusmill.pipelines.run.operators.partitions import read_partition
+from corpusmill.pipelines.run.runner import Runner
+from corpusmill.pipelines.storage.checked_ipc import CheckedFile
+from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
+from corpusmill.pipelines.storage.graph_file import write_graph
+from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.segments import SEGMENT, content_of_parts, sources_of, write_segment
+
+TEXT = 32 * 2**20  # bytes of a unit's documents
+
+
+def receipt(number: int, part: Part, suffixes: tuple[str, ...]) -> Receipt:
+    """A receipt with figures of its own, as those of a real run have."""
+    files = []
+    for suffix in suffixes:
+        digest = sha256(f"{number}{suffix}".encode()).hexdigest()
+        size = 20_000 + int(digest[:6], 16)
+        files.append(FileEntry(f"{number:05d}.{suffix}", size, digest, digest[:32]))
+    lost = int(files[0].sha256[8:11], 16)
+    entry = LedgerEntry("read", "a", 9000, TEXT, 9000 - lost, TEXT - 4000 * lost, TEXT - 4000 * lost,
+                        {"short": (lost, 4000 * lost)}, {})  # fmt: skip
+    key = files[0].sha256[:32]
+    return Receipt(number, 9000 - lost, tuple(files), (entry,), part, key)
+
+
+def complete(step: StepFolder, summary: Summary, units: Iterator[Receipt]) -> float:
+    """Make a step complete with made-up units; seconds of CPU time that writing took."""
+    entries, ledger, spent = [], Ledger(), 0.0
+    sources: dict[str, tuple[int, int]] = {}
+    while batch := [unit for _, unit in zip(range(SEGMENT), units, strict=False)]:
+        started = time.process_time()
+        entries.append(write_segment(step.segments, step.place, batch))
+        spent += time.process_time() - started
+        for unit in batch:
+            ledger.add(unit.ledger)
+        for source, (documents, size) in sources_of(batch).items():
+            had = sources.get(source, (0, 0))
+            sources[source] = had[0] + documents, had[1] + size
+    whole = Summary(
+        summary.step, summary.fingerprint, summary.key, {}, content_of_parts(e.content for e in entries),
+        sum(e.rows for e in entries), sum(e.bytes for e in entries), ledger.record(), sources,
+    )  # fmt: skip
+    step.complete(whole, entries)
+    return spent
+
+
+RECIPE = """
+name: scale
+output: run
+engine: {{kind: inline}}
+sources: {{a: {{read: {{jsonl: x.jsonl}}}}}}
+{sections}
+"""
+
+
+def parts(name: str, units: int) -> tuple[int, Part, tuple[str, ...]]:
+    """Units of a step of the recipe, what is particular to them, and their files."""
+    layout = layout_of(1024, units, units * TEXT)
+    buckets = -(-units // MASK_UNITS)
+    found: dict[str, tuple[int, Part, tuple[str, ...]]] = {
+        "a.index": (1, IndexPart(TEXT), ("index.json",)),
+        "a": (units, DatasetPart({"a": (9000, TEXT)}), ("parquet", "removed.arrow")),
+        "dedup.exact.scatter": (sum(layout.files), PartitionsPart(layout), ("rows.arrow",)),
+        "dedup.exact.gather": (layout.partitions, PairsPart(buckets), ("found.arrow",)),
+        "dedup.exact": (buckets, MaskPart(MASK_UNITS, {}), ("removed.arrow",)),
+    }
+    return found[name]
+
+
+def made_run(folder: Path, sections: str, units: int) -> tuple[Path, float]:
+    """A recipe and a run of it whose steps are complete with made-up units; CPU seconds that one took."""
+    (folder / "x.jsonl").write_text('{"text": "one"}\n')
+    path = folder / "recipe.yaml"
+    path.write_text(RECIPE.format(sections=sections))
+    runner = Runner(load_recipe(path))
+    runner.list_inputs()
+    spent = 0.0
+    for name, state in runner.states.items():
+        runner.prepare(state)
+        assert state.folder is not None
+        assert state.key is not None
+        count, part, suffixes = parts(name, units)
+        made = (receipt(number, part, suffixes) for number in range(count))
+        summary = Summary(name, state.fingerprint, state.key, {}, "", 0, 0, (), {})
+        spent = max(spent, complete(state.folder, summary, made))
+        runner.prepare(state)
+    steps = {name: state.fingerprint for name, state in runner.states.items()}
+    runner.folder.write_current(Pointer("scale", steps))
+    runner.folder.write_recipe(dict(runner.recipe.raw))
+    write_graph(runner.folder, graph_record(runner.recipe, runner.graph))
+    return path, spent
+
+
+def resident() -> float:
+    """This process's memory in MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def metadata(bench: Bench, folder: Path, units: int) -> None:
+    path, spent = made_run(folder, "dedup: [exact]", units)
+    runner = Runner(load_recipe(path))
+    runner.list_inputs()
+    for state in runner.states.values():
+        runner.prepare(state)
+    step = runner.states["a"].folder
+    assert step is not None
+    size = sum(file.stat().st_size for file in step.path.rglob("*") if file.is_file())
+    bench.add("receipts: bytes a unit", "corpusmill", size / units, "B")
+    bench.add("receipts: written", "corpusmill", spent / units * 1e6, "us/unit")
+    asked = subprocess.run(
+        [sys.executable, __file__, "--worker", str(step.path)], check=True, capture_output=True
+    )
+    opens, lookups, memory = json.loads(asked.stdout)
+    bench.add("view: opens", "corpusmill", opens * 1e3, "ms")
+    bench.add("view: lookups", "corpusmill", lookups * 1e3, "ms")
+    bench.add("worker: memory", "corpusmill", memory, "MB")
+    for job, command in (("plan", ["plan", "--no-estimate"]), ("rerun", ["run"])):
+        seconds, megabytes = measured([*command, str(path)])
+        bench.add(f"{job}: CPU time", "corpusmill", seconds, "s")
+        bench.add(f"{job}: memory", "corpusmill", megabytes, "MB")
+
+
+def worker(step: Path) -> None:
+    """What a worker needs of a step: printed as seconds, seconds and MB."""
+    before = resident()
+    started = time.perf_counter()
+    view = DatasetView([StepFolder(step)], [])
+    units = len(view)
+    view.input_bytes(units // 2)
+    opens = time.perf_counter() - started
+    started = time.perf_counter()
+    for unit in range(0, units, max(1, units // 1000)):
+        view.facts(unit)
+        StepFolder(step).entry(f"{unit:05d}.parquet")
+    print(json.dumps([opens, time.perf_counter() - started, resident() - before]))
+
+
+def measured(command: list[str]) -> tuple[float, float]:
+    """CPU seconds and MB of a command of corpusmill."""
+    code = (
+        "import resource, sys; from corpusmill.pipelines.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print('used', used.ru_utime + used.ru_stime, used.ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True, text=True)
+    _, seconds, kilobytes = done.stdout.strip().splitlines()[-1].split()
+    return float(seconds), float(kilobytes) * 1024 / 1e6
+
+
+def opens(bench: Bench, folder: Path) -> None:
+    units, partitions = 20_000, 4096
+    layout = layout_of(partitions, units, units * TEXT)
+    bench.add("exchange: opens a reducer", "one level", units, "files")
+    bench.add("exchange: opens a reducer", "corpusmill", len(last_files(layout, 0)), "files")
+    bench.add("exchange: opens", "one level", units * partitions, "opens")
+    bench.add("exchange: opens", "corpusmill", expected_opens(layout), "opens")
+    counted, expected = counted_opens(folder, 300, 64)
+    bench.add("exchange: opens, expected", "corpusmill", expected, "opens")
+    bench.add("exchange: opens, counted", "corpusmill", counted, "opens")
+
+
+def expected_opens(layout: Layout) -> int:
+    merging = (merge for level in range(1, len(layout.files)) for merge in merges(layout, level))
+    return sum(m.end - m.first for m in merging) + layout.partitions * len(last_files(layout, 0))
+
+
+def counted_opens(folder: Path, units: int, partitions: int) -> tuple[int, int]:
+    """Files opened to bring rows of every unit together, counted, and as many as the layout says."""
+    step, draw = StepFolder(folder / "steps" / "exchange" / "v"), np.random.default_rng(1)
+    layout = layout_of(partitions, units, units * TEXT)
+    count = 0
+    real = CheckedFile.__enter__
+
+    def entered(file: CheckedFile) -> CheckedFile:
+        nonlocal count
+        count += 1
+        return real(file)
+
+    receipts: list[Receipt] = []
+    for first in range(0, units, layout.group):
+        attempt = step.attempt(len(receipts), 1)
+        writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
+        for unit in range(first, min(units, first + layout.group)):
+            rows = 2 * partitions
+            keys = pa.array(draw.integers(0, 2**64, rows, np.uint64))
+            columns = [
+                keys,
+                pa.array(np.full(rows, unit, np.uint32)),
+                pa.array(np.arange(rows, dtype=np.uint32)),
+            ]
+            writer.add(pa.table(columns, names=["key", "unit", "row"]))
+        writer.close()
+        receipts.append(attempt.commit(UnitResult(writer.rows, part=PartitionsPart(layout))))
+    with mock.patch.object(CheckedFile, "__enter__", entered):
+        for level in range(1, len(layout.files)):
+            for merge in merges(layout, level):
+                attempt = step.attempt(len(receipts), 1)
+                merge_files(step, layout, merge, attempt.file(ROWS_FILE))
+                with mock.patch.object(CheckedFile, "__enter__", real):
+                    receipts.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout))))
+        summary = Summary("exchange", "v", NO_KEY, {}, "", 0, 0, (), {})
+        complete(step, summary, iter(receipts))
+        met = sum(table.num_rows for p in range(partitions) if (table := read_partition(step, p)) is not None)
+    assert met == units * 2 * partitions
+    return count, expected_opens(layout)
+
+
+NO_KEY = StepKey("scatter", (), "", {}, "", 0, StepOptions(), (), (), {})
+GROWTH = """
+name: growth
+output: run
+engine: {kind: inline}
+sources: {a: {read: {jsonl: {files: "in/*.jsonl", split_bytes: 1048576}}}}
+dedup: [exact, minhash]
+"""
+
+
+def growth(bench: Bench, folder: Path, sizes: list[int]) -> None:
+    before: dict[str, float] = {}
+    for count in sizes:
+        here = folder / str(count)
+        (here / "in").mkdir(parents=True)
+        write_documents(here / "in", count)
+        (here / "recipe.yaml").write_text(GROWTH)
+        seconds: dict[str, float] = {}
+        for state in Runner(load_recipe(here / "recipe.yaml")).run().steps:
+            for kind in ("exact", "minhash"):
+                if state.step.name.startswith(f"dedup.{kind}"):
+                    seconds[kind] = seconds.get(kind, 0.0) + state.seconds
+        for kind, spent in seconds.items():
+            bench.add(f"growth: {kind}", "corpusmill", spent, f"s, {count:,} documents")
+            if kind in before:
+                bench.add(f"growth: {kind}, exponent", "corpusmill", math.log(spent / before[kind], 4), "")
+        before = seconds
+        shutil.rmtree(here)
+
+
+def write_documents(folder: Path, count: int) -> None:
+    """Documents of 60 words; one in ten is another with a word changed, and one in twenty is another."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
+    last: list[str] = []
+    for first in range(0, count, 20_000):
+        lines = []
+        for number in range(first, min(count, first + 20_000)):
+            text = draw.choices(words, k=60)
+            if last and number % 20 == 7:
+                text = list(last)
+            elif last and number % 10 == 3:
+                text = [*last[:30], draw.choice(words), *last[31:]]
+            last = text if number % 10 == 0 else last
+            lines.append(json.dumps({"id": str(number), "text": " ".join(text)}))
+        (folder / f"{first:09d}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    bench = Bench("scale")
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        opens(bench, here)
+        metadata(bench, here, 20_000 if options.quick else 1_000_000)
+        growth(bench, here / "growth", [1_250, 5_000] if options.quick else [20_000, 80_000, 320_000])
+    bench.print(options.json)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(Path(sys.argv[2]))
+    else:
+        bounded(main)
