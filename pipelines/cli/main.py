@@ -116,15 +116,26 @@ def plan(
         bool,
         typer.Option("--estimate/--no-estimate", help="Run a small cut to estimate time, memory and disk."),
     ] = True,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="SIZE", help="Tell what so much input would cost: 10TB.")
+    ] = None,
+    core_hour: Annotated[float, typer.Option("--core-hour", help="Price of an hour of one core.")] = 0.04,
+    disk_month: Annotated[float, typer.Option("--disk-month", help="Price of a gigabyte a month.")] = 0.02,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would run, why, and what it costs. Changes nothing.
 
-    The estimate is of time, memory and disk, from a run of a small cut in a temporary folder.
+    The estimate is of time, memory and disk, from a run of a small cut in a temporary folder. With --at it is
+    carried on to input of another size.
     """
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.run.at_scale import at_scale, size_of
     from corpusmill.pipelines.run.plan import make_plan, render_plan
 
     loaded = _load(recipe, overrides, out)
+    size = None if at is None else size_of(at)
+    if size is not None and not estimate:
+        raise UserError("--at carries an estimate on; leave out --no-estimate")
     made = make_plan(loaded)
     if estimate:
         from dataclasses import replace
@@ -132,7 +143,11 @@ def plan(
         from corpusmill.pipelines.run.estimate import NoEstimateError, estimate_run
 
         try:
-            made = replace(made, estimate=estimate_run(loaded))
+            cost = estimate_run(loaded)
+            made = replace(made, estimate=cost)
+            if size is not None:
+                found = at_scale(loaded, cost, size, core_hour=core_hour, disk_month=disk_month)
+                made = replace(made, at=found)
         except NoEstimateError as error:
             made = replace(made, no_estimate=str(error))
     _print(made, as_json, render_plan(made))

@@ -56,17 +56,20 @@ def _cut(paths: dict[str, str], sizes: Mapping[str, int]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class StepCost:
-    """Seconds of one core, and bytes on disk, of one step."""
+    """Seconds of one core, and bytes on disk, of one step; its operator, and the files that a unit has."""
 
     name: str
     seconds: float
     disk: int
+    operator: str
+    files: float
 
 
 @dataclass(frozen=True)
 class Estimate:
     """What a run from nothing would cost, from a cut of so many documents: by step, seconds with the recipe's
-    workers, and bytes of memory and disk."""
+    workers, and bytes of memory and disk. `input_bytes`: of the files of all sources; `text_bytes`: of the
+    documents that these let pass."""
 
     sample_documents: int
     steps: tuple[StepCost, ...]
@@ -74,6 +77,8 @@ class Estimate:
     wall_seconds: float
     memory: int
     disk: int
+    input_bytes: int
+    text_bytes: int
 
 
 class NoEstimateError(UserError):
@@ -163,15 +168,19 @@ def _scale(
             read = sum(entry.bytes_in for entry in ledgers if entry.stage == "read")
             factor = min(factor, budget / max(1, read))
         disk = manifest.bytes
-        rows.append(StepCost(name, rounds.get(name, state.seconds * factor), int(disk * factor)))
+        files = state.folder.units.count_files() / max(1, len(state.folder.units))
+        seconds = rounds.get(name, state.seconds * factor)
+        rows.append(StepCost(name, seconds, int(disk * factor), state.step.operator.name, files))
     found = {row.name: row for row in rows}
     for step, like in ((step, like) for one in cuts for step, like in one.alike.items()):
-        rows.append(StepCost(step, rounds.get(step, found[like].seconds), found[like].disk))
+        rows.append(replace(found[like], name=step, seconds=rounds.get(step, found[like].seconds)))
     workers = recipe.engine.workers or os.cpu_count() or 1
     solo = {name for name, state in runner.states.items() if state.step.operator.exclusive} | rounds.keys()
     wall = sum(row.seconds / (1 if row.name in solo else workers) for row in rows)
     disk = sum(row.disk for row in rows)
-    return Estimate(documents, tuple(rows), workers, wall, peak * workers, disk)
+    whole = sum(runner.whole.values())
+    text = int(sum(_kept(runner, name) * factor for name, factor in factors.items()))
+    return Estimate(documents, tuple(rows), workers, wall, peak * workers, disk, whole, text)
 
 
 def _factors(runner: _CutRunner) -> dict[str, float]:
@@ -200,12 +209,15 @@ def _indexed_bytes(runner: _CutRunner, index: str) -> int:
     )
 
 
+def _kept(runner: _CutRunner, name: str) -> int:
+    """Bytes of the documents that a reading step let pass."""
+    folder = runner.states[name].folder
+    assert folder is not None
+    return sum(size for _, size in folder.need_manifest().sources.values())
+
+
 def _overall(runner: _CutRunner, factors: Mapping[str, float]) -> float:
     """The factor of steps that see all sources: weighted by the bytes each source lets through."""
-    kept: dict[str, int] = {}
-    for name in factors:
-        folder = runner.states[name].folder
-        assert folder is not None
-        kept[name] = sum(size for _, size in folder.need_manifest().sources.values())
+    kept = {name: _kept(runner, name) for name in factors}
     total = sum(kept.values())
     return sum(factors[name] * size for name, size in kept.items()) / total if total else 1.0

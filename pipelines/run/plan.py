@@ -10,6 +10,7 @@ from typing import Literal
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.places import stored_bytes
 from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.run.at_scale import AtScale, render_at_scale
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.inputs import source_of
@@ -43,13 +44,14 @@ class PlannedStep:
 @dataclass(frozen=True)
 class Plan:
     """The plan of a run, and what it would cost from nothing, or why that is not known, where it was asked
-    for."""
+    for; `at`: what it would cost on input of another size."""
 
     recipe: str
     output: str
     steps: tuple[PlannedStep, ...]
     estimate: Estimate | None = None
     no_estimate: str | None = None
+    at: AtScale | None = None
 
 
 def make_plan(recipe: Recipe) -> Plan:
@@ -149,6 +151,8 @@ def render_plan(plan: Plan) -> str:
     lines += ["", f"{runs} of {len(plan.steps)} steps would run"]
     if plan.estimate is not None:
         lines += _render_estimate(plan.estimate)
+    if plan.at is not None:
+        lines += render_at_scale(plan.at)
     if plan.no_estimate is not None:
         lines += ["", f"no estimate: {plan.no_estimate}"]
     return "\n".join(lines)

@@ -1,0 +1,74 @@
+"""An estimate carried on to input of another size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.run.at_scale import at_scale, render_at_scale, size_of
+from corpusmill.pipelines.run.estimate import Estimate, StepCost
+from corpusmill.pipelines.run.operators.layout import layout_of
+
+STEPS = (
+    StepCost("a.index", 10.0, 1000, "index", 1.0),
+    StepCost("a", 3600.0, 10**9, "read", 2.0),
+    StepCost("dedup.exact.scatter", 360.0, 10**8, "scatter", 1.0),
+    StepCost("dedup.exact.gather", 36.0, 10**7, "match", 1.0),
+    StepCost("dedup.exact", 3.6, 10**6, "apply_removals", 1.0),
+    StepCost("train", 720.0, 10**5, "task", 3.0),
+)
+COST = Estimate(200, STEPS, 4, 1000.0, 8 * 2**30, 2 * 10**9, 10**9, 4 * 10**8)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    (tmp_path / "x.jsonl").write_text('{"text": "one"}\n')
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: scale\nsources: {a: {read: {jsonl: {files: x.jsonl, split_bytes: 32MiB}}}}\n")
+    return load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("100TB", 10**14), ("1.5 TiB", 3 * 2**39), ("7", 7), ("3k", 3000), (".5GB", 5 * 10**8), ("2pib", 2**51)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "TB", "-1TB", "1XB", "1 T B", "0", "0.1"])
+def test_what_is_no_size_is_told_with_an_example(text: str) -> None:
+    with pytest.raises(UserError, match="write for example 10TB"):
+        size_of(text)
+
+
+def test_what_grows_and_what_does_not(recipe: Recipe) -> None:
+    same, tenfold = at_scale(recipe, COST, 10**9), at_scale(recipe, COST, 10**10)
+    assert [step.core_hours for step in same.steps] == [step.seconds / 3600 for step in STEPS]
+    for one, ten, step in zip(same.steps, tenfold.steps, STEPS, strict=True):
+        factor = 1 if step.name == "train" else 10
+        assert ten.core_hours == pytest.approx(factor * one.core_hours)
+        assert ten.disk == factor * one.disk
+    assert same.worker_memory == 2 * 2**30
+    assert same.money == pytest.approx(same.core_hours * 0.04 + same.disk / 1e9 * 0.02)
+    dear = at_scale(recipe, COST, 10**9, core_hour=1.0, disk_month=0.0)
+    assert dear.money == pytest.approx(dear.core_hours)
+
+
+def test_units_follow_the_rules_of_a_run(recipe: Recipe) -> None:
+    found = {step.name: step for step in at_scale(recipe, COST, 10**13).steps}
+    reading, text = -(-(10**13) // 2**25), 4 * 10**12
+    partitions = -(-text // 2**28)
+    assert (found["a"].units, found["a"].files) == (reading, 2 * reading)
+    assert found["dedup.exact.gather"].units == partitions
+    assert found["dedup.exact.scatter"].units == sum(layout_of(partitions, reading, text).files)
+    assert found["dedup.exact"].units == -(-reading // 64)
+    assert (found["train"].units, found["train"].files) == (1, 3)
+    lines = render_at_scale(at_scale(recipe, replace(COST, input_bytes=0), 10**13))
+    assert lines[1] == "at 10 TB of input, from the same cut:"
+    assert len(lines) == 2 + len(STEPS) + 2
