@@ -64,6 +64,8 @@ class AtScale:
     runner_hours: float
     worker_memory: int
     money: float
+    core_hour: float
+    disk_month: float
 
 
 def at_scale(
@@ -111,6 +113,8 @@ def at_scale(
         runner_hours=units * RUNNER_SECONDS / 3600,
         worker_memory=cost.memory // max(1, cost.workers),
         money=hours * core_hour + disk / 1e9 * disk_month,
+        core_hour=core_hour,
+        disk_month=disk_month,
     )
 
 
@@ -122,10 +126,12 @@ def render_at_scale(found: AtScale) -> list[str]:
             f"  {step.name:<28}{step.units:>12,} units{step.core_hours:>12,.1f} core-hours"
             f"{step.disk / 1e9:>14,.1f} GB{step.files:>14,} files"
         )
+    prices = f"at {found.core_hour:g} an hour of a core and {found.disk_month:g} a gigabyte and month"
     return [
         *lines,
         f"  {found.units:,} units, {found.core_hours:,.0f} core-hours, {found.disk / 1e12:,.2f} TB and "
         f"{found.files:,} files on disk,",
         f"  {found.metadata / 1e6:,.0f} MB of receipts, {found.runner_hours:,.1f} hours of the runner, "
-        f"{found.worker_memory / 2**30:.1f} GiB a worker, about {found.money:,.0f} in money",
+        f"{found.worker_memory / 2**30:.1f} GiB a worker;",
+        f"  about {found.money:,.0f} {prices}",
     ]

@@ -53,6 +53,8 @@ def execute(task: Task) -> Executed:
     log.debug("%s unit %s: started", step.name, task.number)
     attempt = folder.attempt(task.number, task.attempt)
     try:
+        job.stages()
+        started = time.perf_counter()  # loading libraries and compiling kernels is no work of the unit
         result = step.operator.work(job, attempt)
     except SuspectPassed:
         attempt.discard()
