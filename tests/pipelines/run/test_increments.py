@@ -23,7 +23,7 @@ WORDS = ("stone", "river", "cloud", "light", "seven", "quiet", "amber", "field",
 
 def write_file(path: Path, seed: int) -> None:
     draw = random.Random(seed)
-    texts = (" ".join(draw.choices(WORDS, k=60)) for _ in range(12))
+    texts = (" ".join(draw.choices(WORDS, k=200)) for _ in range(12))
     lines = [json.dumps({"id": f"{seed}-{number}", "text": text}) for number, text in enumerate(texts)]
     lines.append(lines[0])
     path.write_text("\n".join(lines) + "\n", "utf-8")
@@ -112,9 +112,9 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(tmp_pat
     assert (plan["a.index"].units, plan["a.index"].left) == redone(again, "a.index")[::-2]
     for step in ("a", "shape.partials"):
         done, adopted, total = redone(again, step)
-        assert done + adopted == total > 5
+        assert done + adopted == total > 12
         if step == "a":
-            assert 1 <= done <= 3
+            assert 1 <= done <= total // 3
     assert redone(again, "a.index")[0] <= 2
     fresh = run(recipe, tmp_path / "fresh")
     assert redone(fresh, "a")[1] == 0
@@ -130,7 +130,7 @@ def test_what_was_taken_over_may_have_lost_its_files(tmp_path: Path) -> None:
         path.unlink()
     CHANGES["one changed"](tmp_path / "in")
     again = run(recipe, tmp_path / "run")
-    assert redone(again, "a")[0] >= 4
+    assert redone(again, "a")[0] >= 3
     run(recipe, tmp_path / "fresh")
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
 
