@@ -12,7 +12,7 @@ from corpusmill.pipelines.contract.stage import Filter, Fold
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import mapping, reader, stage, unknown_keys
 from corpusmill.pipelines.recipe.environment import expand_patterns
-from corpusmill.pipelines.recipe.json_schema import PATTERNS, Json, Schema, described, summary
+from corpusmill.pipelines.recipe.json_schema import PATTERNS, Node, Schema, described, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Source
 from corpusmill.pipelines.recipe.registry import find
@@ -57,10 +57,10 @@ class Decontaminate(Section):
         return cls(benchmarks=benchmarks, grams=made_grams, judge=made_judge)
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         """Options of two stages and `against` in one mapping."""
         words = "The benchmark files: patterns (JSON lines), or a reader and its files."
-        properties: Json = {AGAINST: described(words, PATTERNS, schema.readers())}
+        properties: Node = {AGAINST: described(words, PATTERNS, schema.readers())}
         grams, judge = find(ROOM, GRAMS), find(ROOM, JUDGE)
         properties |= schema.options(grams) | schema.options(judge)
         return {

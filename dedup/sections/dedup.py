@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from corpusmill.pipelines.contract.stage import Exchange
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import stage, stage_list
-from corpusmill.pipelines.recipe.json_schema import Json, Schema, stages_of, summary
+from corpusmill.pipelines.recipe.json_schema import Node, Schema, stages_of, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_key
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
 
@@ -44,7 +44,7 @@ class Dedup(Section):
         return cls(entries=tuple((path, one) for one, path in entries))
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         return {"description": summary(cls), **schema.stage_list(stages_of(ROOM, Exchange))}
 
     def stages(self) -> list[Placed]:

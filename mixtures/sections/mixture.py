@@ -9,7 +9,7 @@ from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE
 from corpusmill.pipelines.contract.stage import Fold, Scatter, Stage
 from corpusmill.pipelines.recipe.builder import Builder, View
 from corpusmill.pipelines.recipe.entries import stage
-from corpusmill.pipelines.recipe.json_schema import Json, Schema
+from corpusmill.pipelines.recipe.json_schema import Node, Schema
 from corpusmill.pipelines.recipe.messages import Problem, unknown_keys
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
@@ -90,7 +90,7 @@ class Mixture(Section):
         )
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         return schema.section_of(find(ROOM, "mixture"))
 
     def stages(self) -> list[Placed]:

@@ -24,7 +24,7 @@ from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 
-Json = dict[str, Any]
+Node = dict[str, Any]  # of a JSON Schema
 
 DIALECT = "http://json-schema.org/draft-07/schema#"  # the one that editors' YAML servers know best
 PATTERNS = {"$ref": "#/definitions/patterns"}
@@ -32,7 +32,7 @@ NULL = {"type": "null"}
 PUBLISHED = Path("configs/recipe.schema.json")
 
 
-def recipe_schema() -> Json:
+def recipe_schema() -> Node:
     """The schema as a JSON-ready mapping, the same for the same code (keys in a fixed order)."""
     schema = Schema()
     properties = schema.fields(Settings)
@@ -64,7 +64,7 @@ class Schema:
     """What sections describe themselves with; it collects the definitions that the parts refer to."""
 
     def __init__(self) -> None:
-        self.definitions: Json = {
+        self.definitions: Node = {
             "quantity": {"type": "string", "pattern": PATTERN, "description": FORMS},
             "patterns": {
                 "description": "A glob pattern relative to `data`, or of URLs, or a list of them.",
@@ -75,7 +75,7 @@ class Schema:
             },
         }
 
-    def model(self, model: type[Any], name: str) -> Json:
+    def model(self, model: type[Any], name: str) -> Node:
         """A reference to the definition of a pydantic model, made when first asked for."""
         reference = {"$ref": f"#/definitions/{name}"}
         if name in self.definitions:
@@ -87,29 +87,29 @@ class Schema:
         self.definitions[name] = _for_yaml(made)
         return reference
 
-    def fields(self, model: type[Any]) -> Json:
+    def fields(self, model: type[Any]) -> Node:
         self.model(model, "settings")
-        made: Json = self.definitions.pop("settings")["properties"]
+        made: Node = self.definitions.pop("settings")["properties"]
         return made
 
-    def stage(self, stage: type[Stage]) -> Json:
+    def stage(self, stage: type[Stage]) -> Node:
         return self.model(stage, _definition(stage))
 
-    def options(self, stage: type[Stage]) -> Json:
+    def options(self, stage: type[Stage]) -> Node:
         """The properties of a stage, for a section that has them among others."""
         self.stage(stage)
-        found: Json = self.definitions.pop(_definition(stage))["properties"]
+        found: Node = self.definitions.pop(_definition(stage))["properties"]
         return found
 
-    def section(self, section: type[Section]) -> Json:
+    def section(self, section: type[Section]) -> Node:
         """A section whose fields are its keys."""
         return described(summary(section), self.model(section, f"section.{section.name}"))
 
-    def section_of(self, stage: type[Stage]) -> Json:
+    def section_of(self, stage: type[Stage]) -> Node:
         """A section whose keys are the options of one stage."""
         return described(summary(stage), self.stage(stage))
 
-    def stage_list(self, stages: dict[str, type[Stage]]) -> Json:
+    def stage_list(self, stages: dict[str, type[Stage]]) -> Node:
         """A list of stage names or one-entry mappings from a name to its options."""
         bare = [name for name, stage in stages.items() if not _required(stage)]
         options = {name: described(summary(stage), self.stage(stage), NULL) for name, stage in stages.items()}
@@ -123,7 +123,7 @@ class Schema:
         }
         return {"type": "array", "items": {"anyOf": [*names_alone, mapping]}}
 
-    def source(self) -> Json:
+    def source(self) -> Node:
         steps: dict[str, type[Stage]] = {name: registry.find_step(name) for name in registry.step_names()}
         return {
             "type": "object",
@@ -151,7 +151,7 @@ class Schema:
             },
         }
 
-    def readers(self) -> Json:
+    def readers(self) -> Node:
         """A reference to the mapping from one reader to its files."""
         self.definitions["reader"] = {
             "description": "One reader and the files it reads.",
@@ -165,7 +165,7 @@ class Schema:
         }
         return {"$ref": "#/definitions/reader"}
 
-    def reader(self, stage: type[Stage]) -> Json:
+    def reader(self, stage: type[Stage]) -> Node:
         reference = self.stage(stage)
         files = self.definitions[_definition(stage)]["properties"]["files"]
         if "anyOf" not in files:
@@ -192,14 +192,14 @@ def _required(stage: type[Stage]) -> bool:
     return any(field.is_required() for field in stage.model_fields.values())
 
 
-def or_null(option: Json) -> Json:
+def or_null(option: Node) -> Node:
     """An option that null leaves to what other sections say: its own default is not what it then has."""
     rest = {key: value for key, value in option.items() if key not in ("default", "description", "anyOf")}
     choices = option.get("anyOf", [rest])
     return described(option.get("description", ""), *choices, *([] if NULL in choices else [NULL]))
 
 
-def described(description: str, *choices: Json) -> Json:
+def described(description: str, *choices: Node) -> Node:
     """What is one of `choices`. One reference stands among them too: the dialect ignores words beside it."""
     words = {"description": description} if description else {}
     return {**words, "anyOf": list(choices)}
@@ -216,7 +216,7 @@ def _for_yaml(schema: Any) -> Any:
         return [_for_yaml(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    made: Json = {}
+    made: Node = {}
     for key, value in schema.items():
         if key == "properties":
             made[key] = {name: _for_yaml(field) for name, field in value.items()}

@@ -24,7 +24,7 @@ from corpusmill.pipelines.recipe.messages import Path, Problem
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.builder import Builder
-    from corpusmill.pipelines.recipe.json_schema import Json, Schema
+    from corpusmill.pipelines.recipe.json_schema import Node, Schema
     from corpusmill.pipelines.recipe.models import Source
 
 Placed = tuple[Path | None, Stage]
@@ -133,7 +133,7 @@ class Section(BaseModel, ABC):
         return made
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         """The JSON Schema of its entry."""
         return schema.section(cls)
 

@@ -9,7 +9,7 @@ from corpusmill.pipelines.contract.given import DRAWN, MIXTURE, SHARDS, TOKENIZE
 from corpusmill.pipelines.contract.stage import Write
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import stage
-from corpusmill.pipelines.recipe.json_schema import Json, Schema
+from corpusmill.pipelines.recipe.json_schema import Node, Schema
 from corpusmill.pipelines.recipe.messages import Problem
 from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
 from corpusmill.pipelines.recipe.registry import find
@@ -44,7 +44,7 @@ class Pack(Section):
         return None if packing is None else cls(packing=packing)
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         return schema.section_of(find("tokenizer", "pack"))
 
     def asks(self) -> Mapping[str, Mapping[str, Any]]:

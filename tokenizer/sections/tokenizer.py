@@ -15,7 +15,7 @@ from corpusmill.pipelines.contract.given import HELD_OUT, JUDGEMENT, TOKENIZER
 from corpusmill.pipelines.contract.stage import Fold, Stage, Task
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import mapping, stage, unknown_keys
-from corpusmill.pipelines.recipe.json_schema import NULL, Json, Schema, described, summary
+from corpusmill.pipelines.recipe.json_schema import NULL, Node, Schema, described, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.names import EVERYTHING, group_problems, mapping_or_empty
 from corpusmill.pipelines.recipe.registry import find
@@ -96,7 +96,7 @@ class Tokenizer(Section):
         return None if made is None else made.model_copy(update={"roles": roles})
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         """The makers, the options of sample and trainer in one mapping, and what judges the result."""
         loader, judges = find(ROOM, LOADER), schema.options(find(ROOM, JUDGE))
         loaded = described(summary(loader), {"type": "string"}, schema.stage(loader))
@@ -182,7 +182,7 @@ def _held_out(sample: Fold) -> float:
     return float(sample.model_dump()["held_out"])
 
 
-def _trainer_schema(key: str, schema: Schema) -> Json:
+def _trainer_schema(key: str, schema: Schema) -> Node:
     """The options of one trainer, those of its sample included."""
     trainer, options = find(ROOM, TRAINERS[key]), schema.options(find(ROOM, SAMPLE))
     reference = schema.stage(trainer)

@@ -15,7 +15,7 @@ from corpusmill.pipelines.contract.given import DRAWN, LONGER_CONTEXT, MIXTURE, 
 from corpusmill.pipelines.contract.stage import Task, Write
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import mapping, stage, unknown_keys
-from corpusmill.pipelines.recipe.json_schema import Json, Schema, or_null, summary
+from corpusmill.pipelines.recipe.json_schema import Node, Schema, or_null, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Cut, Placed, Reading, Section
@@ -77,7 +77,7 @@ class LongContext(Section):
         return None if len(reading.problems) > found else cls(phases=made)
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         """Phases, and options for all of them beside; every phase names its own length."""
         phase = find(ROOM, STAGE)
         reference = schema.stage(phase)

@@ -9,7 +9,7 @@ from corpusmill.pipelines.contract.given import MODEL, SHARDS, TOKENIZER
 from corpusmill.pipelines.contract.stage import Task
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import stage
-from corpusmill.pipelines.recipe.json_schema import Json, Schema
+from corpusmill.pipelines.recipe.json_schema import Node, Schema
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Cut, Placed, Reading, Section
 
@@ -30,7 +30,7 @@ class Train(Section):
         return None if training is None else cls(training=training)
 
     @classmethod
-    def describe(cls, schema: Schema) -> Json:
+    def describe(cls, schema: Schema) -> Node:
         return schema.section_of(find("training_hooks", "train"))
 
     def stages(self) -> list[Placed]:
