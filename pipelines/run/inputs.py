@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
-from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.places import Stamp, content_hash
-from corpusmill.pipelines.sources.reader import Reader, read_index
+from corpusmill.pipelines.sources.reader import IndexedFile, Reader, read_index
 from corpusmill.pipelines.storage.objects.current import object_listed, object_now
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
 from corpusmill.pipelines.storage.objects.urls import is_url
@@ -64,16 +65,32 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
     """Make an index start anew where a file's bytes are not those that it was made of.
 
     `step` is the version of the index for the files' present sizes and times, `paths` their paths by name.
+    Earlier versions that say the same of a file are forgotten too, so that nothing is taken over from them.
     The manifest goes first: killed in between, the index is not complete and is made again.
     """
-    manifest = step.manifest()
-    if manifest is not None:
-        entries = [
-            entry for unit in manifest.units for entry in read_index(step.data / f"{unit.name}.index.json")
-        ]
-        if all(content_hash(source.reader, paths[entry.name]) == entry.sha256 for entry in entries):
-            return
-    step.forget_units()  # of one that was not finished: unproven
+    hash_of = cache(lambda name: content_hash(source.reader, paths[name]))
+
+    def is_false(entry: IndexedFile) -> bool:
+        place = paths.get(entry.name)
+        if place is None or _stamp(source.reader, entry.name, place)[0] != entry.bytes:
+            return False  # it says nothing of a file that is there
+        return hash_of(entry.name) != entry.sha256
+
+    for version in (step, *step.other_versions()):
+        try:
+            entries = [entry for name in _indexes(version) for entry in read_index(version.data / name)]
+        except IntegrityError:
+            if version is step:
+                raise
+            continue  # nothing is taken over from it
+        if (version is step and not version.manifest_path.exists()) or any(map(is_false, entries)):
+            version.forget_units()  # of one that was not finished: unproven
+
+
+def _indexes(version: StepFolder) -> list[str]:
+    """Names of the files of a version of an index; none where it is not complete."""
+    manifest = version.manifest()
+    return [] if manifest is None else [f"{unit.name}.index.json" for unit in manifest.units]
 
 
 def source_of(recipe: Recipe, name: str) -> Source:

@@ -9,6 +9,7 @@ finds the same ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 from corpusmill.pipelines.run.operators.job import Done, Preparation
@@ -31,10 +32,9 @@ class Levels:
         """Units of all levels so far."""
         return sum(self._counts)
 
-    def adopt(self, folder: StepFolder, base: str) -> int:
+    def adopt(self, folder: StepFolder, base: str, earlier: Earlier) -> int:
         """Take over units of the first level from earlier versions of the step; returns how many."""
         found = 0
-        earlier = Earlier(folder)
         for number, key in self.keys(base) if earlier else ():
             place = earlier.find(key) if number not in self._committed else None
             if place is not None:
@@ -47,14 +47,19 @@ class Levels:
     def keys(self, base: str) -> Iterator[tuple[int, str]]:
         """Numbers and keys of units of the first level that have one."""
         operator = self._preparation.step.operator
-        for number, spec in enumerate(operator.units(self._preparation)):
+        for number, spec in enumerate(self._first):
             content = operator.content(self._preparation, spec)
             if content is not None:
                 yield number, unit_key(base, content)
 
     def count(self) -> int:
         """How many units the first level has."""
-        return len(self._preparation.step.operator.units(self._preparation))
+        return len(self._first)
+
+    @cached_property
+    def _first(self) -> Sequence[Any]:
+        """The first level, listed once: files, whose sizes bound units, may change meanwhile."""
+        return self._preparation.step.operator.units(self._preparation)
 
     def advance(self) -> bool:
         """Go on to the next level that has units to do. False where there is none: the step is done.
@@ -64,7 +69,7 @@ class Levels:
         operator = self._preparation.step.operator
         while True:
             if not self._counts:
-                self._specs = operator.units(self._preparation)
+                self._specs = self._first
             else:
                 done = Done(tuple(self._counts), self._committed)
                 self._specs = operator.then(self._preparation, done)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.places import stored_bytes
-from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.records.manifest import Manifest, StepKey
 from corpusmill.pipelines.run.at_scale import AtScale, render_at_scale
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
@@ -21,7 +22,7 @@ from corpusmill.pipelines.run.reuse import Earlier, base_of
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.sources.reader import read_index
-from corpusmill.pipelines.storage.committed import Committed, count_committed
+from corpusmill.pipelines.storage.committed import Committed, CommittedByName
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
@@ -80,17 +81,25 @@ def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> Plann
     assert state.key is not None
     if state.complete:
         return shown("done", state.total, "unchanged", 0)
-    before = runner.folder.step(step.name, current[step.name]).manifest() if step.name in current else None
-    started = state.folder.path.exists()
-    if started:
-        why = "was interrupted; goes on where it stopped"
-    elif before is None:
-        why = "has not run yet"
-    else:
-        reasons = [*_files(runner, state, before), *differences(before.key, state.key)]
-        why = "; ".join(reasons[:4]) or "changed"
     units, left = _units(runner, state, state.folder)
-    return shown("run", units, why, left)
+    return shown("run", units, _why(runner, state, state.folder, state.key, current), left)
+
+
+def _why(
+    runner: Runner, state: StepState, folder: StepFolder, key: StepKey, current: Mapping[str, str]
+) -> str:
+    """Why a step is to be done, whose version now lies in `folder`."""
+    name = state.step.name
+    if folder.path.exists():
+        return "was interrupted; goes on where it stopped"
+    try:
+        before = runner.folder.step(name, current[name]).manifest() if name in current else None
+        if before is None:
+            return "has not run yet"
+        reasons = [*_files(runner, state, before), *differences(before.key, key)]
+    except IntegrityError as error:  # nobody needs that version any more
+        return f"changed; nothing is taken from its version before: {error.fault}"
+    return "; ".join(reasons[:4]) or "changed"
 
 
 def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, int]:
@@ -99,13 +108,12 @@ def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, i
     paths = runner.paths(step)
     unit_bytes = runner.unit_bytes(step) if step.operator.of_files else 0
     assert state.key is not None
-    committed = Committed(folder)
-    levels = Levels(Preparation(step, inputs, paths, unit_bytes, runner.stamps), committed)
-    earlier = Earlier(folder)
-    found = (earlier.find(key) for _, key in levels.keys(base_of(state.key))) if earlier else ()
-    adopted = sum(place is not None for place in found)
+    levels = Levels(Preparation(step, inputs, paths, unit_bytes, runner.stamps(step)), Committed(folder))
+    done, earlier = CommittedByName(folder), Earlier(folder)
+    keys = levels.keys(base_of(state.key)) if earlier else ()
+    adopted = sum(number not in done and earlier.find(key) is not None for number, key in keys)
     total = levels.count()
-    return total, max(0, total - max(adopted, count_committed(folder)))
+    return total, max(0, total - adopted - len(done))
 
 
 def _files(runner: Runner, state: StepState, before: Manifest) -> list[str]:
@@ -118,7 +126,8 @@ def _files(runner: Runner, state: StepState, before: Manifest) -> list[str]:
         old |= {entry.name: entry.bytes for entry in read_index(folder.file(f"{unit:05d}.index.json"))}
     paths = runner.paths(state.step)
     new, removed = len(paths.keys() - old.keys()), len(old.keys() - paths.keys())
-    changed = sum(runner.stamps[path][0] != old[name] for name, path in paths.items() if name in old)
+    stamps = runner.stamps(state.step)
+    changed = sum(stamps[path][0] != old[name] for name, path in paths.items() if name in old)
     said = []
     if new:
         said.append(f"{new:,} new file{'s' * (new != 1)} of {len(paths):,}")

@@ -22,7 +22,7 @@ from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.manifest import StepKey
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.records.unit_columns import renamed
-from corpusmill.pipelines.storage.file_faults import lost
+from corpusmill.pipelines.storage.file_faults import fault_of, lost
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.sealed import canonical, digest
 
@@ -40,12 +40,17 @@ def unit_key(base: str, content: object) -> str:
 
 
 class Earlier:
-    """Units of earlier, complete versions of the step at `folder`. Memory: 24 bytes a unit."""
+    """Units of earlier, complete versions of the step at `folder`. Memory: 24 bytes a unit.
 
-    def __init__(self, folder: StepFolder) -> None:
+    `prove`: compare the bytes of files with their hashes before a unit is taken over, so that a repair does
+    not bring damage back. Files are otherwise looked at for their sizes.
+    """
+
+    def __init__(self, folder: StepFolder, *, prove: bool = False) -> None:
+        self._fault = fault_of if prove else lost
         self._versions: list[tuple[StepFolder, np.ndarray, np.ndarray]] = []
-        for version in _versions(folder):
-            keys = np.array(list(version.units.keys()), "V16")
+        for version, found in _versions(folder):
+            keys = np.array(found, "V16")
             order = np.argsort(keys)
             self._versions.append((version, keys[order], order))
 
@@ -53,28 +58,26 @@ class Earlier:
         return bool(self._versions)
 
     def find(self, key: str) -> tuple[StepFolder, int] | None:
-        """A version and the number of its unit of this key, whose files are all there; None where none is."""
+        """A version and the number of its unit of this key, whose files are sound; None where none is."""
         wanted = np.frombuffer(bytes.fromhex(key), "V16")
         for version, keys, order in self._versions:
             at = int(np.searchsorted(keys, wanted)[0])
             if at < len(keys) and keys[at] == wanted[0]:
                 number = int(order[at])
                 files = version.units[number].files
-                if not any(lost(version.data / file.name, file) for file in files):
+                if not any(self._fault(version.data / file.name, file) for file in files):
                     return version, number
         return None
 
 
-def _versions(folder: StepFolder) -> Iterator[StepFolder]:
-    found = [path for path in folder.path.parent.glob("*/manifest.json") if path.parent != folder.path]
-    found.sort(key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
-    for path in found[:VERSIONS]:
-        version = StepFolder(path.parent)
+def _versions(folder: StepFolder) -> Iterator[tuple[StepFolder, list[bytes]]]:
+    """Versions, the newest first, with the keys of their units."""
+    for version in folder.other_versions()[:VERSIONS]:
         try:
-            version.need_manifest()
+            keys = list(version.units.keys())
         except IntegrityError:  # damaged, or of another version of corpusmill: nothing is taken from it
             continue
-        yield version
+        yield version, keys
 
 
 def adopt(folder: StepFolder, number: int, version: StepFolder, unit: int) -> Receipt:

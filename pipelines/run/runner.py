@@ -34,7 +34,7 @@ from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
 from corpusmill.pipelines.run.repair import Repairs, naming_repair
-from corpusmill.pipelines.run.reuse import base_of
+from corpusmill.pipelines.run.reuse import Earlier, base_of
 from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
@@ -104,7 +104,9 @@ class Runner:
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self.stamps: dict[str, Stamp] = {}  # input file -> what it was when it was listed
+        self._stamps: dict[
+            str, dict[str, Stamp]
+        ] = {}  # of each index: file -> what it was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -201,7 +203,7 @@ class Runner:
         listed: str | None = None
         if step.operator.reads == "files":
             listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
-            self.stamps |= {path: (size, time, held) for _, path, size, time, held in listing}
+            self._stamps[step.name] = {path: (size, time, held) for _, path, size, time, held in listing}
             listed = digest(listing)
         unit_bytes = self.unit_bytes(step) if step.operator.of_files else None
         limit = self.limit if step.operator.reads == "splits" else None
@@ -213,7 +215,11 @@ class Runner:
 
     def paths(self, step: Step) -> dict[str, str]:
         """`{name: path}` of the files a step indexes or reads; empty for any other step."""
-        return self._paths.get(step.inputs[0] if step.operator.reads == "splits" else step.name, {})
+        return self._paths.get(_index_of(step), {})
+
+    def stamps(self, step: Step) -> dict[str, Stamp]:
+        """What these files were when they were listed, by path."""
+        return self._stamps.get(_index_of(step), {})
 
     def _eligible(self) -> Iterable[Unit]:
         """Units of steps and levels that have just become ready; completes steps that have nothing to do."""
@@ -245,13 +251,14 @@ class Runner:
         step = state.step
         folders = {name: self._folder(name) for name in step.needs}
         size = self.unit_bytes(step) if step.operator.of_files else 0
-        preparation = Preparation(step, folders, self.paths(step), size, self.stamps)
+        preparation = Preparation(step, folders, self.paths(step), size, self.stamps(step))
         state.folder.clear_attempts()  # of a run that was killed
         state.committed = Committed(state.folder)
         state.committed.load()
         state.levels = Levels(preparation, state.committed)
         if self.limit is None:
-            state.adopted = state.levels.adopt(state.folder, base_of(state.key))
+            earlier = Earlier(state.folder, prove=self.repairs is not None)
+            state.adopted = state.levels.adopt(state.folder, base_of(state.key), earlier)
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
             folder=str(state.folder.path),
@@ -277,7 +284,7 @@ class Runner:
         self, preparation: Preparation, shared: Task, folder: StepFolder, number: int, spec: object
     ) -> Unit:
         operator = preparation.step.operator
-        stamps = {path: self.stamps[path] for path in operator.paths(spec)}
+        stamps = {path: preparation.stamps[path] for path in operator.paths(spec)}
         task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
         weight = operator.weigh(preparation, spec)
         return Unit(preparation.step.name, number, task, folder, weight, operator.exclusive)
@@ -381,6 +388,11 @@ class Runner:
         names = [step.name for step in self.graph]
         asked = None if self._until is None else (self._until, list(self.states))
         write_current(self.folder, self.recipe.name, names, new, stale, asked)
+
+
+def _index_of(step: Step) -> str:
+    """The step that lists the files which a step indexes or reads."""
+    return step.inputs[0] if step.operator.reads == "splits" else step.name
 
 
 def run_recipe(

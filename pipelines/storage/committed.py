@@ -165,12 +165,30 @@ class Committed:
         return content_of_parts(self._entries[number].content for number in sorted(self._entries))
 
 
+class CommittedByName:
+    """The units of a step that are committed, by the names of receipts and segments: nothing is read."""
+
+    def __init__(self, folder: StepFolder) -> None:
+        self._spans = [range(first, first + count) for first, count in _spans(folder)]
+        self._singles = {number for number in folder.single_receipts() if not self._within(number)}
+
+    def _within(self, number: int) -> bool:
+        return any(number in span for span in self._spans)
+
+    def __len__(self) -> int:
+        return len(self._singles) + sum(len(span) for span in self._spans)
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._singles or self._within(number)
+
+
+def _spans(folder: StepFolder) -> list[tuple[int, int]]:
+    return [segment.span for segment in folder.found_segments()]
+
+
 def count_committed(folder: StepFolder) -> int:
     """How many units of a step are committed, by the names of receipts and segments: nothing is read."""
-    spans = [found.span for found in folder.found_segments()]
-    within = sum(count for _, count in spans)
-    singles = folder.single_receipts()
-    return within + sum(not any(a <= n < a + count for a, count in spans) for n in singles)
+    return len(CommittedByName(folder))
 
 
 def earlier(folder: StepFolder, unit: int) -> Receipt:

@@ -47,7 +47,8 @@ def units(preparation: Preparation) -> list[FilesUnit]:
 
 
 def _content(given: Preparation | Job[FilesUnit], unit: FilesUnit) -> object:
-    return [[name, given.stamps[path]] for name, path in unit.files]
+    """With paths, since sizes and times tell versions of one file apart, not two files of one name."""
+    return [[name, path, given.stamps[path]] for name, path in unit.files]
 
 
 def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
