@@ -9,6 +9,7 @@ from pathlib import Path
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.places import Stamp, content_hash
+from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.sources.reader import IndexedFile, Reader, read_index
 from corpusmill.pipelines.storage.objects.current import object_listed, object_now
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
@@ -97,3 +98,8 @@ def source_of(recipe: Recipe, name: str) -> Source:
     """The source whose index step is called `name`."""
     sources = [*recipe.sources, *(source for _, source in recipe.sources_beside)]
     return next(source for source in sources if f"{source.name}.index" == name)
+
+
+def index_of(step: Step) -> str:
+    """The step that lists the files which a step indexes or reads."""
+    return step.inputs[0] if step.operator.reads == "splits" else step.name

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.operators.job import Done, Preparation
 from corpusmill.pipelines.run.reuse import Earlier, adopt, unit_key
 from corpusmill.pipelines.storage.committed import Committed
@@ -25,6 +26,7 @@ class Levels:
     def __init__(self, preparation: Preparation, committed: Committed) -> None:
         self._preparation, self._committed = preparation, committed
         self._counts: list[int] = []
+        self._missing = 0  # units of the level at work that are not committed
         self._specs: Sequence[Any] = ()
 
     @property
@@ -77,8 +79,18 @@ class Levels:
                     return False
             first = self.total
             self._counts.append(len(self._specs))
-            if any(number not in self._committed for number in range(first, self.total)):
+            self._missing = sum(number not in self._committed for number in range(first, self.total))
+            if self._missing:
                 return True
+
+    def commit(self, receipt: Receipt) -> bool:
+        """Enter a unit that has just been done. Returns whether it was the last one of its level.
+
+        Of a run that goes on, units of later levels may be committed already.
+        """
+        self._missing -= receipt.unit not in self._committed
+        self._committed.add(receipt)
+        return not self._missing
 
     def pending(self) -> Iterator[tuple[int, Any]]:
         """Numbers and specifications of this level's units that are not committed, as they are asked for."""

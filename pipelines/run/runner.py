@@ -28,7 +28,7 @@ from corpusmill.pipelines.run.compile_ahead import compiling_ahead
 from corpusmill.pipelines.run.engines.chosen import make_engine
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
 from corpusmill.pipelines.run.graph import build_graph, graph_record, with_needs
-from corpusmill.pipelines.run.inputs import forget_false_index, listing_key, source_of
+from corpusmill.pipelines.run.inputs import forget_false_index, index_of, listing_key, source_of
 from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
@@ -104,9 +104,7 @@ class Runner:
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
         self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self._stamps: dict[
-            str, dict[str, Stamp]
-        ] = {}  # of each index: file -> what it was when it was listed
+        self._stamps: dict[str, dict[str, Stamp]] = {}  # by index: what each file was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -215,11 +213,11 @@ class Runner:
 
     def paths(self, step: Step) -> dict[str, str]:
         """`{name: path}` of the files a step indexes or reads; empty for any other step."""
-        return self._paths.get(_index_of(step), {})
+        return self._paths.get(index_of(step), {})
 
     def stamps(self, step: Step) -> dict[str, Stamp]:
         """What these files were when they were listed, by path."""
-        return self._stamps.get(_index_of(step), {})
+        return self._stamps.get(index_of(step), {})
 
     def _eligible(self) -> Iterable[Unit]:
         """Units of steps and levels that have just become ready; completes steps that have nothing to do."""
@@ -322,16 +320,15 @@ class Runner:
         if removed is not None:
             raise removed
         assert done.receipt is not None
-        assert state.committed is not None
-        state.committed.add(done.receipt)
+        assert state.levels is not None
+        last = state.levels.commit(done.receipt)
         state.redone += 1
         state.seconds += done.seconds
         what = {"event": "unit", "step": unit.step, "unit": unit.number, "attempt": unit.attempt}
         facts = {"seconds": round(done.seconds, 4), "rows": done.receipt.rows, "rss": done.rss}
         remote = {"requests": done.requests, "fetched": done.fetched} if done.requests else {}
         self._note({**what, **facts, **remote})
-        if len(state.committed) == state.total:
-            assert state.levels is not None
+        if last:
             if state.levels.advance():
                 state.total = state.levels.total
                 self._opened.append(state.pending())
@@ -388,11 +385,6 @@ class Runner:
         names = [step.name for step in self.graph]
         asked = None if self._until is None else (self._until, list(self.states))
         write_current(self.folder, self.recipe.name, names, new, stale, asked)
-
-
-def _index_of(step: Step) -> str:
-    """The step that lists the files which a step indexes or reads."""
-    return step.inputs[0] if step.operator.reads == "splits" else step.name
 
 
 def run_recipe(

@@ -129,3 +129,16 @@ def test_a_run_that_is_stopped_within_a_level_goes_on_there(
     record = run(path)
     assert sorted(written) == combined(record)  # each once
     assert len(shape_of(record)[1]) == 3000
+
+
+def test_a_lost_unit_of_a_first_level_is_made_again_where_later_levels_are_there(
+    tmp_path: Path, pairs: None
+) -> None:
+    path = write_recipe(tmp_path, 3000, 65_536)
+    step = run(path).steps["shape.combine"].data
+    before = step.manifest_path.read_bytes()
+    (step.data / "00000.partial.arrow").unlink()
+    step.manifest_path.unlink()
+    again = run(path)
+    assert {found.state for found in again.steps.values()} == {"complete"}
+    assert step.manifest_path.read_bytes() == before
