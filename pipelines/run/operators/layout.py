@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.records.receipt import Layout
 from corpusmill.pipelines.run.operators.job import Lazily
@@ -105,6 +106,23 @@ def in_order(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(order)).combine_chunks()
 
 
+def weight_of(column: pa.ChunkedArray | pa.Array) -> int:
+    """About what a column holds in memory, in bytes: the same for equal values, however they came.
+
+    Arrow's own count is not: slices count all of their parents, and short arrays are padded.
+    """
+    if isinstance(column, pa.ChunkedArray):
+        return sum(map(weight_of, column.iterchunks()))
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return sum(map(weight_of, column.flatten()))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return 8 * len(column) + weight_of(column.flatten())
+    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+        return 8 * len(column) + (pc.sum(pc.binary_length(column)).as_py() or 0)
+    return 8 * len(column)
+
+
 class RowsWriter:
     """Writes rows to a file, a batch for each partition that it has rows of, by its number. `width`: number
     coarse partitions of so many. Rows beyond `FLUSH_BYTES` go out, sorted, before the others come.
@@ -121,10 +139,12 @@ class RowsWriter:
         self._schema: pa.Schema | None = None
         self.rows = 0
 
-    def add(self, rows: pa.Table) -> None:
-        self.rows += rows.num_rows
-        self._size += rows.get_total_buffer_size()
-        self._waiting.append(rows)
+    def add(self, *tables: pa.Table) -> None:
+        """Rows that came of one batch of documents, in however many tables."""
+        for rows in tables:
+            self.rows += rows.num_rows
+            self._size += sum(map(weight_of, rows.itercolumns()))
+            self._waiting.append(rows)
         if self._size > FLUSH_BYTES:
             self._flush()
 

@@ -111,10 +111,9 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
 
         found = Trier(stage.name, emit, job.poison, marker, first).documents(len(docs))
         first += len(docs)
+        writer.add(*(emitted.rows for _, _, emitted in found.results))
+        sides.add([(emitted.side, places) for _, places, emitted in found.results], unit)
         for part, places, emitted in found.results:
-            writer.add(emitted.rows)
-            if emitted.side is not None:
-                sides.add(emitted.side, unit, places)
             sent = stage.sent(part, places, emitted)
             if sent is not None:
                 _account(ledger, stage.name, part.table, sent)
@@ -152,9 +151,18 @@ class _SideWriter:
         self._path = path
         self._writer: BatchWriter | None = None
 
-    def add(self, side: pa.Table, unit: int, rows: npt.NDArray[np.uint32]) -> None:
-        addressed = side.append_column("unit", pa.array(np.full(len(rows), unit, np.uint32)))
-        table = addressed.append_column("row", pa.array(rows, pa.uint32())).combine_chunks()
+    def add(self, sent: Sequence[tuple[pa.Table | None, npt.NDArray[np.uint32]]], unit: int) -> None:
+        """What came of one batch of documents, and their rows, in however many tables."""
+        tables = [
+            side.append_column("unit", pa.array(np.full(len(rows), unit, np.uint32))).append_column(
+                "row", pa.array(rows, pa.uint32())
+            )
+            for side, rows in sent
+            if side is not None
+        ]
+        if not tables:
+            return
+        table = pa.concat_tables(tables).combine_chunks()
         if self._writer is None:
             self._writer = BatchWriter(self._path, table.schema, compression=None)
             self._writer.__enter__()

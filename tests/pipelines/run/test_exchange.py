@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt, UnitResult
 from corpusmill.pipelines.run.operators import layout as module
 from corpusmill.pipelines.run.operators import scatter
+from corpusmill.pipelines.run.operators.apart import Apart, Trier
 from corpusmill.pipelines.run.operators.layout import (
     FAN,
     ROWS_FILE,
@@ -164,3 +166,27 @@ def test_a_run_with_levels_removes_and_cuts_the_same(tmp_path: Path, monkeypatch
         masks = [record.steps[f"dedup.{name}"].data for record in (plain, levels)]
         kinds = [{file.name: file.sha256 for file in mask.units.files()} for mask in masks]
         assert kinds[0] == kinds[1]
+
+
+def test_how_documents_were_shown_to_a_stage_changes_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a worker was killed, documents pass one by one: rows and side tables are written as before."""
+    draw = random.Random(5)
+    texts = [" ".join(draw.choices(["stone", "river", "cloud", "light"], k=30)) for _ in range(300)]
+    monkeypatch.setattr(module, "FLUSH_BYTES", 5_000)
+    path = write_recipe(tmp_path, [texts], "repeated_paragraphs, {minhash: {threshold: 0.5}}")
+    whole = run(path)
+
+    def one_by_one(trier: Trier[Any], count: int) -> Apart[Any]:
+        found: Apart[Any] = Apart()
+        for row in range(count):
+            trier._one(np.array([row]), row, found)
+        return found
+
+    monkeypatch.setattr(Trier, "documents", one_by_one)
+    careful = run(path, f"output={tmp_path / 'careful'}")
+    for name, step in whole.steps.items():
+        if name.endswith("scatter"):
+            assert [*careful.steps[name].data.units.files()] == [*step.data.units.files()]
+            assert step.data.has("00000.side.arrow") == ("minhash" in name)
