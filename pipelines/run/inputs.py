@@ -9,6 +9,7 @@ from pathlib import Path
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.places import Stamp, content_hash
+from corpusmill.pipelines.run.reuse import other_versions
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.sources.reader import IndexedFile, Reader, read_index
 from corpusmill.pipelines.storage.objects.current import object_listed, object_now
@@ -77,7 +78,7 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
             return False  # it says nothing of a file that is there
         return hash_of(entry.name) != entry.sha256
 
-    for version in (step, *step.other_versions()):
+    for version in (step, *other_versions(step)):
         try:
             entries = [entry for name in _indexes(version) for entry in read_index(version.data / name)]
         except IntegrityError:

@@ -34,9 +34,11 @@ class Levels:
         """Units of all levels so far."""
         return sum(self._counts)
 
-    def adopt(self, folder: StepFolder, base: str, earlier: Earlier) -> int:
-        """Take over units of the first level from earlier versions of the step; returns how many."""
+    def adopt(self, folder: StepFolder, base: str, *, prove: bool) -> int:
+        """Take over units of the first level from earlier versions of the step; returns how many. `prove`: as
+        `Earlier`."""
         found = 0
+        earlier = Earlier(folder, prove=prove)
         for number, key in self.keys(base) if earlier else ():
             place = earlier.find(key) if number not in self._committed else None
             if place is not None:

@@ -70,9 +70,16 @@ class Earlier:
         return None
 
 
+def other_versions(folder: StepFolder) -> list[StepFolder]:
+    """Other versions of the step at `folder` that are complete, the newest first."""
+    found = [path for path in folder.path.parent.glob("*/manifest.json") if path.parent != folder.path]
+    found.sort(key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
+    return [StepFolder(path.parent) for path in found]
+
+
 def _versions(folder: StepFolder) -> Iterator[tuple[StepFolder, list[bytes]]]:
     """Versions, the newest first, with the keys of their units."""
-    for version in folder.other_versions()[:VERSIONS]:
+    for version in other_versions(folder)[:VERSIONS]:
         try:
             keys = list(version.units.keys())
         except IntegrityError:  # damaged, or of another version of corpusmill: nothing is taken from it

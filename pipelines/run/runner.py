@@ -34,7 +34,7 @@ from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
 from corpusmill.pipelines.run.repair import Repairs, naming_repair
-from corpusmill.pipelines.run.reuse import Earlier, base_of
+from corpusmill.pipelines.run.reuse import base_of
 from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
@@ -255,8 +255,8 @@ class Runner:
         state.committed.load()
         state.levels = Levels(preparation, state.committed)
         if self.limit is None:
-            earlier = Earlier(state.folder, prove=self.repairs is not None)
-            state.adopted = state.levels.adopt(state.folder, base_of(state.key), earlier)
+            prove = self.repairs is not None
+            state.adopted = state.levels.adopt(state.folder, base_of(state.key), prove=prove)
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
             folder=str(state.folder.path),
@@ -329,11 +329,11 @@ class Runner:
         remote = {"requests": done.requests, "fetched": done.fetched} if done.requests else {}
         self._note({**what, **facts, **remote})
         if last:
-            if state.levels.advance():
-                state.total = state.levels.total
+            more = state.levels.advance()
+            state.total = state.levels.total
+            if more:
                 self._opened.append(state.pending())
                 return
-            state.total = state.levels.total
             self._finish(state)
             self._point(state)
             self.listener.step_done(state)
@@ -397,5 +397,4 @@ def run_recipe(
     verify_inputs: bool = False,
 ) -> RunResult:
     """Run a recipe to the end; for its options see `Runner`. Raises what `Runner.run` raises."""
-    runner = Runner(recipe, listener, repair=repair, command=command, verify_inputs=verify_inputs)
-    return runner.run(until)
+    return Runner(recipe, listener, repair=repair, command=command, verify_inputs=verify_inputs).run(until)

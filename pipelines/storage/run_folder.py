@@ -136,12 +136,6 @@ class StepFolder:
         names = (file.name for file in Units(self.segments, self.place, segments).files())
         return next((self.data / name for name in names if not (self.data / name).exists()), None)
 
-    def other_versions(self) -> list[StepFolder]:
-        """Other versions of the step that are complete, the newest first."""
-        found = [path for path in self.path.parent.glob("*/manifest.json") if path.parent != self.path]
-        found.sort(key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
-        return [StepFolder(path.parent) for path in found]
-
     def forget_units(self) -> None:
         """Let all units of the step be done again; the manifest goes first."""
         self.manifest_path.unlink(missing_ok=True)

@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.contract import plugins
-from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run.operators import index
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
-from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from tests.pipelines.run.test_increments import current_files, plan_of, redone, run, write_file, write_recipe
 
 SAME_TIME = 1_700_000_000
 
 
 @pytest.fixture
-def grown(tmp_path: Path) -> Path:
-    """A recipe of 60 files that has run in `run`."""
+def grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe of 60 files, up to 8 of which are indexed by one unit, that has run in `run`."""
+    monkeypatch.setattr(index, "_FILES_PER_UNIT", 8)
     recipe = write_recipe(tmp_path)
     run(recipe, tmp_path / "run")
     return recipe
@@ -33,8 +35,6 @@ def run_so(recipe: Path, **how: bool) -> RunResult:
 
 
 def version_of(out: Path, step: str) -> StepFolder:
-    from corpusmill.pipelines.storage.run_folder import RunFolder
-
     folder = RunFolder(out).current_step(step)
     assert folder is not None
     return folder
@@ -83,8 +83,7 @@ def test_nothing_is_taken_from_a_version_with_a_damaged_segment(grown: Path, ste
     (segment,) = version_of(out, step).segments.iterdir()
     flip(segment)
     write_file(grown.parent / "in" / "999.jsonl", 1000)
-    if step != "a.index":
-        plan_of(grown, out)
+    plan_of(grown, out)
     run_so(grown, repair=True)
     expect_a_fresh_runs_bytes(grown)
 
@@ -99,7 +98,7 @@ def rewrite(path: Path) -> None:
 
 def test_verified_inputs_take_no_false_index_over(grown: Path) -> None:
     folder, out = grown.parent / "in", grown.parent / "run"
-    rewrite(folder / "030.jsonl")
+    rewrite(folder / "000.jsonl")
     write_file(folder / "999.jsonl", 1000)
     run_so(grown, verify_inputs=True)
     expect_a_fresh_runs_bytes(grown)
@@ -127,7 +126,46 @@ def test_other_files_of_the_same_names_sizes_and_times_are_indexed(grown: Path) 
     expect_a_fresh_runs_bytes(grown)
 
 
-def test_the_plan_counts_what_was_taken_over_and_what_was_done(
+def test_the_plan_counts_what_will_be_taken_over_beside_what_was_done(
     grown: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pass
+    out = grown.parent / "run"
+    write_file(grown.parent / "in" / "999.jsonl", 1000)
+
+    def stop(folder: StepFolder, *given: object) -> None:
+        raise UserError(f"stopped before {folder.path} was complete")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StepFolder, "complete", stop)
+        with pytest.raises(UserError, match="stopped before"):
+            run(grown, out)
+    (planned,) = (step for step in plan_of(grown, out).steps if step.name == "a.index")
+    assert planned.units is not None
+    assert planned.units > 1
+    assert planned.left == 0
+
+
+def test_a_plan_stands_beside_a_damaged_version(grown: Path) -> None:
+    out = grown.parent / "run"
+    flip(version_of(out, "a.index").manifest_path)
+    write_file(grown.parent / "in" / "999.jsonl", 1000)
+    (planned,) = (step for step in plan_of(grown, out).steps if step.name == "a.index")
+    assert planned.state == "run"
+    assert "manifest.json" in planned.why
+    run(grown, out)
+    expect_a_fresh_runs_bytes(grown)
+
+
+def test_two_readers_of_one_file_may_look_at_different_things_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "repository"
+    folder.mkdir(parents=True)
+    (folder / "a.py").write_text("def f():\n    return 1\n")
+    (folder / "LICENSE").write_text("MIT License\n")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: two\nengine: {kind: inline}\nsources:\n  code: {read: {tree: {files: in}}}\n"
+        "  text: {read: {text: {files: in/*/a.py}}}\noutput: run\n"
+    )
+    result = run(recipe, tmp_path / "run")
+    assert result.manifest("code").rows >= 1
+    assert result.manifest("text").rows == 1
