@@ -38,6 +38,7 @@ class Levels:
         """Take over units of the first level from earlier versions of the step; returns how many. `prove`: as
         `Earlier`."""
         found = 0
+        self._forget_others(base)
         earlier = Earlier(folder, prove=prove)
         for number, key in self.keys(base) if earlier else ():
             place = earlier.find(key) if number not in self._committed else None
@@ -47,6 +48,16 @@ class Levels:
         if found:
             sync(folder.data)
         return found
+
+    def _forget_others(self, base: str) -> None:
+        """Of an index that was interrupted, let all be done again where units have other files by now.
+
+        Files are put together by their sizes, and that of a repository of git depends on how it is packed.
+        """
+        if self._preparation.step.operator.reads == "files" and len(self._committed):
+            wanted = dict(self.keys(base))
+            if any(key not in (None, wanted.get(number)) for number, key in self._committed.keys().items()):
+                self._committed.forget()
 
     def keys(self, base: str) -> Iterator[tuple[int, str]]:
         """Numbers and keys of units of the first level that have one."""

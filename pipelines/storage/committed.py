@@ -131,6 +131,20 @@ class Committed:
             return receipt_of(columns, number % SEGMENT, number, str(path))
         return self._open[part][number]
 
+    def keys(self) -> dict[int, str | None]:
+        """The key of each unit, by number."""
+        found = {number: unit.key for units in self._open.values() for number, unit in units.items()}
+        for entry in self._entries.values():
+            units = Segment(self._folder.segments / entry.name, self._folder.place).receipts()
+            found |= {unit.unit: unit.key for unit in units}
+        return found
+
+    def forget(self) -> None:
+        """Let all units be done again."""
+        self._folder.forget_units()
+        for known in (self._entries, self._open, self._totals):
+            known.clear()
+
     def finish(self) -> list[SegmentEntry]:
         """Write what is left; every unit must be there. Returns all segments in order."""
         for number in sorted(self._open):

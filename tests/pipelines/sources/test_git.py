@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from corpusmill.pipelines.contract.documents import document_id
-from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.pipelines.contract.errors import DataError, UserError
 from corpusmill.pipelines.recipe.first_records import first_fault
 from corpusmill.pipelines.recipe.listing import list_files
 from corpusmill.pipelines.recipe.loader import load_recipe
@@ -21,6 +21,7 @@ from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.sources.framing import git_objects
 from corpusmill.pipelines.sources.framing.git_repository import git_folders, resolve
 from corpusmill.pipelines.sources.git import Git
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.oracles.git_repositories import FOLDER, LINK, PROGRAM, SUBMODULE, Repository, Tree
 from tests.oracles.sources_archives import LABEL, Read, read_all
 
@@ -331,3 +332,28 @@ def test_a_delta_of_itself_is_told(repo: Repository) -> None:
     found = read(repo)
     assert found.texts == [first.decode()]
     assert "it is a delta of itself" in found.quarantined[0].detail
+
+
+def test_a_stopped_index_of_repositories_that_are_packed_anew_has_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / "all" / f"p{number}" for number in range(6)]
+    for number, folder in enumerate(folders):
+        repo = Repository(folder)
+        repo.commit(repo.tree({"a.py": b"%d" % number}))
+    (tmp_path / "r.yaml").write_text(
+        "name: r\nengine: {kind: inline}\nsources:\n  g: {read: {git: {files: all, split_bytes: 65536}}}\n"
+    )
+
+    def stop(*given: object) -> None:
+        raise UserError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StepFolder, "complete", stop)
+        with pytest.raises(UserError, match="stopped"):
+            Runner(load_recipe(tmp_path / "r.yaml")).run()
+    for folder in folders:  # as much as a unit takes: each is one of its own now
+        (next(folder.rglob("HEAD")).parent / "objects" / "aa").mkdir(exist_ok=True)
+        (next(folder.rglob("HEAD")).parent / "objects" / "aa" / "left").write_bytes(bytes(600_000))
+    result = Runner(load_recipe(tmp_path / "r.yaml")).run()
+    assert result.manifest("g").rows == 6
