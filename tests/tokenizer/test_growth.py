@@ -92,11 +92,11 @@ def test_growth_is_what_cut_down_tokenizers_give(pattern: str) -> None:
         assert tokens[prefix] == token_count(cut_down(definition, prefix), texts)
     size = sum(len(text.encode()) for text in texts)
     told = growth(vocabulary, {"x": counts}, {"x": size})
-    assert told["why_not"] is None
-    assert told["vocabulary"][-1] == vocabulary.size
-    assert told["groups"]["x"][-1] == pytest.approx(size / counts.sum(), abs=1e-6)
-    assert told["groups"]["x"] == sorted(told["groups"]["x"])
-    for ids, value in zip(told["vocabulary"], told["groups"]["x"], strict=True):
+    assert told.why_not is None
+    assert told.vocabulary[-1] == vocabulary.size
+    assert told.groups["x"][-1] == pytest.approx(size / counts.sum(), abs=1e-6)
+    assert list(told.groups["x"]) == sorted(told.groups["x"])
+    for ids, value in zip(told.vocabulary, told.groups["x"], strict=True):
         made = ids - (vocabulary.size - merges)
         assert value == pytest.approx(size / tokens[made], abs=1e-6)
 
@@ -111,7 +111,7 @@ def test_counts_may_be_weighted() -> None:
     }
     sizes = {"one": sum(len(t.encode()) for t in one), "two": sum(len(t.encode()) for t in two)}
     counts = {**one_and_two, "*": 2.5 * one_and_two["one"] + one_and_two["two"]}
-    told = growth(vocabulary, counts, {**sizes, "*": 2.5 * sizes["one"] + sizes["two"]})["groups"]
+    told = growth(vocabulary, counts, {**sizes, "*": 2.5 * sizes["one"] + sizes["two"]}).groups
     tokens = {name: sizes[name] / told[name][-1] for name in sizes}
     expected = (2.5 * sizes["one"] + sizes["two"]) / (2.5 * tokens["one"] + tokens["two"])
     assert told["*"][-1] == pytest.approx(expected, rel=1e-5)
@@ -122,9 +122,11 @@ def test_an_entry_that_no_merge_makes() -> None:
     definition["model"]["vocab"]["qqq"] = 300
     vocabulary = vocabulary_of(definition, "made")
     counts = np.zeros(vocabulary.size, np.int64)
-    assert growth(vocabulary, {"x": counts}, {"x": 0})["groups"] == {}
+    assert growth(vocabulary, {"x": counts}, {"x": 0}).groups == {}
     counts[300] = 1
-    assert "not made by merges" in growth(vocabulary, {"x": counts}, {"x": 3})["why_not"]
+    why_not = growth(vocabulary, {"x": counts}, {"x": 3}).why_not
+    assert why_not is not None
+    assert "not made by merges" in why_not
 
 
 def test_entries_taken_whole() -> None:

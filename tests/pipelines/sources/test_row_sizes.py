@@ -76,7 +76,8 @@ def test_spans_cover_all_rows_within_the_limit() -> None:
 def test_a_row_of_too_many_values_is_quarantined_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corpusmill.pipelines.sources.parquet.DECODED_BYTES", 2**14)
+    for module in ("parquet", "assembly.record_reader"):
+        monkeypatch.setattr(f"corpusmill.pipelines.sources.{module}.DECODED_BYTES", 2**14)
     columns = {"text": ["first", "second", "third"], "many": [[1], [2] * 10_000, [3]]}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     reader = Parquet(files=["x"], max_record_bytes=2**14)
