@@ -257,11 +257,11 @@ def main() -> None:
     os.chdir(HERE)
     with tempfile.TemporaryDirectory(prefix="corpusmill-spine-") as name:
         folder = Path(name)
-        start_up(bench, folder, 2 if options.quick else 5)
-        scheduling(bench, folder, 10**5 if options.quick else 10**6)
-        overhead(bench, folder, 60 if options.quick else 300)
-        pass_through(bench, folder, (20 if options.quick else 400) * 10**6)
-        memory(bench, folder, (1 if options.quick else 20) * 10**6)
+        start_up(bench, folder, 1 if options.quick else 5)
+        scheduling(bench, folder, 2 * 10**4 if options.quick else 10**6)
+        overhead(bench, folder, 30 if options.quick else 300)
+        pass_through(bench, folder, (8 if options.quick else 400) * 10**6)
+        memory(bench, folder, 500_000 if options.quick else 20_000_000)
     bench.print(options.json)
 
 
