@@ -1,7 +1,7 @@
 """Items put together into units of work such that one more item, or one less, changes few units.
 
-Filling units one after the other would move every later bound. Here an item ends its unit where a draw of
-its own name says so, the likelier the larger it is, so that the bounds after a change are soon the old
+Filling units one after the other would move every later bound. Here an item ends its unit by a draw of
+its own name, the likelier the larger it is, so that the bounds after a change are soon the old
 ones: about two units of three end before they are full.
 """
 

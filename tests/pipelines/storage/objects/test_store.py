@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -85,16 +86,16 @@ def test_requests_are_counted_as_the_server_sees_them(
 
 @pytest.mark.parametrize("kind", ["answer", "cut", "lost"])
 def test_a_read_is_tried_again_until_it_is_whole(
-    server: ObjectServer, bucket: str, use: Use, kind: str
+    server: ObjectServer, bucket: str, use: Use, kind: Literal["answer", "cut", "lost"]
 ) -> None:
     data = bytes(range(256)) * 5000
     server.put(bucket, "data", data)
     use()
     store = store_for(bucket)
     info = store.head("data")
-    server.proxy.faults.append(Fault(kind, of("GET"), times=2))  # type: ignore[arg-type]
+    server.proxy.faults.append(Fault(kind, of("GET"), times=2))
     assert store.get("data") == data
-    server.proxy.faults.append(Fault(kind, of("GET"), times=2))  # type: ignore[arg-type]
+    server.proxy.faults.append(Fault(kind, of("GET"), times=2))
     assert b"".join(store.stream(info)) == data
     assert [seen.method for seen in server.proxy.seen] == ["HEAD"] + ["GET"] * 6
 
