@@ -101,17 +101,19 @@ class Server:
         waiting, letter, count = deque(orders), _Draft(self.name, batch), 0
         letter.ticket, letter.alive = orders[0][0], True
         self._tell(session, letter.letter())
-        busy = False
+        busy, looked = False, 0.0
         while busy or waiting:
-            now = time.monotonic()
-            if not busy or now - self._told > BEAT_SECONDS:
+            if (
+                not busy or time.monotonic() - looked > BEAT_SECONDS
+            ):  # not by when it told: beats put that off
+                looked = time.monotonic()
                 if not self._queue.holds(session.name, batch):
                     self._end_process()
                     self._queue.leave(session.name, batch)
                     return count
-                if self._stop.asked:
-                    self._end_process()
-                    break
+            if self._stop.asked:
+                self._end_process()
+                break
             if not busy:
                 letter.ticket = waiting[0][0]
                 engine.submit([waiting.popleft()], 0)

@@ -7,16 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.run.code_version import package_digest
-from corpusmill.pipelines.run.engines.engine import Beat, Done, Event, Returned
+from corpusmill.pipelines.run.engines.engine import Beat, Done, Event, Order, Returned
+from corpusmill.pipelines.run.engines.process import ProcessEngine
 from corpusmill.pipelines.run.engines.queue_folder import Letter, Queue, Session
 from corpusmill.pipelines.run.engines.serving import Server
 from corpusmill.pipelines.run.engines.workers import WorkersEngine
@@ -209,6 +212,48 @@ def test_a_name_is_claimed_once(tmp_path: Path) -> None:
     assert claim(tmp_path / "x", "first")
     assert not claim(tmp_path / "x", "second")
     assert (tmp_path / "x").read_text() == "first"
+
+
+class Lively:
+    """A process engine of one task that never ends and shows life at each poll."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self.closed = False
+
+    def submit(self, batch: Sequence[Order], memory: int) -> None:
+        ((self.ticket, _),) = batch
+
+    def poll(self, timeout: float) -> list[Event]:
+        self.polls += 1
+        assert self.polls < 10_000, "the worker never looked"
+        time.sleep(0.001)
+        return [Beat(self.ticket, 0)]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("why", ["asked to end", "withdrawn"])
+def test_a_worker_looks_up_however_often_its_process_beats(
+    why: str, engine: WorkersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corpusmill.pipelines.run.engines.serving.BEAT_SECONDS", 0.01)
+    queue, name = engine._queue, session(engine).name
+    engine.submit([(1, made_task(1))], 0)
+    taken = queue.take(name, "worker")
+    assert taken is not None
+    server, lively = Server(tmp_path, 0, lambda _: None), Lively()
+    server._engine = cast(ProcessEngine, lively)
+    if why == "withdrawn":
+        queue.withdraw(name, taken[0], claim_stays=True)
+    else:
+        beat = lively.poll
+        monkeypatch.setattr(
+            lively, "poll", lambda timeout: (setattr(server._stop, "_asked", True), beat(timeout))[1]
+        )
+    assert server._work(session(engine), *taken) == 0
+    assert lively.closed
 
 
 def test_a_worker_asked_to_end_gives_back_what_it_has(recipe: Callable[..., Path], tmp_path: Path) -> None:
