@@ -16,11 +16,10 @@ from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.inputs import source_of
 from corpusmill.pipelines.run.levels import Levels
-from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import readable_current
 from corpusmill.pipelines.run.reuse import Earlier, base_of
-from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.run.step_state import StepState
+from corpusmill.pipelines.run.steps import Steps
 from corpusmill.pipelines.sources.reader import read_index
 from corpusmill.pipelines.storage.committed import Committed, CommittedByName
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -60,55 +59,49 @@ def make_plan(recipe: Recipe) -> Plan:
 
     Raises RecipeError where inputs are missing.
     """
-    runner = Runner(recipe)
-    runner.list_inputs()
-    current = readable_current(runner.folder).steps
-    steps = tuple(_step(runner, state, current) for state in runner.states.values())
-    return Plan(recipe.name, str(recipe.output_folder), steps)
+    steps = Steps(recipe)
+    steps.list_inputs()
+    current = readable_current(steps.folder).steps
+    planned = tuple(_step(steps, state, current) for state in steps.states.values())
+    return Plan(recipe.name, str(recipe.output_folder), planned)
 
 
-def _step(runner: Runner, state: StepState, current: Mapping[str, str]) -> PlannedStep:
+def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> PlannedStep:
     step = state.step
     shown = partial(
         PlannedStep, step.name, step.operator.name, tuple(spec.name for spec in step.stages), step.needs
     )
-    if not all(runner.states[name].complete for name in step.needs):
-        waits = [name for name in step.needs if not runner.states[name].complete]
+    if not all(steps.states[name].complete for name in step.needs):
+        waits = [name for name in step.needs if not steps.states[name].complete]
         first = ", ".join(waits[:3]) + (f" and {len(waits) - 3} more" if len(waits) > 3 else "")
-        return shown("waits", _guess(runner, state), f"after {first}")
-    runner.prepare(state)
+        return shown("waits", _guess(steps, state), f"after {first}")
+    steps.prepare(state)
     assert state.folder is not None
     assert state.key is not None
     if state.complete:
         return shown("done", state.total, "unchanged", 0)
-    units, left = _units(runner, state, state.folder)
-    return shown("run", units, _why(runner, state, state.folder, state.key, current), left)
+    units, left = _units(steps, state, state.folder)
+    return shown("run", units, _why(steps, state, state.folder, state.key, current), left)
 
 
-def _why(
-    runner: Runner, state: StepState, folder: StepFolder, key: StepKey, current: Mapping[str, str]
-) -> str:
+def _why(steps: Steps, state: StepState, folder: StepFolder, key: StepKey, current: Mapping[str, str]) -> str:
     """Why a step is to be done, whose version now lies in `folder`."""
     name = state.step.name
     if folder.path.exists():
         return "was interrupted; goes on where it stopped"
     try:
-        before = runner.folder.step(name, current[name]).manifest() if name in current else None
+        before = steps.folder.step(name, current[name]).manifest() if name in current else None
         if before is None:
             return "has not run yet"
-        reasons = [*_files(runner, state, before), *differences(before.key, key)]
+        reasons = [*_files(steps, state, before), *differences(before.key, key)]
     except IntegrityError as error:  # nobody needs that version any more
         return f"changed; nothing is taken from its version before: {error.fault}"
     return "; ".join(reasons[:4]) or "changed"
 
 
-def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, int]:
-    step = state.step
-    inputs = {name: f for name in step.needs if (f := runner.states[name].folder) is not None}
-    paths = runner.paths(step)
-    unit_bytes = runner.unit_bytes(step) if step.operator.of_files else 0
+def _units(steps: Steps, state: StepState, folder: StepFolder) -> tuple[int, int]:
     assert state.key is not None
-    levels = Levels(Preparation(step, inputs, paths, unit_bytes, runner.stamps(step)), Committed(folder))
+    levels = Levels(steps.preparation(state), Committed(folder))
     done, earlier = CommittedByName(folder), Earlier(folder)
     keys = levels.keys(base_of(state.key)) if earlier else ()
     adopted = sum(number not in done and earlier.find(key) is not None for number, key in keys)
@@ -116,17 +109,17 @@ def _units(runner: Runner, state: StepState, folder: StepFolder) -> tuple[int, i
     return total, max(0, total - adopted - len(done))
 
 
-def _files(runner: Runner, state: StepState, before: Manifest) -> list[str]:
+def _files(steps: Steps, state: StepState, before: Manifest) -> list[str]:
     """How the files of an index differ from those that it was made of before."""
     if state.step.operator.reads != "files":
         return []
     old: dict[str, int] = {}
-    folder = runner.folder.step(before.step, before.fingerprint)
+    folder = steps.folder.step(before.step, before.fingerprint)
     for unit in range(len(folder.units)):
         old |= {entry.name: entry.bytes for entry in read_index(folder.file(f"{unit:05d}.index.json"))}
-    paths = runner.paths(state.step)
+    paths = steps.paths(state.step)
     new, removed = len(paths.keys() - old.keys()), len(old.keys() - paths.keys())
-    stamps = runner.stamps(state.step)
+    stamps = steps.stamps(state.step)
     changed = sum(stamps[path][0] != old[name] for name, path in paths.items() if name in old)
     said = []
     if new:
@@ -138,13 +131,13 @@ def _files(runner: Runner, state: StepState, before: Manifest) -> list[str]:
     return said
 
 
-def _guess(runner: Runner, state: StepState) -> int | None:
+def _guess(steps: Steps, state: StepState) -> int | None:
     """Units of a step that reads files not indexed yet, from their sizes; None where nothing is known."""
     if state.step.operator.reads != "splits":
         return None
-    reader = source_of(runner.recipe, state.step.inputs[0]).reader
-    size = sum(stored_bytes(reader, place) for place in runner.paths(state.step).values())
-    return max(1, -(-size // runner.unit_bytes(state.step)))
+    reader = source_of(steps.recipe, state.step.inputs[0]).reader
+    size = sum(stored_bytes(reader, place) for place in steps.paths(state.step).values())
+    return max(1, -(-size // steps.unit_bytes(state.step)))
 
 
 def render_plan(plan: Plan) -> str:

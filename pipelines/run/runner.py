@@ -1,4 +1,4 @@
-"""Run a recipe: prepare steps as their inputs complete, schedule their units, write their manifests.
+"""Run a recipe: open steps as their inputs complete, schedule their units, write their manifests.
 
 A step is complete when its manifest is there, and its manifest is written only when every unit has its
 receipt and the ledger balances. A step whose key (see `fingerprint`) is unchanged is used as it is.
@@ -17,18 +17,15 @@ from itertools import chain
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import plugin_digest
 from corpusmill.pipelines.recipe.environment import hide_values
-from corpusmill.pipelines.recipe.listing import Reached, list_files
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.recipe.places import Stamp
 from corpusmill.pipelines.records.codec import encode
-from corpusmill.pipelines.records.manifest import Manifest, StepKey, Summary
+from corpusmill.pipelines.records.manifest import Manifest, Summary
 from corpusmill.pipelines.run.balance import check_rows, check_step
 from corpusmill.pipelines.run.blame import Patience
 from corpusmill.pipelines.run.compile_ahead import compiling_ahead
 from corpusmill.pipelines.run.engines.chosen import make_engine
-from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key, versions
-from corpusmill.pipelines.run.graph import build_graph, graph_record, with_needs
-from corpusmill.pipelines.run.inputs import forget_false_index, index_of, listing_key, source_of
+from corpusmill.pipelines.run.fingerprint import versions
+from corpusmill.pipelines.run.graph import graph_record
 from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
@@ -39,12 +36,12 @@ from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
 from corpusmill.pipelines.run.scheduler import Listener, Policy, Scheduler, Unit
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.run.step_state import StepState
+from corpusmill.pipelines.run.steps import Steps
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.graph_file import write_graph
-from corpusmill.pipelines.storage.objects.current import storage_in_use, use_storage
+from corpusmill.pipelines.storage.objects.current import storage_in_use
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
-from corpusmill.pipelines.storage.sealed import digest
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
 
 
@@ -72,12 +69,10 @@ class RunResult:
         return state.folder.need_manifest()
 
 
-class Runner:
-    """One run of one recipe. `limit`: documents read from each unit's splits (for estimates only).
+class Runner(Steps):
+    """One run of one recipe: for its options see `Steps`.
 
-    `repair`: verify every step before it is used and make again what is damaged. `command`: what the user
-    called, for messages; the recipe's plain run where it is not known. `verify_inputs`: compare every input
-    file with its index, so that other bytes of the same size and modification time are found.
+    `command`: what the user called, for messages; the recipe's plain run where it is not known.
     """
 
     def __init__(
@@ -90,21 +85,12 @@ class Runner:
         command: str | None = None,
         verify_inputs: bool = False,
     ) -> None:
-        self.recipe = recipe
-        use_storage(recipe.storage)
-        self.folder = RunFolder(recipe.output_folder)
+        super().__init__(recipe, limit, repair=repair, verify_inputs=verify_inputs)
         self.listener = listener or RunListener()
-        self.limit = limit
-        self.repairs = Repairs() if repair else None
         self.command = command or f"corpusmill run {shlex.quote(str(recipe.path))}"
-        self.verify_inputs = verify_inputs
-        self.graph = build_graph(recipe)
-        self.states = {step.name: StepState(step) for step in self.graph}
         self._until: list[str] | None = None
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
-        self._paths: dict[str, dict[str, str]] = {}
         self.losses = Losses(recipe, self.paths)
-        self._stamps: dict[str, dict[str, Stamp]] = {}  # by index: what each file was when it was listed
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -115,8 +101,7 @@ class Runner:
         started = time.perf_counter()
         if until is not None:
             self._until = list(until)
-            asked = with_needs(self.graph, until)
-            self.states = {name: state for name, state in self.states.items() if name in asked}
+            self.narrow(until)
         self.list_inputs()
         folder = self.folder.path
         with locked(folder) as self._lock, logs(folder) as (events, workers), naming_repair(self.command):
@@ -149,9 +134,9 @@ class Runner:
             if removed is not None:
                 raise removed
             if lost or missing:
-                again = found_again(self.folder, self.graph, self.states, self._key)
+                again = found_again(self.folder, self.graph, self.states, self.key)
                 self._write_current(again, [])
-            self._write_current({}, stale_steps(self.folder, self.graph, self.states, self._key))
+            self._write_current({}, stale_steps(self.folder, self.graph, self.states, self.key))
             self.losses.check()
             seconds = time.perf_counter() - started
             self._note({"event": "end", "seconds": round(seconds, 3)})
@@ -162,62 +147,6 @@ class Runner:
         if self.recipe.engine.kind != "process" or workers < 2:
             return []
         return [state.step for state in self.states.values()]
-
-    def list_inputs(self) -> None:
-        """Expand every source's patterns. Raises RecipeError where one matches nothing.
-
-        Files that stages read by themselves are looked for too: UserError where one is missing, before hours
-        of work that lead up to it.
-        """
-        reached: Reached = {}
-        for name, state in self.states.items():
-            need_external_files(state.step)
-            if state.step.operator.reads == "files" and name not in self._paths:
-                source = source_of(self.recipe, name)
-                self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder, reached)
-
-    def prepare(self, state: StepState) -> None:
-        """Find the step's folder, and use its manifest if it is complete. Its inputs must be complete."""
-        step = state.step
-        inputs: dict[str, Manifest] = {}
-        for name in step.needs:
-            folder = self.states[name].folder
-            assert folder is not None, f"{step.name} was prepared before {name}"
-            inputs[name] = folder.need_manifest()
-        state.key = self._key(step, inputs)
-        state.fingerprint = fingerprint(state.key)
-        state.folder = self.folder.step(step.name, state.fingerprint)
-        if self.verify_inputs and step.operator.reads == "files":
-            forget_false_index(state.folder, source_of(self.recipe, step.name), self._paths[step.name])
-        if self.repairs is not None:
-            self.repairs.prepare(step.name, state.folder)
-        manifest = state.folder.manifest()
-        if manifest is not None:
-            state.complete = state.reused = True
-            state.total = len(manifest.units)
-
-    def _key(self, step: Step, inputs: dict[str, Manifest]) -> StepKey:
-        """The step's key, given the manifests of what it needs."""
-        listed: str | None = None
-        if step.operator.reads == "files":
-            listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
-            self._stamps[step.name] = {path: (size, time, held) for _, path, size, time, held in listing}
-            listed = digest(listing)
-        unit_bytes = self.unit_bytes(step) if step.operator.of_files else None
-        limit = self.limit if step.operator.reads == "splits" else None
-        return step_key(step, self.recipe.seed, inputs, listing=listed, unit_bytes=unit_bytes, limit=limit)
-
-    def unit_bytes(self, step: Step) -> int:
-        """Bytes a unit of a reading step aims for."""
-        return int(step.stages[0].options["split_bytes"])
-
-    def paths(self, step: Step) -> dict[str, str]:
-        """`{name: path}` of the files a step indexes or reads; empty for any other step."""
-        return self._paths.get(index_of(step), {})
-
-    def stamps(self, step: Step) -> dict[str, Stamp]:
-        """What these files were when they were listed, by path."""
-        return self._stamps.get(index_of(step), {})
 
     def _eligible(self) -> Iterable[Unit]:
         """Units of steps and levels that have just become ready; completes steps that have nothing to do."""
@@ -232,7 +161,9 @@ class Runner:
                     if not state.complete:
                         units.append(self._units(state))
                     if state.complete:
-                        self._folder(state.step.name).clear_receipts()  # of a run that was killed at its end
+                        self.folder_of(
+                            state.step.name
+                        ).clear_receipts()  # of a run that was killed at its end
                         self._point(state)
                         self.listener.step_done(state)
                     moved = True
@@ -246,10 +177,7 @@ class Runner:
         """Units of a step to be done, made as they are asked for; of one that has none the end."""
         assert state.folder is not None
         assert state.key is not None
-        step = state.step
-        folders = {name: self._folder(name) for name in step.needs}
-        size = self.unit_bytes(step) if step.operator.of_files else 0
-        preparation = Preparation(step, folders, self.paths(step), size, self.stamps(step))
+        step, preparation = state.step, self.preparation(state)
         state.folder.clear_attempts()  # of a run that was killed
         state.committed = Committed(state.folder)
         state.committed.load()
@@ -263,7 +191,7 @@ class Runner:
             number=0,
             unit={},
             seed=self.recipe.seed,
-            inputs={name: str(folder.path) for name, folder in folders.items()},
+            inputs={name: str(folder.path) for name, folder in preparation.inputs.items()},
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
             storage=storage_in_use(),
@@ -287,11 +215,6 @@ class Runner:
         weight = operator.weigh(preparation, spec)
         return Unit(preparation.step.name, number, task, folder, weight, operator.exclusive)
 
-    def _folder(self, name: str) -> StepFolder:
-        folder = self.states[name].folder
-        assert folder is not None
-        return folder
-
     def _surroundings(self) -> UserError | None:
         """What is wrong with the run's folder, if anything: it was removed, or cannot be written."""
         removed = self._removed(self.states)
@@ -306,7 +229,7 @@ class Runner:
             same = os.path.samestat((self.folder.path / ".lock").stat(), self._lock)
         except (FileNotFoundError, NotADirectoryError):
             same = False
-        complete = [self._folder(name) for name in steps if self.states[name].complete]
+        complete = [self.folder_of(name) for name in steps if self.states[name].complete]
         if same and all(folder.manifest_path.exists() for folder in complete):
             return None
         return UserError(
@@ -351,7 +274,7 @@ class Runner:
                 "what is missing"
             )
         totals, rows = committed.totals(), committed.rows
-        inputs = {name: self._folder(name) for name in state.step.needs}
+        inputs = {name: self.folder_of(name) for name in state.step.needs}
         check_step(state.step, totals.ledger, inputs)
         check_rows(state.step, rows + totals.left_out, inputs)
         summary = Summary(
@@ -377,7 +300,7 @@ class Runner:
         """Let `current.json` point at the step."""
         name = state.step.name
         if self.limit is None:
-            self.losses.judge(state.step, self._folder(name).need_manifest())
+            self.losses.judge(state.step, self.folder_of(name).need_manifest())
         stale = [other for other in self.folder.current().stale if other != name]
         self._write_current({name: state.fingerprint}, stale)
 
