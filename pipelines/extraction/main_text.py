@@ -1,13 +1,15 @@
 """The main content of a page by our own model, resiliparse or trafilatura, as a pure function of the page.
 
 All extractors run with formulas replaced by words (`Formulas`) and without any state kept between pages.
-Around resiliparse stands a list of CSS selectors for what its own rules leave in: footers, related
-articles, author boxes, cookie notices. They were chosen on labelled news pages; when they would take more
-than half of a short page, they are not believed and the page is extracted without them.
+The libraries decide as they are, but that no element is left out for its name alone: where one keeps hardly
+a word of a page that has a sidebar, or parts for browsers without scripts or frames, it is asked once more
+with these as plain divisions, and its longer text counts.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -28,28 +30,6 @@ _FURNITURE = [
     "headerlink",
     "anchorjs-link",
     "mw-editsection",
-]
-_BOILERPLATE = [
-    "author-bio",
-    "author-box",
-    "author-info",
-    "authorbox",
-    "breadcrumb",
-    "colophon",
-    "consent",
-    "cookie",
-    "copyright",
-    "disclaimer",
-    "footer",
-    "newsletter",
-    "noprint",
-    "pagination",
-    "rating",
-    "related",
-    "signup",
-    "subscribe",
-    "subscription",
-    "taxonomy",
 ]
 _CAPTIONS = ["caption", "credit", "teaser"]
 # Strings of which one occurs in the tags of every page that `Formulas` would change.
@@ -83,38 +63,30 @@ _FORMULA_SIGNS = (
     *('"math"', "'math'", "s=math", '"math ', "codeco", "athtex", "imetex", "r/math", "ht=tx&"),
     *("eeimg=", "eeimg ", "eeimg>", "ql-img", '="tex"', "='tex'", "s=tex ", "s=tex>"),
 )
-_WORDS = (*_FURNITURE, *_BOILERPLATE, *_CAPTIONS)
+_WORDS = (*_FURNITURE, *_CAPTIONS)
 # What `bounds.screen` looks for.
 _RAISED_SIGNS = ("\0<sup>", "\0<sup ", "\0<sub>", "\0<sub ")
 SIGNS = (
     *((word[-6:],) for word in _WORDS),
-    *(_FORMULA_SIGNS, ("<foote",), ruby.SIGNS, _RAISED_SIGNS),
+    *(_FORMULA_SIGNS, ruby.SIGNS, _RAISED_SIGNS),
     *code_layouts.SIGNS,
 )
 EVERYTHING_SEEN = (1 << len(SIGNS)) - 1
-_FORMULAS_SEEN, _FOOTER_SEEN, _READINGS_SEEN, _RAISED_SEEN = (1 << len(_WORDS) + bit for bit in range(4))
-_CODE_BIT = len(_WORDS) + 4
+_FORMULAS_SEEN, _READINGS_SEEN, _RAISED_SEEN = (1 << len(_WORDS) + bit for bit in range(3))
+_CODE_BIT = len(_WORDS) + 3
 _SOFT_HYPHEN = "\xad"  # where a line may break; not shown elsewhere
-_SHORT = 500  # characters; below this a page is extracted twice when boilerplate was cut
-_BELIEVED = 0.5
+_FEW = 10  # words; a library that keeps fewer is asked once more where `_PASSED_OVER` occurs
+_PASSED_OVER = re.compile(r"<(/?)(?:aside|noscript|noframes|frameset)\b", re.IGNORECASE)
+"""Tags of elements that the libraries leave out for their names."""
 
 
 @lru_cache(maxsize=4096)
-def _skip(seen: int, boilerplate: bool, captions: bool) -> tuple[str, ...]:
+def _skip(seen: int, captions: bool) -> tuple[str, ...]:
     """Selectors of what to leave out, only those that can match: each costs a visit to every element."""
     bits = {word: seen >> index & 1 for index, word in enumerate(_WORDS)}
     selectors = [f".{word}" for word in _FURNITURE if bits[word]]
-    if boilerplate:
-        words = [*_BOILERPLATE, *(_CAPTIONS if captions else ())]
-        selectors += ["footer"] if seen & _FOOTER_SEEN else []
-        selectors += ["fieldset", "figcaption"] if captions else []
-        # The attribute first: most elements have neither, and fail there.
-        selectors += [
-            f'[{name}*="{word}" i]:not(body):not(html)'
-            for word in words
-            if bits[word]
-            for name in ("class", "id")
-        ]
+    if captions:
+        selectors += ["figcaption", *(f'[class~="{word}" i]' for word in _CAPTIONS if bits[word])]
     return tuple(selectors)
 
 
@@ -155,45 +127,50 @@ def extract_page(
     if how.extractor == "corpusmill":
         text, kept, stated = own_extraction(document, formulas, how, parse)
     elif how.extractor == "resiliparse":
-        text = _resiliparse(tree, how, seen)
+        text = _asked(lambda page: _resiliparse(page, how, seen), tree, how, parse)
     else:
         formulas.take_code(document)
-        text = _trafilatura(document.html if len(formulas) else html, how)
+        page = document.html if len(formulas) else html  # as it came wherever it is unchanged
+        text = _asked(
+            lambda it: _trafilatura(page if it is tree else it.document.html, how), tree, how, parse
+        )
     root = document.document_element
     lang = (root.getattr("lang") or root.getattr("xml:lang") or "") if root is not None else ""
     text, title = (part.replace(_SOFT_HYPHEN, "") for part in (formulas.restore(text), tree.title or ""))
     return Page(text.strip(), " ".join(title.split()), lang.strip(), kept, stated)
 
 
+def _asked(library: Callable[[Any], str], tree: Any, how: Extraction, parse: Parse | None) -> str:
+    """What `library` makes of the page; asked twice where it keeps hardly a word."""
+    text = library(tree)
+    if not how.main_content or parse is None or len(text.split(None, _FEW)) > _FEW:
+        return text
+    markup = str(tree.document.html)
+    opened = _PASSED_OVER.sub(r"<\1div", markup)
+    if opened == markup:
+        return text
+    other = library(parse(opened, opened.encode("utf-8", "replace"), ())[0])
+    return max(text, other, key=len)
+
+
 def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:
     from resiliparse.extract.html2text import extract_plain_text
 
-    def run(skip: tuple[str, ...]) -> str:
-        return str(
-            extract_plain_text(
-                tree,
-                preserve_formatting=True,
-                main_content=how.main_content,
-                list_bullets=True,
-                alt_texts=how.alt_texts,
-                links=how.links,
-                form_fields=False,
-                noscript=False,
-                comments=how.comments,
-                post_meta=False,
-                skip_elements=skip or None,
-            )
+    return str(
+        extract_plain_text(
+            tree,
+            preserve_formatting=True,
+            main_content=how.main_content,
+            list_bullets=True,
+            alt_texts=how.alt_texts,
+            links=how.links,
+            form_fields=False,
+            noscript=False,
+            comments=how.comments,
+            post_meta=False,
+            skip_elements=_skip(seen, how.main_content and how.precision) or None,
         )
-
-    if not how.main_content:
-        return run(_skip(seen, False, False))
-    skipped, always_skipped = _skip(seen, True, how.precision), _skip(seen, False, False)
-    text = run(skipped)
-    if len(text) < _SHORT and skipped != always_skipped:
-        whole = run(always_skipped)
-        if len(text) < _BELIEVED * len(whole):
-            return whole
-    return text
+    )
 
 
 def _trafilatura(html: str, how: Extraction) -> str:

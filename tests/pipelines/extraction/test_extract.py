@@ -98,6 +98,38 @@ def test_whole_page_keeps_what_main_content_leaves_out() -> None:
     assert "Imprint" in text
 
 
+STORY = "".join(
+    f"<p>Paragraph {number} tells how the keeper of the light wrote down what each ship had on board.</p>"
+    for number in range(6)
+)
+MENU = '<div class="nav"><ul><li><a href="/">Home</a></li><li><a href="/all">All</a></li></ul></div>'
+
+
+@pytest.mark.parametrize("extractor", ["corpusmill", "resiliparse", "trafilatura"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"<body>{MENU}<aside>{STORY}</aside></body>",
+        f'<body><div id="root"></div><noscript>{STORY}</noscript></body>',
+        f'<frameset cols="9%,91%"><frame src="a"><noframes><body>{STORY}</body></noframes></frameset>',
+        f'<body><main><section id="correlated-ratings">{STORY}</section></main></body>',
+        f'<body><div class="wrapper decorating"><article>{STORY}</article></div></body>',
+        f'<body><main><div id="cookies">{STORY}</div></main></body>',
+    ],
+)
+def test_nothing_is_left_out_for_the_name_of_its_element_alone(body: str, extractor: str) -> None:
+    page = f"<!doctype html><html><head><title>Lights</title></head>{body}</html>"
+    (text,) = Extract(extractor=extractor).apply(rows((page.encode(), None))).documents.text.to_pylist()
+    assert [number for number in range(6) if f"Paragraph {number} tells" not in text] == []
+
+
+def test_a_library_that_finds_text_is_not_asked_again() -> None:
+    page = f"<body><article>{STORY}</article><aside>Adverts of the day</aside></body>"
+    for extractor in ("resiliparse", "trafilatura"):
+        (text,) = Extract(extractor=extractor).apply(rows((page.encode(), None))).documents.text.to_pylist()
+        assert "Adverts" not in text
+
+
 def test_no_rows() -> None:
     assert len(Extract().apply(rows()).documents) == 0
 
