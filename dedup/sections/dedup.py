@@ -25,14 +25,15 @@ class Dedup(Section):
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
-        """`priority` of a deduplication names sources."""
+        """`priority` and `sources` of a deduplication name sources."""
         for index, entry in enumerate(data if isinstance(data, list) else []):
             for name, options in entry.items() if isinstance(entry, dict) else ():
-                priority = options.get("priority") if isinstance(options, dict) else None
-                for at, source in enumerate(priority if isinstance(priority, list) else []):
-                    if source not in recipe["sources"]:
-                        message = partial(unknown_key, str(source), recipe["sources"], "source")
-                        yield Problem((cls.name, index, name, "priority", at), message)
+                for option in ("priority", "sources") if isinstance(options, dict) else ():
+                    named = options.get(option)
+                    for at, source in enumerate(named if isinstance(named, list) else []):
+                        if source not in recipe["sources"]:
+                            message = partial(unknown_key, str(source), recipe["sources"], "source")
+                            yield Problem((cls.name, index, name, option, at), message)
 
     @classmethod
     def read(cls, data: Any, reading: Reading) -> Self | None:

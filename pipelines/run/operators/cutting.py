@@ -147,7 +147,7 @@ class _Batch:
         lost = self.docs.keep(mask)
         reasons = pa.array([EMPTIED] * len(lost), pa.string())
         table = removal_rows(lost, stage=self.stage, kind="removed", reasons=reasons)
-        detail = [self._detail(edits.filter(pa.array(seen.row == k)), seen, k) for k in emptied.tolist()]
+        detail = self._details(edits, seen, emptied)
         columns = {
             "unit": pa.array(np.full(len(lost), self.unit, np.uint32)),
             "row": pa.array(self.rows[mask]),
@@ -157,14 +157,19 @@ class _Batch:
             table = table.set_column(table.column_names.index(name), REMOVED.field(name), values)
         return table
 
-    def _detail(self, edits: pa.Table, seen: Spans, place: int) -> str:
-        mine = seen.row == place
-        lengths = (seen.end - seen.start)[mine]
-        parts: dict[str, int] = {}
-        for reason, size in zip(edits.column("reason").to_pylist(), lengths.tolist(), strict=True):
-            parts[reason] = parts.get(reason, 0) + size
-        said = ", ".join(f"{size:,} bytes as {reason}" for reason, size in sorted(parts.items()))
-        return f"{said} of {self.sizes[place]:,}; nothing but white space is left"
+    def _details(self, edits: pa.Table, seen: Spans, emptied: npt.NDArray[np.int64]) -> list[str]:
+        """Of each document that is emptied, what was cut for which reason."""
+        mine = np.isin(seen.row, emptied)
+        lengths = (seen.end - seen.start)[mine].tolist()
+        reasons = edits.column("reason").filter(pa.array(mine)).to_pylist()
+        parts: dict[int, dict[str, int]] = {place: {} for place in emptied.tolist()}
+        for place, reason, size in zip(seen.row[mine].tolist(), reasons, lengths, strict=True):
+            parts[place][reason] = parts[place].get(reason, 0) + size
+        found = []
+        for place, sums in parts.items():
+            said = ", ".join(f"{size:,} bytes as {reason}" for reason, size in sorted(sums.items()))
+            found.append(f"{said} of {self.sizes[place]:,}; nothing but white space is left")
+        return found
 
 
 def _as_written(

@@ -74,6 +74,7 @@ class Together(Regroup):
 
 class Same(Deduplicate):
     priority: list[str] = []
+    sources: list[str] = []
     def emit(self, docs, unit, rows): raise NotImplementedError
     def reduce(self, rows, sides): raise NotImplementedError
 """

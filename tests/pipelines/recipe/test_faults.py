@@ -135,6 +135,7 @@ def judge(options: str) -> str:
             "dedup.0.same.priority.0",
             ["unknown source", "valid: a"],
         ),
+        ("dedup: [{same: {sources: [a, b]}}]\n" + judge(""), 3, "dedup.0.same.sources.1", ["unknown source"]),
         ("pack: {}\n" + judge(""), 3, "pack", ["needs `tokenizer`", "add"]),
         ("train: {}\n" + judge(""), 3, "train", ["needs `pack`", "add"]),
         ("mixture: {}\n" + judge(""), 3, "mixture", ["has no effect without `pack`"]),

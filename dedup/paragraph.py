@@ -1,0 +1,144 @@
+"""Repeated paragraphs or lines, cut from documents that stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from corpusmill.dedup.matching.pieces import Comparing
+    from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.stage import Round, Sides
+
+PieceUnit = Literal["paragraph", "line"]
+Normalize = Literal["exact", "ccnet", "fold"]
+Keep = Literal["first", "none"]
+
+
+class Settings(NamedTuple):
+    """A preset, or a preset with the recipe's own options laid over it."""
+
+    unit: PieceUnit
+    normalize: Normalize
+    min_characters: int
+    min_words: int
+    keep: Keep
+
+
+PRESETS: dict[str, Settings] = {
+    "careful": Settings("paragraph", "exact", 40, 5, "first"),
+    "ccnet": Settings("line", "ccnet", 1, 0, "none"),
+    "dolma": Settings("line", "exact", 1, 0, "first"),
+}
+
+
+class Paragraph(Exchange):
+    """Cut paragraphs, or lines, that repeat in the corpus; counted over all documents of the run.
+
+    Pieces are equal when the 128-bit MurmurHash3 of their normal forms is: the probability that n different
+    forms give any wrong match is about n^2 / 2^129. A piece of whose form nothing is left, such as a rule of
+    dashes under `fold`, is never cut. A line goes with its line break, a paragraph with the blank lines after
+    it; what is left of the text is not changed. What is a line or paragraph, normal forms, and what presets
+    share with the tools that they are named after: docs/deduplication.md.
+
+    Of the copies of a piece the first `max_copies` stay (`keep: first`), or all of them go where there are
+    more (`keep: none`). Their order: earlier source in `priority`, more bytes of the document, smaller id,
+    smaller address, then place in the document. `within: site` compares documents of one host name (lower
+    case, without `www.`); one without a URL is then compared with itself alone. Reason: `repeated_paragraph`
+    or `repeated_line`.
+
+    Memory: 90 bytes a piece of a row group; while reducing 45 bytes a piece of the partition and 150 a copy.
+    """
+
+    name: ClassVar[str] = "paragraph"
+    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy", "xxhash")
+
+    preset: Literal["careful", "ccnet", "dolma"] = Field(
+        "careful", description="Tool whose parameters hold where an option is null; careful: our own."
+    )
+    unit: PieceUnit | None = Field(
+        None, description="Compare paragraphs, set apart by blank lines, or lines; null: as in the preset."
+    )
+    normalize: Normalize | None = Field(
+        None, description="Compare bytes, as CCNet, or letters and numbers alone; null: as in the preset."
+    )
+    min_characters: int | None = Field(
+        None, ge=1, description="Characters of the shortest piece that is cut; null: as in the preset."
+    )
+    min_words: int | None = Field(
+        None, ge=0, description="Words of the shortest piece that is cut; null: as in the preset."
+    )
+    keep: Keep | None = Field(
+        None, description="Keep the first copies, or none of what repeats; null: as in the preset."
+    )
+    max_copies: int = Field(1, ge=1, description="Copies of a piece that do not count as repeated.")
+    within: Literal["corpus", "site"] = Field(
+        "corpus", description="Compare all documents, or those of one host name, as their URLs have it."
+    )
+    sources: list[str] = Field([], description="Sources that are compared and cut; none named: all.")
+    priority: list[str] = Field(
+        [], description="Sources, the one most worth keeping first; others come after these."
+    )
+
+    def settings(self) -> Settings:
+        """The preset with the options given laid over it."""
+        given = {field: value for field in Settings._fields if (value := getattr(self, field)) is not None}
+        return PRESETS[self.preset]._replace(**given)
+
+    def comparing(self) -> Comparing:
+        """Which pieces of a text are compared, and by what of them."""
+        from corpusmill.dedup.matching.pieces import Comparing
+
+        s = self.settings()
+        return Comparing(s.unit, s.normalize, s.min_characters, s.min_words)
+
+    def warm(self) -> None:
+        """Compile the kernels on nothing."""
+        from corpusmill.dedup.matching.pieces import hashed_pieces
+        from corpusmill.pipelines.contract.documents import SCHEMA, Documents
+
+        hashed_pieces(Documents(SCHEMA.empty_table()), self.comparing())
+
+    def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
+        """One row a piece: hash, address, place in the text; side: facts of each document."""
+        import numpy as np
+
+        from corpusmill.dedup.matching import pieces
+
+        found = pieces.hashed_pieces(docs, self.comparing())
+        if self.sources:
+            found = found.only(pieces.of_sources(docs, self.sources)[found.document])
+        within = None
+        if self.within == "site":
+            low, high = pieces.site_hashes(docs)
+            known = (low | high) != 0
+            alone = np.uint64(unit) << np.uint64(32) | rows.astype(np.uint64)
+            within = np.where(known, low, alone), np.where(known, high, np.uint64(1))
+        return Emitted(pieces.piece_rows(found, unit, rows, within), pieces.facts(docs))
+
+    def rounds(self) -> Sequence[Round]:
+        return (self.cut_repeats,)
+
+    def cut_repeats(self, rows: pa.Table, sides: Sides) -> Found:
+        """Edits of all copies beyond those that stay."""
+        import numpy as np
+
+        from corpusmill.dedup.matching import repeats
+
+        s = self.settings()
+        found = repeats.copies(repeats.same_key_twice(rows), sides, self.priority)
+        first_stays = s.keep == "first"
+        if first_stays:
+            chosen = np.arange(len(found.first)) - found.first >= self.max_copies
+        else:
+            chosen = found.count > self.max_copies
+        return Found(edits=repeats.edits(found, chosen, f"repeated_{s.unit}", first_stays=first_stays))
