@@ -31,6 +31,7 @@ class Exact(Deduplicate):
 
     name: ClassVar[str] = "exact"
     libraries: ClassVar[tuple[str, ...]] = ("xxhash",)
+    address_only: ClassVar[bool] = True
 
     normalize: Literal["none", "whitespace"] = Field(
         "none",

@@ -31,6 +31,7 @@ class RepositoryOrder(Seeded, Regroup):
 
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     produces: ClassVar[tuple[str, ...]] = ("group", "group_rank")
+    address_only: ClassVar[bool] = True
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np

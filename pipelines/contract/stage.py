@@ -256,7 +256,14 @@ class Sent:
 
 
 class Scatter(Stage):
-    """First half of an exchange: keys rows. Partition of a row = (key * partitions) >> 64."""
+    """First half of an exchange: keys rows. Partition of a row = (key * partitions) >> 64.
+
+    `address_only`: the number of the unit that `emit` is given stands in the column `unit` of its rows, and
+    nothing else of what it gives follows from it. What a unit sends may then be taken over from an earlier
+    version in which it had another number.
+    """
+
+    address_only: ClassVar[bool] = False
 
     def partitions(self, context: Context) -> int | None:
         """How many partitions the rows should meet in; None: as follows from the bytes of the documents.

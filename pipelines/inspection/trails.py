@@ -40,7 +40,7 @@ from corpusmill.pipelines.inspection.story import (
     Scores,
     ShardPiece,
 )
-from corpusmill.pipelines.run.operators.layout import ROWS_FILE, partition_of
+from corpusmill.pipelines.run.operators.layout import ROWS_FILE, first_of, partition_of
 from corpusmill.pipelines.run.operators.partitions import layout_at
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
@@ -237,7 +237,9 @@ def drawn(record: RunRecord, unit: int, row: int) -> tuple[DrawnCopy, ...] | Non
         return None
     copies: list[DrawnCopy] = []
     layout = layout_at(step.data)
-    name = f"{unit // layout.group:05d}.{ROWS_FILE}"
+    file = unit // layout.group
+    unit -= first_of(step.data.units.facts(file))
+    name = f"{file:05d}.{ROWS_FILE}"
     if not step.data.has(name):
         return ()
     for batch in arrow_batches(step.data.file(name), ["key", "unit", *DRAWN_ROWS.names]):
@@ -256,6 +258,7 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
     if step is None:
         return None
     file = unit // layout_at(step.data).group
+    unit -= first_of(step.data.units.facts(file))
     for place in in_removed(step, identity):
         found = removed_row(step, place) if place.unit == file else None
         if found is not None and (found.unit, found.row) == (unit, row):

@@ -61,10 +61,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class PartitionsPart:
-    """Of a unit that sends rows to the partitions of an exchange: where they lie."""
+    """Of a unit that sends rows to the partitions of an exchange: where they lie. `first`: what to add to the
+    numbers of units in its files, which count from the first one that it read, so that they hold the same
+    wherever that one stands."""
 
     KIND: ClassVar[str] = "partitions"
     layout: Layout
+    first: int = 0
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.operators.fold_combine import FAN_IN
-from corpusmill.pipelines.run.operators.layout import layout_of
+from corpusmill.pipelines.run.operators.layout import layout_of, rounded
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.operators.scatter import PARTITION_BYTES
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
@@ -76,7 +76,7 @@ def at_scale(
     text = int(cost.text_bytes * times)
     unit_bytes = min(int(source.reader.split_bytes) for source in recipe.sources)
     reading = max(1, -(-size // unit_bytes))
-    partitions = min(MOST_PARTITIONS, max(1, -(-text // PARTITION_BYTES)))
+    partitions = min(MOST_PARTITIONS, max(1, rounded(-(-text // PARTITION_BYTES))))
     layout = layout_of(partitions, reading, text)
     by_kind = {
         "files": max(1, reading // 8),

@@ -9,7 +9,7 @@ finds the same ones.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from corpusmill.pipelines.records.receipt import Receipt
@@ -40,10 +40,12 @@ class Levels:
         found = 0
         self._forget_others(base)
         earlier = Earlier(folder, prove=prove)
+        placed = self._preparation.step.operator.placed
         for number, key in self.keys(base) if earlier else ():
             place = earlier.find(key) if number not in self._committed else None
             if place is not None:
-                self._committed.add(adopt(folder, number, *place))
+                spec = self._first[number]
+                self._committed.add(adopt(folder, number, *place, partial(placed, spec)))
                 found += 1
         if found:
             sync(folder.data)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy as np
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.manifest import StepKey
-from corpusmill.pipelines.records.receipt import Receipt
+from corpusmill.pipelines.records.receipt import Part, Receipt
 from corpusmill.pipelines.records.unit_columns import renamed
 from corpusmill.pipelines.storage.file_faults import fault_of, lost
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -87,8 +87,15 @@ def _versions(folder: StepFolder) -> Iterator[tuple[StepFolder, list[bytes]]]:
         yield version, keys
 
 
-def adopt(folder: StepFolder, number: int, version: StepFolder, unit: int) -> Receipt:
-    """Let the unit `number` of a step have the files of a unit of an earlier version, and give its receipt.
+def adopt(
+    folder: StepFolder,
+    number: int,
+    version: StepFolder,
+    unit: int,
+    placed: Callable[[Part | None], Part | None],
+) -> Receipt:
+    """Let the unit `number` of a step have the files of a unit of an earlier version, and give its receipt,
+    with what `placed` makes of its part.
 
     Files are linked, or copied where the file system has no links. What they hold is compared with their
     hashes by whoever reads them.
@@ -100,7 +107,7 @@ def adopt(folder: StepFolder, number: int, version: StepFolder, unit: int) -> Re
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         _link(version.data / before.name, target)
-    return replace(old, unit=number, files=files)
+    return replace(old, unit=number, files=files, part=placed(old.part))
 
 
 def _link(source: Path, target: Path) -> None:

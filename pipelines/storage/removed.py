@@ -1,6 +1,7 @@
 """Rows that left the run: removed or quarantined documents, in one schema for every step.
 
-`unit` and `row` address the document in the dataset it was removed from (null where it never was written).
+`unit` and `row` address the document in the dataset it was removed from (null where it never was written; a
+mask's file of one unit leaves `unit` out, and a file of an exchange's first half counts from its first unit).
 `excerpt` is kept for a small sample only, chosen by id, never by order. `detail` is JSON: scores for
 filters, the fault's words for quarantine.
 """

@@ -8,6 +8,9 @@ partition of `FAN` files apart into its partitions; further ones merge `FAN` fil
 each, until there are no more than `FAN` to open. Every level reads its files from their beginning to their
 end, once, and all of it follows from the units and the number of partitions, so that the rows of a
 partition are the same however many levels there were.
+
+A file of the first level counts units from the first one that it took rows of (`PartitionsPart.first`), so
+that one more unit before it changes no byte of it; whoever reads it adds that number.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.records.receipt import Layout
+from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt
 from corpusmill.pipelines.run.operators.job import Lazily
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile
 from corpusmill.pipelines.storage.committed import earlier
@@ -41,20 +44,28 @@ FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
 def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = True) -> Layout:
     """The layout of an exchange of so many units, whose text is `size` bytes, 0 where that is not known.
 
-    `together`: several units may share a file of the first level; else each of them has its own.
+    `together`: several units may share a file of the first level; else each of them has its own. Numbers are
+    rounded such that a little more input seldom changes what a file of the first level holds.
     """
     mean = max(1, size // max(1, units))
-    group = max(1, min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean)) if together else 1
+    most = min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean) if together else 1
+    group = 1 << max(1, most).bit_length() - 1
     files = [-(-units // group)]
     if files[0] <= FAN:
         return Layout(partitions, units, group, 1, tuple(files))
-    wanted = max(FAN, -(-partitions // FINE), FAN * group * mean // MERGE_BYTES)
+    wanted = max(FAN, -(-partitions // FINE), rounded(FAN * group * mean // MERGE_BYTES))
     width = -(-partitions // min(partitions, wanted))
     left = files[0]
     while left > FAN:
         left = -(-left // FAN)
         files.append(left * -(-partitions // width))
     return Layout(partitions, units, group, width, tuple(files))
+
+
+def rounded(count: int) -> int:
+    """`count` rounded up to three binary digits and zeros: at most 25% more."""
+    zeros = max(0, count.bit_length() - 3)
+    return -(-count >> zeros) << zeros
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,21 @@ def weight_of(column: pa.ChunkedArray | pa.Array) -> int:
     return 8 * len(column)
 
 
+def first_of(unit: Receipt) -> int:
+    """What to add to the numbers of units in the files of a unit that sends rows, or forwards what others
+    sent."""
+    return unit.part.first if isinstance(unit.part, PartitionsPart) else 0
+
+
+def counted_from(rows: pa.Table, first: int) -> pa.Table:
+    """`rows` with `first` added to their column `unit`, uint32; it may be negative."""
+    if first == 0:
+        return rows
+    place = rows.column_names.index("unit")
+    units = rows.column("unit").to_numpy().astype(np.int64) + first
+    return rows.set_column(place, rows.schema.field(place), pa.array(units.astype(np.uint32)))
+
+
 class RowsWriter:
     """Writes rows to a file, a batch for each partition that it has rows of, by its number. `width`: number
     coarse partitions of so many. Rows beyond `FLUSH_BYTES` go out, sorted, before the others come.
@@ -173,9 +199,9 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
     """
     with ExitStack() as stack:
         files = [
-            stack.enter_context(CheckedFile(folder.data / entry.name, entry.batches))
-            for unit in range(merge.first, merge.end)
-            for entry in earlier(folder, unit).files
+            (stack.enter_context(CheckedFile(folder.data / entry.name, entry.batches)), first_of(receipt))
+            for receipt in (earlier(folder, unit) for unit in range(merge.first, merge.end))
+            for entry in receipt.files
             if entry.name.endswith(ROWS_FILE)
         ]
         if merge.level == 1:
@@ -185,10 +211,14 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
             runs = range(first, min(layout.partitions, first + layout.width))
         if not files:
             return
-        schema = pa.unify_schemas([file.schema for file in files], promote_options="permissive")
+        schema = pa.unify_schemas([file.schema for file, _ in files], promote_options="permissive")
         writer: BatchWriter | None = None
         for number in runs:
-            tables = [pa.Table.from_batches(found) for file in files if (found := file.numbered(number))]
+            tables = [
+                counted_from(pa.Table.from_batches(found), first)
+                for file, first in files
+                if (found := file.numbered(number))
+            ]
             if not tables:
                 continue
             if writer is None:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.pipelines.records.unit_columns import unit_of
+from corpusmill.pipelines.run.operators.layout import counted_from, first_of
 from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
@@ -36,8 +38,12 @@ def write_left_out(attempt: Attempt, tables: Sequence[pa.Table]) -> None:
 
 def read_left_out(folder: StepFolder) -> pa.Table:
     """`LEFT_OUT` rows of all units of a complete step, one a document, by address."""
-    names = [file.name for file in folder.units.files(_SUFFIX)]
-    tables = [pa.Table.from_batches(list(read_batches(folder.file(name)))) for name in names]
+    tables = []
+    for file in folder.units.files(_SUFFIX):
+        number = unit_of(file.name)
+        assert number is not None
+        found = pa.Table.from_batches(list(read_batches(folder.file(file.name))))
+        tables.append(counted_from(found, first_of(folder.units.facts(number))))
     whole = pa.concat_tables([LEFT_OUT.empty_table(), *tables])
     by = [(name, "ascending") for name in LEFT_OUT.names]
     whole = whole.sort_by(by).combine_chunks()

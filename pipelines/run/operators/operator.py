@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from corpusmill.pipelines.contract.errors import of_other_version
-from corpusmill.pipelines.records.receipt import UnitResult
+from corpusmill.pipelines.records.receipt import Part, UnitResult
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.run.operators.job import Done, Job, Preparation, ViewUnit
@@ -48,6 +48,10 @@ def _no_content(given: object, unit: object) -> object:
     return None
 
 
+def _as_it_is(unit: object, part: Part | None) -> Part | None:
+    return part
+
+
 def _no_bytes(preparation: Preparation, unit: object) -> int:
     return 0
 
@@ -73,6 +77,9 @@ class Operator(Generic[U]):
     content: Callable[[Preparation | Job[U], U], object] = _no_content
     """What a unit reads by content, ready for JSON, of an operator whose units depend on that, their step's
     options and code, and the seed alone; None of any other. See `run/reuse.py`."""
+    placed: Callable[[U, Part | None], Part | None] = _as_it_is
+    """The part of the receipt of a unit with the same content as this one, which stood elsewhere among the
+    units, as it is for this one."""
     weigh: Callable[[Preparation, U], int] = _no_bytes
     """Bytes that a unit reads, for the order of units and the memory they need; 0 where that is not known."""
     paths: Callable[[U], list[str]] = _no_paths

@@ -21,7 +21,7 @@ from corpusmill.pipelines.contract.stage import Sides
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart
 from corpusmill.pipelines.records.unit_columns import unit_of
 from corpusmill.pipelines.run.operators.job import Lazily
-from corpusmill.pipelines.run.operators.layout import ROWS_FILE, in_order, last_files
+from corpusmill.pipelines.run.operators.layout import ROWS_FILE, counted_from, first_of, in_order, last_files
 from corpusmill.pipelines.run.operators.left_out import addresses
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile, check_batches
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -60,13 +60,14 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
     """Rows of one partition sorted by (key, unit, row); None where no unit sent it any."""
     tables = []
+    units = scattered.units
     for number in last_files(layout_at(scattered), partition):
-        entry = scattered.units.find(f"{number:05d}.{ROWS_FILE}")
+        entry = units.find(f"{number:05d}.{ROWS_FILE}")
         if entry is not None:
             with CheckedFile(scattered.data / entry.name, entry.batches) as file:
                 found = file.numbered(partition)
             if found:
-                tables.append(pa.Table.from_batches(found))
+                tables.append(counted_from(pa.Table.from_batches(found), first_of(units.facts(number))))
     return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
 
 
@@ -95,7 +96,8 @@ class StoredSides(Sides):
             if not self._folder.has(name):
                 raise damaged(f"{self._folder.data}: unit {number} has no side table")
             wanted = np.flatnonzero(files == number)
-            parts.append(self._rows(name, sent[wanted]))
+            first = np.uint64(first_of(self._folder.units.facts(number))) << np.uint64(32)
+            parts.append(self._rows(name, sent[wanted] - first))
             order.append(wanted)
         joined = pa.concat_tables(parts)
         back = np.empty(len(unit), np.int64)

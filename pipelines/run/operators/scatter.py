@@ -10,7 +10,7 @@ table, where the stage emits one, is written beside the rows with their addresse
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,28 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
 from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, UnitResult
+from corpusmill.pipelines.records.receipt import Layout, Part, PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
-from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation, build_stage
+from corpusmill.pipelines.run.operators.job import (
+    Done,
+    Job,
+    Lazily,
+    Preparation,
+    ViewUnit,
+    build_stage,
+    stage_class,
+    view_content,
+)
 from corpusmill.pipelines.run.operators.layout import (
     MERGE_BYTES,
     ROWS_FILE,
     Merge,
     RowsWriter,
+    counted_from,
     layout_of,
     merge_files,
     merges,
+    rounded,
 )
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator
@@ -84,7 +95,7 @@ def _partitions(preparation: Preparation, size: int) -> int:
     assert isinstance(stage, Scatter)
     wanted = stage.partitions(preparation.context)
     if wanted is None:
-        wanted = -(-size // PARTITION_BYTES)
+        wanted = rounded(-(-size // PARTITION_BYTES))
     return int(min(max(wanted, 1), _MOST))
 
 
@@ -100,19 +111,20 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     removed: list[pa.Table] = []
     unjudged: list[pa.Table] = []
     marker = job.marker(attempt)
-    first = 0
+    first, start = 0, job.unit.first
     for unit, docs, rows in _batches(job):
 
         def emit(
             some: Rows, unit: int = unit, docs: Documents = docs, rows: npt.NDArray[np.uint32] = rows
         ) -> _Sent:
             part = docs if len(some) == len(docs) else docs.slice(int(some[0]), len(some))
-            return part, rows[some], stage.emit(part, unit, rows[some])
+            emitted = stage.emit(part, unit, rows[some])
+            return part, rows[some], replace(emitted, rows=counted_from(emitted.rows, -start))
 
         found = Trier(stage.name, emit, job.poison, marker, first).documents(len(docs))
         first += len(docs)
         writer.add(*(emitted.rows for _, _, emitted in found.results))
-        sides.add([(emitted.side, places) for _, places, emitted in found.results], unit)
+        sides.add([(emitted.side, places) for _, places, emitted in found.results], unit - start)
         for part, places, emitted in found.results:
             sent = stage.sent(part, places, emitted)
             if sent is not None:
@@ -121,10 +133,10 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
         if len(guilty):
             bad = docs.keep(np.isin(np.arange(len(docs)), guilty))
             if isinstance(stage, Exchange):  # removed, and counted, by the last step of the exchange
-                unjudged.append(left_out(np.full(len(bad), unit, np.uint32), rows[guilty], causes))
+                unjudged.append(left_out(np.full(len(bad), unit - start, np.uint32), rows[guilty], causes))
                 continue
             lost = leave_out(bad, stage.name, causes, ledger)
-            addresses = {"unit": np.full(len(bad), unit, np.uint32), "row": rows[guilty]}
+            addresses = {"unit": np.full(len(bad), unit - start, np.uint32), "row": rows[guilty]}
             for name, values in addresses.items():
                 lost = lost.set_column(lost.schema.get_field_index(name), name, pa.array(values))
             removed.append(lost)
@@ -134,7 +146,21 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     writer.close()
     sides.close()
     ledger.check(f"{job.step.name}, unit {attempt.unit}")
-    return UnitResult(writer.rows, ledger.record(), PartitionsPart(layout))
+    return UnitResult(writer.rows, ledger.record(), PartitionsPart(layout, start))
+
+
+def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object:
+    """What its units of the view hold and what of the layout shapes its file, of a stage to which the place
+    of its documents is an address alone."""
+    stage = stage_class(given.step.stages[0])
+    if unit.merge is not None or not getattr(stage, "address_only", False):
+        return None
+    read = [view_content(given, ViewUnit(number)) for number in range(unit.first, unit.end)]
+    return [unit.layout.partitions, unit.layout.width, read]
+
+
+def _placed(unit: ScatterUnit, part: Part | None) -> Part:
+    return PartitionsPart(unit.layout, unit.first)
 
 
 def _batches(job: Job[ScatterUnit]) -> Iterator[tuple[int, Documents, npt.NDArray[np.uint32]]]:
@@ -201,6 +227,8 @@ OPERATOR = Operator(
     writes="rows",
     unit=ScatterUnit,
     units=units,
+    content=_content,
+    placed=_placed,
     work=work,
     isolates=True,
     then=then,

@@ -12,7 +12,7 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.at_scale import at_scale, render_at_scale, size_of
 from corpusmill.pipelines.run.estimate import Estimate, StepCost
-from corpusmill.pipelines.run.operators.layout import layout_of
+from corpusmill.pipelines.run.operators.layout import layout_of, rounded
 
 STEPS = (
     StepCost("a.index", 10.0, 1000, "index", 1.0),
@@ -63,7 +63,7 @@ def test_what_grows_and_what_does_not(recipe: Recipe) -> None:
 def test_units_follow_the_rules_of_a_run(recipe: Recipe) -> None:
     found = {step.name: step for step in at_scale(recipe, COST, 10**13).steps}
     reading, text = -(-(10**13) // 2**25), 4 * 10**12
-    partitions = -(-text // 2**28)
+    partitions = rounded(-(-text // 2**28))
     assert (found["a"].units, found["a"].files) == (reading, 2 * reading)
     assert found["dedup.exact.gather"].units == partitions
     assert found["dedup.exact.scatter"].units == sum(layout_of(partitions, reading, text).files)

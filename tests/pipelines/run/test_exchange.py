@@ -26,6 +26,7 @@ from corpusmill.pipelines.run.operators.layout import (
     merge_files,
     merges,
     partition_of,
+    rounded,
 )
 from corpusmill.pipelines.run.operators.partitions import layout_at, partition_units, read_partition
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -74,6 +75,13 @@ def test_twenty_thousand_units_and_four_thousand_partitions_are_few_opens() -> N
     assert partitions * reading + sum(m.end - m.first for m in merging) < units * partitions / 200
 
 
+@given(st.integers(0, 10**9))
+def test_a_rounded_number_is_at_most_a_quarter_more(count: int) -> None:
+    assert count <= rounded(count) <= count * 1.25
+    assert rounded(rounded(count)) == rounded(count)
+    assert count > 8 or rounded(count) == count
+
+
 Sent = list[list[tuple[int, int, int]]]  # key, row and a value, by unit
 
 
@@ -95,9 +103,9 @@ def scattered(folder: Path, sent: Sent, layout: Layout) -> StepFolder:
         attempt = step.attempt(len(units), 1)
         writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
         for unit in range(first, min(layout.units, first + layout.group)):
-            writer.add(table(unit, sent[unit]))
+            writer.add(table(unit - first, sent[unit]))
         writer.close()
-        units.append(attempt.commit(UnitResult(writer.rows, part=PartitionsPart(layout))))
+        units.append(attempt.commit(UnitResult(writer.rows, part=PartitionsPart(layout, first))))
     for level in range(1, len(layout.files)):
         for merge in merges(layout, level):
             attempt = step.attempt(len(units), 1)

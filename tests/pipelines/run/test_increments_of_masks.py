@@ -1,0 +1,82 @@
+"""Files that change before late filters and exchanges: units of both that read the same are taken over."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.run.operators import read
+from tests.pipelines.run.test_increments import WORDS, current_files, redone, run
+
+QUESTION = "which of the seven stones that lie north of the quiet river is the amber one that glows at night"
+MASKS = ("decontaminate", "dedup.exact.scatter", "dedup.minhash.scatter")
+
+
+def write_file(path: Path, seed: int) -> None:
+    """Documents of which some are in every file, some nearly, some hold a question, one has little text."""
+    draw = random.Random(seed)
+    texts = [" ".join(draw.choices(WORDS, k=120)) for _ in range(6)]
+    shared = [" ".join(WORDS * 12), " ".join([*WORDS * 12, str(seed)]), f"{texts[0]} {QUESTION}?", "short"]
+    lines = [
+        {
+            "id": f"{path.stem}-{seed}-{number}",
+            "text": text,
+            "repo": f"r{(seed + number) % 3}",
+            "path": "x.py",
+        }
+        for number, text in enumerate([*texts, *shared])
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n", "utf-8")
+
+
+def write_recipe(folder: Path) -> Path:
+    for source in ("in", "code"):
+        (folder / source).mkdir()
+        for number in range(10, 34):
+            write_file(folder / source / f"{number}.jsonl", number)
+    (folder / "tests.jsonl").write_text(json.dumps({"text": QUESTION}) + "\n")
+    path = folder / "recipe.yaml"
+    path.write_text(
+        "name: grown\nengine: {kind: inline}\nsources:\n"
+        "  a: {read: {jsonl: {files: in/*.jsonl, split_bytes: 65536}}}\n"
+        "  b: {read: {jsonl: {files: code/*.jsonl, split_bytes: 65536}}, steps: [repository_order: {}]}\n"
+        "dedup: [exact, minhash: {verify: true}]\ndecontaminate: {against: tests.jsonl}\noutput: run\n"
+    )
+    return path
+
+
+def one_without_a_document_and_one_changed(folder: Path) -> None:
+    (folder / "17.jsonl").write_text("")
+    write_file(folder / "28.jsonl", 101)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "one more in the middle": lambda folder: write_file(folder / "14a.jsonl", 100),
+    "the first one less": lambda folder: (folder / "10.jsonl").unlink(),
+    "one emptied, one changed": one_without_a_document_and_one_changed,
+}
+
+
+def test_masks_and_exchanges_take_over_units_and_give_a_fresh_runs_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "_SPLITS_PER_UNIT", 2)
+    recipe = write_recipe(tmp_path)
+    run(recipe, tmp_path / "run")
+    for number, (name, change) in enumerate(CHANGES.items()):
+        for source in ("in", "code"):
+            change(tmp_path / source)
+        again, fresh = run(recipe, tmp_path / "run"), run(recipe, tmp_path / f"fresh{number}")
+        for step in ("a", "b.0", *MASKS, "b.scatter"):
+            done, adopted, total = redone(again, step)
+            print(name, step, done, adopted, total)
+            assert done + adopted == total > 8, (name, step)
+            assert done <= total // 3, (name, step)
+            assert redone(fresh, step)[1] == 0
+        for mask in ("decontaminate", "dedup.exact", "dedup.minhash"):
+            assert again.manifest(mask).rows > 1
+        assert current_files(tmp_path / "run") == current_files(tmp_path / f"fresh{number}"), name
