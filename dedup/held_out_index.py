@@ -13,6 +13,7 @@ from corpusmill.pipelines.contract.stage import Context, Fold
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.contract.held_out import HeldOut
 
@@ -37,6 +38,11 @@ class HeldOutIndex(Fold):
         ready = self.model_copy()
         ready._held = read_held_out(context.artefact(ARTEFACT, FILE))
         return ready
+
+    def marks(self) -> Marks:
+        from corpusmill.pipelines.contract.held_out import marks_of_levels
+
+        return marks_of_levels()
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         """Id, source, level, bytes and shingle set of each document held out."""

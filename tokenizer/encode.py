@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
 
 VERIFIED_DOCUMENT_BYTES = 2**14  # a longer document is not encoded a second time: the reference is slow
@@ -71,6 +72,11 @@ class Encode(Edit):
         ready = self.model_copy()
         ready._ready = _Ready(self, context)
         return ready
+
+    def marks(self) -> Marks:
+        from corpusmill.pipelines.contract.held_out import marks_for
+
+        return marks_for("model")
 
     def warm(self) -> None:
         import numpy as np

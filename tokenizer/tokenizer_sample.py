@@ -13,6 +13,7 @@ from corpusmill.pipelines.contract.stage import Context, Fold, Seeded
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.contract.held_out import HeldOut
     from corpusmill.tokenizer.bpe.sample_histogram import Capture
@@ -83,6 +84,11 @@ class TokenizerSample(Seeded, Fold):
         ready = super().prepare(context)
         ready._apart = HeldOut.of(context, "tokenizer", self.held_out)
         return ready
+
+    def marks(self) -> Marks:
+        from corpusmill.pipelines.contract.held_out import marks_for
+
+        return marks_for("tokenizer")
 
     def _known_apart(self) -> HeldOut:
         if self._apart is None:

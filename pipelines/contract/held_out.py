@@ -22,12 +22,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.pipelines.contract.context import Context, Marks
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.randomness import HELD_OUT, draws, is_held_out
-from corpusmill.pipelines.contract.stage import Context
 
 ARTEFACT, FILE = "held_out", "families.json"
+COLUMNS = ("id", "source", "url", "repo")  # of a document that decide
 BINS = 65_536
 TRAINED, TOKENIZER, MODEL = 0, 1, 2  # levels: held out from nothing, from the tokenizer alone, from both
 For = Literal["tokenizer", "model"]
@@ -117,6 +118,20 @@ class HeldOut:
         model = self.held(docs, "model")
         any_ = self.held(docs, "tokenizer") | model
         return np.where(model, MODEL, np.where(any_, TOKENIZER, TRAINED)).astype(np.int8)
+
+
+def marks_of_levels() -> Marks:
+    """Of each document its level, for a stage that asks `HeldOut.levels` alone."""
+    return Marks((ARTEFACT,), COLUMNS, lambda context, docs: _of(context).levels(docs))
+
+
+def marks_for(use: For) -> Marks:
+    """Of each document whether this use may learn from it, for a stage that asks `HeldOut.held` alone."""
+    return Marks((ARTEFACT,), COLUMNS, lambda context, docs: _of(context).held(docs, use))
+
+
+def _of(context: Context) -> HeldOut:
+    return read_held_out(context.artefact(ARTEFACT, FILE))
 
 
 def read_held_out(path: Path) -> HeldOut:

@@ -17,18 +17,21 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from corpusmill.pipelines.contract.context import Context as Context
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Columns, Documents
     from corpusmill.pipelines.contract.resolution import Resolution
     from corpusmill.pipelines.contract.rules import Rule
@@ -37,21 +40,6 @@ if TYPE_CHECKING:
 def snake_case(name: str) -> str:
     """`FinewebQuality` -> `fineweb_quality`: the rule from class to stage and module name."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a stage may know of its run: `seed` is the recipe's; `artefacts` maps an artefact's name to the
-    folder of its files."""
-
-    seed: int = 0
-    artefacts: Mapping[str, Path] = field(default_factory=dict)
-
-    def artefact(self, name: str, file: str) -> Path:
-        """Path of one file of an artefact. Raises KeyError naming those there are."""
-        if name not in self.artefacts:
-            raise KeyError(f"no artefact {name!r}; there are {', '.join(self.artefacts) or 'none'}")
-        return self.artefacts[name] / file
 
 
 class Stage(BaseModel, ABC):
@@ -90,6 +78,10 @@ class Stage(BaseModel, ABC):
         (`ready = self.model_copy(); ready._grams = ...; return ready`).
         """
         return self
+
+    def marks(self) -> Marks | None:
+        """What a map, or a fold's `map`, takes from some artefacts; None: all that they hold may count."""
+        return None
 
     def warm(self) -> None:
         """Compile kernels, if any: once per worker and step, before the first document, and, without

@@ -103,7 +103,7 @@ def _units(steps: Steps, state: StepState, folder: StepFolder) -> tuple[int, int
     assert state.key is not None
     levels = Levels(steps.preparation(state), Committed(folder))
     done, earlier = CommittedByName(folder), Earlier(folder)
-    keys = levels.keys(base_of(state.key)) if earlier else ()
+    keys = levels.keys(base_of(state.step, state.key)) if earlier else ()
     adopted = sum(number not in done and earlier.find(key) is not None for number, key in keys)
     total = levels.count()
     return total, max(0, total - adopted - len(done))

@@ -22,6 +22,8 @@ from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.manifest import StepKey
 from corpusmill.pipelines.records.receipt import Part, Receipt
 from corpusmill.pipelines.records.unit_columns import renamed
+from corpusmill.pipelines.run.operators.job import marked_artefacts
+from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.file_faults import fault_of, lost
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.sealed import canonical, digest
@@ -29,9 +31,13 @@ from corpusmill.pipelines.storage.sealed import canonical, digest
 VERSIONS = 8  # of a step that are looked into, the newest first
 
 
-def base_of(key: StepKey) -> str:
-    """Digest of all that the units of a step have in common, which their inputs are not."""
-    return digest(encode(replace(key, inputs=(), masks=(), listing=None, unit_bytes=None)))
+def base_of(step: Step, key: StepKey) -> str:
+    """Digest of all that the units of a step have in common, which their inputs are not, nor artefacts of
+    which each takes the marks of its own documents alone."""
+    marked = marked_artefacts(step)
+    artefacts = {name: content for name, content in key.artefacts.items() if name not in marked}
+    left = replace(key, inputs=(), masks=(), artefacts=artefacts, listing=None, unit_bytes=None)
+    return digest(encode(left))
 
 
 def unit_key(base: str, content: object) -> str:

@@ -184,7 +184,7 @@ class Runner(Steps):
         state.levels = Levels(preparation, state.committed)
         if self.limit is None:
             prove = self.repairs is not None
-            state.adopted = state.levels.adopt(state.folder, base_of(state.key), prove=prove)
+            state.adopted = state.levels.adopt(state.folder, base_of(state.step, state.key), prove=prove)
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
             folder=str(state.folder.path),
@@ -195,7 +195,7 @@ class Runner(Steps):
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
             storage=storage_in_use(),
-            base=base_of(state.key),
+            base=base_of(state.step, state.key),
         )
         state.make = partial(self._unit, preparation, shared, state.folder)
         more = state.levels.advance()

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import xxhash
 
+from corpusmill.pipelines.contract.context import Marks
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.plugins import plugin_digest, plugins
 from corpusmill.pipelines.contract.stage import Context, Stage
@@ -97,13 +98,36 @@ def view_units(preparation: Preparation) -> Sequence[ViewUnit]:
 
 
 def view_content(given: Preparation | Job[Any], unit: ViewUnit) -> object:
-    """What a unit of a view holds: its file, and what the masks leave out of it."""
+    """What a unit of a view holds: its file, what the masks leave out of it, and the marks of its documents
+    where the step's stages take nothing else from some artefacts."""
     view = given.view
     folder, number = view.place(unit.reads)
     left_out = xxhash.xxh3_128(view.removed_rows(unit.reads).tobytes())
     for column in view.cuts(unit.reads).columns:
         left_out.update(column.tobytes())
-    return [folder.entry(unit_file_name(folder, number)).sha256, left_out.hexdigest()]
+    content = [folder.entry(unit_file_name(folder, number)).sha256, left_out.hexdigest()]
+    for marks in marks_of(given.step):
+        found = xxhash.xxh3_128()
+        for docs, _ in view.batches(unit.reads, marks.columns):
+            found.update(marks.of(given.context, docs).tobytes())
+        content.append(found.hexdigest())
+    return content
+
+
+def marks_of(step: Step) -> list[Marks]:
+    """Marks by which a step uses artefacts that the keys of its units leave out (`marked_artefacts`)."""
+    found = [marks for spec in step.stages if (marks := build_stage(spec).marks()) is not None]
+    return found if len(found) == len(step.stages) and _in_all(found) & set(step.artefacts) else []
+
+
+def marked_artefacts(step: Step) -> set[str]:
+    """Artefacts of which all stages of a step take the marks of documents alone."""
+    marks = marks_of(step)
+    return _in_all(marks) if marks else set()
+
+
+def _in_all(marks: Sequence[Marks]) -> set[str]:
+    return set.intersection(*(set(one.artefacts) for one in marks)) if marks else set()
 
 
 def view_of(step: Step, inputs: Mapping[str, StepFolder]) -> DatasetView:

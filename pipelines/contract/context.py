@@ -1,0 +1,42 @@
+"""What a stage may know of its run besides documents, and what it says it takes from that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from corpusmill.pipelines.contract.documents import Documents
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage may know of its run: `seed` is the recipe's; `artefacts` maps an artefact's name to the
+    folder of its files."""
+
+    seed: int = 0
+    artefacts: Mapping[str, Path] = field(default_factory=dict)
+
+    def artefact(self, name: str, file: str) -> Path:
+        """Path of one file of an artefact. Raises KeyError naming those there are."""
+        if name not in self.artefacts:
+            raise KeyError(f"no artefact {name!r}; there are {', '.join(self.artefacts) or 'none'}")
+        return self.artefacts[name] / file
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a stage takes from some of its artefacts: of each document a mark, and nothing else.
+
+    `of` gives the marks of n documents, an array of n, from the `artefacts` in its context and from these
+    `columns`. A unit whose documents have the marks that they had before comes out as before, whatever else
+    the artefacts hold by now.
+    """
+
+    artefacts: tuple[str, ...]
+    columns: tuple[str, ...]
+    of: Callable[[Context, Documents], npt.NDArray[Any]]
