@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from importlib import import_module
 
 import numpy as np
 import pyarrow as pa
@@ -57,3 +58,10 @@ def test_a_missing_column_names_those_there_are() -> None:
         documents(["a"]).column("txet")
     with pytest.raises(ValueError, match="expected 1"):
         documents(["a"]).with_columns({"x": np.zeros(2)})
+
+
+@pytest.mark.parametrize("name", ["documents", "stage"])
+def test_the_addresses_for_plugins_give_what_the_contract_defines(name: str) -> None:
+    address = import_module(f"corpusmill.pipelines.{name}")
+    defined = import_module(f"corpusmill.pipelines.contract.{name}")
+    assert all(getattr(address, each) is getattr(defined, each) for each in address.__all__)

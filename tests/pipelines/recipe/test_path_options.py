@@ -22,8 +22,8 @@ PLUGIN = '''
 from __future__ import annotations
 from pathlib import Path
 from pydantic import BaseModel
-from corpusmill.pipelines.contract.documents import reason_where
-from corpusmill.pipelines.contract.stage import Filter
+from corpusmill.pipelines.documents import reason_where
+from corpusmill.pipelines.stage import Filter
 
 class List(BaseModel):
     words: Path

@@ -1,0 +1,48 @@
+"""The kinds of stages, at the address by which plugins import them; `contract.stage` defines them.
+
+This address and `corpusmill.pipelines.documents` stay where they are, however the tree below changes.
+"""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.contract.stage import (
+    Context,
+    Deduplicate,
+    Edit,
+    Emitted,
+    Exchange,
+    Filter,
+    Fold,
+    Found,
+    Map,
+    Outcome,
+    Regroup,
+    Round,
+    Seeded,
+    Sent,
+    Sides,
+    Stage,
+    Task,
+    Write,
+)
+
+__all__ = [
+    "Context",
+    "Deduplicate",
+    "Edit",
+    "Emitted",
+    "Exchange",
+    "Filter",
+    "Fold",
+    "Found",
+    "Map",
+    "Outcome",
+    "Regroup",
+    "Round",
+    "Seeded",
+    "Sent",
+    "Sides",
+    "Stage",
+    "Task",
+    "Write",
+]
