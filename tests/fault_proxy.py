@@ -29,17 +29,19 @@ class Seen:
 class Fault:
     """What happens to the next `times` requests for which `of` holds.
 
-    `answer`: the proxy answers with `status` and `body`, and the server sees nothing. `cut`: half of the body
-    comes, and the connection ends. `lost`: the server does the request, and the connection ends without an
-    answer. `late`: the answer waits until `release` is set.
+    `answer`: the proxy answers with `status` and `body`, and the server sees nothing. `drop`: the connection
+    ends without an answer, and the server sees nothing. `cut`: half of the body comes, and the connection
+    ends. `lost`: the server does the request, and the connection ends without an answer. `late`: the answer
+    waits until `release` is set. `action` is called when the request is dropped, or its answer lost.
     """
 
-    kind: Literal["answer", "cut", "lost", "late"]
+    kind: Literal["answer", "drop", "cut", "lost", "late"]
     of: Callable[[Seen], bool]
     times: int = 1
     status: int = 503
     body: bytes = b""
     release: threading.Event = field(default_factory=threading.Event)
+    action: Callable[[], None] = lambda: None
 
 
 class FaultProxy:
@@ -89,12 +91,17 @@ class FaultProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # an answer waits for no acknowledgement: 40 ms each
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 fault = proxy._fault_of(Seen(self.command, self.path, dict(self.headers)))
                 if fault is not None and fault.kind == "answer":
                     self._send(fault.status, {}, fault.body, len(fault.body))
+                    return
+                if fault is not None and fault.kind == "drop":
+                    fault.action()
+                    self.close_connection = True
                     return
                 connection = http.client.HTTPConnection(*proxy._upstream)
                 connection.request(self.command, self.path, body, dict(self.headers))
@@ -106,6 +113,7 @@ class FaultProxy:
                 if fault is not None and fault.kind == "late":
                     fault.release.wait()
                 if fault is not None and fault.kind == "lost":
+                    fault.action()
                     self.close_connection = True
                     return
                 cut = fault is not None and fault.kind == "cut"

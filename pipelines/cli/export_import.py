@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from corpusmill.pipelines.cli.inspect import JsonOption
+from corpusmill.pipelines.cli.places import place
 from corpusmill.pipelines.contract.conversion import Export, Of
 from corpusmill.pipelines.exports.find import export_names, import_names
 
@@ -23,7 +24,9 @@ def export(
     what: Annotated[
         Path,
         typer.Argument(
-            help="A run, its step, a folder or file: of documents, shards, a tokenizer or a model."
+            parser=place,
+            metavar="WHAT",
+            help="A run, its step, a folder or file: of documents, shards, a tokenizer or a model.",
         ),
     ],
     out: Annotated[Path, typer.Argument(help="Where to write.")],
@@ -125,7 +128,12 @@ def import_model(
 
 
 def curves(
-    run: Annotated[Path, typer.Argument(help="A run with a trained model, or one of its training steps.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            parser=place, metavar="RUN", help="A run with a trained model, or one of its training steps."
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="Where to write, a new folder: TensorBoard's --logdir.")],
     by: Annotated[
         Literal["step", "tokens"], typer.Option(help="The x axis: optimiser steps, or tokens trained on.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from corpusmill.pipelines.cli import export_import
+from corpusmill.pipelines.cli.places import place
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.records.generation import Completion, Generated, GenerationStatistics
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 def generate(
     model: Annotated[
         Path,
-        typer.Argument(help="A run with a trained model, one of its training steps, or a model's folder."),
+        typer.Argument(
+            parser=place,
+            metavar="MODEL",
+            help="A run with a trained model, one of its training steps, or a model's folder.",
+        ),
     ],
     prompt: Annotated[
         list[str] | None, typer.Option(help="Text to continue (may be given more than once).")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from corpusmill.pipelines.cli.places import place
+
 if TYPE_CHECKING:
     from corpusmill.pipelines.inspection.found import Found
 
@@ -16,7 +18,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 
 def inspect(
     path: Annotated[
-        Path, typer.Argument(help="A run folder, dataset, token shard, removed file or tokenizer.")
+        Path,
+        typer.Argument(
+            parser=place,
+            metavar="PATH",
+            help="A run, by folder or URL, a dataset, token shard, removed file or tokenizer.",
+        ),
     ],
     more: Annotated[
         list[Path] | None, typer.Argument(metavar="[FILES]...", help="Further ones, or files for --against.")

@@ -18,6 +18,7 @@ import typer
 
 from corpusmill.pipelines.cli import generate, inspect, worker
 from corpusmill.pipelines.cli.inspect import JsonOption
+from corpusmill.pipelines.cli.places import place
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
@@ -39,17 +40,25 @@ RecipeArgument = Annotated[Path, typer.Argument(help="The recipe, a YAML file.")
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value: mixture.tokens=8M")
 ]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder of the run, instead of the recipe's.")]
-RunArgument = Annotated[Path, typer.Argument(help="The folder of a run (a recipe's output).")]
+OutOption = Annotated[
+    str | None,
+    typer.Option("--out", metavar="PATH", help="Folder or URL of the run, instead of the recipe's."),
+]
+RunArgument = Annotated[
+    Path, typer.Argument(parser=place, metavar="RUN", help="The folder or URL of a run (a recipe's output).")
+]
 
 
-def _load(path: Path, overrides: list[str] | None, out: Path | None = None) -> Recipe:
+def _load(path: Path, overrides: list[str] | None, out: str | None = None) -> Recipe:
     from dataclasses import replace
 
     from corpusmill.pipelines.recipe.loader import load_recipe
+    from corpusmill.pipelines.recipe.remote import run_place
 
     recipe = load_recipe(path, overrides or [], inputs=True)
-    return replace(recipe, output_folder=out.resolve()) if out is not None else recipe
+    if out is None:
+        return recipe
+    return replace(recipe, output_folder=run_place(out, Path.cwd(), recipe.storage, recipe.engine).resolve())
 
 
 def _open(path: Path) -> RunFolder:
@@ -59,7 +68,7 @@ def _open(path: Path) -> RunFolder:
 
     folder = RunFolder(path)
     if not folder.begun:
-        raise UserError(f"{path}: not a run folder (no current.json); give the recipe's output folder")
+        raise UserError(f"{folder.location}: not a run folder (no current.json); give the recipe's output")
     return folder
 
 
@@ -197,12 +206,14 @@ def train(
     _run(loaded, steps, as_json, command=_command(recipe, overrides, out), verify_inputs=verify_inputs)
 
 
-def _command(recipe: Path, overrides: list[str] | None, out: Path | None) -> str:
+def _command(recipe: Path, overrides: list[str] | None, out: str | None) -> str:
     """The command that runs this recipe with these settings, from any folder."""
     parts = ["corpusmill", "run", str(recipe.absolute())]
     for one in overrides or []:
         parts += ["--set", one]
-    return shlex.join([*parts, *(["--out", str(out.absolute())] if out is not None else [])])
+    if out is not None:
+        parts += ["--out", out if "://" in out else str(Path(out).absolute())]
+    return shlex.join(parts)
 
 
 def _run(
@@ -229,8 +240,9 @@ def _run(
                 recipe, listener, until, repair=repair, command=command, verify_inputs=verify_inputs
             )
     except UserError as error:
-        if listener.began and RunFolder(recipe.output_folder).begun:
-            error.add_note(f"what came so far: corpusmill report {recipe.output_folder}")
+        folder = RunFolder(recipe.output_folder)
+        if listener.began and folder.begun:
+            error.add_note(f"what came so far: corpusmill report {folder.location}")
         raise
     with naming_repair(command):
         written = build_report(result.folder)
@@ -241,7 +253,9 @@ def _run(
 @app.command()
 def explain(
     identity: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or the start of one.")],
-    run_folder: Annotated[Path, typer.Option("--run", help="The folder of the run.")],
+    run_folder: Annotated[
+        Path, typer.Option("--run", parser=place, metavar="RUN", help="The folder or URL of the run.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Tell one document's whole story. From its file to its place in a shard, or why it was removed."""
@@ -256,9 +270,11 @@ def explain(
 def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
     """Write a run's report again. One HTML page and its JSON twin."""
     from corpusmill.pipelines.report.build import build_report
+    from corpusmill.pipelines.storage.remote.mirrors import location_of
 
     written = build_report(_open(run_folder))
-    _print({"html": str(written.page), "json": str(written.twin)}, as_json, str(written.page))
+    page, twin = location_of(written.page), location_of(written.twin)
+    _print({"html": page, "json": twin}, as_json, page)
 
 
 @app.command()
@@ -278,7 +294,10 @@ def schema(
 
 @app.command()
 def doctor(
-    run_folder: Annotated[Path | None, typer.Argument(help="A run folder whose files to verify.")] = None,
+    run_folder: Annotated[
+        Path | None,
+        typer.Argument(parser=place, metavar="[RUN]", help="A run, by folder or URL, whose files to verify."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check the environment, and a run's files. Files against their hashes, and the ledger."""

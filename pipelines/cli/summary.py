@@ -20,6 +20,7 @@ from corpusmill.pipelines.report.build import Written
 from corpusmill.pipelines.report.figures import Finding
 from corpusmill.pipelines.run.runner import RunResult
 from corpusmill.pipelines.run.step_state import StepState
+from corpusmill.pipelines.storage.remote.mirrors import location_of
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.sealed import canonical
 
@@ -119,8 +120,8 @@ def summary(result: RunResult, written: Written) -> RunSummary:
     mixture = report.mixture
     shards = [state.folder for state in result.steps if state.step.gives == SHARDS and state.folder]
     return RunSummary(
-        run=str(result.folder.path),
-        report=str(written.page),
+        run=result.folder.location,
+        report=location_of(written.page),
         seconds=round(result.seconds, 2),
         steps=tuple(_done(state) for state in result.steps),
         sources=sources,
@@ -173,7 +174,7 @@ def _made(result: RunResult, what: str) -> tuple[StepMade, ...]:
         if state.folder is not None and state.step.gives == what:
             units = state.folder.need_manifest().units
             said = units[0].summary if units else {}
-            found.append(StepMade(state.step.name, str(state.folder.data), said))
+            found.append(StepMade(state.step.name, location_of(state.folder.data), said))
     return tuple(found)
 
 
@@ -185,7 +186,7 @@ def _shards(folder: StepFolder) -> ShardsMade:
     units = folder.need_manifest().units
     counts = [decode(PartitionCounts, unit.summary, str(folder.path)) for unit in units]
     apart: list[ShardCounts] = [one.held_out for one in counts if one.held_out is not None]
-    files = [str(folder.data / file.name) for unit in units for file in unit.files]
+    files = [location_of(folder.data / file.name) for unit in units for file in unit.files]
     return ShardsMade(
         files=tuple(file for file in files if not _is_held_out(file)),
         held_out=HeldOutFiles(

@@ -12,6 +12,7 @@ from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, missed
 from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.records.training_files import TrainingSummary
 from corpusmill.pipelines.report.figures import Finding
+from corpusmill.pipelines.storage.objects.urls import is_url
 
 _REASONS = 3
 _WARNINGS = 8
@@ -40,8 +41,8 @@ def render_summary(found: RunSummary) -> str:
     total = sum(step.units for step in found.steps)
     blocks.append(
         f"{done:,} of {total:,} units done now in {text.duration(found.seconds)}\n"
-        f"run       {shown_path(Path(found.run))}\n"
-        f"report    {shown_path(Path(found.report))}"
+        f"run       {shown_path(found.run)}\n"
+        f"report    {shown_path(found.report)}"
     )
     return "\n" + "\n\n".join(blocks)
 
@@ -53,7 +54,7 @@ def _shard_lines(shards: ShardsMade | None) -> list[str]:
     lines = [
         f"shards    {files}, {shards.rows:,} rows, {shards.tokens:,} tokens of "
         f"{shards.documents:,} documents, {shards.padding:,} padding",
-        f"          in {shown_path(Path(shards.files[0]).parent)}" if shards.files else "",
+        f"          in {shown_path(shards.files[0].rpartition('/')[0])}" if shards.files else "",
     ]
     if (apart := shards.held_out).files:
         lines.append(
@@ -151,11 +152,13 @@ def _notes(findings: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def shown_path(path: Path) -> str:
-    """A path as short as it can be said: relative to the working folder where it lies below it.
+def shown_path(place: str) -> str:
+    """A path as short as it can be said: relative to the working folder where it lies below it. A URL as it
+    is.
 
     One that a variable of the recipe holds is whole, so that what the variable holds is hidden as a whole.
     """
-    if hide_values(str(path)) != str(path):
-        return str(path)
+    path = Path(place)
+    if is_url(place) or hide_values(str(path)) != str(path):
+        return place
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

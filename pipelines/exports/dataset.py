@@ -50,7 +50,7 @@ def _write(record: RunRecord, folder: Path, file_bytes: int) -> tuple[Counts, in
         writers.setdefault((source, split), _Files(place, split, file_bytes)).add(docs)
     files = sum(writer.close() for writer in writers.values())
     if not files:
-        raise UserError(f"{record.folder.path}: the run keeps no documents, so there is nothing to write")
+        raise UserError(f"{record.folder.location}: the run keeps no documents, so there is nothing to write")
     return {key: writer.documents for key, writer in writers.items()}, files
 
 

@@ -115,7 +115,7 @@ def _folder(path: Path, limit: int) -> Found:
 
 def _run(record: RunRecord) -> FoundRun:
     return FoundRun(
-        path=str(record.folder.path),
+        path=record.folder.location,
         name=record.name,
         seed=record.seed,
         steps=tuple(_step_line(step) for step in record.steps.values()),
@@ -171,10 +171,10 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
     manifest = folder.manifest()
     if manifest is None:
         units = count_committed(folder)
-        return FoundUnfinishedStep(str(folder.path), folder.path.parent.name, "unfinished", version, units)
+        return FoundUnfinishedStep(folder.location, folder.path.parent.name, "unfinished", version, units)
     summaries = [unit.part.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)]
     return FoundStep(
-        path=str(folder.path),
+        path=folder.location,
         name=manifest.step,
         state="complete",
         version=version,

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.storage.remote.mirrors import location_of
+
 LONGEST_LINE = 2**20
 
 
@@ -84,7 +86,7 @@ def repair_command(folder: Path) -> str | None:
     if "--out" in words:
         at = words.index("--out")
         del words[at : at + 2]
-    rest = shlex.join([*words[3:], "--out", str(folder.absolute()), "--repair"])
+    rest = shlex.join([*words[3:], "--out", location_of(folder.absolute()), "--repair"])
     return " ".join([shlex.join(words[:2]), *map(_expanding, words[2:3]), rest])  # corpusmill run RECIPE
 
 

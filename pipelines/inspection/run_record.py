@@ -264,7 +264,7 @@ def _starts(order: list[str], sizes: Mapping[str, int]) -> dict[str, int]:
 def load_record(folder: RunFolder) -> RunRecord:
     """The record of the run in `folder`. Raises UserError where there is no run, IntegrityError on damage."""
     if not folder.begun:
-        raise UserError(f"{folder.path}: not a run folder (no current.json); give the recipe's output folder")
+        raise UserError(f"{folder.location}: not a run folder (no current.json); give the recipe's output")
     current = folder.current()
     recipe = folder.recipe()
     manifests: dict[str, tuple[StepFolder, Manifest]] = {}
@@ -296,10 +296,9 @@ def load_record(folder: RunFolder) -> RunRecord:
 
 def _unfinished(folder: RunFolder) -> Iterator[tuple[str, StepFolder]]:
     """Versions of steps that were begun but have no manifest."""
-    for path in sorted((folder.path / "steps").glob("*/*")):
-        step = StepFolder(path)
-        if path.is_dir() and not step.manifest_path.exists():
-            yield path.parent.name, step
+    for step in folder.begun_versions():
+        if not step.complete_already:
+            yield step.path.parent.name, step
 
 
 def _named_for_people(steps: Set[str]) -> list[str]:

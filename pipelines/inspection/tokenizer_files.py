@@ -43,7 +43,7 @@ def _of_run(folder: Path) -> Path | None:
     """The data of the step that gives the tokenizer of a run."""
     run = RunFolder(folder)
     step = step_giving(run, TOKENIZER) if folder.is_dir() and run.begun else None
-    return step.data if step is not None else None
+    return step.verified() if step is not None else None
 
 
 def _step(folder: Path) -> Path | None:
@@ -51,4 +51,4 @@ def _step(folder: Path) -> Path | None:
     if folder.parent.name != "steps" or not folder.is_dir():
         return None
     current = RunFolder(folder.parent.parent).current_step(folder.name)
-    return current.data if current is not None else None
+    return current.verified() if current is not None else None

@@ -27,7 +27,7 @@ from corpusmill.pipelines.recipe.messages import (
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
-from corpusmill.pipelines.recipe.remote import folder_problems, remote_problems
+from corpusmill.pipelines.recipe.remote import folder_problems, remote_problems, run_place
 from corpusmill.pipelines.recipe.section import Reading, Section
 from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
 from corpusmill.pipelines.recipe.source_entry import source
@@ -82,13 +82,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         sections = _made_sections(data, problems)
     if settings is None or engine is None:
         raise places.error(problems)
+    try:
+        output = run_place(settings.output or f"runs/{settings.name}", folder, storage, engine)
+    except RecipeError as error:
+        problems.append(Problem(("output",), str(error)))
+        output = folder
     recipe = Recipe(
         path=path,
         name=settings.name,
         seed=settings.seed,
         folder=folder,
         data_folder=Path(os.path.normpath(folder / settings.data)),
-        output_folder=Path(os.path.normpath(folder / (settings.output or f"runs/{settings.name}"))),
+        output_folder=output,
         plugins=tuple(plugins),
         engine=engine,
         raw=written,

@@ -88,7 +88,9 @@ class Settings(BaseModel):
         description="Folder that patterns are relative to, from the recipe's folder.",
     )
     output: str | None = Field(
-        None, min_length=1, description="Folder of the run, relative to the recipe's; null: runs/<name>."
+        None,
+        min_length=1,
+        description="Folder of the run, relative to the recipe's, or a URL (s3, gs, az); null: runs/<name>.",
     )
     plugins: list[str] = Field(
         [], description="Python files, relative to the recipe, whose stages may be used by name."
@@ -119,8 +121,9 @@ class Recipe:
     """A recipe that holds: all names known, all options valid, all sections in agreement.
 
     `path`: the file; `folder`: its folder, which `data`, `output` and `plugins` were resolved against;
-    `data_folder`, `output_folder`, `plugins`: absolute. `sections`: by name, in the order of their work,
-    those included that follow from others. `raw`: the plain data after overrides, as JSON can hold it, with
+    `data_folder`, `output_folder`, `plugins`: absolute; of a run on object storage `output_folder` is its
+    mirror (`storage/remote/`). `sections`: by name, in the order of their work, those included that follow
+    from others. `raw`: the plain data after overrides, as JSON can hold it, with
     `${NAME}` where it is written: what a variable of the environment holds is not for others to read.
     `places`: where everything was written, for later messages.
     """

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.recipe.messages import Problem
-from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.recipe.models import Engine, Recipe
 from corpusmill.pipelines.storage.objects.current import scheme_problem
-from corpusmill.pipelines.storage.objects.urls import is_url, masked
-
-_FOLDERS = {
-    "data": "write the URL in each pattern of `read`",
-    "output": "runs are written to a folder of this machine",
-}
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.objects.urls import is_url, local_pattern, masked
+from corpusmill.pipelines.storage.remote.mirrors import mirror_of, run_problem
 
 
 def remote_problems(recipe: Recipe) -> Iterator[Problem]:
@@ -28,8 +28,28 @@ def remote_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def folder_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """A problem for each folder of a recipe that is given by a URL."""
-    for key, cure in _FOLDERS.items():
-        value = data.get(key)
-        if isinstance(value, str) and is_url(value):
-            yield Problem((key,), f"expected a folder of this machine, got {masked(value)}; {cure}")
+    """A problem where the folder of the data is given by a URL."""
+    value = data.get("data")
+    if isinstance(value, str) and is_url(value):
+        cure = "write the URL in each pattern of `read`"
+        yield Problem(("data",), f"expected a folder of this machine, got {masked(value)}; {cure}")
+
+
+def run_place(output: str, folder: Path, storage: ObjectStorage | None, engine: Engine) -> Path:
+    """The folder of this machine for a run whose output is given as a path from `folder`, or as a URL.
+
+    Raises RecipeError where the recipe may not write there.
+    """
+    output = local_pattern(output)
+    if not is_url(output):
+        return Path(os.path.normpath(folder / output))
+    problem = run_problem(output) or scheme_problem(output, storage)
+    if problem is not None:
+        raise RecipeError(problem)
+    if engine.kind == "workers":
+        raise RecipeError(
+            f"{masked(output)}: the engine `workers` hands out its tasks in a folder that all machines see; "
+            "set `engine.kind` to process or ray, or `output` to such a folder"
+        )
+    assert storage is not None
+    return mirror_of(output, storage)

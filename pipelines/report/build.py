@@ -80,4 +80,7 @@ def build_report(folder: RunFolder) -> Written:
     page, twin = folder.path / "report" / "report.html", folder.path / "report" / "report.json"
     write_json(twin, encode(report))
     write_atomic(page, render_page(report).encode())
+    if (store := folder.store) is not None:
+        for file in (twin, page):
+            store.keep(file)
     return Written(report, page, twin)

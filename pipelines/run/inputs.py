@@ -80,12 +80,16 @@ def forget_false_index(step: StepFolder, source: Source, paths: Mapping[str, str
 
     for version in (step, *other_versions(step)):
         try:
-            entries = [entry for name in _indexes(version) for entry in read_index(version.data / name)]
+            entries = [
+                entry
+                for name in _indexes(version)
+                for entry in read_index(version.at_hand(version.entry(name)))
+            ]
         except IntegrityError:
             if version is step:
                 raise
             continue  # nothing is taken over from it
-        if (version is step and not version.manifest_path.exists()) or any(map(is_false, entries)):
+        if (version is step and not version.complete_already) or any(map(is_false, entries)):
             version.forget_units()  # of one that was not finished: unproven
 
 

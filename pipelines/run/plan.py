@@ -63,7 +63,7 @@ def make_plan(recipe: Recipe) -> Plan:
     steps.list_inputs()
     current = readable_current(steps.folder).steps
     planned = tuple(_step(steps, state, current) for state in steps.states.values())
-    return Plan(recipe.name, str(recipe.output_folder), planned)
+    return Plan(recipe.name, steps.folder.location, planned)
 
 
 def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> PlannedStep:

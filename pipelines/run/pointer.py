@@ -35,7 +35,7 @@ def write_current(
     whole = [
         name
         for name in names
-        if name in steps and (name not in looked_at or folder.step(name, steps[name]).manifest_path.exists())
+        if name in steps and (name not in looked_at or folder.step(name, steps[name]).complete_already)
     ]
     until, names_asked = (None, None) if asked is None else (tuple(asked[0]), tuple(asked[1]))
     left = tuple(name for name in whole if name in stale)
@@ -86,11 +86,8 @@ def found_again(
             continue
         inputs = {name: folder.step(name, found[name]).need_manifest() for name in step.needs}
         if step.operator.reads == "files":
-            there = sorted(
-                (folder.path / "steps" / step.name).glob("*/manifest.json"),
-                key=lambda path: (path.stat().st_mtime_ns, path.parent.name),
-            )
-            manifest = _readable(StepFolder(there[-1].parent)) if there else None
+            there = folder.versions(step.name)
+            manifest = _readable(there[0]) if there else None
         else:
             manifest = folder.step(step.name, fingerprint(key(step, inputs))).manifest()
         if manifest is not None:

@@ -19,7 +19,6 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.committed import hash_again
-from corpusmill.pipelines.storage.file_faults import fault_of
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import Segment
@@ -54,7 +53,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
         manifest = folder.manifest()
     except IntegrityError as error:
         found.faults.append(error.fault)
-        folder.manifest_path.unlink()
+        folder.remove_manifest()
         found.faults += hash_again(folder)
         return found
     if manifest is None:
@@ -62,7 +61,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
         return found
     if broken := segment_faults(folder):
         found.faults += broken
-        folder.manifest_path.unlink()
+        folder.remove_manifest()
         hash_again(folder)
         return found
     for path in [*folder.strangers(), *folder.strays()]:
@@ -71,11 +70,11 @@ def repair_step(folder: StepFolder) -> StepRepair:
     folder.clear_receipts()
     for left in (folder.path / "tmp", folder.path / "scratch"):
         shutil.rmtree(left, ignore_errors=True)
-    damage = [fault for file in folder.units.files() if (fault := fault_of(folder.data / file.name, file))]
+    damage = [fault for file in folder.units.files() if (fault := folder.fault(file))]
     if damage:
         found.files = {name: file.sha256 for name, file in folder.files().items()}
         found.faults += damage
-        folder.manifest_path.unlink()
+        folder.remove_manifest()
         hash_again(folder)
     return found
 
@@ -120,9 +119,9 @@ class Repairs:
             except IntegrityError as error:
                 self._found(error.fault)
         for name, version in pointed.steps.items():
-            manifest = folder.step(name, version).manifest_path
-            if not manifest.exists():
-                self._found(f"{manifest}: missing")
+            step = folder.step(name, version)
+            if not step.complete_already:
+                self._found(f"{step.manifest_path}: missing")
         return lost
 
     def _found(self, fault: str) -> None:

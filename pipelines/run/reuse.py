@@ -24,8 +24,7 @@ from corpusmill.pipelines.records.receipt import Part, Receipt
 from corpusmill.pipelines.records.unit_columns import renamed
 from corpusmill.pipelines.run.operators.job import marked_artefacts
 from corpusmill.pipelines.run.step import Step
-from corpusmill.pipelines.storage.file_faults import fault_of, lost
-from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import canonical, digest
 
 VERSIONS = 8  # of a step that are looked into, the newest first
@@ -53,7 +52,7 @@ class Earlier:
     """
 
     def __init__(self, folder: StepFolder, *, prove: bool = False) -> None:
-        self._fault = fault_of if prove else lost
+        self._prove = prove
         self._versions: list[tuple[StepFolder, np.ndarray, np.ndarray]] = []
         for version, found in _versions(folder):
             keys = np.array(found, "V16")
@@ -71,16 +70,15 @@ class Earlier:
             if at < len(keys) and keys[at] == wanted[0]:
                 number = int(order[at])
                 files = version.units[number].files
-                if not any(self._fault(version.data / file.name, file) for file in files):
+                if not any(map(version.fault if self._prove else version.lost, files)):
                     return version, number
         return None
 
 
 def other_versions(folder: StepFolder) -> list[StepFolder]:
     """Other versions of the step at `folder` that are complete, the newest first."""
-    found = [path for path in folder.path.parent.glob("*/manifest.json") if path.parent != folder.path]
-    found.sort(key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
-    return [StepFolder(path.parent) for path in found]
+    versions = RunFolder(folder.path.parent.parent.parent).versions(folder.path.parent.name)
+    return [version for version in versions if version != folder]
 
 
 def _versions(folder: StepFolder) -> Iterator[tuple[StepFolder, list[bytes]]]:
@@ -103,8 +101,8 @@ def adopt(
     """Let the unit `number` of a step have the files of a unit of an earlier version, and give its receipt,
     with what `placed` makes of its part.
 
-    Files are linked, or copied where the file system has no links. What they hold is compared with their
-    hashes by whoever reads them.
+    Files are linked, or copied where the file system has no links; on object storage versions share them.
+    What they hold is compared with their hashes by whoever reads them.
     """
     old = version.units[unit]
     files = tuple(replace(file, name=renamed(file.name, unit, number)) for file in old.files)
@@ -112,7 +110,8 @@ def adopt(
         target = folder.data / after.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        _link(version.data / before.name, target)
+        if folder.store is None or (version.data / before.name).exists():
+            _link(version.data / before.name, target)  # else it is fetched as that of any unit
     return replace(old, unit=number, files=files, part=placed(old.part))
 
 

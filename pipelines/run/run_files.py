@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,6 +17,7 @@ from corpusmill.pipelines.contract.unit_progress import UnitProgress
 from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.run.scheduler import Listener, Unit
 from corpusmill.pipelines.run.task import Executed
+from corpusmill.pipelines.storage.remote.mirrors import store_of_run
 from corpusmill.pipelines.system.faults import naming
 
 _LONGEST_DETAIL = 2**16  # characters of one failure that the log keeps, from the end: there stands the cause
@@ -69,13 +70,16 @@ def logs(folder: Path) -> Iterator[tuple[EventLog, IO[bytes]]]:
         (log / "workers.log").open("ab") as workers,
     ):
         yield EventLog(log / "run.jsonl", events), workers
+    if (store := store_of_run(folder)) is not None:
+        store.keep_log()
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[os.stat_result]:
     """Keep other runs out of a folder, which is made where it is not there; the lock file's `fstat`.
 
-    Raises UserError where another run uses the folder.
+    Of a run on object storage the lock keeps other drivers out of the mirror, and a lease those of other
+    machines (`remote/lease.py`). Raises UserError where another run uses the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
@@ -85,4 +89,6 @@ def locked(folder: Path) -> Iterator[os.stat_result]:
             raise UserError(
                 f"{folder}: another run is using this folder; wait for it, or choose another output"
             ) from error
-        yield os.fstat(lock.fileno())
+        store = store_of_run(folder)
+        with nullcontext() if store is None else store.driving():
+            yield os.fstat(lock.fileno())

@@ -187,11 +187,11 @@ class Runner(Steps):
             state.adopted = state.levels.adopt(state.folder, base_of(state.step, state.key), prove=prove)
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
-            folder=str(state.folder.path),
+            folder=state.folder.location,
             number=0,
             unit={},
             seed=self.recipe.seed,
-            inputs={name: str(folder.path) for name, folder in preparation.inputs.items()},
+            inputs={name: folder.location for name, folder in preparation.inputs.items()},
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
             storage=storage_in_use(),

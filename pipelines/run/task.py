@@ -56,9 +56,9 @@ class TaskStep:
 class Task:
     """One attempt at one unit.
 
-    `folder`: of the step; `inputs`: folders of the steps it reads, by name; `plugins`: digests of plugins by
-    path; `base`: digest of what all units of the step depend on
-    (`run/reuse.py`); `limit`: documents to read of the unit, of a cut; `stamps`: size, modification time and
+    `folder`: of the step, a path or a URL; `inputs`: folders of the steps it reads, by name; `plugins`:
+    digests of plugins by path; `base`: digest of what all units of the step depend on (`run/reuse.py`);
+    `limit`: documents to read of the unit, of a cut; `stamps`: size, modification time and
     `Reader.state` that the input files of the unit had, by path. `careful`: note the document in hand;
     `alone`: an ordinal, to work on that document and commit nothing; `poison`: ordinals of documents to
     quarantine unseen, with stage and cause (see `operators/marker.py`). `storage`: the recipe's settings of

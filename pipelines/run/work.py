@@ -16,6 +16,7 @@ from corpusmill.pipelines.run.operators.marker import SuspectPassed
 from corpusmill.pipelines.run.reuse import unit_key
 from corpusmill.pipelines.run.task import Executed, Task
 from corpusmill.pipelines.storage.objects.current import REQUESTS, use_storage_again
+from corpusmill.pipelines.storage.remote.mirrors import path_of, release_files
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 log = logging.getLogger("corpusmill.work")
@@ -34,15 +35,16 @@ def execute(task: Task) -> Executed:
             if plugin_digest(Path(plugin)) != wanted:
                 raise UserError(f"plugin {plugin} changed while the run was on; run the same command again")
     use_storage_again(task.storage)
+    release_files()  # of the unit before
     before = REQUESTS.so_far()
     step = task.step.step()
-    folder = StepFolder(Path(task.folder))
+    folder = StepFolder(path_of(task.folder))
     job = Job(
         step=step,
         folder=folder,
         unit=decode(step.operator.unit, task.unit, f"unit {task.number} of step {step.name}"),
         seed=task.seed,
-        inputs={name: StepFolder(Path(path)) for name, path in task.inputs.items()},
+        inputs={name: StepFolder(path_of(place)) for name, place in task.inputs.items()},
         artefact_steps=step.artefacts,
         poison=task.poison,
         careful=task.careful,

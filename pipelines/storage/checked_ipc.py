@@ -165,10 +165,10 @@ class CheckedFile:
 def committed_file(step: StepFolder, name: str) -> CheckedFile:
     """A complete step's file, the very one that was written there. Raises IntegrityError where it wrote
     none."""
-    entry, path = step.entry(name), step.data / name
+    entry = step.entry(name)
     if entry.batches is None:
-        raise damaged(f"{path}: the manifest beside it knows no such file of batches")
-    return CheckedFile(path, entry.batches)
+        raise damaged(f"{step.data / name}: the manifest beside it knows no such file of batches")
+    return CheckedFile(step.at_hand(entry), entry.batches)
 
 
 def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
@@ -182,7 +182,7 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
 
 def check_batches(step: StepFolder, name: str, indexes: Iterable[int]) -> None:
     """Check batches of a complete step's file, each once a process. Raises as `committed_batch`."""
-    stat = (step.data / name).stat()
+    stat = step.at_hand(step.entry(name)).stat()
     for index in indexes:
         _check_once(step, name, index, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 

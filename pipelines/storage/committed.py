@@ -14,7 +14,6 @@ from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.manifest import SegmentEntry
 from corpusmill.pipelines.records.receipt import DatasetPart, Receipt
 from corpusmill.pipelines.records.unit_columns import receipt_of
-from corpusmill.pipelines.storage.file_faults import fault_of, lost
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.segments import (
     SEGMENT,
@@ -60,6 +59,8 @@ class Committed:
         A unit counts whose receipt is sound and whose files are there and of their sizes; a segment that is
         damaged, or has lost a file, is taken apart into the receipts of its other units.
         """
+        if self._folder.store is not None:
+            self._folder.store.fetch_units(self._folder.path)
         for segment in self._folder.found_segments():
             units = self._sound(segment)
             if units:
@@ -76,10 +77,9 @@ class Committed:
         try:
             units = segment.receipts()
         except IntegrityError:
-            segment.path.unlink(missing_ok=True)
+            self._folder.remove_segment(segment)
             return []
-        data = self._folder.data
-        sound = [unit for unit in units if not any(lost(data / file.name, file) for file in unit.files)]
+        sound = [unit for unit in units if not any(map(self._folder.lost, unit.files))]
         if len(sound) < len(units):
             take_apart(self._folder, segment, sound)
             return []
@@ -183,8 +183,10 @@ class CommittedByName:
     """The units of a step that are committed, by the names of receipts and segments: nothing is read."""
 
     def __init__(self, folder: StepFolder) -> None:
-        self._spans = [range(first, first + count) for first, count in _spans(folder)]
-        self._singles = {number for number in folder.single_receipts() if not self._within(number)}
+        names = folder.unit_names()
+        spans = (segment.span for segment in folder.found_segments(names))
+        self._spans = [range(first, first + count) for first, count in spans]
+        self._singles = {number for number in folder.single_receipts(names) if not self._within(number)}
 
     def _within(self, number: int) -> bool:
         return any(number in span for span in self._spans)
@@ -194,10 +196,6 @@ class CommittedByName:
 
     def __contains__(self, number: int) -> bool:
         return number in self._singles or self._within(number)
-
-
-def _spans(folder: StepFolder) -> list[tuple[int, int]]:
-    return [segment.span for segment in folder.found_segments()]
 
 
 def count_committed(folder: StepFolder) -> int:
@@ -211,12 +209,14 @@ def earlier(folder: StepFolder, unit: int) -> Receipt:
     The runner may put it into a segment at any moment. Raises IntegrityError where it is nowhere.
     """
     for _ in range(2):
-        if folder.receipt_path(unit).exists() and (found := folder.receipt(unit)) is not None:
+        if folder.has_receipt(unit) and (found := folder.receipt(unit)) is not None:
             return found
         for segment in folder.found_segments():
             first, count = segment.span
             if first <= unit < first + count:
                 return receipt_of(segment.columns(), unit - first, unit, str(segment.path))
+        if folder.store is not None:  # of a step that is repaired
+            folder.store.fetch_units(folder.path)
     raise damaged(f"{folder.receipt_path(unit)}: missing or damaged, or a file of its unit is")
 
 
@@ -227,7 +227,7 @@ def earlier_file(folder: StepFolder, unit: int, suffix: str) -> Path:
     entry = next((file for file in earlier(folder, unit).files if file.name == name), None)
     if entry is None:
         raise damaged(f"{path}: its unit has no such file")
-    fault = fault_of(path, entry)
+    fault = folder.fault(entry)
     if fault is not None:
         raise damaged(fault)
     return path
@@ -237,7 +237,7 @@ def take_apart(folder: StepFolder, segment: Segment, units: Iterable[Receipt]) -
     """Give these units of a segment receipts of their own, and remove it."""
     for unit in units:
         folder.write_receipt(unit.unit, unit)
-    segment.path.unlink()
+    folder.remove_segment(segment)
 
 
 def hash_again(folder: StepFolder) -> list[str]:
@@ -246,12 +246,14 @@ def hash_again(folder: StepFolder) -> list[str]:
     Reads all of its files once.
     """
     faults: list[str] = []
+    if folder.store is not None:
+        folder.store.fetch_units(folder.path)
     for segment in folder.found_segments():
         try:
             units = segment.receipts()
         except IntegrityError as error:
             faults.append(error.fault)
-            segment.path.unlink()
+            folder.remove_segment(segment)
             continue
         wrong = {unit.unit: found for unit in units if (found := _faults(folder, unit))}
         if wrong:
@@ -262,10 +264,10 @@ def hash_again(folder: StepFolder) -> list[str]:
         found = [] if receipt is None else _faults(folder, receipt)
         if receipt is None or found:
             faults += found or [f"{folder.receipt_path(number)}: it, or a file that it names, is not sound"]
-            folder.receipt_path(number).unlink()
+            folder.remove_receipt(number)
     return faults
 
 
 def _faults(folder: StepFolder, unit: Receipt) -> list[str]:
-    found = (fault_of(folder.data / file.name, file) for file in unit.files)
+    found = (folder.fault(file) for file in unit.files)
     return [fault for fault in found if fault is not None]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from corpusmill.pipelines.records.graph import Graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
-from corpusmill.pipelines.storage.sealed import read_sealed, write_sealed
+from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes
 
 _PLACE = "graph"
 
 
 def write_graph(folder: RunFolder, graph: Graph) -> None:
     """Keep the steps of the recipe that is run."""
-    write_sealed(folder.path / "graph.json", graph, _PLACE)
+    folder.write(folder.path / "graph.json", sealed_bytes(graph, _PLACE))
 
 
 def read_graph(folder: RunFolder) -> Graph:
     """The steps of the recipe that was run last. Raises IntegrityError where it is missing or damaged."""
+    _ = folder.store  # which fetches it
     return read_sealed(Graph, folder.path / "graph.json", _PLACE)
 
 

@@ -1,18 +1,11 @@
 """Files of a run: attempts, commits, receipts and manifests.
 
-Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
-
-    tmp/<unit>-<attempt>/*/  what an attempt is writing; never read, removed when the step is done
-    scratch/<unit>/          what attempts at a task hand on to the next; removed when the step is done
-    data/                    committed files, named after their unit
-    receipts/<unit>.json     of an unfinished step: what a committed unit holds: file hashes, rows, ledger
-    units/<first>-<n>-*.arrow  receipts of many units as columns (`segments`), which replace the single ones
-    manifest.json            written once, when every unit has its receipt; readers trust this alone
-
 A unit commits in a fixed order: files are synced and hashed, renamed into `data/`, the folder is synced,
-and only then its receipt appears, by an atomic rename. A crash at any point leaves either no receipt
-(the unit is done again, giving the same bytes) or a whole one. Receipts and manifests hold no times,
-host names or paths of the machine, so two runs can be compared byte by byte.
+and only then its receipt appears, by an atomic rename. Of a run on object storage files are sent before they
+are renamed, under keys that name their content, and the receipt is put, where there is none, before it
+appears here (`remote/run_store.py`). A crash at any point leaves either no receipt (the unit is done again,
+giving the same bytes) or a whole one. Receipts and manifests hold no times, host names or paths of the
+machine, so two runs can be compared byte by byte.
 
 What a step wrote is what the next one reads: a committed file is opened only through `StepFolder.file` (or
 `verified` for a whole folder), which compares its size and SHA-256 with the manifest, once a process; files
@@ -31,7 +24,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from corpusmill.pipelines.contract.errors import IntegrityError, damaged
+from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.records.manifest import (
     Manifest,
     ManifestFile,
@@ -42,22 +35,16 @@ from corpusmill.pipelines.records.manifest import (
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
-from corpusmill.pipelines.storage.file_faults import fault_of, lost
-from corpusmill.pipelines.storage.sealed import read_sealed, sha256_file, write_sealed
-from corpusmill.pipelines.storage.segments import SEGMENT, Segment, Units, write_segment
+from corpusmill.pipelines.storage.remote.mirrors import location_of, store_of_run
+from corpusmill.pipelines.storage.remote.run_store import RunStore
+from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, sha256_file, write_atomic
+from corpusmill.pipelines.storage.segments import SEGMENT, Units, write_segment
+from corpusmill.pipelines.storage.step_units import StepUnits, names_in
 from corpusmill.pipelines.system.faultpoints import faultpoint
 from corpusmill.pipelines.system.process import sync
 
 # Places of sealed files. A manifest names its step and fingerprint itself; a run has one of the others.
 _MANIFEST, _CURRENT, _RECIPE = "manifest", "current steps", "recipe"
-
-
-def _names(folder: Path) -> list[str]:
-    """Names in a folder; none where it is not there, or is removed just now."""
-    try:
-        return [path.name for path in folder.iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 @lru_cache(maxsize=1024)  # more than most runs have steps: each unit reads those of all its inputs
@@ -73,39 +60,25 @@ def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> Manifest:
 
 
 @dataclass(frozen=True)
-class StepFolder:
+class StepFolder(StepUnits):
     """The folder of one step at one fingerprint."""
-
-    path: Path
-
-    @property
-    def data(self) -> Path:
-        return self.path / "data"
-
-    def receipt_path(self, unit: int) -> Path:
-        return self.path / "receipts" / f"{unit:05d}.json"
-
-    @property
-    def manifest_path(self) -> Path:
-        return self.path / "manifest.json"
-
-    @property
-    def segments(self) -> Path:
-        """The folder of the step's segments."""
-        return self.path / "units"
-
-    @property
-    def place(self) -> str:
-        """What the step's segments say that they are of."""
-        return f"units of {self.path.parent.name}/{self.path.name}"
 
     def manifest(self) -> Manifest | None:
         """The manifest, or None while the step is not complete. Raises IntegrityError where it is damaged."""
+        if self.store is not None:
+            self.store.sync_manifest(self.path)
         try:
             stat = self.manifest_path.stat()
         except FileNotFoundError:
             return None
         return _read_manifest(self.manifest_path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+    @property
+    def complete_already(self) -> bool:
+        """Whether there is a manifest, sound or not."""
+        if self.store is not None:
+            self.store.sync_manifest(self.path)
+        return self.manifest_path.is_file()
 
     def need_manifest(self) -> Manifest:
         """The manifest. Raises IntegrityError where the step is not complete or it is damaged."""
@@ -125,22 +98,37 @@ class StepFolder:
 
         Receipts that the segments replace are removed, now or when the step is looked at again.
         """
-        write_sealed(
-            self.manifest_path, ManifestFile(**summary_of(summary), segments=tuple(segments)), _MANIFEST
-        )
+        file = ManifestFile(**summary_of(summary), segments=tuple(segments))
+        content = sealed_bytes(file, _MANIFEST)
+        if self.store is not None:
+            units = Units(self.segments, self.place, segments)
+            self.store.remove_units(self.path, [self.receipt_path(unit).name for unit in range(len(units))])
+            self.store.put_manifest(self.path, content)
+        write_atomic(self.manifest_path, content)
         faultpoint("manifest-before-clearing")
         self.clear_receipts()
 
     def missing(self, segments: Sequence[SegmentEntry]) -> Path | None:
-        """A file of these segments' units that is not there, if any."""
+        """A file of these segments' units that is not there, if any; of a store's run none is looked for."""
+        if self.store is not None:
+            return None
         names = (file.name for file in Units(self.segments, self.place, segments).files())
         return next((self.data / name for name in names if not (self.data / name).exists()), None)
 
     def forget_units(self) -> None:
         """Let all units of the step be done again; the manifest goes first."""
-        self.manifest_path.unlink(missing_ok=True)
+        self.remove_manifest()
+        if self.store is not None:
+            here = [*names_in(self.path / "receipts"), *names_in(self.segments)]
+            self.store.remove_units(self.path, {*here, *self.store.names_of_units(self.path)})
         for folder in (self.path / "receipts", self.segments):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_manifest(self) -> None:
+        """Let the step be incomplete."""
+        if self.store is not None:
+            self.store.remove_manifest(self.path)
+        self.manifest_path.unlink(missing_ok=True)
 
     def clear_receipts(self) -> None:
         """Remove the single receipts of a complete step, and segments that its manifest does not name."""
@@ -177,11 +165,11 @@ class StepFolder:
 
         Raises IntegrityError naming the file where they are not, or where the manifest knows no such file.
         """
-        entry, path = self.entry(name), self.data / name
-        fault = fault_of(path, entry)
+        entry = self.entry(name)
+        fault = self.fault(entry)
         if fault is not None:
             raise damaged(fault)
-        return path
+        return self.at_hand(entry)
 
     def verified(self) -> Path:
         """The folder of a complete step's files, every one verified as by `file`, and none beside them.
@@ -192,36 +180,6 @@ class StepFolder:
         if faults:
             raise damaged(faults[0])
         return self.data
-
-    def receipt(self, unit: int) -> Receipt | None:
-        """The single receipt of a unit whose files are all there and of their sizes, else None.
-
-        Only units of an interrupted step are asked for; where it is None the unit must be done again. What
-        the files hold is compared with their hashes by whoever reads them.
-        """
-        path = self.receipt_path(unit)
-        if not path.exists():
-            return None
-        try:
-            receipt = read_sealed(Receipt, path, self._receipt_place(unit))
-        except IntegrityError:
-            return None
-        if any(lost(self.data / file.name, file) for file in receipt.files):
-            return None
-        return receipt
-
-    def _receipt_place(self, unit: int) -> str:
-        return f"receipt {unit} of {self.path.parent.name}/{self.path.name}"
-
-    def single_receipts(self) -> list[int]:
-        """Units that have a receipt of their own, in order."""
-        stems = (Path(name).stem for name in _names(self.path / "receipts") if name.endswith(".json"))
-        return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
-
-    def found_segments(self) -> list[Segment]:
-        """Segments in the folder, in the order of their names, complete step or not."""
-        names = (name for name in _names(self.segments) if not name.startswith("."))
-        return [Segment(self.segments / name, self.place) for name in sorted(names)]
 
     def strays(self) -> list[Path]:
         """Files beside manifest and data of a complete step that do not belong to it.
@@ -240,14 +198,12 @@ class StepFolder:
         found = [*beside, *receipts, *self.segments.glob("*")]
         return [path for path in sorted(found) if path not in known]
 
-    def write_receipt(self, unit: int, receipt: Receipt, temporary: Path | None = None) -> None:
-        """Write a unit's receipt with its seal, first as `temporary`: the unit is committed."""
-        write_sealed(self.receipt_path(unit), receipt, self._receipt_place(unit), temporary)
-
     def verify(self) -> list[str]:
         """Faults of a complete step's files against its manifest; empty when all are sound."""
         files = self.files()
-        faults = [fault for name in files if (fault := fault_of(self.data / name, files[name]))]
+        if self.store is not None:
+            self.store.have_all(self.path, files.values())
+        faults = [fault for file in files.values() if (fault := self.fault(file))]
         return faults + [f"{path}: not a file of its step" for path in self.strangers()]
 
     def strangers(self) -> list[Path]:
@@ -265,35 +221,6 @@ class StepFolder:
         parent = self.attempt_path(unit, attempt)  # a file where the attempt was revoked
         parent.mkdir(parents=True, exist_ok=True)
         return Attempt(self, unit, Path(tempfile.mkdtemp(dir=parent)))
-
-    def attempt_path(self, unit: int, attempt: int) -> Path:
-        """Where the folder of this attempt is made."""
-        return self.path / "tmp" / f"{unit:05d}-{attempt}"
-
-    def revoke(self, unit: int, attempt: int) -> None:
-        """Keep an attempt from committing, wherever it is at work and whatever it believes: all that it could
-        rename is removed, and a file stands where it could begin. What it has renamed so far is renamed again
-        by the attempt that follows."""
-        path = self.attempt_path(unit, attempt)
-        shutil.rmtree(path, ignore_errors=True)
-        with suppress(OSError):  # without a folder, or room in it, there is no attempt either
-            path.touch()
-
-    def marker_path(self, unit: int) -> Path:
-        """Where a careful attempt notes the document in hand, so that a crash can be blamed on it."""
-        return self.path / "tmp" / f"{unit:05d}.marker"
-
-    def scratch(self, unit: int) -> Path:
-        """Where attempts at a unit leave what the next one can go on from."""
-        return self.path / "scratch" / f"{unit:05d}"
-
-    def clear_attempts(self) -> None:
-        """Remove what failed or interrupted attempts left, but what they hand on."""
-        shutil.rmtree(self.path / "tmp", ignore_errors=True)
-
-    def clear_scratch(self) -> None:
-        """Remove what attempts handed on: the step is complete."""
-        shutil.rmtree(self.path / "scratch", ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -337,6 +264,8 @@ class Attempt:
             name = path.relative_to(self.folder).as_posix()
             batches = batches_id(path) if path.suffix == ".arrow" else None
             files.append(FileEntry(name, path.stat().st_size, sha256_file(path), batches))
+        if self.step.store is not None:
+            self.step.store.send(self.step.path, self.folder, files)
         faultpoint("commit-before-rename")
         for file in files:
             target = self.step.data / file.name
@@ -359,6 +288,20 @@ class RunFolder:
 
     path: Path
 
+    @property
+    def store(self) -> RunStore | None:
+        """The store in which the run lies, with its files fetched that say what it holds; None where it lies
+        in its folder."""
+        store = store_of_run(self.path)
+        if store is not None:
+            store.refresh()
+        return store
+
+    @property
+    def location(self) -> str:
+        """The run's URL, or its folder."""
+        return location_of(self.path)
+
     def step(self, name: str, fingerprint: str) -> StepFolder:
         return StepFolder(self.path / "steps" / name / fingerprint[:16])
 
@@ -369,8 +312,11 @@ class RunFolder:
     @property
     def begun(self) -> bool:
         """Whether a run lies here, even one without `current.json`, which is written before all else."""
-        signs = ("current.json", "recipe.json", "steps/*/*/manifest.json")
-        return any(next(self.path.glob(sign), None) is not None for sign in signs)
+        signs = ["current.json", "recipe.json", "steps/*/*/manifest.json"]
+        if (store := self.store) is not None:
+            signs.pop()  # of the mirror; a listing tells
+        known = any(next(self.path.glob(sign), None) is not None for sign in signs)
+        return known or (store is not None and bool(store.hint().manifests))
 
     def current(self) -> Pointer:
         """What the last run left in `current.json`; a pointer at nothing before the first.
@@ -383,15 +329,37 @@ class RunFolder:
 
     def write_current(self, pointer: Pointer) -> None:
         """Let `current.json` point at the steps of `pointer`."""
-        write_sealed(self.current_path, pointer, _CURRENT)
+        self.write(self.current_path, sealed_bytes(pointer, _CURRENT))
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Replace a file that only the run's driver writes. Raises FencedError where that is another one."""
+        if (store := store_of_run(self.path)) is not None:
+            store.write_mutable(path, content)
+        write_atomic(path, content)
+
+    def begun_versions(self) -> list[StepFolder]:
+        """Versions of steps, complete or not, in order."""
+        if (store := store_of_run(self.path)) is not None:
+            return [StepFolder(path) for path in store.begun()]
+        found = sorted((self.path / "steps").glob("*/*"))
+        return [StepFolder(path) for path in found if path.is_dir()]
+
+    def versions(self, name: str) -> list[StepFolder]:
+        """Complete versions of a step, the newest first."""
+        if (store := store_of_run(self.path)) is not None:
+            return [StepFolder(path) for path in store.versions(name)]
+        found = list((self.path / "steps" / name).glob("*/manifest.json"))
+        found.sort(key=lambda path: (-path.stat().st_mtime_ns, path.parent.name))
+        return [StepFolder(path.parent) for path in found]
 
     def recipe(self) -> RawRecipe:
         """The recipe as it was run last. Raises IntegrityError where it is missing or damaged."""
+        _ = self.store
         return read_sealed(RecipeFile, self.path / "recipe.json", _RECIPE).recipe
 
     def write_recipe(self, recipe: RawRecipe) -> None:
         """Keep the recipe as it is run."""
-        write_sealed(self.path / "recipe.json", RecipeFile(recipe), _RECIPE)
+        self.write(self.path / "recipe.json", sealed_bytes(RecipeFile(recipe), _RECIPE))
 
     def current_step(self, name: str) -> StepFolder | None:
         """Folder of a step of the last run, if the run got so far."""

@@ -56,10 +56,14 @@ def write_atomic(path: Path, content: bytes, temporary: Path | None = None) -> N
         sync(path.parent)
 
 
-def write_json(path: Path, value: Any, temporary: Path | None = None) -> None:
+def json_bytes(value: Any) -> bytes:
+    """Indented JSON with sorted keys."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def write_json(path: Path, value: Any) -> None:
     """Atomic write of indented JSON with sorted keys."""
-    content = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n"
-    write_atomic(path, content, temporary)
+    write_atomic(path, json_bytes(value))
 
 
 def read_json(path: Path) -> Any:
@@ -72,10 +76,15 @@ def read_json(path: Path) -> Any:
         raise damaged(f"{path}: not valid JSON ({error})") from error
 
 
-def write_sealed(path: Path, record: Filed, place: str, temporary: Path | None = None) -> None:
-    """Atomic write of a record with a `seal`: the digest of it and of `place`, the name of what it is."""
+def sealed_bytes(record: Filed, place: str) -> bytes:
+    """A record with a `seal`, the digest of it and of `place`, the name of what it is."""
     value = encode_file(record)
-    write_json(path, {**value, "seal": digest([place, value])}, temporary)
+    return json_bytes({**value, "seal": digest([place, value])})
+
+
+def write_sealed(path: Path, record: Filed, place: str) -> None:
+    """Atomic write of `sealed_bytes`."""
+    write_atomic(path, sealed_bytes(record, place))
 
 
 def read_sealed(kind: type[F], path: Path, place: str) -> F:

@@ -8,6 +8,7 @@ read, whether a manifest names it or not. Memory: the columns asked for of a few
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ from corpusmill.pipelines.records.unit_columns import (
     schema,
     unit_of,
 )
+from corpusmill.pipelines.storage.remote.mirrors import store_of_step
 from corpusmill.pipelines.storage.sealed import digest, write_atomic
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ def write_segment(folder: Path, place: str, units: Sequence[Receipt]) -> Segment
         file.write_batch(batch)
     content = sink.getvalue().to_pybytes()
     name = f"{first:07d}-{len(units)}-{_digest(place, content)}.arrow"
+    if (store := store_of_step(folder.parent)) is not None:
+        store.put_segment(folder.parent, name, content)
     write_atomic(folder / name, content)
     return entry_of(name, units)
 
@@ -110,11 +114,22 @@ class Segment:
     def columns(self, names: Sequence[str] | None = None) -> pa.RecordBatch:
         """The columns of these names, or all. Raises IntegrityError where they are not what was written."""
         try:
-            stat = self.path.stat()
+            stat = self._stat()
         except FileNotFoundError as error:
             raise damaged(f"{self.path}: missing") from error
         stamp = stat.st_ino, stat.st_size, stat.st_mtime_ns
         return _columns(self.path, self.place, stamp, None if names is None else tuple(names))
+
+    def _stat(self) -> os.stat_result:
+        """Of its file, which is fetched where it is missing and a store has it."""
+        try:
+            return self.path.stat()
+        except FileNotFoundError:
+            step = self.path.parent.parent
+            store = store_of_step(step)
+            if store is None or not store.fetch_unit(step, self.path.name, self.path):
+                raise
+            return self.path.stat()
 
     def receipts(self) -> list[Receipt]:
         """All receipts. Raises IntegrityError."""

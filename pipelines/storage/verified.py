@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.storage.remote.mirrors import store_of_run
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 
 
 def verified(path: Path) -> Path:
@@ -22,8 +24,31 @@ def verified(path: Path) -> Path:
         return path
     for parent in absolute.parents:
         step = _step_with_data(parent)
-        if step is not None and path.is_file():
+        if step is not None and (step.store is not None or path.is_file()):
             step.file(absolute.relative_to(parent).as_posix())
+    return path
+
+
+def brought(path: Path) -> Path:
+    """`path`, with what lies there fetched where it is of a run on object storage: of a run or a version of a
+    step what says what it holds, of its `data` all files, of one file that.
+
+    Raises UserError where no run lies there, IntegrityError for a file that no step wrote.
+    """
+    for run in (path, *path.parents):
+        if store_of_run(run) is None:
+            continue
+        folder = RunFolder(run)
+        if not folder.begun:
+            raise UserError(f"{folder.location}: not a run folder; give the recipe's output")
+        parts = path.relative_to(run).parts
+        if len(parts) > 2:
+            StepFolder(run.joinpath(*parts[:3])).need_manifest()
+        if len(parts) > 3:
+            verified(path)
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+        break
     return path
 
 
@@ -32,4 +57,4 @@ def _step_with_data(path: Path) -> StepFolder | None:
     if path.name != "data" or len(path.parents) < 4 or path.parents[2].name != "steps":
         return None
     step = StepFolder(path.parent)
-    return step if step.manifest_path.is_file() else None
+    return step if step.complete_already else None

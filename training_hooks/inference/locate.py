@@ -133,7 +133,7 @@ def _tokenizer_of(run: RunFolder, step: StepFolder) -> Path | None:
     for other in _versions(run, "tokenizer"):
         manifest = other.manifest()
         if manifest is not None and manifest.content == wanted:
-            return other.data
+            return other.verified()
     return None
 
 

@@ -199,7 +199,7 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
     """
     with ExitStack() as stack:
         files = [
-            (stack.enter_context(CheckedFile(folder.data / entry.name, entry.batches)), first_of(receipt))
+            (stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)), first_of(receipt))
             for receipt in (earlier(folder, unit) for unit in range(merge.first, merge.end))
             for entry in receipt.files
             if entry.name.endswith(ROWS_FILE)

@@ -64,7 +64,7 @@ def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
     for number in last_files(layout_at(scattered), partition):
         entry = units.find(f"{number:05d}.{ROWS_FILE}")
         if entry is not None:
-            with CheckedFile(scattered.data / entry.name, entry.batches) as file:
+            with CheckedFile(scattered.at_hand(entry), entry.batches) as file:
                 found = file.numbered(partition)
             if found:
                 tables.append(counted_from(pa.Table.from_batches(found), first_of(units.facts(number))))
@@ -107,7 +107,7 @@ class StoredSides(Sides):
     def _rows(self, name: str, wanted: npt.NDArray[np.uint64]) -> pa.Table:
         """The rows of these addresses of one file. Every row it gives lies in a batch that was checked, so
         damage to another batch can make it fail but not find a wrong row."""
-        path = self._folder.data / name
+        path = self._folder.at_hand(self._folder.entry(name))
         try:
             with pa.memory_map(str(path)) as source:
                 reader = ipc.open_file(source)

@@ -243,7 +243,7 @@ def _notes(job: Job[RuleUnit], partition: int) -> pa.Table:
     for place in last_files(_layout(job.unit), partition):
         for entry in earlier(job.folder, (job.unit.before or 0) + place).files:
             if entry.name.endswith(ROWS_FILE):
-                with CheckedFile(job.folder.data / entry.name, entry.batches) as file:
+                with CheckedFile(job.folder.at_hand(entry), entry.batches) as file:
                     tables += [pa.Table.from_batches([batch]) for batch in file.numbered(partition)]
     return gathered(tables)
 

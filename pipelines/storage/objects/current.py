@@ -41,6 +41,13 @@ def storage_in_use() -> dict[str, Any]:
     return {} if _settings is None else _settings.model_dump(mode="json")
 
 
+def settings_in_use() -> ObjectStorage:
+    """The settings. Raises RecipeError where nothing may be reached."""
+    if _settings is None:
+        raise RecipeError("the recipe allows nothing remote; add `storage: {schemes: [s3]}` to it")
+    return _settings
+
+
 def use_storage_again(settings: Mapping[str, Any]) -> None:
     """Take over what `storage_in_use` gave in another process."""
     use_storage(ObjectStorage.model_validate(settings) if settings else None)
@@ -101,8 +108,8 @@ def object_on_disk(info: ObjectInfo, *, whole: bool = False, most: int | None = 
     """
     place = parse_url(info.url)
     store = store_of(place)
-    assert _settings is not None
-    cache = ObjectCache(_settings.cache_folder, _settings.cache_bytes)
+    settings = settings_in_use()
+    cache = ObjectCache(settings.cache_folder, settings.cache_bytes)
     with cache.lease(info, lambda start, end: store.get_range(place.key, start, end, info)) as blocks:
         if whole:
             blocks.fill_all()

@@ -8,8 +8,9 @@ library.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,11 +37,12 @@ _LONGEST_WAIT_S = 10.0
 @dataclass(frozen=True)
 class ObjectInfo:
     """An object as a store lists it. `version`: its ETag, or else its time of modification as text, or ""
-    where the store gives neither."""
+    where the store gives neither. `modified`: that time in seconds since 1970, 0 where it is not known."""
 
     url: str
     size: int
     version: str
+    modified: float = field(default=0.0, compare=False)
 
     @property
     def etag(self) -> str | None:
@@ -97,13 +99,37 @@ class ObjectStore:
 
     def get(self, key: str) -> bytes:
         """The whole of one object; for small ones."""
+        return self.read(key)[0]
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """The whole of one object and its version; for small ones."""
         import obstore
 
-        def got() -> bytes:
+        def got() -> tuple[bytes, str]:
             answer = obstore.get(self._store, key)
             data = bytes(answer.bytes())
             if len(data) != answer.meta["size"]:
                 raise cut_answer(answer.meta["size"], len(data))
+            return data, self._info(answer.meta).version
+
+        data, version = self._ask("get", key, got)
+        return self._counted(data), version
+
+    def get_named(self, key: str, start: int, end: int, size: int) -> bytes:
+        """Bytes `start` to `end` of an object of `size` bytes whose key names its content: no other version
+        is looked out for. Raises NoObjectError where it has another size."""
+        import obstore
+
+        options: dict[str, Any] = {} if (start, end) == (0, size) else {"range": (start, end)}
+
+        def got() -> bytes:
+            answer = obstore.get(self._store, key, options=options)
+            data = bytes(answer.bytes())
+            if answer.meta["size"] != size:
+                url = replace(self._place, key=key)
+                raise NoObjectError(f"{url}: {answer.meta['size']:,} bytes, not {size:,}; it was altered")
+            if len(data) != end - start:
+                raise cut_answer(end - start, len(data))
             return data
 
         return self._counted(self._ask("get", key, got))
@@ -172,6 +198,38 @@ class ObjectStore:
         self._requests.add("put", 0, sent=len(data) if written else 0)
         return written
 
+    def put_over(self, key: str, data: bytes, version: str | None) -> str:
+        """Write an object over the one of this version, or (None) where there is none; its new version.
+
+        Raises ChangedObjectError where another is there by now. An attempt that got no answer counts where
+        the object holds `data`: so `data` has to differ between writers.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        unanswered = False
+
+        def made() -> str:
+            nonlocal unanswered
+            try:
+                mode: Any = "create" if version is None else {"e_tag": version}
+                result = obstore.put(self._store, key, data, mode=mode, use_multipart=False)
+                return str(result["e_tag"])
+            except (AlreadyExistsError, PreconditionError) as error:
+                if unanswered:
+                    there, now = self.read(key)
+                    if there == data:
+                        return now
+                url = replace(self._place, key=key)
+                raise ChangedObjectError(f"{url}: somebody else has written it meanwhile") from error
+            except Exception:
+                unanswered = True
+                raise
+
+        now = self._ask("put", key, made)
+        self._requests.add("put", 0, sent=len(data))
+        return now
+
     def upload(self, key: str, file: Path) -> None:
         """Write a file of any size in parts; memory: a few parts. What was sent of one that fails is taken
         back."""
@@ -198,6 +256,14 @@ class ObjectStore:
         except NoObjectError:
             return
 
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Remove objects, up to `PAGE_KEYS` by one request where the store can; there need be none."""
+        import obstore
+
+        for first in range(0, len(keys), PAGE_KEYS):
+            some = list(keys[first : first + PAGE_KEYS])
+            self._ask("delete", some[0], partial(obstore.delete, self._store, some))
+
     def _ask(self, kind: str, key: str, call: Callable[[], T]) -> T:
         """What `call` gives, tried again with growing pauses where it may pass."""
         url = str(replace(self._place, key=key))
@@ -222,7 +288,8 @@ class ObjectStore:
     def _info(self, meta: Any) -> ObjectInfo:
         version = meta["e_tag"] or (meta["last_modified"].isoformat() if meta["last_modified"] else "")
         url = str(replace(self._place, key=meta["path"]))
-        return ObjectInfo(url, int(meta["size"]), str(version))
+        modified = meta["last_modified"].timestamp() if meta["last_modified"] else 0.0
+        return ObjectInfo(url, int(meta["size"]), str(version), modified)
 
     def _listed(self, metas: list[Any], folders: Iterable[str]) -> list[ObjectInfo]:
         """Objects by key, without the empty ones that stand for folders (keys that end in a slash)."""

@@ -9,6 +9,7 @@ import pytest
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.remote.mirrors import location_of
 
 
 def recipe(folder: Path, text: str) -> Path:
@@ -60,7 +61,20 @@ def test_without_the_key_nothing_remote_is_read(tmp_path: Path) -> None:
             "data: s3://bucket/corpus\n" + LINES,
             "data: expected a folder of this machine, got s3://bucket/corpus",
         ),
-        ("output: s3://bucket/run\n" + LINES, "runs are written to a folder of this machine"),
+        ("output: s3://bucket/run\n" + LINES, "output: s3://bucket/run is remote, and the recipe allows"),
+        (
+            "output: https://host/run\nstorage: {schemes: [https]}\n" + LINES,
+            "output: https://host/run: nothing is written to web servers; use s3, gs or az",
+        ),
+        (
+            "output: gs://bucket/run\nstorage: {schemes: [s3]}\n" + LINES,
+            "gs is not among `storage.schemes`; write `schemes: [s3, gs]`",
+        ),
+        (
+            "output: s3://bucket/run\nstorage: {schemes: [s3]}\nengine: {kind: workers}\n" + LINES,
+            "the engine `workers` hands out its tasks in a folder",
+        ),
+        ("output: s3://bucket\nstorage: {schemes: [s3]}\n" + LINES, "names a whole bucket; add a key"),
         (
             "sources: {a: {read: {tree: s3://bucket/projects}}}\nstorage: {schemes: [s3]}\n",
             "`tree` walks folders",
@@ -98,6 +112,17 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
     url = (tmp_path / "a b.jsonl").as_uri()
     loaded = load_recipe(recipe(tmp_path, f"sources: {{a: {{read: {{jsonl: '{url}'}}}}}}\n"), inputs=True)
     assert loaded.sources[0].reader.files == [str(tmp_path / "a b.jsonl")]
+
+
+def test_runs_may_lie_at_urls(tmp_path: Path) -> None:
+    text = f"output: '{tmp_path.as_uri()}/a%20run'\nsources: {{a: {{read: {{jsonl: a.jsonl}}}}}}\n"
+    assert load_recipe(recipe(tmp_path, text)).output_folder == tmp_path / "a run"
+    text = "output: s3://bucket/run/\nstorage: {schemes: [s3], cache: kept}\n" + LINES
+    first = load_recipe(recipe(tmp_path, text)).output_folder
+    assert first.is_relative_to(tmp_path / "kept")
+    assert location_of(first) == "s3://bucket/run"
+    assert load_recipe(recipe(tmp_path, text.replace("/run/", "/run"))).output_folder == first
+    assert load_recipe(recipe(tmp_path, text.replace("/run/", "/other"))).output_folder != first
 
 
 def test_benchmarks_may_be_remote_too(tmp_path: Path) -> None:

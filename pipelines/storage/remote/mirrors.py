@@ -1,0 +1,102 @@
+"""The runs on object storage that this process works with, by the folders in which their files appear.
+
+Whatever has the path of a run's folder, of a step's or of a file's, asks here whether a store stands behind
+it. There is none in most processes, and asking costs nothing then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.storage.objects.current import settings_in_use, use_storage
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.objects.urls import WEB, is_url, local_pattern, parse_url
+from corpusmill.pipelines.storage.remote.run_store import RunStore
+
+_RUNS = "runs"  # beside the objects of the cache
+_STEPS = "/steps/"
+
+_stores: dict[Path, RunStore] = {}
+
+
+def store_of_run(run: Path) -> RunStore | None:
+    """The store behind a run's folder; None where the folder is all there is."""
+    return _stores.get(run) if _stores else None
+
+
+def store_of_step(step: Path) -> RunStore | None:
+    """The store behind a step's folder, `<run>/steps/<step>/<version>`."""
+    return _stores.get(step.parent.parent.parent) if _stores else None
+
+
+def release_files() -> None:
+    """Let mirrors remove files that this process was given: the unit that read them is done."""
+    for store in _stores.values():
+        store.room.release()
+
+
+def run_problem(url: str) -> str | None:
+    """Why a run cannot lie at a URL; None where it can. Whether it may be reached is another matter."""
+    try:
+        place = parse_url(url.rstrip("/"))
+    except RecipeError as error:
+        return str(error)
+    return f"{place}: nothing is written to web servers; use s3, gs or az" if place.scheme in WEB else None
+
+
+def mirror_of(url: str, settings: ObjectStorage) -> Path:
+    """The folder of this machine for the run at `url`, within the cache; nothing is fetched yet.
+
+    Raises RecipeError where no run can lie there.
+    """
+    problem = run_problem(url)
+    if problem is not None:
+        raise RecipeError(problem)
+    place = parse_url(url.rstrip("/"))
+    digest = hashlib.sha256(f"{settings.endpoint or ''}\n{place}".encode()).hexdigest()[:32]
+    mirror = (settings.cache_folder / _RUNS / digest).resolve()
+    if mirror not in _stores:
+        _stores[mirror] = RunStore(place, mirror)
+    return mirror
+
+
+def path_of(location: str) -> Path:
+    """The path of a run's folder, or of something in it, that is given by a path or a URL.
+
+    URLs are reached with the settings in use.
+    """
+    location = local_pattern(location)
+    if not is_url(location):
+        return Path(location)
+    run, steps, below = location.partition(_STEPS)
+    mirror = mirror_of(run, settings_in_use())
+    return mirror / steps.strip("/") / below if steps else mirror
+
+
+def location_of(path: Path) -> str:
+    """The URL of a run's folder, or of something in it, where a store stands behind it; else its path."""
+    if _stores:
+        for run in (path, *path.parents):
+            if run in _stores:
+                below = path.relative_to(run).as_posix()
+                return _stores[run].url if below == "." else f"{_stores[run].url}/{below}"
+    return str(path)
+
+
+def asked_for(location: str) -> Path:
+    """The path of what a command line names by a path or a URL. Naming a URL there allows to reach it.
+
+    The server is that of AWS_ENDPOINT_URL where this is set, credentials are those of the environment.
+    """
+    location = local_pattern(location)
+    if is_url(location):
+        problem = run_problem(location)
+        if problem is not None:
+            raise RecipeError(problem)
+        scheme = parse_url(location).scheme
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") if scheme == "s3" else None
+        use_storage(ObjectStorage(schemes=[scheme], endpoint=endpoint or None))
+    return path_of(location)

@@ -1,0 +1,291 @@
+"""Runs on a server of S3, beside the same runs in a folder."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from corpusmill.pipelines.cli.main import app
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
+from corpusmill.pipelines.inspection.doctor import doctor
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run import runner as runner_module
+from corpusmill.pipelines.run.runner import RunListener, Runner
+from corpusmill.pipelines.run.scheduler import Unit
+from corpusmill.pipelines.run.task import Executed
+from corpusmill.pipelines.storage.objects import current
+from corpusmill.pipelines.storage.remote import lease
+from corpusmill.pipelines.storage.remote.lease import FencedError
+from corpusmill.pipelines.storage.remote.mirrors import store_of_run
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from tests.fault_proxy import Fault, Seen
+from tests.object_server import KEYS, ObjectServer, object_server
+from tests.pipelines.run.forked_runs import forked_runs
+from tests.pipelines.run.remote_runs import (
+    BUCKET,
+    Elsewhere,
+    Kind,
+    events,
+    kill_at,
+    of_recipe,
+    requests_of_a_run,
+    run,
+    short,
+    storage,
+)
+from tests.pipelines.run.small_corpus import write, write_corpus
+
+MOST_REQUESTS = 8  # for each unit of a step, all of the driver's included
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("runs") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    with object_server(tmp_path_factory.mktemp("moto") / "log") as server:
+        server.make_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture
+def server(one_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", one_server.proxy.url)
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    one_server.proxy.fresh()
+    yield one_server
+    one_server.proxy.fresh()
+    current.use_storage(None)
+
+
+@pytest.fixture(scope="module")
+def local(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
+    """The short recipe's run in a folder."""
+    recipe = short(tmp_path_factory.mktemp("short") / "run", corpus)
+    run(recipe)
+    return of_recipe(recipe)
+
+
+def asked(server: ObjectServer) -> list[Seen]:
+    """Requests but those of leases, which come by the clock."""
+    return [seen for seen in server.proxy.seen if "lease.json" not in seen.path]
+
+
+def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
+    server: ObjectServer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("here", "there", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "corpus").symlink_to(corpus)
+    beside = write(tmp_path / "here")
+    run(beside)
+    recipe = write(tmp_path / "there", storage=storage(server, "whole"))
+    done = run(recipe)
+    assert of_recipe(recipe) == of_recipe(beside)
+    units = sum(state.total for state in done.steps)
+    assert len(asked(server)) <= MOST_REQUESTS * units
+    folders = {state.step.name: state.folder for state in done.steps}
+    for event in events(recipe):  # a unit sends its files and its receipt
+        folder = folders[str(event["step"])]
+        assert folder is not None
+        assert event["requests"] == len(folder.units[int(str(event["unit"]))].files) + 1
+
+    server.proxy.fresh()
+    again = write(tmp_path / "other", storage=storage(server, "whole"))  # another machine
+    assert all(state.reused for state in run(again).steps)
+    assert of_recipe(again) == of_recipe(beside)
+    assert not any("/data/" in seen.path for seen in asked(server))
+    monkeypatch.setenv("CORPUSMILL_CACHE", str(tmp_path / "third"))  # and one without the recipe
+    url = f"s3://{BUCKET}/whole"
+    shown = told("inspect", url)
+    assert shown.replace(url, "") == told("inspect", str(beside.parent / "runs" / "remote")).replace(
+        str(beside.parent / "runs" / "remote"), ""
+    )
+    assert "all is well" in told("doctor", url)
+    assert told("report", url).strip() == f"{url}/report/report.html"
+    assert server.get(BUCKET, "whole/report/report.html").startswith(b"<!doctype html>")
+    assert '"rows": 314' in told("inspect", f"{url}/steps/pack")
+
+
+def told(*command: str) -> str:
+    result = CliRunner().invoke(app, list(command), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_machines_that_share_the_store_alone_give_the_same_bytes(
+    server: ObjectServer,
+    corpus: Path,
+    local: dict[str, tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Elsewhere, "machines", [tmp_path / name for name in ("one", "two", "three")])
+    monkeypatch.setattr(runner_module, "make_engine", lambda recipe, log: Elsewhere())
+    recipe = short(tmp_path / "run", corpus, storage(server, "machines"))
+    run(recipe)
+    assert of_recipe(recipe) == local
+    assert any((tmp_path / "two").rglob("*.parquet"))
+
+
+def test_a_bad_network_changes_no_byte(
+    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    draw = random.Random(7)
+    of_puts = [Fault("lost", lambda seen: seen.method == "PUT" and draw.random() < 0.2, times=15)]
+    of_all = [
+        Fault("answer", lambda seen: draw.random() < 0.1, times=15),
+        Fault("drop", lambda seen: draw.random() < 0.1, times=10),
+        Fault("cut", lambda seen: seen.method == "GET" and draw.random() < 0.2, times=10),
+    ]
+    named = [
+        Fault("lost", lambda seen, name=name: name in seen.path and seen.method == "PUT", times=1)
+        for name in ("current.json", "lease.json", "manifests/", "units/", "data/")
+    ]
+    server.proxy.faults += [*named, *of_puts, *of_all]
+    recipe = short(tmp_path / "run", corpus, storage(server, "bad-network"))
+    run(recipe)
+    assert not any(fault.times for fault in named)
+    assert of_puts[0].times < 15
+    server.proxy.fresh()
+    shutil.rmtree(tmp_path / "run" / "cache")
+    assert all(state.reused for state in run(recipe).steps)
+    assert of_recipe(recipe) == local
+    assert all(check.ok for check in doctor(RunFolder(load_recipe(recipe).output_folder)).checks)
+
+
+def test_a_driver_may_be_killed_at_any_request(
+    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    """A sample of requests; `tests/faults/request_kills.py` goes through all of them."""
+    with forked_runs() as runs:
+        count = requests_of_a_run(runs, server, corpus, tmp_path / "whole")
+        assert count > 50
+        for place in range(5):
+            number = random.Random(place).randrange(count)
+            kind: Kind = "lost" if place % 2 else "drop"
+            assert kill_at(runs, server, corpus, tmp_path / str(place), number, kind) == local
+
+
+class Meddling(RunListener):
+    """Calls something when so many units are done."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def unit_done(self, unit: Unit, done: Executed) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.meddle()
+
+    def meddle(self) -> None:
+        raise NotImplementedError
+
+
+def test_a_second_driver_is_kept_out_while_the_first_is_alive(
+    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    first = short(tmp_path / "first", corpus, storage(server, "alive"))
+    second = short(tmp_path / "second", corpus, storage(server, "alive"))
+    refused = []
+
+    class Second(Meddling):
+        def meddle(self) -> None:
+            with pytest.raises(UserError, match="another run is using this folder"):
+                run(second)
+            refused.append(True)
+
+    Runner(load_recipe(first), Second(5)).run()
+    assert refused
+    assert of_recipe(first) == local
+
+
+@pytest.mark.parametrize("until", [["lines.index"], None])
+def test_a_driver_that_was_not_heard_of_is_fenced_off(
+    server: ObjectServer,
+    corpus: Path,
+    local: dict[str, tuple[str, str]],
+    tmp_path: Path,
+    until: list[str] | None,
+) -> None:
+    """The first driver is stopped, as a machine is that sleeps; the second takes over; the first goes on."""
+    name = f"fenced-{until is None}"
+    first = short(tmp_path / "first", corpus, storage(server, name))
+    second = short(tmp_path / "second", corpus, storage(server, name))
+    loaded = load_recipe(first)
+
+    class Sleeping(Meddling):
+        def meddle(self) -> None:
+            store = store_of_run(loaded.output_folder)
+            assert store is not None
+            assert store._lease is not None
+            store._lease._end.set()  # no beat any more
+            run(second, until)
+
+    with pytest.raises(FencedError, match="another driver took over this run"):
+        Runner(loaded, Sleeping(3)).run()
+    seen = of_recipe(second)
+    assert seen == {step: local[step] for step in seen}
+    assert set(seen) == set(until or local)
+    run(second)
+    assert of_recipe(second) == local
+
+
+def test_damage_in_the_store_is_found_and_repaired(
+    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    recipe = short(tmp_path / "run", corpus, storage(server, "damaged"))
+    run(recipe)
+    folder = RunFolder(load_recipe(recipe).output_folder)
+    step = folder.current_step("lines")
+    assert step is not None
+    files = list(step.units.files(".parquet"))
+    copy = step.data / files[1].name
+    copy.write_bytes(bytes(files[1].bytes))  # damage of this machine's copy alone is mended by itself
+    assert step.fault(files[1]) is None
+    assert any(copy.read_bytes())
+    key = f"damaged/data/lines/{files[0].sha256[:32]}.parquet"
+    server.put(BUCKET, key, bytes(files[0].bytes))
+    server.delete(BUCKET, f"damaged/data/lines/{files[2].sha256[:32]}.parquet")
+    shutil.rmtree(step.data)
+    assert "its bytes differ from the manifest" in str(step.fault(files[0]))
+    assert "missing" in str(step.fault(files[2]))
+    with pytest.raises(IntegrityError, match=rf"s3://{BUCKET}/{key}: its bytes differ"):
+        step.file(files[0].name)
+    repaired = Runner(load_recipe(recipe), repair=True).run()
+    assert repaired.repairs is not None
+    assert len(repaired.repairs.faults) == 2
+    assert {state.step.name: state.redone for state in repaired.steps if state.redone} == {"lines": 2}
+    assert of_recipe(recipe) == local
+    shutil.rmtree(step.data)
+    assert all(step.fault(file) is None for file in files)
+
+
+def test_an_increment_takes_units_over_without_sending_their_files(
+    server: ObjectServer, corpus: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(corpus, mine)
+    recipe = short(tmp_path / "run", mine, storage(server, "increment"))
+    run(recipe)
+    (mine / "lines" / "z.jsonl").write_bytes((mine / "lines" / "a.jsonl").read_bytes()[:5000])
+    other = short(tmp_path / "other", mine, storage(server, "increment"))  # on another machine
+    server.proxy.fresh()
+    states = {state.step.name: state for state in run(other).steps}
+    assert states["lines"].redone == 1
+    assert states["lines"].adopted == states["lines"].total - 1
+    sent = [seen for seen in asked(server) if seen.method == "PUT" and "/data/lines/" in seen.path]
+    assert len(sent) == 2  # documents, and what was removed
+    beside = short(tmp_path / "beside", mine)
+    run(beside)
+    assert of_recipe(other) == of_recipe(beside)

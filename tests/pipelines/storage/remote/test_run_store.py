@@ -1,0 +1,149 @@
+"""The objects of a run: keys that name content, receipts that are put once, and the mirror's room."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError
+from corpusmill.pipelines.records.receipt import Receipt, SummaryPart, UnitResult
+from corpusmill.pipelines.storage.committed import Committed
+from corpusmill.pipelines.storage.objects.current import settings_in_use
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.remote import room as room_module
+from corpusmill.pipelines.storage.remote.mirrors import location_of, mirror_of, path_of, release_files
+from corpusmill.pipelines.storage.remote.room import Room
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from tests.fault_proxy import Fault
+from tests.object_server import ObjectServer
+
+VERSION = "0123456789abcdef"
+
+
+def machine(bucket: str, tmp_path: Path, name: str) -> StepFolder:
+    """A step of a run, as the machine of this name sees it."""
+    settings = settings_in_use().model_copy(update={"cache": tmp_path / name})
+    return RunFolder(mirror_of(f"s3://{bucket}/run", settings)).step("s", VERSION)
+
+
+def commit(step: StepFolder, unit: int, content: bytes, rows: int = 1) -> Receipt:
+    attempt = step.attempt(unit, 1)
+    attempt.file("bin").write_bytes(content)
+    return attempt.commit(UnitResult(rows, part=SummaryPart({})))
+
+
+def test_what_one_machine_commits_another_reads(server: ObjectServer, bucket: str, tmp_path: Path) -> None:
+    here, there = machine(bucket, tmp_path, "a"), machine(bucket, tmp_path, "b")
+    contents = {0: b"zero", 1: b"", 2: bytes(range(256)) * 80_000}  # the last in two parts
+    receipts = {unit: commit(here, unit, content) for unit, content in contents.items()}
+    committed = Committed(there)
+    committed.load()
+    assert len(committed) == 3
+    for unit, content in contents.items():
+        assert committed[unit] == receipts[unit]
+        (file,) = receipts[unit].files
+        assert there.at_hand(file).read_bytes() == content
+        assert there.fault(file) is None
+
+
+def test_equal_attempts_both_succeed_and_another_result_is_an_error(
+    server: ObjectServer, bucket: str, tmp_path: Path
+) -> None:
+    here, there = machine(bucket, tmp_path, "a"), machine(bucket, tmp_path, "b")
+    assert commit(here, 0, b"same") == commit(there, 0, b"same")
+    with pytest.raises(IntegrityError, match=r"units/s/0123456789abcdef/00000.json: another attempt at"):
+        commit(there, 0, b"different")
+    assert there.has_receipt(0)
+    committed = Committed(machine(bucket, tmp_path, "c"))
+    committed.load()
+    assert committed[0] == commit(here, 0, b"same")
+
+
+@pytest.mark.parametrize("kind", ["lost", "drop"])
+@pytest.mark.parametrize("of", ["/data/", "/units/"])
+def test_a_request_without_an_answer_is_sent_again(
+    server: ObjectServer, bucket: str, tmp_path: Path, kind: str, of: str
+) -> None:
+    fault = Fault("lost" if kind == "lost" else "drop", lambda seen: of in seen.path, times=2)
+    server.proxy.faults.append(fault)
+    receipt = commit(machine(bucket, tmp_path, "a"), 0, b"content")
+    assert not fault.times
+    other = machine(bucket, tmp_path, "b")
+    assert other.at_hand(receipt.files[0]).read_bytes() == b"content"
+
+
+def test_an_upload_in_parts_that_fails_leaves_none(server: ObjectServer, bucket: str, tmp_path: Path) -> None:
+    server.proxy.faults.append(Fault("answer", lambda seen: "partNumber=2" in seen.path, times=100))
+    with pytest.raises(Exception, match="503"):
+        commit(machine(bucket, tmp_path, "a"), 0, bytes(20 * 2**20))
+    assert any(seen.method == "DELETE" and "uploadId" in seen.path for seen in server.proxy.seen)
+    assert b"<Upload>" not in server.ask("GET", f"{bucket}?uploads")
+    server.proxy.fresh()
+    assert not machine(bucket, tmp_path, "b").has_receipt(0)
+
+
+def test_places_have_one_url_on_all_machines(server: ObjectServer, bucket: str, tmp_path: Path) -> None:
+    here, there = machine(bucket, tmp_path, "a"), machine(bucket, tmp_path, "b")
+    assert here.path != there.path
+    assert here.location == there.location == f"s3://{bucket}/run/steps/s/{VERSION}"
+    assert location_of(path_of(here.location)) == here.location
+    assert location_of(tmp_path) == str(tmp_path)
+    assert StepFolder(tmp_path / "steps" / "s" / VERSION).store is None
+    with pytest.raises(RecipeError, match="nothing is written to web servers"):
+        mirror_of("https://host/run", settings_in_use())
+
+
+def small_cache(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    settings = settings_in_use()
+    fewer = ObjectStorage.model_construct(**{**dict(settings), "cache_bytes": limit})
+    monkeypatch.setattr(room_module, "settings_in_use", lambda: fewer)
+
+
+def taken(step: StepFolder) -> int:
+    return sum(path.stat().st_size for path in step.data.iterdir())
+
+
+def test_files_used_least_lately_make_room(
+    server: ObjectServer, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_cache(monkeypatch, 1000)
+    step = machine(bucket, tmp_path, "a")
+    receipts = [commit(step, unit, bytes([unit]) * 300) for unit in range(4)]
+    step.at_hand(receipts[0].files[0])
+    commit(step, 4, b"4" * 300)
+    commit(step, 5, b"5" * 300)
+    assert taken(step) <= 1300  # room is made before a file comes
+    assert (step.data / "00000.bin").exists()  # it is in use
+    assert not (step.data / "00001.bin").exists()
+    release_files()
+    for receipt in receipts:
+        assert step.fault(receipt.files[0]) is None  # fetched again where it is not there
+        release_files()
+    commit(step, 6, b"6" * 300)
+    assert taken(step) <= 1300
+
+
+def test_files_that_another_process_uses_stay(tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    file = mirror / "steps" / "s" / "v" / "data" / "00000.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(100))
+    code = (
+        "import sys; from pathlib import Path; from corpusmill.pipelines.storage.remote.room import Room; "
+        "print(Room(Path(sys.argv[1])).pin(Path(sys.argv[2]), 100), flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(mirror), str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"True\n"
+        room = Room(mirror)
+        room._make_room(10)
+        assert file.exists()
+        process.stdin.close()
+        process.wait()
+    room._make_room(10)
+    assert not file.exists()
