@@ -12,35 +12,39 @@ from hostile_shapes import Job, file_of, joined, numbered, repeated, then
 
 
 def imports() -> Iterator[Job]:
-    from corpusmill.mixtures.repository.imports import imports_of
+    from corpusmill.mixtures.repository.imports import language_of
+    from corpusmill.mixtures.repository.language import imports_of
 
     shapes = {
-        "python": [*("from a import (", "from a import (\n", "from ", "from . ", "."),
-            *(" ", "import a\n", "import a, ", "from .. import a\n", "#"),
+        "py": ["    def f():\n", '"""', '"', "\\\n", *("from a import (", "from a import (\n", "from "),
+            *("from . ", ".", " ", "import a\n", "import a, ", "from .. import a\n", "#"),
         ],
-        "go": ["import(\n", "import ", 'import "', 'import ("\n', "import a ", " "],
-        "c": ["#include <", '#include "a"\n', "#", "# ", "\n#include"],
-        "javascript": ["import ", "from '", "require(", "import(' ", "require( ", "'", "from\n"],
-        "java": ["import a.", "import static ", "import a;\n", "import ", "."],
+        "go": ["import(\n", "import ", 'import "', 'import ("\n', "import a ", " ", "import (/*\n", "`"],
+        "c": ["#include <", '#include "a"\n', "#", "# ", "\n#include", "x => ", "/*", 'R"(', "'"],
+        "js": ["import ", "from '", "require(", "import(' ", "require( ", "'", "from\n", "/[", "`"],
+        "ts": ["import type {", "import a = require(", "use a::", "case 1:", "import {/*\n", "export {"],
+        "java": ["import a.", "import static ", "import a;\n", "import ", ".", '"""', "class "],
+        "rs": ["use a::{", "use a::{b,\n", "mod a {\n", "use a;\n",
+            *( 'r#"', "pub(crate) ", "#[path = ", "'a")],
     }  # fmt: skip
     for language, units in shapes.items():
         for unit in units:
-            before = (
-                "from " if unit in (".", " ") and language == "python" else "import" if unit == " " else ""
-            )
+            before = "from " if unit in (".", " ") and language == "py" else "import" if unit == " " else ""
             yield Job(
                 f"imports {language}: {unit!r}",
                 repeated(unit, before),
-                partial(lambda lang, text: imports_of(text, lang), language),
+                partial(lambda lang, text: imports_of(text, lang), language_of(f"a.{language}")),
             )
 
 
 def repositories() -> Iterator[Job]:
-    from corpusmill.mixtures.repository.order import dependencies_of, dependency_order
+    from corpusmill.mixtures.repository.dependencies import dependencies_of
+    from corpusmill.mixtures.repository.order import dependency_order
 
     def order(files: list[tuple[str, str]]) -> object:
-        names = [name for name, _ in files]
-        return dependency_order(names, dependencies_of(names, [text for _, text in files]))
+        files = sorted(files)
+        found = dependencies_of([name for name, _ in files], [text for _, text in files])
+        return dependency_order(len(files), found.levels)
 
     def same_name(size: int) -> list[tuple[str, str]]:
         return [(f"r/{n}/x.h", f'#include "{n + 1}/x.h"\n#include "x.h"\n') for n in range(size // 50)]
@@ -71,7 +75,12 @@ def repositories() -> Iterator[Job]:
             *((f"r/m{n}.py", "from . import all\n") for n in range(many)),
         ]
 
-    for make in (same_name, packages, one_folder, deep, chain, ring, star):
+    def small_rings(size: int) -> list[tuple[str, str]]:
+        return [
+            (f"r/m{n}.py", f"from . import m{n - n % 9 + (n + 1) % 9}\n") for n in range(size // 40 // 9 * 9)
+        ]
+
+    for make in (same_name, packages, one_folder, deep, chain, ring, star, small_rings):
         yield Job(f"repository: {make.__name__.replace('_', ' ')}", make, order)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from corpusmill.pipelines.contract.stage import Emitted, Regroup, Seeded
 
@@ -14,24 +15,39 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.contract.documents import Documents
 
 _ADDRESS = ("key", "unit", "row")
+_COUNTS = ("repository_order.parsed", "repository_order.scanned")
 
 
 class RepositoryOrder(Seeded, Regroup):
     """Order the files of each repository by their dependencies, so that packing can chain them.
 
-    DeepSeek-Coder (arXiv 2401.14196, section 2.2): a file comes after the files of its repository that it
-    imports, cycles are broken at the smallest in-degree (`repository.order`). Imports are found by light
-    regular expressions for Python, C/C++, JavaScript/TypeScript, Java/Kotlin and Go; other files (and
-    files without a path) stand in the order of their paths.
+    After DeepSeek-Coder (arXiv 2401.14196, section 2.2): a file comes after the files of its repository that it
+    imports. Files that import each other in a circle stand together, in the order that loses the fewest
+    imports (`repository.order`, `repository.cycles`). Imports of Python, C and C++, JavaScript and TypeScript,
+    Java, Kotlin, Go and Rust are found outside of comments and strings, and read by tree-sitter grammars, but
+    Kotlin's by an expression (`repository.language`); `go.mod`, `Cargo.toml`, `package.json` and
+    `tsconfig.json` say what they mean where they are there. Other files, and files without a path, stand in
+    the order of their paths.
 
-    Adds `group` (string: the repository; null where `repo` is null) and `group_rank` (int32, 0, 1, ... in
-    that order). Rows are otherwise unchanged, unknown columns included. A repository is that of one
-    source. Memory while ordering: the documents of one partition.
+    Adds `group` (string: the repository; null where `repo` is null), `group_rank` (int32, 0, 1, ... in that
+    order), and `repository_order.parsed` and `.scanned` (int32: import statements that a grammar read, and that a
+    plain expression did, being too long or malformed; null of other languages). Rows are otherwise
+    unchanged, unknown columns included. A repository is that of one source. Memory while ordering: the
+    documents of one partition.
     """
 
+    libraries: ClassVar[tuple[str, ...]] = (
+        "tree-sitter",
+        *("tree-sitter-cpp", "tree-sitter-go", "tree-sitter-java", "tree-sitter-javascript"),
+        *("tree-sitter-python", "tree-sitter-rust", "tree-sitter-typescript"),
+    )
     consumes: ClassVar[tuple[str, ...]] = ("text",)
+<<<<<<< HEAD
     produces: ClassVar[tuple[str, ...]] = ("group", "group_rank")
     address_only: ClassVar[bool] = True
+=======
+    produces: ClassVar[tuple[str, ...]] = ("group", "group_rank", *_COUNTS)
+>>>>>>> b081f55 (Repository order: imports by tree-sitter grammars, components and levels instead of the smallest in-degree)
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
@@ -50,7 +66,7 @@ class RepositoryOrder(Seeded, Regroup):
             "unit": np.full(len(docs), unit, np.uint32),
             "row": np.asarray(rows, np.uint32),
         }
-        table = docs.drop("group", "group_rank").table
+        table = docs.drop("group", "group_rank", *_COUNTS).table
         for name in reversed(_ADDRESS):
             table = table.add_column(0, name, pa.array(address[name]))
         return Emitted(table)
@@ -61,43 +77,53 @@ class RepositoryOrder(Seeded, Regroup):
         from corpusmill.pipelines.contract.documents import Documents
 
         docs = Documents(rows.drop_columns(list(_ADDRESS)))
-        order, groups, ranks = _ordered(docs)
-        return Documents(docs.table.take(pa.array(order, pa.int64()))).with_columns(
-            {"group": pa.array(groups, pa.string()), "group_rank": pa.array(ranks, pa.int32())}
+        ordered = _ordered(docs)
+        ranked = [row.rank for row in ordered]
+        return Documents(docs.table.take(pa.array([row.row for row in ordered], pa.int64()))).with_columns(
+            {
+                "group": pa.array([row.group for row in ordered], pa.string()),
+                "group_rank": pa.array(ranked, pa.int32()),
+                _COUNTS[0]: pa.array([row.parsed for row in ordered], pa.int32()),
+                _COUNTS[1]: pa.array([row.scanned for row in ordered], pa.int32()),
+            }
         )
 
 
-def _ordered(docs: Documents) -> tuple[list[int], list[str | None], list[int | None]]:
-    """The rows in their new order, and the group and rank of each; repositories stand as their keys do."""
+class _Row(NamedTuple):
+    """Where a document stands: `row` among those given, and its new columns."""
+
+    row: int
+    group: str | None = None
+    rank: int | None = None
+    parsed: int | None = None
+    scanned: int | None = None
+
+
+def _ordered(docs: Documents) -> list[_Row]:
+    """The rows in their new order; repositories stand as their keys do."""
     ids, sources, repos, paths = (docs.column(name).to_pylist() for name in ("id", "source", "repo", "path"))
     members: dict[tuple[str, str | None], list[int]] = {}
     for row, (source, repo) in enumerate(zip(sources, repos, strict=True)):
         members.setdefault((source, repo) if repo is not None else (ids[row], None), []).append(row)
-    order: list[int] = []
-    groups: list[str | None] = []
-    ranks: list[int | None] = []
+    ordered: list[_Row] = []
     for (_, repo), its in members.items():
         if repo is None:
-            order.extend(its)
-            groups.extend([None] * len(its))
-            ranks.extend([None] * len(its))
+            ordered.extend(_Row(row) for row in its)
             continue
         its.sort(key=lambda row: (paths[row] or "", ids[row]))
-        order.extend(its[place] for place in _places(docs, its, paths))
-        groups.extend([repo] * len(its))
-        ranks.extend(range(len(its)))
-    return order, groups, ranks
+        ordered.extend(_of_repository(docs, repo, its, [paths[row] or "" for row in its]))
+    return ordered
 
 
-def _places(docs: Documents, rows: list[int], paths: list[str | None]) -> list[int]:
-    """The dependency order of `rows` (sorted by path) as places in that list."""
-    from corpusmill.mixtures.repository.imports import language_of
-    from corpusmill.mixtures.repository.order import dependencies_of, dependency_order
+def _of_repository(docs: Documents, repo: str, rows: list[int], paths: list[str]) -> Iterator[_Row]:
+    """`rows`, sorted by their `paths`, in the order of their dependencies."""
+    from corpusmill.mixtures.repository.dependencies import asks_for, dependencies_of
+    from corpusmill.mixtures.repository.order import dependency_order
 
-    names = [paths[row] or "" for row in rows]
     texts = docs.text
     bodies = [
-        (texts[row].as_py() or "") if language_of(name) else "" for row, name in zip(rows, names, strict=True)
+        (texts[row].as_py() or "") if asks_for(path) else "" for row, path in zip(rows, paths, strict=True)
     ]
-    ranked = [f"{name}\0{place:09d}" for place, name in enumerate(names)]  # distinct where paths repeat
-    return dependency_order(ranked, dependencies_of(names, bodies))
+    found = dependencies_of(paths, bodies)
+    for rank, place in enumerate(dependency_order(len(paths), found.levels)):
+        yield _Row(rows[place], repo, rank, found.parsed[place], found.scanned[place])

@@ -20,17 +20,22 @@ class PathEnds:
         self._matching: dict[str, list[str]] = {}
         self._best: dict[tuple[str, str], str] = {}
 
+    def all(self, end: str) -> list[str]:
+        """The paths that are `end` or end in "/" + `end`, sorted; not to be changed."""
+        matching = self._matching.get(end)
+        if matching is None:
+            matching = self._matching[end] = sorted(
+                path[::-1][1:] for path in _beginning(self._backward, f"/{end}"[::-1])
+            )
+        return matching
+
     def nearest(self, end: str, to: str) -> str | None:
         """The path that is `end` or ends in "/" + `end`; None without any.
 
         Of several the one that shares the longest beginning with `to` (counted in characters), then the
         shortest, then the first in order.
         """
-        matching = self._matching.get(end)
-        if matching is None:
-            matching = self._matching[end] = sorted(
-                path[::-1][1:] for path in _beginning(self._backward, f"/{end}"[::-1])
-            )
+        matching = self.all(end)
         if not matching:
             return None
         # In order, the paths that share most with `to` stand where it would be put in.

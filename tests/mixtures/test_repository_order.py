@@ -5,62 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from corpusmill.mixtures.repository.order import dependencies_of, dependency_order
 from corpusmill.mixtures.repository_order import RepositoryOrder
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.tokenizer_texts import as_documents
 
-
-def literal_order(names: Sequence[str], dependencies: Sequence[set[int]]) -> list[int]:
-    """Algorithm 1 of the paper word for word, with ties to the smaller name."""
-    n = len(names)
-    linked = [{*dependencies[i], *(j for j in range(n) if i in dependencies[j])} for i in range(n)]
-    parts: list[set[int]] = []
-    for node in sorted(range(n), key=lambda i: names[i]):
-        if not any(node in part for part in parts):
-            part, new = {node}, {node}
-            while new:
-                new = {m for i in new for m in linked[i]} - part
-                part |= new
-            parts.append(part)
-    order: list[int] = []
-    for part in parts:
-        left = set(part)
-        while left:
-            node = min(left, key=lambda i: (len(dependencies[i] & left), names[i]))
-            left.remove(node)
-            order.append(node)
-    return order
-
-
-graphs = st.integers(1, 9).flatmap(
-    lambda n: st.tuples(
-        st.permutations([f"f{i}" for i in range(n)]),
-        st.lists(st.sets(st.integers(0, n - 1), max_size=3), min_size=n, max_size=n),
-    )
-)
-
-
-@settings(deadline=None, max_examples=100)
-@given(graphs)
-def test_order_equals_the_algorithm(graph: tuple[list[str], list[set[int]]]) -> None:
-    names, dependencies = graph
-    dependencies = [targets - {node} for node, targets in enumerate(dependencies)]
-    assert dependency_order(names, dependencies) == literal_order(names, dependencies)
-
-
-@settings(deadline=None, max_examples=100)
-@given(graphs)
-def test_without_cycles_dependencies_come_first(graph: tuple[list[str], list[set[int]]]) -> None:
-    names, dependencies = graph
-    acyclic = [{t for t in targets if t < node} for node, targets in enumerate(dependencies)]
-    place = {node: at for at, node in enumerate(dependency_order(names, acyclic))}
-    assert sorted(place) == list(range(len(names)))
-    assert all(place[t] < place[node] for node, targets in enumerate(acyclic) for t in targets)
+ADDED = ("group", "group_rank", "repository_order.parsed", "repository_order.scanned")
 
 
 def regrouped(docs: Documents, order: Sequence[int], partitions: int = 1) -> list[Documents]:
@@ -128,7 +79,7 @@ def test_other_columns_survive() -> None:
     docs = repository()
     parts = regrouped(docs, range(9), partitions=4)
     names = docs.table.column_names
-    assert all(part.table.column_names == [*names, "group", "group_rank"] for part in parts)
+    assert all(part.table.column_names == [*names, *ADDED] for part in parts)
     assert sorted(map(repr, rows_of(parts, *names))) == sorted(map(repr, rows_of([docs], *names)))
     assert parts[0].table.schema.field("group_rank").type == pa.int32()
 
@@ -144,9 +95,16 @@ def test_a_repeated_path_keeps_both_files() -> None:
     assert rows == [("b.py", 0), ("a.py", 1), ("a.py", 2)]
 
 
-def test_a_package_at_the_top_of_a_repository_ends_the_walk_up() -> None:
-    for top in ("", "/", "a/", "/a/"):
-        paths = [f"{top}__init__.py", f"{top}b.py", f"{top}c/__init__.py", f"{top}c/d.py", "__init__.py"]
-        texts = ["", "import c.d\nfrom ..... import b\nfrom . import c\n", "", "import b\nimport zzz.y\n", ""]
-        dependencies = dependencies_of(paths, texts)
-        assert 3 in dependencies[1], top
+def test_import_statements_are_counted() -> None:
+    docs = as_documents(
+        ["import b\nimport c", "cimport a\n", "x"], repo=["r"] * 3, path=["a.py", "b.pyx", "c.txt"]
+    )
+    rows = rows_of(regrouped(docs, [0, 1, 2]), "path", *ADDED[2:])
+    assert sorted(rows, key=str) == [("a.py", 2, 0), ("b.pyx", 0, 1), ("c.txt", None, None)]
+
+
+def test_a_stage_that_ran_before_leaves_nothing() -> None:
+    first = regrouped(repository(), range(9))[0]
+    again = regrouped(first, range(9))[0]
+    assert again.table.column_names == first.table.column_names
+    assert rows_of([again], "id", *ADDED) == rows_of([first], "id", *ADDED)
