@@ -21,17 +21,17 @@ _COUNTS = ("repository_order.parsed", "repository_order.scanned")
 class RepositoryOrder(Seeded, Regroup):
     """Order the files of each repository by their dependencies, so that packing can chain them.
 
-    After DeepSeek-Coder (arXiv 2401.14196, section 2.2): a file comes after the files of its repository that it
-    imports. Files that import each other in a circle stand together, in the order that loses the fewest
-    imports (`repository.order`, `repository.cycles`). Imports of Python, C and C++, JavaScript and TypeScript,
-    Java, Kotlin, Go and Rust are found outside of comments and strings, and read by tree-sitter grammars, but
-    Kotlin's by an expression (`repository.language`); `go.mod`, `Cargo.toml`, `package.json` and
-    `tsconfig.json` say what they mean where they are there. Other files, and files without a path, stand in
-    the order of their paths.
+    After DeepSeek-Coder (arXiv 2401.14196, section 2.2): a file comes after the files of its repository that
+    it imports. Files that import each other in a circle stand together, in the order that loses the fewest
+    imports (`repository.order`, `repository.cycles`). Imports of Python, C and C++, JavaScript and
+    TypeScript, Java, Kotlin, Go and Rust are found outside of comments and strings, and read by tree-sitter
+    grammars, but Kotlin's by an expression (`repository.language`); `go.mod`, `Cargo.toml`, `package.json`
+    and `tsconfig.json` say what they mean where they are there. Other files, and files without a path, stand
+    in the order of their paths.
 
     Adds `group` (string: the repository; null where `repo` is null), `group_rank` (int32, 0, 1, ... in that
-    order), and `repository_order.parsed` and `.scanned` (int32: import statements that a grammar read, and that a
-    plain expression did, being too long or malformed; null of other languages). Rows are otherwise
+    order), and `repository_order.parsed` and `.scanned` (int32: import statements that a grammar read, and
+    that a plain expression did, being too long or malformed; null of other languages). Rows are otherwise
     unchanged, unknown columns included. A repository is that of one source. Memory while ordering: the
     documents of one partition.
     """
@@ -42,12 +42,8 @@ class RepositoryOrder(Seeded, Regroup):
         *("tree-sitter-python", "tree-sitter-rust", "tree-sitter-typescript"),
     )
     consumes: ClassVar[tuple[str, ...]] = ("text",)
-<<<<<<< HEAD
-    produces: ClassVar[tuple[str, ...]] = ("group", "group_rank")
-    address_only: ClassVar[bool] = True
-=======
     produces: ClassVar[tuple[str, ...]] = ("group", "group_rank", *_COUNTS)
->>>>>>> b081f55 (Repository order: imports by tree-sitter grammars, components and levels instead of the smallest in-degree)
+    address_only: ClassVar[bool] = True
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
