@@ -29,7 +29,7 @@ def export(
             help="A run, its step, a folder or file: of documents, shards, a tokenizer or a model.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Where to write.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Where to write: a path, or a URL.")],
     to: Annotated[str, typer.Option(help=f"A format: {', '.join(export_names())}.")],
     dtype: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option(help="Of a model's weights: float32 by default.")
@@ -44,6 +44,7 @@ def export(
     """Write documents, shards, a model or a tokenizer for other libraries. All of it is read and compared."""
     from corpusmill.pipelines.contract.plugins import use_plugins
     from corpusmill.pipelines.exports.find import export_named
+    from corpusmill.pipelines.storage.remote.exported import written_to
 
     use_plugins(plugin or [])
     chosen = export_named(to)
@@ -51,7 +52,9 @@ def export(
     options = {name: value for name, value in given.items() if value is not None}
     _refuse_options(options, chosen, to)
     source = _place(what, chosen.of, to)
-    _print(chosen.write(source, out, **options), as_json)
+    with written_to(out) as made:
+        found = chosen.write(source, made, **options)
+    _print({name: out if value == str(made) else value for name, value in found.items()}, as_json)
 
 
 def _refuse_options(options: Mapping[str, Any], chosen: Export, to: str) -> None:

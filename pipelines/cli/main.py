@@ -58,7 +58,7 @@ def _load(path: Path, overrides: list[str] | None, out: str | None = None) -> Re
     recipe = load_recipe(path, overrides or [], inputs=True)
     if out is None:
         return recipe
-    return replace(recipe, output_folder=run_place(out, Path.cwd(), recipe.storage, recipe.engine).resolve())
+    return replace(recipe, output_folder=run_place(out, Path.cwd(), recipe.storage).resolve())
 
 
 def _open(path: Path) -> RunFolder:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def worker(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The folder or URL of the run.")],
     idle_seconds: Annotated[
         float, typer.Option("--idle-seconds", help="End after so long without work.", min=0)
     ] = 600.0,
 ) -> None:
     """Work for a run whose engine is `workers`. Started before it or after, on any machine that sees its
-    folders, as often as there are cores to use."""
+    folders or its objects, as often as there are cores to use."""
     import logging
 
     from corpusmill.pipelines.run.engines.serving import Server
+    from corpusmill.pipelines.storage.remote.mirrors import asked_for
 
     logging.basicConfig(level="WARNING", format="%(message)s")
-    server = Server(run_folder.resolve(), idle_seconds, lambda line: typer.echo(line, err=True))
+    server = Server(asked_for(run).resolve(), idle_seconds, lambda line: typer.echo(line, err=True))
     done = server.serve()
     typer.echo(f"worker {server.name}: {done} units done", err=True)
 

@@ -83,7 +83,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     if settings is None or engine is None:
         raise places.error(problems)
     try:
-        output = run_place(settings.output or f"runs/{settings.name}", folder, storage, engine)
+        output = run_place(settings.output or f"runs/{settings.name}", folder, storage)
     except RecipeError as error:
         problems.append(Problem(("output",), str(error)))
         output = folder

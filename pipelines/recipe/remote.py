@@ -9,7 +9,7 @@ from typing import Any
 
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.recipe.messages import Problem
-from corpusmill.pipelines.recipe.models import Engine, Recipe
+from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.storage.objects.current import scheme_problem
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.objects.urls import is_url, local_pattern, masked
@@ -35,7 +35,7 @@ def folder_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(("data",), f"expected a folder of this machine, got {masked(value)}; {cure}")
 
 
-def run_place(output: str, folder: Path, storage: ObjectStorage | None, engine: Engine) -> Path:
+def run_place(output: str, folder: Path, storage: ObjectStorage | None) -> Path:
     """The folder of this machine for a run whose output is given as a path from `folder`, or as a URL.
 
     Raises RecipeError where the recipe may not write there.
@@ -46,10 +46,5 @@ def run_place(output: str, folder: Path, storage: ObjectStorage | None, engine: 
     problem = run_problem(output) or scheme_problem(output, storage)
     if problem is not None:
         raise RecipeError(problem)
-    if engine.kind == "workers":
-        raise RecipeError(
-            f"{masked(output)}: the engine `workers` hands out its tasks in a folder that all machines see; "
-            "set `engine.kind` to process or ray, or `output` to such a folder"
-        )
     assert storage is not None
     return mirror_of(output, storage)

@@ -6,7 +6,7 @@ read is fetched into the mirror where it is not there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError
@@ -92,6 +92,11 @@ class StepUnits(StepPlaces):
         """The path of a committed file, which is fetched first where it has to be; its bytes are not looked
         at."""
         return self.data / entry.name if self.store is None else self.store.have(self.path, entry)
+
+    def bring(self, entries: Sequence[FileEntry]) -> None:
+        """Have these files at hand, fetched several at a time where they have to be."""
+        if self.store is not None:
+            self.store.have_all(self.path, entries)
 
     def fault(self, entry: FileEntry) -> str | None:
         """What is wrong with a committed file (see `fault_of`); a damaged copy of an object is fetched

@@ -1,4 +1,4 @@
-"""The queue of a run: the folder through which its driver and its workers speak.
+"""The queue of a run: the folder, or the objects, through which its driver and its workers speak.
 
     queue/session.json               the driver that is at work, and whether it is over
     queue/<session>/orders/<batch>   tasks for one worker, in order; removed when they are done or withdrawn
@@ -7,7 +7,8 @@
 
 All of it is JSON (`records/codec`); nothing is pickled. A task names code to run (plugins), so the folder is
 its owner's alone, and a worker serves no queue that somebody else owns or can write to, nor one of another
-version of corpusmill's code.
+version of corpusmill's code. Of a run on object storage they are objects with these names, which whoever may
+write to the run may write.
 
 A lease is a batch whose worker writes letters. Whether it still does is judged by the driver alone, on its
 own clock: machines need no common time. A batch is withdrawn by removing its order. The worker that had it
@@ -19,9 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +29,11 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.records.codec import decode, decode_file, encode, encode_file
 from corpusmill.pipelines.run.engines.engine import Died, Done, Failed, Order, Outcome
 from corpusmill.pipelines.run.task import Task
-from corpusmill.pipelines.system.shared_files import claim, names, put, read
+from corpusmill.pipelines.storage.remote.mirrors import location_of, store_of_run
+from corpusmill.pipelines.system.shared_files import Shared, SharedFolder
 
 FOLDER = "queue"
+_SESSION = "session.json"
 
 
 @dataclass(frozen=True)
@@ -80,31 +80,25 @@ class Letter:
 
 @dataclass(frozen=True)
 class Queue:
-    """The queue of the run in `run`."""
+    """The queue of the run in `run`, its folder or its mirror."""
 
     run: Path
-    folder: Path = field(init=False)
+    shared: Shared = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", self.run / FOLDER)
+        store = store_of_run(self.run)
+        shared = SharedFolder(self.run / FOLDER) if store is None else store.shared(FOLDER)
+        object.__setattr__(self, "shared", shared)
 
-    def _place(self, session: str, kind: str, name: str = "") -> Path:
-        return self.folder / session / kind / name
+    @property
+    def location(self) -> str:
+        """The run's folder or URL."""
+        return location_of(self.run)
 
     def open(self, session: Session) -> None:
         """Begin a session; what an earlier one left is removed. Its tasks are its owner's alone to write."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.folder.chmod(stat.S_IRWXU)
-        for name in names(self.folder):
-            if (self.folder / name).is_dir():
-                shutil.rmtree(self.folder / name, ignore_errors=True)
-        for kind in ("orders", "claims", "mail"):
-            self._place(session.name, kind).mkdir(parents=True)
-        self.announce(session)
-
-    def announce(self, session: Session) -> None:
-        """Write how the session stands."""
-        put(self.folder / "session.json", json.dumps(encode_file(session)).encode())
+        self.shared.begin(session.name, ("orders", "claims", "mail"))
+        self.shared.put(_SESSION, _content(session))
 
     def session(self) -> Session | None:
         """The last session; None before the first.
@@ -112,84 +106,84 @@ class Queue:
         Raises UserError where somebody else could have written it, OtherVersionError where another version
         did.
         """
-        path = self.folder / "session.json"
-        content = read(path)
+        content = self.shared.read(_SESSION)
         if content is None:
             return None
-        found = self.folder.stat()
-        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise UserError(
-                f"{self.folder}: others than this account may write tasks there, so none is executed; start "
-                "workers by the account that runs the recipe, and remove the folder if it is not its own"
-            )
-        return decode_file(Session, json.loads(content), str(path))
+        if (stranger := self.shared.stranger()) is not None:
+            raise UserError(stranger)
+        return decode_file(Session, json.loads(content), f"{self.location}/{FOLDER}/{_SESSION}")
 
     def offer(self, session: str, batch: str, orders: Sequence[Order]) -> None:
         """Leave a batch for whoever claims it."""
         content = json.dumps(encode(Orders(dict(orders))))
-        put(self._place(session, "orders", batch), content.encode())
+        self.shared.put(f"{session}/orders/{batch}", content.encode())
 
     def withdraw(self, session: str, batch: str, *, claim_stays: bool = False) -> None:
         """Take a batch back, whether somebody claimed it or not; also once it is done. Where the claim stays,
         its worker removes it as it lets go."""
         for kind in ("orders",) if claim_stays else ("orders", "claims"):
-            self._place(session, kind, batch).unlink(missing_ok=True)
+            self.shared.remove(f"{session}/{kind}/{batch}")
 
     def holds(self, session: str, batch: str) -> bool:
         """Whether a batch is still to be worked on."""
-        return self._place(session, "orders", batch).exists()
+        return self.shared.read(f"{session}/orders/{batch}") is not None
 
     def claimed(self, session: str) -> list[str]:
         """Batches that workers took."""
-        return names(self._place(session, "claims"))
+        return self.shared.names(f"{session}/claims")
 
     def is_claimed(self, session: str, batch: str) -> bool:
         """Whether a worker still has its claim of a batch."""
-        return self._place(session, "claims", batch).exists()
+        return self.shared.read(f"{session}/claims/{batch}") is not None
 
     def take(self, session: str, worker: str) -> tuple[str, list[Order]] | None:
         """Claim the first batch that nobody has; None where there is none."""
         taken = set(self.claimed(session))
-        for batch in names(self._place(session, "orders")):
-            place = self._place(session, "claims", batch)
+        for batch in self.shared.names(f"{session}/orders"):
+            place = f"{session}/claims/{batch}"
             try:
-                if batch in taken or not claim(place, worker):
+                if batch in taken or not self.shared.claim(place, worker):
                     continue
             except FileNotFoundError:  # the session has ended
                 return None
-            content = read(self._place(session, "orders", batch))
+            content = self.shared.read(f"{session}/orders/{batch}")
             if content is not None:
-                orders = decode(Orders, json.loads(content), f"batch {batch} of {self.folder}")
+                orders = decode(Orders, json.loads(content), f"batch {batch} of {self.location}")
                 return batch, list(orders.tasks.items())
-            place.unlink(missing_ok=True)  # it was withdrawn meanwhile
+            self.shared.remove(place)  # it was withdrawn meanwhile
         return None
 
     def leave(self, session: str, batch: str) -> None:
         """Give up the claim of a batch that was withdrawn: nothing of it runs any more."""
-        self._place(session, "claims", batch).unlink(missing_ok=True)
+        self.shared.remove(f"{session}/claims/{batch}")
 
     def tell(self, session: str, name: str, letter: Letter) -> None:
         """Leave a letter; it is lost where the session has ended."""
         content = json.dumps(encode(letter)).encode()
         try:
-            put(self._place(session, "mail", name), content)
-        except FileNotFoundError:
-            if self._place(session, "mail").exists():
-                raise
+            self.shared.put(f"{session}/mail/{name}", content)
+        except FileNotFoundError:  # raised where the folder of the session was removed
+            return
 
     def letters(self, session: str) -> list[Letter]:
         """Take out all letters, each worker's in the order it wrote them."""
         found = []
-        for name in names(self._place(session, "mail")):
-            path = self._place(session, "mail", name)
-            found.append(decode(Letter, json.loads(path.read_bytes()), str(path)))
-            path.unlink()
+        for name in self.shared.names(f"{session}/mail"):
+            content = self.shared.read(f"{session}/mail/{name}")
+            if content is not None:
+                found.append(decode(Letter, json.loads(content), f"letter {name} of {self.location}"))
+                self.shared.remove(f"{session}/mail/{name}")
         return found
 
     def close(self, session: Session) -> None:
         """End a session: workers stop what they do and end. What stays tells nothing of the run."""
-        self.announce(Session(session.name, session.code, {}, over=True))
-        shutil.rmtree(self.folder / session.name, ignore_errors=True)
+        over = Session(session.name, session.code, {}, over=True)
+        self.shared.put_over(_SESSION, _content(session), _content(over))
+        self.shared.clear(session.name)
+
+
+def _content(session: Session) -> bytes:
+    return json.dumps(encode_file(session)).encode()
 
 
 def file_digest(path: Path) -> str:

@@ -22,9 +22,8 @@ from corpusmill.pipelines.run.engines.process import ProcessEngine
 from corpusmill.pipelines.run.engines.queue_folder import Letter, Queue, Session, file_digest
 from corpusmill.pipelines.run.stop import Stop
 
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 1.0  # between letters of a worker at work, and looks whether its batch still stands
 HELLO_SECONDS = 5.0  # between letters of a worker without work
-LOOK_SECONDS = 0.25  # between looks for work
 
 
 class Server:
@@ -34,6 +33,7 @@ class Server:
         self._queue, self._idle, self._say = Queue(run), idle_seconds, say
         self.name = f"{platform.node() or 'worker'}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._letters, self._told = 0, 0.0
+        self._beat = max(BEAT_SECONDS, self._queue.shared.look_seconds)
         self._known = ""  # the session whose code and plugins were looked at
         self._engine: ProcessEngine | None = None
         self._stop = Stop()
@@ -46,7 +46,7 @@ class Server:
         not this account's alone, or the run has other code or plugins.
         """
         done, since = 0, time.monotonic()
-        self._say(f"worker {self.name}: serves {self._queue.run}")
+        self._say(f"worker {self.name}: serves {self._queue.location}")
         with self._stop:
             try:
                 while not self._stop.asked:
@@ -62,7 +62,7 @@ class Server:
                         self._say(f"worker {self.name}: no work for {self._idle:g} s")
                         break
                     else:
-                        time.sleep(LOOK_SECONDS)
+                        time.sleep(self._queue.shared.look_seconds)
             finally:
                 self._end_process()
         return done
@@ -79,33 +79,33 @@ class Server:
         """Raise UserError unless this worker has the very code that the run's bytes depend on."""
         if session.code != package_digest():
             raise UserError(
-                f"{self._queue.run}: the run has other code of corpusmill than this worker; install the same "
-                "version on all machines"
+                f"{self._queue.location}: the run has other code of corpusmill than this worker; install the "
+                "same version on all machines"
             )
         for plugin, digest in session.plugins.items():
             try:
                 found = file_digest(Path(plugin))
             except FileNotFoundError as error:
                 raise UserError(
-                    f"plugin {plugin} of {self._queue.run} is not there; all machines must see the same "
+                    f"plugin {plugin} of {self._queue.location} is not there; all machines must see the same "
                     "folders under the same paths"
                 ) from error
             if found != digest:
-                raise UserError(f"plugin {plugin} is not the one that {self._queue.run} began with")
+                raise UserError(f"plugin {plugin} is not the one that {self._queue.location} began with")
 
     def _work(self, session: Session, batch: str, orders: Sequence[Order]) -> int:
         """Do the tasks of a batch for as long as it is not withdrawn; the number done."""
         if any(dict(task.plugins) != dict(session.plugins) for _, task in orders):
-            raise UserError(f"batch {batch} of {self._queue.folder} names plugins that its run does not have")
+            raise UserError(
+                f"batch {batch} of {self._queue.location} names plugins that its run does not have"
+            )
         engine = self._engine = self._engine or ProcessEngine(1, sys.stderr.buffer)
         waiting, letter, count = deque(orders), _Draft(self.name, batch), 0
         letter.ticket, letter.alive = orders[0][0], True
         self._tell(session, letter.letter())
         busy, looked = False, 0.0
         while busy or waiting:
-            if (
-                not busy or time.monotonic() - looked > BEAT_SECONDS
-            ):  # not by when it told: beats put that off
+            if not busy or time.monotonic() - looked > self._beat:  # not by when it told: beats put that off
                 looked = time.monotonic()
                 if not self._queue.holds(session.name, batch):
                     self._end_process()
@@ -125,7 +125,7 @@ class Server:
                     letter.ended.append(event)
                     count += isinstance(event, Done)
                     busy = False
-            if time.monotonic() - self._told > BEAT_SECONDS and letter.news:
+            if time.monotonic() - self._told > self._beat and letter.news:
                 self._tell(session, letter.letter())
         self._tell(session, letter.letter(through=True))
         return count

@@ -20,7 +20,7 @@ from corpusmill.pipelines.run.engines.queue_folder import Letter, Queue, Session
 log = logging.getLogger("corpusmill.run")
 
 BATCH_SECONDS = 40.0
-LOOK_SECONDS = 0.1  # between looks into the queue
+LOOK_SECONDS = 0.1  # between looks into the queue, where they cost nothing
 PRESENT_SECONDS = 30.0  # for which a worker counts after its last letter
 LONELY_SECONDS = 10.0  # without any worker, until the user is told
 CANCEL_SECONDS = 30.0
@@ -35,6 +35,8 @@ class WorkersEngine:
 
     def __init__(self, run: Path, plugins: Mapping[str, str], most: int | None) -> None:
         self._queue, self._most = Queue(run), most
+        look = self._queue.shared.look_seconds
+        self._look_seconds = min(look, LOOK_SECONDS) if look < 1 else look
         self._session = Session(uuid.uuid4().hex, package_digest(), plugins)
         self._queue.open(self._session)
         self._name = self._session.name
@@ -67,7 +69,7 @@ class WorkersEngine:
     def poll(self, timeout: float) -> list[Event]:
         deadline = time.monotonic() + timeout
         while not (events := self._look()) and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(self._look_seconds)
         return events
 
     def cancel(self, ticket: int) -> None:
@@ -80,7 +82,7 @@ class WorkersEngine:
             self._queue.withdraw(self._name, name, claim_stays=True)
             deadline = time.monotonic() + CANCEL_SECONDS
             while self._queue.is_claimed(self._name, name) and time.monotonic() < deadline:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(self._look_seconds)
         self._events += [Returned(other) for other in self._forget(name) if other != ticket]
 
     def close(self) -> None:
@@ -100,7 +102,7 @@ class WorkersEngine:
         self._present = {who: last for who, last in self._present.items() if now - last < PRESENT_SECONDS}
         if self._lonely is not None and now - self._lonely > LONELY_SECONDS:
             self._lonely = None
-            log.warning("no worker is there yet; start some: corpusmill worker %s", self._queue.run)
+            log.warning("no worker is there yet; start some: corpusmill worker %s", self._queue.location)
         return events
 
     def _heard(self, letter: Letter) -> list[Event]:

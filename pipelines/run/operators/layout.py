@@ -198,11 +198,17 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
     Memory: of the second level the rows of a coarse partition in its files, later one partition of them.
     """
     with ExitStack() as stack:
-        files = [
-            (stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)), first_of(receipt))
-            for receipt in (earlier(folder, unit) for unit in range(merge.first, merge.end))
+        receipts = [earlier(folder, unit) for unit in range(merge.first, merge.end)]
+        sent = [
+            (entry, receipt)
+            for receipt in receipts
             for entry in receipt.files
             if entry.name.endswith(ROWS_FILE)
+        ]
+        folder.bring([entry for entry, _ in sent])
+        files = [
+            (stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)), first_of(receipt))
+            for entry, receipt in sent
         ]
         if merge.level == 1:
             runs: Sequence[int] = [merge.coarse]

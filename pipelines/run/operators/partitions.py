@@ -61,8 +61,10 @@ def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
     """Rows of one partition sorted by (key, unit, row); None where no unit sent it any."""
     tables = []
     units = scattered.units
-    for number in last_files(layout_at(scattered), partition):
-        entry = units.find(f"{number:05d}.{ROWS_FILE}")
+    numbers = last_files(layout_at(scattered), partition)
+    entries = {number: units.find(f"{number:05d}.{ROWS_FILE}") for number in numbers}
+    scattered.bring([entry for entry in entries.values() if entry is not None])
+    for number, entry in entries.items():
         if entry is not None:
             with CheckedFile(scattered.at_hand(entry), entry.batches) as file:
                 found = file.numbered(partition)

@@ -13,13 +13,14 @@ from pathlib import Path
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.storage.objects.current import settings_in_use, use_storage
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
-from corpusmill.pipelines.storage.objects.urls import WEB, is_url, local_pattern, parse_url
+from corpusmill.pipelines.storage.objects.urls import WEB, Scheme, is_url, local_pattern, parse_url
 from corpusmill.pipelines.storage.remote.run_store import RunStore
 
 _RUNS = "runs"  # beside the objects of the cache
 _STEPS = "/steps/"
 
 _stores: dict[Path, RunStore] = {}
+_named: set[Scheme] = set()  # by the command line
 
 
 def store_of_run(run: Path) -> RunStore | None:
@@ -93,10 +94,18 @@ def asked_for(location: str) -> Path:
     """
     location = local_pattern(location)
     if is_url(location):
-        problem = run_problem(location)
-        if problem is not None:
-            raise RecipeError(problem)
-        scheme = parse_url(location).scheme
-        endpoint = os.environ.get("AWS_ENDPOINT_URL") if scheme == "s3" else None
-        use_storage(ObjectStorage(schemes=[scheme], endpoint=endpoint or None))
+        allow(location)
     return path_of(location)
+
+
+def allow(url: str) -> None:
+    """Let this process reach the store of a URL that a command line names, beside those it names already.
+
+    Raises RecipeError where nothing can be written there.
+    """
+    problem = run_problem(url)
+    if problem is not None:
+        raise RecipeError(problem)
+    _named.add(parse_url(url).scheme)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") if "s3" in _named else None
+    use_storage(ObjectStorage(schemes=sorted(_named), endpoint=endpoint or None))

@@ -23,7 +23,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +36,7 @@ from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl
 from corpusmill.pipelines.storage.remote.lease import FencedError, Lease
 from corpusmill.pipelines.storage.remote.room import Room
+from corpusmill.pipelines.storage.remote.shared_objects import SharedObjects
 from corpusmill.pipelines.system.faultpoints import faultpoint
 
 T = TypeVar("T")
@@ -365,6 +366,10 @@ class RunStore:
         key = self._key(path.relative_to(self.mirror).as_posix())
         self._store.upload(key, path)
         return self._object(key)
+
+    def shared(self, name: str) -> SharedObjects:
+        """Objects by which processes of several machines speak, apart from those of the run."""
+        return SharedObjects(replace(self._place, key=self._key(name)))
 
     def _write(self, path: Path, content: bytes) -> None:
         """Replace a file of the mirror; several processes may at once."""

@@ -70,10 +70,6 @@ def test_without_the_key_nothing_remote_is_read(tmp_path: Path) -> None:
             "output: gs://bucket/run\nstorage: {schemes: [s3]}\n" + LINES,
             "gs is not among `storage.schemes`; write `schemes: [s3, gs]`",
         ),
-        (
-            "output: s3://bucket/run\nstorage: {schemes: [s3]}\nengine: {kind: workers}\n" + LINES,
-            "the engine `workers` hands out its tasks in a folder",
-        ),
         ("output: s3://bucket\nstorage: {schemes: [s3]}\n" + LINES, "names a whole bucket; add a key"),
         (
             "sources: {a: {read: {tree: s3://bucket/projects}}}\nstorage: {schemes: [s3]}\n",

@@ -30,7 +30,6 @@ SHORT = """
 name: short
 seed: 3
 data: corpus
-engine: {{kind: inline}}
 {storage}
 sources:
   lines: {{read: {{jsonl: {{files: lines/**/*.jsonl*, split_bytes: 65536}}}}, steps: [gopher_repetition]}}
@@ -52,6 +51,8 @@ def short(folder: Path, corpus: Path, lines: str = "") -> Path:
     if not (folder / "corpus").exists():
         (folder / "corpus").symlink_to(corpus)
     path = folder / "recipe.yaml"
+    if "engine:" not in lines:
+        lines = f"engine: {{kind: inline}}\n{lines}"
     path.write_text(SHORT.format(storage=lines))
     return path
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +25,7 @@ from corpusmill.pipelines.run.runner import RunListener, Runner
 from corpusmill.pipelines.run.scheduler import Unit
 from corpusmill.pipelines.run.task import Executed
 from corpusmill.pipelines.storage.objects import current
-from corpusmill.pipelines.storage.remote import lease
+from corpusmill.pipelines.storage.remote import lease, shared_objects
 from corpusmill.pipelines.storage.remote.lease import FencedError
 from corpusmill.pipelines.storage.remote.mirrors import store_of_run
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -39,6 +45,7 @@ from tests.pipelines.run.remote_runs import (
     storage,
 )
 from tests.pipelines.run.small_corpus import write, write_corpus
+from tests.waiting import PATIENCE
 
 MOST_REQUESTS = 8  # for each unit of a step, all of the driver's included
 
@@ -117,6 +124,36 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
     assert '"rows": 314' in told("inspect", f"{url}/steps/pack")
 
 
+def test_an_export_goes_to_the_store_and_is_whole_with_its_last_object(
+    server: ObjectServer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(short(tmp_path / "run", corpus, storage(server, "of-export")))
+    beside = short(tmp_path / "beside", corpus)
+    run(beside)
+    monkeypatch.setenv("CORPUSMILL_CACHE", str(tmp_path / "third"))
+    out, url = f"s3://{BUCKET}/exported", f"s3://{BUCKET}/of-export"
+    server.proxy.faults.append(Fault("answer", lambda seen: "README.md" in seen.path, times=100, status=403))
+    with pytest.raises(UserError, match="access is denied"):
+        told("export", url, out, "--to", "dataset")
+    assert b"exported/data/" in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
+    assert b"export.json" not in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
+    server.proxy.fresh()
+    with pytest.raises(UserError, match=rf"{out}: holds objects already"):
+        told("export", url, out, "--to", "dataset")
+    assert out in told("export", url, f"{out}-again", "--to", "dataset")
+    told("export", str(beside.parent / "runs" / "short"), str(tmp_path / "local"), "--to", "dataset")
+    whole = json.loads(server.get(BUCKET, "exported-again/export.json"))["files"]
+    files = {
+        path.relative_to(tmp_path / "local").as_posix(): path
+        for path in (tmp_path / "local").rglob("*")
+        if path.is_file()
+    }
+    assert whole.keys() == files.keys()
+    for name, path in files.items():
+        assert server.get(BUCKET, f"exported-again/{name}") == path.read_bytes()
+        assert whole[name]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def told(*command: str) -> str:
     result = CliRunner().invoke(app, list(command), catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -136,6 +173,42 @@ def test_machines_that_share_the_store_alone_give_the_same_bytes(
     run(recipe)
     assert of_recipe(recipe) == local
     assert any((tmp_path / "two").rglob("*.parquet"))
+
+
+def test_workers_take_batches_from_the_store(
+    server: ObjectServer,
+    corpus: Path,
+    local: dict[str, tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two workers with caches of their own serve a driver that has a third."""
+    monkeypatch.setattr(shared_objects, "LOOK_SECONDS", 0.05)
+    lines = storage(server, "queue").replace("cache: cache, ", "")
+    recipe = short(tmp_path / "run", corpus, lines.replace("storage:", "engine: {kind: workers}\nstorage:"))
+    code = (
+        "from corpusmill.pipelines.storage.remote import shared_objects; shared_objects.LOOK_SECONDS = 0.05; "
+        "from corpusmill.pipelines.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, "worker", f"s3://{BUCKET}/queue"]
+    with ExitStack() as stack:
+        workers = []
+        for name in ("one", "two"):
+            environment = {**os.environ, "CORPUSMILL_CACHE": str(tmp_path / name)}
+            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
+            workers.append(subprocess.Popen(command, stderr=log, env=environment))
+            stack.callback(workers[-1].kill)
+        monkeypatch.setenv("CORPUSMILL_CACHE", str(tmp_path / "driver"))
+        run(recipe)
+        assert [worker.wait(PATIENCE) for worker in workers] == [0, 0]
+    assert of_recipe(recipe) == local
+    logs = [(tmp_path / f"{name}.log").read_text() for name in ("one", "two")]
+    assert all("the run is over" in log for log in logs)
+    done = [int(log.split(" units done")[0].rsplit(" ", 1)[1]) for log in logs]
+    assert sum(done) == len(events(recipe))
+    session = server.get(BUCKET, "queue/queue/session.json")
+    assert b'"over": true' in session
+    assert not list((tmp_path / "driver").rglob("*.parquet"))
 
 
 def test_a_bad_network_changes_no_byte(
