@@ -87,7 +87,7 @@ def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> Planned
 def _why(steps: Steps, state: StepState, folder: StepFolder, key: StepKey, current: Mapping[str, str]) -> str:
     """Why a step is to be done, whose version now lies in `folder`."""
     name = state.step.name
-    if folder.path.exists():
+    if folder.begun:
         return "was interrupted; goes on where it stopped"
     try:
         before = steps.folder.step(name, current[name]).manifest() if name in current else None

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -69,9 +69,16 @@ def logs(folder: Path) -> Iterator[tuple[EventLog, IO[bytes]]]:
         (log / "run.jsonl").open("a", encoding="utf-8") as events,
         (log / "workers.log").open("ab") as workers,
     ):
-        yield EventLog(log / "run.jsonl", events), workers
-    if (store := store_of_run(folder)) is not None:
-        store.keep_log()
+        store = store_of_run(folder)
+        try:
+            yield EventLog(log / "run.jsonl", events), workers
+        except BaseException:
+            if store is not None:
+                with suppress(UserError):  # what ends the run is told, not that its log cannot be kept
+                    store.keep_log()
+            raise
+        if store is not None:
+            store.keep_log()
 
 
 @contextmanager

@@ -57,6 +57,11 @@ class StepUnits(StepPlaces):
             return self.store.names_of_units(self.path)
         return [*names_in(self.path / "receipts"), *names_in(self.segments)]
 
+    @property
+    def begun(self) -> bool:
+        """Whether a unit of the step was begun; of a run on object storage, whether one was committed."""
+        return self.path.exists() if self.store is None else bool(self.unit_names())
+
     def single_receipts(self, names: Iterable[str] | None = None) -> list[int]:
         """Units that have a receipt of their own, in order, by `names` or those in the folder."""
         known = names_in(self.path / "receipts") if names is None else names

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from corpusmill.pipelines.storage.objects.backends import make_backend
 from corpusmill.pipelines.storage.objects.faults import (
@@ -102,7 +102,7 @@ class ObjectStore:
         return self.read(key)[0]
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """The whole of one object and its version; for small ones."""
+        """The whole of one object, and what `put_over` knows its version by; for small ones."""
         import obstore
 
         def got() -> tuple[bytes, str]:
@@ -110,7 +110,7 @@ class ObjectStore:
             data = bytes(answer.bytes())
             if len(data) != answer.meta["size"]:
                 raise cut_answer(answer.meta["size"], len(data))
-            return data, self._info(answer.meta).version
+            return data, self._token(answer.meta)
 
         data, version = self._ask("get", key, got)
         return self._counted(data), version
@@ -199,7 +199,8 @@ class ObjectStore:
         return written
 
     def put_over(self, key: str, data: bytes, version: str | None) -> str:
-        """Write an object over the one of this version, or (None) where there is none; its new version.
+        """Write an object over the one of this version, as `read` gives it, or (None) where there is none;
+        its new version.
 
         Raises ChangedObjectError where another is there by now. An attempt that got no answer counts where
         the object holds `data`: so `data` has to differ between writers.
@@ -212,9 +213,8 @@ class ObjectStore:
         def made() -> str:
             nonlocal unanswered
             try:
-                mode: Any = "create" if version is None else {"e_tag": version}
-                result = obstore.put(self._store, key, data, mode=mode, use_multipart=False)
-                return str(result["e_tag"])
+                known: Any = "create" if version is None else {self._versioned: version}
+                return self._token(obstore.put(self._store, key, data, mode=known, use_multipart=False))
             except (AlreadyExistsError, PreconditionError) as error:
                 if unanswered:
                     there, now = self.read(key)
@@ -280,6 +280,15 @@ class ObjectStore:
             time.sleep(min(wait, _LONGEST_WAIT_S))
             wait *= 2
         raise AssertionError("the last attempt returns or raises")
+
+    @property
+    def _versioned(self) -> Literal["e_tag", "version"]:
+        """What a write on condition compares: Google's store the generation of an object, others its ETag."""
+        return "version" if self._place.scheme == "gs" else "e_tag"
+
+    def _token(self, known: Any) -> str:
+        """What is compared, of an object's metadata or of the answer to a write."""
+        return str(known[self._versioned])
 
     def _counted(self, data: bytes) -> bytes:
         self._requests.add("get", 0, fetched=len(data))

@@ -15,37 +15,27 @@ manifest. Listings only tell a driver what an earlier one has left: what they mi
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from corpusmill.pipelines.contract.errors import damaged
-from corpusmill.pipelines.records.receipt import FileEntry
-from corpusmill.pipelines.storage.objects.current import settings_in_use, store_of
-from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError
+from corpusmill.pipelines.storage.objects.current import settings_in_use
+from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
 from corpusmill.pipelines.storage.objects.requests import Requests
-from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
+from corpusmill.pipelines.storage.objects.store import ObjectStore
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl
 from corpusmill.pipelines.storage.remote.lease import FencedError, Lease
-from corpusmill.pipelines.storage.remote.room import Room
+from corpusmill.pipelines.storage.remote.sent_files import SentFiles, each
 from corpusmill.pipelines.storage.remote.shared_objects import SharedObjects
-from corpusmill.pipelines.system.faultpoints import faultpoint
-
-T = TypeVar("T")
 
 MUTABLE = ("current.json", "recipe.json", "graph.json")
 _LOG = "log/run.jsonl"
-_AT_ONCE = 8  # small objects read, or files sent, at a time
-_PARTS_AT_ONCE = 4  # of one file that is fetched, 16 MiB each in memory
-_TRIES = 8  # to write a file of the driver that an earlier driver writes too
+_SMALL_AT_ONCE = 16  # receipts and segments fetched
+_TRIES = 8  # to write what others write too
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ class Hint:
     units: dict[tuple[str, str], list[str]]
 
 
-class RunStore:
+class RunStore(SentFiles):
     """The run at `place`, whose files appear below `mirror` (see the module). Safe for several threads.
 
     Steps are given by their folder in the mirror, `<mirror>/steps/<step>/<version>`. Methods raise
@@ -64,8 +54,7 @@ class RunStore:
     """
 
     def __init__(self, place: ObjectUrl, mirror: Path) -> None:
-        self._place, self.mirror = place, mirror
-        self.room = Room(mirror)
+        super().__init__(place, mirror)
         self._versions: dict[str, str | None] = {}  # of the files in MUTABLE, as last seen
         self._written: dict[str, bytes] = {}  # these files as the driver wrote them last
         self._fresh = False  # whether these were fetched
@@ -75,86 +64,11 @@ class RunStore:
         self._lease: Lease | None = None
         self._lock = threading.Lock()
 
-    @property
-    def url(self) -> str:
-        return str(self._place)
-
-    @property
-    def _store(self) -> ObjectStore:
-        return store_of(self._place)
-
-    def _key(self, *parts: str) -> str:
-        return "/".join((self._place.key, *parts))
-
-    def _data_key(self, step: Path, entry: FileEntry) -> str:
-        _, dot, suffix = entry.name.rsplit("/", 1)[-1].partition(".")
-        return self._key("data", step.parent.name, f"{entry.sha256[:32]}{dot}{suffix}")
-
     def _unit_key(self, step: Path, name: str) -> str:
         return self._key("units", step.parent.name, step.name, name)
 
     def _manifest_key(self, step: Path) -> str:
         return self._key("manifests", step.parent.name, f"{step.name}.json")
-
-    # Files of units.
-
-    def send(self, step: Path, folder: Path, files: Sequence[FileEntry]) -> None:
-        """Write files of an attempt, which lie below `folder`, under the keys that name their content."""
-
-        def sent(file: FileEntry) -> None:
-            self._store.upload(self._data_key(step, file), folder / file.name)
-            faultpoint("object-sent")
-
-        _each(sent, files)
-        self.room.grown(sum(file.bytes for file in files))
-
-    def have(self, step: Path, entry: FileEntry) -> Path:
-        """The path of a committed file, which is fetched where it is not there or of another size."""
-        path = step / "data" / entry.name
-        if self.room.pin(path, entry.bytes):
-            return path
-        with self.room.fetching(path):
-            if not self.room.pin(path, entry.bytes):
-                self._fetch(step, entry, path)
-        return path
-
-    def have_all(self, step: Path, entries: Iterable[FileEntry]) -> None:
-        """Have these files there."""
-        _each(lambda entry: self.have(step, entry), entries)
-
-    def fetch_again(self, step: Path, entry: FileEntry) -> Path:
-        """Fetch a file anew whose copy here is damaged."""
-        path = step / "data" / entry.name
-        with self.room.fetching(path):
-            self._fetch(step, entry, path)
-        return path
-
-    def _fetch(self, step: Path, entry: FileEntry, path: Path) -> None:
-        store, key = self._store, self._data_key(step, entry)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.room.grown(entry.bytes)
-        handle, name = tempfile.mkstemp(dir=self.room.making)
-        temporary, found = Path(name), hashlib.sha256()
-        try:
-            with os.fdopen(handle, "wb") as file, ThreadPoolExecutor(_PARTS_AT_ONCE) as threads:
-                starts = range(0, entry.bytes, PART_BYTES)
-                for first in range(0, len(starts), _PARTS_AT_ONCE):
-                    some = starts[first : first + _PARTS_AT_ONCE]
-                    ends = (min(start + PART_BYTES, entry.bytes) for start in some)
-                    parts = ((key, start, end, entry.bytes) for start, end in zip(some, ends, strict=True))
-                    for part in threads.map(lambda asked: store.get_named(*asked), parts):
-                        file.write(part)
-                        found.update(part)
-            if found.hexdigest() != entry.sha256:
-                raise damaged(f"{self._object(key)}: its bytes differ from the manifest")
-            temporary.replace(path)
-        except NoObjectError as error:
-            raise damaged(f"{self._object(key)}: missing, or of another size") from error
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _object(self, key: str) -> str:
-        return f"{self._place.root}/{key}"
 
     # Receipts and segments.
 
@@ -162,13 +76,17 @@ class RunStore:
         """Commit a unit. Raises IntegrityError where another attempt has committed something else."""
         key = self._unit_key(step, name)
         self._changed.add(step)
-        if not self._store.put_new(key, content):
-            with suppress(NoObjectError):  # removed meanwhile: the step is complete
-                if self._store.get(key) != content:
-                    raise damaged(
-                        f"{self._object(key)}: another attempt at the unit came to another result than this "
-                        "one; look for a stage whose output depends on chance, time or the machine"
-                    )
+        for _ in range(_TRIES):
+            if self._store.put_new(key, content):
+                return
+            with suppress(NoObjectError):  # another put came in between, and is not done, or was removed
+                if self._store.get(key) == content:
+                    return
+                raise damaged(
+                    f"{self._object(key)}: another attempt at the unit came to another result than this one; "
+                    "look for a stage whose output depends on chance, time or the machine"
+                )
+        raise ObjectError(f"{self._object(key)}: neither there nor written; run the same command again")
 
     def put_segment(self, step: Path, name: str, content: bytes) -> None:
         """Write a segment."""
@@ -195,8 +113,8 @@ class RunStore:
                     path.unlink()
         # A segment's name holds its digest; a receipt may be another by now.
         lacking = [name for name in segments if not (step / "units" / name).exists()]
-        _each(lambda name: self.fetch_unit(step, name, step / "units" / name), lacking)
-        _each(lambda name: self.fetch_unit(step, name, step / "receipts" / name), receipts)
+        each(lambda name: self.fetch_unit(step, name, step / "units" / name), lacking, _SMALL_AT_ONCE)
+        each(lambda name: self.fetch_unit(step, name, step / "receipts" / name), receipts, _SMALL_AT_ONCE)
 
     def remove_units(self, step: Path, names: Iterable[str]) -> None:
         """Remove receipts and segments."""
@@ -371,30 +289,9 @@ class RunStore:
         """Objects by which processes of several machines speak, apart from those of the run."""
         return SharedObjects(replace(self._place, key=self._key(name)))
 
-    def _write(self, path: Path, content: bytes) -> None:
-        """Replace a file of the mirror; several processes may at once."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.room.making.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.room.making)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-
 
 def _files(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except FileNotFoundError:
         return []
-
-
-def _each(call: Callable[[T], object], things: Iterable[T]) -> None:
-    """Call with each thing, several at a time; the first error is raised."""
-    several = list(things)
-    if len(several) < 2:
-        for thing in several:
-            call(thing)
-        return
-    with ThreadPoolExecutor(min(_AT_ONCE, len(several))) as threads:
-        for _ in threads.map(call, several):
-            pass

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -118,6 +119,10 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
     assert shown.replace(url, "") == told("inspect", str(beside.parent / "runs" / "remote")).replace(
         str(beside.parent / "runs" / "remote"), ""
     )
+    (document,) = pq.read_table(next(beside.parent.rglob("00000.parquet")))["id"].to_pylist()[:1]
+    assert told("explain", document, "--run", url) == told(
+        "explain", document, "--run", str(beside.parent / "runs" / "remote")
+    )
     assert "all is well" in told("doctor", url)
     assert told("report", url).strip() == f"{url}/report/report.html"
     assert server.get(BUCKET, "whole/report/report.html").startswith(b"<!doctype html>")
@@ -132,10 +137,11 @@ def test_an_export_goes_to_the_store_and_is_whole_with_its_last_object(
     run(beside)
     monkeypatch.setenv("CORPUSMILL_CACHE", str(tmp_path / "third"))
     out, url = f"s3://{BUCKET}/exported", f"s3://{BUCKET}/of-export"
-    server.proxy.faults.append(Fault("answer", lambda seen: "README.md" in seen.path, times=100, status=403))
+    denied = Fault("answer", lambda seen: "exported/data" in seen.path, times=100, status=403)
+    server.proxy.faults.append(denied)
     with pytest.raises(UserError, match="access is denied"):
         told("export", url, out, "--to", "dataset")
-    assert b"exported/data/" in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
+    assert b"exported/README.md" in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
     assert b"export.json" not in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
     server.proxy.fresh()
     with pytest.raises(UserError, match=rf"{out}: holds objects already"):
@@ -225,10 +231,12 @@ def test_a_bad_network_changes_no_byte(
         Fault("lost", lambda seen, name=name: name in seen.path and seen.method == "PUT", times=1)
         for name in ("current.json", "lease.json", "manifests/", "units/", "data/")
     ]
-    server.proxy.faults += [*named, *of_puts, *of_all]
-    recipe = short(tmp_path / "run", corpus, storage(server, "bad-network"))
+    late = Fault("late", lambda seen: "/units/" in seen.path and seen.method == "PUT", times=1)
+    server.proxy.faults += [*named, late, *of_puts, *of_all]
+    lines = storage(server, "bad-network").replace("cache:", "timeout_s: 2, cache:")
+    recipe = short(tmp_path / "run", corpus, lines)
     run(recipe)
-    assert not any(fault.times for fault in named)
+    assert not any(fault.times for fault in (*named, late))
     assert of_puts[0].times < 15
     server.proxy.fresh()
     shutil.rmtree(tmp_path / "run" / "cache")

@@ -85,6 +85,19 @@ def test_an_upload_in_parts_that_fails_leaves_none(server: ObjectServer, bucket:
     assert not machine(bucket, tmp_path, "b").has_receipt(0)
 
 
+def test_a_receipt_whose_put_met_another_one_is_put_again(
+    server: ObjectServer, bucket: str, tmp_path: Path
+) -> None:
+    """S3 answers 409 while another put of the key is under way; then there may be nothing to compare with."""
+    conflict = Fault("answer", lambda seen: "/units/" in seen.path, times=1, status=409)
+    server.proxy.faults.append(conflict)
+    receipt = commit(machine(bucket, tmp_path, "a"), 0, b"content")
+    assert not conflict.times
+    assert machine(bucket, tmp_path, "b").receipt(0) is None
+    assert machine(bucket, tmp_path, "b").has_receipt(0)
+    assert machine(bucket, tmp_path, "b").receipt(0) == receipt
+
+
 def test_places_have_one_url_on_all_machines(server: ObjectServer, bucket: str, tmp_path: Path) -> None:
     here, there = machine(bucket, tmp_path, "a"), machine(bucket, tmp_path, "b")
     assert here.path != there.path

@@ -1,0 +1,133 @@
+"""The files of units of a run on object storage: sent under keys that name their content, fetched and
+compared.
+
+Memory: `AT_ONCE` times 16 MiB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.storage.objects.current import store_of
+from corpusmill.pipelines.storage.objects.faults import NoObjectError
+from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
+from corpusmill.pipelines.storage.objects.urls import ObjectUrl
+from corpusmill.pipelines.storage.remote.room import Room
+from corpusmill.pipelines.system.faultpoints import faultpoint
+
+T = TypeVar("T")
+
+AT_ONCE = 4  # files sent or fetched, or parts of one file: up to 16 MiB each in memory
+
+
+class SentFiles:
+    """The files of the run at `place`, which appear below `mirror`. Steps are given by their folder in the
+    mirror, `<mirror>/steps/<step>/<version>`.
+    """
+
+    def __init__(self, place: ObjectUrl, mirror: Path) -> None:
+        self._place, self.mirror = place, mirror
+        self.room = Room(mirror)
+
+    @property
+    def url(self) -> str:
+        return str(self._place)
+
+    @property
+    def _store(self) -> ObjectStore:
+        return store_of(self._place)
+
+    def _key(self, *parts: str) -> str:
+        return "/".join((self._place.key, *parts))
+
+    def _data_key(self, step: Path, entry: FileEntry) -> str:
+        _, dot, suffix = entry.name.rsplit("/", 1)[-1].partition(".")
+        return self._key("data", step.parent.name, f"{entry.sha256[:32]}{dot}{suffix}")
+
+    def send(self, step: Path, folder: Path, files: Sequence[FileEntry]) -> None:
+        """Write files of an attempt, which lie below `folder`, under the keys that name their content."""
+
+        def sent(file: FileEntry) -> None:
+            self._store.upload(self._data_key(step, file), folder / file.name)
+            faultpoint("object-sent")
+
+        each(sent, files, AT_ONCE)
+        self.room.grown(sum(file.bytes for file in files))
+
+    def have(self, step: Path, entry: FileEntry, at_once: int = AT_ONCE) -> Path:
+        """The path of a committed file, which is fetched, so many parts at a time, where it is not there or
+        of another size."""
+        path = step / "data" / entry.name
+        if self.room.pin(path, entry.bytes):
+            return path
+        with self.room.fetching(path):
+            if not self.room.pin(path, entry.bytes):
+                self._fetch(step, entry, path, at_once)
+        return path
+
+    def have_all(self, step: Path, entries: Iterable[FileEntry]) -> None:
+        """Have these files there."""
+        each(lambda entry: self.have(step, entry, 1), entries, AT_ONCE)
+
+    def fetch_again(self, step: Path, entry: FileEntry) -> Path:
+        """Fetch a file anew whose copy here is damaged."""
+        path = step / "data" / entry.name
+        with self.room.fetching(path):
+            self._fetch(step, entry, path, AT_ONCE)
+        return path
+
+    def _fetch(self, step: Path, entry: FileEntry, path: Path, at_once: int) -> None:
+        store, key = self._store, self._data_key(step, entry)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.room.grown(entry.bytes)
+        handle, name = tempfile.mkstemp(dir=self.room.making)
+        temporary, found = Path(name), hashlib.sha256()
+        try:
+            with os.fdopen(handle, "wb") as file, ThreadPoolExecutor(at_once) as threads:
+                starts = range(0, entry.bytes, PART_BYTES)
+                for first in range(0, len(starts), at_once):
+                    some = starts[first : first + at_once]
+                    ends = (min(start + PART_BYTES, entry.bytes) for start in some)
+                    parts = ((key, start, end, entry.bytes) for start, end in zip(some, ends, strict=True))
+                    for part in threads.map(lambda asked: store.get_named(*asked), parts):
+                        file.write(part)
+                        found.update(part)
+            if found.hexdigest() != entry.sha256:
+                raise damaged(f"{self._object(key)}: its bytes differ from the manifest")
+            temporary.replace(path)
+        except NoObjectError as error:
+            raise damaged(f"{self._object(key)}: missing, or of another size") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _object(self, key: str) -> str:
+        return f"{self._place.root}/{key}"
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Replace a file of the mirror; several processes may at once."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.room.making.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self.room.making)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+
+
+def each(call: Callable[[T], object], things: Iterable[T], at_once: int) -> None:
+    """Call with each thing, so many at a time; the first error is raised."""
+    several = list(things)
+    if len(several) < 2:
+        for thing in several:
+            call(thing)
+        return
+    with ThreadPoolExecutor(min(at_once, len(several))) as threads:
+        for _ in threads.map(call, several):
+            pass
