@@ -70,7 +70,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
     folder.clear_receipts()
     for left in (folder.path / "tmp", folder.path / "scratch"):
         shutil.rmtree(left, ignore_errors=True)
-    damage = [fault for file in folder.units.files() if (fault := folder.fault(file))]
+    damage = folder.faults(folder.units.files())
     if damage:
         found.files = {name: file.sha256 for name, file in folder.files().items()}
         found.faults += damage

@@ -200,10 +200,9 @@ class StepFolder(StepUnits):
 
     def verify(self) -> list[str]:
         """Faults of a complete step's files against its manifest; empty when all are sound."""
-        files = self.files()
         if self.store is not None:
-            self.store.have_all(self.path, files.values())
-        faults = [fault for file in files.values() if (fault := self.fault(file))]
+            self.store.have_all(self.path, self.units.files())
+        faults = self.faults(self.units.files())
         return faults + [f"{path}: not a file of its step" for path in self.strangers()]
 
     def strangers(self) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt
-from corpusmill.pipelines.storage.file_faults import fault_of, lost
+from corpusmill.pipelines.storage.file_faults import fault_of, faults_of, lost
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, write_atomic
 from corpusmill.pipelines.storage.segments import Segment
 from corpusmill.pipelines.storage.step_places import StepPlaces
@@ -113,6 +113,10 @@ class StepUnits(StepPlaces):
         except IntegrityError as error:
             fault = error.fault
         return fault
+
+    def faults(self, entries: Iterable[FileEntry]) -> list[str]:
+        """What is wrong with any of these committed files, in their order; hashed on all processors."""
+        return faults_of(entries, self.fault)
 
     def lost(self, entry: FileEntry) -> str | None:
         """Whether a committed file is missing or of another size (see `lost`). Of a run on object storage a

@@ -50,7 +50,8 @@ def join(address: str | None, cpus: int | None) -> Any:
     try:
         # None would join whatever cluster happens to run on this machine.
         ray.init(address=address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # of a Ray that is not up after 30 s no other class
+        ray.shutdown()  # what has started of a local one
         raise _unreachable(address, f"{type(error).__name__}: {error}") from error
     finally:
         os.environ.pop("PYTHONSAFEPATH", None)
@@ -111,7 +112,11 @@ def _require_answer(address: str) -> None:
 
 def _unreachable(address: str | None, why: str) -> UserError:
     if address is None:
-        return UserError(f"engine: a local Ray does not start: {why}; try `engine.kind: process`")
+        return UserError(
+            f"engine: a local Ray does not start: {why.rstrip('.')}; on a machine that is busy or short of "
+            "memory it may take longer than Ray waits: end other programs and run the same command again, or "
+            "run it with `--set engine.kind=process`, which gives the same bytes"
+        )
     return UserError(
         f"engine.address: cannot join Ray at {address}: {why}; check that it runs, that this "
         "machine reaches it, and that RAY_AUTH_TOKEN or ~/.ray/auth_token holds its token"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.run.engines.ray import culprit_of
+from corpusmill.pipelines.run.engines.ray_cluster import join
 from tests.pipelines.run.ray_nodes import TOKEN, head
 from tests.warm import Warm
 
@@ -50,6 +55,32 @@ def test_a_joined_cluster_that_loses_a_worker_gives_the_same_bytes(
     calm = warm.call("run", path, "--set", "engine.kind=inline")
     assert calm.returncode == 0, calm.stderr
     assert hashes_of(tmp_path / "runs" / "small") == hashes_of(tmp_path / "two")
+
+
+def test_a_local_cluster_that_does_not_start_is_a_fault_with_its_cure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beside a stand-in for Ray, which changes a process for good once it is imported."""
+    ray, config, ended = ModuleType("ray"), ModuleType("ray.job_config"), []
+
+    def late(**options: object) -> None:
+        raise Exception("The current node timed out during startup.")  # as `ray._private.node` does
+
+    members = {"init": late, "is_initialized": lambda: False, "shutdown": lambda: ended.append(True)}
+    for name, member in members.items():
+        monkeypatch.setattr(ray, name, member, raising=False)
+    monkeypatch.setattr(config, "JobConfig", type("JobConfig", (), {}), raising=False)
+    for module in (ray, config):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name in ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.setenv(name, "0")
+    before = dict(os.environ)
+    with pytest.raises(
+        UserError, match=r"does not start: Exception: The current node .* engine.kind=process"
+    ):
+        join(None, 1)
+    assert ended == [True]
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize(
