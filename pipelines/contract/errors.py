@@ -29,6 +29,10 @@ class DataError(UserError):
     """Input that is truncated, corrupt or not of the format its reader expects."""
 
 
+class NotKeptError(UserError):
+    """A file of a run that was removed after use, as its recipe says; a run that keeps all makes it again."""
+
+
 class IntegrityError(CorpusmillError):
     """A file the run itself wrote is missing, changed or does not match its manifest."""
 

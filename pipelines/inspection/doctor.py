@@ -22,6 +22,7 @@ from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
 from corpusmill.pipelines.run.repair import segment_faults
 from corpusmill.pipelines.storage.graph_file import read_graph
+from corpusmill.pipelines.storage.not_kept import not_kept, there
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.system.kernel_cache import kernel_cache
 
@@ -230,13 +231,17 @@ def _unread(name: str, read: Callable[[], object], cure: str) -> list[Check]:
 
 
 def _step(name: str, step: StepFolder, cure: str) -> Check:
-    if unread := _unread(f"step {name}", step.need_manifest, cure):
-        return unread[0]
+    for read in (step.need_manifest, partial(not_kept, step.path)):
+        if unread := _unread(f"step {name}", read, cure):
+            return unread[0]
     faults = (
         segment_faults(step) or step.verify() or [f"{path}: not a file of its step" for path in step.strays()]
     )
-    size = step.need_manifest().bytes
-    return _file_check(f"step {name}", faults, f"{text.size(size)} match their hashes", cure)
+    said = f"{text.size(step.need_manifest().bytes)} match their hashes"
+    if (left := not_kept(step.path)) is not None:
+        size = sum(file.bytes for file in there(step.path, step.units.files()))
+        said = f"{text.size(size)} match their hashes; the rest was removed after use (`keep: {left.keep}`)"
+    return _file_check(f"step {name}", faults, said, cure)
 
 
 def _shown(faults: list[str]) -> str:

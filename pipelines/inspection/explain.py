@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.errors import NotKeptError, UserError
 from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection import trails
@@ -72,14 +72,23 @@ def explain(folder: RunFolder, identity: str) -> Story:
 
 
 def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, Place]]]:
-    """Places by id: rows of every source's last dataset, and documents removed before it was written."""
+    """Places by id: rows of every source's last dataset, and documents removed before it was written.
+
+    Raises NotKeptError where a dataset was removed after use and the others, and what was removed, have none.
+    """
     found: dict[str, list[tuple[SourceRecord, Place]]] = {}
+    gone: list[NotKeptError] = []
     for source in _all_sources(record):
         for step in (*source.steps, *source.scatters):
             for place in in_removed(step, prefix):
                 found.setdefault(place.id, []).append((source, place))
-        for place in in_dataset(source.last, prefix):
-            found.setdefault(place.id, []).append((source, place))
+        try:
+            for place in in_dataset(source.last, prefix):
+                found.setdefault(place.id, []).append((source, place))
+        except NotKeptError as error:
+            gone.append(error)
+    if gone and not found:
+        raise gone[0]
     return found
 
 
@@ -205,7 +214,11 @@ def _survivor(record: RunRecord, instance: Instance, full: str, unit: int, nth: 
         _lost(instance, encoded)
         return
     instance.encoded = encoded
-    copies = trails.drawn(record, unit, encoded.row)
+    try:
+        copies = trails.drawn(record, unit, encoded.row)
+    except NotKeptError as error:
+        instance.fate = f"kept and encoded as {encoded.tokens:,} tokens; of what was drawn of it: {error}"
+        return
     if copies is None:
         instance.fate = f"kept and encoded as {encoded.tokens:,} tokens; {_waiting(record)}"
         return

@@ -92,6 +92,11 @@ class Settings(BaseModel):
         min_length=1,
         description="Folder of the run, relative to the recipe's, or a URL (s3, gs, az); null: runs/<name>.",
     )
+    keep: Literal["all", "needed", "results"] = Field(
+        "all",
+        description="Files of the run to keep: all; needed: without rows, pairs and partial results that no "
+        "later step needs any more; results: nor documents and tokens, once there are shards.",
+    )
     plugins: list[str] = Field(
         [], description="Python files, relative to the recipe, whose stages may be used by name."
     )
@@ -141,6 +146,7 @@ class Recipe:
     raw: Mapping[str, Any] = field(repr=False)
     places: Places = field(repr=False, compare=False)
     storage: ObjectStorage | None = None
+    keep: Literal["all", "needed", "results"] = "all"
 
     def source(self, name: str) -> Source:
         """The source of this name. Raises KeyError naming those there are."""

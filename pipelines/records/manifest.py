@@ -97,6 +97,18 @@ class ManifestFile(Summary):
 
 
 @dataclass(frozen=True)
+class NotKept:
+    """`not_kept.json`: the files of a complete step, but lists of removed documents, were removed, or are
+    being removed. `keep`: what the recipe said; `removed`: whether none of them is left."""
+
+    RECORD: ClassVar[str] = "not kept"
+    VERSION: ClassVar[int] = 1
+
+    keep: str
+    removed: bool = False
+
+
+@dataclass(frozen=True)
 class Manifest(Summary):
     """What a complete step holds, with the receipts of its units in order; those of a manifest that was read
     come from their segments as they are asked for."""

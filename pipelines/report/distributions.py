@@ -21,6 +21,7 @@ from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.not_kept import not_kept
 
 ENCODED_UNITS = 64  # of each source
 TEXT_UNITS = 4
@@ -57,8 +58,10 @@ class Distribution:
 
 
 def distributions(record: RunRecord) -> dict[str, Distribution]:
-    """Languages and lengths by source."""
+    """Languages and lengths by source; none where the run did not keep what they are measured of."""
     encode = record.complete_giving(ENCODED)
+    if encode is not None and not_kept(encode.data.path) is not None:
+        return {}
     view, starts = (record.view(), _starts(record)) if encode is None else (DatasetView([], []), {})
     found: dict[str, Distribution] = {}
     for source in record.sources:

@@ -18,7 +18,7 @@ from corpusmill.pipelines.contract.given import (
 from corpusmill.pipelines.contract.held_out import USES
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
-from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
+from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.records.training_files import Score, TrainingSummary
 from corpusmill.pipelines.report.accounts import FunnelRow
@@ -27,6 +27,7 @@ from corpusmill.pipelines.report.figures import Finding, Level, Report
 from corpusmill.pipelines.report.tokenizer import TokenizerParts, TokenizerSection
 from corpusmill.pipelines.report.training import TrainingFigures
 from corpusmill.pipelines.storage.datasets import unit_file
+from corpusmill.pipelines.storage.not_kept import not_kept
 
 HEAVY_REMOVAL = 0.9  # of a source's documents by one stage
 HEAVY_PADDING = 0.1
@@ -46,7 +47,7 @@ _ALL = "*"  # all sources together
 
 def findings(record: RunRecord, report: Report) -> tuple[Finding, ...]:
     """What is found in the figures, faults first."""
-    found = [*_run(report), *_funnel(record, report), *_families(report.held_out)]
+    found = [*_run(report), *_not_kept(record), *_funnel(record, report), *_families(report.held_out)]
     fresh = without_stale(record, report)
     found += [*mixture_findings(fresh.mixture), *_packing(fresh.packing)]
     found += _languages(fresh.distributions)
@@ -66,6 +67,23 @@ def without_stale(record: RunRecord, report: Report) -> Report:
         left_out["tokenizer_parts"] = {}
     phases = tuple(phase for phase in report.long_context if phase.step not in report.stale)
     return replace(report, **left_out, long_context=phases)
+
+
+def _not_kept(record: RunRecord) -> list[Finding]:
+    """What the report lacks since its run did not keep it."""
+    gone = [step.name for step in record.steps.values() if step.folder is not None and _lacks(step)]
+    if not gone:
+        return []
+    more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+    text = (
+        f"files of {', '.join(gone[:3])}{more} were removed after use, as the recipe's `keep` says; what is "
+        "measured of them and texts of samples are left out, and a run with `--set keep=all` brings them back"
+    )
+    return [Finding("note", "run", text)]
+
+
+def _lacks(step: StepRecord) -> bool:
+    return step.manifest is not None and not_kept(step.data.path) is not None
 
 
 def _run(report: Report) -> list[Finding]:
@@ -139,7 +157,7 @@ def _judging(record: RunRecord) -> set[tuple[str, str]]:
 
 
 def _scored(source: SourceRecord) -> set[str]:
-    if not source.last.units:
+    if not source.last.units or not_kept(source.last.data.path) is not None:
         return set()
     path = unit_file(source.last.data, source.last.units[0].unit)
     return {name.split(".")[0] for name in pq.read_schema(path).names if "." in name}

@@ -27,6 +27,7 @@ from corpusmill.pipelines.inspection.trails import detail_scores, scores_of, tex
 from corpusmill.pipelines.records.opaque import Row
 from corpusmill.pipelines.storage.cuts import is_edits
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
+from corpusmill.pipelines.storage.not_kept import not_kept
 
 SAMPLES = 3  # of each stage and reason
 EXCERPT = 400  # characters
@@ -242,10 +243,11 @@ def _pair(
 
 
 def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) -> tuple[int, int] | None:
-    """Unit and row of a survivor, from the pairs that the step was made of."""
+    """Unit and row of a survivor, from the pairs that the step was made of; None where these were not
+    kept."""
     finders = [record.steps[name] for name in step.inputs if name in record.steps]
     for finder in finders:
-        if finder.operator.writes != "pairs":
+        if finder.operator.writes != "pairs" or not_kept(finder.data.path) is not None:
             continue
         for unit in finder.units:
             if not finder.data.has(f"{unit.name}.found.arrow"):
@@ -271,8 +273,8 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) ->
 def _text(
     record: RunRecord, step: StepRecord, source: SourceRecord | None, address: tuple[int, int]
 ) -> str | None:
-    """The beginning of a document as the step saw it."""
-    if source is None:
+    """The beginning of a document as the step saw it; None where its dataset is not there, or not kept."""
+    if source is None or not_kept(source.last.data.path) is not None:
         return None
     number = address[0] - record.first_units[source.name]
     place = Place(source.last.name, source.last.units[number].unit, address[1], "")

@@ -94,6 +94,7 @@ def estimate_run(recipe: Recipe) -> Estimate:
         cut = replace(
             recipe,
             output_folder=Path(folder),
+            keep="all",
             engine=recipe.engine.model_copy(update={"kind": "process", "workers": 1, "address": None}),
         )
         cuts = _cuts(recipe, 1)

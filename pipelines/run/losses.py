@@ -33,10 +33,14 @@ class Losses:
         self._quarantined: dict[str, Counter[str]] = {}
         self._removed: dict[str, Counter[str]] = {}
         self._seen: dict[str, Mapping[str, str]] = {}
+        self._judged: set[str] = set()
         self.found: dict[str, str] = {}  # step -> what is wrong
 
     def judge(self, step: Step, manifest: Manifest) -> None:
-        """Take in the ledger of a complete step."""
+        """Take in the ledger of a complete step, once."""
+        if step.name in self._judged:
+            return
+        self._judged.add(step.name)
         if step.operator.writes == "documents":
             self._judge_source(step, manifest)
         elif step.operator.writes in ("removals", "encoded"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -62,8 +62,23 @@ def make_plan(recipe: Recipe) -> Plan:
     steps = Steps(recipe)
     steps.list_inputs()
     current = readable_current(steps.folder).steps
-    planned = tuple(_step(steps, state, current) for state in steps.states.values())
-    return Plan(recipe.name, steps.folder.location, planned)
+    planned = [_step(steps, state, current) for state in steps.states.values()]
+    return Plan(recipe.name, steps.folder.location, tuple(_called_back(steps, planned)))
+
+
+def _called_back(steps: Steps, planned: Sequence[PlannedStep]) -> list[PlannedStep]:
+    """The plan with complete steps done again whose files were not kept and that others now need."""
+    wanted: dict[str, str] = {}  # steps that are needed, and by whom
+    found: list[PlannedStep] = []
+    for step in reversed(planned):
+        state = steps.states[step.name]
+        if step.state == "done" and step.name in wanted and steps.keeping.lacks_files(state):
+            why = f"its files were not kept, and {wanted[step.name]} needs them"
+            step = replace(step, state="run", left=step.units, why=why)
+        if step.state != "done":
+            wanted |= dict.fromkeys(step.needs, step.name)
+        found.append(step)
+    return found[::-1]
 
 
 def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> PlannedStep:
@@ -80,6 +95,8 @@ def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> Planned
     assert state.key is not None
     if state.complete:
         return shown("done", state.total, "unchanged", 0)
+    if state.remade:
+        return shown("run", state.total, "its files were not kept", state.total)
     units, left = _units(steps, state, state.folder)
     return shown("run", units, _why(steps, state, state.folder, state.key, current), left)
 

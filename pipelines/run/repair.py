@@ -20,6 +20,7 @@ from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.committed import hash_again
 from corpusmill.pipelines.storage.graph_file import read_graph
+from corpusmill.pipelines.storage.not_kept import NAME, has_again, not_kept, there
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import Segment
 
@@ -51,8 +52,13 @@ def repair_step(folder: StepFolder) -> StepRepair:
     found = StepRepair()
     try:
         manifest = folder.manifest()
+        not_kept(folder.path)
     except IntegrityError as error:
         found.faults.append(error.fault)
+        if (folder.path / NAME).exists():  # units may have no files that would show whether they are sound
+            folder.forget_units()
+            has_again(folder.path)
+            return found
         folder.remove_manifest()
         found.faults += hash_again(folder)
         return found
@@ -63,6 +69,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
         found.faults += broken
         folder.remove_manifest()
         hash_again(folder)
+        has_again(folder.path)
         return found
     for path in [*folder.strangers(), *folder.strays()]:
         found.faults.append(f"{path}: not a file of its step")
@@ -70,12 +77,13 @@ def repair_step(folder: StepFolder) -> StepRepair:
     folder.clear_receipts()
     for left in (folder.path / "tmp", folder.path / "scratch"):
         shutil.rmtree(left, ignore_errors=True)
-    damage = folder.faults(folder.units.files())
+    damage = folder.faults(there(folder.path, folder.units.files()))
     if damage:
         found.files = {name: file.sha256 for name, file in folder.files().items()}
         found.faults += damage
         folder.remove_manifest()
         hash_again(folder)
+        has_again(folder.path)
     return found
 
 

@@ -40,6 +40,7 @@ from corpusmill.pipelines.run.steps import Steps
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.graph_file import write_graph
+from corpusmill.pipelines.storage.not_kept import has_again
 from corpusmill.pipelines.storage.objects.current import storage_in_use
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
@@ -158,16 +159,42 @@ class Runner(Steps):
             for state in self.states.values():
                 if state.folder is None and all(self._sound(name) for name in state.step.needs):
                     self.prepare(state)
-                    if not state.complete:
-                        units.append(self._units(state))
-                    if state.complete:
-                        self.folder_of(
-                            state.step.name
-                        ).clear_receipts()  # of a run that was killed at its end
-                        self._point(state)
-                        self.listener.step_done(state)
                     moved = True
+                    if state.complete:
+                        self._skip(state)
+                if state.folder is not None and not state.complete and not state.opened:
+                    moved |= self._call_back(state.step)
+                    if all(self.states[name].complete for name in state.step.needs):
+                        state.opened = moved = True
+                        units.append(self._units(state))
         return chain.from_iterable(units) if units else ()
+
+    def _skip(self, state: StepState) -> None:
+        """Use a complete step as it is."""
+        self.folder_of(state.step.name).clear_receipts()  # of a run that was killed at its end
+        self._done(state)
+
+    def _done(self, state: StepState) -> None:
+        self._point(state)
+        self.listener.step_done(state)
+        if self.limit is None:
+            self.keeping.remove(self.states)
+
+    def _call_back(self, step: Step) -> bool:
+        """Let steps that `step` needs be done again whose files were not kept; whether there are any."""
+        needs = [self.states[name] for name in step.needs]
+        lacking = [need for need in needs if need.complete and self.keeping.lacks_files(need)]
+        for need in lacking:
+            self.undo(need)
+        return bool(lacking)
+
+    def undo(self, state: StepState) -> None:
+        super().undo(state)
+        folder = self.folder_of(state.step.name)
+        folder.forget_units()
+        has_again(folder.path)
+        self.keeping.again(state.step.name)
+        self._write_current({}, self.folder.current().stale)
 
     def _sound(self, name: str) -> bool:
         """Whether a step is complete and what it leaves may be gone on with."""
@@ -203,6 +230,7 @@ class Runner(Steps):
         self.listener.step_started(state)
         if not more:
             self._finish(state)
+            self._done(state)
             return ()
         return state.pending()
 
@@ -258,8 +286,7 @@ class Runner(Steps):
                 self._opened.append(state.pending())
                 return
             self._finish(state)
-            self._point(state)
-            self.listener.step_done(state)
+            self._done(state)
 
     def _finish(self, state: StepState) -> None:
         """Check the ledger and write the manifest: from here on readers may trust the step."""

@@ -25,8 +25,10 @@ class StepState:
     committed: Committed | None = None  # of a step that is not complete
     levels: Levels | None = None  # likewise
     make: Callable[[int, object], Unit] | None = None  # likewise; from its number and specification
+    opened: bool = False  # whether its units were listed; not before what it needs is there
     complete: bool = False
     reused: bool = False
+    remade: bool = False  # done again since its files were not kept
     redone: int = 0  # units executed now
     adopted: int = 0  # units taken over from an earlier version of the step
     seconds: float = 0.0  # work of units executed now

@@ -14,6 +14,7 @@ from corpusmill.pipelines.records.manifest import Manifest, StepKey
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key
 from corpusmill.pipelines.run.graph import build_graph, with_needs
 from corpusmill.pipelines.run.inputs import forget_false_index, index_of, listing_key, source_of
+from corpusmill.pipelines.run.keeping import Keeping
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.repair import Repairs
 from corpusmill.pipelines.run.step import Step
@@ -42,6 +43,7 @@ class Steps:
         self.verify_inputs = verify_inputs
         self.graph = build_graph(recipe)
         self.states = {step.name: StepState(step) for step in self.graph}
+        self.keeping = Keeping(recipe.keep, self.graph)
         self._paths: dict[str, dict[str, str]] = {}
         self._stamps: dict[str, dict[str, Stamp]] = {}  # by index: what each file was when it was listed
 
@@ -79,9 +81,17 @@ class Steps:
         if self.repairs is not None:
             self.repairs.prepare(step.name, state.folder)
         manifest = state.folder.manifest()
-        if manifest is not None:
-            state.complete = state.reused = True
-            state.total = len(manifest.units)
+        if manifest is None:
+            return
+        state.complete = state.reused = True
+        state.total = len(manifest.units)
+        if not self.keeping.goes(step) and self.keeping.lacks_files(state):
+            self.undo(state)
+
+    def undo(self, state: StepState) -> None:
+        """Let a complete step be done again whose files were not kept."""
+        state.complete = state.reused = state.opened = False
+        state.remade = True
 
     def key(self, step: Step, inputs: dict[str, Manifest]) -> StepKey:
         """The step's key, given the manifests of what it needs."""

@@ -35,6 +35,7 @@ from corpusmill.pipelines.records.manifest import (
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
+from corpusmill.pipelines.storage.not_kept import NAME, has_again, missing_by_choice, there
 from corpusmill.pipelines.storage.remote.mirrors import location_of, store_of_run
 from corpusmill.pipelines.storage.remote.run_store import RunStore
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, sha256_file, write_atomic
@@ -98,6 +99,7 @@ class StepFolder(StepUnits):
 
         Receipts that the segments replace are removed, now or when the step is looked at again.
         """
+        has_again(self.path)
         file = ManifestFile(**summary_of(summary), segments=tuple(segments))
         content = sealed_bytes(file, _MANIFEST)
         if self.store is not None:
@@ -168,7 +170,7 @@ class StepFolder(StepUnits):
         entry = self.entry(name)
         fault = self.fault(entry)
         if fault is not None:
-            raise damaged(fault)
+            raise missing_by_choice(self.path, name) or damaged(fault)
         return self.at_hand(entry)
 
     def verified(self) -> Path:
@@ -188,7 +190,7 @@ class StepFolder(StepUnits):
         """
         manifest = self.need_manifest()
         known = {self.segments / entry.name for entry in self.units.entries} | {self.manifest_path}
-        beside = [path for path in self.path.glob("[!.]*") if path.is_file()]
+        beside = [path for path in self.path.glob("[!.]*") if path.is_file() and path.name != NAME]
         receipts = [
             path
             for path in (self.path / "receipts").glob("*")
@@ -202,7 +204,7 @@ class StepFolder(StepUnits):
         """Faults of a complete step's files against its manifest; empty when all are sound."""
         if self.store is not None:
             self.store.have_all(self.path, self.units.files())
-        faults = self.faults(self.units.files())
+        faults = self.faults(there(self.path, self.units.files()))
         return faults + [f"{path}: not a file of its step" for path in self.strangers()]
 
     def strangers(self) -> list[Path]:

@@ -1,0 +1,72 @@
+"""Files of a complete step that the recipe does not keep (`keep`): removed once no later step needs them.
+
+What is left of the step are its manifest, its receipts with the ledger, and the lists of removed documents.
+`not_kept.json` beside the manifest says so. It is written before the first file goes, so that no file that
+was not kept is ever taken for one that was lost; where a run is killed in between, the next one removes the
+rest. To have the files again the step is done again, from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from corpusmill.pipelines.contract.errors import NotKeptError
+from corpusmill.pipelines.records.manifest import NotKept
+from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.storage.sealed import read_sealed, write_sealed
+from corpusmill.pipelines.system.faultpoints import faultpoint
+
+NAME = "not_kept.json"
+_PLACE = "not kept"
+_STAYS = "removed.arrow"  # what left the run is told by this alone
+
+
+def goes(name: str) -> bool:
+    """Whether a file of this name goes where a step's files are not kept."""
+    return not name.endswith(f".{_STAYS}")
+
+
+def there(step: Path, files: Iterable[FileEntry]) -> Iterator[FileEntry]:
+    """Those of the files of a complete step that should be there."""
+    gone = not_kept(step) is not None
+    return (file for file in files if not (gone and goes(file.name)))
+
+
+def not_kept(step: Path) -> NotKept | None:
+    """What says that files of the complete step in this folder were not kept; None where they are there.
+
+    Raises IntegrityError where it is damaged.
+    """
+    path = step / NAME
+    return read_sealed(NotKept, path, _PLACE) if path.exists() else None
+
+
+def remove_files(step: Path, keep: str, files: Iterable[FileEntry]) -> None:
+    """Remove the files of a complete step, as the recipe's `keep` says."""
+    found = not_kept(step)
+    if found is not None and found.removed:
+        return
+    write_sealed(step / NAME, NotKept(keep), _PLACE)
+    faultpoint("not-kept-before-files")
+    for file in files:
+        if goes(file.name):
+            (step / "data" / file.name).unlink(missing_ok=True)
+            faultpoint("not-kept-between-files")
+    write_sealed(step / NAME, NotKept(keep, removed=True), _PLACE)
+
+
+def has_again(step: Path) -> None:
+    """Note that a step is done again: all of its files will be there."""
+    (step / NAME).unlink(missing_ok=True)
+
+
+def missing_by_choice(step: Path, name: str) -> NotKeptError | None:
+    """The error for a file that was not kept; None where it should be there."""
+    found = not_kept(step) if goes(name) else None
+    if found is None:
+        return None
+    return NotKeptError(
+        f"{step / 'data' / name}: was removed after use, since the recipe says `keep: {found.keep}`; "
+        "`corpusmill run RECIPE --set keep=all` makes it again"
+    )
