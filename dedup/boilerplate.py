@@ -38,6 +38,7 @@ class Boilerplate(Exchange):
 
     name: ClassVar[str] = "boilerplate"
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy", "xxhash")
+    address_only: ClassVar[bool] = True
 
     unit: Literal["paragraph", "line"] = Field(
         "line", description="Compare lines, or paragraphs, which are set apart by blank lines."

@@ -69,9 +69,12 @@ class Levels:
             if content is not None:
                 yield number, unit_key(base, content)
 
-    def count(self) -> int:
-        """How many units the first level has."""
-        return len(self._first)
+    def count(self) -> tuple[int, bool]:
+        """How many units there are in all levels, as far as is known before the first is done, and whether
+        these are all."""
+        first = len(self._first)
+        later = self._preparation.step.operator.later(self._preparation, first)
+        return first + (later or 0), later is not None
 
     @cached_property
     def _first(self) -> Sequence[Any]:

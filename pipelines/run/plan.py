@@ -29,7 +29,7 @@ from corpusmill.pipelines.storage.run_folder import StepFolder
 class PlannedStep:
     """A step of a plan: `done` (used as it is), `run` (its inputs are known) or `waits` (an input must run
     first), and why. `units`: None where nothing is known of them; `left`: those to be done, where units are
-    known."""
+    known; `more`: whether levels may come after these whose units follow from what they give."""
 
     name: str
     operator: str
@@ -39,6 +39,7 @@ class PlannedStep:
     units: int | None
     why: str
     left: int | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> Planned
         return shown("done", state.total, "unchanged", 0)
     if state.remade:
         return shown("run", state.total, "its files were not kept", state.total)
-    units, left = _units(steps, state, state.folder)
-    return shown("run", units, _why(steps, state, state.folder, state.key, current), left)
+    units, left, more = _units(steps, state, state.folder)
+    return shown("run", units, _why(steps, state, state.folder, state.key, current), left, more)
 
 
 def _why(steps: Steps, state: StepState, folder: StepFolder, key: StepKey, current: Mapping[str, str]) -> str:
@@ -116,14 +117,15 @@ def _why(steps: Steps, state: StepState, folder: StepFolder, key: StepKey, curre
     return "; ".join(reasons[:4]) or "changed"
 
 
-def _units(steps: Steps, state: StepState, folder: StepFolder) -> tuple[int, int]:
+def _units(steps: Steps, state: StepState, folder: StepFolder) -> tuple[int, int, bool]:
+    """Units in all levels that are known of, those that are left, and whether there may be more."""
     assert state.key is not None
     levels = Levels(steps.preparation(state), Committed(folder))
     done, earlier = CommittedByName(folder), Earlier(folder)
     keys = levels.keys(base_of(state.step, state.key)) if earlier else ()
     adopted = sum(number not in done and earlier.find(key) is not None for number, key in keys)
-    total = levels.count()
-    return total, max(0, total - adopted - len(done))
+    total, whole = levels.count()
+    return total, max(0, total - adopted - len(done)), not whole
 
 
 def _files(steps: Steps, state: StepState, before: Manifest) -> list[str]:
@@ -162,7 +164,7 @@ def render_plan(plan: Plan) -> str:
     width = max(len(step.name) for step in plan.steps)
     lines = [f"recipe {plan.recipe} -> {plan.output}", ""]
     for step in plan.steps:
-        units = "?" if step.units is None else f"{step.units:,}"
+        units = "?" if step.units is None else f"{step.units:,}{'+' * step.more}"
         noun = "unit " if units == "1" else "units"
         lines.append(f"{step.state:<6}{step.name:<{width}}  {units:>6} {noun}  {', '.join(step.stages)}")
         lines.append(f"{'':<6}{'':<{width}}  {step.why}")

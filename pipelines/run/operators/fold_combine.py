@@ -39,6 +39,14 @@ def then(preparation: Preparation, done: Done) -> Sequence[CombineUnit]:
     return _groups(done.first(len(done.counts) - 1), left, own=True) if left > 1 else ()
 
 
+def _later(preparation: Preparation, first: int) -> int:
+    found = 0
+    while first > 1:
+        first = -(-first // FAN_IN)
+        found += first
+    return found
+
+
 def _groups(first: int, count: int, own: bool) -> Sequence[CombineUnit]:
     def group(place: int) -> CombineUnit:
         start = place * FAN_IN
@@ -68,4 +76,5 @@ OPERATOR = Operator(
     units=units,
     work=work,
     then=then,
+    later=_later,
 )

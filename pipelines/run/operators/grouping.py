@@ -24,14 +24,30 @@ def grouped(
 ) -> list[list[Item]]:
     """Runs of items in their order, of at most `most_items` and, unless it is a single one, `most_bytes`."""
     found: list[list[Item]] = []
-    open_, filled = False, 0
+    bounds = Bounds(most_bytes, most_items)
     for item in items:
-        bytes_ = size(item)
-        if not open_ or filled + bytes_ > most_bytes or len(found[-1]) >= most_items:
+        if bounds.begins(name(item), size(item)):
             found.append([])
-            filled = 0
         found[-1].append(item)
-        filled += bytes_
-        share = bytes_ / most_bytes + 1 / most_items
-        open_ = xxhash.xxh3_64_intdigest(name(item).encode("utf-8", "surrogateescape")) >= share * 2**64
     return found
+
+
+class Bounds:
+    """Where the runs of `grouped` begin, of items that are shown one after the other."""
+
+    def __init__(self, most_bytes: int, most_items: int) -> None:
+        self._most_bytes, self._most_items = most_bytes, most_items
+        self._open, self._filled, self._items = False, 0, 0
+
+    def begins(self, name: str, size: int) -> bool:
+        """Whether the next item, of this name and size in bytes, is the first of a run."""
+        full = self._filled + size > self._most_bytes or self._items >= self._most_items
+        first = full or not self._open
+        if first:
+            self._filled = self._items = 0
+        self._filled += size
+        self._items += 1
+        share = size / self._most_bytes + 1 / self._most_items
+        draw = xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogateescape"))
+        self._open = draw >= share * 2**64
+        return first

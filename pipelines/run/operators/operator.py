@@ -44,6 +44,10 @@ def _no_more(preparation: Preparation, done: Done) -> Sequence[Any]:
     return ()
 
 
+def _none_later(preparation: Preparation, first: int) -> int | None:
+    return 0
+
+
 def _no_content(given: object, unit: object) -> object:
     return None
 
@@ -74,6 +78,9 @@ class Operator(Generic[U]):
     work: Callable[[Job[U], Attempt], UnitResult]
     then: Callable[[Preparation, Done], Sequence[U]] = _no_more
     """The units of the next level, once all units so far are committed; none where the step is done."""
+    later: Callable[[Preparation, int], int | None] = _none_later
+    """How many units all levels after the first have, which has so many; None where that follows from what
+    these give."""
     content: Callable[[Preparation | Job[U], U], object] = _no_content
     """What a unit reads by content, ready for JSON, of an operator whose units depend on that, their step's
     options and code, and the seed alone; None of any other. See `run/reuse.py`."""

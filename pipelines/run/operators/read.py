@@ -6,7 +6,9 @@ row group being written, and the removed rows of the unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +23,8 @@ from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import is_of_input
 from corpusmill.pipelines.run.operators.causes import cause_of
 from corpusmill.pipelines.run.operators.fused import FusedMaps
-from corpusmill.pipelines.run.operators.grouping import grouped
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.grouping import Bounds
+from corpusmill.pipelines.run.operators.job import Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.marker import PARTS, Marker
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.receipts import dataset_result
@@ -30,7 +32,7 @@ from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROW
 from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split, read_index
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import removed_table, write_removed
-from corpusmill.pipelines.storage.run_folder import Attempt
+from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 _SPLITS_PER_UNIT = 4096
 
@@ -52,23 +54,59 @@ class SplitsUnit:
     splits: tuple[FileSplit, ...]
 
 
-def units(preparation: Preparation) -> list[SplitsUnit]:
+def units(preparation: Preparation) -> Sequence[SplitsUnit]:
     """Splits in the order of files, put together to at most `unit_bytes`."""
-    found = grouped(
-        _every_split(preparation),
-        name=lambda piece: f"{piece.name}@{piece.split.start}",
-        size=lambda piece: piece.split.size,
-        most_bytes=preparation.unit_bytes,
-        most_items=_SPLITS_PER_UNIT,
-    )
-    return [SplitsUnit(tuple(splits)) for splits in found or [[]]]
+    splits = _Splits(preparation.first, preparation.paths)
+    bounds = Bounds(preparation.unit_bytes, _SPLITS_PER_UNIT)
+    firsts = array("Q")  # number of each unit's first split among all
+    total = 0
+    for number in range(len(preparation.first.units)):
+        for piece in splits.of(number):
+            if bounds.begins(f"{piece.name}@{piece.split.start}", piece.split.size):
+                firsts.append(total)
+            total += 1
+        splits.ends.append(total)
+    firsts.append(total)
+
+    def unit(number: int) -> SplitsUnit:
+        return SplitsUnit(tuple(splits.between(firsts[number], firsts[number + 1])))
+
+    return Lazily(len(firsts) - 1, unit) if total else [SplitsUnit(())]
 
 
-def _every_split(preparation: Preparation) -> Iterator[FileSplit]:
-    for unit in range(len(preparation.first.units)):
-        for entry in read_index(preparation.first.file(f"{unit:05d}.index.json")):
-            for split in entry.splits:
-                yield FileSplit(entry.name, preparation.paths[entry.name], split, entry.sha256)
+class _Splits:
+    """The splits of all files that an index lists, read from its files as they are asked for.
+
+    `ends`: the number of splits up to the end of each file of the index. Memory: 8 bytes for each of these,
+    and the splits of the last one that was read.
+    """
+
+    def __init__(self, index: StepFolder, paths: Mapping[str, str]) -> None:
+        self._index, self._paths = index, paths
+        self.ends = array("Q")
+        self._held: tuple[int, list[FileSplit]] = (-1, [])
+
+    def of(self, number: int) -> list[FileSplit]:
+        """Those of file `number` of the index, in order."""
+        if self._held[0] != number:
+            entries = read_index(self._index.file(f"{number:05d}.index.json"))
+            found = [
+                FileSplit(entry.name, self._paths[entry.name], split, entry.sha256)
+                for entry in entries
+                for split in entry.splits
+            ]
+            self._held = number, found
+        return self._held[1]
+
+    def between(self, first: int, end: int) -> Iterator[FileSplit]:
+        """Splits number `first` up to `end` of all."""
+        number = bisect_right(self.ends, first)
+        while first < end:
+            start = self.ends[number - 1] if number else 0
+            found = self.of(number)[first - start : end - start]
+            yield from found
+            first += len(found)
+            number += 1
 
 
 def _content(given: Preparation | Job[SplitsUnit], unit: SplitsUnit) -> object:

@@ -106,6 +106,11 @@ def then(preparation: Preparation, done: Done) -> Sequence[RuleUnit]:
     return _rounds(every, latest)
 
 
+def _later(preparation: Preparation, first: int) -> int | None:
+    """Rounds go on until they change nothing."""
+    return 0 if _unit(preparation).sent.partitions == 1 else None
+
+
 def _unit(preparation: Preparation) -> RuleUnit:
     """What all units of the step have."""
     manifest = preparation.first.need_manifest()
@@ -288,5 +293,6 @@ OPERATOR = Operator(
     units=units,
     work=work,
     then=then,
+    later=_later,
     weigh=_weigh,
 )

@@ -57,6 +57,10 @@ def then(preparation: Preparation, done: Done) -> Sequence[RoundUnit]:
     return Lazily(len(found), lambda place: RoundUnit(found[place].coarse, layout, found[place]))
 
 
+def _later(preparation: Preparation, first: int) -> int:
+    return sum(_layout(preparation).files[1:])
+
+
 def _layout(preparation: Preparation) -> Layout:
     partitions = layout_at(preparation.first).partitions
     return layout_of(partitions, partitions, together=False)
@@ -96,5 +100,6 @@ OPERATOR = Operator(
     units=units,
     work=work,
     then=then,
+    later=_later,
     isolates=True,
 )

@@ -83,6 +83,10 @@ def then(preparation: Preparation, done: Done) -> Sequence[ScatterUnit]:
     return Lazily(len(found), lambda place: ScatterUnit(layout, merge=found[place]))
 
 
+def _later(preparation: Preparation, first: int) -> int:
+    return sum(_layout(preparation).files[1:])
+
+
 def _layout(preparation: Preparation) -> Layout:
     view = preparation.view
     size = sum(size for _, size in view.totals().values())
@@ -232,6 +236,7 @@ OPERATOR = Operator(
     work=work,
     isolates=True,
     then=then,
+    later=_later,
     weigh=_weigh,
     lists_removed="where any",
 )
