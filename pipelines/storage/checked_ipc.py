@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,12 @@ import xxhash
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
+Compression = Literal["lz4", "zstd", "fitting"] | None
+"""`fitting`: zstd, two thirds of the size of lz4 at three quarters of its speed, but lz4 where batches are
+small, since zstd costs 0.2 ms a batch more. The first batch decides."""
+
 _INDEX = b"batches"
+_LARGE = 2**15  # bytes of a batch
 _ENTRY = np.dtype([("number", "<u4"), ("checksum", "V16")])
 
 
@@ -46,16 +52,26 @@ def compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 class BatchWriter:
     """Writes batches one after the other; use it as a context manager. An exception leaves half a file."""
 
-    def __init__(self, path: Path, schema: pa.Schema, compression: str | None = "lz4") -> None:
-        self._schema = schema
-        self._file = ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression=compression))
+    def __init__(self, path: Path, schema: pa.Schema, compression: Compression = "fitting") -> None:
+        self._path, self._schema, self._compression = path, schema, compression
+        self._file: Any = None
         self._entries: list[tuple[int, bytes]] = []
 
     def write(self, batch: pa.RecordBatch, number: int = 0) -> None:
         """Write a batch, empty or not. `number`, below 2^32: what `CheckedFile.numbers` gives for it."""
         alone = compact(batch, self._schema)
         self._entries.append((number, _checksum(alone)))
-        self._file.write_batch(alone)
+        self._opened(alone.nbytes).write_batch(alone)
+
+    def _opened(self, size: int) -> Any:
+        """The file, whose first batch is of this size in bytes."""
+        if self._file is None:
+            codec = self._compression
+            if codec == "fitting":
+                codec = "zstd" if size >= _LARGE else "lz4"
+            options = ipc.IpcWriteOptions(compression=codec)
+            self._file = ipc.new_file(self._path, self._schema, options=options)
+        return self._file
 
     def __enter__(self) -> BatchWriter:
         return self
@@ -66,12 +82,13 @@ class BatchWriter:
         if kind is None:
             index = np.array(self._entries, _ENTRY).tobytes()
             last = pa.RecordBatch.from_pylist([], schema=self._schema)
-            self._file.write_batch(last, custom_metadata={_INDEX: base64.b64encode(index)})
-        self._file.close()
+            self._opened(0).write_batch(last, custom_metadata={_INDEX: base64.b64encode(index)})
+        if self._file is not None:
+            self._file.close()
 
 
 def write_batches(
-    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], compression: str | None = "lz4"
+    path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch], compression: Compression = "fitting"
 ) -> None:
     """Write `batches`, empty ones included, to an IPC file, as they come."""
     with BatchWriter(path, schema, compression) as file:

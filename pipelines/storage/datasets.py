@@ -71,7 +71,8 @@ class DatasetWriter:
     def _open(self, schema: pa.Schema) -> Any:
         self._writer_schema = schema.remove_metadata()
         if self.encoded:
-            return ipc.new_file(self.path, self._writer_schema)
+            options = ipc.IpcWriteOptions(compression="zstd")
+            return ipc.new_file(self.path, self._writer_schema, options=options)
         return pq.ParquetWriter(
             self.path,
             self._writer_schema,
@@ -116,6 +117,9 @@ def _parquet_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.T
 def _arrow_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
     with pa.memory_map(str(path)) as source:
         reader = ipc.open_file(source)
+        if columns is not None:  # others are not decompressed
+            fields = sorted(reader.schema.get_field_index(name) for name in columns)
+            reader = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=fields))
         for index in range(reader.num_record_batches):
             table = pa.Table.from_batches([reader.get_batch(index)])
             yield table.select(columns) if columns is not None else table
@@ -202,10 +206,12 @@ class DatasetView:
         return joined
 
     def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
-        """`REMOVED` rows of one unit, a record batch for each mask."""
+        """`REMOVED` rows of one unit, a record batch for each mask that removes rows of it."""
         for mask in self.masks:
             per_file = mask.units.first_part(MaskPart).mask_units
-            yield committed_batch(mask, f"{unit // per_file:05d}.removed.arrow", unit % per_file)
+            name = f"{unit // per_file:05d}.removed.arrow"
+            if mask.has(name):
+                yield committed_batch(mask, name, unit % per_file)
 
     def cut_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`CUTS` rows of one unit, a record batch for each mask that cuts."""

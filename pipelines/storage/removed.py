@@ -130,7 +130,10 @@ def thin(table: pa.Table) -> pa.Table:
 
 
 def write_removed(path: Path, batches: Sequence[pa.Table]) -> None:
-    """One Arrow IPC file with one checked record batch per table, empty ones included."""
+    """One Arrow IPC file with one checked record batch per table, empty ones included.
+
+    A unit of its own file writes none where nothing was removed; readers ask its receipt.
+    """
     empty = pa.RecordBatch.from_pylist([], schema=REMOVED)
     parts = (table.combine_chunks().to_batches() for table in batches)
     write_batches(path, REMOVED, (part[0] if part else empty for part in parts), compression="zstd")

@@ -27,6 +27,6 @@ OPERATOR = Operator(
     isolates=True,
     weigh=weigh_documents,
     balances="documents",
-    lists_removed="always",
+    lists_removed="where any",
     judges=False,
 )

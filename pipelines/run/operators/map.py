@@ -36,7 +36,8 @@ def run_maps(job: Job[ViewUnit], attempt: Attempt, *, encoded: bool) -> UnitResu
             had = sources.get(source, (0, 0))
             sources[source] = (had[0] + 1, had[1] + size)
     rows = writer.close()
-    write_removed(attempt.file("removed.arrow"), [fused.removed()])
+    if (removed := fused.removed()).num_rows:
+        write_removed(attempt.file("removed.arrow"), [removed])
     return dataset_result(ledger, rows, sources, f"{job.step.name}, unit {attempt.unit}")
 
 
@@ -51,5 +52,5 @@ OPERATOR = Operator(
     isolates=True,
     weigh=weigh_documents,
     balances="documents",
-    lists_removed="always",
+    lists_removed="where any",
 )

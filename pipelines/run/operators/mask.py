@@ -35,7 +35,8 @@ def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
         ]
         scores.append(kept.table.select(["_row", *names]))
     removed = fused.removed().sort_by("row")
-    write_removed(attempt.file("removed.arrow"), [removed])
+    if removed.num_rows:
+        write_removed(attempt.file("removed.arrow"), [removed])
     pq.write_table(
         pa.concat_tables(scores, promote_options="permissive") if scores else pa.table({}),
         attempt.file("scores.parquet"),
@@ -63,5 +64,5 @@ OPERATOR = Operator(
     isolates=True,
     weigh=weigh_documents,
     balances="documents",
-    lists_removed="always",
+    lists_removed="where any",
 )

@@ -155,7 +155,8 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
             break
     gathered.flush()
     rows = writer.close()
-    write_removed(attempt.file("removed.arrow"), [fused.removed()])
+    if (removed := fused.removed()).num_rows:
+        write_removed(attempt.file("removed.arrow"), [removed])
     written = {label.source: (rows, gathered.bytes_out)}
     return dataset_result(ledger, rows, written, f"{job.step.name}, unit {attempt.unit}")
 
@@ -305,5 +306,5 @@ OPERATOR = Operator(
     content=_content,
     weigh=lambda preparation, unit: sum(piece.split.size for piece in unit.splits),
     paths=lambda unit: [piece.path for piece in unit.splits],
-    lists_removed="always",
+    lists_removed="where any",
 )

@@ -61,7 +61,8 @@ def work(job: Job[PartitionUnit], attempt: Attempt) -> UnitResult:
             bad = Documents(rows.take(pa.array(guilty)).drop_columns(list(_ADDRESS)))
             removed = leave_out(bad, stage.name, causes, ledger)
     written = writer.close()
-    write_removed(attempt.file("removed.arrow"), [removed])
+    if removed.num_rows:
+        write_removed(attempt.file("removed.arrow"), [removed])
     where = f"{job.step.name}, unit {attempt.unit}"
     return dataset_result(ledger, written, {source: (written, size)}, where, left_out=removed.num_rows)
 
@@ -75,6 +76,6 @@ OPERATOR = Operator(
     work=work,
     isolates=True,
     balances="rows",
-    lists_removed="always",
+    lists_removed="where any",
     judges=False,
 )

@@ -42,7 +42,7 @@ def test_what_they_say_of_themselves_fits_together() -> None:
             "artefact",
         )
         assert (operator.balances == "documents") <= (operator.writes in ("documents", "encoded", "removals"))
-        assert operator.writes_dataset <= (operator.lists_removed == "always")
+        assert operator.writes_dataset <= (operator.lists_removed != "never")
         assert operator.exclusive <= (not operator.isolates)
     assert (UNKNOWN.name, UNKNOWN.writes) == ("", "nothing")
 
