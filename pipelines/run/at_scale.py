@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.operators.fold_combine import FAN_IN
-from corpusmill.pipelines.run.operators.layout import layout_of, rounded
+from corpusmill.pipelines.run.operators.layout import layout_of, rounded, shared
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.operators.scatter import PARTITION_BYTES
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
@@ -77,7 +77,7 @@ def at_scale(
     unit_bytes = min(int(source.reader.split_bytes) for source in recipe.sources)
     reading = max(1, -(-size // unit_bytes))
     partitions = min(MOST_PARTITIONS, max(1, rounded(-(-text // PARTITION_BYTES))))
-    layout = layout_of(partitions, reading, text)
+    layout, together = layout_of(partitions, reading, text), shared(reading, text)
     by_kind = {
         "files": max(1, reading // 8),
         "splits": reading,
@@ -95,6 +95,8 @@ def at_scale(
         units = 1 if operator.exclusive else by_kind[operator.reads]
         if operator.writes == "rows":
             units = sum(layout.files)
+        elif (operator.reads, operator.writes) == ("documents", "partials"):
+            units = -(-reading * 5 // (3 * together)) if together > 1 else reading  # 60% full
         factor = 1.0 if operator.exclusive else times
         disk = int(row.disk * factor)
         steps.append(

@@ -266,6 +266,12 @@ class DatasetView:
         if start != written:
             raise damaged(f"unit {number} in {folder.data}: {start} rows, its receipt says {written}")
 
+    def contents(self) -> Iterator[tuple[str, int]]:
+        """SHA-256 of the file and bytes of text of each unit as written, in order."""
+        for folder in self.datasets:
+            for hashes, sizes in folder.units.datasets():
+                yield from zip((found.hex() for found in hashes), sizes, strict=True)
+
     def totals(self) -> dict[str, tuple[int, int]]:
         """Documents and bytes by source before the masks."""
         sums: dict[str, tuple[int, int]] = {}

@@ -246,6 +246,20 @@ class Units(Sequence[Receipt]):
                     if file.name.endswith(suffix):
                         yield file
 
+    def datasets(self) -> Iterator[tuple[list[bytes], list[int]]]:
+        """SHA-256 of the file of documents and bytes of text of each unit, a segment at a time."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        for entry in self._entries:
+            batch = self._of(entry).columns((*FILES, "text_bytes"))
+            files = batch.column("files").flatten()
+            held = pc.is_in(files.field("name"), pa.array(["%.parquet", "%.arrow"]))
+            hashes = files.field("sha256").filter(held).to_pylist()
+            if len(hashes) != entry.units:
+                raise damaged(f"{self._folder / entry.name}: its units do not have a file of documents each")
+            yield hashes, batch.column("text_bytes").to_pylist()
+
     def keys(self) -> Iterator[bytes]:
         """The key of each unit, 16 bytes; zeros of one that has none."""
         for entry in self._entries:

@@ -1,4 +1,4 @@
-"""First part of a fold: the partial of one unit of documents.
+"""First part of a fold: the partial of one unit of documents, or of several where these are many.
 
 Documents that the stage raises on, or dies of, are left out of the artefact, and counted as quarantined by
 this step; they stay in their dataset. Memory: the stage's partial and one row group.
@@ -6,7 +6,8 @@ this step; they stay in their dataset. Memory: the stage's partial and one row g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +19,45 @@ from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, leave_out
+from corpusmill.pipelines.run.operators.grouping import Bounds
 from corpusmill.pipelines.run.operators.job import (
     Job,
+    Lazily,
     Preparation,
     ViewUnit,
+    ViewUnits,
     stage_class,
     view_content,
-    view_units,
 )
-from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
+from corpusmill.pipelines.run.operators.layout import FILE_BYTES, shared
+from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 
-def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
+def units(preparation: Preparation) -> Sequence[ViewUnits]:
+    """One for each unit of the view or, where these are many, for several, whose bounds follow from what they
+    hold: one more or less changes few others."""
+    view = preparation.view
+    size = sum(size for _, size in view.totals().values())
+    most = shared(len(view), size)
+    if most == 1:
+        return Lazily(len(view), lambda number: ViewUnits(number, number + 1))
+    bounds, firsts = Bounds(FILE_BYTES, most), array("Q")
+    for number, (name, held) in enumerate(view.contents()):
+        if bounds.begins(name, held):
+            firsts.append(number)
+    firsts.append(len(view))
+    return Lazily(len(firsts) - 1, lambda place: ViewUnits(firsts[place], firsts[place + 1]))
+
+
+def work(job: Job[ViewUnits], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     marker = job.marker(attempt)
     if marker is None and not job.poison:
         try:
-            partial = stage.map(_documents(job, job.unit.reads, stage, stage.columns))
+            partial = stage.map(_documents(job, stage, stage.columns))
         except Exception as error:
             if not is_of_input(error):
                 raise
@@ -49,7 +69,7 @@ def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     removed: list[pa.Table] = []
     first = 0
     # With all columns: what is left out is told with its id, source and size, whatever the stage reads.
-    for docs in _documents(job, job.unit.reads, stage, None):
+    for docs in _documents(job, stage, None):
 
         def alone(some: Rows, docs: Documents = docs) -> None:
             stage.map(iter([_shown(docs.slice(int(some[0]), len(some)), stage)]))
@@ -58,22 +78,21 @@ def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
         first += len(docs)
         bad.append(np.isin(np.arange(len(docs)), guilty))
         removed.append(leave_out(docs.keep(bad[-1]), stage.name, causes, ledger))
-    again = zip(_documents(job, job.unit.reads, stage, stage.columns), bad, strict=True)
+    again = zip(_documents(job, stage, stage.columns), bad, strict=True)
     partial = stage.map(docs.keep(~guilty) for docs, guilty in again)
     write_partial(attempt.file("partial.arrow"), partial)
     write_removed(attempt.file("removed.arrow"), removed)
     return UnitResult(partial.num_rows, ledger.record())
 
 
-def _documents(
-    job: Job[ViewUnit], unit: int, stage: Fold, columns: tuple[str, ...] | None
-) -> Iterator[Documents]:
-    """The documents of a unit, with `columns` (None: all) and, where the stage asks for them, addresses."""
-    for docs, rows in job.view.batches(unit, columns):
-        if stage.addressed:
-            units = pa.array(np.full(len(docs), unit, np.uint32))
-            docs = docs.with_columns({UNIT: units, ROW: pa.array(rows, pa.uint32())})
-        yield docs
+def _documents(job: Job[ViewUnits], stage: Fold, columns: tuple[str, ...] | None) -> Iterator[Documents]:
+    """The documents of its units, with `columns` (None: all) and, where the stage asks, addresses."""
+    for unit in range(job.unit.first, job.unit.end):
+        for docs, rows in job.view.batches(unit, columns):
+            if stage.addressed:
+                units = pa.array(np.full(len(docs), unit, np.uint32))
+                docs = docs.with_columns({UNIT: units, ROW: pa.array(rows, pa.uint32())})
+            yield docs
 
 
 def _shown(docs: Documents, stage: Fold) -> Documents:
@@ -94,22 +113,28 @@ def read_partial(path: Path) -> pa.Table:
     return pa.Table.from_batches(list(read_batches(path)))
 
 
-def _content(given: Preparation | Job[ViewUnit], unit: ViewUnit) -> object:
-    """A stage that is given addresses depends on where its unit stands."""
+def _content(given: Preparation | Job[ViewUnits], unit: ViewUnits) -> object:
+    """A stage that is given addresses depends on where its units stand."""
     stage = stage_class(given.step.stages[0])
-    return None if getattr(stage, "addressed", True) else view_content(given, unit)
+    if getattr(stage, "addressed", True):
+        return None
+    return [view_content(given, ViewUnit(number)) for number in range(unit.first, unit.end)]
+
+
+def _weigh(preparation: Preparation, unit: ViewUnits) -> int:
+    return sum(preparation.view.input_bytes(number) for number in range(unit.first, unit.end))
 
 
 OPERATOR = Operator(
     "fold_map",
     reads="documents",
     writes="partials",
-    unit=ViewUnit,
-    units=view_units,
+    unit=ViewUnits,
+    units=units,
     content=_content,
     work=work,
     isolates=True,
-    weigh=weigh_documents,
+    weigh=_weigh,
     lists_removed="where any",
     leaves_in_place=True,
 )

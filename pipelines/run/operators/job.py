@@ -35,6 +35,14 @@ class ViewUnit:
 
 
 @dataclass(frozen=True)
+class ViewUnits:
+    """Units of the step's view, from `first` up to `end`."""
+
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Preparation:
     """What `units` may look at: the step, its complete inputs, and the files listed for its source."""
 

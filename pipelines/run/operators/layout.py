@@ -48,8 +48,7 @@ def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = Tr
     rounded such that a little more input seldom changes what a file of the first level holds.
     """
     mean = max(1, size // max(1, units))
-    most = min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean) if together else 1
-    group = 1 << max(1, most).bit_length() - 1
+    group = shared(units, size) if together else 1
     files = [-(-units // group)]
     if files[0] <= FAN:
         return Layout(partitions, units, group, 1, tuple(files))
@@ -60,6 +59,12 @@ def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = Tr
         left = -(-left // FAN)
         files.append(left * -(-partitions // width))
     return Layout(partitions, units, group, width, tuple(files))
+
+
+def shared(units: int, size: int) -> int:
+    """How many of so many units of a view, whose text is `size` bytes, may share a file: a power of two."""
+    mean = max(1, size // max(1, units))
+    return 1 << max(1, min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean)).bit_length() - 1
 
 
 def rounded(count: int) -> int:

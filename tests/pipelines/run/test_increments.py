@@ -12,6 +12,7 @@ import pytest
 
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run.operators import layout
 from corpusmill.pipelines.run.operators.grouping import grouped
 from corpusmill.pipelines.run.plan import Plan, make_plan
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
@@ -119,6 +120,26 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(tmp_pat
     fresh = run(recipe, tmp_path / "fresh")
     assert redone(fresh, "a")[1] == 0
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
+
+
+def test_units_of_a_fold_that_share_a_file_are_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "UNITS_PER_GROUP", 4)
+    recipe = write_recipe(tmp_path)
+    first = run(recipe, tmp_path / "run")
+    assert redone(first, "a")[2] > 2 * redone(first, "shape.partials")[2] > 8
+    CHANGES["the first one less"](tmp_path / "in")
+    again = run(recipe, tmp_path / "run")
+    done, adopted, total = redone(again, "shape.partials")
+    assert done <= total // 2
+    assert adopted
+    run(recipe, tmp_path / "fresh")
+    assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
+    monkeypatch.undo()
+    run(recipe, tmp_path / "one by one")
+    shapes = [next((tmp_path / out).glob("steps/shape/*/data/shape.json")) for out in ("fresh", "one by one")]
+    assert json.loads(shapes[0].read_text())["ids"] == json.loads(shapes[1].read_text())["ids"]
 
 
 def test_what_was_taken_over_may_have_lost_its_files(tmp_path: Path) -> None:
