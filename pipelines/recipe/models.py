@@ -94,8 +94,8 @@ class Settings(BaseModel):
     )
     keep: Literal["all", "needed", "results"] = Field(
         "all",
-        description="Files of the run to keep: all; needed: without rows, pairs and partial results that no "
-        "later step needs any more; results: nor documents and tokens, once there are shards.",
+        description="Files to keep: all; needed: no rows, pairs and partial results that no later step "
+        "needs; results: nor documents and tokens, once there are shards.",
     )
     plugins: list[str] = Field(
         [], description="Python files, relative to the recipe, whose stages may be used by name."

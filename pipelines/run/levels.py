@@ -40,12 +40,14 @@ class Levels:
         found = 0
         self._forget_others(base)
         earlier = Earlier(folder, prove=prove)
-        placed = self._preparation.step.operator.placed
+        operator = self._preparation.step.operator
         for number, key in self.keys(base) if earlier else ():
             place = earlier.find(key) if number not in self._committed else None
             if place is not None:
-                spec = self._first[number]
-                self._committed.add(adopt(folder, number, *place, partial(placed, spec)))
+                receipt = adopt(folder, number, *place, partial(operator.placed, self._first[number]))
+                if operator.has_levels:  # whose units read it
+                    folder.write_receipt(number, receipt)
+                self._committed.add(receipt)
                 found += 1
         if found:
             sync(folder.data)

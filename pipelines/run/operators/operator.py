@@ -109,6 +109,11 @@ class Operator(Generic[U]):
     """Whether its stages are there to remove documents."""
 
     @property
+    def has_levels(self) -> bool:
+        """Whether units of a step may read what earlier units of it have written."""
+        return self.then is not _no_more
+
+    @property
     def of_files(self) -> bool:
         """Whether its units are cut by the size of the user's files."""
         return self.reads in ("files", "splits")

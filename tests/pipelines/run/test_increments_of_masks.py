@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.run.operators import read
+from corpusmill.pipelines.run.operators import layout, read
 from tests.pipelines.run.test_increments import WORDS, current_files, redone, run
 
 QUESTION = "which of the seven stones that lie north of the quiet river is the amber one that glows at night"
@@ -80,3 +80,19 @@ def test_masks_and_exchanges_take_over_units_and_give_a_fresh_runs_bytes(
         for mask in ("decontaminate", "dedup.exact", "dedup.minhash"):
             assert again.manifest(mask).rows > 1
         assert current_files(tmp_path / "run") == current_files(tmp_path / f"fresh{number}"), name
+
+
+def test_units_of_a_step_with_levels_are_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later levels of the step read what was taken over, by its receipts."""
+    monkeypatch.setattr(read, "_SPLITS_PER_UNIT", 2)
+    monkeypatch.setattr(layout, "FAN", 4)
+    recipe = write_recipe(tmp_path)
+    run(recipe, tmp_path / "run")
+    CHANGES["one more in the middle"](tmp_path / "in")
+    again = run(recipe, tmp_path / "run")
+    units = redone(again, "decontaminate")[2]
+    for step in ("dedup.exact.scatter", "dedup.minhash.scatter"):
+        _, adopted, total = redone(again, step)
+        assert total > units > adopted > units // 2
+    run(recipe, tmp_path / "fresh")
+    assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
