@@ -23,34 +23,24 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from harness import Bench, arguments, bounded, load
 
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
-from corpusmill.pipelines.contract.stage import Sides
+from corpusmill.pipelines.contract.stage import WithSides
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 
 ENGLISH = ("text/wikitext2_valid_test", "text/cc_c4_redpajama_samples")
 LABELLED = ("neardup/tldr_revisions", "code/code_packages")
 HASHES, BANDS, WIDTH = 112, 14, 5
 Row = dict[str, Any]
-
-
-class MemorySides(Sides):
-    """Side tables of one unit."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
-        return self.table.take(pa.array(row))
 
 
 def generated(megabytes: float) -> list[str]:
@@ -174,17 +164,25 @@ def deduplicate(stage: Minhash, docs: Documents, partitions: int) -> tuple[pa.Ta
     """`(pairs, removals)` of the whole exchange, in memory."""
     emitted = stage.emit(docs, 0, np.arange(len(docs), dtype=np.uint32))
     assert emitted.side is not None
+    meet, bring, _ = stage.rounds()
+    assert isinstance(bring, WithSides)
+    assert not isinstance(meet, WithSides)
     by = [("key", "ascending"), ("unit", "ascending"), ("row", "ascending")]
-    rows = emitted.rows.sort_by(by)
-    cuts = np.searchsorted(
-        rows.column("key").to_numpy(),
-        np.array([p * 2**64 // partitions for p in range(partitions)], np.uint64),
-    )
-    ends = [*cuts[1:].tolist(), rows.num_rows]
-    sides = MemorySides(emitted.side)
-    parts = [stage.reduce(rows.slice(a, b - a), sides) for a, b in zip(cuts.tolist(), ends, strict=True)]
+    shared = pa.concat_tables([meet(rows) for rows in apart(emitted.rows.sort_by(by), partitions)])
+    shared = shared.sort_by(by[1:]).combine_chunks()
+    asked = np.unique(shared.column("row").to_numpy())
+    brought = bring.work(shared, emitted.side.take(pa.array(asked)).combine_chunks())
+    assert isinstance(brought, pa.Table)
+    parts = [stage.reduce(rows) for rows in apart(brought.sort_by(by).combine_chunks(), partitions)]
     found = pa.concat_tables([DUPLICATES.empty_table(), *parts])
     return found, resolve_at_once(found, stage.resolution())
+
+
+def apart(rows: pa.Table, partitions: int) -> list[pa.Table]:
+    """Rows, sorted by key, of each partition."""
+    bounds = np.array([p * 2**64 // partitions for p in range(1, partitions)], np.uint64)
+    cuts = [0, *np.searchsorted(rows.column("key").to_numpy(), bounds).tolist(), rows.num_rows]
+    return [rows.slice(start, end - start) for start, end in pairwise(cuts) if end > start]
 
 
 def whole(bench: Bench, data: Path, quick: bool) -> None:

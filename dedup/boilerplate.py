@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from corpusmill.dedup.matching.pieces import Comparing
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.contract.stage import Round, Sides
+    from corpusmill.pipelines.contract.stage import Round
 
 
 class Boilerplate(Exchange):
@@ -31,7 +31,7 @@ class Boilerplate(Exchange):
     Lines, paragraphs and normal forms are those of `paragraph`, and so is the probability of a wrong match,
     n^2 / 2^129 for n forms. Reason: `boilerplate`.
 
-    With `min_share` it takes three rounds: repeats are counted by piece, judged by site, and cut by piece.
+    With `min_share` repeats are counted by piece and judged by site in two rounds more.
 
     Memory: 90 bytes a piece of a row group; while reducing 80 bytes a piece of the partition and 150 a copy.
     """
@@ -93,41 +93,45 @@ class Boilerplate(Exchange):
             emitted = pa.concat_tables([site_shares.with_sites(emitted, *sites), pages])
         return Emitted(emitted, pieces.facts(docs))
 
-    def rounds(self) -> Sequence[Round]:
-        if self.min_share > 0:
-            return (self.count_pages, self.judge_sites, self.cut_judged)
-        return (self.cut_counted,)
+    def rounds(self) -> Sequence[Round | WithSides]:
+        from corpusmill.dedup.matching import repeats
 
-    def count_pages(self, rows: pa.Table, sides: Sides) -> pa.Table:
-        """Round 1 of 3, by piece: those on enough pages, and for each how many, sent to its site."""
+        facts = WithSides(repeats.with_facts)
+        if self.min_share > 0:
+            return (self.count_pages, self.judge_sites, self.choose_judged, facts, self.cut)
+        return (self.choose_counted, facts, self.cut)
+
+    def count_pages(self, rows: pa.Table) -> pa.Table:
+        """Round 1 of 5, by piece: those on enough pages, and for each how many, sent to its site."""
         from corpusmill.dedup.matching import site_shares
 
         return site_shares.counted(rows, self.min_pages)
 
-    def judge_sites(self, rows: pa.Table, sides: Sides) -> pa.Table:
-        """Round 2 of 3, by site: the verdict on each piece, sent to it."""
+    def judge_sites(self, rows: pa.Table) -> pa.Table:
+        """Round 2 of 5, by site: the verdict on each piece, sent to it."""
         from corpusmill.dedup.matching import site_shares
 
         return site_shares.judged(rows, self.min_share)
 
-    def cut_judged(self, rows: pa.Table, sides: Sides) -> Found:
-        """Round 3 of 3, by piece: edits of those with a verdict."""
-        from corpusmill.dedup.matching import site_shares
+    def choose_judged(self, rows: pa.Table) -> pa.Table:
+        """Round 3 of 5, by piece: those with a verdict, sent to their documents for the facts of these."""
+        from corpusmill.dedup.matching import repeats, site_shares
 
-        return self._cut(site_shares.with_verdict(rows), sides)
+        return repeats.by_document(site_shares.with_verdict(rows))
 
-    def cut_counted(self, rows: pa.Table, sides: Sides) -> Found:
-        """The only round without `min_share`: edits of pieces on enough pages."""
-        from corpusmill.dedup.matching import site_shares
+    def choose_counted(self, rows: pa.Table) -> pa.Table:
+        """Without `min_share` round 1 of 3: pieces on enough pages, sent likewise."""
+        from corpusmill.dedup.matching import repeats, site_shares
 
-        return self._cut(site_shares.on_pages(rows, self.min_pages), sides)
+        return repeats.by_document(site_shares.on_pages(rows, self.min_pages))
 
-    def _cut(self, rows: pa.Table, sides: Sides) -> Found:
+    def cut(self, rows: pa.Table) -> Found:
+        """The last round, by piece: edits."""
         import numpy as np
 
         from corpusmill.dedup.matching import repeats
 
-        found = repeats.copies(rows, sides, self.priority)
+        found = repeats.copies(rows, self.priority)
         first_stays = self.keep == "first"
         chosen = (np.arange(len(found.first)) != found.first) | (not first_stays)
         return Found(edits=repeats.edits(found, chosen, "boilerplate", first_stays=first_stays))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Sides
+from corpusmill.pipelines.contract.stage import Deduplicate, Emitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ class Exact(Deduplicate):
         }
         return Emitted(pa.table(columns))
 
-    def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
+    def reduce(self, rows: pa.Table) -> pa.Table:
         """Every document of a group but its best, as `DUPLICATES`."""
         import numpy as np
 

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 from pydantic import Field
 
 from corpusmill.pipelines.contract.resolution import Resolution
-from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Sides
+from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Found, WithSides
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.dedup.matching.buckets import Rules
+    from corpusmill.dedup.matching.rules import Rules
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.stage import Round
 
 Unit = Literal["word", "char"]
 Normalize = Literal["fold", "numbers", "none"]
@@ -60,9 +63,11 @@ class Minhash(Deduplicate):
 
     Presets, short documents and large buckets: docs/deduplication.md.
 
-    Memory: reducing holds the distinct sets of one piece of buckets (128 MB, or those of the largest bucket);
+    Three rounds: which documents share a bucket; their sets brought to these (`matching.candidates`); pairs
+    (`matching.buckets`). Memory: one partition of rows, with the sets of documents that are measured in it;
     resolving holds 262,144 pairs, about 700 bytes each. Copies of a set make one pair each, not n^2.
-    Disk: 4 bytes a distinct shingle (two thirds of the text for English words), 20 bytes a band.
+    Disk: 4 bytes a distinct shingle (two thirds of the text for English words), 24 bytes a band; of documents
+    that share a bucket their sets again, as often as they have partners, but once a band at most.
     Reason `near_duplicate`.
     """
 
@@ -114,19 +119,20 @@ class Minhash(Deduplicate):
         return merged._replace(threshold=0.8) if merged.verify and not merged.threshold else merged
 
     def warm(self) -> None:
-        """Compile the kernels on nothing."""
+        """Compile the kernels on two documents."""
         import numpy as np
+        import pyarrow as pa
 
-        from corpusmill.dedup.kernels.similarity import bucket_pairs
-        from corpusmill.pipelines.contract.documents import unwritable
+        from corpusmill.dedup.matching.candidates import bring, candidates
+        from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 
-        ends, values, keys, digest = self.sketch(
-            unwritable(np.zeros(1, np.int64)), unwritable(np.zeros(0, np.uint8))
-        )
-        none, rules = np.zeros(0, np.int64), self.rules()
-        bucket_pairs(
-            digest, ends, none, keys, none, ends, values, rules.verify, rules.threshold, rules.max_bucket
-        )
+        columns = {field.name: "" for field in SCHEMA} | {"text": "a text " * self.settings().width}
+        docs = Documents(pa.Table.from_pylist([columns] * 2, SCHEMA))
+        emitted = self.emit(docs, 0, np.arange(2, dtype=np.uint32))
+        shared = candidates(emitted.rows.sort_by("key"), self.rules())
+        by_document = [("unit", "ascending"), ("row", "ascending")]
+        brought = bring(shared.sort_by(by_document).combine_chunks(), emitted.side)
+        self.reduce(brought.sort_by("key").combine_chunks())
 
     def sketch(
         self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
@@ -150,7 +156,8 @@ class Minhash(Deduplicate):
         )
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
-        """One row a band: key, address, set size; side: facts, band keys, digest and set of each document."""
+        """One row a band: key, address, set size, and in `first`, of the first band, facts and digest. Side:
+        these, band keys and set of each document."""
         import numpy as np
         import pyarrow as pa
 
@@ -158,14 +165,6 @@ class Minhash(Deduplicate):
         bands = keys.shape[1]
         size = np.diff(ends)
         some = np.flatnonzero(size)
-        emitted = pa.table(
-            {
-                "key": keys[some].reshape(-1),
-                "unit": np.full(len(some) * bands, unit, np.uint32),
-                "row": np.repeat(rows[some].astype(np.uint32), bands),
-                "size": np.repeat(size[some].astype(np.uint32), bands),
-            }
-        )
         side = pa.table(
             {
                 "id": docs.column("id"),
@@ -176,20 +175,43 @@ class Minhash(Deduplicate):
                 "shingles": pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values)),
             }
         )
+        facts = side.select(["id", "source", "bytes", "digest"]).take(pa.array(some))
+        facts = facts.combine_chunks().to_struct_array().combine_chunks()
+        first = -(-np.arange(len(some) * bands + 1, dtype=np.int32) // bands)
+        emitted = pa.table(
+            {
+                "key": keys[some].reshape(-1),
+                "unit": np.full(len(some) * bands, unit, np.uint32),
+                "row": np.repeat(rows[some].astype(np.uint32), bands),
+                "size": np.repeat(size[some].astype(np.uint32), bands),
+                "first": pa.ListArray.from_arrays(pa.array(first), facts),
+            }
+        )
         return Emitted(emitted, side)
 
     def rules(self) -> Rules:
-        """The options by which `matching.buckets.find_pairs` finds pairs and measures them."""
-        from corpusmill.dedup.matching.buckets import Rules
+        """The options by which pairs are found and measured."""
+        from corpusmill.dedup.matching.rules import Rules
 
         s = self.settings()
-        return Rules(s.verify, s.threshold, self.max_bucket, tuple(self.priority), "near_duplicate")
+        threshold = s.threshold if s.verify else 0.0
+        return Rules(s.verify, threshold, self.max_bucket, tuple(self.priority), "near_duplicate")
 
-    def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
+    def rounds(self) -> Sequence[Round | WithSides]:
+        """Documents that share a bucket; their sets brought to it; all pairs."""
+        from corpusmill.dedup.matching.candidates import bring, candidates
+
+        return (
+            lambda rows: candidates(rows, self.rules()),
+            WithSides(bring),
+            lambda rows: Found(removals=self.reduce(rows)),
+        )
+
+    def reduce(self, rows: pa.Table) -> pa.Table:
         """All pairs of one partition, as `DUPLICATES`: worse document first, better as its survivor."""
         from corpusmill.dedup.matching.buckets import find_pairs
 
-        return find_pairs(rows, sides, self.rules())
+        return find_pairs(rows, self.rules())
 
     def resolution(self) -> Resolution:
         """Measured pairs are removed by what each was compared with, unmeasured ones by whole clusters."""

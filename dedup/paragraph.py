@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from corpusmill.dedup.matching.pieces import Comparing
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.contract.stage import Round, Sides
+    from corpusmill.pipelines.contract.stage import Round
 
 PieceUnit = Literal["paragraph", "line"]
 Normalize = Literal["exact", "ccnet", "fold"]
@@ -125,17 +125,25 @@ class Paragraph(Exchange):
             within = np.where(known, low, alone), np.where(known, high, np.uint64(1))
         return Emitted(pieces.piece_rows(found, unit, rows, within), pieces.facts(docs))
 
-    def rounds(self) -> Sequence[Round]:
-        return (self.cut_repeats,)
+    def rounds(self) -> Sequence[Round | WithSides]:
+        from corpusmill.dedup.matching import repeats
 
-    def cut_repeats(self, rows: pa.Table, sides: Sides) -> Found:
-        """Edits of all copies beyond those that stay."""
+        return (self.find_repeats, WithSides(repeats.with_facts), self.cut_repeats)
+
+    def find_repeats(self, rows: pa.Table) -> pa.Table:
+        """Round 1 of 3: pieces whose key another has too, sent to their documents for the facts of these."""
+        from corpusmill.dedup.matching import repeats
+
+        return repeats.by_document(repeats.same_key_twice(rows))
+
+    def cut_repeats(self, rows: pa.Table) -> Found:
+        """Round 3 of 3: edits of all copies beyond those that stay."""
         import numpy as np
 
         from corpusmill.dedup.matching import repeats
 
         s = self.settings()
-        found = repeats.copies(repeats.same_key_twice(rows), sides, self.priority)
+        found = repeats.copies(rows, self.priority)
         first_stays = s.keep == "first"
         if first_stays:
             chosen = np.arange(len(found.first)) - found.first >= self.max_copies

@@ -20,9 +20,9 @@ from corpusmill.pipelines.contract.stage import (
     Round,
     Seeded,
     Sent,
-    Sides,
     Stage,
     Task,
+    WithSides,
     Write,
 )
 
@@ -41,8 +41,8 @@ __all__ = [
     "Round",
     "Seeded",
     "Sent",
-    "Sides",
     "Stage",
     "Task",
+    "WithSides",
     "Write",
 ]

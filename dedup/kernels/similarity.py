@@ -1,7 +1,7 @@
 """Measured similarity of candidate pairs, and the walk over buckets that finds each pair once.
 
-Legend: N documents (in the order of survival: smaller index is better), B bands, G buckets, M members of
-buckets one after the other, T shingles of all distinct sets.
+Legend: N documents (in the order of survival: smaller index is better), one of several buckets once for each;
+B bands, G buckets, M members of buckets one after the other, S distinct sets, T shingles of all of them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def bucket_pairs(
     member_M: Integers,
     key_NB: Hashes,
     set_N: Integers,
-    end_T: Integers,
+    bound_S2: Integers,
     value_T: Values,
     verify: bool,
     threshold: float,
@@ -71,9 +71,9 @@ def bucket_pairs(
     """Pairs `(worse, better)` int64[P, 2] and their Jaccard index float64[P], bucket by bucket.
 
     Bucket g holds `member_M[start_G[g]:start_G[g + 1]]`, ascending, under the band key key_G[g]; document i's
-    shingle set is number set_N[i], `value_T[end_T[s]:end_T[s + 1]]`. Documents of one set stand for one
-    another: each is paired, at 1.0, with the first of them, in the bucket of their first band, and only
-    that first one meets other documents.
+    shingle set is number set_N[i], the part of value_T between two bounds; where these are equal it is not
+    known, and not measured. Documents of one set stand for one another: each is paired, at 1.0, with the
+    first of them, in the bucket of their first band, and only that first one meets other documents.
 
     With `verify`, a pair is measured in the bucket of its first shared band and nowhere else, and given if
     its index is at least `threshold`. In a bucket of more than `max_bucket` sets a document is measured only
@@ -83,8 +83,7 @@ def bucket_pairs(
     pair_P2 = np.empty((1024, 2), np.int64)
     similarity_P = np.empty(1024, np.float64)
     count = integer(0)  # of one type from the start: `_push` is compiled once
-    n_sets = len(end_T) - 1
-    first_of_set = np.full(n_sets, -1, np.int64)
+    first_of_set = np.full(len(bound_S2), -1, np.int64)
     for g in range(len(key_G)):
         members = member_M[start_G[g] : start_G[g + 1]]
         distinct = np.empty(len(members), np.int64)
@@ -104,14 +103,16 @@ def bucket_pairs(
         crowded = n > max_bucket
         for k in range(n):
             i = distinct[k]
-            a, a_end = end_T[set_N[i]], end_T[set_N[i] + 1]
+            a, a_end = bound_S2[set_N[i]]
             matched = False
             rivals = n_leaders if crowded else k
             if not verify:
                 rivals = min(k, 1)
             for r in range(rivals):
                 j = leaders[r] if crowded and verify else distinct[r]
-                b, b_end = end_T[set_N[j]], end_T[set_N[j] + 1]
+                b, b_end = bound_S2[set_N[j]]
+                if a == a_end or b == b_end:
+                    continue
                 small, large = min(a_end - a, b_end - b), max(a_end - a, b_end - b)
                 if verify:
                     if small / large < threshold:  # the index cannot exceed it

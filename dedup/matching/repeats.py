@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.addresses import EDITS
-from corpusmill.pipelines.contract.stage import Sides
-from corpusmill.pipelines.contract.survivors import ranks
+from corpusmill.pipelines.contract.survivors import FACTS, ranks
 
 Index = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -28,8 +27,23 @@ class Copies:
     """The number of the first copy of each one's group."""
     count: Index
     """Copies of its group."""
-    facts: pa.Table
-    """`id` and `source` of the document of each."""
+
+
+def by_document(rows: pa.Table) -> pa.Table:
+    """Rows of pieces for a round with side tables; `piece` is the key."""
+    return rows.rename_columns(["piece" if name == "key" else name for name in rows.column_names])
+
+
+def with_facts(rows: pa.Table, side: pa.Table) -> pa.Table:
+    """Rows of `by_document`, sorted by it, with the facts that `side` has of each document, by piece."""
+    unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
+    new = np.append(True, (unit[1:] != unit[:-1]) | (row[1:] != row[:-1]))
+    known = side.take(pa.array(np.cumsum(new) - 1))
+    rows = rows.drop_columns(["key"])
+    rows = rows.rename_columns(["key" if name == "piece" else name for name in rows.column_names])
+    for name in known.column_names:
+        rows = rows.append_column(name, known.column(name))
+    return rows
 
 
 def same_key_twice(rows: pa.Table) -> pa.Table:
@@ -45,19 +59,15 @@ def group_starts(rows: pa.Table) -> Mask:
     return np.append(np.full(min(1, len(key)), True), (key[1:] != key[:-1]) | (check[1:] != check[:-1]))
 
 
-def copies(rows: pa.Table, sides: Sides, priority: Sequence[str]) -> Copies:
-    """The groups of these rows, which are sorted by (key, unit, row).
+def copies(rows: pa.Table, priority: Sequence[str]) -> Copies:
+    """The groups of these rows of `with_facts`, which are sorted by (key, unit, row).
 
-    Memory: of the documents among them a row of `facts`, about 100 bytes, and 60 bytes a row.
+    Memory: about 160 bytes a row.
     """
     unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
     address = unit.astype(np.uint64) << np.uint64(32) | row
-    distinct, of = np.unique(address, return_inverse=True)
-    units, places = (distinct >> np.uint64(32)).astype(np.uint32), distinct.astype(np.uint32)
-    known = sides.take(units, places)
-    rank = ranks(
-        known.append_column("unit", pa.array(units)).append_column("row", pa.array(places)), priority
-    )
+    _, where, of = np.unique(address, return_index=True, return_inverse=True)
+    rank = ranks(rows.select(FACTS).take(pa.array(where)), priority)
     key, check, start = (rows.column(name).to_numpy() for name in ("key", "check", "start"))
     by = np.lexsort((start, rank[of], check, key))
     rows = rows.take(pa.array(by))
@@ -65,7 +75,7 @@ def copies(rows: pa.Table, sides: Sides, priority: Sequence[str]) -> Copies:
     first = np.maximum.accumulate(np.where(new, np.arange(len(new)), 0))
     begins = np.flatnonzero(new)
     sizes = np.diff(np.append(begins, len(new)))
-    return Copies(rows, first, np.repeat(sizes, sizes), known.select(["id", "source"]).take(pa.array(of[by])))
+    return Copies(rows, first, np.repeat(sizes, sizes))
 
 
 def edits(found: Copies, chosen: Mask, reason: str, *, first_stays: bool) -> pa.Table:
@@ -75,6 +85,6 @@ def edits(found: Copies, chosen: Mask, reason: str, *, first_stays: bool) -> pa.
     columns["reason"] = pa.array([reason], pa.string()).take(pa.array(np.zeros(len(cut), np.int64)))
     if first_stays:
         survivor = pa.array(found.first[chosen])
-        columns |= {f"survivor_{name}": found.rows.column(name).take(survivor) for name in ("unit", "row")}
-        columns |= {f"survivor_{name}": found.facts.column(name).take(survivor) for name in ("id", "source")}
+        known = ("unit", "row", "id", "source")
+        columns |= {f"survivor_{name}": found.rows.column(name).take(survivor) for name in known}
     return pa.table({name: columns[name] for name in EDITS.names if name in columns})

@@ -219,19 +219,11 @@ class Emitted:
 
     `rows` holds `key` uint64, `unit` uint32 and `row` uint32 (the address of the document) and whatever
     else the reducer needs. `side`, optional, is one table for this batch with one row a document,
-    stored beside the unit and readable by address while reducing (`Sides.take`).
+    stored beside the unit for the rounds that ask for it (`WithSides`).
     """
 
     rows: pa.Table
     side: pa.Table | None = None
-
-
-class Sides(ABC):
-    """Random access, by address, to the side tables of an exchange."""
-
-    @abstractmethod
-    def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
-        """The side rows of these addresses, in the order asked for."""
 
 
 @dataclass(frozen=True)
@@ -292,9 +284,18 @@ class Found:
     edits: pa.Table | None = None
 
 
-Round = Callable[["pa.Table", Sides], "pa.Table | Found"]
-"""One round: from the rows of a partition, and what `emit` kept beside them, to rows for the next round or,
-in the last one, to what the exchange finds."""
+Round = Callable[["pa.Table"], "pa.Table | Found"]
+"""From the rows of a partition to rows for the next round or, in the last one, to what the exchange finds."""
+
+
+@dataclass(frozen=True)
+class WithSides:
+    """A round that is shown side rows: `work(rows, side)` gives what a `Round` gives.
+
+    All rows of a document meet, sorted by (unit, row), whatever `key` they have, if any. `side` has the side
+    row of each document that has rows, in the same order."""
+
+    work: Callable[[pa.Table, pa.Table], pa.Table | Found]
 
 
 class Exchange(Scatter, Gather):
@@ -309,20 +310,20 @@ class Exchange(Scatter, Gather):
     """
 
     @abstractmethod
-    def rounds(self) -> Sequence[Round]:
-        """The rounds in their order; at least one. Their number may depend on options alone."""
+    def rounds(self) -> Sequence[Round | WithSides]:
+        """The rounds in their order; at least one. Number and kinds may depend on options alone."""
 
 
 class Deduplicate(Exchange):
-    """An exchange of one round that finds documents to remove. `reduce` gives final removals, unless
-    `resolution` names a rule by which these follow from all pairs, in bounded memory, or `resolve` is
-    overridden, which sees all pairs at once."""
+    """An exchange, of one round unless overridden, that finds documents to remove. `reduce`, its last round,
+    gives final removals, unless `resolution` names a rule by which these follow from all pairs, in bounded
+    memory, or `resolve` is overridden, which sees all pairs at once."""
 
-    def rounds(self) -> Sequence[Round]:
-        return (lambda rows, sides: Found(removals=self.reduce(rows, sides)),)
+    def rounds(self) -> Sequence[Round | WithSides]:
+        return (lambda rows: Found(removals=self.reduce(rows)),)
 
     @abstractmethod
-    def reduce(self, rows: pa.Table, sides: Sides) -> pa.Table:
+    def reduce(self, rows: pa.Table) -> pa.Table:
         """Pairs found in one partition, as `DUPLICATES`."""
 
     def resolution(self) -> Resolution | None:

@@ -30,6 +30,7 @@ from corpusmill.pipelines.contract.stage import (
     Scatter,
     Stage,
     Task,
+    WithSides,
     Write,
 )
 from corpusmill.pipelines.recipe.builder import Builder, Needs, View
@@ -132,6 +133,9 @@ class GraphBuilder(Builder):
 
     def exchange(self, name: str, stage: Exchange) -> str:
         seen, spec = self.view, self._spec(name, stage, Exchange)
+        if isinstance(stage.rounds()[0], WithSides):
+            raise CorpusmillError(f"stage {stage.name}: its first round asks for side tables, but `emit` "
+                                  "has all of a document; let it send what they hold")  # fmt: skip
         sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
         inputs: tuple[str, ...] = (sent,)  # the rows that meet, and what was kept beside the first of them
         for number in range(1, len(stage.rounds())):

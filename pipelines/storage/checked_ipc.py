@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -112,23 +111,23 @@ class CheckedFile:
     """
 
     def __init__(self, path: Path, file_id: str | None = None) -> None:
-        self._path, self._wanted = path, file_id
+        self.path, self._wanted = path, file_id
 
     def __enter__(self) -> CheckedFile:
         try:
-            self._source = pa.memory_map(str(self._path))
+            self._source = pa.memory_map(str(self.path))
         except (OSError, pa.ArrowException) as error:
-            raise damaged(f"{self._path}: {error}") from error
+            raise damaged(f"{self.path}: {error}") from error
         try:
             self._reader = ipc.open_file(self._source)
             found = self._index()
         except (OSError, ValueError, pa.ArrowException) as error:
             self._source.close()
-            raise damaged(f"{self._path}: {error}") from error
+            raise damaged(f"{self.path}: {error}") from error
         self.id = xxhash.xxh3_128_hexdigest(found)
         if self._wanted is not None and self.id != self._wanted:
             self._source.close()
-            raise damaged(f"{self._path}: it is another file, or its index was altered")
+            raise damaged(f"{self.path}: it is another file, or its index was altered")
         self._entries = np.frombuffer(found, _ENTRY)
         return self
 
@@ -169,9 +168,9 @@ class CheckedFile:
             batch.validate()
             sound = _checksum(batch) == self._entries["checksum"][index].tobytes()
         except (OSError, ValueError, IndexError, pa.ArrowException) as error:
-            raise damaged(f"{self._path}, batch {index}: {error}") from error
+            raise damaged(f"{self.path}, batch {index}: {error}") from error
         if not sound:
-            raise damaged(f"{self._path}, batch {index}: its bytes differ from its checksum")
+            raise damaged(f"{self.path}, batch {index}: its bytes differ from its checksum")
         return batch
 
     def numbered(self, number: int) -> list[pa.RecordBatch]:
@@ -195,18 +194,6 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
     """
     with committed_file(step, name) as file:
         return file.batch(index)
-
-
-def check_batches(step: StepFolder, name: str, indexes: Iterable[int]) -> None:
-    """Check batches of a complete step's file, each once a process. Raises as `committed_batch`."""
-    stat = step.at_hand(step.entry(name)).stat()
-    for index in indexes:
-        _check_once(step, name, index, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
-
-
-@lru_cache(maxsize=2**16)
-def _check_once(step: StepFolder, name: str, index: int, stamp: tuple[int, int, int]) -> None:
-    committed_batch(step, name, index)
 
 
 def read_batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpusmill.dedup.exact import Exact
 from corpusmill.pipelines.contract.documents import Documents
-from tests.oracles.dedup_exchange import NoSides, documents, pairs_and_removals, removals
+from tests.oracles.dedup_exchange import documents, pairs_and_removals, removals
 
 
 def brute_force(docs: Documents, priority: list[str], whitespace: bool) -> dict[str, tuple[str, float]]:
@@ -60,7 +60,7 @@ def test_all_of_the_hash_is_compared() -> None:
     forged = emitted.set_column(position("high"), "high", [[high[0], high[1] ^ 1, high[2], high[3]]])
     forged = forged.set_column(position("length"), "length", [[length[0], length[1], 99, length[3]]])
     forged = forged.cast(emitted.schema)
-    removed = Exact().reduce(forged, NoSides())
+    removed = Exact().reduce(forged)
     assert removed.column("id").to_pylist() == ["4"]
     assert removed.column("survivor_id").to_pylist() == ["1"]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from corpusmill.dedup.matching import buckets
+from corpusmill.dedup.matching import buckets, candidates
 from corpusmill.dedup.minhash import PRESETS, Minhash
 from corpusmill.pipelines.contract.documents import Documents
 from tests.oracles import dedup_near, dedup_words
@@ -150,11 +150,23 @@ def test_order_of_input_does_not_matter() -> None:
 def test_small_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     docs = documents(near_duplicates(4, 15, 6))
     whole = removals(Minhash(), docs)
-    monkeypatch.setattr(buckets, "PIECE_MEMBERS", 3)
-    monkeypatch.setattr(buckets, "TAKE_SHINGLES", 100)
-    assert removals(Minhash(), docs, 20, 20, 2) == whole
-    monkeypatch.setattr(buckets, "PIECE_SHINGLES", 150)
-    assert removals(Minhash(), docs, 20, 20, 2) == whole
+    for members in (1, 3, 20):
+        monkeypatch.setattr(buckets, "PIECE_MEMBERS", members)
+        assert removals(Minhash(), docs, 20, 20, 2) == whole
+
+
+@pytest.mark.parametrize("listed", [0, 2, 3, 1000])
+def test_pairs_do_not_depend_on_which_partners_are_listed(
+    monkeypatch: pytest.MonkeyPatch, listed: int
+) -> None:
+    """Families of 6 with copies in them, and the buckets of each larger or smaller than lists are long."""
+    docs = documents(near_duplicates(9, 15, 6, length=300))
+    found, _ = pairs_and_removals(Minhash(), docs, 20, 20, 2)
+    monkeypatch.setattr(candidates, "LISTED", listed)
+    again, _ = pairs_and_removals(Minhash(), docs, 20, 20, 2)
+    by = [("id", "ascending"), ("survivor_id", "ascending")]
+    assert again.sort_by(by).equals(found.sort_by(by))
+    assert found.num_rows > 40
 
 
 def chain(steps: int) -> list[str]:

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
-from corpusmill.pipelines.contract.stage import Deduplicate, Exchange, Sides
+from corpusmill.pipelines.contract.stage import Deduplicate, Exchange, Found, WithSides
 from corpusmill.pipelines.run.operators.layout import in_order
 from corpusmill.pipelines.run.operators.partitions import sorted_rows
+from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 
 
@@ -37,54 +38,41 @@ def documents(
     return Documents(pa.table(arrays, schema=SCHEMA))
 
 
-class MemorySides(Sides):
-    """Side tables of all units, kept whole."""
-
-    def __init__(self, tables: dict[int, pa.Table]) -> None:
-        self.tables = tables
-
-    def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
-        parts = [self.tables[int(u)].slice(int(r), 1) for u, r in zip(unit, row, strict=True)]
-        parts = parts or [next(iter(self.tables.values())).slice(0, 0)]
-        return pa.concat_tables(parts).combine_chunks()
-
-
-class NoSides(Sides):
-    """For stages that send everything in their rows."""
-
-    def take(self, unit: npt.NDArray[np.uint32], row: npt.NDArray[np.uint32]) -> pa.Table:
-        raise AssertionError("this stage has no side tables")
-
-
-def pairs_and_removals(
-    stage: Deduplicate, docs: Documents, unit_rows: int, batch_rows: int, partitions: int
-) -> tuple[pa.Table, pa.Table]:
-    """`(found, removed)` with units of `unit_rows` documents emitted `batch_rows` at a time."""
-    rows: list[pa.Table] = []
+def played(stage: Exchange, docs: Documents, unit_rows: int, batch_rows: int, partitions: int) -> list[Found]:
+    """What the last round finds, partition by partition: units of `unit_rows` documents, emitted `batch_rows`
+    at a time, in rounds over so many partitions; those with side tables see a unit at a time."""
+    sent: list[pa.Table] = []
     tables: dict[int, list[pa.Table]] = {}
     for unit, start in enumerate(range(0, len(docs), unit_rows)):
         here = docs.slice(start, min(unit_rows, len(docs) - start))
         for first in range(0, len(here), batch_rows):
             batch = here.slice(first, min(batch_rows, len(here) - first))
-            address = np.arange(first, first + len(batch), dtype=np.uint32)
-            emitted = stage.emit(batch, unit, address)
-            rows.append(emitted.rows)
+            emitted = stage.emit(batch, unit, np.arange(first, first + len(batch), dtype=np.uint32))
+            sent.append(emitted.rows)
             if emitted.side is not None:
                 assert emitted.side.num_rows == len(batch)
                 tables.setdefault(unit, []).append(emitted.side)
-    sides: Sides = NoSides()
-    if tables:
-        sides = MemorySides({unit: pa.concat_tables(parts) for unit, parts in tables.items()})
-    if not rows:
-        return DUPLICATES.empty_table(), DUPLICATES.empty_table()
-    everything = pa.concat_tables(rows).combine_chunks()
-    order = [("key", "ascending"), ("unit", "ascending"), ("row", "ascending")]
-    key = everything.column("key").to_numpy()
-    partition = np.array([(int(k) * partitions) >> 64 for k in key], np.int64)
-    found = [DUPLICATES.empty_table()]
-    for p in range(partitions):
-        found.append(stage.reduce(everything.filter(pa.array(partition == p)).sort_by(order), sides))
-    table = pa.concat_tables(found).combine_chunks()
+    sides = {unit: pa.concat_tables(parts) for unit, parts in tables.items()}
+    made: list[Any] = []
+    for number, this in enumerate(stage.rounds(), 1):
+        rows = pa.concat_tables(sent, promote_options="permissive") if sent else None
+        made = []
+        if rows is not None and rows.num_rows and isinstance(this, WithSides):
+            made = [this.work(here, side) for here, side in _units(rows, sides)]
+        elif rows is not None and rows.num_rows:
+            assert not isinstance(this, WithSides)
+            made = [this(here) for here in _partitions(rows, partitions, number)]
+        sent = made
+    return made
+
+
+def pairs_and_removals(
+    stage: Deduplicate, docs: Documents, unit_rows: int, batch_rows: int, partitions: int
+) -> tuple[pa.Table, pa.Table]:
+    """`(found, removed)`, played as above."""
+    found = [one.removals for one in played(stage, docs, unit_rows, batch_rows, partitions)]
+    table = pa.concat_tables([DUPLICATES.empty_table(), *(one for one in found if one is not None)])
+    table = table.combine_chunks()
     resolution = stage.resolution()
     return table, stage.resolve(table) if resolution is None else resolve_at_once(table, resolution)
 
@@ -106,28 +94,8 @@ def edits_of(
 ) -> list[dict[str, Any]]:
     """The edits that any exchange finds, as `EDITS` rows in order: rounds over so many partitions, in units
     of `unit_rows` documents, emitted `batch_rows` at a time."""
-    sent: list[pa.Table] = []
-    tables: dict[int, list[pa.Table]] = {}
-    for unit, start in enumerate(range(0, len(docs), unit_rows)):
-        here = docs.slice(start, min(unit_rows, len(docs) - start))
-        for first in range(0, len(here), batch_rows):
-            batch = here.slice(first, min(batch_rows, len(here) - first))
-            emitted = stage.emit(batch, unit, np.arange(first, first + len(batch), dtype=np.uint32))
-            sent.append(emitted.rows)
-            assert emitted.side is not None
-            assert emitted.side.num_rows == len(batch)
-            tables.setdefault(unit, []).append(emitted.side)
-    sides = MemorySides({unit: pa.concat_tables(parts) for unit, parts in tables.items()})
-    rounds = stage.rounds()
-    for number, one in enumerate(rounds, 1):
-        made: list[Any] = []
-        for rows in _partitions(pa.concat_tables(sent, promote_options="permissive"), partitions, number):
-            made.append(one(rows, sides))
-        if number < len(rounds):
-            sent = made
-            if not sent:
-                return []
-    edits = [found.edits for found in made if found.edits is not None]
+    found = played(stage, docs, unit_rows, batch_rows, partitions)
+    edits = [one.edits for one in found if one.edits is not None]
     rows = pa.concat_tables([EDITS.empty_table(), *edits], promote_options="permissive").to_pylist()
     return sorted(rows, key=lambda row: tuple(str(value).zfill(12) for value in row.values()))
 
@@ -140,3 +108,12 @@ def _partitions(rows: pa.Table, partitions: int, number: int) -> Iterator[pa.Tab
         here = rows.filter(pa.array(partition == p)).combine_chunks()
         if here.num_rows:
             yield sorted_rows(here) if number > 1 else in_order(here)
+
+
+def _units(rows: pa.Table, sides: dict[int, pa.Table]) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Rows of each unit that has any, by document, and the side rows of their documents."""
+    by = [(name, "ascending") for name in ("unit", "row")]
+    rows = keyed_by_address(rows, len(sides), "oracle")
+    for unit in sorted(set(rows.column("unit").to_pylist())):
+        here = rows.filter(pc.equal(rows.column("unit"), unit)).sort_by(by).combine_chunks()
+        yield here, sides[unit].take(sorted(set(here.column("row").to_pylist()))).combine_chunks()

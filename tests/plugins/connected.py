@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,15 +18,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.contract.stage import Round, Sides
+    from corpusmill.pipelines.contract.stage import Round
 
 ADDRESS = {"key": "uint64", "unit": "uint32", "row": "uint32"}
 LABEL = {"label": "string", "label_unit": "uint32", "label_row": "uint32"}  # the best document heard of
+GONE = {
+    "gone_unit": "uint32",
+    "gone_row": "uint32",
+    "gone_id": "string",
+    "gone_source": "string",
+    "gone_bytes": "int64",
+}
 NEXT = {"next_unit": "uint32", "next_row": "uint32"}  # a document that shares a line with this one
 
 
 class Connected(Exchange):
-    """Labels spread from line to document to line: round `meet`, `spread` as often as asked, `decide`."""
+    """Labels spread from line to document to line: `meet`, `spread` as often as asked, `decide`, `find`."""
 
     spreads: int = Field(1, ge=1, description="Rounds in which labels move to the documents next to theirs.")
 
@@ -42,10 +50,10 @@ class Connected(Exchange):
         side = pa.table({"id": docs.column("id"), "source": docs.column("source"), "bytes": docs.sizes()})
         return Emitted(table(found, {**ADDRESS, "id": "string"}), side)
 
-    def rounds(self) -> Sequence[Round]:
-        return (self.meet, *[self.spread] * self.spreads, self.decide)
+    def rounds(self) -> Sequence[Round | WithSides]:
+        return (self.meet, *[self.spread] * self.spreads, WithSides(self.decide), WithSides(self.find))
 
-    def meet(self, rows: pa.Table, sides: Sides) -> pa.Table:
+    def meet(self, rows: pa.Table) -> pa.Table:
         """Of the documents of a line the best is next to every other."""
         found = []
         for group in groups(rows):
@@ -55,7 +63,7 @@ class Connected(Exchange):
                 found += [sent(other[1:], other, best[1:]), sent(best[1:], best, other[1:])]
         return table(found, {**ADDRESS, **LABEL, **NEXT})
 
-    def spread(self, rows: pa.Table, sides: Sides) -> pa.Table:
+    def spread(self, rows: pa.Table) -> pa.Table:
         """A document tells those next to it, and itself, of the best label that it heard of."""
         found = []
         for group in groups(rows):
@@ -64,23 +72,27 @@ class Connected(Exchange):
                 found += [sent(there, label, here), sent(here, label, there)]
         return table(found, {**ADDRESS, **LABEL, **NEXT})
 
-    def decide(self, rows: pa.Table, sides: Sides) -> Found:
-        """A document whose best label is another's is removed."""
-        import numpy as np
+    def decide(self, rows: pa.Table, side: pa.Table) -> pa.Table:
+        """A document whose best label is another's goes: with what is known of it, to that other."""
+        found = []
+        for group, facts in zip(groups(rows), side.to_pylist(), strict=True):
+            here, label = heard(group)
+            if label[1:] != here:
+                found.append((*label[1:], *here, *facts.values()))
+        return table(found, {"unit": "uint32", "row": "uint32", **GONE})
+
+    def find(self, rows: pa.Table, side: pa.Table) -> Found:
+        """The documents that are gone, and the one that each has gone to."""
+        found = []
+        for group, facts in zip(groups(rows), side.to_pylist(), strict=True):
+            kept = {f"survivor_{name}": value for name, value in facts.items()}
+            for row in group:
+                kept |= {"survivor_unit": row["unit"], "survivor_row": row["row"]}
+                gone = {name.removeprefix("gone_"): row[name] for name in GONE}
+                found.append({**gone, **kept, "reason": "connected", "similarity": 1.0})
         import pyarrow as pa
 
-        heard_of = [heard(group) for group in groups(rows)]
-        pairs = [(*here, *label[1:]) for here, label in heard_of if label[1:] != here]
-        addresses = np.array(pairs, np.uint32).reshape(-1, 4).T
-        mine, kept = sides.take(*addresses[:2]), sides.take(*addresses[2:])
-        columns = dict(zip(("unit", "row", "survivor_unit", "survivor_row"), addresses, strict=True))
-        for name in ("id", "source", "bytes"):
-            columns |= {name: mine.column(name), f"survivor_{name}": kept.column(name)}
-        columns |= {
-            "reason": pa.array(["connected"] * len(pairs), pa.string()),
-            "similarity": np.ones(len(pairs)),
-        }
-        return Found(removals=pa.table(columns))
+        return Found(removals=pa.Table.from_pylist(found, DUPLICATES))
 
 
 def sent(there: tuple[int, int], label: tuple[str, int, int], near: tuple[int, int]) -> tuple[Any, ...]:

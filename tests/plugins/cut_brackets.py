@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.contract.stage import Round, Sides
+    from corpusmill.pipelines.contract.stage import Round
 
 
 class CutBrackets(Exchange):
@@ -37,7 +37,7 @@ class CutBrackets(Exchange):
     def rounds(self) -> Sequence[Round]:
         return (self.all_of_them,)
 
-    def all_of_them(self, rows: pa.Table, sides: Sides) -> Found:
+    def all_of_them(self, rows: pa.Table) -> Found:
         import pyarrow as pa
 
         wide = [row["start"] % 2 == 0 for row in rows.to_pylist()]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.contract.stage import Round, Sides
+    from corpusmill.pipelines.contract.stage import Round
 
 # A line without text ends a paragraph. White space is that of ASCII here.
 PARAGRAPH = re.compile(rb"\S.*?(?=\n[ \t\r\f\v]*\n|\Z)", re.DOTALL)
@@ -55,7 +55,7 @@ class RepeatedParagraphs(Exchange):
     def rounds(self) -> Sequence[Round]:
         return (self.keep_the_first,)
 
-    def keep_the_first(self, rows: pa.Table, sides: Sides) -> Found:
+    def keep_the_first(self, rows: pa.Table) -> Found:
         import numpy as np
         import pyarrow as pa
 

@@ -68,7 +68,8 @@ class Trier(Generic[Result]):
 
     `apply` gets row numbers, in order. `first` is the ordinal of row 0 in its unit. Every method raises what
     `apply` raised where it is no fault of the input, and CorpusmillError where it raised on each of the first
-    `STAGE_AT_FAULT` documents or groups.
+    `STAGE_AT_FAULT` documents or groups, of all calls together: to go on with other rows, give the same Trier
+    another `first` and an `apply` that sees them.
     """
 
     name: str
@@ -76,6 +77,8 @@ class Trier(Generic[Result]):
     poison: Poison
     marker: Marker | None
     first: int = 0
+    _failures: int = 0
+    _passed: bool = False
 
     def documents(self, count: int) -> Apart[Result]:
         """Rows that are each sound or not by themselves."""
@@ -98,15 +101,15 @@ class Trier(Generic[Result]):
             self._halve(ends, found, "groups of rows")
             return found
         for start, end in zip([0, *ends[:-1]], ends, strict=True):
-            if self.marker is not None and self.marker.skips_documents and self.marker.skips(PARTS + start):
+            group = PARTS + self.first + start
+            if self.marker is not None and self.marker.skips_documents and self.marker.skips(group):
                 continue
             rest = self._sound_alone(np.arange(start, end), found)
             if len(rest):
-                self._one(rest, PARTS + start, found)
+                self._one(rest, group, found)
         return found
 
     def _halve(self, ends: Sequence[int], found: Apart[Result], named: str) -> None:
-        failures = 0
         todo = [(0, len(ends))] if ends else []
         while todo:
             first, last = todo.pop()
@@ -121,18 +124,20 @@ class Trier(Generic[Result]):
                     todo += [(half, last), (first, half)]  # the first half comes off first
                     continue
                 self._leave_out(rows, error, found)
-                failures += 1
-                if failures >= STAGE_AT_FAULT and not found.results:
+                self._failures += 1
+                self._passed = self._passed or bool(found.results)
+                if self._failures >= STAGE_AT_FAULT and not self._passed:
                     cause = words_of(error)
                     raise CorpusmillError(
-                        f"stage {self.name} raised on each of the first {failures} {named}: {cause}"
+                        f"stage {self.name} raised on each of the first {self._failures} {named}: {cause}"
                     ) from error
+        self._passed = self._passed or bool(found.results)
 
     def _leave_out(self, rows: Rows, error: BaseException, found: Apart[Result]) -> None:
         """A group that fails: without the rows that fail alone, or as a whole."""
         rest = self._sound_alone(rows, found) if len(rows) > 1 else rows
         if 0 < len(rest) < len(rows):
-            self._one(rest, PARTS + int(rows[0]), found)
+            self._one(rest, PARTS + self.first + int(rows[0]), found)
         elif len(rest):
             found.faults.append((rest, cause_of(error)))
 

@@ -117,8 +117,17 @@ def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[n
 
 
 def in_order(rows: pa.Table) -> pa.Table:
-    """`rows` sorted by (key, unit, row); those of one key and address stay in their order."""
-    order = np.lexsort([rows.column(name).to_numpy() for name in ("row", "unit", "key")])
+    """`rows` sorted by (key, unit, row); those of one key and address stay in their order.
+
+    Rows come as runs sorted by key, which a stable sort merges, and few share a key: those alone are sorted
+    by address.
+    """
+    key, unit, row = (rows.column(name).to_numpy() for name in ("key", "unit", "row"))
+    order = np.argsort(key, kind="stable")
+    same = key[order][1:] == key[order][:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same)) if same.any() else order[:0]
+    some = order[tied]
+    order[tied] = some[np.lexsort([row[some], unit[some], key[some]])]
     return rows.take(pa.array(order)).combine_chunks()
 
 

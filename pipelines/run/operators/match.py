@@ -60,7 +60,7 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
         found = conforming(stage.name, "removals", made.removals, DUPLICATES, job.unit.inputs)
         return found, conforming(stage.name, "edits", made.edits, EDITS, job.unit.inputs)
 
-    parts = meet(job, attempt, count, checked)
+    parts = [one for some in meet(job, attempt, count, checked) for one in some]
     found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
     edits = pa.concat_tables([EDITS.empty_table(), *(cut for _, cut in parts)])
     write_buckets(attempt.file("found.arrow"), found, job.unit.buckets)

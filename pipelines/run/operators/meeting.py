@@ -2,56 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.pipelines.contract.stage import Round, WithSides
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
-from corpusmill.pipelines.run.operators.partitions import (
-    PartitionUnit,
-    StoredSides,
-    read_partition,
-    sorted_rows,
-)
-from corpusmill.pipelines.storage.run_folder import Attempt
+from corpusmill.pipelines.run.operators.partitions import PartitionUnit, read_partition, sorted_rows
+from corpusmill.pipelines.run.operators.sides import by_unit, documents_of
+from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 Result = TypeVar("Result")
 Meeting = TypeVar("Meeting", bound=PartitionUnit)
+_Shown = tuple[int, pa.Table, Callable[[Rows], object]]
 
 
 def meet(
     job: Job[Meeting], attempt: Attempt, number: int, checked: Callable[[object], Result]
-) -> list[Result]:
-    """What round `number` of the job's stage makes of the rows of the job's partition, through `checked`.
+) -> Iterator[list[Result]]:
+    """What round `number` of the job's stage makes of the rows of the job's partition, through `checked`: of
+    each part of them that is shown at once, in one result or, where the stage raised, several.
 
-    The job's first input are the rows, its last is what `emit` kept beside its documents. Documents left out
-    before have no rows any more. Those left out now, and (in partition 0) before, go to the attempt's file.
+    The job's first input are the rows, its last is the step that kept side rows of its documents. Documents
+    left out before have no rows any more. Those left out now, and (in partition 0) before, go to the
+    attempt's file, once all is taken. Memory: the partition; of a round with side tables also a unit's.
     """
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
     rows = read_partition(job.first, job.unit.partition)
     before = read_left_out(job.first)
     forward = [before] if job.unit.partition == 0 else []
-    results: list[Result] = []
+    trier: Trier[Result] = Trier(stage.name, checked, job.poison, job.marker(attempt))
     if rows is not None and number > 1:
         rows = sorted_rows(rows)
     if rows is not None and before.num_rows:
         rows = rows.filter(pa.array(~np.isin(addresses(rows), addresses(before)))).combine_chunks()
-    if rows is not None and rows.num_rows:
-        sides = StoredSides(job.inputs[job.step.inputs[-1]])
+    for first, part, work in _shown(this, rows, job.inputs[job.step.inputs[-1]]):
 
-        def reduce(some: Rows) -> Result:
-            part = rows if len(some) == rows.num_rows else rows.take(pa.array(some)).combine_chunks()
-            return checked(this(part, sides))
+        def reduce(some: Rows, work: Callable[[Rows], object] = work) -> Result:
+            return checked(work(some))
 
-        apart = Trier(stage.name, reduce, job.poison, job.marker(attempt)).groups(key_ends(rows))
-        results = apart.results
+        trier.first, trier.apply = first, reduce
+        apart = trier.groups(key_ends(part))
+        yield apart.results
         guilty, causes = apart.left_out()
-        unit, row = (rows.column(name).to_numpy()[guilty] for name in ("unit", "row"))
+        unit, row = (part.column(name).to_numpy()[guilty] for name in ("unit", "row"))
         forward.append(left_out(unit, row, causes))
     write_left_out(attempt, forward)
-    return results
+
+
+def _shown(this: Round | WithSides, rows: pa.Table | None, scattered: StepFolder) -> Iterator[_Shown]:
+    """Rows as the round is shown them, part by part: where a part begins, its rows, and what to do with some
+    of them."""
+    if rows is None or not rows.num_rows:
+        return
+    if not isinstance(this, WithSides):
+        yield 0, rows, lambda some: this(_some(rows, some))
+        return
+    for first, part, side in by_unit(scattered, rows):
+
+        def work(some: Rows, part: pa.Table = part, side: pa.Table = side) -> object:
+            asked = np.unique(documents_of(part)[1][some])
+            return this.work(_some(part, some), _some(side, asked))
+
+        yield first, part, work
+
+
+def _some(table: pa.Table, rows: Rows) -> pa.Table:
+    return table if len(rows) == table.num_rows else table.take(pa.array(rows)).combine_chunks()

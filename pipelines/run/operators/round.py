@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.stage import WithSides
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.layout import (
@@ -32,6 +33,7 @@ from corpusmill.pipelines.run.operators.partitions import (
     layout_at,
     sorted_rows,
 )
+from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 ADDRESSED = {"key": pa.uint64(), "unit": pa.uint32(), "row": pa.uint32()}
@@ -74,20 +76,26 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
     number, layout = job.step.options.round, job.unit.layout
     assert number is not None
 
+    following = stage.rounds()[number]
+    seen = layout_at(job.inputs[job.step.inputs[-1]]).units
+
     def keyed(made: Any) -> pa.Table:
-        if not isinstance(made, pa.Table) or not set(ADDRESSED) <= set(made.column_names):
+        by_address = isinstance(following, WithSides)
+        needed = ADDRESSED if not by_address else {name: ADDRESSED[name] for name in ("unit", "row")}
+        if not isinstance(made, pa.Table) or not set(needed) <= set(made.column_names):
+            named = "`unit` and `row`" if by_address else "`key`, `unit` and `row`"
             raise CorpusmillError(
                 f"stage {stage.name}: round {number} of {len(stage.rounds())} must give a table of rows with "
-                f"`key`, `unit` and `row` for the next round; it gave {type(made).__name__}"
+                f"{named} for the next round; it gave {type(made).__name__}"
             )
-        for name, kind in ADDRESSED.items():
+        for name, kind in needed.items():
             made = made.set_column(made.column_names.index(name), name, made.column(name).cast(kind))
-        return made
+        return keyed_by_address(made, seen, stage.name) if by_address else made
 
-    tables = meet(job, attempt, number, keyed)
     writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
-    if tables:
-        writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
+    for tables in meet(job, attempt, number, keyed):
+        if tables:
+            writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
     writer.close()
     return UnitResult(writer.rows, part=PartitionsPart(layout))
 

@@ -3,7 +3,7 @@
 Partition of a row = (key * partitions) >> 64; the number of partitions follows from the input's bytes or is
 the stage's own, never from the workers. Rows inside a batch are sorted by (key, unit, row). Of many units a
 file takes the rows of several, and more levels bring those of one partition together (see `layout`). A side
-table, where the stage emits one, is written beside the rows with their addresses. Memory: twice
+table, where the stage emits one, is written beside the rows with their addresses (see `sides`). Memory: twice
 `layout.FLUSH_BYTES` of rows, and one row group.
 """
 
@@ -45,7 +45,7 @@ from corpusmill.pipelines.run.operators.layout import (
 )
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.partitions import SIDE_FILE, SIDE_ROWS
+from corpusmill.pipelines.run.operators.sides import SIDE_FILE, SIDE_ROWS
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -175,7 +175,8 @@ def _batches(job: Job[ScatterUnit]) -> Iterator[tuple[int, Documents, npt.NDArra
 
 
 class _SideWriter:
-    """Side rows with their addresses, in order, in batches of `SIDE_ROWS`. Memory: those of one row group."""
+    """Side rows with their addresses, in order, in batches of `SIDE_ROWS` of one unit, by its place in the
+    file. Memory: those of one row group."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -197,7 +198,7 @@ class _SideWriter:
             self._writer = BatchWriter(self._path, table.schema, compression=None)
             self._writer.__enter__()
         for batch in table.to_batches(max_chunksize=SIDE_ROWS):
-            self._writer.write(batch)
+            self._writer.write(batch, unit)
 
     def close(self) -> None:
         if self._writer is not None:

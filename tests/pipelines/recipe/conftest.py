@@ -76,7 +76,7 @@ class Same(Deduplicate):
     priority: list[str] = []
     sources: list[str] = []
     def emit(self, docs, unit, rows): raise NotImplementedError
-    def reduce(self, rows, sides): raise NotImplementedError
+    def reduce(self, rows): raise NotImplementedError
 """
 
 HEAD = "name: t\nplugins: [fake_stages.py]\n"

@@ -94,6 +94,13 @@ def test_careful_attempts_note_what_they_hold_and_leave_out_what_is_known(tmp_pa
     assert Marker.read(tmp_path / "m") == (PARTS + 10, -1)
 
 
+def test_ordinals_go_on_where_rows_are_shown_in_parts() -> None:
+    stage, _ = trier(lambda rows: False, poison={6: ("odd", "crash"), PARTS + 14: ("odd", "timeout")})
+    assert stage.groups(ENDS).left_out()[0].tolist() == [6]
+    stage.first = 10
+    assert stage.groups(ENDS).left_out()[0].tolist() == [4, 5, 6, 7, 8]
+
+
 def test_what_is_no_fault_of_the_input_passes_through() -> None:
     for error, of_input in (
         (MemoryError(), True),
@@ -121,8 +128,10 @@ def test_what_is_no_fault_of_the_input_passes_through() -> None:
     stage, _ = trier(lambda rows: True)
     with pytest.raises(CorpusmillError, match="odd raised on each of the first 8 documents: ValueError"):
         stage.documents(100)
+    stage, _ = trier(lambda rows: True)
+    assert stage.groups(range(1, 6)).results == []  # those of all calls count
     with pytest.raises(CorpusmillError, match="odd raised on each of the first 8 groups of rows: ValueError"):
-        stage.groups(range(1, 101))
+        stage.groups(range(1, 6))
     assert cause_of(ValueError("lone \ud800\nsecond line")) == "ValueError: lone \\ud800"
     assert cause_of(MemoryError()) == "MemoryError"
 

@@ -48,10 +48,10 @@ def emit(self, docs, unit, rows):
     return _emit(self, docs, unit, rows)
 
 
-def reduce(self, rows, sides):
+def reduce(self, rows):
     sizes = rows.column("bytes").to_pylist()
     _trouble([{77: "RAISE-reduce", 78: "DIE-reduce"}.get(size, "") for size in sizes], "reduce")
-    return _reduce(self, rows, sides)
+    return _reduce(self, rows)
 
 
 def map_(self, batches):

@@ -253,7 +253,7 @@ class Both(Exchange):
     def rounds(self):
         return (self.look,)
 
-    def look(self, rows, sides):
+    def look(self, rows):
         removals, edits, first = [], [], {}
         for row in rows.to_pylist():
             address = {"unit": row["unit"], "row": row["row"]}

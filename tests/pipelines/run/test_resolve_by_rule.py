@@ -23,11 +23,11 @@ from corpusmill.dedup.minhash import Minhash
 class Picky(Minhash):
     """Raises on some buckets, whose documents others have pairs with."""
 
-    def reduce(self, rows, sides):
+    def reduce(self, rows):
         for key, row in zip(rows.column("key").to_pylist(), rows.column("row").to_pylist()):
             if row % 40 == 7 and key % 4 == 0:
                 raise OverflowError("asked to")
-        return super().reduce(rows, sides)
+        return super().reduce(rows)
 
 
 class Odd(Minhash):

@@ -47,6 +47,7 @@ def test_each_round_is_a_step_that_runs_again_alone(tmp_path: Path) -> None:
         "dedup.connected.scatter",
         "dedup.connected.round-1",
         "dedup.connected.round-2",
+        "dedup.connected.round-3",
         "dedup.connected.gather",
         "dedup.connected",
     ]
@@ -88,12 +89,12 @@ class Passing(Exchange):
 
     def rounds(self):
         return (
-            lambda rows, sides: keyed(rows.to_pylist(), 1),
-            lambda rows, sides: keyed(rows.to_pylist(), 2),
+            lambda rows: keyed(rows.to_pylist(), 1),
+            lambda rows: keyed(rows.to_pylist(), 2),
             self.last,
         )
 
-    def last(self, rows, sides):
+    def last(self, rows):
         rows = keyed(rows.to_pylist(), 3).to_pylist()
         first, edits = {}, []
         for row in sorted(rows, key=lambda row: (row["id"], row["unit"], row["row"])):
@@ -158,7 +159,7 @@ def test_a_round_that_gives_the_wrong_thing_is_told_what_is_right(
         "        return Emitted(pa.table({'key': pa.array([0] * len(rows), pa.uint64()), 'row': rows,"
         " 'unit': pa.array([unit] * len(rows), pa.uint32())}))\n"
         "    def rounds(self):\n"
-        f"        return [lambda rows, sides: {gives}] * 2\n"
+        f"        return [lambda rows: {gives}] * 2\n"
     )
     path.write_text(path.read_text().replace("plugins: [", f"plugins: [{name}.py, "))
     with pytest.raises(UnitFailed, match=re.escape(said)):

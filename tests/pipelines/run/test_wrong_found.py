@@ -27,7 +27,7 @@ class Spans(Exchange):
     def rounds(self):
         return (self.look,)
 
-    def look(self, rows, sides):
+    def look(self, rows):
         import pyarrow as pa
 
         def edits(**changed):
@@ -96,9 +96,9 @@ class Chosen(Spans, Deduplicate):
     def rounds(self):
         return Deduplicate.rounds(self)
 
-    def reduce(self, rows, sides):
-        self.look(rows, sides)
-        return self.look(rows, sides).removals
+    def reduce(self, rows):
+        self.look(rows)
+        return self.look(rows).removals
 
     def resolve(self, found):
         return WRONG

@@ -1,0 +1,93 @@
+"""Side tables of an exchange, brought to the rounds that are shown them (`WithSides`).
+
+Rows for such a round are keyed by address, so that a partition has the documents of a run of units, and their
+side tables are read from the beginning of a unit to its end, once, as units follow one another in their
+files. A batch of a side table is of one unit, whose place in the file is the batch's number. Memory: the side
+rows of the documents asked for, of one unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.errors import CorpusmillError, damaged
+from corpusmill.pipelines.run.operators.layout import first_of
+from corpusmill.pipelines.run.operators.left_out import addresses
+from corpusmill.pipelines.run.operators.partitions import layout_at
+from corpusmill.pipelines.storage.checked_ipc import CheckedFile, committed_file
+from corpusmill.pipelines.storage.run_folder import StepFolder
+
+SIDE_FILE = "side.arrow"  # a unit's number stands before it
+SIDE_ROWS = 1024  # of a batch of a side table at most
+
+
+def keyed_by_address(rows: pa.Table, units: int, stage: str) -> pa.Table:
+    """`rows` with a `key` that orders them by (unit, row) and spreads `units` units, at most 2^31, over all
+    keys evenly, so that no bound between partitions parts the rows of a unit.
+
+    Raises CorpusmillError where `rows` name a unit beyond those, which `stage` never saw.
+    """
+    unit, row = (rows.column(name).to_numpy().astype(np.uint64) for name in ("unit", "row"))
+    if len(unit) and unit.max() >= units:
+        raise CorpusmillError(
+            f"stage {stage}: rows for a round with side tables have a unit {unit.max()}, but the units that "
+            f"`emit` saw are 0 to {units - 1}; give `unit` and `row` as `emit` had them"
+        )
+    step = (2**64 - 1) // max(1, units)
+    key = pa.array(unit * np.uint64(step) + np.uint64(units) + row)
+    if "key" in rows.column_names:
+        return rows.set_column(rows.column_names.index("key"), "key", key)
+    return rows.add_column(0, "key", key)
+
+
+def by_unit(scattered: StepFolder, rows: pa.Table) -> Iterator[tuple[int, pa.Table, pa.Table]]:
+    """Rows sorted by address, a unit at a time: where its rows begin, the rows, and the side rows of their
+    documents, one each. `scattered` is the step that sent the documents.
+
+    Raises IntegrityError where a file is not what its receipt says, or lacks a side row.
+    """
+    group = layout_at(scattered).group
+    unit = rows.column("unit").to_numpy()
+    cuts = [*(np.flatnonzero(unit[1:] != unit[:-1]) + 1).tolist(), len(unit)]
+    bounds = list(zip([0, *cuts[:-1]], cuts, strict=True))
+    for number, of_file in groupby(bounds, lambda bound: int(unit[bound[0]]) // group):
+        with _side_file(scattered, number) as file:
+            before = first_of(scattered.units.facts(number))
+            for start, end in of_file:
+                part = rows.slice(start, end - start).combine_chunks()
+                wanted = documents_of(part)[0] - (np.uint64(before) << np.uint64(32))
+                yield start, part, _side_rows(file, int(unit[start]) - before, wanted)
+
+
+def documents_of(rows: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The addresses of the documents of rows sorted by address, each once, and the place among them of each
+    row's."""
+    address = addresses(rows)
+    new = np.append(True, address[1:] != address[:-1])[: len(address)]
+    return address[new], np.cumsum(new) - 1
+
+
+def _side_file(scattered: StepFolder, number: int) -> CheckedFile:
+    name = f"{number:05d}.{SIDE_FILE}"
+    if not scattered.has(name):
+        raise damaged(f"{scattered.data}: unit {number} has no side table")
+    return committed_file(scattered, name)
+
+
+def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) -> pa.Table:
+    """The rows of these addresses in the file, ascending and all of the unit at `place` in it."""
+    parts: list[pa.Table] = []
+    for batch in file.numbered(place):
+        sent = addresses(batch)
+        here = wanted[np.searchsorted(wanted, sent[0]) : np.searchsorted(wanted, sent[-1], "right")]
+        at = np.searchsorted(sent, here)
+        if len(at) and (sent[at] == here).all():
+            parts.append(pa.Table.from_batches([batch]).take(pa.array(at)))
+    if sum(part.num_rows for part in parts) != len(wanted):
+        raise damaged(f"{file.path}: lacks a side row that was sent")
+    return pa.concat_tables(parts).drop_columns(["unit", "row"]).combine_chunks()
