@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 from corpusmill.pipelines.contract.errors import damaged
@@ -34,11 +34,17 @@ class DatasetPart:
 
 @dataclass(frozen=True)
 class MaskPart:
-    """Of a unit that removes rows of `mask_units` units of a view: rows removed by the unit they stand in."""
+    """Of a unit that removes rows of `mask_units` units of a view: rows removed by the unit they stand in.
+    `first`: the number of the first of these units, after those of earlier levels of the step."""
 
     KIND: ClassVar[str] = "mask"
     mask_units: int
     removed_rows: Mapping[int, int]
+    first: int = 0
+
+    def number(self, unit: int) -> int:
+        """The unit of the step that has what is removed of a unit of the view."""
+        return self.first + unit // self.mask_units
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,13 @@ class Layout:
 class PartitionsPart:
     """Of a unit that sends rows to the partitions of an exchange: where they lie. `first`: what to add to the
     numbers of units in its files, which count from the first one that it read, so that they hold the same
-    wherever that one stands."""
+    wherever that one stands. `large`: of a file of the last level, how many times 64 KiB a partition's rows
+    take before compression, of those that take it once."""
 
     KIND: ClassVar[str] = "partitions"
     layout: Layout
     first: int = 0
+    large: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

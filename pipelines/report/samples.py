@@ -26,7 +26,6 @@ from corpusmill.pipelines.inspection.story import Scores
 from corpusmill.pipelines.inspection.trails import detail_scores, scores_of, text_before
 from corpusmill.pipelines.records.opaque import Row
 from corpusmill.pipelines.storage.cuts import is_edits
-from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.not_kept import not_kept
 
 SAMPLES = 3  # of each stage and reason
@@ -254,9 +253,7 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) ->
                 continue
             path = finder.data.file(f"{unit.name}.found.arrow")
             names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
-            for number, batch in enumerate(arrow_batches(path, names)):
-                if number != row.unit // MASK_UNITS:
-                    continue
+            for batch in arrow_batches(path, names):
                 same = pc.and_(
                     pc.equal(batch.column("unit"), pa.scalar(row.unit, pa.uint32())),
                     pc.and_(

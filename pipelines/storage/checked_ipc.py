@@ -56,11 +56,13 @@ class BatchWriter:
         self._file: Any = None
         self._entries: list[tuple[int, bytes]] = []
 
-    def write(self, batch: pa.RecordBatch, number: int = 0) -> None:
-        """Write a batch, empty or not. `number`, below 2^32: what `CheckedFile.numbers` gives for it."""
+    def write(self, batch: pa.RecordBatch, number: int = 0) -> int:
+        """Write a batch, empty or not; returns its bytes before compression. `number`, below 2^32: what
+        `CheckedFile.numbers` gives for it."""
         alone = compact(batch, self._schema)
         self._entries.append((number, _checksum(alone)))
         self._opened(alone.nbytes).write_batch(alone)
+        return int(alone.nbytes)
 
     def _opened(self, size: int) -> Any:
         """The file, whose first batch is of this size in bytes."""

@@ -208,18 +208,18 @@ class DatasetView:
     def mask_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`REMOVED` rows of one unit, a record batch for each mask that removes rows of it."""
         for mask in self.masks:
-            per_file = mask.units.first_part(MaskPart).mask_units
-            name = f"{unit // per_file:05d}.removed.arrow"
+            part = mask.units.first_part(MaskPart)
+            name = f"{part.number(unit):05d}.removed.arrow"
             if mask.has(name):
-                yield committed_batch(mask, name, unit % per_file)
+                yield committed_batch(mask, name, unit % part.mask_units)
 
     def cut_batches(self, unit: int) -> Iterator[pa.RecordBatch]:
         """`CUTS` rows of one unit, a record batch for each mask that cuts."""
         for mask in self.masks:
-            per_file = mask.units.first_part(MaskPart).mask_units
-            name = edits_file(unit // per_file)
+            part = mask.units.first_part(MaskPart)
+            name = edits_file(part.number(unit))
             if mask.has(name):
-                yield committed_batch(mask, name, unit % per_file)
+                yield committed_batch(mask, name, unit % part.mask_units)
 
     def cuts(self, unit: int) -> Spans:
         """What the masks cut from the documents of this unit, removed ones too.

@@ -3,13 +3,13 @@
 Here the ledger of an exchange is kept: what came in is the view as it stood, what is removed or cut is so by
 address. A removal of a document that was removed before is a fault of the stage and fails the run. Of a
 document that is removed nothing is cut, and nothing in favour of one that is quarantined. Texts are read only
-of units that have edits or quarantined documents. Memory: removals and edits of `MASK_UNITS` units, and one
-row group of text.
+of units that have edits or quarantined documents. Where the step before has many units, levels of merges come
+first (see `buckets`). Memory: removals and edits of `MASK_UNITS` units, and one row group of text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,21 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.records.ledger import Ledger
-from corpusmill.pipelines.records.receipt import MaskPart, UnitResult
+from corpusmill.pipelines.records.receipt import FileEntry, MaskPart, UnitResult
+from corpusmill.pipelines.run.operators.buckets import (
+    FOUND_FILE,
+    MERGED,
+    coarse_width,
+    merge_buckets,
+    merge_levels,
+    read_bucket,
+)
 from corpusmill.pipelines.run.operators.cutting import cut_unit
-from corpusmill.pipelines.run.operators.job import Job, Preparation
+from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation
+from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.storage.checked_ipc import committed_batch
+from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.cuts import EDITS_FILE, write_cuts
 from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.storage.removed import REMOVED, quarantined_table, removed_table, write_removed
@@ -34,40 +43,93 @@ from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 @dataclass(frozen=True)
 class BucketUnit:
-    """One bucket of the view's units, which are those from `first` up to `end`."""
+    """One bucket of the view's units, which are those from `first` up to `end`, or (`bucket` None) a merge.
 
-    bucket: int
-    first: int
-    end: int
+    `files`: the units to read, from the first up to the second, which are of the step before (`merged` 0) or
+    of this step. `merged`: how many units of this step come before those of its buckets.
+    """
+
+    bucket: int | None
+    files: tuple[int, int]
+    merged: int = 0
+    of_before: bool = True
+    first: int = 0
+    end: int = 0
 
 
 Row = dict[str, Any]  # of a table
 
 
-def units(preparation: Preparation) -> list[BucketUnit]:
-    count = len(preparation.view)
-    return [
-        BucketUnit(bucket, bucket * MASK_UNITS, min(count, (bucket + 1) * MASK_UNITS))
-        for bucket in range(max(1, -(-count // MASK_UNITS)))
-    ]
+def units(preparation: Preparation) -> Sequence[BucketUnit]:
+    return _level(preparation, 0)
 
 
-def _bucket(found: StepFolder, bucket: int, kind: str, schema: pa.Schema) -> pa.Table:
-    """Rows of one bucket of units. `kind`: `found`, or `edits`, which a partition may have no file of."""
-    tables = [schema.empty_table()]
-    for unit in found.need_manifest().units:
-        name = f"{unit.name}.{kind}.arrow"
-        if found.has(name):
-            tables.append(pa.Table.from_batches([committed_batch(found, name, bucket)]))
-    return pa.concat_tables(tables).combine_chunks()
+def then(preparation: Preparation, done: Done) -> Sequence[BucketUnit]:
+    return _level(preparation, len(done.counts))
+
+
+def _later(preparation: Preparation, first: int) -> int:
+    merging = merge_levels(len(preparation.first.units))
+    return sum(merging[1:]) + _buckets(preparation) if merging else 0
+
+
+def _buckets(preparation: Preparation) -> int:
+    return max(1, -(-len(preparation.view) // MASK_UNITS))
+
+
+def _level(preparation: Preparation, level: int) -> Sequence[BucketUnit]:
+    """The units of a level: merges, and in the last one buckets."""
+    before = len(preparation.first.units)
+    merging = merge_levels(before)
+    if level > len(merging):
+        return ()
+    merged, of_before = sum(merging), level == 0
+    start = sum(merging[: level - 1]) if level else 0
+    count = merging[level - 1] if level else before
+
+    def merge(place: int) -> BucketUnit:
+        files = start + place * FAN, start + min(count, (place + 1) * FAN)
+        return BucketUnit(None, files, merged, of_before)
+
+    if level < len(merging):
+        return Lazily(merging[level], merge)
+    seen = len(preparation.view)
+
+    def bucket(place: int) -> BucketUnit:
+        bounds = place * MASK_UNITS, min(seen, (place + 1) * MASK_UNITS)
+        return BucketUnit(place, (start, start + count), merged, of_before, *bounds)
+
+    return Lazily(_buckets(preparation), bucket)
+
+
+def _files(job: Job[BucketUnit], kind: str) -> tuple[StepFolder, list[FileEntry]]:
+    """The step and its files, named as `kind` in the step before, that a unit reads."""
+    numbers = range(*job.unit.files)
+    if job.unit.of_before:
+        found = [file for unit in job.first.units[numbers.start : numbers.stop] for file in unit.files]
+        return job.first, [file for file in found if file.name.endswith(f".{kind}")]
+    found = [file for number in numbers for file in earlier(job.folder, number).files]
+    return job.folder, [file for file in found if file.name.endswith(f".{MERGED[kind]}")]
+
+
+def _bucket(job: Job[BucketUnit], kind: str, schema: pa.Schema) -> pa.Table:
+    """Rows of the job's bucket of units."""
+    assert job.unit.bucket is not None
+    width = coarse_width(-(-len(job.view) // MASK_UNITS)) if job.unit.of_before else 1
+    rows = read_bucket(*_files(job, kind), job.unit.bucket // width, schema)
+    return rows.filter(pa.array(rows.column("unit").to_numpy() // MASK_UNITS == job.unit.bucket))
 
 
 def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
+    if job.unit.bucket is None:
+        for kind, merged in MERGED.items():
+            merge_buckets(*_files(job, kind), attempt.file(merged))
+        return UnitResult(0, part=MaskPart(MASK_UNITS, {}, job.unit.merged))
     (stage,) = job.stages()
     view = job.view
     left = read_left_out(job.first)
-    pairs = without(_bucket(job.first, job.unit.bucket, "found", DUPLICATES), left).to_pylist()
-    edits = without(_bucket(job.first, job.unit.bucket, "edits", EDITS), left)
+    pairs = without(_bucket(job, FOUND_FILE, DUPLICATES), left).to_pylist()
+    edits = without(_bucket(job, EDITS_FILE, EDITS), left)
     pairs.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
     by_unit: dict[int, list[Row]] = {}
     for row in pairs:
@@ -101,7 +163,8 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
     by_unit_rows = {
         unit: table.num_rows for unit, table in enumerate(tables, job.unit.first) if table.num_rows
     }
-    return UnitResult(sum(by_unit_rows.values()), ledger.record(), MaskPart(MASK_UNITS, by_unit_rows))
+    part = MaskPart(MASK_UNITS, by_unit_rows, job.unit.merged)
+    return UnitResult(sum(by_unit_rows.values()), ledger.record(), part)
 
 
 def _removed(stage: str, row: Row) -> Row:
@@ -184,7 +247,9 @@ OPERATOR = Operator(
     unit=BucketUnit,
     units=units,
     work=work,
+    then=then,
+    later=_later,
     balances="documents",
     datasets_from=1,
-    lists_removed="always",
+    lists_removed="where any",
 )

@@ -15,7 +15,8 @@ that one more unit before it changes no byte of it; whoever reads it adds that n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ FILE_BYTES = 2**30  # text whose rows one file takes at most, where that is more
 MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
 FINE = 256  # partitions of a coarse one at most
 FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
+LARGE = 2**16  # bytes of a partition in a file: receipts tell how many times as large it is
 
 
 def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = True) -> Layout:
@@ -177,6 +179,7 @@ class RowsWriter:
         self._size = 0
         self._writer: BatchWriter | None = None
         self._schema: pa.Schema | None = None
+        self._bytes: Counter[int] = Counter()
         self.rows = 0
 
     def add(self, *tables: pa.Table) -> None:
@@ -197,7 +200,7 @@ class RowsWriter:
             self._schema = table.schema
             self._writer = BatchWriter(self._path, self._schema)
             self._writer.__enter__()
-        _write(self._writer, table, self._schema, self._layout.partitions, self._width)
+        _write(self._writer, table, self._schema, self._layout.partitions, self._width, self._bytes)
 
     def close(self) -> None:
         """Write what is left."""
@@ -205,12 +208,24 @@ class RowsWriter:
         if self._writer is not None:
             self._writer.__exit__(None, None, None)
 
+    def part(self, first: int = 0) -> PartitionsPart:
+        """What the unit's receipt says, once all is written."""
+        last = len(self._layout.files) == 1
+        return PartitionsPart(self._layout, first, large_of(self._bytes) if last else {})
 
-def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) -> None:
+
+def large_of(sizes: Mapping[int, int]) -> dict[int, int]:
+    """Bytes by partition as a receipt has them."""
+    return {number: size // LARGE for number, size in sorted(sizes.items()) if size >= LARGE}
+
+
+def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) -> dict[int, int]:
     """Do one unit of a level after the first: `folder` is that of the step, `path` where its file goes.
+    Returns what its receipt says of large partitions.
 
     Memory: of the second level the rows of a coarse partition in its files, later one partition of them.
     """
+    sizes: Counter[int] = Counter()
     with ExitStack() as stack:
         receipts = [earlier(folder, unit) for unit in range(merge.first, merge.end)]
         sent = [
@@ -230,7 +245,7 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
             first = merge.coarse * layout.width
             runs = range(first, min(layout.partitions, first + layout.width))
         if not files:
-            return
+            return {}
         schema = pa.unify_schemas([file.schema for file, _ in files], promote_options="permissive")
         writer: BatchWriter | None = None
         for number in runs:
@@ -243,16 +258,20 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
                 continue
             if writer is None:
                 writer = stack.enter_context(BatchWriter(path, schema))
-            _write(
-                writer, pa.concat_tables(tables, promote_options="permissive"), schema, layout.partitions, 1
-            )
+            rows = pa.concat_tables(tables, promote_options="permissive")
+            _write(writer, rows, schema, layout.partitions, 1, sizes)
+    return large_of(sizes) if merge.level == len(layout.files) - 1 else {}
 
 
-def _write(writer: BatchWriter, rows: pa.Table, schema: pa.Schema, partitions: int, width: int) -> None:
-    """Rows, put in order, as a batch for each run of `width` partitions that there are rows of."""
+def _write(
+    writer: BatchWriter, rows: pa.Table, schema: pa.Schema, partitions: int, width: int, sizes: Counter[int]
+) -> None:
+    """Rows, put in order, as a batch for each run of `width` partitions that there are rows of; their bytes
+    are added to `sizes`."""
     ordered = in_order(rows.select(schema.names).cast(schema))
     placed = partition_of(ordered.column("key").to_numpy(), partitions) // width
     ends = [*(np.flatnonzero(placed[1:] != placed[:-1]) + 1).tolist(), len(placed)]
     (whole,) = ordered.to_batches()
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        writer.write(whole.slice(start, end - start), int(placed[start]))
+        number = int(placed[start])
+        sizes[number] += writer.write(whole.slice(start, end - start), number)

@@ -1,17 +1,14 @@
-"""The last round of an exchange that finds documents to remove and spans to cut, bucketed by their units.
+"""The last round of an exchange that finds documents to remove and spans to cut, in buckets of their units.
 
-The output's record batches are buckets of `MASK_UNITS` units of the view, so that the step which applies them
-reads only its own. Memory: one partition and what is found in it.
+Memory: one partition and what is found in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,23 +16,19 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Found
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
+from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
 from corpusmill.pipelines.run.operators.job import Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.partitions import (
-    PartitionUnit,
-    layout_at,
-    sorted_by_address,
-)
-from corpusmill.pipelines.storage.checked_ipc import write_batches
+from corpusmill.pipelines.run.operators.partitions import PartPartition, layout_at, split_partitions
 from corpusmill.pipelines.storage.cuts import EDITS_FILE
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 
 @dataclass(frozen=True)
-class MatchUnit(PartitionUnit):
-    """One partition, the number of buckets that the view's units fall into, and that of these units."""
+class MatchUnit(PartPartition):
+    """One partition or a part of it, the number of buckets that the view's units fall into, and of these."""
 
     buckets: int
     inputs: int
@@ -44,8 +37,13 @@ class MatchUnit(PartitionUnit):
 def units(preparation: Preparation) -> Sequence[MatchUnit]:
     inputs = layout_at(preparation.inputs[preparation.step.inputs[-1]]).units
     buckets = max(1, -(-inputs // MASK_UNITS))
-    partitions = layout_at(preparation.first).partitions
-    return Lazily(partitions, lambda partition: MatchUnit(partition, buckets, inputs))
+    parts = split_partitions(preparation.first)
+
+    def unit(place: int) -> MatchUnit:
+        of = parts[place]
+        return MatchUnit(of.partition, of.part, of.parts, buckets, inputs)
+
+    return Lazily(len(parts), unit)
 
 
 def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
@@ -63,9 +61,9 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
     parts = [one for some in meet(job, attempt, count, checked) for one in some]
     found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
     edits = pa.concat_tables([EDITS.empty_table(), *(cut for _, cut in parts)])
-    write_buckets(attempt.file("found.arrow"), found, job.unit.buckets)
-    if edits.num_rows:
-        write_buckets(attempt.file(EDITS_FILE), edits, job.unit.buckets)
+    width = coarse_width(job.unit.buckets)
+    write_buckets(attempt.file(FOUND_FILE), found, width)
+    write_buckets(attempt.file(EDITS_FILE), edits, width)
     return UnitResult(found.num_rows, part=PairsPart(job.unit.buckets, edits=edits.num_rows))
 
 
@@ -105,21 +103,6 @@ def conforming(stage: str, what: str, table: Any, schema: pa.Schema, units: int)
                 f"{name!r}, which is no id of 32 hexadecimal digits; give the document's own"
             )
     return made
-
-
-def write_buckets(path: Path, found: pa.Table, buckets: int) -> None:
-    """`DUPLICATES` or `EDITS` rows as one IPC file, a record batch a bucket of units."""
-    pairs = found.schema.equals(DUPLICATES)
-    every = [(name, "ascending") for name in found.column_names]
-    ordered = (sorted_by_address(found) if pairs else found.sort_by(every)).combine_chunks()
-    bucket = ordered.column("unit").to_numpy() // MASK_UNITS
-    ends = np.searchsorted(bucket, np.arange(buckets + 1))
-    empty = pa.RecordBatch.from_pylist([], schema=found.schema)
-    parts = (
-        ordered.slice(ends[index], ends[index + 1] - ends[index]).combine_chunks().to_batches()
-        for index in range(buckets)
-    )
-    write_batches(path, found.schema, (part[0] if part else empty for part in parts))
 
 
 OPERATOR = Operator(

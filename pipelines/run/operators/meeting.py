@@ -12,12 +12,12 @@ from corpusmill.pipelines.contract.stage import Round, WithSides
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
-from corpusmill.pipelines.run.operators.partitions import PartitionUnit, read_partition, sorted_rows
+from corpusmill.pipelines.run.operators.partitions import PartPartition, read_partition, sorted_rows
 from corpusmill.pipelines.run.operators.sides import by_unit, documents_of
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 Result = TypeVar("Result")
-Meeting = TypeVar("Meeting", bound=PartitionUnit)
+Meeting = TypeVar("Meeting", bound=PartPartition)
 _Shown = tuple[int, pa.Table, Callable[[Rows], object]]
 
 
@@ -33,9 +33,10 @@ def meet(
     """
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
-    rows = read_partition(job.first, job.unit.partition)
+    of = job.unit
+    rows = read_partition(job.first, of.partition, of.part, of.parts)
     before = read_left_out(job.first)
-    forward = [before] if job.unit.partition == 0 else []
+    forward = [before] if of.partition == of.part == 0 else []
     trier: Trier[Result] = Trier(stage.name, checked, job.poison, job.marker(attempt))
     if rows is not None and number > 1:
         rows = sorted_rows(rows)

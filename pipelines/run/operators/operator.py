@@ -64,6 +64,10 @@ def _no_paths(unit: object) -> list[str]:
     return []
 
 
+def no_kernels() -> None:
+    """Of an operator that has no kernels of its own to compile."""
+
+
 @dataclass(frozen=True)
 class Operator(Generic[U]):
     """See the module's description. Attributes say what the spine and those who look at a run ask."""
@@ -91,6 +95,8 @@ class Operator(Generic[U]):
     """Bytes that a unit reads, for the order of units and the memory they need; 0 where that is not known."""
     paths: Callable[[U], list[str]] = _no_paths
     """The user's files that a unit reads."""
+    warm: Callable[[], None] = no_kernels
+    """Compiles the operator's own kernels, in the process that compiles ahead."""
     exclusive: bool = False
     """Whether the step is a single unit."""
     isolates: bool = False

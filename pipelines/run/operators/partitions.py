@@ -15,9 +15,21 @@ import pyarrow.compute as pc
 
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart
 from corpusmill.pipelines.run.operators.job import Lazily
-from corpusmill.pipelines.run.operators.layout import ROWS_FILE, counted_from, first_of, in_order, last_files
-from corpusmill.pipelines.storage.checked_ipc import CheckedFile
+from corpusmill.pipelines.run.operators.layout import (
+    LARGE,
+    ROWS_FILE,
+    counted_from,
+    first_of,
+    in_order,
+    last_files,
+    partition_of,
+)
+from corpusmill.pipelines.storage.checked_ipc import CheckedFile, compact
 from corpusmill.pipelines.storage.run_folder import StepFolder
+
+OFTEN = 4  # times the median that a partition is worked on at once
+LEAST_BYTES, MOST_BYTES = 2**24, 2**26  # rows that are, whatever the median
+MOST_PARTS = 64
 
 
 @dataclass(frozen=True)
@@ -25,6 +37,14 @@ class PartitionUnit:
     """One partition of an exchange."""
 
     partition: int
+
+
+@dataclass(frozen=True)
+class PartPartition(PartitionUnit):
+    """One of so many parts of a partition, by key: 0 of 1 is all of it."""
+
+    part: int
+    parts: int
 
 
 def layout_at(scattered: StepFolder) -> Layout:
@@ -36,6 +56,26 @@ def layout_at(scattered: StepFolder) -> Layout:
 def partition_units(scattered: StepFolder) -> Sequence[PartitionUnit]:
     """One unit of work a partition."""
     return Lazily(layout_at(scattered).partitions, PartitionUnit)
+
+
+def split_partitions(scattered: StepFolder) -> Sequence[PartPartition]:
+    """One unit of work a partition or, of one whose rows are more than `MOST_BYTES` or `OFTEN` times the
+    median, several: rows of one key stay together."""
+    layout, units = layout_at(scattered), scattered.units
+    sizes = np.zeros(layout.partitions, np.int64)
+    for number in range(sum(layout.files[:-1]), len(units)):
+        for partition, size in units.facts(number).need(PartitionsPart).large.items():
+            sizes[partition] += size * LARGE
+    most = max(LEAST_BYTES, min(MOST_BYTES, OFTEN * int(np.median(sizes))))
+    parts = np.clip(-(-sizes // most), 1, MOST_PARTS)
+    ends = np.cumsum(parts)
+
+    def unit(place: int) -> PartPartition:
+        partition = int(np.searchsorted(ends, place, "right"))
+        count = int(parts[partition])
+        return PartPartition(partition, place - int(ends[partition]) + count, count)
+
+    return Lazily(int(ends[-1]), unit)
 
 
 def sorted_rows(rows: pa.Table) -> pa.Table:
@@ -51,20 +91,31 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
     return ordered.sort_by([(name, "ascending") for name in (*first, *others)]).combine_chunks()
 
 
-def read_partition(scattered: StepFolder, partition: int) -> pa.Table | None:
-    """Rows of one partition sorted by (key, unit, row); None where no unit sent it any."""
+def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: int = 1) -> pa.Table | None:
+    """Rows of one partition, or of one of so many parts of it, sorted by (key, unit, row); None where no unit
+    sent it any. Memory: the rows, twice, and one batch of a file."""
     tables = []
-    units = scattered.units
-    numbers = last_files(layout_at(scattered), partition)
+    layout, units = layout_at(scattered), scattered.units
+    numbers = last_files(layout, partition)
     entries = {number: units.find(f"{number:05d}.{ROWS_FILE}") for number in numbers}
     scattered.bring([entry for entry in entries.values() if entry is not None])
     for number, entry in entries.items():
         if entry is not None:
             with CheckedFile(scattered.at_hand(entry), entry.batches) as file:
-                found = file.numbered(partition)
+                every = (file.batch(int(index)) for index in np.flatnonzero(file.numbers == partition))
+                found = [_part(batch, layout, partition, part, parts) for batch in every]
             if found:
                 tables.append(counted_from(pa.Table.from_batches(found), first_of(units.facts(number))))
     return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
+
+
+def _part(batch: pa.RecordBatch, layout: Layout, partition: int, part: int, parts: int) -> pa.RecordBatch:
+    """The rows of a batch of a partition, sorted by key, that are of one of its parts."""
+    if parts == 1:
+        return batch
+    placed = partition_of(batch.column("key").to_numpy(), layout.partitions * parts)
+    start, end = np.searchsorted(placed, [partition * parts + part, partition * parts + part + 1])
+    return compact(batch.slice(start, end - start), batch.schema)
 
 
 def sorted_by_address(table: pa.Table) -> pa.Table:

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
+from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
-from corpusmill.pipelines.run.operators.match import conforming, write_buckets
+from corpusmill.pipelines.run.operators.match import conforming
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage.checked_ipc import read_batches
@@ -35,16 +36,14 @@ def units(preparation: Preparation) -> list[ResolveUnit]:
 
 def work(job: Job[ResolveUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
-    tables = []
-    for unit in job.first.need_manifest().units:
-        batches = list(read_batches(job.first.file(f"{unit.name}.found.arrow")))
-        tables.append(pa.Table.from_batches(batches))
-    found = sorted_by_address(pa.concat_tables(tables)) if tables else DUPLICATES.empty_table()
+    names = [file.name for file in job.first.units.files(FOUND_FILE)]
+    tables = [pa.Table.from_batches(list(read_batches(job.first.file(name)))) for name in names]
+    found = sorted_by_address(pa.concat_tables([DUPLICATES.empty_table(), *tables]))
     unjudged = read_left_out(job.first)
     write_left_out(attempt, [unjudged])
     chosen = stage.resolve(without(found, unjudged))
     removals = conforming(stage.name, "removals", chosen, DUPLICATES, job.unit.buckets * MASK_UNITS)
-    write_buckets(attempt.file("found.arrow"), removals, job.unit.buckets)
+    write_buckets(attempt.file(FOUND_FILE), removals, coarse_width(job.unit.buckets))
     return UnitResult(removals.num_rows, part=PairsPart(job.unit.buckets, pairs=found.num_rows))
 
 

@@ -22,6 +22,7 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate
 from corpusmill.pipelines.records.receipt import Layout, PairsPart, UnitResult
+from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
 from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation, build_stage
 from corpusmill.pipelines.run.operators.layout import (
     ROWS_FILE,
@@ -33,7 +34,6 @@ from corpusmill.pipelines.run.operators.layout import (
     merges,
 )
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
-from corpusmill.pipelines.run.operators.match import write_buckets
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.resolution import connected, direct
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
@@ -171,15 +171,16 @@ def _all(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
     write_left_out(attempt, [unjudged])
     found = pa.concat_tables([DUPLICATES.empty_table(), *_pairs(job)])
     removals = resolve_at_once(without(found, unjudged), rule)
-    write_buckets(attempt.file("found.arrow"), removals, job.unit.buckets)
+    write_buckets(attempt.file(FOUND_FILE), removals, coarse_width(job.unit.buckets))
     return UnitResult(removals.num_rows, part=PairsPart(job.unit.buckets, pairs=found.num_rows))
 
 
 def _pairs(job: Job[RuleUnit]) -> Iterator[pa.Table]:
     """The pairs of each of the job's units of the step before."""
     for number in range(job.unit.first, job.unit.end):
-        batches = read_batches(job.first.file(f"{number:05d}.found.arrow"))
-        yield pa.Table.from_batches([batch for batch in batches if batch.num_rows], DUPLICATES)
+        name = f"{number:05d}.{FOUND_FILE}"
+        if job.first.has(name):
+            yield pa.Table.from_batches(list(read_batches(job.first.file(name))), DUPLICATES)
 
 
 def _send(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
@@ -260,7 +261,7 @@ def _written(
     if removed.num_rows:
         reason = pa.array([rule.reason], pa.string()).take(pa.array([0] * removed.num_rows))
         found = removed.append_column("reason", reason).select(DUPLICATES.names).cast(DUPLICATES)
-        write_buckets(attempt.file("found.arrow"), found, job.unit.buckets)
+        write_buckets(attempt.file(FOUND_FILE), found, coarse_width(job.unit.buckets))
     return UnitResult(removed.num_rows, part=PairsPart(job.unit.buckets, undecided=undecided))
 
 
@@ -285,6 +286,20 @@ def _weigh(preparation: Preparation, unit: RuleUnit) -> int:
     return PAIR_BYTES * preparation.first.need_manifest().rows // among
 
 
+def _warm() -> None:
+    """Both rules on one pair, at once and in a round: arrays are of other kinds there."""
+    facts = {"id": "", "source": "", "bytes": 0, "reason": "", "similarity": 1.0}
+    pair = {**{f"survivor_{name}": value for name, value in facts.items()}, **facts}
+    worse, better = {"unit": 0, "row": 1}, {"survivor_unit": 0, "survivor_row": 0}
+    pairs = pa.Table.from_pylist([{**pair, **worse, **better}], DUPLICATES)
+    rules: list[tuple[Literal["direct", "connected"], Callable[[pa.Table, Homes], pa.Table]]]
+    rules = [("direct", direct.first_notes), ("connected", connected.first_notes)]
+    for name, first_notes in rules:
+        rule, homes = Resolution(name, ""), Homes(1, 0)
+        resolve_at_once(pairs, rule)
+        round_of(rule, NOTES.empty_table(), gathered([first_notes(pairs, homes)]), homes)
+
+
 OPERATOR = Operator(
     "resolve_by_rule",
     reads="pairs",
@@ -295,4 +310,5 @@ OPERATOR = Operator(
     then=then,
     later=_later,
     weigh=_weigh,
+    warm=_warm,
 )

@@ -29,9 +29,10 @@ from corpusmill.pipelines.run.operators.layout import (
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
-    PartitionUnit,
+    PartPartition,
     layout_at,
     sorted_rows,
+    split_partitions,
 )
 from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -40,38 +41,43 @@ ADDRESSED = {"key": pa.uint64(), "unit": pa.uint32(), "row": pa.uint32()}
 
 
 @dataclass(frozen=True)
-class RoundUnit(PartitionUnit):
-    """One partition of the rows of the round before, or the merge of files of the level before; and where the
-    rows for the next round lie."""
+class RoundUnit(PartPartition):
+    """One partition of the rows of the round before, or a part of it, or the merge of files of the level
+    before; and where the rows for the next round lie."""
 
     layout: Layout
     merge: Merge | None = None
 
 
 def units(preparation: Preparation) -> Sequence[RoundUnit]:
-    layout = _layout(preparation)
-    return Lazily(layout.units, lambda partition: RoundUnit(partition, layout))
+    parts = split_partitions(preparation.first)
+    layout = _layout(preparation, len(parts))
+
+    def unit(place: int) -> RoundUnit:
+        of = parts[place]
+        return RoundUnit(of.partition, of.part, of.parts, layout)
+
+    return Lazily(len(parts), unit)
 
 
 def then(preparation: Preparation, done: Done) -> Sequence[RoundUnit]:
-    layout = _layout(preparation)
+    layout = _layout(preparation, done.counts[0])
     found = merges(layout, len(done.counts))
-    return Lazily(len(found), lambda place: RoundUnit(found[place].coarse, layout, found[place]))
+    return Lazily(len(found), lambda place: RoundUnit(found[place].coarse, 0, 1, layout, found[place]))
 
 
 def _later(preparation: Preparation, first: int) -> int:
-    return sum(_layout(preparation).files[1:])
+    return sum(_layout(preparation, first).files[1:])
 
 
-def _layout(preparation: Preparation) -> Layout:
-    partitions = layout_at(preparation.first).partitions
-    return layout_of(partitions, partitions, together=False)
+def _layout(preparation: Preparation, units: int) -> Layout:
+    return layout_of(layout_at(preparation.first).partitions, units, together=False)
 
 
 def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
     if job.unit.merge is not None:
-        merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
-        return UnitResult(0, part=PartitionsPart(job.unit.layout))
+        large = merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
+        return UnitResult(0, part=PartitionsPart(job.unit.layout, large=large))
     (stage,) = job.stages()
     number, layout = job.step.options.round, job.unit.layout
     assert number is not None
@@ -97,7 +103,7 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
         if tables:
             writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
     writer.close()
-    return UnitResult(writer.rows, part=PartitionsPart(layout))
+    return UnitResult(writer.rows, part=writer.part())
 
 
 OPERATOR = Operator(

@@ -105,8 +105,8 @@ def _partitions(preparation: Preparation, size: int) -> int:
 
 def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     if job.unit.merge is not None:
-        merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
-        return UnitResult(0, part=PartitionsPart(job.unit.layout))
+        large = merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
+        return UnitResult(0, part=PartitionsPart(job.unit.layout, large=large))
     (stage,) = job.stages()
     layout = job.unit.layout
     writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
@@ -150,7 +150,7 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     writer.close()
     sides.close()
     ledger.check(f"{job.step.name}, unit {attempt.unit}")
-    return UnitResult(writer.rows, ledger.record(), PartitionsPart(layout, start))
+    return UnitResult(writer.rows, ledger.record(), writer.part(start))
 
 
 def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object:
@@ -164,7 +164,8 @@ def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object
 
 
 def _placed(unit: ScatterUnit, part: Part | None) -> Part:
-    return PartitionsPart(unit.layout, unit.first)
+    assert isinstance(part, PartitionsPart)
+    return replace(part, layout=unit.layout, first=unit.first)
 
 
 def _batches(job: Job[ScatterUnit]) -> Iterator[tuple[int, Documents, npt.NDArray[np.uint32]]]:

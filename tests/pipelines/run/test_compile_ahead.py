@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,24 @@ def test_each_stage_is_warmed_and_marked_once(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("corpusmill.pipelines.run.compile_ahead.subprocess.Popen", refuse)
     with compiling_ahead(steps, io.BytesIO()):
         pass
+
+
+def test_kernels_of_operators_are_warmed_as_they_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of both rules, at once and in rounds: a run compiles nothing that was not there."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    steps = [Step("resolve", operator_named("resolve_by_rule"), ())]
+    mark = compile_ahead._mark("resolve_by_rule")
+    with (tmp_path / "log").open("wb") as log, compiling_ahead(steps, log):
+        wait_until(mark.exists, "the operator is marked")
+    assert (tmp_path / "log").read_bytes() == b""
+    compiled = sorted(path.name for path in (tmp_path / "cache").rglob("removals.remove_*.nbc"))
+    assert compiled
+    code = "from tests.pipelines.run.test_resolution import test_many_random_pairs as pairs\n"
+    code += "for rule in ('direct', 'connected'): pairs(rule)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    assert sorted(path.name for path in (tmp_path / "cache").rglob("removals.remove_*.nbc")) == compiled
 
 
 def test_what_fails_is_told_in_the_log_and_leaves_no_mark(

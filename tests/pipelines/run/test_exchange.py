@@ -105,12 +105,12 @@ def scattered(folder: Path, sent: Sent, layout: Layout) -> StepFolder:
         for unit in range(first, min(layout.units, first + layout.group)):
             writer.add(table(unit - first, sent[unit]))
         writer.close()
-        units.append(attempt.commit(UnitResult(writer.rows, part=PartitionsPart(layout, first))))
+        units.append(attempt.commit(UnitResult(writer.rows, part=writer.part(first))))
     for level in range(1, len(layout.files)):
         for merge in merges(layout, level):
             attempt = step.attempt(len(units), 1)
-            merge_files(step, layout, merge, attempt.file(ROWS_FILE))
-            units.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout))))
+            large = merge_files(step, layout, merge, attempt.file(ROWS_FILE))
+            units.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout, large=large))))
     assert len(units) == sum(layout.files)
     step.write_manifest(made_manifest(units, "s", "v"))
     return step

@@ -1,0 +1,92 @@
+"""Pairs and spans to cut, on their way from the units that find them to those that apply them.
+
+A bucket is `MASK_UNITS` units of the view. A file has a batch for each *coarse* bucket that it has rows of,
+`coarse_width` buckets, by its number; none is empty, and a unit without rows writes no file. Beyond `FAN`
+units, levels of `apply_removals` merge the files of `FAN` units each, until there are no more than `FAN`;
+theirs have a batch for each bucket, so that whoever reads one takes what is its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.run.operators.layout import FAN
+from corpusmill.pipelines.run.operators.partitions import sorted_by_address
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile
+from corpusmill.pipelines.storage.datasets import MASK_UNITS
+from corpusmill.pipelines.storage.run_folder import StepFolder
+
+BATCHES = 256  # of a file at most, where it was not merged
+FOUND_FILE = "found.arrow"  # a unit's number stands before it
+MERGED = {"found.arrow": "pairs.arrow", "edits.arrow": "spans.arrow"}
+"""What a merge makes of files that end so."""
+
+
+def coarse_width(buckets: int) -> int:
+    """How many buckets a batch takes of a file that was not merged."""
+    return max(1, -(-buckets // BATCHES))
+
+
+def merge_levels(units: int) -> tuple[int, ...]:
+    """How many merges each level has, so that at most `FAN` files are left of those of `units` units."""
+    levels = []
+    while units > FAN:
+        units = -(-units // FAN)
+        levels.append(units)
+    return tuple(levels)
+
+
+def write_buckets(path: Path, found: pa.Table, width: int) -> None:
+    """`DUPLICATES` or `EDITS` rows as a file, in order, a batch for each `width` buckets; no file of none."""
+    if not found.num_rows:
+        return
+    with BatchWriter(path, found.schema) as writer:
+        for number, batch in _apart(found, width):
+            writer.write(batch, number)
+
+
+def _apart(found: pa.Table, width: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows in order, those of `width` buckets each."""
+    every = [(name, "ascending") for name in found.column_names]
+    pairs = found.schema.equals(DUPLICATES)
+    ordered = (sorted_by_address(found) if pairs else found.sort_by(every)).combine_chunks()
+    bucket = ordered.column("unit").to_numpy() // (MASK_UNITS * width)
+    ends = [*(np.flatnonzero(bucket[1:] != bucket[:-1]) + 1).tolist(), len(bucket)]
+    (whole,) = ordered.to_batches()
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        yield int(bucket[start]), whole.slice(start, end - start)
+
+
+def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) -> int:
+    """Write the rows of these files of `folder` as one, a batch a bucket; returns how many there are.
+
+    Memory: the rows of one number in all of the files.
+    """
+    rows = 0
+    with ExitStack() as stack:
+        files = [stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)) for entry in entries]
+        writer: BatchWriter | None = None
+        for number in sorted({number for file in files for number in file.numbers.tolist()}):
+            found = [pa.Table.from_batches(batches) for file in files if (batches := file.numbered(number))]
+            if writer is None:
+                writer = stack.enter_context(BatchWriter(path, files[0].schema))
+            for bucket, batch in _apart(pa.concat_tables(found), 1):
+                writer.write(batch, bucket)
+                rows += batch.num_rows
+    return rows
+
+
+def read_bucket(folder: StepFolder, entries: Sequence[FileEntry], number: int, schema: pa.Schema) -> pa.Table:
+    """The rows of the batches of this number of these files of `folder`."""
+    tables = [schema.empty_table()]
+    for entry in entries:
+        with CheckedFile(folder.at_hand(entry), entry.batches) as file:
+            tables += [pa.Table.from_batches([batch]) for batch in file.numbered(number)]
+    return pa.concat_tables(tables).combine_chunks()
