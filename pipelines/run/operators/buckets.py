@@ -70,6 +70,7 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
     Memory: the rows of one number in all of the files.
     """
     rows = 0
+    folder.bring(entries)
     with ExitStack() as stack:
         files = [stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)) for entry in entries]
         writer: BatchWriter | None = None
@@ -86,6 +87,7 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
 def read_bucket(folder: StepFolder, entries: Sequence[FileEntry], number: int, schema: pa.Schema) -> pa.Table:
     """The rows of the batches of this number of these files of `folder`."""
     tables = [schema.empty_table()]
+    folder.bring(entries)
     for entry in entries:
         with CheckedFile(folder.at_hand(entry), entry.batches) as file:
             tables += [pa.Table.from_batches([batch]) for batch in file.numbered(number)]
