@@ -53,14 +53,15 @@ class Paragraph(Exchange):
     Of the copies of a piece the first `max_copies` stay (`keep: first`), or all of them go where there are
     more (`keep: none`). Their order: earlier source in `priority`, more bytes of the document, smaller id,
     smaller address, then place in the document. `within: site` compares documents of one host name (lower
-    case, without `www.`); one without a URL is then compared with itself alone. Reason: `repeated_paragraph`
-    or `repeated_line`.
+    case, without `www.`); one without a URL is then compared with its own id alone. Reason:
+    `repeated_paragraph` or `repeated_line`.
 
     Memory: 90 bytes a piece of a row group; while reducing 45 bytes a piece of the partition and 150 a copy.
     """
 
     name: ClassVar[str] = "paragraph"
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy", "xxhash")
+    address_only: ClassVar[bool] = True
 
     preset: Literal["careful", "ccnet", "dolma"] = Field(
         "careful", description="Tool whose parameters hold where an option is null; careful: our own."
@@ -110,19 +111,12 @@ class Paragraph(Exchange):
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row a piece: hash, address, place in the text; side: facts of each document."""
-        import numpy as np
-
         from corpusmill.dedup.matching import pieces
 
         found = pieces.hashed_pieces(docs, self.comparing())
         if self.sources:
             found = found.only(pieces.of_sources(docs, self.sources)[found.document])
-        within = None
-        if self.within == "site":
-            low, high = pieces.site_hashes(docs)
-            known = (low | high) != 0
-            alone = np.uint64(unit) << np.uint64(32) | rows.astype(np.uint64)
-            within = np.where(known, low, alone), np.where(known, high, np.uint64(1))
+        within = pieces.site_or_id_hashes(docs) if self.within == "site" else None
         return Emitted(pieces.piece_rows(found, unit, rows, within), pieces.facts(docs))
 
     def rounds(self) -> Sequence[Round | WithSides]:

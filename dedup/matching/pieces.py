@@ -114,6 +114,14 @@ def site_hashes(docs: Documents) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np
     return low, high
 
 
+def site_or_id_hashes(docs: Documents) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
+    """`site_hashes`, with the two halves of the document's id for one without a site."""
+    low, high = site_hashes(docs)
+    ids = np.frombuffer(bytes.fromhex("".join(docs.column("id").to_pylist())), ">u8").astype(np.uint64)
+    known = (low | high) != 0
+    return np.where(known, low, ids[1::2]), np.where(known, high, ids[::2])
+
+
 def piece_rows(
     found: Hashed,
     unit: int,

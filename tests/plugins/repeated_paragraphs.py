@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found
+from corpusmill.pipelines.stage import Emitted, Exchange, Found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.contract.stage import Round
+    from corpusmill.pipelines.documents import Documents
+    from corpusmill.pipelines.stage import Round
 
 # A line without text ends a paragraph. White space is that of ASCII here.
 PARAGRAPH = re.compile(rb"\S.*?(?=\n[ \t\r\f\v]*\n|\Z)", re.DOTALL)

@@ -199,4 +199,6 @@ def _as_written(
     row = seen.row[which]
     shift = total[cuts_before] - total[low[which]]
     begin, stop = starts - first[row], stops - first[row]
+    some = begin < stop  # between two earlier cuts that touch there is nothing
+    which, row, begin, stop, shift = which[some], row[some], begin[some], stop[some], shift[some]
     return which, Spans(row, begin + shift, stop + shift), Spans(row, begin, stop)

@@ -133,6 +133,14 @@ def in_order(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(order)).combine_chunks()
 
 
+_OF_BYTES = (
+    pa.types.is_string,
+    pa.types.is_binary,
+    pa.types.is_large_string,
+    pa.types.is_large_binary,
+)
+
+
 def weight_of(column: pa.ChunkedArray | pa.Array) -> int:
     """About what a column holds in memory, in bytes: the same for equal values, however they came.
 
@@ -145,7 +153,7 @@ def weight_of(column: pa.ChunkedArray | pa.Array) -> int:
         return sum(map(weight_of, column.flatten()))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         return 8 * len(column) + weight_of(column.flatten())
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
+    if any(is_bytes(kind) for is_bytes in _OF_BYTES):
         return 8 * len(column) + (pc.sum(pc.binary_length(column)).as_py() or 0)
     return 8 * len(column)
 

@@ -110,6 +110,17 @@ def test_edits_one_after_the_other_equal_the_oracle(
                 assert found[document] == held.written()
 
 
+def test_nothing_is_cut_between_earlier_cuts_that_touch() -> None:
+    """An edit over both is one cut before them and one after."""
+    before, _ = cut_unit(
+        Shown(["abcdefg"], [], 2), 3, edits_of([(0, 1, 2, "one"), (0, 2, 4, "two")]), "stage"
+    )
+    view = Shown(["abcdefg"], [before], 2)
+    cuts, _ = cut_unit(view, 3, edits_of([(0, 0, 3, "one")]), "stage")
+    assert [(row["start"], row["end"]) for row in cuts.to_pylist()] == [(0, 1), (4, 6)]
+    assert not Spans.of([before, cuts]).overlap()
+
+
 def test_what_does_not_lie_in_its_text_or_document_is_a_fault() -> None:
     view = Shown(["abc", "de"], [], 2)
     with pytest.raises(CorpusmillError, match=r"stage cuts bytes 1 to 4 of document 0+, which has 3"):

@@ -15,7 +15,7 @@ from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.run.graph import build_graph
-from corpusmill.pipelines.run.operators import apply_removals, match
+from corpusmill.pipelines.run.operators import apply_removals, buckets, match
 from tests.oracles.dedup_paragraphs import without_repeats
 from tests.pipelines.run.edited import PLUGINS, rows_of, run, write_recipe
 
@@ -54,7 +54,7 @@ def test_order_and_units_of_the_input_change_nothing(tmp_path: Path, monkeypatch
     small = ", split_bytes: 65536"
     parts = run(write_recipe(tmp_path / "parts", [texts], "repeated_paragraphs", reader=small))
     draw.shuffle(texts)
-    for operator in (match, apply_removals):
+    for operator in (apply_removals, buckets, match):
         monkeypatch.setattr(operator, "MASK_UNITS", 2)
     other = run(write_recipe(tmp_path / "other", [texts], "repeated_paragraphs", reader=small))
     masks = [record.steps["dedup.repeated_paragraphs"] for record in (whole, parts, other)]

@@ -1,0 +1,109 @@
+"""Repeated substrings, byte for byte, cut from documents that stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.stage import Round
+
+
+class Substring(Exchange):
+    """Cut every run of at least `min_bytes` bytes that stands elsewhere in the corpus, whatever is around it.
+
+    With `keep: first` a byte is cut if it lies in a window of `min_bytes` bytes that stands in a better
+    document too, or further to the front in its own; with `keep: none`, as in deduplicate-text-datasets (Lee
+    et al. 2022, arXiv 2107.06499), if the window stands anywhere else. Windows lie in one document each.
+    Better: earlier source in `priority`, more bytes, smaller id, smaller address. The result is exact: hashes
+    choose what is compared, bytes are what is compared. A text of period p keeps its first p bytes.
+
+    What is cut are whole characters, and with `bounds` whole words or lines: parts of them at the ends of a
+    span stay. Spans that overlap or touch are one. Words are those of `minhash` (`normalize: fold`): a Han or
+    Kana character is one. Reason: `repeated_substring`. How it works, and how it differs from suffix arrays:
+    docs/deduplication.md.
+
+    Five steps: anchors of all windows are sent by hash; those that meet another ask for the text around them;
+    stretches of text meet by anchor; spans that repeat are united by document.
+
+    Memory: 130 bytes an anchor of a partition, of which a text has about 2 / `min_bytes` a byte; where
+    everything repeats, about 8 times the text of a partition. Disk: a copy of the text, an anchor 40 bytes.
+    """
+
+    name: ClassVar[str] = "substring"
+    libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
+    address_only: ClassVar[bool] = True
+
+    min_bytes: int = Field(
+        200,
+        ge=2,
+        le=10_000,
+        description="Bytes of the shortest repeat that is cut; 50 tokens (Lee et al.) are about 200.",
+    )
+    keep: Literal["first", "none"] = Field(
+        "first", description="Keep what repeats where it stands first, or nowhere (Lee et al.)."
+    )
+    bounds: Literal["characters", "words", "lines"] = Field(
+        "words", description="Cut whole characters, words or lines; parts of them at either end stay."
+    )
+    sources: list[str] = Field([], description="Sources that are compared and cut; none named: all.")
+    priority: list[str] = Field(
+        [], description="Sources, the one most worth keeping first; others come after these."
+    )
+
+    def warm(self) -> None:
+        """Compile the kernels on nothing."""
+        from corpusmill.dedup.matching import substrings
+
+        substrings.warm(self.min_bytes)
+
+    def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
+        """One row an anchor; side: text and facts of each document."""
+        from corpusmill.dedup.matching import substrings
+        from corpusmill.dedup.matching.pieces import facts, of_sources
+
+        chosen = of_sources(docs, self.sources)
+        found = substrings.anchor_rows(docs, unit, rows, chosen, self.min_bytes, self.keep == "first")
+        return Emitted(found, facts(docs).append_column("text", docs.text))
+
+    def rounds(self) -> Sequence[Round | WithSides]:
+        return (self.find_company, WithSides(self.read_around), self.compare, WithSides(self.cut))
+
+    def find_company(self, rows: pa.Table) -> pa.Table:
+        """Round 1, by anchor: those that stand in several places."""
+        from corpusmill.dedup.matching import substrings
+
+        return substrings.of_several(rows)
+
+    def read_around(self, rows: pa.Table, side: pa.Table) -> pa.Table:
+        """Round 2, by document: the text around each of its anchors."""
+        from corpusmill.dedup.matching import substrings
+
+        return substrings.stretches(rows, side, self.min_bytes)
+
+    def compare(self, rows: pa.Table) -> pa.Table:
+        """Round 3, by anchor: the spans that repeat."""
+        from corpusmill.dedup.matching import substrings
+
+        return substrings.repeated_spans(rows, self.min_bytes, self.keep == "first", self.priority)
+
+    def cut(self, rows: pa.Table, side: pa.Table) -> Found:
+        """Round 4, by document: edits."""
+        import numpy as np
+        import pyarrow as pa
+
+        from corpusmill.dedup.matching import substrings
+
+        edits = substrings.united(rows, side, self.bounds)
+        reason = pa.array(["repeated_substring"]).take(pa.array(np.zeros(len(edits), np.int64)))
+        return Found(edits=edits.append_column("reason", reason))
