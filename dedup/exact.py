@@ -71,18 +71,8 @@ class Exact(Deduplicate):
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every document of a group but its best, as `DUPLICATES`."""
-        import numpy as np
+        from corpusmill.dedup.matching.equals import removals_of_equals
+        from corpusmill.pipelines.contract.survivors import ranks
 
-        from corpusmill.pipelines.contract.survivors import duplicates, ranks
-
-        key, high, length = (rows.column(name).to_numpy() for name in ("key", "high", "length"))
-        by = np.lexsort((ranks(rows, self.priority), length, high, key))
-        new = np.ones(len(by), bool)
-        for column in (key, high, length):
-            sorted_column = column[by]
-            new[1:] &= sorted_column[1:] == sorted_column[:-1]
-        new[1:] = ~new[1:]
-        best = by[np.maximum.accumulate(np.where(new, np.arange(len(by)), 0))]
-        losers = np.sort(np.flatnonzero(~new))
-        losers = losers[np.argsort(by[losers], kind="stable")]  # back to the order of addresses
-        return duplicates(rows, by[losers], best[losers], np.ones(len(losers)), "exact_duplicate")
+        columns = ("key", "high", "length")
+        return removals_of_equals(rows, columns, ranks(rows, self.priority), "exact_duplicate")
