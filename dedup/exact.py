@@ -32,6 +32,7 @@ class Exact(Deduplicate):
     name: ClassVar[str] = "exact"
     libraries: ClassVar[tuple[str, ...]] = ("xxhash",)
     address_only: ClassVar[bool] = True
+    remembers: ClassVar[int | None] = 1
 
     normalize: Literal["none", "whitespace"] = Field(
         "none",

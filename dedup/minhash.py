@@ -74,6 +74,7 @@ class Minhash(Deduplicate):
     name: ClassVar[str] = "minhash"
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
     address_only: ClassVar[bool] = True
+    remembers: ClassVar[int | None] = 1
 
     preset: Literal["verified", "fineweb", "curator", "marin", "slimpajama", "redpajama", "text_dedup"] = (
         Field(

@@ -15,6 +15,7 @@ Values = npt.NDArray[np.uint32]
 Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @compiled
@@ -61,6 +62,7 @@ def bucket_pairs(
     start_G: Integers,
     member_M: Integers,
     key_NB: Hashes,
+    earlier_N: Flags,
     set_N: Integers,
     bound_S2: Integers,
     value_T: Values,
@@ -76,9 +78,13 @@ def bucket_pairs(
     first of them, in the bucket of their first band, and only that first one meets other documents.
 
     With `verify`, a pair is measured in the bucket of its first shared band and nowhere else, and given if
-    its index is at least `threshold`. In a bucket of more than `max_bucket` sets a document is measured only
-    against leaders: documents not paired there with a better one, the first `max_bucket` of them. Without
-    `verify` every document is paired with its bucket's best, whatever their similarity.
+    its index is at least `threshold`. A document with more than `max_bucket` better sets in a bucket is
+    measured there only against leaders: documents not paired there with a better one, the first `max_bucket`
+    of them. What a document is measured against follows from better ones alone. Without `verify` every
+    document is paired with its bucket's best, whatever their similarity.
+
+    Pairs of two documents of earlier runs (`earlier_N`) are not given, and measured only where leaders are
+    wanted.
     """
     pair_P2 = np.empty((1024, 2), np.int64)
     similarity_P = np.empty(1024, np.float64)
@@ -94,22 +100,25 @@ def bucket_pairs(
                 first_of_set[s] = i
                 distinct[n] = i
                 n += 1
-            elif key_NB[i, 0] == key_G[g]:
+            elif key_NB[i, 0] == key_G[g] and not earlier_N[i]:
                 pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, first_of_set[s], 1.0)
         for i in members:
             first_of_set[set_N[i]] = -1
         leaders = np.empty(max_bucket, np.int64)
         n_leaders = 0
-        crowded = n > max_bucket
+        crowded = n > max_bucket + 1  # there is one with more than `max_bucket` better ones
         for k in range(n):
             i = distinct[k]
+            if earlier_N[i] and not crowded:
+                continue
             a, a_end = bound_S2[set_N[i]]
             matched = False
-            rivals = n_leaders if crowded else k
+            led = verify and k > max_bucket
+            rivals = n_leaders if led else k
             if not verify:
                 rivals = min(k, 1)
             for r in range(rivals):
-                j = leaders[r] if crowded and verify else distinct[r]
+                j = leaders[r] if led else distinct[r]
                 b, b_end = bound_S2[set_N[j]]
                 if a == a_end or b == b_end:
                     continue
@@ -122,7 +131,8 @@ def bucket_pairs(
                 both = intersection(value_T, a, a_end, b, b_end)
                 similarity = both / (small + large - both)
                 if not verify or similarity >= threshold:
-                    pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, j, similarity)
+                    if not earlier_N[i]:  # else both are of earlier runs, which come first
+                        pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, j, similarity)
                     matched = True
             if crowded and not matched and n_leaders < max_bucket:
                 leaders[n_leaders] = i

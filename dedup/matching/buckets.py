@@ -12,6 +12,7 @@ from corpusmill.dedup.kernels.similarity import bucket_pairs
 from corpusmill.dedup.matching.rules import Rules
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import contiguous
+from corpusmill.pipelines.contract.known import known_rows
 from corpusmill.pipelines.contract.survivors import FACTS, Index, duplicates, order
 
 # A piece is as many whole buckets as have so many rows; a larger single bucket is a piece of its own.
@@ -51,6 +52,7 @@ def _pairs_of_piece(rows: pa.Table, rules: Rules) -> pa.Table:
         np.append(start, len(key)),
         member,
         bands.flatten().to_numpy().reshape(len(key), -1)[best_first],
+        known_rows(rows)[best_first],
         set_of[best_first],
         bounds,
         values,

@@ -16,13 +16,15 @@ import pyarrow as pa
 from corpusmill.dedup.kernels.candidates import list_partners, needed_buckets
 from corpusmill.dedup.matching.rules import Rules
 from corpusmill.pipelines.contract.documents import contiguous
+from corpusmill.pipelines.contract.known import KNOWN, known_rows
 from corpusmill.pipelines.contract.survivors import FACTS, Index, ranks
 
 LISTED = 16  # members of a bucket at most whose addresses are sent to one another
 
 
 def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
-    """Of the rows of one partition (sorted by key), those of buckets of two or more documents.
+    """Of the rows of one partition (sorted by key), those of buckets of two or more documents, not all of
+    which are of earlier runs.
 
     Columns: `unit`, `row`; `bucket` uint64, the key; `copy` bool, whether the document's set is also that of
     a better one, told in the bucket of the first band; `partners` large_list<uint64>, addresses of documents
@@ -32,9 +34,10 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
     cuts = np.flatnonzero(key[1:] != key[:-1]) + 1
     start = np.append(0, cuts)[: len(key)].astype(np.int64)
     count = np.diff(np.append(start, len(key)))
-    shared = np.repeat(count > 1, count)
-    rows = rows.filter(pa.array(shared)).combine_chunks()
-    count = count[count > 1]
+    own = np.add.reduceat(~known_rows(rows), start, dtype=np.int64) if len(start) else count
+    chosen = (count > 1) & (own > 0)
+    rows = rows.filter(pa.array(np.repeat(chosen, count))).combine_chunks()
+    count, earlier = count[chosen], known_rows(rows)
     end = np.cumsum(count)
     unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
     address = unit.astype(np.uint64) << np.uint64(32) | row
@@ -43,6 +46,7 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
         end,
         address,
         rows.column("size").to_numpy().astype(np.int64),
+        earlier,
         rules.threshold,
         min(LISTED, rules.max_bucket) if rules.verify else 0,
     )
@@ -56,6 +60,8 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
             "partners": lists,
         }
     )
+    if KNOWN in rows.column_names:
+        found = found.append_column(KNOWN, pa.array(earlier))
     return found.filter(pa.array(~known | (np.diff(ends) > 0)))
 
 
@@ -99,8 +105,14 @@ def bring(rows: pa.Table, side: pa.Table) -> pa.Table:
         partners.values.to_numpy(),
         partners.is_valid().to_numpy(zero_copy_only=False),
     )
+    earlier = known_rows(rows)
+    a_copy = np.zeros(side.num_rows, bool)
+    a_copy[document[copy]] = True
+    needed &= ~(a_copy[document] & earlier)  # a better document of an earlier run has its set
     places, copies = document[needed], copy[needed]
     found = {"key": rows.column("bucket"), "unit": rows.column("unit"), "row": rows.column("row")}
+    if KNOWN in rows.column_names:
+        found[KNOWN] = rows.column(KNOWN)
     sent = pa.table(found).filter(pa.array(needed))
     facts = side.select(["id", "source", "bytes", "digest", "bands"]).take(pa.array(places))
     for name in facts.column_names:

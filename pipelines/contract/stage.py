@@ -54,8 +54,7 @@ class Stage(BaseModel, ABC):
     JSON Schema of recipes gives the line to editors, which show it where the option is written.
 
     An option annotated as `Path` names a file or folder to read: in a recipe it is relative to the recipe, it
-    must be there when the recipe is checked, and its content is part of the stage's fingerprint.
-    """
+    must be there when the recipe is checked, and its content is part of the stage's fingerprint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -75,8 +74,7 @@ class Stage(BaseModel, ABC):
         """This stage ready to work: artefacts loaded, models opened (once per worker and step).
 
         Override to keep loaded things in pydantic private attributes of a copy
-        (`ready = self.model_copy(); ready._grams = ...; return ready`).
-        """
+        (`ready = self.model_copy(); ready._grams = ...; return ready`)."""
         return self
 
     def marks(self) -> Marks | None:
@@ -98,8 +96,7 @@ class Stage(BaseModel, ABC):
         """Files outside the run that this stage reads by itself: their content enters its fingerprint.
 
         Unless overridden, every path among its options, which are those annotated as `Path`. A folder stands
-        for all files in it.
-        """
+        for all files in it."""
         return tuple(_paths(dict(self)))
 
 
@@ -142,8 +139,7 @@ class Outcome:
 
     `reasons`: null keeps the row, anything else removes it and is counted.
     `faults`: null is sound, anything else quarantines the row (it wins over a reason). What stands before a
-    colon is the reason that is counted, the whole is the row's detail.
-    """
+    colon is the reason that is counted, the whole is the row's detail."""
 
     documents: Documents
     reasons: pa.Array
@@ -231,8 +227,7 @@ class Sent:
     """What became of the n documents that a scatter was shown, for its ledger.
 
     `sent` bool[n]: which are sent, whole or in part; `sizes` int64[n]: bytes of each that are sent; `reasons`
-    string[n]: why a document, or the rest of it, is not sent; null for one that is sent whole.
-    """
+    string[n]: why a document, or the rest of it, is not sent; null for one that is sent whole."""
 
     sent: npt.NDArray[np.bool_]
     sizes: npt.NDArray[np.int64]
@@ -317,7 +312,12 @@ class Exchange(Scatter, Gather):
 class Deduplicate(Exchange):
     """An exchange, of one round unless overridden, that finds documents to remove. `reduce`, its last round,
     gives final removals, unless `resolution` names a rule by which these follow from all pairs, in bounded
-    memory, or `resolve` is overridden, which sees all pairs at once."""
+    memory, or `resolve` is overridden, which sees all pairs at once.
+
+    `remembers`: a number for what `emit` gives, raised when that changes, of a stage whose documents later
+    runs may be compared with (`contract.known`) and whose option `priority`, if any, orders sources."""
+
+    remembers: ClassVar[int | None] = None
 
     def rounds(self) -> Sequence[Round | WithSides]:
         return (lambda rows: Found(removals=self.reduce(rows)),)

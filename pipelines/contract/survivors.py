@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import contiguous
+from corpusmill.pipelines.contract.known import places
 
 Index = npt.NDArray[np.int64]
 FACTS = ("unit", "row", "id", "source", "bytes")  # what the order and DUPLICATES need to know of a document
@@ -19,14 +20,13 @@ FACTS = ("unit", "row", "id", "source", "bytes")  # what the order and DUPLICATE
 def order(facts: pa.Table, priority: Sequence[str]) -> Index:
     """Positions of the documents from best to worst, int64[n].
 
-    `facts` has the columns `FACTS`. The order: place of the source in `priority` (sources not named come
-    after all that are, equal among themselves), then more bytes, then smaller id, then smaller address. Only
-    documents of equal id look at the address, so re-sharding the input cannot change a survivor.
+    `facts` has the columns `FACTS`. The order: documents of earlier runs (`contract.known`), run by run;
+    place of the source in `priority` (sources not named come after all that are, equal among themselves);
+    more bytes; smaller id; smaller address. Only documents of equal id look at the address, so re-sharding
+    the input cannot change a survivor.
     """
-    places = {source: place for place, source in enumerate(dict.fromkeys(priority))}
     source = contiguous(facts.column("source")).dictionary_encode()
-    names = source.dictionary.to_pylist()
-    place = np.array([places.get(name, len(places)) for name in names] or [0], np.int64)
+    place = places(source.dictionary.to_pylist() or [""], priority)
     keys = pa.table(
         {
             "place": place[source.indices.to_numpy(zero_copy_only=False)],

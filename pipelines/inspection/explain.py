@@ -10,6 +10,7 @@ from typing import Any
 
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
 from corpusmill.pipelines.contract.given import ENCODED
+from corpusmill.pipelines.contract.known import run_of
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection import trails
 from corpusmill.pipelines.inspection.identities import (
@@ -199,7 +200,9 @@ def _lost(instance: Instance, event: DocumentEvent) -> None:
         f"{event.verdict} by {event.stage} in step {event.step}: {text.reason(event.reason or '')}"
     )
     if event.survivor_id is not None:
-        instance.fate += f", in favour of {event.survivor_id} (similarity {event.similarity:.3g})"
+        run = run_of(event.survivor_source)
+        where = f" of the earlier run {run}" if run is not None else ""
+        instance.fate += f", in favour of {event.survivor_id}{where} (similarity {event.similarity:.3g})"
 
 
 def _survivor(record: RunRecord, instance: Instance, full: str, unit: int, nth: int) -> None:
@@ -252,13 +255,13 @@ def _waiting(record: RunRecord) -> str:
 
 
 def _follow(record: RunRecord, full: str, instance: Instance, known: dict[str, list[Instance]]) -> None:
-    """What became of the document's survivor, and of that one's own, to the end.
+    """What became of the document's survivor, and of that one's own, to the end or to one of an earlier run.
 
     `known`: the instances of ids, `full` among them, to which this adds those it looks up.
     """
     chain: list[Survivor] = []
     seen = {full}
-    identity = instance.events[-1].survivor_id
+    identity = _survivor_here(instance)
     while identity is not None and len(chain) < _LONGEST_CHAIN:
         if identity == full:
             others = [other for other in known[full] if other is not instance]
@@ -276,8 +279,14 @@ def _follow(record: RunRecord, full: str, instance: Instance, known: dict[str, l
         chain.append(Survivor(identity, survivor.source, survivor.outcome, survivor.fate))
         if identity == full:
             break
-        identity = survivor.events[-1].survivor_id if survivor.events else None
+        identity = _survivor_here(survivor)
     instance.survivors = tuple(chain)
+
+
+def _survivor_here(instance: Instance) -> str | None:
+    """The survivor of a document, where it has one and this run has read it."""
+    last = instance.events[-1] if instance.events else None
+    return last.survivor_id if last is not None and run_of(last.survivor_source) is None else None
 
 
 def render_story(story: Story) -> str:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from corpusmill.pipelines.contract.stage import Exchange, Filter, Fold, Map, Scatter, Task, Write
+from corpusmill.pipelines.contract.stage import Deduplicate, Exchange, Filter, Fold, Map, Scatter, Task, Write
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Source
 
 Needs = Mapping[str, str]  # artefact that the stage asks its context for -> step that makes it
+
+
+def incomparable(stage: Exchange) -> str | None:
+    """Why the documents of an exchange cannot be compared with those of earlier runs; None where they can."""
+    rule = stage.resolution() if isinstance(stage, Deduplicate) else None
+    if not isinstance(stage, Deduplicate) or stage.remembers is None:
+        return f"`{stage.name}` has nothing to remember of a document"
+    if type(stage).resolve is not Deduplicate.resolve or getattr(rule, "rule", None) == "connected":
+        return (
+            f"`{stage.name}` removes whole clusters here, and a later document may join two clusters of "
+            "earlier runs, which are not changed any more"
+        )
+    return None
 
 
 @dataclass(frozen=True)
@@ -51,8 +65,14 @@ class Builder(ABC):
         """Judge every document of `self.view`, which is without those removed from here on."""
 
     @abstractmethod
-    def exchange(self, name: str, stage: Exchange) -> str:
-        """Remove and cut what an exchange over `self.view` finds, which is without it from here on."""
+    def exchange(
+        self, name: str, stage: Exchange, *, against: Sequence[Path] = (), remember: bool = False
+    ) -> str:
+        """Remove and cut what an exchange over `self.view` finds, which is without it from here on.
+
+        `against`: folders of earlier runs that the documents are compared with as well, and that remember
+        what their step of this name saw; `remember`: do so for later runs. Raises CorpusmillError where the
+        stage cannot (`incomparable`)."""
 
     @abstractmethod
     def encode(

@@ -12,11 +12,14 @@ from corpusmill.pipelines.records.opaque import Options
 @dataclass(frozen=True)
 class StepOptions:
     """Options of a step itself, beside those of its stages: the source and domain of the documents that it
-    reads or writes, and which round of its exchange it is, from 1."""
+    reads or writes, and which round of its exchange it is, from 1. Of what is remembered for later runs the
+    name of this one, `run`, and the version of its form, `remembers`."""
 
     source: str | None = None
     domain: str | None = None
     round: int | None = None
+    run: str | None = None
+    remembers: str | None = None
 
     @property
     def need_source(self) -> str:

@@ -31,7 +31,8 @@ class StepKey:
 
     `inputs` and `masks`: names of steps, in order, with the content they had; `artefacts`: content by name of
     the artefact. `listing`: digest of the files an index lists; `unit_bytes`: of units cut by bytes of files;
-    `limit`: documents read of each unit, of a cut.
+    `limit`: documents read of each unit, of a cut. `known`: names of earlier runs, in order, with the content
+    of what they remember.
     """
 
     operator: str
@@ -47,6 +48,7 @@ class StepKey:
     listing: str | None = None
     unit_bytes: int | None = None
     limit: int | None = None
+    known: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,7 @@ def at_scale(
         "splits": reading,
         "documents": reading,
         "encoded": reading,
+        "removals": reading,
         "rows": partitions,
         "pairs": max(1, -(-reading // MASK_UNITS)),
         "partials": max(1, -(-reading // (FAN_IN - 1))),

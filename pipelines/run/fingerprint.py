@@ -129,6 +129,7 @@ def step_key(
     seed: int,
     inputs: Mapping[str, Manifest],
     *,
+    known: Sequence[tuple[str, str]] = (),
     listing: str | None = None,
     unit_bytes: int | None = None,
     limit: int | None = None,
@@ -151,6 +152,7 @@ def step_key(
         listing=listing,
         unit_bytes=unit_bytes,
         limit=limit,
+        known=tuple(known),
     )
 
 
@@ -176,7 +178,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
             found += _differences(before, after, f"{path}.")
         elif not prefix and name == "stages":
             found += _stage_differences(before, after)
-        elif not prefix and name in {"inputs", "masks"}:
+        elif not prefix and name in {"inputs", "masks", "known"}:
             found += _input_differences(name, before, after)
         elif name in {"code", "spine"}:
             found.append(f"{path} changed")
@@ -189,8 +191,9 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
 
 
 def _input_differences(
-    kind: str, old: Sequence[tuple[str, str]], new: Sequence[tuple[str, str]]
+    kind: str, old: Sequence[tuple[str, str]] | None, new: Sequence[tuple[str, str]] | None
 ) -> list[str]:
+    old, new = old or (), new or ()
     names_old, names_new = [name for name, _ in old], [name for name, _ in new]
     if names_old != names_new:
         return [f"{kind}: {', '.join(names_old)} -> {', '.join(names_new)}"]

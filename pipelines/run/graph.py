@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.closest import nearest
@@ -33,7 +34,7 @@ from corpusmill.pipelines.contract.stage import (
     WithSides,
     Write,
 )
-from corpusmill.pipelines.recipe.builder import Builder, Needs, View
+from corpusmill.pipelines.recipe.builder import Builder, Needs, View, incomparable
 from corpusmill.pipelines.recipe.sections import section_that_gives
 from corpusmill.pipelines.records.graph import Graph, GraphStage, GraphStep, StepOptions
 from corpusmill.pipelines.run.fingerprint import kept_options
@@ -49,6 +50,8 @@ from corpusmill.pipelines.run.operators.match import OPERATOR as MATCH
 from corpusmill.pipelines.run.operators.operator import AnyOperator
 from corpusmill.pipelines.run.operators.read import OPERATOR as READ
 from corpusmill.pipelines.run.operators.regroup import OPERATOR as REGROUP
+from corpusmill.pipelines.run.operators.remember import OPERATOR as REMEMBER
+from corpusmill.pipelines.run.operators.remember import format_of
 from corpusmill.pipelines.run.operators.resolve import OPERATOR as RESOLVE
 from corpusmill.pipelines.run.operators.resolve_by_rule import OPERATOR as RESOLVE_BY_RULE
 from corpusmill.pipelines.run.operators.round import OPERATOR as ROUND
@@ -73,8 +76,9 @@ class GraphBuilder(Builder):
     kind.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], run: str = "") -> None:
         self.steps: list[Step] = []
+        self._run = run
         self._section: Section | None = None
         self.view = View(tuple(_source(self.steps, source) for source in sources))
 
@@ -131,17 +135,24 @@ class GraphBuilder(Builder):
         self.view = seen.masked_by(name)
         return name
 
-    def exchange(self, name: str, stage: Exchange) -> str:
+    def exchange(
+        self, name: str, stage: Exchange, *, against: Sequence[Path] = (), remember: bool = False
+    ) -> str:
         seen, spec = self.view, self._spec(name, stage, Exchange)
+        if (against or remember) and (why := incomparable(stage)) is not None:
+            raise CorpusmillError(f"{why}; leave out `against` and `remember`")
+        known = tuple(str(folder) for folder in against)
         if isinstance(stage.rounds()[0], WithSides):
             raise CorpusmillError(f"stage {stage.name}: its first round asks for side tables, but `emit` "
                                   "has all of a document; let it send what they hold")  # fmt: skip
-        sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks))
+        sent = self._add(Step(f"{name}.scatter", SCATTER, spec, seen.datasets, seen.masks, known=known))
         inputs: tuple[str, ...] = (sent,)  # the rows that meet, and what was kept beside the first of them
-        for number in range(1, len(stage.rounds())):
-            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options=StepOptions(round=number))
+        for number, this in enumerate(stage.rounds()[:-1], 1):
+            sides = known if isinstance(this, WithSides) else ()
+            options = StepOptions(round=number)
+            step = Step(f"{name}.round-{number}", ROUND, spec, inputs, options=options, known=sides)
             inputs = (self._add(step), sent)
-        found = self._add(Step(f"{name}.gather", MATCH, spec, inputs))
+        found = self._add(Step(f"{name}.gather", MATCH, spec, inputs, known=known))
         if isinstance(stage, Deduplicate):
             at_once, rule = type(stage).resolve is not Deduplicate.resolve, stage.resolution()
             if not isinstance(rule, Resolution | None):
@@ -151,6 +162,11 @@ class GraphBuilder(Builder):
                 operator = RESOLVE if at_once else RESOLVE_BY_RULE
                 found = self._add(Step(f"{name}.resolve", operator, spec, (found,)))
         self._add(Step(name, APPLY_REMOVALS, spec, (found, *seen.datasets), seen.masks))
+        if remember:
+            assert isinstance(stage, Deduplicate)
+            options = StepOptions(run=self._run, remembers=format_of(stage))
+            inputs = (name, *seen.datasets)
+            self._add(Step(f"{name}.known", REMEMBER, spec, inputs, seen.masks, options=options, known=known))
         self.view = seen.masked_by(name)
         return name
 
@@ -199,7 +215,7 @@ def build_graph(recipe: Recipe) -> list[Step]:
 
     Raises RecipeError for a section that needs what no step before it gives.
     """
-    builder = GraphBuilder(recipe.sources)
+    builder = GraphBuilder(recipe.sources, recipe.name)
     for section in recipe.sections.values():
         builder.add_section(section)
     return builder.steps

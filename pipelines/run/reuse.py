@@ -35,7 +35,7 @@ def base_of(step: Step, key: StepKey) -> str:
     which each takes the marks of its own documents alone."""
     marked = marked_artefacts(step)
     artefacts = {name: content for name, content in key.artefacts.items() if name not in marked}
-    left = replace(key, inputs=(), masks=(), artefacts=artefacts, listing=None, unit_bytes=None)
+    left = replace(key, inputs=(), masks=(), known=(), artefacts=artefacts, listing=None, unit_bytes=None)
     return digest(encode(left))
 
 

@@ -37,7 +37,8 @@ class Step:
     """One named step. `inputs` are datasets read one after the other; `masks` apply to all of them.
 
     `after`: steps that must be complete first though nothing of them is read (a judgement, for one). `gives`:
-    what it leaves to others, a word of `contract.given` or of its section's own.
+    what it leaves to others, a word of `contract.given` or of its section's own. `known`: folders of earlier
+    runs whose documents it sees behind its own.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Step:
     options: StepOptions = field(default_factory=StepOptions)
     after: tuple[str, ...] = ()
     gives: str = ""
+    known: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from corpusmill.pipelines.recipe.listing import Reached, list_files
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.places import Stamp
 from corpusmill.pipelines.records.manifest import Manifest, StepKey
+from corpusmill.pipelines.run.earlier_runs import EarlierRuns
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key
 from corpusmill.pipelines.run.graph import build_graph, with_needs
 from corpusmill.pipelines.run.inputs import forget_false_index, index_of, listing_key, source_of
@@ -42,6 +43,7 @@ class Steps:
         self.repairs = Repairs() if repair else None
         self.verify_inputs = verify_inputs
         self.graph = build_graph(recipe)
+        self.earlier = EarlierRuns(recipe.name)
         self.states = {step.name: StepState(step) for step in self.graph}
         self.keeping = Keeping(recipe.keep, self.graph)
         self._paths: dict[str, dict[str, str]] = {}
@@ -55,12 +57,13 @@ class Steps:
     def list_inputs(self) -> None:
         """Expand every source's patterns. Raises RecipeError where one matches nothing.
 
-        Files that stages read by themselves are looked for too: UserError where one is missing, before hours
-        of work that lead up to it.
+        Files that stages read by themselves, and what earlier runs remember, are looked for too: UserError
+        where something is missing, before hours of work that lead up to it.
         """
         reached: Reached = {}
         for name, state in self.states.items():
             need_external_files(state.step)
+            self.earlier.of(state.step)
             if state.step.operator.reads == "files" and name not in self._paths:
                 source = source_of(self.recipe, name)
                 self._paths[name] = list_files(source.name, source.reader, self.recipe.data_folder, reached)
@@ -102,7 +105,16 @@ class Steps:
             listed = digest(listing)
         unit_bytes = self.unit_bytes(step) if step.operator.of_files else None
         limit = self.limit if step.operator.reads == "splits" else None
-        return step_key(step, self.recipe.seed, inputs, listing=listed, unit_bytes=unit_bytes, limit=limit)
+        known = [(run.name, run.remembered.need_manifest().content) for run in self.earlier.of(step)]
+        return step_key(
+            step,
+            self.recipe.seed,
+            inputs,
+            known=known,
+            listing=listed,
+            unit_bytes=unit_bytes,
+            limit=limit,
+        )
 
     def unit_bytes(self, step: Step) -> int:
         """Bytes a unit of a reading step aims for."""
@@ -126,5 +138,6 @@ class Steps:
         """What the step's operator lists its units from. What the step needs must be complete."""
         step = state.step
         folders = {name: self.folder_of(name) for name in step.needs}
+        folders |= {run.folder: run.remembered for run in self.earlier.of(step)}
         size = self.unit_bytes(step) if step.operator.of_files else 0
         return Preparation(step, folders, self.paths(step), size, self.stamps(step))

@@ -26,6 +26,7 @@ class TaskStep:
     masks: tuple[str, ...]
     artefacts: Mapping[str, str]
     options: StepOptions
+    known: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, step: Step) -> TaskStep:
@@ -37,6 +38,7 @@ class TaskStep:
             step.masks,
             dict(step.artefacts),
             step.options,
+            step.known,
         )
 
     def step(self) -> Step:
@@ -49,6 +51,7 @@ class TaskStep:
             self.masks,
             self.artefacts,
             self.options,
+            known=self.known,
         )
 
 

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.known import told
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import FileEntry, MaskPart, UnitResult
 from corpusmill.pipelines.run.operators.buckets import (
@@ -169,7 +170,7 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
 
 def _removed(stage: str, row: Row) -> Row:
     kept = {name: row[name] for name in ("unit", "row", "id", "source", "reason", "bytes", "similarity")}
-    kept |= {"survivor_id": row["survivor_id"], "survivor_source": row["survivor_source"]}
+    kept |= {"survivor_id": row["survivor_id"], "survivor_source": told(row["survivor_source"])}
     return {**kept, "stage": stage, "kind": "removed"}
 
 

@@ -18,6 +18,7 @@ from corpusmill.pipelines.contract.stage import Found
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
 from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
 from corpusmill.pipelines.run.operators.job import Job, Lazily, Preparation
+from corpusmill.pipelines.run.operators.known_units import known_of_rows
 from corpusmill.pipelines.run.operators.meeting import meet
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import PartPartition, layout_at, split_partitions
@@ -28,7 +29,8 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 
 @dataclass(frozen=True)
 class MatchUnit(PartPartition):
-    """One partition or a part of it, the number of buckets that the view's units fall into, and of these."""
+    """One partition or a part of it, the number of buckets that the view's units fall into, and that of all
+    units that sent rows."""
 
     buckets: int
     inputs: int
@@ -36,7 +38,7 @@ class MatchUnit(PartPartition):
 
 def units(preparation: Preparation) -> Sequence[MatchUnit]:
     inputs = layout_at(preparation.inputs[preparation.step.inputs[-1]]).units
-    buckets = max(1, -(-inputs // MASK_UNITS))
+    buckets = max(1, -(-known_of_rows(preparation).first // MASK_UNITS))
     parts = split_partitions(preparation.first)
 
     def unit(place: int) -> MatchUnit:
@@ -60,6 +62,7 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
 
     parts = [one for some in meet(job, attempt, count, checked) for one in some]
     found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
+    found = known_of_rows(job).of_this_run(found)
     edits = pa.concat_tables([EDITS.empty_table(), *(cut for _, cut in parts)])
     width = coarse_width(job.unit.buckets)
     write_buckets(attempt.file(FOUND_FILE), found, width)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +11,11 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.stage import Round, WithSides
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends
 from corpusmill.pipelines.run.operators.job import Job
+from corpusmill.pipelines.run.operators.known_units import known_of_rows
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
 from corpusmill.pipelines.run.operators.partitions import PartPartition, read_partition, sorted_rows
 from corpusmill.pipelines.run.operators.sides import by_unit, documents_of
-from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
+from corpusmill.pipelines.storage.run_folder import Attempt
 
 Result = TypeVar("Result")
 Meeting = TypeVar("Meeting", bound=PartPartition)
@@ -42,7 +43,7 @@ def meet(
         rows = sorted_rows(rows)
     if rows is not None and before.num_rows:
         rows = rows.filter(pa.array(~np.isin(addresses(rows), addresses(before)))).combine_chunks()
-    for first, part, work in _shown(this, rows, job.inputs[job.step.inputs[-1]]):
+    for first, part, work in _shown(this, rows, job):
 
         def reduce(some: Rows, work: Callable[[Rows], object] = work) -> Result:
             return checked(work(some))
@@ -56,7 +57,7 @@ def meet(
     write_left_out(attempt, forward)
 
 
-def _shown(this: Round | WithSides, rows: pa.Table | None, scattered: StepFolder) -> Iterator[_Shown]:
+def _shown(this: Round | WithSides, rows: pa.Table | None, job: Job[Any]) -> Iterator[_Shown]:
     """Rows as the round is shown them, part by part: where a part begins, its rows, and what to do with some
     of them."""
     if rows is None or not rows.num_rows:
@@ -64,7 +65,7 @@ def _shown(this: Round | WithSides, rows: pa.Table | None, scattered: StepFolder
     if not isinstance(this, WithSides):
         yield 0, rows, lambda some: this(_some(rows, some))
         return
-    for first, part, side in by_unit(scattered, rows):
+    for first, part, side in by_unit(job.inputs[job.step.inputs[-1]], rows, known_of_rows(job)):
 
         def work(some: Rows, part: pa.Table = part, side: pa.Table = side) -> object:
             asked = np.unique(documents_of(part)[1][some])

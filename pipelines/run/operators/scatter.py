@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +31,7 @@ from corpusmill.pipelines.run.operators.job import (
     stage_class,
     view_content,
 )
+from corpusmill.pipelines.run.operators.known_units import known_of_view, marked
 from corpusmill.pipelines.run.operators.layout import (
     MERGE_BYTES,
     ROWS_FILE,
@@ -45,8 +45,7 @@ from corpusmill.pipelines.run.operators.layout import (
 )
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.operators.sides import SIDE_FILE, SIDE_ROWS
-from corpusmill.pipelines.storage.checked_ipc import BatchWriter
+from corpusmill.pipelines.run.operators.sides import SIDE_FILE, SideWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -59,7 +58,8 @@ _MOST = 65_536
 
 @dataclass(frozen=True)
 class ScatterUnit:
-    """Units of the view from `first` up to `end`, or the merge of files of the level before."""
+    """Units from `first` up to `end`, those of the view and, behind them, of earlier runs; or the merge of
+    files of the level before."""
 
     layout: Layout
     first: int = 0
@@ -88,9 +88,9 @@ def _later(preparation: Preparation, first: int) -> int:
 
 
 def _layout(preparation: Preparation) -> Layout:
-    view = preparation.view
-    size = sum(size for _, size in view.totals().values())
-    return layout_of(_partitions(preparation, size), len(view), size)
+    view, known = preparation.view, known_of_view(preparation)
+    size = sum(size for _, size in view.totals().values()) + known.all_bytes()
+    return layout_of(_partitions(preparation, size), len(view) + len(known), size)
 
 
 def _partitions(preparation: Preparation, size: int) -> int:
@@ -110,12 +110,13 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     layout = job.unit.layout
     writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
-    sides = _SideWriter(attempt.file(SIDE_FILE))
+    sides = SideWriter(attempt.file(SIDE_FILE))
     ledger = Ledger()
     removed: list[pa.Table] = []
     unjudged: list[pa.Table] = []
     marker = job.marker(attempt)
     first, start = 0, job.unit.first
+    known = known_of_view(job)
     for unit, docs, rows in _batches(job):
 
         def emit(
@@ -123,6 +124,8 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
         ) -> _Sent:
             part = docs if len(some) == len(docs) else docs.slice(int(some[0]), len(some))
             emitted = stage.emit(part, unit, rows[some])
+            if known:
+                emitted = replace(emitted, rows=marked(emitted.rows, False))
             return part, rows[some], replace(emitted, rows=counted_from(emitted.rows, -start))
 
         found = Trier(stage.name, emit, job.poison, marker, first).documents(len(docs))
@@ -144,6 +147,9 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
             for name, values in addresses.items():
                 lost = lost.set_column(lost.schema.get_field_index(name), name, pa.array(values))
             removed.append(lost)
+    for unit in range(max(job.unit.first, known.first), job.unit.end if known else 0):
+        for table in known.rows(unit):
+            writer.add(counted_from(table, -start))
     if removed:
         write_removed(attempt.file("removed.arrow"), [pa.concat_tables(removed)])
     write_left_out(attempt, unjudged)
@@ -159,8 +165,13 @@ def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object
     stage = stage_class(given.step.stages[0])
     if unit.merge is not None or not getattr(stage, "address_only", False):
         return None
-    read = [view_content(given, ViewUnit(number)) for number in range(unit.first, unit.end)]
-    return [unit.layout.partitions, unit.layout.width, read]
+    known = known_of_view(given)
+    read = [
+        view_content(given, ViewUnit(number)) if number < known.first else known.content(number)
+        for number in range(unit.first, unit.end)
+    ]
+    shape: list[object] = [unit.layout.partitions, unit.layout.width, read]
+    return [*shape, "rows say which are known"] if known else shape
 
 
 def _placed(unit: ScatterUnit, part: Part | None) -> Part:
@@ -169,47 +180,20 @@ def _placed(unit: ScatterUnit, part: Part | None) -> Part:
 
 
 def _batches(job: Job[ScatterUnit]) -> Iterator[tuple[int, Documents, npt.NDArray[np.uint32]]]:
-    """Unit, documents and their rows, a row group at a time."""
-    for unit in range(job.unit.first, job.unit.end):
+    """Unit of the view, documents and their rows, a row group at a time."""
+    for unit in range(job.unit.first, min(job.unit.end, len(job.view))):
         for docs, rows in job.view.batches(unit):
             yield unit, docs, rows
-
-
-class _SideWriter:
-    """Side rows with their addresses, in order, in batches of `SIDE_ROWS` of one unit, by its place in the
-    file. Memory: those of one row group."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: BatchWriter | None = None
-
-    def add(self, sent: Sequence[tuple[pa.Table | None, npt.NDArray[np.uint32]]], unit: int) -> None:
-        """What came of one batch of documents, and their rows, in however many tables."""
-        tables = [
-            side.append_column("unit", pa.array(np.full(len(rows), unit, np.uint32))).append_column(
-                "row", pa.array(rows, pa.uint32())
-            )
-            for side, rows in sent
-            if side is not None
-        ]
-        if not tables:
-            return
-        table = pa.concat_tables(tables).combine_chunks()
-        if self._writer is None:
-            self._writer = BatchWriter(self._path, table.schema, compression=None)
-            self._writer.__enter__()
-        for batch in table.to_batches(max_chunksize=SIDE_ROWS):
-            self._writer.write(batch, unit)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.__exit__(None, None, None)
 
 
 def _weigh(preparation: Preparation, unit: ScatterUnit) -> int:
     if unit.merge is not None:
         return MERGE_BYTES
-    return sum(preparation.view.input_bytes(number) for number in range(unit.first, unit.end))
+    view, known = preparation.view, known_of_view(preparation)
+    return sum(
+        view.input_bytes(number) if number < known.first else known.bytes(number)
+        for number in range(unit.first, unit.end)
+    )
 
 
 def _account(ledger: Ledger, stage: str, docs: pa.Table, sent: Sent) -> None:

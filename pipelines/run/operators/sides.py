@@ -8,8 +8,10 @@ rows of the documents asked for, of one unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +21,11 @@ from corpusmill.pipelines.contract.errors import CorpusmillError, damaged
 from corpusmill.pipelines.run.operators.layout import first_of
 from corpusmill.pipelines.run.operators.left_out import addresses
 from corpusmill.pipelines.run.operators.partitions import layout_at
-from corpusmill.pipelines.storage.checked_ipc import CheckedFile, committed_file
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, committed_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.run.operators.known_units import KnownUnits
 
 SIDE_FILE = "side.arrow"  # a unit's number stands before it
 SIDE_ROWS = 1024  # of a batch of a side table at most
@@ -45,9 +50,12 @@ def keyed_by_address(rows: pa.Table, units: int, stage: str) -> pa.Table:
     return rows.add_column(0, "key", key)
 
 
-def by_unit(scattered: StepFolder, rows: pa.Table) -> Iterator[tuple[int, pa.Table, pa.Table]]:
+def by_unit(
+    scattered: StepFolder, rows: pa.Table, known: KnownUnits | None = None
+) -> Iterator[tuple[int, pa.Table, pa.Table]]:
     """Rows sorted by address, a unit at a time: where its rows begin, the rows, and the side rows of their
-    documents, one each. `scattered` is the step that sent the documents.
+    documents, one each. `scattered` is the step that sent the documents, `known` what it sent of earlier
+    runs.
 
     Raises IntegrityError where a file is not what its receipt says, or lacks a side row.
     """
@@ -55,13 +63,22 @@ def by_unit(scattered: StepFolder, rows: pa.Table) -> Iterator[tuple[int, pa.Tab
     unit = rows.column("unit").to_numpy()
     cuts = [*(np.flatnonzero(unit[1:] != unit[:-1]) + 1).tolist(), len(unit)]
     bounds = list(zip([0, *cuts[:-1]], cuts, strict=True))
-    for number, of_file in groupby(bounds, lambda bound: int(unit[bound[0]]) // group):
+    later = [bound for bound in bounds if known is not None and unit[bound[0]] >= known.first]
+    for number, of_file in groupby(
+        bounds[: len(bounds) - len(later)], lambda bound: int(unit[bound[0]]) // group
+    ):
         with _side_file(scattered, number) as file:
             before = first_of(scattered.units.facts(number))
             for start, end in of_file:
                 part = rows.slice(start, end - start).combine_chunks()
                 wanted = documents_of(part)[0] - (np.uint64(before) << np.uint64(32))
                 yield start, part, _side_rows(file, int(unit[start]) - before, wanted)
+    for start, end in later:
+        number, part = int(unit[start]), rows.slice(start, end - start).combine_chunks()
+        assert known is not None
+        with known.side_file(number, SIDE_FILE) as file:
+            side = _side_rows(file, 0, documents_of(part)[0] - (np.uint64(number) << np.uint64(32)))
+            yield start, part, known.labelled(number, side)
 
 
 def documents_of(rows: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
@@ -91,3 +108,34 @@ def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) ->
     if sum(part.num_rows for part in parts) != len(wanted):
         raise damaged(f"{file.path}: lacks a side row that was sent")
     return pa.concat_tables(parts).drop_columns(["unit", "row"]).combine_chunks()
+
+
+class SideWriter:
+    """Side rows with their addresses, in order, in batches of `SIDE_ROWS` of one unit, by its place in the
+    file. Memory: those of one row group."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: BatchWriter | None = None
+
+    def add(self, sent: Sequence[tuple[pa.Table | None, npt.NDArray[np.uint32]]], unit: int) -> None:
+        """What came of one batch of documents, and their rows, in however many tables."""
+        tables = [
+            side.append_column("unit", pa.array(np.full(len(rows), unit, np.uint32))).append_column(
+                "row", pa.array(rows, pa.uint32())
+            )
+            for side, rows in sent
+            if side is not None
+        ]
+        if not tables:
+            return
+        table = pa.concat_tables(tables).combine_chunks()
+        if self._writer is None:
+            self._writer = BatchWriter(self._path, table.schema, compression=None)
+            self._writer.__enter__()
+        for batch in table.to_batches(max_chunksize=SIDE_ROWS):
+            self._writer.write(batch, unit)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
