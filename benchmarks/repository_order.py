@@ -3,7 +3,7 @@
 Repositories: installed Python packages, `code/code_packages.jsonl.zst` of the data, and every folder in the
 folders that `--trees` names. Imports are found by `import_checks.py`; those between files that depend on
 each other in a circle are left out, since no order has all of them (they are counted in a row of their own).
-`alphabetical` is the order of paths.
+`alphabetical` is the order of paths. `--whole-files` compares what is found with `whole_file_imports.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from posixpath import splitext
 
 from harness import Bench, arguments, bounded, load
 from import_checks import LANGUAGES, edges_of
+from whole_file_imports import compare
 
 from corpusmill.mixtures.repository.dependencies import asks_for, dependencies_of
 from corpusmill.mixtures.repository.order import dependency_order
@@ -28,6 +29,7 @@ Files = dict[str, str]
 def main() -> None:
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--trees", type=Path, action="append", default=[], help="folder of source trees")
+        parser.add_argument("--whole-files", action="store_true", help="parse whole files, too, and compare")
         parser.add_argument("--show", type=int, default=0, help="print so many imports out of order")
 
     options = arguments(__doc__, more)
@@ -35,6 +37,7 @@ def main() -> None:
     total: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     speed: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     statements = [0, 0]
+    whole: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for name, files in repositories(options.data, options.trees, options.quick):
         paths = sorted(files)
         began = time.process_time()
@@ -54,6 +57,11 @@ def main() -> None:
         if most is not None:
             speed[most][0] += sum(map(len, files.values()))
             speed[most][1] += seconds
+        for path in paths if options.whole_files else ():
+            compared = compare(path, files[path])
+            if compared is not None:
+                parsed = whole[LANGUAGES.get(splitext(path)[1], "others")]
+                parsed[:] = [a + b for a, b in zip(parsed, compared, strict=True)]
         for language in languages:
             count(total[str(language)], name, files, str(language), order, options.show)
     for language in sorted(total):
@@ -68,6 +76,10 @@ def main() -> None:
     bench.add(
         "import statements read by a grammar, the others by an expression", "corpusmill", share, "share"
     )
+    for language, (there, missed, more_found) in sorted(whole.items()):
+        job = f"imports of whole files, {language}, of {there:,}"
+        bench.add(job + " missed", "corpusmill", missed, "imports")
+        bench.add(job + " found besides", "corpusmill", more_found, "imports")
     bench.print(options.json)
 
 
