@@ -14,6 +14,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.operators.fold_combine import FAN_IN
+from corpusmill.pipelines.run.operators.fold_map import LEAST_UNITS
 from corpusmill.pipelines.run.operators.layout import layout_of, rounded, shared
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.operators.scatter import PARTITION_BYTES
@@ -77,7 +78,7 @@ def at_scale(
     unit_bytes = min(int(source.reader.split_bytes) for source in recipe.sources)
     reading = max(1, -(-size // unit_bytes))
     partitions = min(MOST_PARTITIONS, max(1, rounded(-(-text // PARTITION_BYTES))))
-    layout, together = layout_of(partitions, reading, text), shared(reading, text)
+    layout, together = layout_of(partitions, reading, text), shared(reading, text, LEAST_UNITS)
     by_kind = {
         "files": max(1, reading // 8),
         "splits": reading,

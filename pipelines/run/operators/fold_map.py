@@ -35,13 +35,15 @@ from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
 
+LEAST_UNITS = 64  # of a step whose units take several of the view each
+
 
 def units(preparation: Preparation) -> Sequence[ViewUnits]:
     """One for each unit of the view or, where these are many, for several, whose bounds follow from what they
     hold: one more or less changes few others."""
     view = preparation.view
     size = sum(size for _, size in view.totals().values())
-    most = shared(len(view), size)
+    most = shared(len(view), size, LEAST_UNITS)
     if most == 1:
         return Lazily(len(view), lambda number: ViewUnits(number, number + 1))
     bounds, firsts = Bounds(FILE_BYTES, most), array("Q")

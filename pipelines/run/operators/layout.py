@@ -50,7 +50,7 @@ def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = Tr
     rounded such that a little more input seldom changes what a file of the first level holds.
     """
     mean = max(1, size // max(1, units))
-    group = shared(units, size) if together else 1
+    group = shared(units, size, UNITS_PER_GROUP) if together else 1
     files = [-(-units // group)]
     if files[0] <= FAN:
         return Layout(partitions, units, group, 1, tuple(files))
@@ -63,10 +63,11 @@ def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = Tr
     return Layout(partitions, units, group, width, tuple(files))
 
 
-def shared(units: int, size: int) -> int:
-    """How many of so many units of a view, whose text is `size` bytes, may share a file: a power of two."""
+def shared(units: int, size: int, files: int) -> int:
+    """How many of so many units of a view, whose text is `size` bytes, may share a file where there should be
+    at least so many `files`: a power of two."""
     mean = max(1, size // max(1, units))
-    return 1 << max(1, min(units // UNITS_PER_GROUP, MOST_PER_FILE, FILE_BYTES // mean)).bit_length() - 1
+    return 1 << max(1, min(units // files, MOST_PER_FILE, FILE_BYTES // mean)).bit_length() - 1
 
 
 def rounded(count: int) -> int:

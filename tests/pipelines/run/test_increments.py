@@ -12,7 +12,7 @@ import pytest
 
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run.operators import layout
+from corpusmill.pipelines.run.operators import fold_map
 from corpusmill.pipelines.run.operators.grouping import grouped
 from corpusmill.pipelines.run.plan import Plan, make_plan
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
@@ -125,7 +125,7 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(tmp_pat
 def test_units_of_a_fold_that_share_a_file_are_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout, "UNITS_PER_GROUP", 4)
+    monkeypatch.setattr(fold_map, "LEAST_UNITS", 4)
     recipe = write_recipe(tmp_path)
     first = run(recipe, tmp_path / "run")
     assert redone(first, "a")[2] > 2 * redone(first, "shape.partials")[2] > 8
