@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from corpusmill.pipelines.contract.errors import UserError, damaged
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError, damaged
 from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
 from corpusmill.pipelines.storage.objects.store import ObjectStore
 
@@ -145,12 +145,15 @@ class Lease:
         assert self._held is not None
         held = change(self._held)
         try:
-            self._version = self._store.put_over(self._key, held.content(), self._version)
-            self._held = held
-        except ChangedObjectError:
-            found, self._version = self.look()
-            # An earlier beat of which no answer came is this driver's own.
-            self._lost = found is None or (found.epoch, found.holder) != (held.epoch, held.holder)
+            try:
+                self._version = self._store.put_over(self._key, held.content(), self._version)
+                self._held = held
+            except ChangedObjectError:
+                found, self._version = self.look()
+                # An earlier beat of which no answer came is this driver's own.
+                self._lost = found is None or (found.epoch, found.holder) != (held.epoch, held.holder)
+        except IntegrityError:  # somebody has written something else there
+            self._lost = True
         except ObjectError as error:  # the next beat tries again; the run's own requests fail by themselves
             log.debug("%s: %s", self._url, error)
 

@@ -11,7 +11,8 @@ import pytest
 
 from corpusmill.pipelines.storage.objects import current
 from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
-from corpusmill.pipelines.storage.objects.requests import Asked
+from corpusmill.pipelines.storage.objects.requests import Asked, Requests
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import parse_url
 from tests.fault_proxy import Fault, Seen
@@ -260,3 +261,71 @@ def test_a_missing_library_names_the_extra(use: Use, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
     with pytest.raises(Exception, match=r"pip install 'corpusmill\[cloud\]'"):
         current.store_of(parse_url("s3://anything/x"))
+
+
+def test_an_object_is_put_over_the_version_that_is_known(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    store = store_for(bucket)
+    first = store.put_over("a", b"1", None)
+    with pytest.raises(ChangedObjectError, match="somebody else has written it meanwhile"):
+        store.put_over("a", b"2", None)
+    second = store.put_over("a", b"2", first)
+    assert store.read("a") == (b"2", second)
+    with pytest.raises(ChangedObjectError):
+        store.put_over("a", b"3", first)
+    with pytest.raises(ChangedObjectError):
+        store.put_over("missing", b"3", first)
+    assert server.get(bucket, "a") == b"2"
+
+
+def test_a_put_whose_answer_was_lost_is_not_taken_for_somebody_elses(
+    server: ObjectServer, bucket: str, use: Use
+) -> None:
+    use()
+    store = store_for(bucket)
+    first = store.put_over("a", b"1", None)
+    server.proxy.faults.append(Fault("lost", of("PUT")))
+    second = store.put_over("a", b"2", first)
+    assert store.read("a") == (b"2", second)
+    server.proxy.faults.append(Fault("lost", of("PUT"), action=lambda: server.put(bucket, "a", b"other")))
+    with pytest.raises(ChangedObjectError):  # somebody wrote after it
+        store.put_over("a", b"3", second)
+    assert server.get(bucket, "a") == b"other"
+
+
+def test_google_compares_generations(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    def put(store: object, key: str, data: bytes, *, mode: object, use_multipart: bool) -> dict[str, str]:
+        given.append(mode)
+        return {"e_tag": '"etag"', "version": "17"}
+
+    monkeypatch.setattr("obstore.put", put)
+    settings = ObjectStorage(schemes=["gs"], credentials="none")
+    store = ObjectStore(parse_url("gs://bucket/any"), settings, Requests())
+    assert store.put_over("a", b"1", "16") == "17"
+    assert store.put_over("a", b"1", None) == "17"
+    assert given == [{"version": "16"}, "create"]
+
+
+def test_many_objects_are_removed_by_few_requests(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    store = store_for(bucket)
+    keys = [f"some/{number}" for number in range(5)]
+    for key in keys:
+        store.put(key, b"x")
+    assert asked_by(lambda: store.delete_all([*keys, "not there"])).kinds == {"delete": 1}
+    assert store.list_below("some") == []
+    store.delete_all([])
+
+
+def test_an_object_named_by_its_content_is_read_in_parts(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    store = store_for(bucket)
+    store.put("a", b"0123456789")
+    assert store.get_named("a", 0, 10, 10) == b"0123456789"
+    assert store.get_named("a", 3, 5, 10) == b"34"
+    with pytest.raises(NoObjectError, match="10 bytes, not 11; it was altered"):
+        store.get_named("a", 0, 11, 11)
+    server.proxy.faults.append(Fault("cut", of("GET")))
+    assert store.get_named("a", 3, 9, 10) == b"345678"

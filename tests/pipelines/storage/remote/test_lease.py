@@ -105,6 +105,20 @@ def test_a_beat_whose_answer_was_lost_is_no_loss_of_the_lease(server: ObjectServ
     assert held(server, bucket)["epoch"] == 1
 
 
+def test_a_lease_that_somebody_overwrites_or_removes_is_lost(server: ObjectServer, bucket: str) -> None:
+    for content in (b"not a lease", None):
+        one = lease(bucket, "one")
+        one.take()
+        if content is None:
+            server.delete(bucket, "run/lease.json")
+        else:
+            server.put(bucket, "run/lease.json", content)
+        wait_until(lambda: one._lost, "a beat")  # noqa: B023  # asked at once
+        with pytest.raises(FencedError):
+            one.give_back()
+        server.delete(bucket, "run/lease.json")
+
+
 def test_what_is_no_lease_is_told(server: ObjectServer, bucket: str) -> None:
     server.put(bucket, "run/lease.json", b"{}")
     with pytest.raises(IntegrityError, match=r"lease.json: no lease of a run"):
