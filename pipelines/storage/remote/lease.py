@@ -158,9 +158,12 @@ class Lease:
             log.debug("%s: %s", self._url, error)
 
     def give_back(self) -> None:
-        """Stop beating, and let the next driver begin at once. Raises FencedError where it was lost."""
+        """Stop beating, and let the next driver begin at once. Raises FencedError where it was lost.
+
+        Where the store does not answer, the next driver has to wait.
+        """
         self._end.set()
-        self._thread.join()
-        if not self._lost:
+        self._thread.join(self._seconds)
+        if not self._lost and not self._thread.is_alive():
             self._write(lambda held: replace(held, over=True))
         self.check()
