@@ -178,7 +178,7 @@ class StepFolder(StepUnits):
 
         Raises IntegrityError naming the first file that is not sound.
         """
-        faults = self.verify()
+        faults = self.verify(keep=True)
         if faults:
             raise damaged(faults[0])
         return self.data
@@ -200,11 +200,10 @@ class StepFolder(StepUnits):
         found = [*beside, *receipts, *self.segments.glob("*")]
         return [path for path in sorted(found) if path not in known]
 
-    def verify(self) -> list[str]:
-        """Faults of a complete step's files against its manifest; empty when all are sound."""
-        if self.store is not None:
-            self.store.have_all(self.path, self.units.files())
-        faults = self.faults(there(self.path, self.units.files()))
+    def verify(self, *, keep: bool = False) -> list[str]:
+        """Faults of a complete step's files against its manifest; empty when all are sound. `keep`: see
+        `faults`."""
+        faults = self.faults(there(self.path, self.units.files()), keep=keep)
         return faults + [f"{path}: not a file of its step" for path in self.strangers()]
 
     def strangers(self) -> list[Path]:

@@ -7,14 +7,19 @@ read is fetched into the mirror where it is not there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt
 from corpusmill.pipelines.storage.file_faults import fault_of, faults_of, lost
+from corpusmill.pipelines.storage.remote.sent_files import AT_ONCE
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, write_atomic
 from corpusmill.pipelines.storage.segments import Segment
 from corpusmill.pipelines.storage.step_places import StepPlaces
+
+_LOOKED_AT = 64  # files that a mirror may not remove while they are
 
 
 def names_in(folder: Path) -> list[str]:
@@ -114,9 +119,22 @@ class StepUnits(StepPlaces):
             fault = error.fault
         return fault
 
-    def faults(self, entries: Iterable[FileEntry]) -> list[str]:
-        """What is wrong with any of these committed files, in their order; hashed on all processors."""
-        return faults_of(entries, self.fault)
+    def faults(self, entries: Iterable[FileEntry], *, keep: bool = False) -> list[str]:
+        """What is wrong with any of these committed files, in their order; hashed on all processors.
+
+        Of a run on object storage several are fetched at a time. With `keep` all are at hand afterwards;
+        without it the mirror may let go of those that were looked at, so that it stays within its limit.
+        """
+        if self.store is None:
+            return faults_of(entries, self.fault)
+        found: list[str] = []
+        left = iter(entries)
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            while some := list(islice(left, _LOOKED_AT)):
+                found += [fault for fault in threads.map(self.fault, some) if fault is not None]
+                if not keep:
+                    self.store.room.release()
+        return found
 
     def lost(self, entry: FileEntry) -> str | None:
         """Whether a committed file is missing or of another size (see `lost`). Of a run on object storage a

@@ -102,8 +102,8 @@ def told(url: str, error: BaseException, tries: int) -> ObjectError:
             "the server gives it to nobody without a login"
             if web
             else (
-                f"allow these credentials to list and read the bucket {bucket}, or use others; for public "
-                "data set `storage.credentials: none`"
+                f"allow these credentials to list and read, and for runs to write, the bucket {bucket}, "
+                "or use others; for public data set `storage.credentials: none`"
             )
         )
         return ObjectError(f"{url}: access is denied; {cure}")

@@ -343,6 +343,10 @@ def test_damage_in_the_store_is_found_and_repaired(
     assert "missing" in str(step.fault(files[2]))
     with pytest.raises(IntegrityError, match=rf"s3://{BUCKET}/{key}: its bytes differ"):
         step.file(files[0].name)
+    (check,) = [check for check in doctor(folder).checks if check.damage]
+    assert check.name == "step lines"
+    assert f"{key}: its bytes differ from the manifest; s3://" in check.detail
+    assert "parquet: missing" in check.detail
     repaired = Runner(load_recipe(recipe), repair=True).run()
     assert repaired.repairs is not None
     assert len(repaired.repairs.faults) == 2

@@ -179,7 +179,7 @@ def test_a_changed_object_is_never_mixed_with_the_old_one(
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (403, DENIED, r"access is denied; allow these credentials to list and read the bucket"),
+        (403, DENIED, r"access is denied; allow these credentials to list and read, and for runs to write"),
         (
             403,
             b"<Error><Code>InvalidAccessKeyId</Code></Error>",
