@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+_CONDITIONS = ("if-match", "if-none-match")
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Fault:
     `answer`: the proxy answers with `status` and `body`, and the server sees nothing. `drop`: the connection
     ends without an answer, and the server sees nothing. `cut`: half of the body comes, and the connection
     ends. `lost`: the server does the request, and the connection ends without an answer. `late`: the answer
-    waits until `release` is set. `action` is called when the request is dropped, or its answer lost.
+    waits until `release` is set. `bare`: the server sees no condition (If-Match, If-None-Match), as one that
+    knows none. `action` is called when the request is dropped, or its answer lost.
     """
 
-    kind: Literal["answer", "drop", "cut", "lost", "late"]
+    kind: Literal["answer", "drop", "cut", "lost", "late", "bare"]
     of: Callable[[Seen], bool]
     times: int = 1
     status: int = 503
@@ -104,7 +106,10 @@ class FaultProxy:
                     self.close_connection = True
                     return
                 connection = http.client.HTTPConnection(*proxy._upstream)
-                connection.request(self.command, self.path, body, dict(self.headers))
+                bare = fault is not None and fault.kind == "bare"
+                hidden = _CONDITIONS if bare else ()
+                asked = {name: value for name, value in self.headers.items() if name.lower() not in hidden}
+                connection.request(self.command, self.path, body, asked)
                 reply = connection.getresponse()
                 data = reply.read()
                 connection.close()

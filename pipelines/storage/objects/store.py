@@ -262,7 +262,11 @@ class ObjectStore:
 
         for first in range(0, len(keys), PAGE_KEYS):
             some = list(keys[first : first + PAGE_KEYS])
-            self._ask("delete", some[0], partial(obstore.delete, self._store, some))
+            try:
+                self._ask("delete", some[0], partial(obstore.delete, self._store, some))
+            except NoObjectError:  # S3 passes over those that are not there, other stores tell of them
+                for key in some:
+                    self.delete(key)
 
     def _ask(self, kind: str, key: str, call: Callable[[], T]) -> T:
         """What `call` gives, tried again with growing pauses where it may pass."""

@@ -91,10 +91,19 @@ class Lease:
                 self._version = self._store.put_over(self._key, held.content(), version)
             except ChangedObjectError:
                 continue
+            self._prove_conditions(held)
             self._held = held
             self._thread.start()
             return
         raise self._in_use()
+
+    def _prove_conditions(self, held: Held) -> None:
+        """Raise UserError where the server ignores the condition of a write: two drivers would both go on."""
+        if self._store.put_new(self._key, replace(held, beat=-1, over=True).content()):
+            raise UserError(
+                f"{self._url}: the server writes over an object though it was asked not to (If-None-Match); "
+                "no run can lie there: take a newer server, another store, or a folder"
+            )
 
     def look(self) -> tuple[Held | None, str | None]:
         """The lease as it is, and its version; None and None where there is none."""

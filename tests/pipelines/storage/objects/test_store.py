@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -317,6 +317,27 @@ def test_many_objects_are_removed_by_few_requests(server: ObjectServer, bucket: 
     assert asked_by(lambda: store.delete_all([*keys, "not there"])).kinds == {"delete": 1}
     assert store.list_below("some") == []
     store.delete_all([])
+
+
+def test_objects_are_removed_where_a_store_tells_of_missing_ones(
+    server: ObjectServer, bucket: str, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use()
+    store = store_for(bucket)
+    store.put("some/a", b"x")
+    store.put("some/c", b"x")
+    import obstore
+
+    of_library = obstore.delete
+
+    def delete(backend: Any, keys: list[str] | str) -> None:
+        if isinstance(keys, list):
+            raise FileNotFoundError(f"{keys[1]} not found")
+        of_library(backend, keys)
+
+    monkeypatch.setattr("obstore.delete", delete)
+    store.delete_all(["some/a", "some/b", "some/c"])
+    assert store.list_below("some") == []
 
 
 def test_an_object_named_by_its_content_is_read_in_parts(server: ObjectServer, bucket: str, use: Use) -> None:

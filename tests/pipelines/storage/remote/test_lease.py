@@ -119,6 +119,16 @@ def test_a_lease_that_somebody_overwrites_or_removes_is_lost(server: ObjectServe
         server.delete(bucket, "run/lease.json")
 
 
+def test_a_server_that_ignores_conditions_is_refused(server: ObjectServer, bucket: str) -> None:
+    server.proxy.faults.append(Fault("bare", lambda seen: True, times=100))
+    with pytest.raises(UserError, match="the server writes over an object though it was asked not to"):
+        lease(bucket, "one").take()
+    server.proxy.fresh()
+    other = lease(bucket, "other", seconds=600)
+    other.take()  # at once
+    other.give_back()
+
+
 def test_what_is_no_lease_is_told(server: ObjectServer, bucket: str) -> None:
     server.put(bucket, "run/lease.json", b"{}")
     with pytest.raises(IntegrityError, match=r"lease.json: no lease of a run"):
