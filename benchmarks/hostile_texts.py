@@ -68,7 +68,7 @@ def texts() -> Iterator[Job]:
     import numpy as np
 
     from corpusmill.dedup.exact import Exact
-    from corpusmill.dedup.matching.benchmark_index import QUESTION, GramRules, part_grams
+    from corpusmill.dedup.matching.benchmark_parts import QUESTION, GramRules, part_of
     from corpusmill.dedup.minhash import Minhash
     from corpusmill.filters.c4 import C4
     from corpusmill.filters.code_origin import CodeOrigin
@@ -84,7 +84,7 @@ def texts() -> Iterator[Job]:
     exact = Exact().prepare(context)
     minhash = Minhash(preset="fineweb").prepare(context)
     rows = np.zeros(1, np.uint32)
-    rules = GramRules(13, 8, 1_000_000, ["question"], ["solution"], ["benchmark"])
+    rules = GramRules(13, 5, 8, 1_000_000, ["question"], ["solution"], ["benchmark"], ["id"])
     parts: dict[str, Callable[[Documents], object]] = {
         **{
             f"filter {stage.name}": stage.apply
@@ -101,7 +101,7 @@ def texts() -> Iterator[Job]:
         },
         "exact": lambda docs: exact.emit(docs, 0, rows),
         "minhash": lambda docs: minhash.sketch(*buffers(docs.text)),
-        "benchmark grams": lambda docs: part_grams(docs.text[0].as_py(), rules, QUESTION),
+        "benchmark grams": lambda docs: part_of(docs.text[0].as_py(), rules, QUESTION),
     }
     for part, work in parts.items():
         for shape, make in TEXTS.items():

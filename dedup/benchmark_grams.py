@@ -1,4 +1,4 @@
-"""The n-grams of benchmark items, as an artefact for `decontaminate`."""
+"""What benchmark items are told by, as an artefact for `decontaminate`."""
 
 from __future__ import annotations
 
@@ -14,37 +14,36 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from corpusmill.dedup.matching.benchmark_index import GramRules
+    from corpusmill.dedup.matching.benchmark_parts import GramRules
     from corpusmill.pipelines.contract.documents import Documents
 
 
 class BenchmarkGrams(Fold):
-    """Collect the word n-grams of benchmark items (one document each) into an index.
+    """Collect what tells benchmark items (one document each) from other texts into an index.
 
-    **Parts of an item.** Benchmarks keep question and solution in fields of their own, and a page that quotes
-    only one of them is as harmful as one with both. So an item has these parts, each optional:
-
-    - *question*: the fields `question_fields`; without any, its whole text. Its grams count, and finding
-      most of them in a document is containment of the item.
-    - *solution*: the fields `solution_fields`. Its grams count towards overlap only: short solutions
-      (`return a + b`) are common code and common sense.
-    - *text*: what the reader made of the item; grams across question, options and solution, for overlap.
+    **Parts of an item**, each optional: *question*, the fields `question_fields`, or without any the whole
+    text; one of fewer than `min_short_words` words with what follows it, the item's whole text or else its
+    solutions. *Solution*, the fields `solution_fields`; short ones (`return a + b`) are common code, so they
+    count towards overlap only. *Text*, what the reader made of the item, for grams across its parts.
 
     **Grams.** Runs of `n` words (`kernels/words.py`: folded; a Han or Kana character is a word). A question
-    of fewer words is one gram of its own length, found only where all of it stands in a row; those under
-    `min_short_words` are counted in the summary alone. Solutions and texts under n words are not used. Grams
-    without a word of two letters (or a Han or Kana character) are ignored, as counting and alphabets say
-    nothing, and so are those in more than `max_items` items: instructions and options that many share. A
+    of fewer words is one gram of its own length, found only where all of it stands in a row; those still
+    under `min_short_words` are counted in the summary alone. Solutions and texts under n words are not used.
+    Grams without a word of two letters (or a Han or Kana character) are ignored, as counting and alphabets
+    say nothing, and so are those in more than `max_items` items: instructions and options that many share. A
     question that loses over half its grams so is no longer looked for as a whole.
 
-    After marin's decontamination (13-grams, numeric grams ignored, boilerplate excluded, exact features for
-    short items); datatrove's has n = 12, only solutions and the seam between question and solution, and no
-    exclusions. Memory of the fold: 8 bytes a gram and part, about 25 MB for 8,000 items.
+    **Anchors.** Runs of `anchor` words of a question without its numbers (`kernels/plain_words.py`), under
+    the same two rules. Questions of fewer than n words without numbers, and those that keep under a quarter
+    of their anchors, are looked for word by word alone.
 
-    Artefact: `grams.npy` uint64[G], sorted distinct hashes; `heads.npy`, hashes of the first
-    `min_short_words` words of each, sorted and distinct; `gram_benchmarks.npy` int64[G]; `gram_starts.npy`
-    int64[G + 1] and `gram_questions.npy`, the questions of each gram; `question_sizes.npy` and
-    `question_benchmarks.npy` int64[P]; `index.json` with `n`, `head`, `lengths` and the benchmarks' names.
+    After marin's decontamination (13-grams, numeric grams ignored, boilerplate excluded); datatrove's has
+    n = 12, only solutions and the seam between question and solution, and no exclusions. Memory of the fold:
+    3 kB an item of the 16 parts that are combined at a time, and 43 kB an item while the index is written
+    (7,840 items of 11 benchmarks).
+
+    Artefact: one array a file (`matching/benchmark_index.ARRAYS`), and `index.json` with the options and the
+    names of benchmarks and items. 3.6 kB an item, 5.2 kB in memory.
     """
 
     name: ClassVar[str] = "benchmark_grams"
@@ -52,10 +51,16 @@ class BenchmarkGrams(Fold):
     consumes: ClassVar[tuple[str, ...]] = ("text", "meta")
 
     n: int = Field(13, ge=2, le=100, description="Words of an n-gram (marin: 13; datatrove: 12).")
+    anchor: int = Field(
+        5,
+        ge=2,
+        le=100,
+        description="Words, numbers left out, of the runs by which changed questions are found.",
+    )
     min_short_words: int = Field(8, ge=1, description="Fewest words of a question that is looked for.")
     max_items: int = Field(10, ge=1, description="Most benchmark items that an n-gram may occur in.")
     question_fields: list[str] = Field(
-        ["question", "problem", "prompt", "informal_statement", "formal_statement"],
+        ["question", "problem", "prompt", "text", "informal_statement", "formal_statement"],
         description="Metadata fields whose text is a question; without any, the item's whole text is one.",
     )
     solution_fields: list[str] = Field(
@@ -66,6 +71,10 @@ class BenchmarkGrams(Fold):
         ["benchmark", "source", "dataset"],
         description="Metadata fields that name the benchmark, the first present; else the item's source.",
     )
+    item_fields: list[str] = Field(
+        ["id", "task_id"],
+        description="Metadata fields that name the item, the first present; else the id of its document.",
+    )
 
     @model_validator(mode="after")
     def _short_is_shorter(self) -> BenchmarkGrams:
@@ -74,14 +83,14 @@ class BenchmarkGrams(Fold):
         return self
 
     def rules(self) -> GramRules:
-        """The options, as `kernels.benchmark_index` takes them."""
-        from corpusmill.dedup.matching.benchmark_index import GramRules
+        """The options, as `matching.benchmark_parts` takes them."""
+        from corpusmill.dedup.matching.benchmark_parts import GramRules
 
         return GramRules(**{name: getattr(self, name) for name in type(self).model_fields})
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
-        """One row a part: benchmark, item id, role, words, and its grams (distinct, in order)."""
-        from corpusmill.dedup.matching.benchmark_index import parts_table
+        """One row a part of an item (`matching.benchmark_parts.PARTS`)."""
+        from corpusmill.dedup.matching.benchmark_parts import parts_table
 
         return parts_table(self.rules(), batches)
 

@@ -8,6 +8,9 @@ from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.contract.stage import Context, Filter
 
+LEAST_ANCHORS = 0.15  # share of a question's anchors close together at which it is aligned
+LEAST_WORDS = 0.5  # share of its plain words found at which its alignment is a score
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -16,24 +19,29 @@ if TYPE_CHECKING:
 
 
 class Decontaminate(Filter):
-    """Remove documents that hold benchmark questions or solutions, told by the word n-grams they share.
+    """Remove documents that hold benchmark questions or solutions, in the words of the items or changed.
 
-    Scores, from the document's words and the grams of a `benchmark_grams` index (which fixes their `n`):
+    Scores, from the document's words and a `benchmark_grams` index (which fixes n); docs/decontamination.md
+    says how they are found:
 
-    - `hits`: positions at which a gram of the index stands.
-    - `overlap`: the largest share of words covered by such grams among any `window` words in a row of one
-      paragraph. Paragraphs end where two line breaks stand between words; one shorter than the window is
-      taken whole, with its length taken as at least 2n words, so that one gram across short lines is not
-      all of a line. Grams may run across paragraphs; they cover the words they cover.
-    - `contained`: the largest share of one benchmark question's distinct grams found anywhere in the
-      document: 1.0 is the whole question, however long the document and its paragraphs are.
-    - `benchmark`: name of the benchmark of that question, or, where overlap is the larger, of most hits.
+    - `hits`: positions at which a gram of the index stands. `overlap`: the largest share of words covered by
+      grams among any `window` words in a row of one paragraph (two line breaks end one; one shorter than the
+      window counts as at least 2n words). `contained`: the largest share of one question's distinct grams
+      found anywhere.
+    - `matched`: the largest share of one question's words, numbers apart, that stand in order in one place,
+      or of that place's if there are more of them; 0 if it is under a half. `numbers`: the share of its
+      numbers that stand between the same words; null if it has none.
+    - `match`: `verbatim`; `variant`, if numbers differ and all other words do not, or over half of the
+      numbers and more than one; `altered`, if words differ; `part`, if grams of a solution or of a part of a
+      question cover a window.
+    - `benchmark` and `item`: names of the question matched, else of the one contained, or, where overlap is
+      the larger, of most hits. `items` and `item_benchmarks`: all that reach a limit, the best first.
 
-    `rule: overlap` (marin's design) removes where either share reaches its option, so that a passing
-    quotation or a common phrase of n words does not cost a document. marin measures whole paragraphs by the
-    share of n-grams; windows of words see a question in a page without paragraphs. `rule: any_hit` removes
-    at the first hit, as datatrove does (there with 12-grams of solutions: give `benchmark_grams` n = 12).
-    Reason `contaminated`. Languages: all; a Han or Kana character counts as a word.
+    `rule: overlap` removes where `overlap` or `contained` (marin's design, on windows instead of paragraphs)
+    or `matched` reaches its option. `rule: any_hit` removes at the first hit, as datatrove does (there with
+    12-grams of solutions: give `benchmark_grams` n = 12). `action: mark` removes nothing: scores stand in the
+    step's `<unit>.scores.parquet`, by row. Reason `contaminated`. Languages: all; a Han or Kana character
+    counts as a word. Time: linear in the document.
 
     Raises at start, not while running, if the window is shorter than 2n words.
     """
@@ -45,6 +53,10 @@ class Decontaminate(Filter):
     rule: Literal["overlap", "any_hit"] = Field(
         "overlap", description="Remove by overlap or containment (marin), or at any n-gram found (datatrove)."
     )
+    action: Literal["drop", "mark"] = Field(
+        "drop",
+        description="Remove documents (drop), or keep them with what was found in them as scores (mark).",
+    )
     overlap: float = Field(
         0.5,
         gt=0,
@@ -53,6 +65,18 @@ class Decontaminate(Filter):
     )
     contained: float = Field(
         0.8, gt=0, le=1, description="Share of the n-grams of one question that removes the document."
+    )
+    altered: float = Field(
+        0.8,
+        gt=0.5,
+        le=1,
+        description="Share of a question's words that removes: in order, in one place, some of them changed.",
+    )
+    variant: float = Field(
+        0.96,
+        gt=0.5,
+        le=1,
+        description="The same where its numbers are others: share of its other words.",
     )
     window: int = Field(64, ge=4, description="Words of a window; at least twice the n of the n-grams.")
 
@@ -83,49 +107,44 @@ class Decontaminate(Filter):
         ready.score(Documents(SCHEMA.empty_table()))
 
     def score(self, docs: Documents) -> Columns:
-        """`hits` int32, `overlap` and `contained` float64, `benchmark` string (null without a hit)."""
-        import numpy as np
-        import pyarrow as pa
+        """`hits` int32, `overlap`, `contained`, `matched` and `numbers` float64, `match`, `benchmark` and
+        `item` string, `items` and `item_benchmarks` lists of strings."""
+        import sys
 
-        from corpusmill.dedup.kernels.grams import scan
+        from corpusmill.dedup.kernels.benchmark_scan import scan
+        from corpusmill.dedup.matching.found_items import Limits, columns
         from corpusmill.dedup.matching.normal_forms import normal_forms
 
         index = self._index
         if index is None:
             raise RuntimeError("decontaminate needs prepare(context) before it can score")
-        hits, overlap, contained, benchmark = scan(
+        found = scan(
             *docs.utf8(),
             normal_forms(True),
-            index.lengths,
             index.grams,
-            index.head,
-            index.sieve,
-            index.gram_benchmarks,
-            index.gram_starts,
-            index.gram_questions,
-            index.question_sizes,
-            index.question_benchmarks,
-            len(index.benchmarks),
+            index.questions,
             self.window,
             2 * index.n,
+            LEAST_ANCHORS,
+            LEAST_WORDS,
         )
-        names = pa.array(index.benchmarks, pa.string())
-        return {
-            "hits": hits.astype(np.int32),
-            "overlap": overlap,
-            "contained": contained,
-            "benchmark": names.take(pa.array(benchmark, mask=benchmark < 0)),
-        }
+        least = self.overlap if self.rule == "overlap" else sys.float_info.min
+        return columns(found, index, Limits(least, self.contained, self.altered, self.variant))
 
     def judge(self, scores: Columns) -> pa.Array:
         """`contaminated` by the rule, from the scores alone."""
         import numpy as np
 
-        from corpusmill.pipelines.contract.documents import reason_where
+        from corpusmill.pipelines.contract.documents import nothing, reason_where
 
+        if self.action == "mark":
+            return nothing(len(scores["hits"]))
         if self.rule == "any_hit":
             return reason_where((np.asarray(scores["hits"]) > 0, "contaminated"))
+        matched = np.asarray(scores["matched"])
+        variant = np.asarray(scores["match"]) == "variant"
         return reason_where(
             (np.asarray(scores["overlap"]) >= self.overlap, "contaminated"),
             (np.asarray(scores["contained"]) >= self.contained, "contaminated"),
+            (matched >= np.where(variant, self.variant, self.altered), "contaminated"),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
+from corpusmill.pipelines.contract.given import BENCHMARKS, CONTAMINATION
 from corpusmill.pipelines.contract.stage import Filter, Fold
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import mapping, reader, stage, unknown_keys
@@ -26,6 +27,7 @@ class Decontaminate(Section):
     """Keep documents that hold benchmark material from the model."""
 
     after: ClassVar[tuple[str, ...]] = ("dedup",)
+    gives: ClassVar[tuple[str, ...]] = (BENCHMARKS, CONTAMINATION)
     example: ClassVar[str] = "{against: benchmarks/*.jsonl.zst}"
     step_roots: ClassVar[tuple[str, ...]] = ("benchmarks", GRAMS, "decontaminate")
 
@@ -79,8 +81,8 @@ class Decontaminate(Section):
         return [((self.name, AGAINST), self.benchmarks)]
 
     def graph(self, builder: Builder) -> None:
-        grams = builder.fold(GRAMS, self.grams, builder.read(self.benchmarks))
-        builder.mask(self.name, self.judge, needs={"benchmarks": grams})
+        grams = builder.fold(GRAMS, self.grams, builder.read(self.benchmarks), gives=BENCHMARKS)
+        builder.mask(self.name, self.judge, needs={"benchmarks": grams}, gives=CONTAMINATION)
 
 
 def _reader(against: Any, path: Path, problems: list[Problem]) -> Any:

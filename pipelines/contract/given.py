@@ -18,6 +18,13 @@ OVERLAP: Final = "overlap"
 SEPARATION: Final = "separation"
 """The mask that removes what stands both in what is held out and elsewhere, which may be nothing."""
 
+BENCHMARKS: Final = "benchmarks"
+"""What benchmark items are told by; its summary has `benchmarks`, the number of items of each."""
+
+CONTAMINATION: Final = "contamination"
+"""The mask that judges documents by the benchmark items in them. Its stage's scores are `items` and
+`item_benchmarks`, lists of names, empty or null without items, and `match`, how the first stands there."""
+
 TOKENIZER: Final = "tokenizer"
 """tokenizer.json and what belongs to it."""
 

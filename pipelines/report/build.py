@@ -16,6 +16,7 @@ from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
+from corpusmill.pipelines.report.contamination import contamination
 from corpusmill.pipelines.report.distributions import distributions
 from corpusmill.pipelines.report.duplicates import duplicates
 from corpusmill.pipelines.report.figures import FORMAT, Report
@@ -59,6 +60,7 @@ def gather(folder: RunFolder) -> Report:
         packing=packing,
         distributions=distributions(record),
         duplicates=duplicates(record),
+        contamination=contamination(record),
         removed_samples=removed_samples(record),
         duplicate_samples=duplicate_samples(record),
         tokenizer=tokenizer(record),

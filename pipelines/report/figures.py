@@ -10,6 +10,7 @@ from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.report.accounts import Funnel, LedgerStatement
+from corpusmill.pipelines.report.contamination import Contamination
 from corpusmill.pipelines.report.distributions import Distribution
 from corpusmill.pipelines.report.duplicates import Duplicates
 from corpusmill.pipelines.report.long_context import LongContextPhase
@@ -45,6 +46,7 @@ class Report:
     packing: PackingFacts | None
     distributions: Mapping[str, Distribution]
     duplicates: tuple[Duplicates, ...]
+    contamination: Contamination | None
     removed_samples: tuple[RemovedSample, ...]
     duplicate_samples: tuple[DuplicateSample, ...]
     tokenizer: TokenizerSection | None

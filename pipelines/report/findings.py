@@ -121,6 +121,8 @@ def _funnel(record: RunRecord, report: Report) -> list[Finding]:
                 taken += row.documents_removed + row.documents_quarantined + row.bytes_cut
                 seen[row.step, row.stage] = came + row.documents_in, taken
     judging = _judging(record)
+    if report.contamination is not None and report.contamination.documents:  # it may mark them only
+        judging -= {(report.contamination.step, report.contamination.stage)}
     for (step, stage), (came, taken) in seen.items():
         if came and not taken and (step, stage) in judging:
             text = f"removed nothing of {came:,} document{'s' * (came != 1)}; is it set up as you meant?"

@@ -179,6 +179,17 @@ def test_samples_show_every_reason_with_scores(figures: Report) -> None:
     assert (torn.id, torn.source, torn.kind) == (None, "web", "quarantined")
 
 
+def test_benchmark_items_found_are_counted_by_benchmark(figures: Report) -> None:
+    held = figures.contamination
+    assert held is not None
+    assert (held.step, held.stage, held.documents, held.removed) == ("decontaminate", "decontaminate", 1, 1)
+    (row,) = held.benchmarks
+    assert (row.items, row.items_found, row.documents, row.matches) == (1, 1, 1, {"verbatim": 1})
+    texts = " ".join(" ".join(_check_inert(render_page(figures)).texts).split())
+    assert "1 documents hold items of benchmarks; 1 of them are removed." in texts
+    assert f"{row.benchmark} 1 1 1 verbatim 1" in texts
+
+
 def test_the_page_groups_samples_by_stage_and_reason_and_names_the_main_reasons(
     trained: RunFolder, figures: Report
 ) -> None:
