@@ -34,6 +34,7 @@ class SourceFile(Deduplicate):
     libraries: ClassVar[tuple[str, ...]] = ("xxhash",)
     consumes: ClassVar[tuple[str, ...]] = ("text", "repo", "path", "license", "meta")
     address_only: ClassVar[bool] = True
+    remembers: ClassVar[int | None] = 1
 
     permissive: list[str] = Field(
         list(PERMISSIVE), description="SPDX identifiers of licences that are preferred, any case."

@@ -34,6 +34,7 @@ class Url(Deduplicate):
     libraries: ClassVar[tuple[str, ...]] = ("xxhash",)
     consumes: ClassVar[tuple[str, ...]] = ("text", "url")
     address_only: ClassVar[bool] = True
+    remembers: ClassVar[int | None] = 1
 
     ignore_scheme: bool = Field(True, description="http and https are one.")
     ignore_host_case: bool = Field(True, description="Host names in small and capital letters are one.")

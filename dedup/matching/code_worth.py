@@ -70,11 +70,11 @@ def worth_ranks(facts: pa.Table, priority: Sequence[str]) -> npt.NDArray[np.int6
     """
     import numpy as np
 
+    from corpusmill.pipelines.contract.known import places
     from corpusmill.pipelines.contract.survivors import ranks
 
-    places = {source: place for place, source in enumerate(dict.fromkeys(priority))}
-    sources = facts.column("source").to_pylist()
-    place = np.array([places.get(source, len(places)) for source in sources], np.int64)
+    source = facts.column("source").combine_chunks().dictionary_encode()
+    place = places(source.dictionary.to_pylist() or [""], priority)[source.indices.to_numpy()]
     keys = [facts.column(name).to_numpy() for name in ("licence", "vendored")]
     stars = facts.column("stars").to_numpy()
     order = np.lexsort((ranks(facts, priority), -stars, *reversed(keys), place))
