@@ -1,4 +1,4 @@
-"""What a run costs beside its data, where units are many: metadata, opens, and growth with the documents.
+"""What a run costs beside its data, where units are many: metadata and opens. Growth: see `growth.py`.
 
 Jobs, at a million units (quick: 10,000) unless said otherwise:
 - `receipts: bytes a unit` on disk, of a step whose units have two files and one entry in the ledger;
@@ -10,17 +10,14 @@ Jobs, at a million units (quick: 10,000) unless said otherwise:
 - `exchange: opens a reducer` and `exchange: opens` of 20,000 units and 4,096 partitions; the tool
   `one level` is every file opened for every partition. `exchange: opens, counted`: of 160 units and 48
   partitions, by counting, with `exchange: opens, expected` from the layout;
-- `growth: exact` and `growth: minhash`: seconds of CPU time to send and to match, by documents, and the
-  exponent of the last fourfold growth.
+- `found: opens` from pairs to masks, of 40,000 partitions and 20,000 units; `one level` is every file
+  opened for every bucket.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import random
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,6 +49,7 @@ from corpusmill.pipelines.records.receipt import (
     UnitResult,
 )
 from corpusmill.pipelines.run.graph import graph_record
+from corpusmill.pipelines.run.operators.buckets import merge_levels
 from corpusmill.pipelines.run.operators.layout import (
     ROWS_FILE,
     RowsWriter,
@@ -222,6 +220,10 @@ def opens(bench: Bench, folder: Path) -> None:
     bench.add("exchange: opens a reducer", "corpusmill", len(last_files(layout, 0)), "files")
     bench.add("exchange: opens", "one level", units * partitions, "opens")
     bench.add("exchange: opens", "corpusmill", expected_opens(layout), "opens")
+    found, buckets = 40_000, -(-units // MASK_UNITS)
+    merging = (found, *merge_levels(found))
+    bench.add("found: opens", "one level", found * buckets, "opens")
+    bench.add("found: opens", "corpusmill", sum(merging[:-1]) + buckets * merging[-1], "opens")
     counted, expected = counted_opens(folder, 160, 48)
     bench.add("exchange: opens, expected", "corpusmill", expected, "opens")
     bench.add("exchange: opens, counted", "corpusmill", counted, "opens")
@@ -274,51 +276,6 @@ def counted_opens(folder: Path, units: int, partitions: int) -> tuple[int, int]:
 
 
 NO_KEY = StepKey("scatter", (), "", {}, "", 0, StepOptions(), (), (), {})
-GROWTH = """
-name: growth
-output: run
-engine: {kind: inline}
-sources: {a: {read: {jsonl: {files: "in/*.jsonl", split_bytes: 1048576}}}}
-dedup: [exact, minhash]
-"""
-
-
-def growth(bench: Bench, folder: Path, sizes: list[int]) -> None:
-    before: dict[str, float] = {}
-    for count in [100, *sizes]:  # the first compiles kernels
-        here = folder / str(count)
-        (here / "in").mkdir(parents=True)
-        write_documents(here / "in", count)
-        (here / "recipe.yaml").write_text(GROWTH)
-        seconds: dict[str, float] = {}
-        for state in Runner(load_recipe(here / "recipe.yaml")).run().steps:
-            for kind in ("exact", "minhash"):
-                if state.step.name.startswith(f"dedup.{kind}"):
-                    seconds[kind] = seconds.get(kind, 0.0) + state.seconds
-        for kind, spent in seconds.items() if count > 100 else ():
-            bench.add(f"growth: {kind}", "corpusmill", spent, f"s, {count:,} documents")
-            if kind in before:
-                bench.add(f"growth: {kind}, exponent", "corpusmill", math.log(spent / before[kind], 4), "")
-        before = seconds if count > 100 else {}
-        shutil.rmtree(here)
-
-
-def write_documents(folder: Path, count: int) -> None:
-    """Documents of 60 words; one in ten is another with a word changed, and one in twenty is another."""
-    draw = random.Random(1)
-    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
-    last: list[str] = []
-    for first in range(0, count, 20_000):
-        lines = []
-        for number in range(first, min(count, first + 20_000)):
-            text = draw.choices(words, k=60)
-            if last and number % 20 == 7:
-                text = list(last)
-            elif last and number % 10 == 3:
-                text = [*last[:30], draw.choice(words), *last[31:]]
-            last = text if number % 10 == 0 else last
-            lines.append(json.dumps({"id": str(number), "text": " ".join(text)}))
-        (folder / f"{first:09d}.jsonl").write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
@@ -328,7 +285,6 @@ def main() -> None:
         here = Path(folder)
         opens(bench, here)
         metadata(bench, here, 10_000 if options.quick else 1_000_000)
-        growth(bench, here / "growth", [1_250, 5_000] if options.quick else [20_000, 80_000, 320_000])
     bench.print(options.json)
 
 

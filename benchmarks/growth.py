@@ -1,0 +1,155 @@
+"""How deduplication grows with the documents: processor time of each step, memory of worker and driver.
+
+Jobs (quick: 1,250 and 5,000 documents):
+- `growth: STEP`: seconds of CPU time that the units of a step of `exact` and `minhash` took, of 20,000 to a
+  million documents of 60 words, of which one in ten is another with a word changed and one in twenty another;
+  `growth: STEP, exponent`: of time by documents, from the first size to the last; `gather` is all rounds;
+- `memory: worker` and `memory: driver`: the most that either took, in MB;
+- `copies: STEP` and `bucket: STEP`: the same of copies of one document, and of documents that differ in one
+  word each and share most buckets, 25,000 and 100,000; `memory` likewise.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+from harness import Bench, arguments, bounded
+
+from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run import work
+from corpusmill.pipelines.run.runner import Runner
+
+RECIPE = """
+name: growth
+output: run
+engine: {{kind: {engine}, workers: 1}}
+sources: {{a: {{read: {{jsonl: {{files: "in/*.jsonl", split_bytes: 1048576}}}}}}}}
+dedup: [{dedup}]
+"""
+CPU_CLOCK = SimpleNamespace(perf_counter=time.process_time)
+AT_ONCE = 20_000  # documents of a file
+
+
+def mixed(count: int) -> list[str]:
+    """Documents of 60 words; one in ten is another with a word changed, and one in twenty is another."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
+    last: list[str] = []
+    texts = []
+    for number in range(count):
+        text = draw.choices(words, k=60)
+        if last and number % 20 == 7:
+            text = list(last)
+        elif last and number % 10 == 3:
+            text = [*last[:30], draw.choice(words), *last[31:]]
+        last = text if number % 10 == 0 else last
+        texts.append(" ".join(text))
+    return texts
+
+
+def copies(count: int) -> list[str]:
+    """One document again and again."""
+    return [" ".join(f"word{place}" for place in range(60))] * count
+
+
+def one_word_each(count: int) -> list[str]:
+    """Documents of 60 words, each with one of its own."""
+    draw, texts = random.Random(1), []
+    for number in range(count):
+        words = [f"word{place}" for place in range(60)]
+        words[draw.randrange(60)] = f"own{number}"
+        texts.append(" ".join(words))
+    return texts
+
+
+def write(folder: Path, texts: list[str]) -> None:
+    (folder / "in").mkdir(parents=True)
+    for first in range(0, len(texts), AT_ONCE):
+        lines = [json.dumps({"text": text}) for text in texts[first : first + AT_ONCE]]
+        (folder / "in" / f"{first:09d}.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def run(folder: Path) -> None:
+    """Print the run's CPU seconds by step, and the most that a worker and this process took in MB."""
+    with mock.patch.object(work, "time", CPU_CLOCK):
+        done = Runner(load_recipe(folder / "recipe.yaml")).run()
+    record = load_record(done.folder)
+    seconds = {state.step.name: state.seconds for state in done.steps}
+    worker = max(log.peak_rss for log in record.log.steps.values()) / 1e6
+    driver = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps([seconds, worker, driver]))
+
+
+def measured(
+    folder: Path, texts: list[str], dedup: str, engine: str
+) -> tuple[dict[str, float], float, float]:
+    """What `run` prints, in a process of its own."""
+    write(folder, texts)
+    (folder / "recipe.yaml").write_text(RECIPE.format(engine=engine, dedup=dedup))
+    command = [sys.executable, __file__, "--run", str(folder)]
+    asked = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    shutil.rmtree(folder)
+    seconds, worker, driver = json.loads(asked.stdout.splitlines()[-1])
+    return seconds, worker, driver
+
+
+def grow(bench: Bench, folder: Path, job: str, make: Callable[[int], list[str]], sizes: list[int]) -> None:
+    """Rows of one kind of documents: seconds by step, exponents from the first size to the last, memory."""
+    dedup = "exact, minhash" if job == "growth" else "minhash"
+    found: dict[int, dict[str, float]] = {}
+    for count in sizes:
+        seconds, _, _ = measured(folder / f"{count}", make(count), dedup, "inline")
+        steps: dict[str, float] = {}
+        for step, spent in seconds.items():
+            if step.startswith("dedup."):
+                _, stage, *rest = step.split(".")
+                kind = "apply" if not rest else "gather" if rest[0].startswith("round") else rest[0]
+                steps[f"{stage}.{kind}"] = steps.get(f"{stage}.{kind}", 0.0) + spent
+        for step, spent in steps.items():
+            bench.add(f"{job}: {step}", "corpusmill", spent, f"s, {count:,} documents")
+        found[count] = steps
+    first, last = sizes[0], sizes[-1]
+    for step, spent in found[last].items():
+        exponent = math.log(spent / max(found[first][step], 1e-3), last / first)
+        bench.add(f"{job}: {step}, exponent", "corpusmill", exponent, "")
+    _, worker, driver = measured(folder / "memory", make(last), dedup, "process")
+    bench.add(f"{job}: memory of the worker", "corpusmill", worker, f"MB, {last:,} documents")
+    bench.add(f"{job}: memory of the driver", "corpusmill", driver, f"MB, {last:,} documents")
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    bench = Bench("growth")
+    sizes, hot = [20_000, 80_000, 320_000, 1_000_000], [25_000, 100_000]
+    if options.quick:
+        sizes, hot = [1_250, 5_000], [500, 2_000]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        measured(folder / "compiled", mixed(100), "exact, minhash", "inline")  # kernels are compiled here
+        for job, make, counts in (
+            ("growth", mixed, sizes),
+            ("copies", copies, hot),
+            ("bucket", one_word_each, hot),
+        ):
+            grow(bench, folder, job, make, counts)
+    bench.print(options.json)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--run"]:
+        run(Path(sys.argv[2]))
+    else:
+        bounded(main)
