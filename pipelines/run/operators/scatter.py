@@ -160,8 +160,8 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
 
 
 def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object:
-    """What its units of the view hold and what of the layout shapes its file, of a stage to which the place
-    of its documents is an address alone."""
+    """What its units of the view hold and what of the layout shapes its file and receipt, of a stage to which
+    the place of its documents is an address alone."""
     stage = stage_class(given.step.stages[0])
     if unit.merge is not None or not getattr(stage, "address_only", False):
         return None
@@ -170,7 +170,8 @@ def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object
         view_content(given, ViewUnit(number)) if number < known.first else known.content(number)
         for number in range(unit.first, unit.end)
     ]
-    shape: list[object] = [unit.layout.partitions, unit.layout.width, read]
+    one_level = len(unit.layout.files) == 1
+    shape: list[object] = [unit.layout.partitions, unit.layout.width, one_level, read]
     return [*shape, "rows say which are known"] if known else shape
 
 

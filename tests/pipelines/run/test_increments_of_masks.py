@@ -96,3 +96,20 @@ def test_units_of_a_step_with_levels_are_taken_over(tmp_path: Path, monkeypatch:
         assert total > units > adopted > units // 2
     run(recipe, tmp_path / "fresh")
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
+
+
+def test_one_more_level_of_files_gives_a_fresh_runs_receipts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Receipts of the last level alone tell of large partitions."""
+    monkeypatch.setattr(read, "_SPLITS_PER_UNIT", 4)
+    monkeypatch.setattr(layout, "LARGE", 64)
+    recipe = write_recipe(tmp_path)
+    recipe.write_text(recipe.read_text().replace(", minhash: {verify: true}]", "]"))
+    units = redone(run(recipe, tmp_path / "run"), "dedup.exact.scatter")[2]
+    monkeypatch.setattr(layout, "FAN", units)
+    for number in range(50, 58):
+        write_file(tmp_path / "in" / f"{number}.jsonl", number)
+    assert redone(run(recipe, tmp_path / "run"), "dedup.exact.scatter")[2] > units + 1
+    run(recipe, tmp_path / "fresh")
+    assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
