@@ -153,6 +153,20 @@ def test_other_stages_that_remember_keep_the_law(tmp_path: Path) -> None:
     check_law(tmp_path, write_months(tmp_path, 4, 9, 16), [{"url": {"keep": "first"}}, "source_file"])
 
 
+def test_sources_of_a_month_have_the_order_of_its_own_priority(tmp_path: Path) -> None:
+    names = write_months(tmp_path, 6, 11, 16)
+    months = [names[0:2], names[2:4], names[4:6]]
+    favoured = [source for month in months for source in reversed(month)]
+    whole = run(write_recipe(tmp_path, "whole", names, prioritised(STEPS, favoured)))
+    found: dict[str, Removal] = {}
+    for at, month in enumerate(months):
+        against = [f"runs/r{other}" for other in range(at)]
+        steps = prioritised(STEPS, month[::-1])
+        dedup = {"against": against, "remember": True, "steps": steps}
+        found |= removals(run(write_recipe(tmp_path, f"r{at}", month, dedup)), "dedup.minhash")
+    assert found == removals(whole, "dedup.minhash") != {}
+
+
 def test_levels_partitions_and_rounds_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that take the rows of several units, some of them of earlier runs."""
     names = write_months(tmp_path, 3, 5)
