@@ -36,7 +36,7 @@ class Url(Deduplicate):
     address_only: ClassVar[bool] = True
     remembers: ClassVar[int | None] = 1
 
-    ignore_scheme: bool = Field(True, description="http and https are one.")
+    ignore_scheme: bool = Field(True, description="`http` and `https` are one.")
     ignore_host_case: bool = Field(True, description="Host names in small and capital letters are one.")
     ignore_www: bool = Field(False, description="A host name with and without a leading `www.` is one.")
     ignore_default_port: bool = Field(True, description="Port 80 of http and 443 of https may be left out.")
