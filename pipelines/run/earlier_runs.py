@@ -6,6 +6,7 @@ judged alike: with the same options, and each against those listed before it, as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,7 @@ class EarlierRuns:
     def _look(self, step: Step, exchange: str) -> list[EarlierRun]:
         found: list[EarlierRun] = []
         contents: dict[str, str] = {}
+        _check_listed_once(step.known)
         for folder in step.known:
             known = remembered(Path(folder), exchange)
             manifest = known.need_manifest()
@@ -76,6 +78,20 @@ class EarlierRuns:
                 f"against: two of the runs are of recipes called `{name}`, {folder} among them; give one of "
                 "them another `name` and run it again"
             )
+
+
+def _check_listed_once(folders: Sequence[str]) -> None:
+    """A path and a pattern that matches it, or a link and what it leads to, name one run twice."""
+    before: dict[Path, str] = {}
+    for folder in folders:
+        place = Path(folder).resolve()
+        if place in before:
+            also = "" if before[place] == folder else f", also as {before[place]}"
+            raise UserError(
+                f"against: the run {folder} is listed twice{also}; take one of the two out, or correct the "
+                "pattern that matches it"
+            )
+        before[place] = folder
 
 
 def _exchange_of(step: Step) -> str:

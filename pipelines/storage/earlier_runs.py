@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError, OtherVersionError, UserError
+from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 
 
@@ -29,12 +30,13 @@ def remembered(run: Path, step: str) -> StepFolder:
         current = folder.current()
         known = folder.current_step(name)
         complete = known is not None and known.manifest() is not None
+        planned = complete or name in {one.name for one in read_graph(folder).steps}
     except OtherVersionError as error:
         raise UserError(f"{error.fault}; run the recipe of the earlier run {run} again") from error
     except IntegrityError as error:
         raise UserError(f"{error.fault}; run the recipe of the earlier run {run} with --repair") from error
     if known is None or not complete:
-        if current.steps.get(step) is None or known is not None:
+        if planned or known is not None or current.steps.get(step) is None:
             raise UserError(
                 f"the earlier run {run} has not finished `{step}`; run its recipe to the end, with that "
                 "stage in it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,18 @@ def test_an_earlier_run_must_have_the_stage(tmp_path: Path) -> None:
         two_months(tmp_path, {"steps": ["minhash"]})
 
 
+def test_an_earlier_run_that_failed_is_told_to_finish(tmp_path: Path) -> None:
+    """It removed all documents, so it stopped before it came to remember them; its recipe says `remember`."""
+    two_months(tmp_path, {"remember": True, "steps": ["exact"]})
+    for file in (tmp_path / "m01").iterdir():
+        shutil.copyfile(tmp_path / "m00" / file.name, file)
+    with pytest.raises(CorpusmillError, match="leaves none"):
+        run(tmp_path / "rm01.yaml", "output=failed")
+    again = 'dedup.against=["runs/rm00", "failed"]'
+    with pytest.raises(CorpusmillError, match=r"failed has not finished `dedup.exact`; run its recipe"):
+        run(tmp_path / "rm00.yaml", "name=third", "output=third", "dedup={steps: [exact]}", again)
+
+
 def test_an_earlier_run_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "runs" / "empty").mkdir(parents=True)
     with pytest.raises(CorpusmillError, match="empty is not the folder of a run"):
@@ -242,8 +255,14 @@ def test_an_earlier_run_must_be_there(tmp_path: Path) -> None:
         run(recipe, 'dedup.against=["runs/gone"]')
     with pytest.raises(CorpusmillError, match=r"no run matches .*/x"):
         run(recipe, 'dedup.against=["runs/x*"]')
+    with pytest.raises(CorpusmillError, match=r"rm00 is listed twice; take one of the two out"):
+        run(recipe, 'dedup.against=["runs/rm00", "runs/rm0[0]"]')
+    (tmp_path / "latest").symlink_to(tmp_path / "runs" / "rm00")
+    with pytest.raises(CorpusmillError, match=r"latest is listed twice, also as .*rm00;"):
+        run(recipe, 'dedup.against=["runs/rm00", "latest"]')
+    run(tmp_path / "rm00.yaml", "output=copy")
     with pytest.raises(CorpusmillError, match=r"two of the runs are of recipes called `rm00`"):
-        run(recipe, 'dedup.against=["runs/rm00", "runs/rm00"]')
+        run(recipe, 'dedup.against=["runs/rm00", "copy"]')
     with pytest.raises(CorpusmillError, match="called `rm00`, as this one is"):
         run(tmp_path / "rm00.yaml", 'dedup.against=["runs/rm00"]', "output=other")
     with pytest.raises(CorpusmillError, match=r"no run matches .*/x"):
@@ -275,8 +294,13 @@ def test_damage_to_an_earlier_run_is_mended_there(tmp_path: Path) -> None:
     held = bytearray(file.read_bytes())
     held[len(held) // 3] ^= 255
     file.write_bytes(held)
-    with pytest.raises(CorpusmillError, match=r"it is of the earlier run .*rm00; run that run's recipe with"):
+    wanted = r"it is of the earlier run .*rm00; run that run's recipe with --repair"
+    with pytest.raises(CorpusmillError, match=wanted):
         run(tmp_path / "rm01.yaml", "output=other")
+    (segment,) = file.parents[1].glob("units/*.arrow")
+    segment.unlink()
+    with pytest.raises(CorpusmillError, match=rf"arrow: missing; {wanted}"):
+        run(tmp_path / "rm01.yaml", "output=another")
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,8 @@ class KnownUnits:
     def bytes(self, unit: int) -> int:
         """Text bytes of the documents of a unit."""
         _, folder, number = self.place(unit)
-        return folder.units.text_bytes(number)
+        with _of_earlier(folder):
+            return folder.units.text_bytes(number)
 
     def all_bytes(self) -> int:
         """Text bytes of all units."""
@@ -65,7 +66,8 @@ class KnownUnits:
     def content(self, unit: int) -> object:
         """What a unit sends to partitions, by content, ready for JSON."""
         run, folder, number = self.place(unit)
-        return ["known", run, folder.entry(f"{number:05d}.{ROWS_FILE}").sha256]
+        with _of_earlier(folder):
+            return ["known", run, folder.entry(f"{number:05d}.{ROWS_FILE}").sha256]
 
     def rows(self, unit: int) -> Iterator[pa.Table]:
         """Rows of a unit as its stage emitted them, with labels of this run; a batch at a time."""
