@@ -36,10 +36,10 @@ class EarlierRun:
 
 class EarlierRuns:
     """The earlier runs of the steps of a recipe, each looked at once, so that all units see the same version.
-    `run`: the name of the recipe."""
+    `run`: the name of the recipe; `output`: the folder of its run."""
 
-    def __init__(self, run: str) -> None:
-        self._run = run
+    def __init__(self, run: str, output: Path) -> None:
+        self._run, self._output = run, output
         self._found: dict[tuple[tuple[str, ...], str], list[EarlierRun]] = {}
 
     def of(self, step: Step) -> list[EarlierRun]:
@@ -54,7 +54,7 @@ class EarlierRuns:
     def _look(self, step: Step, exchange: str) -> list[EarlierRun]:
         found: list[EarlierRun] = []
         contents: dict[str, str] = {}
-        _check_listed_once(step.known)
+        _check_folders(step.known, self._output)
         for folder in step.known:
             known = remembered(Path(folder), exchange)
             manifest = known.need_manifest()
@@ -80,11 +80,17 @@ class EarlierRuns:
             )
 
 
-def _check_listed_once(folders: Sequence[str]) -> None:
-    """A path and a pattern that matches it, or a link and what it leads to, name one run twice."""
+def _check_folders(folders: Sequence[str], output: Path) -> None:
+    """A path and a pattern that matches it, or a link and what it leads to, name one run twice. A run in the
+    folder of an earlier one would take its place, whatever their recipes are called."""
     before: dict[Path, str] = {}
     for folder in folders:
         place = Path(folder).resolve()
+        if place == output.resolve():
+            raise UserError(
+                f"against: {folder} is the folder of this run itself, which would take the place of what is "
+                "there; give this run an `output` of its own, or list only other runs"
+            )
         if place in before:
             also = "" if before[place] == folder else f", also as {before[place]}"
             raise UserError(

@@ -43,7 +43,7 @@ class Steps:
         self.repairs = Repairs() if repair else None
         self.verify_inputs = verify_inputs
         self.graph = build_graph(recipe)
-        self.earlier = EarlierRuns(recipe.name)
+        self.earlier = EarlierRuns(recipe.name, self.folder.path)
         self.states = {step.name: StepState(step) for step in self.graph}
         self.keeping = Keeping(recipe.keep, self.graph)
         self._paths: dict[str, dict[str, str]] = {}

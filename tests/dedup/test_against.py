@@ -265,6 +265,10 @@ def test_an_earlier_run_must_be_there(tmp_path: Path) -> None:
         run(recipe, 'dedup.against=["runs/rm00", "copy"]')
     with pytest.raises(CorpusmillError, match="called `rm00`, as this one is"):
         run(tmp_path / "rm00.yaml", 'dedup.against=["runs/rm00"]', "output=other")
+    before = (tmp_path / "runs" / "rm00" / "current.json").read_bytes()
+    with pytest.raises(CorpusmillError, match=r"rm00 is the folder of this run itself.* an `output`"):
+        run(recipe, 'dedup.against=["runs/rm00"]', "output=runs/rm00")
+    assert (tmp_path / "runs" / "rm00" / "current.json").read_bytes() == before
     with pytest.raises(CorpusmillError, match=r"no run matches .*/x"):
         run_recipe(load_recipe(recipe, ['dedup.against=["runs/x*"]']))  # without a look at what it names
     assert run(recipe, "dedup.against=runs/rm0[0]").seconds
