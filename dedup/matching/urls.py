@@ -23,6 +23,7 @@ TRACKING = (
 _PARTS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 _PORTS = {"http": "80", "https": "443"}
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_STRAY = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 # All that a URL may hold besides unreserved characters; others are escaped.
 _SAFE = "!#$%&'()*+,/:;=?@[]"
@@ -70,27 +71,27 @@ def normal_form(url: str, rules: UrlRules) -> str:
 def _host(host: str, scheme: str, rules: UrlRules) -> str:
     user, at, host = host.rpartition("@")
     name, colon, port = host.rpartition(":")
-    if not colon or not (port.isdigit() or not port):
-        name, colon, port = host, "", ""
+    if (":" in name and not name.endswith("]")) or not (port.isdigit() or not port):
+        name, colon, port = host, "", ""  # no port, or no host of RFC 3986
     if rules.host_case:
         name = name.lower()
     if rules.www:
-        name = re.sub(r"^www\.(?=[^.]+\.)", "", name, flags=re.IGNORECASE)
+        name = re.sub(r"^(?:www\.)+(?=[^.]+\.)", "", name, flags=re.IGNORECASE)
     if rules.default_port and port in ("", _PORTS[scheme]):
         colon = port = ""
     return f"{user}{at}{name}{colon}{port}"
 
 
 def _escaped(part: str) -> str:
-    """Escapes of unreserved characters undone, the others in capitals, and what must be escaped is (RFC
-    3986, 6.2.2).
+    """Escapes of unreserved characters undone, the others in capitals, and what must be escaped is, a percent
+    sign that begins no escape too (RFC 3986, 2.4 and 6.2.2).
     """
 
     def one(match: re.Match[str]) -> str:
         character = chr(int(match[0][1:], 16))
         return character if character in _UNRESERVED else match[0].upper()
 
-    return quote(_ESCAPE.sub(one, part), safe=_SAFE, errors="surrogatepass")
+    return quote(_ESCAPE.sub(one, _STRAY.sub("%25", part)), safe=_SAFE, errors="surrogatepass")
 
 
 def _without_dots(path: str) -> str:
