@@ -22,6 +22,7 @@ from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.removed import EXCERPT_CHARACTERS, EXCERPTS, REMOVED, removal_rows, thin
 
 EMPTIED = "emptied"  # the reason for which a document of which nothing is left is removed
+_NAMED = 3  # documents that a removal names which keep what was cut
 _COLUMNS = ("id", "text", "source", "url", "path")
 _SURVIVOR = ("survivor_id", "survivor_source")
 _FIRST = ("first", "longest", "reason", *_SURVIVOR, "survivor_unit", "survivor_row")
@@ -158,18 +159,30 @@ class _Batch:
         return table
 
     def _details(self, edits: pa.Table, seen: Spans, emptied: npt.NDArray[np.int64]) -> list[str]:
-        """Of each document that is emptied, what was cut for which reason."""
+        """Of each document that is emptied, what was cut for which reason, and which documents keep it."""
         mine = np.isin(seen.row, emptied)
         lengths = (seen.end - seen.start)[mine].tolist()
-        reasons = edits.column("reason").filter(pa.array(mine)).to_pylist()
-        parts: dict[int, dict[str, int]] = {place: {} for place in emptied.tolist()}
-        for place, reason, size in zip(seen.row[mine].tolist(), reasons, lengths, strict=True):
-            parts[place][reason] = parts[place].get(reason, 0) + size
+        cut_for = edits.select(["reason", "survivor_id"]).filter(pa.array(mine)).to_pylist()
+        sums: dict[int, dict[str, int]] = {place: {} for place in emptied.tolist()}
+        keeping: dict[int, dict[str, None]] = {place: {} for place in emptied.tolist()}
+        for place, edit, size in zip(seen.row[mine].tolist(), cut_for, lengths, strict=True):
+            sums[place][edit["reason"]] = sums[place].get(edit["reason"], 0) + size
+            if edit["survivor_id"] is not None:
+                keeping[place][edit["survivor_id"]] = None
         found = []
-        for place, sums in parts.items():
-            said = ", ".join(f"{size:,} bytes as {reason}" for reason, size in sorted(sums.items()))
-            found.append(f"{said} of {self.sizes[place]:,}; nothing but white space is left")
+        for place, by_reason in sums.items():
+            said = ", ".join(f"{size:,} bytes as {reason}" for reason, size in sorted(by_reason.items()))
+            kept = _kept_in(list(keeping[place]))
+            found.append(f"{said} of {self.sizes[place]:,}{kept}; nothing but white space is left")
         return found
+
+
+def _kept_in(survivors: list[str]) -> str:
+    """Which documents keep what was cut, by id, in the order of the spans; the first few by name."""
+    if not survivors:
+        return ""
+    more = f" and {len(survivors) - _NAMED:,} more" if len(survivors) > _NAMED else ""
+    return f", kept in {', '.join(survivors[:_NAMED])}{more}"
 
 
 def _as_written(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,12 +47,14 @@ class Shown(DatasetView):
             yield Documents(pa.table({**columns_, "url": nothing, "path": nothing})), rows
 
 
-def edits_of(spans: Sequence[tuple[int, int, int, str]]) -> pa.Table:
-    """`EDITS` of (document, start, end, reason) in unit 3."""
-    rows = [
+def edits_of(spans: Sequence[tuple[int, int, int, str]], survivors: Sequence[str] = ()) -> pa.Table:
+    """`EDITS` of (document, start, end, reason) in unit 3; `survivors`: what keeps each of them."""
+    rows: list[dict[str, Any]] = [
         {"unit": 3, "row": FIRST_ROW + 2 * document, "start": start, "end": end, "reason": reason}
         for document, start, end, reason in spans
     ]
+    for row, survivor in zip(rows, survivors, strict=False):
+        row |= {"survivor_id": survivor, "survivor_source": "s"}
     return pa.Table.from_pylist(rows, EDITS)
 
 
@@ -143,3 +146,20 @@ def test_a_few_of_the_parts_cut_are_shown_and_an_emptied_document_says_what_empt
     (row,) = emptied.to_pylist()
     assert row["detail"] == "3 bytes as one, 3 bytes as two of 6; nothing but white space is left"
     assert row["excerpt"] == texts[5]
+
+
+@pytest.mark.parametrize(
+    ("survivors", "said"),
+    [
+        ("ab", "kept in a, b"),
+        ("bab", "kept in b, a"),
+        ("abcab", "kept in a, b, c"),
+        ("abcdec", "kept in a, b, c and 2 more"),
+    ],
+)
+def test_an_emptied_document_says_what_keeps_its_parts(survivors: str, said: str) -> None:
+    spans = [(0, at, at + 1, "one") for at in range(len(survivors))]
+    _, emptied = cut_unit(Shown(["x" * len(spans)], [], 1), 3, edits_of(spans, survivors), "stage")
+    (row,) = emptied.to_pylist()
+    size = len(spans)
+    assert row["detail"] == f"{size} bytes as one of {size}, {said}; nothing but white space is left"
