@@ -55,6 +55,7 @@ class Decontaminate(Section):
         made_judge = stage(ROOM, JUDGE, ours[1], Filter, path, problems)
         if made_reader is None or made_grams is None or made_judge is None:
             return None
+        problems += _window_too_small(section, made_judge.window, made_grams.n)
         benchmarks = Source("benchmarks", "benchmark", made_reader)
         return cls(benchmarks=benchmarks, grams=made_grams, judge=made_judge)
 
@@ -83,6 +84,17 @@ class Decontaminate(Section):
     def graph(self, builder: Builder) -> None:
         grams = builder.fold(GRAMS, self.grams, builder.read(self.benchmarks), gives=BENCHMARKS)
         builder.mask(self.name, self.judge, needs={"benchmarks": grams}, gives=CONTAMINATION)
+
+
+def _window_too_small(section: Any, window: int, n: int) -> list[Problem]:
+    """A problem where the window of words does not hold two n-grams, by the option that the recipe has."""
+    if window >= 2 * n:
+        return []
+    message = (
+        f"the window is {window} words, less than twice n = {n}; set `window` to {2 * n} or more, or `n` to "
+        f"{window // 2} or less"
+    )
+    return [Problem(("decontaminate", "window" if "window" in section else "n"), message)]
 
 
 def _reader(against: Any, path: Path, problems: list[Problem]) -> Any:

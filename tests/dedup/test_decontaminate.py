@@ -18,6 +18,7 @@ from corpusmill.dedup.decontaminate import Decontaminate
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.recipe.loader import load_recipe
 from tests.oracles.dedup_contamination import Index, Item, Rules, Scores
 from tests.oracles.dedup_exchange import documents
 
@@ -217,6 +218,19 @@ def test_names_and_fields_of_benchmarks(tmp_path: Path) -> None:
     stage = prepared(BenchmarkGrams(), rows, tmp_path)
     found = scores(stage, [QUESTION, SOLUTION, FILLER])
     assert [(one.benchmark, one.item) for one in found] == [("named", "1"), ("inner", "7"), ("web", "3")]
+
+
+@pytest.mark.parametrize(("options", "line"), [("n: 40", 3), ("window: 20", 3), ("n: 30\n  window: 40", 4)])
+def test_a_window_of_fewer_words_than_two_grams_is_a_fault_of_the_recipe(
+    tmp_path: Path, options: str, line: int
+) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        f"decontaminate:\n  against: b.jsonl\n  {options}\n"
+        "name: r\nsources: {w: {read: {jsonl: a.jsonl}}}\n"
+    )
+    with pytest.raises(RecipeError, match=rf"r.yaml:{line}: decontaminate\.\w+: the window is .* less than"):
+        load_recipe(recipe)
 
 
 def test_faults_are_said(tmp_path: Path) -> None:
