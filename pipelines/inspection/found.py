@@ -78,7 +78,10 @@ class FoundUnfinishedStep:
 
 @dataclass(frozen=True)
 class FoundStep:
-    """A complete step: its manifest in brief, and the first of its files and summaries."""
+    """A complete step: its manifest in brief, and the first of its files and summaries.
+
+    `not_kept`: the recipe's `keep` where files were removed after use, which are listed all the same.
+    """
 
     KIND: ClassVar[str] = "step"
 
@@ -94,6 +97,7 @@ class FoundStep:
     rows: int
     bytes: int
     files: int
+    not_kept: str | None
     first_files: tuple[FileEntry, ...]
     ledger: tuple[LedgerEntry, ...]
     summaries: tuple[Summary, ...]

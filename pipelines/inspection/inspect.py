@@ -34,6 +34,8 @@ from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.receipt import SummaryPart
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 from corpusmill.pipelines.storage.committed import count_committed
+from corpusmill.pipelines.storage.not_kept import not_kept
+from corpusmill.pipelines.storage.remote.mirrors import location_of
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.pipelines.storage.versions import version_of
@@ -65,7 +67,7 @@ def inspect(path: Path, *, limit: int = 5) -> Found:
     if limit < 0:
         raise UserError(f"limit is {limit}; give 0 or more rows")
     if not path.exists():
-        raise UserError(f"{path}: does not exist; {_CURE}")
+        raise UserError(f"{location_of(path)}: does not exist; {_CURE}")
     verified(path)
     if looks_like_tokenizer(path):
         return inspect_tokenizer(path)
@@ -110,7 +112,7 @@ def _folder(path: Path, limit: int) -> Found:
         current = RunFolder(path.parent.parent).current_step(path.name)
         if current is not None:
             return _step(current, limit)
-    raise UserError(f"{path}: neither a run folder nor a step's; {_CURE}")
+    raise UserError(f"{location_of(path)}: neither a run folder nor a step's; {_CURE}")
 
 
 def _run(record: RunRecord) -> FoundRun:
@@ -172,6 +174,7 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
     if manifest is None:
         units = count_committed(folder)
         return FoundUnfinishedStep(folder.location, folder.path.parent.name, "unfinished", version, units)
+    left = not_kept(folder.path)
     summaries = [unit.part.summary for unit in manifest.units[:limit] if isinstance(unit.part, SummaryPart)]
     return FoundStep(
         path=folder.location,
@@ -186,6 +189,7 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
         rows=manifest.rows,
         bytes=manifest.bytes,
         files=folder.units.count_files(),
+        not_kept=None if left is None else left.keep,
         first_files=tuple(islice(manifest.files, limit)),
         ledger=manifest.ledger,
         summaries=tuple(summaries),

@@ -30,6 +30,7 @@ from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 from corpusmill.pipelines.storage.versions import VERSIONS
 
 _STALE = "made from other inputs or options; a run without --until makes them again"
+_NOT_KEPT = "; removed after use (`keep: {}`), but for lists of removed documents"
 _PIECES = 8  # of a row shown
 
 
@@ -146,6 +147,7 @@ def _unfinished(found: FoundUnfinishedStep) -> str:
 @_render.register
 def _step(found: FoundStep) -> str:
     lines = [f"step {found.name} in {found.path}", ""]
+    left = "" if found.not_kept is None else _NOT_KEPT.format(found.not_kept)
     lines.append(
         text.facts(
             [
@@ -153,7 +155,7 @@ def _step(found: FoundStep) -> str:
                 ("fingerprint", found.fingerprint),
                 ("units", found.units),
                 ("rows", found.rows),
-                ("files", f"{found.files:,} of {text.size(found.bytes)}"),
+                ("files", f"{found.files:,} of {text.size(found.bytes)}{left}"),
                 *[(f"stage {s.name}", json.dumps(s.options, ensure_ascii=False)) for s in found.stages],
                 *[(f"version of {name}", version) for name, version in found.versions.items()],
             ]

@@ -21,6 +21,7 @@ from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.committed import hash_again
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.not_kept import NAME, has_again, not_kept, there
+from corpusmill.pipelines.storage.remote.mirrors import location_of
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import Segment
 
@@ -88,9 +89,14 @@ def repair_step(folder: StepFolder) -> StepRepair:
 
 
 def segment_faults(folder: StepFolder) -> list[str]:
-    """Faults of the receipts of a complete step's units."""
+    """Faults of the receipts of a complete step's units: of a run on object storage also a segment that is
+    not there, though the mirror has it."""
     faults: list[str] = []
+    listed = None if folder.store is None else set(folder.unit_names())
     for entry in folder.units.entries:
+        if listed is not None and entry.name not in listed:
+            faults.append(f"{location_of(folder.segments / entry.name)}: missing")
+            continue
         try:
             Segment(folder.segments / entry.name, folder.place).receipts()
         except IntegrityError as error:

@@ -6,7 +6,7 @@ and the folder, so that a step of a million units never has more than a few time
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
@@ -248,6 +248,7 @@ def hash_again(folder: StepFolder) -> list[str]:
     faults: list[str] = []
     if folder.store is not None:
         folder.store.fetch_units(folder.path)
+    stored = folder.stored()
     for segment in folder.found_segments():
         try:
             units = segment.receipts()
@@ -255,19 +256,19 @@ def hash_again(folder: StepFolder) -> list[str]:
             faults.append(error.fault)
             folder.remove_segment(segment)
             continue
-        wrong = {unit.unit: found for unit in units if (found := _faults(folder, unit))}
+        wrong = {unit.unit: found for unit in units if (found := _faults(folder, unit, stored))}
         if wrong:
             faults += [fault for found in wrong.values() for fault in found]
             take_apart(folder, segment, [unit for unit in units if unit.unit not in wrong])
     for number in folder.single_receipts():
         receipt = folder.receipt(number)
-        found = [] if receipt is None else _faults(folder, receipt)
+        found = [] if receipt is None else _faults(folder, receipt, stored)
         if receipt is None or found:
             faults += found or [f"{folder.receipt_path(number)}: it, or a file that it names, is not sound"]
             folder.remove_receipt(number)
     return faults
 
 
-def _faults(folder: StepFolder, unit: Receipt) -> list[str]:
-    found = (folder.fault(file) for file in unit.files)
+def _faults(folder: StepFolder, unit: Receipt, stored: Mapping[str, int] | None) -> list[str]:
+    found = (folder.fault(file, stored) for file in unit.files)
     return [fault for fault in found if fault is not None]

@@ -6,8 +6,9 @@ read is fetched into the mirror where it is not there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -108,9 +109,17 @@ class StepUnits(StepPlaces):
         if self.store is not None:
             self.store.have_all(self.path, entries)
 
-    def fault(self, entry: FileEntry) -> str | None:
+    def stored(self) -> dict[str, int] | None:
+        """Sizes of the objects of the step's files by their URLs, of a run on object storage; else None."""
+        return None if self.store is None else self.store.stored(self.path)
+
+    def fault(self, entry: FileEntry, stored: Mapping[str, int] | None = None) -> str | None:
         """What is wrong with a committed file (see `fault_of`); a damaged copy of an object is fetched
-        again."""
+        again. With `stored` its object has to be there too, whether or not there is a copy of it."""
+        if self.store is not None and stored is not None:
+            unlike = self.store.unlike(self.path, entry, stored)
+            if unlike is not None:
+                return unlike
         try:
             fault = fault_of(self.at_hand(entry), entry)
             if fault is not None and self.store is not None:
@@ -122,16 +131,18 @@ class StepUnits(StepPlaces):
     def faults(self, entries: Iterable[FileEntry], *, keep: bool = False) -> list[str]:
         """What is wrong with any of these committed files, in their order; hashed on all processors.
 
-        Of a run on object storage several are fetched at a time. With `keep` all are at hand afterwards;
-        without it the mirror may let go of those that were looked at, so that it stays within its limit.
+        Of a run on object storage several are fetched at a time. With `keep` all are at hand afterwards.
+        Without it the mirror may let go of those that were looked at, so that it stays within its limit, and
+        a listing tells whether the objects of those that it has are still there.
         """
         if self.store is None:
             return faults_of(entries, self.fault)
         found: list[str] = []
         left = iter(entries)
+        fault = partial(self.fault, stored=None if keep else self.stored())
         with ThreadPoolExecutor(AT_ONCE) as threads:
             while some := list(islice(left, _LOOKED_AT)):
-                found += [fault for fault in threads.map(self.fault, some) if fault is not None]
+                found += [told for told in threads.map(fault, some) if told is not None]
                 if not keep:
                     self.store.room.release()
         return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -83,6 +83,18 @@ class SentFiles:
         with self.room.fetching(path):
             self._fetch(step, entry, path, AT_ONCE)
         return path
+
+    def stored(self, step: Path) -> dict[str, int]:
+        """Sizes in bytes of the objects that hold files of a step, in any of its versions, by their URLs: a
+        listing. Memory grows with their number."""
+        listed = self._store.list_below(self._key("data", step.parent.name))
+        return {info.url: info.size for info in listed}
+
+    def unlike(self, step: Path, entry: FileEntry, stored: Mapping[str, int]) -> str | None:
+        """What is wrong with the object of a committed file, of those that are `stored`; None where it is
+        there with the file's size. What it holds is not looked at."""
+        url = self._object(self._data_key(step, entry))
+        return None if stored.get(url) == entry.bytes else f"{url}: missing, or of another size"
 
     def _fetch(self, step: Path, entry: FileEntry, path: Path, at_once: int) -> None:
         store, key = self._store, self._data_key(step, entry)

@@ -13,6 +13,8 @@ import pytest
 from corpusmill.pipelines.contract.errors import NotKeptError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.inspect import inspect
+from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.report.build import gather
@@ -108,6 +110,10 @@ def test_what_no_later_step_needs_goes_and_figures_stay(folder: Path, tmp_path: 
     assert lacking >= WAY
     assert not lacking & {"a", "encode", "dedup.exact", "tokenizer", "mixture", "pack", "a.index"}
     assert contents(out) == contents(folder / "all")
+    assert "removed after use (`keep: needed`)" in render_inspection(
+        inspect(out / "steps" / "dedup.exact.scatter")
+    )
+    assert "removed after use" not in render_inspection(inspect(out / "steps" / "a"))
     assert sound(out)
     first, second = gather(RunFolder(folder / "all")), gather(RunFolder(out))
     assert (second.ledger, second.funnel) == (first.ledger, first.funnel)

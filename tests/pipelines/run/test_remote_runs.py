@@ -356,6 +356,29 @@ def test_damage_in_the_store_is_found_and_repaired(
     assert all(step.fault(file) is None for file in files)
 
 
+def test_what_the_store_lost_is_found_and_sent_again_though_the_mirror_has_it(
+    server: ObjectServer, corpus: Path, tmp_path: Path
+) -> None:
+    recipe = short(tmp_path / "run", corpus, storage(server, "lost"))
+    run(recipe)
+    folder = RunFolder(load_recipe(recipe).output_folder)
+    step = folder.current_step("lines")
+    assert step is not None
+    keys = [f"lost/data/lines/{file.sha256[:32]}.parquet" for file in step.units.files(".parquet")]
+    held = {key: server.get(BUCKET, key) for key in keys[:2]}
+    server.delete(BUCKET, keys[0])
+    server.put(BUCKET, keys[1], held[keys[1]][:-1])
+    assert str(doctor(folder)).count("missing, or of another size") == 2
+    assert sum(state.redone for state in Runner(load_recipe(recipe), repair=True).run().steps) == 2
+    assert {key: server.get(BUCKET, key) for key in held} == held
+    (segment,) = step.units.entries
+    key = f"lost/units/lines/{step.path.name}/{segment.name}"
+    receipts = server.get(BUCKET, key)
+    server.delete(BUCKET, key)
+    Runner(load_recipe(recipe), repair=True).run()
+    assert server.get(BUCKET, key) == receipts
+
+
 def test_an_increment_takes_units_over_without_sending_their_files(
     server: ObjectServer, corpus: Path, tmp_path: Path
 ) -> None:
