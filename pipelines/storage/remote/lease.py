@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from corpusmill.pipelines.contract.errors import IntegrityError, UserError, damaged
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
 from corpusmill.pipelines.storage.objects.store import ObjectStore
 
@@ -52,7 +52,10 @@ class Held:
         try:
             return cls(**json.loads(content))
         except (ValueError, TypeError) as error:
-            raise damaged(f"{url}: no lease of a run ({error})") from error
+            raise IntegrityError(
+                f"{url}: no lease of a run ({error}); remove it, if no driver is at work, and run the same "
+                "command again"
+            ) from error
 
 
 class Lease:

@@ -205,7 +205,8 @@ class RunStore(SentFiles):
                 self._fresh = True
 
     def _read_mutable(self, name: str) -> int:
-        """Fetch one of these files; the epoch of the driver that wrote it, 0 where there is none."""
+        """Fetch one of these files; the epoch of the driver that wrote it, 0 where there is none. What has no
+        epoch is fetched as it is: whoever reads the file finds it damaged, and a repair writes over it."""
         path = self.mirror / name
         try:
             whole, self._versions[name] = self._store.read(self._key(name))
@@ -216,8 +217,8 @@ class RunStore(SentFiles):
         head, _, content = whole.partition(b"\n")
         try:
             epoch = int(json.loads(head)["epoch"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise damaged(f"{self._object(self._key(name))}: does not begin with an epoch") from error
+        except (ValueError, KeyError, TypeError):
+            epoch, content = 0, whole
         self._write(path, content)
         return epoch
 

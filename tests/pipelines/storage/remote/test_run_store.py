@@ -160,3 +160,18 @@ def test_files_that_another_process_uses_stay(tmp_path: Path) -> None:
         process.wait()
     room._make_room(10)
     assert not file.exists()
+
+
+@pytest.mark.parametrize("altered", [b"", b"of somebody else", b'{"epoch": 2'])
+def test_a_file_of_the_driver_without_an_epoch_is_damage_that_is_written_over(
+    server: ObjectServer, bucket: str, tmp_path: Path, altered: bytes
+) -> None:
+    server.put(bucket, "run/current.json", altered)
+    folder = RunFolder(machine(bucket, tmp_path, "a").path.parent.parent.parent)
+    with pytest.raises(IntegrityError, match=r"current.json: not valid JSON"):
+        folder.current()
+    store = folder.store
+    assert store is not None
+    with store.driving():
+        store.write_mutable(folder.current_path, b"{}\n")
+    assert server.get(bucket, "run/current.json") == b'{"epoch": 1}\n{}\n'
