@@ -53,13 +53,15 @@ class SentFiles:
         return self._key("data", step.parent.name, f"{entry.sha256[:32]}{dot}{suffix}")
 
     def send(self, step: Path, folder: Path, files: Sequence[FileEntry]) -> None:
-        """Write files of an attempt, which lie below `folder`, under the keys that name their content."""
+        """Write files of an attempt, which lie below `folder`, under the keys that name their content; equal
+        ones once."""
 
-        def sent(file: FileEntry) -> None:
-            self._store.upload(self._data_key(step, file), folder / file.name)
+        def sent(key: str) -> None:
+            self._store.upload(key, folder / named[key])
             faultpoint("object-sent")
 
-        each(sent, files, AT_ONCE)
+        named = {self._data_key(step, file): file.name for file in files}
+        each(sent, named, AT_ONCE)
         self.room.grown(sum(file.bytes for file in files))
 
     def have(self, step: Path, entry: FileEntry, at_once: int = AT_ONCE) -> Path:
