@@ -1,9 +1,9 @@
 """Files of a complete step that the recipe does not keep (`keep`): removed once no later step needs them.
 
 What is left of the step are its manifest, its receipts with the ledger, and the lists of removed documents.
-`not_kept.json` beside the manifest records which. It is written before the first file goes, so that no file that
-was not kept is ever taken for one that was lost; where a run is killed in between, the next one removes the
-rest. To have the files again the step is done again, from nothing.
+`not_kept.json` beside the manifest names what is not kept. It is written before the first file is removed, so
+that no such file is ever taken for one that was lost; where a run is killed in between, the next one removes
+the rest. To have the files again the step is done again, from nothing.
 """
 
 from __future__ import annotations
