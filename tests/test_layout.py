@@ -111,6 +111,17 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, "." * node.level + (node.module or "")
 
 
+def test_mappings_of_json_are_named_by_the_codec_alone() -> None:
+    """Everywhere else a record, or the type of what a foreign file holds, tells more than `Json` does."""
+    codec = ROOT / "pipelines" / "records"
+    for path in python_files(*ROOMS):
+        if path.parent != codec:
+            names = {
+                node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)
+            }
+            assert "Json" not in names, f"{path}: give a record (pipelines/records) instead of Json"
+
+
 def test_rooms_are_imported_by_their_full_names() -> None:
     for path in python_files(*ROOMS, "tests", "benchmarks"):
         for line, name in imported(path):

@@ -11,7 +11,7 @@ from pathlib import Path
 from corpusmill.pipelines.contract.given import DRAWN, LONGER_CONTEXT, MODEL, SHARDS, TOKENIZER
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts
-from corpusmill.pipelines.records.codec import Json, decode, encode
+from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.opaque import Summary
 from corpusmill.pipelines.records.shard_counts import PartitionCounts, ShardCounts
@@ -138,7 +138,7 @@ def summary(result: RunResult, written: Written) -> RunSummary:
     )
 
 
-def summary_json(found: RunSummary) -> Json:
+def summary_json(found: RunSummary) -> dict[str, object]:
     """The summary as `run --json` prints it: parts of the report with their keys sorted, as report.json has
     them; what a step says of itself beside where it lies; what there is none of left out."""
     printed = encode(found)

@@ -50,7 +50,7 @@ def test_a_step_without_a_target_is_in_no_figure(
     assert found["steps_without_targets"] == len(without)
     assert found["first_loss"] == seen[0]["loss"]
     assert found["last_loss"] == seen[-1]["loss"]
-    curves = curves_of(tmp_path)[1]
+    curves = [point.values for point in curves_of(tmp_path)]
     assert [("loss/next_token" in at) for at in curves] == [bool(r["loss_by_source"]) for r in records]
     assert all(value != 0 for at in curves for tag, value in at.items() if tag.startswith("loss/"))
 

@@ -30,7 +30,6 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
 from corpusmill.tokenizer.bpe.definition import documents_only
 
-Json = dict[str, Any]
 _DRAWN = {"dropout": "merges are left out at random", "alpha": "pieces are drawn at random"}
 _DRAWN["nbest_size"] = _DRAWN["alpha"]
 _CHANGING = {
@@ -48,7 +47,7 @@ _FLAGS = {
 _DECODERS = ("ByteLevel", "ByteFallback", "Fuse")
 
 
-def without_additions(definition: Mapping[str, Any]) -> tuple[Json, list[str]]:
+def without_additions(definition: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """`definition` (a parsed tokenizer.json) without what is random, cuts a text or adds tokens to it.
 
     Returns it, and what was dropped and why, one sentence each; nothing of `definition` is altered. Where
@@ -180,7 +179,7 @@ def flags_without_place(definition: Mapping[str, Any], format_: str) -> list[str
     ]
 
 
-def _leaves(part: Any, inner: str) -> Iterator[Json]:
+def _leaves(part: Any, inner: str) -> Iterator[Mapping[str, Any]]:
     """The components of a part, those of sequences one by one, in order."""
     if not isinstance(part, dict):
         return

@@ -26,14 +26,14 @@ def curves(run: Path, out: Path, *, by: Literal["step", "tokens"] = "step") -> d
     found: dict[str, Any] = {}
     with new_folder(out) as unfinished:
         for name, folder in _trainings(run).items():
-            records, values = curves_of(folder)
-            places = [int(record[by]) for record in records]
+            points = curves_of(folder)
+            places = [point.step if by == "step" else point.tokens for point in points]
             if any(later <= earlier for earlier, later in pairwise(places)):
                 raise DataError(f"{folder / 'metrics.jsonl'}: {by} does not grow from line to line")
-            content = event_file(list(zip(places, values, strict=True)))
+            content = event_file([(x, point.values) for x, point in zip(places, points, strict=True)])
             (unfinished / name).mkdir()
             (unfinished / name / NAME).write_bytes(content)
-            tags = {tag for of_step in values for tag in of_step}
+            tags = {tag for point in points for tag in point.values}
             found[name] = {
                 "points": len(places),
                 "curves": len(tags),

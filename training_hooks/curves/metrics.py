@@ -17,13 +17,13 @@ Any further number is a curve under its own name, in `other/` where it stands al
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import DataError
 
-Json = dict[str, Any]
 _TAGS = {
     "step": "progress/step",
     "tokens": "progress/tokens",
@@ -40,15 +40,24 @@ _TAGS = {
 _GROUPS = {"held_out": "held_out_bits_per_byte"}
 
 
-def curves_of(folder: Path) -> tuple[list[Json], list[dict[str, float]]]:
-    """The lines of metrics.jsonl in `folder`, what a training step left, and the curves' values at each.
+@dataclass(frozen=True)
+class CurvePoint:
+    """A line of metrics.jsonl: optimiser steps and tokens trained on so far, and values of curves by tag."""
+
+    step: int
+    tokens: int
+    values: Mapping[str, float]
+
+
+def curves_of(folder: Path) -> list[CurvePoint]:
+    """The curves of metrics.jsonl in `folder`, what a training step left, line by line.
 
     Values are finite or not, as they were written; a null is left out. Raises DataError naming file and line
     for metrics that are missing, empty or not what a training writes.
     """
     path = folder / "metrics.jsonl"
     layers = _layers(folder)
-    records, values = [], []
+    points = []
     for number, line in enumerate(_lines(path), start=1):
         try:
             record = json.loads(line)
@@ -57,12 +66,11 @@ def curves_of(folder: Path) -> tuple[list[Json], list[dict[str, float]]]:
             raise DataError(f"{path}:{number}: not a line of a training's metrics: {error!r}") from error
         if not all(type(place) is int and 0 <= place < 2**63 for place in at):
             raise DataError(f"{path}:{number}: step {at[0]!r} and tokens {at[1]!r} must be whole numbers")
-        records.append(record)
-        values.append(dict(_curves(record, layers)))
-    if not records:
+        points.append(CurvePoint(*at, dict(_curves(record, layers))))
+    if not points:
         raise DataError(f"{path}: empty: the training made no step")
-    values[-1] |= _final(folder)
-    return records, values
+    last = points[-1]
+    return [*points[:-1], replace(last, values={**last.values, **_final(folder)})]
 
 
 def _lines(path: Path) -> list[str]:
@@ -78,7 +86,7 @@ def _layers(folder: Path) -> list[str]:
     return [str(name) for name in found]
 
 
-def _json(path: Path) -> Json:
+def _json(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as error:
@@ -88,7 +96,7 @@ def _json(path: Path) -> Json:
     return found
 
 
-def _curves(record: Json, layers: Sequence[str]) -> Iterator[tuple[str, float]]:
+def _curves(record: Mapping[str, Any], layers: Sequence[str]) -> Iterator[tuple[str, float]]:
     for name, value in record.items():
         if _number(value):
             yield _TAGS.get(name, f"other/{name}"), value

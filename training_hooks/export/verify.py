@@ -6,6 +6,7 @@ import importlib
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,16 +21,32 @@ from corpusmill.training_hooks.export.import_hugging_face import import_hugging_
 from corpusmill.training_hooks.export.layout import Piece, pieces
 from corpusmill.training_hooks.model.transformer import Transformer
 
-Json = dict[str, Any]
 SEQUENCES, LENGTH = 16, 8
 APART = 1e-4  # of the largest logit, or of 1: FP32 round-off of two ways to compute the same
 AGREEING = 12  # of the sequences: two experts that tie up to round-off may part one, a wrong weight parts all
 
 
-def compare_tensors(model: Transformer, folder: Path, dtype: Literal["float32", "bfloat16"]) -> Json:
+@dataclass(frozen=True)
+class TensorsRead:
+    """Tensors that read back as they were written, and their bytes in the files."""
+
+    tensors: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class LogitsCompared:
+    """`library`: name and version of what gave the other logits; `tokens`: places compared."""
+
+    library: str
+    tokens: int
+    largest_difference: float
+
+
+def compare_tensors(model: Transformer, folder: Path, dtype: Literal["float32", "bfloat16"]) -> TensorsRead:
     """Every tensor in the files of `folder` against `model`'s, rounded to `dtype`.
 
-    Returns `tensors` and their `bytes`. One tensor at a time is in memory. Raises CorpusmillError naming the
+    One tensor at a time is in memory. Raises CorpusmillError naming the
     first that differs in a bit, or is missing or too many; DataError for files that cannot be read.
     """
     from safetensors import safe_open
@@ -52,7 +69,7 @@ def compare_tensors(model: Transformer, folder: Path, dtype: Literal["float32", 
                 if found.dtype != given.dtype or not _same_bits(found, given):
                     raise CorpusmillError(f"{path}: {piece.name} does not read back as it was written")
                 total += found.numel() * found.itemsize
-    return {"tensors": len(files), "bytes": total}
+    return TensorsRead(len(files), total)
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:
@@ -61,12 +78,11 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
     return torch.equal(one.contiguous().view(torch.uint8), other.contiguous().view(torch.uint8))
 
 
-def compare_logits(folder: Path) -> Json | str:
+def compare_logits(folder: Path) -> LogitsCompared | str:
     """Next-token logits of transformers' model of `folder` against those of ours, both in FP32.
 
-    Returns `library`, `tokens` compared and `largest_difference`; or why nothing was compared: transformers
-    is not installed or does not know the architecture. Raises CorpusmillError where more than rounding
-    parts them, or it finds tensors missing.
+    Returns why nothing was compared where transformers is not installed or does not know the architecture.
+    Raises CorpusmillError where more than rounding parts them, or it finds tensors missing.
     """
     if find_spec("transformers") is None:
         return "transformers is not installed: logits were not compared"
@@ -90,11 +106,7 @@ def compare_logits(folder: Path) -> Json | str:
         raise CorpusmillError(
             f"{folder}: {library} gives other logits, {float(apart_B.median()):.3g} of the largest apart"
         )
-    return {
-        "library": library,
-        "tokens": tokens_BT.numel(),
-        "largest_difference": float((ours_BTV - theirs_BTV).abs().amax()),
-    }
+    return LogitsCompared(library, tokens_BT.numel(), float((ours_BTV - theirs_BTV).abs().amax()))
 
 
 @contextmanager

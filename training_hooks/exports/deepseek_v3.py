@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,10 +59,13 @@ def export_model(
         "weights": "averaged" if ema else "trained",
         "dtype": dtype,
         "parameters": {"main": counts.total, "active": counts.active, "mtp": counts.mtp_unique},
-        **written,
+        **asdict(written),
         "files": {path.name: sha256_file(path) for path in sorted(out.iterdir())},
         "tokenizer": None if chosen is None else str(chosen),
-        "verified": {"tensors": "every one reads back as written", "logits": logits},
+        "verified": {
+            "tensors": "every one reads back as written",
+            "logits": logits if isinstance(logits, str) else asdict(logits),
+        },
     }
 
 
