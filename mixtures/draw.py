@@ -59,8 +59,8 @@ class Draw(Scatter):
         from corpusmill.mixtures.plan.histogram import held_out
         from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 
-        held = held_out(docs)
-        copies, cut = self._copies(docs, held, unit, rows)
+        is_held_out = held_out(docs)
+        copies, cut = self._copies(docs, is_held_out, unit, rows)
         index = np.repeat(np.arange(len(docs)), copies)
         firsts = np.repeat(np.cumsum(copies) - copies, copies)
         epochs = (np.arange(len(index)) - firsts).astype(np.int32)
@@ -69,7 +69,7 @@ class Draw(Scatter):
             "unit": np.full(len(index), unit, np.uint32),
             "row": np.asarray(rows, np.uint32)[index],
             "epoch": epochs,
-            "held_out": held[index],
+            "held_out": is_held_out[index],
             "cut_to": np.where(epochs == copies[index] - 1, cut[index], -1),
         }
         table = docs.drop("held_out").table.take(pa.array(index))
@@ -96,12 +96,12 @@ class Draw(Scatter):
         return Sent(drawn, np.where(drawn, sizes, 0), pa.array(reasons, pa.string()))
 
     def _copies(
-        self, docs: Documents, held: npt.NDArray[np.bool_], unit: int, rows: npt.NDArray[np.uint32]
+        self, docs: Documents, is_held_out: npt.NDArray[np.bool_], unit: int, rows: npt.NDArray[np.uint32]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """How often each document is taken, int64[n], and what its last copy is cut to, int64[n], -1 for
         whole.
 
-        `held` (bool[n]) ones are taken once and whole, where their source is trained on at all.
+        `is_held_out` (bool[n]) ones are taken once and whole, where their source is trained on at all.
         """
         import numpy as np
 
@@ -118,7 +118,7 @@ class Draw(Scatter):
             one = self._sources[source]
             mine = np.flatnonzero(sources == source)
             part, ends = part_of_epoch(one, drawn[mine], [ids[at] for at in mine], unit, rows[mine])
-            aside = held[mine]
+            aside = is_held_out[mine]
             copies[mine] = np.where(aside, int(one.requested_share > 0), one.full_epochs + part)
             cut[mine] = np.where(aside, -1, ends)
         return copies, cut

@@ -59,13 +59,13 @@ def histogram(batches: Iterator[Documents], seed: int) -> pa.Table:
         if len(docs) == 0:
             continue
         bins = bins_of(docs.column("id"), seed)
-        held = held_out(docs)
+        is_held_out = held_out(docs)
         values = (token_counts(docs), np.ones(len(docs), np.int64), docs.column("bytes").to_numpy())
         sources = docs.column("source").cast(pa.string()).dictionary_encode()
         codes = sources.indices.to_numpy()
         for code, source in enumerate(sources.dictionary.to_pylist()):
             for side in (False, True):
-                mine = (codes == code) & (held == side)
+                mine = (codes == code) & (is_held_out == side)
                 if side and not mine.any():
                     continue
                 sum_MB = sums.setdefault((source, side), np.zeros((len(MEASURES), BINS), np.int64))

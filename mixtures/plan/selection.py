@@ -184,7 +184,9 @@ def part_of(whole: int, tokens: int, of: int) -> int:
     return whole * tokens // of if of else 0
 
 
-def _shortfall(want: Want, held: int, max_epochs: float, budget: int) -> tuple[str | None, str | None]:
+def _shortfall(
+    want: Want, held_out_documents: int, max_epochs: float, budget: int
+) -> tuple[str | None, str | None]:
     """Cause and words of a share that is missed."""
     requested, (available, documents, _) = want.requested_tokens, want.available
     if requested == 0 and want.requested_share > 0:
@@ -200,8 +202,12 @@ def _shortfall(want: Want, held: int, max_epochs: float, budget: int) -> tuple[s
             f"{asked}: max_epochs {max_epochs:g} allows no more of the {available:,} tokens there are "
             f"({requested / available:.2f} epochs are asked); lower its weight or raise max_epochs"
         )
-    if held and not documents:
-        there = "its only document is" if held == 1 else f"all its {held:,} documents are"
+    if held_out_documents and not documents:
+        there = (
+            "its only document is"
+            if held_out_documents == 1
+            else f"all its {held_out_documents:,} documents are"
+        )
         return "held_out", f"{asked}: {there} held out; lower its weight, or `held_out` under `pack`"
     if documents:
         return (

@@ -104,13 +104,13 @@ def _readme(record: RunRecord, counts: Counts) -> str:
             configs.append(_config(source, source, [split for name, split in counts if name == source]))
     head = yaml.safe_dump({"configs": configs}, sort_keys=False, allow_unicode=True)
     rows = [f"| {source} | {split} | {count:,} |" for (source, split), count in sorted(counts.items())]
-    held = (
+    held_out_note = (
         "\nThe split `test` is what the run holds out.\n" if any(split == TEST for _, split in counts) else ""
     )
     table = "\n".join(["| source | split | documents |", "|---|---|---|", *rows])
     return (
         f"---\n{head}---\n\n# {record.name}\n\nWritten by `corpusmill export --to dataset`. Columns: "
-        f"{', '.join(f'`{name}`' for name in SCHEMA.names)}; `meta` is JSON.\n\n{table}\n{held}"
+        f"{', '.join(f'`{name}`' for name in SCHEMA.names)}; `meta` is JSON.\n\n{table}\n{held_out_note}"
     )
 
 

@@ -138,8 +138,8 @@ def _read(path: Path) -> tuple[dict[str, Any], Places]:
     except FileNotFoundError as error:
         raise RecipeError(f"no recipe {path}; {_neighbours(path)}") from error
     except IsADirectoryError as error:
-        held = ", ".join(sorted(p.name for p in path.iterdir() if p.suffix in _SUFFIXES)[:8])
-        hint = f"it holds {held}" if held else "give a YAML file"
+        recipes = ", ".join(sorted(p.name for p in path.iterdir() if p.suffix in _SUFFIXES)[:8])
+        hint = f"it holds {recipes}" if recipes else "give a YAML file"
         raise RecipeError(f"cannot read the recipe {path}: it is a folder; {hint}") from error
     except OSError as error:
         reason = (error.strerror or str(error)).lower()

@@ -86,6 +86,6 @@ def _near(path: FilePath) -> str:
     folder = path.parent
     while not folder.is_dir():
         folder = folder.parent
-    held = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
-    shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
+    file_names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
+    shown = ", ".join(file_names[:6]) + (f" and {len(file_names) - 6} more" if len(file_names) > 6 else "")
     return f"{folder} holds {shown or 'nothing'}; correct the path, which is relative to the recipe"

@@ -80,8 +80,8 @@ def decode_file(kind: type[F], value: object, where: str) -> F:
     """
     if not isinstance(value, dict):
         raise damaged(f"{where}: {Unfit(expected('an object', value)).problem}")
-    held = dict(value)
-    found, version = held.pop("record", None), held.pop("version", None)
+    fields_given = dict(value)
+    found, version = fields_given.pop("record", None), fields_given.pop("version", None)
     if version != kind.VERSION:
         told = "of no version" if version is None else f"of version {version}"
         raise of_other_version(
@@ -90,7 +90,7 @@ def decode_file(kind: type[F], value: object, where: str) -> F:
         )
     if found != kind.RECORD:
         raise damaged(f"{where}: holds a {found}, not a {kind.RECORD}")
-    return decode(kind, held, where)
+    return decode(kind, fields_given, where)
 
 
 def check_fields(kind: type) -> None:

@@ -149,10 +149,10 @@ def receipt_of(batch: pa.RecordBatch, place: int, unit: int, where: str) -> Rece
 
 
 def _receipt(batch: pa.RecordBatch, place: int, unit: int, where: str) -> Receipt:
-    held = facts_of(batch, place, unit, where, ("part", "ledger"))
+    facts = facts_of(batch, place, unit, where, ("part", "ledger"))
     key = batch.column("key")[place].as_py()
     files = files_of(batch, place, unit)
-    return Receipt(unit, held.rows, files, held.ledger, held.part, None if key is None else key.hex())
+    return Receipt(unit, facts.rows, files, facts.ledger, facts.part, None if key is None else key.hex())
 
 
 def facts_of(

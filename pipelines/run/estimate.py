@@ -194,8 +194,10 @@ def _factors(runner: _CutRunner) -> dict[str, float]:
         index = state.step.inputs[0]
         entries = [entry for entry in state.folder.need_manifest().ledger if entry.stage == "read"]
         read = sum(entry.bytes_in for entry in entries)
-        held = _indexed_bytes(runner, index)
-        found[name] = max(1.0, held / max(1, read)) * runner.whole[index] / max(1, runner.part[index])
+        indexed_bytes = _indexed_bytes(runner, index)
+        found[name] = (
+            max(1.0, indexed_bytes / max(1, read)) * runner.whole[index] / max(1, runner.part[index])
+        )
     return found
 
 

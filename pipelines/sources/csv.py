@@ -164,17 +164,19 @@ class Csv(RecordReader):
             collector.quarantine("binary", record.size, position, "NUL in the record", data)
             return
         try:
-            held = self.split_record(data) if record.broken is None else None
+            row_values = self.split_record(data) if record.broken is None else None
         except UnicodeDecodeError as error:
             collector.quarantine("bad_utf8", record.size, position, str(error), data)
             return
-        if held is None or len(held) != len(names):
+        if row_values is None or len(row_values) != len(names):
             detail = record.broken or f"over {MAX_FIELDS} fields"
-            if held is not None:
-                detail = f"{len(held)} fields for {len(names)} names"
+            if row_values is not None:
+                detail = f"{len(row_values)} fields for {len(names)} names"
             collector.quarantine("bad_csv", record.size, position, detail, data)
             return
-        values = {key: value for key, value in zip(names, held, strict=True) if value or key == fields.text}
+        values = {
+            key: value for key, value in zip(names, row_values, strict=True) if value or key == fields.text
+        }
         try:
             text, detail = fields.take_text(values), f"no field {fields.text!r}"
         except NoMessagesError as error:

@@ -90,8 +90,8 @@ class Jsonl(RecordReader):
         newlines = np.flatnonzero(array == 10)
         stops_n = newlines if data.endswith(b"\n") else np.append(newlines, len(data))
         starts_n = np.concatenate((np.zeros(1, np.int64), stops_n[:-1] + 1))
-        held = stops_n > starts_n  # empty lines, of which a block can hold millions, are no records
-        starts_n, stops_n = starts_n[held], stops_n[held]
+        not_empty = stops_n > starts_n  # empty lines, of which a block can hold millions, are no records
+        starts_n, stops_n = starts_n[not_empty], stops_n[not_empty]
         # A name that JSON would have to escape is not looked for by its bytes.
         key = json.dumps(self.text_field, ensure_ascii=False)[1:-1]
         fast = self.template is None and key == self.text_field and "\x7f" not in key

@@ -101,21 +101,21 @@ class Parquet(RecordReader):
         # A few bytes of row numbers may stand for as many copies of a value in a dictionary.
         step = max(1, min(wanted, DECODED_BYTES // max(1, pages.dictionary_bytes)))
         given = rows = size = 0
-        held: list[pa.RecordBatch] = []
+        waiting: list[pa.RecordBatch] = []
         for part in file.iter_batches(batch_size=step, row_groups=[group], use_threads=False):
             given += part.num_rows
-            held.append(part)
+            waiting.append(part)
             rows, size = rows + part.num_rows, size + _decoded(part)
             if rows >= wanted:
-                whole = _joined(held)
+                whole = _joined(waiting)
                 yield whole.slice(0, wanted)
-                held = [whole.slice(wanted)] if rows > wanted else []
-                rows, size = rows - wanted, sum(map(_decoded, held))
+                waiting = [whole.slice(wanted)] if rows > wanted else []
+                rows, size = rows - wanted, sum(map(_decoded, waiting))
             elif 2 * size >= DECODED_BYTES:  # one more of the kind might be too many
-                yield _joined(held)
-                held, rows, size = [], 0, 0
-        if held:
-            yield _joined(held)
+                yield _joined(waiting)
+                waiting, rows, size = [], 0, 0
+        if waiting:
+            yield _joined(waiting)
         if given != facts.num_rows:
             raise ValueError(f"the row group counts {facts.num_rows} rows, {given} came")
 

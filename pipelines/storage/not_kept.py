@@ -29,8 +29,8 @@ def goes(name: str) -> bool:
 
 def there(step: Path, files: Iterable[FileEntry]) -> Iterator[FileEntry]:
     """Those of the files of a complete step that should be there."""
-    gone = not_kept(step) is not None
-    return (file for file in files if not (gone and goes(file.name)))
+    lacking = not_kept(step) is not None
+    return (file for file in files if not (lacking and goes(file.name)))
 
 
 def not_kept(step: Path) -> NotKept | None:

@@ -15,9 +15,9 @@ def stale_steps(folder: RunFolder) -> set[str]:
     there, they are those that the last run named. Raises IntegrityError on damage.
     """
     current = folder.current()
-    held = {name: folder.step(name, version).manifest() for name, version in current.steps.items()}
-    there = {name: manifest for name, manifest in held.items() if manifest is not None}
-    return set(current.stale) | (outdated(there) if len(there) == len(held) else set())
+    by_step = {name: folder.step(name, version).manifest() for name, version in current.steps.items()}
+    there = {name: manifest for name, manifest in by_step.items() if manifest is not None}
+    return set(current.stale) | (outdated(there) if len(there) == len(by_step) else set())
 
 
 def outdated(manifests: Mapping[str, Manifest]) -> set[str]:

@@ -61,13 +61,13 @@ def _nearest(folder: Path, pattern: str) -> str:
             break
         base /= part
     try:
-        held = sorted(path.name + "/" * path.is_dir() for path in base.iterdir() if path.name[:1] != ".")
+        entries = sorted(path.name + "/" * path.is_dir() for path in base.iterdir() if path.name[:1] != ".")
     except OSError as error:
         return f"{base} cannot be listed ({error.strerror}); grant access to it"
-    if part in held:
+    if part in entries:
         return f"{base / part} is a file, so nothing lies below it; correct the pattern"
-    close = closest(part.removesuffix("/"), (name.rstrip("/") for name in held))
+    close = closest(part.removesuffix("/"), (name.rstrip("/") for name in entries))
     if close is not None and close != part and not _WILD & set(part):
         return f"did you mean `{close}` for `{part}`?"
-    shown = ", ".join(held[:6]) + (f" and {len(held) - 6} more" if len(held) > 6 else "")
+    shown = ", ".join(entries[:6]) + (f" and {len(entries) - 6} more" if len(entries) > 6 else "")
     return f"{base} holds {shown or 'nothing'}; correct the pattern, or make the files first"

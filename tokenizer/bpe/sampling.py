@@ -124,13 +124,13 @@ def draw_sample(
     Raises UserError where there is nothing to choose from, or `budgets` names what is not there.
     """
     bins: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
-    held: dict[tuple[str, str], tuple[int, int]] = {}
+    held_out_totals: dict[tuple[str, str], tuple[int, int]] = {}
     rows = histogram.sort_by([(name, "ascending") for name in ("source", "lang", "bin")]).to_pylist()
     for row in rows:
         stratum = row["source"], row["lang"]
         offered = bins.setdefault(stratum, [])
         if row["bin"] == HELD_OUT_BIN:
-            held[stratum] = row["documents"], row["bytes"]
+            held_out_totals[stratum] = row["documents"], row["bytes"]
         else:
             offered.append((row["bin"], row["documents"], row["bytes"]))
     sizes = {stratum: sum(size for _, _, size in offered) for stratum, offered in bins.items()}
@@ -143,7 +143,7 @@ def draw_sample(
         )
     given = allotted(sizes, sample_bytes, budgets, exponent)
     strata = tuple(
-        _stratum(stratum, bins[stratum], held.get(stratum, (0, 0)), given[stratum])
+        _stratum(stratum, bins[stratum], held_out_totals.get(stratum, (0, 0)), given[stratum])
         for stratum in sorted(bins)
     )
     sample = Sample(seed, sample_bytes, max_document_bytes, held_out, apart, strata)
@@ -155,7 +155,7 @@ def draw_sample(
 
 
 def _stratum(
-    stratum: tuple[str, str], bins: list[tuple[int, int, int]], held: tuple[int, int], budget: int
+    stratum: tuple[str, str], bins: list[tuple[int, int, int]], held_out_totals: tuple[int, int], budget: int
 ) -> StratumSample:
     documents, size = sum(row[1] for row in bins), sum(row[2] for row in bins)
     chosen = chosen_documents = chosen_bytes = 0
@@ -170,8 +170,8 @@ def _stratum(
         *stratum,
         documents=documents,
         bytes=size,
-        held_out_documents=held[0],
-        held_out_bytes=held[1],
+        held_out_documents=held_out_totals[0],
+        held_out_bytes=held_out_totals[1],
         budget_bytes=budget,
         chosen_documents=chosen_documents,
         chosen_bytes=chosen_bytes,

@@ -30,10 +30,10 @@ def digit_grouping(speller: Speller) -> Digits:
     runs = [entry for entry in speller.entries() if entry.isdecimal() and entry.isascii()]
     largest = max((len(piece) for pieces in speller.pieces(runs) for piece in pieces), default=0)
     for size in range(1, _LENGTHS + 1):
-        held = flat[(size - 1) * _NUMBERS : size * _NUMBERS]
-        groups = Counter(" ".join(str(len(piece)) for piece in pieces) for pieces in held)
+        group_pieces = flat[(size - 1) * _NUMBERS : size * _NUMBERS]
+        groups = Counter(" ".join(str(len(piece)) for piece in pieces) for pieces in group_pieces)
         grouping, times = min(groups.items(), key=lambda item: (-item[1], item[0]))
-        largest = max(largest, max(len(piece) for pieces in held for piece in pieces))
+        largest = max(largest, max(len(piece) for pieces in group_pieces for piece in pieces))
         lengths[str(size)] = Grouping(grouping, times / _NUMBERS)
     shown = ["1234567", " 1234567", "x=1234567", "3.14159", "1,000,000", "2024-01-31", "0x1F3A", "１２３４"]
     return Digits(

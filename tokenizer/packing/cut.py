@@ -87,8 +87,8 @@ def cut_documents(
             made.append(tokens)
             start_d[d], at = at, at + to
         length_d[d] = to
-        for held in counts.values():
-            held[d] = held[d] * to // of
+        for lengths_by_place in counts.values():
+            lengths_by_place[d] = lengths_by_place[d] * to // of
         if spelled_V is not None:
             counts["bytes"][d] = spelled_V[tokens[:to]].sum()
         document = {"document": about["id"], "epoch": about["epoch"], "source": about["source"]}

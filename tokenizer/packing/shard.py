@@ -38,8 +38,8 @@ def write_partition(
         return _write(table, partition, folder, options, context, TRAIN)
     parts = {TRAIN: table, HELD_OUT: table}
     if table.num_rows:
-        held = table.column("held_out")
-        parts = {TRAIN: table.filter(pc.invert(held)), HELD_OUT: table.filter(held)}
+        is_held_out = table.column("held_out")
+        parts = {TRAIN: table.filter(pc.invert(is_held_out)), HELD_OUT: table.filter(is_held_out)}
     counts = {
         split: _write(part, partition, folder, options, context, split) for split, part in parts.items()
     }

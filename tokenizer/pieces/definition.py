@@ -101,8 +101,8 @@ def _refuse_others(model: Model) -> None:
                 f"the model (normalizer {model.normalizer!r}) {what}, so documents would not come back as "
                 "they were; give one trained with the rule `identity` and without these"
             )
-    held = {piece.text for piece in model.pieces if piece.kind == "byte"}
-    if not model.byte_fallback or len(held) != 256:
+    byte_pieces = {piece.text for piece in model.pieces if piece.kind == "byte"}
+    if not model.byte_fallback or len(byte_pieces) != 256:
         raise UserError("the model has no byte fallback, so characters it does not know would be lost")
     for kind in ("user_defined", "unused"):
         found = [piece.text for piece in model.pieces if piece.kind == kind]

@@ -3,7 +3,7 @@
 The logits of all tokens would be N * V numbers, written and read many times; a block of them stays near the
 processor, and the gradients of head and hidden states are taken from it at once, since the loss is linear
 in each token's cross-entropy and the weights are known beforehand. Same number of multiplications as the
-plain form, N * V memory traffic gone. Memory: one block of about `BLOCK_NUMBERS` logits; in BF16 and FP16
+plain form, N * V memory traffic saved. Memory: one block of about `BLOCK_NUMBERS` logits; in BF16 and FP16
 `BLOCKS_A_PRODUCT` such blocks beside it, in that type.
 N tokens, R of them in a block, D width, V vocabulary.
 """

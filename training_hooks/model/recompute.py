@@ -150,7 +150,7 @@ class Recomputation:
 
     def find(self, tensor: Tensor) -> _Made | None:
         """The living, unchanged output in whose storage `tensor` lies. The address alone would not do: it is
-        used again for other tensors once the output is gone."""
+        used again for other tensors once the output is released."""
         made = self.made.get(tensor.untyped_storage().data_ptr())
         output = made.output() if made is not None else None
         return made if made is not None and output is not None and output._version == made.version else None

@@ -93,9 +93,9 @@ class Checkpoints:
         if target.exists():
             return target
         folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder))
-        for name, held in tensors.items():
+        for name, group in tensors.items():
             path = folder / f"{name}.safetensors"
-            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in held.items()}, path)
+            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in group.items()}, path)
             faultpoint("checkpoint-between-files")
         shutil.copyfile(metrics, folder / "metrics.jsonl")
         files = {}

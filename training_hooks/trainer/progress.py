@@ -77,8 +77,8 @@ def memory_bytes(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     import resource
 
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(held) * (1 if sys.platform == "darwin" else 1024)
+    peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak_memory) * (1 if sys.platform == "darwin" else 1024)
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 Extraction costs time quadratic in the nesting depth, and parsing in the attributes of one tag (measured:
 200,000 nested `div`, or 200,000 attributes, run for minutes). `screen` reads the bytes once without a
-parser, at a few hundred MB/s; where it suspects too deep a page, `depth_exceeds` settles it on the tree.
+parser, at a few hundred MB/s; where it suspects too deep a page, `depth_exceeds` decides on the tree.
 On the way it notes which strings occur inside tags, so that later steps look only for what may be there.
 
 Two rules of HTML make a parser's work grow with the square of a page. Formatting elements (`b`, `font`, ...)

@@ -43,9 +43,9 @@ def chosen(
         step = int(p * _STEPS + 0.5)
         taken[step] += counts[b, WORDS]
         for case in range(len(_ODDS)):
-            held = counts[b, WORDS] * p * _ODDS[case] / (1 - p + p * _ODDS[case])
-            found[step, case] += held
-            expected[case] += beta * beta * held
+            expected_words = counts[b, WORDS] * p * _ODDS[case] / (1 - p + p * _ODDS[case])
+            found[step, case] += expected_words
+            expected[case] += beta * beta * expected_words
     all_taken = best = 0.0
     threshold = _STEPS + 1
     for step in range(_STEPS, -1, -1):

@@ -293,9 +293,9 @@ def _containers(
     x = blocks.element[b]
     for _ in range(CONTAINERS):
         a, z = blocks.first_of[page.first_text[x]], blocks.first_of[page.end_text[x]]
-        held = sums[z, 0] - sums[a, 0]
-        some = max(held, 1.0)
-        row[c], row[c + 1], row[c + 2] = held, held / words, (sums[z, 1] - sums[a, 1]) / some
+        words_inside = sums[z, 0] - sums[a, 0]
+        some = max(words_inside, 1.0)
+        row[c], row[c + 1], row[c + 2] = words_inside, words_inside / words, (sums[z, 1] - sums[a, 1]) / some
         row[c + 3], row[c + 4] = (sums[z, 2] - sums[a, 2]) / some, (sums[z, 3] - sums[a, 3]) / some
         row[c + 5], row[c + 6] = z - a, (b - a) / np.float32(max(z - a, 1))
         row[c + 7], row[c + 8], row[c + 9] = around.alike[x], around.place[x], around.weight[x]
@@ -311,10 +311,12 @@ def larger_of(
 ) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
     """Of each element the innermost one around it that holds more words; 0, the document, if none does."""
     larger = np.zeros(len(page.tag), np.int32)
-    held = np.zeros(len(page.tag), np.float64)
-    held[0] = sums[len(sums) - 1, 0]
+    words_inside = np.zeros(len(page.tag), np.float64)
+    words_inside[0] = sums[len(sums) - 1, 0]
     for e in range(1, len(larger)):
-        held[e] = sums[blocks.first_of[page.end_text[e]], 0] - sums[blocks.first_of[page.first_text[e]], 0]
+        words_inside[e] = (
+            sums[blocks.first_of[page.end_text[e]], 0] - sums[blocks.first_of[page.first_text[e]], 0]
+        )
         p = page.parent[e]
-        larger[e] = p if held[p] > held[e] + 0.5 else larger[p]
+        larger[e] = p if words_inside[p] > words_inside[e] + 0.5 else larger[p]
     return larger

@@ -81,11 +81,11 @@ def main() -> None:
     given.out.write_text(_readable(learn(pages, given.rounds)), encoding="utf-8")
 
 
-def _readable(held: dict[str, Any]) -> str:
+def _readable(weights: dict[str, Any]) -> str:
     """JSON with a line for each tree and for the words of each kind."""
-    lines = [f'"format": {held["format"]}', f'"features": {json.dumps(held["features"])}']
-    lines += [f'"{name}": {json.dumps(held[name])}' for name in ("names", "words")]
-    trees = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in held["trees"])
+    lines = [f'"format": {weights["format"]}', f'"features": {json.dumps(weights["features"])}']
+    lines += [f'"{name}": {json.dumps(weights[name])}' for name in ("names", "words")]
+    trees = ",\n".join(json.dumps(tree, separators=(",", ":")) for tree in weights["trees"])
     return "{\n" + ",\n".join(lines) + ',\n"trees": [\n' + trees + "\n]}\n"
 
 

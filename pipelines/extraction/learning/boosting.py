@@ -42,8 +42,8 @@ def learn_trees(pages: Sequence[Marked], rounds: int = ROUNDS) -> list[dict[str,
         weight=np.concatenate([100 * weight / weight.sum() for weight in weights]),
         feature_name=[f"f{number}" for number in range(len(FEATURES))],
     )
-    held = lightgbm.train(_OPTIONS, data, rounds).dump_model()
-    return [_tree(tree["tree_structure"]) for tree in held["tree_info"]]
+    model = lightgbm.train(_OPTIONS, data, rounds).dump_model()
+    return [_tree(tree["tree_structure"]) for tree in model["tree_info"]]
 
 
 def _tree(root: dict[str, Any]) -> dict[str, Any]:

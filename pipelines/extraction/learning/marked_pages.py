@@ -108,9 +108,9 @@ def shares_in(texts: list[str], gold: str) -> tuple[npt.NDArray[np.float64], npt
     for edit in LCSseq.editops(page, marked):
         if edit.tag == "delete":
             there[edit.src_pos] = False
-    held = np.bincount(owner, minlength=len(texts)).astype(np.float64)
+    lengths = np.bincount(owner, minlength=len(texts)).astype(np.float64)
     found = np.bincount(owner, weights=there, minlength=len(texts))
-    return found / np.maximum(held, 1), held
+    return found / np.maximum(lengths, 1), lengths
 
 
 @dataclass

@@ -47,8 +47,8 @@ def units(preparation: Preparation) -> Sequence[ViewUnits]:
     if most == 1:
         return Lazily(len(view), lambda number: ViewUnits(number, number + 1))
     bounds, firsts = Bounds(FILE_BYTES, most), array("Q")
-    for number, (name, held) in enumerate(view.contents()):
-        if bounds.begins(name, held):
+    for number, (name, file_content) in enumerate(view.contents()):
+        if bounds.begins(name, file_content):
             firsts.append(number)
     firsts.append(len(view))
     return Lazily(len(firsts) - 1, lambda place: ViewUnits(firsts[place], firsts[place + 1]))

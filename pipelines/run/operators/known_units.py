@@ -98,12 +98,12 @@ class KnownUnits:
             return found
         found = found.filter(pc.less(found.column("unit"), pa.scalar(self.first, pa.uint32())))
         labels = [label_of(source) for source in found.column("survivor_source").to_pylist()]
-        gone = np.array([label is not None and not label.kept for label in labels], bool)
+        removed = np.array([label is not None and not label.kept for label in labels], bool)
         copies = found.column("similarity").to_numpy() >= 1.0
-        rows = found.filter(pa.array(gone & copies)).sort_by("survivor_unit").to_pylist()
+        rows = found.filter(pa.array(removed & copies)).sort_by("survivor_unit").to_pylist()
         for unit, some in groupby(rows, lambda pair: pair["survivor_unit"]):
             self._name_survivors(unit, list(some))
-        return pa.concat_tables([found.filter(pa.array(~gone)), pa.Table.from_pylist(rows, found.schema)])
+        return pa.concat_tables([found.filter(pa.array(~removed)), pa.Table.from_pylist(rows, found.schema)])
 
     def _name_survivors(self, unit: int, pairs: list[dict[str, Any]]) -> None:
         """Put into pairs, whose better documents are of one unit and were removed, what survives these."""

@@ -92,8 +92,8 @@ def messages_of(
         elif number >= split.start:
             wanted.append((number, message))
         number += message.kind == BATCH
-    held = sorted((one for several in known.values() for one in several), key=lambda one: one.start)
-    return [first, *held], wanted
+    known_chunks = sorted((one for several in known.values() for one in several), key=lambda one: one.start)
+    return [first, *known_chunks], wanted
 
 
 def _need(message: Message | None, at: int) -> Message:

@@ -226,8 +226,10 @@ def _unions(column: pa.Array) -> list[Any]:
     codes = column.type_codes.to_pylist()
     dense = column.type.mode == "dense"
     places = column.offsets.to_pylist() if dense else range(len(column))
-    held = {code: plain_values(column.field(number)) for number, code in enumerate(column.type.type_codes)}
-    return [held[code][place] for code, place in zip(codes, places, strict=True)]
+    children = {
+        code: plain_values(column.field(number)) for number, code in enumerate(column.type.type_codes)
+    }
+    return [children[code][place] for code, place in zip(codes, places, strict=True)]
 
 
 def _extensions(column: pa.Array) -> list[Any]:

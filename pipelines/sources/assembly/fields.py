@@ -95,10 +95,10 @@ class FieldMap:
             if name in record:
                 _flatten(record, name)
         for column, field_name in self._wanted:
-            held = record.get(field_name)
-            if held is None or column in columns:
+            value_given = record.get(field_name)
+            if value_given is None or column in columns:
                 continue
-            value = _text_of(column, held)
+            value = _text_of(column, value_given)
             if value is not None:
                 columns[column] = value
                 del record[field_name]

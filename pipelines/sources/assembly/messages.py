@@ -64,8 +64,8 @@ class MessageTemplate:
         for number, message in enumerate(value):
             if not isinstance(message, dict):
                 raise NoMessagesError(f"message {number} is no mapping")
-            held = {name: _content(message, name, number) for name in names}
-            texts.append("".join(held[text] if is_name else text for text, is_name in parts))
+            contents = {name: _content(message, name, number) for name in names}
+            texts.append("".join(contents[text] if is_name else text for text, is_name in parts))
             rests.append(
                 {key: item for key, item in message.items() if key not in names and item is not None}
             )

@@ -57,10 +57,10 @@ def _by_rows(
         rests.append(canonical_json({REST: record}) if record else None)
     part = part.remove_column(index)
     if any(rest is not None for rest in rests):
-        held = pa.field(
+        rest_field = pa.field(
             outer if outer != fields.text else f"{outer}.", pa.large_string(), metadata=JSON_FIELD
         )
-        part = part.append_column(held, pa.array(rests, pa.large_string()))
+        part = part.append_column(rest_field, pa.array(rests, pa.large_string()))
     return part.append_column(fields.text, pa.array(texts, pa.large_string())), faults
 
 

@@ -37,11 +37,11 @@ def block_class(name: str) -> type[Any]:
                 f"`{name}` is neither a class below `datatrove.` nor `STEM.Class` of a STEM.py in `plugins`"
             )
         module = found
-    held = getattr(module, class_name, None)
-    if not isinstance(held, type):
+    member = getattr(module, class_name, None)
+    if not isinstance(member, type):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         raise ValueError(f"{module_name} has no class `{class_name}`; {nearest(class_name, classes)}")
-    return held
+    return member
 
 
 def _imported(name: str) -> ModuleType:

@@ -89,19 +89,19 @@ class ByteStream:
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes; fewer only at the end of the file."""
-        held = len(self._buffer) - self._at
-        if length <= held:
+        available = len(self._buffer) - self._at
+        if length <= available:
             data = self._buffer[self._at : self._at + length]
             self._at += length
         else:
             parts = [self._buffer[self._at :]]
             self._buffer, self._at = b"", 0
-            while held < length and (more := self._pull()) is not None:
+            while available < length and (more := self._pull()) is not None:
                 parts.append(more)
-                held += len(more)
-            if held > length:
+                available += len(more)
+            if available > length:
                 last = parts[-1]
-                cut = len(last) - (held - length)
+                cut = len(last) - (available - length)
                 parts[-1], self._buffer = last[:cut], last[cut:]
             data = b"".join(parts)
         self.position += len(data)

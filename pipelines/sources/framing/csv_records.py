@@ -55,7 +55,7 @@ def index_csv(path: Path, split_bytes: int, limit: int, delimiter: str, quote: s
 def _lines(path: Path, limit: int) -> Iterator[tuple[Block, Hint]]:
     """The lines of a file in blocks as `line_blocks` gives them, and from where to reopen the file for each.
     The length of a line that is skipped is counted with its newline."""
-    held: list[bytes] = []
+    parts_read: list[bytes] = []
     size, start = 0, 0
     hint: Hint = (0, 0)
     for piece in pieces(path):
@@ -65,22 +65,24 @@ def _lines(path: Path, limit: int) -> Iterator[tuple[Block, Hint]]:
             if not newline:
                 size += len(data)
                 continue
-            yield Block(held[0][:1], start, size + newline), hint
-            held, size = [], 0
+            yield Block(parts_read[0][:1], start, size + newline), hint
+            parts_read, size = [], 0
             data, here = data[newline:], here + newline
-        if not held:
+        if not parts_read:
             start, hint = here, (piece.frame, piece.frame_start)
         last = data.rfind(b"\n") + 1
         if last:
-            yield Block(b"".join([*held, data[:last]]), start), hint
-            held, size = [], 0
+            yield Block(b"".join([*parts_read, data[:last]]), start), hint
+            parts_read, size = [], 0
             start, hint = here + last, (piece.frame, piece.frame_start)
         if last < len(data):
             size += len(data) - last
-            held = [*held, data[last:]] if size <= limit else [*held[:1], data[last : last + 1]][:1]
-    if held:
+            parts_read = (
+                [*parts_read, data[last:]] if size <= limit else [*parts_read[:1], data[last : last + 1]][:1]
+            )
+    if parts_read:
         skipped = size if size > limit else 0
-        yield Block(held[0][:1] if skipped else b"".join(held), start, skipped), hint
+        yield Block(parts_read[0][:1] if skipped else b"".join(parts_read), start, skipped), hint
 
 
 @dataclass(frozen=True)
@@ -97,43 +99,43 @@ class CsvRange:
         """All records, blank lines among them. Memory: one record of at most `limit` bytes, and one block."""
         first = self.split.start == 0
         scanner = CsvScanner(self.delimiter, self.quote, every=True, first=first)
-        held: list[bytes] = []  # of the record that is open, as long as it is within the limit
+        parts_read: list[bytes] = []  # of the record that is open, as long as it is within the limit
         start, size = self.split.start, 0
         for block in line_blocks(self.path, self.split, self.limit):
             if block.skipped:
-                yield from self._singly(start, block.start, held, size)
+                yield from self._singly(start, block.start, parts_read, size)
                 yield Record(block.data, block.start, block.skipped)
                 scanner.reset()
-                held, size, start = [], 0, block.start + block.skipped + 1
+                parts_read, size, start = [], 0, block.start + block.skipped + 1
                 continue
             begin = 0
             for event, place in scanner.scan(block.data):
                 part = block.data[begin:place]
                 size += len(part)
-                held.append(part)
+                parts_read.append(part)
                 if event == BROKEN:
-                    yield from self._singly(start, block.start + place, held, size)
+                    yield from self._singly(start, block.start + place, parts_read, size)
                 else:
-                    whole = part if len(held) == 1 else b"".join(held)
+                    whole = part if len(parts_read) == 1 else b"".join(parts_read)
                     yield Record(whole if size <= self.limit else whole[:256], start, size)
-                begin, held, size = place, [], 0
+                begin, parts_read, size = place, [], 0
                 start = block.start + place
             if begin < len(block.data):
-                held.append(block.data[begin:])
-                size += len(held[-1])
+                parts_read.append(block.data[begin:])
+                size += len(parts_read[-1])
             if size > self.limit:
-                held = [b"".join(held)[:256]]
+                parts_read = [b"".join(parts_read)[:256]]
         if size and scanner.open:
-            yield from self._singly(start, self.split.end, held, size)
+            yield from self._singly(start, self.split.end, parts_read, size)
         elif size:
-            yield Record(b"".join(held), start, size)
+            yield Record(b"".join(parts_read), start, size)
 
-    def _singly(self, start: int, end: int, held: list[bytes], size: int) -> Iterator[Record]:
+    def _singly(self, start: int, end: int, parts_read: list[bytes], size: int) -> Iterator[Record]:
         """Lines from `start` to `end`, over which a quote goes that does not close: each that is a record by
         itself, and the others as broken. They are read again where they were too many to be held."""
         if not size:
             return
-        blocks: Iterator[Block] = iter([Block(b"".join(held), start)])
+        blocks: Iterator[Block] = iter([Block(b"".join(parts_read), start)])
         if size > self.limit:
             blocks = line_blocks(self.path, Split(start, end, end - start, self.split.hint), self.limit)
         for block in blocks:

@@ -100,35 +100,35 @@ def _gzip(file: Stored, stored: int, start: int) -> Iterator[Piece]:
     from isal import isal_zlib  # half the time of zlib
 
     failure = cast("type[Exception]", isal_zlib.error)  # its stubs call the class an instance
-    held = b""
-    at = 0  # what lies before it in `held` was unpacked
-    offset = stored  # of the first byte after `held`
+    buffered = b""
+    at = 0  # what lies before it in `buffered` was unpacked
+    offset = stored  # of the first byte after `buffered`
     while True:
-        if len(held) - at < 2:
+        if len(buffered) - at < 2:
             more = file.read(PIECE_BYTES)
-            held, at, offset = held[at:] + more, 0, offset + len(more)
-        if not held:
+            buffered, at, offset = buffered[at:] + more, 0, offset + len(more)
+        if not buffered:
             return
-        frame, frame_start = offset - len(held) + at, start
-        if not GZIP_MAGIC.startswith(held[at : at + 2]):
-            raise no_frame("gzip", held[at : at + 8], frame, start)
+        frame, frame_start = offset - len(buffered) + at, start
+        if not GZIP_MAGIC.startswith(buffered[at : at + 2]):
+            raise no_frame("gzip", buffered[at : at + 8], frame, start)
         inflater = isal_zlib.decompressobj(wbits=31)
-        view = memoryview(held)
+        view = memoryview(buffered)
         ended = False
         trusted = Trusted(start)
         while not inflater.eof:
-            if at == len(held) and not ended:
+            if at == len(buffered) and not ended:
                 trusted.note(offset, start)
-                held, at = file.read(PIECE_BYTES), 0
-                view = memoryview(held)
-                offset += len(held)
-                ended = not held
+                buffered, at = file.read(PIECE_BYTES), 0
+                view = memoryview(buffered)
+                offset += len(buffered)
+                ended = not buffered
             part = view[at : at + _GZIP_FEED]
             try:
                 data = inflater.decompress(part, PIECE_BYTES)
             except failure as error:
                 cause = f"corrupt gzip member that begins at byte {frame} ({error})"
-                where = offset - len(held) + at
+                where = offset - len(buffered) + at
                 raise Damage(where, cause, sound=frame_start, frame=frame) from error
             at += len(part) - len(inflater.unconsumed_tail) - len(inflater.unused_data)
             if data:
@@ -145,19 +145,19 @@ def _streams(kind: Compression, file: Stored, stored: int, start: int) -> Iterat
     import lzma
 
     magic = BZIP2_MAGIC if kind == "bzip2" else XZ_MAGIC
-    held = b""
+    buffered = b""
     offset = stored
     while True:
-        while len(held) < len(magic) and (more := file.read(PIECE_BYTES)):
-            held, offset = held + more, offset + len(more)
-        if kind == "xz" and offset - len(held) and held[:4] == bytes(4):
-            held = held[4:]  # padding between streams, in fours
+        while len(buffered) < len(magic) and (more := file.read(PIECE_BYTES)):
+            buffered, offset = buffered + more, offset + len(more)
+        if kind == "xz" and offset - len(buffered) and buffered[:4] == bytes(4):
+            buffered = buffered[4:]  # padding between streams, in fours
             continue
-        if not held:
+        if not buffered:
             return
-        frame, frame_start = offset - len(held), start
-        if not magic.startswith(held[: len(magic)]):
-            raise no_frame(kind, held, frame, start)
+        frame, frame_start = offset - len(buffered), start
+        if not magic.startswith(buffered[: len(magic)]):
+            raise no_frame(kind, buffered, frame, start)
         inflater: bz2.BZ2Decompressor | lzma.LZMADecompressor
         if kind == "bzip2":
             inflater = bz2.BZ2Decompressor()
@@ -165,23 +165,23 @@ def _streams(kind: Compression, file: Stored, stored: int, start: int) -> Iterat
             inflater = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
         trusted = Trusted(start)
         while not inflater.eof:
-            if inflater.needs_input and not held:
+            if inflater.needs_input and not buffered:
                 trusted.note(offset, start)
-                held = file.read(PIECE_BYTES)
-                offset += len(held)
-                if not held:
+                buffered = file.read(PIECE_BYTES)
+                offset += len(buffered)
+                if not buffered:
                     cause = f"the file ends inside the {kind} stream that begins at byte {frame}"
                     raise Damage(offset, cause, sound=trusted.until(offset), frame=frame, cut=True)
             try:
-                data = inflater.decompress(held, PIECE_BYTES)
+                data = inflater.decompress(buffered, PIECE_BYTES)
             except (lzma.LZMAError, OSError, EOFError, ValueError) as error:
                 cause = f"corrupt {kind} stream that begins at byte {frame} ({error})"
-                raise Damage(offset - len(held), cause, sound=frame_start, frame=frame) from error
-            held = b""
+                raise Damage(offset - len(buffered), cause, sound=frame_start, frame=frame) from error
+            buffered = b""
             if data:
                 yield Piece(data, start, frame, frame_start)
                 start += len(data)
-        held = inflater.unused_data
+        buffered = inflater.unused_data
 
 
 def later_frames(

@@ -37,11 +37,11 @@ class Piece(NamedTuple):
     frame_start: int
 
 
-def no_frame(kind: str, held: bytes, frame: int, start: int) -> Damage:
+def no_frame(kind: str, first_bytes: bytes, frame: int, start: int) -> Damage:
     if frame:
-        cause = f"bytes after the last {kind} frame begin none ({held[:8]!r})"
+        cause = f"bytes after the last {kind} frame begin none ({first_bytes[:8]!r})"
     else:
-        cause = f"the file begins with {held[:8]!r}, which is no {kind} data"
+        cause = f"the file begins with {first_bytes[:8]!r}, which is no {kind} data"
     return Damage(frame, cause, sound=start, frame=frame)
 
 

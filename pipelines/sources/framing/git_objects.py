@@ -143,7 +143,7 @@ class Objects:
     def _packed(self, pack: _Pack, offset: int, limit: int) -> tuple[str, bytes]:
         """The object at `offset`, by way of those that it is a delta of."""
         deltas: dict[int, bytes] = {}
-        held = 0
+        inflated_bytes = 0
         most, first = limit, offset
         while (cached := self._cached_object(pack, offset)) is None:
             head = pack.head(offset)
@@ -154,8 +154,8 @@ class Objects:
                 cached = _KINDS[head.kind], pack.inflate(head)
                 self._keep(pack, offset, cached)
                 break
-            held += head.size
-            if held > MOST_BYTES:
+            inflated_bytes += head.size
+            if inflated_bytes > MOST_BYTES:
                 raise TooLarge(_HUGE_BASE)
             if len(deltas) == _USUAL_CHAIN:
                 self._need_shallow(pack, first)
@@ -337,19 +337,19 @@ class _Pack:
 
 
 def _inflated(
-    inflater: zlib._Decompress, more: Callable[[int], bytes], size: int, held: bytes, begun: bytes = b""
+    inflater: zlib._Decompress, more: Callable[[int], bytes], size: int, compressed: bytes, begun: bytes = b""
 ) -> bytes:
     """`begun` and what follows it in a stream, `size` bytes in all. Raises BadObject, zlib.error."""
     parts = [begun]
     left = size - len(begun)
     while left >= 0 and not inflater.eof:
-        held = held or more(_PIECE)
-        if not held:
+        compressed = compressed or more(_PIECE)
+        if not compressed:
             raise BadObject("its compressed bytes are cut")
-        part = inflater.decompress(held, left + 1)
+        part = inflater.decompress(compressed, left + 1)
         left -= len(part)
         parts.append(part)
-        held = inflater.unconsumed_tail
+        compressed = inflater.unconsumed_tail
     if left:
         raise BadObject(f"it does not have the {size} bytes that its head states")
     return b"".join(parts)

@@ -16,7 +16,7 @@ SUBMODULE = 0o160000
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One file, link or submodule of a commit. `place`: its number in each tree that leads to it. `unsafe`:
-    git refuses its name, or its path is over 4,096 characters; a tree is then not gone into. `fault`: why a
+    git refuses its name, or its path is over 4,096 characters; a tree is then not entered. `fault`: why a
     tree cannot be read; the entry then stands for all of it."""
 
     path: str

@@ -78,7 +78,7 @@ def line_blocks(path: Path, split: Split, limit: int) -> Iterator[Block]:
     """The lines of `split` in blocks of about `BLOCK_BYTES`; lines over `limit` bytes are not held."""
     stream = ByteStream(path, split.hint)
     stream.skip_to(split.start)
-    held: list[bytes] = []
+    parts_read: list[bytes] = []
     start, size = split.start, 0
     tail = 0  # bytes held since the last newline
     while stream.position < split.end:
@@ -86,27 +86,27 @@ def line_blocks(path: Path, split: Split, limit: int) -> Iterator[Block]:
         if not data:
             raise Damage(0, f"the file ends before position {split.end}: it changed while it was read")
         data = data[: split.end - (stream.position - len(data))]
-        held.append(data)
+        parts_read.append(data)
         size += len(data)
         newline = data.rfind(b"\n")
         tail = tail + len(data) if newline < 0 else len(data) - newline - 1
         if newline < 0 and tail > limit:
-            whole = b"".join(held)
+            whole = b"".join(parts_read)
             cut = size - tail
             if cut:
                 yield Block(whole[:cut], start)
             length, ended = _pass_line(stream, split.end, tail)
             yield Block(whole[cut : cut + 256], start + cut, length)
             start += cut + length + ended
-            held, size, tail = [], 0, 0
+            parts_read, size, tail = [], 0, 0
         elif newline >= 0 and size >= BLOCK_BYTES:
-            whole = b"".join(held)
+            whole = b"".join(parts_read)
             cut = size - tail
             yield Block(whole[:cut], start)
             start += cut
-            held, size = [whole[cut:]], tail
+            parts_read, size = [whole[cut:]], tail
     if size:
-        yield Block(b"".join(held), start)
+        yield Block(b"".join(parts_read), start)
 
 
 def _pass_line(stream: ByteStream, end: int, length: int) -> tuple[int, int]:

@@ -126,11 +126,11 @@ def _find(path: Path, wanted: bytes, start: int, end: int) -> int | None:
     """Where `wanted` stands between two bytes of a file; None where it does not. Memory: a piece."""
     with path.open("rb") as file:
         file.seek(start)
-        held, at = b"", start
+        earlier, at = b"", start
         while at < end and (piece := file.read(min(_PIECE, end - at))):
-            found = (held + piece).find(wanted)
+            found = (earlier + piece).find(wanted)
             if found >= 0:
-                return at - len(held) + found
+                return at - len(earlier) + found
             at += len(piece)
-            held = (held + piece)[1 - len(wanted) :]
+            earlier = (earlier + piece)[1 - len(wanted) :]
     return None

@@ -90,9 +90,9 @@ def _any_head(stream: ByteStream, position: int) -> RecordHead:
             raise broken("a line of a record's head has no colon")
         name = key.strip().lower()
         values = [value.strip()]
-        held = parts.setdefault(name, values)
-        if name in _ONCE and held != values:  # two heads that damage has run together, for one
-            raise broken(f"a record with two of {name} ({held[0][:40]!r} and {values[0][:40]!r})")
+        first_values = parts.setdefault(name, values)
+        if name in _ONCE and first_values != values:  # two heads that damage has run together, for one
+            raise broken(f"a record with two of {name} ({first_values[0][:40]!r} and {values[0][:40]!r})")
     fields = {name: " ".join(values) for name, values in parts.items()}
     if "warc-type" not in fields:
         raise broken("a record without WARC-Type, which every record has")

@@ -182,33 +182,33 @@ def _entries(file: BinaryIO, at: int, end: int, number: int, shift: int) -> Iter
 
     Raises DirectoryFault at the first that is none.
     """
-    held, begun = b"", 0  # `held` lies at byte `at`; entries before `begun` are done
+    buffered, begun = b"", 0  # `buffered` lies at byte `at`; entries before `begun` are done
     while at + begun < end:
-        if len(held) - begun < _ENTRY.size or len(held) - begun < _length(held, begun):
+        if len(buffered) - begun < _ENTRY.size or len(buffered) - begun < _length(buffered, begun):
             at += begun
             file.seek(at)
-            held, begun = file.read(min(PIECE_BYTES + _LONGEST, end - at)), 0
-        if len(held) - begun < _ENTRY.size or len(held) - begun < _length(held, begun):
+            buffered, begun = file.read(min(PIECE_BYTES + _LONGEST, end - at)), 0
+        if len(buffered) - begun < _ENTRY.size or len(buffered) - begun < _length(buffered, begun):
             raise DirectoryFault("the central directory ends inside an entry")
-        yield at + begun, _member(held, begun, number, shift)
-        begun += _length(held, begun)
+        yield at + begun, _member(buffered, begun, number, shift)
+        begun += _length(buffered, begun)
         number += 1
 
 
-def _length(held: bytes, at: int) -> int:
+def _length(buffered: bytes, at: int) -> int:
     """Bytes of the entry at `at`. Raises DirectoryFault where none begins."""
-    if held[at : at + 4] != b"PK\x01\x02":
+    if buffered[at : at + 4] != b"PK\x01\x02":
         raise DirectoryFault("no entry of the central directory begins here")
-    lengths: tuple[int, int, int] = struct.unpack_from("<3H", held, at + 28)
+    lengths: tuple[int, int, int] = struct.unpack_from("<3H", buffered, at + 28)
     return _ENTRY.size + sum(lengths)
 
 
-def _member(held: bytes, at: int, number: int, shift: int) -> Member:
-    fields = _ENTRY.unpack_from(held, at)
+def _member(buffered: bytes, at: int, number: int, shift: int) -> Member:
+    fields = _ENTRY.unpack_from(buffered, at)
     system, flags, method, crc = fields[2], fields[4], fields[5], fields[8]
     end = at + _ENTRY.size + fields[11]
-    raw = held[at + _ENTRY.size : end]
-    extra = _extra(held[end : end + fields[12]])
+    raw = buffered[at + _ENTRY.size : end]
+    extra = _extra(buffered[end : end + fields[12]])
     wide = iter(struct.iter_unpack("<Q", extra.get(_ZIP64, b"")[: len(extra.get(_ZIP64, b"")) // 8 * 8]))
     # What is marked in the entry stands in the extra field instead, in this order.
     size, packed, position = (

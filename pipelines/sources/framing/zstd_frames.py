@@ -26,56 +26,56 @@ def zstd_pieces(file: Stored, stored: int, start: int, dictionaries: Dictionarie
     """Pieces of the frames of `file`, which stands at stored offset `stored`. Raises Damage."""
     import zstandard
 
-    held = b""
+    buffered = b""
     offset = stored
     while True:
-        while len(held) < FRAME_HEAD and (more := file.read(PIECE_BYTES)):
-            held, offset = held + more, offset + len(more)
-        if not held:
+        while len(buffered) < FRAME_HEAD and (more := file.read(PIECE_BYTES)):
+            buffered, offset = buffered + more, offset + len(more)
+        if not buffered:
             return
-        frame, frame_start = offset - len(held), start
-        if frame and held.startswith(DICTIONARY_FRAME):
+        frame, frame_start = offset - len(buffered), start
+        if frame and buffered.startswith(DICTIONARY_FRAME):
             dictionaries.pass_second(file, frame, start)
-        if skippable(held):
-            length = int.from_bytes(held[4:8], "little") if len(held) >= 8 else -1
-            while length >= 0 and len(held) < 8 + length and (more := file.read(PIECE_BYTES)):
-                length -= len(held) - 8  # what is already held need not be kept
-                held, offset = held[:8] + more, offset + len(more)
-            if length < 0 or len(held) < 8 + length:
+        if skippable(buffered):
+            length = int.from_bytes(buffered[4:8], "little") if len(buffered) >= 8 else -1
+            while length >= 0 and len(buffered) < 8 + length and (more := file.read(PIECE_BYTES)):
+                length -= len(buffered) - 8  # what is already held need not be kept
+                buffered, offset = buffered[:8] + more, offset + len(more)
+            if length < 0 or len(buffered) < 8 + length:
                 cause = f"the file ends inside the skippable zstd frame that begins at byte {frame}"
                 raise Damage(offset, cause, sound=start, frame=frame, cut=True)
-            held = held[8 + length :]
+            buffered = buffered[8 + length :]
             continue
-        if not ZSTD_MAGIC.startswith(held[:4]):
-            raise no_frame("zstd", held, frame, start)
-        inflater = dictionaries.unpacker(held[:FRAME_HEAD], frame, start).decompressobj()
-        feed = _Feed(held[:FRAME_HEAD])
+        if not ZSTD_MAGIC.startswith(buffered[:4]):
+            raise no_frame("zstd", buffered, frame, start)
+        inflater = dictionaries.unpacker(buffered[:FRAME_HEAD], frame, start).decompressobj()
+        feed = _Feed(buffered[:FRAME_HEAD])
         fed = 0
         trusted = Trusted(start)
         while not inflater.eof:
-            step = feed.step(held, fed)
+            step = feed.step(buffered, fed)
             if step == 0:
-                held, fed = held[fed:], 0
-                trusted.note(offset - len(held), start)
+                buffered, fed = buffered[fed:], 0
+                trusted.note(offset - len(buffered), start)
                 more = file.read(PIECE_BYTES)
                 if not more:
                     cause = f"the file ends inside the zstd frame that begins at byte {frame}"
                     sound = trusted.until(offset)
                     raise Damage(offset, cause, sound=sound, frame=frame, cut=True)
-                held, offset = held + more, offset + len(more)
+                buffered, offset = buffered + more, offset + len(more)
                 continue
             try:
-                data = inflater.decompress(held[fed : fed + step])
+                data = inflater.decompress(buffered[fed : fed + step])
             except zstandard.ZstdError as error:
                 cause = f"corrupt zstd frame that begins at byte {frame} ({error})"
-                where = offset - len(held) + fed
+                where = offset - len(buffered) + fed
                 raise Damage(where, cause, sound=frame_start, frame=frame) from error
             fed += step
             if data:
                 yield Piece(data, start, frame, frame_start)
                 start += len(data)
         fed -= len(inflater.unused_data)
-        held = held[fed:]
+        buffered = buffered[fed:]
 
 
 class _Feed:
@@ -95,12 +95,12 @@ class _Feed:
             self._left, self._checksum = FRAME_HEAD, 0
         self._last = False
 
-    def step(self, held: bytes, at: int) -> int:
-        """Bytes of `held` from `at` on that may be given now; 0 where more must be read before."""
-        there = len(held) - at
+    def step(self, buffered: bytes, at: int) -> int:
+        """Bytes of `buffered` from `at` on that may be given now; 0 where more must be read before."""
+        there = len(buffered) - at
         end, blocks = self._left, 0
         while blocks < _BLOCKS and not self._last and end + 3 <= there:
-            head = int.from_bytes(held[at + end : at + end + 3], "little")
+            head = int.from_bytes(buffered[at + end : at + end + 3], "little")
             end += 3 + (1 if head >> 1 & 3 == 1 else head >> 3)
             blocks += 1
             if head & 1:

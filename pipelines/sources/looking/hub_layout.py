@@ -182,8 +182,8 @@ def _head(path: Path) -> dict[str, Any]:
     if end is None:
         raise RecipeError(f"{path}: its YAML has no end, a line of `---`; correct it")
     try:
-        held = yaml.safe_load("\n".join(lines[1:end]))
+        front_matter = yaml.safe_load("\n".join(lines[1:end]))
     except (yaml.YAMLError, RecursionError) as error:
         words = str(error).splitlines()[0]
         raise RecipeError(f"{path}: its YAML cannot be read ({words}); correct it") from error
-    return held if isinstance(held, dict) else {}
+    return front_matter if isinstance(front_matter, dict) else {}

@@ -30,8 +30,8 @@ def saved_files(folder: Path, split: Sequence[str] | str | None) -> list[Path]:
     chosen.
     """
     if (folder / _SPLITS).is_file():
-        held = _read(folder / _SPLITS).get("splits")
-        names = [str(name) for name in held if _is_name(name)] if isinstance(held, list) else []
+        content = _read(folder / _SPLITS).get("splits")
+        names = [str(name) for name in content if _is_name(name)] if isinstance(content, list) else []
         return [file for name in chosen("split", split, names, folder) for file in _of_one(folder / name)]
     if not (folder / _STATE).is_file():
         raise RecipeError(
@@ -88,9 +88,9 @@ def _is_name(name: Any) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            held = json.loads(file.read(_MAX_BYTES))
+            content = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path} cannot be read ({error}); copy the folder again") from error
-    if not isinstance(held, dict):
+    if not isinstance(content, dict):
         raise RecipeError(f"{path} holds no mapping; copy the folder again")
-    return held
+    return content
