@@ -197,7 +197,7 @@ class Runner(Steps):
         self._write_current({}, self.folder.current().stale)
 
     def _sound(self, name: str) -> bool:
-        """Whether a step is complete and what it leaves later steps may use."""
+        """Whether a step is complete and later steps may use what it leaves."""
         return self.states[name].complete and name not in self.losses.found
 
     def _units(self, state: StepState) -> Iterable[Unit]:
