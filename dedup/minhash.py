@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Found, WithSides
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 Unit = Literal["word", "char"]
 Normalize = Literal["fold", "numbers", "none"]
 Short = Literal["exact", "keep"]
+Bits = Literal["own", "peer"]
+Preset = Literal[
+    "verified", "fineweb", "curator", "marin", "datasketch", "slimpajama", "redpajama", "text_dedup"
+]
 
 
 class Settings(NamedTuple):
@@ -36,16 +40,20 @@ class Settings(NamedTuple):
     short: Short
     verify: bool
     threshold: float
+    bits: Bits
+    functions: int
+    seed: int
 
 
-PRESETS: dict[str, Settings] = {
-    "verified": Settings("word", 5, 20, 6, "fold", "exact", True, 0.8),
-    "fineweb": Settings("word", 5, 14, 8, "numbers", "keep", False, 0.0),
-    "curator": Settings("char", 24, 20, 13, "none", "exact", False, 0.0),
-    "marin": Settings("char", 5, 26, 11, "fold", "exact", False, 0.0),
-    "slimpajama": Settings("char", 13, 9, 13, "fold", "exact", False, 0.0),
-    "redpajama": Settings("char", 13, 14, 9, "fold", "exact", False, 0.0),
-    "text_dedup": Settings("word", 5, 25, 10, "fold", "keep", False, 0.0),
+PRESETS: dict[Preset, Settings] = {
+    "verified": Settings("word", 5, 20, 6, "fold", "exact", True, 0.8, "own", 120, 1),
+    "fineweb": Settings("word", 5, 14, 8, "numbers", "keep", False, 0.0, "peer", 112, 1),
+    "curator": Settings("char", 24, 20, 13, "none", "exact", False, 0.0, "own", 260, 1),
+    "marin": Settings("char", 5, 26, 11, "fold", "exact", False, 0.0, "own", 286, 1),
+    "datasketch": Settings("word", 5, 5, 25, "none", "keep", False, 0.0, "peer", 128, 1),
+    "slimpajama": Settings("char", 13, 9, 13, "fold", "keep", False, 0.0, "peer", 128, 1),
+    "redpajama": Settings("word", 13, 14, 9, "fold", "keep", False, 0.0, "peer", 128, 42),
+    "text_dedup": Settings("word", 5, 25, 10, "fold", "keep", False, 0.0, "peer", 250, 42),
 }
 
 
@@ -74,12 +82,22 @@ class Minhash(Deduplicate):
     name: ClassVar[str] = "minhash"
     libraries: ClassVar[tuple[str, ...]] = ("numba", "numpy")
     address_only: ClassVar[bool] = True
-    remembers: ClassVar[int | None] = 1
+    remembers: ClassVar[int | None] = 2
 
-    preset: Literal["verified", "fineweb", "curator", "marin", "slimpajama", "redpajama", "text_dedup"] = (
-        Field(
-            "verified", description="Tool whose parameters hold where an option is null; verified: our own."
-        )
+    preset: Preset = Field(
+        "verified", description="Tool whose parameters hold where an option is null; verified: our own."
+    )
+    bits: Bits | None = Field(
+        None,
+        description="Text form and hash functions: of the preset's tool, bit for bit (peer), or our own; "
+        "null: as in the preset.",
+    )
+    functions: int | None = Field(
+        None,
+        ge=1,
+        le=16_384,
+        description="Hash functions drawn with `bits: peer`, of which bands x rows are used; null: as in the "
+        "preset, or bands x rows if more.",
     )
     shingle: Unit | None = Field(None, description="What shingles consist of; null: as in the preset.")
     width: int | None = Field(
@@ -108,15 +126,43 @@ class Minhash(Deduplicate):
     priority: list[str] = Field(
         [], description="Sources, the one most worth keeping first; others come after these."
     )
-    seed: int = Field(
-        1, ge=0, lt=2**63, description="Seed of the hash functions, apart from the recipe's seed."
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**63,
+        description="Seed of the hash functions, apart from the recipe's seed; null: as in the preset.",
     )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        s, peer = self.settings(), PRESETS[self.preset].bits == "peer"
+        if s.bits == "peer" and not peer:
+            tools = ", ".join(name for name, preset in PRESETS.items() if preset.bits == "peer")
+            raise ValueError(f"bits: peer needs the preset of a tool whose bits are known: {tools}")
+        if s.bits == "peer" and not {self.normalize, self.short} <= {None, "keep"}:
+            raise ValueError(
+                f"normalize and short are of our own text form; `preset: {self.preset}` takes the tool's: "
+                "leave them out, or add `bits: own`"
+            )
+        if s.bits == "peer" and s.seed >= 2**32:
+            raise ValueError("seed: with `bits: peer` it is one of numpy's RandomState, under 2^32")
+        if s.bits == "own" and self.functions is not None:
+            raise ValueError(
+                "functions: our own hash functions do not depend on how many are drawn; leave it out"
+            )
+        if s.bits == "peer" and self.functions is not None and self.functions < s.bands * s.rows:
+            raise ValueError(f"functions: bands x rows = {s.bands * s.rows} are needed; draw as many or more")
+        return self
 
     def settings(self) -> Settings:
         """The preset with the options given laid over it. `verify` without any threshold means 0.8."""
         base = PRESETS[self.preset]
         given = {field: value for field in Settings._fields if (value := getattr(self, field)) is not None}
         merged = base._replace(**given)
+        if merged.bits == "own":
+            merged = merged._replace(functions=merged.bands * merged.rows)
+        elif self.functions is None:
+            merged = merged._replace(functions=max(merged.functions, merged.bands * merged.rows))
         return merged._replace(threshold=0.8) if merged.verify and not merged.threshold else merged
 
     def warm(self) -> None:
@@ -143,7 +189,9 @@ class Minhash(Deduplicate):
         from corpusmill.dedup.matching.normal_forms import normal_forms
 
         s = self.settings()
-        a_H = multipliers(s.bands * s.rows, self.seed)
+        if s.bits == "peer":
+            return self.peer_signatures(offsets, data)[:4]
+        a_H = multipliers(s.bands * s.rows, s.seed)
         return sketch(
             offsets,
             data,
@@ -155,6 +203,22 @@ class Minhash(Deduplicate):
             a_H,
             s.bands,
         )
+
+    def peer_signatures(
+        self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
+    ) -> tuple[
+        npt.NDArray[np.int64],
+        npt.NDArray[np.uint32],
+        npt.NDArray[np.uint64],
+        npt.NDArray[np.uint64],
+        npt.NDArray[np.uint64],
+    ]:
+        """`sketch` with the tool's bits, and the tool's signatures, uint64[N, bands x rows]."""
+        from corpusmill.dedup.matching.peers import PEERS, sketch
+
+        s = self.settings()
+        peer, by_word = PEERS[self.preset], s.shingle == "word"
+        return sketch(peer, offsets, data, by_word, s.width, s.bands, s.rows, s.functions, s.seed)
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row a band: key, address, set size, and in `first`, of the first band, facts and digest. Side:

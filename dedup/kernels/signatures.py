@@ -147,7 +147,7 @@ def minima(shingle_S: Values, n: int, a_H: Values, min_H: Values) -> None:
 
 
 @compiled
-def band_keys(min_H: Values, bands: int, key_B: Hashes) -> None:
+def band_keys(min_H: Values | Hashes, bands: int, key_B: Hashes) -> None:
     """64-bit key of each band: a hash of its index and its rows' minima."""
     rows = len(min_H) // bands
     for b in range(bands):
@@ -156,6 +156,16 @@ def band_keys(min_H: Values, bands: int, key_B: Hashes) -> None:
             h = (h ^ U64(min_H[r])) * MULTIPLIER
             h ^= h >> U64(29)
         key_B[b] = avalanche(h)
+
+
+@compiled
+def set_digest(value_S: Values, n: int) -> np.uint64:
+    """A hash of the set value_S[:n], sorted and distinct."""
+    h = U64(n) * BAND_SALT
+    for i in range(n):
+        h = (h ^ U64(value_S[i])) * MULTIPLIER
+        h ^= h >> U64(29)
+    return avalanche(h)  # type: ignore[no-any-return]
 
 
 @compiled
@@ -240,12 +250,8 @@ def sketch(
                 grown = np.empty(2 * (total + n), np.uint32)
                 grown[:total] = shingles[:total]
                 shingles = grown
-            h = U64(n) * BAND_SALT
-            for i in range(n):
-                shingles[total + i] = raw[i]
-                h = (h ^ U64(raw[i])) * MULTIPLIER
-                h ^= h >> U64(29)
-            digest[d] = avalanche(h)
+            shingles[total : total + n] = raw[:n]
+            digest[d] = set_digest(raw, n)
             minima(raw, n, a_H, min_H)
             band_keys(min_H, bands, keys[d])
         total += n
