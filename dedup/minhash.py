@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -164,6 +164,11 @@ class Minhash(Deduplicate):
         elif self.functions is None:
             merged = merged._replace(functions=max(merged.functions, merged.bands * merged.rows))
         return merged._replace(threshold=0.8) if merged.verify and not merged.threshold else merged
+
+    def effective(self) -> dict[str, Any]:
+        """Options with the preset's values in place of null. The preset's name counts for its bits alone."""
+        merged = {**super().effective(), **self.settings()._asdict()}
+        return merged if merged["bits"] == "peer" else {k: v for k, v in merged.items() if k != "preset"}
 
     def warm(self) -> None:
         """Compile the kernels on two documents."""

@@ -326,6 +326,11 @@ class Deduplicate(Exchange):
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Pairs found in one partition, as `DUPLICATES`."""
 
+    def effective(self) -> dict[str, Any]:
+        """Options as they count, JSON-ready: what a run and the earlier ones it is compared with must share.
+        Overridden where one option decides what a null of another means, as a preset does."""
+        return self.model_dump(mode="json")
+
     def resolution(self) -> Resolution | None:
         """A rule for the pairs; it may depend on options alone."""
         return None

@@ -7,9 +7,11 @@ judged alike: with the same options, and each against those listed before it, as
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.stage import Deduplicate
@@ -17,7 +19,7 @@ from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.run.fingerprint import kept_options, versions
 from corpusmill.pipelines.run.operators.job import build_stage
 from corpusmill.pipelines.run.operators.remember import format_of
-from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.storage.earlier_runs import remembered
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -120,8 +122,16 @@ def _check_version(step: Step, folder: str, manifest: Manifest) -> None:
 
 
 def _check_options(step: Step, folder: str, exchange: str, manifest: Manifest) -> None:
-    ours: dict[str, Any] = dict(kept_options(step.stages[0]))
-    theirs: dict[str, Any] = dict(manifest.key.stages[0].options)
+    """A preset, and its own values written out, are the same options: what counts is compared."""
+    spec = step.stages[0]
+    ours = _effective(replace(spec, options=kept_options(spec)))
+    try:
+        theirs = _effective(replace(spec, options=manifest.key.stages[0].options))
+    except ValidationError as error:
+        raise UserError(
+            f"against: the run {folder} was made with options of `{exchange}` unknown to this version "
+            f"({error.errors()[0]['msg']}); run its recipe again"
+        ) from error
     for name in sorted((ours.keys() | theirs.keys()) - set(_ORDERING)):
         if ours.get(name) != theirs.get(name):
             raise UserError(
@@ -129,6 +139,12 @@ def _check_options(step: Step, folder: str, exchange: str, manifest: Manifest) -
                 f"is {ours.get(name)!r}; documents are compared under equal options only: change one, and "
                 "run it again"
             )
+
+
+def _effective(spec: StageSpec) -> dict[str, Any]:
+    stage = build_stage(spec)
+    assert isinstance(stage, Deduplicate)
+    return stage.effective()
 
 
 def _check_chain(folder: str, name: str, manifest: Manifest, before: dict[str, str], run: str) -> None:

@@ -224,6 +224,24 @@ def test_other_options_are_told_with_both_values(tmp_path: Path) -> None:
         two_months(tmp_path, {"steps": [{"exact": {"normalize": "whitespace"}}]})
 
 
+def test_the_values_of_a_preset_written_out_are_the_same_options(tmp_path: Path) -> None:
+    written = {
+        "shingle": "word",
+        "width": 5,
+        "bands": 20,
+        "rows": 6,
+        "threshold": 0.8,
+        "verify": True,
+        "seed": 1,
+    }
+    remembered = {"remember": True, "steps": ["minhash"]}
+    two_months(tmp_path, {"steps": [{"minhash": written}]}, remembered)
+    fineweb = {"preset": "fineweb", "verify": True}
+    for other, told in (({"bands": 9}, r"bands`: 20.*is 9"), (fineweb, r"bands`: 20.*is 14")):
+        with pytest.raises(CorpusmillError, match=rf"rm00 was made with `dedup.minhash.{told}"):
+            run(tmp_path / "rm01.yaml", f"dedup.steps={json.dumps([{'minhash': other}])}")
+
+
 def test_an_earlier_run_must_remember(tmp_path: Path) -> None:
     with pytest.raises(CorpusmillError, match=r"rm01.yaml:\d+: dedup.against.0: .*add `remember: true`"):
         two_months(tmp_path, {"steps": ["exact"]}, ["exact"])
