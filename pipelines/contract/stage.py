@@ -6,10 +6,9 @@ Three kinds, named for how documents meet:
 - `Exchange`: rows of equal key meet, in one round or several: `emit` keys rows, each round keys them anew.
 - `Fold`: `map -> combine -> finish` into a small named artefact; combine is associative and commutative.
 
-Stages know nothing of files of the run, ranks, workers or engines. Randomness comes from
-`Context.seed` and document ids alone. A stage named `min_words` is the class `MinWords` in the
-module `<room>/min_words.py`: the name is the only registration. Heavy imports (numba, torch, ...)
-belong inside methods, so that validating a recipe stays fast.
+Stages know nothing of files of the run, ranks, workers or engines. Randomness comes from `Context.seed` and
+document ids alone. A stage named `min_words` is the class `MinWords` in the module `<room>/min_words.py`: the
+name is the only registration. Heavy imports (numba, torch) belong inside methods: validating stays fast.
 """
 
 from __future__ import annotations
@@ -288,7 +287,7 @@ class WithSides:
     """A round that is shown side rows: `work(rows, side)` gives what a `Round` gives.
 
     All rows of a document meet, sorted by (unit, row), whatever `key` they have, if any. `side` has the side
-    row of each document that has rows, in the same order."""
+    row of each document that has rows, in order."""
 
     work: Callable[[pa.Table, pa.Table], pa.Table | Found]
 
@@ -310,12 +309,11 @@ class Exchange(Scatter, Gather):
 
 
 class Deduplicate(Exchange):
-    """An exchange, of one round unless overridden, that finds documents to remove. `reduce`, its last round,
-    gives final removals, unless `resolution` names a rule by which these follow from all pairs, in bounded
-    memory, or `resolve` is overridden, which sees all pairs at once.
+    """An exchange, of one round unless overridden, that removes documents. `reduce`, its last round, gives
+    removals, unless `resolution` names a rule for its pairs, or `resolve`, which sees all, is overridden.
 
-    `remembers`: a number for what `emit` gives, raised when that changes, of a stage whose documents later
-    runs may be compared with (`contract.known`) and whose option `priority`, if any, orders sources."""
+    `remembers`: a number for what `emit` gives, raised when that changes, if later runs may be compared with
+    the documents (`contract.known`). An option `priority` orders sources."""
 
     remembers: ClassVar[int | None] = None
 
@@ -327,8 +325,7 @@ class Deduplicate(Exchange):
         """Pairs found in one partition, as `DUPLICATES`."""
 
     def effective(self) -> dict[str, Any]:
-        """Options as they count, JSON-ready: what a run and the earlier ones it is compared with must share.
-        Overridden where one option decides what a null of another means, as a preset does."""
+        """Options as they count, JSON-ready; overridden where a preset decides what null means."""
         return self.model_dump(mode="json")
 
     def resolution(self) -> Resolution | None:
@@ -336,8 +333,7 @@ class Deduplicate(Exchange):
         return None
 
     def resolve(self, found: pa.Table) -> pa.Table:
-        """From all pairs to removals, one row of `DUPLICATES` a removed document. Overridden, it decides in
-        place of the rule. Raises TypeError where a rule decides."""
+        """From all pairs to removals, one row a document. Raises TypeError where a rule decides."""
         if self.resolution() is not None:
             raise TypeError(f"{self.name} names a rule for its pairs: there is no `resolve` to build upon")
         return found
