@@ -1,26 +1,41 @@
-"""MinHash against its peers: signatures in MB/s on one core, and whole deduplication on labelled pairs.
+"""MinHash against its peers: signatures, whole deduplication, and what of an exact join it finds.
 
     python benchmarks/minhash.py [--quick] [--json] [--data DIR]
 
-Signatures: word 5-grams and 112 hashes of the same English texts, one process; best of three for the
-project, of two for the peers (of one with `--quick`), which get fewer texts. Time is CPU time of the process,
-so that other work on the machine counts little. Peers are the ones that work here among datatrove (with
-spacy), datasketch and rensa; one that does not is named on stderr. datatrove does its own
-normalisation and segmentation; datasketch and rensa get lower-cased words split at white space, and splitting
-counts, as it does for every tool.
+Times are CPU time of this process and its children, in MB of UTF-8 text a second; compiling is not counted.
+Peers are those installed among datatrove (with spacy), text-dedup, datasketch, rensa and marin-dupekit; a row
+says which are not. How each is run: `minhash_peers.py`.
 
-Whole deduplication: revisions of real pages and forked packages whose true similarity is labelled. Recall is
-the share of labelled pairs at J >= 0.85 of which a document is removed; precision the share of found pairs
-among the labelled ones that are labelled J >= 0.75 (segmentations differ by a few hundredths). The exchange
-runs in memory. Without the data folder this part is left out and the texts are generated, which stderr says.
+**Signatures**: 112 hash functions of word 5-grams of the same English texts, splitting into words included;
+dupekit has 5 characters. Best of three for the project, of two for peers (of one with `--quick`), which get
+fewer texts. The project's has the sets that pairs are measured by, sorted, besides. `words hashed` is the
+plain scan: the words of the same texts found, folded and hashed by the project's kernel, and nothing else.
+
+**Whole deduplication**: one Parquet file of 20,000 real documents (pages, code, articles in many languages;
+1,500 with `--quick`) to Parquet of the documents kept. The project runs a recipe by the engine `inline`, with
+ids, checksums, receipts and the verification of all pairs, then `export --to parquet`; `steps of dedup` are
+those from the documents as a run holds them to its removals.
+
+**Exact join**: every pair of these documents at a Jaccard index of 0.7 or more, of word 5-grams
+(`exact_join.py`). Recall is the share of pairs at 0.8 or more of which a document is removed; precision the
+share of removed documents that are at 0.8 or more to one that is kept. Documents without shingles count in
+neither. Tools that compare other things (characters, other words) are judged by the same pairs.
+
+**Labelled pairs**: revisions of real pages and forked packages. Recall of the pairs labelled 0.85 or more;
+precision: found pairs among the labelled ones that are labelled 0.75 or more. **datatrove's clusters**: the
+preset `fineweb` beside datatrove's own steps and spaCy's words, on the first 3,000 documents (600).
+
+Without the data folder texts are generated, and the parts that need real documents are left out.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import json
+import os
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -28,19 +43,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
+from exact_join import Pairs, exact_pairs, precision, recall
 from harness import Bench, arguments, bounded, load
+from minhash_peers import PEERS, Peer, datatrove_clusters
 
+from corpusmill.dedup.kernels.words import words
+from corpusmill.dedup.matching.normal_forms import normal_forms
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.contract.stage import WithSides
+from corpusmill.pipelines.exports.parquet import export_parquet
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
+from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.text.compiled import compiled
 
 ENGLISH = ("text/wikitext2_valid_test", "text/cc_c4_redpajama_samples")
 LABELLED = ("neardup/tldr_revisions", "code/code_packages")
-HASHES, BANDS, WIDTH = 112, 14, 5
+REAL = (*LABELLED, "text/tldr_pages_multilang", *ENGLISH, "text/ruanyf_weekly_zh")
+THRESHOLD = 0.8
 Row = dict[str, Any]
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # text-dedup loads files of this machine alone
 
 
 def generated(megabytes: float) -> list[str]:
@@ -78,73 +107,140 @@ def some(texts: list[str], megabytes: float) -> list[str]:
 
 
 def with_corpusmill(texts: list[str]) -> object:
-    stage = Minhash(preset="fineweb")
-    return stage.sketch(*buffers(pa.array(texts, pa.large_string())))
+    return Minhash(bands=14, rows=8).sketch(*buffers(pa.array(texts, pa.large_string())))
 
 
-def with_datatrove(texts: list[str]) -> object:
-    from datatrove.pipeline.dedup import MinhashDedupSignature
-    from datatrove.pipeline.dedup.minhash import MinhashConfig
-    from datatrove.utils.hashing import HashConfig
-
-    # Its default hash hands str to xxhash, which xxhash 4 refuses; sha1 costs it a few per cent.
-    hashing = HashConfig(hash_fc="sha1", precision=64)
-    config = MinhashConfig(
-        n_grams=WIDTH, num_buckets=BANDS, hashes_per_bucket=HASHES // BANDS, hash_config=hashing
-    )
-    step = MinhashDedupSignature(output_folder="/nonexistent", config=config)
-    return [step.get_signature(step.get_shingles(text)) for text in texts if len(text.split()) >= 2 * WIDTH]
+@compiled
+def hashed_words(offsets: Any, data: Any, table: Any, hash_W: Any, end_W: Any) -> int:
+    """How many words the texts have, each of which is hashed into `hash_W`."""
+    total = 0
+    for i in range(len(offsets) - 1):
+        total += words(data, offsets[i], offsets[i + 1], table, False, hash_W, end_W)
+    return total
 
 
-def _shingles(text: str) -> set[str]:
-    words = text.lower().split()
-    return {" ".join(words[i : i + WIDTH]) for i in range(len(words) - WIDTH + 1)}
+def with_words_alone(texts: list[str]) -> object:
+    offsets, data = buffers(pa.array(texts, pa.large_string()))
+    room = np.empty(int(np.diff(offsets).max()) // 2 + 2, np.uint64)
+    return hashed_words(offsets, data, normal_forms(True), room, np.empty(0, np.int64))
 
 
-def with_datasketch(texts: list[str]) -> object:
-    from datasketch import MinHash
-
-    out = []
-    for text in texts:
-        sketch = MinHash(num_perm=HASHES)
-        sketch.update_batch([shingle.encode() for shingle in _shingles(text)])
-        out.append(sketch)
-    return out
-
-
-def with_rensa(texts: list[str]) -> object:
-    rensa = importlib.import_module("rensa")
-
-    out = []
-    for text in texts:
-        sketch = rensa.RMinHash(num_perm=HASHES, seed=1)
-        sketch.update(list(_shingles(text)))
-        out.append(sketch.digest())
-    return out
-
-
-# What to run, the modules it needs, and about how many megabytes take it a second.
-PEERS: dict[str, tuple[Callable[[list[str]], object], tuple[str, ...], float]] = {
-    "datatrove": (with_datatrove, ("datatrove", "spacy"), 0.4),
-    "datasketch": (with_datasketch, ("datasketch",), 1.5),
-    "rensa": (with_rensa, ("rensa",), 3.0),
-}
+def installed(bench: Bench, tool: str, peer: Peer, job: str) -> bool:
+    """Whether a peer can run; a row says what is missing."""
+    missing = [name for name in peer.modules if importlib.util.find_spec(name) is None]
+    if missing:
+        bench.leave_out(job, tool, f"left out: {', '.join(missing)} not installed")
+    return not missing
 
 
 def signatures(bench: Bench, texts: list[str], quick: bool) -> None:
     """MB/s of every tool."""
     job = "signatures, word 5-grams, 112 hashes"
-    with_corpusmill(texts[:1])  # compiles, or loads what was compiled before
-    ours = rate(some(texts, 8) if quick else texts, with_corpusmill, 3)
-    bench.add(job, "corpusmill", ours, "MB/s")
-    for tool, (work, modules, megabytes) in PEERS.items():
-        missing = [name for name in modules if importlib.util.find_spec(name) is None]
-        if missing:
-            print(f"{tool} left out: {', '.join(missing)} not installed", file=sys.stderr)
+    ours = some(texts, 8) if quick else texts
+    for tool, work in (("corpusmill", with_corpusmill), ("words hashed", with_words_alone)):
+        work(texts[:1])  # compiles, or loads what was compiled before
+        bench.add(job, tool, rate(ours, work, 3), "MB/s")
+    for tool, peer in PEERS.items():
+        if installed(bench, tool, peer, job):
+            cut = some(texts, peer.megabytes * (1 if quick else 4))
+            peer.signatures(cut[:1])
+            bench.add(job, tool, rate(cut, peer.signatures, 1 if quick else 2), "MB/s")
+
+
+def corpus(data: Path, quick: bool) -> list[str]:
+    """1,500 revisions of pages, of which many are near-duplicates, or 20,000 real documents of all kinds."""
+    if quick:
+        return [row["text"] for row in load(data / f"{LABELLED[0]}.jsonl.zst", 1500)]
+    texts = [row["text"] for name in REAL for row in load(data / f"{name}.jsonl.zst")]
+    random.Random(0).shuffle(texts)
+    return texts[:20_000]
+
+
+def recipe_for(source: Path) -> Recipe:
+    recipe = source.parent / "recipe.yaml"
+    recipe.write_text(
+        "name: minhash\noutput: run\nengine: {kind: inline}\n"
+        f"sources: {{web: {{read: {{parquet: {source.name}}}}}}}\ndedup: [minhash]\n"
+    )
+    return load_recipe(recipe)
+
+
+def corpusmill_pipeline(source: Path, target: Path) -> None:
+    run_recipe(recipe_for(source))
+    export_parquet(source.parent / "run", source.parent / "kept")
+    (source.parent / "kept" / "web.parquet").rename(target)
+
+
+def steps_of_dedup(texts: list[str]) -> float:
+    """CPU seconds from the documents as a run holds them to its removals."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = recipe_for(written(texts, Path(folder)))
+        run_recipe(recipe, until=["web"])
+        start = cpu_seconds()
+        run_recipe(recipe)
+        return cpu_seconds() - start
+
+
+def cpu_seconds() -> float:
+    """Of this process and the children that have ended."""
+    return sum(os.times()[:4])
+
+
+def pipelines(bench: Bench, texts: list[str]) -> None:
+    """Parquet to kept Parquet by every tool, and recall and precision of each by the exact join."""
+    megabytes = sum(len(text.encode()) for text in texts) / 1e6
+    job = "whole deduplication, Parquet to kept Parquet"
+    start = cpu_seconds()
+    pairs = exact_pairs(texts, 0.7)
+    bench.add(job, "exact join", megabytes / (cpu_seconds() - start), "MB/s")
+    bench.add(job, "exact join", float(len(pairs.first)), "pairs at 0.7 or more")
+    bench.add(job, "exact join", float((pairs.jaccard >= THRESHOLD).sum()), "pairs at 0.8 or more")
+    with_shingles = np.zeros(len(texts), bool)
+    ends = Minhash(short="keep").sketch(*buffers(pa.array(texts, pa.large_string())))[0]
+    with_shingles[np.diff(ends) > 0] = True
+    warm = [texts[0]] * 2 + texts[:50]
+    for tool, peer in [("corpusmill", None), *PEERS.items()]:
+        if peer is not None and not installed(bench, tool, peer, job):
             continue
-        cut = some(texts, megabytes if quick else 4 * megabytes)
-        work(cut[:1])
-        bench.add(job, tool, rate(cut, work, 1 if quick else 2), "MB/s")
+        pipeline = corpusmill_pipeline if peer is None else peer.pipeline
+        kept_of(pipeline, warm)
+        start = cpu_seconds()
+        kept = kept_of(pipeline, texts)
+        bench.add(job, tool, megabytes / (cpu_seconds() - start), "MB/s")
+        judge(bench, job, tool, pairs, ~kept & with_shingles)
+        if peer is None:
+            bench.add(job, "steps of dedup", megabytes / steps_of_dedup(texts), "MB/s")
+
+
+def judge(bench: Bench, job: str, tool: str, pairs: Pairs, removed: npt.NDArray[np.bool_]) -> None:
+    bench.add(job, tool, float(removed.sum()), "removed")
+    bench.add(job, tool, recall(pairs, removed, THRESHOLD)[0], "recall")
+    bench.add(job, tool, precision(pairs, removed, THRESHOLD), "precision")
+
+
+def kept_of(pipeline: Callable[[Path, Path], None], texts: list[str]) -> npt.NDArray[np.bool_]:
+    """bool[n]: which of the texts a pipeline keeps."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "kept.parquet"
+        pipeline(written(texts, Path(folder)), target)
+        found = pq.read_table(target)
+        kept = np.zeros(len(texts), bool)
+        kept[own_numbers(found)] = True
+        return kept
+
+
+def written(texts: list[str], folder: Path) -> Path:
+    source = folder / "docs.parquet"
+    table = pa.table({"id": [str(i) for i in range(len(texts))], "text": texts})
+    pq.write_table(table, source, row_group_size=2000)
+    return source
+
+
+def own_numbers(kept: pa.Table) -> npt.NDArray[np.int64]:
+    """The `id` of each row of the source; the project gives ids of its own, and keeps these in `meta`."""
+    if "meta" not in kept.column_names:
+        return np.array(kept.column("id").to_pylist(), np.int64)
+    return np.array([int(json.loads(meta)["id"]) for meta in kept.column("meta").to_pylist()], np.int64)
 
 
 def as_documents(rows: list[Row]) -> Documents:
@@ -199,9 +295,9 @@ def whole(bench: Bench, data: Path, quick: bool) -> None:
             _, a, b, _, value = line.split("\t")
             if a in known and b in known:
                 labels.append((a, b, float(value)))
-    deduplicate(Minhash(), docs.slice(0, 10), 1)
     for preset in ("verified", "fineweb"):
         stage = Minhash.model_validate({"preset": preset})
+        deduplicate(stage, docs.slice(0, 10), 1)
         start = time.process_time()
         found, removed = deduplicate(stage, docs, 8)
         seconds = time.process_time() - start
@@ -224,6 +320,25 @@ def whole(bench: Bench, data: Path, quick: bool) -> None:
             bench.add(job, "corpusmill", float(value), unit)
 
 
+def clusters(bench: Bench, texts: list[str]) -> None:
+    """Documents that the preset `fineweb` and datatrove's steps cluster otherwise."""
+    job = "datatrove's clusters, preset fineweb"
+    if not installed(bench, "datatrove", PEERS["datatrove"], job):
+        return
+    texts = [text for text in texts if text]
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = datatrove_clusters(written(texts, Path(folder)))
+    docs = as_documents([{"id": str(i), "text": text} for i, text in enumerate(texts)])
+    _, removed = deduplicate(Minhash(preset="fineweb"), docs, 1)
+    ours: dict[str, set[int]] = {}
+    for one, survivor in zip(*(removed.column(n).to_pylist() for n in ("id", "survivor_id")), strict=True):
+        ours.setdefault(survivor, {int(survivor)}).add(int(one))
+    own = {frozenset(one) for one in ours.values()}
+    bench.add(job, "datatrove", float(sum(map(len, theirs))), "documents in clusters")
+    bench.add(job, "corpusmill", float(sum(map(len, own))), "documents in clusters")
+    bench.add(job, "corpusmill", float(len(set().union(*(own ^ theirs)))), "documents clustered otherwise")
+
+
 def main() -> None:
     """Run, and print the table or one JSON object."""
     options = arguments(__doc__)
@@ -231,12 +346,14 @@ def main() -> None:
     if real:
         texts = [row["text"] for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst")]
     else:
-        print(f"no data in {options.data}: generated texts, no labelled pairs", file=sys.stderr)
+        print(f"no data in {options.data}: generated texts, and no real documents", file=sys.stderr)
         texts = generated(3)
     bench = Bench("minhash")
     signatures(bench, texts, options.quick)
     if real:
         whole(bench, options.data, options.quick)
+        clusters(bench, corpus(options.data, options.quick)[: 600 if options.quick else 3000])
+        pipelines(bench, corpus(options.data, options.quick))
     bench.print(options.json)
 
 

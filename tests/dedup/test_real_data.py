@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.dedup_exchange import documents, pairs_and_removals
+from tests.oracles.dedup_words import words
 
 
 def lines(path: Path) -> list[str]:
@@ -54,6 +56,34 @@ def test_labelled_revisions(data: Path) -> None:
     assert above > 300
     assert below > 1000
     assert len(gone) < len(known) / 2
+
+
+def test_an_exact_join_finds_no_more(data: Path) -> None:
+    """All pairs of 3,000 revisions of pages, by intersecting their sets of word 5-grams in plain Python."""
+    docs, _ = load(data / "neardup" / "tldr_revisions.jsonl.zst")
+    docs = docs.slice(0, 3000)
+    ids = docs.column("id").to_pylist()
+    folded = [words(text, "fold") for text in docs.text.to_pylist()]
+    sets = [{tuple(own[i : i + 5]) for i in range(len(own) - 4)} for own in folded]
+    holders: dict[tuple[str, ...], list[int]] = {}
+    common: Counter[tuple[int, int]] = Counter()
+    for i, own in enumerate(sets):
+        for shingle in own:
+            before = holders.setdefault(shingle, [])
+            common.update((j, i) for j in before)
+            before.append(i)
+    index = {(i, j): n / (len(sets[i]) + len(sets[j]) - n) for (i, j), n in common.items()}
+    alike = {pair for pair, value in index.items() if value >= 0.8}
+    found, removed = pairs_and_removals(Minhash(short="keep"), docs, 1000, 300, 3)
+    place = {id_: i for i, id_ in enumerate(ids)}
+    pairs = zip(found.column("id").to_pylist(), found.column("survivor_id").to_pylist(), strict=True)
+    assert {(min(place[a], place[b]), max(place[a], place[b])) for a, b in pairs} <= alike
+    gone = {place[id_] for id_ in removed.column("id").to_pylist()}
+    assert len(alike) > 300
+    assert sum(i in gone or j in gone for i, j in alike) >= 0.99 * len(alike)
+    for one, survivor in zip(*(removed.column(n).to_pylist() for n in ("id", "survivor_id")), strict=True):
+        assert tuple(sorted((place[one], place[survivor]))) in alike
+        assert place[survivor] not in gone
 
 
 def test_benchmarks_find_themselves_and_not_their_training_set(data: Path, tmp_path: Path) -> None:
