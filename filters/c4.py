@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from corpusmill.filters.rules.limits import meant_for
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, nothing, reason_where
 from corpusmill.pipelines.contract.stage import Edit, Outcome
 from corpusmill.pipelines.text.bounds import bounds_of
@@ -34,11 +36,19 @@ class C4(Edit):
     not terminated. FineWeb runs it with `terminal: false`. It differs in its sentences, which end at a
     token that is one terminal mark of any script and begin with the next token not of symbols alone (there: a
     spaCy sentencizer); in that letter case is that of ASCII; and in that null, not -1, switches a limit
-    off. The list of bad words is not part of it.
+    off. The list of bad words is not part of it. The rules are meant for English: documents of a language
+    that is not in `languages` stay as they are. Of one that is and is not English, a line is terminated by
+    what ends a sentence in some script too (U+3002, U+0964, ...), perhaps with a closing quotation mark
+    behind it, and its words are those of `text.kernels.words`, since there may be no white space between
+    them; this has no counterpart in C4, which is English, nor in mC4, which leaves the rule out.
     """
 
     produces: ClassVar[tuple[str, ...]] = ("text", "c4.sentences", "c4.lines", "c4.dropped_lines")
 
+    languages: tuple[str, ...] | None = Field(
+        ("en",),
+        description="Languages, by code, whose documents are edited; null: all, by the rules for English.",
+    )
     terminal: bool = Field(True, description="Drop lines that do not end in `. ? ! \" '` or end in `...`.")
     citations: bool = Field(
         True, description="Cut `[12]`, `[]`, `[edit]` and `[citation needed]` from lines."
@@ -60,7 +70,9 @@ class C4(Edit):
     policy: bool = Field(True, description='Drop lines that hold a phrase such as "use cookies".')
 
     def edit(self, docs: Documents) -> Outcome:
-        """The edited texts, with counts int64[n] of sentences and of lines in all and dropped."""
+        """The edited texts, with counts int64[n] of sentences and of lines in all and dropped, null where the
+        document is of a language that is not edited.
+        """
         import pyarrow.compute as pc
 
         from corpusmill.filters.kernels import c4 as kernel
@@ -79,24 +91,35 @@ class C4(Edit):
                 kernel.POLICY: POLICY if self.policy else (),
             }
         )
-        bounds = bounds_of(docs)
-        c = kernel.clean_lines(bounds.texts, bounds.words, bounds.lines, phrases, options)
+        bounds, chosen = bounds_of(docs), meant_for(docs, self.languages)
+        rows = np.flatnonzero(chosen)
+        if len(rows) < len(docs):
+            bounds = bounds.rows(rows)
+        foreign = np.zeros(len(rows), np.bool_)
+        if self.languages is not None:
+            foreign = ~meant_for(docs, ("en",))[rows]
+        c = kernel.clean_lines(bounds.texts, bounds.words, bounds.lines, foreign, phrases, options)
         reasons = reason_where(
             (c.verdicts == kernel.LOREM_IPSUM, "lorem_ipsum"),
             (c.verdicts == kernel.CURLY_BRACKET, "curly_bracket"),
             (c.sentences < (self.min_sentences or 0), "too_few_sentences"),
         )
         texts = pa.Array.from_buffers(
-            pa.large_string(), len(docs), [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data.tobytes())]
+            pa.large_string(), len(rows), [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data.tobytes())]
         )
-        edited = docs.with_columns(
-            {
-                "text": pc.if_else(pc.is_null(reasons), texts, docs.text),
-                "c4.sentences": c.sentences,
-                "c4.lines": c.lines,
-                "c4.dropped_lines": c.dropped,
-            }
-        )
+        columns = {
+            "text": texts,
+            "c4.sentences": pa.array(c.sentences),
+            "c4.lines": pa.array(c.lines),
+            "c4.dropped_lines": pa.array(c.dropped),
+        }
+        if len(rows) < len(docs):  # null, and the text as it was, for documents that are not edited
+            places = pa.array(np.where(chosen, np.cumsum(chosen) - 1, 0), mask=~chosen)
+            reasons = reasons.take(places)
+            columns = {name: column.take(places) for name, column in columns.items()}
+        edits = pc.and_(pc.is_null(reasons), pa.array(chosen))
+        columns["text"] = pc.if_else(edits, columns["text"], docs.text)
+        edited = docs.with_columns(columns)
         return Outcome(edited, reasons, nothing(len(docs)))
 
     def warm(self) -> None:

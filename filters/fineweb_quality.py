@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from corpusmill.filters.rules.limits import ByLanguage, Limits, LimitsByLanguage, Share
+from corpusmill.filters.rules.limit_files import shipped_limits
+from corpusmill.filters.rules.limits import ByLanguage, Languages, Limits, LimitsByLanguage, Scaling, Share
 from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.rules import missing, over, ratio, under
 from corpusmill.pipelines.text.bounds import bounds_of
@@ -45,13 +49,20 @@ class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
 
     Rules, order, strict comparisons and thresholds are datatrove 0.10's FineWebQualityFilter; it differs in
     its words (`text.kernels.words`; there: a spaCy tokenizer of one configured language), in that null
-    switches a rule off, and in `by_language`: a Chinese line of 12 characters says as much as an English
-    one of 30. `by_language: {}` judges all by the same limits. datatrove cuts at LF alone, so that there no
+    switches a rule off, and in the limits by language, which are ours (`filters/limits/fineweb_quality.yaml`
+    has their origins; a Japanese line of 12 characters says as much as an English one of 30): those above
+    are for `languages`, documents of a language without limits are kept, and `by_language: {}` judges all by
+    the same limits. datatrove cuts at LF alone, so that there no
     line of a text with CR LF ends in a mark. Its `line_punct_exclude_zero` and `stop_chars` have no
     counterpart.
     """
 
-    by_language: ByLanguage[FinewebQualityLimits] = Field({"zh": FinewebQualityLimits(short_line=12)})
+    languages: Languages = ("en",)
+    by_language: ByLanguage[FinewebQualityLimits] = Field(
+        shipped_limits("fineweb_quality", FinewebQualityLimits)
+    )
+
+    scaled: ClassVar[Mapping[str, Scaling]] = {"short_line": "characters"}
 
     rules = (
         missing("terminated_lines", "empty"),

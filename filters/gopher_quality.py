@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from corpusmill.filters.rules.limits import ByLanguage, Limits, LimitsByLanguage, Share
+from corpusmill.filters.rules.limit_files import shipped_limits
+from corpusmill.filters.rules.limits import ByLanguage, Languages, Limits, LimitsByLanguage, Scaling, Share
 from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.rules import over, ratio, under
 from corpusmill.pipelines.text.bounds import bounds_of
@@ -48,17 +52,6 @@ class GopherQualityLimits(Limits):
     )
 
 
-# Words are single characters in Chinese: the length rule says nothing, some 1.5 characters make a word of
-# the reference implementation's segmenter, and every mark of punctuation weighs against one character.
-CHINESE = GopherQualityLimits(
-    min_words=75,
-    max_words=150_000,
-    min_mean_word_length=None,
-    min_alphabetic_words=0.7,
-    stop_words=("的", "一", "是", "不", "了", "在", "有", "和", "人", "这", "也", "我", "中", "他", "就"),
-)
-
-
 class GopherQuality(LimitsByLanguage, GopherQualityLimits):
     """Remove documents that fail a quality rule of Gopher (Rae et al. 2021, arXiv 2112.11446, A1.1).
 
@@ -79,12 +72,23 @@ class GopherQuality(LimitsByLanguage, GopherQualityLimits):
     `max_symbol_word_ratio`, `max_non_alpha_words_ratio` (a minimum, there too) and the reason
     `gopher_enough_stop_words` go by clearer names here. It differs in that 0 is a limit and null is off;
     that a ratio over nothing is null and breaks no rule (there: division by zero); in its words (there: a
-    spaCy tokenizer of one configured language); and in `by_language`, whose entry for Chinese is ours,
-    chosen on Chinese newsletters and news: `by_language: {}` judges all by the same limits, as datatrove.
+    spaCy tokenizer of one configured language); and in the limits by language, which are ours
+    (`filters/limits/gopher_quality.yaml` has their origins): the limits above are for `languages`, documents
+    of a language without limits are kept, and `by_language: {}` judges all by the same, as datatrove.
     A stop word must be one token by itself.
     """
 
-    by_language: ByLanguage[GopherQualityLimits] = Field({"zh": CHINESE})
+    languages: Languages = ("en",)
+    by_language: ByLanguage[GopherQualityLimits] = Field(
+        shipped_limits("gopher_quality", GopherQualityLimits)
+    )
+
+    scaled: ClassVar[Mapping[str, Scaling]] = {
+        "min_words": "tokens",
+        "max_words": "tokens",
+        "min_mean_word_length": "word_length",
+        "max_mean_word_length": "word_length",
+    }
 
     rules = (
         under("words", "min_words", "gopher_short_doc"),

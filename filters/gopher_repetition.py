@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from corpusmill.filters.rules.limits import ByLanguage, Limits, LimitsByLanguage
+from corpusmill.filters.rules.limit_files import shipped_limits
+from corpusmill.filters.rules.limits import ByLanguage, Languages, Limits, LimitsByLanguage, Scaling
 from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.rules import Rule, missing, over, ratio
 from corpusmill.pipelines.text.bounds import bounds_of
@@ -42,13 +44,6 @@ class GopherRepetitionLimits(Limits):
     )
 
 
-# A word is one character in Chinese, so n-grams are longer.
-CHINESE = GopherRepetitionLimits(
-    max_top_ngrams={3: 0.20, 5: 0.18, 6: 0.16},
-    max_duplicate_ngrams={8: 0.15, 10: 0.14, 11: 0.13, 13: 0.12, 14: 0.11, 16: 0.10},
-)
-
-
 class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
     """Remove documents that repeat themselves (Rae et al. 2021, arXiv 2112.11446, A1.1, table A1).
 
@@ -71,12 +66,18 @@ class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
     Definitions, order, strict comparisons and thresholds are datatrove 0.10's GopherRepetitionFilter. It
     differs in its words (`text.kernels.words`; there: a spaCy tokenizer of one configured language); in that
     n-grams are equal when all their words are (there also when only their joined letters are); and in that
-    0 is a limit and null is off. `by_language` replaces limits for documents of a language; in Chinese a
-    word is one character, so the n-grams of its entry are longer. `by_language: {}` judges all by the same
-    limits.
+    0 is a limit and null is off. `by_language` replaces limits for documents of a language
+    (`filters/limits/gopher_repetition.yaml` has their origins); in Chinese and Japanese a word is one
+    character, so n-grams are longer. The limits above are for `languages`, documents of a language without
+    limits are kept, and `by_language: {}` judges all by the same limits.
     """
 
-    by_language: ByLanguage[GopherRepetitionLimits] = Field({"zh": CHINESE})
+    languages: Languages = ("en",)
+    by_language: ByLanguage[GopherRepetitionLimits] = Field(
+        shipped_limits("gopher_repetition", GopherRepetitionLimits)
+    )
+
+    scaled: ClassVar[Mapping[str, Scaling]] = {"max_top_ngrams": "tokens", "max_duplicate_ngrams": "tokens"}
 
     # After these, `top_<n>_gram` and `duplicate_<n>_gram` for every n of the options.
     rules = (

@@ -31,6 +31,7 @@ LOREM, SCRIPT, POLICY = 1, 2, 4
 
 Bytes = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 
 class Phrases(NamedTuple):
@@ -162,8 +163,12 @@ def _widths(table: int, at: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def clean_lines(texts: Texts, words: Words, lines: Lines, phrases: Phrases, options: C4Options) -> CleanLines:
-    """What stays of each text, and why the rest does not."""
+def clean_lines(
+    texts: Texts, words: Words, lines: Lines, foreign: Flags, phrases: Phrases, options: C4Options
+) -> CleanLines:
+    """What stays of each text, and why the rest does not. Of `foreign` ones (bool[n]) any mark that ends a
+    sentence in some script counts, and words are tokens.
+    """
     n = len(texts.starts)
     table, begin = address(texts.table), address(texts.data)
     edit, needed = np.empty(6, np.uint8), np.empty(17, np.uint8)
@@ -197,6 +202,8 @@ def clean_lines(texts: Texts, words: Words, lines: Lines, phrases: Phrases, opti
                 at = past_white_space(table, at, stop)
                 stop = without_white_space(table, at, stop)
                 many, widest = _widths(table, at, stop)
+                if foreign[i]:
+                    many, widest = word - first_word, 0
                 if 0 <= options.longest < widest:
                     dropped[i] += 1
                 else:
@@ -206,6 +213,8 @@ def clean_lines(texts: Texts, words: Words, lines: Lines, phrases: Phrases, opti
                     )
                     groups = _groups_in(to + start, to + end, phrases)
                     terminated = not options.terminal or _ends_sentence(to + start, to + end)
+                    if foreign[i] and not terminated:
+                        terminated = _ends_in_any_script(table, to + start, to + end)
                     if not terminated or many < options.least:
                         dropped[i] += 1
                     elif groups & LOREM:
@@ -265,6 +274,24 @@ def _ends_sentence(start: int, end: int) -> bool:
     if last == 0x2E and end - start >= 3 and byte_at(end - 2) == 0x2E and byte_at(end - 3) == 0x2E:
         return False
     return last in (0x2E, 0x3F, 0x21, 0x22, 0x27)
+
+
+@compiled
+def _ends_in_any_script(table: int, start: int, end: int) -> bool:
+    """Whether a mark that ends a sentence in some script, other than a full stop, stands before address
+    `end`, perhaps with one closing mark between: U+201D, U+2019, U+00BB, U+300D, U+300F, U+FF09.
+    """
+    for _ in range(2):
+        if end == start:
+            return False
+        place = before(end, start)
+        code, _after = code_at(place, end)
+        if code != 0x2E and properties(table, code) & TERMINAL:
+            return True
+        if code not in (0x201D, 0x2019, 0xBB, 0x300D, 0x300F, 0xFF09):
+            return False
+        end = place
+    return False
 
 
 @forced

@@ -1,10 +1,11 @@
-"""Limits that may differ by language.
+"""Limits that may differ by language, and languages that a filter is not meant for.
 
-A filter with limits has a field for each and `by_language`, from a language code to limits that replace the
-filter's own for documents whose `lang` column holds that code; what an entry leaves out is the filter's own.
-The choice is written as the score column `limits` (null: the filter's own), so that judging needs nothing but
-the scores. Entries are completed when a filter is validated, so that one written out and read back is the
-same.
+A filter with limits has a field for each; `languages`, those that these limits are meant for; and
+`by_language`, from a language code to limits that replace the filter's own for documents of that language;
+what an entry leaves out is the filter's own. A document of any other language is not judged, since limits
+chosen on one language remove another without a word. Which limits hold is written as the score column
+`limits` (null: the filter's own, `none`: not judged), so that judging needs nothing but the scores. Entries
+are completed when a filter is validated, so that one written out and read back is the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,33 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.rules import Rule, judged
 from corpusmill.pipelines.contract.stage import Filter, Stage
+from corpusmill.pipelines.text.bounds import bounds_of
+
+NOT_JUDGED = "none"
+"""What the column `limits` holds for a document whose language the filter has no limits for."""
+
+
+def meant_for(docs: Documents, languages: Sequence[str] | None) -> npt.NDArray[np.bool_]:
+    """bool[n]: documents of one of `languages`, null being any; without a language, those whose script does
+    not speak against it (as `LimitsByLanguage` has it).
+    """
+    from corpusmill.filters.rules.language_codes import code_meant
+    from corpusmill.pipelines.text.scripts import language_of_script, main_scripts
+
+    found = np.ones(len(docs), np.bool_)
+    if languages is None:
+        return found
+    codes = docs.column("lang").cast(pa.string()).to_pylist()
+    known = {code: code in languages or code_meant(code) in languages for code in {*codes} - {None}}
+    unknown = np.array([n for n, code in enumerate(codes) if code is None], np.int64)
+    for n, code in enumerate(codes):
+        found[n] = known.get(code, True)
+    if len(unknown):
+        scripts = main_scripts(bounds_of(docs).rows(unknown).script_counts())
+        found[unknown] = [
+            script in (None, "Latn") or language_of_script(script) in languages for script in scripts
+        ]
+    return found
 
 
 class Limits(BaseModel):
@@ -33,6 +61,13 @@ class Limits(BaseModel):
 L = TypeVar("L", bound=Limits)
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Languages = Annotated[
+    tuple[str, ...] | None,
+    Field(
+        description="Languages, by code, that these limits are meant for; documents of one that is neither "
+        "here nor in `by_language` are kept, not judged. null: any language.",
+    ),
+]
 ByLanguage = Annotated[
     dict[str, L],
     Field(
@@ -40,10 +75,22 @@ ByLanguage = Annotated[
         description="Limits for documents of a language, by code; {}: the same limits for all languages.",
     ),
 ]
+Scaling = Literal["tokens", "characters", "word_length"]
 
 
 class LimitsByLanguage(Filter):
-    """Base of filters with a field `by_language`: `measure` gives the scores, `rules` the verdicts."""
+    """Base of filters with fields `languages` and `by_language`; `measure` gives the scores.
+
+    The language of a document is its column `lang`, other forms of codes (`eng`, `zh-CN`) taken for those of
+    the model. Where that is null, the script of its letters speaks (`text.scripts`): a document mostly in
+    Kana and Han, Hangul, Thai, Arabic, Devanagari or Cyrillic letters is judged as Japanese, Korean and so
+    on, and one in Latin letters by the filter's own limits.
+
+    `scaled` names the options that count words or characters, or the characters of words, of which another
+    language needs more or fewer for the same text: `corpusmill calibrate` multiplies them.
+    """
+
+    scaled: ClassVar[Mapping[str, Scaling]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -70,7 +117,10 @@ class LimitsByLanguage(Filter):
 
         if not any(stage.name == "language" for stage in before):
             return []  # documents have whatever codes the input gives them
-        return [("by_language", wrong) for wrong in unknown_codes(self._languages())]
+        return [
+            *(("by_language", wrong) for wrong in unknown_codes(self._languages())),
+            *(("languages", wrong) for wrong in unknown_codes(dict(self)["languages"] or ())),
+        ]
 
     @abstractmethod
     def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
@@ -81,12 +131,10 @@ class LimitsByLanguage(Filter):
         return self.rules
 
     def score(self, docs: Documents) -> Columns:
-        """What is measured, and `limits` string[n]: the key of `by_language` that holds, null for none."""
-        import pyarrow.compute as pc
-
-        codes = docs.column("lang").cast(pa.string())
-        known = pc.is_in(codes, value_set=pa.array(list(self._languages()), pa.string()))
-        limits = pc.if_else(known, codes, pa.scalar(None, pa.string()))
+        """What is measured, and `limits` string[n]: the key of `by_language` that holds, null for the
+        filter's own, `none` for no limits.
+        """
+        limits = self._limits_of(docs)
         return {**self.measure(docs, self._numbers(limits)), "limits": limits}
 
     def judge(self, scores: Columns) -> pa.Array:
@@ -96,22 +144,69 @@ class LimitsByLanguage(Filter):
         return judged(self.listed_rules(), scores, partial(self._limit, numbers))
 
     def alternatives(self, option: str) -> list[Any]:
-        """The values of an option: the filter's own, then that of each language."""
-        return [getattr(self, option), *(getattr(limits, option) for limits in self._languages().values())]
+        """The values of an option: the filter's own, that of each language, and, for the rest, its own."""
+        own = getattr(self, option)
+        return [own, *(getattr(limits, option) for limits in self._languages().values()), own]
 
     def _languages(self) -> Mapping[str, Limits]:
         found: Mapping[str, Limits] = dict(self)["by_language"]
         return found
 
-    def _numbers(self, limits: pa.Array) -> npt.NDArray[np.int64]:
-        """int64[n]: 0 for the filter's own limits, 1 + the position in `by_language` for others."""
+    def _limits_of(self, docs: Documents) -> pa.Array:
+        """string[n], the column `limits`."""
         import pyarrow.compute as pc
 
-        found = pc.index_in(limits.cast(pa.string()), pa.array(list(self._languages()), pa.string()))
+        entries, own = self._languages(), dict(self)["languages"]
+        if not entries:
+            return pa.nulls(len(docs), pa.string())
+        codes = docs.column("lang").cast(pa.string()).dictionary_encode()
+        chosen = [self._entry(code, own) for code in codes.dictionary.to_pylist()]
+        limits = pa.array(chosen, pa.string()).take(codes.indices)
+        unknown = np.flatnonzero(np.asarray(codes.is_null().to_numpy(zero_copy_only=False)))
+        if len(unknown) == 0:
+            return limits
+        by_script = self._by_script(docs, unknown, own)
+        return pc.replace_with_mask(limits, pc.is_null(codes), pa.array(by_script, pa.string()))
+
+    def _entry(self, code: str, own: Sequence[str] | None) -> str | None:
+        """What `limits` says of documents of a language."""
+        from corpusmill.filters.rules.language_codes import code_meant
+
+        for name in (code, code_meant(code)):
+            if name in self._languages():
+                return name
+            if own is not None and name in own:
+                return None
+        return None if own is None else NOT_JUDGED
+
+    def _by_script(
+        self, docs: Documents, rows: npt.NDArray[np.int64], own: Sequence[str] | None
+    ) -> list[str | None]:
+        """What `limits` says of documents without a language."""
+        from corpusmill.pipelines.text.scripts import language_of_script, main_scripts
+
+        found: list[str | None] = []
+        for script in main_scripts(bounds_of(docs).rows(rows).script_counts()):
+            language = language_of_script(script)
+            if language is not None:
+                found.append(self._entry(language, own))
+            else:
+                found.append(None if script in (None, "Latn") or own is None else NOT_JUDGED)
+        return found
+
+    def _numbers(self, limits: pa.Array) -> npt.NDArray[np.int64]:
+        """int64[n]: 0 for the filter's own limits, 1 + the position in `by_language` for others, and the
+        number behind those for none.
+        """
+        import pyarrow.compute as pc
+
+        names = [*self._languages(), NOT_JUDGED]
+        found = pc.index_in(limits.cast(pa.string()), pa.array(names, pa.string()))
         return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64) + 1
 
     def _limit(self, numbers: npt.NDArray[np.int64], option: str) -> npt.NDArray[np.float64]:
         """float64[n]: an option, or item `n` of one (`option.n`), as it holds for each row; NaN for null."""
         name, _, item = option.partition(".")
         values = [value.get(int(item)) if item else value for value in self.alternatives(name)]
+        values[-1] = None
         return np.array([np.nan if value is None else float(value) for value in values])[numbers]

@@ -50,6 +50,13 @@ class TextBounds:
             self._lines = Lines(*_views((found[0][:-1], found[0][1:], *found[1:])))
         return self._lines
 
+    def script_counts(self, most: int = 4_096) -> npt.NDArray[np.int64]:
+        """int64[n, len(SCRIPTS)]: letters of each script, of long texts in `most` bytes spread over them."""
+        from corpusmill.pipelines.text.kernels.scripts import script_counts
+        from corpusmill.pipelines.text.scripts import SCRIPTS, script_table
+
+        return script_counts(self.texts, script_table(), len(SCRIPTS), most)
+
     def word_counts(self) -> npt.NDArray[np.int64]:
         """int64[n]: the words of each text, which are its tokens that are not made of symbols only."""
         from corpusmill.pipelines.text.kernels.words import count_words

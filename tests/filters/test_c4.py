@@ -34,7 +34,9 @@ def apply(stage: C4, *texts: str | None) -> list[tuple[str | None, str | None]]:
 
 @given(LINES | TEXTS, st.booleans(), st.integers(0, 3))
 def test_oracle(text: str, terminal: bool, least: int) -> None:
-    assert apply(C4(terminal=terminal, min_sentences=least), text) == [oracle.c4(text, terminal, least)]
+    assert apply(C4(terminal=terminal, min_sentences=least, languages=None), text) == [
+        oracle.c4(text, terminal, least)
+    ]
 
 
 @settings(max_examples=40)
@@ -112,3 +114,26 @@ def test_equal_to_datatrove_on_the_same_sentences(rows: Rows, monkeypatch: pytes
             expected.append((None, document.text) if verdict is True else (verdict[1], text))
         assert apply(C4(terminal=terminal), *texts) == expected
         assert len({reason for reason, _ in expected}) >= 3
+
+
+JAPANESE = "町の図書館は来月から日曜日にも開きます。「静かに読める部屋が増えます。」と係の人は話しています。"
+
+
+def test_other_languages_stay_unless_they_are_named() -> None:
+    texts = [f"{JAPANESE}\n{{ メニュー }}", "Ein Satz ohne Ende\n", JAPANESE, "Too short."]
+    languages = ["ja", "de", None, "en"]
+    outcome = C4().apply(documents(texts, lang=languages))
+    assert outcome.reasons.to_pylist() == [None, None, None, "too_few_sentences"]
+    assert outcome.documents.text.to_pylist() == texts
+    assert outcome.documents.column("c4.lines").to_pylist() == [None, None, None, 1]
+
+
+def test_marks_of_every_script_end_lines_of_other_languages() -> None:
+    lines = [JAPANESE, "メニュー", "雨の日には地図を見ます！", "「本を読みます。」", "左", "यह एक पुस्तकालय है।"]
+    text = "\n".join(lines)
+    stage = C4(languages=("ja",), min_sentences=1)
+    kept = stage.apply(documents([text], lang=["ja"])).documents.text[0].as_py()
+    assert kept.split("\n") == [lines[0], lines[2], lines[3], lines[5]]
+    # By the rules for English none of these lines ends a sentence.
+    english = C4(languages=None, min_sentences=0).apply(documents([text], lang=["en"]))
+    assert english.documents.text[0].as_py() == ""

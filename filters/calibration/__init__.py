@@ -1,0 +1,1 @@
+"""Limits of filters chosen on a corpus that the user trusts."""
