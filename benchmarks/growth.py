@@ -1,16 +1,20 @@
 """How deduplication grows with the documents: processor time of each step, memory of worker and driver.
 
-Jobs (quick: 1,250 and 5,000 documents):
-- `growth: STEP`: seconds of CPU time that the units of a step of `exact` and `minhash` took, of 20,000 to a
-  million documents of 60 words, of which one in ten is another with a word changed and one in twenty another;
-  `growth: STEP, exponent`: of time by documents, from the first size to the last; `gather` is all rounds;
-- `memory: worker` and `memory: driver`: the most that either took, in MB;
-- `copies: STEP` and `bucket: STEP`: the same of copies of one document, and of documents that differ in one
-  word each and share most buckets, 25,000 and 100,000; `memory` likewise.
+Jobs, each with the number of documents in its name (quick: 1,250 and 5,000, or 500 and 2,000):
+- `growth: STEP, N documents`: seconds of CPU time that the units of a step of `exact` and `minhash` took, of
+  20,000 to a million documents of 60 words, of which one in ten is another with a word changed and one in
+  twenty another; `gather` is all rounds; `growth: STEP, exponent`: of time by documents, from the first size
+  to the last;
+- `growth: memory of the worker, N documents` and `of the driver`: the most that either took, in MB;
+- `copies` and `bucket`: the same of copies of one document, and of documents that differ in one word each and
+  share most buckets, 25,000 and 100,000;
+- `paragraph`: of documents of 60 words that have one paragraph in common, 100,000 and a million, cut by the
+  stage of that name.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import random
@@ -75,6 +79,13 @@ def one_word_each(count: int) -> list[str]:
     return texts
 
 
+def one_paragraph(count: int) -> list[str]:
+    """Documents of 60 words, half of them a paragraph that all have."""
+    draw, common = random.Random(1), " ".join(f"word{place}" for place in range(30))
+    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
+    return [" ".join(draw.choices(words, k=30)) + "\n\n" + common for _ in range(count)]
+
+
 def write(folder: Path, texts: list[str]) -> None:
     (folder / "in").mkdir(parents=True)
     for first in range(0, len(texts), AT_ONCE):
@@ -106,9 +117,10 @@ def measured(
     return seconds, worker, driver
 
 
-def grow(bench: Bench, folder: Path, job: str, make: Callable[[int], list[str]], sizes: list[int]) -> None:
+def grow(
+    bench: Bench, folder: Path, job: str, make: Callable[[int], list[str]], dedup: str, sizes: list[int]
+) -> None:
     """Rows of one kind of documents: seconds by step, exponents from the first size to the last, memory."""
-    dedup = "exact, minhash" if job == "growth" else "minhash"
     found: dict[int, dict[str, float]] = {}
     for count in sizes:
         seconds, _, _ = measured(folder / f"{count}", make(count), dedup, "inline")
@@ -119,32 +131,37 @@ def grow(bench: Bench, folder: Path, job: str, make: Callable[[int], list[str]],
                 kind = "apply" if not rest else "gather" if rest[0].startswith("round") else rest[0]
                 steps[f"{stage}.{kind}"] = steps.get(f"{stage}.{kind}", 0.0) + spent
         for step, spent in steps.items():
-            bench.add(f"{job}: {step}", "corpusmill", spent, f"s, {count:,} documents")
+            bench.add(f"{job}: {step}, {count:,} documents", "corpusmill", spent, "s")
         found[count] = steps
     first, last = sizes[0], sizes[-1]
     for step, spent in found[last].items():
         exponent = math.log(spent / max(found[first][step], 1e-3), last / first)
         bench.add(f"{job}: {step}, exponent", "corpusmill", exponent, "")
     _, worker, driver = measured(folder / "memory", make(last), dedup, "process")
-    bench.add(f"{job}: memory of the worker", "corpusmill", worker, f"MB, {last:,} documents")
-    bench.add(f"{job}: memory of the driver", "corpusmill", driver, f"MB, {last:,} documents")
+    for process, most in (("worker", worker), ("driver", driver)):
+        bench.add(f"{job}: memory of the {process}, {last:,} documents", "corpusmill", most, "MB")
 
 
 def main() -> None:
-    options = arguments(__doc__)
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--only", help="one of growth, copies, bucket, paragraph")
+
+    options = arguments(__doc__, more)
     bench = Bench("growth")
-    sizes, hot = [20_000, 80_000, 320_000, 1_000_000], [25_000, 100_000]
+    sizes, hot, many = [20_000, 80_000, 320_000, 1_000_000], [25_000, 100_000], [100_000, 1_000_000]
     if options.quick:
-        sizes, hot = [1_250, 5_000], [500, 2_000]
+        sizes, hot, many = [1_250, 5_000], [500, 2_000], [500, 2_000]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measured(folder / "compiled", mixed(100), "exact, minhash", "inline")  # kernels are compiled here
-        for job, make, counts in (
-            ("growth", mixed, sizes),
-            ("copies", copies, hot),
-            ("bucket", one_word_each, hot),
+        for job, make, dedup, counts in (
+            ("growth", mixed, "exact, minhash", sizes),
+            ("copies", copies, "minhash", hot),
+            ("bucket", one_word_each, "minhash", hot),
+            ("paragraph", one_paragraph, "paragraph", many),
         ):
-            grow(bench, folder, job, make, counts)
+            if options.only in (None, job):
+                grow(bench, folder, job, make, dedup, counts)
     bench.print(options.json)
 
 

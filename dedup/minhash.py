@@ -225,6 +225,10 @@ class Minhash(Deduplicate):
         peer, by_word = PEERS[self.preset], s.shingle == "word"
         return sketch(peer, offsets, data, by_word, s.width, s.bands, s.rows, s.functions, s.seed)
 
+    def row_bytes(self, documents: int, size: int) -> int:
+        """24 bytes a band."""
+        return 24 * self.settings().bands * documents
+
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row a band: key, address, set size, and in `first`, of the first band, facts and digest. Side:
         these, band keys and set of each document."""

@@ -31,13 +31,17 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
     that it may be measured against, null in a bucket of more than `LISTED`, or where pairs are not measured.
     """
     key = rows.column("key").to_numpy()
+    same = key[1:] == key[:-1]
+    rows = rows.filter(pa.array((np.append(same, False) | np.append(False, same))[: len(key)]))
+    key = rows.column("key").to_numpy()
     cuts = np.flatnonzero(key[1:] != key[:-1]) + 1
     start = np.append(0, cuts)[: len(key)].astype(np.int64)
     count = np.diff(np.append(start, len(key)))
-    own = np.add.reduceat(~known_rows(rows), start, dtype=np.int64) if len(start) else count
-    chosen = (count > 1) & (own > 0)
-    rows = rows.filter(pa.array(np.repeat(chosen, count))).combine_chunks()
-    count, earlier = count[chosen], known_rows(rows)
+    if len(start):
+        chosen = np.add.reduceat(~known_rows(rows), start, dtype=np.int64) > 0
+        rows, count = rows.filter(pa.array(np.repeat(chosen, count))), count[chosen]
+    rows = rows.combine_chunks()
+    earlier = known_rows(rows)
     end = np.cumsum(count)
     unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
     address = unit.astype(np.uint64) << np.uint64(32) | row

@@ -250,6 +250,14 @@ class Scatter(Stage):
         """
         return None
 
+    def row_bytes(self, documents: int, size: int) -> int:
+        """About how many bytes of rows, without side rows, `emit` sends of so many documents with `size` bytes
+        of text together; 0: not known. More than the text make for more partitions.
+
+        Asked of the stage before `prepare`.
+        """
+        return 0
+
     def sent(self, docs: Documents, rows: npt.NDArray[np.uint32], emitted: Emitted) -> Sent | None:
         """What became of `docs`, at the row addresses `rows`, of which `emitted` is what was sent.
 

@@ -9,7 +9,7 @@ filters, the fault's words for quarantine.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def thin(table: pa.Table) -> pa.Table:
     return table.set_column(position, REMOVED.field("excerpt"), pa.array(excerpts, pa.string()))
 
 
-def write_removed(path: Path, batches: Sequence[pa.Table]) -> None:
+def write_removed(path: Path, batches: Iterable[pa.Table]) -> None:
     """One Arrow IPC file with one checked record batch per table, empty ones included.
 
     A unit of its own file writes none where nothing was removed; readers ask its receipt.

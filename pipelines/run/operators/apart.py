@@ -84,23 +84,24 @@ class Trier(Generic[Result]):
         """Rows that are each sound or not by themselves."""
         found: Apart[Result] = Apart()
         if self.marker is None and not self.poison:
-            self._halve(range(1, count + 1), found, "documents")
+            self._halve(np.arange(1, count + 1), found, "documents")
             return found
         for row in range(count):
             self._one(np.array([row]), self.first + row, found)
         return found
 
-    def groups(self, ends: Sequence[int]) -> Apart[Result]:
+    def groups(self, ends: Rows | Sequence[int]) -> Apart[Result]:
         """Groups of rows that `apply` must see together; group g ends before row `ends[g]`.
 
         Of a group that fails, the documents that fail alone are left out and the rest is tried again; where
         none fails alone, the whole group is left out.
         """
         found: Apart[Result] = Apart()
+        ends = np.asarray(ends, np.int64)
         if self.marker is None and not self.poison:
             self._halve(ends, found, "groups of rows")
             return found
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
             group = PARTS + self.first + start
             if self.marker is not None and self.marker.skips_documents and self.marker.skips(group):
                 continue
@@ -109,8 +110,8 @@ class Trier(Generic[Result]):
                 self._one(rest, group, found)
         return found
 
-    def _halve(self, ends: Sequence[int], found: Apart[Result], named: str) -> None:
-        todo = [(0, len(ends))] if ends else []
+    def _halve(self, ends: Rows, found: Apart[Result], named: str) -> None:
+        todo = [(0, len(ends))] if len(ends) else []
         while todo:
             first, last = todo.pop()
             rows = np.arange(ends[first - 1] if first else 0, ends[last - 1])
@@ -182,7 +183,7 @@ def leave_out(docs: Documents, stage: str, causes: Sequence[str], ledger: Ledger
     return rows
 
 
-def key_ends(rows: pa.Table) -> list[int]:
-    """Where each run of equal `key` ends, of rows sorted by it."""
+def key_ends(rows: pa.Table) -> Rows:
+    """Where each run of equal `key` ends, int64[k], of rows sorted by it."""
     keys = rows.column("key").to_numpy()
-    return [*(np.flatnonzero(keys[1:] != keys[:-1]) + 1).tolist(), len(keys)] if len(keys) else []
+    return np.append(np.flatnonzero(keys[1:] != keys[:-1]) + 1, len(keys))[: len(keys)]

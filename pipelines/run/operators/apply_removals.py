@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
+from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.known import told
 from corpusmill.pipelines.records.ledger import Ledger
@@ -33,12 +33,12 @@ from corpusmill.pipelines.run.operators.buckets import (
 from corpusmill.pipelines.run.operators.cutting import cut_unit
 from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.layout import FAN
-from corpusmill.pipelines.run.operators.left_out import read_left_out, without
+from corpusmill.pipelines.run.operators.left_out import addresses, read_left_out, without
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.cuts import EDITS_FILE, write_cuts
 from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
-from corpusmill.pipelines.storage.removed import REMOVED, quarantined_table, removed_table, write_removed
+from corpusmill.pipelines.storage.removed import REMOVED, quarantined_table, write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 
@@ -56,9 +56,6 @@ class BucketUnit:
     of_before: bool = True
     first: int = 0
     end: int = 0
-
-
-Row = dict[str, Any]  # of a table
 
 
 def units(preparation: Preparation) -> Sequence[BucketUnit]:
@@ -129,99 +126,114 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     view = job.view
     left = read_left_out(job.first)
-    pairs = without(_bucket(job, FOUND_FILE, DUPLICATES), left).to_pylist()
+    pairs = _closest(without(_bucket(job, FOUND_FILE, DUPLICATES), left))
     edits = without(_bucket(job, EDITS_FILE, EDITS), left)
-    pairs.sort(key=lambda row: (row["unit"], row["row"], -row["similarity"], row["survivor_id"]))
-    by_unit: dict[int, list[Row]] = {}
-    for row in pairs:
-        rows = by_unit.setdefault(row["unit"], [])
-        if not rows or rows[-1]["row"] != row["row"]:  # one removal a document: the closest survivor
-            rows.append(row)
-    beyond = [unit for unit in by_unit if unit >= job.unit.end]
-    if beyond:
+    unit_of_pair = pairs.column("unit").to_numpy()
+    beyond = unit_of_pair[unit_of_pair >= job.unit.end]
+    if len(beyond):
         raise CorpusmillError(
             f"{stage.name} removes documents of unit {beyond[0]}, but there are {len(view)}; give `unit` and "
             "`row` as `emit` had them"
         )
     ledger = Ledger()
-    tables: list[pa.Table] = []
     cuts: list[pa.Table] = []
-    for unit in range(job.unit.first, job.unit.end):
-        removals = by_unit.get(unit, [])
-        here = edits.filter(pc.equal(edits.column("unit"), unit))
-        removed = np.array([row["row"] for row in removals], np.uint32)
-        here = here.filter(pa.array(~np.isin(here.column("row").to_numpy(), removed)))
-        made, emptied = cut_unit(view, unit, here, stage.name)
-        lost = _quarantined(view, unit, left, stage.name)
-        rows = [*(_removed(stage.name, row) for row in removals), *emptied.to_pylist(), *lost]
-        _count(ledger, stage.name, view, unit, rows, made)
-        tables.append(removed_table(rows) if rows else REMOVED.empty_table())
-        cuts.append(made)
-    write_removed(attempt.file("removed.arrow"), tables)
+    rows: dict[int, int] = {}
+
+    def removed() -> Iterator[pa.Table]:
+        for unit in range(job.unit.first, job.unit.end):
+            start, end = np.searchsorted(unit_of_pair, [unit, unit + 1])
+            removals = _removed(stage.name, pairs.slice(start, end - start))
+            here = edits.filter(pc.equal(edits.column("unit"), unit))
+            of_removed = np.isin(here.column("row").to_numpy(), removals.column("row").to_numpy())
+            made, emptied = cut_unit(view, unit, here.filter(pa.array(~of_removed)), stage.name)
+            cuts.append(made)
+            table = pa.concat_tables([removals, emptied, *_quarantined(view, unit, left, stage.name)])
+            _count(ledger, stage.name, view, unit, table, made)
+            if table.num_rows:
+                rows[unit] = table.num_rows
+            yield table
+
+    write_removed(attempt.file("removed.arrow"), removed())
     if any(table.num_rows for table in cuts):
         write_cuts(attempt.file(EDITS_FILE), cuts)
     ledger.check(f"{job.step.name}, bucket {attempt.unit}")
-    by_unit_rows = {
-        unit: table.num_rows for unit, table in enumerate(tables, job.unit.first) if table.num_rows
+    return UnitResult(sum(rows.values()), ledger.record(), MaskPart(MASK_UNITS, rows, job.unit.merged))
+
+
+def _closest(pairs: pa.Table) -> pa.Table:
+    """One removal a document, by address: that with the closest survivor, of these the one of least id."""
+    ways = (
+        ("unit", "ascending"),
+        ("row", "ascending"),
+        ("similarity", "descending"),
+        ("survivor_id", "ascending"),
+    )
+    pairs = pairs.take(pc.sort_indices(pairs, sort_keys=list(ways))).combine_chunks()
+    address = addresses(pairs)
+    return pairs.filter(pa.array(np.append(True, address[1:] != address[:-1])[: len(address)]))
+
+
+def _removed(stage: str, pairs: pa.Table) -> pa.Table:
+    """`REMOVED` rows of documents and their survivors."""
+    sources = contiguous(pairs.column("survivor_source")).dictionary_encode()
+    named = pa.array([told(source) for source in sources.dictionary.to_pylist()], pa.string())
+    known = {name: pairs.column(name) for name in pairs.column_names if name in REMOVED.names}
+    known |= {
+        "stage": pa.repeat(stage, len(pairs)),
+        "kind": pa.repeat("removed", len(pairs)),
+        "survivor_source": named.take(sources.indices),
     }
-    part = MaskPart(MASK_UNITS, by_unit_rows, job.unit.merged)
-    return UnitResult(sum(by_unit_rows.values()), ledger.record(), part)
+    columns = [known.get(field.name, pa.nulls(len(pairs), field.type)) for field in REMOVED]
+    return pa.table(columns, schema=REMOVED)
 
 
-def _removed(stage: str, row: Row) -> Row:
-    kept = {name: row[name] for name in ("unit", "row", "id", "source", "reason", "bytes", "similarity")}
-    kept |= {"survivor_id": row["survivor_id"], "survivor_source": told(row["survivor_source"])}
-    return {**kept, "stage": stage, "kind": "removed"}
-
-
-def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> list[Row]:
+def _quarantined(view: DatasetView, unit: int, left: pa.Table, stage: str) -> Iterator[pa.Table]:
     """`REMOVED` rows of the documents of a unit that the exchange could not judge."""
     here = left.filter(pc.equal(left.column("unit"), unit))
     causes = dict(zip(here.column("row").to_pylist(), here.column("cause").to_pylist(), strict=True))
-    found: list[Row] = []
     for docs, rows in view.batches(unit) if causes else ():
         bad = np.isin(rows, np.array(list(causes), np.uint32))
-        numbers = rows[bad].tolist()
-        table = quarantined_table(docs.keep(bad), stage, [causes[row] for row in numbers])
-        found += [{**row, "unit": unit, "row": n} for n, row in zip(numbers, table.to_pylist(), strict=True)]
-    return found
+        numbers = rows[bad]
+        table = quarantined_table(docs.keep(bad), stage, [causes[row] for row in numbers.tolist()])
+        for name, values in (("unit", np.full(len(numbers), unit, np.uint32)), ("row", numbers)):
+            table = table.set_column(REMOVED.get_field_index(name), REMOVED.field(name), pa.array(values))
+        yield table
 
 
-def _count(ledger: Ledger, stage: str, view: DatasetView, unit: int, rows: list[Row], cuts: pa.Table) -> None:
-    """Count one unit: `rows` are its `REMOVED` rows, `cuts` its `CUTS`.
+def _count(
+    ledger: Ledger, stage: str, view: DatasetView, unit: int, removed: pa.Table, cuts: pa.Table
+) -> None:
+    """Count one unit: `removed` are its `REMOVED` rows, `cuts` its `CUTS`.
 
     Raises CorpusmillError where a document was removed before, or never was.
     """
-    beyond = [row for row in rows if row["row"] >= view.facts(unit).rows]
-    if beyond:
+    facts, ids = view.facts(unit), removed.column("id")
+    rows = removed.column("row").to_numpy()
+    beyond = np.flatnonzero(rows >= facts.rows)
+    if len(beyond):
+        first = int(beyond[0])
         raise CorpusmillError(
-            f"{stage} removes document {beyond[0]['id']} at row {beyond[0]['row']} of unit {unit}, which has "
-            f"{view.facts(unit).rows:,} rows; give `unit` and `row` as `emit` had them"
+            f"{stage} removes document {ids[first]} at row {rows[first]} of unit {unit}, which has "
+            f"{facts.rows:,} rows; give `unit` and `row` as `emit` had them"
         )
-    already = view.removed_rows(unit)
-    again = np.isin(np.array([row["row"] for row in rows], np.uint32), already)
-    if again.any():
-        row = rows[int(np.flatnonzero(again)[0])]
-        raise CorpusmillError(f"{stage} removes document {row['id']} of unit {unit} a second time")
-    arrived: dict[str, list[int]] = {
-        source: [documents, size] for source, (documents, size) in view.facts(unit).sources.items()
-    }
+    again = np.flatnonzero(np.isin(rows, view.removed_rows(unit)))
+    if len(again):
+        raise CorpusmillError(f"{stage} removes document {ids[int(again[0])]} of unit {unit} a second time")
+    arrived = {source: [documents, size] for source, (documents, size) in facts.sources.items()}
     for batch in view.mask_batches(unit):
-        for source, size in zip(
-            batch.column("source").to_pylist(), batch.column("bytes").to_pylist(), strict=True
-        ):
-            arrived[source][0] -= 1
+        for source, _, _, documents, size in _sums(batch):
+            arrived[source][0] -= documents
             arrived[source][1] -= size
     for batch in view.cut_batches(unit):
         for source, _, size in _cut_bytes(batch):
             arrived[source][1] -= size
     taken_out: dict[str, list[int]] = {}
-    for row in rows:
-        tally = taken_out.setdefault(row["source"], [0, 0])
-        tally[0] += 1
-        tally[1] += row["bytes"]
-        entry = ledger.entry(stage, row["source"])
-        (entry.remove if row["kind"] == "removed" else entry.quarantine)(row["reason"], 1, row["bytes"])
+    for source, kind, reason, documents, size in _sums(removed):
+        tally = taken_out.setdefault(source, [0, 0])
+        tally[0] += documents
+        tally[1] += size
+        entry = ledger.entry(stage, source)
+        (entry.remove if kind == "removed" else entry.quarantine)(reason, documents, size)
     for source, reason, size in _cut_bytes(cuts):
         taken_out.setdefault(source, [0, 0])[1] += size
         ledger.entry(stage, source).cut_out(reason, size)
@@ -230,6 +242,15 @@ def _count(ledger: Ledger, stage: str, view: DatasetView, unit: int, rows: list[
         less = taken_out.get(source, [0, 0])
         entry.arrive(documents, size)
         entry.keep(documents - less[0], size - less[1], size - less[1])
+
+
+def _sums(removed: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, str, int, int]]:
+    """(source, kind, reason, documents, bytes) of `REMOVED` rows."""
+    by = ["source", "kind", "reason"]
+    table = pa.table({name: removed.column(name) for name in (*by, "bytes")})
+    sums = table.group_by(by).aggregate([("bytes", "count"), ("bytes", "sum")])
+    for row in sums.sort_by([(name, "ascending") for name in by]).to_pylist():
+        yield row["source"], row["kind"], row["reason"], row["bytes_count"], row["bytes_sum"]
 
 
 def _cut_bytes(cuts: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, int]]:

@@ -119,6 +119,13 @@ def partition_of(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[n
     return ((high * count + ((low * count) >> np.uint64(32))) >> np.uint64(32)).astype(np.uint32)
 
 
+def first_keys(partitions: int, wanted: npt.ArrayLike) -> npt.NDArray[np.uint64]:
+    """The least key of each of these partitions, ceil(partition * 2^64 / partitions); of `partitions` itself,
+    which has none, the greatest there is."""
+    numbers = np.asarray(wanted, np.int64).tolist()
+    return np.array([min(-(-(number << 64) // partitions), 2**64 - 1) for number in numbers], np.uint64)
+
+
 def in_order(rows: pa.Table) -> pa.Table:
     """`rows` sorted by (key, unit, row); those of one key and address stay in their order.
 
@@ -126,11 +133,15 @@ def in_order(rows: pa.Table) -> pa.Table:
     by address.
     """
     key, unit, row = (rows.column(name).to_numpy() for name in ("key", "unit", "row"))
+    if (key[1:] > key[:-1]).all():
+        return rows.combine_chunks()
     order = np.argsort(key, kind="stable")
     same = key[order][1:] == key[order][:-1]
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same)) if same.any() else order[:0]
     some = order[tied]
     order[tied] = some[np.lexsort([row[some], unit[some], key[some]])]
+    if (order[1:] > order[:-1]).all():
+        return rows.combine_chunks()
     return rows.take(pa.array(order)).combine_chunks()
 
 
@@ -278,9 +289,11 @@ def _write(
     """Rows, put in order, as a batch for each run of `width` partitions that there are rows of; their bytes
     are added to `sizes`."""
     ordered = in_order(rows.select(schema.names).cast(schema))
-    placed = partition_of(ordered.column("key").to_numpy(), partitions) // width
-    ends = [*(np.flatnonzero(placed[1:] != placed[:-1]) + 1).tolist(), len(placed)]
+    key = ordered.column("key").to_numpy()
+    first, last = (int(number) // width for number in partition_of(key[[0, -1]], partitions))
+    numbers = range(first, last + 1)
+    starts = np.searchsorted(key, first_keys(partitions, np.arange(first, last + 1) * width)).tolist()
     (whole,) = ordered.to_batches()
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        number = int(placed[start])
-        sizes[number] += writer.write(whole.slice(start, end - start), number)
+    for number, start, end in zip(numbers, [0, *starts[1:]], [*starts[1:], len(key)], strict=True):
+        if end > start:
+            sizes[number] += writer.write(whole.slice(start, end - start), number)

@@ -19,10 +19,10 @@ from corpusmill.pipelines.run.operators.layout import (
     LARGE,
     ROWS_FILE,
     counted_from,
+    first_keys,
     first_of,
     in_order,
     last_files,
-    partition_of,
 )
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile, compact
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -113,8 +113,11 @@ def _part(batch: pa.RecordBatch, layout: Layout, partition: int, part: int, part
     """The rows of a batch of a partition, sorted by key, that are of one of its parts."""
     if parts == 1:
         return batch
-    placed = partition_of(batch.column("key").to_numpy(), layout.partitions * parts)
-    start, end = np.searchsorted(placed, [partition * parts + part, partition * parts + part + 1])
+    number, every = partition * parts + part, layout.partitions * parts
+    first, beyond = first_keys(every, [number, number + 1])
+    key = batch.column("key").to_numpy()
+    start = np.searchsorted(key, first)
+    end = np.searchsorted(key, beyond) if number + 1 < every else len(key)
     return compact(batch.slice(start, end - start), batch.schema)
 
 

@@ -53,6 +53,7 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 _Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
 
 PARTITION_BYTES = 256 * 2**20  # text bytes whose rows should meet in one partition
+ROWS_BYTES = 64 * 2**20  # bytes of rows that should, of a stage that knows them
 _MOST = 65_536
 
 
@@ -89,18 +90,24 @@ def _later(preparation: Preparation, first: int) -> int:
 
 def _layout(preparation: Preparation) -> Layout:
     view, known = preparation.view, known_of_view(preparation)
-    size = sum(size for _, size in view.totals().values()) + known.all_bytes()
-    return layout_of(_partitions(preparation, size), len(view) + len(known), size)
+    totals, before = view.totals().values(), known.all_bytes()
+    documents, size = sum(count for count, _ in totals), sum(size for _, size in totals)
+    stage = _stage(preparation)
+    rows = stage.row_bytes(documents, size)
+    if size:
+        rows += rows * before // size
+    size += before
+    wanted = stage.partitions(preparation.context)
+    if wanted is None:
+        wanted = rounded(max(-(-size // PARTITION_BYTES), -(-rows // ROWS_BYTES)))
+    return layout_of(int(min(max(wanted, 1), _MOST)), len(view) + len(known), max(size, rows))
 
 
-def _partitions(preparation: Preparation, size: int) -> int:
+def _stage(preparation: Preparation) -> Scatter:
     (spec,) = preparation.step.stages
     stage = build_stage(spec)
     assert isinstance(stage, Scatter)
-    wanted = stage.partitions(preparation.context)
-    if wanted is None:
-        wanted = rounded(-(-size // PARTITION_BYTES))
-    return int(min(max(wanted, 1), _MOST))
+    return stage
 
 
 def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:

@@ -108,3 +108,27 @@ def test_a_run_whose_partitions_are_split_removes_and_cuts_the_same(
         masks = [record.steps[f"dedup.{name}"].data for record in (plain, split)]
         kinds = [{file.name: file.sha256 for file in mask.units.files()} for mask in masks]
         assert kinds[0] == kinds[1]
+
+
+@given(st.integers(1, 65_536 * 64), st.data())
+def test_the_first_key_of_a_partition_is_the_least_that_lies_in_it(
+    partitions: int, data: st.DataObject
+) -> None:
+    number = data.draw(st.integers(0, partitions - 1))
+    (first,) = module.first_keys(partitions, [number]).tolist()
+    assert first * partitions >> 64 == number
+    assert first == 0 or (first - 1) * partitions >> 64 == number - 1
+
+
+def test_rows_that_are_more_than_the_text_make_for_more_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty band keys to a short document; what is removed is the same."""
+    texts = [f"the document number {number} of a few words" for number in range(200)] * 2
+    few = run(write_recipe(tmp_path / "few", [texts], "minhash"))
+    monkeypatch.setattr(scatter, "ROWS_BYTES", 20_000)
+    many = run(write_recipe(tmp_path / "many", [texts], "minhash"))
+    assert rows_of(few) == rows_of(many)
+    assert len(rows_of(few)) == 200
+    sent = (record.steps["dedup.minhash.scatter"].data for record in (few, many))
+    assert [partitions.layout_at(folder).partitions for folder in sent] == [1, 10]
