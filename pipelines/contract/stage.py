@@ -251,8 +251,8 @@ class Scatter(Stage):
         return None
 
     def row_bytes(self, documents: int, size: int) -> int:
-        """About how many bytes of rows, without side rows, `emit` sends of so many documents with `size` bytes
-        of text together; 0: not known. More than the text make for more partitions.
+        """About how many bytes of rows, without side rows, `emit` sends of so many documents whose texts have
+        `size` bytes together; 0: not known. More than the text make for more partitions.
 
         Asked of the stage before `prepare`.
         """
