@@ -2,8 +2,8 @@
 
 Documents are numbers whose signatures are drawn (`generated_signatures`): 20 band keys, a set of 16 shingles;
 three in twenty are a version or a copy of another. Their scatter, its levels, the three rounds, the
-resolution of pairs and the masks are those of every run with `dedup: [minhash]`, by two workers, one step after
-the other. What is removed is compared with what the generator knows; a difference fails the benchmark.
+resolution of pairs and the masks are those of every run with `dedup: [minhash]`, by two workers, step after
+step. What is removed is compared with what the generator knows; a difference fails the benchmark.
 
 Jobs (1, 5 and 50 million documents, or those of `--sizes`, in millions; quick: 20,000 and 100,000), each with
 the number of documents in its name:
