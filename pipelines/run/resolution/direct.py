@@ -2,8 +2,9 @@
 
 A partition holds the pairs whose worse document is at home in it. It asks once to be told of the better ones
 that are at home elsewhere, and is told when these are kept or removed; of those that are at 1.0, when their
-survivor is known. Whatever follows from that within the partition is decided in the same round. Memory:
-about 700 bytes a pair.
+survivor is known. Whatever follows from that within the partition is decided in the same round; of a document
+that is removed, pairs with others that are farther than its survivor so far are forgotten. Memory: about 700
+bytes a pair.
 
 Kinds of notes are standings (`kernels.removals`): OPEN is a pair whose better document is not decided; KEPT a
 pair whose better document is kept or, sent, that a document is; REMOVED, sent, that one is removed; FINAL a
@@ -69,7 +70,8 @@ def round_of(state: pa.Table, notes: pa.Table, homes: Homes, priority: tuple[str
     decided = np.unique(worse)
     removed = decided[known.standing[decided] == FINAL]
     waiting = np.isin(known.standing[worse], (OPEN, REMOVED))
-    counts = (similarity >= 1.0) | np.isin(known.standing[better], (OPEN, KEPT))
+    nearer = similarity >= known.closest[worse]  # than the best survivor so far, or as near
+    counts = (similarity >= 1.0) | (np.isin(known.standing[better], (OPEN, KEPT)) & nearer)
     left = np.flatnonzero(waiting & counts)
     rows = note(
         np.where(known.standing[better[left]] == KEPT, KEPT, OPEN).astype(np.int8),
