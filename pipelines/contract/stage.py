@@ -244,18 +244,12 @@ class Scatter(Stage):
     address_only: ClassVar[bool] = False
 
     def partitions(self, context: Context) -> int | None:
-        """How many partitions the rows should meet in; None: as follows from the bytes of the documents.
-
-        Asked of the stage before `prepare`.
-        """
+        """How many partitions rows should meet in, asked before `prepare`; None: as their bytes ask."""
         return None
 
     def row_bytes(self, documents: int, size: int) -> int:
         """About how many bytes of rows, without side rows, `emit` sends of so many documents whose texts have
-        `size` bytes together; 0: not known. More than the text make for more partitions.
-
-        Asked of the stage before `prepare`.
-        """
+        `size` bytes together, before `prepare`; 0: not known. More than the text make for more partitions."""
         return 0
 
     def sent(self, docs: Documents, rows: npt.NDArray[np.uint32], emitted: Emitted) -> Sent | None:
@@ -294,8 +288,7 @@ Round = Callable[["pa.Table"], "pa.Table | Found"]
 class WithSides:
     """A round that is shown side rows: `work(rows, side)` gives what a `Round` gives.
 
-    All rows of a document meet, sorted by (unit, row), whatever `key` they have, if any. `side` has the side
-    row of each document that has rows, in order."""
+    All rows of a document meet, sorted by (unit, row); `side` has its side row, in the same order."""
 
     work: Callable[[pa.Table, pa.Table], pa.Table | Found]
 
@@ -403,6 +396,5 @@ class Task(Stage):
         fingerprint, and removed once the step is complete: a place for checkpoints, from which the result
         must be the same as from the start. Two attempts may hold it at once where a lost worker lives on.
         `unit_progress.write_progress` in it tells the user how far the work has got. On SIGTERM a task may
-        take a few seconds to leave its work in order; it then raises `Interrupted`.
-        """
+        take a few seconds to leave its work in order; it then raises `Interrupted`."""
         return self.run(inputs, folder)
