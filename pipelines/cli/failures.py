@@ -12,6 +12,7 @@ from typing import NoReturn
 import typer
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, Interrupted, UserError
+from corpusmill.pipelines.storage.remote.mirrors import with_urls
 from corpusmill.pipelines.system.faults import CURES, chain, describe, no_writing
 
 _INTERRUPTED = 130  # what typer makes of Ctrl-C while no run of ours is listening for it
@@ -46,7 +47,7 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except IntegrityError as error:
-        _say(f"failed: {_with_known_command(error)}")
+        _say(f"failed: {with_urls(str(_with_known_command(error)))}")
         sys.exit(2)
     except CorpusmillError as error:
         _say(f"failed: {error}")

@@ -20,9 +20,10 @@ from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.arithmetic import wrong_figures
 from corpusmill.pipelines.inspection.run_log import repair_command
 from corpusmill.pipelines.inspection.run_record import STATES, load_record
-from corpusmill.pipelines.run.repair import segment_faults
+from corpusmill.pipelines.run.repair import segment_faults, unlike_segments
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.not_kept import not_kept, there
+from corpusmill.pipelines.storage.remote.mirrors import with_urls
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.system.kernel_cache import kernel_cache
 
@@ -109,7 +110,8 @@ def _check(name: str, ok: bool, detail: str, cure: str) -> Check:
 
 def _file_check(name: str, faults: list[str], detail: str, cure: str) -> Check:
     """A check of what the run wrote: any fault is damage."""
-    return Check(name, not faults, bool(faults), _shown(faults) or detail, cure if faults else "")
+    shown = with_urls(_shown(faults))
+    return Check(name, not faults, bool(faults), shown or detail, cure if faults else "")
 
 
 def _python() -> Check:
@@ -224,7 +226,7 @@ def _unread(name: str, read: Callable[[], object], cure: str) -> list[Check]:
     try:
         read()
     except OtherVersionError as error:
-        return [_check(name, False, error.fault, error.cure)]
+        return [_check(name, False, with_urls(error.fault), error.cure)]
     except IntegrityError as error:
         return [_file_check(name, [error.fault], "", cure)]
     return []
@@ -235,7 +237,8 @@ def _step(name: str, step: StepFolder, cure: str) -> Check:
         if unread := _unread(f"step {name}", read, cure):
             return unread[0]
     faults = (
-        segment_faults(step) or step.verify() or [f"{path}: not a file of its step" for path in step.strays()]
+        segment_faults(step)
+        or [*unlike_segments(step).values(), *step.verify()] or [f"{path}: not a file of its step" for path in step.strays()]
     )
     said = f"{text.size(step.need_manifest().bytes)} match their hashes"
     if (left := not_kept(step.path)) is not None:

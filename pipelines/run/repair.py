@@ -21,7 +21,7 @@ from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.committed import hash_again
 from corpusmill.pipelines.storage.graph_file import read_graph
 from corpusmill.pipelines.storage.not_kept import NAME, has_again, not_kept, there
-from corpusmill.pipelines.storage.remote.mirrors import location_of
+from corpusmill.pipelines.storage.remote.mirrors import with_urls
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import Segment
 
@@ -72,6 +72,10 @@ def repair_step(folder: StepFolder) -> StepRepair:
         hash_again(folder)
         has_again(folder.path)
         return found
+    for name, fault in unlike_segments(folder).items():
+        found.faults.append(fault)
+        assert folder.store is not None
+        folder.store.put_segment(folder.path, name, (folder.segments / name).read_bytes())
     for path in [*folder.strangers(), *folder.strays()]:
         found.faults.append(f"{path}: not a file of its step")
         path.unlink()
@@ -95,13 +99,22 @@ def segment_faults(folder: StepFolder) -> list[str]:
     listed = None if folder.store is None else set(folder.unit_names())
     for entry in folder.units.entries:
         if listed is not None and entry.name not in listed:
-            faults.append(f"{location_of(folder.segments / entry.name)}: missing")
+            faults.append(f"{folder.segments / entry.name}: missing")
             continue
         try:
             Segment(folder.segments / entry.name, folder.place).receipts()
         except IntegrityError as error:
             faults.append(error.fault)
     return faults
+
+
+def unlike_segments(folder: StepFolder) -> dict[str, str]:
+    """Of a run on object storage, segments of which the mirror has sound copies and the store has not, by name
+    with what is wrong with the object. Segments that are missing are `segment_faults`."""
+    if (store := folder.store) is None:
+        return {}
+    found = {entry.name: store.unlike_segment(folder.path, entry.name) for entry in folder.units.entries}
+    return {name: fault for name, fault in found.items() if fault is not None}
 
 
 class Repairs:
@@ -140,14 +153,14 @@ class Repairs:
 
     def _found(self, fault: str) -> None:
         self.faults.append(fault)
-        log.warning("repair: %s", fault)
+        log.warning("repair: %s", with_urls(fault))
 
     def prepare(self, step: str, folder: StepFolder) -> None:
         """Repair a step as `repair_step` does, before the run looks whether it is complete."""
         self._steps[step] = found = repair_step(folder)
         self.faults += found.faults
         for fault in found.faults:
-            log.warning("repair: step %s: %s", step, fault)
+            log.warning("repair: step %s: %s", step, with_urls(fault))
 
     def done(self, step: str, folder: StepFolder) -> None:
         """Compare what a step now holds with what it held: later steps were made from that."""

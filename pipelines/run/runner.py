@@ -260,6 +260,11 @@ class Runner(Steps):
         complete = [self.folder_of(name) for name in steps if self.states[name].complete]
         if same and all(folder.manifest_path.exists() for folder in complete):
             return None
+        if self.folder.store is not None:
+            return UserError(
+                f"{self.folder.path}: this machine's copy of the run {self.folder.location} was removed from the "
+                "cache while the run was on; the bucket has all that was committed: run the same command again"
+            )
         return UserError(
             f"{self.folder.path}: files of the run were removed while it was on; run the same command again, "
             "and it makes what is missing"

@@ -14,6 +14,7 @@ from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.manifest import SegmentEntry
 from corpusmill.pipelines.records.receipt import DatasetPart, Receipt
 from corpusmill.pipelines.records.unit_columns import receipt_of
+from corpusmill.pipelines.storage.objects.store import ObjectInfo
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.segments import (
     SEGMENT,
@@ -269,6 +270,6 @@ def hash_again(folder: StepFolder) -> list[str]:
     return faults
 
 
-def _faults(folder: StepFolder, unit: Receipt, stored: Mapping[str, int] | None) -> list[str]:
+def _faults(folder: StepFolder, unit: Receipt, stored: Mapping[str, ObjectInfo] | None) -> list[str]:
     found = (folder.fault(file, stored) for file in unit.files)
     return [fault for fault in found if fault is not None]

@@ -15,6 +15,7 @@ from pathlib import Path
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt
 from corpusmill.pipelines.storage.file_faults import fault_of, faults_of, lost
+from corpusmill.pipelines.storage.objects.store import ObjectInfo
 from corpusmill.pipelines.storage.remote.sent_files import AT_ONCE
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, write_atomic
 from corpusmill.pipelines.storage.segments import Segment
@@ -109,13 +110,13 @@ class StepUnits(StepPlaces):
         if self.store is not None:
             self.store.have_all(self.path, entries)
 
-    def stored(self) -> dict[str, int] | None:
-        """Sizes of the objects of the step's files by their URLs, of a run on object storage; else None."""
+    def stored(self) -> dict[str, ObjectInfo] | None:
+        """The objects of the step's files by their URLs, of a run on object storage; else None."""
         return None if self.store is None else self.store.stored(self.path)
 
-    def fault(self, entry: FileEntry, stored: Mapping[str, int] | None = None) -> str | None:
+    def fault(self, entry: FileEntry, stored: Mapping[str, ObjectInfo] | None = None) -> str | None:
         """What is wrong with a committed file (see `fault_of`); a damaged copy of an object is fetched
-        again. With `stored` its object has to be there too, whether or not there is a copy of it."""
+        again. With `stored` its object has to be sound too, whether or not there is a copy of it."""
         if self.store is not None and stored is not None:
             unlike = self.store.unlike(self.path, entry, stored)
             if unlike is not None:
@@ -133,7 +134,7 @@ class StepUnits(StepPlaces):
 
         Of a run on object storage several are fetched at a time. With `keep` all are at hand afterwards.
         Without it the mirror may let go of those that were looked at, so that it stays within its limit, and
-        a listing tells whether the objects of those that it has are still there.
+        a listing tells whether the objects of those that it has are there and sound (`SentFiles.unlike`).
         """
         if self.store is None:
             return faults_of(entries, self.fault)

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.storage.objects.current import settings_in_use, store_of
+from corpusmill.pipelines.storage.objects.faults import NoObjectError
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl, is_url, local_pattern, parse_url
 from corpusmill.pipelines.storage.remote.mirrors import allow
 from corpusmill.pipelines.storage.sealed import json_bytes, sha256_file
 
 WHOLE = "export.json"
+POINTER = "current.json"  # of a run
 
 
 @contextmanager
@@ -33,6 +35,7 @@ def written_to(out: str) -> Iterator[Path]:
         return
     allow(out)
     place = parse_url(out.rstrip("/"))
+    _refuse_within_run(place)
     if store_of(place).list_below(place.key):
         raise UserError(f"{place}: holds objects already; remove them or name another place")
     cache = settings_in_use().cache_folder
@@ -41,6 +44,18 @@ def written_to(out: str) -> Iterator[Path]:
         made = Path(folder) / place.key.rsplit("/", 1)[-1]
         yield made
         _send(place, made)
+
+
+def _refuse_within_run(place: ObjectUrl) -> None:
+    """Raise UserError where a place lies in a run: a HEAD request for each folder of its key."""
+    store, parts = store_of(place), place.key.split("/")
+    for depth in range(len(parts), 0, -1):
+        run = replace(place, key="/".join(parts[:depth]))
+        try:
+            store.head(f"{run.key}/{POINTER}")
+        except NoObjectError:
+            continue
+        raise UserError(f"{place}: lies in the run {run}; name a place outside of runs")
 
 
 def _send(place: ObjectUrl, made: Path) -> None:

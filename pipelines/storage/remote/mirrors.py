@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+import re
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.storage.objects.current import settings_in_use, use_storage
@@ -85,6 +87,18 @@ def location_of(path: Path) -> str:
                 below = path.relative_to(run).as_posix()
                 return _stores[run].url if below == "." else f"{_stores[run].url}/{below}"
     return str(path)
+
+
+def with_urls(message: str) -> str:
+    """A message about what runs hold, with the URLs of objects in place of paths of their mirrors."""
+    for mirror, store in _stores.items():
+        path = re.compile(re.escape(str(mirror)) + r"((?:/[^/\s:;,']+)*)")
+        message = path.sub(partial(_url_in, store), message)
+    return message
+
+
+def _url_in(store: RunStore, found: re.Match[str]) -> str:
+    return store.url_of(PurePosixPath(found[1].lstrip("/")))
 
 
 def asked_for(location: str) -> Path:

@@ -20,16 +20,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.storage.objects.current import settings_in_use
 from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
 from corpusmill.pipelines.storage.objects.requests import Requests
-from corpusmill.pipelines.storage.objects.store import ObjectStore
+from corpusmill.pipelines.storage.objects.store import ObjectInfo, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl
 from corpusmill.pipelines.storage.remote.lease import FencedError, Lease
-from corpusmill.pipelines.storage.remote.sent_files import SentFiles, each
+from corpusmill.pipelines.storage.remote.sent_files import SentFiles, each, is_etag_of
 from corpusmill.pipelines.storage.remote.shared_objects import SharedObjects
 
 MUTABLE = ("current.json", "recipe.json", "graph.json")
@@ -40,10 +40,10 @@ _TRIES = 8  # to write what others write too
 
 @dataclass(frozen=True)
 class Hint:
-    """What a listing told: times of manifests by version, and names of receipts and segments, by step."""
+    """What a listing told: times of manifests by version, and receipts and segments by name, by step."""
 
     manifests: dict[str, dict[str, float]]
-    units: dict[tuple[str, str], list[str]]
+    units: dict[tuple[str, str], dict[str, ObjectInfo]]
 
 
 class RunStore(SentFiles):
@@ -69,6 +69,16 @@ class RunStore(SentFiles):
 
     def _manifest_key(self, step: Path) -> str:
         return self._key("manifests", step.parent.name, f"{step.name}.json")
+
+    def url_of(self, path: PurePosixPath) -> str:
+        """The URL of the object that a path of the run in a folder stands for; of a file in `data`, whose key
+        its receipt tells, the place that commands take."""
+        match path.parts:
+            case ("steps", step, version, "manifest.json"):
+                return self._object(self._key("manifests", step, f"{version}.json"))
+            case ("steps", step, version, "units" | "receipts", name):
+                return self._object(self._key("units", step, version, name))
+        return "/".join((self.url, *path.parts))
 
     # Receipts and segments.
 
@@ -124,10 +134,28 @@ class RunStore(SentFiles):
     def names_of_units(self, step: Path) -> list[str]:
         """Names of the receipts and segments there: as they were listed first, or anew where this process has
         changed them since."""
+        return list(self._units(step))
+
+    def _units(self, step: Path) -> dict[str, ObjectInfo]:
         if step not in self._changed:
-            return self.hint().units.get((step.parent.name, step.name), [])
+            return self.hint().units.get((step.parent.name, step.name), {})
         found = self._store.list_below(self._key("units", step.parent.name, step.name))
-        return [info.url.rsplit("/", 1)[-1] for info in found]
+        return {info.url.rsplit("/", 1)[-1]: info for info in found}
+
+    def unlike_segment(self, step: Path, name: str) -> str | None:
+        """What is wrong with the object of a segment whose copy in the mirror is sound; None where it is
+        there with the same bytes. It is fetched where its ETag does not prove these."""
+        info, path = self._units(step).get(name), step / "units" / name
+        url = self._object(self._unit_key(step, name))
+        if info is None:
+            return f"{url}: missing"
+        if info.size == path.stat().st_size and is_etag_of(info.version, path):
+            return None
+        try:
+            content = self._store.get(self._unit_key(step, name))
+        except NoObjectError:
+            return f"{url}: missing"
+        return None if content == path.read_bytes() else f"{url}: its bytes differ from what was written"
 
     def begun(self) -> list[Path]:
         """Versions of steps that were listed with receipts or segments, in order."""
@@ -184,10 +212,10 @@ class RunStore(SentFiles):
             for info in self._store.list_below(self._key("manifests")):
                 step, version = info.url.split("/")[-2:]
                 manifests.setdefault(step, {})[version.removesuffix(".json")] = info.modified
-            units: dict[tuple[str, str], list[str]] = {}
+            units: dict[tuple[str, str], dict[str, ObjectInfo]] = {}
             for info in self._store.list_below(self._key("units")):
                 step, version, unit = info.url.split("/")[-3:]
-                units.setdefault((step, version), []).append(unit)
+                units.setdefault((step, version), {})[unit] = info
             self._hint = Hint(manifests, units)
         return self._hint
 
@@ -276,9 +304,10 @@ class RunStore(SentFiles):
         lease.give_back()
 
     def keep_log(self) -> None:
-        """Keep the log, as the driver."""
+        """Keep the log, as the driver, unless it was removed with the mirror."""
         self._check()
-        self._store.upload(self._key(_LOG), self.mirror / _LOG)
+        if (log := self.mirror / _LOG).exists():
+            self._store.upload(self._key(_LOG), log)
 
     def keep(self, path: Path) -> str:
         """Keep a file of the mirror that anybody may write again, such as a report; its URL."""

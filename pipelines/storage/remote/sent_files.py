@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.storage.objects.current import store_of
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
-from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
+from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectInfo, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl
 from corpusmill.pipelines.storage.remote.room import Room
 from corpusmill.pipelines.system.faultpoints import faultpoint
@@ -86,17 +86,29 @@ class SentFiles:
             self._fetch(step, entry, path, AT_ONCE)
         return path
 
-    def stored(self, step: Path) -> dict[str, int]:
-        """Sizes in bytes of the objects that hold files of a step, in any of its versions, by their URLs: a
-        listing. Memory grows with their number."""
-        listed = self._store.list_below(self._key("data", step.parent.name))
-        return {info.url: info.size for info in listed}
+    def stored(self, step: Path) -> dict[str, ObjectInfo]:
+        """The objects that hold files of a step, in any of its versions, by their URLs: a listing. Memory
+        grows with their number."""
+        return {info.url: info for info in self._store.list_below(self._key("data", step.parent.name))}
 
-    def unlike(self, step: Path, entry: FileEntry, stored: Mapping[str, int]) -> str | None:
+    def unlike(self, step: Path, entry: FileEntry, stored: Mapping[str, ObjectInfo]) -> str | None:
         """What is wrong with the object of a committed file, of those that are `stored`; None where it is
-        there with the file's size. What it holds is not looked at."""
+        there with the file's size and, where the mirror has the file, its bytes.
+
+        An ETag that is the MD5 of the mirror's copy proves these; where it is not, as stores may have others,
+        the object is fetched and compared. What the mirror lacks is compared by whoever fetches it.
+        """
         url = self._object(self._data_key(step, entry))
-        return None if stored.get(url) == entry.bytes else f"{url}: missing, or of another size"
+        info = stored.get(url)
+        if info is None or info.size != entry.bytes:
+            return f"{url}: missing, or of another size"
+        path = step / "data" / entry.name
+        if self.room.pin(path, entry.bytes) and not is_etag_of(info.version, path):
+            try:
+                self.fetch_again(step, entry)
+            except IntegrityError as error:
+                return error.fault
+        return None
 
     def _fetch(self, step: Path, entry: FileEntry, path: Path, at_once: int) -> None:
         store, key = self._store, self._data_key(step, entry)
@@ -133,6 +145,23 @@ class SentFiles:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(name).replace(path)
+
+
+def is_etag_of(etag: str, path: Path) -> bool:
+    """Whether an ETag is the MD5 of a file or, as of one sent in parts, of the MD5 of these, with their number.
+
+    False says nothing: objects that the store encrypts by a key of its user, and those of Azure, have others.
+    """
+    digest, _, parts = etag.strip('"').partition("-")
+    with path.open("rb") as file:
+        if not parts:
+            return hashlib.file_digest(file, _md5).hexdigest() == digest
+        sums = [_md5(part).digest() for part in iter(lambda: file.read(PART_BYTES), b"")]
+    return parts == str(len(sums)) and _md5(b"".join(sums)).hexdigest() == digest
+
+
+def _md5(data: bytes = b"") -> hashlib._Hash:
+    return hashlib.md5(data, usedforsecurity=False)
 
 
 def each(call: Callable[[T], object], things: Iterable[T], at_once: int) -> None:

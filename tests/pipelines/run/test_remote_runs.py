@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
-from corpusmill.pipelines.inspection.doctor import doctor
+from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run import runner as runner_module
 from corpusmill.pipelines.run.runner import RunListener, Runner
@@ -145,6 +145,8 @@ def test_an_export_goes_to_the_store_and_is_whole_with_its_last_object(
     assert b"exported/README.md" in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
     assert b"export.json" not in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
     server.proxy.fresh()
+    with pytest.raises(UserError, match=rf"{url}/out/of-it: lies in the run {url}; name a place outside"):
+        told("export", url, f"{url}/out/of-it", "--to", "dataset")
     with pytest.raises(UserError, match=rf"{out}: holds objects already"):
         told("export", url, out, "--to", "dataset")
     assert out in told("export", url, f"{out}-again", "--to", "dataset")
@@ -378,6 +380,63 @@ def test_what_the_store_lost_is_found_and_sent_again_though_the_mirror_has_it(
     server.delete(BUCKET, key)
     Runner(load_recipe(recipe), repair=True).run()
     assert server.get(BUCKET, key) == receipts
+
+
+def test_what_was_written_over_with_equal_sizes_is_found_though_the_mirror_has_it(
+    server: ObjectServer, corpus: Path, tmp_path: Path
+) -> None:
+    recipe = short(tmp_path / "run", corpus, storage(server, "over"))
+    run(recipe)
+    folder = RunFolder(load_recipe(recipe).output_folder)
+    step = folder.current_step("lines")
+    assert step is not None
+    server.proxy.fresh()
+    assert "all is well" in render_doctor(doctor(folder))
+    assert not any("/data/" in seen.path and seen.method == "GET" for seen in asked(server))
+    (file, *_) = step.units.files(".parquet")
+    (segment,) = step.units.entries
+    keys = f"over/data/lines/{file.sha256[:32]}.parquet", f"over/units/lines/{step.path.name}/{segment.name}"
+    held = {key: server.get(BUCKET, key) for key in keys}
+    for key in keys:
+        server.put(BUCKET, key, bytes(len(held[key])))
+    server.put(BUCKET, keys[1], held[keys[1]][:-9])
+    with pytest.raises(IntegrityError, match="differ"):  # a machine without a mirror has no other bytes
+        damaged = short(tmp_path / "elsewhere", corpus, storage(server, "over"))
+        list(RunFolder(load_recipe(damaged).output_folder).step("lines", step.path.name).units.files())
+    current.use_storage(load_recipe(recipe).storage)
+    (check,) = [check for check in doctor(folder).checks if check.damage]
+    assert check.detail == "; ".join(
+        (
+            f"s3://{BUCKET}/{keys[1]}: its bytes differ from what was written",
+            f"s3://{BUCKET}/{keys[0]}: its bytes differ from the manifest",
+        )
+    )
+    repaired = Runner(load_recipe(recipe), repair=True).run()
+    assert sum(state.redone for state in repaired.steps) == 1
+    assert {key: server.get(BUCKET, key) for key in keys} == held
+    server.delete(BUCKET, f"over/manifests/lines/{step.path.name}.json")
+    store = store_of_run(folder.path)
+    assert store is not None
+    store._known.clear()  # as of another process
+    (lost,) = [check for check in doctor(folder).checks if check.damage]
+    assert lost.detail == f"s3://{BUCKET}/over/manifests/lines/{step.path.name}.json: missing"
+
+
+def test_a_mirror_that_is_removed_ends_the_run_with_its_cure(
+    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    recipe = short(tmp_path / "run", corpus, storage(server, "no-mirror"))
+    loaded = load_recipe(recipe)
+
+    class Removing(Meddling):
+        def meddle(self) -> None:
+            shutil.rmtree(loaded.output_folder)
+
+    told_so = rf"copy of the run s3://{BUCKET}/no-mirror was removed .*: run the same command again"
+    with pytest.raises(UserError, match=told_so):
+        Runner(loaded, Removing(4)).run()
+    run(recipe)
+    assert of_recipe(recipe) == local
 
 
 def test_an_increment_takes_units_over_without_sending_their_files(
