@@ -238,7 +238,8 @@ def _step(name: str, step: StepFolder, cure: str) -> Check:
             return unread[0]
     faults = (
         segment_faults(step)
-        or [*unlike_segments(step).values(), *step.verify()] or [f"{path}: not a file of its step" for path in step.strays()]
+        or [*unlike_segments(step).values(), *step.verify()]
+        or [f"{path}: not a file of its step" for path in step.strays()]
     )
     said = f"{text.size(step.need_manifest().bytes)} match their hashes"
     if (left := not_kept(step.path)) is not None:

@@ -109,8 +109,8 @@ def segment_faults(folder: StepFolder) -> list[str]:
 
 
 def unlike_segments(folder: StepFolder) -> dict[str, str]:
-    """Of a run on object storage, segments of which the mirror has sound copies and the store has not, by name
-    with what is wrong with the object. Segments that are missing are `segment_faults`."""
+    """Of a run on object storage, segments that are sound in the mirror and not in the store, by name, with
+    what is wrong with the object. Those that are missing are `segment_faults`."""
     if (store := folder.store) is None:
         return {}
     found = {entry.name: store.unlike_segment(folder.path, entry.name) for entry in folder.units.entries}

@@ -262,8 +262,8 @@ class Runner(Steps):
             return None
         if self.folder.store is not None:
             return UserError(
-                f"{self.folder.path}: this machine's copy of the run {self.folder.location} was removed from the "
-                "cache while the run was on; the bucket has all that was committed: run the same command again"
+                f"{self.folder.path}: this machine's copy of the run {self.folder.location} was removed from "
+                "the cache while the run was on; the bucket has what was committed: run the command again"
             )
         return UserError(
             f"{self.folder.path}: files of the run were removed while it was on; run the same command again, "

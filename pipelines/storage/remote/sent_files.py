@@ -148,7 +148,7 @@ class SentFiles:
 
 
 def is_etag_of(etag: str, path: Path) -> bool:
-    """Whether an ETag is the MD5 of a file or, as of one sent in parts, of the MD5 of these, with their number.
+    """Whether an ETag is the MD5 of a file or, of one sent in parts, of the MD5 of these, with their number.
 
     False says nothing: objects that the store encrypts by a key of its user, and those of Azure, have others.
     """

@@ -400,9 +400,11 @@ def test_what_was_written_over_with_equal_sizes_is_found_though_the_mirror_has_i
     for key in keys:
         server.put(BUCKET, key, bytes(len(held[key])))
     server.put(BUCKET, keys[1], held[keys[1]][:-9])
+    elsewhere = load_recipe(short(tmp_path / "elsewhere", corpus, storage(server, "over")))
+    current.use_storage(elsewhere.storage)
+    units = RunFolder(elsewhere.output_folder).step("lines", step.path.name).units
     with pytest.raises(IntegrityError, match="differ"):  # a machine without a mirror has no other bytes
-        damaged = short(tmp_path / "elsewhere", corpus, storage(server, "over"))
-        list(RunFolder(load_recipe(damaged).output_folder).step("lines", step.path.name).units.files())
+        list(units.files())
     current.use_storage(load_recipe(recipe).storage)
     (check,) = [check for check in doctor(folder).checks if check.damage]
     assert check.detail == "; ".join(
@@ -432,7 +434,7 @@ def test_a_mirror_that_is_removed_ends_the_run_with_its_cure(
         def meddle(self) -> None:
             shutil.rmtree(loaded.output_folder)
 
-    told_so = rf"copy of the run s3://{BUCKET}/no-mirror was removed .*: run the same command again"
+    told_so = rf"copy of the run s3://{BUCKET}/no-mirror was removed .*: run the command again"
     with pytest.raises(UserError, match=told_so):
         Runner(loaded, Removing(4)).run()
     run(recipe)
