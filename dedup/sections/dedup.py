@@ -19,9 +19,10 @@ from corpusmill.pipelines.recipe.builder import Builder, incomparable
 from corpusmill.pipelines.recipe.entries import stage, stage_list, unknown_keys
 from corpusmill.pipelines.recipe.json_schema import Node, Schema, stages_of, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_key
-from corpusmill.pipelines.recipe.options import build
+from corpusmill.pipelines.recipe.options import RunPath, build
 from corpusmill.pipelines.recipe.section import Cut, Placed, Reading, Section
 from corpusmill.pipelines.storage.earlier_runs import remembered
+from corpusmill.pipelines.storage.remote.mirrors import store_of_run
 
 ROOM, STEPS = "dedup", "steps"
 
@@ -31,10 +32,10 @@ class Earlier(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    against: tuple[FilePath, ...] = Field(
+    against: tuple[RunPath, ...] = Field(
         (),
-        description="Folders of earlier runs that remember their documents, earliest first, or patterns of "
-        "them, relative to the recipe: what they have is removed here.",
+        description="Folders or URLs of earlier runs that remember their documents, earliest first, or "
+        "patterns of folders, relative to the recipe: what they have is removed here.",
     )
     remember: bool = Field(
         False, description="Keep what later runs need to compare their documents with those of this run."
@@ -168,7 +169,7 @@ def _unmatched(pattern: FilePath) -> str:
 
 def _matched(pattern: FilePath) -> list[FilePath]:
     """Folders that a pattern stands for, by name; a path without wildcards stands for itself."""
-    if not has_magic(str(pattern)) or pattern.is_dir():
+    if not has_magic(str(pattern)) or pattern.is_dir() or store_of_run(pattern) is not None:
         return [pattern]
     found = FilePath(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
     return sorted(folder for folder in found if folder.is_dir())

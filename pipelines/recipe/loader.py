@@ -33,6 +33,7 @@ from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
 from corpusmill.pipelines.recipe.source_entry import source
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.objects.urls import local_pattern
 
 _SUFFIXES = (".yaml", ".yml")
 _SOURCES = "{code: {read: {jsonl: code/*.jsonl}}}"  # what messages show as a cure
@@ -78,6 +79,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
             if data.get("storage") is not None
             else None
         )
+    with paths_relative_to(folder, storage):
         sources = _sources(data.get("sources"), data, problems)
         sections = _made_sections(data, problems)
     if settings is None or engine is None:
@@ -93,7 +95,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         name=settings.name,
         seed=settings.seed,
         folder=folder,
-        data_folder=Path(os.path.normpath(folder / settings.data)),
+        data_folder=Path(os.path.normpath(folder / local_pattern(settings.data))),
         output_folder=output,
         plugins=tuple(plugins),
         engine=engine,

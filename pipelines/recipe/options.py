@@ -5,7 +5,8 @@ value is no number. More lenient in one way: where a whole number is expected, `
 such (`quantities`), and so is a float without a fraction (`1e6`).
 
 Paths, which are the options annotated as `pathlib.Path`, are relative to the recipe and made absolute before
-anything is validated; variables of the environment stand in them as in other paths.
+anything is validated; variables of the environment stand in them as in other paths. One may be a URL that the
+recipe's `storage` allows: of an object, which is fetched, or where the option is a `RunPath`, of a run.
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from glob import has_magic
 from pathlib import Path as FilePath
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from corpusmill.pipelines.contract.errors import RecipeError, UserError
 from corpusmill.pipelines.contract.plugins import plugin_file, raised_in_plugin
 from corpusmill.pipelines.recipe.environment import expanded
 from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of, of_validation, unknown_key
 from corpusmill.pipelines.recipe.quantities import parse_quantity
-from corpusmill.pipelines.storage.objects.urls import is_url, masked
+from corpusmill.pipelines.storage.objects.current import scheme_problem, use_storage
+from corpusmill.pipelines.storage.objects.faults import NoObjectError
+from corpusmill.pipelines.storage.objects.named import file_of
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.objects.urls import is_url, local_pattern, masked
+from corpusmill.pipelines.storage.remote.mirrors import mirror_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,17 +45,24 @@ _UNIONS = (Union, types.UnionType)
 _PLAIN = ("literal[", "lax-or-strict[")  # how pydantic calls a union's members for names and paths
 
 
+_OF_RUN = "the folder of a run"
+RunPath = Annotated[FilePath, _OF_RUN]
+"""The type of an option that names the folder of another run."""
+
 _folder: ContextVar[FilePath] = ContextVar("folder that paths of options are relative to")
+_storage: ContextVar[ObjectStorage | None] = ContextVar("what URLs among options may be reached by")
 
 
 @contextmanager
-def paths_relative_to(folder: FilePath) -> Iterator[None]:
-    """Within, `build` makes the paths among options absolute, starting from `folder`."""
-    token = _folder.set(folder)
+def paths_relative_to(folder: FilePath, storage: ObjectStorage | None = None) -> Iterator[None]:
+    """Within, `build` makes the paths among options absolute, starting from `folder`, and files of this
+    machine of URLs that `storage` allows."""
+    tokens = _folder.set(folder), _storage.set(storage)
     try:
         yield
     finally:
-        _folder.reset(token)
+        _folder.reset(tokens[0])
+        _storage.reset(tokens[1])
 
 
 def build(
@@ -129,7 +144,10 @@ def _prepare(value: Any, annotation: Any, path: Path, problems: list[Problem], w
     """`value` made ready for a field of this annotation; what cannot be is added to `problems`."""
     origin = get_origin(annotation)
     if origin is Annotated:
-        return _prepare(value, get_args(annotation)[0], path, problems, what)
+        kind, *about = get_args(annotation)
+        if _OF_RUN in about:
+            return _prepare_path(value, path, problems, of_run=True)
+        return _prepare(value, kind, path, problems, what)
     if origin in _UNIONS:
         return _prepare_union(value, get_args(annotation), path, problems, what)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -180,16 +198,16 @@ def _prepare_model(value: Any, model: type[BaseModel], path: Path, problems: lis
     return ready
 
 
-def _prepare_path(value: Any, path: Path, problems: list[Problem]) -> Any:
+def _prepare_path(value: Any, path: Path, problems: list[Problem], *, of_run: bool = False) -> Any:
     """The absolute path of a file or folder that an option names."""
     if isinstance(value, str) and value:
-        value = expanded(value, path, problems)
+        value = local_pattern(expanded(value, path, problems))
         if is_url(value):
-            message = (
-                f"expected a path of this machine, got {masked(value)}; fetch what it names, and name that"
-            )
-            problems.append(Problem(path, message))
-            return value
+            try:
+                return _of_url(value, of_run)
+            except UserError as error:
+                problems.append(Problem(path, str(error)))
+                return value
     elif not isinstance(value, PurePath):
         got = "an empty text" if value == "" else kind_of(value)
         problems.append(Problem(path, f"expected a path, relative to the recipe, got {got}"))
@@ -199,6 +217,23 @@ def _prepare_path(value: Any, path: Path, problems: list[Problem]) -> Any:
         return value
     folder = _folder.get(None)
     return str(value if folder is None else FilePath(os.path.normpath(folder / value)))
+
+
+def _of_url(url: str, of_run: bool) -> str:
+    """The path of this machine for what a URL names. Raises UserError where it cannot be reached."""
+    settings = _storage.get(None)
+    problem = scheme_problem(url, settings)
+    if problem is not None or settings is None:
+        raise RecipeError(problem or "")
+    if of_run and has_magic(url):
+        raise RecipeError(f"{masked(url)}: a pattern of runs has to be one of folders; name each run")
+    if of_run:
+        return str(mirror_of(url, settings))
+    use_storage(settings)
+    try:
+        return str(file_of(url))
+    except NoObjectError as error:
+        raise RecipeError(f"{error}; an option names one object, no folder and no pattern") from error
 
 
 def _prepare_scalar(value: Any, annotation: type, path: Path, problems: list[Problem]) -> Any:

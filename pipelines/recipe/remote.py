@@ -30,7 +30,7 @@ def remote_problems(recipe: Recipe) -> Iterator[Problem]:
 def folder_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     """A problem where the folder of the data is given by a URL."""
     value = data.get("data")
-    if isinstance(value, str) and is_url(value):
+    if isinstance(value, str) and is_url(local_pattern(value)):
         cure = "write the URL in each pattern of `read`"
         yield Problem(("data",), f"expected a folder of this machine, got {masked(value)}; {cure}")
 

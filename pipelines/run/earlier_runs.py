@@ -21,6 +21,7 @@ from corpusmill.pipelines.run.operators.job import build_stage
 from corpusmill.pipelines.run.operators.remember import format_of
 from corpusmill.pipelines.run.step import StageSpec, Step
 from corpusmill.pipelines.storage.earlier_runs import remembered
+from corpusmill.pipelines.storage.remote.mirrors import location_of
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 _ORDERING = ("priority",)  # options that may differ: what they decide is remembered with each document
@@ -61,10 +62,11 @@ class EarlierRuns:
             known = remembered(Path(folder), exchange)
             manifest = known.need_manifest()
             name = manifest.key.options.run or ""
-            _check_version(step, folder, manifest)
-            _check_options(step, folder, exchange, manifest)
-            self._check_name(folder, name, contents)
-            _check_chain(folder, name, manifest, contents, self._run)
+            told = location_of(Path(folder))
+            _check_version(step, told, manifest)
+            _check_options(step, told, exchange, manifest)
+            self._check_name(told, name, contents)
+            _check_chain(told, name, manifest, contents, self._run)
             contents[name] = manifest.content
             found.append(EarlierRun(folder, name, known))
         return found
@@ -88,16 +90,17 @@ def _check_folders(folders: Sequence[str], output: Path) -> None:
     before: dict[Path, str] = {}
     for folder in folders:
         place = Path(folder).resolve()
+        told = location_of(Path(folder))
         if place == output.resolve():
             raise UserError(
-                f"against: {folder} is the folder of this run itself, which would take the place of what is "
-                "there; give this run an `output` of its own, or list only other runs"
+                f"against: {told} is the folder of this run itself, which would take the place of "
+                "what is there; give this run an `output` of its own, or list only other runs"
             )
         if place in before:
             also = "" if before[place] == folder else f", also as {before[place]}"
             raise UserError(
-                f"against: the run {folder} is listed twice{also}; take one of the two out, or correct the "
-                "pattern that matches it"
+                f"against: the run {told} is listed twice{also}; take one of the two out, "
+                "or correct the pattern that matches it"
             )
         before[place] = folder
 

@@ -42,6 +42,7 @@ from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.graph_file import write_graph
 from corpusmill.pipelines.storage.not_kept import has_again
 from corpusmill.pipelines.storage.objects.current import storage_in_use
+from corpusmill.pipelines.storage.objects.named import named_in
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.system.faults import CURES, cannot_write, describe
 
@@ -222,6 +223,7 @@ class Runner(Steps):
             plugins={str(path): plugin_digest(path) for path in self.recipe.plugins},
             limit=self.limit,
             storage=storage_in_use(),
+            named=named_in(spec.options for spec in step.stages),
             base=base_of(state.step, state.key),
         )
         state.make = partial(self._unit, preparation, shared, state.folder)

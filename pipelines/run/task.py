@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from corpusmill.pipelines.records.graph import StepOptions
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.step import StageSpec, Step
+from corpusmill.pipelines.storage.objects.named import Named, at_hand
 
 # A unit's specification, encoded: its class is known to the step's operator (`Operator.unit`).
 EncodedUnit = Mapping[str, Any]
@@ -41,12 +42,18 @@ class TaskStep:
             step.known,
         )
 
-    def step(self) -> Step:
-        """The step. Raises IntegrityError where this version has no such operator."""
+    def step(self, named: Named) -> Step:
+        """The step, with this machine's files of the objects that its stages' options name.
+
+        Raises IntegrityError where this version has no such operator, and as `at_hand`.
+        """
+        stages = self.stages
+        if named:
+            stages = tuple(replace(one, options=at_hand(one.options, named)) for one in stages)
         return Step(
             self.name,
             operator_named(self.operator),
-            self.stages,
+            stages,
             self.inputs,
             self.masks,
             self.artefacts,
@@ -65,7 +72,8 @@ class Task:
     `Reader.state` that the input files of the unit had, by path. `careful`: note the document in hand;
     `alone`: an ordinal, to work on that document and commit nothing; `poison`: ordinals of documents to
     quarantine unseen, with stage and cause (see `operators/marker.py`). `storage`: the recipe's settings of
-    that name, empty where it may reach nothing remote.
+    that name, empty where it may reach nothing remote; `named`: objects whose files stand in options of
+    stages (`storage/objects/named.py`).
     """
 
     step: TaskStep
@@ -83,6 +91,7 @@ class Task:
     alone: int | None = None
     poison: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     storage: Mapping[str, Any] = field(default_factory=dict)
+    named: Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def execute(task: Task) -> Executed:
     use_storage_again(task.storage)
     release_files()  # of the unit before
     before = REQUESTS.so_far()
-    step = task.step.step()
+    step = task.step.step(task.named)
     folder = StepFolder(path_of(task.folder))
     job = Job(
         step=step,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError, OtherVersionError, UserError
 from corpusmill.pipelines.storage.graph_file import read_graph
+from corpusmill.pipelines.storage.remote.mirrors import with_urls
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 
 
@@ -21,10 +22,11 @@ def remembered(run: Path, step: str) -> StepFolder:
     damaged, stale, or of another version of corpusmill.
     """
     folder = RunFolder(run)
-    if not run.is_dir():
-        raise UserError(f"there is no earlier run {run}; correct the path, or run the recipe that makes it")
+    told = folder.location
+    if folder.store is None and not run.is_dir():
+        raise UserError(f"there is no earlier run {told}; correct the path, or run the recipe that makes it")
     if not folder.begun:
-        raise UserError(f"{run} is not the folder of a run; name the folder that a recipe calls `output`")
+        raise UserError(f"{told} is not the folder of a run; name the folder that a recipe calls `output`")
     name = remembering(step)
     try:
         current = folder.current()
@@ -32,22 +34,26 @@ def remembered(run: Path, step: str) -> StepFolder:
         complete = known is not None and known.manifest() is not None
         planned = complete or name in {one.name for one in read_graph(folder).steps}
     except OtherVersionError as error:
-        raise UserError(f"{error.fault}; run the recipe of the earlier run {run} again") from error
+        raise UserError(
+            f"{with_urls(error.fault)}; run the recipe of the earlier run {told} again"
+        ) from error
     except IntegrityError as error:
-        raise UserError(f"{error.fault}; run the recipe of the earlier run {run} with --repair") from error
+        raise UserError(
+            f"{with_urls(error.fault)}; run the recipe of the earlier run {told} with --repair"
+        ) from error
     if known is None or not complete:
         if planned or known is not None or current.steps.get(step) is None:
             raise UserError(
-                f"the earlier run {run} has not finished `{step}`; run its recipe to the end, with that "
+                f"the earlier run {told} has not finished `{step}`; run its recipe to the end, with that "
                 "stage in it"
             )
         raise UserError(
-            f"the earlier run {run} does not remember what `{step}` saw; add `remember: true` to its `dedup` "
-            "and run its recipe again, which does nothing else again"
+            f"the earlier run {told} does not remember what `{step}` saw; add `remember: true` to its "
+            "`dedup` and run its recipe again, which does nothing else again"
         )
     if name in current.stale:
         raise UserError(
-            f"what the earlier run {run} remembers of `{step}` was made from inputs or options that it no "
+            f"what the earlier run {told} remembers of `{step}` was made from inputs or options that it no "
             "longer has; run its recipe again"
         )
     return known

@@ -26,6 +26,7 @@ from corpusmill.pipelines.run.operators.layout import ROWS_FILE
 from corpusmill.pipelines.run.operators.partitions import layout_at
 from corpusmill.pipelines.run.operators.remember import SURVIVORS_FILE
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile, committed_file
+from corpusmill.pipelines.storage.remote.mirrors import location_of, with_urls
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 
@@ -150,8 +151,8 @@ def _of_earlier(folder: StepFolder) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        run = folder.path.parents[2]
+        run = location_of(folder.path.parents[2])
         raise UserError(
-            f"{error.fault}; it is of the earlier run {run}; run that run's recipe with --repair, then this "
-            "command again"
+            f"{with_urls(error.fault)}; it is of the earlier run {run}; run that run's recipe with "
+            "--repair, then this command again"
         ) from error

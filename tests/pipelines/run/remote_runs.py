@@ -16,7 +16,9 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.engines.engine import Order
 from corpusmill.pipelines.run.engines.inline import InlineEngine
-from corpusmill.pipelines.run.runner import Runner, RunResult
+from corpusmill.pipelines.run.runner import RunListener, Runner, RunResult
+from corpusmill.pipelines.run.scheduler import Unit
+from corpusmill.pipelines.run.task import Executed
 from corpusmill.pipelines.storage.objects.current import use_storage
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.fault_proxy import Fault, Seen
@@ -136,3 +138,23 @@ def kill_at(
 
 def _of_lease(seen: Seen) -> bool:
     return "lease.json" in seen.path
+
+
+def asked(server: ObjectServer) -> list[Seen]:
+    """Requests but those of leases, which come by the clock."""
+    return [seen for seen in server.proxy.seen if not _of_lease(seen)]
+
+
+class Meddling(RunListener):
+    """Calls something when so many units are done."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def unit_done(self, unit: Unit, done: Executed) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.meddle()
+
+    def meddle(self) -> None:
+        raise NotImplementedError

@@ -9,7 +9,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,25 +17,24 @@ import pytest
 from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.contract.errors import IntegrityError, UserError
-from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run import runner as runner_module
-from corpusmill.pipelines.run.runner import RunListener, Runner
-from corpusmill.pipelines.run.scheduler import Unit
-from corpusmill.pipelines.run.task import Executed
-from corpusmill.pipelines.storage.objects import current
-from corpusmill.pipelines.storage.remote import lease, shared_objects
+from corpusmill.pipelines.run.runner import Runner
+from corpusmill.pipelines.storage.remote import shared_objects
 from corpusmill.pipelines.storage.remote.lease import FencedError
 from corpusmill.pipelines.storage.remote.mirrors import store_of_run
 from corpusmill.pipelines.storage.run_folder import RunFolder
-from tests.fault_proxy import Fault, Seen
-from tests.object_server import KEYS, ObjectServer, object_server
+from tests.fault_proxy import Fault
+from tests.object_server import ObjectServer
 from tests.pipelines.run.forked_runs import forked_runs
 from tests.pipelines.run.remote_runs import (
     BUCKET,
     Elsewhere,
     Kind,
+    Meddling,
+    asked,
     events,
     kill_at,
     of_recipe,
@@ -45,47 +43,10 @@ from tests.pipelines.run.remote_runs import (
     short,
     storage,
 )
-from tests.pipelines.run.small_corpus import write, write_corpus
+from tests.pipelines.run.small_corpus import write
 from tests.waiting import PATIENCE
 
 MOST_REQUESTS = 8  # for each unit of a step, all of the driver's included
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("runs") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    with object_server(tmp_path_factory.mktemp("moto") / "log") as server:
-        server.make_bucket(BUCKET)
-        yield server
-
-
-@pytest.fixture
-def server(one_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", one_server.proxy.url)
-    monkeypatch.setattr(lease, "SECONDS", 0.3)
-    one_server.proxy.fresh()
-    yield one_server
-    one_server.proxy.fresh()
-    current.use_storage(None)
-
-
-@pytest.fixture(scope="module")
-def local(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
-    """The short recipe's run in a folder."""
-    recipe = short(tmp_path_factory.mktemp("short") / "run", corpus)
-    run(recipe)
-    return of_recipe(recipe)
-
-
-def asked(server: ObjectServer) -> list[Seen]:
-    """Requests but those of leases, which come by the clock."""
-    return [seen for seen in server.proxy.seen if "lease.json" not in seen.path]
 
 
 def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
@@ -261,21 +222,6 @@ def test_a_driver_may_be_killed_at_any_request(
             assert kill_at(runs, server, corpus, tmp_path / str(place), number, kind) == local
 
 
-class Meddling(RunListener):
-    """Calls something when so many units are done."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def unit_done(self, unit: Unit, done: Executed) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.meddle()
-
-    def meddle(self) -> None:
-        raise NotImplementedError
-
-
 def test_a_second_driver_is_kept_out_while_the_first_is_alive(
     server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -323,122 +269,6 @@ def test_a_driver_that_was_not_heard_of_is_fenced_off(
     assert set(seen) == set(until or local)
     run(second)
     assert of_recipe(second) == local
-
-
-def test_damage_in_the_store_is_found_and_repaired(
-    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
-) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "damaged"))
-    run(recipe)
-    folder = RunFolder(load_recipe(recipe).output_folder)
-    step = folder.current_step("lines")
-    assert step is not None
-    files = list(step.units.files(".parquet"))
-    copy = step.data / files[1].name
-    copy.write_bytes(bytes(files[1].bytes))  # damage of this machine's copy alone is mended by itself
-    assert step.fault(files[1]) is None
-    assert any(copy.read_bytes())
-    key = f"damaged/data/lines/{files[0].sha256[:32]}.parquet"
-    server.put(BUCKET, key, bytes(files[0].bytes))
-    server.delete(BUCKET, f"damaged/data/lines/{files[2].sha256[:32]}.parquet")
-    shutil.rmtree(step.data)
-    assert "its bytes differ from the manifest" in str(step.fault(files[0]))
-    assert "missing" in str(step.fault(files[2]))
-    with pytest.raises(IntegrityError, match=rf"s3://{BUCKET}/{key}: its bytes differ"):
-        step.file(files[0].name)
-    (check,) = [check for check in doctor(folder).checks if check.damage]
-    assert check.name == "step lines"
-    assert f"{key}: its bytes differ from the manifest; s3://" in check.detail
-    assert "parquet: missing" in check.detail
-    repaired = Runner(load_recipe(recipe), repair=True).run()
-    assert repaired.repairs is not None
-    assert len(repaired.repairs.faults) == 2
-    assert {state.step.name: state.redone for state in repaired.steps if state.redone} == {"lines": 2}
-    assert of_recipe(recipe) == local
-    shutil.rmtree(step.data)
-    assert all(step.fault(file) is None for file in files)
-
-
-def test_what_the_store_lost_is_found_and_sent_again_though_the_mirror_has_it(
-    server: ObjectServer, corpus: Path, tmp_path: Path
-) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "lost"))
-    run(recipe)
-    folder = RunFolder(load_recipe(recipe).output_folder)
-    step = folder.current_step("lines")
-    assert step is not None
-    keys = [f"lost/data/lines/{file.sha256[:32]}.parquet" for file in step.units.files(".parquet")]
-    held = {key: server.get(BUCKET, key) for key in keys[:2]}
-    server.delete(BUCKET, keys[0])
-    server.put(BUCKET, keys[1], held[keys[1]][:-1])
-    assert str(doctor(folder)).count("missing, or of another size") == 2
-    assert sum(state.redone for state in Runner(load_recipe(recipe), repair=True).run().steps) == 2
-    assert {key: server.get(BUCKET, key) for key in held} == held
-    (segment,) = step.units.entries
-    key = f"lost/units/lines/{step.path.name}/{segment.name}"
-    receipts = server.get(BUCKET, key)
-    server.delete(BUCKET, key)
-    Runner(load_recipe(recipe), repair=True).run()
-    assert server.get(BUCKET, key) == receipts
-
-
-def test_what_was_written_over_with_equal_sizes_is_found_though_the_mirror_has_it(
-    server: ObjectServer, corpus: Path, tmp_path: Path
-) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "over"))
-    run(recipe)
-    folder = RunFolder(load_recipe(recipe).output_folder)
-    step = folder.current_step("lines")
-    assert step is not None
-    server.proxy.fresh()
-    assert "all is well" in render_doctor(doctor(folder))
-    assert not any("/data/" in seen.path and seen.method == "GET" for seen in asked(server))
-    (file, *_) = step.units.files(".parquet")
-    (segment,) = step.units.entries
-    keys = f"over/data/lines/{file.sha256[:32]}.parquet", f"over/units/lines/{step.path.name}/{segment.name}"
-    held = {key: server.get(BUCKET, key) for key in keys}
-    for key in keys:
-        server.put(BUCKET, key, bytes(len(held[key])))
-    server.put(BUCKET, keys[1], held[keys[1]][:-9])
-    elsewhere = load_recipe(short(tmp_path / "elsewhere", corpus, storage(server, "over")))
-    current.use_storage(elsewhere.storage)
-    units = RunFolder(elsewhere.output_folder).step("lines", step.path.name).units
-    with pytest.raises(IntegrityError, match="differ"):  # a machine without a mirror has no other bytes
-        list(units.files())
-    current.use_storage(load_recipe(recipe).storage)
-    (check,) = [check for check in doctor(folder).checks if check.damage]
-    assert check.detail == "; ".join(
-        (
-            f"s3://{BUCKET}/{keys[1]}: its bytes differ from what was written",
-            f"s3://{BUCKET}/{keys[0]}: its bytes differ from the manifest",
-        )
-    )
-    repaired = Runner(load_recipe(recipe), repair=True).run()
-    assert sum(state.redone for state in repaired.steps) == 1
-    assert {key: server.get(BUCKET, key) for key in keys} == held
-    server.delete(BUCKET, f"over/manifests/lines/{step.path.name}.json")
-    store = store_of_run(folder.path)
-    assert store is not None
-    store._known.clear()  # as of another process
-    (lost,) = [check for check in doctor(folder).checks if check.damage]
-    assert lost.detail == f"s3://{BUCKET}/over/manifests/lines/{step.path.name}.json: missing"
-
-
-def test_a_mirror_that_is_removed_ends_the_run_with_its_cure(
-    server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
-) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "no-mirror"))
-    loaded = load_recipe(recipe)
-
-    class Removing(Meddling):
-        def meddle(self) -> None:
-            shutil.rmtree(loaded.output_folder)
-
-    told_so = rf"copy of the run s3://{BUCKET}/no-mirror was removed .*: run the command again"
-    with pytest.raises(UserError, match=told_so):
-        Runner(loaded, Removing(4)).run()
-    run(recipe)
-    assert of_recipe(recipe) == local
 
 
 def test_an_increment_takes_units_over_without_sending_their_files(
