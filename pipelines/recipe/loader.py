@@ -27,7 +27,7 @@ from corpusmill.pipelines.recipe.messages import (
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
-from corpusmill.pipelines.recipe.remote import folder_problems, keep_problems, remote_problems, run_place
+from corpusmill.pipelines.recipe.remote import folder_problems, remote_problems, run_place
 from corpusmill.pipelines.recipe.section import Reading, Section
 from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
 from corpusmill.pipelines.recipe.source_entry import source
@@ -89,7 +89,6 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
     except RecipeError as error:
         problems.append(Problem(("output",), str(error)))
         output = folder
-    problems += keep_problems(settings.keep, settings.output)
     recipe = Recipe(
         path=path,
         name=settings.name,

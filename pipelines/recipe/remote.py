@@ -35,16 +35,6 @@ def folder_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(("data",), f"expected a folder of this machine, got {masked(value)}; {cure}")
 
 
-def keep_problems(keep: str, output: str | None) -> Iterator[Problem]:
-    """A problem where files of a run on object storage should go after use."""
-    if keep != "all" and output is not None and is_url(local_pattern(output)):
-        yield Problem(
-            ("keep",),
-            "a run on object storage keeps all its files, since versions of a step share objects; take "
-            "`keep` out, or let `output` be a folder",
-        )
-
-
 def run_place(output: str, folder: Path, storage: ObjectStorage | None) -> Path:
     """The folder of this machine for a run whose output is given as a path from `folder`, or as a URL.
 

@@ -8,10 +8,12 @@ are rows on their way to partitions, pairs found and partial results: no command
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.run.step_state import StepState
+from corpusmill.pipelines.storage.committed import files_of_others
 from corpusmill.pipelines.storage.not_kept import not_kept, remove_files
 
 Keep = Literal["all", "needed", "results"]
@@ -51,7 +53,8 @@ class Keeping:
                 continue
             if all(other in states and states[other].complete for other in self._readers[name]):
                 assert state.folder is not None
-                remove_files(state.folder.path, self.keep, state.folder.units.files())
+                files, others = state.folder.units.files(), partial(files_of_others, state.folder)
+                remove_files(state.folder.path, self.keep, files, others)
                 self._removed.add(name)
 
     def again(self, name: str) -> None:

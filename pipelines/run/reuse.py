@@ -24,6 +24,7 @@ from corpusmill.pipelines.records.receipt import Part, Receipt
 from corpusmill.pipelines.records.unit_columns import renamed
 from corpusmill.pipelines.run.operators.job import marked_artefacts
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.not_kept import not_kept
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.sealed import canonical, digest
 
@@ -85,6 +86,8 @@ def _versions(folder: StepFolder) -> Iterator[tuple[StepFolder, list[bytes]]]:
     """Versions, the newest first, with the keys of their units."""
     for version in other_versions(folder)[:VERSIONS]:
         try:
+            if version.store is not None and not_kept(version.path) is not None:
+                continue  # a receipt is proof of its files else
             keys = list(version.units.keys())
         except IntegrityError:  # damaged, or of another version of corpusmill: nothing is taken from it
             continue

@@ -6,16 +6,18 @@ and the folder, so that a step of a million units never has more than a few time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.manifest import SegmentEntry
-from corpusmill.pipelines.records.receipt import DatasetPart, Receipt
+from corpusmill.pipelines.records.receipt import DatasetPart, FileEntry, Receipt
 from corpusmill.pipelines.records.unit_columns import receipt_of
+from corpusmill.pipelines.storage.not_kept import there
 from corpusmill.pipelines.storage.objects.store import ObjectInfo
-from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import (
     SEGMENT,
     Segment,
@@ -232,6 +234,26 @@ def earlier_file(folder: StepFolder, unit: int, suffix: str) -> Path:
     if fault is not None:
         raise damaged(fault)
     return path
+
+
+def files_of_others(folder: StepFolder) -> Iterator[FileEntry]:
+    """Files of other versions of the step at `folder`, complete or begun, but those that were removed after
+    use: of a run on object storage, whose versions share objects. Raises IntegrityError."""
+    run = RunFolder(folder.path.parents[2])
+    complete = run.versions(folder.path.parent.name)
+    for version in complete:
+        if version != folder:
+            yield from there(version.path, version.units.files())
+    for version in run.begun_versions():
+        if version.path.parent != folder.path.parent or version in (folder, *complete):
+            continue
+        if version.store is not None:
+            version.store.fetch_units(version.path)
+        for segment in version.found_segments():
+            yield from chain.from_iterable(unit.files for unit in segment.receipts())
+        for number in version.single_receipts():
+            receipt = version.receipt(number)
+            yield from () if receipt is None else receipt.files
 
 
 def take_apart(folder: StepFolder, segment: Segment, units: Iterable[Receipt]) -> None:

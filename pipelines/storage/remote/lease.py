@@ -140,6 +140,13 @@ class Lease:
         if self._lost:
             raise self.fenced()
 
+    def prove(self) -> None:
+        """Ask whether this driver has the run. Raises FencedError where it has not."""
+        found, _ = self.look()
+        if found is None or (found.epoch, found.holder) != (self.epoch, self._holder):
+            self._lost = True
+        self.check()
+
     def fenced(self) -> FencedError:
         """The error for a driver that has lost the run."""
         return FencedError(

@@ -5,6 +5,7 @@ machine in which the run's files appear under the paths that a run in a folder h
     units/<step>/<version>/<unit>.json               a receipt, put where there is none
     units/<step>/<version>/<segment>.arrow           a segment; its name holds a digest
     manifests/<step>/<version>.json                  a manifest, put where there is none
+    manifests/<step>/<version>.not_kept              that files of a complete step were removed after use
     current.json, recipe.json, graph.json            the driver's: epoch and content, put over a known version
     lease.json, log/run.jsonl, report/*              who drives the run; its log and its report
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.storage.objects.current import settings_in_use
 from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
 from corpusmill.pipelines.storage.objects.requests import Requests
@@ -34,15 +36,18 @@ from corpusmill.pipelines.storage.remote.shared_objects import SharedObjects
 
 MUTABLE = ("current.json", "recipe.json", "graph.json")
 _LOG = "log/run.jsonl"
+_NOT_KEPT = ".not_kept"
 _SMALL_AT_ONCE = 16  # receipts and segments fetched
 _TRIES = 8  # to write what others write too
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What a listing told: times of manifests by version, and receipts and segments by name, by step."""
+    """What a listing told: times of manifests by version, and receipts and segments by name, by step; and
+    steps with their versions of which files were removed after use."""
 
     manifests: dict[str, dict[str, float]]
+    not_kept: set[tuple[str, str]]
     units: dict[tuple[str, str], dict[str, ObjectInfo]]
 
 
@@ -59,6 +64,7 @@ class RunStore(SentFiles):
         self._written: dict[str, bytes] = {}  # these files as the driver wrote them last
         self._fresh = False  # whether these were fetched
         self._known: set[Path] = set()  # steps whose manifest was fetched or written by this process
+        self._noted: set[Path] = set()  # steps of which it knows whether files were removed after use
         self._changed: set[Path] = set()  # steps whose receipts or segments this process wrote or removed
         self._hint: Hint | None = None
         self._lease: Lease | None = None
@@ -76,6 +82,8 @@ class RunStore(SentFiles):
         match path.parts:
             case ("steps", step, version, "manifest.json"):
                 return self._object(self._key("manifests", step, f"{version}.json"))
+            case ("steps", step, version, "not_kept.json"):
+                return self._object(self._key("manifests", step, f"{version}{_NOT_KEPT}"))
             case ("steps", step, version, "units" | "receipts", name):
                 return self._object(self._key("units", step, version, name))
         return "/".join((self.url, *path.parts))
@@ -105,8 +113,11 @@ class RunStore(SentFiles):
 
     def fetch_unit(self, step: Path, name: str, target: Path) -> bool:
         """Fetch a receipt or segment to `target`; whether there is one."""
+        return self._fetch_small(self._unit_key(step, name), target)
+
+    def _fetch_small(self, key: str, target: Path) -> bool:
         try:
-            content = self._store.get(self._unit_key(step, name))
+            content = self._store.get(key)
         except NoObjectError:
             return False
         self._write(target, content)
@@ -199,6 +210,41 @@ class RunStore(SentFiles):
         self._known.discard(step)
         self.hint().manifests.get(step.parent.name, {}).pop(step.name, None)
 
+    # Files that are removed after use.
+
+    def _not_kept_key(self, step: Path) -> str:
+        return self._key("manifests", step.parent.name, f"{step.name}{_NOT_KEPT}")
+
+    def sync_not_kept(self, step: Path, path: Path) -> None:
+        """Have at `path` what says that files of a step were removed, or nothing where none were. Asked for
+        once a process; the driver, which alone removes them, asks only for what was listed."""
+        if step in self._noted:
+            return
+        there = self._lease is None or (step.parent.name, step.name) in self.hint().not_kept
+        if not there or not self._fetch_small(self._not_kept_key(step), path):
+            path.unlink(missing_ok=True)
+        self._noted.add(step)
+
+    def put_not_kept(self, step: Path, content: bytes) -> None:
+        """Say that files of a step are removed."""
+        self._check()
+        self._store.put(self._not_kept_key(step), content)
+        self._noted.add(step)
+
+    def remove_not_kept(self, step: Path) -> None:
+        """Say that all files of a step will be there."""
+        self._check()
+        self._store.delete(self._not_kept_key(step))
+        self._noted.add(step)
+
+    def remove_data(self, step: Path, files: Iterable[FileEntry], staying: Iterable[FileEntry]) -> None:
+        """Remove the objects of files of a step, but those that hold files of it which stay."""
+        assert self._lease is not None
+        keys = {self._data_key(step, file) for file in files}
+        keys -= {self._data_key(step, file) for file in staying}
+        self._lease.prove()  # a driver that slept must not remove what its successor has made again
+        self._store.delete_all(sorted(keys))
+
     def versions(self, name: str) -> list[Path]:
         """Complete versions of a step that were listed, the newest first."""
         times = self.hint().manifests.get(name, {})
@@ -209,14 +255,18 @@ class RunStore(SentFiles):
         """What was there when it was first asked for, or when the driver began."""
         if self._hint is None:
             manifests: dict[str, dict[str, float]] = {}
+            lacking: set[tuple[str, str]] = set()
             for info in self._store.list_below(self._key("manifests")):
                 step, version = info.url.split("/")[-2:]
+                if version.endswith(_NOT_KEPT):
+                    lacking.add((step, version.removesuffix(_NOT_KEPT)))
+                    continue
                 manifests.setdefault(step, {})[version.removesuffix(".json")] = info.modified
             units: dict[tuple[str, str], dict[str, ObjectInfo]] = {}
             for info in self._store.list_below(self._key("units")):
                 step, version, unit = info.url.split("/")[-3:]
                 units.setdefault((step, version), {})[unit] = info
-            self._hint = Hint(manifests, units)
+            self._hint = Hint(manifests, lacking, units)
         return self._hint
 
     # Files of the driver.
@@ -290,6 +340,7 @@ class RunStore(SentFiles):
         lease.take()
         self._lease, self._fresh, self._hint = lease, False, None
         self._known.clear()
+        self._noted.clear()
         self._written.clear()
         try:
             yield

@@ -72,10 +72,6 @@ def test_without_the_key_nothing_remote_is_read(tmp_path: Path) -> None:
         ),
         ("output: s3://bucket\nstorage: {schemes: [s3]}\n" + LINES, "names a whole bucket; add a key"),
         (
-            "output: s3://bucket/run\nkeep: needed\nstorage: {schemes: [s3]}\n" + LINES,
-            "keep: a run on object storage keeps all its files",
-        ),
-        (
             "sources: {a: {read: {tree: s3://bucket/projects}}}\nstorage: {schemes: [s3]}\n",
             "`tree` walks folders",
         ),

@@ -39,10 +39,10 @@ dedup: [exact]
 """
 
 
-def storage(server: ObjectServer, run: str, cache: str = "cache") -> str:
+def storage(server: ObjectServer, run: str, cache: str = "cache", keep: str = "all") -> str:
     """The lines of a recipe that let its run lie in the bucket under the name `run`."""
     return (
-        f"output: s3://{BUCKET}/{run}\n"
+        f"output: s3://{BUCKET}/{run}\nkeep: {keep}\n"
         f"storage: {{schemes: [s3], endpoint: '{server.proxy.url}', cache: {cache}, retry_wait_s: 0.01}}"
     )
 
@@ -92,20 +92,29 @@ class Elsewhere(InlineEngine):
         moved = []
         for ticket, task in batch:
             cache = self.machines[task.number % len(self.machines)]
-            moved.append((ticket, replace(task, storage={**task.storage, "cache": str(cache)})))
+            there = {**task.storage, "cache": str(cache)} if task.storage else {}
+            moved.append((ticket, replace(task, storage=there)))
         super().submit(moved, memory)
 
 
-def requests_of_a_run(runs: ForkedRuns, server: ObjectServer, corpus: Path, folder: Path) -> int:
+def requests_of_a_run(
+    runs: ForkedRuns, server: ObjectServer, corpus: Path, folder: Path, keep: str = "all"
+) -> int:
     """How many requests a run of the short recipe sends, but for its lease."""
     server.proxy.fresh()
-    runs.start(short(folder, corpus, storage(server, folder.name)))
+    runs.start(short(folder, corpus, storage(server, folder.name, keep=keep)))
     assert runs.end() == 0
-    return sum(not _of_lease(seen) for seen in server.proxy.seen)
+    return len(asked(server))
 
 
 def kill_at(
-    runs: ForkedRuns, server: ObjectServer, corpus: Path, folder: Path, number: int, kind: Kind
+    runs: ForkedRuns,
+    server: ObjectServer,
+    corpus: Path,
+    folder: Path,
+    number: int,
+    kind: Kind,
+    keep: str = "all",
 ) -> dict[str, tuple[str, str]]:
     """Kill a run of the short recipe at its request of this number, let it go on, and tell what it holds.
 
@@ -124,13 +133,15 @@ def kill_at(
         return not _of_lease(seen) and next(left) == 0
 
     server.proxy.faults.append(Fault(kind, of, action=kill))
-    recipe = short(folder, corpus, storage(server, folder.name))
+    recipe = short(folder, corpus, storage(server, folder.name, keep=keep))
     runs.start(recipe)
     assert runs.end() == -signal.SIGKILL
     assert dead.wait(10)
     server.proxy.fresh()
     if number % 2:
-        recipe = short(folder.with_name(f"{folder.name}-other"), corpus, storage(server, folder.name))
+        recipe = short(
+            folder.with_name(f"{folder.name}-other"), corpus, storage(server, folder.name, keep=keep)
+        )
     runs.start(recipe)
     assert runs.end() == 0
     return of_recipe(recipe)
