@@ -85,7 +85,7 @@ def test_without_the_key_nothing_remote_is_read(tmp_path: Path) -> None:
         ),
         (
             "sources: {a: {read: {warc: {files: x, dictionary: 's3://bucket/d'}}, steps: [extract]}}\n",
-            "dictionary: expected a path of this machine, got s3://bucket/d; fetch what it names",
+            "dictionary: s3://bucket/d is remote, and the recipe allows nothing remote; add `storage:",
         ),
         (
             "sources: {a: {read: {jsonl: 'https://me:word@host/a'}}}\nstorage: {schemes: [https]}\n",
