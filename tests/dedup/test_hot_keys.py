@@ -1,5 +1,7 @@
-"""Very many documents under one key: copies of one, a star, a chain, a bucket of all. What is removed is what all
-pairs at once give, in any number of partitions."""
+"""Very many documents under one key: copies of one, a star, a chain, a bucket of all.
+
+What is removed is what all pairs at once give, in any number of partitions.
+"""
 
 from __future__ import annotations
 
