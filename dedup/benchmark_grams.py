@@ -101,7 +101,24 @@ class BenchmarkGrams(Fold):
         return pa.concat_tables(parts)
 
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
-        """Write the index; returns counts of items, questions and grams by benchmark."""
-        from corpusmill.dedup.matching.benchmark_index import write_index
+        """Write the index; returns counts of items, questions and grams by benchmark.
 
-        return write_index(self.rules(), part, folder)
+        Raises DataError without any items, and for a benchmark of which nothing can be looked for.
+        """
+        from corpusmill.dedup.matching.benchmark_index import NOT_LOOKED_FOR, write_index
+        from corpusmill.pipelines.contract.errors import DataError
+
+        summary = write_index(self.rules(), part, folder)
+        if not summary["benchmarks"]:
+            raise DataError(
+                "decontaminate: the benchmark files have no items; name other files in `against`, or take "
+                "the section out"
+            )
+        for name in summary.pop(NOT_LOOKED_FOR):
+            raise DataError(
+                f"decontaminate: nothing of the benchmark {name} ({summary['benchmarks'][name]} items) can "
+                f"be looked for: its questions have fewer than {self.min_short_words} words with all that "
+                "follows them, or share them with too many items; name the fields in `question_fields` and "
+                "`solution_fields`, lower `min_short_words`, or leave its files out of `against`"
+            )
+        return summary

@@ -20,6 +20,7 @@ from corpusmill.dedup.matching.question_index import Asked, question_arrays, que
 from corpusmill.pipelines.contract.errors import IntegrityError
 
 GRAM_ARRAYS = ("grams", "heads", "gram_items", "gram_starts", "gram_questions", "question_sizes")
+NOT_LOOKED_FOR = "benchmarks_not_looked_for"
 ARRAYS = (*GRAM_ARRAYS, "question_items", "item_benchmarks", *question_index.ARRAYS, "near_items")
 
 
@@ -78,8 +79,11 @@ def write_index(rules: GramRules, part: pa.Table, folder: Path) -> dict[str, Any
     counts = [0] * len(names)
     for benchmark in arrays["item_benchmarks"].tolist():
         counts[benchmark] += 1
+    grams = set(arrays["grams"].tolist())
+    there = {items[row.item][0] for row in rows if not grams.isdisjoint(row.grams)}
     return {
         "benchmarks": dict(zip(names, counts, strict=True)),
+        NOT_LOOKED_FOR: [name for name in names if name not in there],
         **facts,
         "questions_with_changes": len(arrays["near_items"]),
         "questions_of_common_words": common,

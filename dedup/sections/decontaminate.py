@@ -18,8 +18,10 @@ from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Source
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+from corpusmill.pipelines.sources.reader import Reader
 
 ROOM, AGAINST = "dedup", "against"
+CHOICES = ("choices", "options")
 GRAMS, JUDGE = "benchmark_grams", "decontaminate"
 
 
@@ -56,6 +58,7 @@ class Decontaminate(Section):
         if made_reader is None or made_grams is None or made_judge is None:
             return None
         problems += _window_too_small(section, made_judge.window, made_grams.n)
+        made_reader = _with_parts_of_items(made_reader, made_grams)
         benchmarks = Source("benchmarks", "benchmark", made_reader)
         return cls(benchmarks=benchmarks, grams=made_grams, judge=made_judge)
 
@@ -84,6 +87,16 @@ class Decontaminate(Section):
     def graph(self, builder: Builder) -> None:
         grams = builder.fold(GRAMS, self.grams, builder.read(self.benchmarks), gives=BENCHMARKS)
         builder.mask(self.name, self.judge, needs={"benchmarks": grams}, gives=CONTAMINATION)
+
+
+def _with_parts_of_items(made: Reader, grams: Fold) -> Reader:
+    """The reader, which makes the text of items that have none of their question, choices and solutions,
+    unless its options say what to make it of."""
+    if "text_from" not in type(made).model_fields or "text_from" in made.model_fields_set:
+        return made
+    options = grams.model_dump()
+    fields = [*options["question_fields"], *CHOICES, *options["solution_fields"]]
+    return made.model_copy(update={"text_from": list(dict.fromkeys(fields))})
 
 
 def _window_too_small(section: Any, window: int, n: int) -> list[Problem]:

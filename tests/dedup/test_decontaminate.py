@@ -9,16 +9,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.dedup.benchmark_grams import BenchmarkGrams
 from corpusmill.dedup.decontaminate import Decontaminate
+from corpusmill.dedup.matching.benchmark_index import write_index
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError, RecipeError
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.inspection.kept_documents import kept_documents, kept_record
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run.runner import run_recipe
 from tests.oracles.dedup_contamination import Index, Item, Rules, Scores
 from tests.oracles.dedup_exchange import documents
 
@@ -43,7 +47,7 @@ def items(rows: Sequence[dict[str, Any]]) -> Documents:
 def prepared(
     fold: BenchmarkGrams, rows: Sequence[dict[str, Any]], folder: Path, **options: Any
 ) -> Decontaminate:
-    fold.finish(fold.combine([fold.map(iter([items(rows)]))]), folder)
+    write_index(fold.rules(), fold.combine([fold.map(iter([items(rows)]))]), folder)
     return Decontaminate(**options).prepare(Context(artefacts={"benchmarks": folder}))
 
 
@@ -247,9 +251,62 @@ def test_faults_are_said(tmp_path: Path) -> None:
         Decontaminate().prepare(Context(artefacts={"benchmarks": tmp_path}))
 
 
+def test_a_benchmark_of_which_nothing_can_be_looked_for(tmp_path: Path) -> None:
+    fold = BenchmarkGrams()
+    rows = [*one_item(), {"id": "2", "text": "What is it?", "answer": "blue", "source": "colours"}]
+    with pytest.raises(DataError, match=r"nothing of the benchmark colours \(1 items\).*fewer than 8 words"):
+        fold.finish(fold.combine([fold.map(iter([items(rows)]))]), tmp_path)
+
+
 def test_no_benchmarks_at_all(tmp_path: Path) -> None:
     fold = BenchmarkGrams()
-    assert fold.finish(fold.combine([fold.map(iter([]))]), tmp_path)["grams"] == 0
+    nothing = fold.combine([fold.map(iter([]))])
+    with pytest.raises(DataError, match="the benchmark files have no items; name other files"):
+        fold.finish(nothing, tmp_path)
+    assert write_index(fold.rules(), nothing, tmp_path)["grams"] == 0
     stage = Decontaminate().prepare(Context(artefacts={"benchmarks": tmp_path}))
     stage.warm()
     assert reasons(stage, [QUESTION]) == [None]
+
+
+FARM: dict[str, Any] = {
+    "question": QUESTION,
+    "choices": ["a hundred eggs", "six hundred and eighty"],
+    "answer": SOLUTION,
+}
+QUIZ: dict[str, Any] = {
+    "question": "Which one is warm?",
+    "choices": {"text": ["the cold sea in the far north", "the sun"]},
+}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "csv"])
+def test_items_of_question_and_answer_alone(tmp_path: Path, kind: str) -> None:
+    """As benchmarks are published, without a field `text`: nothing is quarantined, and the leak is found."""
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist([FARM]), tmp_path / "farm.parquet")
+        pq.write_table(pa.Table.from_pylist([QUIZ]), tmp_path / "quiz.parquet")
+        against: Any = ["farm.parquet", "quiz.parquet"]
+    elif kind == "csv":
+        flat = {"question": QUESTION, "answer": SOLUTION}
+        lines = [",".join(flat), ",".join(f'"{value}"' for value in flat.values())]
+        (tmp_path / "farm.csv").write_text("\n".join(lines) + "\n")
+        against = {"csv": "farm.csv"}
+    else:
+        (tmp_path / "farm.jsonl").write_text(f"{json.dumps(FARM)}\n{json.dumps({'meta': QUIZ})}\n")
+        against = "farm.jsonl"
+    short = "Which one is warm? The cold sea in the far north, the sun"
+    leaks = [QUESTION, SOLUTION] + [short] * (kind != "csv")
+    texts = [FILLER, *(f"{FILLER}\n\n{leak}\n\n{FILLER}" for leak in leaks)]
+    (tmp_path / "web.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    recipe = {
+        "name": "leaks",
+        "engine": {"kind": "inline"},
+        "sources": {"web": {"read": {"jsonl": "web.jsonl"}}},
+        "decontaminate": {"against": against},
+    }
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    run_recipe(load_recipe(tmp_path / "r.yaml", inputs=True))
+    kept = [docs.text.to_pylist() for _, _, docs in kept_documents(kept_record(tmp_path / "runs" / "leaks"))]
+    assert kept == [[FILLER]]
+    assert not list((tmp_path / "runs" / "leaks").rglob("*.quarantined*"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -36,7 +36,8 @@ class FieldMap:
     """Which field is which: `text`, `id`, and for each of `COLUMNS` a field, or None to leave it in `meta`.
 
     Each is a name or a path (`field_paths`). With a template, `text` holds messages. `code_language`: the
-    field of `meta.code_language`, which is no column.
+    field of `meta.code_language`, which is no column. `joined`: fields whose strings make the text of a
+    record without one; they stay in `meta`.
     """
 
     text: str = "text"
@@ -44,6 +45,7 @@ class FieldMap:
     columns: Mapping[str, str | None] = field(default_factory=lambda: {name: name for name in COLUMNS})
     template: MessageTemplate | None = None
     code_language: str | None = None
+    joined: tuple[str, ...] = ()
 
     @cached_property
     def _wanted(self) -> list[tuple[str, str]]:
@@ -55,7 +57,12 @@ class FieldMap:
 
     @classmethod
     def of(
-        cls, text: str, id: str, renamed: Mapping[str, str | None], template: MessageTemplate | None = None
+        cls,
+        text: str,
+        id: str,
+        renamed: Mapping[str, str | None],
+        template: MessageTemplate | None = None,
+        joined: Sequence[str] = (),
     ) -> FieldMap:
         """From a reader's options. Raises ValueError for a column that does not exist."""
         unknown = sorted(set(renamed) - {*COLUMNS, CODE_LANGUAGE})
@@ -63,7 +70,7 @@ class FieldMap:
             names = ", ".join((*COLUMNS, CODE_LANGUAGE))
             raise ValueError(f"fields: no column {unknown[0]!r}; there are {names}")
         columns = {name: renamed.get(name, name) for name in COLUMNS}
-        return cls(text, id, columns, template, renamed.get(CODE_LANGUAGE))
+        return cls(text, id, columns, template, renamed.get(CODE_LANGUAGE), tuple(joined))
 
     def take_text(self, record: dict[str, Any]) -> Any:
         """Take the text out of a record: a string, or what else is there. Raises NoMessagesError.
@@ -71,11 +78,23 @@ class FieldMap:
         Of messages, what the template does not use stays.
         """
         if self.template is None:
-            return take_path(record, self.text)
+            text = take_path(record, self.text)
+            return self.joined_text(record) if text is None and self.joined else text
         text, rest = self.template.join(take_path(record, self.text))
         if rest is not None:
             record[self.text if self.text not in record else f"{self.text}.rest"] = rest
         return text
+
+    def joined_text(self, record: Mapping[str, Any]) -> str | None:
+        """The strings of the fields `joined`, a line each; None without any. A field may be in `meta` too."""
+        inner: dict[str, Any] = next(
+            (record[name] for name in NESTED if isinstance(record.get(name), dict)), {}
+        )
+        found = (at_path(record, name) for name in self.joined)
+        values = [
+            value if value is not None else inner.get(n) for n, value in zip(self.joined, found, strict=True)
+        ]
+        return "\n".join(line for value in values for line in _strings(value)) or None
 
     def row(self, record: dict[str, Any]) -> Row:
         """The row of a record whose text field was taken out; `record` is used up.
@@ -116,6 +135,15 @@ class FieldMap:
             if language is not None:
                 record[CODE_LANGUAGE] = language
         return Row(locator, columns, record)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings of a value, of lists and mappings in their order; blank ones are left out."""
+    if isinstance(value, str):
+        yield from [value] if value.strip() else []
+    elif isinstance(value, list | dict):
+        for inner in value if isinstance(value, list) else value.values():
+            yield from _strings(inner)
 
 
 def _flatten(record: dict[str, Any], name: str) -> None:

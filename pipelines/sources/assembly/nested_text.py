@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.sources.assembly.arrow_values import plain_values
 from corpusmill.pipelines.sources.assembly.batches import canonical_json
 from corpusmill.pipelines.sources.assembly.field_paths import cuts
-from corpusmill.pipelines.sources.assembly.fields import FieldMap
+from corpusmill.pipelines.sources.assembly.fields import NESTED, FieldMap
 from corpusmill.pipelines.sources.assembly.messages import NoMessagesError
 
 # Metadata of a field that holds JSON in place of the values it stands for.
@@ -30,6 +30,8 @@ def with_text(part: pa.RecordBatch, fields: FieldMap) -> tuple[pa.RecordBatch, d
     JSON."""
     if fields.template is None:
         part = _of_structs(part, fields.text)
+        if fields.text not in part.schema.names and fields.joined:
+            return _joined(part, fields), {}
         if fields.text in part.schema.names or "." not in fields.text:
             return part, {}
     names = part.schema.names
@@ -37,6 +39,16 @@ def with_text(part: pa.RecordBatch, fields: FieldMap) -> tuple[pa.RecordBatch, d
     if outer is None or names.count(outer) > 1:
         return part, {}
     return _by_rows(part, outer, fields)
+
+
+def _joined(part: pa.RecordBatch, fields: FieldMap) -> pa.RecordBatch:
+    """`part` with the text that `fields.joined` make as one more column."""
+    outer = {name.split(".")[0] for name in fields.joined} | set(NESTED)
+    names = [name for name in part.schema.names if name in outer]
+    values = [plain_values(part.column(name)) for name in names]
+    records = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+    texts = [fields.joined_text(record) for record in records] or [None] * part.num_rows
+    return part.append_column(fields.text, pa.array(texts, pa.large_string()))
 
 
 def _by_rows(

@@ -33,6 +33,11 @@ class RecordReader(Reader):
     text_field: str = Field(
         "text", min_length=1, description="Field of the text, by its path, such as `metadata.content`."
     )
+    text_from: list[str] = Field(
+        [],
+        description="Fields whose strings, or lists of them, make the text of a record without `text_field`; "
+        "they stay in `meta` too.",
+    )
     id_field: str = Field("id", min_length=1, description="Field of the record's own id, by its path.")
     fields: dict[str, str | None] = Field(
         default_factory=dict,
@@ -73,4 +78,4 @@ class RecordReader(Reader):
         if self.template is not None:
             template = MessageTemplate(self.template, self.between_messages)
             template.check()
-        return FieldMap.of(self.text_field, self.id_field, self.fields, template)
+        return FieldMap.of(self.text_field, self.id_field, self.fields, template, self.text_from)

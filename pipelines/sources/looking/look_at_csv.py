@@ -35,7 +35,7 @@ def look_at_csv(path: Path, reader: Csv) -> Look:
     except DataError as error:
         return Look(fault=str(error).split(": ", 1)[-1])
     outer = reader.text_field.split(".")[0]
-    if reader.text_field in names or (
+    if {reader.text_field, *reader.text_from} & set(names) or (
         reader.template is None and outer in names and outer != reader.text_field
     ):
         return EMPTY if whole and not head[begin:].strip() else Look(sound=True)
