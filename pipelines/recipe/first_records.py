@@ -13,7 +13,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.listing import list_files
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Recipe, Source
-from corpusmill.pipelines.recipe.places import on_disk
+from corpusmill.pipelines.recipe.places import name_fault, on_disk
 from corpusmill.pipelines.sources.looking.formats import unpacking_fault
 from corpusmill.pipelines.sources.looking.look import NOTHING, Look
 from corpusmill.pipelines.sources.reader import Reader
@@ -60,6 +60,8 @@ def first_fault(reader: Reader, files: dict[str, str]) -> str | None:
 
 
 def _look(reader: Reader, place: str) -> Look:
+    if (fault := name_fault(place)) is not None:
+        return Look(damage=fault)
     try:
         with on_disk(place, most=FETCHED_BYTES) as path:
             look = reader.look(path)

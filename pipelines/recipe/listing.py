@@ -12,25 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.recipe.places import escaped, is_text, place_of
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.storage.objects.current import matched_objects
 from corpusmill.pipelines.storage.objects.urls import is_url
 from corpusmill.pipelines.system.patterns import matches
 
 
-def _checked(source: str, file: Path) -> Path:
-    """The file's real path. Raises RecipeError unless it can be read and be named in JSON."""
+def _checked(source: str, file: Path, name: str) -> Path:
+    """The file's real path. Raises RecipeError unless it can be read, and be told by its place in JSON: of a
+    path that is not UTF-8 the file's own name must be it, which `name_fault` tells."""
     real = file.resolve()
-    shown = os.fsencode(file).decode("utf-8", "backslashreplace")
-    for path in (file, real):
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as error:
-            raise RecipeError(
-                f"source {source}: the name of {shown} is not UTF-8; rename the file"
-            ) from error
+    if is_text(name) and not is_text(str(real)):
+        raise RecipeError(
+            f"source {source}: the path of {escaped(str(real))} is not UTF-8; rename the folder or file"
+        )
     if not os.access(real, os.R_OK):
-        raise RecipeError(f"source {source}: {shown} cannot be read; change its permissions")
+        raise RecipeError(f"source {source}: {escaped(str(file))} cannot be read; change its permissions")
     return real
 
 
@@ -41,7 +39,8 @@ Reached = dict[Identity, tuple[str, str]]  # which source reached which file by 
 def list_files(
     source: str, reader: Reader, data_folder: Path, reached: Reached | None = None
 ) -> dict[str, str]:
-    """`{name: absolute path or URL}` of a source's files, sorted by name.
+    """`{name: place}` of a source's files, sorted by name: absolute path or URL, or that of a file without a
+    name in UTF-8 (`places`), whose name is escaped here.
 
     A file that one pattern reaches by several names (links to it or to a folder above it, hard links) is read
     once, under the name without a symbolic link or else the first one. `reached` collects which source
@@ -107,10 +106,12 @@ def _files(source: str, reader: Reader, data_folder: Path, pattern: str) -> list
 
 
 def _listed(source: str, pattern: str, name: str, base: Path, file: Path) -> _Listed:
-    real = _checked(source, file)
+    real = _checked(source, file, name)
     stat = real.stat()
     linked = base.resolve() / file.relative_to(base) != real
-    return _Listed(name, pattern, os.path.normpath(file), str(real), (stat.st_dev, stat.st_ino), linked)
+    shown = escaped(os.path.normpath(file))
+    place = place_of(real) if is_text(name) else place_of(file)
+    return _Listed(escaped(name), pattern, shown, place, (stat.st_dev, stat.st_ino), linked)
 
 
 def _refuse_twice(source: str, listed: _Listed, reached: Reached) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.recipe.models import Recipe, Source
-from corpusmill.pipelines.recipe.places import Stamp, content_hash
+from corpusmill.pipelines.recipe.places import Stamp, content_hash, local
 from corpusmill.pipelines.run.reuse import other_versions
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.sources.reader import IndexedFile, Reader, read_index
@@ -27,13 +26,13 @@ def _stamp(reader: Reader, name: str, place: str) -> Stamp:
     if is_url(place):
         info = object_listed(place)
         return info.size, 0, info.version
-    return (*stamp_of(place), reader.state(Path(place), name))
+    return (*stamp_of(place), reader.state(local(place), name))
 
 
 def stamp_of(path: str) -> tuple[int, int]:
     """Size and modification time of a file of this machine. Raises UserError where there is none any more."""
     try:
-        stat = Path(path).stat()
+        stat = local(path).stat()
     except FileNotFoundError as error:
         raise UserError(f"{path} was removed while the run was on; run the same command again") from error
     return stat.st_size, stat.st_mtime_ns
@@ -59,7 +58,7 @@ def _same_object(url: str, stamp: Stamp) -> bool:
 
 def check_state(reader: Reader, name: str, place: str, stamp: Stamp | None) -> None:
     """Raise UserError where what lies beside a file of this machine is no longer as it was listed."""
-    if stamp is not None and not is_url(place) and reader.state(Path(place), name) != stamp[2]:
+    if stamp is not None and not is_url(place) and reader.state(local(place), name) != stamp[2]:
         raise UserError(f"{name} changed while the run was on; run the same command again")
 
 

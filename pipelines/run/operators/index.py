@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from corpusmill.pipelines.recipe.places import on_disk, stored_bytes
+from corpusmill.pipelines.recipe.places import name_fault, on_disk, stored_bytes
 from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
 from corpusmill.pipelines.run.inputs import check_state
 from corpusmill.pipelines.run.operators.apart import is_of_input
@@ -62,7 +62,7 @@ def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
             marker.note(number, 0)
         stamp = job.stamps.get(path)
         with on_disk(path, stamp, whole=True) as file:
-            splits = splits_of(reader, file, name, job.poison.get(number))
+            splits = splits_of(reader, file, name, job.poison.get(number), name_fault(path))
             check_state(reader, name, path, stamp)
             if marker is not None:
                 marker.rest(number + 1)
@@ -71,8 +71,13 @@ def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
     return UnitResult(len(entries), part=IndexPart(sum(entry.bytes for entry in entries)))
 
 
-def splits_of(reader: Reader, file: Path, name: str, poison: tuple[str, str] | None) -> list[Split]:
-    """The splits of a file; one fault where the reader raises on it, or is not shown it."""
+def splits_of(
+    reader: Reader, file: Path, name: str, poison: tuple[str, str] | None, unnamed: str | None = None
+) -> list[Split]:
+    """The splits of a file; one fault where the reader raises on it, or is not shown it, since it killed a
+    worker (`poison`) or has no name in UTF-8 (`unnamed`)."""
+    if unnamed is not None:
+        return [Split(0, 0, file.stat().st_size, (), unnamed)]
     if poison is not None:
         cause = poison[1]
     else:

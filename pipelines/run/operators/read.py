@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
-from corpusmill.pipelines.recipe.places import on_disk
+from corpusmill.pipelines.recipe.places import local, on_disk
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
@@ -166,7 +166,7 @@ def _batches(
 ) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
     """`batches_of` a split of the file at a path or URL."""
     if split.fault is not None:  # nothing is read of it
-        yield from batches_of(reader, Path(path), name, split, label, job.limit, place)
+        yield from batches_of(reader, local(path), name, split, label, job.limit, place)
         return
     with on_disk(path, job.stamps.get(path)) as file:
         yield from batches_of(reader, file, name, split, label, job.limit, place)

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.contract.errors import CorpusmillError, RecipeError
 from corpusmill.pipelines.recipe.listing import Reached, list_files
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.places import local
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.sources.html import Html
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.tree import Tree
+from corpusmill.pipelines.storage.checked_ipc import read_batches
 from corpusmill.pipelines.system.patterns import matches, nothing_matched
 
 Make = Callable[..., Path]
@@ -155,7 +157,44 @@ def test_wildcards_of_the_data_folder_are_letters(tmp_path: Path) -> None:
     assert list(listed(folder, "a [1].jsonl")) == ["a [1].jsonl"]
 
 
-def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_escaped(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff.jsonl")).write_text("{}\n")
-    with pytest.raises(RecipeError, match=r"\\xff\.jsonl is not UTF-8; rename"):
-        listed(tmp_path, "*.jsonl")
+    ((name, place),) = listed(tmp_path, "*.jsonl").items()
+    assert name == "\\xff.jsonl"
+    assert place.startswith("bytes:/")
+    assert local(place) == tmp_path.resolve() / os.fsdecode(b"\xff.jsonl")
+    folder = tmp_path / os.fsdecode(b"\xfe")
+    folder.mkdir()
+    (folder / "x.jsonl").write_text("{}\n")
+    (tmp_path / "link.jsonl").symlink_to(folder / "x.jsonl")
+    with pytest.raises(RecipeError, match=r"the path of .*\\xfe/x\.jsonl is not UTF-8; rename"):
+        listed(tmp_path, "link.jsonl")
+
+
+@pytest.mark.parametrize("kind", ["tree", "jsonl"])
+def test_a_file_without_a_name_in_utf8_is_quarantined(tmp_path: Path, kind: str) -> None:
+    """Counted with its bytes under an escaped name, and the run goes on; with all names so it fails."""
+    suffix, content = (".py", "x = 1\n") if kind == "tree" else (".jsonl", '{"text": "one"}\n')
+    for name in (b"a" + suffix.encode(), b"\xff" + suffix.encode(), b"\xe9t\xe9/z" + suffix.encode()):
+        place = tmp_path / "in" / os.fsdecode(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(content)
+    pattern = "in" if kind == "tree" else "in/**/*.jsonl"
+    recipe = {
+        "name": "names",
+        "engine": {"kind": "inline"},
+        "sources": {"web": {"read": {kind: pattern}, "allow_loss": 0.9}},
+    }
+    (tmp_path / "r.yaml").write_text(json.dumps(recipe))
+    result = run_recipe(load_recipe(tmp_path / "r.yaml", inputs=True))
+    read = next(state for state in result.steps if state.step.name == "web")
+    assert read.folder is not None
+    files = [read.folder.file(file.name) for file in read.folder.units.files("removed.arrow")]
+    lost = [row for file in files for batch in read_batches(file) for row in batch.to_pylist()]
+    assert sorted(row["reason"] for row in lost) == ["corrupt_input"] * 2
+    told = " ".join(str(row) for row in lost)
+    assert f"xff{suffix}@0" in told
+    assert "not UTF-8; rename the file" in told
+    (tmp_path / "in" / f"a{suffix}").unlink()
+    with pytest.raises(CorpusmillError, match="not UTF-8; rename the file"):
+        run_recipe(load_recipe(tmp_path / "r.yaml", inputs=True))
