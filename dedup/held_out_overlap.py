@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.dedup.matching.overlap_rows import Measure
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
 
 REMOVALS, FILE = "removals.arrow", "overlap.json"
@@ -54,6 +55,12 @@ class HeldOutOverlap(Fold):
         held = read_held_out(context.artefact(ARTEFACT, FILE))
         ready._measure = Measure.load(held, context.artefacts["held_out_index"], self.overlap)
         return ready
+
+    def marks(self) -> Marks:
+        """Levels alone; the index is taken as a whole."""
+        from corpusmill.pipelines.contract.held_out import marks_of_levels
+
+        return marks_of_levels()
 
     def warm(self) -> None:
         """Compile the kernel on no documents, once the index is loaded."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.records.mixture_plan import MixturePlan, SourcePlan
 
@@ -34,6 +35,7 @@ class Draw(Scatter):
 
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
     artefacts: ClassVar[tuple[str, ...]] = ("mixture",)
+    address_only: ClassVar[bool] = True
 
     shard_tokens: int = Field(2**25, ge=1, description="Tokens that should meet in one shard, about.")
 
@@ -51,6 +53,13 @@ class Draw(Scatter):
         ready._seed = plan.seed
         ready._sources = dict(plan.sources)
         return ready
+
+    def marks(self) -> Marks:
+        """How often each document is taken, and what its last copy is cut to: all that is taken from the
+        plan, but its seed, which is the recipe's."""
+        from corpusmill.pipelines.contract.context import Marks
+
+        return Marks(("mixture",), ("id", "source", "held_out"), _taken, addressed=True)
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
@@ -138,6 +147,17 @@ class Draw(Scatter):
             ]
         copies = zip(index.tolist(), epochs.tolist(), strict=True)
         return draws([f"{names[row]}\0{epoch}" for row, epoch in copies], self._seed, "shuffle")
+
+
+def _taken(
+    context: Context, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]
+) -> npt.NDArray[np.int64]:
+    """`Draw._copies`, int64[2, n]."""
+    import numpy as np
+
+    from corpusmill.mixtures.plan.histogram import held_out
+
+    return np.stack(Draw().prepare(context)._copies(docs, held_out(docs), unit, rows))
 
 
 def _plan(context: Context) -> MixturePlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.mixtures.plan.selection import Want
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.records.mixture_plan import HeldOutPlan
 
@@ -112,8 +114,25 @@ class Mixture(Seeded, Fold):
         """The documents among which the parts of epochs end, as `selection.EDGE`."""
         from corpusmill.mixtures.plan.edge import edge_rows
 
-        bins = {source: want.threshold for source, want in self._wanted.items() if want.tokens}
-        return edge_rows(batches, self.known_seed(), bins)
+        return edge_rows(batches, self.known_seed(), self._bins())
+
+    def marks(self) -> Marks:
+        """Which documents are among those in which parts of epochs end."""
+        from corpusmill.pipelines.contract.context import Marks
+
+        options = self.model_dump_json()
+
+        def on_edge(context: Context, docs: Documents) -> npt.NDArray[np.bool_]:
+            from corpusmill.mixtures.plan import edge
+            from corpusmill.pipelines.contract.randomness import draws
+
+            ready = _prepared(options, context.seed, context.artefacts["mixture_sums"])
+            return edge.on_edge(docs, draws(docs.column("id"), context.seed, "mixture"), ready._bins())
+
+        return Marks(("mixture_sums",), ("id", "source", "held_out"), on_edge)
+
+    def _bins(self) -> dict[str, int]:
+        return {source: want.threshold for source, want in self._wanted.items() if want.tokens}
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa
@@ -184,3 +203,9 @@ class Mixture(Seeded, Fold):
             )
         total = math.fsum(self.weights.values())
         return {source: weight / total for source, weight in self.weights.items()}
+
+
+@lru_cache(maxsize=2)
+def _prepared(options: str, seed: int, sums: Path) -> Mixture:
+    """`sums`: the folder of the artefact, whose version stands in its path."""
+    return Mixture.model_validate_json(options).prepare(Context(seed, {"mixture_sums": sums}))

@@ -25,8 +25,7 @@ def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) 
         if len(docs) == 0 or not bins:
             continue
         drawn = draws(docs.column("id"), seed, "mixture")
-        wanted = np.array([bins.get(source, -1) for source in docs.column("source").to_pylist()], np.int64)
-        inside = np.flatnonzero((bins_of_draws(drawn) == wanted) & ~held_out(docs))
+        inside = np.flatnonzero(on_edge(docs, drawn, bins))
         columns = {
             "source": docs.column("source").cast(pa.string()),
             "draw": pa.array(drawn),
@@ -38,6 +37,12 @@ def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) 
         }
         found.append(pa.table(columns, schema=EDGE).take(pa.array(inside)))
     return pa.concat_tables(found)
+
+
+def on_edge(docs: Documents, drawn: npt.NDArray[np.uint64], bins: Mapping[str, int]) -> npt.NDArray[np.bool_]:
+    """Which documents, of these draws, lie in their source's bin and are not held out, bool[n]."""
+    wanted = np.array([bins.get(source, -1) for source in docs.column("source").to_pylist()], np.int64)
+    return (bins_of_draws(drawn) == wanted) & ~held_out(docs)
 
 
 def part_of_epoch(

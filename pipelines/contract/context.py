@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from corpusmill.pipelines.contract.documents import Documents
-
 
 @dataclass(frozen=True)
 class Context:
@@ -32,11 +30,13 @@ class Context:
 class Marks:
     """What a stage takes from some of its artefacts: of each document a mark, and nothing else.
 
-    `of` gives the marks of n documents, an array of n, from the `artefacts` in its context and from these
-    `columns`. A unit whose documents have the marks that they had before comes out as before, whatever else
-    the artefacts hold by now.
+    `of` gives the marks of n documents, an array of n or of k x n, from the `artefacts` in its context and
+    from these `columns`; where it is `addressed`, from the documents' unit and rows (uint32[n]) besides. A
+    unit whose documents have the marks that they had before comes out as before, whatever else the artefacts
+    hold by now. Of a fold that is `addressed` documents whose mark is 0 leave nothing in the partial.
     """
 
     artefacts: tuple[str, ...]
     columns: tuple[str, ...]
-    of: Callable[[Context, Documents], npt.NDArray[Any]]
+    of: Callable[..., npt.NDArray[Any]]
+    addressed: bool = False

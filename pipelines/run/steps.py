@@ -140,4 +140,4 @@ class Steps:
         folders = {name: self.folder_of(name) for name in step.needs}
         folders |= {run.folder: run.remembered for run in self.earlier.of(step)}
         size = self.unit_bytes(step) if step.operator.of_files else 0
-        return Preparation(step, folders, self.paths(step), size, self.stamps(step))
+        return Preparation(step, folders, self.paths(step), size, self.stamps(step), self.recipe.seed)

@@ -26,6 +26,8 @@ from corpusmill.pipelines.run.operators.job import (
     Preparation,
     ViewUnit,
     ViewUnits,
+    any_marked,
+    marks_of,
     stage_class,
     view_content,
 )
@@ -116,11 +118,17 @@ def read_partial(path: Path) -> pa.Table:
 
 
 def _content(given: Preparation | Job[ViewUnits], unit: ViewUnits) -> object:
-    """A stage that is given addresses depends on where its units stand."""
+    """A stage that is given addresses depends on where its units stand, unless marks say that nothing of
+    their documents stays."""
     stage = stage_class(given.step.stages[0])
+    units = [ViewUnit(number) for number in range(unit.first, unit.end)]
+    content: list[object] = [view_content(given, one) for one in units]
     if getattr(stage, "addressed", True):
-        return None
-    return [view_content(given, ViewUnit(number)) for number in range(unit.first, unit.end)]
+        if not marks_of(given.step):
+            return None
+        if any(any_marked(given, one) for one in units):
+            content.append({"from": unit.first})
+    return content
 
 
 def _weigh(preparation: Preparation, unit: ViewUnits) -> int:

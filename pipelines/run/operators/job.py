@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
+import numpy.typing as npt
 import xxhash
 
 from corpusmill.pipelines.contract.context import Marks
@@ -51,6 +52,7 @@ class Preparation:
     paths: Mapping[str, str]  # name -> path of input files, for `index` and `read`
     unit_bytes: int
     stamps: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)  # of the files, as listed
+    seed: int = 0
 
     @property
     def first(self) -> StepFolder:
@@ -64,7 +66,7 @@ class Preparation:
     def context(self) -> Context:
         """The step's artefacts, for a question to its stage; the folders are verified."""
         needed = self.step.artefacts.items()
-        return Context(artefacts={name: self.inputs[step].verified() for name, step in needed})
+        return Context(self.seed, {name: self.inputs[step].verified() for name, step in needed})
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,21 @@ def view_content(given: Preparation | Job[Any], unit: ViewUnit) -> object:
     content = [folder.entry(unit_file_name(folder, number)).sha256, left_out.hexdigest()]
     for marks in marks_of(given.step):
         found = xxhash.xxh3_128()
-        for docs, _ in view.batches(unit.reads, marks.columns):
-            found.update(marks.of(given.context, docs).tobytes())
+        for marked in _marks_in(given, unit, marks):
+            found.update(marked.tobytes())
         content.append(found.hexdigest())
     return content
+
+
+def any_marked(given: Preparation | Job[Any], unit: ViewUnit) -> bool:
+    """Whether a document of a unit has a mark that is not 0."""
+    return any(marked.any() for marks in marks_of(given.step) for marked in _marks_in(given, unit, marks))
+
+
+def _marks_in(given: Preparation | Job[Any], unit: ViewUnit, marks: Marks) -> Iterator[npt.NDArray[Any]]:
+    for docs, rows in given.view.batches(unit.reads, marks.columns):
+        address = (unit.reads, rows) if marks.addressed else ()
+        yield marks.of(given.context, docs, *address)
 
 
 def marks_of(step: Step) -> list[Marks]:

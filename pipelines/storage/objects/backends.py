@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.storage.objects.faults import ObjectError
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
-from corpusmill.pipelines.storage.objects.urls import WEB, ObjectUrl
+from corpusmill.pipelines.storage.objects.urls import WEB, ObjectUrl, masked
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -39,6 +39,10 @@ _KEYS = {  # one of them says who asks
         "AZURE_CLIENT_ID",
     ),
 }
+_CURES = {
+    "gs": "correct the file that GOOGLE_APPLICATION_CREDENTIALS names, or what else says who asks",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME, and correct AZURE_STORAGE_ACCOUNT_KEY or what else says who asks",
+}
 _LONGEST_WAIT_S = 10.0
 
 
@@ -56,9 +60,10 @@ def need_library() -> None:
 def make_backend(place: ObjectUrl, settings: ObjectStorage, retries: int) -> ObjectStore:
     """The library's store of a bucket or host; each request is sent again up to `retries` times by it.
 
-    Raises UserError where the library or credentials are missing.
+    Raises UserError where the library or credentials are missing, ObjectError where these cannot be used.
     """
     need_library()
+    from obstore.exceptions import BaseError
     from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
 
     made: ObjectStore
@@ -74,14 +79,20 @@ def make_backend(place: ObjectUrl, settings: ObjectStorage, retries: int) -> Obj
     }
     plain = place.scheme == "http" or (settings.endpoint or "").startswith("http://")
     common["client_options"] = {"allow_http": plain, "timeout": timedelta(seconds=settings.timeout_s)}
-    if place.scheme in WEB:
-        made = HTTPStore.from_url(place.root, **common)
-    elif place.scheme == "s3":
-        made = S3Store(place.bucket, **_s3(place, settings), **common)
-    elif place.scheme == "gs":
-        made = GCSStore(place.bucket, **_public(place, settings), **common)
-    else:
-        made = AzureStore(place.bucket, **_public(place, settings), **common)
+    try:
+        if place.scheme in WEB:
+            made = HTTPStore.from_url(place.root, **common)
+        elif place.scheme == "s3":
+            made = S3Store(place.bucket, **_s3(place, settings), **common)
+        elif place.scheme == "gs":
+            made = GCSStore(place.bucket, **_public(place, settings), **common)
+        else:
+            made = AzureStore(place.bucket, **_public(place, settings), **common)
+    except BaseError as error:
+        # What the library says further on may quote a part of a key.
+        said = str(error).partition("\n")[0].rpartition(" error: ")[2].partition(": Invalid symbol")[0]
+        cure = _CURES.get(place.scheme, "correct the URL, or `storage.endpoint`")
+        raise ObjectError(f"{place}: cannot be asked: {masked(said)}; {cure}") from error
     return made
 
 
