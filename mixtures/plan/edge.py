@@ -42,7 +42,8 @@ def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) 
 def on_edge(docs: Documents, drawn: npt.NDArray[np.uint64], bins: Mapping[str, int]) -> npt.NDArray[np.bool_]:
     """Which documents, of these draws, lie in their source's bin and are not held out, bool[n]."""
     wanted = np.array([bins.get(source, -1) for source in docs.column("source").to_pylist()], np.int64)
-    return np.logical_and(bins_of_draws(drawn) == wanted, ~held_out(docs))
+    inside: npt.NDArray[np.bool_] = (bins_of_draws(drawn) == wanted) & ~held_out(docs)
+    return inside
 
 
 def part_of_epoch(
