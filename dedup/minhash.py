@@ -25,8 +25,17 @@ Normalize = Literal["fold", "numbers", "none"]
 Short = Literal["exact", "keep"]
 Bits = Literal["own", "peer"]
 Preset = Literal[
-    "verified", "fineweb", "curator", "marin", "datasketch", "slimpajama", "redpajama", "text_dedup"
+    "verified",
+    "contained",
+    "fineweb",
+    "curator",
+    "marin",
+    "datasketch",
+    "slimpajama",
+    "redpajama",
+    "text_dedup",
 ]
+Measure = Literal["jaccard", "containment"]
 
 
 class Settings(NamedTuple):
@@ -43,10 +52,12 @@ class Settings(NamedTuple):
     bits: Bits
     functions: int
     seed: int
+    measure: Measure = "jaccard"
 
 
 PRESETS: dict[Preset, Settings] = {
     "verified": Settings("word", 5, 20, 6, "fold", "exact", True, 0.8, "own", 120, 1),
+    "contained": Settings("word", 5, 64, 3, "fold", "exact", True, 0.9, "own", 192, 1, "containment"),
     "fineweb": Settings("word", 5, 14, 8, "numbers", "keep", False, 0.0, "peer", 112, 1),
     "curator": Settings("char", 24, 20, 13, "none", "exact", False, 0.0, "own", 260, 1),
     "marin": Settings("char", 5, 26, 11, "fold", "exact", False, 0.0, "own", 286, 1),
@@ -58,18 +69,20 @@ PRESETS: dict[Preset, Settings] = {
 
 
 class Minhash(Deduplicate):
-    """Remove near-duplicates: documents whose shingle sets have a Jaccard index of at least `threshold`.
+    """Remove near-duplicates: documents whose shingle sets have a Jaccard index of at least `threshold`, or
+    that share of whose shingles a better document has (`measure: containment`).
 
     A document is the set of its shingles: all runs of `width` words or characters of its normalised text.
     `bands` x `rows` hashes of the set are minimised (Broder 1997; banding after Leskovec, Rajaraman and
     Ullman, ch. 3); documents that agree on all rows of some band are candidates. With `verify` every
-    candidate pair's index is measured on the stored sets, and pairs under `threshold` are forgotten: no
-    removal rests on an estimate. Then, from best document to worst, one is removed if and only if a better
+    candidate pair is measured on the stored sets, and pairs under `threshold` are forgotten: no removal
+    rests on an estimate. Then, from best document to worst, one is removed if and only if a better
     one it was *directly* measured against is kept. "Better": earlier source in `priority` (others after,
     equal), more bytes, smaller id, smaller address. Without `verify` candidates are duplicates whatever
     their similarity, and all but the best document of a transitive cluster are removed.
 
-    Presets, short documents and large buckets: docs/deduplication.md.
+    Candidates are found by the Jaccard index, whatever is measured: of a document inside a much longer one it
+    is small. Presets, containment, short documents, large buckets: docs/deduplication.md.
 
     Three rounds: which documents share a bucket; their sets brought to these (`matching.candidates`); pairs
     (`matching.buckets`). Memory: one partition of rows, with the sets of documents that are measured in it;
@@ -85,7 +98,8 @@ class Minhash(Deduplicate):
     remembers: ClassVar[int | None] = 2
 
     preset: Preset = Field(
-        "verified", description="Tool whose parameters hold where an option is null; verified: our own."
+        "verified",
+        description="Tool whose parameters hold where an option is null; verified and contained: our own.",
     )
     bits: Bits | None = Field(
         None,
@@ -115,10 +129,18 @@ class Minhash(Deduplicate):
         description="Compare texts of under `width` words as a whole, or keep them; null: as in the preset.",
     )
     verify: bool | None = Field(
-        None, description="Measure the Jaccard index of every candidate pair; null: as in the preset."
+        None, description="Measure the similarity of every candidate pair; null: as in the preset."
+    )
+    measure: Measure | None = Field(
+        None,
+        description="Jaccard index, or the share of the worse document's shingles that the better one has; "
+        "null: as in the preset.",
     )
     threshold: float | None = Field(
-        None, gt=0, le=1, description="Least Jaccard index of duplicates with `verify`; null: 0.8."
+        None,
+        gt=0,
+        le=1,
+        description="Least similarity of duplicates with `verify`; null: as in the preset, or 0.8.",
     )
     max_bucket: int = Field(
         128, ge=2, le=10_000, description="Documents of a bucket that each one is measured against, at most."
@@ -152,6 +174,11 @@ class Minhash(Deduplicate):
             )
         if s.bits == "peer" and self.functions is not None and self.functions < s.bands * s.rows:
             raise ValueError(f"functions: bands x rows = {s.bands * s.rows} are needed; draw as many or more")
+        if s.measure == "containment" and not s.verify:
+            raise ValueError(
+                "`measure: containment` measures pairs, and without `verify` none is; add `verify: true`, or "
+                "leave out `measure`"
+            )
         return self
 
     def settings(self) -> Settings:
@@ -269,7 +296,8 @@ class Minhash(Deduplicate):
 
         s = self.settings()
         threshold = s.threshold if s.verify else 0.0
-        return Rules(s.verify, threshold, self.max_bucket, tuple(self.priority), "near_duplicate")
+        contained = s.measure == "containment"
+        return Rules(s.verify, contained, threshold, self.max_bucket, tuple(self.priority), "near_duplicate")
 
     def rounds(self) -> Sequence[Round | WithSides]:
         """Documents that share a bucket; their sets brought to it; all pairs."""

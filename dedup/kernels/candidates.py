@@ -23,14 +23,14 @@ def list_partners(
     address_M: Hashes,
     size_M: Integers,
     earlier_M: Flags,
-    threshold: float,
+    least_ratio: float,
     most: int,
 ) -> tuple[Integers, Hashes, Flags]:
     """Ends int64[M + 1] of the members' lists of partners, addresses of these, and which lists are known.
 
-    Bucket g holds members `start_G[g]` up to `end_G[g]`. A partner is another member of the bucket whose size
-    allows an index of `threshold`; two documents of earlier runs (`earlier_M`) are none. Those of a bucket of
-    more than `most` members are not listed.
+    Bucket g holds members `start_G[g]` up to `end_G[g]`. A partner is another member of the bucket, where the
+    smaller of the two sizes is at least `least_ratio` of the larger; two documents of earlier runs
+    (`earlier_M`) are none. Those of a bucket of more than `most` members are not listed.
     """
     end_M = np.zeros(len(address_M) + 1, np.int64)
     known_M = np.zeros(len(address_M), np.bool_)
@@ -48,7 +48,7 @@ def list_partners(
                 for other in range(start, end):
                     small, large = min(size_M[m], size_M[other]), max(size_M[m], size_M[other])
                     paired = other != m and not (earlier_M[m] and earlier_M[other])
-                    if paired and small / large >= threshold:
+                    if paired and small / large >= least_ratio:
                         partner_P[count] = address_M[other]
                         count += 1
             known_M[m] = known

@@ -17,6 +17,10 @@ Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+WHOLE = 1 - 2.0**-53
+"""The containment of a set in a larger one that has all of it: 1.0 is of equal sets alone, which share their
+fate (`contract.resolution`)."""
+
 
 @compiled
 def intersection(value_T: Values, a: int, a_end: int, b: int, b_end: int) -> int:
@@ -67,10 +71,13 @@ def bucket_pairs(
     bound_S2: Integers,
     value_T: Values,
     verify: bool,
+    containment: bool,
     threshold: float,
     max_bucket: int,
 ) -> tuple[Integers, Floats]:
-    """Pairs `(worse, better)` int64[P, 2] and their Jaccard index float64[P], bucket by bucket.
+    """Pairs `(worse, better)` int64[P, 2] and their similarity float64[P], bucket by bucket: the Jaccard
+    index, or with `containment` (and `verify`) the share of the worse one's shingles that the better one has,
+    of two sets at most `WHOLE`.
 
     Bucket g holds `member_M[start_G[g]:start_G[g + 1]]`, ascending, under the band key key_G[g]; document i's
     shingle set is number set_N[i], the part of value_T between two bounds; where these are equal it is not
@@ -78,7 +85,7 @@ def bucket_pairs(
     first of them, in the bucket of their first band, and only that first one meets other documents.
 
     With `verify`, a pair is measured in the bucket of its first shared band and nowhere else, and given if
-    its index is at least `threshold`. A document with more than `max_bucket` better sets in a bucket is
+    its similarity is at least `threshold`. A document with more than `max_bucket` better sets in a bucket is
     measured there only against leaders: documents not paired there with a better one, the first `max_bucket`
     of them. What a document is measured against follows from better ones alone. Without `verify` every
     document is paired with its bucket's best, whatever their similarity.
@@ -122,15 +129,17 @@ def bucket_pairs(
                 b, b_end = bound_S2[set_N[j]]
                 if a == a_end or b == b_end:
                     continue
-                small, large = min(a_end - a, b_end - b), max(a_end - a, b_end - b)
+                a_size, b_size = a_end - a, b_end - b
                 if verify:
-                    if small / large < threshold:  # the index cannot exceed it
+                    of = a_size if containment else max(a_size, b_size)
+                    if min(a_size, b_size) / of < threshold:  # the similarity cannot exceed it
                         continue
                     if key_NB[i, first_shared_band(key_NB, i, j)] != key_G[g]:
                         continue
                 both = intersection(value_T, a, a_end, b, b_end)
-                similarity = both / (small + large - both)
+                similarity = both / (a_size if containment else a_size + b_size - both)
                 if not verify or similarity >= threshold:
+                    similarity = min(similarity, WHOLE)
                     if not earlier_N[i]:  # else both are of earlier runs, which come first
                         pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, j, similarity)
                     matched = True

@@ -57,6 +57,7 @@ def _pairs_of_piece(rows: pa.Table, rules: Rules) -> pa.Table:
         bounds,
         values,
         rules.verify,
+        rules.containment,
         rules.threshold,
         rules.max_bucket,
     )

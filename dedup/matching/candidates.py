@@ -51,7 +51,7 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
         address,
         rows.column("size").to_numpy().astype(np.int64),
         earlier,
-        rules.threshold,
+        rules.least_ratio,
         min(LISTED, rules.max_bucket) if rules.verify else 0,
     )
     lists = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(partners), mask=pa.array(~known))

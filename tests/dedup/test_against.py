@@ -105,7 +105,7 @@ def removed_rows(result: RunResult, step: str) -> list[dict[str, Any]]:
     return [row for file in files for batch in read_batches(file) for row in batch.to_pylist()]
 
 
-def removals(result: RunResult, step: str) -> dict[str, Removal]:
+def removals_of(result: RunResult, step: str) -> dict[str, Removal]:
     """Of each document removed the reason, the survivor, its source and the similarity."""
     return {
         row["id"]: (
@@ -122,10 +122,10 @@ def check_law(folder: Path, names: list[str], steps: list[Any] = STEPS) -> list[
     whole = run(write_recipe(folder, "whole", names, prioritised(steps, names)))
     months = run_months(folder, names, steps)
     for step in (f"dedup.{next(iter(one)) if isinstance(one, dict) else one}" for one in steps):
-        wanted = removals(whole, step)
+        wanted = removals_of(whole, step)
         found: dict[str, Removal] = {}
         for month in months:
-            found |= removals(month, step)
+            found |= removals_of(month, step)
         assert found == wanted
         assert wanted
     return months
@@ -164,8 +164,8 @@ def test_sources_of_a_month_have_the_order_of_its_own_priority(tmp_path: Path) -
         against = [f"runs/r{other}" for other in range(at)]
         steps = prioritised(STEPS, month[::-1])
         dedup = {"against": against, "remember": True, "steps": steps}
-        found |= removals(run(write_recipe(tmp_path, f"r{at}", month, dedup)), "dedup.minhash")
-    assert found == removals(whole, "dedup.minhash") != {}
+        found |= removals_of(run(write_recipe(tmp_path, f"r{at}", month, dedup)), "dedup.minhash")
+    assert found == removals_of(whole, "dedup.minhash") != {}
 
 
 def test_levels_partitions_and_rounds_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,7 @@ def brute_force(
         s.threshold,
         stage.priority,
         lambda i, j: not only_candidates or bool((keys[i] == keys[j]).any()),
+        s.measure == "containment",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.oracles.dedup_words import jaccard
+from tests.oracles.dedup_words import contained, jaccard
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,11 @@ def removals(
     threshold: float,
     priority: Sequence[str] = (),
     candidate: Callable[[int, int], bool] = lambda i, j: True,
+    containment: bool = False,
 ) -> dict[str, tuple[str, float]]:
-    """Removed id -> (survivor id, similarity), over all candidate pairs of at least `threshold`."""
+    """Removed id -> (survivor id, similarity), over all candidate pairs of at least `threshold`, by the
+    Jaccard index or by the share of the worse document's shingles that the better one has."""
+    measure, least = (contained, min(threshold, 1 - 2.0**-53)) if containment else (jaccard, threshold)
     removed: dict[int, tuple[int, float]] = {}
     best_first = [i for i in order(docs, priority) if docs[i].shingles]
     first_of: dict[tuple[int, ...], int] = {}
@@ -44,7 +47,7 @@ def removals(
             (-similarity, rank, j)
             for rank, j in enumerate(best_first[:place])
             if j not in removed and candidate(i, j)
-            if (similarity := jaccard(list(docs[i].shingles), list(docs[j].shingles))) >= threshold
+            if (similarity := measure(list(docs[i].shingles), list(docs[j].shingles))) >= least
         ]
         if twin != i:  # one set, one fate
             assert kept, "the survivor of a twin is a neighbour of both"

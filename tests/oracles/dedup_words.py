@@ -112,3 +112,9 @@ def jaccard(a: list[int], b: list[int]) -> float:
     """Jaccard index of two sets given as lists."""
     both = len(set(a) & set(b))
     return both / (len(a) + len(b) - both)
+
+
+def contained(a: list[int], b: list[int]) -> float:
+    """The share of `a` that `b` has; of the whole of it in a larger `b` the largest number under 1."""
+    both = len(set(a) & set(b))
+    return 1 - 2.0**-53 if both == len(a) < len(b) else both / len(a)
