@@ -52,7 +52,7 @@ class Dedup(Section):
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
-        """`priority` and `sources` of a deduplication name sources."""
+        """`priority`, `sources` and `max_removed` of a deduplication name sources."""
         place, steps = _steps(data)
         for index, entry in enumerate(steps if isinstance(steps, list) else []):
             for name, options in entry.items() if isinstance(entry, dict) else ():
@@ -62,6 +62,11 @@ class Dedup(Section):
                         if source not in recipe["sources"]:
                             message = partial(unknown_key, str(source), recipe["sources"], "source")
                             yield Problem((*place, index, name, option, at), message)
+                limits = options.get("max_removed") if isinstance(options, dict) else None
+                for source in limits if isinstance(limits, dict) else ():
+                    if source not in recipe["sources"]:
+                        message = partial(unknown_key, str(source), recipe["sources"], "source")
+                        yield Problem((*place, index, name, "max_removed", source), message)
 
     @classmethod
     def read(cls, data: Any, reading: Reading) -> Self | None:

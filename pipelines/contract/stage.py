@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from corpusmill.pipelines.contract.ceiling import Ceiling
 from corpusmill.pipelines.contract.context import Context as Context
+from corpusmill.pipelines.contract.option_paths import paths_among
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,23 +98,7 @@ class Stage(BaseModel, ABC):
 
         Unless overridden, every path among its options, which are those annotated as `Path`. A folder stands
         for all files in it."""
-        return tuple(_paths(dict(self)))
-
-
-def _paths(value: Any) -> Iterator[Path]:
-    """Every path in an option's value, in the order of fields and items."""
-    if isinstance(value, Path):
-        yield value
-    elif isinstance(value, BaseModel):
-        yield from _paths(dict(value))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _paths(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _paths(item)
-    elif isinstance(value, (set, frozenset)):
-        yield from sorted(item for item in value if isinstance(item, Path))
+        return tuple(paths_among(dict(self)))
 
 
 class Seeded(Stage):
@@ -293,7 +279,7 @@ class WithSides:
     work: Callable[[pa.Table, pa.Table], pa.Table | Found]
 
 
-class Exchange(Scatter, Gather):
+class Exchange(Scatter, Gather, Ceiling):
     """Rows of equal key meet, whatever documents they come from, round after round: to remove and to cut.
 
     `emit` keys rows for the first round. A round is shown all rows of some keys, sorted by (key, unit, row),

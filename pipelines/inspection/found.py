@@ -16,6 +16,7 @@ from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.opaque import Row, Summary
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
+from corpusmill.pipelines.storage.clusters import Clusters
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class FoundStep:
     """A complete step: its manifest in brief, and the first of its files and summaries.
 
     `not_kept`: the recipe's `keep` where files were removed after use, which are listed all the same.
+    `clusters`: of a step that removes duplicates, None of any other.
     """
 
     KIND: ClassVar[str] = "step"
@@ -101,6 +103,7 @@ class FoundStep:
     first_files: tuple[FileEntry, ...]
     ledger: tuple[LedgerEntry, ...]
     summaries: tuple[Summary, ...]
+    clusters: Clusters | None = None
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,11 @@ from corpusmill.pipelines.inspection.shard_files import is_shard
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
 from corpusmill.pipelines.recipe.registry import room_command
 from corpusmill.pipelines.records.graph import GraphStage
+from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.receipt import SummaryPart
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
+from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.storage.clusters import clusters_of
 from corpusmill.pipelines.storage.committed import count_committed
 from corpusmill.pipelines.storage.not_kept import not_kept
 from corpusmill.pipelines.storage.remote.mirrors import location_of
@@ -50,7 +53,8 @@ def inspect(path: Path, *, limit: int = 5) -> Found:
     """What `path` holds; at most `limit` rows are shown.
 
     - run folder: steps, documents by source, mixture and packing statistics, where the shards are.
-    - step folder (`<run>/steps/<step>` or one version of it): manifest in brief, ledger, files.
+    - step folder (`<run>/steps/<step>` or one version of it): manifest in brief, ledger, files; of one that
+      removes duplicates how large the clusters are, and the largest.
     - dataset (.parquet) and encoded dataset (.arrow): rows, sources, languages, first documents.
     - token shard (.arrow): metadata, counts, first rows, decoded with the run's tokenizer.
     - removed documents (.removed.arrow), parts cut (.edits.arrow): counts by stage and reason, first rows.
@@ -193,7 +197,13 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
         first_files=tuple(islice(manifest.files, limit)),
         ledger=manifest.ledger,
         summaries=tuple(summaries),
+        clusters=clusters_of(folder, limit) if _removes_pairs(manifest) else None,
     )
+
+
+def _removes_pairs(manifest: Manifest) -> bool:
+    operator = operator_named(manifest.key.operator)
+    return operator.reads == "pairs" and operator.writes == "removals"
 
 
 def _parquet(path: Path, limit: int) -> FoundTable | FoundDataset:

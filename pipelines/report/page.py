@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corpusmill.pipelines.inspection import plain_text
+from corpusmill.pipelines.inspection.cluster_rendering import sources_named
 from corpusmill.pipelines.report.accounts import FunnelRow
 from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.foreign_text import visible
@@ -43,6 +44,7 @@ def environment() -> Environment:
         percent=_percent,
         fixed=plain_text.fixed,
         visible=visible,
+        sources_named=sources_named,
         reason=lambda word: visible(word) or "(no reason given)",
         score=_score,
         pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from corpusmill.pipelines.inspection.cluster_rendering import size_range
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.accounts import FunnelRow, SourceAccount
 from corpusmill.pipelines.report.distributions import LengthBar
-from corpusmill.pipelines.report.duplicates import Duplicates, SizeBar
+from corpusmill.pipelines.report.duplicates import Duplicates
 from corpusmill.pipelines.report.figures import Report
 
 _LANGUAGES = 8  # shown of a source
@@ -71,15 +72,9 @@ def _whole(name: str, account: SourceAccount) -> Markup:
 
 
 def _sizes(duplicates: Duplicates) -> Markup:
-    bars = [(_range(b), b.clusters, f"{_range(b)}: {b.clusters:,}") for b in duplicates.cluster_sizes]
+    bars = [(size_range(b), b.clusters, f"{size_range(b)}: {b.clusters:,}") for b in duplicates.cluster_sizes]
     label = f"cluster sizes of {duplicates.step}"
     return charts.histogram(bars, label, "documents in a cluster", "removed")
-
-
-def _range(bar: SizeBar) -> str:
-    if bar.to is None:
-        return f"{bar.from_}+"
-    return str(bar.from_) if bar.to == bar.from_ else f"{bar.from_}-{bar.to}"
 
 
 def _similarity(duplicates: Duplicates) -> Markup:

@@ -1,4 +1,5 @@
-"""A source that keeps nothing, and documents that are all lost later: a fault, told with what was seen.
+"""A source that keeps nothing, documents that are all lost later, and a source of which an exchange takes out
+more than it may: a fault, told with what was seen.
 
 Judged as each step completes, from its ledger, whether it ran now or before. Nothing that needs a step with
 such a loss is begun; independent steps go on, so that all of them are told together.
@@ -15,16 +16,21 @@ from corpusmill.pipelines.recipe.messages import Path
 from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.manifest import Manifest
+from corpusmill.pipelines.run.ceilings import above_ceilings
 from corpusmill.pipelines.run.step import Step
+from corpusmill.pipelines.storage.run_folder import StepFolder
 
 _TOP = 3
 
 
 class Losses:
-    """The losses of one run. `files`: the files of the source whose reading step is given."""
+    """The losses of one run. `files`: the files of the source whose reading step is given; `run`: its folder
+    or URL, for people; `ceilings`: whether exchanges keep to their `max_removed`."""
 
-    def __init__(self, recipe: Recipe, files: Callable[[Step], Mapping[str, str]]) -> None:
-        self._recipe, self._files = recipe, files
+    def __init__(
+        self, recipe: Recipe, files: Callable[[Step], Mapping[str, str]], run: str, *, ceilings: bool
+    ) -> None:
+        self._recipe, self._files, self._run, self._ceilings = recipe, files, run, ceilings
         self._sources: dict[str, tuple[Path, Source]] = {
             source.name: (("sources", source.name), source) for source in recipe.sources
         }
@@ -36,15 +42,19 @@ class Losses:
         self._judged: set[str] = set()
         self.found: dict[str, str] = {}  # step -> what is wrong
 
-    def judge(self, step: Step, manifest: Manifest) -> None:
+    def judge(self, step: Step, folder: StepFolder) -> None:
         """Take in the ledger of a complete step, once."""
         if step.name in self._judged:
             return
         self._judged.add(step.name)
+        manifest = folder.need_manifest()
         if step.operator.writes == "documents":
             self._judge_source(step, manifest)
         elif step.operator.writes in ("removals", "encoded"):
             self._judge_all(step, manifest)
+            above = above_ceilings(step, folder, self._run) if self._ceilings else []
+            if above and step.name not in self.found:
+                self.found[step.name] = "\n".join(above)
 
     def _judge_source(self, step: Step, manifest: Manifest) -> None:
         name = step.options.need_source

@@ -92,7 +92,8 @@ class Runner(Steps):
         self.command = command or f"corpusmill run {shlex.quote(str(recipe.path))}"
         self._until: list[str] | None = None
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
-        self.losses = Losses(recipe, self.paths)
+        # Shares of a small cut say little of the whole.
+        self.losses = Losses(recipe, self.paths, self.folder.location, ceilings=limit is None)
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.
@@ -334,7 +335,7 @@ class Runner(Steps):
         """Let `current.json` point at the step."""
         name = state.step.name
         if self.limit is None:
-            self.losses.judge(state.step, self.folder_of(name).need_manifest())
+            self.losses.judge(state.step, self.folder_of(name))
         stale = [other for other in self.folder.current().stale if other != name]
         self._write_current({name: state.fingerprint}, stale)
 

@@ -21,9 +21,9 @@ from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.report import findings
 from corpusmill.pipelines.report.accounts import FunnelRow
 from corpusmill.pipelines.report.build import build_report, gather
-from corpusmill.pipelines.report.duplicates import SizeBar
 from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.page import render_page
+from corpusmill.pipelines.storage.clusters import SizeBar
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.storage.sealed import read_json
 

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.report import charts, duplicates
+from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.distributions import _bars, _powers, _spread
 from corpusmill.pipelines.report.foreign_text import visible
-from corpusmill.pipelines.report.hex_ids import leading_bits
+from corpusmill.pipelines.storage import clusters
+from corpusmill.pipelines.storage.hex_ids import leading_bits
 
 IDS = st.lists(st.binary(min_size=16, max_size=16).map(bytes.hex))
 
@@ -55,7 +56,7 @@ def test_spread_is_even_and_sorted(count: int, most: int) -> None:
 @given(st.lists(st.integers(1, 3000), max_size=60))
 def test_cluster_sizes_hold_every_cluster(removed: list[int]) -> None:
     sizes = np.array(removed, np.int64) + 1
-    bars = duplicates._sizes(sizes, 1.0)
+    bars = clusters.size_bars(sizes, 1.0)
     assert sum(bar.clusters for bar in bars) == len(removed)
     for bar in bars:
         upper = bar.to if bar.to is not None else math.inf
@@ -69,7 +70,7 @@ def test_sampled_clusters_are_scaled_up() -> None:
     kept = bits[bits < np.uint64(2**62)]
     _, removed = np.unique(kept, return_counts=True)
     assert set(removed.tolist()) == {3}
-    (bar,) = [b for b in duplicates._sizes(removed + 1, 0.25) if b.clusters]
+    (bar,) = [b for b in clusters.size_bars(removed + 1, 0.25) if b.clusters]
     assert bar.from_ == bar.to == 4
     assert abs(bar.clusters - 20_000) < 1_000
 
