@@ -69,17 +69,17 @@ PRESETS: dict[Preset, Settings] = {
 
 
 class Minhash(Deduplicate):
-    """Remove near-duplicates: documents whose shingle sets have a Jaccard index of at least `threshold`, or
-    that share of whose shingles a better document has (`measure: containment`).
+    """Remove near-duplicates: documents whose sets of shingles have a similarity of at least `threshold`.
 
-    A document is the set of its shingles: all runs of `width` words or characters of its normalised text.
-    `bands` x `rows` hashes of the set are minimised (Broder 1997; banding after Leskovec, Rajaraman and
-    Ullman, ch. 3); documents that agree on all rows of some band are candidates. With `verify` every
-    candidate pair is measured on the stored sets, and pairs under `threshold` are forgotten: no removal
-    rests on an estimate. Then, from best document to worst, one is removed if and only if a better
-    one it was *directly* measured against is kept. "Better": earlier source in `priority` (others after,
-    equal), more bytes, smaller id, smaller address. Without `verify` candidates are duplicates whatever
-    their similarity, and all but the best document of a transitive cluster are removed.
+    It is the Jaccard index, or (`measure: containment`) the share of the worse document's shingles that the
+    better one has. A document is the set of its shingles: all runs of `width` words or characters of its
+    normalised text. `bands` x `rows` hashes of the set are minimised (Broder 1997; banding after Leskovec,
+    Rajaraman and Ullman, ch. 3); documents that agree on all rows of some band are candidates. With `verify`
+    every candidate pair is measured on the stored sets, and pairs under `threshold` are forgotten: no removal
+    rests on an estimate. Then, from best document to worst, one is removed if and only if a better one it was
+    *directly* measured against is kept. "Better": earlier source in `priority` (others after, equal), more
+    bytes, smaller id, smaller address. Without `verify` candidates are duplicates whatever their similarity,
+    and all but the best document of a transitive cluster are removed.
 
     Candidates are found by the Jaccard index, whatever is measured: of a document inside a much longer one it
     is small. Presets, containment, short documents, large buckets: docs/deduplication.md.

@@ -21,8 +21,8 @@ class Ceiling(BaseModel):
 
     max_removed: Share | dict[str, Share] | None = Field(
         None,
-        description="Share of a source, in documents or bytes, 0 to 1, or one by source: more taken out stops "
-        "the run; null: none.",
+        description="Share of a source, in documents or bytes, 0 to 1, or one by source: the run stops where "
+        "more is taken out; null: never.",
     )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
