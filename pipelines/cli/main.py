@@ -256,13 +256,22 @@ def explain(
     run_folder: Annotated[
         Path, typer.Option("--run", parser=place, metavar="RUN", help="The folder or URL of the run.")
     ],
+    limit: Annotated[
+        int, typer.Option(min=0, help="How many of the documents that it displaced to list, of each step.")
+    ] = 10,
+    skip: Annotated[int, typer.Option(min=0, help="How many of them to leave out before.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell one document's whole story. From its file to its place in a shard, or why it was removed."""
-    from corpusmill.pipelines.inspection.explain import explain as tell
-    from corpusmill.pipelines.inspection.explain import render_story
+    """Tell one document's whole story. From its file to its place in a shard, or why it was removed.
 
-    story = tell(_open(run_folder), identity)
+    Of a removed duplicate: what is kept in its place and where they differ. Of a survivor: what was removed
+    in its favour.
+    """
+    from corpusmill.pipelines.inspection.displaced import Page
+    from corpusmill.pipelines.inspection.explain import explain as tell
+    from corpusmill.pipelines.inspection.story_rendering import render_story
+
+    story = tell(_open(run_folder), identity, Page(limit, skip))
     _print(story, as_json, render_story(story))
 
 

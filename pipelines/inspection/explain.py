@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +11,7 @@ from corpusmill.pipelines.contract.given import ENCODED
 from corpusmill.pipelines.contract.known import run_of
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection import trails
+from corpusmill.pipelines.inspection.displaced import FIRST, Page, compare, displaced_by, displacing
 from corpusmill.pipelines.inspection.identities import (
     Place,
     dataset_row,
@@ -22,9 +21,12 @@ from corpusmill.pipelines.inspection.identities import (
 )
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
 from corpusmill.pipelines.inspection.story import (
+    Comparison,
     CutSpan,
+    DisplacedDocument,
     DocumentEvent,
     Instance,
+    Origin,
     RowPlace,
     Story,
     Survivor,
@@ -35,16 +37,14 @@ _CANDIDATES = 8
 _EXCERPT = 300
 _LONGEST_CHAIN = 16
 _INSTANCES = 32  # told of an id, of those that stand in a dataset and of those that do not; each reads files
-_SPANS = 8  # told of one mask's cuts to people
-_SCORES = 100  # columns that scores are wrapped at
-_IN = " " * 8
 _FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
 
 
-def explain(folder: RunFolder, identity: str) -> Story:
+def explain(folder: RunFolder, identity: str, page: Page = FIRST) -> Story:
     """The story of the document whose id is, or begins with, `identity`.
 
-    What is told of it is described in `story.py`. Of a document read very often the first instances are told.
+    What is told of it is described in `story.py`. Of a document read very often the first instances are told;
+    of one in whose favour many were removed those of the `page`.
 
     Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
     an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
@@ -56,7 +56,10 @@ def explain(folder: RunFolder, identity: str) -> Story:
             "the `id` column of a dataset"
         )
     record = load_record(folder)
-    found = _find(record, wanted)
+    try:
+        found = _find(record, wanted)
+    except NotKeptError as error:
+        return _from_lists(record, wanted, page, error)
     if not found:
         raise UserError(_unknown(record, wanted))
     if len(found) > 1:
@@ -68,8 +71,49 @@ def explain(folder: RunFolder, identity: str) -> Story:
     known = {full: instances}
     for instance in instances:
         _follow(record, full, instance, known)
+        _compare(record, instance)
     untold = len(places) - len(instances)
-    return Story(full, tuple(instances), trails.left_out_of(record, full), untold)
+    displaced = displaced_by(record, full, page)
+    return Story(full, tuple(instances), trails.left_out_of(record, full), untold, displaced)
+
+
+def _compare(record: RunRecord, instance: Instance) -> None:
+    """How a document that a step removed for another one differs from it."""
+    event, place = instance.events[-1] if instance.events else None, instance.place
+    if event is None or place is None or instance.source is None:
+        return
+    if event.survivor_id is None or event.survivor_source is None or event.similarity is None:
+        return
+    unit = record.first_units[instance.source] + place.unit
+    about = (instance.source, instance.bytes, event.reason or "", event.similarity)
+    removed = DisplacedDocument(unit, place.row, "", *about)
+    instance.comparison = compare(record, event.step, removed, event.survivor_id, event.survivor_source)
+
+
+def _from_lists(record: RunRecord, wanted: str, page: Page, error: NotKeptError) -> Story:
+    """The story of a document whose dataset was removed after use, as the lists of removed documents tell it.
+
+    Raises the error where none of these names it.
+    """
+    found: dict[str, list[Instance]] = {}
+    for mask in displacing(record):
+        for place in in_removed(mask, wanted):
+            row = removed_row(mask, place)
+            event = trails.loss(mask.name, row)
+            instance = Instance(row.bytes, Origin(mask.name, place.unit, row.row), (event,), row.source)
+            _lost(instance, event)
+            if event.survivor_id is not None:
+                instance.comparison = Comparison(event.survivor_id, not_shown=str(error))
+            found.setdefault(place.id, []).append(instance)
+    if not found and len(wanted) == 32 and (displaced := displaced_by(record, wanted, page)):
+        return Story(
+            wanted, (), (), displaced=displaced, untold=f"what else became of it is not told: {error}"
+        )
+    if len(found) != 1:
+        raise error
+    ((full, instances),) = found.items()
+    return Story(full, tuple(instances[:_INSTANCES]), (), max(0, len(instances) - _INSTANCES),
+                 displaced_by(record, full, page))  # fmt: skip
 
 
 def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, Place]]]:
@@ -287,99 +331,3 @@ def _survivor_here(instance: Instance) -> str | None:
     """The survivor of a document, where it has one and this run has read it."""
     last = instance.events[-1] if instance.events else None
     return last.survivor_id if last is not None and run_of(last.survivor_source) is None else None
-
-
-def render_story(story: Story) -> str:
-    """The story as text for a terminal."""
-    lines = [f"document {story.id}"]
-    more = story.more_instances
-    times = len(story.instances) + more
-    if times > 1:
-        lines.append(f"read {times} times")
-    for number, instance in enumerate(story.instances, 1):
-        if times > 1:
-            lines += ["", f"--- {number} of {times} ---"]
-        lines += _render_instance(instance)
-    if more:
-        lines += ["", f"and {more} more times, from the same record"]
-    lines += [f"  left out of {event.step}: {text.reason(event.reason or '')}" for event in story.left_out_of]
-    return "\n".join(lines)
-
-
-def _render_instance(instance: Instance) -> list[str]:
-    origin = instance.origin
-    place = f"step {origin.step}, unit {origin.unit}"
-    place += f", row {origin.row}" if origin.row is not None else ""
-    inputs = [
-        f"{text.printable(one.file, 120)} [{one.start:,} to {one.end:,}]" for one in origin.inputs or ()
-    ]
-    inputs += [f"and {origin.more_inputs:,} more ranges"] if origin.more_inputs else []
-    about = [(name, value) for name, value in instance.facts if value is not None]
-    left = [("bytes left", instance.bytes_left)] if instance.bytes_left is not None else []
-    lines = ["", text.facts([*about, ("bytes", instance.bytes), *left, ("read", place)], "  ")]
-    lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, line in enumerate(inputs)]
-    if instance.meta:
-        lines.append(f"  meta  {text.printable(json.dumps(instance.meta, ensure_ascii=False), 300)}")
-    if instance.excerpt:
-        lines += ["", f"  {text.printable(instance.excerpt, 240)}"]
-    rows = [
-        (event.step, event.stage, event.verdict, event.reason or _cut_in_all(event))
-        for event in instance.events
-    ]
-    table = text.table(("step", "stage", "verdict", "reason"), rows, "  ").splitlines()
-    lines += ["", *table[:2]]
-    for line, event in zip(table[2:], instance.events, strict=True):
-        lines += [
-            line,
-            *textwrap.wrap(_render_scores(event), _SCORES, initial_indent=_IN, subsequent_indent=_IN),
-            *_render_cuts(event.cut),
-        ]
-    if (encoded := instance.encoded) is not None:
-        framed = "framed for fill-in-the-middle" if encoded.fim else "not framed for fill-in-the-middle"
-        lines += ["", f"  encoded as {encoded.tokens:,} tokens of {encoded.bytes:,} bytes, {framed}"]
-        lines += [
-            f"  the copy of epoch {copy.epoch} is cut to {copy.cut_to:,} tokens of its beginning, "
-            "which make its source's share exact"
-            for copy in instance.drawn or ()
-            if copy.cut_to is not None
-        ]
-    if instance.pieces:
-        headers = ("epoch", "shard", "row", "start", "length", "offset")
-        shown = [(p.epoch, p.shard, p.row, p.start, p.length, p.offset) for p in instance.pieces[:20]]
-        lines += ["", text.table(headers, shown, "  ")]
-        if len(instance.pieces) > 20:
-            lines.append(f"  and {len(instance.pieces) - 20:,} more pieces")
-    lines += ["", f"  {text.printable(instance.fate, 400)}"]
-    for survivor in instance.survivors:
-        lines.append(f"  survivor {survivor.id} ({survivor.source}): {survivor.fate}")
-    return lines
-
-
-def _cut_in_all(event: DocumentEvent) -> str:
-    """Bytes cut by reason."""
-    sums: dict[str, int] = {}
-    for span in event.cut:
-        sums[span.reason] = sums.get(span.reason, 0) + span.end - span.start
-    return ", ".join(f"cut {size:,} bytes: {reason}" for reason, size in sorted(sums.items()))
-
-
-def _render_cuts(cut: Sequence[CutSpan]) -> list[str]:
-    lines = []
-    for span in cut[:_SPANS]:
-        kept = f", kept in {span.survivor_id}" if span.survivor_id is not None else ""
-        where = f"{span.start:,} to {span.end:,}{kept}"
-        lines.append(f"{_IN}{where}: {text.printable(span.excerpt, 60)}")
-    return lines + ([f"{_IN}and {len(cut) - _SPANS:,} more spans"] if len(cut) > _SPANS else [])
-
-
-def _render_scores(event: DocumentEvent) -> str:
-    shown = [f"{name}={_score(value)}" for name, value in event.scores.items() if value is not None]
-    if event.similarity is not None:
-        shown.append(f"similarity={event.similarity:.4g} to {event.survivor_id}")
-    if event.detail is not None:
-        shown.append(event.detail)
-    return text.printable(" ".join(shown), 600)
-
-
-def _score(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

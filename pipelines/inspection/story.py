@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from corpusmill.pipelines.inspection.passages import Differing
+from corpusmill.pipelines.records.ledger import Tally
+
 Scores = Mapping[str, Any]  # of one stage, as it named them
 
 
@@ -119,6 +122,46 @@ class Survivor:
     fate: str
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What a removed document and its survivor have that the other lacks, in bytes of their texts as the step
+    saw them; or (`not_shown`) why that cannot be told."""
+
+    survivor_id: str
+    removed: Differing | None = None
+    survivor: Differing | None = None
+    not_shown: str | None = None
+
+
+@dataclass(frozen=True)
+class DisplacedDocument:
+    """A document that was removed in favour of another, its address in the view of all sources, and how the
+    two differ."""
+
+    unit: int
+    row: int
+    id: str
+    source: str
+    bytes: int
+    reason: str
+    similarity: float
+    comparison: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """What a step removed in favour of one document: how much, also by source; and, after the first `skipped`
+    in the order of ids, some of it."""
+
+    step: str
+    stage: str
+    documents: int
+    bytes: int
+    sources: Mapping[str, Tally]
+    skipped: int
+    listed: tuple[DisplacedDocument, ...]
+
+
 @dataclass
 class Instance:
     """One time that a run read a document: what is known of it, where it was read, what was said of it, and
@@ -147,6 +190,7 @@ class Instance:
     drawn: tuple[DrawnCopy, ...] | None = None
     pieces: tuple[ShardPiece, ...] | None = None
     survivors: tuple[Survivor, ...] = ()
+    comparison: Comparison | None = None
     outcome: str = ""
     fate: str = ""
 
@@ -168,9 +212,12 @@ class Instance:
 @dataclass(frozen=True)
 class Story:
     """A document's whole story: an instance for each time it was read, of which the first are told, and
-    `left_out_of`, its losses in folds, whose artefacts are made without it."""
+    `left_out_of`, its losses in folds, whose artefacts are made without it; `displaced`: what was removed in
+    its favour; `untold`: why nothing else is known of a document whose files were not kept."""
 
     id: str
     instances: tuple[Instance, ...]
     left_out_of: tuple[DocumentEvent, ...]
     more_instances: int = 0
+    displaced: tuple[Displaced, ...] = ()
+    untold: str | None = None

@@ -7,29 +7,30 @@ their texts are looked up by address. Memory: one record batch of removed or cut
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.randomness import draws
+from corpusmill.pipelines.inspection.displaced import text_seen
 from corpusmill.pipelines.inspection.identities import (
-    Place,
     arrow_batches,
-    dataset_row,
     has_removed,
     removed_path,
 )
+from corpusmill.pipelines.inspection.passages import Differing, differing
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.story import Scores
-from corpusmill.pipelines.inspection.trails import detail_scores, scores_of, text_before
+from corpusmill.pipelines.inspection.trails import detail_scores, scores_of
 from corpusmill.pipelines.records.opaque import Row
 from corpusmill.pipelines.storage.cuts import is_edits
 from corpusmill.pipelines.storage.not_kept import not_kept
 
 SAMPLES = 3  # of each stage and reason
 EXCERPT = 400  # characters
+PASSAGES = 20  # of a duplicate and of its survivor, in which they differ
 FILES = 32  # of removed documents looked at in each step
 ROWS = 100_000  # of duplicates that samples are chosen from
 REASONS = 400  # a stage of endless reasons must not make an endless page
@@ -95,21 +96,24 @@ class DuplicateRow:
 
 @dataclass(frozen=True)
 class RemovedText:
-    """A removed document and its beginning; None where its text is not at hand."""
+    """A removed document, its beginning (None where its text is not at hand), and what it has that its
+    survivor lacks."""
 
     id: str
     source: str
     bytes: int
     excerpt: str | None
+    differs: Differing | None = None
 
 
 @dataclass(frozen=True)
 class SurvivorText:
-    """What was kept in place of it."""
+    """What was kept in place of it, and what that has that the removed one lacks."""
 
     id: str
     source: str
     excerpt: str | None
+    differs: Differing | None = None
 
 
 @dataclass(frozen=True)
@@ -224,21 +228,31 @@ def _chosen(step: StepRecord) -> list[DuplicateRow]:
 def _pair(
     record: RunRecord, step: StepRecord, row: DuplicateRow, sources: dict[str, SourceRecord]
 ) -> DuplicateSample:
-    theirs = _survivor_address(record, step, row)
-    survivor = _text(record, step, sources.get(row.survivor_source), theirs) if theirs else None
+    address = _survivor_address(record, step, row)
+    theirs = _text(record, step, sources.get(row.survivor_source), address) if address else None
+    mine = _text(record, step, sources.get(row.source), (row.unit, row.row))
+    differ: tuple[Differing | None, Differing | None] = None, None
+    if mine is not None and theirs is not None:
+        removed, survivor = differing(mine, theirs)
+        differ = _few(removed), _few(survivor)
     return DuplicateSample(
         step=step.name,
         stage=step.stages[-1].name,
         reason=row.reason,
         similarity=row.similarity,
-        removed=RemovedText(
-            id=row.id,
-            source=row.source,
-            bytes=row.bytes,
-            excerpt=_text(record, step, sources.get(row.source), (row.unit, row.row)),
-        ),
-        survivor=SurvivorText(row.survivor_id, row.survivor_source, survivor),
+        removed=RemovedText(row.id, row.source, row.bytes, _beginning(mine), differ[0]),
+        survivor=SurvivorText(row.survivor_id, row.survivor_source, _beginning(theirs), differ[1]),
     )
+
+
+def _few(side: Differing) -> Differing:
+    """With the first `PASSAGES` of its passages."""
+    more = side.more_passages + max(0, len(side.passages) - PASSAGES)
+    return replace(side, passages=side.passages[:PASSAGES], more_passages=more)
+
+
+def _beginning(text: str | None) -> str | None:
+    return None if text is None else text[:EXCERPT]
 
 
 def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) -> tuple[int, int] | None:
@@ -270,10 +284,7 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) ->
 def _text(
     record: RunRecord, step: StepRecord, source: SourceRecord | None, address: tuple[int, int]
 ) -> str | None:
-    """The beginning of a document as the step saw it; None where its dataset is not there, or not kept."""
+    """A document as the step saw it; None where its dataset is not there, or not kept."""
     if source is None or not_kept(source.last.data.path) is not None:
         return None
-    number = address[0] - record.first_units[source.name]
-    place = Place(source.last.name, source.last.units[number].unit, address[1], "")
-    text = dataset_row(source.last, place, without=("raw", "meta"))["text"]
-    return text_before(record, step, *address, text or "")[:EXCERPT]
+    return text_seen(record, step, source.name, address)

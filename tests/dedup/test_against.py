@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
-from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.receipt import PartitionsPart
 from corpusmill.pipelines.run.operators import layout, read, resolve_by_rule, scatter

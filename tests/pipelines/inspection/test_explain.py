@@ -16,9 +16,10 @@ import pytest
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection import explain as explain_module
-from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.story import Story
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.runner import run_recipe

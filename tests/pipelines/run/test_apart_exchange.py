@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
-from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.story import Story
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.left_out import left_out, read_left_out, without, write_left_out

@@ -15,13 +15,14 @@ import pytest
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.inspection.doctor import doctor
-from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.found import FoundCuts
 from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.kept_documents import kept_documents
 from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.inspection.run_record import RunRecord, load_record
 from corpusmill.pipelines.inspection.story import Story
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.report.build import build_report

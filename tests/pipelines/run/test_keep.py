@@ -12,10 +12,11 @@ import pytest
 
 from corpusmill.pipelines.contract.errors import NotKeptError
 from corpusmill.pipelines.inspection.doctor import doctor
-from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.run.plan import make_plan
@@ -152,6 +153,13 @@ def test_results_alone_stay_and_all_comes_back(folder: Path, tmp_path: Path) -> 
     assert gather(RunFolder(out)).ledger == gather(RunFolder(folder / "all")).ledger
     with pytest.raises(NotKeptError, match=r"00000.parquet: was removed after use.*--set keep=all"):
         explain(RunFolder(out), document(folder / "all", "kept"))
+    (removed,) = explain(RunFolder(out), document(folder / "all", "removed")).instances
+    assert removed.comparison is not None
+    assert "was removed after use" in (removed.comparison.not_shown or "")
+    told = explain(RunFolder(out), removed.comparison.survivor_id)
+    assert "was removed after use" in (told.untold or "")
+    assert [one.documents for one in told.displaced] == [1]
+    assert "differences are not shown: " in render_story(told)
     assert sum(state.redone for state in run(folder, str(out), "keep=results").steps) == 0
     run(folder, str(out), "keep=needed")
     assert gone(out) >= WAY

@@ -1,0 +1,118 @@
+"""A document's story as text for a terminal."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.comparison_rendering import render_comparison, render_displaced
+from corpusmill.pipelines.inspection.story import CutSpan, DocumentEvent, Instance, Story
+
+_SPANS = 8  # told of one mask's cuts
+_SCORES = 100  # columns that scores are wrapped at
+_IN = " " * 8
+
+
+def render_story(story: Story) -> str:
+    """The story as text for a terminal."""
+    lines = [f"document {story.id}"]
+    more = story.more_instances
+    times = len(story.instances) + more
+    if times > 1:
+        lines.append(f"read {times} times")
+    for number, instance in enumerate(story.instances, 1):
+        if times > 1:
+            lines += ["", f"--- {number} of {times} ---"]
+        lines += _render_instance(instance)
+    if more:
+        lines += ["", f"and {more} more times, from the same record"]
+    if story.untold is not None:
+        lines += ["", f"  {text.printable(story.untold, 400)}"]
+    for one in story.displaced:
+        lines += ["", *render_displaced(one)]
+    lines += [f"  left out of {event.step}: {text.reason(event.reason or '')}" for event in story.left_out_of]
+    return "\n".join(lines)
+
+
+def _render_instance(instance: Instance) -> list[str]:
+    origin = instance.origin
+    place = f"step {origin.step}, unit {origin.unit}"
+    place += f", row {origin.row}" if origin.row is not None else ""
+    inputs = [
+        f"{text.printable(one.file, 120)} [{one.start:,} to {one.end:,}]" for one in origin.inputs or ()
+    ]
+    inputs += [f"and {origin.more_inputs:,} more ranges"] if origin.more_inputs else []
+    about = [(name, value) for name, value in instance.facts if value is not None]
+    left = [("bytes left", instance.bytes_left)] if instance.bytes_left is not None else []
+    lines = ["", text.facts([*about, ("bytes", instance.bytes), *left, ("read", place)], "  ")]
+    lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, line in enumerate(inputs)]
+    if instance.meta:
+        lines.append(f"  meta  {text.printable(json.dumps(instance.meta, ensure_ascii=False), 300)}")
+    if instance.excerpt:
+        lines += ["", f"  {text.printable(instance.excerpt, 240)}"]
+    rows = [
+        (event.step, event.stage, event.verdict, event.reason or _cut_in_all(event))
+        for event in instance.events
+    ]
+    table = text.table(("step", "stage", "verdict", "reason"), rows, "  ").splitlines()
+    lines += ["", *table[:2]]
+    for line, event in zip(table[2:], instance.events, strict=True):
+        lines += [
+            line,
+            *textwrap.wrap(_render_scores(event), _SCORES, initial_indent=_IN, subsequent_indent=_IN),
+            *_render_cuts(event.cut),
+        ]
+    if (encoded := instance.encoded) is not None:
+        framed = "framed for fill-in-the-middle" if encoded.fim else "not framed for fill-in-the-middle"
+        lines += ["", f"  encoded as {encoded.tokens:,} tokens of {encoded.bytes:,} bytes, {framed}"]
+        lines += [
+            f"  the copy of epoch {copy.epoch} is cut to {copy.cut_to:,} tokens of its beginning, "
+            "which make its source's share exact"
+            for copy in instance.drawn or ()
+            if copy.cut_to is not None
+        ]
+    if instance.pieces:
+        headers = ("epoch", "shard", "row", "start", "length", "offset")
+        shown = [(p.epoch, p.shard, p.row, p.start, p.length, p.offset) for p in instance.pieces[:20]]
+        lines += ["", text.table(headers, shown, "  ")]
+        if len(instance.pieces) > 20:
+            lines.append(f"  and {len(instance.pieces) - 20:,} more pieces")
+    lines += ["", f"  {text.printable(instance.fate, 400)}"]
+    for survivor in instance.survivors:
+        lines.append(f"  survivor {survivor.id} ({survivor.source}): {survivor.fate}")
+    if instance.comparison is not None:
+        lines += ["", *render_comparison(instance.comparison, "  ")]
+    return lines
+
+
+def _cut_in_all(event: DocumentEvent) -> str:
+    """Bytes cut by reason."""
+    sums: dict[str, int] = {}
+    for span in event.cut:
+        sums[span.reason] = sums.get(span.reason, 0) + span.end - span.start
+    return ", ".join(f"cut {size:,} bytes: {reason}" for reason, size in sorted(sums.items()))
+
+
+def _render_cuts(cut: Sequence[CutSpan]) -> list[str]:
+    lines = []
+    for span in cut[:_SPANS]:
+        kept = f", kept in {span.survivor_id}" if span.survivor_id is not None else ""
+        where = f"{span.start:,} to {span.end:,}{kept}"
+        lines.append(f"{_IN}{where}: {text.printable(span.excerpt, 60)}")
+    return lines + ([f"{_IN}and {len(cut) - _SPANS:,} more spans"] if len(cut) > _SPANS else [])
+
+
+def _render_scores(event: DocumentEvent) -> str:
+    shown = [f"{name}={_score(value)}" for name, value in event.scores.items() if value is not None]
+    if event.similarity is not None:
+        shown.append(f"similarity={event.similarity:.4g} to {event.survivor_id}")
+    if event.detail is not None:
+        shown.append(event.detail)
+    return text.printable(" ".join(shown), 600)
+
+
+def _score(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
