@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from corpusmill.dedup.matching.rules import Rules
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.recall import SampledPairs
     from corpusmill.pipelines.contract.stage import Round
 
 Unit = Literal["word", "char"]
@@ -212,6 +213,7 @@ class Minhash(Deduplicate):
         by_document = [("unit", "ascending"), ("row", "ascending")]
         brought = bring(shared.sort_by(by_document).combine_chunks(), emitted.side)
         self.reduce(brought.sort_by("key").combine_chunks())
+        self.pairs_among(docs)
 
     def sketch(
         self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
@@ -314,6 +316,15 @@ class Minhash(Deduplicate):
         from corpusmill.dedup.matching.buckets import find_pairs
 
         return find_pairs(rows, self.rules())
+
+    def pairs_among(self, docs: Documents) -> SampledPairs:
+        """All pairs of a Jaccard index of 0.5 (or `threshold`, if less) or, measured so, a containment of it,
+        of the smaller set in the larger; and whether they share a band."""
+        from corpusmill.dedup.matching.exact_pairs import Sets, sampled_pairs
+
+        s, rules = self.settings(), self.rules()
+        sets = Sets(*self.sketch(*docs.utf8()))
+        return sampled_pairs(sets, s.rows, rules.verify, rules.containment, rules.threshold)
 
     def resolution(self) -> Resolution:
         """Measured pairs are removed by what each was compared with, unmeasured ones by whole clusters."""

@@ -35,6 +35,16 @@ def intersection(value_T: Values, a: int, a_end: int, b: int, b_end: int) -> int
 
 
 @compiled
+def intersections(value_T: Values, end_S: Integers, first_P: Integers, second_P: Integers) -> Integers:
+    """Sizes of the intersections of pairs of sets, int64[P]; set s is `value_T[end_S[s]:end_S[s + 1]]`."""
+    both_P = np.empty(len(first_P), np.int64)
+    for p in range(len(first_P)):
+        a, b = first_P[p], second_P[p]
+        both_P[p] = intersection(value_T, end_S[a], end_S[a + 1], end_S[b], end_S[b + 1])
+    return both_P
+
+
+@compiled
 def first_shared_band(key_NB: Hashes, i: int, j: int) -> int:
     """Index of the first band whose keys agree, or -1."""
     for b in range(key_NB.shape[1]):

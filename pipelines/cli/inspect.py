@@ -39,6 +39,16 @@ def inspect(
     pattern: Annotated[
         str | None, typer.Option(help="The pre-tokenizer of a rank file (.tiktoken): cl100k, o200k, ...")
     ] = None,
+    s_curve: Annotated[
+        bool,
+        typer.Option(
+            "--s-curve",
+            help="Of a step that removes duplicates: the pairs it finds, by theory and measured.",
+        ),
+    ] = False,
+    sample: Annotated[
+        int, typer.Option(min=2, max=1_000_000, help="How many documents to compare for --s-curve.")
+    ] = 20_000,
     as_json: JsonOption = False,
 ) -> None:
     """Look into a run, a file of one, or a tokenizer. Of a run: steps, documents, mixture and packing.
@@ -59,7 +69,9 @@ def inspect(
         typer.echo(_json([encode_told(one) for one in several]) if as_json else shown)
         return
     found: Found
-    if against or reference or pattern is not None:
+    if s_curve:
+        found = inspection.inspect_recall(path, limit=limit, sample=sample)
+    elif against or reference or pattern is not None:
         files = [*(against or []), *(more or [])]
         found = inspection.inspect_tokenizer(path, files, _references(reference or []), pattern)
     else:

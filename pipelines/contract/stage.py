@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Columns, Documents
+    from corpusmill.pipelines.contract.recall import SampledPairs
     from corpusmill.pipelines.contract.resolution import Resolution
     from corpusmill.pipelines.contract.rules import Rule
 
@@ -317,6 +318,11 @@ class Deduplicate(Exchange):
 
     def resolution(self) -> Resolution | None:
         """A rule for the pairs; it may depend on options alone."""
+        return None
+
+    def pairs_among(self, docs: Documents) -> SampledPairs | None:
+        """All pairs that are alike among some documents, and how likely this stage's search finds each, for
+        people to judge it by. None, unless overridden: it has nothing to say."""
         return None
 
     def resolve(self, found: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.records.ledger import Tally
 from corpusmill.pipelines.storage.clusters import Clusters, SizeBar
 
@@ -38,6 +39,34 @@ def render_clusters(found: Clusters) -> list[str]:
         headers = ("survivor", "source", "displaced", "bytes", "of sources")
         lines += ["", "largest clusters (`corpusmill explain ID --run RUN` lists what a survivor displaced)"]
         lines.append(text.table(headers, rows))
+    return lines
+
+
+def render_recall(found: Recall) -> list[str]:
+    """Lines: pairs of a sample by index, how many of them are found, and how many are by theory."""
+    if found.note is not None:
+        return ["", f"recall is not measured: {text.printable(found.note, 400)}"]
+    whole = f"{found.documents:,} of {found.of_documents:,} documents ({text.size(found.bytes)})"
+    lines = ["", f"recall of all pairs of {whole}, those of equal sets apart"]
+    if not found.bins:
+        return [*lines, f"no two of them have an index of {found.least:g} or more: a larger --sample may"]
+    points = {round(point.index, 3): point.chance for point in found.curve}
+    rows = [
+        (
+            f"{one.from_:.2f} to {one.to:.2f}",
+            f"{points[one.from_]:.3f} to {points[one.to]:.3f}",
+            one.pairs,
+            f"{one.expected:,.1f}",
+            one.found,
+            f"{one.found / one.pairs:.3f}",
+        )
+        for one in found.bins
+    ]
+    lines.append(text.table(("index", "chance", "pairs", "found by theory", "found", "recall"), rows))
+    lines.append(
+        f"{found.duplicates:,} pair(s) are duplicates by the stage's measure; its search finds "
+        f"{found.duplicates_found:,}; of {found.both_kept:,} the run kept both documents"
+    )
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
+from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.inspection.removed_rows import CutRow, PairRow, RemovedRow
 from corpusmill.pipelines.inspection.run_record import State
 from corpusmill.pipelines.inspection.shard_files import ShardStatistics
@@ -82,7 +83,7 @@ class FoundStep:
     """A complete step: its manifest in brief, and the first of its files and summaries.
 
     `not_kept`: the recipe's `keep` where files were removed after use, which are listed all the same.
-    `clusters`: of a step that removes duplicates, None of any other.
+    `clusters`: of a step that removes duplicates, None of any other; `recall`: where it was asked for.
     """
 
     KIND: ClassVar[str] = "step"
@@ -104,6 +105,7 @@ class FoundStep:
     ledger: tuple[LedgerEntry, ...]
     summaries: tuple[Summary, ...]
     clusters: Clusters | None = None
+    recall: Recall | None = None
 
 
 @dataclass(frozen=True)

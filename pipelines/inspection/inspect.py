@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from corpusmill.pipelines.inspection.found import (
 )
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
+from corpusmill.pipelines.inspection.recall import SAMPLE, SAMPLE_BYTES, recall_of
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
 from corpusmill.pipelines.inspection.shard_facts import shard_facts
 from corpusmill.pipelines.inspection.shard_files import is_shard
@@ -47,6 +49,35 @@ _CURE = (
     "give a run folder, a step's folder, a dataset (.parquet), a token shard or another Arrow file of a run "
     "(.arrow), or a tokenizer"
 )
+
+
+def inspect_recall(path: Path, *, limit: int = 5, sample: int = SAMPLE) -> FoundStep:
+    """What `inspect` says of a step's folder, with how well the step finds pairs, on a sample of so many
+    documents (`recall`).
+
+    Raises UserError where the folder is not the run's own version of a step that removes duplicates.
+    """
+    found = inspect(path, limit=limit)
+    if not isinstance(found, FoundStep) or found.clusters is None:
+        raise UserError(
+            f"{location_of(path)}: no complete step that removes duplicates; give the folder of one, such as "
+            "RUN/steps/dedup.minhash"
+        )
+    if found.version != "current":
+        raise UserError(
+            f"{location_of(path)}: not the run's own version of the step; give the folder above it"
+        )
+    whole = path.resolve()
+    runs = [folder for folder in whole.parents if RunFolder(folder).begun]
+    record = load_record(RunFolder(runs[0]))
+    measured = recall_of(record, record.steps[found.name], sample, sample * (SAMPLE_BYTES // SAMPLE))
+    if measured is None:
+        stage = record.steps[found.name].stages[-1].name
+        raise UserError(
+            f"{location_of(path)}: the stage {stage} has no curve: it finds all that is equal, or does not "
+            "tell what it misses"
+        )
+    return replace(found, recall=measured)
 
 
 def inspect(path: Path, *, limit: int = 5) -> Found:

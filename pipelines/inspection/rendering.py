@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import singledispatch
 
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.cluster_rendering import render_clusters
+from corpusmill.pipelines.inspection.cluster_rendering import render_clusters, render_recall
 from corpusmill.pipelines.inspection.found import (
     Found,
     FoundCuts,
@@ -167,6 +167,8 @@ def _step(found: FoundStep) -> str:
         lines += ["", text.table(("source", "stage", "outcome", "documents", "bytes"), rows)]
     if found.clusters is not None:
         lines += render_clusters(found.clusters)
+    if found.recall is not None:
+        lines += render_recall(found.recall)
     if found.first_files:
         files = [(file.name, text.size(file.bytes), file.sha256) for file in found.first_files]
         lines += ["", text.table(("file", "size", "sha256"), files)]

@@ -18,7 +18,7 @@ from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
 from corpusmill.pipelines.report.contamination import contamination
 from corpusmill.pipelines.report.distributions import distributions
-from corpusmill.pipelines.report.duplicates import duplicates
+from corpusmill.pipelines.report.duplicates import duplicates, recall
 from corpusmill.pipelines.report.figures import FORMAT, Report
 from corpusmill.pipelines.report.findings import findings
 from corpusmill.pipelines.report.long_context import long_context
@@ -60,6 +60,7 @@ def gather(folder: RunFolder) -> Report:
         packing=packing,
         distributions=distributions(record),
         duplicates=duplicates(record),
+        recall=recall(record),
         contamination=contamination(record),
         removed_samples=removed_samples(record),
         duplicate_samples=duplicate_samples(record),

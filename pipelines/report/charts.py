@@ -231,6 +231,36 @@ def growth(
     return _svg(height, label, body)
 
 
+def probability(
+    line: Sequence[tuple[float, float]], points: Sequence[tuple[float, float, str]], label: str, axis: str
+) -> Markup:
+    """A line of a chance between 0 and 1, and points (place, share, title) measured beside it."""
+    width, height, left, right, top, bottom = 340, 190, 30, 10, 12, 34
+
+    def at(place: float, share: float) -> tuple[float, float]:
+        return left + (width - left - right) * place, top + (height - top - bottom) * (1 - share)
+
+    body: list[Markup] = []
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        _, y = at(0, tick)
+        x, _ = at(tick, 0)
+        body += [
+            _line(left, y, width - right, y, "rule"),
+            _text(left - 4, y + 4, f"{tick:g}", "small", "end"),
+        ]
+        body.append(_text(x, height - bottom + 14, f"{tick:g}", "small", "middle"))
+    drawn = " ".join("{:.1f},{:.1f}".format(*at(place, share)) for place, share in line)
+    body.append(
+        Markup('<polyline points="{}" class="curve a"><title>by theory</title></polyline>').format(drawn)
+    )
+    for place, share, title in points:
+        x, y = at(place, share)
+        markup = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.5" class="point"><title>{}</title></circle>')
+        body.append(markup.format(x, y, visible(title)))
+    body.append(_text((left + width - right) / 2, height - 4, axis, "small", "middle"))
+    return _svg(height, label, body, width)
+
+
 def _powers(low: float, high: float) -> list[int]:
     """Powers of two between two sizes, at most ten, in even steps."""
     exponents = range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from corpusmill.pipelines.inspection.identities import arrow_batches, removed_path
+from corpusmill.pipelines.inspection.recall import Recall, recall_of
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.storage.clusters import Cluster, SizeBar, clusters_of
 
 _TENTHS = 20  # bars of the similarity histogram, from 0 to 1
 _LARGEST = 5  # clusters shown
+SAMPLE, SAMPLE_BYTES = 5_000, 16 * 2**20  # documents compared with one another, for recall
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,13 @@ def duplicates(record: RunRecord) -> tuple[Duplicates, ...]:
     """One entry a complete deduplication step, in order; none for one that only cut parts of documents."""
     found = [(step, _one(step)) for step in record.masks if step.operator.reads == "pairs"]
     return tuple(one for step, one in found if one.removed or not any(entry.cut for entry in step.ledger))
+
+
+def recall(record: RunRecord) -> tuple[Recall, ...]:
+    """How well the pairs of each deduplication that can tell it are found, on a sample."""
+    steps = [step for step in record.masks if step.operator.reads == "pairs"]
+    found = (recall_of(record, step, SAMPLE, SAMPLE_BYTES) for step in steps)
+    return tuple(one for one in found if one is not None)
 
 
 def _one(step: StepRecord) -> Duplicates:

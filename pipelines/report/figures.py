@@ -8,6 +8,7 @@ from typing import Literal
 
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
+from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.report.accounts import Funnel, LedgerStatement
 from corpusmill.pipelines.report.contamination import Contamination
@@ -46,6 +47,7 @@ class Report:
     packing: PackingFacts | None
     distributions: Mapping[str, Distribution]
     duplicates: tuple[Duplicates, ...]
+    recall: tuple[Recall, ...]
     contamination: Contamination | None
     removed_samples: tuple[RemovedSample, ...]
     duplicate_samples: tuple[DuplicateSample, ...]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from corpusmill.pipelines.inspection.cluster_rendering import size_range
+from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.accounts import FunnelRow, SourceAccount
 from corpusmill.pipelines.report.distributions import LengthBar
@@ -30,6 +31,7 @@ class PageCharts:
     tokens: Mapping[str, Markup]
     sizes: Mapping[str, Markup]
     similarity: Mapping[str, Markup]
+    recall: Mapping[str, Markup]
     mixture: Markup | None
     legend: Markup
     mixture_legend: Markup
@@ -52,6 +54,7 @@ def page_charts(report: Report) -> PageCharts:
             if source.tokens is not None
         },
         sizes={one.step: _sizes(one) for one in report.duplicates},
+        recall={one.step: _recall(one) for one in report.recall if one.curve},
         similarity={one.step: _similarity(one) for one in report.duplicates},
         mixture=_mixture(report),
         legend=charts.legend([("kept", "kept"), ("removed", "removed"), ("fault", "quarantined")]),
@@ -75,6 +78,16 @@ def _sizes(duplicates: Duplicates) -> Markup:
     bars = [(size_range(b), b.clusters, f"{size_range(b)}: {b.clusters:,}") for b in duplicates.cluster_sizes]
     label = f"cluster sizes of {duplicates.step}"
     return charts.histogram(bars, label, "documents in a cluster", "removed")
+
+
+def _recall(recall: Recall) -> Markup:
+    points = []
+    for one in recall.bins:
+        said = f"{one.found:,} of {one.pairs:,} pairs found, {one.expected:,.1f} by theory"
+        place = (one.from_ + one.to) / 2
+        points.append((place, one.found / one.pairs, f"{one.from_:.2f} to {one.to:.2f}: {said}"))
+    line = [(point.index, point.chance) for point in recall.curve]
+    return charts.probability(line, points, f"recall of {recall.step}", "index of a pair")
 
 
 def _similarity(duplicates: Duplicates) -> Markup:
