@@ -1,10 +1,10 @@
 """How well a deduplication finds pairs: by theory, and measured on a sample of the documents that it saw.
 
-The sample: documents of up to `UNITS` units, both chosen by draws under the run's seed, at most so many
-documents and `SAMPLE_BYTES` of text, none over `LONGEST`. The stage compares them all with one another
-(`Deduplicate.pairs_among`). Pairs are counted by the index that the chance follows from, beside the sum of
-their chances; and of pairs that are duplicates, those of which the run kept both. Pairs of one file are more
-frequent in a sample of few units than elsewhere; recall at an index does not depend on that.
+The sample: at most so many documents and `SAMPLE_BYTES` of text, none over `LONGEST`, of as many units as
+have `UNITS` times the bytes, all chosen by draws under the run's seed. The stage compares them all with one
+another (`Deduplicate.pairs_among`). Pairs are counted by the index that the chance follows from, beside the
+sum of their chances; and of pairs that are duplicates, those of which the run kept both. Pairs of one file
+are more frequent in a sample of few units than elsewhere; recall at an index does not depend on that.
 
 Memory and time: the sample's texts and what the stage makes of them; reading of the units that it is of.
 """
@@ -30,8 +30,9 @@ from corpusmill.pipelines.storage.datasets import DatasetView
 
 SAMPLE = 20_000  # documents
 SAMPLE_BYTES = 64 * 2**20
-UNITS = 64
+UNITS = 4
 LONGEST = 4 * 2**20  # bytes of text
+_MOST_UNITS = 10_000
 _BINS = 20
 _COLUMNS = ["id", "text", "source"]
 _DRAWS = "sample of pairs"
@@ -154,7 +155,8 @@ def _sample(
     seen = DatasetView(view.datasets, [mask.data for mask in before])
     of = sum(entry.documents_in for entry in step.ledger if entry.stage == step.stages[-1].name)
     units = np.argsort(draws([str(unit) for unit in range(len(seen))], record.seed, _DRAWS), kind="stable")
-    chosen = sorted(units[:UNITS].tolist())
+    sizes = np.cumsum([seen.input_bytes(unit) for unit in units.tolist()[:_MOST_UNITS]])
+    chosen = sorted(units[: int(np.searchsorted(sizes, UNITS * most_bytes)) + 1].tolist())
     rows = sum(seen.facts(unit).rows for unit in chosen)
     size = sum(seen.input_bytes(unit) for unit in chosen)
     rate = min(1.0, sample / max(1, rows), most_bytes / max(1, size))
