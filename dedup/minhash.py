@@ -320,11 +320,16 @@ class Minhash(Deduplicate):
     def pairs_among(self, docs: Documents) -> SampledPairs:
         """All pairs of a Jaccard index of 0.5 (or `threshold`, if less) or, measured so, a containment of it,
         of the smaller set in the larger; and whether they share a band."""
-        from corpusmill.dedup.matching.exact_pairs import Sets, sampled_pairs
+        import numpy as np
 
-        s, rules = self.settings(), self.rules()
+        from corpusmill.dedup.matching.exact_pairs import Sets, sampled_pairs
+        from corpusmill.pipelines.contract.survivors import ranks
+
+        facts = docs.table.select(["id", "source"]).append_column("bytes", [docs.sizes()])
+        for name, numbers in (("unit", np.zeros(len(docs), np.uint32)), ("row", np.arange(len(docs)))):
+            facts = facts.append_column(name, [numbers])
         sets = Sets(*self.sketch(*docs.utf8()))
-        return sampled_pairs(sets, s.rows, rules.verify, rules.containment, rules.threshold)
+        return sampled_pairs(sets, self.settings().rows, ranks(facts, self.priority), self.rules())
 
     def resolution(self) -> Resolution:
         """Measured pairs are removed by what each was compared with, unmeasured ones by whole clusters."""

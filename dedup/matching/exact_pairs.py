@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.dedup.kernels.similarity import intersections
+from corpusmill.dedup.matching.rules import Rules
 from corpusmill.pipelines.contract.recall import SampledPairs
 from corpusmill.pipelines.contract.survivors import Index
 
@@ -37,8 +38,12 @@ class Sets(NamedTuple):
     digest: npt.NDArray[np.uint64]
 
 
-def sampled_pairs(sets: Sets, rows: int, verify: bool, containment: bool, threshold: float) -> SampledPairs:
-    """What `Minhash` says of a sample, of bands of `rows` hashes each; see `SampledPairs`."""
+def sampled_pairs(sets: Sets, rows: int, rank: Index, rules: Rules) -> SampledPairs:
+    """What `Minhash` says of a sample, of bands of `rows` hashes each; see `SampledPairs`.
+
+    `rank` int64[N]: of the documents, 0 is the best.
+    """
+    containment, threshold = rules.containment, rules.threshold
     bands = sets.keys.shape[1]
     least = min(LEAST, threshold) if threshold else LEAST
     documents, first, second, both = _pairs(sets, least, containment)
@@ -48,7 +53,7 @@ def sampled_pairs(sets: Sets, rows: int, verify: bool, containment: bool, thresh
     found = np.zeros(len(first), np.bool_)
     for band in range(bands):
         found |= sets.keys[first, band] == sets.keys[second, band]
-    measured = both / a if containment else index
+    measured = both / np.where(rank[first] > rank[second], a, b) if containment else index
     grid = np.linspace(0, 1, _POINTS + 1)
     return SampledPairs(
         documents=documents,
@@ -57,7 +62,7 @@ def sampled_pairs(sets: Sets, rows: int, verify: bool, containment: bool, thresh
         index=index,
         chance=_chance(index, bands, rows),
         found=found,
-        duplicate=measured >= threshold if verify else found,
+        duplicate=measured >= threshold if rules.verify else found,
         least=0.0 if containment else least,
         curve=tuple(zip(grid.tolist(), _chance(grid, bands, rows).tolist(), strict=True)),
     )

@@ -14,7 +14,8 @@ from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.recall import SampledPairs
 from tests.dedup.test_minhash import near_duplicates
 from tests.oracles.dedup_exchange import documents, pairs_and_removals
-from tests.oracles.dedup_words import shingle_set
+from tests.oracles.dedup_near import Doc, order
+from tests.oracles.dedup_words import jaccard, shingle_set
 
 words = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), max_size=14).map(" ".join)
 
@@ -63,8 +64,14 @@ def test_all_pairs_are_found_and_no_other(
         a, b = pairs.first[at], pairs.second[at]
         assert pairs.found[at] == (keys[a] == keys[b]).any()
         assert pairs.chance[at] == pytest.approx(1 - (1 - pairs.index[at] ** 2) ** 4)
-    if not contained:
-        assert (pairs.duplicate == (pairs.index >= threshold)).all()
+    sets = [shingle_set(text, True, width, "fold", "exact") for text in texts]
+    facts = zip(docs.column("id").to_pylist(), docs.sizes().tolist(), sets, strict=True)
+    known = [Doc(i, "web", size, tuple(shingles)) for i, size, shingles in facts]
+    rank = {at: place for place, at in enumerate(order(known, []))}
+    for a, b, duplicate in zip(pairs.first, pairs.second, pairs.duplicate, strict=True):
+        worse, better = (a, b) if rank[a] > rank[b] else (b, a)
+        share = len(set(sets[worse]) & set(sets[better])) / len(sets[worse])
+        assert duplicate == ((share if contained else jaccard(sets[a], sets[b])) >= threshold)
 
 
 def test_what_is_found_is_what_the_exchange_finds() -> None:
