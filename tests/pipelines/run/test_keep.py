@@ -152,7 +152,7 @@ def test_results_alone_stay_and_all_comes_back(folder: Path, tmp_path: Path) -> 
     assert sound(out)
     assert gather(RunFolder(out)).ledger == gather(RunFolder(folder / "all")).ledger
     with pytest.raises(NotKeptError, match=r"00000.parquet: was removed after use.*--set keep=all"):
-        explain(RunFolder(out), document(folder / "all", "kept"))
+        explain(RunFolder(out), "0" * 32)
     (removed,) = explain(RunFolder(out), document(folder / "all", "removed")).instances
     assert removed.comparison is not None
     assert "was removed after use" in (removed.comparison.not_shown or "")
