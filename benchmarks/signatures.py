@@ -5,7 +5,7 @@ three in twenty are a version or a copy of another. Their scatter, its levels, t
 resolution of pairs and the masks are those of every run with `dedup: [minhash]`, by two workers, step after
 step. What is removed is compared with what the generator knows; a difference fails the benchmark.
 
-Jobs (1, 5 and 50 million documents, or those of `--sizes`, in millions; quick: 20,000 and 100,000), each with
+Jobs (1, 5 and 50 million documents, or those of `--sizes`, in millions; quick: 50,000), each with
 the number of documents in its name:
 - `STEP, N documents`: seconds of CPU time of driver and workers, their start included; and MB that it wrote;
 - `all, N documents`: the same of all steps together, and seconds by the clock;
@@ -169,7 +169,7 @@ def main() -> None:
 
     options = arguments(__doc__, more)
     bench = Bench("signatures")
-    millions = options.sizes or ("0.02,0.1" if options.quick else "1,5,50")
+    millions = options.sizes or ("0.05" if options.quick else "1,5,50")
     sizes = [int(float(size) * 1_000_000) for size in millions.split(",")]
     found = {}
     for count in sizes:
