@@ -5,8 +5,8 @@
 Speed: UTF-8 bytes of English texts (Common Crawl, C4, arXiv and StackExchange samples, Wikipedia) per second
 of the process's CPU time, so that other work on the machine counts little; best of five for the project after
 compiling, one pass over a part of the same texts for the peer, whose filters take seconds a megabyte.
-"gopher + fineweb" is the three in a row, and "gopher + fineweb + c4" the four, each given every text; words
-and lines are found once for all of them.
+"gopher + fineweb" is the three in a row, and "all four" these and C4, each given every text; words and
+lines are found once for all of them.
 
 Agreement: the share of those texts, and of source files, on which the decision to keep or drop, and the
 reason too, is the peer's own. The peer counts words by spaCy's blank English tokenizer, so it needs both
@@ -165,7 +165,7 @@ def compare(bench: Bench, english: list[Row], code: list[Row], quick: bool) -> N
                 "share",
             )
             add(f"{job}: reason", "corpusmill", sum(a == b for a, b in pairs) / len(pairs), "share")
-    for job, stages in (("gopher + fineweb", COMPARED[:3]), ("gopher + fineweb + c4", COMPARED)):
+    for job, stages in (("gopher + fineweb", COMPARED[:3]), ("all four", COMPARED)):
         add(job, "corpusmill", project_rate(stages, english), "MB/s")
         if theirs:
             add(job, "datatrove", peer_rate([theirs[stage.name] for stage in stages], texts), "MB/s")

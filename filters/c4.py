@@ -105,7 +105,7 @@ class C4(Edit):
             (c.sentences < (self.min_sentences or 0), "too_few_sentences"),
         )
         texts = pa.Array.from_buffers(
-            pa.large_string(), len(rows), [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data.tobytes())]
+            pa.large_string(), len(rows), [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data)]
         )
         columns = {
             "text": texts,

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pydantic import Field
 
 from corpusmill.filters.rules.limit_files import shipped_limits
@@ -16,7 +17,8 @@ from corpusmill.pipelines.contract.rules import Rule, missing, over, ratio
 from corpusmill.pipelines.text.bounds import bounds_of
 
 Share = Annotated[float, Field(ge=0.0)]
-Length = Annotated[int, Field(ge=1, le=32)]
+LONGEST = 32
+Length = Annotated[int, Field(ge=1, le=LONGEST)]
 
 
 class GopherRepetitionLimits(Limits):
@@ -104,24 +106,35 @@ class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
         """Every n of an option, whatever the language, ascending."""
         return sorted({n for limits in self.alternatives(option) for n in limits})
 
+    def _wanted(self, option: str) -> tuple[list[int], npt.NDArray[np.bool_]]:
+        """Every n of an option, and by number of limits whether they have a rule for it: bool[V, 33]."""
+        wanted = np.zeros((len(self.alternatives(option)), LONGEST + 1), np.bool_)
+        for number, limits in enumerate(self.alternatives(option)):
+            wanted[number, list(limits)] = True
+        return self._lengths(option), wanted
+
     def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
-        """Shares double[n], null for an empty text; of an n-gram also where another language has its rule."""
+        """Shares double[n], null for an empty text, and of n-grams that the document's language has no
+        rule for.
+        """
         from corpusmill.filters.kernels.ngrams import ngram_characters
         from corpusmill.filters.kernels.repetition import repetition_counts
 
         bounds = bounds_of(docs)
-        tops, duplicates = self._lengths("max_top_ngrams"), self._lengths("max_duplicate_ngrams")
-        wanted = np.zeros((2, max([0, *tops, *duplicates]) + 1), np.bool_)
-        wanted[0, tops] = True
-        wanted[1, duplicates] = True
+        tops, top_wanted = self._wanted("max_top_ngrams")
+        duplicates, duplicate_wanted = self._wanted("max_duplicate_ngrams")
         c = repetition_counts(bounds.texts, bounds.lines)
-        top, duplicate = ngram_characters(bounds.words, wanted[0], wanted[1])
+        top, duplicate = ngram_characters(bounds.words, numbers, top_wanted, duplicate_wanted)
         some = c.characters > 0
+
+        def share(covered: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]) -> pa.Array:
+            return ratio(covered, c.characters * wanted[numbers])
+
         return {
             "duplicate_paragraphs": ratio(c.repeated_paragraphs, c.paragraphs * some),
             "duplicate_paragraph_characters": ratio(c.repeated_paragraph_characters, c.characters),
             "duplicate_lines": ratio(c.repeated_lines, c.lines * some),
             "duplicate_line_characters": ratio(c.repeated_line_characters, c.characters),
-            **{f"top_{n}_gram": ratio(top[n], c.characters) for n in tops},
-            **{f"duplicate_{n}_gram": ratio(duplicate[n], c.characters) for n in duplicates},
+            **{f"top_{n}_gram": share(top[n], top_wanted[:, n]) for n in tops},
+            **{f"duplicate_{n}_gram": share(duplicate[n], duplicate_wanted[:, n]) for n in duplicates},
         }

@@ -17,7 +17,7 @@ from corpusmill.pipelines.text.kernels.lines import (
     past_white_space,
     without_white_space,
 )
-from corpusmill.pipelines.text.kernels.memory import address, byte_at
+from corpusmill.pipelines.text.kernels.memory import address, byte_at, eight_at, trailing_zeros
 from corpusmill.pipelines.text.kernels.word_marks import properties
 from corpusmill.pipelines.text.kernels.words import NOT_SYMBOL, Found, fill_words, new_place, room_for
 from corpusmill.pipelines.text.views import Lines, Texts, Words
@@ -28,6 +28,9 @@ KEEP, LOREM_IPSUM, CURLY_BRACKET = range(3)
 EDIT, NEEDED = tuple(b"[edit]"), tuple(b"[citation needed]")
 # Groups of phrases, as bits.
 LOREM, SCRIPT, POLICY = 1, 2, 4
+
+_LOW, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_BRACKETS = np.uint64(0x5B5B5B5B5B5B5B5B)
 
 Bytes = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
@@ -148,18 +151,33 @@ def _sentences_of_span(table: int, data: int, start: int, end: int, room: Found)
 
 
 @compiled
-def _widths(table: int, at: int, end: int) -> tuple[int, int]:
-    """Words between two addresses, cut at white space, and the code points of the longest."""
-    words, length, widest = 0, 0, 0
+def _words(table: int, at: int, end: int, least: int) -> int:
+    """Words between two addresses, cut at white space, counted up to `least`."""
+    words, inside = 0, False
+    while at < end and words < least:
+        byte = byte_at(at)
+        if 0x20 < byte < 0x80:
+            words += not inside
+            inside = True
+            at += 1
+            continue
+        code, at = code_at(at, end)
+        space = properties(table, code) & WHITE_SPACE != 0
+        words += not inside and not space
+        inside = not space
+    return words
+
+
+@compiled
+def _holds_wide(table: int, at: int, end: int, longest: int) -> bool:
+    """Whether a word between two addresses, cut at white space, has over `longest` code points."""
+    length = 0
     while at < end:
         code, at = code_at(at, end)
-        if properties(table, code) & WHITE_SPACE:
-            length = 0
-            continue
-        words += length == 0
-        length += 1
-        widest = max(widest, length)
-    return words, widest
+        length = 0 if properties(table, code) & WHITE_SPACE else length + 1
+        if length > longest:
+            return True
+    return False
 
 
 @compiled
@@ -201,10 +219,11 @@ def clean_lines(
                     word += 1
                 at = past_white_space(table, at, stop)
                 stop = without_white_space(table, at, stop)
-                many, widest = _widths(table, at, stop)
-                if foreign[i]:
-                    many, widest = word - first_word, 0
-                if 0 <= options.longest < widest:
+                many = word - first_word if foreign[i] else _words(table, at, stop, options.least)
+                wide = False
+                if not foreign[i] and 0 <= options.longest < stop - at:
+                    wide = _holds_wide(table, at, stop, options.longest)
+                if wide:
                     dropped[i] += 1
                 else:
                     start = written + (written > first)
@@ -240,11 +259,26 @@ def clean_lines(
                     break
         left = past_white_space(table, to + first, to + written)
         right = without_white_space(table, left, to + written)
-        for k in range(right - left):
-            out[first + k] = out[left - to + k]
+        if left > to + first:
+            for k in range(right - left):
+                out[first + k] = out[left - to + k]
         written = first + right - left
         offsets[i + 1] = written
     return CleanLines(offsets, out[:written], seen, dropped, verdicts, sentences)
+
+
+@compiled
+def _bracket_from(at: int, end: int) -> int:
+    """Address of the first `[` from `at` on, or `end`."""
+    while at + 8 <= end:
+        others = eight_at(at) ^ _BRACKETS
+        found = (others - _LOW) & ~others & _HIGH
+        if found != 0:
+            return at + (trailing_zeros(found) >> 3)
+        at += 8
+    while at < end and byte_at(at) != 0x5B:
+        at += 1
+    return at
 
 
 @compiled
@@ -253,15 +287,20 @@ def _copy(
 ) -> int:
     """Copy the bytes between two addresses to `out`, citations left out; returns where they end there."""
     while at < end:
-        byte = byte_at(at)
-        if byte == 0x5B and citations:
+        stop = end
+        if citations:
+            stop = _bracket_from(at, end)
+        for k in range(stop - at):
+            out[written + k] = byte_at(at + k)
+        written += stop - at
+        at = stop
+        if at < end:
             behind = _citation_end(table, at, end, edit, needed)
-            if behind > at:
-                at = behind
-                continue
-        out[written] = byte
-        written += 1
-        at += 1
+            if behind == at:
+                out[written] = byte_at(at)
+                written += 1
+                behind = at + 1
+            at = behind
     return written
 
 

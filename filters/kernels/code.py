@@ -36,6 +36,8 @@ class CodeCounts(NamedTuple):
     """In runs of at least 64 letters, digits, `+`, `/`, `=`, or of at least 8 byte literals."""
     longest_encoded: Counts
     white_space: Counts
+    long_line_characters: Counts
+    """In lines of more than `long` code points."""
 
 
 @compiled
@@ -110,11 +112,11 @@ def _longest_run(at: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def code_counts(texts: Texts) -> CodeCounts:
+def code_counts(texts: Texts, long: int) -> CodeCounts:
     """What is counted in each document."""
     n = len(texts.starts)
     table, begin = address(texts.table), address(texts.data)
-    found = np.zeros((9, n), np.int64)
+    found = np.zeros((10, n), np.int64)
     for i in range(n):
         at, end = begin + texts.starts[i], begin + texts.ends[i]
         found[6, i], found[7, i] = _longest_run(at, end)
@@ -132,6 +134,7 @@ def code_counts(texts: Texts) -> CodeCounts:
             lines += 1
             line_characters += length
             longest = max(longest, length)
+            found[9, i] += length if length > long else 0
             broken = 1 if follow > stop else 0
             characters += length + broken
             white += broken
@@ -139,7 +142,7 @@ def code_counts(texts: Texts) -> CodeCounts:
         found[0, i], found[1, i], found[2, i], found[3, i] = characters, lines, line_characters, longest
         found[4, i], found[5, i], found[8, i] = letters, letters_and_digits, white
     return CodeCounts(
-        found[0], found[1], found[2], found[3], found[4], found[5], found[6], found[7], found[8]
+        found[0], found[1], found[2], found[3], found[4], found[5], found[6], found[7], found[8], found[9]
     )
 
 

@@ -25,20 +25,25 @@ Counts = npt.NDArray[np.int64]
 
 
 @compiled
-def ngram_characters(words: Words, top: Chosen, repeated: Chosen) -> tuple[Counts, Counts]:
+def ngram_characters(
+    words: Words, numbers: Counts, tops_of: Chosen, repeated_of: Chosen
+) -> tuple[Counts, Counts]:
     """Code points covered by repeated word n-grams of each document: (top, duplicate), both int64[N, n].
 
-    Row k is about k-grams; `top[k]` and `repeated[k]` (bool[N]) say which to compute, the others stay 0.
+    Row k is about k-grams; `tops_of[v, k]` and `repeated_of[v, k]` (bool[V, N]) say which to compute of
+    documents whose `numbers` (int64[n]) are v, the others stay 0.
     Top: those of the most frequent n-gram (the earliest among equals), its words joined by spaces, times
     its number of occurrences, be it 1. Duplicate: read left to right, an n-gram seen before counts with all
     its code points (no spaces) and n words are passed over, else one word is. 0 with under n words.
     """
-    n_docs, largest = len(words.firsts), len(top) - 1
+    n_docs, largest = len(words.firsts), tops_of.shape[1] - 1
     tops, duplicates = np.zeros((largest + 1, n_docs), np.int64), np.zeros((largest + 1, n_docs), np.int64)
-    deepest, room = 0, 0
-    for k in range(1, largest + 1):
-        if top[k] or repeated[k]:
-            deepest = k
+    room = 0
+    depths = np.zeros(len(tops_of), np.int64)
+    for v in range(len(tops_of)):
+        for k in range(1, largest + 1):
+            if tops_of[v, k] or repeated_of[v, k]:
+                depths[v] = k
     for i in range(n_docs):
         room = max(room, words.lasts[i] - words.firsts[i])
     ends, grams = np.zeros(room + 1, np.int64), np.empty(room, np.uint64)
@@ -47,6 +52,7 @@ def ngram_characters(words: Words, top: Chosen, repeated: Chosen) -> tuple[Count
     slots = np.empty(table_size(room), np.uint64)
     for i in range(n_docs):
         begin, n_words = words.firsts[i], words.lasts[i] - words.firsts[i]
+        top, repeated, deepest = tops_of[numbers[i]], repeated_of[numbers[i]], depths[numbers[i]]
         for p in range(n_words):
             ends[p + 1] = ends[p] + words.characters[begin + p]
             grams[p] = mix(words.hashes[begin + p])

@@ -45,7 +45,7 @@ def meant_for(docs: Documents, languages: Sequence[str] | None) -> npt.NDArray[n
     for n, code in enumerate(codes):
         found[n] = known.get(code, True)
     if len(unknown):
-        scripts = main_scripts(bounds_of(docs).rows(unknown).script_counts())
+        scripts = main_scripts(bounds_of(docs).scripts[unknown])
         found[unknown] = [
             script in (None, "Latn") or language_of_script(script) in languages for script in scripts
         ]
@@ -186,7 +186,7 @@ class LimitsByLanguage(Filter):
         from corpusmill.pipelines.text.scripts import language_of_script, main_scripts
 
         found: list[str | None] = []
-        for script in main_scripts(bounds_of(docs).rows(rows).script_counts()):
+        for script in main_scripts(bounds_of(docs).scripts[rows]):
             language = language_of_script(script)
             if language is not None:
                 found.append(self._entry(language, own))

@@ -29,6 +29,7 @@ class TextBounds:
         self.texts = texts
         self._words = words
         self._lines = lines
+        self._scripts: npt.NDArray[np.int64] | None = None
 
     @property
     def words(self) -> Words:
@@ -50,8 +51,15 @@ class TextBounds:
             self._lines = Lines(*_views((found[0][:-1], found[0][1:], *found[1:])))
         return self._lines
 
-    def script_counts(self, most: int = 4_096) -> npt.NDArray[np.int64]:
-        """int64[n, len(SCRIPTS)]: letters of each script, of long texts in `most` bytes spread over them."""
+    @property
+    def scripts(self) -> npt.NDArray[np.int64]:
+        """int64[n, len(SCRIPTS)]: letters of each script, of long texts in 2,048 bytes spread over them."""
+        if self._scripts is None:
+            self._scripts = self.script_counts(2_048)
+        return self._scripts
+
+    def script_counts(self, most: int) -> npt.NDArray[np.int64]:
+        """As `scripts`, of long texts in `most` bytes."""
         from corpusmill.pipelines.text.kernels.scripts import script_counts
         from corpusmill.pipelines.text.scripts import SCRIPTS, script_table
 
@@ -75,7 +83,9 @@ class TextBounds:
             lines = lines._replace(
                 firsts=unwritable(lines.firsts[chosen]), lasts=unwritable(lines.lasts[chosen])
             )
-        return TextBounds(texts._replace(starts=starts, ends=ends), words, lines)
+        rows = TextBounds(texts._replace(starts=starts, ends=ends), words, lines)
+        rows._scripts = None if self._scripts is None else self._scripts[chosen]
+        return rows
 
 
 def bounds_of(docs: Documents) -> TextBounds:

@@ -52,11 +52,64 @@ def test_languages_and_reasons() -> None:
     assert identify(Language(at_least=None), mixed)[1] == [None]
 
 
-def test_only_the_prefix_is_read() -> None:
-    text = f"{ENGLISH} " * 3 + CHINESE * 200
-    assert identify(Language(prefix_chars=200), text)[0] == ["en"]
-    assert identify(Language(prefix_chars=5_000), text)[0] == ["zh"]
+LICENCE = (
+    "Copyright (c) 2020 The authors of the guide\n\n"
+    "Permission is hereby granted, free of charge, to any person obtaining a copy of this guide, to deal in "
+    "it without restriction, including the rights to use, copy, modify and publish it.\n\n"
+    "The above notice shall be included in all copies. THE GUIDE IS PROVIDED WITHOUT WARRANTY OF ANY KIND, "
+    "and the authors are not liable for any claim.\n\n"
+)
+JAPANESE = (
+    "この案内では、図書館の使い方を説明します。本を借りるには、窓口でカードを見せてください。\n"
+    "返すときは、入口の横にある箱に入れることもできます。休みの日は月曜日です。\n"
+)
+
+
+def test_the_whole_text_is_sampled() -> None:
+    filler = "".join(f"{ENGLISH} ({n})\n" for n in range(40))
+    german = "".join(f"{GERMAN} ({n})\n" for n in range(400))
+    assert identify(Language(), filler + german)[0] == ["de"]
     assert identify(Language(), CHINESE * 100_000)[0] == ["zh"]
+    assert identify(Language(sample_bytes=64), ENGLISH + CHINESE * 1_000)[0] == ["zh"]
+
+
+def test_japanese_behind_english_headers_and_between_commands() -> None:
+    commands = "$ library --list --all\nlibrary: error: unknown option --all\n"
+    for text in (
+        LICENCE + JAPANESE,
+        LICENCE.replace("\n", "\r\n") + JAPANESE,
+        "\n".join(f"# {line}" for line in LICENCE.splitlines()) + "\n" + JAPANESE,
+        (JAPANESE + commands) * 3,
+        LICENCE + "<p class='first'>" + JAPANESE + "</p> https://example.org/a/long/address/of/a/page",
+        f"{ENGLISH}\n{JAPANESE}",
+    ):
+        assert identify(Language(), text)[0] == ["ja"], text
+    assert identify(Language(), LICENCE)[0] == ["en"]
+    assert identify(Language(), LICENCE + GERMAN * 2)[0] == ["de"]
+    # A quotation makes no Japanese text of an English one.
+    assert identify(Language(), f"{ENGLISH} {ENGLISH}\n「図書館」\n{ENGLISH}")[0] == ["en"]
+
+
+def test_thresholds_by_language_and_their_codes() -> None:
+    mixed = "ok bonjour hallo hola ciao"
+    (code,), _ = identify(Language(), mixed)
+    assert identify(Language(at_least_by_language={str(code): 0.0}), mixed)[1] == [None]
+    assert identify(Language(at_least_by_language={str(code): None}), mixed)[1] == [None]
+    assert identify(Language(at_least_by_language={"en": 1.0}), GERMAN)[1] == [None]
+    for wrong, right in (("jp", "ja"), ("english", "en"), ("cn", "zh")):
+        with pytest.raises(ValidationError, match=f"`{wrong}` is no code of the model; write `{right}`"):
+            Language(at_least_by_language={wrong: 0.5})
+
+
+def test_scripts_and_paragraphs() -> None:
+    texts = [f"{ENGLISH}\r\n\r\n{JAPANESE}1 2 3", GERMAN, "", None]
+    outcome = Language(paragraphs=True).apply(documents(texts)).documents
+    assert outcome.column("language.script").to_pylist()[1:] == ["Latn", None, None]
+    assert outcome.column("language.script_share").to_pylist()[1:] == [1.0, None, None]
+    assert outcome.column("language.paragraphs").to_pylist() == [["en", "ja", "ja", None], ["de"], [], []]
+    share = outcome.column("language.paragraph_share").to_pylist()
+    assert share[1:] == [1.0, None, None]
+    assert 0.3 < share[0] < 0.7
 
 
 @settings(max_examples=30)
@@ -66,7 +119,7 @@ def test_split_law(texts: list[str | None], cut: int) -> None:
 
 
 def test_options() -> None:
-    for wrong in ({"keep": []}, {"at_least": 1.5}, {"prefix_chars": 0}, {"languages": ["en"]}):
+    for wrong in ({"keep": []}, {"at_least": 1.5}, {"sample_bytes": 0}, {"languages": ["en"]}):
         with pytest.raises(ValidationError):
             Language.model_validate(wrong)
 
@@ -84,6 +137,7 @@ import pyarrow as pa
 from corpusmill.filters.language import Language
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.stage import Context
+Language().warm()  # kernels are compiled, and kept on disk, once
 sys.addaudithook(audit)
 Language().prepare(Context())
 row = {"id": "0" * 32, "text": "Let x be in the set of n.", "source": "s", "domain": "web", "meta": "{}"}

@@ -18,7 +18,7 @@ from tests.oracles.filters_documents import TEXTS, documents
 
 STAGES = [
     C4(terminal=False, min_sentences=None), CodeOrigin(), CodeQuality(), FinewebQuality(), GopherQuality(),
-    GopherRepetition(), Language(prefix_chars=20), MathScore(),
+    GopherRepetition(), Language(), MathScore(),
 ]  # fmt: skip
 PROSE = "The keeper wrote down the weather.\nA ship passed at noon!\n\nThe keeper wrote down the weather.\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from corpusmill.pipelines.text import characters as ch
 from tests.oracles.text_words import bits, split_words, with_line_feeds
@@ -31,10 +31,9 @@ def encoded_runs(text: str) -> list[int]:
     return runs
 
 
-def code_scores(text: str, markers: Sequence[str]) -> dict[str, float | int | bool | None]:
+def code_scores(text: str) -> dict[str, float | int | bool | None]:
     text = with_line_feeds(text)
     lines, runs, size = text.splitlines(), encoded_runs(text), len(text)
-    head = "".join(text.splitlines(keepends=True)[:5]).lower()
     return {
         "characters": size,
         "white_space": sum(map(str.isspace, text)),
@@ -44,7 +43,8 @@ def code_scores(text: str, markers: Sequence[str]) -> dict[str, float | int | bo
         "alphabetic": sum(map(is_letter, text)) / size if size else None,
         "encoded": sum(runs) / size if size else None,
         "longest_encoded": max(runs, default=0),
-        "generated": any(marker in head for marker in markers),
+        "lines": len(lines),
+        "long_lines": sum(len(line) for line in lines if len(line) > 1000) / size if size else None,
         "xml": "<?xml version=" in text[:110].lower(),
     }
 

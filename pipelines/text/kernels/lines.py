@@ -32,6 +32,8 @@ Table = npt.NDArray[np.uint16]
 _LOW = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
 _FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
+_ABOVE_BREAKS = np.uint64(0x1F1F1F1F1F1F1F1F)  # the least byte above the breaks of ASCII
+_NEL_LEAD, _SEPARATOR_LEAD = np.uint64(0xC2C2C2C2C2C2C2C2), np.uint64(0xE2E2E2E2E2E2E2E2)
 _SEVEN, _SIX, _TOP = np.uint64(7), np.uint64(6), np.uint64(56)
 
 
@@ -108,10 +110,23 @@ def feed_from(at: int, end: int) -> int:
     return at
 
 
+@forced
+def _may_break(eight: Any) -> Any:
+    """Not 0 where one of eight bytes may begin a character at which `str.splitlines` cuts: a byte below
+    0x1F, or the first of NEL or of U+2028.
+    """
+    low = (eight - _ABOVE_BREAKS) & ~eight
+    nel, separator = eight ^ _NEL_LEAD, eight ^ _SEPARATOR_LEAD
+    return (low | ((nel - _LOW) & ~nel) | ((separator - _LOW) & ~separator)) & _HIGH
+
+
 @compiled
 def _holds_breaks(table: int, at: int, end: int) -> bool:
     """Whether one of the characters at which `str.splitlines` cuts stands between two addresses."""
     while at < end:
+        if at + 8 <= end and _may_break(eight_at(at)) == 0:
+            at += 8
+            continue
         byte = byte_at(at)
         if 0x1E < byte < 0x80:
             at += 1
@@ -153,6 +168,9 @@ def next_line(table: int, at: int, end: int) -> tuple[int, int]:
     Of texts with LF alone for CR LF and CR.
     """
     while at < end:
+        if at + 8 <= end and _may_break(eight_at(at)) == 0:
+            at += 8
+            continue
         byte = byte_at(at)
         if 0x1E < byte < 0x80:
             at += 1
