@@ -5,8 +5,8 @@ words, or one symbol; white space is none. A token is common where it lies in a 
 byte for byte, that stands anywhere in the other text; a passage is a run of tokens that are not. So what was
 moved does not differ, and of two changes with fewer than `WIDTH` tokens between them these are marked too.
 
-Time and memory are linear in the texts, of which the first `COMPARED` characters are looked at: about 0.5 us
-and 200 bytes a character.
+Time and memory are linear in the texts, of which the first `COMPARED` characters are looked at: 0.2 us and 50
+bytes a character of words, 2 us and 220 bytes of text that is all symbols.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 They are read off the step's lists of removed documents, which stay whatever a run keeps. Of more than
 `SAMPLED_ROWS` removals, clusters are sampled by the survivors' ids (a cluster is counted whole or not at
 all) and counts are scaled up; the largest are found among all of them nevertheless (`_Heavy`). Time: two
-readings of the lists. Memory: 24 bytes a sampled removal, 48 MB for the largest, one record batch.
+readings of the lists. Memory: 60 bytes a sampled removal, 80 MB for the largest, one record batch.
 """
 
 from __future__ import annotations
