@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
@@ -9,8 +11,11 @@ from pydantic import PrivateAttr
 from corpusmill.pipelines.contract.stage import Context, Filter
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
+    from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Columns, Documents
     from corpusmill.pipelines.contract.held_out import HeldOut
 
@@ -43,6 +48,13 @@ class HoldOut(Filter):
             ready._removals = {(row["id"], row["level"]): row for row in file.read_all().to_pylist()}
         return ready
 
+    def marks(self) -> Marks:
+        """The scores: all that is taken from the artefacts."""
+        from corpusmill.pipelines.contract.context import Marks
+        from corpusmill.pipelines.contract.held_out import COLUMNS
+
+        return Marks(self.artefacts, COLUMNS, _scores)
+
     def score(self, docs: Documents) -> Columns:
         import numpy as np
 
@@ -65,3 +77,17 @@ class HoldOut(Filter):
         return reason_where(
             (role == 1, "held_out_elsewhere"), (role == 2, "in_held_out"), (role == 3, "common_text")
         )
+
+
+def _scores(context: Context, docs: Documents) -> npt.NDArray[np.float64]:
+    """`HoldOut.score` of n documents, float64[4, n]."""
+    import numpy as np
+
+    scores = _prepared(*(context.artefacts[name] for name in HoldOut.artefacts)).score(docs)
+    return np.stack([np.asarray(column, np.float64) for column in scores.values()])
+
+
+@lru_cache(maxsize=2)
+def _prepared(*folders: Path) -> HoldOut:
+    """`folders`: of the artefacts, whose versions stand in their paths."""
+    return HoldOut().prepare(Context(0, dict(zip(HoldOut.artefacts, folders, strict=True))))

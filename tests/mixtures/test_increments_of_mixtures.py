@@ -11,7 +11,7 @@ import pytest
 from corpusmill.pipelines.run.operators import read
 from tests.pipelines.run.test_increments import CHANGES, WORDS, current_files, redone, run
 
-STEPS = ("encode", "mixture.partials", "pack.scatter")
+STEPS = ("held_out", "encode", "mixture.partials", "pack.scatter")
 
 
 def write_file(path: Path, seed: int) -> None:
