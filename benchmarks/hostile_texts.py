@@ -19,6 +19,9 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "one letter": repeated("a"),
     "capitals": repeated("Aa"),
     "digits": repeated("1"),
+    "groups of digits": repeated("4444 "),
+    "addresses of mail": repeated("a@"),
+    "beginnings of private keys": repeated("-----BEGIN PRIVATE KEY-----\n"),
     "dots": repeated("."),
     "signs": repeated("#%&*"),
     "per cent signs": repeated("%"),
@@ -78,6 +81,7 @@ def texts() -> Iterator[Job]:
     from corpusmill.filters.gopher_repetition import GopherRepetition
     from corpusmill.filters.language import Language
     from corpusmill.filters.math_score import MathScore
+    from corpusmill.filters.personal_data import PersonalData
     from corpusmill.pipelines.contract.stage import Context
 
     context = Context(seed=1)
@@ -97,6 +101,7 @@ def texts() -> Iterator[Job]:
                 GopherRepetition(),
                 Language(),
                 MathScore(),
+                PersonalData(),
             )
         },
         "exact": lambda docs: exact.emit(docs, 0, rows),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -125,11 +125,13 @@ class Outcome:
 
     `reasons`: null keeps the row, anything else removes it and is counted.
     `faults`: null is sound, anything else quarantines the row (it wins over a reason). What stands before a
-    colon is the reason that is counted, the whole is the row's detail."""
+    colon is the reason that is counted, the whole is the row's detail.
+    `cut`: by reason, bytes int64[n] of each text as it came that were cut out or replaced, where told."""
 
     documents: Documents
     reasons: pa.Array
     faults: pa.Array
+    cut: Mapping[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
 
 class Map(Stage):
@@ -355,8 +357,7 @@ class Fold(Stage):
     """Condenses documents into a named artefact.
 
     `addressed`: `map` is given the documents with their addresses, as columns `_unit` and `_row` (uint32).
-    `columns`: those it is given; null is all.
-    """
+    `columns`: those it is given; null is all."""
 
     addressed: ClassVar[bool] = False
     columns: ClassVar[tuple[str, ...] | None] = None

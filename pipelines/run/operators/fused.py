@@ -128,11 +128,14 @@ class FusedMaps:
         if not kept.all():
             docs = docs.keep(kept)
         out = docs.sizes()
-        came = sizes[kept]
+        cut = {reason: found[kept] for reason, found in outcome.cut.items()}
+        came = sizes[kept] - sum(cut.values())
         for source, mask in _by_source(docs):
-            self.ledger.entry(stage.name, source).keep(
-                int(mask.sum()), int(came[mask].sum()), int(out[mask].sum())
-            )
+            entry = self.ledger.entry(stage.name, source)
+            entry.keep(int(mask.sum()), int(came[mask].sum()), int(out[mask].sum()))
+            for reason, found in cut.items():
+                if size := int(found[mask].sum()):
+                    entry.cut_out(reason, size)
         return docs, ordinals[kept]
 
     def _lose(
@@ -228,5 +231,18 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
         _concatenate([outcome.documents for outcome in outcomes], empty),
         pa.concat_arrays([outcome.reasons for outcome in outcomes]),
         pa.concat_arrays([outcome.faults for outcome in outcomes]),
+        _joined_cuts(outcomes),
     )
     return joined, faults, np.array(sound, np.int64)
+
+
+def _joined_cuts(outcomes: Sequence[Outcome]) -> dict[str, npt.NDArray[np.int64]]:
+    """Bytes cut by reason of the rows of all outcomes, one after the other."""
+    reasons = dict.fromkeys(reason for outcome in outcomes for reason in outcome.cut)
+    none = [np.zeros(len(outcome.reasons), np.int64) for outcome in outcomes]
+    return {
+        reason: np.concatenate(
+            [outcome.cut.get(reason, zeros) for outcome, zeros in zip(outcomes, none, strict=True)]
+        )
+        for reason in reasons
+    }

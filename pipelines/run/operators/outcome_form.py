@@ -6,6 +6,7 @@ isolates it. Texts and columns that a stage hands on as they were are not looked
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
@@ -40,8 +41,24 @@ def checked(stage: Map, docs: Documents) -> Outcome:
             f"stage {stage.name} broke the rule of maps: {n} rows in, {len(outcome.documents)} rows, "
             f"{len(outcome.reasons)} reasons and {len(outcome.faults)} faults out"
         )
+    if outcome.cut:
+        _check_cuts(stage.name, docs, outcome)
     _check_columns(stage.name, docs.table, outcome.documents.table)
     return outcome
+
+
+def _check_cuts(stage: str, docs: Documents, outcome: Outcome) -> None:
+    left = docs.sizes().copy()
+    for reason, found in outcome.cut.items():
+        if not isinstance(found, np.ndarray) or found.dtype != np.int64 or found.shape != left.shape:
+            raise CorpusmillError(
+                f"stage {stage}: what it cut for {reason!r} must be int64[n], one number a row"
+            )
+        if (found < 0).any():
+            raise CorpusmillError(f"stage {stage} says that it cut under 0 bytes for {reason!r}")
+        left -= found
+    if (left < 0).any():
+        raise CorpusmillError(f"stage {stage} says that it cut more bytes of a text than came; count once")
 
 
 def _is_text(kind: pa.DataType) -> bool:

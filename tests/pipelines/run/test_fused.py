@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,19 @@ class Shout(Edit):
         upper = pa.array([text.upper() for text in texts], pa.large_string())
         faults = pa.array(["question: no" if "?" in text else None for text in texts], pa.string())
         return Outcome(docs.with_columns({"text": upper}), nothing(len(docs)), faults)
+
+
+class Mask(Edit):
+    """`*` for each run of the letter a, told as bytes cut; raises on `!`, removes `z`."""
+
+    def edit(self, docs: Documents) -> Outcome:
+        texts = docs.text.to_pylist()
+        if any("!" in text for text in texts):
+            raise ValueError("no exclamations")
+        masked = pa.array([re.sub("a+", "*", text) for text in texts], pa.large_string())
+        reasons = pa.array(["z" if "z" in text else None for text in texts], pa.string())
+        cut = {"a": np.array([text.count("a") for text in texts], np.int64)}
+        return Outcome(docs.with_columns({"text": masked}), reasons, nothing(len(docs)), cut)
 
 
 class Drops(Edit):
@@ -99,6 +113,17 @@ def test_every_way_out_is_counted() -> None:
     }
     assert ledger[0].documents_in == 5
     assert ledger[1].documents_in == 3
+
+
+@pytest.mark.parametrize("bad", [[], ["a!"]])
+def test_what_a_map_replaces_is_cut_in_the_ledger(bad: list[str]) -> None:
+    ledger = Ledger()
+    fused = FusedMaps([Mask()], ledger)
+    assert fused.push(documents(["baab", *bad, "zaaa", "caa"])).text.to_pylist() == ["b*b", "c*"]
+    ledger.check("test")
+    (entry,) = ledger.record()
+    assert (entry.bytes_kept, entry.cut, entry.bytes_out) == (3, {"a": 4}, 5)
+    assert entry.removed == {"z": (1, 4)}
 
 
 def test_a_stage_that_fails_on_everything_is_blamed_itself() -> None:

@@ -48,6 +48,10 @@ def large(parts: list[bytes]) -> pa.Array:
     return pa.LargeStringArray.from_buffers(len(parts), pa.py_buffer(ends), pa.py_buffer(b"".join(parts)))
 
 
+def cut(docs: Documents, sizes: list[Any]) -> Outcome:
+    return Outcome(docs, nothing(3), nothing(3), {"x": np.array(sizes)})
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -73,6 +77,10 @@ def large(parts: list[bytes]) -> pa.Array:
         ),
         (lambda docs: Outcome(docs, nothing(3), pa.array([1, 2, 3])), "its faults must be .* it gave int64"),
         (lambda docs: docs.slice(0, 2), "3 rows in, 2 rows, 3 reasons and 3 faults out"),
+        (lambda docs: cut(docs, [1, 1]), r"cut for 'x' must be int64\[n\], one number a row"),
+        (lambda docs: cut(docs, [1.0, 1.0, 1.0]), r"cut for 'x' must be int64\[n\], one number a row"),
+        (lambda docs: cut(docs, [0, -1, 0]), "cut under 0 bytes for 'x'"),
+        (lambda docs: cut(docs, [0, 0, 1_000]), "cut more bytes of a text than came"),
     ],
 )
 def test_a_wrong_form_is_told(make: Callable[[Documents], Any], said: str) -> None:
@@ -89,6 +97,7 @@ def test_a_wrong_form_is_told(make: Callable[[Documents], Any], said: str) -> No
         lambda docs: docs.with_columns({"lang": pa.array(["en"] * 3), "change.score": np.zeros(3)}),
         lambda docs: docs.drop("text", "meta").with_columns({"bytes": np.zeros(3, np.int64)}),
         lambda docs: Outcome(docs, pa.nulls(3), pa.array(["x", None, None], pa.large_string())),
+        lambda docs: cut(docs, [1, 0, 0]),
     ],
 )
 def test_a_right_form_is_taken(make: Callable[[Documents], Any]) -> None:
