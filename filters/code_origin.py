@@ -71,6 +71,7 @@ class CodeOrigin(Filter):
     of JavaScript and CSS, null for others; `digits`, double[n], a share; `characters`, int64[n].
     """
 
+    measured: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = tuple(
         f"code_origin.{score}"
         for score in (

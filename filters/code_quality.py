@@ -72,6 +72,7 @@ class CodeQuality(Filter):
     or `\\u00A1` with commas and spaces (The Stack v2 lets base64 cross lines and counts bare pairs).
     """
 
+    measured: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = tuple(
         f"code_quality.{score}"
         for score in (

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from corpusmill.pipelines.contract.documents import Columns, Documents, reason_where
-from corpusmill.pipelines.contract.rules import floats
+from corpusmill.pipelines.contract.rules import floats, under
 from corpusmill.pipelines.contract.stage import Context, Filter, Outcome
 from corpusmill.pipelines.text.bounds import bounds_of
 
@@ -70,6 +70,8 @@ class Language(Filter):
     produces: ClassVar[tuple[str, ...]] = (
         "lang", "language.code", "language.probability", "language.script", "language.script_share",
     )  # fmt: skip
+    measured: ClassVar[tuple[str, ...]] = ("sample_bytes", "min_letters", "paragraphs")
+    rules = (under("probability", "at_least", "uncertain_language"),)  # the last one; see `judge`
 
     keep: list[str] | None = Field(
         None,

@@ -151,9 +151,9 @@ def test_links_within_the_readme_have_a_heading() -> None:
 def test_the_readme_names_every_command_and_no_other() -> None:
     known = typer.main.get_command(app)
     commands = set(known.commands)  # type: ignore[attr-defined]
-    named = set(re.findall(r"(?:`|\$ )corpusmill ([a-z]+)", README_PAGE))
+    named = set(re.findall(r"(?:`|\$ )corpusmill ([a-z][a-z-]*)", README_PAGE))
     assert named == commands
-    for command, line in re.findall(r"(?:`|\$ )corpusmill ([a-z]+)([^`\n]*)", README_PAGE):
+    for command, line in re.findall(r"(?:`|\$ )corpusmill ([a-z][a-z-]*)([^`\n]*)", README_PAGE):
         options = {o for p in known.commands[command].params for o in p.opts}  # type: ignore[attr-defined]
         assert set(re.findall(r"--[a-z-]+", line)) <= options | {"--no-estimate", "--help"}, line
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from corpusmill.pipelines.contract.documents import Columns, Documents
-from corpusmill.pipelines.contract.rules import Rule, judged
+from corpusmill.pipelines.contract.rules import judged
 from corpusmill.pipelines.contract.stage import Filter, Stage
 from corpusmill.pipelines.text.bounds import bounds_of
 
@@ -125,10 +125,6 @@ class LimitsByLanguage(Filter):
     @abstractmethod
     def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
         """Score columns of n rows each; `numbers` int64[n] says which of `alternatives` hold for each."""
-
-    def listed_rules(self) -> tuple[Rule, ...]:
-        """The rules in order."""
-        return self.rules
 
     def score(self, docs: Documents) -> Columns:
         """What is measured, and `limits` string[n]: the key of `by_language` that holds, null for the

@@ -49,6 +49,9 @@ def inspect(
     sample: Annotated[
         int, typer.Option(min=2, max=1_000_000, help="How many documents to compare for --s-curve.")
     ] = 20_000,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Of a run or one of its steps: how scores are distributed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Look into a run, a file of one, or a tokenizer. Of a run: steps, documents, mixture and packing.
@@ -63,6 +66,12 @@ def inspect(
 
     if more and not against and (reference or pattern is not None):
         raise UserError(f"{more[0]}: files to measure a tokenizer on follow --against")
+    if scores:
+        if more or against or reference or s_curve or pattern is not None:
+            raise UserError("--scores takes one run or step, and no other option but --json")
+        told = inspection.inspect_scores(path)
+        typer.echo(_json(encode_told(told)) if as_json else render_inspection(told))
+        return
     if more and not against:
         several = [inspection.inspect(each, limit=limit) for each in (path, *more)]
         shown = "\n\n".join(render_inspection(one) for one in several)

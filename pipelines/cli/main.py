@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpusmill.pipelines.cli import calibrate, generate, inspect, worker
+from corpusmill.pipelines.cli import calibrate, generate, inspect, what_if, worker
 from corpusmill.pipelines.cli.inspect import JsonOption
 from corpusmill.pipelines.cli.places import place
 
@@ -336,6 +336,7 @@ def sample(
 
 
 inspect.add_commands(app)
+what_if.add_commands(app)
 generate.add_commands(app)
 calibrate.add_commands(app)
 worker.add_commands(app)

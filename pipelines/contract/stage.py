@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from corpusmill.pipelines.contract.ceiling import Ceiling
 from corpusmill.pipelines.contract.context import Context as Context
 from corpusmill.pipelines.contract.option_paths import paths_among
+from corpusmill.pipelines.contract.thresholds import Thresholds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +53,7 @@ class Stage(BaseModel, ABC):
     `artefacts`: names of artefacts it needs, made by earlier steps. `incidental`: options that cannot change
     its output, such as how often to log; they stay out of its fingerprint.
 
-    Each option is described in one line, with its unit and its source: `Field(5, description="...")`. The
-    JSON Schema of recipes gives the line to editors, which show it where the option is written.
+    Editors show an option's description, of one line with unit and source: `Field(5, description="...")`.
 
     An option annotated as `Path` names a file or folder to read: in a recipe it is relative to the recipe, it
     must be there when the recipe is checked, and its content is part of the stage's fingerprint."""
@@ -142,11 +142,11 @@ class Map(Stage):
         """Judge or change each row by itself."""
 
 
-class Filter(Map):
+class Filter(Map, Thresholds):
     """Judges documents: `score` measures, `judge` turns scores into reasons.
 
     Scores are kept in the output as `<stage>.<score>`, so another threshold needs no second scan. `rules`
-    (see `contract.rules`) says which scores remove a document, and gives `produces` unless the class does.
+    (see `contract.rules`) gives `produces` unless the class does; `measured`: see `contract.thresholds`.
     """
 
     rules: ClassVar[tuple[Rule, ...]] = ()
@@ -164,7 +164,7 @@ class Filter(Map):
         """Reasons string[n] from the scores alone, by `rules` against the options; null keeps."""
         from corpusmill.pipelines.contract.rules import judged
 
-        return judged(self.rules, scores, partial(getattr, self))
+        return judged(self.listed_rules(), scores, partial(getattr, self))
 
     def apply(self, docs: Documents) -> Outcome:
         from corpusmill.pipelines.contract.documents import nothing

@@ -11,6 +11,7 @@ from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingF
 from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.inspection.removed_rows import CutRow, PairRow, RemovedRow
 from corpusmill.pipelines.inspection.run_record import State
+from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution
 from corpusmill.pipelines.inspection.shard_files import ShardStatistics
 from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.ledger import LedgerEntry
@@ -267,8 +268,19 @@ class FoundShard:
     version: str | None
 
 
+@dataclass(frozen=True)
+class FoundScores:
+    """How the scores of a run's filters, or of those of one step, are distributed."""
+
+    KIND: ClassVar[str] = "scores"
+
+    path: str
+    scores: tuple[ScoreDistribution, ...]
+
+
 Found = (
     FoundRun
+    | FoundScores
     | FoundUnfinishedStep
     | FoundStep
     | FoundTable

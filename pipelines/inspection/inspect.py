@@ -18,6 +18,7 @@ from corpusmill.pipelines.inspection.found import (
     Found,
     FoundDataset,
     FoundRun,
+    FoundScores,
     FoundStep,
     FoundTable,
     FoundUnfinishedStep,
@@ -28,6 +29,7 @@ from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.recall import SAMPLE, SAMPLE_BYTES, recall_of
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord, load_record
+from corpusmill.pipelines.inspection.score_histograms import score_distributions
 from corpusmill.pipelines.inspection.shard_facts import shard_facts
 from corpusmill.pipelines.inspection.shard_files import is_shard
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
@@ -117,6 +119,28 @@ def inspect(path: Path, *, limit: int = 5) -> Found:
             f"{path}: not a file of a run to inspect, but JSON (`python -m json.tool` shows it); {_CURE}"
         )
     raise UserError(f"{path}: not a file of a run; {_CURE}")
+
+
+def inspect_scores(path: Path) -> FoundScores:
+    """How scores are distributed, of the run in the folder `path` or of one of its steps.
+
+    Raises UserError for anything else, and for a version of a step that is not the run's own.
+    """
+    here = path.absolute()
+    places = [(here, None), (here.parent.parent, here.name), (here.parent.parent.parent, here.parent.name)]
+    run = next(((folder, step) for folder, step in places if RunFolder(folder).begun), None)
+    if run is None:
+        raise UserError(f"{location_of(path)}: --scores needs a run folder, or one of its `steps`")
+    folder, step = run
+    record = load_record(RunFolder(folder))
+    if step is not None:
+        found = record.complete(step)
+        if found is None:
+            names = ", ".join(name for name, one in record.steps.items() if one.complete)
+            raise UserError(f"{location_of(path)}: no complete step of the run; there are {names}")
+        if path.name != step and found.data.path.resolve() != path.resolve():
+            raise UserError(f"{location_of(path)}: not the version of {step} that the run has now")
+    return FoundScores(location_of(path), score_distributions(record, step))
 
 
 def inspect_tokenizer(

@@ -21,6 +21,7 @@ class RemovedRow:
     survivor_id: str | None
     survivor_source: str | None
     similarity: float | None
+    lang: str | None
     detail: str | None
     excerpt: str | None
 

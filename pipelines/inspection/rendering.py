@@ -16,6 +16,7 @@ from corpusmill.pipelines.inspection.found import (
     FoundPairs,
     FoundRemoved,
     FoundRun,
+    FoundScores,
     FoundShard,
     FoundStep,
     FoundTable,
@@ -24,6 +25,7 @@ from corpusmill.pipelines.inspection.found import (
 from corpusmill.pipelines.inspection.held_out_facts import render_held_out
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts, missed
 from corpusmill.pipelines.inspection.run_record import STATES
+from corpusmill.pipelines.inspection.score_rendering import render_scores
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.opaque import Row
@@ -43,7 +45,7 @@ def render_inspection(found: Found) -> str:
 
 def version_note(found: Found) -> str | None:
     """A line about a step or file that is not the run's own version; None where it is, or is of no run."""
-    if isinstance(found, (FoundRun, InspectedTokenizer)):
+    if isinstance(found, (FoundRun, FoundScores, InspectedTokenizer)):
         return None
     return VERSIONS.get(found.version or "")
 
@@ -51,6 +53,11 @@ def version_note(found: Found) -> str | None:
 @singledispatch
 def _render(found: object) -> str:
     raise TypeError(f"no rendering of {type(found).__name__}")
+
+
+@_render.register
+def _scores(found: FoundScores) -> str:
+    return render_scores(found.scores)
 
 
 @_render.register

@@ -14,6 +14,7 @@ from pathlib import Path
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.run_record import load_record
+from corpusmill.pipelines.inspection.score_histograms import score_distributions
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
 from corpusmill.pipelines.report.contamination import contamination
@@ -59,6 +60,7 @@ def gather(folder: RunFolder) -> Report:
         mixture=mixture,
         packing=packing,
         distributions=distributions(record),
+        scores=score_distributions(record),
         duplicates=duplicates(record),
         recall=recall(record),
         contamination=contamination(record),

@@ -9,6 +9,7 @@ from typing import Literal
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.recall import Recall
+from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.report.accounts import Funnel, LedgerStatement
 from corpusmill.pipelines.report.contamination import Contamination
@@ -46,6 +47,7 @@ class Report:
     mixture: MixtureFacts | None
     packing: PackingFacts | None
     distributions: Mapping[str, Distribution]
+    scores: tuple[ScoreDistribution, ...]
     duplicates: tuple[Duplicates, ...]
     recall: tuple[Recall, ...]
     contamination: Contamination | None

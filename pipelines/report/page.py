@@ -15,11 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.inspection.cluster_rendering import sources_named
 from corpusmill.pipelines.report.accounts import FunnelRow
+from corpusmill.pipelines.report.charts import legend
 from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.page_charts import page_charts
 from corpusmill.pipelines.report.samples import RemovedSample
+from corpusmill.pipelines.report.score_charts import score_stages
 from corpusmill.pipelines.report.tokenizer import tokenizer_view
 from corpusmill.pipelines.report.training_view import training_view
 
@@ -79,6 +81,8 @@ def render_page(report: Report) -> str:
     return template.render(
         **vars(report),
         charts=page_charts(report),
+        score_stages=score_stages(report.scores),
+        score_legend=legend([("kept", "let pass"), ("removed", "removed by the filter")]),
         main_reasons={name: _main_reasons(rows) for name, rows in report.funnel.items()},
         sample_stages=_sample_stages(report),
         long_context_view=long_context_view(report.long_context),

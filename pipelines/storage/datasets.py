@@ -28,6 +28,7 @@ from corpusmill.pipelines.records.receipt import MaskPart
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.storage.text_sizes import as_metadata, sizes_of_texts
 
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
@@ -38,7 +39,8 @@ _DICTIONARY = ["source", "domain", "lang", "license", "repo"]
 class DatasetWriter:
     """Writes one unit's rows, in order, as row groups of about `ROW_GROUP_BYTES` of text.
 
-    The first batch fixes the schema. Rows are buffered until a group is full: memory is one group.
+    The first batch fixes the schema. Rows are buffered until a group is full: memory is one group, and the
+    sizes of the unit's texts, which go into the footer of a Parquet file.
     """
 
     def __init__(self, path: Path, *, encoded: bool = False) -> None:
@@ -48,6 +50,7 @@ class DatasetWriter:
         self._writer: Any = None
         self._pending: list[pa.Table] = []
         self._pending_bytes = 0
+        self._sizes: list[npt.NDArray[np.int64]] = []
 
     def append(self, docs: Documents) -> None:
         if len(docs) == 0 and self._writer is not None:
@@ -55,6 +58,8 @@ class DatasetWriter:
         self._pending.append(docs.table)
         self._pending_bytes += _weight(docs)
         self.rows += len(docs)
+        if not self.encoded:
+            self._sizes.append(sizes_of_texts(docs))
         if self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
@@ -90,6 +95,8 @@ class DatasetWriter:
             if not self._pending:
                 self._pending = [SCHEMA.empty_table()]
             self._flush()
+        if not self.encoded:
+            self._writer.add_key_value_metadata(as_metadata(self._sizes))
         self._writer.close()
         return self.rows
 

@@ -35,6 +35,7 @@ REMOVED = pa.schema(
         pa.field("survivor_id", pa.string()),
         pa.field("survivor_source", pa.string()),
         pa.field("similarity", pa.float64()),
+        pa.field("lang", pa.string()),
         pa.field("detail", pa.string()),
         pa.field("excerpt", pa.string()),
     ]
@@ -91,6 +92,7 @@ def removal_rows(
         "survivor_id": pa.nulls(n, pa.string()),
         "survivor_source": pa.nulls(n, pa.string()),
         "similarity": pa.nulls(n, pa.float64()),
+        "lang": docs.column("lang") if "lang" in names else pa.nulls(n, pa.string()),
         "detail": pa.array(details, pa.string()),
         "excerpt": pa.array(excerpts, pa.string()),
     }
