@@ -48,10 +48,9 @@ def snake_case(name: str) -> str:
 class Stage(BaseModel, ABC):
     """Base of all stages: a frozen pydantic model; unknown options are refused.
 
-    `libraries`: distributions whose version can change this stage's output; they enter its fingerprint.
-    `consumes`: columns it reads beyond the fixed schema's metadata; `produces`: columns it fills.
-    `artefacts`: names of artefacts it needs, made by earlier steps. `incidental`: options that cannot change
-    its output, such as how often to log; they stay out of its fingerprint.
+    `libraries`: distributions whose version can change its output; they enter its fingerprint. `consumes`:
+    columns it reads beyond the fixed schema's metadata; `produces`: columns it fills. `artefacts`: names of
+    those it needs. `incidental`: options that cannot change its output, which its fingerprint leaves out.
 
     Editors show an option's description, of one line with unit and source: `Field(5, description="...")`.
 
@@ -168,8 +167,9 @@ class Filter(Map, Thresholds):
 
     def apply(self, docs: Documents) -> Outcome:
         from corpusmill.pipelines.contract.documents import nothing
+        from corpusmill.pipelines.contract.stored_scores import scores_of
 
-        scores = self.score(docs)
+        scores = scores_of(self, docs)
         columns = {f"{self.name}.{key}": values for key, values in scores.items()}
         return Outcome(docs.with_columns(columns), self.judge(scores), nothing(len(docs)))
 

@@ -144,6 +144,12 @@ class Schema:
                     "maximum": 1,
                     "default": ALLOW_LOSS,
                 },
+                "keep_texts": {
+                    "description": "Write the texts before the first filter too, so that a changed filter "
+                    "reads no input again.",
+                    "type": "boolean",
+                    "default": False,
+                },
                 "steps": {
                     "description": "What is done to each document, in order.",
                     "anyOf": [self.stage_list(steps), {"type": "null"}],

@@ -107,7 +107,8 @@ class Source:
     """One source: where its documents come from and what is done to each of them.
 
     `allow_loss`: the share of its records that may be quarantined before the run fails. A source that keeps
-    nothing fails it as well, unless `allow_loss` is 1.
+    nothing fails it as well, unless `allow_loss` is 1. `keep_texts`: whether its texts are written before its
+    first filter, so that a changed filter reads no input again.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Source:
     reader: Reader
     steps: tuple[Map | Regroup, ...] = ()
     allow_loss: float = ALLOW_LOSS
+    keep_texts: bool = False
 
     @property
     def label(self) -> Label:

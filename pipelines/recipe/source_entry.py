@@ -16,7 +16,7 @@ from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Source
 from corpusmill.pipelines.recipe.options import build
 from corpusmill.pipelines.sources.reader import Reader
 
-KEYS = ("read", "domain", "steps", "allow_loss")
+KEYS = ("read", "domain", "steps", "allow_loss", "keep_texts")
 Step = Map | Regroup
 Problems = list[Problem]
 
@@ -51,6 +51,7 @@ def source(name: str, data: Any, problems: Problems) -> Source | None:
         made,
         tuple(step for step, _ in steps),
         _allow_loss(section.get("allow_loss", ALLOW_LOSS), (*path, "allow_loss"), problems),
+        _keep_texts(section.get("keep_texts", False), (*path, "keep_texts"), problems),
     )
 
 
@@ -60,6 +61,13 @@ def _allow_loss(value: Any, path: Path, problems: Problems) -> float:
         problems.append(Problem(path, message))
         return ALLOW_LOSS
     return float(value)
+
+
+def _keep_texts(value: Any, path: Path, problems: Problems) -> bool:
+    if not isinstance(value, bool):
+        problems.append(Problem(path, f"expected true or false, got {kind_of(value)}"))
+        return False
+    return value
 
 
 def _step(name: str, options: Any, path: Path, problems: Problems) -> Map | Regroup | None:

@@ -231,7 +231,12 @@ def _source(steps: list[Step], source: Source) -> str:
     run, part = [reader], 0
     pending: list[Stage | None] = [*source.steps, None]
     here = source.name
+    texts = _first_filter(source) if source.keep_texts else None
     for position, stage in enumerate(pending):
+        if position == texts:
+            here = f"{source.name}.texts"
+            steps.append(Step(here, READ, tuple(run), inputs, options=label))
+            inputs, operator, run = (here,), MAP, []
         if isinstance(stage, Map):
             run.append(StageSpec.of(stage))
             continue
@@ -248,6 +253,18 @@ def _source(steps: list[Step], source: Source) -> str:
             steps.append(Step(there, REGROUP, (spec,), (f"{there}.scatter",), options=label))
             here, inputs, operator, run = there, (there,), MAP, []
     return here
+
+
+def _first_filter(source: Source) -> int | None:
+    """The position of the first filter of texts among the steps that read a source; None where none is."""
+    raw = "raw" in source.reader.produces
+    for position, stage in enumerate(source.steps):
+        if isinstance(stage, Regroup):
+            return None
+        if isinstance(stage, Filter) and not raw:
+            return position
+        raw = raw and "raw" not in stage.consumes
+    return None
 
 
 def graph_record(recipe: Recipe, steps: Sequence[Step]) -> Graph:

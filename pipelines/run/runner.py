@@ -30,6 +30,7 @@ from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
+from corpusmill.pipelines.run.rejudging import place_of_scores
 from corpusmill.pipelines.run.repair import Repairs, naming_repair
 from corpusmill.pipelines.run.reuse import base_of
 from corpusmill.pipelines.run.run_files import LoggedFailures, locked, logs
@@ -226,6 +227,7 @@ class Runner(Steps):
             storage=storage_in_use(),
             named=named_in(spec.options for spec in step.stages),
             base=base_of(state.step, state.key),
+            scores=place_of_scores(step, state.key, state.folder),
         )
         state.make = partial(self._unit, preparation, shared, state.folder)
         more = state.levels.advance()

@@ -73,7 +73,8 @@ class Task:
     `alone`: an ordinal, to work on that document and commit nothing; `poison`: ordinals of documents to
     quarantine unseen, with stage and cause (see `operators/marker.py`). `storage`: the recipe's settings of
     that name, empty where it may reach nothing remote; `named`: objects whose files stand in options of
-    stages (`storage/objects/named.py`).
+    stages (`storage/objects/named.py`); `scores`: folder of the version of the step whose scores hold for
+    this one, if there is one.
     """
 
     step: TaskStep
@@ -92,6 +93,7 @@ class Task:
     poison: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     storage: Mapping[str, Any] = field(default_factory=dict)
     named: Named = field(default_factory=dict)
+    scores: str | None = None
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def execute(task: Task) -> Executed:
         alone=task.alone,
         limit=task.limit,
         stamps=task.stamps,
+        scores=None if task.scores is None else StepFolder(path_of(task.scores)),
     )
     log.debug("%s unit %s: started", step.name, task.number)
     attempt = folder.attempt(task.number, task.attempt)

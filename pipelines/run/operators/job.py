@@ -171,6 +171,7 @@ class Job(Generic[U]):
     limit: int | None = None  # documents to read, of a cut
     stamps: Mapping[str, tuple[int, int, str]] = field(default_factory=dict)  # of input files, as listed
     alone: int | None = None  # ordinal of the one document to work on, to learn whether it does harm
+    scores: StepFolder | None = None  # the version of the step whose scores hold for this one
 
     @property
     def first(self) -> StepFolder:

@@ -11,6 +11,7 @@ from corpusmill.pipelines.run.operators.fused import FusedMaps
 from corpusmill.pipelines.run.operators.job import Job, ViewUnit, view_content, view_units
 from corpusmill.pipelines.run.operators.operator import Operator, weigh_documents
 from corpusmill.pipelines.run.operators.receipts import dataset_result
+from corpusmill.pipelines.run.operators.stored_unit import StoredUnit
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -27,8 +28,9 @@ def run_maps(job: Job[ViewUnit], attempt: Attempt, *, encoded: bool) -> UnitResu
     fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
     writer = DatasetWriter(attempt.file("arrow" if encoded else "parquet"), encoded=encoded)
     sources: dict[str, tuple[int, int]] = {}
+    stored = StoredUnit.of(job.scores, job.step, job.unit.reads)
     for docs, _ in job.view.batches(job.unit.reads):
-        survivors = fused.push(docs)
+        survivors = fused.push(docs if stored is None else stored.told(docs))
         writer.append(survivors)
         for source, size in zip(
             survivors.column("source").to_pylist(), survivors.sizes().tolist(), strict=True
@@ -53,4 +55,5 @@ OPERATOR = Operator(
     weigh=weigh_documents,
     balances="documents",
     lists_removed="where any",
+    rejudges=True,
 )

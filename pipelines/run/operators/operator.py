@@ -111,6 +111,8 @@ class Operator(Generic[U]):
     """Whether each unit, or each that lost documents, has a file of removed documents."""
     leaves_in_place: bool = False
     """Whether documents it loses stay in their dataset, and only its artefact is without them."""
+    rejudges: bool = False
+    """Whether its filters take scores from an earlier version of the step; see `run/rejudging.py`."""
     judges: bool = True
     """Whether its stages are there to remove documents."""
 
