@@ -11,12 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.ipc as ipc
-import xxhash
 
 from corpusmill.pipelines.contract.conversion import Export
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
-from corpusmill.pipelines.inspection.kept_documents import add_to
+from corpusmill.pipelines.exports.content_digest import ContentDigest
 
 
 def export_arrow(run: Path, out: Path) -> dict[str, Any]:
@@ -31,19 +30,19 @@ class _ArrowFile(DocumentFile):
         super().__init__(path)
         self._writer = ipc.new_file(path, SCHEMA, options=ipc.IpcWriteOptions(compression="zstd"))
 
-    def write(self, docs: Documents, digest: xxhash.xxh3_128) -> None:
+    def write(self, docs: Documents, digest: ContentDigest) -> None:
         for batch in docs.table.combine_chunks().to_batches():
             self._writer.write_batch(batch)
-        add_to(digest, docs)
+        digest.add(docs)
 
     def finish(self) -> None:
         self._writer.close()
 
-    def read_again(self, digest: xxhash.xxh3_128) -> None:
+    def read_again(self, digest: ContentDigest) -> None:
         with pa.memory_map(str(self.path)) as file:
             reader = ipc.open_file(file)
             for number in range(reader.num_record_batches):
-                add_to(digest, Documents(pa.Table.from_batches([reader.get_batch(number)])))
+                digest.add(Documents(pa.Table.from_batches([reader.get_batch(number)])))
 
 
 EXPORT = Export("documents", export_arrow)

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import xxhash
-
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.exports.content_digest import ContentDigest
 from corpusmill.pipelines.inspection.kept_documents import TEST, kept_documents, kept_record
 from corpusmill.pipelines.system.new_folder import new_folder
 
@@ -20,10 +19,10 @@ class DocumentFile(ABC):
 
     def __init__(self, path: Path) -> None:
         self.path, self.documents = path, 0
-        self._digest = xxhash.xxh3_128()
+        self._digest = ContentDigest()
 
     @abstractmethod
-    def write(self, docs: Documents, digest: xxhash.xxh3_128) -> None:
+    def write(self, docs: Documents, digest: ContentDigest) -> None:
         """Write documents, which have the columns of the document schema alone, and add them to `digest`."""
 
     @abstractmethod
@@ -31,7 +30,7 @@ class DocumentFile(ABC):
         """Write what stands at the file's end, and close it."""
 
     @abstractmethod
-    def read_again(self, digest: xxhash.xxh3_128) -> None:
+    def read_again(self, digest: ContentDigest) -> None:
         """Add the content of the finished file to `digest` as `write` did."""
 
     def add(self, docs: Documents) -> None:
@@ -42,9 +41,9 @@ class DocumentFile(ABC):
     def close(self) -> None:
         """Finish the file, read it again and compare. Raises CorpusmillError where it differs."""
         self.finish()
-        found = xxhash.xxh3_128()
+        found = ContentDigest()
         self.read_again(found)
-        if found.digest() != self._digest.digest():
+        if found.value() != self._digest.value():
             raise CorpusmillError(f"{self.path}: what was written comes back different; try another disk")
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import xxhash
 import yaml
 
 from corpusmill.pipelines.contract.conversion import Export
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
-from corpusmill.pipelines.inspection.kept_documents import TEST, TRAIN, add_to, kept_documents, kept_record
+from corpusmill.pipelines.exports.content_digest import ContentDigest
+from corpusmill.pipelines.inspection.kept_documents import TEST, TRAIN, kept_documents, kept_record
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.system.new_folder import new_folder
@@ -63,7 +63,7 @@ class _Files:
         self._written: list[Path] = []
         self._writer: DatasetWriter | None = None
         self._bytes = 0
-        self._digest = xxhash.xxh3_128()
+        self._digest = ContentDigest()
         self.documents = 0
 
     def add(self, docs: Documents) -> None:
@@ -73,7 +73,7 @@ class _Files:
         self._writer.append(docs)
         self._bytes += int(docs.sizes().sum())
         self.documents += len(docs)
-        add_to(self._digest, docs)
+        self._digest.add(docs)
 
     def _finish(self) -> None:
         if self._writer is not None:
@@ -85,13 +85,13 @@ class _Files:
         """Give the files their names, read them again and compare; returns how many there are."""
         self._finish()
         count = len(self._written)
-        found = xxhash.xxh3_128()
+        found = ContentDigest()
         for number, path in enumerate(self._written):
             named = path.rename(path.with_name(f"{self._split}-{number:05d}-of-{count:05d}.parquet"))
             with pq.ParquetFile(named, page_checksum_verification=True) as file:
                 for group in range(file.num_row_groups):
-                    add_to(found, Documents(file.read_row_group(group)))
-        if found.digest() != self._digest.digest():
+                    found.add(Documents(file.read_row_group(group)))
+        if found.value() != self._digest.value():
             raise CorpusmillError(f"{self._folder}: what was written comes back different; try another disk")
         return count
 

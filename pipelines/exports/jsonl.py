@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import xxhash
 import zstandard
 
 from corpusmill.pipelines.contract.conversion import Export
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
+from corpusmill.pipelines.exports.content_digest import ContentDigest
 
 
 def export_jsonl(run: Path, out: Path) -> dict[str, Any]:
@@ -32,18 +32,18 @@ class _Lines(DocumentFile):
         super().__init__(path)
         self._stream: IO[bytes] = zstandard.ZstdCompressor(write_checksum=True).stream_writer(path.open("wb"))
 
-    def write(self, docs: Documents, digest: xxhash.xxh3_128) -> None:
+    def write(self, docs: Documents, digest: ContentDigest) -> None:
         for line in _lines(docs):
-            digest.update(line)
+            digest.add_bytes(line)
             self._stream.write(line)
 
     def finish(self) -> None:
         self._stream.close()
 
-    def read_again(self, digest: xxhash.xxh3_128) -> None:
+    def read_again(self, digest: ContentDigest) -> None:
         with self.path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
             while piece := stream.read(io.DEFAULT_BUFFER_SIZE):
-                digest.update(piece)
+                digest.add_bytes(piece)
 
 
 def _lines(docs: Documents) -> Iterator[bytes]:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-import xxhash
 
 from corpusmill.pipelines.contract.conversion import Export
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
-from corpusmill.pipelines.inspection.kept_documents import add_to
+from corpusmill.pipelines.exports.content_digest import ContentDigest
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 
 
@@ -31,17 +30,17 @@ class _ParquetFile(DocumentFile):
         super().__init__(path)
         self._writer = DatasetWriter(path)
 
-    def write(self, docs: Documents, digest: xxhash.xxh3_128) -> None:
+    def write(self, docs: Documents, digest: ContentDigest) -> None:
         self._writer.append(docs)
-        add_to(digest, docs)
+        digest.add(docs)
 
     def finish(self) -> None:
         self._writer.close()
 
-    def read_again(self, digest: xxhash.xxh3_128) -> None:
+    def read_again(self, digest: ContentDigest) -> None:
         with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
-                add_to(digest, Documents(file.read_row_group(group)))
+                digest.add(Documents(file.read_row_group(group)))
 
 
 EXPORT = Export("documents", export_parquet)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import xxhash
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import UserError
@@ -37,24 +36,18 @@ def kept_documents(record: RunRecord) -> Iterator[tuple[str, str, Documents]]:
     for unit in range(len(view)):
         for docs, _ in view.batches(unit):
             docs = Documents(docs.table.select(SCHEMA.names).cast(SCHEMA))
-            names = docs.column("source").to_pylist()
-            for source in sorted(set(names)):
-                mine = docs.keep(np.array([name == source for name in names]))
+            sources = docs.column("source").dictionary_encode()
+            codes = sources.indices.to_numpy(zero_copy_only=False)
+            for source, code in sorted(
+                (name, code) for code, name in enumerate(sources.dictionary.to_pylist())
+            ):
+                mine = docs if len(sources.dictionary) == 1 else docs.keep(codes == code)
                 tested = np.zeros(len(mine), np.bool_)
                 if families is not None:
                     tested = families.levels(mine) != TRAINED
                 for split, chosen in ((TRAIN, ~tested), (TEST, tested)):
                     if chosen.any():
-                        yield source, split, mine.keep(chosen)
-
-
-def add_to(digest: xxhash.xxh3_128, docs: Documents) -> None:
-    """Add every id, text and `meta`, in order."""
-    for row in docs.table.select(["id", "text", "meta"]).to_pylist():
-        for value in row.values():
-            data = value.encode()
-            digest.update(len(data).to_bytes(8, "little"))
-            digest.update(data)
+                        yield source, split, mine if chosen.all() else mine.keep(chosen)
 
 
 def _deciding(record: RunRecord) -> list[str]:
