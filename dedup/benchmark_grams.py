@@ -42,7 +42,7 @@ class BenchmarkGrams(Fold):
     3 kB an item of the 16 parts that are combined at a time, and 43 kB an item while the index is written
     (7,840 items of 11 benchmarks).
 
-    Artefact: one array a file (`matching/benchmark_index.ARRAYS`), and `index.json` with the options and the
+    Artefact: arrays.npz (`matching/benchmark_index.ARRAYS`), and `index.json` with the options and the
     names of benchmarks and items. 3.6 kB an item, 5.2 kB in memory.
     """
 

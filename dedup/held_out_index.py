@@ -23,7 +23,7 @@ DOCUMENTS = "documents.arrow"
 class HeldOutIndex(Fold):
     """Index the word 5-grams of the documents held out (`kernels.overlap.Index`).
 
-    Artefact: its arrays as .npy, and documents.arrow (id, source, level, bytes, `common`: its common
+    Artefact: its arrays in one .npz, and documents.arrow (id, source, level, bytes, `common`: its common
     shingles), one row a document and level, sorted by them. Memory: about 12 bytes a word held out.
     """
 

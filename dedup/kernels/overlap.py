@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.text.compiled import compiled, integer
 
-COMMON = 256
+COMMON, FILE = 256, "arrays.npz"
 Ints = npt.NDArray[np.int64]
 Values = npt.NDArray[np.uint32]
 
@@ -40,13 +40,14 @@ class Index:
     common: npt.NDArray[np.bool_]
 
     def save(self, folder: Path) -> None:
-        for name, array in self.__dict__.items():
-            np.save(folder / f"{name}.npy", array)
+        """Write the arrays into one file, FILE."""
+        np.savez(folder / FILE, allow_pickle=False, **self.__dict__)
 
     @classmethod
     def load(cls, folder: Path) -> Index:
         """The arrays as `save` wrote them."""
-        return cls(*(np.load(folder / f"{name}.npy") for name in cls.__dataclass_fields__))
+        with np.load(folder / FILE, allow_pickle=False) as arrays:
+            return cls(*(arrays[name] for name in cls.__dataclass_fields__))
 
 
 def build_index(set_ends: Ints, value_S: Values, level_D: npt.NDArray[np.int8]) -> Index:

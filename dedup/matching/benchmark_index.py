@@ -19,6 +19,7 @@ from corpusmill.dedup.matching.benchmark_parts import QUESTION, GramRules
 from corpusmill.dedup.matching.question_index import Asked, question_arrays, questions_of
 from corpusmill.pipelines.contract.errors import IntegrityError
 
+FILE = "arrays.npz"
 GRAM_ARRAYS = ("grams", "heads", "gram_items", "gram_starts", "gram_questions", "question_sizes")
 NOT_LOOKED_FOR = "benchmarks_not_looked_for"
 ARRAYS = (*GRAM_ARRAYS, "question_items", "item_benchmarks", *question_index.ARRAYS, "near_items")
@@ -65,8 +66,7 @@ def write_index(rules: GramRules, part: pa.Table, folder: Path) -> dict[str, Any
     near, common = question_arrays(asked, rules.max_items)
     arrays |= near
     arrays["item_benchmarks"] = np.array([names.index(benchmark) for benchmark, _ in items], np.int64)
-    for name in ARRAYS:
-        np.save(folder / f"{name}.npy", arrays[name], allow_pickle=False)
+    np.savez(folder / FILE, allow_pickle=False, **{name: arrays[name] for name in ARRAYS})
     said = {
         "n": rules.n,
         "anchor": rules.anchor,
@@ -159,7 +159,8 @@ class Index:
 def load_index(folder: Path) -> Index:
     """Read the artefact. Raises IntegrityError if its files disagree."""
     facts = json.loads((folder / "index.json").read_text())
-    arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
+    with np.load(folder / FILE, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in ARRAYS}
     sound = (
         len(arrays["gram_items"]) == len(arrays["grams"]) == len(arrays["gram_starts"]) - 1
         and len(arrays["question_sizes"]) == len(arrays["question_items"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from corpusmill.dedup.benchmark_grams import BenchmarkGrams
 from corpusmill.dedup.decontaminate import Decontaminate
-from corpusmill.dedup.matching.benchmark_index import write_index
+from corpusmill.dedup.matching.benchmark_index import FILE, write_index
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError, IntegrityError, RecipeError
 from corpusmill.pipelines.contract.stage import Context
@@ -246,7 +247,9 @@ def test_faults_are_said(tmp_path: Path) -> None:
         Decontaminate().score(documents(["a"]))
     with pytest.raises(ValueError, match="must not exceed n"):
         BenchmarkGrams(n=5, min_short_words=6)
-    (tmp_path / "gram_items.npy").write_bytes((tmp_path / "question_sizes.npy").read_bytes())
+    with np.load(tmp_path / FILE) as stored:
+        arrays = dict(stored)
+    np.savez(tmp_path / FILE, **arrays | {"gram_items": arrays["question_sizes"]})
     with pytest.raises(IntegrityError, match="do not fit together"):
         Decontaminate().prepare(Context(artefacts={"benchmarks": tmp_path}))
 

@@ -24,9 +24,17 @@ class ChangedObjectError(ObjectError):
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting (?:&apos;|')([\w-]+)(?:&apos;|')")
-_AGAIN = (408, 425, 429)  # answers of the 4xx that another attempt may change
+_MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
+_AGAIN = (408, 409, 425, 429)  # answers of the 4xx that another attempt may change
+_REFUSED = 501  # the one of the 5xx that none changes
 _CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint")
+_AGAIN_LATER = "run the same command again later"
+_REFUSAL = "the same request gets the same answer: correct the URL"
+_REFUSAL_OF_STORE = (
+    "the same request gets the same answer: correct what it names or, where it names nothing, the key, "
+    "`storage.endpoint`, `storage.region`, or credentials that have expired"
+)
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 
 
@@ -39,6 +47,7 @@ class Answer:
     code: str
     text: str
     detail: str
+    message: str = ""  # ": " and what the server says in words, or nothing
 
     @classmethod
     def of(cls, error: BaseException) -> Answer:
@@ -46,13 +55,16 @@ class Answer:
         text, _, detail = whole.partition("Debug source:")
         status, code = _STATUS.search(text), _CODE.search(text)
         line = " ".join(re.sub(r"<[^>]*>", " ", text).split())
-        return cls(int(status[1]) if status else 0, code[1] if code else "", masked(line)[:300], detail)
+        words = _MESSAGE.search(text)
+        said = ": " + masked(" ".join(words[1].split()))[:200] if words else ""
+        return cls(int(status[1]) if status else 0, code[1] if code else "", masked(line)[:300], detail, said)
 
     @property
     def passing(self) -> bool:
         """Whether another attempt may fare better."""
-        if self.status:
-            return self.status >= 500 or self.status in _AGAIN
+        if self.status:  # S3 calls a body that came too slowly a 400
+            late = self.code == "RequestTimeout"
+            return late or (self.status >= 500 and self.status != _REFUSED) or self.status in _AGAIN
         return not self.elsewhere and not any(host in self.text for host in _METADATA)
 
     @property
@@ -97,6 +109,8 @@ def told(url: str, error: BaseException, tries: int) -> ObjectError:
     if answer.code in _CREDENTIALS or answer.status == 401:
         why = answer.code or "401 Unauthorized"
         return ObjectError(f"{url}: the credentials are not accepted ({why}); renew them in the environment")
+    if answer.code == "RequestTimeTooSkewed":
+        return ObjectError(f"{url}: this machine's clock differs from the server's; set it right")
     if answer.status == 403:
         cure = (
             "the server gives it to nobody without a login"
@@ -114,10 +128,10 @@ def told(url: str, error: BaseException, tries: int) -> ObjectError:
             f"{url}: this machine's cloud gives no credentials; give the machine a role, or set "
             "`storage.credentials: environment`"
         )
-    return _unanswered(url, answer, tries)
+    return _unanswered(url, answer, tries, web=web)
 
 
-def _unanswered(url: str, answer: Answer, tries: int) -> ObjectError:
+def _unanswered(url: str, answer: Answer, tries: int, *, web: bool) -> ObjectError:
     if "Range request not supported" in answer.text:
         return ObjectError(f"{url}: the server gives no parts of files; fetch the file, and name the copy")
     if "empty path segment" in answer.text:
@@ -131,7 +145,8 @@ def _unanswered(url: str, answer: Answer, tries: int) -> ObjectError:
         cause, cure = "no whole answer in time", "set `storage.timeout_s` higher, or mend the network"
     elif answer.status:
         named = f" {answer.code}" if answer.code else ""
-        cause, cure = f"the server answers {answer.status}{named}", "run the same command again later"
+        cause = f"the server answers {answer.status}{named}{answer.message}"
+        cure = _AGAIN_LATER if answer.passing else _REFUSAL if web else _REFUSAL_OF_STORE
     else:
         cause, cure = answer.text, "run the same command again, and correct what it names if it stays"
     return ObjectError(f"{url}: {cause}{tried}; {cure}")

@@ -46,7 +46,7 @@ from tests.pipelines.run.remote_runs import (
 from tests.pipelines.run.small_corpus import write
 from tests.waiting import PATIENCE
 
-MOST_REQUESTS = 8  # for each unit of a step, all of the driver's included
+MOST_REQUESTS = 8  # of each unit; and for each unit of all steps, the driver's included
 
 
 def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
@@ -69,6 +69,7 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
         assert folder is not None
         files = folder.units[int(str(event["unit"]))].files
         assert event["requests"] == len({(file.sha256, file.name.partition(".")[2]) for file in files}) + 1
+        assert event["requests"] <= MOST_REQUESTS, (event["step"], [file.name for file in files])
 
     server.proxy.fresh()
     again = write(tmp_path / "other", storage=storage(server, "whole"))  # another machine

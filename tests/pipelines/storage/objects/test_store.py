@@ -192,6 +192,14 @@ def test_a_changed_object_is_never_mixed_with_the_old_one(
             r"lies in another region; set `storage.region`",
         ),
         (404, b"<Error><Code>NoSuchBucket</Code></Error>", r"there is no bucket [\w-]+; correct its name"),
+        (400, b"", r"answers 400; the same request gets the same answer: correct .*`storage.region`"),
+        (
+            400,
+            b"<Error><Code>KeyTooLongError</Code><Message>Your key is too long</Message></Error>",
+            r"answers 400 KeyTooLongError: Your key is too long; the same request gets the same answer",
+        ),
+        (403, b"<Error><Code>RequestTimeTooSkewed</Code></Error>", r"clock differs from the server's"),
+        (501, b"<Error><Code>NotImplemented</Code></Error>", r"answers 501 NotImplemented; the same request"),
     ],
 )
 def test_a_refusal_names_the_url_the_cause_and_the_cure(
@@ -203,6 +211,14 @@ def test_a_refusal_names_the_url_the_cause_and_the_cure(
         store_for(bucket).get("x")
     assert str(raised.value).startswith(f"s3://{bucket}/x: ")
     assert len(server.proxy.seen) == 1  # the same answer would come again
+
+
+def test_a_body_that_came_too_slowly_is_sent_again(server: ObjectServer, bucket: str, use: Use) -> None:
+    use()
+    slow = b"<Error><Code>RequestTimeout</Code></Error>"
+    server.proxy.faults.append(Fault("answer", lambda seen: True, times=1, status=400, body=slow))
+    store_for(bucket).put("late", b"there")
+    assert server.get(bucket, "late") == b"there"
 
 
 def test_hosts_that_are_not_there_are_told(bucket: str, use: Use) -> None:
