@@ -33,7 +33,8 @@ class Marks:
     `of` gives the marks of n documents, an array of n or of k x n, from the `artefacts` in its context and
     from these `columns`; where it is `addressed`, from the documents' unit and rows (uint32[n]) besides. A
     unit whose documents have the marks that they had before comes out as before, whatever else the artefacts
-    hold by now. Of a fold that is `addressed` documents whose mark is 0 leave nothing in the partial.
+    hold by now. A fold's `combine` takes nothing from them. Of a fold that is `addressed` documents whose
+    mark is 0 leave nothing in the partial.
     """
 
     artefacts: tuple[str, ...]

@@ -1,7 +1,8 @@
 """Middle of a fold: partials are combined `FAN_IN` at a time, in their order, whatever the workers.
 
 What a level has left the next one combines in the same way, until there is one partial, that of the last
-unit. Memory: `FAN_IN` partials.
+unit. Units of the first level are taken over from an earlier version where they combine the same partials:
+a file that was changed or added at the end costs its branch of the tree. Memory: `FAN_IN` partials.
 """
 
 from __future__ import annotations
@@ -68,12 +69,20 @@ def _partial(job: Job[CombineUnit], unit: int) -> pa.Table:
     return read_partial(job.first.file(f"{unit:05d}.partial.arrow"))
 
 
+def _content(given: Preparation | Job[CombineUnit], unit: CombineUnit) -> object:
+    """Of the first level, whose partials are all there before: SHA-256 of each of them."""
+    if unit.own:
+        return None
+    return [given.first.entry(f"{number:05d}.partial.arrow").sha256 for number in range(unit.first, unit.end)]
+
+
 OPERATOR = Operator(
     "fold_combine",
     reads="partials",
     writes="partials",
     unit=CombineUnit,
     units=units,
+    content=_content,
     work=work,
     then=then,
     later=_later,

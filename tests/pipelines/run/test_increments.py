@@ -12,7 +12,7 @@ import pytest
 
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run.operators import fold_map
+from corpusmill.pipelines.run.operators import fold_combine, fold_map
 from corpusmill.pipelines.run.operators.grouping import grouped
 from corpusmill.pipelines.run.plan import Plan, make_plan
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
@@ -101,7 +101,10 @@ def redone(result: RunResult, step: str) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(tmp_path: Path, change: str) -> None:
+def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold_combine, "FAN_IN", 4)
     recipe = write_recipe(tmp_path)
     first = run(recipe, tmp_path / "run")
     assert redone(first, "a")[1] == 0
@@ -117,6 +120,10 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(tmp_pat
         if step == "a":
             assert 1 <= done <= total // 3
     assert redone(again, "a.index")[0] <= 2
+    done, adopted, total = redone(again, "shape.combine")
+    assert done + adopted == total > 3
+    if change in ("one more at the end", "one changed"):
+        assert adopted >= total - 3
     fresh = run(recipe, tmp_path / "fresh")
     assert redone(fresh, "a")[1] == 0
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
