@@ -123,7 +123,7 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(
     done, adopted, total = redone(again, "shape.combine")
     assert done + adopted == total > 3
     if change in ("one more at the end", "one changed"):
-        assert adopted >= total - 3
+        assert adopted >= total // 2  # all of the first level but a branch
     fresh = run(recipe, tmp_path / "fresh")
     assert redone(fresh, "a")[1] == 0
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
