@@ -108,8 +108,9 @@ class CodeOrigin(Filter):
         paths = pc.fill_null(docs.column("path").cast(pa.string()), "")
         paths = pc.utf8_lower(pc.replace_substring(paths, "\\", "/"))
         # A text has the same scores whatever ends its lines.
-        text = pc.replace_substring(pc.fill_null(docs.text, ""), "\r\n", "\n")
-        text = pc.replace_substring(text, "\r", "\n")
+        text = pc.fill_null(docs.text, "")
+        for end in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):
+            text = pc.replace_substring(text, end, "\n")
         head = pc.utf8_slice_codeunits(text, 0, HEAD)
 
         def within(column: pa.Array, expression: str) -> pa.Array:

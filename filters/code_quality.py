@@ -156,7 +156,7 @@ class CodeQuality(Filter):
         from corpusmill.filters.rules.generated_code import MARKS
 
         head = pc.utf8_slice_codeunits(pc.fill_null(docs.text, ""), 0, HEAD_CHARACTERS)
-        head = pc.replace_substring_regex(head, r"\r\n?", "\n")
+        head = pc.replace_substring_regex(head, r"\r\n|[\r\x{85}\x{2028}\x{2029}]", "\n")
         lines = rf"\A(?P<head>(?:[^\n]*\n){{0,{GENERATED_LINES - 1}}}[^\n]*)"
         head = pc.struct_field(pc.extract_regex(head, lines), "head")
         found = pc.match_substring_regex(head, MARKS[0])

@@ -37,7 +37,8 @@ class FinewebQualityLimits(Limits):
 class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
     """Remove documents that fail a rule of FineWeb (Penedo et al. 2024, arXiv 2406.17557, section 3.6).
 
-    Of the lines (cut at LF, CR LF or CR) that are not blank, in this order a document goes when (reason):
+    Of the lines (cut at LF, CR LF, CR, NEL, U+2028 or U+2029) that are not blank, in this order a document
+    goes when (reason):
 
     - there are none (empty);
     - under `min_terminated_lines` of them end, as they stand, in a mark that ends a sentence in some script
@@ -50,11 +51,10 @@ class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
     Rules, order, strict comparisons and thresholds are datatrove 0.10's FineWebQualityFilter; it differs in
     its words (`text.kernels.words`; there: a spaCy tokenizer of one configured language), in that null
     switches a rule off, and in the limits by language, which are ours (`filters/limits/fineweb_quality.yaml`
-    has their origins; a Japanese line of 12 characters says as much as an English one of 30): those above
-    are for `languages`, documents of a language without limits are kept, and `by_language: {}` judges all by
-    the same limits. datatrove cuts at LF alone, so that there no
-    line of a text with CR LF ends in a mark. Its `line_punct_exclude_zero` and `stop_chars` have no
-    counterpart.
+    has their origins; a Japanese line of 12 characters says as much as an English one of 30): those above are
+    for `languages`, documents of a language without limits are kept, and `by_language: {}` judges all by the
+    same limits. datatrove cuts at LF alone, so that there no line of a text with CR LF ends in a mark, and a
+    text with NEL or U+2028 is one line. Its `line_punct_exclude_zero` and `stop_chars` have no counterpart.
     """
 
     languages: Languages = ("en",)

@@ -59,11 +59,11 @@ class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
       equals, cover a larger share of its characters (top_<n>_gram);
     - for an n of `max_duplicate_ngrams`, word n-grams seen before do (duplicated_<n>_n_grams).
 
-    Paragraphs are cut at two or more line ends (LF, CR LF or CR) of the text without its outer white space;
-    lines at one or more of the text as it is. A first occurrence is no duplicate. Shares of characters are of
-    all characters, white space included, a line end being one. Top n-grams are counted with one space between
-    words, overlaps included, a single occurrence too; duplicate n-grams without spaces, and after a hit n
-    words are skipped.
+    Paragraphs are cut at two or more line ends (LF, CR LF, CR, NEL, U+2028 or U+2029; in datatrove LF alone)
+    of the text without its outer white space; lines at one or more of the text as it is. A first occurrence
+    is no duplicate. Shares of characters are of all characters, white space included, a line end being one.
+    Top n-grams are counted with one space between words, overlaps included, a single occurrence too;
+    duplicate n-grams without spaces, and after a hit n words are skipped.
 
     Definitions, order, strict comparisons and thresholds are datatrove 0.10's GopherRepetitionFilter. It
     differs in its words (`text.kernels.words`; there: a spaCy tokenizer of one configured language); in that

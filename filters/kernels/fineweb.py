@@ -19,7 +19,8 @@ Counts = npt.NDArray[np.int64]
 
 
 class FinewebCounts(NamedTuple):
-    """Each int64[n], one number a document. Lines are cut at line feeds alone; blank ones do not count."""
+    """Each int64[n], one number a document. Lines are cut at the line feeds of `Texts`, which stand
+    for every line end; blank ones do not count."""
 
     lines: Counts
     terminated: Counts

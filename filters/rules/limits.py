@@ -21,12 +21,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from corpusmill.pipelines.contract.documents import Columns, Documents
-from corpusmill.pipelines.contract.rules import judged
+from corpusmill.pipelines.contract.rules import LIMITS, NOT_JUDGED, judged
 from corpusmill.pipelines.contract.stage import Filter, Stage
 from corpusmill.pipelines.text.bounds import bounds_of
-
-NOT_JUDGED = "none"
-"""What the column `limits` holds for a document whose language the filter has no limits for."""
 
 
 def meant_for(docs: Documents, languages: Sequence[str] | None) -> npt.NDArray[np.bool_]:
@@ -94,7 +91,7 @@ class LimitsByLanguage(Filter):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.produces = (*cls.produces, f"{cls.name}.limits")
+        cls.produces = (*cls.produces, f"{cls.name}.{LIMITS}")
 
     @field_validator("by_language", check_fields=False)
     @classmethod
@@ -131,11 +128,11 @@ class LimitsByLanguage(Filter):
         filter's own, `none` for no limits.
         """
         limits = self._limits_of(docs)
-        return {**self.measure(docs, self._numbers(limits)), "limits": limits}
+        return {**self.measure(docs, self._numbers(limits)), LIMITS: limits}
 
     def judge(self, scores: Columns) -> pa.Array:
         """The first rule broken, in their order."""
-        limits = scores["limits"]
+        limits = scores[LIMITS]
         numbers = self._numbers(limits if isinstance(limits, pa.Array) else pa.array(limits, pa.string()))
         return judged(self.listed_rules(), scores, partial(self._limit, numbers))
 

@@ -17,6 +17,10 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Columns, reason_where
 
+LIMITS, NOT_JUDGED = "limits", "none"
+"""The score column by which a filter tells which limits it held a document to, and what stands in it where
+it has none for the document's language: such documents are kept, and counted as not judged."""
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -23,6 +23,7 @@ from corpusmill.pipelines.inspection.found import (
     FoundUnfinishedStep,
 )
 from corpusmill.pipelines.inspection.held_out_facts import render_held_out
+from corpusmill.pipelines.inspection.language_facts import render_languages
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts, missed
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.score_rendering import render_scores
@@ -172,6 +173,7 @@ def _step(found: FoundStep) -> str:
     if found.ledger:
         rows = [row for entry in found.ledger for row in _outcomes(entry)]
         lines += ["", text.table(("source", "stage", "outcome", "documents", "bytes"), rows)]
+    lines += render_languages(found.ledger)
     if found.clusters is not None:
         lines += render_clusters(found.clusters)
     if found.recall is not None:

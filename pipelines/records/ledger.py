@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from corpusmill.pipelines.contract.errors import LedgerError
-
-Tally = tuple[int, int]  # documents, bytes
+from corpusmill.pipelines.records.language_counts import LanguageCount, LanguageEntry, add, recorded
+from corpusmill.pipelines.records.language_counts import Tally as Tally
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,14 @@ class LedgerEntry:
     removed: Mapping[str, Tally]
     quarantined: Mapping[str, Tally]
     cut: Mapping[str, int] = field(default_factory=dict)
-
-
-def _add(into: dict[str, Tally], reason: str, documents: int, size: int) -> None:
-    had = into.get(reason, (0, 0))
-    into[reason] = had[0] + documents, had[1] + size
+    languages: Mapping[str, LanguageEntry] = field(default_factory=dict)
 
 
 @dataclass
 class Entry:
     """Counts of one stage on one source, while they are added up. All byte figures but `bytes_out` are as
     they entered the stage. `removed`, `quarantined`: by reason. `cut`: bytes of documents that are kept, by
-    reason."""
+    reason. `languages`: of documents with a language, by code, of stages that run as maps."""
 
     stage: str
     source: str
@@ -52,6 +48,7 @@ class Entry:
     removed: dict[str, Tally] = field(default_factory=dict)
     quarantined: dict[str, Tally] = field(default_factory=dict)
     cut: dict[str, int] = field(default_factory=dict)
+    languages: dict[str, LanguageCount] = field(default_factory=dict)
 
     def arrive(self, documents: int, size: int) -> None:
         self.documents_in += documents
@@ -78,10 +75,14 @@ class Entry:
         return sum(documents for documents, _ in tallies), sum(size for _, size in tallies) + self.bytes_cut
 
     def remove(self, reason: str, documents: int, size: int) -> None:
-        _add(self.removed, reason, documents, size)
+        add(self.removed, reason, documents, size)
 
     def quarantine(self, reason: str, documents: int, size: int) -> None:
-        _add(self.quarantined, reason, documents, size)
+        add(self.quarantined, reason, documents, size)
+
+    def language(self, code: str) -> LanguageCount:
+        """The counts of a language, made on first use."""
+        return self.languages.setdefault(code, LanguageCount())
 
     def check(self, where: str) -> None:
         """Raise LedgerError unless in = kept + cut + removed + quarantined, in documents and in bytes."""
@@ -105,7 +106,9 @@ class Entry:
             self.cut_out(reason, size)
         for mine, theirs in ((self.removed, other.removed), (self.quarantined, other.quarantined)):
             for reason, (documents, size) in theirs.items():
-                _add(mine, reason, documents, size)
+                add(mine, reason, documents, size)
+        for code, count in other.languages.items():
+            self.language(code).merge(count)
 
     def record(self) -> LedgerEntry:
         """The counts so far."""
@@ -120,6 +123,7 @@ class Entry:
             dict(self.removed),
             dict(self.quarantined),
             dict(self.cut),
+            recorded(self.languages),
         )
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from corpusmill.pipelines.inspection.held_out_facts import held_out_facts
+from corpusmill.pipelines.inspection.language_facts import languages_of
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.score_histograms import score_distributions
@@ -55,6 +56,11 @@ def gather(folder: RunFolder) -> Report:
         format=FORMAT,
         head=head(record, version("corpusmill")),
         funnel=funnel(record),
+        languages={
+            step.name: found
+            for step in record.steps.values()
+            if step.complete and (found := languages_of(step.ledger.record()))
+        },
         ledger=ledger,
         held_out=held_out_facts(record),
         mixture=mixture,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
+from corpusmill.pipelines.inspection.language_facts import LanguageRow
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution
@@ -36,12 +37,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All figures, by part; None is a part that the run has not come to. `stale`: steps that were made from
-    other inputs or options than the run now has; `findings`: faults first."""
+    """All figures, by part (`languages`: by step and source); None is a part that the run has not come to.
+    `stale`: steps that were made from other inputs or options than the run now has; `findings`: faults
+    first."""
 
     format: str
     head: Head
     funnel: Funnel
+    languages: Mapping[str, Mapping[str, tuple[LanguageRow, ...]]]
     ledger: LedgerStatement
     held_out: HeldOutFacts | None
     mixture: MixtureFacts | None

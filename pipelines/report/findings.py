@@ -16,7 +16,9 @@ from corpusmill.pipelines.contract.given import (
     TOKENIZER,
 )
 from corpusmill.pipelines.contract.held_out import USES
+from corpusmill.pipelines.contract.rules import LIMITS
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
+from corpusmill.pipelines.inspection.language_facts import unjudged
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.recipe import registry
@@ -42,6 +44,7 @@ PARTS = {
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
 FAR_FROM_ASKED = 2.0  # times the share of documents asked to be held out, or its inverse
 _ORDER: Mapping[Level, int] = {"fault": 0, "warning": 1, "note": 2}
+_LANGUAGES = 8  # named in a line
 _ALL = "*"  # all sources together
 
 
@@ -50,7 +53,7 @@ def findings(record: RunRecord, report: Report) -> tuple[Finding, ...]:
     found = [*_run(report), *_not_kept(record), *_funnel(record, report), *_families(report.held_out)]
     fresh = without_stale(record, report)
     found += [*mixture_findings(fresh.mixture), *_packing(fresh.packing)]
-    found += _languages(fresh.distributions)
+    found += [*_languages(record, fresh.distributions), *_unjudged(report)]
     found += tokenizer_findings(fresh.tokenizer, fresh.tokenizer_parts)
     if fresh.training is not None:
         found += training_findings(fresh.training, fresh.packing)
@@ -159,10 +162,21 @@ def _judging(record: RunRecord) -> set[tuple[str, str]]:
 
 
 def _scored(source: SourceRecord) -> set[str]:
+    return {name.split(".")[0] for name in _columns(source) if "." in name}
+
+
+def _with_limits(source: SourceRecord) -> list[str]:
+    """Stages that have limits by language."""
+    ending = f".{LIMITS}"
+    return [name.removesuffix(ending) for name in _columns(source) if name.endswith(ending)]
+
+
+def _columns(source: SourceRecord) -> list[str]:
+    """Columns of a source's documents; none where they were not kept."""
     if not source.last.units or not_kept(source.last.data.path) is not None:
-        return set()
-    path = unit_file(source.last.data, source.last.units[0].unit)
-    return {name.split(".")[0] for name in pq.read_schema(path).names if "." in name}
+        return []
+    names: list[str] = pq.read_schema(unit_file(source.last.data, source.last.units[0].unit)).names
+    return names
 
 
 def mixture_findings(mixture: MixtureFacts | None) -> list[Finding]:
@@ -204,12 +218,21 @@ def _families(held_out: HeldOutFacts | None) -> list[Finding]:
     return found
 
 
-def _languages(distributions: Mapping[str, Distribution]) -> list[Finding]:
+def _languages(record: RunRecord, distributions: Mapping[str, Distribution]) -> list[Finding]:
+    """Documents without a language, and filters that judged them by limits meant for one."""
     found: list[Finding] = []
     without: list[str] = []
+    sources = {source.name: source for source in record.sources}
     for name, source in distributions.items():
         if source.documents and source.unknown_language == source.documents:
             without.append(name)
+            if stages := _with_limits(sources[name]):
+                text = (
+                    "no document has a language, so that texts in Latin letters, whatever their language, "
+                    f"were judged by the limits of {', '.join(stages)} for the languages in `languages`; "
+                    "identify the language before"
+                )
+                found.append(Finding("warning", name, text))
         elif source.unknown_language:
             text = f"{source.unknown_language:,} of {source.documents:,} documents have no language"
             found.append(Finding("note", name, text))
@@ -217,6 +240,22 @@ def _languages(distributions: Mapping[str, Distribution]) -> list[Finding]:
         steps = "` or `".join(registry.steps_filling("lang"))
         text = f"no document has a language in {', '.join(without)}; the step `{steps}` identifies it"
         found.append(Finding("note", "languages", text))
+    return found
+
+
+def _unjudged(report: Report) -> list[Finding]:
+    """Languages that a filter let pass since it has no limits for them."""
+    found = []
+    for sources in report.languages.values():
+        for name, rows in sources.items():
+            for stage, pairs in unjudged(rows).items():
+                shown = ", ".join(f"{code} {documents:,}" for code, documents in pairs[:_LANGUAGES])
+                more = f" and {len(pairs) - _LANGUAGES} more" if len(pairs) > _LANGUAGES else ""
+                text = (
+                    f"{stage} has no limits for some languages and kept their documents without judging "
+                    f"them: {shown}{more}; `by_language` takes limits for them"
+                )
+                found.append(Finding("note", name, text))
     return found
 
 

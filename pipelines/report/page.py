@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.inspection.cluster_rendering import sources_named
+from corpusmill.pipelines.inspection.language_facts import unjudged
 from corpusmill.pipelines.report.accounts import FunnelRow
 from corpusmill.pipelines.report.charts import legend
 from corpusmill.pipelines.report.figures import Report
@@ -83,6 +84,7 @@ def render_page(report: Report) -> str:
         charts=page_charts(report),
         score_stages=score_stages(report.scores),
         score_legend=legend([("kept", "let pass"), ("removed", "removed by the filter")]),
+        unjudged=unjudged,
         main_reasons={name: _main_reasons(rows) for name, rows in report.funnel.items()},
         sample_stages=_sample_stages(report),
         long_context_view=long_context_view(report.long_context),

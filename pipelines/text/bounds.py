@@ -3,10 +3,10 @@
 `bounds_of(docs)` belongs to the batch: it goes with every `Documents` made from it while the text stays the
 same, with the rows that are kept, and ends with the batch. So of several filters in a row the first one cuts
 the texts, and none has to know of the others. Nothing is found before it is asked for. Memory: 25 bytes a
-word and 33 a line, and a copy of the text where it holds carriage returns.
+word and 33 a line, and a copy of the text where it holds other line ends than LF.
 
-Texts are measured with LF for CR LF and CR, so that a text has the same scores whichever of the three ends
-its lines; the documents keep their bytes.
+Texts are measured with LF for CR LF, CR, NEL (U+0085), U+2028 and U+2029, so that a text has the same scores
+whichever of them ends its lines; the documents keep their bytes.
 """
 
 from __future__ import annotations
@@ -94,11 +94,11 @@ def bounds_of(docs: Documents) -> TextBounds:
 
 
 def _bounds(docs: Documents) -> TextBounds:
-    from corpusmill.pipelines.text.kernels.lines import carriage_returns, line_feeds
+    from corpusmill.pipelines.text.kernels.lines import line_feeds, other_line_ends
 
     offsets, data = docs.utf8()
     starts, ends = _views((offsets[:-1], offsets[1:]))
-    if carriage_returns(data, offsets[0], offsets[-1]):
+    if other_line_ends(data, offsets[0], offsets[-1]):
         offsets, data = _views(line_feeds(starts, ends, data))
         starts, ends = offsets[:-1], offsets[1:]
     return TextBounds(Texts(character_table(), data, starts, ends))

@@ -11,7 +11,7 @@ Integers = npt.NDArray[np.int64]
 
 
 class Texts(NamedTuple):
-    """Text i of n is `data[starts[i]:ends[i]]`, UTF-8 with LF for CR LF and CR."""
+    """Text i of n is `data[starts[i]:ends[i]]`, UTF-8 with LF for CR LF, CR, NEL, U+2028 and U+2029."""
 
     table: npt.NDArray[np.uint16]
     """What every character is: `characters.character_table`."""

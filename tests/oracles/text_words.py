@@ -11,8 +11,8 @@ TABLE = ch.character_table()
 
 
 def with_line_feeds(text: str) -> str:
-    """As every rule measures a text: one line feed for each LF, CR LF and CR."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    """As every rule measures a text: one line feed for each LF, CR LF, CR, NEL, U+2028 and U+2029."""
+    return re.sub("\r\n|[\r\x85\u2028\u2029]", "\n", text)
 
 
 def bits(character: str) -> int:

@@ -13,10 +13,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.rules import LIMITS, NOT_JUDGED
 from corpusmill.pipelines.contract.stage import Map, Outcome
+from corpusmill.pipelines.records.language_counts import add
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.apart import STAGE_AT_FAULT, is_of_input
 from corpusmill.pipelines.run.operators.causes import cause_of, words_of
@@ -136,7 +139,33 @@ class FusedMaps:
             for reason, found in cut.items():
                 if size := int(found[mask].sum()):
                     entry.cut_out(reason, size)
+            self._count_languages(stage, docs, mask, out)
         return docs, ordinals[kept]
+
+    def _count_languages(
+        self, stage: Map, docs: Documents, mask: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]
+    ) -> None:
+        """Of the documents of a source that a stage kept: those it did not judge and, after the last stage,
+        all, by language."""
+        limits = f"{stage.name}.{LIMITS}"
+        last, tells = stage is self.stages[-1], limits in docs.table.column_names
+        if not (last or tells) or "lang" not in docs.table.column_names or not mask.any():
+            return
+        entry = self.ledger.entry(stage.name, docs.column("source")[int(np.flatnonzero(mask)[0])].as_py())
+        languages = docs.column("lang").cast(pa.string()).dictionary_encode()
+        codes = np.asarray(languages.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+        passed = np.zeros(len(docs), np.bool_)
+        if tells:
+            found = pc.equal(docs.column(limits).cast(pa.string()), NOT_JUDGED).fill_null(False)
+            passed = np.asarray(found.to_numpy(zero_copy_only=False))
+        for number, code in enumerate(languages.dictionary.to_pylist()):
+            mine = mask & (codes == number)
+            if not code or not mine.any():
+                continue
+            if last:
+                entry.language(code).keep(int(mine.sum()), int(sizes[mine].sum()))
+            if unjudged := int((mine & passed).sum()):
+                entry.language(code).unjudged += unjudged
 
     def _lose(
         self,
@@ -156,11 +185,7 @@ class FusedMaps:
         position = rows.column_names.index("bytes")
         rows = rows.set_column(position, rows.field("bytes"), pa.array(lost_sizes, pa.int64()))
         self._removed.append((ordinals[mask], rows))
-        for source, reason, size in zip(
-            lost.column("source").to_pylist(), rows["reason"].to_pylist(), lost_sizes.tolist(), strict=True
-        ):
-            entry = self.ledger.entry(stage.name, source)
-            (entry.remove if kind == "removed" else entry.quarantine)(reason, 1, size)
+        self._count_lost(stage, lost, rows.column("reason"), lost_sizes, kind)
 
     def _quarantine(
         self, stage: Map, docs: Documents, ordinals: npt.NDArray[np.int64], causes: list[str]
@@ -168,13 +193,21 @@ class FusedMaps:
         """Count documents that no outcome covers: the stage raised on them, or was never shown them."""
         rows = quarantined_table(docs, stage.name, causes)
         self._removed.append((ordinals, rows))
-        for source, reason, size in zip(
-            docs.column("source").to_pylist(),
-            rows.column("reason").to_pylist(),
-            docs.sizes().tolist(),
-            strict=True,
+        self._count_lost(stage, docs, rows.column("reason"), docs.sizes(), "quarantined")
+
+    def _count_lost(
+        self, stage: Map, lost: Documents, why: pa.ChunkedArray, sizes: npt.NDArray[np.int64], kind: str
+    ) -> None:
+        n = len(lost)
+        codes = lost.column("lang").to_pylist() if "lang" in lost.table.column_names else [None] * n
+        for source, code, reason, size in zip(
+            lost.column("source").to_pylist(), codes, why.to_pylist(), sizes.tolist(), strict=True
         ):
-            self.ledger.entry(stage.name, source).quarantine(reason, 1, size)
+            entry = self.ledger.entry(stage.name, source)
+            (entry.remove if kind == "removed" else entry.quarantine)(reason, 1, size)
+            if code:
+                count = entry.language(code)
+                add(count.removed if kind == "removed" else count.quarantined, reason, 1, size)
 
 
 def _mask(indices: Sequence[int], n: int) -> npt.NDArray[np.bool_]:

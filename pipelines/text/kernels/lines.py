@@ -23,7 +23,7 @@ BLANK = 1
 REPEATS = 2
 """A line that equals an earlier one of its text, byte for byte."""
 BREAKS = 4
-"""A line in which `str.splitlines` would cut further: vertical tab, form feed, NEL, U+2028 and the like."""
+"""A line in which `str.splitlines` would cut further: vertical tab, form feed, U+001C and the like."""
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -38,17 +38,22 @@ _SEVEN, _SIX, _TOP = np.uint64(7), np.uint64(6), np.uint64(56)
 
 
 @compiled
-def carriage_returns(data: Bytes, start: int, end: int) -> int:
-    """How many of the bytes from `start` to `end` are carriage returns."""
+def other_line_ends(data: Bytes, start: int, end: int) -> int:
+    """How many bytes from `start` to `end` are carriage returns or the last of NEL, U+2028 or U+2029."""
     n = 0
-    for at in range(start, end):
+    for at in range(start, min(start + 2, end)):
         n += data[at] == 0x0D
+        n += at > start and data[at] == 0x85 and data[at - 1] == 0xC2
+    for at in range(start + 2, end):
+        byte, one, two = data[at], data[at - 1], data[at - 2]
+        separator = (byte & 0xFE == 0xA8) & (one == 0x80) & (two == 0xE2)
+        n += (byte == 0x0D) | ((byte == 0x85) & (one == 0xC2)) | separator
     return n
 
 
 @compiled
 def line_feeds(starts: Offsets, ends: Offsets, data: Bytes) -> tuple[Offsets, Bytes]:
-    """The texts with CR LF and a lone CR as one LF: offsets int64[n + 1] and bytes."""
+    """The texts with CR LF, a lone CR, NEL, U+2028 and U+2029 as one LF: offsets int64[n + 1] and bytes."""
     size = 0
     for i in range(len(starts)):
         size += ends[i] - starts[i]
@@ -63,6 +68,12 @@ def line_feeds(starts: Offsets, ends: Offsets, data: Bytes) -> tuple[Offsets, By
                 byte = np.uint8(0x0A)
                 if at < end and data[at] == 0x0A:
                     at += 1
+            elif byte == 0xC2 and at < end and data[at] == 0x85:
+                byte = np.uint8(0x0A)
+                at += 1
+            elif byte == 0xE2 and at + 1 < end and data[at] == 0x80 and data[at + 1] & 0xFE == 0xA8:
+                byte = np.uint8(0x0A)
+                at += 2
             out[written] = byte
             written += 1
         offsets[i + 1] = written
@@ -165,7 +176,7 @@ def without_white_space(table: int, start: int, end: int) -> int:
 def next_line(table: int, at: int, end: int) -> tuple[int, int]:
     """Where the line at address `at` ends and where the next starts, as `str.splitlines` cuts; at < end.
 
-    Of texts with LF alone for CR LF and CR.
+    Of texts with LF alone for CR LF and CR; NEL, U+2028 and U+2029 it knows.
     """
     while at < end:
         if at + 8 <= end and _may_break(eight_at(at)) == 0:

@@ -20,7 +20,9 @@ from corpusmill.pipelines.contract.documents import (
     reason_where,
 )
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.rules import LIMITS, NOT_JUDGED
 from corpusmill.pipelines.contract.stage import Edit, Filter, Outcome
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.fused import FusedMaps
 
@@ -148,3 +150,40 @@ def test_poison_is_quarantined_unseen() -> None:
         "crash: killed by signal 11",
     )
     ledger.check("test")
+
+
+class Limited(Filter):
+    """Judges English alone, by its length; tells so in `limits`."""
+
+    def score(self, docs: Documents) -> Columns:
+        codes = docs.column("lang").cast(pa.string()).to_pylist()
+        lengths = np.array([len(text) for text in docs.text.to_pylist()], np.int64)
+        limits = pa.array([None if code == "en" else NOT_JUDGED for code in codes], pa.string())
+        return {"length": lengths, LIMITS: limits}
+
+    def judge(self, scores: Columns) -> pa.Array:
+        judged = np.array([limit is None for limit in scores[LIMITS].to_pylist()], np.bool_)
+        return reason_where((judged & (np.asarray(scores["length"]) < 2), "short"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_languages_of_what_is_lost_kept_and_not_judged(size: int) -> None:
+    docs = documents(["x", "yes", "x", "y?", "yes", "no!", "long"])
+    codes = pa.array(["en", "en", "pl", "pl", None, "en", "en"], SCHEMA.field("lang").type)
+    docs = docs.with_columns({"lang": codes})
+    ledger = Ledger()
+    maps = FusedMaps([Lengths(at_least=1), Limited(), Shout()], ledger)
+    for start in range(0, len(docs), size):
+        maps.push(docs.slice(start, size))
+    first, limited, last = ledger.record()
+    assert {code: encode(entry) for code, entry in first.languages.items()} == {
+        "en": {"quarantined": {"ValueError": (1, 3)}}
+    }
+    assert {code: encode(entry) for code, entry in limited.languages.items()} == {
+        "en": {"removed": {"short": (1, 1)}},
+        "pl": {"unjudged": 2},
+    }
+    assert {code: encode(entry) for code, entry in last.languages.items()} == {
+        "en": {"kept": (2, 7)},
+        "pl": {"kept": (1, 1), "quarantined": {"question": (1, 2)}},
+    }
