@@ -198,6 +198,7 @@ class Recipe:
         from corpusmill.pipelines.recipe.first_records import source_problems
         from corpusmill.pipelines.recipe.placed import missing_files, note_loaded_versions
 
+        use_storage(self.storage)  # sections look into earlier runs, which may lie there
         problems = list(missing_files(self))
         note_loaded_versions(self)
         for section in self.sections.values():
@@ -206,7 +207,6 @@ class Recipe:
             sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
             return [*problems, Problem(("data",), message)]
-        use_storage(self.storage)
         for path, source in self.placed_sources:
             before = len(problems)
             for pattern in source.reader.files:

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.inspection.explain import explain, render_story
+from corpusmill.pipelines.inspection.explain import explain
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.run import runner as runner_module
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.checked_ipc import read_batches
+from corpusmill.pipelines.storage.objects.current import use_storage
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.object_server import ObjectServer
 from tests.pipelines.run.remote_runs import (
@@ -37,7 +39,7 @@ from corpusmill.pipelines.documents import reason_where
 from corpusmill.pipelines.stage import Filter
 
 
-class Listed(Filter):
+class Refused(Filter):
     """Removes documents that hold a word of a list."""
 
     words: Path = Field(description="File of words, one a line.")
@@ -56,13 +58,13 @@ class Listed(Filter):
 RECIPE = """
 name: {name}
 seed: 3
-plugins: [listed.py]
+plugins: [refused.py]
 {storage}
 engine: {{kind: inline}}
 sources:
   a:
     read: {{jsonl: {{files: '*.jsonl', split_bytes: 65536}}}}
-    steps: [{{listed: {{words: '{words}'}}}}]
+    steps: [{{refused: {{words: '{words}'}}}}]
 dedup: {dedup}
 """
 ELSEWHERE = ("one", "two")
@@ -72,7 +74,7 @@ def write(
     folder: Path, words: str, lines: str = "", *, name: str = "listed", dedup: str = "[exact]", first: int = 0
 ) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "listed.py").write_text(PLUGIN)
+    (folder / "refused.py").write_text(PLUGIN)
     (folder / "words.txt").write_text("amber\nnorth\n")
     for part in range(3):
         texts = [f"text {first + 7 * part + n} {'amber' if n % 5 == 0 else 'light'} {n}" for n in range(20)]
@@ -152,7 +154,7 @@ def test_what_cannot_be_had_is_told_at_its_line(
     with pytest.raises(InvalidRecipeError) as raised:
         load_recipe(recipe)
     (line,) = str(raised.value).splitlines()
-    assert "recipe.yaml:12: sources.a.steps.0.listed.words: " in line
+    assert "recipe.yaml:12: sources.a.steps.0.refused.words: " in line
     assert told in line
 
 
@@ -173,6 +175,8 @@ def test_earlier_runs_may_lie_at_urls(server: ObjectServer, tmp_path: Path) -> N
                 dedup=f"{{{against}remember: true, steps: [exact]}}",
                 first=7 * place,
             )
+            use_storage(None)  # as in a process that has reached nothing yet
+            load_recipe(recipe, inputs=True)
             run(recipe)
             found[kind, month] = but_index(recipe)
     assert found["url", "may"] == found["folder", "may"]
