@@ -42,7 +42,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _LISTS = (list, tuple, set, frozenset, Sequence, AbstractSet)
 _UNIONS = (Union, types.UnionType)
-_PLAIN = ("literal[", "lax-or-strict[")  # how pydantic calls a union's members for names and paths
+# How pydantic calls a union's members for names, paths and plain values.
+_PLAIN = ("literal[", "lax-or-strict[", "constrained-", "float", "int", "str", "bool")
 
 
 _OF_RUN = "the folder of a run"
@@ -114,9 +115,10 @@ def _contradictions(value: Any, path: Path) -> Iterator[Problem]:
 
 
 def _nearest(entries: Sequence[Any]) -> list[Any]:
-    """Without what names and paths in a union say of a mapping or list, where another member says more."""
+    """Without what names, paths and plain values in a union say of a mapping or list, where another member
+    says more."""
     below = Counter(entry["loc"][:end] for entry in entries for end in range(len(entry["loc"]) + 1))
-    return [
+    nearest = [
         entry
         for entry in entries
         if not (
@@ -126,6 +128,7 @@ def _nearest(entries: Sequence[Any]) -> list[Any]:
             and below[entry["loc"][:-1]] > 1
         )
     ]
+    return nearest or list(entries)
 
 
 def _existing(loc: tuple[Any, ...], data: Any, *, missing: bool) -> Path:

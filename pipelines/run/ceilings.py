@@ -6,7 +6,7 @@ stays complete, so the same command with a larger limit goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from corpusmill.pipelines.contract.stage import Exchange
 from corpusmill.pipelines.records.ledger import Entry, Ledger
@@ -32,7 +32,8 @@ def above_ceilings(step: Step, folder: StepFolder, run: str) -> list[str]:
         documents, size = _taken_out(entry)
         share = max(_share(documents, entry.documents_in), _share(size, entry.bytes_in))
         if share > limit:
-            found.append(_message(step, entry, share, limit, folder, run))
+            by_source = isinstance(stage.max_removed, Mapping)
+            found.append(_message(step, entry, share, limit, by_source, folder, run))
     return found
 
 
@@ -46,7 +47,9 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def _message(step: Step, entry: Entry, share: float, limit: float, folder: StepFolder, run: str) -> str:
+def _message(
+    step: Step, entry: Entry, share: float, limit: float, by_source: bool, folder: StepFolder, run: str
+) -> str:
     documents, size = _taken_out(entry)
     said = (
         f"step {step.name}: {entry.stage} takes out {documents:,} of {entry.documents_in:,} documents "
@@ -57,14 +60,15 @@ def _message(step: Step, entry: Entry, share: float, limit: float, folder: StepF
     told = "; ".join(_clusters(folder, entry.source))
     if told:
         said += f". Largest clusters: {told}. Compare them: corpusmill explain ID --run {run}"
-    allowed = min(1.0, int(share * 100 + 1) / 100)
+    allowed = f"{min(1.0, int(share * 100 + 1) / 100):g}"
+    allowed = f"{{{entry.source}: {allowed}}}" if by_source else allowed
     return (
-        f"{said}. Where these removals are right, set `max_removed: {allowed:g}` and run again (the step is "
+        f"{said}. Where these removals are right, set `max_removed: {allowed}` and run again (the step is "
         f"kept); else make {entry.stage} stricter about what is equal, or mend what comes before it"
     )
 
 
 def _clusters(folder: StepFolder, source: str) -> Iterator[str]:
     for one in clusters_of(folder, _CLUSTERS, source).largest:
-        such = ", ".join(one.examples)
+        such = ", ".join(dict.fromkeys(one.examples))  # equal records have one id
         yield f"{one.documents:,} for {one.survivor_id} ({one.survivor_source}), such as {such}"

@@ -68,12 +68,16 @@ def test_with_a_larger_limit_it_goes_on_from_there(tmp_path: Path) -> None:
 
 def test_a_limit_of_its_own_for_a_source(tmp_path: Path) -> None:
     run(tmp_path, [{"exact": {"max_removed": {"b": 0.2}}}])
-    with pytest.raises(UserError, match=r"1 of 10 documents .* of source b, .* of 0.05 allows"):
+    with pytest.raises(
+        UserError, match=r"1 of 10 .* of source b, .* of 0.05 allows.* `max_removed: {b: 0.1\d}`"
+    ):
         run(tmp_path, [{"exact": {"max_removed": {"b": 0.05}}}])
     with pytest.raises(RecipeError, match=r"max_removed.*unknown source.*did you mean `b`"):
         run(tmp_path, [{"exact": {"max_removed": {"bb": 0.05}}}])
     with pytest.raises(RecipeError, match="max_removed"):
         run(tmp_path, [{"exact": {"max_removed": 1.5}}])
+    with pytest.raises(RecipeError, match=r"max_removed\.b: must be at least 0\.0, got -1"):
+        run(tmp_path, [{"exact": {"max_removed": {"b": -1}}}])
 
 
 def test_bytes_cut_count_and_both_sources_are_told(tmp_path: Path) -> None:
@@ -88,3 +92,12 @@ def test_a_limit_changes_no_output(tmp_path: Path) -> None:
     run(tmp_path, ["exact"])
     done = run(tmp_path, [{"exact": {"max_removed": 0.9}}])
     assert all(state.redone == 0 for state in done.steps)
+
+
+def test_equal_records_are_named_once(tmp_path: Path) -> None:
+    """Records that are equal in all have one id."""
+    record = json.dumps({"text": "one and the same record"})
+    (tmp_path / "a.jsonl").write_text(f"{record}\n" * 4)
+    with pytest.raises(UserError) as caught:
+        run(tmp_path, [{"exact": {"max_removed": {"a": 0.5}}}])
+    assert re.search(r"Largest clusters: 3 for (\w+) \(a\), such as \1\. Compare them", str(caught.value))
