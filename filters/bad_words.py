@@ -32,6 +32,7 @@ class BadWords(Seeded, Filter):
     """
 
     produces: ClassVar[tuple[str, ...]] = ("bad_words.word", "bad_words.draw")
+    measured: ClassVar[tuple[str, ...]] = ("lists",)
 
     lists: dict[str, Path] = Field(description="Files of words by language code.", min_length=1)
     keep_share: float = Field(
@@ -59,7 +60,10 @@ class BadWords(Seeded, Filter):
     def _read(self) -> dict[str, str]:
         from corpusmill.filters.rules.word_lists import entries
 
-        return {code: _pattern(entries(file), code in UNSPACED) for code, file in self.lists.items()}
+        # As they are written: RE2 ignores case by itself, and the lower case of `İ` is two characters.
+        return {
+            code: _pattern(entries(file, lower=False), code in UNSPACED) for code, file in self.lists.items()
+        }
 
     def score(self, docs: Documents) -> Columns:
         """`word` string[n], null for none, and `draw` double[n]."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -26,6 +26,8 @@ class Expression(Filter):
     each gave. Grammar and functions: docs/custom_filters.md. Computed by Arrow, whose regular expressions are
     RE2's; nothing is evaluated as Python. Time is linear in the columns read.
     """
+
+    measured: ClassVar[tuple[str, ...]] = ("keep",)
 
     keep: dict[ReasonName, Annotated[str, Field(min_length=1)]] = Field(
         min_length=1, description='Conditions by reason, such as {stub: "length(text) > 200"}; all must hold.'

@@ -25,6 +25,7 @@ class Listed(Filter):
     """
 
     produces: ClassVar[tuple[str, ...]] = ("listed.listed",)
+    measured: ClassVar[tuple[str, ...]] = ("file", "column", "field", "ignore_case")
 
     file: Path = Field(description="The list: text, a value a line, or JSON Lines with `field`.")
     column: str = Field(min_length=1, description="Column that is looked up, such as repo, license or url.")
@@ -39,8 +40,15 @@ class Listed(Filter):
     def prepare(self, context: Context) -> Self:
         """The list read. Raises DataError, with the line, where it cannot be."""
         ready = self.model_copy()
-        ready._values = pa.array(sorted(self._read()), pa.string())
+        ready._values = self._compared(pa.array(sorted(self._read()), pa.string()))
         return ready
+
+    def _compared(self, values: pa.Array) -> pa.Array:
+        """Values as they are compared: those of the list and of the column by the same functions."""
+        import pyarrow.compute as pc
+
+        values = pc.utf8_trim_whitespace(values)
+        return pc.utf8_lower(values) if self.ignore_case else values
 
     def _read(self) -> set[str]:
         found: set[str] = set()
@@ -51,7 +59,7 @@ class Listed(Filter):
             except (UnicodeDecodeError, ValueError) as error:
                 raise DataError(f"{self.file}:{number}: {self.name} cannot read the line: {error}") from error
             if value and not (self.field is None and value.startswith("#")):
-                found.add(value.lower() if self.ignore_case else value)
+                found.add(value)
         if not found:
             raise DataError(f"{self.file}: {self.name} finds no value in it; write one a line")
         return found
@@ -75,8 +83,7 @@ class Listed(Filter):
         column = docs.column(self.column)
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             raise UserError(f"{self.name}.column: `{self.column}` is {column.type}, not text; name another")
-        column = pc.utf8_trim_whitespace(column)
-        column = pc.utf8_lower(column) if self.ignore_case else column
+        column = self._compared(column)
         return {"listed": pc.is_in(column, value_set=self._values.cast(column.type))}
 
     def judge(self, scores: Columns) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ class RegularExpression(Filter):
     `(?s)` lets `.` stand for line ends, `(?m)` lets `^` and `$` stand at lines, `(?:word.*){3}` asks for
     three. The column `regular_expression.<name>` says whether it matches; null matches nothing.
     """
+
+    measured: ClassVar[tuple[str, ...]] = ("patterns", "column")
 
     patterns: dict[ReasonName, Annotated[str, Field(min_length=1, max_length=10_000)]] = Field(
         min_length=1, description="Regular expressions (RE2) by the reason of removal."

@@ -52,6 +52,8 @@ class UrlRules(Filter):
         for score in ("host", "blocked_domain", "blocked_url", "hard_words", "soft_words")
     )
 
+    measured: ClassVar[tuple[str, ...]] = ("domains", "urls", "hard_words", "soft_words")
+
     domains: tuple[Path, ...] = Field(
         (), description="Files of domains that are blocked, with all below them."
     )
@@ -65,7 +67,8 @@ class UrlRules(Filter):
     _lists: _Lists | None = PrivateAttr(default=None)
 
     def prepare(self, context: Context) -> Self:
-        """Read the lists. Raises UserError for one that is not UTF-8 or has no entry."""
+        """Read the lists. Raises UserError for one that is not UTF-8 or has no entry, and for a domain that
+        no host can be below."""
         ready = self.model_copy()
         ready._lists = self._read()
         return ready
@@ -74,7 +77,7 @@ class UrlRules(Filter):
         from corpusmill.filters.rules.word_lists import entries
 
         return _Lists(
-            frozenset(entry.strip(".") for file in self.domains for entry in entries(file)),
+            frozenset(_domain(file, entry) for file in self.domains for entry in entries(file)),
             frozenset(_address(entry) for file in self.urls for entry in entries(file)),
             frozenset(entries(self.hard_words)) if self.hard_words else frozenset(),
             frozenset(entries(self.soft_words)) if self.soft_words else frozenset(),
@@ -121,6 +124,19 @@ class UrlRules(Filter):
             (floats(scores["hard_words"]) > 0, "hard_word"),
             (np.asarray(floats(scores["soft_words"]) >= self.soft_words_at_least), "soft_words"),
         )
+
+
+def _domain(file: Path, entry: str) -> str:
+    """A domain of a list. Raises UserError for what is no host, which would block nothing."""
+    from corpusmill.pipelines.contract.errors import UserError
+
+    domain = entry.removeprefix("*.").strip(".")
+    if _host(domain) != domain or "*" in domain or any(map(str.isspace, domain)):
+        raise UserError(
+            f"{file}: `{entry}` is no domain; write one a line, such as example.org, which blocks all below "
+            "it, and addresses with a path in a file of `urls`"
+        )
+    return domain
 
 
 def _host(url: str) -> str:

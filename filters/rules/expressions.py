@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 LONGEST = 2_000  # characters
 _CONSTANTS = {"true": True, "false": False, "null": None}
-_ARITHMETIC = {ast.Add: "add", ast.Sub: "subtract", ast.Mult: "multiply", ast.Div: "divide"}
+_ARITHMETIC = {
+    ast.Add: "add_checked",
+    ast.Sub: "subtract_checked",
+    ast.Mult: "multiply_checked",
+    ast.Div: "divide",
+}
+_LARGEST = 2**63 - 1  # of the whole numbers that Arrow computes with
 _COMPARISONS = {
     ast.Eq: "equal",
     ast.NotEq: "not_equal",
@@ -54,15 +60,17 @@ def _meta(docs: Documents, key: str) -> pa.Array:
     return pa.array([text.lower() if text in ("True", "False") else text for text in texts], pa.string())
 
 
-def _number(values: Any) -> pa.Array:
+def _number(values: Any) -> Any:
     """Texts as numbers; null where one is none."""
     found: list[float | None] = []
-    for value in values.to_pylist():
+    one = isinstance(values, pa.Scalar)
+    for value in [values.as_py()] if one else values.to_pylist():
         try:
             found.append(None if value is None else float(value))
         except ValueError:
             found.append(None)
-    return pa.array(found, pa.float64())
+    numbers = pa.array(found, pa.float64())
+    return numbers[0] if one else numbers
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -102,7 +110,12 @@ class Expression:
             place = f" at character {error.offset}" if isinstance(error, SyntaxError) else ""
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
             raise ValueError(f"`{text}` is no expression{place}: {reason}") from None
-        self.columns = tuple(dict.fromkeys(_checked(self._root)))
+        try:
+            self.columns = tuple(dict.fromkeys(_checked(self._root)))
+        except RecursionError:
+            raise ValueError(
+                f"`{text[:40]}...` is nested too deeply; write fewer signs and brackets"
+            ) from None
 
     def over(self, docs: Documents) -> pa.Array:
         """Its values, of n rows. Raises pa.ArrowInvalid and pa.ArrowNotImplementedError for types that do not
@@ -123,6 +136,7 @@ def _checked(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Constant):
         if not isinstance(node.value, (str, int, float, bool)):
             raise _wrong(node, "write a number, a text in quotes, true or false")
+        _check_constant(node, node.value)
     elif isinstance(node, (ast.Name, ast.Attribute)):
         name = _column(node)
         if name not in _CONSTANTS:
@@ -145,12 +159,24 @@ def _checked(node: ast.expr) -> Iterator[str]:
                     raise _wrong(value, "write numbers or texts in the list")
             elif type(operator) not in _COMPARISONS:
                 raise _wrong(node, "use == instead of `is`; `is_null(x)` asks for null")
+            elif any(
+                isinstance(one, ast.Name) and one.id == "null" for one in (node.left, *node.comparators)
+            ):
+                raise _wrong(node, "a comparison with null is null; write is_null(x) or not is_null(x)")
             else:
                 yield from _checked(value)
     elif isinstance(node, ast.Call):
         yield from _checked_call(node)
     else:
         raise _wrong(node, "there are comparisons, + - * /, and, or, not, in, and functions")
+
+
+def _check_constant(node: ast.Constant, value: object) -> None:
+    """Raise ValueError for a value that Arrow does not hold."""
+    if isinstance(value, int) and value > _LARGEST:
+        raise _wrong(node, f"whole numbers go to {_LARGEST}; write {float(value):.3g} for a larger one")
+    if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+        raise _wrong(node, "a text cannot hold half of a surrogate pair; write the character itself")
 
 
 def _checked_call(node: ast.Call) -> Iterator[str]:
@@ -201,7 +227,7 @@ def _value(node: ast.expr, docs: Documents) -> Any:
         return _joined(join, [_value(value, docs) for value in node.values])
     if isinstance(node, ast.UnaryOp):
         operand = _value(node.operand, docs)
-        return pc.invert(operand) if isinstance(node.op, ast.Not) else pc.negate(operand)
+        return pc.invert(operand) if isinstance(node.op, ast.Not) else pc.negate_checked(operand)
     if isinstance(node, ast.BinOp):
         left, right = _value(node.left, docs), _value(node.right, docs)
         if isinstance(node.op, ast.Div):

@@ -49,6 +49,7 @@ def reasons(stage: Filter, docs: Documents) -> list[str | None]:
         ('lang in ["de", "fr"]', [False, None, True]),
         ('lang not in ("de", "fr")', [True, None, False]),
         ("is_null(lang)", [False, True, False]),
+        ("number('2.5') > 2 and number(true) == 1", [True, True, True]),
         ("0 < a.words <= 10", [True, False, None]),
         ("coalesce(a.words, 0) / 4 >= 2.5", [True, False, False]),
         ("-a.words + 2 * 3 < 0", [True, False, None]),
@@ -92,6 +93,11 @@ def test_the_first_condition_that_fails_is_the_reason_and_null_keeps() -> None:
         ("2 ** 9 > 1", "there are comparisons"),
         ("(" * 500, "is no expression"),
         ("a" * 3000, "write at most 2,000"),
+        ("-" * 1900 + "1 > 0", "is nested too deeply"),
+        ("length(text) > 9223372036854775808", "whole numbers go to 9223372036854775807"),
+        (r"text == '\ud800'", "half of a surrogate pair"),
+        ("lang == null", r"write is_null\(x\)"),
+        ("1 < a.words != null", r"write is_null\(x\)"),
     ],
 )
 def test_what_is_not_of_the_grammar_is_refused(text: str, said: str) -> None:
@@ -104,6 +110,8 @@ def test_faults_that_only_columns_tell() -> None:
         Expression(keep={"x": "words > 1"}).apply(table(["a"]))
     with pytest.raises(UserError, match=r"`lang \+ 1` cannot be computed"):
         Expression(keep={"x": "lang + 1"}).apply(table(["a"]))
+    with pytest.raises(UserError, match="cannot be computed: overflow"):
+        Expression(keep={"x": "a.words + 9223372036854775807 > 0"}).apply(table(["a"]))
     with pytest.raises(UserError, match="is int32, not true or false; compare it"):
         Expression(keep={"x": "length(lang)"}).apply(table(["a"]))
     stage = Expression(keep={"x": "gopher_quality.words > 1"})
@@ -161,6 +169,15 @@ def test_lists(tmp_path: Path) -> None:
     ready = Listed(file=lines, column="path", field="repo").prepare(Context())
     assert reasons(ready, docs) == ["listed", None, None, None]
     assert ready.external_files() == (lines,)  # its content is part of the fingerprint
+
+
+def test_a_value_is_listed_whatever_its_lower_case_is(tmp_path: Path) -> None:
+    """Lower cases of these depend on who makes them, or on their place in a word."""
+    values = ["İstanbul", "ΟΔΟΣ", "Straße"]
+    (tmp_path / "l").write_text("\n".join(values), "utf-8")
+    ready = Listed(file=tmp_path / "l", column="path", ignore_case=True).prepare(Context())
+    docs = documents([""] * 3, path=values)
+    assert reasons(ready, docs) == ["listed"] * 3
 
 
 @pytest.mark.parametrize(

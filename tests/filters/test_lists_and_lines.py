@@ -76,6 +76,33 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
         UrlRules(domains=(tmp_path / "empty",)).apply(with_urls(["http://a.example"]))
 
 
+@pytest.mark.parametrize(
+    "entry", ["http://bad.example/", "0.0.0.0 bad.example", "bad.example:80", "a.*.example"]
+)
+def test_a_domain_that_would_block_nothing_is_an_error(tmp_path: Path, entry: str) -> None:
+    files = lists(tmp_path, domains=f"good.example\n{entry}\n")
+    with pytest.raises(UserError, match=r"domains: `.*` is no domain; write one a line"):
+        UrlRules(domains=(files["domains"],)).prepare(Context())
+
+
+def test_a_star_before_a_domain_is_left_out(tmp_path: Path) -> None:
+    files = lists(tmp_path, domains="*.bad.example\n.worse.example\nbücher.example\n")
+    stage = UrlRules(domains=(files["domains"],)).prepare(Context())
+    urls = [
+        "http://a.bad.example",
+        "http://x.worse.example/",
+        "http://www.bücher.example/",
+        "http://b.example",
+    ]
+    assert stage.apply(with_urls([*urls])).reasons.to_pylist() == [*["blocked_domain"] * 3, None]
+
+
+def test_bad_words_with_a_letter_whose_lower_case_is_longer(tmp_path: Path) -> None:
+    stage = BadWords(lists=lists(tmp_path, tr="İğrenç\n", el="ΟΔΟΣ\n")).prepare(Context(seed=1))
+    docs = documents(["bu İğrenç şey", "η οδός, η οδος"], lang=["tr", "el"])
+    assert stage.apply(docs).documents.column("bad_words.word").to_pylist() == ["İğrenç", "οδος"]
+
+
 def bad_words(folder: Path, **options: float) -> BadWords:
     files = lists(folder, en="darn\nheck no\nc++x\n", ja="だめ\n")
     stage = BadWords(lists=files, **options)  # type: ignore[arg-type]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.rooms import names
 from corpusmill.pipelines.contract.stage import Filter
@@ -101,6 +103,40 @@ def test_limits_of_a_language_are_thresholds_too(name: str) -> None:
     assert repr(scores(changed)) == repr(scores(stage))
     groups = {line.group for line in stage.lines()}
     assert {None, code} <= groups
+
+
+def placed(value: Any, folder: Path) -> Any:
+    """`w` as a file of `folder`, in mappings too."""
+    if isinstance(value, dict):
+        return {key: placed(inner, folder) for key, inner in value.items()}
+    return folder / "w" if value == "w" else value
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "thresholds"),
+    [
+        ("bad_words", {"lists": {"zh": "w"}}, {"keep_share": 0.5}),
+        ("url_rules", {"soft_words": "w"}, {"soft_words_at_least": 1}),
+        ("listed", {"file": "w", "column": "path"}, {"remove": "unlisted"}),
+        ("regular_expression", {"patterns": {"is": "(?i)the"}}, {"remove": "other"}),
+        ("expression", {"keep": {"long": "length(text) > 90"}}, {}),
+    ],
+)
+def test_thresholds_of_filters_by_lists_and_conditions(
+    tmp_path: Path, name: str, options: dict[str, Any], thresholds: dict[str, Any]
+) -> None:
+    """`what-if` and a rerun ask for other thresholds without the texts; every other option is measured."""
+    (tmp_path / "w").write_text("我们\nexample\na.py\n", "utf-8")
+    kind = find("filters", name)
+    options = {key: placed(value, tmp_path) for key, value in options.items()}
+    stage, changed = kind.model_validate(options), kind.model_validate({**options, **thresholds})
+    assert isinstance(stage, Filter)
+    assert isinstance(changed, Filter)
+    assert stage.thresholds() == thresholds.keys()
+    docs = documents().with_columns({"url": pa.array(["http://example.org/a"] * len(documents()))})
+    before, after = (one.prepare(Context(seed=1)).apply(docs) for one in (stage, changed))
+    assert before.documents.table == after.documents.table
+    assert bool(thresholds) == (before.reasons != after.reasons)
 
 
 def test_what_a_score_is_measured_by_is_no_threshold() -> None:
