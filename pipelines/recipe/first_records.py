@@ -19,7 +19,7 @@ from corpusmill.pipelines.sources.looking.look import NOTHING, Look
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.storage.objects.lazy import TooLargeError
 
-_ALLOW = "or set `allow_loss: 1` to go on without it"
+_ALLOW = ", or set `allow_loss: 1` to go on without it"
 _ALL_EMPTY = "all of its files are empty; correct the pattern"
 EMPTY_FILES = 1000  # looked at on the way to those that hold something
 FETCHED_BYTES = 64 * 2**20  # of an object whose reader needs all of it; larger ones are met by the run
@@ -33,7 +33,8 @@ def source_problems(recipe: Recipe, source: Source, place: Path) -> list[Problem
         fault = None if source.allow_loss == 1 else first_fault(source.reader, files)
     except UserError as error:  # of a pattern, or of the store that it names
         return [Problem(place, str(error))]
-    return [] if fault is None else [Problem(place, f"{fault}, {_ALLOW}")]
+    allow = _ALLOW if source in recipe.sources else ""  # what sections read has no such option
+    return [] if fault is None else [Problem(place, f"{fault}{allow}")]
 
 
 def first_fault(reader: Reader, files: dict[str, str]) -> str | None:

@@ -313,3 +313,18 @@ def test_items_of_question_and_answer_alone(tmp_path: Path, kind: str) -> None:
     kept = [docs.text.to_pylist() for _, _, docs in kept_documents(kept_record(tmp_path / "runs" / "leaks"))]
     assert kept == [[FILLER]]
     assert not list((tmp_path / "runs" / "leaks").rglob("*.quarantined*"))
+
+
+def test_benchmark_files_without_a_text_are_told_with_a_cure_that_is_there(tmp_path: Path) -> None:
+    """`allow_loss` is an option of sources, which benchmark files have not."""
+    (tmp_path / "odd.jsonl").write_text('{"stem": "Which one is warm?"}\n')
+    (tmp_path / "web.jsonl").write_text('{"text": "a"}\n')
+    against = {"jsonl": {"files": "odd.jsonl", "text_from": ["prompt"]}}
+    sources = {"web": {"read": {"jsonl": "web.jsonl"}}}
+    (tmp_path / "r.yaml").write_text(
+        json.dumps({"name": "r", "sources": sources, "decontaminate": {"against": against}})
+    )
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path / "r.yaml", inputs=True)
+    assert "no field `text` and no text in those of `text_from` (prompt), but stem" in str(caught.value)
+    assert "allow_loss" not in str(caught.value)

@@ -97,7 +97,7 @@ def look_at_lines(path: Path, map_: FieldMap) -> Look:
         wrapped = _wrapped(first)
         if wrapped is not None:
             return Look(fault=f"its records are a list inside one object; {_jq(f'.{wrapped}[]', path)}")
-    return Look(fault=without_text(first, text_field))
+    return Look(fault=without_text(first, map_))
 
 
 def _text_of(record: dict[str, Any], map_: FieldMap) -> Any:
@@ -118,10 +118,13 @@ def _wrong_characters(text: str) -> str | None:
     return None
 
 
-def without_text(record: dict[str, Any], text_field: str) -> str:
-    """What to say of a first record in which `text_field` is no text."""
+def without_text(record: dict[str, Any], map_: FieldMap) -> str:
+    """What to say of a first record in which neither `text_field` nor `text_from` has a text."""
+    text_field = map_.text
     value = record.get(text_field)
     what = f"no field `{shown(text_field)}`" if value is None else f"no text in `{shown(text_field)}`"
+    if value is None and map_.joined:
+        what += f" and no text in those of `text_from` ({', '.join(map(shown, map_.joined))})"
     return f"its first record has {what}, but {fields(record)}; {cure(record, text_field)}"
 
 

@@ -77,7 +77,8 @@ def make_backend(place: ObjectUrl, settings: ObjectStorage, retries: int) -> Obj
             },
         }
     }
-    plain = place.scheme == "http" or (settings.endpoint or "").startswith("http://")
+    named = os.environ.get("AWS_ENDPOINT_URL") if place.scheme == "s3" else None  # the library asks it too
+    plain = place.scheme == "http" or (settings.endpoint or named or "").startswith("http://")
     common["client_options"] = {"allow_http": plain, "timeout": timedelta(seconds=settings.timeout_s)}
     try:
         if place.scheme in WEB:

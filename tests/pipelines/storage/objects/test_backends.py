@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.storage.objects.backends import make_backend
 from corpusmill.pipelines.storage.objects.faults import ObjectError
 from corpusmill.pipelines.storage.objects.requests import Requests
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
@@ -60,3 +61,11 @@ def test_credentials_that_cannot_be_used_are_told(
     (line,) = str(raised.value).splitlines()
     assert line.startswith(f"{url}: ")
     assert told in line
+
+
+def test_a_server_without_encryption_may_be_named_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    made = make_backend(parse_url("s3://bucket/a"), ObjectStorage(schemes=["s3"]), 0)
+    assert (made.client_options or {}).get("allow_http") in (True, "true")
