@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Self
 from corpusmill.pipelines.contract.given import BENCHMARKS, CONTAMINATION
 from corpusmill.pipelines.contract.stage import Filter, Fold
 from corpusmill.pipelines.recipe.builder import Builder
-from corpusmill.pipelines.recipe.entries import mapping, reader, stage, unknown_keys
-from corpusmill.pipelines.recipe.environment import expand_patterns
+from corpusmill.pipelines.recipe.entries import mapping, stage, text_reader, unknown_keys
 from corpusmill.pipelines.recipe.json_schema import PATTERNS, Node, Schema, described, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Source
@@ -51,7 +50,7 @@ class Decontaminate(Section):
             problems.append(Problem(path, message))
             made_reader = None
         else:
-            made_reader = _reader(section[AGAINST], (*path, AGAINST), problems)
+            made_reader = text_reader(section[AGAINST], (*path, AGAINST), problems, "benchmarks")
         ours = [{k: v for k, v in section.items() if k in found.model_fields} for found in (grams, judge)]
         made_grams = stage(ROOM, GRAMS, ours[0], Fold, path, problems)
         made_judge = stage(ROOM, JUDGE, ours[1], Filter, path, problems)
@@ -108,19 +107,6 @@ def _window_too_small(section: Any, window: int, n: int) -> list[Problem]:
         f"{window // 2} or less"
     )
     return [Problem(("decontaminate", "window" if "window" in section else "n"), message)]
-
-
-def _reader(against: Any, path: Path, problems: list[Problem]) -> Any:
-    against = expand_patterns(against, path, problems)
-    if isinstance(against, (str, list)):
-        patterns = [against] if isinstance(against, str) else against
-        parquet = bool(patterns) and all(str(pattern).endswith(".parquet") for pattern in patterns)
-        against = {"parquet" if parquet else "jsonl": patterns}
-    made = reader(against, path, problems)
-    if made is not None and "raw" in made.produces:
-        message = f"`{made.name}` reads raw pages; benchmarks must be read as text"
-        problems.append(Problem(path, message))
-    return made
 
 
 SECTION = Decontaminate

@@ -25,6 +25,9 @@ CONTAMINATION: Final = "contamination"
 """The mask that judges documents by the benchmark items in them. Its stage's scores are `items` and
 `item_benchmarks`, lists of names, empty or null without items, and `match`, how the first stands there."""
 
+CLASSIFIER: Final = "classifier"
+"""figures.json, which is the step's summary too: how good a classifier is on held-out examples."""
+
 TOKENIZER: Final = "tokenizer"
 """tokenizer.json and what belongs to it."""
 

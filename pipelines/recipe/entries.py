@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from corpusmill.pipelines.contract import closest, plugins, rooms
 from corpusmill.pipelines.contract.stage import Stage
 from corpusmill.pipelines.recipe import registry
+from corpusmill.pipelines.recipe.environment import expand_patterns
 from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of
 from corpusmill.pipelines.recipe.messages import unknown_keys as unknown
 from corpusmill.pipelines.recipe.options import build
@@ -88,6 +89,20 @@ def reader(data: Any, path: Path, problems: Problems) -> Reader | None:
         if pattern == "" or any("**" in part and part != "**" for part in str(pattern).split("/")):
             problems.append(Problem(here, f"{pattern!r} is no pattern; `**` stands alone between slashes"))
     made: Reader | None = stage(READERS, name, options, Reader, here, problems)
+    return made
+
+
+def text_reader(files: Any, path: Path, problems: Problems, what: str) -> Reader | None:
+    """The reader of files of texts as a section has them: patterns (of JSON lines, or of Parquet where all
+    end so), or a reader and its files, which must not be one of raw pages. `what` they are, for messages."""
+    files = expand_patterns(files, path, problems)
+    if isinstance(files, (str, list)):
+        patterns = [files] if isinstance(files, str) else files
+        parquet = bool(patterns) and all(str(pattern).endswith(".parquet") for pattern in patterns)
+        files = {"parquet" if parquet else "jsonl": patterns}
+    made = reader(files, path, problems)
+    if made is not None and "raw" in made.produces:
+        problems.append(Problem(path, f"`{made.name}` reads raw pages; {what} must be read as text"))
     return made
 
 

@@ -72,8 +72,9 @@ def room_command(room: str, name: str) -> Callable[..., Any]:
 
 
 def is_step(stage: type[Stage]) -> TypeGuard[type[Map] | type[Regroup]]:
-    """Whether a stage may stand in a source's `steps`: it maps documents or regroups them."""
-    return issubclass(stage, (Map, Regroup)) and not inspect.isabstract(stage)
+    """Whether a stage may stand in a source's `steps`: it maps documents or regroups them, and needs nothing
+    that other steps make."""
+    return issubclass(stage, (Map, Regroup)) and not stage.artefacts and not inspect.isabstract(stage)
 
 
 def step_names() -> list[str]:

@@ -27,10 +27,11 @@ TEXTS = [
     "the the the the the and and and of of of to be have with that " * 30,
     '<?xml version="1.0"?><html><body>visible text stands here</body></html>',
 ]
-FILTERS = sorted(  # but those that need a file or another option
+FILTERS = sorted(  # but those that need a file, an artefact or another option
     name
     for name in names("filters")
     if issubclass(kind := find("filters", name), Filter)
+    and not kind.artefacts
     and not any(field.is_required() for field in kind.model_fields.values())
 )
 
