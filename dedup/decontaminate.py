@@ -12,9 +12,13 @@ LEAST_ANCHORS = 0.15  # share of a question's anchors close together at which it
 LEAST_WORDS = 0.5  # share of its plain words found at which its alignment is a score
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
+    from corpusmill.dedup.kernels.benchmark_scan import Scan
     from corpusmill.dedup.matching.benchmark_index import Index
+    from corpusmill.dedup.matching.found_items import Limits
     from corpusmill.pipelines.contract.documents import Columns, Documents
 
 
@@ -39,9 +43,10 @@ class Decontaminate(Filter):
 
     `rule: overlap` removes where `overlap` or `contained` (marin's design, on windows instead of paragraphs)
     or `matched` reaches its option. `rule: any_hit` removes at the first hit, as datatrove does (there with
-    12-grams of solutions: give `benchmark_grams` n = 12). `action: mark` removes nothing: scores stand in the
-    step's `<unit>.scores.parquet`, by row. Reason `contaminated`. Languages: all; a Han or Kana character
-    counts as a word. Time: linear in the document.
+    12-grams of solutions: give `benchmark_grams` n = 12). Reason `contaminated`. `action: mark` removes
+    nothing. `action: cut` keeps the rest of the document, with `spans` (byte and end in the text as it came,
+    benchmark, item) and `outcome` (`cut`; `emptied` and, where `cut_passages.ROUNDS` cuts are not enough,
+    `contaminated`, which are removed). Languages: all; a Han or Kana character counts as a word. Linear time.
 
     Raises at start, not while running, if the window is shorter than 2n words.
     """
@@ -53,9 +58,17 @@ class Decontaminate(Filter):
     rule: Literal["overlap", "any_hit"] = Field(
         "overlap", description="Remove by overlap or containment (marin), or at any n-gram found (datatrove)."
     )
-    action: Literal["drop", "mark"] = Field(
+    action: Literal["drop", "cut", "mark"] = Field(
         "drop",
-        description="Remove documents (drop), or keep them with what was found in them as scores (mark).",
+        description="Remove documents (drop), cut what was found out of them (cut), or tell of it alone (mark).",
+    )
+    cut_to: Literal["paragraph", "line", "words"] = Field(
+        "paragraph", description="What `action: cut` cuts whole: paragraphs, lines, or the words found."
+    )
+    margin: int = Field(
+        0,
+        ge=0,
+        description="Further paragraphs, lines or words that are cut before and after what was found.",
     )
     overlap: float = Field(
         0.5,
@@ -108,18 +121,41 @@ class Decontaminate(Filter):
 
     def score(self, docs: Documents) -> Columns:
         """`hits` int32, `overlap`, `contained`, `matched` and `numbers` float64, `match`, `benchmark` and
-        `item` string, `items` and `item_benchmarks` lists of strings."""
-        import sys
-
-        from corpusmill.dedup.kernels.benchmark_scan import scan
-        from corpusmill.dedup.matching.found_items import Limits, columns
-        from corpusmill.dedup.matching.normal_forms import normal_forms
+        `item` string, `items` and `item_benchmarks` lists of strings; to cut, `outcome` and `spans` besides.
+        """
+        from corpusmill.dedup.matching.found_items import columns
 
         index = self._index
         if index is None:
             raise RuntimeError("decontaminate needs prepare(context) before it can score")
-        found = scan(
-            *docs.utf8(),
+        offsets, data = docs.utf8()
+        found = self._scan(offsets, data, index)
+        scores = columns(found, index, self._limits())
+        if self.action != "cut":
+            return scores
+        from corpusmill.dedup.matching.cut_passages import cut_passages
+
+        def look(
+            offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
+        ) -> tuple[Scan, npt.NDArray[np.bool_]]:
+            found = self._scan(offsets, data, index)
+            return found, _are(self._reached(columns(found, index, self._limits())))
+
+        reached = _are(self._reached(scores))
+        return {
+            **scores,
+            **cut_passages(
+                offsets, data, found, reached, index, self._limits(), look, self.cut_to, self.margin
+            ),
+        }
+
+    def _scan(self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8], index: Index) -> Scan:
+        from corpusmill.dedup.kernels.benchmark_scan import scan
+        from corpusmill.dedup.matching.normal_forms import normal_forms
+
+        return scan(
+            offsets,
+            data,
             normal_forms(True),
             index.grams,
             index.questions,
@@ -128,17 +164,39 @@ class Decontaminate(Filter):
             LEAST_ANCHORS,
             LEAST_WORDS,
         )
+
+    def _limits(self) -> Limits:
+        import sys
+
+        from corpusmill.dedup.matching.found_items import Limits
+
         least = self.overlap if self.rule == "overlap" else sys.float_info.min
-        return columns(found, index, Limits(least, self.contained, self.altered, self.variant))
+        return Limits(least, self.contained, self.altered, self.variant)
 
     def judge(self, scores: Columns) -> pa.Array:
         """`contaminated` by the rule, from the scores alone."""
-        import numpy as np
-
         from corpusmill.pipelines.contract.documents import nothing, reason_where
 
         if self.action == "mark":
             return nothing(len(scores["hits"]))
+        if self.action == "drop":
+            return self._reached(scores)
+        import numpy as np
+
+        outcome = np.asarray(scores["outcome"], object)
+        return reason_where(*((outcome == reason, reason) for reason in ("emptied", "contaminated")))
+
+    def cuts(self, scores: Columns) -> pa.Table | None:
+        """The `spans`, each told by its item, for the reason `contaminated`."""
+        from corpusmill.dedup.matching.cut_passages import edits
+
+        return edits(scores) if self.action == "cut" else None
+
+    def _reached(self, scores: Columns) -> pa.Array:
+        import numpy as np
+
+        from corpusmill.pipelines.contract.documents import reason_where
+
         if self.rule == "any_hit":
             return reason_where((np.asarray(scores["hits"]) > 0, "contaminated"))
         matched = np.asarray(scores["matched"])
@@ -148,3 +206,8 @@ class Decontaminate(Filter):
             (np.asarray(scores["contained"]) >= self.contained, "contaminated"),
             (matched >= np.where(variant, self.variant, self.altered), "contaminated"),
         )
+
+
+def _are(reasons: pa.Array) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = reasons.is_valid().to_numpy(zero_copy_only=False)
+    return found

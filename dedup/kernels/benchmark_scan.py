@@ -130,7 +130,7 @@ def _best_question(
 
 
 @compiled
-def _most_hit(hit_gram: Integers, item_G: Integers, benchmark_I: Integers) -> int:
+def most_hit(hit_gram: Integers, item_G: Integers, benchmark_I: Integers) -> int:
     """The item of most hits in the benchmark of most hits; of equals the first."""
     items = np.empty(len(hit_gram), np.int64)
     for h in range(len(hit_gram)):
@@ -149,6 +149,36 @@ def _most_hit(hit_gram: Integers, item_G: Integers, benchmark_I: Integers) -> in
             most, best_item = end - start, longest_item
         start = end
     return best_item
+
+
+@compiled
+def gram_hits(
+    hash_W: Hashes, n_words: int, head_W: Hashes, grams: Grams
+) -> tuple[Integers, Integers, Integers]:
+    """Where grams stand in a document, in order: their first word, gram, and words, each int64[hits].
+
+    `head_W` is room for W hashes.
+    """
+    hit_at = np.empty(16, np.int64)
+    hit_gram = np.empty(16, np.int64)
+    hit_length = np.empty(16, np.int64)
+    count = 0
+    for i in range(gram_hashes(hash_W, n_words, grams.head_length, head_W)):
+        if not may_hold(grams.heads, head_W[i]) or place_in(grams.heads, head_W[i]) < 0:
+            continue
+        for length in grams.lengths:
+            if i + length > n_words:
+                continue
+            g = place_in(grams.grams, gram_at(hash_W, i, length))
+            if g < 0:
+                continue
+            if count == len(hit_at):
+                hit_at = np.append(hit_at, hit_at)
+                hit_gram = np.append(hit_gram, hit_gram)
+                hit_length = np.append(hit_length, hit_length)
+            hit_at[count], hit_gram[count], hit_length[count] = i, g, length
+            count += 1
+    return hit_at[:count], hit_gram[:count], hit_length[:count]
 
 
 @compiled
@@ -192,25 +222,8 @@ def scan(
         near, n_near = near_questions(
             hash_W, n, hash_V, word_V, n_plain, head_W, questions, least_anchors, least_words, near, n_near, d
         )
-        hit_at = np.empty(16, np.int64)
-        hit_gram = np.empty(16, np.int64)
-        hit_length = np.empty(16, np.int64)
-        count = 0
-        for i in range(gram_hashes(hash_W, n, grams.head_length, head_W)):
-            if not may_hold(grams.heads, head_W[i]) or place_in(grams.heads, head_W[i]) < 0:
-                continue
-            for length in grams.lengths:
-                if i + length > n:
-                    continue
-                g = place_in(grams.grams, gram_at(hash_W, i, length))
-                if g < 0:
-                    continue
-                if count == len(hit_at):
-                    hit_at = np.append(hit_at, hit_at)
-                    hit_gram = np.append(hit_gram, hit_gram)
-                    hit_length = np.append(hit_length, hit_length)
-                hit_at[count], hit_gram[count], hit_length[count] = i, g, length
-                count += 1
+        hit_at, hit_gram, hit_length = gram_hits(hash_W, n, head_W, grams)
+        count = len(hit_at)
         if count == 0:
             continue
         hits[d] = count
@@ -226,8 +239,6 @@ def scan(
         paragraph_W = np.empty(n, np.int64)
         _paragraphs(data, offsets[d], end_W, n, paragraph_W)
         overlap[d] = best_window(covered_W, paragraph_W, n, window, least)
-        contained[d], of_contained[d] = _best_question(
-            hit_gram[:count], grams.starts, grams.question, grams.sizes
-        )
-        item[d] = _most_hit(hit_gram[:count], grams.items, grams.benchmarks)
+        contained[d], of_contained[d] = _best_question(hit_gram, grams.starts, grams.question, grams.sizes)
+        item[d] = most_hit(hit_gram, grams.items, grams.benchmarks)
     return Scan(hits, overlap, contained, of_contained, item, near[:n_near].copy())

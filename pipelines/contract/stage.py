@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from corpusmill.pipelines.contract.ceiling import Ceiling
 from corpusmill.pipelines.contract.context import Context as Context
+from corpusmill.pipelines.contract.cutting import Cutting
 from corpusmill.pipelines.contract.option_paths import paths_among
 from corpusmill.pipelines.contract.thresholds import Thresholds
 
@@ -141,7 +142,7 @@ class Map(Stage):
         """Judge or change each row by itself."""
 
 
-class Filter(Map, Thresholds):
+class Filter(Map, Thresholds, Cutting):
     """Judges documents: `score` measures, `judge` turns scores into reasons.
 
     Scores are kept in the output as `<stage>.<score>`, so another threshold needs no second scan. `rules`

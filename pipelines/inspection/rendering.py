@@ -257,7 +257,7 @@ def _cuts(found: FoundCuts) -> str:
     lines = [f"{found.path}: {found.rows:,} parts cut from documents", ""]
     lines.append(text.table(("stage", "reason", "spans", "bytes"), rows))
     for row in found.first_rows:
-        kept = f", kept in {row.survivor_id}" if row.survivor_id is not None else ""
+        kept = f", as in {row.survivor_id}" if row.survivor_id is not None else ""
         lines += ["", f"{row.id}  bytes {row.start:,} to {row.end:,}: {text.reason(row.reason)}{kept}"]
         lines.append(f"  {text.printable(row.excerpt, 240)}")
     return "\n".join(lines)

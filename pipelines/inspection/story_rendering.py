@@ -99,7 +99,7 @@ def _cut_in_all(event: DocumentEvent) -> str:
 def _render_cuts(cut: Sequence[CutSpan]) -> list[str]:
     lines = []
     for span in cut[:_SPANS]:
-        kept = f", kept in {span.survivor_id}" if span.survivor_id is not None else ""
+        kept = f", as in {span.survivor_id}" if span.survivor_id is not None else ""
         where = f"{span.start:,} to {span.end:,}{kept}"
         lines.append(f"{_IN}{where}: {text.printable(span.excerpt, 60)}")
     return lines + ([f"{_IN}and {len(cut) - _SPANS:,} more spans"] if len(cut) > _SPANS else [])

@@ -169,7 +169,7 @@ def _cut_rows(step: StepRecord) -> Iterator[LostRow]:
             columns = (part.column(name).to_pylist() for name in _CUT_COLUMNS)
             for row in zip(*columns, strict=True):
                 identity, source, stage, reason, start, end, survivor, survivor_source, excerpt = row
-                detail = None if survivor is None else f"kept in {survivor} ({survivor_source})"
+                detail = None if survivor is None else f"as in {survivor} ({survivor_source})"
                 yield LostRow(identity, source, stage, "cut", reason, end - start, None, detail, excerpt)
 
 

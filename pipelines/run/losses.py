@@ -75,8 +75,14 @@ class Losses:
             self.found[step.name] = str(self._recipe.error(place, message))
 
     def _loss(
-        self, source: Source, kept: int, read: int, quarantined: Counter[str], removed: Counter[str]
+        self,
+        source: Source,
+        kept: int,
+        read: int,
+        quarantined: Counter[str],
+        removed: Counter[str],
     ) -> str | None:
+        allow = ", or set `allow_loss: 1` to go on" if source in self._recipe.sources else ""
         if source.allow_loss == 1:
             return None
         lost = quarantined.total()
@@ -84,7 +90,7 @@ class Losses:
         if kept and not over:
             return None
         if not read:
-            return "its files hold no record; correct the pattern, or set `allow_loss: 1` to go on without it"
+            return f"its files hold no record; correct the pattern{allow}" + " without it" * bool(allow)
         head = (
             f"keeps none of its {read:,} records" if not kept else f"loses {lost:,} of its {read:,} records"
         )
@@ -97,8 +103,8 @@ class Losses:
             else "mend the input or the reader's options" if lost * 2 > read
             else "loosen the steps that remove them"
         )  # fmt: skip
-        allow = "or set `allow_loss: 1` to go on" + (f" (it is {limit:g})" if over else "")
-        return f"{head}: {'; '.join(parts)}; {cure}, {allow}"
+        allow += f" (it is {limit:g})" if over and allow else ""
+        return f"{head}: {'; '.join(parts)}; {cure}{allow}"
 
     def _judge_all(self, step: Step, manifest: Manifest) -> None:
         came, kept = 0, 0

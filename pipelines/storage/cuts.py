@@ -23,7 +23,7 @@ from corpusmill.pipelines.storage.checked_ipc import write_batches
 Index = npt.NDArray[np.int64]
 EDITS_FILE = "edits.arrow"  # a unit's number stands before it
 
-# One row a span. `survivor_*` names the document that keeps the text, where the stage tells of one; `excerpt`
+# One row a span. `survivor_*` names the document that keeps the text, or the record that has it; `excerpt`
 # is the beginning of what is cut, for a few spans only, chosen by id.
 CUTS = pa.schema(
     [

@@ -49,12 +49,14 @@ def question_of(item: str, text: str, length: int, least: int) -> Question | Non
 
 @dataclass(frozen=True)
 class Near:
-    """How a question stands in a document."""
+    """How a question stands in a document, from its word `first` to its word `last`."""
 
     item: str
     share: float
     numbers: float | None
     kind: str
+    first: int
+    last: int
 
     @property
     def known_numbers(self) -> float:
@@ -92,7 +94,8 @@ def near(text: str, question: Question) -> Near | None:
         kind = "variant"
     else:
         kind = "verbatim" if len(pairs) == size == span else "altered"
-    return Near(question.item, len(pairs) / max(size, span), same / total if total else None, kind)
+    ends = places[min(pairs.values())], places[max(pairs.values())]
+    return Near(question.item, len(pairs) / max(size, span), same / total if total else None, kind, *ends)
 
 
 def aligned(asked: list[str], document: list[str], first: int) -> dict[int, int]:

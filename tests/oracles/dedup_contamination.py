@@ -158,6 +158,26 @@ class Index:
             tuple(self.items[name].benchmark for name in items),
         )
 
+    def reached(self, text: str) -> bool:
+        """Whether a document is removed for what is found in it."""
+        found, rules = self.scores(text), self.rules
+        least = rules.variant if found.match == "variant" else rules.altered
+        return found.overlap >= rules.overlap or found.contained >= rules.contained or found.matched >= least
+
+    def found_words(self, text: str) -> set[int]:
+        """Places of the words in runs of the index, and in passages that count as a question."""
+        found = words(text)
+        lengths = {self.rules.n} | {len(gram) for _, grams in self.questions for gram in grams}
+        runs = [
+            range(i, i + length)
+            for length in lengths
+            for i in range(len(found) - length + 1)
+            if tuple(found[i : i + length]) in self.item
+        ]
+        aligned = [one for question in self.changed if (one := near(text, question)) is not None]
+        runs += [range(one.first, one.last + 1) for one in aligned if self._counts(one)]
+        return {place for run in runs for place in run}
+
     def _counts(self, one: Near) -> bool:
         return one.share >= (self.rules.variant if one.kind == "variant" else self.rules.altered)
 

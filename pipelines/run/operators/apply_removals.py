@@ -30,7 +30,7 @@ from corpusmill.pipelines.run.operators.buckets import (
     merge_levels,
     read_bucket,
 )
-from corpusmill.pipelines.run.operators.cutting import cut_unit
+from corpusmill.pipelines.run.operators.cutting import cut_bytes, cut_unit
 from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.run.operators.left_out import addresses, read_left_out, without
@@ -225,7 +225,7 @@ def _count(
             arrived[source][0] -= documents
             arrived[source][1] -= size
     for batch in view.cut_batches(unit):
-        for source, _, size in _cut_bytes(batch):
+        for source, _, size in cut_bytes(batch):
             arrived[source][1] -= size
     taken_out: dict[str, list[int]] = {}
     for source, kind, reason, documents, size in _sums(removed):
@@ -234,7 +234,7 @@ def _count(
         tally[1] += size
         entry = ledger.entry(stage, source)
         (entry.remove if kind == "removed" else entry.quarantine)(reason, documents, size)
-    for source, reason, size in _cut_bytes(cuts):
+    for source, reason, size in cut_bytes(cuts):
         taken_out.setdefault(source, [0, 0])[1] += size
         ledger.entry(stage, source).cut_out(reason, size)
     for source, (documents, size) in arrived.items():
@@ -251,15 +251,6 @@ def _sums(removed: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, str, i
     sums = table.group_by(by).aggregate([("bytes", "count"), ("bytes", "sum")])
     for row in sums.sort_by([(name, "ascending") for name in by]).to_pylist():
         yield row["source"], row["kind"], row["reason"], row["bytes_count"], row["bytes_sum"]
-
-
-def _cut_bytes(cuts: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, int]]:
-    """(source, reason, bytes) of `CUTS` rows."""
-    sizes = pc.subtract(cuts.column("end"), cuts.column("start")).cast(pa.int64())
-    table = pa.table({"source": cuts.column("source"), "reason": cuts.column("reason"), "bytes": sizes})
-    sums = table.group_by(["source", "reason"]).aggregate([("bytes", "sum")])
-    for row in sums.sort_by([("source", "ascending"), ("reason", "ascending")]).to_pylist():
-        yield row["source"], row["reason"], row["bytes_sum"]
 
 
 OPERATOR = Operator(

@@ -9,6 +9,8 @@ Memory: one row group of text, and the cuts of one unit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -56,6 +58,15 @@ def cut_unit(view: DatasetView, unit: int, edits: pa.Table, stage: str) -> tuple
             "were removed before, or never were"
         )
     return thin(pa.concat_tables(cuts).combine_chunks()), pa.concat_tables(emptied).combine_chunks()
+
+
+def cut_bytes(cuts: pa.Table | pa.RecordBatch) -> Iterator[tuple[str, str, int]]:
+    """(source, reason, bytes) of `CUTS` rows."""
+    sizes = pc.subtract(cuts.column("end"), cuts.column("start")).cast(pa.int64())
+    table = pa.table({"source": cuts.column("source"), "reason": cuts.column("reason"), "bytes": sizes})
+    sums = table.group_by(["source", "reason"]).aggregate([("bytes", "sum")])
+    for row in sums.sort_by([("source", "ascending"), ("reason", "ascending")]).to_pylist():
+        yield row["source"], row["reason"], row["bytes_sum"]
 
 
 class _Batch:

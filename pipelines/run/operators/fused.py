@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.rules import LIMITS, NOT_JUDGED
-from corpusmill.pipelines.contract.stage import Map, Outcome
+from corpusmill.pipelines.contract.stage import Filter, Map, Outcome
 from corpusmill.pipelines.records.language_counts import add
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.run.operators.apart import STAGE_AT_FAULT, is_of_input
@@ -31,7 +31,8 @@ from corpusmill.pipelines.storage.removed import quarantined_table, removal_rows
 class FusedMaps:
     """Pushes batches through stages in order; collects the removed rows and the ledger of one unit.
 
-    `first_stage`: the number of the first of `stages` in its step, for the marker.
+    `first_stage`: the number of the first of `stages` in its step, for the marker. `cuts`: whether the caller
+    cuts what the stages ask for (`contract.cutting`). Raises CorpusmillError for one that asks otherwise.
     """
 
     def __init__(
@@ -42,7 +43,14 @@ class FusedMaps:
         poison: Mapping[int, tuple[str, str]] | None = None,
         marker: Marker | None = None,
         first_stage: int = 0,
+        cuts: bool = False,
     ) -> None:
+        for stage in () if cuts else stages:
+            if isinstance(stage, Filter) and type(stage).cuts is not Filter.cuts:
+                raise CorpusmillError(
+                    f"stage {stage.name} cuts parts of documents, which is done where a section places it "
+                    "(`Builder.mask`), not among the steps of a source"
+                )
         self._first_stage = first_stage
         self.stages = list(stages)
         self.ledger = ledger

@@ -156,7 +156,7 @@ def test_the_report_shows_what_was_cut_and_what_was_emptied(finished: Path, figu
         assert sample["bytes"] >= len(sample["excerpt"].encode())
         assert sample["bytes"] == len(sample["excerpt"].encode()) or len(sample["excerpt"]) == 400
         assert sample["excerpt"] in written
-        assert (sample["detail"] or "kept in").startswith("kept in")
+        assert (sample["detail"] or "as in").startswith("as in")
     emptied = [sample for sample in samples if sample["reason"] == "emptied"]
     assert {sample["stage"] for sample in emptied} == {"cut_brackets", "repeated_paragraphs"}
     assert all("nothing but white space is left" in sample["detail"] for sample in emptied)
@@ -295,5 +295,5 @@ def test_inspect_counts_what_a_mask_cuts(record: RunRecord) -> None:
     ]
     shown = render_inspection(found)
     assert f"{found.rows} parts cut from documents" in shown
-    assert f"kept in {found.first_rows[0].survivor_id}" in shown
+    assert f"as in {found.first_rows[0].survivor_id}" in shown
     assert "cut: repeated_paragraph" in render_inspection(inspect(step.data.path))
