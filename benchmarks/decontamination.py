@@ -4,9 +4,9 @@
 
 Benchmarks and corpora are those of the data folder. Recall: the share of planted documents (`planted_leaks`)
 that are removed; `named` is the share of these whose report names the item planted, `told as` the share of
-each kind of match. Clean documents are all of the corpora; each that is removed is told on stderr with the
-item it is removed for. Speed: CPU time of the process, best of three (one with `--quick`), index loaded and
-kernels compiled. Without the data folder there are no figures.
+each kind of match. The same leaks are cut (`action: cut`). Clean documents are all of the corpora; each that
+is removed is told on stderr with the item it is removed for. Speed: CPU time of the process, best of three
+(one with `--quick`), index loaded and kernels compiled. Without the data folder there are no figures.
 """
 
 from __future__ import annotations
@@ -101,6 +101,35 @@ def recall(stage: Decontaminate, leaks: list[Planted], bench: Bench, show: bool)
                 sys.stderr.write(f"MISSED {kind} {leak.item.id} {verdict} {leak.item.question[:300]!r}\n")
 
 
+def cutting(stage: Decontaminate, leaks: list[Planted], bench: Bench) -> None:
+    """The leaks that are found, cut by lines: the share of documents kept, of their bytes left, and of those
+    in which something is found again."""
+    by_kind: dict[str, list[Planted]] = {}
+    for leak in leaks:
+        by_kind.setdefault(leak.kind, []).append(leak)
+    cutter = stage.model_copy(update={"action": "cut", "cut_to": "line"})
+    for kind, some in by_kind.items():
+        texts = [leak.text for leak in some]
+        found = verdicts(cutter, documents([{"id": str(n), "text": text} for n, text in enumerate(texts)]))
+        left, came = [], 0
+        for text, verdict in zip(texts, found, strict=True):
+            if verdict["outcome"] != "cut":
+                continue
+            raw, rest, at = text.encode(), [], 0
+            for span in verdict["spans"]:
+                rest.append(raw[at : span["start"]])
+                at = span["end"]
+            left.append(b"".join([*rest, raw[at:]]).decode())
+            came += len(raw)
+        holds = sum(verdict["outcome"] is not None for verdict in found)
+        bench.add(f"kept, cut: {kind}", "corpusmill", len(left) / max(holds, 1), f"of {holds} found")
+        bytes_left = sum(len(text.encode()) for text in left)
+        bench.add(f"bytes left, cut: {kind}", "corpusmill", bytes_left / max(came, 1), "of those that came")
+        again = verdicts(stage, documents([{"id": str(n), "text": text} for n, text in enumerate(left)]))
+        over = sum(verdict["reason"] is not None for verdict in again)
+        bench.add(f"found again, cut: {kind}", "corpusmill", over, f"of {len(left)}")
+
+
 def clean(stage: Decontaminate, data: Path, most: int | None, bench: Bench) -> None:
     total = removed = 0
     for name in (*PROSE, *CODE, *OTHERS):
@@ -149,6 +178,7 @@ def main() -> None:
         stage, items = prepared(options.data, None if not options.quick else 300, Path(folder), bench)
         leaks = planted(items, texts(options.data, PROSE, 400), texts(options.data, CODE, 400), each)
         recall(stage, leaks, bench, options.misses)
+        cutting(stage, leaks, bench)
         clean(stage, options.data, most, bench)
         speed(stage, options.data, most, repeats, bench)
     bench.print(options.json)

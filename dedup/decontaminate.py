@@ -60,7 +60,7 @@ class Decontaminate(Filter):
     )
     action: Literal["drop", "cut", "mark"] = Field(
         "drop",
-        description="Remove documents (drop), cut what was found out of them (cut), or tell of it alone (mark).",
+        description="Remove documents (drop), cut out what was found (cut), or only keep its scores (mark).",
     )
     cut_to: Literal["paragraph", "line", "words"] = Field(
         "paragraph", description="What `action: cut` cuts whole: paragraphs, lines, or the words found."

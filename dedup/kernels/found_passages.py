@@ -80,7 +80,7 @@ def found_passages(
 ) -> Passages:
     """Passages of N documents that hold a run of words of the index, or one of the rows of `near`.
 
-    `near` int64[., 4]: document, first and last plain word of a passage, and its item, by document, the rows to
+    `near` int64[., 4]: document, first and last plain word of a passage, and its item, by document, those to
     name a passage by first. A passage is all units (`units_of_words`) that have a word of what was
     found, and `margin` more on either side; passages that touch are one. Lines and paragraphs go from the
     beginning of the line of their first word to the end of the line of their last, words from the end of the
