@@ -102,11 +102,11 @@ def test_a_document_of_items_alone_is_emptied_and_of_endless_copies_removed(tmp_
 
 def test_what_a_cut_brings_together_is_cut_as_well(tmp_path: Path) -> None:
     words = TULIPS.split()
-    text = f"{' '.join(words[:9])}\n{SOLUTION}\n{' '.join(words[9:])}\n{FILLER}\n"
+    text = f"{' '.join(words[:9])}\n{SOLUTION}\n{' '.join(words[9:])}\n\n{FILLER}\n"
     rows = [{"id": "j", "question": TULIPS, "answer": SOLUTION, "source": "garden"}]
     stage = prepared(BenchmarkGrams(), rows, tmp_path, action="cut", cut_to="line")
     found, apart = verdicts(stage, [text, text.replace(f"{SOLUTION}\n", f"{FILLER} and so on\n")])
-    assert found["left"] == f"{FILLER}\n"
+    assert found["left"] == f"\n{FILLER}\n"
     assert apart["outcome"] is None
 
 
