@@ -63,7 +63,7 @@ class PersonalData(Edit):
         COUNTRIES, description="Codes of the countries whose personal numbers are looked for."
     )
     min_entropy: float = Field(
-        3.5,
+        3.2,
         ge=0.0,
         le=7.0,
         description="Least entropy of a secret without a known beginning, in bits a byte (gitleaks: 3.5).",

@@ -32,7 +32,7 @@ PEM_END = re.compile(rb"-----END [^-\n]*(?:-----)?")
 ALPHABETS = {"A": "A-Z0-9", "w": "A-Za-z0-9", "_": r"\w", "-": r"\w-", "h": "0-9a-f"}
 
 
-def spans(text: str, countries: Sequence[str] = known.COUNTRIES, least: float = 3.5) -> list[Span]:
+def spans(text: str, countries: Sequence[str] = known.COUNTRIES, least: float = 3.2) -> list[Span]:
     """Kind, first byte and end of what is found, in order."""
     data, found = text.encode(), []
     at = free = 0
