@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import types
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -99,9 +99,14 @@ def build(
 
 
 def _contradictions(value: Any, path: Path) -> Iterator[Problem]:
-    """Limits that no value can keep: a `min_...` above the `max_...` of the same name."""
+    """Limits that no value can keep: a `min_...` above the `max_...` of the same name.
+
+    Groups of limits that the recipe does not write are left out: shipped limits of a language need not fit
+    what a recipe sets for the others.
+    """
+    given: Collection[Any] | None = None
     if isinstance(value, BaseModel):
-        value = dict(value)
+        value, given = dict(value), value.model_fields_set
     if not isinstance(value, Mapping):
         return
     for name, least in value.items():
@@ -111,7 +116,8 @@ def _contradictions(value: Any, path: Path) -> Iterator[Problem]:
                 f"is {least:g}, above its max_{name[4:]} of {most:g}, so that nothing is between the two"
             )
             yield Problem((*path, name), f"{message}; correct one of them")
-        yield from _contradictions(least, (*path, name))
+        if given is None or name in given:
+            yield from _contradictions(least, (*path, name))
 
 
 def _nearest(entries: Sequence[Any]) -> list[Any]:
