@@ -72,6 +72,16 @@ class CodeQuality(Filter):
     or `\\u00A1` with commas and spaces (The Stack v2 lets base64 cross lines and counts bare pairs).
     """
 
+    libraries: ClassVar[tuple[str, ...]] = (
+        "tree-sitter",
+        "tree-sitter-cpp",
+        "tree-sitter-go",
+        "tree-sitter-java",
+        "tree-sitter-javascript",
+        "tree-sitter-python",
+        "tree-sitter-rust",
+        "tree-sitter-typescript",
+    )
     measured: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = tuple(
         f"code_quality.{score}"
