@@ -18,6 +18,7 @@ from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.score_histograms import score_distributions
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
+from corpusmill.pipelines.report.classifier import classifiers
 from corpusmill.pipelines.report.contamination import contamination
 from corpusmill.pipelines.report.distributions import distributions
 from corpusmill.pipelines.report.duplicates import duplicates, recall
@@ -70,6 +71,7 @@ def gather(folder: RunFolder) -> Report:
         duplicates=duplicates(record),
         recall=recall(record),
         contamination=contamination(record),
+        classifiers=classifiers(record),
         removed_samples=removed_samples(record),
         duplicate_samples=duplicate_samples(record),
         tokenizer=tokenizer(record),

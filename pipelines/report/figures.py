@@ -13,6 +13,7 @@ from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.report.accounts import Funnel, LedgerStatement
+from corpusmill.pipelines.report.classifier import Classifier
 from corpusmill.pipelines.report.contamination import Contamination
 from corpusmill.pipelines.report.distributions import Distribution
 from corpusmill.pipelines.report.duplicates import Duplicates
@@ -54,6 +55,7 @@ class Report:
     duplicates: tuple[Duplicates, ...]
     recall: tuple[Recall, ...]
     contamination: Contamination | None
+    classifiers: tuple[Classifier, ...]
     removed_samples: tuple[RemovedSample, ...]
     duplicate_samples: tuple[DuplicateSample, ...]
     tokenizer: TokenizerSection | None

@@ -17,6 +17,7 @@ from corpusmill.pipelines.inspection.cluster_rendering import sources_named
 from corpusmill.pipelines.inspection.language_facts import unjudged
 from corpusmill.pipelines.report.accounts import FunnelRow
 from corpusmill.pipelines.report.charts import legend
+from corpusmill.pipelines.report.classifier import calibration_charts
 from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.long_context import long_context_view
@@ -85,6 +86,7 @@ def render_page(report: Report) -> str:
         score_stages=score_stages(report.scores),
         score_legend=legend([("kept", "let pass"), ("removed", "removed by the filter")]),
         unjudged=unjudged,
+        calibration_charts=calibration_charts(report.classifiers),
         main_reasons={name: _main_reasons(rows) for name, rows in report.funnel.items()},
         sample_stages=_sample_stages(report),
         long_context_view=long_context_view(report.long_context),
