@@ -157,10 +157,10 @@ def _decoded(part: pa.RecordBatch) -> int:
     """Bytes that the columns of `part` may take at the most; those that stay dictionaries, once decoded."""
     import pyarrow as pa
 
-    size = 0
+    size = int(part.nbytes)
     for column in part.columns:
-        kept = isinstance(column, pa.DictionaryArray)
-        size += len(column) * column.dictionary.nbytes if kept else column.nbytes
+        if isinstance(column, pa.DictionaryArray):
+            size += len(column) * column.dictionary.nbytes
     return size
 
 

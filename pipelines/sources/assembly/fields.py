@@ -19,7 +19,8 @@ CODE_LANGUAGE = "code_language"
 NESTED = ("meta", "metadata")
 # What a language code looks like (`en`, `zh-CN`, `sr_Latn`). Code data sets use `lang` for names such as
 # "Python", which is no value of the `lang` column.
-_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*\Z")
+LANGUAGE_CODE = r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*"
+_LANGUAGE_CODE = re.compile(LANGUAGE_CODE)
 
 
 @dataclass(slots=True)
@@ -189,7 +190,7 @@ def _all_of(names: list[str]) -> str | None:
 
 def _fits(column: str, value: str) -> bool:
     if column == "lang":
-        return _LANGUAGE_CODE.match(value) is not None
+        return _LANGUAGE_CODE.fullmatch(value) is not None
     if value.isascii():
         return True
     try:

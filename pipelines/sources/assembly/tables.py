@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import xxhash
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS, canonical_json, excerpt
-from corpusmill.pipelines.sources.assembly.fields import FieldMap
+from corpusmill.pipelines.sources.assembly.fields import COLUMNS, FieldMap
 from corpusmill.pipelines.sources.assembly.nested_text import (
     JSON_FIELD,
     can_be_filtered,
@@ -21,6 +22,7 @@ from corpusmill.pipelines.sources.assembly.nested_text import (
     with_text,
 )
 from corpusmill.pipelines.sources.assembly.row_sizes import bounded, row_sizes
+from corpusmill.pipelines.sources.assembly.whole_columns import Mapped, mapped_by_column
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
 
 _HEX_ID = r"^[0-9a-f]{32}$"
@@ -109,15 +111,17 @@ class TableMapper:
             rows = np.unique(np.searchsorted(offsets, zeros, side="right") - 1)
             faults[[row for row in rows.tolist() if faults[row] is None]] = "binary"
         try:
-            binary.cast(pa.large_string())
+            whole = binary.cast(pa.large_string())
         except pa.ArrowInvalid:
+            whole = None
             for row, value in enumerate(binary):
                 if faults[row] in (None, "binary") and not _is_utf8(value.as_buffer()):
                     faults[row] = "bad_utf8"
         wrong = np.array([fault is not None for fault in faults], bool)
-        if wrong.any():
+        if whole is None or wrong.any():
             binary = pc.if_else(pa.array(wrong), pa.scalar(b"", pa.large_binary()), binary)
-        return binary.cast(pa.large_string()), faults
+            whole = binary.cast(pa.large_string())
+        return whole, faults
 
     def _batch(
         self,
@@ -186,27 +190,32 @@ class TableMapper:
             json_values(part.column(i)) for i, field in enumerate(part.schema) if field.metadata == JSON_FIELD
         ]
         others = distinct_names([name for _, name in chosen])
-        values = [plain_values(part.column(i)) for i, _ in chosen]
+        found = None if rests else mapped_by_column(self._fields, others, [part.column(i) for i, _ in chosen])
+        if found is None:
+            found = self._mapped_by_row(part, others, [i for i, _ in chosen], rests)
         offsets, data = buffers(text)
-        content = memoryview(data.data)
-        ends = offsets.tolist()
-        columns: dict[str, list[str | None]] = {
-            name: [] for name in ("url", "path", "repo", "license", "lang")
-        }
-        ids: list[str] = []
+        content, ends = memoryview(data.data), offsets.tolist()
+        ids = [_id(locator, content[ends[row] : ends[row + 1]]) for row, locator in enumerate(found.locators)]
+        return self._table({**found.columns, "id": pa.array(ids, pa.string()), "text": text})
+
+    def _mapped_by_row(
+        self, part: pa.RecordBatch, names: list[str], places: list[int], rests: list[list[dict[str, Any]]]
+    ) -> Mapped:
+        values = [plain_values(part.column(i)) for i in places]
+        columns: dict[str, list[str | None]] = {name: [] for name in COLUMNS}
+        locators: list[str] = []
         metas: list[str] = []
         for row in range(part.num_rows):
-            record = {name: column[row] for name, column in zip(others, values, strict=True)}
+            record = {name: column[row] for name, column in zip(names, values, strict=True)}
             for rest in rests:
                 record |= rest[row]
             mapped = self._fields.row(record)
-            ids.append(_id(mapped.locator, content[ends[row] : ends[row + 1]]))
+            locators.append(mapped.locator)
             metas.append(canonical_json(mapped.meta))
             for name, column in columns.items():
                 column.append(mapped.columns.get(name))
         arrays = {name: pa.array(column, pa.string()) for name, column in columns.items()}
-        arrays |= {"id": pa.array(ids, pa.string()), "meta": pa.array(metas, pa.string()), "text": text}
-        return self._table(arrays)
+        return Mapped(locators, {**arrays, "meta": pa.array(metas, pa.string())})
 
     def _table(self, columns: dict[str, pa.Array]) -> pa.Table:
         n = len(columns["text"])
