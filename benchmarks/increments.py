@@ -4,7 +4,8 @@
 `configs/tiny.yaml`, up to shards, in units of 64 KB; the tokenizer is a loaded one, or with `--trained` is
 trained on them, so that a new file changes all tokens. Jobs, for each change, of which each is made to the
 run that the one before left:
-- `CHANGE: units`: done again, of all steps; `CHANGE: STEP`: of each step of several units;
+- `CHANGE: units`: done again, of all steps; `CHANGE: STEP`: of each step of several units; `one more` stands
+  in the middle of the listing;
 - `CHANGE: seconds`: CPU time of the whole command; `fresh`: of a run from nothing over the same files;
 - `CHANGE: steps that differ` from the fresh run's in any byte: none should.
 """
@@ -122,13 +123,15 @@ def main() -> None:
         seconds, _ = ran(folder, "run")
         bench.add("first run: seconds", "corpusmill", seconds, "s")
         middle = folder / "prose" / f"{files // 20 * 10:05d}.jsonl"
-        changes = ("nothing new", "one more", "one less", "one changed")
+        changes = ("nothing new", "one more", "one more at the end", "one less", "one changed")
         for change in changes[: 2 if options.quick else None]:
             if change == "nothing new":
                 bench.add(f"{change}: seconds", "corpusmill", ran(folder, "run")[0], "s")
                 continue
             if change == "one more":
                 write(middle.with_stem(f"{middle.stem}a"), files)
+            elif change == "one more at the end":
+                write(folder / "prose" / f"{files:05d}z.jsonl", files + 2)
             elif change == "one less":
                 (folder / "prose" / "00011.jsonl").unlink()
             else:

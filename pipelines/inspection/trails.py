@@ -41,7 +41,7 @@ from corpusmill.pipelines.inspection.story import (
     ShardPiece,
 )
 from corpusmill.pipelines.run.operators.layout import ROWS_FILE, first_of, partition_of
-from corpusmill.pipelines.run.operators.partitions import layout_at
+from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
@@ -237,7 +237,7 @@ def drawn(record: RunRecord, unit: int, row: int) -> tuple[DrawnCopy, ...] | Non
         return None
     copies: list[DrawnCopy] = []
     layout = layout_at(step.data)
-    file = unit // layout.group
+    file = file_of(step.data, unit)
     unit -= first_of(step.data.units.facts(file))
     name = f"{file:05d}.{ROWS_FILE}"
     if not step.data.has(name):
@@ -257,7 +257,7 @@ def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -
     step = record.complete_giving(DRAWN)
     if step is None:
         return None
-    file = unit // layout_at(step.data).group
+    file = file_of(step.data, unit)
     unit -= first_of(step.data.units.facts(file))
     for place in in_removed(step, identity):
         found = removed_row(step, place) if place.unit == file else None

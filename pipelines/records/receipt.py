@@ -50,7 +50,7 @@ class MaskPart:
 @dataclass(frozen=True)
 class Layout:
     """Where the rows of an exchange lie (`run/operators/layout.py`): the number of partitions; of units that
-    send, and how many of them share a file; how many partitions a coarse one has; and the files of each
+    send, and about how many of them share a file; how many partitions a coarse one has; and the files of each
     level, from the second on those of all coarse partitions, one after the other."""
 
     partitions: int

@@ -8,7 +8,7 @@ finds the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -28,30 +28,36 @@ class Levels:
         self._counts: list[int] = []
         self._missing = 0  # units of the level at work that are not committed
         self._specs: Sequence[Any] = ()
+        self._adopt: Callable[[int, Sequence[Any]], None] | None = None
+        self.adopted = 0  # units taken over so far
 
     @property
     def total(self) -> int:
         """Units of all levels so far."""
         return sum(self._counts)
 
-    def adopt(self, folder: StepFolder, base: str, *, prove: bool) -> int:
-        """Take over units of the first level from earlier versions of the step; returns how many. `prove`: as
-        `Earlier`."""
-        found = 0
+    def adopt_from(self, folder: StepFolder, base: str, *, prove: bool) -> None:
+        """Let `advance` take over units from earlier versions of the step. `prove`: as `Earlier`."""
         self._forget_others(base)
         earlier = Earlier(folder, prove=prove)
+        self._adopt = partial(self._take_over, folder, base, earlier) if earlier else None
+
+    def _take_over(
+        self, folder: StepFolder, base: str, earlier: Earlier, first: int, specs: Sequence[Any]
+    ) -> None:
+        """Take over units of a level, whose first one has the number `first`."""
+        before = self.adopted
         operator = self._preparation.step.operator
-        for number, key in self.keys(base) if earlier else ():
+        for number, key in self._keys(base, first, specs):
             place = earlier.find(key) if number not in self._committed else None
             if place is not None:
-                receipt = adopt(folder, number, *place, partial(operator.placed, self._first[number]))
+                receipt = adopt(folder, number, *place, partial(operator.placed, specs[number - first]))
                 if operator.has_levels:  # whose units read it
                     folder.write_receipt(number, receipt)
                 self._committed.add(receipt)
-                found += 1
-        if found:
+                self.adopted += 1
+        if self.adopted > before:
             sync(folder.data)
-        return found
 
     def _forget_others(self, base: str) -> None:
         """Of an index that was interrupted, let all be done again where units have other files by now.
@@ -65,8 +71,11 @@ class Levels:
 
     def keys(self, base: str) -> Iterator[tuple[int, str]]:
         """Numbers and keys of units of the first level that have one."""
+        return self._keys(base, 0, self._first)
+
+    def _keys(self, base: str, first: int, specs: Sequence[Any]) -> Iterator[tuple[int, str]]:
         operator = self._preparation.step.operator
-        for number, spec in enumerate(self._first):
+        for number, spec in enumerate(specs, first):
             content = operator.content(self._preparation, spec)
             if content is not None:
                 yield number, unit_key(base, content)
@@ -99,6 +108,8 @@ class Levels:
                     return False
             first = self.total
             self._counts.append(len(self._specs))
+            if self._adopt is not None:
+                self._adopt(first, self._specs)
             self._missing = sum(number not in self._committed for number in range(first, self.total))
             if self._missing:
                 return True

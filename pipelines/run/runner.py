@@ -214,7 +214,7 @@ class Runner(Steps):
         state.levels = Levels(preparation, state.committed)
         if self.limit is None:
             prove = self.repairs is not None
-            state.adopted = state.levels.adopt(state.folder, base_of(state.step, state.key), prove=prove)
+            state.levels.adopt_from(state.folder, base_of(state.step, state.key), prove=prove)
         shared = Task(  # by every unit of the step, so that memory does not grow by it
             step=TaskStep.of(step),
             folder=state.folder.location,
@@ -230,8 +230,7 @@ class Runner(Steps):
             scores=place_of_scores(step, state.key, state.folder),
         )
         state.make = partial(self._unit, preparation, shared, state.folder)
-        more = state.levels.advance()
-        state.total = state.levels.total
+        more = state.advance()
         self.listener.step_started(state)
         if not more:
             self._finish(state)
@@ -290,9 +289,7 @@ class Runner(Steps):
         remote = {"requests": done.requests, "fetched": done.fetched} if done.requests else {}
         self._note({**what, **facts, **remote})
         if last:
-            more = state.levels.advance()
-            state.total = state.levels.total
-            if more:
+            if state.advance():
                 self._opened.append(state.pending())
                 return
             self._finish(state)

@@ -33,6 +33,13 @@ class StepState:
     adopted: int = 0  # units taken over from an earlier version of the step
     seconds: float = 0.0  # work of units executed now
 
+    def advance(self) -> bool:
+        """As `Levels.advance`."""
+        assert self.levels is not None
+        more = self.levels.advance()
+        self.total, self.adopted = self.levels.total, self.levels.adopted
+        return more
+
     def pending(self) -> Iterator[Unit]:
         """The units of this level that are not committed, made as they are asked for."""
         assert self.levels is not None

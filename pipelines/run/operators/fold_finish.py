@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from corpusmill.pipelines.records.receipt import SummaryPart, UnitResult
-from corpusmill.pipelines.run.operators.fold_map import read_partial
+from corpusmill.pipelines.run.operators.fold_map import PARTIAL_FILE, read_partial
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -27,7 +27,7 @@ def units(preparation: Preparation) -> list[FinishUnit]:
 
 def work(job: Job[FinishUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
-    total = read_partial(job.first.file(f"{job.unit.reads:05d}.partial.arrow"))
+    total = read_partial(job.first.file(f"{job.unit.reads:05d}.{PARTIAL_FILE}"))
     return UnitResult(total.num_rows, part=SummaryPart(stage.finish(total, attempt.folder)))
 
 

@@ -37,6 +37,7 @@ from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
 
+PARTIAL_FILE = "partial.arrow"  # a unit's number stands before it
 LEAST_UNITS = 64  # of a step whose units take several of the view each
 
 
@@ -66,7 +67,7 @@ def work(job: Job[ViewUnits], attempt: Attempt) -> UnitResult:
             if not is_of_input(error):
                 raise
         else:
-            write_partial(attempt.file("partial.arrow"), partial)
+            write_partial(attempt.file(PARTIAL_FILE), partial)
             return UnitResult(partial.num_rows)
     ledger = Ledger()
     bad: list[npt.NDArray[np.bool_]] = []
@@ -84,7 +85,7 @@ def work(job: Job[ViewUnits], attempt: Attempt) -> UnitResult:
         removed.append(leave_out(docs.keep(bad[-1]), stage.name, causes, ledger))
     again = zip(_documents(job, stage, stage.columns), bad, strict=True)
     partial = stage.map(docs.keep(~guilty) for docs, guilty in again)
-    write_partial(attempt.file("partial.arrow"), partial)
+    write_partial(attempt.file(PARTIAL_FILE), partial)
     write_removed(attempt.file("removed.arrow"), removed)
     return UnitResult(partial.num_rows, ledger.record())
 

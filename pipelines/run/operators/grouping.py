@@ -2,14 +2,18 @@
 
 Filling units one after the other would move every later bound. Here an item ends its unit by a draw of
 its own name, the likelier the larger it is, so that the bounds after a change are soon the old
-ones: about two units of three end before they are full.
+ones: about two units of three end before they are full. `runs` does so for items that count alike, such as
+the files of a level of a tree.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import xxhash
 
 Item = TypeVar("Item")
@@ -51,3 +55,28 @@ class Bounds:
         draw = xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogateescape"))
         self._open = draw >= share * 2**64
         return first
+
+
+def runs(names: npt.NDArray[np.uint64], size: int) -> list[int]:
+    """Where runs of items begin, and where the last one ends, given a hash of each item's name, uint64[n].
+
+    A run has half to three halves of `size` items, at least two, the last one perhaps fewer; three halves of
+    `size` or fewer are one run. From a `size` of 16 on it has about 0.9 times as many on average, and an item
+    that is put in or taken out anywhere changes 1.3 runs on average, where names differ.
+    """
+    least, most = max(2, size - size // 2), max(2, size + size // 2)
+    if len(names) <= most:
+        return [0, len(names)] if len(names) else [0]
+    ends = (np.flatnonzero(names % np.uint64(max(2, (most - least) // 2)) == 0) + 1).tolist()
+    found = [0]
+    while found[-1] < len(names):
+        start = found[-1]
+        at = bisect_left(ends, start + least)
+        end = ends[at] if at < len(ends) else len(names)
+        found.append(min(end, start + most, len(names)))
+    return found
+
+
+def hashes_of(digests: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+    """The first 64 bits of each SHA-256, for `runs`."""
+    return np.frombuffer(b"".join(digest[:8] for digest in digests), "<u8")

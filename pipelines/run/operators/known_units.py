@@ -66,9 +66,13 @@ class KnownUnits:
 
     def content(self, unit: int) -> object:
         """What a unit sends to partitions, by content, ready for JSON."""
-        run, folder, number = self.place(unit)
+        return ["known", self.place(unit)[0], self.sha256(unit)]
+
+    def sha256(self, unit: int) -> str:
+        """The SHA-256 of the rows of a unit."""
+        _, folder, number = self.place(unit)
         with _of_earlier(folder):
-            return ["known", run, folder.entry(f"{number:05d}.{ROWS_FILE}").sha256]
+            return folder.entry(f"{number:05d}.{ROWS_FILE}").sha256
 
     def rows(self, unit: int) -> Iterator[pa.Table]:
         """Rows of a unit as its stage emitted them, with labels of this run; a batch at a time."""

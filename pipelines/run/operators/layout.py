@@ -2,72 +2,143 @@
 
 With few files each of them has a batch for each partition that it has rows of, and whoever reads a
 partition opens them all. Many units would make that units x partitions opens of ever smaller batches. So
-beyond `FAN` files an exchange has more levels: a file of the first takes the rows of several units and has
-a batch for each *coarse* partition, a run of `width` partitions; a unit of the second takes one coarse
-partition of `FAN` files apart into its partitions; further ones merge `FAN` files of a coarse partition
-each, until there are no more than `FAN` to open. Every level reads its files from their beginning to their
-end, once, and all of it follows from the units and the number of partitions, so that the rows of a
-partition are the same however many levels there were.
+small units share files where these would be more than `FAN`, and beyond `FAN` files an exchange has more
+levels: a file of the first takes the rows of several units and has a batch for each *coarse* partition, a run
+of `width` partitions; a unit of the second takes one coarse partition of about `FAN` files apart into its
+partitions; further ones merge about `FAN` files of a coarse partition each, until there are no more than
+`FAN` to open. Every level reads its files from their beginning to their end, once, and all of it follows from
+the units and the number of partitions, so that the rows of a partition are the same however many levels there
+were.
 
-A file of the first level counts units from the first one that it took rows of (`PartitionsPart.first`), so
-that one more unit before it changes no byte of it; whoever reads it adds that number.
+A file counts units from the first one that it took rows of (`PartitionsPart.first`), so that one more unit
+before it changes no byte of it; whoever reads it adds that number. Which units of a view share a file, and
+which files are merged, follows from what the units hold (`Placement`), so that one more or less changes few
+files, wherever it stands.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt
+from corpusmill.pipelines.run.operators.grouping import runs
 from corpusmill.pipelines.run.operators.job import Lazily
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile
 from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 ROWS_FILE = "rows.arrow"  # a unit's number stands before it
-FAN = 64  # files that one unit reads
+FAN = 64  # files that one unit reads, or that are merged on average
 UNITS_PER_GROUP = 256  # units of a view for each that a file of the first level takes the rows of
 MOST_PER_FILE = 32
 FILE_BYTES = 2**30  # text whose rows one file takes at most, where that is more than one unit
+SMALL_BYTES = 16 * 2**20  # text whose rows a file may take where there would be more than `FAN` files
+LEAST_FILES = 32  # that are left then
 MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
 FINE = 256  # partitions of a coarse one at most
 FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
 LARGE = 2**16  # bytes of a partition in a file: receipts tell how many times as large it is
 
 
-def layout_of(partitions: int, units: int, size: int = 0, *, together: bool = True) -> Layout:
+def layout_of(
+    partitions: int,
+    units: int,
+    size: int = 0,
+    *,
+    together: bool = True,
+    files: Sequence[int] | None = None,
+) -> Layout:
     """The layout of an exchange of so many units, whose text is `size` bytes, 0 where that is not known.
 
-    `together`: several units may share a file of the first level; else each of them has its own. Numbers are
+    `together`: several units may share a file of the first level; else each of them has its own. `files`: how
+    many each level has of a coarse partition, where they do not take what follows one another. Numbers are
     rounded such that a little more input seldom changes what a file of the first level holds.
     """
     mean = max(1, size // max(1, units))
-    group = shared(units, size, UNITS_PER_GROUP) if together else 1
-    files = [-(-units // group)]
-    if files[0] <= FAN:
+    group = _group(units, size) if together else 1
+    if files is None:
+        files = [-(-units // group)]
+        while files[-1] > FAN:
+            files.append(-(-files[-1] // FAN))
+    if len(files) == 1:
         return Layout(partitions, units, group, 1, tuple(files))
     wanted = max(FAN, -(-partitions // FINE), rounded(FAN * group * mean // MERGE_BYTES))
     width = -(-partitions // min(partitions, wanted))
-    left = files[0]
-    while left > FAN:
-        left = -(-left // FAN)
-        files.append(left * -(-partitions // width))
-    return Layout(partitions, units, group, width, tuple(files))
+    coarse = -(-partitions // width)
+    return Layout(partitions, units, group, width, (files[0], *(count * coarse for count in files[1:])))
 
 
-def shared(units: int, size: int, files: int) -> int:
-    """How many of so many units of a view, whose text is `size` bytes, may share a file where there should be
-    at least so many `files`: a power of two."""
+@dataclass(frozen=True)
+class Placement:
+    """A layout, and where its files begin: by level, among units or the files of the level before that hold a
+    coarse partition, with the end of the last one."""
+
+    layout: Layout
+    bounds: tuple[Sequence[int], ...]
+
+    @classmethod
+    def of(
+        cls, partitions: int, units: int, size: int, names: Callable[[], npt.NDArray[np.uint64]]
+    ) -> Placement:
+        """That of units of a view; `names`: a hash of what each holds, asked for where there is a choice."""
+        group = _group(units, size)
+        bounds: list[Sequence[int]] = [range(units + 1)]
+        if units > FAN:
+            left = names()
+            if group > 1:
+                bounds = [runs(left, group)]
+                left = _named(left, bounds[0])
+            while len(left) > FAN:
+                bounds.append(runs(left, FAN))
+                left = _named(left, bounds[-1])
+        files = [len(level) - 1 for level in bounds]
+        return cls(layout_of(partitions, units, size, files=files), tuple(bounds))
+
+    def units(self, file: int) -> tuple[int, int]:
+        """The first unit whose rows a file of the first level takes, and the one after the last."""
+        return self.bounds[0][file], self.bounds[0][file + 1]
+
+    def merges(self, level: int) -> Sequence[Merge]:
+        """The units of a level after the first, none where there is no such level, with `Merge.base`."""
+        if level >= len(self.bounds):
+            return ()
+        starts = list(self.bounds[0])
+        for bounds in self.bounds[1 : level + 1]:
+            starts = [starts[place] for place in bounds]
+        found = merges(self.layout, level, self.bounds[level])
+        groups = len(self.bounds[level]) - 1
+        return Lazily(len(found), lambda place: replace(found[place], base=starts[place % groups]))
+
+
+def _named(names: npt.NDArray[np.uint64], bounds: Sequence[int]) -> npt.NDArray[np.uint64]:
+    """A hash of each run of items, of theirs."""
+    found = (xxhash.xxh3_64_intdigest(names[start:end].tobytes()) for start, end in pairwise(bounds))
+    return np.fromiter(found, np.uint64)
+
+
+def shared(units: int, size: int, files: int, most_bytes: int = FILE_BYTES) -> int:
+    """How many of so many units of a view, whose text is `size` bytes, may share a file, of `most_bytes` of
+    text, where there should be at least so many `files`: a power of two."""
     mean = max(1, size // max(1, units))
-    return 1 << max(1, min(units // files, MOST_PER_FILE, FILE_BYTES // mean)).bit_length() - 1
+    return 1 << max(1, min(units // files, MOST_PER_FILE, most_bytes // mean)).bit_length() - 1
+
+
+def _group(units: int, size: int) -> int:
+    """How many units share a file of the first level: many where units are many, or where they are small and
+    files would be so many that their rows are written twice."""
+    few = 1 if units <= FAN else shared(units, size, LEAST_FILES, SMALL_BYTES)
+    return max(few, shared(units, size, UNITS_PER_GROUP))
 
 
 def rounded(count: int) -> int:
@@ -78,26 +149,30 @@ def rounded(count: int) -> int:
 
 @dataclass(frozen=True)
 class Merge:
-    """Files of the level before, of units `first` up to `end`: what they have of a coarse partition."""
+    """Files of the level before, of units `first` up to `end`: what they have of a coarse partition. `base`:
+    what its file counts units from."""
 
     level: int
     coarse: int
     first: int
     end: int
+    base: int = 0
 
 
-def merges(layout: Layout, level: int) -> Sequence[Merge]:
-    """The units of a level after the first, which is level 0; none where there is no such level."""
+def merges(layout: Layout, level: int, bounds: Sequence[int] | None = None) -> Sequence[Merge]:
+    """The units of a level after the first, which is level 0; none where there is no such level. `bounds`: as
+    in `Placement`, else `FAN` files that follow one another are merged."""
     if level >= len(layout.files):
         return ()
     groups = layout.files[level] // layout.coarse
     before = layout.files[level - 1] // (layout.coarse if level > 1 else 1)  # files that hold one coarse one
     base = sum(layout.files[: level - 1])
+    ends = [*range(0, before, FAN), before] if bounds is None else bounds
 
     def merge(place: int) -> Merge:
         coarse, group = divmod(place, groups)
         start = base + (coarse * before if level > 1 else 0)
-        return Merge(level, coarse, start + group * FAN, start + min(before, (group + 1) * FAN))
+        return Merge(level, coarse, start + ends[group], start + ends[group + 1])
 
     return Lazily(layout.files[level], merge)
 
@@ -270,7 +345,7 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
         writer: BatchWriter | None = None
         for number in runs:
             tables = [
-                counted_from(pa.Table.from_batches(found), first)
+                counted_from(pa.Table.from_batches(found), first - merge.base)
                 for file, first in files
                 if (found := file.numbered(number))
             ]

@@ -6,6 +6,7 @@ partition.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,15 @@ def layout_at(scattered: StepFolder) -> Layout:
     """Where the rows of a complete step lie that sends rows to partitions."""
     units = scattered.units
     return units.first_part(PartitionsPart).layout if units else Layout(1, 0, 1, 1, (0,))
+
+
+def file_of(scattered: StepFolder, unit: int) -> int:
+    """The number of the unit of a complete step whose file has the rows that a unit of the view sent."""
+    layout, units = layout_at(scattered), scattered.units
+    if layout.group == 1:
+        return unit
+    files = range(layout.files[0])
+    return bisect_right(files, unit, key=lambda number: first_of(units.facts(number))) - 1
 
 
 def partition_units(scattered: StepFolder) -> Sequence[PartitionUnit]:

@@ -9,8 +9,11 @@ table, where the stage emits one, is written beside the rows with their addresse
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +24,7 @@ from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import Layout, Part, PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
+from corpusmill.pipelines.run.operators.grouping import hashes_of
 from corpusmill.pipelines.run.operators.job import (
     Done,
     Job,
@@ -36,11 +40,11 @@ from corpusmill.pipelines.run.operators.layout import (
     MERGE_BYTES,
     ROWS_FILE,
     Merge,
+    Placement,
     RowsWriter,
     counted_from,
-    layout_of,
+    first_of,
     merge_files,
-    merges,
     rounded,
 )
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
@@ -48,6 +52,7 @@ from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.sides import SIDE_FILE, SideWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
+from corpusmill.pipelines.storage.sealed import canonical
 
 # Documents, their row addresses, and what was emitted for them.
 _Sent = tuple[Documents, npt.NDArray[np.uint32], Emitted]
@@ -60,35 +65,46 @@ _MOST = 65_536
 @dataclass(frozen=True)
 class ScatterUnit:
     """Units from `first` up to `end`, those of the view and, behind them, of earlier runs; or the merge of
-    files of the level before."""
+    files of the level before, of which `holds` are 32 hex digits of what they hold."""
 
     layout: Layout
     first: int = 0
     end: int = 0
     merge: Merge | None = None
+    holds: str = ""
 
 
 def units(preparation: Preparation) -> Sequence[ScatterUnit]:
-    layout = _layout(preparation)
-
-    def unit(number: int) -> ScatterUnit:
-        first = number * layout.group
-        return ScatterUnit(layout, first, min(layout.units, first + layout.group))
-
-    return Lazily(layout.files[0], unit)
+    placed = _placement(preparation)
+    return Lazily(placed.layout.files[0], lambda file: ScatterUnit(placed.layout, *placed.units(file)))
 
 
 def then(preparation: Preparation, done: Done) -> Sequence[ScatterUnit]:
-    layout = _layout(preparation)
-    found = merges(layout, len(done.counts))
-    return Lazily(len(found), lambda place: ScatterUnit(layout, merge=found[place]))
+    placed = _placement(preparation)
+    merging = placed.merges(len(done.counts))
+
+    @lru_cache(maxsize=done.counts[0])  # the same files are read by a merge of each coarse partition
+    def holds(first: int, end: int, base: int) -> str:
+        found = hashlib.sha256()
+        for receipt in (done.receipts[number] for number in range(first, end)):
+            sent = [file.sha256 for file in receipt.files if file.name.endswith(ROWS_FILE)]
+            found.update(canonical([first_of(receipt) - base, sent]))
+        return found.hexdigest()[:32]
+
+    def unit(place: int) -> ScatterUnit:
+        merge = merging[place]
+        return ScatterUnit(
+            placed.layout, merge.base, merge=merge, holds=holds(merge.first, merge.end, merge.base)
+        )
+
+    return Lazily(len(merging), unit)
 
 
 def _later(preparation: Preparation, first: int) -> int:
-    return sum(_layout(preparation).files[1:])
+    return sum(_placement(preparation).layout.files[1:])
 
 
-def _layout(preparation: Preparation) -> Layout:
+def _placement(preparation: Preparation) -> Placement:
     view, known = preparation.view, known_of_view(preparation)
     totals, before = view.totals().values(), known.all_bytes()
     documents, size = sum(count for count, _ in totals), sum(size for _, size in totals)
@@ -100,7 +116,13 @@ def _layout(preparation: Preparation) -> Layout:
     wanted = stage.partitions(preparation.context)
     if wanted is None:
         wanted = rounded(max(-(-size // PARTITION_BYTES), -(-rows // ROWS_BYTES)))
-    return layout_of(int(min(max(wanted, 1), _MOST)), len(view) + len(known), max(size, rows))
+
+    def names() -> npt.NDArray[np.uint64]:
+        of_view = (bytes.fromhex(sha256) for sha256, _ in view.contents())
+        before = (bytes.fromhex(known.sha256(unit)) for unit in range(known.first, known.first + len(known)))
+        return hashes_of(chain(of_view, before))
+
+    return Placement.of(int(min(max(wanted, 1), _MOST)), len(view) + len(known), max(size, rows), names)
 
 
 def _stage(preparation: Preparation) -> Scatter:
@@ -113,7 +135,7 @@ def _stage(preparation: Preparation) -> Scatter:
 def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     if job.unit.merge is not None:
         large = merge_files(job.folder, job.unit.layout, job.unit.merge, attempt.file(ROWS_FILE))
-        return UnitResult(0, part=PartitionsPart(job.unit.layout, large=large))
+        return UnitResult(0, part=PartitionsPart(job.unit.layout, job.unit.first, large))
     (stage,) = job.stages()
     layout = job.unit.layout
     writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
@@ -167,18 +189,21 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
 
 
 def _content(given: Preparation | Job[ScatterUnit], unit: ScatterUnit) -> object:
-    """What its units of the view hold and what of the layout shapes its file and receipt, of a stage to which
-    the place of its documents is an address alone."""
+    """What its units of the view or its files hold and what of the layout shapes its file and receipt, of a
+    stage to which the place of its documents is an address alone."""
     stage = stage_class(given.step.stages[0])
-    if unit.merge is not None or not getattr(stage, "address_only", False):
+    if not getattr(stage, "address_only", False):
         return None
+    layout = unit.layout
+    if (merge := unit.merge) is not None:
+        last = merge.level == len(layout.files) - 1
+        return [layout.partitions, layout.width, merge.level == 1, last, merge.coarse, unit.holds]
     known = known_of_view(given)
     read = [
         view_content(given, ViewUnit(number)) if number < known.first else known.content(number)
         for number in range(unit.first, unit.end)
     ]
-    one_level = len(unit.layout.files) == 1
-    shape: list[object] = [unit.layout.partitions, unit.layout.width, one_level, read]
+    shape: list[object] = [layout.partitions, layout.width, len(layout.files) == 1, read]
     return [*shape, "rows say which are known"] if known else shape
 
 

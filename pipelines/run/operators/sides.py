@@ -8,7 +8,7 @@ rows of the documents asked for, of one unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.errors import CorpusmillError, damaged
 from corpusmill.pipelines.run.operators.layout import first_of
 from corpusmill.pipelines.run.operators.left_out import addresses
-from corpusmill.pipelines.run.operators.partitions import layout_at
+from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, committed_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -59,13 +59,13 @@ def by_unit(
 
     Raises IntegrityError where a file is not what its receipt says, or lacks a side row.
     """
-    group = layout_at(scattered).group
+    file_at = _files(scattered)
     unit = rows.column("unit").to_numpy()
     cuts = [*(np.flatnonzero(unit[1:] != unit[:-1]) + 1).tolist(), len(unit)]
     bounds = list(zip([0, *cuts[:-1]], cuts, strict=True))
     later = [bound for bound in bounds if known is not None and unit[bound[0]] >= known.first]
     for number, of_file in groupby(
-        bounds[: len(bounds) - len(later)], lambda bound: int(unit[bound[0]]) // group
+        bounds[: len(bounds) - len(later)], lambda bound: file_at(int(unit[bound[0]]))
     ):
         with _side_file(scattered, number) as file:
             before = first_of(scattered.units.facts(number))
@@ -79,6 +79,21 @@ def by_unit(
         with known.side_file(number, SIDE_FILE) as file:
             side = _side_rows(file, 0, documents_of(part)[0] - (np.uint64(number) << np.uint64(32)))
             yield start, part, known.labelled(number, side)
+
+
+def _files(scattered: StepFolder) -> Callable[[int], int]:
+    """`file_of`, of units that are asked for in ascending order; most share the file of the one before."""
+    units, files = scattered.units, layout_at(scattered).files[0]
+    latest, end = -1, 0
+
+    def file_at(unit: int) -> int:
+        nonlocal latest, end
+        if unit >= end:
+            latest = file_of(scattered, unit)
+            end = first_of(units.facts(latest + 1)) if latest + 1 < files else unit + 2**32
+        return latest
+
+    return file_at
 
 
 def documents_of(rows: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt, UnitResult
+from corpusmill.pipelines.records.receipt import PartitionsPart, Receipt, UnitResult
 from corpusmill.pipelines.run.operators import layout as module
 from corpusmill.pipelines.run.operators import scatter
 from corpusmill.pipelines.run.operators.apart import Apart, Trier
 from corpusmill.pipelines.run.operators.layout import (
     FAN,
     ROWS_FILE,
+    Placement,
     RowsWriter,
     last_files,
     layout_of,
@@ -28,7 +30,12 @@ from corpusmill.pipelines.run.operators.layout import (
     partition_of,
     rounded,
 )
-from corpusmill.pipelines.run.operators.partitions import layout_at, partition_units, read_partition
+from corpusmill.pipelines.run.operators.partitions import (
+    file_of,
+    layout_at,
+    partition_units,
+    read_partition,
+)
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.made_records import made_manifest
 from tests.pipelines.run.edited import rows_of, run, write_recipe
@@ -55,6 +62,30 @@ def test_every_layout_can_be_read_with_few_opens(partitions: int, units: int, si
         assert read.stop <= sum(layout.files)
 
 
+@given(st.integers(1, 65_536), st.integers(0, 30_000), st.integers(0, 2**50), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_every_placement_by_content_reads_each_file_once(
+    partitions: int, units: int, size: int, seed: int
+) -> None:
+    names = np.random.default_rng(seed).integers(0, 2**64, units, np.uint64)
+    placed = Placement.of(partitions, units, size, lambda: names)
+    layout = placed.layout
+    spans = [placed.units(file) for file in range(layout.files[0])]
+    assert [unit for span in spans for unit in range(*span)] == list(range(units))
+    assert all(0 < end - first <= max(2, 1.5 * layout.group) or layout.group == 1 for first, end in spans)
+    numbers = iter(range(sum(layout.files)))
+    for level in range(1, len(layout.files)):
+        merging = placed.merges(level)
+        groups = layout.files[level] // layout.coarse
+        assert all(0 < merge.end - merge.first <= 1.5 * FAN for merge in merging[:groups])
+        read = [number for merge in merging[:groups] for number in range(merge.first, merge.end)]
+        if level == 1:
+            assert read == [next(numbers) for _ in range(layout.files[0])]
+            assert [merge.base for merge in merging[:groups]] == [spans[m.first][0] for m in merging[:groups]]
+    assert len(last_files(layout, partitions - 1)) <= FAN
+    assert placed.merges(len(layout.files)) == ()
+
+
 @given(st.integers(1, 65_536))
 def test_a_round_has_a_file_for_each_partition_it_reads(partitions: int) -> None:
     """And the levels after it read them all: every file of a level but the last is read by one merge."""
@@ -68,9 +99,10 @@ def test_a_round_has_a_file_for_each_partition_it_reads(partitions: int) -> None
 
 def test_twenty_thousand_units_and_four_thousand_partitions_are_few_opens() -> None:
     units, partitions = 20_000, 4_096
-    layout = layout_of(partitions, units, units * 32 * 2**20)
-    reading = len(last_files(layout, 0))
-    merging = [merge for level in range(1, len(layout.files)) for merge in merges(layout, level)]
+    names = np.random.default_rng(1).integers(0, 2**64, units, np.uint64)
+    placed = Placement.of(partitions, units, units * 32 * 2**20, lambda: names)
+    reading = len(last_files(placed.layout, 0))
+    merging = [merge for level in range(1, len(placed.layout.files)) for merge in placed.merges(level)]
     assert reading < 100
     assert partitions * reading + sum(m.end - m.first for m in merging) < units * partitions / 200
 
@@ -95,25 +127,39 @@ def table(unit: int, rows: list[tuple[int, int, int]]) -> pa.Table:
     return pa.table([*columns, pa.array(value, pa.int64())], names=["key", "unit", "row", "value"])
 
 
-def scattered(folder: Path, sent: Sent, layout: Layout) -> StepFolder:
-    """A complete step that sends these rows, as `scatter` does."""
+def scattered(
+    folder: Path, sent: Sent, partitions: int, names: npt.NDArray[np.uint64] | None = None
+) -> StepFolder:
+    """A complete step that sends these rows, as `scatter` does; `names`: of what units hold, else their
+    numbers."""
+    known = np.arange(len(sent), dtype=np.uint64) if names is None else names
+    placed = Placement.of(partitions, len(sent), 0, lambda: known)
     step = StepFolder(folder / "steps" / "s" / "v")
     units: list[Receipt] = []
-    for first in range(0, layout.units, layout.group):
+    layout = placed.layout
+    for file in range(layout.files[0]):
+        first, end = placed.units(file)
         attempt = step.attempt(len(units), 1)
         writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
-        for unit in range(first, min(layout.units, first + layout.group)):
+        for unit in range(first, end):
             writer.add(table(unit - first, sent[unit]))
         writer.close()
         units.append(attempt.commit(UnitResult(writer.rows, part=writer.part(first))))
     for level in range(1, len(layout.files)):
-        for merge in merges(layout, level):
+        for merge in placed.merges(level):
             attempt = step.attempt(len(units), 1)
             large = merge_files(step, layout, merge, attempt.file(ROWS_FILE))
-            units.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout, large=large))))
+            units.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout, merge.base, large))))
     assert len(units) == sum(layout.files)
     step.write_manifest(made_manifest(units, "s", "v"))
     return step
+
+
+def placed_in(step: StepFolder, unit: int) -> bool:
+    """Whether `file_of` names the last file that begins with a unit of the view or one before it."""
+    number, layout = file_of(step, unit), layout_at(step)
+    firsts = [step.units.facts(place).need(PartitionsPart).first for place in range(layout.files[0])]
+    return firsts[number] <= unit and all(first > unit for first in firsts[number + 1 :])
 
 
 few_keys = st.one_of(keys64, st.sampled_from([0, 7, 2**63, 2**64 - 1]))
@@ -126,20 +172,23 @@ rows_sent = st.lists(
 
 
 @settings(max_examples=60, phases=[Phase.explicit, Phase.generate], deadline=None)
-@given(st.lists(rows_sent, min_size=1, max_size=23), st.integers(1, 12), st.integers(0, 3))
-def test_levels_change_no_partition(sent: Sent, partitions: int, flushes: int) -> None:
-    """Files of up to three units, levels of two files: against plain sorting."""
+@given(st.lists(st.tuples(keys64, rows_sent), min_size=1, max_size=23), st.integers(1, 12), st.integers(0, 3))
+def test_levels_change_no_partition(
+    units: list[tuple[int, list[tuple[int, int, int]]]], partitions: int, flushes: int
+) -> None:
+    """Files of up to four units, levels of up to three files: against plain sorting."""
+    names, sent = np.array([name for name, _ in units], np.uint64), [rows for _, rows in units]
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(module, "FAN", 2)
         patch.setattr(module, "UNITS_PER_GROUP", 7)
         patch.setattr(module, "FINE", 3)
         if flushes:
             patch.setattr(module, "FLUSH_BYTES", 32 * flushes)
-        layout = layout_of(partitions, len(sent))
-        step = scattered(Path(folder), sent, layout)
+        step = scattered(Path(folder), sent, partitions, names)
         assert step.need_manifest().rows == sum(map(len, sent))
         every = [(key, unit, row, value) for unit, rows in enumerate(sent) for key, row, value in rows]
         assert len(partition_units(step)) == partitions
+        assert all(placed_in(step, unit) for unit in range(len(sent)))
         for number, unit in enumerate(partition_units(step)):
             wanted = [each for each in every if (each[0] * partitions) >> 64 == number]
             wanted.sort(key=lambda each: each[:3])  # those of one address stay in the order they were sent in

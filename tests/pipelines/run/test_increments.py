@@ -6,14 +6,19 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.operators import fold_combine, fold_map
-from corpusmill.pipelines.run.operators.grouping import grouped
+from corpusmill.pipelines.run.operators.grouping import grouped, runs
 from corpusmill.pipelines.run.plan import Plan, make_plan
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -122,8 +127,7 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(
     assert redone(again, "a.index")[0] <= 2
     done, adopted, total = redone(again, "shape.combine")
     assert done + adopted == total > 3
-    if change in ("one more at the end", "one changed"):
-        assert adopted >= total // 2  # all of the first level but a branch
+    assert adopted >= total // 2  # all but a branch, wherever the file stands
     fresh = run(recipe, tmp_path / "fresh")
     assert redone(fresh, "a")[1] == 0
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
@@ -171,6 +175,38 @@ def test_another_option_takes_nothing_over(tmp_path: Path) -> None:
     again = run(recipe, tmp_path / "run")
     done, adopted, total = redone(again, "a")
     assert (done, adopted) == (total, 0)
+
+
+names = st.lists(st.integers(0, 2**64 - 1), max_size=60)
+
+
+@given(names, st.integers(1, 9))
+def test_runs_are_of_bounded_size_and_in_order(some: list[int], size: int) -> None:
+    bounds = runs(np.array(some, np.uint64), size)
+    assert (bounds[0], bounds[-1]) == (0, len(some))
+    sizes = [end - start for start, end in pairwise(bounds)]
+    least, most = max(2, -(-size // 2)), max(2, size + size // 2)
+    assert len(some) > most or len(sizes) == bool(some)
+    assert all(least <= one <= most for one in sizes[:-1])
+    assert all(0 < one <= most for one in sizes[-1:])
+
+
+@pytest.mark.parametrize("size", [2, 4, 16, 64])
+def test_an_item_more_or_less_anywhere_changes_few_runs(size: int) -> None:
+    draw = np.random.default_rng(5)
+    every = draw.integers(0, 2**64, 6000, np.uint64)
+
+    def of(some: npt.NDArray[np.uint64]) -> set[bytes]:
+        return {some[start:end].tobytes() for start, end in pairwise(runs(some, size))}
+
+    whole = of(every)
+    assert 0.7 * size < len(every) / len(whole) < 1.4 * size
+    changed = []
+    for place in range(0, 6000, 97):
+        more = np.insert(every, place, draw.integers(0, 2**64, 1, np.uint64))
+        changed += [len(of(some) - whole) for some in (more, np.delete(every, place))]
+    assert np.mean(changed) < 4
+    assert max(changed) < 20
 
 
 def test_groups_come_back_after_a_change() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,7 +85,7 @@ def combined(record: RunRecord) -> list[str]:
 
 @pytest.fixture
 def pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two partial results are combined at a time."""
+    """Two or three partial results are combined at a time."""
     monkeypatch.setattr(fold_combine, "FAN_IN", 2)
 
 
@@ -93,13 +94,21 @@ def test_a_fold_combines_in_a_tree_to_its_root(tmp_path: Path, pairs: None) -> N
     parts = len(record.steps["shape.partials"].units)
     assert parts > 4
     shape, ids = shape_of(record)
-    deep = max(shape[:place].count("(") - shape[:place].count(")") for place in range(len(shape)))
-    assert 2**deep >= parts > 2 ** (deep - 1)  # levels, with no bracket of more than two
+    open_brackets: list[int] = []  # what each has in it
+    sizes: list[int] = []
+    deep = 0
+    for mark in shape:
+        if mark == ")":
+            sizes.append(open_brackets.pop())
+        elif open_brackets:
+            open_brackets[-1] += 1
+        if mark == "(":
+            open_brackets.append(0)
+            deep = max(deep, len(open_brackets))
+    assert set(sizes) <= {1, 2, 3}
+    assert sizes.count(1) < deep <= math.ceil(math.log2(parts))  # the last of a level
     assert shape.count("x") == parts
-    counts = [-(-parts // 2)]
-    while counts[-1] > 1:
-        counts.append(-(-counts[-1] // 2))
-    assert combined(record) == [f"{number:05d}.partial.arrow" for number in range(sum(counts))]
+    assert combined(record) == [f"{number:05d}.partial.arrow" for number in range(len(sizes))]
     folder = tmp_path / "one"
     folder.mkdir()
     whole = run(write_recipe(folder, 3000, 2**30))

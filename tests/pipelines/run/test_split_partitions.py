@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.records.receipt import PartitionsPart
 from corpusmill.pipelines.run.operators import layout as module
 from corpusmill.pipelines.run.operators import partitions, scatter
-from corpusmill.pipelines.run.operators.layout import layout_of
-from corpusmill.pipelines.run.operators.partitions import read_partition, split_partitions
+from corpusmill.pipelines.run.operators.partitions import layout_at, read_partition, split_partitions
 from tests.pipelines.run.edited import rows_of, run, write_recipe
 from tests.pipelines.run.test_exchange import Sent, rows_sent, scattered
 
@@ -25,7 +24,7 @@ def test_parts_are_the_partition(sent: Sent, count: int, parts: int) -> None:
     """In key order, one after the other, of several flushed batches a file, and no key in two of them."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(module, "FLUSH_BYTES", 64)
-        step = scattered(Path(folder), sent, layout_of(count, len(sent)))
+        step = scattered(Path(folder), sent, count)
         for number in range(count):
             whole = read_partition(step, number)
             every = (read_partition(step, number, part, parts) for part in range(parts))
@@ -56,9 +55,9 @@ def test_what_is_over_four_times_the_median_is_split(
     units = [rows[first::9] for first in range(9)]
     if levels:
         monkeypatch.setattr(module, "FAN", 2)
-    layout = layout_of(len(counts), len(units))
+    step = scattered(tmp_path, units, len(counts))
+    layout = layout_at(step)
     assert (len(layout.files) > 1) == levels
-    step = scattered(tmp_path, units, layout)
     large = [unit.need(PartitionsPart).large for unit in step.units]
     assert [bool(one) for one in large] == [number >= sum(layout.files[:-1]) for number in range(len(large))]
     parts = [(unit.partition, unit.part, unit.parts) for unit in split_partitions(step)]
@@ -71,7 +70,7 @@ def test_what_is_over_four_times_the_median_is_split(
 
 
 def test_small_partitions_are_not_told_in_receipts(tmp_path: Path) -> None:
-    step = scattered(tmp_path, sent_to([100, 5000], hot=True), layout_of(2, 1))
+    step = scattered(tmp_path, sent_to([100, 5000], hot=True), 2)
     large = step.units[0].need(PartitionsPart).large
     assert list(large) == [1]
     assert large[1] == 5000 * 24 // module.LARGE
