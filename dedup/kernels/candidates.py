@@ -69,9 +69,10 @@ def needed_buckets(
     """Which of its buckets a document has to be brought to, bool[R].
 
     Document n has the buckets `end_N[n]` up to `end_N[n + 1]`, in any order; bucket r lists its partners
-    there, `partner_P[end_R[r]:end_R[r + 1]]`, unless `known_R` is false. A pair is measured in the bucket of
-    its first shared band, so a bucket all of whose partners are listed in buckets of earlier bands is not
-    needed. A document whose set is a better document's too (`copy_R`) is needed in the first band's only.
+    there, `partner_P[end_R[r]:end_R[r + 1]]`, unless `known_R` is false. A pair is given in the bucket of its
+    first shared band that is not crowded, so a bucket all of whose partners are listed in buckets of earlier
+    bands is not needed; crowded ones list none. A document whose set is a better document's too (`copy_R`) is
+    needed in the first band's only.
     """
     needed_R = np.zeros(len(bucket_R), np.bool_)
     for n in range(len(end_N) - 1):
@@ -89,6 +90,18 @@ def needed_buckets(
                         partner_P[p], b, n, start, end, key_NB, bucket_R, end_R, partner_P
                     )
     return needed_R
+
+
+@compiled
+def crowded_bands(end_N: Integers, key_NB: Hashes, bucket_R: Hashes, crowded_R: Flags) -> Flags:
+    """Which of its bands each document has in a crowded bucket, bool[N, B]; see `needed_buckets`."""
+    crowded_NB = np.zeros(key_NB.shape, np.bool_)
+    for n in range(len(end_N) - 1):
+        for r in range(end_N[n], end_N[n + 1]):
+            if crowded_R[r]:
+                for b in range(key_NB.shape[1]):
+                    crowded_NB[n, b] |= key_NB[n, b] == bucket_R[r]
+    return crowded_NB
 
 
 @compiled

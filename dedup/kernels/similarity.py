@@ -45,10 +45,10 @@ def intersections(value_T: Values, end_S: Integers, first_P: Integers, second_P:
 
 
 @compiled
-def first_shared_band(key_NB: Hashes, i: int, j: int) -> int:
-    """Index of the first band whose keys agree, or -1."""
+def first_open_band(key_NB: Hashes, crowded_NB: Flags, i: int, j: int) -> int:
+    """Index of the first band whose keys agree and whose bucket is not crowded, or -1."""
     for b in range(key_NB.shape[1]):
-        if key_NB[i, b] == key_NB[j, b]:
+        if key_NB[i, b] == key_NB[j, b] and not crowded_NB[i, b]:
             return b
     return -1
 
@@ -76,6 +76,7 @@ def bucket_pairs(
     start_G: Integers,
     member_M: Integers,
     key_NB: Hashes,
+    crowded_NB: Flags,
     earlier_N: Flags,
     set_N: Integers,
     bound_S2: Integers,
@@ -94,11 +95,15 @@ def bucket_pairs(
     known, and not measured. Documents of one set stand for one another: each is paired, at 1.0, with the
     first of them, in the bucket of their first band, and only that first one meets other documents.
 
-    With `verify`, a pair is measured in the bucket of its first shared band and nowhere else, and given if
-    its similarity is at least `threshold`. A document with more than `max_bucket` better sets in a bucket is
-    measured there only against leaders: documents not paired there with a better one, the first `max_bucket`
-    of them. What a document is measured against follows from better ones alone. Without `verify` every
-    document is paired with its bucket's best, whatever their similarity.
+    With `verify`, a document with more than `max_bucket` better sets in a bucket meets there only leaders:
+    documents that no better one they met there is similar to, the first `max_bucket` of them. Others meet all
+    better ones. Pairs that meet somewhere and have a similarity of at least `threshold` are given: what a
+    document is paired with follows from better ones alone.
+
+    Buckets in which some document may meet leaders alone are `crowded_NB`, by what is known of all that were
+    sent to them. A pair that shares another is given in the first of those, and measured elsewhere only where
+    that tells a leader; any other may be given several times. Without `verify` every document is paired with
+    its bucket's best, whatever their similarity.
 
     Pairs of two documents of earlier runs (`earlier_N`) are not given, and measured only where leaders are
     wanted.
@@ -129,7 +134,7 @@ def bucket_pairs(
             if earlier_N[i] and not crowded:
                 continue
             a, a_end = bound_S2[set_N[i]]
-            matched = False
+            matched = elsewhere = False
             led = verify and k > max_bucket
             rivals = n_leaders if led else k
             if not verify:
@@ -144,13 +149,15 @@ def bucket_pairs(
                     of = a_size if containment else max(a_size, b_size)
                     if min(a_size, b_size) / of < threshold:  # the similarity cannot exceed it
                         continue
-                    if key_NB[i, first_shared_band(key_NB, i, j)] != key_G[g]:
+                    open_band = first_open_band(key_NB, crowded_NB, i, j)
+                    elsewhere = open_band >= 0 and key_NB[i, open_band] != key_G[g]
+                    if elsewhere and (matched or not crowded or n_leaders == max_bucket):
                         continue
                 both = intersection(value_T, a, a_end, b, b_end)
                 similarity = both / (a_size if containment else a_size + b_size - both)
                 if not verify or similarity >= threshold:
                     similarity = min(similarity, WHOLE)
-                    if not earlier_N[i]:  # else both are of earlier runs, which come first
+                    if not earlier_N[i] and not elsewhere:  # one of earlier runs meets others of these alone
                         pair_P2, similarity_P, count = _push(pair_P2, similarity_P, count, i, j, similarity)
                     matched = True
             if crowded and not matched and n_leaders < max_bucket:

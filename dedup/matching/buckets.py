@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,13 +46,14 @@ def _pairs_of_piece(rows: pa.Table, rules: Rules) -> pa.Table:
     member = np.empty(len(best_first), np.int64)
     member[best_first] = np.arange(len(best_first))
     member = member[np.lexsort((member, bucket))]
-    bands = contiguous(rows.column("bands"))
+    keys, crowded = (_by_band(rows, name)[best_first] for name in ("bands", "crowded"))
     set_of, bounds, values = _sets(rows)
     pairs, similarity = bucket_pairs(
         key[start],
         np.append(start, len(key)),
         member,
-        bands.flatten().to_numpy().reshape(len(key), -1)[best_first],
+        keys,
+        crowded,
         known_rows(rows)[best_first],
         set_of[best_first],
         bounds,
@@ -62,6 +64,12 @@ def _pairs_of_piece(rows: pa.Table, rules: Rules) -> pa.Table:
         rules.max_bucket,
     )
     return duplicates(facts, best_first[pairs[:, 0]], best_first[pairs[:, 1]], similarity, rules.reason)
+
+
+def _by_band(rows: pa.Table, name: str) -> npt.NDArray[Any]:
+    """A column of lists of one length, [n, bands]."""
+    values = contiguous(rows.column(name)).flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values.reshape(rows.num_rows, -1))
 
 
 def _sets(rows: pa.Table) -> tuple[Index, Index, npt.NDArray[np.uint32]]:

@@ -2,9 +2,10 @@
 
 Most documents share no bucket with another, and most pairs that share one share many. So the first round
 sends only what meets another document, without its set, and the second sends a document with its set to
-those of its buckets in which it has a pair that no earlier band has: a pair is measured once
-(`bucket_pairs`). Of documents of one set, which share all buckets, the best alone meets others; those it
-stands for are brought to the bucket of the first band, without their set, to be paired with it there.
+those of its buckets in which it has a pair that no earlier band has: a pair is measured once, except in
+crowded buckets (`bucket_pairs`). Of documents of one set, which share all buckets, the best alone meets
+others; those it stands for are brought to the bucket of the first band, without their set, to be paired with
+it there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.dedup.kernels.candidates import list_partners, needed_buckets
+from corpusmill.dedup.kernels.candidates import crowded_bands, list_partners, needed_buckets
 from corpusmill.dedup.matching.rules import Rules
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.known import KNOWN, known_rows
@@ -27,7 +28,8 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
     which are of earlier runs.
 
     Columns: `unit`, `row`; `bucket` uint64, the key; `copy` bool, whether the document's set is also that of
-    a better one, told in the bucket of the first band; `partners` large_list<uint64>, addresses of documents
+    a better one, told in the bucket of the first band; `crowded` bool, whether the bucket has more documents
+    than one is measured against; `partners` large_list<uint64>, addresses of documents
     that it may be measured against, null in a bucket of more than `LISTED`, or where pairs are not measured.
     """
     key = rows.column("key").to_numpy()
@@ -61,6 +63,7 @@ def candidates(rows: pa.Table, rules: Rules) -> pa.Table:
             "row": row,
             "bucket": rows.column("key"),
             "copy": _copies(rows, np.repeat(np.arange(len(count)), count), rules),
+            "crowded": np.repeat(count > rules.max_bucket + 1, count),
             "partners": lists,
         }
     )
@@ -92,18 +95,21 @@ def bring(rows: pa.Table, side: pa.Table) -> pa.Table:
     """Rows of `candidates`, sorted by document, and the side row of each document, to rows for `find_pairs`.
 
     Columns: `key`, that of a bucket; `unit`, `row`; `id`, `source`, `bytes`, `digest`, `bands`, `shingles` as
-    `Minhash.emit` keeps them, the last null of a document that has the set of a better one.
+    `Minhash.emit` keeps them, the last null of a document that has the set of a better one; `crowded`, for
+    each of the bands whether its bucket is.
     """
     unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
     new = np.append(True, (unit[1:] != unit[:-1]) | (row[1:] != row[:-1]))
     document = np.cumsum(new) - 1
-    bands = contiguous(side.column("bands"))
+    ends = np.append(np.flatnonzero(new), len(new))
+    keys = contiguous(side.column("bands")).flatten().to_numpy().reshape(side.num_rows, -1)
+    bucket = rows.column("bucket").to_numpy()
     partners = contiguous(rows.column("partners"))
     copy = rows.column("copy").to_numpy()
     needed = needed_buckets(
-        np.append(np.flatnonzero(new), len(new)),
-        bands.flatten().to_numpy().reshape(side.num_rows, -1),
-        rows.column("bucket").to_numpy(),
+        ends,
+        keys,
+        bucket,
         copy,
         partners.offsets.to_numpy(),
         partners.values.to_numpy(),
@@ -121,5 +127,7 @@ def bring(rows: pa.Table, side: pa.Table) -> pa.Table:
     facts = side.select(["id", "source", "bytes", "digest", "bands"]).take(pa.array(places))
     for name in facts.column_names:
         sent = sent.append_column(name, facts.column(name))
+    crowded = crowded_bands(ends, keys, bucket, rows.column("crowded").to_numpy())[places]
+    by_band = pa.FixedSizeListArray.from_arrays(pa.array(crowded.reshape(-1)), keys.shape[1])
     sets = side.column("shingles").take(pa.array(places, mask=copies))
-    return sent.append_column("shingles", sets)
+    return sent.append_column("crowded", by_band).append_column("shingles", sets)

@@ -12,8 +12,9 @@ import pytest
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.resolution import Resolution
-from tests.dedup.test_minhash import brute_force, same
+from tests.dedup.test_minhash import brute_force, known_by, near_duplicates, same
 from tests.oracles.dedup_exchange import documents, pairs_and_removals, removals
+from tests.oracles.dedup_near import pairs_in_buckets
 from tests.pipelines.run.test_resolution import in_rounds
 
 WORDS = 60
@@ -83,6 +84,20 @@ def test_a_crowded_bucket_is_the_same_in_any_partitions(shape: str) -> None:
     whole = removals(stage, docs)
     assert whole
     assert all(removals(stage, docs, 30, 30, partitions) == whole for partitions in (3, 11))
+
+
+@pytest.mark.parametrize("max_bucket", [2, 3, 5, 9])
+def test_a_pair_is_found_by_any_bucket_that_it_shares(max_bucket: int) -> None:
+    """A crowd in the first bucket of a pair hides it in no other; copies of some documents are in it too."""
+    texts = near_duplicates(6, 3, 40, length=300) + near_duplicates(7, 3, 4)
+    docs = documents(texts + texts[::11])
+    stage = Minhash(max_bucket=max_bucket)
+    found, _ = pairs_and_removals(stage, docs, 30, 10, 3)
+    keys = stage.sketch(*docs.utf8())[2].tolist()
+    wanted = pairs_in_buckets(known_by(stage, docs), keys, 0.8, max_bucket)
+    ends = (found.column(name).to_pylist() for name in ("id", "survivor_id"))
+    assert set(zip(*ends, strict=True)) == wanted
+    assert found.num_rows < 7 * len(wanted), "not once for each of 7 bands that such a pair shares"
 
 
 def test_pairs_of_a_crowd_grow_with_its_documents() -> None:

@@ -36,11 +36,9 @@ def near_duplicates(seed: int, families: int, copies: int, length: int = 60) -> 
     return texts
 
 
-def brute_force(
-    stage: Minhash, docs: Documents, only_candidates: bool = True
-) -> dict[str, tuple[str, float]]:
+def known_by(stage: Minhash, docs: Documents) -> list[dedup_near.Doc]:
+    """The documents as the oracles know them."""
     s = stage.settings()
-    _, _, keys, _ = stage.sketch(*docs.utf8())
     facts = zip(
         docs.column("id").to_pylist(),
         docs.column("source").to_pylist(),
@@ -48,7 +46,7 @@ def brute_force(
         docs.text.to_pylist(),
         strict=True,
     )
-    known = [
+    return [
         dedup_near.Doc(
             i,
             source,
@@ -57,8 +55,15 @@ def brute_force(
         )
         for i, source, n, t in facts
     ]
+
+
+def brute_force(
+    stage: Minhash, docs: Documents, only_candidates: bool = True
+) -> dict[str, tuple[str, float]]:
+    s = stage.settings()
+    _, _, keys, _ = stage.sketch(*docs.utf8())
     return dedup_near.removals(
-        known,
+        known_by(stage, docs),
         s.threshold,
         stage.priority,
         lambda i, j: not only_candidates or bool((keys[i] == keys[j]).any()),

@@ -56,3 +56,28 @@ def removals(
             similarity, _, j = min(kept)
             removed[i] = (j, -similarity)
     return {docs[i].id: (docs[j].id, similarity) for i, (j, similarity) in removed.items()}
+
+
+def pairs_in_buckets(
+    docs: Sequence[Doc], keys: Sequence[Sequence[int]], threshold: float, max_bucket: int
+) -> set[tuple[str, str]]:
+    """Ids of all pairs that `Minhash` gives, worse and better, bucket by bucket, whatever other buckets they
+    share: of at most `max_bucket` better sets all are looked at, of more the leaders of the bucket alone."""
+    found: set[tuple[str, str]] = set()
+    first_of: dict[tuple[int, ...], int] = {}
+    buckets: dict[int, list[int]] = {}
+    for i in order(docs, ()):
+        first = first_of.setdefault(docs[i].shingles, i)
+        if first != i:
+            found.add((docs[i].id, docs[first].id))
+        for key in keys[i] if first == i else ():
+            buckets.setdefault(key, []).append(i)
+    for members in buckets.values():
+        leaders: list[int] = []
+        for place, i in enumerate(members):
+            its, better = list(docs[i].shingles), leaders if place > max_bucket else members[:place]
+            alike = [j for j in better if jaccard(its, list(docs[j].shingles)) >= threshold]
+            found |= {(docs[i].id, docs[j].id) for j in alike}
+            if not alike and len(leaders) < max_bucket:
+                leaders.append(i)
+    return found
