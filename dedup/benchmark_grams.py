@@ -61,7 +61,8 @@ class BenchmarkGrams(Fold):
     max_items: int = Field(10, ge=1, description="Most benchmark items that an n-gram may occur in.")
     question_fields: list[str] = Field(
         ["question", "problem", "prompt", "text", "informal_statement", "formal_statement"],
-        description="Metadata fields whose text is a question; without any, the item's whole text is one.",
+        description="Metadata fields whose text, or each of a list of texts, is a question; without any, the "
+        "item's whole text is one.",
     )
     solution_fields: list[str] = Field(
         ["answer", "solution", "code", "canonical_solution", "informal_proof", "test_list"],

@@ -176,9 +176,16 @@ class Minhash(Deduplicate):
         if s.bits == "peer" and self.functions is not None and self.functions < s.bands * s.rows:
             raise ValueError(f"functions: bands x rows = {s.bands * s.rows} are needed; draw as many or more")
         if s.measure == "containment" and not s.verify:
+            asked = "measure: containment" if self.measure else f"preset: {self.preset}"
+            rest = "`measure`" if self.measure else "`verify`"
             raise ValueError(
-                "`measure: containment` measures pairs, and without `verify` none is; add `verify: true`, or "
-                "leave out `measure`"
+                f"`{asked}` measures pairs, and without `verify` none is; add `verify: true`, "
+                f"or leave out {rest}"
+            )
+        if self.threshold is not None and not s.verify:
+            raise ValueError(
+                f"threshold: {self.threshold:g} has no effect, as without `verify` no pair is measured; add "
+                "`verify: true`, or leave it out"
             )
         return self
 

@@ -97,8 +97,8 @@ def _fields(meta: str) -> Mapping[str, object]:
 
 
 def _parts(rules: GramRules, text: str, fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    questions = [q for name in rules.question_fields if isinstance(q := fields.get(name), str) and q.strip()]
-    solutions = [s for name in rules.solution_fields if (s := _solution(fields.get(name))).strip()]
+    questions = [q for name in rules.question_fields for q in _strings(fields.get(name)) if q.strip()]
+    solutions = [s for name in rules.solution_fields if (s := "\n".join(_strings(fields.get(name)))).strip()]
     for question in dict.fromkeys(questions or [text]):
         yield QUESTION, _with_its_rest(rules, question, text, solutions)
     for solution in solutions:
@@ -107,9 +107,10 @@ def _parts(rules: GramRules, text: str, fields: Mapping[str, object]) -> Iterato
         yield TEXT, text
 
 
-def _solution(value: object) -> str:
-    lines = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    return "\n".join(line for line in lines if isinstance(line, str))
+def _strings(value: object) -> list[str]:
+    """A string, or those of a list, such as the turns of a conversation."""
+    found = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return [one for one in found if isinstance(one, str)]
 
 
 def _with_its_rest(rules: GramRules, question: str, text: str, solutions: list[str]) -> str:

@@ -3,7 +3,8 @@
 1. Options that count words, characters or characters of words (`LimitsByLanguage.scaled`) are multiplied by
    how many the language needs for one of English (the same text in both, given as `parallel`); lengths of
    n-grams only where that is at least 1.25, as in scripts cut into characters.
-2. Stop words are the tokens with a letter that stand in the largest share of documents of every corpus.
+2. Stop words are the tokens that hold a letter, and end in a letter or mark, and stand in the largest share
+   of documents of every corpus.
 3. Every other limit is the quantile of its score over half of the documents that are long enough: `quantile`
    of them score less (more, for an upper limit), rounded outward to two digits. A limit is never stricter
    than the filter's own: a trusted corpus is narrower than the web.
@@ -15,6 +16,7 @@ a language are enough.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -246,7 +248,9 @@ def common_words(parts: Sequence[Part], many: int) -> tuple[str, ...]:
     shares: dict[str, float] = {}
     for word in set.intersection(*(set(counter) for counter in counts.values())) if counts else ():
         share = min(counter[word] / read[corpus] for corpus, counter in counts.items())
-        if share >= COMMON and len(split_words(word.encode()).hashes) == 1:
+        # A word that keeps the full stop after it is common only at ends of sentences.
+        ends_in_letter = unicodedata.category(word[-1])[0] in "LM"
+        if share >= COMMON and ends_in_letter and len(split_words(word.encode()).hashes) == 1:
             shares[word] = share
     return tuple(sorted(shares, key=lambda word: (-shares[word], word))[:many])
 

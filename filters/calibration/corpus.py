@@ -27,13 +27,15 @@ def read_parts(files: Sequence[Path], language: str | None) -> Iterator[Part]:
     """The documents of `files`, a batch and language at a time.
 
     A document's language is its column or field `lang`, or `language` for those that have none. Raises
-    UserError for a file of another kind, one that a reader cannot read whole, and a document without
-    language.
+    UserError for a file of another kind, one that a reader cannot read whole, a document without
+    language, and a `language` that is no code.
     """
     import pyarrow.compute as pc
 
-    from corpusmill.filters.rules.language_codes import code_meant
+    from corpusmill.filters.rules.language_codes import code_meant, unknown_codes
 
+    if language is not None and (wrong := unknown_codes([language])):
+        raise UserError(f"--lang: {wrong[0]}")
     for path in files:
         for docs in _batches(path):
             given = docs.column("lang").cast(pa.string())
@@ -60,9 +62,14 @@ def _batches(path: Path) -> Iterator[Documents]:
         if split.fault is not None:
             raise UserError(f"{path}: {split.fault}")
         for batch in reader.read(path, path.name, split, Label(_stem(path), "text")):
-            lost = [one.why for one in (*batch.removed, *batch.quarantined)]
+            lost = [*batch.removed, *batch.quarantined]
             if lost:
-                raise UserError(f"{path}: {len(lost)} documents cannot be read, the first for: {lost[0]}")
+                first = lost[0]
+                cause = f"{first.why}: {first.detail}" if first.detail else first.why
+                raise UserError(
+                    f"{path}: {len(lost)} of its documents cannot be read, the first at {first.position} "
+                    f"({cause}); correct or delete them"
+                )
             if len(batch.documents):
                 yield batch.documents
 

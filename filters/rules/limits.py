@@ -109,14 +109,36 @@ class LimitsByLanguage(Filter):
         }
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
-        """Languages that no document can have, where a stage before this one identifies them."""
+        """Languages whose limits no document can keep, since an entry's `min_...` is above a `max_...` of the
+        filter's own; and those that no document can have, where a stage before this one identifies them."""
         from corpusmill.filters.rules.language_codes import unknown_codes
 
+        if crossed := self._crossed():
+            return crossed
         if not any(stage.name == "language" for stage in before):
             return []  # documents have whatever codes the input gives them
         return [
             *(("by_language", wrong) for wrong in unknown_codes(self._languages())),
             *(("languages", wrong) for wrong in unknown_codes(dict(self)["languages"] or ())),
+        ]
+
+    def _crossed(self) -> list[tuple[str, str]]:
+        """(option of the filter, what is wrong) for limits that meet no value in some languages."""
+        found: dict[str, tuple[float, list[str]]] = {}
+        for code, limits in self._languages().items():
+            for name, least in dict(limits).items():
+                option = f"max_{name.removeprefix('min_')}"
+                most = getattr(limits, option, None) if name.startswith("min_") else None
+                if isinstance(least, (int, float)) and isinstance(most, (int, float)) and least > most:
+                    found.setdefault(option, (most, []))[1].append(f"{code} {least:g}")
+        return [
+            (
+                option,
+                f"is {most:g}, under the least of some languages ({', '.join(codes)}), so that all of "
+                "their documents would be removed; write limits for them in `by_language`, or "
+                "`by_language: {}` to judge every language alike",
+            )
+            for option, (most, codes) in found.items()
         ]
 
     @abstractmethod

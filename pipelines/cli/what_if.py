@@ -24,7 +24,7 @@ def what_if(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Another threshold: web.gopher_quality.min_words=30, decontaminate.overlap=0.7.",
+            help="Another threshold: web.gopher_quality.min_words=30, web.language.at_least=0.7.",
         ),
     ] = None,
     sweep: Annotated[

@@ -193,6 +193,14 @@ def test_short_questions_match_as_a_whole(tmp_path: Path) -> None:
     ) == [None]
 
 
+def test_each_of_a_list_of_questions_is_looked_for(tmp_path: Path) -> None:
+    second = "Name the three rivers that meet below the old bridge of the town before they reach the sea?"
+    rows: list[dict[str, Any]] = [{"id": "1", "question": [QUESTION, second, 3, ""], "source": "s"}]
+    stage = prepared(BenchmarkGrams(), rows, tmp_path)
+    texts = [f"{FILLER} {QUESTION} {FILLER}", f"{FILLER} {second} {FILLER}", FILLER]
+    assert reasons(stage, texts) == ["contaminated", "contaminated", None]
+
+
 def test_numbers_alphabets_and_boilerplate_are_no_evidence(tmp_path: Path) -> None:
     counting = " ".join(map(str, range(60)))
     letters = " ".join("abcdefghijklmnopqrstuvwxyz")

@@ -276,6 +276,10 @@ def test_presets_and_overrides() -> None:
         Minhash.model_validate({"thresold": 0.5})
     with pytest.raises(ValidationError):
         Minhash(threshold=0.0)
+    with pytest.raises(ValueError, match=r"threshold: 0\.5 has no effect, as without `verify`"):
+        Minhash(preset="fineweb", threshold=0.5)
+    with pytest.raises(ValueError, match=r"`preset: contained` measures pairs.*leave out `verify`"):
+        Minhash(preset="contained", verify=False)
 
 
 def test_fineweb_removes_below_the_verified_threshold() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from corpusmill.filters.calibration.choose import common_words
+from corpusmill.filters.calibration.corpus import Part
 from corpusmill.filters.commands.calibrate import calibrate
 from corpusmill.filters.fineweb_quality import FinewebQuality
 from corpusmill.filters.gopher_quality import GopherQuality
@@ -157,7 +159,31 @@ def test_what_calibrate_refuses(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"give files of JSON Lines"):
         calibrate("gopher_quality", [tmp_path / "none.txt"])
     (tmp_path / "broken.jsonl").write_text('{"text": "a"}\n{"text": \n', "utf-8")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(
+        UserError, match=r"1 of its documents cannot be read, the first at broken\.jsonl.*bad_json"
+    ):
         calibrate("gopher_quality", [tmp_path / "broken.jsonl"], language="de")
+    with pytest.raises(UserError, match=r"--lang: `klingon` is no code of the model"):
+        calibrate("gopher_quality", [nameless], language="klingon")
+    with pytest.raises(UserError, match=r"--lang: `german` is no code of the model; write `de`"):
+        calibrate("gopher_quality", [nameless], language="german")
     with pytest.raises(UserError, match=r"holds no text en\.txt"):
         calibrate("gopher_quality", [nameless], language="de", parallel=tmp_path)
+
+
+def test_stop_words_end_in_a_letter() -> None:
+    """Arabic keeps a full stop with the word before it, so that many texts share `كتاب.`."""
+    texts = [f"كان الناس {n} في المدينة. ثم ذهب الناس في الصباح الى المدينة." for n in range(200)]
+    words = common_words([Part("town", "ar", documents(texts))], 16)
+    assert "في" in words
+    assert [word for word in words if not word[-1].isalpha()] == []
+
+
+def test_own_limits_that_leave_no_document_of_a_language_are_refused() -> None:
+    """German needs 48 words by the shipped limits; a `max_words` of 5 for all would remove all of it."""
+    [(option, wrong)] = GopherQuality(min_words=1, max_words=5).conflicts([])
+    assert option == "max_words"
+    assert "is 5, under the least of some languages (" in wrong
+    assert "de 4" in wrong
+    assert GopherQuality(min_words=1, max_words=5, by_language={}).conflicts([]) == []
+    assert GopherQuality().conflicts([]) == []

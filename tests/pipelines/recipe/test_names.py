@@ -54,5 +54,5 @@ def test_limits_that_nothing_keeps(faults: Callable[..., list[str]], step: str, 
 
 
 def test_limits_switched_off_contradict_nothing(load: Callable[..., Recipe]) -> None:
-    step = "{gopher_quality: {min_words: null, max_words: 5}}"
+    step = "{gopher_quality: {min_words: null, max_words: 5, by_language: {}}}"
     assert load(f"sources: {{a: {{read: {{jsonl: a}}, steps: [{step}]}}}}\n", head=HEAD).sources
