@@ -23,9 +23,9 @@ Weights = npt.NDArray[np.float32]
 Places = npt.NDArray[np.uint32]
 Window = npt.NDArray[np.uint64]
 
-_LETTER, _PUNCTUATION, _SPACE, _ALONE = 0, 1, 2, 3
-_PRIME = np.uint64(0x100000001B3)
-_START = np.uint64(0xCBF29CE484222325)
+LETTER, PUNCTUATION, SPACE, ALONE = 0, 1, 2, 3
+PRIME = np.uint64(0x100000001B3)
+START = np.uint64(0xCBF29CE484222325)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _NGRAM = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
@@ -38,16 +38,16 @@ def _tables() -> tuple[Bytes, Bytes]:
     kinds, folded = np.zeros(256, np.uint8), np.arange(256, dtype=np.uint8)
     for byte in range(128):
         if byte <= 0x20 or byte == 0x7F:
-            kinds[byte] = _SPACE
+            kinds[byte] = SPACE
         elif not chr(byte).isalnum():
-            kinds[byte] = _PUNCTUATION
+            kinds[byte] = PUNCTUATION
         folded[byte] = ord("0") if chr(byte).isdigit() else ord(chr(byte).lower())
     for byte in (0xC2, 0xE2, *range(0xE3, 0xEA), *range(0xEF, 0xF5)):
-        kinds[byte] = _ALONE
+        kinds[byte] = ALONE
     return kinds, folded
 
 
-_KINDS, _FOLDED = _tables()
+KINDS, FOLDED = _tables()
 
 
 class Found(NamedTuple):
@@ -59,19 +59,20 @@ class Found(NamedTuple):
 
 
 @forced
-def _kind(at: int, end: int) -> int:
+def kind_at(at: int, end: int) -> int:
+    """Which kind of word the character at `at` is of."""
     byte = byte_at(at)
     if (byte == 0xE0 or byte == 0xE1) and at + 1 < end:
         second = byte_at(at + 1)
         if byte == 0xE0 and 0xB8 <= second <= 0xBB:
-            return _ALONE
+            return ALONE
         if byte == 0xE1 and (0x80 <= second <= 0x82 or 0x9E <= second <= 0x9F):
-            return _ALONE
-    return integer(_KINDS[byte])
+            return ALONE
+    return integer(KINDS[byte])
 
 
 @forced
-def _behind(at: int, end: int) -> int:
+def behind(at: int, end: int) -> int:
     """Where the character that begins at `at` ends."""
     at += 1
     while at < end and (byte_at(at) & 0xC0) == 0x80:
@@ -80,7 +81,8 @@ def _behind(at: int, end: int) -> int:
 
 
 @forced
-def _mixed(value: np.uint64) -> np.uint64:
+def mixed(value: np.uint64) -> np.uint64:
+    """A hash of a hash, in which every bit counts."""
     value = (value ^ (value >> _HALF)) * _MIX
     return value ^ (value >> _HALF)
 
@@ -91,25 +93,25 @@ def _read(at: int, end: int, ngrams: int, shift: np.uint64, window: Window, held
     count = 0
     most = len(out) - ngrams
     while at < end and count <= most:
-        kind = _kind(at, end)
-        if kind == _SPACE:
+        kind = kind_at(at, end)
+        if kind == SPACE:
             at += 1
             continue
-        value = _START
-        if kind == _ALONE:
-            stop = _behind(at, end)
+        value = START
+        if kind == ALONE:
+            stop = behind(at, end)
             while at < stop:
-                value = (value ^ np.uint64(byte_at(at))) * _PRIME
+                value = (value ^ np.uint64(byte_at(at))) * PRIME
                 at += 1
         else:
-            while at < end and _kind(at, end) == kind:
-                value = (value ^ np.uint64(_FOLDED[byte_at(at)])) * _PRIME
+            while at < end and kind_at(at, end) == kind:
+                value = (value ^ np.uint64(FOLDED[byte_at(at)])) * PRIME
                 at += 1
-        value = _mixed(value)
+        value = mixed(value)
         out[count] = value >> shift
         count += 1
         for k in range(held):
-            window[k] = _mixed(window[k] * _NGRAM + value)
+            window[k] = mixed(window[k] * _NGRAM + value)
             out[count] = window[k] >> shift
             count += 1
         for k in range(min(held, ngrams - 2), 0, -1):

@@ -69,6 +69,12 @@ def write_examples(rows: pa.Table, folder: Path) -> dict[str, int]:
     return {"examples": rows.num_rows, "bytes": pc.sum(pc.binary_length(rows.column("text"))).as_py() or 0}
 
 
+def read_examples(path: Path) -> pa.Table:
+    """What `write_examples` wrote."""
+    with pa.memory_map(str(path)) as source:
+        return ipc.open_file(source).read_all()
+
+
 def joined(positives: Path, negatives: Path) -> pa.Table:
     """Both sides' files as one table with the column `positive`: each text once, by side, draw and id.
 
@@ -76,8 +82,7 @@ def joined(positives: Path, negatives: Path) -> pa.Table:
     """
     tables = []
     for path, positive in ((positives, True), (negatives, False)):
-        with pa.memory_map(str(path)) as source:
-            rows = ipc.open_file(source).read_all()
+        rows = read_examples(path)
         tables.append(rows.append_column("positive", pa.array(np.full(rows.num_rows, positive))))
     return _distinct(pa.concat_tables(tables).combine_chunks())
 

@@ -6,30 +6,30 @@ Options of all three stages stand beside `positives` and `negatives`, which say 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
+from corpusmill.filters.rules.example_sources import (
+    SOURCES,
+    Examples,
+    described_entry,
+    examples_entry,
+    listed,
+)
 from corpusmill.pipelines.contract.given import CLASSIFIER
 from corpusmill.pipelines.contract.stage import Filter, Fold, Task
 from corpusmill.pipelines.recipe.builder import Builder
-from corpusmill.pipelines.recipe.entries import mapping, stage, text_reader, unknown_keys
-from corpusmill.pipelines.recipe.json_schema import PATTERNS, Node, Schema, described, summary
+from corpusmill.pipelines.recipe.entries import mapping, stage, unknown_keys
+from corpusmill.pipelines.recipe.json_schema import Node, Schema, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Source
 from corpusmill.pipelines.recipe.names import mapping_or_empty, unknown_name
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
 
-ROOM, SOURCES = "filters", "sources"
+ROOM = "filters"
 EXAMPLES, TRAINER, JUDGE = "quality_examples", "train_quality", "learned_quality"
 SIDES = ("positives", "negatives")
 FROM = "from_sources"
-
-
-class Examples(NamedTuple):
-    """One side: sources of the recipe (None: the side's own), and its own source beside them, if any."""
-
-    names: list[str] | None
-    own: Source | None
 
 
 class LearnedQuality(Section):
@@ -51,7 +51,7 @@ class LearnedQuality(Section):
         """Sources that are examples are sources of the recipe, and on one side only."""
         named: dict[Any, str] = {}
         for side in SIDES:
-            for at, name in enumerate(_listed(mapping_or_empty(data).get(side))):
+            for at, name in enumerate(listed(mapping_or_empty(data).get(side))):
                 place: Path = (cls.name, side, SOURCES, at)
                 if name not in recipe["sources"]:
                     yield Problem(place, unknown_name("source", name, recipe["sources"]))
@@ -72,7 +72,7 @@ class LearnedQuality(Section):
         given = {
             name: {key: section[key] for key in keys if key in section} for name, keys in options.items()
         }
-        sides = {side: _examples(section.get(side), side, problems) for side in SIDES}
+        sides = {side: examples_entry(cls.name, section.get(side), side, side, problems) for side in SIDES}
         trainer = stage(ROOM, TRAINER, given[TRAINER], Task, path, problems)
         judge = stage(ROOM, JUDGE, given[JUDGE], Filter, path, problems)
         chooser = stage(ROOM, EXAMPLES, given[EXAMPLES], Fold, path, problems)
@@ -88,21 +88,8 @@ class LearnedQuality(Section):
     @classmethod
     def describe(cls, schema: Schema) -> Node:
         """Options of three stages, and the two sides, in one mapping."""
-        listed: Node = {
-            "description": "Sources of the recipe, of which what is left gives examples.",
-            "type": "array",
-            "items": {"type": "string"},
-            "minItems": 1,
-        }
-        named: Node = {
-            "type": "object",
-            "required": [SOURCES],
-            "additionalProperties": False,
-            "properties": {SOURCES: listed},
-        }
-        words = "{} examples: patterns (JSON lines), a reader and its files, or sources of the recipe."
         sides = {
-            side: described(words.format(word), PATTERNS, schema.readers(), named)
+            side: described_entry(schema, f"{word} examples")
             for side, word in zip(SIDES, ("Positive", "Negative"), strict=True)
         }
         judge = find(ROOM, JUDGE)
@@ -136,30 +123,6 @@ class LearnedQuality(Section):
             needs[side] = builder.fold(f"{EXAMPLES}.{side}", chooser, view)
         trained = builder.task(TRAINER, self.trainer, needs=needs, gives=CLASSIFIER)
         builder.mask(self.name, self.judge, needs={"classifier": trained})
-
-
-def _listed(entry: Any) -> list[Any]:
-    """The names of a side that has sources of the recipe."""
-    names = mapping_or_empty(entry).get(SOURCES)
-    return names if isinstance(names, list) else []
-
-
-def _examples(entry: Any, side: str, problems: list[Problem]) -> Examples | None:
-    path: Path = (LearnedQuality.name, side)
-    if entry is None:
-        cure = f"`{side}: {side}/*.jsonl.zst`, or `{side}: {{sources: [web]}}` for sources of the recipe"
-        problems.append(Problem(path[:1], f"`{side}` is missing; add {cure}"))
-        return None
-    if isinstance(entry, dict) and SOURCES in entry:
-        for key in entry.keys() - {SOURCES}:
-            problems.append(Problem((*path, key), f"`{key}` cannot stand beside `{SOURCES}`; take it out"))
-        names = entry[SOURCES]
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            problems.append(Problem((*path, SOURCES), "expected a list of names of sources such as `[web]`"))
-            return None
-        return Examples(names, None)
-    made = text_reader(entry, path, problems, "examples")
-    return None if made is None else Examples(None, Source(side, "examples", made))
 
 
 SECTION = LearnedQuality

@@ -28,6 +28,10 @@ CONTAMINATION: Final = "contamination"
 CLASSIFIER: Final = "classifier"
 """figures.json, which is the step's summary too: how good a classifier is on held-out examples."""
 
+LANGUAGE_MODEL: Final = "language_model"
+"""model.json, keys.npy and values.npy: a model of word n-grams; figures.json, which is the step's summary
+too: how it takes texts held out."""
+
 TOKENIZER: Final = "tokenizer"
 """tokenizer.json and what belongs to it."""
 

@@ -1,0 +1,148 @@
+"""Reads language models of KenLM, SRILM and others from ARPA files (uncompressed text), without them.
+
+An ARPA file lists n-grams by length, each with the log10 of its probability and, if longer ones follow it, of
+its backoff weight. Words are kept byte for byte. Scores are those of KenLM, which sums the same numbers in
+32 bits: an n-gram whose last words do not stand in the file by themselves (as pruning leaves them) has them
+added as KenLM adds them, with what backing off would give; `<unk>`, where there is none, has -100.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.filters.rules.ngram_model import LanguageModel, NgramModel
+from corpusmill.pipelines.contract.errors import DataError
+
+Keys = npt.NDArray[np.uint64]
+Floats = npt.NDArray[np.float32]
+SEED, MISSING = 1, -100.0
+MOST_ORDER = 10
+
+
+def read_arpa(path: Path, language: str) -> NgramModel:
+    """The model of a file, for texts of `language` whose words stand between white space.
+
+    Raises DataError for what is no such file, is cut, or lists an n-gram whose first words it does not list.
+    Memory: about 300 bytes an n-gram while it is read, 40 afterwards.
+    """
+    from corpusmill.filters.kernels.language_model import SPACED
+
+    with path.open("rb") as file:
+        try:
+            levels = [_level(file, length, count) for length, count in _counts(file)]
+            keys, values = _joined(levels)
+        except (ValueError, EOFError) as error:
+            words = f"{path}: no ARPA file: {error}, at byte {file.tell():,}"
+            raise DataError(f"{words}; give one that `lmplz` or SRILM wrote, uncompressed") from error
+    known = len(levels[0][0])
+    return NgramModel(keys, values, len(levels), {language: LanguageModel(SEED, 0.0, known, 0)}, SPACED)
+
+
+def _line(file: BinaryIO) -> bytes:
+    """The next line that is not blank, stripped."""
+    while line := file.readline():
+        if stripped := line.strip():
+            return stripped
+    raise EOFError("the file ends before \\end\\")
+
+
+def _counts(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Lengths and how many n-grams of each there are; then each is read before the next is asked for."""
+    if _line(file) != b"\\data\\":
+        raise ValueError("it does not begin with \\data\\")
+    found: list[int] = []
+    while (line := _line(file)).startswith(b"ngram "):
+        length, _, number = line.removeprefix(b"ngram ").partition(b"=")
+        if int(length) != len(found) + 1 or int(number) < 0 or int(length) > MOST_ORDER:
+            raise ValueError(f"{line.decode('utf-8', 'replace')!r} is out of order, or too long")
+        found.append(int(number))
+    if not found:
+        raise ValueError("it says no numbers of n-grams")
+    for at, count in enumerate(found):
+        if line != b"\\%d-grams:" % (at + 1):
+            raise ValueError(f"\\{at + 1}-grams: is missing")
+        yield at + 1, count
+        line = _line(file)
+    if line != b"\\end\\":
+        raise ValueError("\\end\\ is missing")
+
+
+def _level(file: BinaryIO, length: int, count: int) -> tuple[Keys, Floats]:
+    """Hashes of the words uint64[count, length], and log10 of probability and weight float32[count, 2]."""
+    from corpusmill.filters.kernels.language_model import BEGIN, END, SPACED, UNKNOWN, line_words
+
+    lines, values = [], np.zeros((count, 2), np.float32)
+    for row in range(count):
+        parts = _line(file).split()
+        if not length + 1 <= len(parts) <= length + 2:
+            raise ValueError(f"an n-gram of {length} words has {len(parts)} fields")
+        values[row, 0] = float(parts[0])
+        values[row, 1] = float(parts[length + 1]) if len(parts) > length + 1 else 0.0
+        lines.append(b" ".join(parts[1 : length + 1]))
+    if not np.isfinite(values).all():
+        raise ValueError("a number is not finite")
+    named = (b"<s>", b"</s>", b"<unk>", b"<UNK>")
+    texts = np.frombuffer(b"\n".join([*named, *lines]), np.uint8)
+    found, _ = line_words(np.array([0, len(texts)]), texts, SPACED)
+    marks, words = found[: 3 * len(named)][1::3], found[3 * len(named) :].reshape(count, length + 2)[:, 1:-1]
+    replaced = words.copy()
+    for mark, number in zip(marks, (BEGIN, END, UNKNOWN, UNKNOWN), strict=True):
+        replaced[words == mark] = number
+    return replaced, values
+
+
+def _joined(levels: list[tuple[Keys, Floats]]) -> tuple[Keys, Floats]:
+    """Keys and values of all n-grams, and of those that are missing at the end of others."""
+    from corpusmill.filters.kernels.language_model import UNKNOWN, keys_of
+
+    seed = np.uint64(SEED)
+    table: dict[int, tuple[float, float]] = {}
+    words_of = [
+        np.column_stack([keys_of(np.ascontiguousarray(words[:, k]), seed) for k in range(words.shape[1])])
+        for words, _ in levels
+    ]
+    keys_by_length: list[Keys] = []
+    for words, (_, values) in zip(words_of, levels, strict=True):
+        keys = _keys(words)
+        if words.shape[1] > 1:
+            prefixes = _keys(words[:, :-1])
+            if lost := int((~np.isin(prefixes, keys_by_length[-1])).sum()):
+                raise ValueError(
+                    f"{lost:,} n-grams of {words.shape[1]} words have first words that it does not list"
+                )
+        keys_by_length.append(keys)
+        table.update(zip(keys.tolist(), map(tuple, values.tolist()), strict=True))
+    unknown = int(keys_of(np.array([UNKNOWN], np.uint64), seed)[0])
+    table.setdefault(unknown, (MISSING, 0.0))
+    for words in reversed(words_of[2:]):
+        for row in words[~np.isin(_keys(words[:, 1:]), keys_by_length[words.shape[1] - 2])]:
+            _fill(row[1:], table)
+    keys = np.fromiter(table, np.uint64, len(table))
+    order = np.argsort(keys)
+    return keys[order], np.array(list(table.values()), np.float32)[order]
+
+
+def _keys(words: Keys) -> Keys:
+    """uint64[n]: the keys of n-grams, rows of keys of words."""
+    from corpusmill.filters.kernels.language_model import longer_keys
+
+    keys = np.ascontiguousarray(words[:, -1])
+    for k in range(words.shape[1] - 2, -1, -1):
+        keys = np.asarray(longer_keys(keys, np.ascontiguousarray(words[:, k])))
+    return keys
+
+
+def _fill(words: Keys, table: dict[int, tuple[float, float]]) -> float:
+    """The log10 of the probability of an n-gram, a row of keys of words, added where it is missing."""
+    key = int(_keys(words[None, :])[0])
+    if key not in table:
+        if len(words) == 1:
+            raise ValueError("a word of an n-gram is not among the single words")
+        _, passed = table.get(int(_keys(words[None, :-1])[0]), (0.0, 0.0))
+        table[key] = (float(np.float32(_fill(words[1:], table) + passed)), 0.0)
+    return table[key][0]

@@ -1,0 +1,176 @@
+"""`kenlm_perplexity`: ARPA files against their definition and KenLM's own scores, CCNet's form, bad files."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.filters.kenlm_perplexity import MAGIC, KenlmPerplexity
+from corpusmill.filters.rules.arpa import read_arpa
+from corpusmill.filters.rules.ccnet_form import ccnet_form
+from corpusmill.pipelines.contract.context import Context
+from corpusmill.pipelines.contract.errors import DataError, UserError
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
+from tests.oracles.filters_language_model import KneserNey
+
+WORDS = ["the", "a", "ring", "finite", "été", "中国", "..", "A"]
+LINES = [line.split() for line in (
+    "the ring a ring the finite", "a finite ring", "été 中国 the ring", "the ring a ring été", "a a .. the .."
+)]  # fmt: skip
+MODEL = KneserNey(LINES, 3, 1)
+ASKED = (
+    st.lists(st.sampled_from([*WORDS, "never", "seen", "\n", "\t", "\r"]), max_size=12).map(" ".join) | TEXTS
+)
+
+
+def written(folder: Path, name: str = "m.arpa", **options: list[tuple[str, ...]]) -> Path:
+    path = folder / name
+    path.write_text(MODEL.arpa(**options), "utf-8")
+    return path
+
+
+def stage(path: Path, **options: object) -> KenlmPerplexity:
+    return KenlmPerplexity(models={"*": path}, **options).prepare(Context())  # type: ignore[arg-type]
+
+
+def scored(judge: KenlmPerplexity, text: str) -> float | None:
+    found: list[float | None] = judge.score(documents([text]))["perplexity"].to_pylist()  # type: ignore[union-attr]
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def arpa(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("arpa"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=ASKED)
+def test_scores_are_those_of_the_definition(arpa: Path, text: str) -> None:
+    lines = [words for line in text.encode().split(b"\n") if (words := line.split())]
+    expected = MODEL.perplexity([[word.decode("utf-8", "replace") for word in line] for line in lines])
+    assert scored(stage(arpa), text) == (expected if expected is None else pytest.approx(expected, rel=1e-4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.lists(st.sampled_from([*WORDS, "never"]), min_size=1, max_size=12).map(" ".join))
+def test_scores_are_kenlms(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    """Also where pruning left n-grams whose last words do not stand in the file."""
+    kenlm = pytest.importorskip("kenlm", reason="compares with KenLM, of the kenlm extra")
+    folder = tmp_path_factory.mktemp("kenlm")
+    for name, without in (("whole", []), ("pruned", [("finite", "</s>"), ("été", "</s>")])):
+        path = written(folder, f"{name}.arpa", without=without)
+        log = kenlm.Model(str(path)).score(text)
+        expected = 10 ** (-log / (len(text.split()) + 1))
+        assert scored(stage(path), text) == pytest.approx(expected, rel=2e-4)
+
+
+def test_words_that_stand_for_marks_are_unknown(arpa: Path) -> None:
+    judge = stage(arpa)
+    assert scored(judge, "the <s>") == scored(judge, "the </s>") == scored(judge, "the never")
+
+
+def test_a_missing_unknown_word_has_100_decades(tmp_path: Path) -> None:
+    path = written(tmp_path, without=[("<unk>",)])
+    value = scored(stage(path), "never")
+    assert value is not None
+    assert math.log10(value) > 40
+
+
+@settings(max_examples=20, deadline=None)
+@given(texts=st.lists(ASKED | st.none(), max_size=5), cut=st.integers(0, 5))
+def test_split_law(arpa: Path, texts: list[str | None], cut: int) -> None:
+    check_split_law(stage(arpa), texts, min(cut, len(texts)))
+
+
+def test_a_model_for_each_language(arpa: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.arpa"
+    other.write_text(KneserNey([["the", "ring"]], 2, 1).arpa(), "utf-8")
+    judge = KenlmPerplexity(models={"en": arpa, "de": other}).prepare(Context())
+    docs = documents(["the ring"] * 4, lang=["en", "de", "fr", None])
+    first, second, *rest = judge.score(docs)["perplexity"].to_pylist()  # type: ignore[union-attr]
+    assert first == scored(stage(arpa), "the ring")
+    assert second == scored(stage(other), "the ring") != first
+    assert rest == [None, None]
+
+
+def test_limits(arpa: Path) -> None:
+    value = scored(stage(arpa), "the ring")
+    assert value is not None
+    assert reasons(stage(arpa, at_most=value), ["the ring"]) == [None]
+    assert reasons(stage(arpa, at_most=value * 0.99), ["the ring", ""]) == ["high_perplexity", None]
+    assert reasons(stage(arpa, at_least=value * 1.01), ["the ring"]) == ["low_perplexity"]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("  The Ring,\nÉté 2024  ", "the ring,ete 0000"),
+        ("“Quoted”—yes…", '"quoted" - yes...'),
+        ("（中国）１２３。", "(中国)000."),
+        ("tab\there\x85", "tabhere"),
+        ("", ""),
+    ],
+)
+def test_the_form_of_ccnet(text: str, form: str) -> None:
+    assert ccnet_form(text) == form
+
+
+@given(TEXTS)
+def test_the_form_follows_its_steps(text: str) -> None:
+    """Step by step, as cc_net takes them, where punctuation is of ASCII already."""
+    plain = "".join(c for c in text if c.isascii() or unicodedata.category(c)[0] in "LMN")
+    line = unicodedata.normalize("NFD", plain.strip().lower())
+    line = "".join(c for c in line if unicodedata.category(c) != "Mn")
+    line = re.sub("[\x00-\x1f\x7f-\x9f]", "", re.sub(r"\d", "0", line))
+    assert ccnet_form(plain) == line
+
+
+def test_sentence_pieces(arpa: Path, tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    (tmp_path / "text").write_text("\n".join(["the ring a ring the finite one"] * 50), "utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(tmp_path / "text"), model_prefix=str(tmp_path / "sp"), vocab_size=16, minloglevel=9
+    )
+    cut = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "sp.model"))
+    judge = stage(arpa, pieces={"*": tmp_path / "sp.model"}, form="ccnet")
+    pieces = " ".join(cut.encode("the ring", out_type=str))
+    assert scored(judge, " The\x00 Ríng ") == scored(stage(arpa), pieces)
+
+
+def test_a_binary_model_needs_kenlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    path = tmp_path / "m.bin"
+    path.write_bytes(MAGIC + b" format version 5\n\0")
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    with pytest.raises(UserError, match=r"pip install corpusmill\[kenlm\], or give the ARPA file"):
+        stage(path)
+
+
+GOOD = MODEL.arpa()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file ends before"),
+        ("not a model", r"does not begin with \\data\\"),
+        (GOOD.replace("\\end\\", ""), "the file ends before"),
+        (GOOD.replace("ngram 2=", "ngram 3="), "out of order"),
+        (GOOD.replace("\\2-grams:", "\\9-grams:"), r"2-grams: is missing"),
+        (re.sub(r"-99\t<s>\t\S+", "-99 a b c", GOOD), "an n-gram of 1 words has 4 fields"),
+        (GOOD.replace("-99\t<s>", "nan\t<s>"), "not finite"),
+        (GOOD.replace("-99\t<s>", "x\t<s>"), "could not convert"),
+        (MODEL.arpa(without=[("the", "ring")]), "1 n-grams|2 n-grams"),
+    ],
+)
+def test_bad_files_are_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "m.arpa").write_text(text, "utf-8")
+    with pytest.raises(DataError, match=said):
+        read_arpa(tmp_path / "m.arpa", "*")
