@@ -15,7 +15,7 @@ from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.operators.fold_combine import FAN_IN
 from corpusmill.pipelines.run.operators.fold_map import LEAST_UNITS
-from corpusmill.pipelines.run.operators.layout import layout_of, rounded, shared
+from corpusmill.pipelines.run.operators.layout import layout_of, rounded, together
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.operators.scatter import PARTITION_BYTES
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
@@ -78,7 +78,7 @@ def at_scale(
     unit_bytes = min(int(source.reader.split_bytes) for source in recipe.sources)
     reading = max(1, -(-size // unit_bytes))
     partitions = min(MOST_PARTITIONS, max(1, rounded(-(-text // PARTITION_BYTES))))
-    layout, together = layout_of(partitions, reading, text), shared(reading, text, LEAST_UNITS)
+    layout, sharing = layout_of(partitions, reading, text), together(reading, text, LEAST_UNITS)
     by_kind = {
         "files": max(1, reading // 8),
         "splits": reading,
@@ -98,7 +98,7 @@ def at_scale(
         if operator.writes == "rows":
             units = sum(layout.files)
         elif (operator.reads, operator.writes) == ("documents", "partials"):
-            units = -(-reading * 5 // (3 * together)) if together > 1 else reading  # 60% full
+            units = -(-reading * 5 // (3 * sharing)) if sharing > 1 else reading  # 60% full
         factor = 1.0 if operator.exclusive else times
         disk = int(row.disk * factor)
         steps.append(

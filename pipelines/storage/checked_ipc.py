@@ -14,7 +14,8 @@ Memory: two copies of one batch, and 20 bytes a batch.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -26,6 +27,9 @@ import pyarrow.ipc as ipc
 import xxhash
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
+from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.storage.remote.partly import PartlyFetched
+from corpusmill.pipelines.storage.remote.sent_files import AT_ONCE, each
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 Compression = Literal["lz4", "zstd", "fitting"] | None
@@ -109,16 +113,26 @@ def batches_id(path: Path) -> str | None:
 class CheckedFile:
     """A file that `BatchWriter` wrote, mapped into memory: the file `file_id`, or (None) whichever this is.
 
-    Raises IntegrityError naming the file, the batch and the cure.
+    `partly`: where it is fetched from as it is read; copies that do not match are fetched again, once. Raises
+    IntegrityError naming the file, the batch and the cure.
     """
 
-    def __init__(self, path: Path, file_id: str | None = None) -> None:
-        self.path, self._wanted = path, file_id
+    def __init__(self, path: Path, file_id: str | None = None, partly: PartlyFetched | None = None) -> None:
+        self.path, self._wanted, self._partly = path, file_id, partly
 
     def __enter__(self) -> CheckedFile:
         try:
-            self._source = pa.memory_map(str(self.path))
-        except (OSError, pa.ArrowException) as error:
+            return self._entered()
+        except IntegrityError:
+            if self._partly is None:
+                raise
+            self._partly.again()
+            return self._entered()
+
+    def _entered(self) -> CheckedFile:
+        try:
+            self._source = self._opened()
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise damaged(f"{self.path}: {error}") from error
         try:
             self._reader = ipc.open_file(self._source)
@@ -132,6 +146,12 @@ class CheckedFile:
             raise damaged(f"{self.path}: it is another file, or its index was altered")
         self._entries = np.frombuffer(found, _ENTRY)
         return self
+
+    def _opened(self) -> pa.NativeFile:
+        if self._partly is None:
+            return pa.memory_map(str(self.path))
+        _ = self._partly.blocks  # in one request
+        return pa.PythonFile(self._partly, mode="r")
 
     def _index(self) -> bytes:
         last = self._reader.num_record_batches - 1
@@ -164,6 +184,15 @@ class CheckedFile:
     def batch(self, index: int) -> pa.RecordBatch:
         """One batch, checked."""
         try:
+            return self._batch(index)
+        except IntegrityError:
+            if self._partly is None:
+                raise
+            self._partly.again()
+            return self._batch(index)
+
+    def _batch(self, index: int) -> pa.RecordBatch:
+        try:
             if not 0 <= index < len(self):
                 raise IndexError(f"there are {len(self)} batches")
             batch = self._reader.get_batch(index)
@@ -175,9 +204,45 @@ class CheckedFile:
             raise damaged(f"{self.path}, batch {index}: its bytes differ from its checksum")
         return batch
 
+    def bring(self, first: int, end: int) -> None:
+        """Have the batches of the numbers from `first` up to `end` at hand, in few requests."""
+        if self._partly is not None:
+            wanted = np.flatnonzero((self.numbers >= first) & (self.numbers < end)).tolist()
+            self._partly.bring([self._partly.blocks[index] for index in wanted])
+
     def numbered(self, number: int) -> list[pa.RecordBatch]:
         """The batches of this number, checked, in order."""
+        self.bring(number, number + 1)
         return [self.batch(int(index)) for index in np.flatnonzero(self.numbers == number)]
+
+
+@contextmanager
+def opened(
+    step: StepFolder, entries: Sequence[FileEntry], first: int, end: int
+) -> Iterator[list[CheckedFile]]:
+    """These files of a step, of which batches of the numbers from `first` up to `end` are read.
+
+    Of a run on object storage small files are fetched whole, of others the batches, several at a time. Raises
+    IntegrityError where one is not what its receipt says.
+    """
+    partly = [step.partly(entry) for entry in entries]
+    step.bring([entry for entry, part in zip(entries, partly, strict=True) if part is None])
+    with ExitStack() as stack:
+        files = [
+            CheckedFile(step.data / entry.name, entry.batches, part)
+            for entry, part in zip(entries, partly, strict=True)
+        ]
+
+        def open_one(file: CheckedFile) -> None:
+            stack.enter_context(file)
+            file.bring(first, end)
+
+        if any(partly):
+            each(open_one, files, AT_ONCE)
+        else:
+            for file in files:
+                open_one(file)
+        yield files
 
 
 def committed_file(step: StepFolder, name: str) -> CheckedFile:

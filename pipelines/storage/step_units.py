@@ -16,6 +16,7 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt
 from corpusmill.pipelines.storage.file_faults import fault_of, faults_of, lost
 from corpusmill.pipelines.storage.objects.store import ObjectInfo
+from corpusmill.pipelines.storage.remote.partly import PartlyFetched
 from corpusmill.pipelines.storage.remote.sent_files import AT_ONCE
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, write_atomic
 from corpusmill.pipelines.storage.segments import Segment
@@ -104,6 +105,11 @@ class StepUnits(StepPlaces):
         """The path of a committed file, which is fetched first where it has to be; its bytes are not looked
         at."""
         return self.data / entry.name if self.store is None else self.store.have(self.path, entry)
+
+    def partly(self, entry: FileEntry) -> PartlyFetched | None:
+        """A committed file of batches whose ranges are fetched as they are read; None of one that is at hand,
+        or is soon."""
+        return None if self.store is None else self.store.partly(self.path, entry)
 
     def bring(self, entries: Sequence[FileEntry]) -> None:
         """Have these files at hand, fetched several at a time where they have to be."""

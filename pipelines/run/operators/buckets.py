@@ -19,7 +19,7 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
-from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -87,8 +87,7 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
 def read_bucket(folder: StepFolder, entries: Sequence[FileEntry], number: int, schema: pa.Schema) -> pa.Table:
     """The rows of the batches of this number of these files of `folder`."""
     tables = [schema.empty_table()]
-    folder.bring(entries)
-    for entry in entries:
-        with CheckedFile(folder.at_hand(entry), entry.batches) as file:
+    with opened(folder, entries, number, number + 1) as files:
+        for file in files:
             tables += [pa.Table.from_batches([batch]) for batch in file.numbered(number)]
     return pa.concat_tables(tables).combine_chunks()

@@ -31,7 +31,7 @@ from corpusmill.pipelines.run.operators.job import (
     stage_class,
     view_content,
 )
-from corpusmill.pipelines.run.operators.layout import FILE_BYTES, shared
+from corpusmill.pipelines.run.operators.layout import FILE_BYTES, together
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.storage.checked_ipc import read_batches, write_batches
 from corpusmill.pipelines.storage.removed import write_removed
@@ -46,7 +46,7 @@ def units(preparation: Preparation) -> Sequence[ViewUnits]:
     hold: one more or less changes few others."""
     view = preparation.view
     size = sum(size for _, size in view.totals().values())
-    most = shared(len(view), size, LEAST_UNITS)
+    most = together(len(view), size, LEAST_UNITS)
     if most == 1:
         return Lazily(len(view), lambda number: ViewUnits(number, number + 1))
     bounds, firsts = Bounds(FILE_BYTES, most), array("Q")

@@ -34,7 +34,7 @@ import xxhash
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt
 from corpusmill.pipelines.run.operators.grouping import runs
 from corpusmill.pipelines.run.operators.job import Lazily
-from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, opened
 from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -43,7 +43,7 @@ FAN = 64  # files that one unit reads, or that are merged on average
 UNITS_PER_GROUP = 256  # units of a view for each that a file of the first level takes the rows of
 MOST_PER_FILE = 32
 FILE_BYTES = 2**30  # text whose rows one file takes at most, where that is more than one unit
-SMALL_BYTES = 16 * 2**20  # text whose rows a file may take where there would be more than `FAN` files
+SMALL_BYTES = 16 * 2**20  # text that small units may put into one file where there would be more than `FAN`
 LEAST_FILES = 32  # that are left then
 MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
 FINE = 256  # partitions of a coarse one at most
@@ -56,17 +56,17 @@ def layout_of(
     units: int,
     size: int = 0,
     *,
-    together: bool = True,
+    sharing: bool = True,
     files: Sequence[int] | None = None,
 ) -> Layout:
     """The layout of an exchange of so many units, whose text is `size` bytes, 0 where that is not known.
 
-    `together`: several units may share a file of the first level; else each of them has its own. `files`: how
+    `sharing`: several units may share a file of the first level; else each of them has its own. `files`: how
     many each level has of a coarse partition, where they do not take what follows one another. Numbers are
     rounded such that a little more input seldom changes what a file of the first level holds.
     """
     mean = max(1, size // max(1, units))
-    group = _group(units, size) if together else 1
+    group = together(units, size, UNITS_PER_GROUP) if sharing else 1
     if files is None:
         files = [-(-units // group)]
         while files[-1] > FAN:
@@ -92,7 +92,7 @@ class Placement:
         cls, partitions: int, units: int, size: int, names: Callable[[], npt.NDArray[np.uint64]]
     ) -> Placement:
         """That of units of a view; `names`: a hash of what each holds, asked for where there is a choice."""
-        group = _group(units, size)
+        group = together(units, size, UNITS_PER_GROUP)
         bounds: list[Sequence[int]] = [range(units + 1)]
         if units > FAN:
             left = names()
@@ -134,11 +134,10 @@ def shared(units: int, size: int, files: int, most_bytes: int = FILE_BYTES) -> i
     return 1 << max(1, min(units // files, MOST_PER_FILE, most_bytes // mean)).bit_length() - 1
 
 
-def _group(units: int, size: int) -> int:
-    """How many units share a file of the first level: many where units are many, or where they are small and
-    files would be so many that their rows are written twice."""
+def together(units: int, size: int, files: int) -> int:
+    """As `shared`, and more where units are small and more than `FAN`, whose files may be fewer."""
     few = 1 if units <= FAN else shared(units, size, LEAST_FILES, SMALL_BYTES)
-    return max(few, shared(units, size, UNITS_PER_GROUP))
+    return max(few, shared(units, size, files))
 
 
 def rounded(count: int) -> int:
@@ -329,21 +328,19 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
             for entry in receipt.files
             if entry.name.endswith(ROWS_FILE)
         ]
-        folder.bring([entry for entry, _ in sent])
-        files = [
-            (stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)), first_of(receipt))
-            for entry, receipt in sent
-        ]
+        if not sent:
+            return {}
         if merge.level == 1:
-            runs: Sequence[int] = [merge.coarse]
+            wanted = range(merge.coarse, merge.coarse + 1)
         else:
             first = merge.coarse * layout.width
-            runs = range(first, min(layout.partitions, first + layout.width))
-        if not files:
-            return {}
+            wanted = range(first, min(layout.partitions, first + layout.width))
+        every = [entry for entry, _ in sent]
+        at_hand = stack.enter_context(opened(folder, every, wanted.start, wanted.stop))
+        files = [(file, first_of(receipt)) for file, (_, receipt) in zip(at_hand, sent, strict=True)]
         schema = pa.unify_schemas([file.schema for file, _ in files], promote_options="permissive")
         writer: BatchWriter | None = None
-        for number in runs:
+        for number in wanted:
             tables = [
                 counted_from(pa.Table.from_batches(found), first - merge.base)
                 for file, first in files

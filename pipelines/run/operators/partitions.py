@@ -25,7 +25,7 @@ from corpusmill.pipelines.run.operators.layout import (
     in_order,
     last_files,
 )
-from corpusmill.pipelines.storage.checked_ipc import CheckedFile, compact
+from corpusmill.pipelines.storage.checked_ipc import compact, opened
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 OFTEN = 4  # times the median that a partition is worked on at once
@@ -107,15 +107,14 @@ def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: 
     tables = []
     layout, units = layout_at(scattered), scattered.units
     numbers = last_files(layout, partition)
-    entries = {number: units.find(f"{number:05d}.{ROWS_FILE}") for number in numbers}
-    scattered.bring([entry for entry in entries.values() if entry is not None])
-    for number, entry in entries.items():
-        if entry is not None:
-            with CheckedFile(scattered.at_hand(entry), entry.batches) as file:
-                every = (file.batch(int(index)) for index in np.flatnonzero(file.numbers == partition))
-                found = [_part(batch, layout, partition, part, parts) for batch in every]
-            if found:
-                tables.append(counted_from(pa.Table.from_batches(found), first_of(units.facts(number))))
+    found = {number: units.find(f"{number:05d}.{ROWS_FILE}") for number in numbers}
+    entries = {number: entry for number, entry in found.items() if entry is not None}
+    with opened(scattered, list(entries.values()), partition, partition + 1) as files:
+        for number, file in zip(entries, files, strict=True):
+            every = (file.batch(int(index)) for index in np.flatnonzero(file.numbers == partition))
+            rows = [_part(batch, layout, partition, part, parts) for batch in every]
+            if rows:
+                tables.append(counted_from(pa.Table.from_batches(rows), first_of(units.facts(number))))
     return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
 
 

@@ -38,7 +38,7 @@ from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.resolution import connected, direct
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 from corpusmill.pipelines.run.resolution.notes import NOTES, Homes, Outcome, gathered
-from corpusmill.pipelines.storage.checked_ipc import CheckedFile, read_batches, write_batches
+from corpusmill.pipelines.storage.checked_ipc import opened, read_batches, write_batches
 from corpusmill.pipelines.storage.committed import earlier, earlier_file
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -134,7 +134,7 @@ def _rule(stage: object) -> Resolution:
 
 def _between(partitions: int) -> Layout:
     """How the notes of a round lie, of which each unit writes a file."""
-    return layout_of(partitions, partitions, together=False)
+    return layout_of(partitions, partitions, sharing=False)
 
 
 def _layout(unit: RuleUnit) -> Layout:
@@ -245,13 +245,12 @@ def _state(job: Job[RuleUnit], partition: int) -> pa.Table:
 
 def _notes(job: Job[RuleUnit], partition: int) -> pa.Table:
     """`NOTES` sent to the partition."""
-    tables = []
-    for place in last_files(_layout(job.unit), partition):
-        for entry in earlier(job.folder, (job.unit.before or 0) + place).files:
-            if entry.name.endswith(ROWS_FILE):
-                with CheckedFile(job.folder.at_hand(entry), entry.batches) as file:
-                    tables += [pa.Table.from_batches([batch]) for batch in file.numbered(partition)]
-    return gathered(tables)
+    places = last_files(_layout(job.unit), partition)
+    receipts = [earlier(job.folder, (job.unit.before or 0) + place) for place in places]
+    entries = [entry for unit in receipts for entry in unit.files if entry.name.endswith(ROWS_FILE)]
+    with opened(job.folder, entries, partition, partition + 1) as files:
+        batches = [batch for file in files for batch in file.numbered(partition)]
+    return gathered([pa.Table.from_batches([batch]) for batch in batches])
 
 
 def _written(

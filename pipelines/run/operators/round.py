@@ -71,7 +71,7 @@ def _later(preparation: Preparation, first: int) -> int:
 
 
 def _layout(preparation: Preparation, units: int) -> Layout:
-    return layout_of(layout_at(preparation.first).partitions, units, together=False)
+    return layout_of(layout_at(preparation.first).partitions, units, sharing=False)
 
 
 def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from corpusmill.pipelines.sources.framing.damage import FETCH_AGAIN, Damage
-from corpusmill.pipelines.sources.framing.flatbuffer import FlatTable
 from corpusmill.pipelines.sources.reader import Split
+from corpusmill.pipelines.storage.flatbuffer import FlatTable
 
 MAGIC = b"ARROW1"
 HEAD_BYTES = 8  # of a file before its schema

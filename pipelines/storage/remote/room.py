@@ -1,6 +1,7 @@
 """The room that a mirror takes: which of its files are in use, and which may make place for others.
 
-Every file in `data` of the mirror has been written to the store before, so that it can be fetched again.
+Every file in `data` of the mirror has been written to the store before, and `parts` has ranges of such files,
+so that all can be fetched again.
 Files are removed, those used least lately first, when they take more than the recipe's `cache_bytes`. A file
 that a process has been given (`pin`) stays until its unit is done (`release`) or the process has ended; so
 the mirror may take more where that much is in use. What is not committed lies elsewhere and is left alone.
@@ -21,6 +22,7 @@ from pathlib import Path
 from corpusmill.pipelines.storage.objects.blocks import locked
 from corpusmill.pipelines.storage.objects.current import settings_in_use
 
+_FILES = ("data/**/*", "parts/*/*")  # committed files, and ranges of them
 _STRIPES = 64  # locks of files that are fetched
 _STEP = 0.05  # of the limit: the folder is looked through after so much was written by a process
 _KEPT = 0.9  # of the limit, after room was made
@@ -102,7 +104,8 @@ class Room:
             self._make_room(limit)
 
     def _make_room(self, limit: int) -> None:
-        found = [(path, path.stat()) for path in self._folder.glob("steps/*/*/data/**/*") if path.is_file()]
+        every = (path for kind in _FILES for path in self._folder.glob(f"steps/*/*/{kind}"))
+        found = [(path, path.stat()) for path in every if path.is_file()]
         total = sum(stat.st_size for _, stat in found)
         if total <= limit:
             return

@@ -89,7 +89,7 @@ def test_every_placement_by_content_reads_each_file_once(
 @given(st.integers(1, 65_536))
 def test_a_round_has_a_file_for_each_partition_it_reads(partitions: int) -> None:
     """And the levels after it read them all: every file of a level but the last is read by one merge."""
-    layout = layout_of(partitions, partitions, together=False)
+    layout = layout_of(partitions, partitions, sharing=False)
     assert (layout.files[0], layout.group) == (partitions, 1)
     if len(layout.files) > 1:
         groups = layout.files[1] // layout.coarse

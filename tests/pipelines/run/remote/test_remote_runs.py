@@ -22,7 +22,7 @@ from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run import runner as runner_module
 from corpusmill.pipelines.run.runner import Runner
-from corpusmill.pipelines.storage.remote import shared_objects
+from corpusmill.pipelines.storage.remote import sent_files, shared_objects
 from corpusmill.pipelines.storage.remote.lease import FencedError
 from corpusmill.pipelines.storage.remote.mirrors import store_of_run
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -131,19 +131,24 @@ def told(*command: str) -> str:
     return result.stdout
 
 
+@pytest.mark.parametrize("whole", [sent_files.WHOLE_BYTES, 0])
 def test_machines_that_share_the_store_alone_give_the_same_bytes(
     server: ObjectServer,
     corpus: Path,
     local: dict[str, tuple[str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    whole: int,
 ) -> None:
+    """Whether files of exchanges are fetched whole or by ranges."""
+    monkeypatch.setattr(sent_files, "WHOLE_BYTES", whole)
     monkeypatch.setattr(Elsewhere, "machines", [tmp_path / name for name in ("one", "two", "three")])
     monkeypatch.setattr(runner_module, "make_engine", lambda recipe, log: Elsewhere())
-    recipe = short(tmp_path / "run", corpus, storage(server, "machines"))
+    recipe = short(tmp_path / "run", corpus, storage(server, f"machines-{whole}"))
     run(recipe)
     assert of_recipe(recipe) == local
     assert any((tmp_path / "two").rglob("*.parquet"))
+    assert any(tmp_path.rglob("parts/*/*")) == (whole == 0)
 
 
 def test_workers_take_batches_from_the_store(

@@ -1,4 +1,4 @@
-"""The few parts of FlatBuffers that framing Arrow needs: tables by the number of a field, vectors, scalars.
+"""The few parts of FlatBuffers that Arrow files need: tables by the number of a field, vectors, scalars.
 
 Every place is checked to lie inside the bytes, so that damaged ones raise ValueError. Format:
 https://flatbuffers.dev/internals/.
