@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from corpusmill.pipelines.recipe.entries import text_reader
 from corpusmill.pipelines.recipe.json_schema import PATTERNS, Node, Schema, described
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Source
-from corpusmill.pipelines.recipe.names import mapping_or_empty
+from corpusmill.pipelines.recipe.names import mapping_or_empty, unknown_name
 
 SOURCES = "sources"
 
@@ -24,6 +25,13 @@ def listed(entry: Any) -> list[Any]:
     """The names of an entry that has sources of the recipe."""
     names = mapping_or_empty(entry).get(SOURCES)
     return names if isinstance(names, list) else []
+
+
+def unknown_sources(names: Sequence[Any], path: Path, recipe: Mapping[str, Any]) -> Iterator[Problem]:
+    """A problem for each name in the list at `path` that no source of the recipe has."""
+    for at, name in enumerate(names):
+        if name not in recipe["sources"]:
+            yield Problem((*path, at), unknown_name("source", name, recipe["sources"]))
 
 
 def examples_entry(

@@ -37,11 +37,11 @@ def examples_of(docs: Documents, sources: Sequence[str] | None, seed: int, most_
     rows = Documents(docs.table.select(["id", "lang", "text"]).filter(wanted))
     ids = rows.column("id").cast(pa.string())
     drawn = pa.array(draws(ids, seed, PURPOSE), pa.uint64())
-    columns = [drawn, ids, rows.column("lang").cast(pa.string()), _cut(rows.text, most_bytes)]
+    columns = [drawn, ids, rows.column("lang").cast(pa.string()), cut_texts(rows.text, most_bytes)]
     return pa.table(columns, schema=EXAMPLES)
 
 
-def _cut(texts: pa.Array, most: int) -> pa.Array:
+def cut_texts(texts: pa.Array, most: int) -> pa.Array:
     """The first `most` bytes of each text, or fewer by what of a character would be left."""
     if len(texts) == 0:
         return texts
@@ -64,13 +64,18 @@ def fewest_draws(parts: Sequence[pa.Table], most: int) -> pa.Table:
 
 def write_examples(rows: pa.Table, folder: Path) -> dict[str, int]:
     """Write examples.arrow; how many examples and bytes of text it holds."""
-    with ipc.new_file(str(folder / FILE), EXAMPLES) as file:
-        file.write_table(rows)
+    write_table(rows, folder / FILE)
     return {"examples": rows.num_rows, "bytes": pc.sum(pc.binary_length(rows.column("text"))).as_py() or 0}
 
 
+def write_table(rows: pa.Table, path: Path) -> None:
+    """Write rows of `EXAMPLES` as one Arrow file."""
+    with ipc.new_file(str(path), EXAMPLES) as file:
+        file.write_table(rows)
+
+
 def read_examples(path: Path) -> pa.Table:
-    """What `write_examples` wrote."""
+    """What `write_examples` or `write_table` wrote, mapped, not read."""
     with pa.memory_map(str(path)) as source:
         return ipc.open_file(source).read_all()
 

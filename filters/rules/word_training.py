@@ -65,7 +65,7 @@ def train_and_judge(examples: pa.Table, training: Training) -> tuple[WordModel, 
                     f"{int(positive.sum())} positive, {int((~positive).sum())} negative); name more files or "
                     "sources, or change `held_out_examples`"
                 )
-    model, losses = _train(examples.filter(pa.array(~apart)), training)
+    model, losses = train(examples.filter(pa.array(~apart)), training)
     judged = examples.filter(pa.array(apart))
     means, words_of = weight_means(*Documents(judged).utf8(), model.weights, model.ngrams, model.bits)
     known = words_of > 0
@@ -78,8 +78,9 @@ def _flags(rows: pa.Table, name: str) -> Flags:
     return np.asarray(rows.column(name).to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _train(rows: pa.Table, training: Training) -> tuple[WordModel, list[float]]:
-    """The classifier, and the mean loss of each round."""
+def train(rows: pa.Table, training: Training) -> tuple[WordModel, list[float]]:
+    """The classifier of `rows` (`examples.EXAMPLES` with the column `positive`), and the mean loss of each
+    round."""
     from corpusmill.filters.kernels.word_weights import descend
 
     offsets, data = Documents(rows).utf8()

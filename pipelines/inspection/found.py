@@ -17,6 +17,7 @@ from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.opaque import Row, Summary
 from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.records.summary_table import SummaryTable
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 from corpusmill.pipelines.storage.clusters import Clusters
 
@@ -81,7 +82,8 @@ class FoundUnfinishedStep:
 
 @dataclass(frozen=True)
 class FoundStep:
-    """A complete step: its manifest in brief, and the first of its files and summaries.
+    """A complete step: its manifest in brief, and the first of its files and summaries, with the `tables`
+    that these hold.
 
     `not_kept`: the recipe's `keep` where files were removed after use, which are listed all the same.
     `clusters`: of a step that removes duplicates, None of any other; `recall`: where it was asked for.
@@ -107,6 +109,7 @@ class FoundStep:
     summaries: tuple[Summary, ...]
     clusters: Clusters | None = None
     recall: Recall | None = None
+    tables: tuple[SummaryTable, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from corpusmill.pipelines.recipe.registry import room_command
 from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.receipt import SummaryPart
+from corpusmill.pipelines.records.summary_table import tables_of
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.storage.clusters import clusters_of
@@ -253,6 +254,7 @@ def _step(folder: StepFolder, limit: int) -> FoundStep | FoundUnfinishedStep:
         ledger=manifest.ledger,
         summaries=tuple(summaries),
         clusters=clusters_of(folder, limit) if _removes_pairs(manifest) else None,
+        tables=tuple(table for one in summaries for table in tables_of(one, folder.location)),
     )
 
 

@@ -30,6 +30,7 @@ from corpusmill.pipelines.inspection.score_rendering import render_scores
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.opaque import Row
+from corpusmill.pipelines.records.summary_table import without_tables
 from corpusmill.pipelines.records.tokenizer_figures import InspectedTokenizer
 from corpusmill.pipelines.storage.versions import VERSIONS
 
@@ -181,7 +182,9 @@ def _step(found: FoundStep) -> str:
     if found.first_files:
         files = [(file.name, text.size(file.bytes), file.sha256) for file in found.first_files]
         lines += ["", text.table(("file", "size", "sha256"), files)]
-    for summary in found.summaries:
+    for table in found.tables:
+        lines += ["", table.title, "", text.table(table.columns, table.rows)]
+    for summary in filter(None, map(without_tables, found.summaries)):
         lines += ["", text.printable(json.dumps(summary, ensure_ascii=False), 2000)]
     return "\n".join(lines)
 

@@ -61,8 +61,9 @@ class Reading:
         for other in self.sections.values():
             asks = other.asks().get(section, {})
             if twice := sorted(found.keys() & asks.keys()):
+                first, second = sorted((asked_by[twice[0]], other.name))
                 raise RecipeError(
-                    f"the sections {asked_by[twice[0]]} and {other.name} both ask {section} for {twice[0]}; "
+                    f"the sections {first} and {second} both ask {section} for {twice[0]}; "
                     "leave one of the two out"
                 )
             found |= asks

@@ -13,3 +13,5 @@ Options = Mapping[str, Any]
 RawRecipe = Mapping[str, Any]
 # A row of a table, values by the names of its columns.
 Row = Mapping[str, Any]
+# Values of a row of a table, in the order of its columns.
+Cells = tuple[Any, ...]

@@ -28,6 +28,7 @@ from corpusmill.pipelines.report.long_context import long_context
 from corpusmill.pipelines.report.overview import head, steps, totals
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
+from corpusmill.pipelines.report.tables import step_tables
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_parts
 from corpusmill.pipelines.report.training import training
 from corpusmill.pipelines.storage.run_folder import RunFolder
@@ -78,6 +79,7 @@ def gather(folder: RunFolder) -> Report:
         tokenizer_parts=tokenizer_parts(record),
         training=trained,
         long_context=long_context(record),
+        tables=step_tables(record),
         steps=steps(record),
         stale=tuple(record.stale),
         recipe=record.recipe,

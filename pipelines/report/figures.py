@@ -20,6 +20,7 @@ from corpusmill.pipelines.report.duplicates import Duplicates
 from corpusmill.pipelines.report.long_context import LongContextPhase
 from corpusmill.pipelines.report.overview import Head, StepRow, Totals
 from corpusmill.pipelines.report.samples import DuplicateSample, RemovedSample
+from corpusmill.pipelines.report.tables import StepTables
 from corpusmill.pipelines.report.tokenizer import TokenizerParts, TokenizerSection
 from corpusmill.pipelines.report.training import TrainingFigures
 
@@ -62,6 +63,7 @@ class Report:
     tokenizer_parts: Mapping[str, TokenizerParts]
     training: TrainingFigures | None
     long_context: tuple[LongContextPhase, ...]
+    tables: tuple[StepTables, ...]
     steps: tuple[StepRow, ...]
     stale: tuple[str, ...]
     recipe: RawRecipe

@@ -127,6 +127,7 @@ WHOLE = """
 sources: {a: {read: {lines: a}}}
 dedup: [exact]
 decontaminate: {against: {lines: b}}
+recall_loop: {seed: {lines: g}}
 learned_quality: {positives: {lines: g}, negatives: {lines: n}}
 tokenizer: {train: {}}
 mixture: {weights: {a: 1}}
