@@ -26,6 +26,7 @@ from corpusmill.pipelines.inspection.found import (
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.removed_rows import CutRow, PairRow, RemovedRow
 from corpusmill.pipelines.records.opaque import Row
+from corpusmill.pipelines.storage.pairs import unpacked
 
 EXCERPT = 300  # characters of a text shown
 
@@ -163,7 +164,8 @@ def pair_facts(path: Path, limit: int, version: str | None) -> FoundPairs:
     tenths: Counter[int] = Counter()
     first: list[Row] = []
     rows = 0
-    for batch in arrow_batches(path, None):
+    for packed in arrow_batches(path, None):
+        batch = unpacked(pa.Table.from_batches([packed]))
         rows += batch.num_rows
         _count(reasons, batch.column("reason"))
         for value in batch.column("similarity").to_numpy():

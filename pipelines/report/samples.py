@@ -27,6 +27,7 @@ from corpusmill.pipelines.inspection.trails import detail_scores, scores_of
 from corpusmill.pipelines.records.opaque import Row
 from corpusmill.pipelines.storage.cuts import is_edits
 from corpusmill.pipelines.storage.not_kept import not_kept
+from corpusmill.pipelines.storage.pairs import unpacked
 
 SAMPLES = 3  # of each stage and reason
 EXCERPT = 400  # characters
@@ -267,7 +268,8 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) ->
                 continue
             path = finder.data.file(f"{unit.name}.found.arrow")
             names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
-            for batch in arrow_batches(path, names):
+            for packed in arrow_batches(path, names):
+                batch = unpacked(pa.Table.from_batches([packed]))
                 same = pc.and_(
                     pc.equal(batch.column("unit"), pa.scalar(row.unit, pa.uint32())),
                     pc.and_(

@@ -4,10 +4,11 @@ Arrow's file format has none, and lz4 and zstd frames as Arrow writes them have 
 bit in an intermediate would pass. Hashing a whole file to read one of its batches would multiply the cost
 of an exchange by its partitions, so the checksum belongs to the batch: the 128-bit XXH3 of its schema and
 uncompressed serialisation. The checksums of all batches, and a number that a writer may give each, such as
-its partition, stand in the file's *index*, the metadata of a last, empty batch. The 128-bit XXH3 of the
-index is the file's id, which the receipt of the unit holds: so a batch is known that is sound in itself but
-of another file, of another version of the file, or from another place in it, and so is a number that was
-altered. A receipt does not grow with the number of batches, and the bytes follow from the rows alone.
+its partition, stand in the file's *index*, the metadata of a last, empty batch; with the first and the last
+key of batches of which the writer tells them. The 128-bit XXH3 of the index is the file's id, which the
+receipt of the unit holds: so a batch is known that is sound in itself but of another file, of another version
+of the file, or from another place in it, and so is a number that was altered. A receipt does not grow with
+the number of batches, and the bytes follow from the rows alone.
 Memory: two copies of one batch, and 20 bytes a batch.
 """
 
@@ -36,9 +37,12 @@ Compression = Literal["lz4", "zstd", "fitting"] | None
 """`fitting`: zstd, two thirds of the size of lz4 at three quarters of its speed, but lz4 where batches are
 small, since zstd costs 0.2 ms a batch more. The first batch decides."""
 
-_INDEX = b"batches"
+_INDEX, _BOUNDS = b"batches", b"bounds"
 _LARGE = 2**15  # bytes of a batch
 _ENTRY = np.dtype([("number", "<u4"), ("checksum", "V16")])
+_BOUND = np.dtype([("batch", "<u4"), ("first", "<u8"), ("last", "<u8")])
+
+Keys = npt.NDArray[np.uint64]
 
 
 def _checksum(batch: pa.RecordBatch) -> bytes:
@@ -59,11 +63,14 @@ class BatchWriter:
         self._path, self._schema, self._compression = path, schema, compression
         self._file: Any = None
         self._entries: list[tuple[int, bytes]] = []
+        self._bounds: list[tuple[int, int, int]] = []
 
-    def write(self, batch: pa.RecordBatch, number: int = 0) -> int:
+    def write(self, batch: pa.RecordBatch, number: int = 0, bounds: tuple[int, int] | None = None) -> int:
         """Write a batch, empty or not; returns its bytes before compression. `number`, below 2^32: what
-        `CheckedFile.numbers` gives for it."""
+        `CheckedFile.numbers` gives for it; `bounds`: what `CheckedFile.bounds` does."""
         alone = compact(batch, self._schema)
+        if bounds is not None:
+            self._bounds.append((len(self._entries), *bounds))
         self._entries.append((number, _checksum(alone)))
         self._opened(alone.nbytes).write_batch(alone)
         return int(alone.nbytes)
@@ -85,9 +92,11 @@ class BatchWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is None:
-            index = np.array(self._entries, _ENTRY).tobytes()
+            metadata = {_INDEX: base64.b64encode(np.array(self._entries, _ENTRY).tobytes())}
+            if self._bounds:
+                metadata[_BOUNDS] = base64.b64encode(np.array(self._bounds, _BOUND).tobytes())
             last = pa.RecordBatch.from_pylist([], schema=self._schema)
-            self._opened(0).write_batch(last, custom_metadata={_INDEX: base64.b64encode(index)})
+            self._opened(0).write_batch(last, custom_metadata=metadata)
         if self._file is not None:
             self._file.close()
 
@@ -136,15 +145,15 @@ class CheckedFile:
             raise damaged(f"{self.path}: {error}") from error
         try:
             self._reader = ipc.open_file(self._source)
-            found = self._index()
+            found, bounds = self._index()
         except (OSError, ValueError, pa.ArrowException) as error:
             self._source.close()
             raise damaged(f"{self.path}: {error}") from error
-        self.id = xxhash.xxh3_128_hexdigest(found)
+        self.id = xxhash.xxh3_128_hexdigest(found + bounds)
         if self._wanted is not None and self.id != self._wanted:
             self._source.close()
             raise damaged(f"{self.path}: it is another file, or its index was altered")
-        self._entries = np.frombuffer(found, _ENTRY)
+        self._entries, self._bounds = np.frombuffer(found, _ENTRY), np.frombuffer(bounds, _BOUND)
         return self
 
     def _opened(self) -> pa.NativeFile:
@@ -153,7 +162,7 @@ class CheckedFile:
         _ = self._partly.blocks  # in one request
         return pa.PythonFile(self._partly, mode="r")
 
-    def _index(self) -> bytes:
+    def _index(self) -> tuple[bytes, bytes]:
         last = self._reader.num_record_batches - 1
         if last < 0:
             raise ValueError("it has no index of its batches")
@@ -163,7 +172,10 @@ class CheckedFile:
         found = base64.b64decode(metadata[_INDEX], validate=True)
         if len(found) != last * _ENTRY.itemsize:
             raise ValueError(f"its index is not of {last} batches")
-        return found
+        bounds = base64.b64decode(metadata.get(_BOUNDS, b""), validate=True)
+        if len(bounds) % _BOUND.itemsize or (np.frombuffer(bounds, _BOUND)["batch"] >= last).any():
+            raise ValueError(f"its index is not of {last} batches")
+        return found, bounds
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
@@ -180,6 +192,14 @@ class CheckedFile:
     def numbers(self) -> npt.NDArray[np.uint32]:
         """The number of each batch, uint32[n]."""
         return np.ascontiguousarray(self._entries["number"])
+
+    @property
+    def bounds(self) -> tuple[Keys, Keys]:
+        """The least and the greatest key that each batch may have, uint64[n] each."""
+        least, greatest = np.zeros(len(self), np.uint64), np.full(len(self), 2**64 - 1, np.uint64)
+        least[self._bounds["batch"]] = self._bounds["first"]
+        greatest[self._bounds["batch"]] = self._bounds["last"]
+        return least, greatest
 
     def batch(self, index: int) -> pa.RecordBatch:
         """One batch, checked."""
@@ -204,23 +224,31 @@ class CheckedFile:
             raise damaged(f"{self.path}, batch {index}: its bytes differ from its checksum")
         return batch
 
-    def bring(self, first: int, end: int) -> None:
-        """Have the batches of the numbers from `first` up to `end` at hand, in few requests."""
+    def among(self, first: int, end: int, keys: tuple[int, int] = (0, 2**64 - 1)) -> list[int]:
+        """The batches of the numbers from `first` up to `end` that may have keys from the first of these to
+        the second, which are at hand then, in few requests."""
+        least, greatest = self.bounds
+        here = (self.numbers >= first) & (self.numbers < end) & (greatest >= keys[0]) & (least <= keys[1])
+        wanted: list[int] = np.flatnonzero(here).tolist()
         if self._partly is not None:
-            wanted = np.flatnonzero((self.numbers >= first) & (self.numbers < end)).tolist()
             self._partly.bring([self._partly.blocks[index] for index in wanted])
+        return wanted
 
     def numbered(self, number: int) -> list[pa.RecordBatch]:
         """The batches of this number, checked, in order."""
-        self.bring(number, number + 1)
-        return [self.batch(int(index)) for index in np.flatnonzero(self.numbers == number)]
+        return [self.batch(index) for index in self.among(number, number + 1)]
 
 
 @contextmanager
 def opened(
-    step: StepFolder, entries: Sequence[FileEntry], first: int, end: int
+    step: StepFolder,
+    entries: Sequence[FileEntry],
+    first: int,
+    end: int,
+    keys: tuple[int, int] = (0, 2**64 - 1),
 ) -> Iterator[list[CheckedFile]]:
-    """These files of a step, of which batches of the numbers from `first` up to `end` are read.
+    """These files of a step, of which batches of the numbers from `first` up to `end` are read, as `among`
+    tells them.
 
     Of a run on object storage small files are fetched whole, of others the batches, several at a time. Raises
     IntegrityError where one is not what its receipt says.
@@ -235,7 +263,7 @@ def opened(
 
         def open_one(file: CheckedFile) -> None:
             stack.enter_context(file)
-            file.bring(first, end)
+            file.among(first, end, keys)
 
         if any(partly):
             each(open_one, files, AT_ONCE)

@@ -19,8 +19,9 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
-from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened, read_batches
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
+from corpusmill.pipelines.storage.pairs import names_in, names_of, packed, packed_schema, unpacked
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 BATCHES = 256  # of a file at most, where it was not merged
@@ -47,19 +48,21 @@ def write_buckets(path: Path, found: pa.Table, width: int) -> None:
     """`DUPLICATES` or `EDITS` rows as a file, in order, a batch for each `width` buckets; no file of none."""
     if not found.num_rows:
         return
-    with BatchWriter(path, found.schema) as writer:
-        for number, batch in _apart(found, width):
+    pairs = found.schema.equals(DUPLICATES)
+    schema = packed_schema(names_of(found)) if pairs else found.schema
+    with BatchWriter(path, schema) as writer:
+        for number, batch in _apart(found, width, schema):
             writer.write(batch, number)
 
 
-def _apart(found: pa.Table, width: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Rows in order, those of `width` buckets each."""
+def _apart(found: pa.Table, width: int, schema: pa.Schema) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows in order, those of `width` buckets each, for a file of this schema."""
     every = [(name, "ascending") for name in found.column_names]
     pairs = found.schema.equals(DUPLICATES)
     ordered = (sorted_by_address(found) if pairs else found.sort_by(every)).combine_chunks()
     bucket = ordered.column("unit").to_numpy() // (MASK_UNITS * width)
     ends = [*(np.flatnonzero(bucket[1:] != bucket[:-1]) + 1).tolist(), len(bucket)]
-    (whole,) = ordered.to_batches()
+    (whole,) = (packed(ordered, schema) if pairs else ordered).to_batches()
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
         yield int(bucket[start]), whole.slice(start, end - start)
 
@@ -74,14 +77,32 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
     with ExitStack() as stack:
         files = [stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)) for entry in entries]
         writer: BatchWriter | None = None
+        schema = _schema(files)
         for number in sorted({number for file in files for number in file.numbers.tolist()}):
-            found = [pa.Table.from_batches(batches) for file in files if (batches := file.numbered(number))]
+            found = [
+                unpacked(pa.Table.from_batches(batches))
+                for file in files
+                if (batches := file.numbered(number))
+            ]
             if writer is None:
-                writer = stack.enter_context(BatchWriter(path, files[0].schema))
-            for bucket, batch in _apart(pa.concat_tables(found), 1):
+                writer = stack.enter_context(BatchWriter(path, schema))
+            for bucket, batch in _apart(pa.concat_tables(found), 1, schema):
                 writer.write(batch, bucket)
                 rows += batch.num_rows
     return rows
+
+
+def _schema(files: Sequence[CheckedFile]) -> pa.Schema:
+    """That of a merge of files of one kind."""
+    names = [found for file in files if (found := names_in(file.schema)) is not None]
+    if names:
+        return packed_schema(sorted({name for some in names for name in some}))
+    return files[0].schema if files else DUPLICATES
+
+
+def read_found(path: Path) -> pa.Table:
+    """All `DUPLICATES` of a file."""
+    return unpacked(pa.Table.from_batches(list(read_batches(path))))
 
 
 def read_bucket(folder: StepFolder, entries: Sequence[FileEntry], number: int, schema: pa.Schema) -> pa.Table:
@@ -89,5 +110,5 @@ def read_bucket(folder: StepFolder, entries: Sequence[FileEntry], number: int, s
     tables = [schema.empty_table()]
     with opened(folder, entries, number, number + 1) as files:
         for file in files:
-            tables += [pa.Table.from_batches([batch]) for batch in file.numbered(number)]
+            tables += [unpacked(pa.Table.from_batches([batch])) for batch in file.numbered(number)]
     return pa.concat_tables(tables).combine_chunks()

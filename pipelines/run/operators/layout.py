@@ -19,7 +19,7 @@ files, wherever it stands.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -34,7 +34,7 @@ import xxhash
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt
 from corpusmill.pipelines.run.operators.grouping import runs
 from corpusmill.pipelines.run.operators.job import Lazily
-from corpusmill.pipelines.storage.checked_ipc import BatchWriter, opened
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened
 from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -48,6 +48,7 @@ LEAST_FILES = 32  # that are left then
 MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
 FINE = 256  # partitions of a coarse one at most
 FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
+PIECE_BYTES = 4 * 2**20  # rows of a partition in a batch, so that a part of it reads its own alone
 LARGE = 2**16  # bytes of a partition in a file: receipts tell how many times as large it is
 
 
@@ -317,7 +318,8 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
     """Do one unit of a level after the first: `folder` is that of the step, `path` where its file goes.
     Returns what its receipt says of large partitions.
 
-    Memory: of the second level the rows of a coarse partition in its files, later one partition of them.
+    Rows of a number are put in order as long as they are `FLUSH_BYTES`; of more there are several batches.
+    Memory: `FLUSH_BYTES` of rows, twice, and a batch of a file.
     """
     sizes: Counter[int] = Counter()
     with ExitStack() as stack:
@@ -341,31 +343,55 @@ def merge_files(folder: StepFolder, layout: Layout, merge: Merge, path: Path) ->
         schema = pa.unify_schemas([file.schema for file, _ in files], promote_options="permissive")
         writer: BatchWriter | None = None
         for number in wanted:
-            tables = [
-                counted_from(pa.Table.from_batches(found), first - merge.base)
-                for file, first in files
-                if (found := file.numbered(number))
-            ]
-            if not tables:
-                continue
-            if writer is None:
-                writer = stack.enter_context(BatchWriter(path, schema))
-            rows = pa.concat_tables(tables, promote_options="permissive")
-            _write(writer, rows, schema, layout.partitions, 1, sizes)
+            for tables in _some_at_once(_numbered(files, number, merge.base)):
+                if writer is None:
+                    writer = stack.enter_context(BatchWriter(path, schema))
+                rows = pa.concat_tables(tables, promote_options="permissive")
+                _write(writer, rows, schema, layout.partitions, 1, sizes)
     return large_of(sizes) if merge.level == len(layout.files) - 1 else {}
+
+
+def _numbered(files: Sequence[tuple[CheckedFile, int]], number: int, base: int) -> Iterator[pa.Table]:
+    """The batches of this number of files, each with what it counts units from, counted from `base`."""
+    for file, first in files:
+        for index in file.among(number, number + 1):
+            yield counted_from(pa.Table.from_batches([file.batch(index)]), first - base)
+
+
+def _some_at_once(tables: Iterator[pa.Table]) -> Iterator[list[pa.Table]]:
+    """Lists of tables of a little over `FLUSH_BYTES` each, and what is left."""
+    waiting: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        waiting.append(table)
+        size += sum(map(weight_of, table.itercolumns()))
+        if size > FLUSH_BYTES:
+            yield waiting
+            waiting, size = [], 0
+    if waiting:
+        yield waiting
 
 
 def _write(
     writer: BatchWriter, rows: pa.Table, schema: pa.Schema, partitions: int, width: int, sizes: Counter[int]
 ) -> None:
-    """Rows, put in order, as a batch for each run of `width` partitions that there are rows of; their bytes
-    are added to `sizes`."""
+    """Rows, put in order, as a batch for each run of `width` partitions that there are rows of, or several of
+    a large partition, with the keys between which each lies; their bytes are added to `sizes`."""
     ordered = in_order(rows.select(schema.names).cast(schema))
     key = ordered.column("key").to_numpy()
     first, last = (int(number) // width for number in partition_of(key[[0, -1]], partitions))
     numbers = range(first, last + 1)
     starts = np.searchsorted(key, first_keys(partitions, np.arange(first, last + 1) * width)).tolist()
     (whole,) = ordered.to_batches()
+    size = max(1, sum(map(weight_of, whole.columns)))
+    most = max(1, PIECE_BYTES * len(key) // size) if width == 1 else len(key)
     for number, start, end in zip(numbers, [0, *starts[1:]], [*starts[1:], len(key)], strict=True):
-        if end > start:
-            sizes[number] += writer.write(whole.slice(start, end - start), number)
+        for low, high in _pieces(start, end, most):
+            bounds = None if end - start <= most else (int(key[low]), int(key[high - 1]))
+            sizes[number] += writer.write(whole.slice(low, high - low), number, bounds)
+
+
+def _pieces(start: int, end: int, most: int) -> Iterator[tuple[int, int]]:
+    """Bounds of runs of at most so many rows, about as many in each."""
+    count = -(-(end - start) // most)
+    return pairwise([start + (end - start) * place // max(1, count) for place in range(count + 1)])

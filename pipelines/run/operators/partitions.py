@@ -30,7 +30,7 @@ from corpusmill.pipelines.storage.run_folder import StepFolder
 
 OFTEN = 4  # times the median that a partition is worked on at once
 LEAST_BYTES, MOST_BYTES = 2**24, 2**26  # rows that are, whatever the median
-MOST_PARTS = 64
+MOST_PARTS = 1024
 
 
 @dataclass(frozen=True)
@@ -103,30 +103,34 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 
 def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: int = 1) -> pa.Table | None:
     """Rows of one partition, or of one of so many parts of it, sorted by (key, unit, row); None where no unit
-    sent it any. Memory: the rows, twice, and one batch of a file."""
+    sent it any. Of a large partition a part reads the batches that may have its keys alone. Memory: the rows,
+    twice, and one batch of a file."""
     tables = []
     layout, units = layout_at(scattered), scattered.units
     numbers = last_files(layout, partition)
     found = {number: units.find(f"{number:05d}.{ROWS_FILE}") for number in numbers}
     entries = {number: entry for number, entry in found.items() if entry is not None}
-    with opened(scattered, list(entries.values()), partition, partition + 1) as files:
+    keys = _keys(layout, partition, part, parts)
+    with opened(scattered, list(entries.values()), partition, partition + 1, keys) as files:
         for number, file in zip(entries, files, strict=True):
-            every = (file.batch(int(index)) for index in np.flatnonzero(file.numbers == partition))
-            rows = [_part(batch, layout, partition, part, parts) for batch in every]
+            every = map(file.batch, file.among(partition, partition + 1, keys))
+            rows = [_part(batch, keys) if parts > 1 else batch for batch in every]
             if rows:
                 tables.append(counted_from(pa.Table.from_batches(rows), first_of(units.facts(number))))
     return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
 
 
-def _part(batch: pa.RecordBatch, layout: Layout, partition: int, part: int, parts: int) -> pa.RecordBatch:
-    """The rows of a batch of a partition, sorted by key, that are of one of its parts."""
-    if parts == 1:
-        return batch
+def _keys(layout: Layout, partition: int, part: int, parts: int) -> tuple[int, int]:
+    """The least and the greatest key of one of so many parts of a partition."""
     number, every = partition * parts + part, layout.partitions * parts
-    first, beyond = first_keys(every, [number, number + 1])
+    first, beyond = first_keys(every, [number, number + 1]).tolist()
+    return first, beyond - 1 if number + 1 < every else beyond
+
+
+def _part(batch: pa.RecordBatch, keys: tuple[int, int]) -> pa.RecordBatch:
+    """The rows of a batch, sorted by key, whose keys lie between these two."""
     key = batch.column("key").to_numpy()
-    start = np.searchsorted(key, first)
-    end = np.searchsorted(key, beyond) if number + 1 < every else len(key)
+    start, end = np.searchsorted(key, np.uint64(keys[0])), np.searchsorted(key, np.uint64(keys[1]), "right")
     return compact(batch.slice(start, end - start), batch.schema)
 
 

@@ -12,13 +12,12 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
-from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
+from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, read_found, write_buckets
 from corpusmill.pipelines.run.operators.job import Job, Preparation
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
 from corpusmill.pipelines.run.operators.match import conforming
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
-from corpusmill.pipelines.storage.checked_ipc import read_batches
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -37,7 +36,7 @@ def units(preparation: Preparation) -> list[ResolveUnit]:
 def work(job: Job[ResolveUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     names = [file.name for file in job.first.units.files(FOUND_FILE)]
-    tables = [pa.Table.from_batches(list(read_batches(job.first.file(name)))) for name in names]
+    tables = [read_found(job.first.file(name)) for name in names]
     found = sorted_by_address(pa.concat_tables([DUPLICATES.empty_table(), *tables]))
     unjudged = read_left_out(job.first)
     write_left_out(attempt, [unjudged])

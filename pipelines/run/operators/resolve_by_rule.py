@@ -22,7 +22,7 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate
 from corpusmill.pipelines.records.receipt import Layout, PairsPart, UnitResult
-from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
+from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, read_found, write_buckets
 from corpusmill.pipelines.run.operators.job import Done, Job, Lazily, Preparation, build_stage
 from corpusmill.pipelines.run.operators.layout import (
     ROWS_FILE,
@@ -180,7 +180,7 @@ def _pairs(job: Job[RuleUnit]) -> Iterator[pa.Table]:
     for number in range(job.unit.first, job.unit.end):
         name = f"{number:05d}.{FOUND_FILE}"
         if job.first.has(name):
-            yield pa.Table.from_batches(list(read_batches(job.first.file(name))), DUPLICATES)
+            yield read_found(job.first.file(name))
 
 
 def _send(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:

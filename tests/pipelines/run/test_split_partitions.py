@@ -6,6 +6,7 @@ import random
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from corpusmill.pipelines.records.receipt import PartitionsPart
 from corpusmill.pipelines.run.operators import layout as module
 from corpusmill.pipelines.run.operators import partitions, scatter
 from corpusmill.pipelines.run.operators.partitions import layout_at, read_partition, split_partitions
+from corpusmill.pipelines.storage.checked_ipc import CheckedFile
 from tests.pipelines.run.edited import rows_of, run, write_recipe
 from tests.pipelines.run.test_exchange import Sent, rows_sent, scattered
 
@@ -21,9 +23,11 @@ from tests.pipelines.run.test_exchange import Sent, rows_sent, scattered
 @settings(max_examples=40, phases=[Phase.explicit, Phase.generate], deadline=None)
 @given(st.lists(rows_sent, min_size=1, max_size=12), st.integers(1, 5), st.integers(1, 9))
 def test_parts_are_the_partition(sent: Sent, count: int, parts: int) -> None:
-    """In key order, one after the other, of several flushed batches a file, and no key in two of them."""
+    """In key order, one after the other, of several flushed batches a file, of several pieces where they are
+    large, and no key in two of them."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        patch.setattr(module, "FLUSH_BYTES", 64)
+        patch.setattr(module, "FLUSH_BYTES", 96)
+        patch.setattr(module, "PIECE_BYTES", 40)
         step = scattered(Path(folder), sent, count)
         for number in range(count):
             whole = read_partition(step, number)
@@ -32,6 +36,33 @@ def test_parts_are_the_partition(sent: Sent, count: int, parts: int) -> None:
             assert [row for rows in found for row in rows] == ([] if whole is None else whole.to_pylist())
             keys = [{row["key"] for row in rows} for rows in found]
             assert sum(map(len, keys)) == len(set().union(*keys))
+
+
+@pytest.mark.parametrize("levels", [False, True])
+def test_a_part_reads_its_own_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, levels: bool
+) -> None:
+    """All parts together read little more than one reader of the partition, however many they are."""
+    monkeypatch.setattr(module, "PIECE_BYTES", 480)
+    (rows,) = sent_to([3000], hot=False)
+    if levels:
+        monkeypatch.setattr(module, "FAN", 2)
+        monkeypatch.setattr(module, "FLUSH_BYTES", 24_000)
+    step = scattered(tmp_path, [rows[first::5] for first in range(5)], 1)
+    assert (len(layout_at(step).files) > 1) == levels
+    read: list[int] = []
+    batch = CheckedFile.batch
+
+    def counted(file: CheckedFile, index: int) -> pa.RecordBatch:
+        found = batch(file, index)
+        read.append(found.num_rows)
+        return found
+
+    monkeypatch.setattr(CheckedFile, "batch", counted)
+    for part in range(20):
+        read_partition(step, 0, part, 20)
+    assert 3000 <= sum(read) < 2 * 3000 + 20 * 2 * 20 * 5
+    assert max(read) <= 20
 
 
 def sent_to(counts: list[int], hot: bool) -> Sent:

@@ -101,6 +101,21 @@ def test_batches_are_found_by_number(tmp_path: Path) -> None:
         CheckedFile(path, "0" * 32).__enter__()
 
 
+def test_batches_tell_between_which_keys_they_lie(tmp_path: Path) -> None:
+    path, schema = tmp_path / "x.arrow", pa.schema([("a", pa.int64())])
+    ids = set()
+    for bounds in ((3, 2**64 - 2), (3, 2**64 - 1)):
+        with BatchWriter(path, schema) as writer:
+            writer.write(pa.record_batch([pa.array([1], pa.int64())], schema=schema))
+            writer.write(pa.record_batch([pa.array([2], pa.int64())], schema=schema), bounds=bounds)
+        with CheckedFile(path) as file:
+            least, greatest = file.bounds
+            assert least.tolist() == [0, 3]
+            assert greatest.tolist() == [2**64 - 1, bounds[1]]
+            ids.add(file.id)
+    assert len(ids) == 2, "the receipt proves them"
+
+
 @pytest.mark.parametrize("batches", [0, 1])
 def test_a_file_without_an_index_is_told(tmp_path: Path, batches: int) -> None:
     path, schema = tmp_path / "x.arrow", pa.schema([("a", pa.int64())])

@@ -75,7 +75,7 @@ def test_ranges_give_the_batches_of_the_file(
             assert file.numbers.tolist() == whole.numbers.tolist()
             end = len(ranges.asked)
             assert end <= 3
-            file.bring(first, first + count)
+            file.among(first, first + count)
             assert len(ranges.asked) <= end + 1  # they follow one another
             after = len(ranges.asked)
             for number in range(first, first + count):

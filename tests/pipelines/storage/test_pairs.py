@@ -1,0 +1,86 @@
+"""Pairs as files hold them come back as they were, whatever part of a file is read."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
+from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.run.operators.buckets import merge_buckets, read_bucket, read_found, write_buckets
+from corpusmill.pipelines.storage.checked_ipc import CheckedFile
+from corpusmill.pipelines.storage.datasets import MASK_UNITS
+from corpusmill.pipelines.storage.hex_ids import as_bytes, as_digits
+from corpusmill.pipelines.storage.pairs import names_of, packed, packed_schema, unpacked
+from corpusmill.pipelines.storage.run_folder import StepFolder
+
+SOURCES = ("web", "~00001.00002+earlier/\u4e2d")
+
+
+def pairs(count: int, seed: int, sources: tuple[str, ...] = SOURCES) -> pa.Table:
+    draw = random.Random(seed)
+    rows = []
+    for number in range(count):
+        row: dict[str, object] = {"unit": draw.randrange(300), "row": number, "bytes": draw.randrange(2**40)}
+        row |= {"survivor_unit": draw.randrange(2**32), "survivor_row": draw.randrange(2**32)}
+        row |= {"survivor_bytes": draw.randrange(2**40), "similarity": draw.random(), "reason": "near"}
+        for end in ("", "survivor_"):
+            row |= {f"{end}id": f"{draw.getrandbits(128):032x}", f"{end}source": draw.choice(sources)}
+        rows.append(row)
+    return pa.Table.from_pylist(rows, DUPLICATES)
+
+
+@given(st.lists(st.integers(0, 2**128 - 1), max_size=20), st.integers(0, 20), st.integers(0, 20))
+def test_ids_are_bytes_and_back(numbers: list[int], start: int, count: int) -> None:
+    ids = pa.array([f"{number:032x}" for number in numbers], pa.string()).slice(start, count)
+    found = as_bytes(ids)
+    assert found.to_pylist() == [bytes.fromhex(one) for one in ids.to_pylist()]
+    assert as_digits(found).to_pylist() == ids.to_pylist()
+    assert as_digits(as_bytes(pa.array([f"{number:032x}" for number in numbers])).slice(start, count)) == ids
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_pairs_come_back_as_they_were(count: int) -> None:
+    found = pairs(count, count)
+    schema = packed_schema(names_of(found))
+    stored = packed(found, schema)
+    assert unpacked(stored).equals(found)
+    assert unpacked(stored.slice(3, 50)).equals(found.slice(3, 50))
+    some = ["unit", "survivor_id", "survivor_source"]
+    assert unpacked(stored.select(some)).equals(found.select(some))
+    edits = EDITS.empty_table()
+    assert unpacked(edits) is edits
+
+
+def test_files_with_other_sources_are_merged(tmp_path: Path) -> None:
+    step = StepFolder(tmp_path / "steps" / "s" / "v")
+    step.data.mkdir(parents=True)
+    tables, entries = [pairs(50, 1, ("b", "d")), pairs(60, 2, ("c", "a", "b"))], []
+    for number, found in enumerate(tables):
+        path = step.data / f"{number}.found.arrow"
+        write_buckets(path, found, 2)
+        assert sorted(read_found(path).to_pylist(), key=str) == sorted(found.to_pylist(), key=str)
+        with CheckedFile(path) as file:
+            entries.append(FileEntry(path.name, 1, "", file.id))
+    assert merge_buckets(step, entries, step.data / "merged") == 110
+    with CheckedFile(step.data / "merged") as file:
+        merged = [FileEntry("merged", 1, "", file.id)]
+    read = [read_bucket(step, merged, number, DUPLICATES) for number in range(-(-300 // MASK_UNITS))]
+    whole = pa.concat_tables(read).to_pylist()
+    assert sorted(whole, key=str) == sorted(pa.concat_tables(tables).to_pylist(), key=str)
+    assert [row["unit"] for row in whole] == sorted(row["unit"] for row in whole)
+
+
+def test_a_pair_is_a_little_more_than_two_ids(tmp_path: Path) -> None:
+    found = pairs(20_000, 3)
+    for name, value in {"bytes": 2000, "survivor_bytes": 2001, "similarity": 0.9}.items():
+        field = DUPLICATES.field(name)
+        column = pa.array([value] * len(found), field.type)
+        found = found.set_column(found.column_names.index(name), field, column)
+    write_buckets(tmp_path / "x.found.arrow", found, 1000)
+    assert (tmp_path / "x.found.arrow").stat().st_size < len(found) * (2 * 16 + 2 * 8)
