@@ -59,7 +59,8 @@ class TrainPerplexity(Seeded, Task):
 
         from corpusmill.filters.rules.examples import read_examples
         from corpusmill.filters.rules.ngram_model import write_model
-        from corpusmill.filters.rules.ngram_training import NgramTraining, train_ngrams
+        from corpusmill.filters.rules.ngram_training import NgramTraining, language_table, train_ngrams
+        from corpusmill.pipelines.records.summary_table import summary_of
 
         if self._texts is None:
             raise RuntimeError("train_perplexity needs its texts: call prepare first")
@@ -72,6 +73,7 @@ class TrainPerplexity(Seeded, Task):
             self.fewest_words,
         )
         model, figures = train_ngrams(read_examples(self._texts), training)
-        summary = {"digest": write_model(model, folder), **figures}
+        tables = summary_of(language_table(figures["languages"]))
+        summary = {"digest": write_model(model, folder), **figures, **tables}
         (folder / "figures.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
         return summary

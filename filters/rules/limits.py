@@ -56,6 +56,7 @@ class Limits(BaseModel):
 
 
 L = TypeVar("L", bound=Limits)
+_SHOWN = 4  # limits in a remark
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Languages = Annotated[
@@ -139,6 +140,19 @@ class LimitsByLanguage(Filter):
                 "`by_language: {}` to judge every language alike",
             )
             for option, (most, codes) in found.items()
+        ]
+
+    def remarks(self, before: Sequence[Stage]) -> list[str]:
+        """Which limits judge texts of any language, where no step before this one tells languages."""
+        own = dict(self)["languages"]
+        if own is None or any("lang" in stage.produces for stage in before):
+            return []
+        limits = [f"{line.option} {line.value:g}" for line in self.lines() if line.group is None]
+        more = f" and {len(limits) - _SHOWN} more" if len(limits) > _SHOWN else ""
+        return [
+            "no step before it identifies languages; unless the data say them, texts in Latin letters are "
+            f"judged by the limits for {', '.join(own)}, whatever their language "
+            f"({', '.join(limits[:_SHOWN])}{more}); put `language` before it"
         ]
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from corpusmill.filters.rules.ngram_model import (
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.contract.randomness import is_held_out
+from corpusmill.pipelines.records.summary_table import SummaryTable
 
 PERCENTILES = (10, 25, 50, 75, 90)
 
@@ -84,6 +86,20 @@ def train_ngrams(texts: pa.Table, training: NgramTraining) -> tuple[NgramModel, 
         for code, one in made.items()
     }
     return model, {"bytes": int(sizes[~apart & within].sum()), "languages": figures}
+
+
+def language_table(figures: Mapping[str, Mapping[str, Any]]) -> SummaryTable:
+    """What is known of each language's model, for people."""
+    names = ("words_trained_on", "known_words", "ngrams", "held_out", "unknown_words")
+    cuts = [f"p{number}" for number in PERCENTILES]
+    rows = [
+        (code, *(one.get(name) for name in names), *(one.get("perplexity", {}).get(cut) for cut in cuts))
+        for code, one in figures.items()
+    ]
+    columns = ("language", *names, *(f"perplexity {cut}" for cut in cuts))
+    return SummaryTable(
+        "Language models, and percentiles of perplexity on texts held out", columns, tuple(rows)
+    )
 
 
 def _language(code: str, one: Estimated) -> LanguageModel:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +87,11 @@ def _print(value: Any, as_json: bool, text: str) -> None:
         typer.echo(hide_values(text))
 
 
+def _warn(said: Sequence[str]) -> None:
+    for words in said:
+        typer.echo(f"warning: {words}", err=True)
+
+
 def _say_version(asked: bool) -> None:
     if asked:
         from corpusmill import __version__
@@ -106,14 +112,22 @@ def corpusmill(
 @app.command()
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and that its files are there. Runs nothing."""
+    from corpusmill.pipelines.recipe.remarks import remarks
     from corpusmill.pipelines.run.graph import build_graph
 
     loaded = _load(recipe, overrides)
     build_graph(loaded)  # sections that need what no other gives, and steps that cannot be
-    found = {"recipe": loaded.name, "sources": [source.name for source in loaded.sources], "valid": True}
+    warned = remarks(loaded)
+    found = {
+        "recipe": loaded.name,
+        "sources": [source.name for source in loaded.sources],
+        "valid": True,
+        "warnings": warned,
+    }
     counts = [(len(loaded.sources), "source"), (len(loaded.stages()), "stage")]
     said = ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in counts)
     _print(found, as_json, f"{recipe}: valid ({said})")
+    _warn(warned)
 
 
 @app.command()
@@ -138,6 +152,7 @@ def plan(
     carried on to input of another size.
     """
     from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.recipe.remarks import remarks
     from corpusmill.pipelines.run.at_scale import at_scale, size_of
     from corpusmill.pipelines.run.plan import make_plan, render_plan
 
@@ -160,6 +175,7 @@ def plan(
         except NoEstimateError as error:
             made = replace(made, no_estimate=str(error))
     _print(made, as_json, render_plan(made))
+    _warn(remarks(loaded))
 
 
 @app.command()

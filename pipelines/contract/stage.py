@@ -94,6 +94,10 @@ class Stage(BaseModel, ABC):
         """
         return []
 
+    def remarks(self, before: Sequence[Stage]) -> list[str]:
+        """What people should know of it, though nothing is wrong; asked as `conflicts` is, by `validate`."""
+        return []
+
     def external_files(self) -> tuple[Path, ...]:
         """Files outside the run that this stage reads by itself: their content enters its fingerprint.
 

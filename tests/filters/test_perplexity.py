@@ -24,6 +24,7 @@ from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError, RecipeError
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.records.summary_table import tables_of
 from tests.filters.test_learned_quality import ASCII, WORD
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
 from tests.oracles.filters_language_model import END, UNKNOWN, KneserNey
@@ -130,6 +131,9 @@ def test_figures_tell_of_texts_held_out(model: Path) -> None:
     cuts = list(one["perplexity"].values())
     assert cuts == sorted(cuts)
     assert one["ngrams"] == len(read_model(model).keys)
+    (table,) = tables_of(told, "figures.json")
+    (row,) = table.rows
+    assert dict(zip(table.columns, row, strict=True))["perplexity p50"] == one["perplexity"]["p50"]
 
 
 def test_the_model_depends_on_its_texts_alone(model: Path, tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""A text classifier in a folder: model.onnx, asked through onnxruntime, and its tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from corpusmill.pipelines.contract.errors import DataError, UserError
+
+MODEL, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "config.json"
+KNOWN = ("input_ids", "attention_mask", "token_type_ids")
+Kind = Literal["softmax", "sigmoid", "value"]
+
+
+@dataclass(frozen=True)
+class OnnxClassifier:
+    """A session of onnxruntime and a tokenizer; `inputs` are those of `KNOWN` that the model has."""
+
+    session: Any
+    tokenizer: Any
+    inputs: tuple[str, ...]
+    label: int
+    kind: Kind
+
+    def score(self, text: str | None) -> float | None:
+        """Of one text; None where it has no tokens."""
+        if not text:
+            return None
+        encoded = self.tokenizer.encode(text)
+        if not encoded.ids:
+            return None
+        return _score(self.numbers(encoded), self.label, self.kind)
+
+    def numbers(self, encoded: Any) -> npt.NDArray[np.float64]:
+        """float64[labels]: the first output of the model, for one encoded text."""
+        told = {
+            "input_ids": encoded.ids,
+            "attention_mask": encoded.attention_mask,
+            "token_type_ids": encoded.type_ids,
+        }
+        given = {name: np.array([told[name]], np.int64) for name in self.inputs}
+        return np.asarray(self.session.run(None, given)[0], np.float64).reshape(-1)
+
+
+def _score(numbers: npt.NDArray[np.float64], label: int, kind: Kind) -> float:
+    own = float(numbers[label])
+    if kind == "value":
+        return own
+    if kind == "sigmoid":
+        return 1 / (1 + math.exp(-max(-500.0, min(500.0, own))))
+    powers = np.exp(numbers - numbers.max())
+    return float(powers[label] / powers.sum())
+
+
+def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: int) -> OnnxClassifier:
+    """The classifier of a folder; texts are cut to `most` tokens.
+
+    Raises UserError where onnxruntime is not installed, a file is missing, or there is no such label;
+    DataError for a file that cannot be read, or a model of another form.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise UserError(
+            "classifier_score needs onnxruntime, not installed here: pip install corpusmill[onnx]"
+        ) from error
+    from tokenizers import Tokenizer
+
+    for name in (MODEL, TOKENIZER):
+        if not (folder / name).is_file():
+            cure = "give a folder as `optimum-cli export onnx` writes it"
+            raise UserError(f"{folder} has no {name}; {cure}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(folder / MODEL), options, providers=["CPUExecutionProvider"]
+        )
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as error:  # both libraries raise subclasses of Exception alone
+        raise DataError(f"{folder}: no classifier: {error}; export the model again") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(most)
+    inputs = tuple(one.name for one in session.get_inputs())
+    if other := [name for name in inputs if name not in KNOWN]:
+        raise DataError(
+            f"{folder / MODEL} asks for {', '.join(other)}; a text classifier has {', '.join(KNOWN)}"
+        )
+    found = OnnxClassifier(session, tokenizer, inputs, 0, "value")
+    labels = len(found.numbers(tokenizer.encode("a")))
+    names = _names(folder, labels)
+    chosen = labels - 1 if label is None else _place(label, names, folder)
+    usual: Kind = "softmax" if labels > 1 else "value"
+    return OnnxClassifier(session, tokenizer, inputs, chosen, kind or usual)
+
+
+def _names(folder: Path, labels: int) -> list[str]:
+    """The names of the labels, where config.json has them, else their numbers."""
+    if not (folder / CONFIG).is_file():
+        return [str(number) for number in range(labels)]
+    try:
+        told = json.loads((folder / CONFIG).read_text("utf-8")).get("id2label") or {}
+        return [str(told.get(str(number), number)) for number in range(labels)]
+    except (ValueError, AttributeError) as error:
+        raise DataError(f"{folder / CONFIG}: {error}; export the model again") from error
+
+
+def _place(label: str, names: list[str], folder: Path) -> int:
+    if label in names:
+        return names.index(label)
+    if label.isdecimal() and int(label) < len(names):
+        return int(label)
+    raise UserError(
+        f"classifier_score.label: {folder} has no label `{label}`; it has {', '.join(names[:20])}"
+    )

@@ -1,0 +1,122 @@
+"""`classifier_score`: a tiny ONNX model made here against numpy, labels, limits, damaged folders."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.filters.classifier_score import ClassifierScore
+from corpusmill.pipelines.contract.context import Context
+from corpusmill.pipelines.contract.errors import DataError, UserError
+from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
+
+WORDS = ["[UNK]", "good", "bad", "proof", "buy", "the"]
+ROWS = np.array([[0.1, -0.1], [2.0, -1.0], [-1.0, 2.5], [1.5, 0.0], [0.0, 1.0], [0.0, 0.0]], np.float32)
+NEEDED = "makes and runs a model, of the onnx extra and the package onnx"
+
+
+def made(folder: Path, labels: int = 2, **config: Any) -> Path:
+    """A classifier whose numbers are the means of its words' rows."""
+    onnx = pytest.importorskip("onnx", reason=NEEDED)
+    pytest.importorskip("onnxruntime", reason=NEEDED)
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    make, kinds = onnx.helper, onnx.TensorProto
+    table = onnx.numpy_helper.from_array(ROWS[:, :labels], "table")
+    axes = onnx.numpy_helper.from_array(np.array([1], np.int64), "axes")
+    nodes = [
+        make.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        make.make_node("ReduceMean", ["rows", "axes"], ["logits"], keepdims=0),
+    ]
+    shape = ["batch", "tokens"]
+    graph = make.make_graph(
+        nodes,
+        "means",
+        [make.make_tensor_value_info(name, kinds.INT64, shape) for name in ("input_ids", "attention_mask")],
+        [make.make_tensor_value_info("logits", kinds.FLOAT, ["batch", labels])],
+        [table, axes],
+    )
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=9)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    if config:
+        (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("model"), id2label={"0": "hq", "1": "lq"})
+
+
+def stage(folder: Path, **options: Any) -> ClassifierScore:
+    return ClassifierScore(model=folder, **options).prepare(Context())
+
+
+def scored(judge: ClassifierScore, texts: list[str | None]) -> list[float | None]:
+    found: list[float | None] = judge.score(documents(texts))["score"].to_pylist()  # type: ignore[union-attr]
+    return found
+
+
+def numbers(text: str, most: int = 512) -> np.ndarray:
+    ids = [WORDS.index(word) if word in WORDS else 0 for word in text.split()[:most]]
+    return ROWS[ids].astype(float).mean(axis=0)
+
+
+def test_scores_are_those_of_the_model(model: Path) -> None:
+    texts = ["good the", "bad buy the the", "what is this", "good " * 40]
+    for text, value in zip(texts, scored(stage(model, label="hq"), list(texts)), strict=True):
+        own, other = numbers(text)
+        assert value == pytest.approx(1 / (1 + np.exp(other - own)), abs=1e-5)
+    (value,) = scored(stage(model, label="1", kind="sigmoid"), ["bad"])
+    assert value == pytest.approx(1 / (1 + np.exp(-2.5)), abs=1e-5)
+    assert scored(stage(model, kind="value"), ["bad", "", None, " "])[1:] == [None] * 3
+
+
+def test_one_label_gives_its_number(tmp_path: Path) -> None:
+    judge = stage(made(tmp_path, labels=1), at_least=1.2)
+    values = scored(judge, ["good proof", "the"])
+    assert values == [pytest.approx(1.75), pytest.approx(0.0)]
+    assert reasons(judge, ["good proof", "the", ""]) == [None, "low_score", None]
+    assert reasons(stage(tmp_path, at_least=None, at_most=1.0), ["good"]) == ["high_score"]
+
+
+def test_only_the_first_tokens_count(model: Path) -> None:
+    text = "good " * 5 + "bad " * 100
+    assert scored(stage(model, label="hq", max_tokens=5), [text]) == scored(
+        stage(model, label="hq"), ["good " * 5]
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(texts=st.lists(TEXTS | st.sampled_from(WORDS) | st.none(), max_size=5), cut=st.integers(0, 5))
+def test_split_law(model: Path, texts: list[str | None], cut: int) -> None:
+    check_split_law(stage(model), texts, min(cut, len(texts)))
+
+
+def test_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"not installed here: pip install corpusmill\[onnx\]"):
+        stage(tmp_path)
+
+
+def test_what_is_missing_or_damaged_is_told(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no label `zq`; it has hq, lq"):
+        stage(model, label="zq")
+    with pytest.raises(UserError, match=r"has no model\.onnx; give a folder"):
+        stage(tmp_path)
+    folder = made(tmp_path / "damaged")
+    (folder / "model.onnx").write_bytes(b"\x80\x04cPickle")
+    with pytest.raises(DataError, match="no classifier: "):
+        stage(folder)
