@@ -40,7 +40,6 @@ from corpusmill.pipelines.records.receipt import (
     DatasetPart,
     FileEntry,
     IndexPart,
-    Layout,
     MaskPart,
     PairsPart,
     Part,
@@ -52,11 +51,11 @@ from corpusmill.pipelines.run.graph import graph_record
 from corpusmill.pipelines.run.operators.buckets import merge_levels
 from corpusmill.pipelines.run.operators.layout import (
     ROWS_FILE,
+    Placement,
     RowsWriter,
     last_files,
     layout_of,
     merge_files,
-    merges,
 )
 from corpusmill.pipelines.run.operators.partitions import read_partition
 from corpusmill.pipelines.run.runner import Runner
@@ -215,11 +214,11 @@ def measured(work: str, path: Path) -> tuple[float, float]:
 
 def opens(bench: Bench, folder: Path) -> None:
     units, partitions = 20_000, 4096
-    layout = layout_of(partitions, units, units * TEXT)
+    placed = placement(units, partitions)
     bench.add("exchange: opens a reducer", "one level", units, "files")
-    bench.add("exchange: opens a reducer", "corpusmill", len(last_files(layout, 0)), "files")
+    bench.add("exchange: opens a reducer", "corpusmill", len(last_files(placed.layout, 0)), "files")
     bench.add("exchange: opens", "one level", units * partitions, "opens")
-    bench.add("exchange: opens", "corpusmill", expected_opens(layout), "opens")
+    bench.add("exchange: opens", "corpusmill", expected_opens(placed), "opens")
     found, buckets = 40_000, -(-units // MASK_UNITS)
     merging = (found, *merge_levels(found))
     bench.add("found: opens", "one level", found * buckets, "opens")
@@ -229,15 +228,23 @@ def opens(bench: Bench, folder: Path) -> None:
     bench.add("exchange: opens, counted", "corpusmill", counted, "opens")
 
 
-def expected_opens(layout: Layout) -> int:
-    merging = (merge for level in range(1, len(layout.files)) for merge in merges(layout, level))
+def placement(units: int, partitions: int) -> Placement:
+    """That of units whose contents are drawn."""
+    names = np.random.default_rng(1).integers(0, 2**64, units, np.uint64)
+    return Placement.of(partitions, units, units * TEXT, lambda: names)
+
+
+def expected_opens(placed: Placement) -> int:
+    layout = placed.layout
+    merging = (merge for level in range(1, len(layout.files)) for merge in placed.merges(level))
     return sum(m.end - m.first for m in merging) + layout.partitions * len(last_files(layout, 0))
 
 
 def counted_opens(folder: Path, units: int, partitions: int) -> tuple[int, int]:
     """Files opened to bring rows of every unit together, counted, and as many as the layout says."""
     step, draw = StepFolder(folder / "steps" / "exchange" / "v"), np.random.default_rng(1)
-    layout = layout_of(partitions, units, units * TEXT)
+    placed = placement(units, partitions)
+    layout = placed.layout
     count = 0
     real = CheckedFile.__enter__
 
@@ -247,32 +254,33 @@ def counted_opens(folder: Path, units: int, partitions: int) -> tuple[int, int]:
         return real(file)
 
     receipts: list[Receipt] = []
-    for first in range(0, units, layout.group):
+    for file in range(layout.files[0]):
         attempt = step.attempt(len(receipts), 1)
         writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
-        for unit in range(first, min(units, first + layout.group)):
+        for unit in range(*placed.units(file)):
             rows = 2 * partitions
             keys = pa.array(draw.integers(0, 2**64, rows, np.uint64))
             columns = [
                 keys,
-                pa.array(np.full(rows, unit, np.uint32)),
+                pa.array(np.full(rows, unit - placed.units(file)[0], np.uint32)),
                 pa.array(np.arange(rows, dtype=np.uint32)),
             ]
             writer.add(pa.table(columns, names=["key", "unit", "row"]))
         writer.close()
-        receipts.append(attempt.commit(UnitResult(writer.rows, part=PartitionsPart(layout))))
+        receipts.append(attempt.commit(UnitResult(writer.rows, part=writer.part(placed.units(file)[0]))))
     with mock.patch.object(CheckedFile, "__enter__", entered):
         for level in range(1, len(layout.files)):
-            for merge in merges(layout, level):
+            for merge in placed.merges(level):
                 attempt = step.attempt(len(receipts), 1)
                 merge_files(step, layout, merge, attempt.file(ROWS_FILE))
                 with mock.patch.object(CheckedFile, "__enter__", real):
-                    receipts.append(attempt.commit(UnitResult(0, part=PartitionsPart(layout))))
+                    part = PartitionsPart(layout, merge.base)
+                    receipts.append(attempt.commit(UnitResult(0, part=part)))
         summary = Summary("exchange", "v", NO_KEY, {}, "", 0, 0, (), {})
         complete(step, summary, iter(receipts))
         met = sum(table.num_rows for p in range(partitions) if (table := read_partition(step, p)) is not None)
     assert met == units * 2 * partitions
-    return count, expected_opens(layout)
+    return count, expected_opens(placed)
 
 
 NO_KEY = StepKey("scatter", (), "", {}, "", 0, StepOptions(), (), (), {})
