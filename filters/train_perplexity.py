@@ -20,7 +20,7 @@ class TrainPerplexity(Seeded, Task):
     `rules/kneser_ney.py` has the definition, `kernels/word_weights.py` what a word is. A share of the texts,
     chosen by id, is judged and not trained on.
 
-    What comes out depends neither on the order of texts nor on workers. Memory: about 40 bytes a word and
+    What comes out depends neither on the order of texts nor on workers. Memory: about 50 bytes a word and
     order. Artefact: model.json, keys.npy and values.npy (`rules/ngram_model.py`,
     16 bytes an n-gram), and figures.json, which is the step's summary: `digest` of the model, and by language
     words and n-grams, and percentiles of perplexity on the texts held out. Raises DataError where there are

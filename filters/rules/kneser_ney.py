@@ -54,7 +54,7 @@ class _Level:
 def estimate(hashes: Keys, seed: int, order: int, least: int) -> Estimated:
     """The model of the words of texts (`kernels/language_model.line_words`), n-grams of up to `order` words.
 
-    `seed`: of the language, which its keys are made with. Memory: about 40 bytes a word and order.
+    `seed`: of the language, which its keys are made with. Memory: about 50 bytes a word and order.
     """
     from corpusmill.filters.kernels.language_model import BEGIN, keys_of
 
