@@ -44,7 +44,7 @@ SETTINGS: dict[str, tuple[bool, dict[str, float | int]]] = {
     "fastText": (False, {}),
     "fastText, tuned": (True, {"lr": 0.5, "epoch": 25}),
 }
-SMALL = {"dim": 16, "bucket": 100_000}  # of fastText with `--quick`; its own: 100 and 2,000,000
+SMALL = {"dim": 8, "bucket": 50_000}  # of fastText with `--quick`; its own: 100 and 2,000,000
 Flags = npt.NDArray[np.bool_]
 Predict = Callable[[Sequence[str]], Flags]
 
@@ -92,12 +92,14 @@ def question(
     return Question(name, rows, is_held_out(rows.column("id"), SEED, HELD_OUT))
 
 
-def questions(data: Path, most: int) -> list[Question]:
+def questions(data: Path, most: int, files: int | None) -> list[Question]:
+    """`most` passages of a kind, out of so many source files (null: all)."""
+
     def texts(*names: str) -> list[tuple[str, str]]:
         return [(row["text"], "") for name in names for row in load(data / f"{name}.jsonl.zst")]
 
     prose = texts("text/wikitext2_valid_test")
-    code = load(data / "code/code_packages.jsonl.zst")
+    code = load(data / "code/code_packages.jsonl.zst", files)
     sources = [row for row in code if row["meta"]["path"].endswith((".py", ".c", ".js", ".java", ".go"))]
     tests = [bool(re.search(r"tests?[/_.]", row["meta"]["path"])) for row in sources]
     help_pages = load(data / "text/tldr_pages_multilang.jsonl.zst")
@@ -199,9 +201,9 @@ def main() -> None:
     """Run, and print the table or one JSON object."""
     options = arguments(__doc__)
     bench, tool = Bench("learned_quality"), fasttext_that_trains()
-    most = 300 if options.quick else 4_000
+    most, files = (150, 3_000) if options.quick else (4_000, None)
     with tempfile.TemporaryDirectory() as folder:
-        for asked in questions(options.data, most):
+        for asked in questions(options.data, most, files):
             predict, taken = ours(asked)
             add_f1(bench, asked, "corpusmill", taken)
             lines = asked.part(held_out=True)[0]
