@@ -10,8 +10,9 @@ lines are found once for all of them.
 
 Agreement: the share of those texts, and of source files, on which the decision to keep or drop, and the
 reason too, is the peer's own. The peer counts words by spaCy's blank English tokenizer, so it needs both
-datatrove and spacy; without them its rows and agreement are left out, which stderr says. Without the data
-folder texts are generated, which stderr says too.
+datatrove and spacy; without them its rows and agreement are left out, which stderr says. dolma's rows need
+it in a folder of its own (`dolma_taggers`). Without the data folder texts are generated, which stderr says
+too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+from dolma_taggers import agreement, tagged, taggers
 from harness import Bench, arguments, bounded, load
 
 from corpusmill.filters.c4 import C4
@@ -169,9 +171,26 @@ def compare(bench: Bench, english: list[Row], code: list[Row], quick: bool) -> N
         add(job, "corpusmill", project_rate(stages, english), "MB/s")
         if theirs:
             add(job, "datatrove", peer_rate([theirs[stage.name] for stage in stages], texts), "MB/s")
+    compare_with_dolma(bench, english, texts)
     for stage in ALONE:
         chosen = code if isinstance(stage, CodeQuality) and code else english
         add(stage.name, "corpusmill", project_rate([stage], chosen), "MB/s")
+
+
+def compare_with_dolma(bench: Bench, english: list[Row], texts: list[Row]) -> None:
+    """Speed of two of dolma's taggers and of what measures the same here, and how often they agree."""
+    theirs = taggers()
+    both = "gopher quality and repetition"
+    bench.add(both, "corpusmill", project_rate(COMPARED[:2], english), "MB/s")
+    if not theirs:
+        return
+    plain = [row["text"] for row in texts]
+    _, seconds = tagged(theirs["gopher"], plain)
+    bench.add(both, "dolma", megabytes(texts) / seconds, "MB/s")
+    spans, seconds = tagged(theirs["c4"], plain)
+    bench.add("c4", "dolma", megabytes(texts) / seconds, "MB/s")
+    for name, share in agreement(spans, as_documents(texts)).items():
+        bench.add(f"c4, agreement with dolma: {name}", "corpusmill", share, "share")
 
 
 def main() -> None:
