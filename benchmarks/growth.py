@@ -9,7 +9,9 @@ Jobs, each with the number of documents in its name (quick: 1,250 and 5,000, or 
 - `copies` and `bucket`: the same of copies of one document, and of documents that differ in one word each and
   share most buckets, 25,000 and 100,000;
 - `paragraph`: of documents of 60 words that have one paragraph in common, 100,000 and a million, cut by the
-  stage of that name.
+  stage of that name;
+- `giants`: of two documents of 50 and of 200 MB (or those of `--megabytes`; quick: 1 and 4), one of which has
+  half of the other's paragraphs, through `paragraph` and through `substring`.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ RECIPE = """
 name: growth
 output: run
 engine: {{kind: {engine}, workers: 1}}
-sources: {{a: {{read: {{jsonl: {{files: "in/*.jsonl", split_bytes: 1048576}}}}}}}}
+sources:
+  a: {{read: {{jsonl: {{files: "in/*.jsonl", split_bytes: 1048576, max_record_bytes: 4294967296}}}}}}
 dedup: [{dedup}]
 """
 CPU_CLOCK = SimpleNamespace(perf_counter=time.process_time)
@@ -84,6 +87,20 @@ def one_paragraph(count: int) -> list[str]:
     draw, common = random.Random(1), " ".join(f"word{place}" for place in range(30))
     words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
     return [" ".join(draw.choices(words, k=30)) + "\n\n" + common for _ in range(count)]
+
+
+def two_giants(megabytes: int) -> list[str]:
+    """Two documents of so many MB, of paragraphs of 60 words, of which every other one is in both."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
+    first: list[str] = []
+    second: list[str] = []
+    size = 0
+    while size < megabytes * 1_000_000:
+        first.append(" ".join(draw.choices(words, k=60)))
+        second.append(first[-1] if len(first) % 2 else " ".join(draw.choices(words, k=60)))
+        size += len(first[-1]) + 2
+    return ["\n\n".join(first), "\n\n".join(second)]
 
 
 def write(folder: Path, texts: list[str]) -> None:
@@ -134,7 +151,7 @@ def grow(
             bench.add(f"{job}: {step}, {count:,} documents", "corpusmill", spent, "s")
         found[count] = steps
     first, last = sizes[0], sizes[-1]
-    for step, spent in found[last].items():
+    for step, spent in found[last].items() if last > first else ():
         exponent = math.log(spent / max(found[first][step], 1e-3), last / first)
         bench.add(f"{job}: {step}, exponent", "corpusmill", exponent, "")
     _, worker, driver = measured(folder / "memory", make(last), dedup, "process")
@@ -144,13 +161,17 @@ def grow(
 
 def main() -> None:
     def more(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--only", help="one of growth, copies, bucket, paragraph")
+        parser.add_argument("--only", help="one of growth, copies, bucket, paragraph, giants")
+        parser.add_argument("--megabytes", help="of a document of the job giants, such as 50,200")
 
     options = arguments(__doc__, more)
     bench = Bench("growth")
     sizes, hot, many = [20_000, 80_000, 320_000, 1_000_000], [25_000, 100_000], [100_000, 1_000_000]
+    giants = [50, 200]
     if options.quick:
-        sizes, hot, many = [1_250, 5_000], [500, 2_000], [500, 2_000]
+        sizes, hot, many, giants = [1_250, 5_000], [500, 2_000], [500, 2_000], [1, 4]
+    if options.megabytes:
+        giants = [int(one) for one in options.megabytes.split(",")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measured(folder / "compiled", mixed(100), "exact, minhash", "inline")  # kernels are compiled here
@@ -159,6 +180,8 @@ def main() -> None:
             ("copies", copies, "minhash", hot),
             ("bucket", one_word_each, "minhash", hot),
             ("paragraph", one_paragraph, "paragraph", many),
+            ("giants", two_giants, "paragraph", giants),
+            ("giants", two_giants, "substring", giants),
         ):
             if options.only in (None, job):
                 grow(bench, folder, job, make, dedup, counts)

@@ -96,7 +96,7 @@ class Boilerplate(Exchange):
     def rounds(self) -> Sequence[Round | WithSides]:
         from corpusmill.dedup.matching import repeats
 
-        facts = WithSides(repeats.with_facts)
+        facts = WithSides(repeats.with_facts, at_once=2**18)
         if self.min_share > 0:
             return (self.count_pages, self.judge_sites, self.choose_judged, facts, self.cut)
         return (self.choose_counted, facts, self.cut)

@@ -122,7 +122,7 @@ class Paragraph(Exchange):
     def rounds(self) -> Sequence[Round | WithSides]:
         from corpusmill.dedup.matching import repeats
 
-        return (self.find_repeats, WithSides(repeats.with_facts), self.cut_repeats)
+        return (self.find_repeats, WithSides(repeats.with_facts, at_once=2**18), self.cut_repeats)
 
     def find_repeats(self, rows: pa.Table) -> pa.Table:
         """Round 1 of 3: pieces whose key another has too, sent to their documents for the facts of these."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.contract.stage import Round
 
 
+_STRETCHES = 2**24  # bytes of windows around anchors that are read at once
+
+
 class Substring(Exchange):
     """Cut every run of at least `min_bytes` bytes that stands elsewhere in the corpus, whatever is around it.
 
@@ -77,7 +80,8 @@ class Substring(Exchange):
         return Emitted(found, facts(docs).append_column("text", docs.text))
 
     def rounds(self) -> Sequence[Round | WithSides]:
-        return (self.find_company, WithSides(self.read_around), self.compare, WithSides(self.cut))
+        around = WithSides(self.read_around, at_once=max(1, _STRETCHES // self.min_bytes))
+        return (self.find_company, around, self.compare, WithSides(self.cut))
 
     def find_company(self, rows: pa.Table) -> pa.Table:
         """Round 1, by anchor: those that stand in several places."""

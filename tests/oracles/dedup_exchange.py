@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_
 from corpusmill.pipelines.contract.stage import Deduplicate, Exchange, Found, WithSides
 from corpusmill.pipelines.run.operators.layout import in_order
 from corpusmill.pipelines.run.operators.partitions import sorted_rows
-from corpusmill.pipelines.run.operators.sides import keyed_by_address
+from corpusmill.pipelines.run.operators.sides import keyed_by_address, pieces
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 
 
@@ -40,7 +40,8 @@ def documents(
 
 def played(stage: Exchange, docs: Documents, unit_rows: int, batch_rows: int, partitions: int) -> list[Found]:
     """What the last round finds, partition by partition: units of `unit_rows` documents, emitted `batch_rows`
-    at a time, in rounds over so many partitions; those with side tables see a unit at a time."""
+    at a time, in rounds over so many partitions; those with side tables see a unit at a time, or three rows
+    where they may be shown apart."""
     sent: list[pa.Table] = []
     tables: dict[int, list[pa.Table]] = {}
     for unit, start in enumerate(range(0, len(docs), unit_rows)):
@@ -58,7 +59,9 @@ def played(stage: Exchange, docs: Documents, unit_rows: int, batch_rows: int, pa
         rows = pa.concat_tables(sent, promote_options="permissive") if sent else None
         made = []
         if rows is not None and rows.num_rows and isinstance(this, WithSides):
-            made = [this.work(here, side) for here, side in _units(rows, sides)]
+            some = 3 if this.at_once else None
+            shown = (piece for here, side in _units(rows, sides) for piece in pieces(here, side, some))
+            made = [this.work(part, side) for _, part, side in shown]
         elif rows is not None and rows.num_rows:
             assert not isinstance(this, WithSides)
             made = [this(here) for here in _partitions(rows, partitions, number)]

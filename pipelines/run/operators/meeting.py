@@ -14,7 +14,7 @@ from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.known_units import known_of_rows
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
 from corpusmill.pipelines.run.operators.partitions import PartPartition, read_partition, sorted_rows
-from corpusmill.pipelines.run.operators.sides import by_unit, documents_of
+from corpusmill.pipelines.run.operators.sides import by_unit, documents_of, pieces
 from corpusmill.pipelines.storage.run_folder import Attempt
 
 Result = TypeVar("Result")
@@ -30,7 +30,8 @@ def meet(
 
     The job's first input are the rows, its last is the step that kept side rows of its documents. Documents
     left out before have no rows any more. Those left out now, and (in partition 0) before, go to the
-    attempt's file, once all is taken. Memory: the partition; of a round with side tables also a unit's.
+    attempt's file, once all is taken. Memory: the partition; of a round with side tables also a unit's, and
+    what it makes of `sides.PIECE_BYTES` of them.
     """
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
@@ -65,13 +66,14 @@ def _shown(this: Round | WithSides, rows: pa.Table | None, job: Job[Any]) -> Ite
     if not isinstance(this, WithSides):
         yield 0, rows, lambda some: this(_some(rows, some))
         return
-    for first, part, side in by_unit(job.inputs[job.step.inputs[-1]], rows, known_of_rows(job)):
+    for start, of_unit, sides in by_unit(job.inputs[job.step.inputs[-1]], rows, known_of_rows(job)):
+        for first, part, side in pieces(of_unit, sides, this.at_once):
 
-        def work(some: Rows, part: pa.Table = part, side: pa.Table = side) -> object:
-            asked = np.unique(documents_of(part)[1][some])
-            return this.work(_some(part, some), _some(side, asked))
+            def work(some: Rows, part: pa.Table = part, side: pa.Table = side) -> object:
+                asked = np.unique(documents_of(part)[1][some])
+                return this.work(_some(part, some), _some(side, asked))
 
-        yield first, part, work
+            yield start + first, part, work
 
 
 def _some(table: pa.Table, rows: Rows) -> pa.Table:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, damaged
-from corpusmill.pipelines.run.operators.layout import first_of
+from corpusmill.pipelines.run.operators.layout import first_of, weight_of
 from corpusmill.pipelines.run.operators.left_out import addresses
 from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, committed_file
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SIDE_FILE = "side.arrow"  # a unit's number stands before it
 SIDE_ROWS = 1024  # of a batch of a side table at most
+PIECE_BYTES = 64 * 2**20  # of rows with side rows that a round should make at once
 
 
 def keyed_by_address(rows: pa.Table, units: int, stage: str) -> pa.Table:
@@ -94,6 +95,30 @@ def _files(scattered: StepFolder) -> Callable[[int], int]:
         return latest
 
     return file_at
+
+
+def pieces(rows: pa.Table, side: pa.Table, at_once: int | None) -> Iterator[tuple[int, pa.Table, pa.Table]]:
+    """Rows of a unit sorted by address, some at a time: where they begin, the rows, and the side rows of
+    their documents. `side` has one of each document. A document stays whole unless `at_once` says how many
+    rows are shown at once; else they are as many as would take `PIECE_BYTES`, were its side row with each.
+    """
+    address = addresses(rows)
+    starts = np.append(np.flatnonzero(np.append(True, address[1:] != address[:-1])), len(address))
+    mean = max(1, sum(map(weight_of, side.itercolumns())) // max(1, side.num_rows))
+    most = at_once or max(1, PIECE_BYTES // mean)
+    low = 0
+    while low < len(address):
+        high = min(low + most, len(address))
+        if at_once is None:
+            high = int(max(starts[np.searchsorted(starts, high, "right") - 1], _after(starts, low)))
+        first, last = np.searchsorted(starts, [low, high - 1], "right") - 1
+        yield low, rows.slice(low, high - low), side.slice(first, last - first + 1)
+        low = high
+
+
+def _after(starts: npt.NDArray[np.int64], row: int) -> int:
+    """Where the document of a row ends."""
+    return int(starts[np.searchsorted(starts, row, "right")])
 
 
 def documents_of(rows: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UnitFailed
+from corpusmill.pipelines.run.operators import sides as module
 from corpusmill.pipelines.run.operators.layout import partition_of
-from corpusmill.pipelines.run.operators.sides import by_unit, keyed_by_address
+from corpusmill.pipelines.run.operators.sides import by_unit, keyed_by_address, pieces
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile, read_batches
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from tests.pipelines.run.edited import rows_of, run, write_recipe
@@ -166,3 +167,25 @@ def test_rows_for_a_unit_that_nobody_saw_are_refused() -> None:
         CorpusmillError, match=re.escape("have a unit 2, but the units that `emit` saw are 0 to 1")
     ):
         keyed_by_address(rows, 2, "odd")
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 30), st.booleans())
+def test_pieces_are_all_rows_with_the_side_rows_of_their_documents(
+    counts: list[int], most: int, apart: bool
+) -> None:
+    """Documents stay whole unless their rows may be shown apart, and pieces are as large as they may be."""
+    row = np.repeat(np.arange(len(counts), dtype=np.uint32) * 3, counts)
+    rows = pa.table({"unit": np.full(len(row), 7, np.uint32), "row": row, "n": np.arange(len(row))})
+    side = pa.table({"text": pa.array([f"{document:08d}" for document in range(len(counts))])})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "PIECE_BYTES", 16 * most)
+        found = list(pieces(rows, side, most if apart else None))
+    assert pa.concat_tables([part for _, part, _ in found]).equals(rows)
+    assert [start for start, _, _ in found] == [part.column("n")[0].as_py() for _, part, _ in found]
+    shown = [sorted(set(part.column("row").to_pylist())) for _, part, _ in found]
+    for (_, part, beside), documents in zip(found, shown, strict=True):
+        assert beside.column("text").to_pylist() == [f"{document // 3:08d}" for document in documents]
+        assert part.num_rows <= most or (not apart and len(documents) == 1)
+    if not apart:
+        assert len(set().union(*shown)) == sum(map(len, shown))
+    assert len(found) <= (-(-len(row) // most) if apart else 2 * -(-len(row) // most) + len(counts))
