@@ -283,8 +283,7 @@ class WithSides:
     """A round that is shown side rows: `work(rows, side)` gives what a `Round` gives.
 
     All rows of a document meet, sorted by (unit, row); `side` has its side row, in the same order. `at_once`:
-    rows shown at once at most, of a round that makes of each row what it would alone; rows of one document
-    may be shown apart then."""
+    rows at most, if a round makes of each what it would alone; a document's may be shown apart then."""
 
     work: Callable[[pa.Table, pa.Table], pa.Table | Found]
     at_once: int | None = None
