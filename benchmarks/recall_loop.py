@@ -122,7 +122,8 @@ def rounds(folder: Path, pool: Sequence[Page]) -> Iterator[tuple[int, npt.NDArra
     import pyarrow as pa
 
     from corpusmill.filters.recall_loop import RecallLoop
-    from corpusmill.filters.rules.recall_rounds import FILE, Finder, Rounds, hosts_of
+    from corpusmill.filters.rules.recall_rounds import FILE, Finder, Rounds
+    from corpusmill.filters.rules.sites import sites_of
     from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.contract.stage import Context
 
@@ -137,7 +138,7 @@ def rounds(folder: Path, pool: Sequence[Page]) -> Iterator[tuple[int, npt.NDArra
     for one in Rounds.read(data_of(folder, "recall_loop.figures") / FILE).rounds:
         places = {part: data_of(folder, f"recall_loop.{part}-{one.round}") for part in ("train", "round")}
         finder = Finder.of(Context(0, places), "train", "round")
-        yield one.round, finder.finds(docs, hosts_of(docs), hit, near), one.gain
+        yield one.round, finder.finds(docs, sites_of(docs), hit, near), one.gain
 
 
 def left(folder: Path, pool: Sequence[Page]) -> npt.NDArray[np.bool_]:

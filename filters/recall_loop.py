@@ -70,13 +70,13 @@ class RecallLoop(Filter):
 
     def score(self, docs: Documents) -> Columns:
         """The columns above, n rows each, null for documents that are not of the pool."""
-        from corpusmill.filters.rules.recall_rounds import hosts_of, of_pool
+        from corpusmill.filters.rules.sites import of_sources, sites_of
 
         if not self._finders:
             raise RuntimeError("recall_loop needs prepare(context) before it can score")
-        inside = of_pool(docs, self.from_sources)
+        inside = of_sources(docs, self.from_sources)
         pool, places = docs.keep(inside), np.flatnonzero(inside)
-        hosts = hosts_of(pool)
+        hosts = sites_of(pool)
         first = np.zeros(len(pool), np.int64)
         for number, finder in enumerate(self._finders, 1):
             scores = finder.scores(pool)

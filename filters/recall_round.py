@@ -87,7 +87,7 @@ class RecallRound(Seeded, Fold):
         import numpy as np
 
         from corpusmill.filters.rules.recall_counts import HIT, NEAR, OTHER, Pages
-        from corpusmill.filters.rules.recall_rounds import hosts_of, of_pool
+        from corpusmill.filters.rules.sites import of_sources, sites_of
 
         if self._now is None:
             raise RuntimeError("recall_round needs its classifier: call prepare first")
@@ -95,8 +95,8 @@ class RecallRound(Seeded, Fold):
         hit, near = self.hit_at_least, self.hit_in_sites_at_least
         if self._before is None or not self._before.stopped:
             for whole in batches:
-                docs = whole.keep(of_pool(whole, self.from_sources))
-                hosts, scores = hosts_of(docs), self._now.scores(docs)
+                docs = whole.keep(of_sources(whole, self.from_sources))
+                hosts, scores = sites_of(docs), self._now.scores(docs)
                 strata = np.where(scores >= hit, HIT, np.where(scores >= near, NEAR, OTHER)).astype(np.uint8)
                 before = np.zeros(len(docs), np.bool_)
                 if self._then is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -15,7 +14,6 @@ import pyarrow.compute as pc
 
 from corpusmill.filters.rules.word_model import HEADER, WordModel, read_word_model
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.held_out import host_of
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.records.codec import decode_file, encode_file
 
@@ -114,15 +112,3 @@ class Finder:
         """bool[n]: pages that score `hit`, or in a joined site `near`."""
         scores = self.scores(docs)
         return np.asarray((scores >= hit) | (self.in_joined(hosts) & (scores >= near)))
-
-
-def hosts_of(docs: Documents) -> pa.Array:
-    """string[n]: the host of each page's address, without `www.`; null without an address."""
-    urls = docs.column("url").to_pylist()
-    return pa.array([None if url is None else host_of(url) for url in urls], pa.string())
-
-
-def of_pool(docs: Documents, sources: Sequence[str]) -> Flags:
-    """bool[n]: documents of these sources."""
-    source = docs.column("source").cast(pa.string())
-    return np.asarray(pc.is_in(source, pa.array(sources, pa.string())).to_numpy(zero_copy_only=False))

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
-from corpusmill.filters.rules.example_sources import (
+from corpusmill.pipelines.contract.given import CLASSIFIER
+from corpusmill.pipelines.contract.stage import Filter, Fold, Task
+from corpusmill.pipelines.recipe.builder import Builder
+from corpusmill.pipelines.recipe.entries import mapping, stage, unknown_keys
+from corpusmill.pipelines.recipe.example_sources import (
     SOURCES,
     Examples,
     described_entry,
     examples_entry,
     listed,
 )
-from corpusmill.pipelines.contract.given import CLASSIFIER
-from corpusmill.pipelines.contract.stage import Filter, Fold, Task
-from corpusmill.pipelines.recipe.builder import Builder
-from corpusmill.pipelines.recipe.entries import mapping, stage, unknown_keys
 from corpusmill.pipelines.recipe.json_schema import Node, Schema, summary
 from corpusmill.pipelines.recipe.messages import Path, Problem
 from corpusmill.pipelines.recipe.models import Source

@@ -128,6 +128,8 @@ sources: {a: {read: {lines: a}}}
 dedup: [exact]
 decontaminate: {against: {lines: b}}
 recall_loop: {seed: {lines: g}}
+perplexity: {trusted: {lines: g}}
+site_cap: {documents: 5}
 learned_quality: {positives: {lines: g}, negatives: {lines: n}}
 tokenizer: {train: {}}
 mixture: {weights: {a: 1}}
