@@ -215,6 +215,8 @@ class CheckedFile:
         try:
             if not 0 <= index < len(self):
                 raise IndexError(f"there are {len(self)} batches")
+            if self._partly is not None:
+                self._partly.bring([self._partly.blocks[index]])
             batch = self._reader.get_batch(index)
             batch.validate()
             sound = _checksum(batch) == self._entries["checksum"][index].tobytes()
@@ -273,12 +275,16 @@ def opened(
         yield files
 
 
-def committed_file(step: StepFolder, name: str) -> CheckedFile:
-    """A complete step's file, the very one that was written there. Raises IntegrityError where it wrote
-    none."""
+def committed_file(step: StepFolder, name: str, *, partly: bool = False) -> CheckedFile:
+    """A complete step's file, the very one that was written there; `partly`: batches of it are read, not all.
+
+    Raises IntegrityError where it wrote none.
+    """
     entry = step.entry(name)
     if entry.batches is None:
         raise damaged(f"{step.data / name}: the manifest beside it knows no such file of batches")
+    if partly and (ranges := step.partly(entry)) is not None:
+        return CheckedFile(step.data / name, entry.batches, ranges)
     return CheckedFile(step.at_hand(entry), entry.batches)
 
 
@@ -287,7 +293,7 @@ def committed_batch(step: StepFolder, name: str, index: int) -> pa.RecordBatch:
 
     Raises IntegrityError naming the file, the batch and the cure.
     """
-    with committed_file(step, name) as file:
+    with committed_file(step, name, partly=True) as file:
         return file.batch(index)
 
 

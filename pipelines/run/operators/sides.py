@@ -133,7 +133,7 @@ def _side_file(scattered: StepFolder, number: int) -> CheckedFile:
     name = f"{number:05d}.{SIDE_FILE}"
     if not scattered.has(name):
         raise damaged(f"{scattered.data}: unit {number} has no side table")
-    return committed_file(scattered, name)
+    return committed_file(scattered, name, partly=True)
 
 
 def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) -> pa.Table:

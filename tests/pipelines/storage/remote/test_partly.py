@@ -86,6 +86,7 @@ def test_ranges_give_the_batches_of_the_file(
             assert fetched <= at_first + wanted * 12_500 + 6_000
             for index in range(len(whole)):  # what was not asked for beforehand comes when it is read
                 assert file.batch(index) == whole.batch(index)
+            assert len(ranges.asked) <= after + len(whole) - wanted
         assert ranges.forgotten == 0
 
 
