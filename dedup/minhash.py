@@ -310,13 +310,16 @@ class Minhash(Deduplicate):
 
     def rounds(self) -> Sequence[Round | WithSides]:
         """Documents that share a bucket; their sets brought to it; all pairs."""
-        from corpusmill.dedup.matching.candidates import bring, candidates
-
         return (
-            lambda rows: candidates(rows, self.rules()),
-            WithSides(bring),
+            self._candidates,
+            WithSides(_bring),
             lambda rows: Found(removals=self.reduce(rows)),
         )
+
+    def _candidates(self, rows: pa.Table) -> pa.Table:
+        from corpusmill.dedup.matching.candidates import candidates
+
+        return candidates(rows, self.rules())
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """All pairs of one partition, as `DUPLICATES`: worse document first, better as its survivor."""
@@ -342,3 +345,9 @@ class Minhash(Deduplicate):
         """Measured pairs are removed by what each was compared with, unmeasured ones by whole clusters."""
         rule: Literal["direct", "connected"] = "direct" if self.settings().verify else "connected"
         return Resolution(rule, "near_duplicate", tuple(self.priority))
+
+
+def _bring(rows: pa.Table, side: pa.Table) -> pa.Table:
+    from corpusmill.dedup.matching.candidates import bring
+
+    return bring(rows, side)

@@ -157,6 +157,18 @@ def test_the_command_line_imports_light() -> None:
     assert done.stdout.split() == []
 
 
+def test_commands_that_compile_nothing_wait_for_no_compiler() -> None:
+    """Every command that loads a recipe or a run imports these."""
+    code = (
+        "import sys\nimport corpusmill.pipelines.run.plan, corpusmill.pipelines.run.runner\n"
+        "import corpusmill.pipelines.inspection.inspect, corpusmill.pipelines.inspection.doctor\n"
+        "import corpusmill.pipelines.inspection.explain, corpusmill.pipelines.report.build\n"
+        f"print(*(name for name in {HEAVY!r} if name in sys.modules))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_stages_and_sections_import_light() -> None:
     code = (
         "import importlib, sys\n"

@@ -35,8 +35,6 @@ from corpusmill.pipelines.run.operators.layout import (
 )
 from corpusmill.pipelines.run.operators.left_out import read_left_out, without, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator
-from corpusmill.pipelines.run.resolution import connected, direct
-from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 from corpusmill.pipelines.run.resolution.notes import NOTES, Homes, Outcome, gathered
 from corpusmill.pipelines.storage.checked_ipc import opened, read_batches, write_batches
 from corpusmill.pipelines.storage.committed import earlier, earlier_file
@@ -167,6 +165,8 @@ def work(job: Job[RuleUnit], attempt: Attempt) -> UnitResult:
 
 
 def _all(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
+    from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
+
     unjudged = read_left_out(job.first)
     write_left_out(attempt, [unjudged])
     found = pa.concat_tables([DUPLICATES.empty_table(), *_pairs(job)])
@@ -188,7 +188,7 @@ def _send(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
     if job.unit.first == 0:
         write_left_out(attempt, [unjudged])
     layout = job.unit.sent
-    first_notes = direct.first_notes if rule.rule == "direct" else connected.first_notes
+    first_notes = _first_notes(rule)
     writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
     pairs = 0
     for found in _pairs(job):
@@ -225,11 +225,23 @@ def _gather(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResul
 
 
 def _write(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
+    from corpusmill.pipelines.run.resolution import connected
+
     return _written(job, attempt, rule, connected.removals(_state(job, job.unit.partition)), None)
+
+
+def _first_notes(rule: Resolution) -> Callable[[pa.Table, Homes], pa.Table]:
+    """Modules with kernels, and with them numba, are imported where a unit is at work: every command imports
+    the operators."""
+    from corpusmill.pipelines.run.resolution import connected, direct
+
+    return direct.first_notes if rule.rule == "direct" else connected.first_notes
 
 
 def round_of(rule: Resolution, state: pa.Table, notes: pa.Table, homes: Homes) -> Outcome:
     """One round of one partition, or of all."""
+    from corpusmill.pipelines.run.resolution import connected, direct
+
     if rule.rule == "direct":
         return direct.round_of(state, notes, homes, rule.priority)
     return connected.round_of(state, notes, homes, rule.priority)
@@ -287,16 +299,17 @@ def _weigh(preparation: Preparation, unit: RuleUnit) -> int:
 
 def _warm() -> None:
     """Both rules on one pair, at once and in a round: arrays are of other kinds there."""
+    from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
+
     facts = {"id": "", "source": "", "bytes": 0, "reason": "", "similarity": 1.0}
     pair = {**{f"survivor_{name}": value for name, value in facts.items()}, **facts}
     worse, better = {"unit": 0, "row": 1}, {"survivor_unit": 0, "survivor_row": 0}
     pairs = pa.Table.from_pylist([{**pair, **worse, **better}], DUPLICATES)
-    rules: list[tuple[Literal["direct", "connected"], Callable[[pa.Table, Homes], pa.Table]]]
-    rules = [("direct", direct.first_notes), ("connected", connected.first_notes)]
-    for name, first_notes in rules:
+    rules: tuple[Literal["direct", "connected"], ...] = ("direct", "connected")
+    for name in rules:
         rule, homes = Resolution(name, ""), Homes(1, 0)
         resolve_at_once(pairs, rule)
-        round_of(rule, NOTES.empty_table(), gathered([first_notes(pairs, homes)]), homes)
+        round_of(rule, NOTES.empty_table(), gathered([_first_notes(rule)(pairs, homes)]), homes)
 
 
 OPERATOR = Operator(
