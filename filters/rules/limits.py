@@ -178,14 +178,14 @@ class LimitsByLanguage(Filter):
         return [own, *(getattr(limits, option) for limits in self._languages().values()), own]
 
     def _languages(self) -> Mapping[str, Limits]:
-        found: Mapping[str, Limits] = dict(self)["by_language"]
+        found: Mapping[str, Limits] = self.__dict__["by_language"]
         return found
 
     def _limits_of(self, docs: Documents) -> pa.Array:
         """string[n], the column `limits`."""
         import pyarrow.compute as pc
 
-        entries, own = self._languages(), dict(self)["languages"]
+        entries, own = self._languages(), self.__dict__["languages"]
         if not entries:
             return pa.nulls(len(docs), pa.string())
         codes = docs.column("lang").cast(pa.string()).dictionary_encode()
@@ -214,14 +214,15 @@ class LimitsByLanguage(Filter):
         """What `limits` says of documents without a language."""
         from corpusmill.pipelines.text.scripts import language_of_script, main_scripts
 
-        found: list[str | None] = []
-        for script in main_scripts(bounds_of(docs).scripts[rows]):
+        scripts = main_scripts(bounds_of(docs).scripts[rows])
+        chosen: dict[str | None, str | None] = {}
+        for script in dict.fromkeys(scripts):
             language = language_of_script(script)
             if language is not None:
-                found.append(self._entry(language, own))
+                chosen[script] = self._entry(language, own)
             else:
-                found.append(None if script in (None, "Latn") or own is None else NOT_JUDGED)
-        return found
+                chosen[script] = None if script in (None, "Latn") or own is None else NOT_JUDGED
+        return [chosen[script] for script in scripts]
 
     def _numbers(self, limits: pa.Array) -> npt.NDArray[np.int64]:
         """int64[n]: 0 for the filter's own limits, 1 + the position in `by_language` for others, and the

@@ -72,16 +72,13 @@ def main_scripts(counts: npt.NDArray[np.int64]) -> list[str | None]:
     """Of counts of letters int64[n, len(SCRIPTS)]: the script with over half the letters of each text,
     `Jpan` for Han and Kana together with at least a tenth Kana, `Hani` with less; null where none has half.
     """
-    found: list[str | None] = []
-    kana, han = SCRIPTS.index("Kana"), SCRIPTS.index("Hani")
-    for row in counts.tolist():
-        letters, east = sum(row), row[kana] + row[han]
-        most = max(range(len(row)), key=row.__getitem__)
-        if 2 * east > letters:
-            found.append("Jpan" if row[kana] >= KANA_OF_JAPANESE * east else "Hani")
-        else:
-            found.append(SCRIPTS[most] if 2 * row[most] > letters else None)
-    return found
+    names, letters = np.array(SCRIPTS, np.object_), counts.sum(axis=1)
+    kana, han = counts[:, SCRIPTS.index("Kana")], counts[:, SCRIPTS.index("Hani")]
+    most, east = counts.argmax(axis=1), kana + han
+    found = np.where(2 * counts.max(axis=1, initial=0) > letters, names[most], None)
+    eastern = np.where(kana >= KANA_OF_JAPANESE * east, "Jpan", "Hani").astype(np.object_)
+    scripts: list[str | None] = np.where(2 * east > letters, eastern, found).tolist()
+    return scripts
 
 
 def language_of_script(script: str | None) -> str | None:
