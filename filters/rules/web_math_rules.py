@@ -1,8 +1,9 @@
 """The words by which OpenWebMath knows pages that may hold mathematics, as RE2 patterns.
 
-After its prefilter (Paster et al. 2023, arXiv 2310.06786; `extract_from_warc.py`): a page passes with one of
-ten marks of software that shows formulas, dots being any character as there, or with one of some commands of
-LaTeX. A command is found anywhere, also at the beginning of a longer one: `\\in` in `\\int`.
+After its prefilter (Paster et al. 2023, arXiv 2310.06786): a page passes with one of ten marks of software
+that shows formulas, dots being any character, or with one of some commands of LaTeX. A command is found
+anywhere, also at the beginning of a longer one: `\\in` in `\\int`. The lists are those that taggers after
+dolma's have as `MATH_KEYWORDS` and `LATEX_MATH_COMMANDS`; OpenWebMath's own script was not compared.
 """
 
 from __future__ import annotations
