@@ -1,6 +1,6 @@
 """How deduplication grows with the documents: processor time of each step, memory of worker and driver.
 
-Jobs, each with the number of documents in its name (quick: 1,250 and 5,000, or 500 and 2,000):
+Jobs, each with the number of documents, or of MB, in its name (quick: 1,250 and 5,000, or 500 and 2,000):
 - `growth: STEP, N documents`: seconds of CPU time that the units of a step of `exact` and `minhash` took, of
   20,000 to a million documents of 60 words, of which one in ten is another with a word changed and one in
   twenty another; `gather` is all rounds; `growth: STEP, exponent`: of time by documents, from the first size
@@ -144,6 +144,7 @@ def grow(
 ) -> None:
     """Rows of one kind of documents: seconds by step, exponents from the first size to the last, memory."""
     found: dict[int, dict[str, float]] = {}
+    of = "MB each" if job == "giants" else "documents"
     for count in sizes:
         seconds, _, _ = measured(folder / f"{count}", make(count), dedup, "inline")
         steps: dict[str, float] = {}
@@ -153,7 +154,7 @@ def grow(
                 kind = "apply" if not rest else "gather" if rest[0].startswith("round") else rest[0]
                 steps[f"{stage}.{kind}"] = steps.get(f"{stage}.{kind}", 0.0) + spent
         for step, spent in steps.items():
-            bench.add(f"{job}: {step}, {count:,} documents", "corpusmill", spent, "s")
+            bench.add(f"{job}: {step}, {count:,} {of}", "corpusmill", spent, "s")
         found[count] = steps
     first, last = sizes[0], sizes[-1]
     for step, spent in found[last].items() if last > first else ():
@@ -161,7 +162,7 @@ def grow(
         bench.add(f"{job}: {step}, exponent", "corpusmill", exponent, "")
     _, worker, driver = measured(folder / "memory", make(last), dedup, "process")
     for process, most in (("worker", worker), ("driver", driver)):
-        bench.add(f"{job}: memory of the {process}, {last:,} documents", "corpusmill", most, "MB")
+        bench.add(f"{job}: memory of the {process}, {last:,} {of}", "corpusmill", most, "MB")
 
 
 def main() -> None:

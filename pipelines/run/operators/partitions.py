@@ -131,7 +131,8 @@ def _part(batch: pa.RecordBatch, keys: tuple[int, int]) -> pa.RecordBatch:
     """The rows of a batch, sorted by key, whose keys lie between these two."""
     key = batch.column("key").to_numpy()
     start, end = np.searchsorted(key, np.uint64(keys[0])), np.searchsorted(key, np.uint64(keys[1]), "right")
-    return compact(batch.slice(start, end - start), batch.schema)
+    whole = start == 0 and end == len(key)
+    return batch if whole else compact(batch.slice(start, end - start), batch.schema)
 
 
 def sorted_by_address(table: pa.Table) -> pa.Table:
