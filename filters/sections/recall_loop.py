@@ -72,7 +72,8 @@ class RecallLoop(Section):
         if section is None:
             return None
         known = {name: [key for key in find(ROOM, name).model_fields if key != FROM] for name in STAGES}
-        unknown_keys(section, (SEED, POOL, *(key for keys in known.values() for key in keys)), path, problems)
+        keys = dict.fromkeys((SEED, POOL, *(key for keys in known.values() for key in keys)))
+        unknown_keys(section, keys, path, problems)
         seed = examples_entry(cls.name, section.get(SEED), SEED, SEED_SOURCE, problems)
         pool = _pool(section, reading)
         if seed is None or pool is None:

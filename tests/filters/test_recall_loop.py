@@ -266,6 +266,24 @@ def test_any_division_gives_the_same_counts_and_samples(
         assert len(found) == min(most, len(both))
 
 
+def test_a_sample_of_two_kinds_ends_where_the_shorter_one_does() -> None:
+    """The sample of near pages is full: one of draw 3 that counts may be unknown, so the hit of draw 9, which
+    comes behind it, is not taken."""
+
+    def sample(*drawn: int) -> pa.Table:
+        rows = [{"draw": draw, "id": f"id{draw}", "text": "a", "host": "a.example"} for draw in drawn]
+        return pa.Table.from_pylist(rows, schema=recall_counts.SAMPLE)
+
+    for hits, near, inside, expected in (
+        (sample(9), sample(1, 2), [False, True], ["id2"]),
+        (sample(9), sample(1), [True], ["id1", "id9"]),
+        (sample(5, 6), sample(7), [True], ["id5", "id6"]),
+        (sample(0, 4), sample(3, 8), [True, True], ["id0", "id3"]),
+    ):
+        found = drawn_from(hits, near, pa.array(inside), 2)
+        assert found.column("id").to_pylist() == expected
+
+
 def test_its_place_and_its_steps(folder: Path) -> None:
     names = [step.name for step in build_graph(load_recipe(recipe(folder, more="")))]
     behind = [
