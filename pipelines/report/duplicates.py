@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpusmill.pipelines.inspection.identities import arrow_batches, removed_path
+from corpusmill.pipelines.inspection.identities import arrow_batches, has_removed, removed_path
 from corpusmill.pipelines.inspection.recall import Recall, recall_of
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.storage.clusters import Cluster, SizeBar, clusters_of
@@ -59,7 +59,7 @@ def recall(record: RunRecord) -> tuple[Recall, ...]:
 
 def _one(step: StepRecord) -> Duplicates:
     similar = np.zeros(_TENTHS, np.int64)
-    for unit in step.units:
+    for unit in filter(has_removed, step.units):  # those that merge what buckets read list none
         for batch in arrow_batches(removed_path(step.data, unit.unit), ["survivor_id", "similarity"]):
             batch = batch.filter(batch.column("survivor_id").is_valid())  # quarantined ones have none
             values = batch.column("similarity").to_numpy(zero_copy_only=False)

@@ -207,7 +207,7 @@ def _chosen(step: StepRecord) -> list[DuplicateRow]:
     """For each reason the `SAMPLES` smallest draws among the first `ROWS` removals."""
     best: dict[str, list[tuple[int, Row]]] = {}
     seen = 0
-    for unit in step.units:
+    for unit in filter(has_removed, step.units):
         for batch in arrow_batches(removed_path(step.data, unit.unit), _DUPLICATE_COLUMNS):
             part = batch.filter(batch.column("survivor_id").is_valid()).slice(0, ROWS - seen)
             seen += part.num_rows

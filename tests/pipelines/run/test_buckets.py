@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.addresses import EDITS
 from corpusmill.pipelines.records.receipt import FileEntry, MaskPart
+from corpusmill.pipelines.report.duplicates import duplicates
+from corpusmill.pipelines.report.samples import duplicate_samples
 from corpusmill.pipelines.run.operators import apply_removals, buckets, match, resolve_by_rule, scatter
 from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile
@@ -105,3 +107,5 @@ def test_masks_of_a_run_with_levels_are_the_same(tmp_path: Path, monkeypatch: py
         assert first > 3
         assert all(unit.need(MaskPart).first == first for unit in units)
         assert sum(unit.rows for unit in units) == records[0].steps[f"dedup.{name}"].rows
+    for shown in (duplicates, duplicate_samples):  # of merges, which list no documents, the report asks none
+        assert shown(records[1]) == shown(records[0]) != ()
