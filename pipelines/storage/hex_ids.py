@@ -9,6 +9,8 @@ import pyarrow as pa
 _WIDTH = 32  # hex digits of an id
 _TAKEN = 16
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+_VALUES = np.full(256, 16, np.uint8)  # by byte; 16 of what is no digit
+_VALUES[_DIGITS] = np.arange(16, dtype=np.uint8)
 
 
 def leading_bits(ids: pa.Array) -> npt.NDArray[np.uint64]:
@@ -47,8 +49,8 @@ def _values(ids: pa.Array) -> npt.NDArray[np.uint8]:
         return np.zeros((0, _WIDTH), np.uint8)
     _, offsets, data = ids.buffers()
     ends = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    if ids.null_count or (np.diff(ends) != _WIDTH).any():
-        raise ValueError(f"expected ids of {_WIDTH} hex digits")
-    digit_NW = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].reshape(len(ids), _WIDTH)
-    letter = digit_NW >= ord("a")
-    return np.where(letter, digit_NW - (ord("a") - 10), digit_NW - ord("0")).astype(np.uint8)
+    if not ids.null_count and (np.diff(ends) == _WIDTH).all():
+        values: npt.NDArray[np.uint8] = _VALUES[np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]]
+        if (values < 16).all():
+            return values.reshape(len(ids), _WIDTH)
+    raise ValueError(f"expected ids of {_WIDTH} hex digits")

@@ -44,6 +44,13 @@ def test_ids_are_bytes_and_back(numbers: list[int], start: int, count: int) -> N
     assert as_digits(as_bytes(pa.array([f"{number:032x}" for number in numbers])).slice(start, count)) == ids
 
 
+@pytest.mark.parametrize("wrong", ["A" * 32, "g" * 32, "\u00e9" * 16, "0" * 31, "0" * 31 + "/", None])
+def test_what_is_no_id_is_refused(wrong: str | None) -> None:
+    """Bytes of it would be another document's id."""
+    with pytest.raises(ValueError, match="32 hex digits"):
+        as_bytes(pa.array(["0" * 32, wrong], pa.string()))
+
+
 @pytest.mark.parametrize("count", [0, 1, 200])
 def test_pairs_come_back_as_they_were(count: int) -> None:
     found = pairs(count, count)
