@@ -7,7 +7,7 @@ plugins are registered, then each section is checked by itself and all of them a
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
             if data.get("storage") is not None
             else None
         )
+    unsound = storage is None and data.get("storage") is not None
+    if unsound:
+        storage = _schemes_alone(data["storage"])
     with paths_relative_to(folder, storage):
         sources = _sources(data.get("sources"), data, problems)
         sections = _made_sections(data, problems)
@@ -106,11 +109,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         keep=settings.keep,
     )
     problems += remote_problems(recipe)
-    if inputs:  # of a recipe at fault, what could be built of it
+    if inputs and not unsound:  # of a recipe at fault, what could be built of it
         problems += recipe.input_problems()
     if problems:
         raise places.error(problems)
     return recipe
+
+
+def _schemes_alone(section: object) -> ObjectStorage | None:
+    """What a section `storage` that is at fault allows: whether URLs may be named is told by this alone."""
+    schemes = section.get("schemes") if isinstance(section, Mapping) else None
+    return build(ObjectStorage, {"schemes": schemes}, ("storage",), [])
 
 
 def load_plugins(path: Path) -> None:

@@ -136,3 +136,18 @@ def test_the_cache_lies_where_the_environment_says(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("CORPUSMILL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert settings.cache_folder == tmp_path / "xdg" / "corpusmill" / "objects"
+
+
+def test_a_fault_of_storage_is_not_told_as_that_nothing_remote_is_allowed(tmp_path: Path) -> None:
+    """And no store is asked with settings that are wrong."""
+    path = tmp_path / "recipe.yaml"
+    lines = "storage: {schemes: [s3], cache_bytes: 1MB}\nsources: {a: {read: {jsonl: s3://bucket/a.jsonl}}}\n"
+    path.write_text(f"name: r\noutput: s3://bucket/run\n{lines}")
+    with pytest.raises(InvalidRecipeError) as refused:
+        load_recipe(path, inputs=True)
+    (only,) = str(refused.value).splitlines()
+    assert "storage.cache_bytes: must be at least" in only
+    path.write_text(path.read_text().replace("[s3]", "[gs]"))
+    with pytest.raises(InvalidRecipeError) as refused:
+        load_recipe(path, inputs=True)
+    assert str(refused.value).count("s3 is not among `storage.schemes`") == 2
