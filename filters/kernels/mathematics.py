@@ -15,8 +15,8 @@ from corpusmill.pipelines.text.kernels.memory import address, byte_at
 from corpusmill.pipelines.text.kernels.mixing import mix
 from corpusmill.pipelines.text.kernels.sorted_hashes import place_of
 from corpusmill.pipelines.text.kernels.word_marks import properties
-from corpusmill.pipelines.text.kernels.words import FNV_PRIME, FNV_START, split_words
-from corpusmill.pipelines.text.mixing import GOLDEN
+from corpusmill.pipelines.text.kernels.words import split_words
+from corpusmill.pipelines.text.mixing import FNV_PRIME, FNV_START, GOLDEN
 from corpusmill.pipelines.text.views import Texts, Words
 
 ALPHABETIC, MATHEMATICAL = ch.ALPHABETIC, ch.MATHEMATICAL

@@ -3,7 +3,7 @@
 Every count is over 64-bit hashes, each known by the place of the first one equal to it. n-grams are counted
 from the shortest up: a word n-gram can only repeat where both (n-1)-grams inside it repeat, so after bigrams
 only those places are looked at. The result is that of counting all of them. Arrays belong to the kernel's
-call and are as long as the largest document (up to 61 bytes a token); a document clears as much of the table
+call and are as long as the largest document (up to 62 bytes a token); a document clears as much of the table
 as it needs.
 """
 
@@ -49,13 +49,14 @@ def ngram_characters(
     ends, grams = np.zeros(room + 1, np.int64), np.empty(room, np.uint64)
     places, firsts = np.empty(room, np.int32), np.empty(room, np.int32)
     counts, passed = np.empty(room, np.int32), np.empty(room, np.bool_)
+    repeats = np.empty(room, np.bool_)
     slots = np.empty(table_size(room), np.uint64)
     for i in range(n_docs):
         begin, n_words = words.firsts[i], words.lasts[i] - words.firsts[i]
         top, repeated, deepest = tops_of[numbers[i]], repeated_of[numbers[i]], depths[numbers[i]]
         for p in range(n_words):
             ends[p + 1] = ends[p] + words.characters[begin + p]
-            grams[p] = mix(words.hashes[begin + p])
+            grams[p] = words.hashes[begin + p]
         many = 0  # of `places`, the candidates: where n-grams of one word less occur more than once
         for k in range(1, min(deepest, n_words) + 1):
             if k == 1 and not (top[1] or repeated[1]):
@@ -64,57 +65,61 @@ def ngram_characters(
                 many = n_words - k + 1
                 for p in range(many):
                     places[p] = p
+                    if k == 2:
+                        grams[p] = mix(grams[p] * GOLDEN + words.hashes[begin + p + 1])
             else:
-                many = _longer(places, many)
-            if k > 1:
+                many = _longer(places, many, repeats)
                 for j in range(many):
                     p = places[j]
                     grams[p] = mix(grams[p] * GOLDEN + words.hashes[begin + p + k - 1])
-            _count(slots, grams, places, many, firsts, counts)
+            best, at = _count(slots, grams, places, many, firsts, counts, repeats)
             if top[k]:
-                best, at = 1, 0
-                for j in range(many):
-                    if counts[firsts[j]] > best:
-                        best, at = counts[firsts[j]], places[j]
                 tops[k, i] = (ends[at + k] - ends[at] + k - 1) * best
             if repeated[k]:
                 duplicates[k, i] = _read(places, many, firsts, ends, k, passed)
-            many = _repeating(places, many, firsts, counts)
     return tops, duplicates
 
 
 @compiled
-def _longer(places: Any, many: int) -> int:
-    """Keep the places whose next one is there too; returns how many are left."""
+def _longer(places: Any, many: int, repeats: Any) -> int:
+    """Keep the places that repeat and whose next one is there and repeats too; returns how many are left."""
     kept = 0
     for j in range(many - 1):
-        if places[j + 1] == places[j] + 1:
-            places[kept] = places[j]
-            kept += 1
+        p, following = np.uint64(places[j]), np.uint64(places[j + 1])
+        places[kept] = places[j]
+        kept += (following == p + np.uint64(1)) & repeats[p] & repeats[following]
     return kept
 
 
 @compiled
-def _count(slots: Any, grams: Any, places: Any, many: int, firsts: Any, counts: Any) -> None:
-    """Fill `firsts` with the place of the first gram equal to that of each place, `counts` by first place."""
+def _count(
+    slots: Any, grams: Any, places: Any, many: int, firsts: Any, counts: Any, repeats: Any
+) -> tuple[int, int]:
+    """Fill `firsts` with the place of the first gram equal to that of each place, `counts` by first place,
+    and `repeats` by place: whether its gram occurs more than once.
+
+    Returns how often the most frequent gram occurs and its first place, the earliest among equals; 1 and 0
+    where none repeats.
+    """
     size = table_size(many)
     slots[:size] = 0
+    best, at = 1, 0
     for j in range(many):
         p = places[j]
-        first = first_place(slots, size - 1, grams, p, grams[p])
+        here = np.uint64(p)
+        first = first_place(slots, size - 1, grams, p, grams[here])
         firsts[j] = first
-        counts[first] = 1 if first == p else counts[first] + 1
-
-
-@compiled
-def _repeating(places: Any, many: int, firsts: Any, counts: Any) -> int:
-    """Keep the places whose gram occurs more than once; returns how many are left."""
-    kept = 0
-    for j in range(many):
-        if counts[firsts[j]] > 1:
-            places[kept] = places[j]
-            kept += 1
-    return kept
+        if first == p:
+            counts[here] = 1
+            repeats[here] = False
+        else:
+            there = np.uint64(first)
+            count = counts[there] + 1
+            counts[there] = count
+            repeats[there] = repeats[here] = True
+            if count > best or (count == best and first < at):
+                best, at = count, first
+    return best, at
 
 
 @compiled

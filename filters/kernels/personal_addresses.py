@@ -33,7 +33,7 @@ from corpusmill.filters.rules.personal_tables import (
 from corpusmill.pipelines.text.compiled import compiled, forced
 from corpusmill.pipelines.text.kernels.memory import byte_at
 from corpusmill.pipelines.text.kernels.sorted_hashes import place_of
-from corpusmill.pipelines.text.kernels.words import FNV_PRIME, FNV_START
+from corpusmill.pipelines.text.mixing import FNV_PRIME, FNV_START
 
 Hashes = npt.NDArray[np.uint64]
 

@@ -18,6 +18,9 @@ Constants = tuple[np.uint64, np.uint64, np.uint64, np.uint64, np.uint64]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 """2**64 / golden ratio, odd: the step of SplitMix64, and the factor of rolling hashes."""
 
+FNV_START, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x00000100000001B3)
+"""FNV-1a of 64 bits (Fowler, Noll and Vo): for each byte `(hash ^ byte) * FNV_PRIME`, from FNV_START on."""
+
 SPLITMIX64: Constants = (
     np.uint64(30), np.uint64(0xBF58476D1CE4E5B9), np.uint64(27), np.uint64(0x94D049BB133111EB), np.uint64(31),
 )  # fmt: skip

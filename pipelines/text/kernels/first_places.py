@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, inlined, integer
 
 UPPER = np.uint64(0xFFFFFFFF00000000)
 LOWER = np.uint64(0x00000000FFFFFFFF)
@@ -21,19 +21,25 @@ def table_size(entries: int) -> int:
     return size
 
 
-@compiled
+@inlined
 def first_place(slots: Any, mask: int, keys: Any, place: int, key: Any) -> int:
     """The first place of `key` among the keys entered; where it is new, enter it and return `place`.
 
     `keys[place]` is `key`, and stays so until the slots are cleared. `slots` uint64[> mask]: 0 where free,
     else the upper half of a key and one more than its place. Keys are mixed: their lowest bits choose a slot.
     """
-    slot = integer(key) & mask
-    while slots[slot] != 0:
-        if (slots[slot] ^ key) & UPPER == 0:
-            earlier = integer(slots[slot] & LOWER) - 1
+    # Unsigned indices need no look at whether they count from the end.
+    within, first = np.uint64(mask), place
+    slot = key & within
+    held = slots[slot]
+    while held != 0:
+        if (held ^ key) & UPPER == 0:
+            earlier = (held & LOWER) - np.uint64(1)
             if keys[earlier] == key:
-                return earlier
-        slot = (slot + 1) & mask
-    slots[slot] = (key & UPPER) | np.uint64(place + 1)
-    return place
+                first = integer(earlier)
+                break
+        slot = (slot + np.uint64(1)) & within
+        held = slots[slot]
+    if held == 0:
+        slots[slot] = (key & UPPER) | np.uint64(place + 1)
+    return first

@@ -18,13 +18,14 @@ Steps 2 and 3 follow the affix and infix rules of spaCy's blank English tokenize
 words by, without its list of exceptions (`do n't`) and units (`5 km`); plain Unicode segmentation was tried
 and agreed less with it on text full of markup. What differs on purpose are the scripts without spaces.
 
-A token is known by a 64-bit FNV-1a hash over code points, so two words count as equal when their hashes do
-(within a document of a million words an accidental collision has probability 3e-8).
+A token is known by a 64-bit hash of its bytes, eight at a time and mixed (`word_key`), so two words count as
+equal when their hashes do: those of up to seven bytes never wrongly, others with probability 2^-64 a pair
+(3e-8 within a document of a million words). Runs of ASCII letters and digits are found eight bytes at a time.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ import numpy.typing as npt
 from corpusmill.pipelines.text import characters as ch
 from corpusmill.pipelines.text.compiled import compiled, forced, integer
 from corpusmill.pipelines.text.kernels.decode import before, code_at
-from corpusmill.pipelines.text.kernels.memory import address, byte_at
+from corpusmill.pipelines.text.kernels.memory import address, byte_at, eight_at, trailing_zeros
+from corpusmill.pipelines.text.kernels.mixing import mix
 from corpusmill.pipelines.text.kernels.word_marks import (
     closing,
     opening,
@@ -40,14 +42,21 @@ from corpusmill.pipelines.text.kernels.word_marks import (
     without_closing,
     word_end,
 )
+from corpusmill.pipelines.text.mixing import GOLDEN
 from corpusmill.pipelines.text.views import Words
 
-ALPHABETIC, ALPHANUMERIC, CLOSES, SYMBOL = ch.ALPHABETIC, ch.ALPHANUMERIC, ch.CLOSES, ch.SYMBOL
+ALPHABETIC, CLOSES, SYMBOL = ch.ALPHABETIC, ch.CLOSES, ch.SYMBOL
 EXTEND, SINGLE, SPACE, WORD_CLASS = ch.EXTEND, ch.SINGLE, ch.SPACE, ch.WORD_CLASS
 
-FNV_START = np.uint64(0xCBF29CE484222325)
-FNV_PRIME = np.uint64(0x00000100000001B3)
 HAS_LETTER, NOT_SYMBOL = 1, 2  # flags of a word
+
+_ZERO, _ONE, _HALF = np.uint64(0), np.uint64(1), np.uint64(32)
+_HIGH = np.uint64(0x8080808080808080)
+_CASE = np.uint64(0x2020202020202020)
+# What lifts a byte below 0x80 to 0x80 or more from `a`, from behind `z`, from `0` and from behind `9` on.
+_FROM_A, _PAST_Z, _FROM_0, _PAST_9 = (
+    np.uint64((0x80 - byte) * 0x0101010101010101) for byte in (0x61, 0x7B, 0x30, 0x3A)
+)
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -84,6 +93,50 @@ def room_for(size: int) -> Found:
 def new_place(at: int) -> Counts:
     """The place of a walk over words that starts at byte `at`: see `fill_words`."""
     return np.array([at, at, at, at], np.int64)
+
+
+@forced
+def _up_to_eight(at: int, end: int) -> Any:
+    """The bytes from address `at` on as uint64, the first one lowest; 0 for those from `end` on."""
+    if at + 8 <= end:
+        return eight_at(at)
+    eight = _ZERO
+    for k in range(end - at):
+        eight |= np.uint64(byte_at(at + k)) << np.uint64(8 * k)
+    return eight
+
+
+@forced
+def _letters_and_digits(eight: Any) -> tuple[Any, Any]:
+    """The upper bit of each of eight bytes that is an ASCII letter, and of each that is a digit."""
+    low = eight & ~_HIGH
+    folded = low | _CASE
+    ascii_ = ~eight & _HIGH
+    return (folded + _FROM_A) & ~(folded + _PAST_Z) & ascii_, (low + _FROM_0) & ~(low + _PAST_9) & ascii_
+
+
+@forced
+def _eight_more(key: Any, eight: Any) -> Any:
+    """The key of what came before and eight more bytes."""
+    key = (key ^ eight) * GOLDEN
+    return key ^ (key >> _HALF)
+
+
+@forced
+def _ended(key: Any, last: Any, size: int) -> Any:
+    """The hash of `size` bytes: the last ones, at most seven, stand in `last`, `key` is of those before."""
+    return mix((key ^ last) + np.uint64(size) * GOLDEN)
+
+
+@forced
+def word_key(start: int, stop: int, end: int) -> Any:
+    """The hash of the bytes between two addresses, uint64; those up to `end` may be read."""
+    key, at = _ZERO, start
+    while at + 8 <= stop:
+        key = _eight_more(key, eight_at(at))
+        at += 8
+    last = _up_to_eight(at, end) & ((_ONE << np.uint64(8 * (stop - at))) - _ONE)
+    return _ended(key, last, stop - start)
 
 
 @forced
@@ -134,31 +187,36 @@ def fill_words(table: int, data: int, place: Counts, end: int, found: Found, fir
             if at >= stop_all:
                 break
             # Most runs are ASCII letters and digits, perhaps with one mark behind them: these need no rules.
-            value, seen = FNV_START, 0
-            stop = at
-            while stop < stop_all:
+            key, seen, stop = _ZERO, _ZERO, at
+            eight = _up_to_eight(stop, stop_all)
+            letters, digits = _letters_and_digits(eight)
+            while letters | digits == _HIGH:
+                key = _eight_more(key, eight)
+                seen |= letters
+                stop += 8
+                eight = _up_to_eight(stop, stop_all)
+                letters, digits = _letters_and_digits(eight)
+            size = trailing_zeros(~(letters | digits) & _HIGH) >> 3
+            inner = (_ONE << np.uint64(8 * size)) - _ONE
+            seen |= letters & inner
+            stop += size
+            byte = bits = integer(0)
+            if stop < stop_all:
                 byte = byte_at(stop)
                 bits = properties(table, byte)
-                if byte >= 0x80 or not bits & ALPHANUMERIC:
-                    break
-                value = (value ^ np.uint64(byte)) * FNV_PRIME
-                seen |= bits
-                stop += 1
             if n + 1 < room and (stop == stop_all or byte < 0x80):
                 alone = stop == stop_all or _ends_run(table, stop, stop_all)
                 mark = not alone and _ends_run(table, stop + 1, stop_all)
                 if stop > at:
                     mark = mark and (bits & CLOSES != 0 or (byte == 0x2E and byte_at(stop - 1) > 0x60))
                     if alone or mark:
-                        hashes[n], characters[n], stops[n] = value, stop - at, stop - data
-                        flags[n] = NOT_SYMBOL | (HAS_LETTER if seen & ALPHABETIC else 0)
+                        hashes[n] = _ended(key, eight & inner, stop - at)
+                        characters[n], stops[n] = stop - at, stop - data
+                        flags[n] = NOT_SYMBOL | (HAS_LETTER if seen else 0)
                         n += 1
                 if mark:
-                    hashes[n], characters[n], stops[n] = (
-                        (FNV_START ^ np.uint64(byte)) * FNV_PRIME,
-                        1,
-                        stop + 1 - data,
-                    )
+                    hashes[n] = _ended(_ZERO, np.uint64(byte), 1)
+                    characters[n], stops[n] = 1, stop + 1 - data
                     flags[n] = 0 if bits & SYMBOL else NOT_SYMBOL
                     n += 1
                 if alone or mark:
@@ -184,7 +242,7 @@ def fill_words(table: int, data: int, place: Counts, end: int, found: Found, fir
                             following, further = code_at(follow, back)
                             if properties(table, following) & WORD_CLASS == EXTEND:
                                 break
-                        hashes[n], characters[n] = (FNV_START ^ np.uint64(code)) * FNV_PRIME, 1
+                        hashes[n], characters[n] = word_key(at, follow, stop_all), 1
                         flags[n] = NOT_SYMBOL | (HAS_LETTER if properties(table, code) & ALPHABETIC else 0)
                         stops[n] = follow - data
                         at = follow
@@ -198,14 +256,14 @@ def fill_words(table: int, data: int, place: Counts, end: int, found: Found, fir
                 stop = word_end(table, previous, at, back)
             else:
                 stop = at + closing(at, run_end)
-        value, length, marks = FNV_START, 0, 0
+        hashes[n] = word_key(at, stop, stop_all)
+        length = marks = 0
         while at < stop:
             code, at = code_at(at, stop)
             bits = properties(table, code)
-            value = (value ^ np.uint64(code)) * FNV_PRIME
             length += 1
             marks |= (HAS_LETTER if bits & ALPHABETIC else 0) | (0 if bits & SYMBOL else NOT_SYMBOL)
-        hashes[n], characters[n], flags[n], stops[n] = value, length, marks, stop - data
+        characters[n], flags[n], stops[n] = length, marks, stop - data
         n += 1
     place[0], place[3] = at - data, run_end - data
     place[1], place[2] = (inside - data, back - data) if inside >= 0 else (inside, back)

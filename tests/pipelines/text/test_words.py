@@ -89,6 +89,24 @@ def fill(table: Any, raw: Any, place: Any, room: Any) -> int:
     return kernel.fill_words(address(table), address(raw), place, len(raw), room, 1)
 
 
+@pytest.mark.parametrize("size", range(1, 26))
+def test_a_word_has_one_hash_wherever_it_stands(size: int) -> None:
+    """Alone, before white space or a mark, between marks, and at the end of the text."""
+    word = "abcZ0123yzABCDEFGH456789x"[:size]
+    hashes = [kernel.split_words(word.encode()).hashes[0]]
+    for text in (f"{word} ", f"{word},", f"({word})", f"a-{word}", f"{word}\u3002", f"an {word}"):
+        hashes += [
+            h for h, w in zip(kernel.split_words(text.encode()).hashes, split(text), strict=True) if w == word
+        ]
+    assert len(hashes) >= 7
+    assert len(set(hashes)) == 1
+
+
+def test_bytes_of_zero_count_in_a_hash() -> None:
+    words = ["a" + "\0" * many for many in range(20)]
+    assert len(set(kernel.split_words(" ".join(words).encode()).hashes.tolist())) == len(words)
+
+
 def test_counts_and_giants() -> None:
     texts = [
         "one two, three",
