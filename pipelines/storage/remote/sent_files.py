@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,18 +85,21 @@ class SentFiles:
         if entry.bytes <= WHOLE_BYTES or self.room.pin(step / "data" / entry.name, entry.bytes):
             return None
         folder = step / "parts" / entry.sha256[:32]
-        forget = partial(shutil.rmtree, folder, ignore_errors=True)
-        return PartlyFetched(entry.bytes, partial(self._range, step, entry, folder), forget)
+        return PartlyFetched(
+            entry.bytes, partial(self._range, step, entry, folder), partial(_remove_files, folder)
+        )
 
     def _range(self, step: Path, entry: FileEntry, folder: Path, start: int, end: int) -> bytes:
         """A range of a file, kept in the mirror for those who ask for the same one."""
         path = folder / f"{start}-{end}"
-        if self.room.pin(path, end - start):
-            return path.read_bytes()
+        kept = self._kept(path, end - start)
+        if kept is not None:
+            return kept
         key = self._data_key(step, entry)
         with self.room.fetching(path):
-            if self.room.pin(path, end - start):
-                return path.read_bytes()
+            kept = self._kept(path, end - start)
+            if kept is not None:
+                return kept
             self.room.grown(end - start)
             cuts = (*range(start, end, PART_BYTES), end)
             try:
@@ -106,6 +108,15 @@ class SentFiles:
                 raise damaged(f"{self._object(key)}: missing, or of another size") from error
             self._write(path, found)
         return found
+
+    def _kept(self, path: Path, size: int) -> bytes | None:
+        """A range that the mirror has; None where it has not, or another reader forgets it just now."""
+        if not self.room.pin(path, size):
+            return None
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
     def have_all(self, step: Path, entries: Iterable[FileEntry]) -> None:
         """Have these files there."""
@@ -177,6 +188,12 @@ class SentFiles:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(name).replace(path)
+
+
+def _remove_files(folder: Path) -> None:
+    """Remove what is in a folder and leave the folder, in which other readers may be writing."""
+    for path in folder.glob("*"):
+        path.unlink(missing_ok=True)
 
 
 def is_etag_of(etag: str, path: Path) -> bool:

@@ -20,6 +20,7 @@ from corpusmill.pipelines.storage.remote import partly as module
 from corpusmill.pipelines.storage.remote import sent_files
 from corpusmill.pipelines.storage.remote.mirrors import release_files
 from corpusmill.pipelines.storage.remote.partly import PartlyFetched
+from corpusmill.pipelines.storage.remote.room import Room
 from tests.object_server import ObjectServer
 from tests.pipelines.storage.remote.test_run_store import machine
 
@@ -126,6 +127,40 @@ def entry(server: ObjectServer, bucket: str, tmp_path: Path) -> Iterator[FileEnt
     write(attempt.file("rows.arrow"), list(range(40)))
     yield attempt.commit(UnitResult(1)).files[0]
     release_files()
+
+
+def test_a_reader_that_forgets_ranges_disturbs_no_other(
+    bucket: str, tmp_path: Path, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before another one reads a range that it was told is there, and while another one writes one."""
+    monkeypatch.setattr(sent_files, "WHOLE_BYTES", 1000)
+    monkeypatch.setattr(module, "END_BYTES", 4_000)
+    there = machine(bucket, tmp_path, "b")
+    forgetting, pin, make = there.partly(entry), Room.pin, tempfile.mkstemp
+    assert forgetting is not None
+    with opened(there, [entry], 0, 40) as files:
+        wanted = [files[0].numbered(number) for number in (7, 9)]
+    forgotten: list[Path] = []
+
+    def pinned(room: Room, path: Path, size: int) -> bool:
+        found = pin(room, path, size)
+        if found:
+            forgetting.again()
+            forgotten.append(path)
+        return found
+
+    def made(dir: Path) -> tuple[int, str]:
+        forgetting.again()
+        return make(dir=dir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Room, "pin", pinned)
+        with opened(there, [entry], 7, 8) as files:
+            assert files[0].numbered(7) == wanted[0]
+    assert forgotten
+    monkeypatch.setattr(tempfile, "mkstemp", made)
+    with opened(there, [entry], 9, 10) as files:
+        assert files[0].numbered(9) == wanted[1]
 
 
 def test_a_machine_fetches_what_it_reads_once(
