@@ -34,6 +34,8 @@ class BadWords(Seeded, Filter):
     produces: ClassVar[tuple[str, ...]] = ("bad_words.word", "bad_words.draw")
     measured: ClassVar[tuple[str, ...]] = ("lists",)
 
+    single_files: ClassVar[tuple[str, ...]] = ("lists",)
+
     lists: dict[str, Path] = Field(description="Files of words by language code.", min_length=1)
     keep_share: float = Field(
         0.0, ge=0.0, le=1.0, description="Share of documents with such a word that stay (datatrove: 0)."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,8 @@ class FasttextScore(Filter):
     """
 
     rules = (under("score", "at_least", "low_score"), over("score", "at_most", "high_score"))
+
+    single_files: ClassVar[tuple[str, ...]] = ("model",)
 
     model: Path = Field(description="The model, a .bin that `fasttext supervised` wrote.")
     label: str = Field(min_length=1, description="Label whose probability is the score, such as __label__hq.")

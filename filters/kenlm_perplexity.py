@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from corpusmill.filters.rules.limits import ByLanguage, Languages, Limits, Limit
 from corpusmill.pipelines.contract.documents import Columns, Documents
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.rules import over, under
-from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.contract.stage import Context, Stage
 
 if TYPE_CHECKING:
     from corpusmill.filters.rules.ngram_model import Ready
@@ -53,6 +53,8 @@ class KenlmPerplexity(LimitsByLanguage, KenlmPerplexityLimits):
     perplexity and is kept. Reasons: low_perplexity, high_perplexity.
     """
 
+    single_files: ClassVar[tuple[str, ...]] = ("models", "pieces")
+
     languages: Languages = None
     by_language: ByLanguage[KenlmPerplexityLimits] = Field({})
     models: dict[str, Path] = Field(
@@ -73,6 +75,22 @@ class KenlmPerplexity(LimitsByLanguage, KenlmPerplexityLimits):
 
     _scores: Mapping[str, Score] = PrivateAttr(default_factory=dict)
     _cutters: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """Also languages that have pieces or limits and no model, and models of languages that no document
+        can have, where a stage before this one identifies them."""
+        from corpusmill.filters.rules.language_codes import unknown_codes
+
+        found = super().conflicts(before)
+        named = {"pieces": set(self.pieces), "by_language": set(self.by_language)}
+        for option, codes in named.items():
+            if ANY not in self.models and (useless := sorted(codes - {*self.models, ANY})):
+                wrong = f"{', '.join(useless)}: there is no such model, so that it has no effect"
+                found.append((option, f"{wrong}; add it to `models`, or take it out"))
+        if any(stage.name == "language" for stage in before):
+            for option, files in (("models", self.models), ("pieces", self.pieces)):
+                found += [(option, wrong) for wrong in unknown_codes([c for c in files if c != ANY])]
+        return found
 
     def prepare(self, context: Context) -> Self:
         """The models read. Raises DataError where one cannot be, UserError where KenLM is wanted and not
@@ -139,7 +157,7 @@ def _of_kenlm(path: Path) -> Score:
     try:
         model = kenlm.Model(str(path))
     except (OSError, RuntimeError) as error:
-        raise UserError(f"{path}: KenLM cannot read it: {error}") from error
+        raise UserError(f"{path}: KenLM cannot read it: {error}; give the ARPA file") from error
 
     def score(texts: list[str]) -> tuple[list[float], list[int]]:
         logs, counts = [], []
@@ -158,4 +176,4 @@ def _cutter(path: Path) -> Any:
     try:
         return sentencepiece.SentencePieceProcessor(model_file=str(path))
     except (OSError, RuntimeError) as error:
-        raise UserError(f"{path}: no SentencePiece model: {error}") from error
+        raise UserError(f"{path}: no SentencePiece model: {error}; give the `.model` file") from error

@@ -27,6 +27,8 @@ class Listed(Filter):
     produces: ClassVar[tuple[str, ...]] = ("listed.listed",)
     measured: ClassVar[tuple[str, ...]] = ("file", "column", "field", "ignore_case")
 
+    single_files: ClassVar[tuple[str, ...]] = ("file",)
+
     file: Path = Field(description="The list: text, a value a line, or JSON Lines with `field`.")
     column: str = Field(min_length=1, description="Column that is looked up, such as repo, license or url.")
     field: str | None = Field(None, description="Field of JSON Lines that holds the value; null: plain text.")

@@ -54,6 +54,8 @@ class UrlRules(Filter):
 
     measured: ClassVar[tuple[str, ...]] = ("domains", "urls", "hard_words", "soft_words")
 
+    single_files: ClassVar[tuple[str, ...]] = measured
+
     domains: tuple[Path, ...] = Field(
         (), description="Files of domains that are blocked, with all below them."
     )

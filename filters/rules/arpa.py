@@ -22,19 +22,22 @@ Keys = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 SEED, MISSING = 1, -100.0
 MOST_ORDER = 10
+LEAST_BYTES = 4  # of an n-gram's line: a digit, white space, a letter, the line's end
 
 
 def read_arpa(path: Path, language: str) -> NgramModel:
     """The model of a file, for texts of `language` whose words stand between white space.
 
-    Raises DataError for what is no such file, is cut, or lists an n-gram whose first words it does not list.
+    Raises DataError for what is no such file, is cut, has other numbers of n-grams than it says, a
+    probability over 1, an n-gram twice, or one whose first words or single words it does not list.
     Memory: about 300 bytes an n-gram while it is read, 40 afterwards.
     """
     from corpusmill.filters.kernels.language_model import SPACED
 
     with path.open("rb") as file:
         try:
-            levels = [_level(file, length, count) for length, count in _counts(file)]
+            size = path.stat().st_size
+            levels = [_level(file, length, count) for length, count in _counts(file, size)]
             keys, values = _joined(levels)
         except (ValueError, EOFError) as error:
             words = f"{path}: no ARPA file: {error}, at byte {file.tell():,}"
@@ -51,25 +54,37 @@ def _line(file: BinaryIO) -> bytes:
     raise EOFError("the file ends before \\end\\")
 
 
-def _counts(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Lengths and how many n-grams of each there are; then each is read before the next is asked for."""
+def _counts(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Lengths and how many n-grams of each a file of `size` bytes says that there are; each is read before
+    the next is asked for."""
     if _line(file) != b"\\data\\":
         raise ValueError("it does not begin with \\data\\")
     found: list[int] = []
     while (line := _line(file)).startswith(b"ngram "):
         length, _, number = line.removeprefix(b"ngram ").partition(b"=")
         if int(length) != len(found) + 1 or int(number) < 0 or int(length) > MOST_ORDER:
-            raise ValueError(f"{line.decode('utf-8', 'replace')!r} is out of order, or too long")
+            raise ValueError(f"{_shown(line)} is out of order, or too long")
+        if int(number) * LEAST_BYTES > size:
+            raise ValueError(f"{_shown(line)} is more than its {size:,} bytes can hold")
         found.append(int(number))
     if not found:
-        raise ValueError("it says no numbers of n-grams")
+        raise ValueError("it does not say how many n-grams it has")
+    if not found[0]:
+        raise ValueError("it has no words")
     for at, count in enumerate(found):
         if line != b"\\%d-grams:" % (at + 1):
-            raise ValueError(f"\\{at + 1}-grams: is missing")
+            wanted = f"\\{at + 1}-grams: should stand where {_shown(line)} does"
+            raise ValueError(wanted + (f"; it says {found[at - 1]:,} {at}-grams" if at else ""))
         yield at + 1, count
         line = _line(file)
     if line != b"\\end\\":
-        raise ValueError("\\end\\ is missing")
+        wanted = f"\\end\\ should stand where {_shown(line)} does"
+        raise ValueError(f"{wanted}; it says {found[-1]:,} {len(found)}-grams")
+
+
+def _shown(line: bytes) -> str:
+    """The start of a line, for a message."""
+    return repr(line[:60].decode("utf-8", "replace"))
 
 
 def _level(file: BinaryIO, length: int, count: int) -> tuple[Keys, Floats]:
@@ -78,14 +93,17 @@ def _level(file: BinaryIO, length: int, count: int) -> tuple[Keys, Floats]:
 
     lines, values = [], np.zeros((count, 2), np.float32)
     for row in range(count):
-        parts = _line(file).split()
+        line = _line(file)
+        parts = line.split()
+        if line.startswith(b"\\"):
+            raise ValueError(f"it says {count:,} {length}-grams and has {row:,}")
         if not length + 1 <= len(parts) <= length + 2:
-            raise ValueError(f"an n-gram of {length} words has {len(parts)} fields")
+            raise ValueError(f"{_shown(line)} is no {length}-gram: it has {len(parts)} fields")
         values[row, 0] = float(parts[0])
         values[row, 1] = float(parts[length + 1]) if len(parts) > length + 1 else 0.0
+        if not (values[row, 0] <= 0 and np.isfinite(values[row]).all()):
+            raise ValueError(f"{_shown(line)} has a number that is not finite, or a probability over 1")
         lines.append(b" ".join(parts[1 : length + 1]))
-    if not np.isfinite(values).all():
-        raise ValueError("a number is not finite")
     named = (b"<s>", b"</s>", b"<unk>", b"<UNK>")
     texts = np.frombuffer(b"\n".join([*named, *lines]), np.uint8)
     found, _ = line_words(np.array([0, len(texts)]), texts, SPACED)
@@ -109,17 +127,19 @@ def _joined(levels: list[tuple[Keys, Floats]]) -> tuple[Keys, Floats]:
     keys_by_length: list[Keys] = []
     for words, (_, values) in zip(words_of, levels, strict=True):
         keys = _keys(words)
+        if twice := len(keys) - len(np.unique(keys)):
+            raise ValueError(f"{twice:,} of its {words.shape[1]}-grams stand there twice")
         if words.shape[1] > 1:
             prefixes = _keys(words[:, :-1])
             if lost := int((~np.isin(prefixes, keys_by_length[-1])).sum()):
                 raise ValueError(
-                    f"{lost:,} n-grams of {words.shape[1]} words have first words that it does not list"
+                    f"{lost:,} of its {words.shape[1]}-grams have first words that it does not list"
                 )
         keys_by_length.append(keys)
         table.update(zip(keys.tolist(), map(tuple, values.tolist()), strict=True))
     unknown = int(keys_of(np.array([UNKNOWN], np.uint64), seed)[0])
     table.setdefault(unknown, (MISSING, 0.0))
-    for words in reversed(words_of[2:]):
+    for words in reversed(words_of[1:]):
         for row in words[~np.isin(_keys(words[:, 1:]), keys_by_length[words.shape[1] - 2])]:
             _fill(row[1:], table)
     keys = np.fromiter(table, np.uint64, len(table))

@@ -52,7 +52,7 @@ def meant_for(docs: Documents, languages: Sequence[str] | None) -> npt.NDArray[n
 class Limits(BaseModel):
     """Base of groups of limits; null switches one off, 0 is a limit like any other."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 L = TypeVar("L", bound=Limits)

@@ -63,7 +63,11 @@ def train_ngrams(texts: pa.Table, training: NgramTraining) -> tuple[NgramModel, 
     if not chosen and len(hashes):
         chosen, languages = [UNDETERMINED], np.full(len(hashes), UNDETERMINED, object)
     if not chosen:
-        raise DataError("perplexity: the trusted texts hold no words to learn from; name more in `trusted`")
+        raise DataError(
+            f"perplexity: the trusted texts hold no words to learn from ({texts.num_rows:,} texts, "
+            f"{int(apart.sum()):,} of them held out, {learnt.num_rows:,} within `trained_bytes`); name more "
+            "in `trusted`, or change these options"
+        )
     made = {
         code: estimate(hashes[languages == code], seed_of_language(code), training.order, training.least)
         for code in chosen

@@ -38,14 +38,23 @@ class OnnxClassifier:
         return _score(self.numbers(encoded), self.label, self.kind)
 
     def numbers(self, encoded: Any) -> npt.NDArray[np.float64]:
-        """float64[labels]: the first output of the model, for one encoded text."""
+        """float64[labels]: the first output of the model, for one encoded text.
+
+        Raises ValueError for an output of another shape, or a number that is not finite: the text is
+        quarantined."""
         told = {
             "input_ids": encoded.ids,
             "attention_mask": encoded.attention_mask,
             "token_type_ids": encoded.type_ids,
         }
         given = {name: np.array([told[name]], np.int64) for name in self.inputs}
-        return np.asarray(self.session.run(None, given)[0], np.float64).reshape(-1)
+        found = np.asarray(self.session.run(None, given)[0], np.float64)
+        if found.ndim > 2 or found.size == 0 or (found.ndim and found.size != found.shape[-1]):
+            shape = "x".join(map(str, found.shape))
+            raise ValueError(f"its output for one text is {shape} numbers, not one a label")
+        if not np.isfinite(found).all():
+            raise ValueError("its output holds a number that is not finite")
+        return found.reshape(-1)
 
 
 def _score(numbers: npt.NDArray[np.float64], label: int, kind: Kind) -> float:
@@ -95,7 +104,12 @@ def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: in
             f"{folder / MODEL} asks for {', '.join(other)}; a text classifier has {', '.join(KNOWN)}"
         )
     found = OnnxClassifier(session, tokenizer, inputs, 0, "value")
-    labels = len(found.numbers(tokenizer.encode("a")))
+    try:
+        labels = len(found.numbers(tokenizer.encode("a")))
+    except Exception as error:  # of numpy, or onnxruntime's own
+        said = " ".join(str(error).split())
+        cure = "export one that takes int64 tokens of a text, any number of them, and gives a number a label"
+        raise DataError(f"{folder / MODEL} cannot judge a text: {said}; {cure}") from error
     names = _names(folder, labels)
     chosen = labels - 1 if label is None else _place(label, names, folder)
     usual: Kind = "softmax" if labels > 1 else "value"

@@ -52,13 +52,13 @@ class Stage(BaseModel, ABC):
     `libraries`: distributions whose version can change its output; they enter its fingerprint. `consumes`:
     columns it reads beyond the fixed schema's metadata; `produces`: columns it fills. `artefacts`: names of
     those it needs. `incidental`: options that cannot change its output, which its fingerprint leaves out.
-
     Editors show an option's description, of one line with unit and source: `Field(5, description="...")`.
 
     An option annotated as `Path` names a file or folder to read: in a recipe it is relative to the recipe, it
-    must be there when the recipe is checked, and its content is part of the stage's fingerprint."""
+    must be there when the recipe is checked, and its content is part of the stage's fingerprint; a
+    folder is a fault for those in `single_files`. Numbers are finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
     name: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ()
@@ -66,6 +66,7 @@ class Stage(BaseModel, ABC):
     produces: ClassVar[tuple[str, ...]] = ()
     artefacts: ClassVar[tuple[str, ...]] = ()
     incidental: ClassVar[tuple[str, ...]] = ()
+    single_files: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -88,10 +89,8 @@ class Stage(BaseModel, ABC):
         `prepare`, in the process that compiles ahead."""
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
-        """Options of this step that cannot hold after the steps `before` it: (option, what is wrong).
-
-        Asked once, of a step of a source, when the recipe is checked.
-        """
+        """Options that cannot hold after the steps `before` it: (option, what is wrong). Asked when the
+        recipe is checked; of a section's stage after the steps of each source."""
         return []
 
     def remarks(self, before: Sequence[Stage]) -> list[str]:

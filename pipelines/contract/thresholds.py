@@ -50,6 +50,11 @@ class Thresholds:
         limits = (rule.limit for rule in self.listed_rules())
         return frozenset(limit.partition(".")[0] for limit in limits if limit is not None)
 
+    def only_scores(self) -> bool:
+        """Whether it has rules and all of them are switched off, so that it removes nothing."""
+        rules = self.listed_rules()
+        return bool(rules) and not self.lines() and all(rule.side != "missing" for rule in rules)
+
     def measuring(self) -> dict[str, Any]:
         """The options that scores follow from, ready for JSON: equal ones give equal scores of a text."""
         options = _dump(self)

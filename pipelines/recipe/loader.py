@@ -27,6 +27,7 @@ from corpusmill.pipelines.recipe.messages import (
 from corpusmill.pipelines.recipe.models import Engine, Recipe, Settings, Source
 from corpusmill.pipelines.recipe.options import build, paths_relative_to
 from corpusmill.pipelines.recipe.overrides import apply_overrides
+from corpusmill.pipelines.recipe.placed import section_conflicts
 from corpusmill.pipelines.recipe.remote import folder_problems, remote_problems, run_place
 from corpusmill.pipelines.recipe.section import Reading, Section
 from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
@@ -108,6 +109,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = Fal
         storage=storage,
         keep=settings.keep,
     )
+    problems += section_conflicts(recipe)
     problems += remote_problems(recipe)
     if inputs and not unsound:  # of a recipe at fault, what could be built of it
         problems += recipe.input_problems()

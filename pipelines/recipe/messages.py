@@ -116,7 +116,8 @@ def unknown_keys(
     keys: Iterable[str], valid: Collection[str], path: Path = (), what: str = "key"
 ) -> list[Problem]:
     """A problem for each of `keys`, which stand in the mapping at `path`, that is not `valid`."""
-    return [Problem((*path, key), partial(unknown_key, key, valid, what)) for key in keys if key not in valid]
+    known = tuple(dict.fromkeys(valid))
+    return [Problem((*path, key), partial(unknown_key, key, known, what)) for key in keys if key not in known]
 
 
 def shown(value: Any) -> str:
@@ -201,7 +202,7 @@ def of_validation(error: dict[str, Any]) -> str:
             return f"{shown(value)} is no name; use small letters, digits, hyphens and underscores"
         return f"{shown(value)} does not have the form {extra['pattern']}"
     if kind == "finite_number":
-        return "must be a finite number"
+        return f"must be a finite number, got {shown(value)}; where null is allowed, it means no limit"
     wanted = {
         "int": "a whole number",
         "float": "a number",

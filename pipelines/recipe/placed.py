@@ -50,16 +50,31 @@ def option_paths(value: Any, key: Path = ()) -> Iterator[tuple[Path, FilePath]]:
 
 
 def missing_files(recipe: Recipe) -> Iterator[Problem]:
-    """A problem for every option that names a file or folder that is not there or cannot be read."""
+    """A problem for every option that names a file or folder that is not there, cannot be read, or is a
+    folder where a file is meant."""
     readers = (
         (("sources", source.name, "read", source.reader.name), source.reader) for source in recipe.sources
     )
     for place, stage in chain(readers, placed_stages(recipe)):
-        wrong = [(key, _fault(path)) for key, path in option_paths(stage)]
+        wrong = [
+            (key, _fault(path, folder=key[0] not in stage.single_files)) for key, path in option_paths(stage)
+        ]
         found = [(key, fault) for key, fault in wrong if fault is not None]
         yield from (Problem((*place, *key), fault) for key, fault in found)
         if not found:
             yield from (Problem(place, fault) for path in stage.external_files() if (fault := _fault(path)))
+
+
+def section_conflicts(recipe: Recipe) -> Iterator[Problem]:
+    """A problem for every option of a section's stages that cannot hold after the steps of any source."""
+    befores = [[source.reader, *source.steps] for source in recipe.sources]
+    for section in recipe.sections.values():
+        for path, stage in section.stages():
+            if path is None or not befores:
+                continue
+            first, *others = [stage.conflicts(before) for before in befores]
+            found = [one for one in first if all(one in other for other in others)]
+            yield from (Problem((*path, option), wrong) for option, wrong in found)
 
 
 def note_loaded_versions(recipe: Recipe) -> None:
@@ -72,7 +87,10 @@ def note_loaded_versions(recipe: Recipe) -> None:
     note_versions([*named, *(path for stage in stages for path in stage.external_files())])
 
 
-def _fault(path: FilePath) -> str | None:
+def _fault(path: FilePath, folder: bool = True) -> str | None:
+    """What is wrong with a path; `folder`: it may name one."""
+    if not folder and path.is_dir():
+        return f"{path} is a folder; name a file in it"
     try:
         next(path.iterdir(), None) if path.is_dir() else path.open("rb").close()
     except FileNotFoundError:

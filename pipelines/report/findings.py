@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
+from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.given import (
     JUDGEMENT,
     MIXTURE,
@@ -17,10 +19,12 @@ from corpusmill.pipelines.contract.given import (
 )
 from corpusmill.pipelines.contract.held_out import USES
 from corpusmill.pipelines.contract.rules import LIMITS
+from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.inspection.held_out_facts import HeldOutFacts
 from corpusmill.pipelines.inspection.language_facts import unjudged
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
+from corpusmill.pipelines.inspection.scored import Link, filter_of
 from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.records.training_files import Score, TrainingSummary
 from corpusmill.pipelines.report.accounts import FunnelRow
@@ -151,14 +155,27 @@ def _heavy(source: str, row: FunnelRow) -> list[Finding]:
 
 
 def _judging(record: RunRecord) -> set[tuple[str, str]]:
-    """Steps and stages that judge: deduplication, masks, and stages that left scores in their dataset."""
-    found = {(step.name, step.stages[-1].name) for step in record.masks}
+    """Steps and stages that judge: deduplication, masks, and stages that left scores in their dataset; not
+    filters that only score."""
+    links = [Link(step, step.stages[-1].name, step.stages[-1], True) for step in record.masks]
     for source in record.sources:
         scored = _scored(source)
-        found |= {
-            (step.name, stage.name) for step in source.steps for stage in step.stages if stage.name in scored
-        }
-    return found
+        links += [
+            Link(step, stage.name, stage, False)
+            for step in source.steps
+            for stage in step.stages
+            if stage.name in scored
+        ]
+    return {(link.step.name, link.name) for link in links if not _only_scores(link)}
+
+
+def _only_scores(link: Link) -> bool:
+    """Whether no limit of a filter is set, as the run had it; of one whose code is not at hand, no."""
+    try:
+        kind = filter_of(link)
+        return issubclass(kind, Filter) and kind.model_validate(dict(link.key.options)).only_scores()
+    except (CorpusmillError, ValidationError):
+        return False
 
 
 def _scored(source: SourceRecord) -> set[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from corpusmill.filters.classifier_score import ClassifierScore
+from corpusmill.filters.rules.onnx_classifier import OnnxClassifier
 from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.errors import DataError, UserError
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
@@ -22,8 +25,8 @@ ROWS = np.array([[0.1, -0.1], [2.0, -1.0], [-1.0, 2.5], [1.5, 0.0], [0.0, 1.0], 
 NEEDED = "makes and runs a model, of the onnx extra and the package onnx"
 
 
-def made(folder: Path, labels: int = 2, **config: Any) -> Path:
-    """A classifier whose numbers are the means of its words' rows."""
+def made(folder: Path, labels: int = 2, tokens: str = "INT64", **config: Any) -> Path:
+    """A classifier whose numbers are the means of its words' rows; `tokens`: the type it takes them as."""
     onnx = pytest.importorskip("onnx", reason=NEEDED)
     pytest.importorskip("onnxruntime", reason=NEEDED)
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -39,7 +42,10 @@ def made(folder: Path, labels: int = 2, **config: Any) -> Path:
     graph = make.make_graph(
         nodes,
         "means",
-        [make.make_tensor_value_info(name, kinds.INT64, shape) for name in ("input_ids", "attention_mask")],
+        [
+            make.make_tensor_value_info(name, getattr(kinds, tokens), shape)
+            for name in ("input_ids", "attention_mask")
+        ],
         [make.make_tensor_value_info("logits", kinds.FLOAT, ["batch", labels])],
         [table, axes],
     )
@@ -109,6 +115,36 @@ def test_without_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r"not installed here: pip install corpusmill\[onnx\]"):
         stage(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ([[[1.0, 2.0]]], "1x1x2 numbers, not one a label"),
+        ([[1.0], [2.0]], "2x1 numbers"),
+        ([[]], "1x0 numbers"),
+        ([[float("nan"), 1.0]], "not finite"),
+    ],
+)
+def test_an_output_that_is_no_number_a_label_is_a_fault(output: object, said: str) -> None:
+    session = SimpleNamespace(run=lambda names, given: [np.array(output)])
+    with pytest.raises(ValueError, match=said):
+        OnnxClassifier(session, None, (), 0, "value").numbers(
+            SimpleNamespace(ids=[], attention_mask=[], type_ids=[])
+        )
+
+
+def test_a_model_of_another_form_is_told(tmp_path: Path) -> None:
+    folder = made(tmp_path, tokens="INT32")
+    with pytest.raises(
+        DataError, match=r"model\.onnx cannot judge a text: .*int32.*; export one that takes int64"
+    ):
+        stage(folder)
+
+
+def test_a_limit_is_a_number() -> None:
+    with pytest.raises(ValidationError, match="finite number"):
+        ClassifierScore(model=Path("m"), at_least=float("nan"))
 
 
 def test_what_is_missing_or_damaged_is_told(model: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.filters.kenlm_perplexity import MAGIC, KenlmPerplexity
+from corpusmill.filters.language import Language
 from corpusmill.filters.rules.arpa import read_arpa
 from corpusmill.filters.rules.ccnet_form import ccnet_form
 from corpusmill.pipelines.contract.context import Context
@@ -99,6 +100,22 @@ def test_a_model_for_each_language(arpa: Path, tmp_path: Path) -> None:
     assert rest == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"models": {"en": ".", "jp": "."}}, ("models", "write `ja` (Japanese)")),
+        ({"models": {"en": "."}, "pieces": {"en": ".", "de": "."}}, ("pieces", "de: there is no such model")),
+        ({"models": {"en": "."}, "by_language": {"de": {"at_most": 9}}}, ("by_language", "has no effect")),
+    ],
+)
+def test_languages_that_have_no_effect(options: dict[str, object], said: tuple[str, str]) -> None:
+    ((option, wrong),) = KenlmPerplexity.model_validate(options).conflicts([Language()])
+    assert option == said[0]
+    assert said[1] in wrong
+    some = {**options, "models": {"en": ".", "*": "."}}
+    assert KenlmPerplexity.model_validate(some).conflicts([Language()]) == []
+
+
 def test_limits(arpa: Path) -> None:
     value = scored(stage(arpa), "the ring")
     assert value is not None
@@ -154,6 +171,9 @@ def test_a_binary_model_needs_kenlm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 GOOD = MODEL.arpa()
+BIGRAM = (
+    "\\data\\\nngram 1=2\nngram 2=2\n\\1-grams:\n-1 a -1\n-1 </s>\n\\2-grams:\n-1 a </s>\n-1 a a\n\\end\\\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -163,11 +183,19 @@ GOOD = MODEL.arpa()
         ("not a model", r"does not begin with \\data\\"),
         (GOOD.replace("\\end\\", ""), "the file ends before"),
         (GOOD.replace("ngram 2=", "ngram 3="), "out of order"),
-        (GOOD.replace("\\2-grams:", "\\9-grams:"), r"2-grams: is missing"),
-        (re.sub(r"-99\t<s>\t\S+", "-99 a b c", GOOD), "an n-gram of 1 words has 4 fields"),
+        (GOOD.replace("\\2-grams:", "\\9-grams:"), r"2-grams: should stand where '.{2}9-grams:' does"),
+        (re.sub(r"-99\t<s>\t\S+", "-99 a b c", GOOD), "'-99 a b c' is no 1-gram: it has 4 fields"),
         (GOOD.replace("-99\t<s>", "nan\t<s>"), "not finite"),
+        (GOOD.replace("-99\t<s>", "0.5\t<s>"), "a probability over 1"),
+        (re.sub("ngram 1=.*", "ngram 1=99999999999999", GOOD), "more than its .* bytes can hold"),
+        (re.sub("ngram 1=.*", "ngram 1=50", GOOD), "it says 50 1-grams and has 10"),
+        (re.sub("ngram 1=.*", "ngram 1=4", GOOD), "should stand where .* does; it says 4 1-grams"),
+        (re.sub("ngram 3=.*", "ngram 3=4", GOOD), r"end.* should stand where .* does; it says 4 3-grams"),
+        ("\\data\\\nngram 1=0\n\\1-grams:\n\\end\\\n", "it has no words"),
+        (BIGRAM.replace("a a", "a b"), "a word of an n-gram is not among the single words"),
+        (BIGRAM.replace("a a", "a </s>"), "1 of its 2-grams stand there twice"),
         (GOOD.replace("-99\t<s>", "x\t<s>"), "could not convert"),
-        (MODEL.arpa(without=[("the", "ring")]), "1 n-grams|2 n-grams"),
+        (MODEL.arpa(without=[("the", "ring")]), "[12] of its 3-grams have first words"),
     ],
 )
 def test_bad_files_are_told(tmp_path: Path, text: str, said: str) -> None:

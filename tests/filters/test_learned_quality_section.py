@@ -117,6 +117,23 @@ def test_faults_are_told(folder: Path, negatives: str, more: str, said: str) -> 
         section(folder, negatives=negatives, more=more)
 
 
+def test_languages_are_those_that_can_be(folder: Path) -> None:
+    """After a stage that identifies them; without one documents have what the input says."""
+    more = ", by_language: {jp: {at_least: 0.2}}"
+    assert section(folder, more=more)
+    path = recipe(folder, more=more)
+    text = path.read_text("utf-8").replace("read:", "steps: [language]\n    read:")
+    path.write_text(text, "utf-8")
+    with pytest.raises(RecipeError, match=r"by_language: `jp` is no code .* write `ja`"):
+        load_recipe(path)
+
+
+def test_a_run_that_only_scores_has_nothing_to_warn_of(warm: Warm, folder: Path) -> None:
+    done = warm.call("run", recipe(folder, more=", at_least: null"), "--out", folder / "run")
+    assert done.returncode == 0, done.stderr
+    assert "removed nothing" not in done.stdout + done.stderr
+
+
 def test_a_source_cannot_be_on_both_sides(folder: Path) -> None:
     path = recipe(folder, negatives="{sources: [web]}")
     path.write_text(path.read_text("utf-8").replace("good.jsonl", "{sources: [web]}"), "utf-8")

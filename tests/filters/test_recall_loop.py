@@ -325,3 +325,11 @@ def test_the_pool_is_all_but_the_seed(folder: Path) -> None:
 def test_faults_are_told(folder: Path, seed: str, more: str, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         load_recipe(recipe(folder, seed=seed, more=more))
+
+
+def test_valid_options_are_named_once(folder: Path) -> None:
+    """Though several stages have them."""
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe(folder, more=", zzz: 1"))
+    names = str(caught.value).split("valid: ")[1].split(", ")
+    assert len(names) == len(set(names))

@@ -45,7 +45,7 @@ def judge(options: str) -> str:
         (judge("at_least: 2T"), 3, "sources.a.steps.0.judge.at_least", ["at most", "got 2000000000000"]),
         (judge("budget: 4Q"), 3, "sources.a.steps.0.judge.budget", ["no whole number"]),
         (judge("share: '0.5'"), 3, "sources.a.steps.0.judge.share", ["expected a number", "'0.5'"]),
-        (judge("share: .nan"), 3, "sources.a.steps.0.judge.share", ["nan"]),
+        (judge("share: .nan"), 3, "sources.a.steps.0.judge.share", ["a finite number, got nan", "null"]),
         (judge("strict: no"), 3, "sources.a.steps.0.judge.strict", ["true or false", "'no'", "write false"]),
         (judge("strict: 1"), 3, "sources.a.steps.0.judge.strict", ["true or false", "number 1"]),
         (judge("keep: en"), 3, "sources.a.steps.0.judge.keep", ["a list", "write [en]"]),

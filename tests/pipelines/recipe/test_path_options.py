@@ -34,6 +34,7 @@ class NoWords(Filter):
     file: Path = Path("words.txt")
     more: dict[str, Path | List] = {}
     folder: Path | None = None
+    single_files = ("file",)
 
     def score(self, docs):
         import numpy as np
@@ -129,6 +130,12 @@ def test_missing_files_are_named_together_with_their_lines(folder: Path) -> None
     assert "wrods.txt" in first
     assert "words.txt" in first.split(";")[1]
     assert "sources.s.steps.0.no_words.more.a.words: there is no file" in second
+
+
+def test_a_folder_where_a_file_is_meant(folder: Path) -> None:
+    (folder / "lists").mkdir()
+    with pytest.raises(InvalidRecipeError, match=r"no_words\.file: .*/lists is a folder; name a file in it"):
+        recipe(folder, "{no_words: {file: lists, folder: lists}}")
 
 
 @pytest.mark.parametrize(
