@@ -9,6 +9,7 @@ import pytest
 
 from corpusmill.pipelines.extraction.content_model import ContentModel, model_of
 from corpusmill.pipelines.extraction.learning.__main__ import WITHOUT_WORDS, fold_of, judge, learn
+from corpusmill.pipelines.extraction.learning.boosting import SEEDS
 from corpusmill.pipelines.extraction.learning.marked_pages import Marked, MarkedPage, mark, written_out
 from corpusmill.pipelines.extraction.learning.telling_words import name_weights, text_weights
 
@@ -46,7 +47,7 @@ def test_words_are_weighed_by_what_they_stand_around(plain: list[Marked]) -> Non
 def test_the_same_pages_give_the_same_weights(plain: list[Marked]) -> None:
     first, second = (learn(plain, rounds=8) for _ in range(2))
     assert json.dumps(first) == json.dumps(second)
-    assert len(first["trees"]) == 8
+    assert len(first["trees"]) == 8 * len(SEEDS)
 
 
 def test_pages_of_other_sites_are_judged_well(plain: list[Marked]) -> None:
