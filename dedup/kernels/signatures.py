@@ -78,39 +78,63 @@ def rolling_shingles(unit_L: Hashes | Values, n_units: int, width: int, out_S: V
 def sort_distinct(value_S: Values, n: int, scratch_S: Values) -> int:
     """Sorts value_S[:n] uint32 in place and drops repeats; returns how many are left.
 
-    The values are hashes, hence uniform: one counting pass into about n buckets by their leading bits leaves
-    every value within a few places of its own, and insertion ends it. Linear in n; equal values cost nothing.
+    The values are hashes, hence uniform: two counting passes by together log2(n) + 5 or more leading
+    bits (at most 22), leave few out of order, and insertion ends it. Linear in n; equal values cost nothing.
     """
     if n < 2:
         return n
-    if n > 32:
-        bits = 1
-        while (1 << bits) < n and bits < 22:
+    if n > 24:
+        bits = 3
+        while (1 << (2 * bits)) < 32 * n and bits < 11:
             bits += 1
-        shift = U32(32 - bits)
-        start = np.zeros((1 << bits) + 1, np.int64)
-        for i in range(n):
-            start[np.int64(value_S[i] >> shift) + 1] += 1
-        for b in range(1 << bits):
-            start[b + 1] += start[b]
-        for i in range(n):
-            bucket = np.int64(value_S[i] >> shift)
-            scratch_S[start[bucket]] = value_S[i]
-            start[bucket] += 1
-        value_S[:n] = scratch_S[:n]
+        _by_leading_bits(value_S, n, bits, scratch_S)
+    kept, last = 1, value_S[0]
     for i in range(1, n):
         v = value_S[i]
-        j = i - 1
+        if v >= last:
+            value_S[kept] = v
+            kept += v != last
+            last = v
+            continue
+        j = kept - 1
         while j >= 0 and value_S[j] > v:
-            value_S[j + 1] = value_S[j]
             j -= 1
-        value_S[j + 1] = v
-    kept = 1
-    for i in range(1, n):
-        if value_S[i] != value_S[kept - 1]:
-            value_S[kept] = value_S[i]
+        if j < 0 or value_S[j] != v:
+            for k in range(kept, j + 1, -1):
+                value_S[k] = value_S[k - 1]
+            value_S[j + 1] = v
             kept += 1
     return kept
+
+
+@compiled
+def _by_leading_bits(value_S: Values, n: int, bits: int, scratch_S: Values) -> None:
+    """Sorts value_S[:n] uint32 by its leading `2 * bits` bits: by their lower half, then by the upper."""
+    size = 1 << bits
+    low, high, mask = U32(32 - 2 * bits), U32(32 - bits), U32(size - 1)
+    # How many values each bucket has, then where the next one of it goes.
+    lower, upper = np.zeros(size, np.uint32), np.zeros(size, np.uint32)
+    for i in range(n):
+        v = value_S[i]
+        lower[U32(v >> low) & mask] += U32(1)
+        upper[U32(v >> high)] += U32(1)
+    before_lower = before_upper = U32(0)
+    for b in range(size):
+        in_lower, in_upper = lower[b], upper[b]
+        lower[b], upper[b] = before_lower, before_upper
+        before_lower, before_upper = U32(before_lower + in_lower), U32(before_upper + in_upper)
+    for i in range(n):
+        v = value_S[i]
+        bucket = U32(v >> low) & mask
+        to = lower[bucket]
+        scratch_S[to] = v
+        lower[bucket] = U32(to + U32(1))
+    for i in range(n):
+        v = scratch_S[i]
+        bucket = U32(v >> high)
+        to = upper[bucket]
+        value_S[to] = v
+        upper[bucket] = U32(to + U32(1))
 
 
 @inlined
@@ -119,19 +143,41 @@ def _lower(best: np.uint32, lo: np.uint32, hi: np.uint32, a: np.uint32) -> np.ui
     return value if value < best else best
 
 
+@inlined
+def _digest_step(h: np.uint64, value: np.uint64) -> np.uint64:
+    h = (h ^ value) * MULTIPLIER
+    return h ^ (h >> U64(29))
+
+
 @compiled
-def minima(shingle_S: Values, n: int, a_H: Values, min_H: Values) -> None:
-    """Minimum of each hash over shingle_S[:n], into min_H uint32[H]."""
+def minima(shingle_S: Values, n: int, a_H: Values, min_H: Values) -> np.uint64:
+    """Minimum of each hash over shingle_S[:n], into min_H uint32[H].
+
+    Returns `set_digest` of these shingles, which costs nothing beside the vector instructions.
+    """
     min_H[:] = U32(0xFFFFFFFF)
     lo = np.empty(BLOCK, np.uint32)
     hi = np.empty(BLOCK, np.uint32)
     hashes = len(a_H)
-    for first in range(0, n, BLOCK):
-        for k in range(BLOCK):
-            # The last block repeats its final shingle, which changes no minimum.
-            spread = avalanche(U64(shingle_S[min(first + k, n - 1)]) * MULTIPLIER)
-            lo[k] = U32(spread)
-            hi[k] = U32(spread >> U64(32))
+    h = U64(n) * BAND_SALT
+    for block in range((n + BLOCK - 1) // BLOCK):
+        first = block * BLOCK
+        if first + BLOCK <= n:
+            for k in range(BLOCK):
+                value = U64(shingle_S[U64(first + k)])
+                spread = avalanche(value * MULTIPLIER)
+                lo[k] = U32(spread)
+                hi[k] = U32(spread >> U64(32))
+                h = _digest_step(h, value)
+        else:
+            for k in range(BLOCK):
+                # The last block repeats its final shingle, which changes no minimum.
+                value = U64(shingle_S[min(first + k, n - 1)])
+                spread = avalanche(value * MULTIPLIER)
+                lo[k] = U32(spread)
+                hi[k] = U32(spread >> U64(32))
+                if first + k < n:
+                    h = _digest_step(h, value)
         lo0, lo1, lo2, lo3, lo4, lo5, lo6, lo7 = lo[0], lo[1], lo[2], lo[3], lo[4], lo[5], lo[6], lo[7]
         hi0, hi1, hi2, hi3, hi4, hi5, hi6, hi7 = hi[0], hi[1], hi[2], hi[3], hi[4], hi[5], hi[6], hi[7]
         for i in range(hashes):
@@ -144,6 +190,7 @@ def minima(shingle_S: Values, n: int, a_H: Values, min_H: Values) -> None:
             best = _lower(best, lo5, hi5, a)
             best = _lower(best, lo6, hi6, a)
             min_H[i] = _lower(best, lo7, hi7, a)
+    return avalanche(h)  # type: ignore[no-any-return]
 
 
 @compiled
@@ -163,8 +210,7 @@ def set_digest(value_S: Values, n: int) -> np.uint64:
     """A hash of the set value_S[:n], sorted and distinct."""
     h = U64(n) * BAND_SALT
     for i in range(n):
-        h = (h ^ U64(value_S[i])) * MULTIPLIER
-        h ^= h >> U64(29)
+        h = _digest_step(h, U64(value_S[i]))
     return avalanche(h)  # type: ignore[no-any-return]
 
 
@@ -222,7 +268,6 @@ def sketch(
     room = longest // 2 + 2 if by_word else longest + 2
     hash_W = np.empty(room if by_word else 0, np.uint64)
     char_C = np.empty(0 if by_word else room, np.uint32)
-    raw = np.empty(room, np.uint32)
     scratch = np.empty(room, np.uint32)
     ends = np.zeros(n_docs + 1, np.int64)
     keys = np.zeros((n_docs, bands), np.uint64)
@@ -231,6 +276,13 @@ def sketch(
     shingles = np.empty(max(1024, (offsets[n_docs] - offsets[0]) // 4), np.uint32)
     min_H = np.empty(len(a_H), np.uint32)
     for d in range(n_docs):
+        size = offsets[d + 1] - offsets[d]
+        needed = total + (size // 2 if by_word else size) + 2
+        if needed > len(shingles):
+            grown = np.empty(2 * needed, np.uint32)
+            grown[:total] = shingles[:total]
+            shingles = grown
+        set_S = shingles[total:]
         n = _shingle(
             data,
             offsets[d],
@@ -242,17 +294,11 @@ def sketch(
             short,
             hash_W,
             char_C,
-            raw,
+            set_S,
         )
-        n = sort_distinct(raw, n, scratch)
+        n = sort_distinct(set_S, n, scratch)
         if n:
-            if total + n > len(shingles):
-                grown = np.empty(2 * (total + n), np.uint32)
-                grown[:total] = shingles[:total]
-                shingles = grown
-            shingles[total : total + n] = raw[:n]
-            digest[d] = set_digest(raw, n)
-            minima(raw, n, a_H, min_H)
+            digest[d] = minima(set_S, n, a_H, min_H)
             band_keys(min_H, bands, keys[d])
         total += n
         ends[d + 1] = total
