@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.contract.documents import Columns, Documents, reason_where
 from corpusmill.pipelines.contract.rules import floats
-from corpusmill.pipelines.contract.stage import Context, Filter, Seeded
+from corpusmill.pipelines.contract.stage import Context, Filter, Seeded, Stage
 
 if TYPE_CHECKING:
     from corpusmill.filters.rules.site_cutoffs import Draws
@@ -40,6 +41,20 @@ class SiteCap(Seeded, Filter):
     )
 
     _cutoffs: pa.Table | None = PrivateAttr(default=None)
+
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """A `prefer` that no step before gives: documents would be drawn, though the recipe orders them."""
+        if self.prefer is None:
+            return []
+        name = self.prefer.partition(".")[0]
+        for step in before:
+            listed = [column for column in step.produces if column.startswith(f"{name}.")]
+            if step.name == name and (not listed or self.prefer in listed):
+                return []
+        wrong = (
+            f"no step of the sources gives the score `{self.prefer}`; write one that does, or leave it out"
+        )
+        return [("prefer", wrong)]
 
     def prepare(self, context: Context) -> Self:
         from corpusmill.filters.rules.site_cutoffs import CUTOFFS_FILE, read_table

@@ -99,7 +99,8 @@ def build(
 
 
 def _contradictions(value: Any, path: Path) -> Iterator[Problem]:
-    """Limits that no value can keep: a `min_...` above the `max_...` of the same name.
+    """Limits that no value can keep: a `min_...` above the `max_...` of the same name, or `at_least` above
+    `at_most`.
 
     Groups of limits that the recipe does not write are left out: shipped limits of a language need not fit
     what a recipe sets for the others.
@@ -110,14 +111,20 @@ def _contradictions(value: Any, path: Path) -> Iterator[Problem]:
     if not isinstance(value, Mapping):
         return
     for name, least in value.items():
-        most = value.get(f"max_{name.removeprefix('min_')}") if str(name).startswith("min_") else None
+        above = _upper(str(name))
+        most = None if above is None else value.get(above)
         if isinstance(least, (int, float)) and isinstance(most, (int, float)) and least > most:
-            message = (
-                f"is {least:g}, above its max_{name[4:]} of {most:g}, so that nothing is between the two"
-            )
+            message = f"is {least:g}, above its {above} of {most:g}, so that nothing is between the two"
             yield Problem((*path, name), f"{message}; correct one of them")
         if given is None or name in given:
             yield from _contradictions(least, (*path, name))
+
+
+def _upper(name: str) -> str | None:
+    """The option that is the upper limit to a lower one."""
+    if name == "at_least":
+        return "at_most"
+    return f"max_{name.removeprefix('min_')}" if name.startswith("min_") else None
 
 
 def _nearest(entries: Sequence[Any]) -> list[Any]:

@@ -221,6 +221,8 @@ def test_the_highest_scores_of_named_sources_stay(warm: Warm, tmp_path: Path) ->
         ("{documents: 0}", "site_cap.documents"),
         ("{document: 5}", "did you mean `documents`"),
         ("{from_sources: [wob]}", "did you mean `web`"),
+        ("{documents: 5, prefer: nope.score}", "no step of the sources gives the score `nope.score`"),
+        ("{documents: 5, prefer: math_score.scores}", "gives the score `math_score.scores`"),
     ],
 )
 def test_faults_are_told(tmp_path: Path, cap: str, said: str) -> None:

@@ -43,6 +43,7 @@ def test_known_names(load: Callable[..., Recipe]) -> None:
     ("step", "place"),
     [
         ("{gopher_quality: {min_words: 10, max_words: 5}}", "min_words: is 10, above its max_words of 5"),
+        ("{kenlm_perplexity: {models: {en: a}, at_least: 3, at_most: 2}}", "is 3, above its at_most of 2"),
         ("{gopher_quality: {max_words: 5}}", "gopher_quality.min_words: is 50"),
         ("{gopher_quality: {by_language: {de: {min_words: 9, max_words: 8}}}}", "de.min_words: is 9"),
         ("{code_quality: {min_data_characters: 6K}}", "code_quality.min_data_characters: is 6000"),
