@@ -71,11 +71,11 @@ class Thresholds:
                 groups += [(f"{name}.{key}.", inner, key) for key, inner in value.items()]
         return tuple(
             Line(rule.score, rule.side, f"{path}{rule.limit}", float(value), rule.reason, group)
-            for path, held, group in groups
+            for path, limits, group in groups
             for rule in self.listed_rules()
             if rule.limit is not None
             and rule.side != "missing"
-            and (value := _at(held, rule.limit)) is not None
+            and (value := _at(limits, rule.limit)) is not None
         )
 
 

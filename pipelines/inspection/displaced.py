@@ -148,11 +148,11 @@ def _survivor_text(
     record: RunRecord, mask: StepRecord, identity: str, source: str
 ) -> str | NotKeptError | None:
     """The survivor's text as the step saw it; an error where it was not kept, None where there is none."""
-    held = next((one for one in record.sources if one.name == source and one.whole), None)
-    if held is None:
+    its_source = next((one for one in record.sources if one.name == source and one.whole), None)
+    if its_source is None:
         return None
     try:
-        for place in in_dataset(held.last, identity):
+        for place in in_dataset(its_source.last, identity):
             address = record.first_units[source] + place.unit, place.row
             return text_seen(record, mask, source, address)
     except NotKeptError as error:
@@ -163,8 +163,8 @@ def _survivor_text(
 def text_seen(record: RunRecord, mask: StepRecord, source: str, address: tuple[int, int]) -> str:
     """The text of a document of a source at an address of the view, as a mask saw it: without what was cut
     before. Raises NotKeptError where the run removed it after use."""
-    held = next(one for one in record.sources if one.name == source)
+    its_source = next(one for one in record.sources if one.name == source)
     number = address[0] - record.first_units[source]
-    place = Place(held.last.name, held.last.units[number].unit, address[1], "")
-    text = dataset_row(held.last, place, without=("raw", "meta"))["text"]
+    place = Place(its_source.last.name, its_source.last.units[number].unit, address[1], "")
+    text = dataset_row(its_source.last, place, without=("raw", "meta"))["text"]
     return text_before(record, mask, *address, text or "")

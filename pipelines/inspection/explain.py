@@ -122,7 +122,7 @@ def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, 
     Raises NotKeptError where a dataset was removed after use and the others, and what was removed, have none.
     """
     found: dict[str, list[tuple[SourceRecord, Place]]] = {}
-    gone: list[NotKeptError] = []
+    not_kept: list[NotKeptError] = []
     for source in _all_sources(record):
         for step in (*source.steps, *source.scatters):
             for place in in_removed(step, prefix):
@@ -131,9 +131,9 @@ def _find(record: RunRecord, prefix: str) -> dict[str, list[tuple[SourceRecord, 
             for place in in_dataset(source.last, prefix):
                 found.setdefault(place.id, []).append((source, place))
         except NotKeptError as error:
-            gone.append(error)
-    if gone and not found:
-        raise gone[0]
+            not_kept.append(error)
+    if not_kept and not found:
+        raise not_kept[0]
     return found
 
 

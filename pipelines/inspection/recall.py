@@ -189,6 +189,6 @@ def _removed(step: StepRecord, addresses: Index) -> npt.NDArray[np.bool_]:
     removed = np.zeros(len(addresses), np.bool_)
     for unit in np.unique(addresses >> 32).tolist():
         for batch in DatasetView([], [step.data]).mask_batches(unit):
-            gone = (unit << 32) + batch.column("row").to_numpy().astype(np.int64)
-            removed |= np.isin(addresses, gone)
+            removed_here = (unit << 32) + batch.column("row").to_numpy().astype(np.int64)
+            removed |= np.isin(addresses, removed_here)
     return removed

@@ -214,14 +214,14 @@ def _kept(
     for number, link in enumerate(chain.links):
         if not link.mask:
             continue
-        gone: list[pa.RecordBatch] = list(DatasetView([], [link.step.data]).mask_batches(unit))
-        for batch in gone:
+        mask_batches: list[pa.RecordBatch] = list(DatasetView([], [link.step.data]).mask_batches(unit))
+        for batch in mask_batches:
             removed = pc.equal(batch.column("kind"), "removed").to_numpy(zero_copy_only=False)
             rows = batch.column("row").to_numpy()
             left[rows] = np.where(removed, number, -1)
             reasons[rows] = batch.column("reason").to_pylist()
         if found := fields.get(link.name):
-            table = _with_mask_scores(table, link, unit, gone, found)
+            table = _with_mask_scores(table, link, unit, mask_batches, found)
     table = table.append_column("reason", pa.array(reasons, pa.string()))
     table = table.append_column("bytes", pa.array(text_sizes(path), pa.int64()))
     table = table.append_column("left", pa.array(left)).append_column("row", pa.array(np.arange(n)))
@@ -229,7 +229,7 @@ def _kept(
 
 
 def _with_mask_scores(
-    table: pa.Table, link: Link, unit: int, gone: Sequence[pa.RecordBatch], fields: Sequence[pa.Field]
+    table: pa.Table, link: Link, unit: int, mask_batches: Sequence[pa.RecordBatch], fields: Sequence[pa.Field]
 ) -> pa.Table:
     """`table` with the scores of a late filter, of what it kept and of what it removed."""
     names = [field.name for field in fields]
@@ -241,7 +241,7 @@ def _with_mask_scores(
     except (OSError, pa.ArrowInvalid) as error:
         raise damaged(f"{path}: {error}") from error
     parts = [kept] if "_row" in kept.column_names else []
-    for batch in gone:
+    for batch in mask_batches:
         batch = batch.filter(pc.equal(batch.column("kind"), "removed"))
         found = from_details(batch.column("detail"), {link.name: list(fields)})
         parts.append(pa.table({"_row": batch.column("row"), **found}))

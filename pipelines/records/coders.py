@@ -290,16 +290,16 @@ def _record_by_attributes(kind: Any) -> Coders:
             for name, item in value.items():
                 _at(fields[name].decode, item, name)
             shape.fit.add(types_given)
-        held = {**value, **shape.defaults}
+        values = {**value, **shape.defaults}
         try:
             for name, decode_field in shape.others:
-                held[name] = decode_field(value[name])
+                values[name] = decode_field(value[name])
         except Unfit:
             for name, decode_field in shape.others:
                 _at(decode_field, value[name], name)
             raise
         made = object.__new__(kind)
-        object.__setattr__(made, "__dict__", held)  # half the time of decoding would go into `__init__`
+        object.__setattr__(made, "__dict__", values)  # half the time of decoding would go into `__init__`
         return made
 
     encoders = [(name, None if coders.plain else coders.encode, defaults.get(name, dataclasses.MISSING))

@@ -260,12 +260,12 @@ def _value_at(stage: Filter, setting: Setting) -> Any:
 def _put(options: dict[str, Any], before: Filter, setting: Setting) -> None:
     """Set an option in options as they were written; a mapping that is left out is the one of the run."""
     node: dict[Any, Any] = options
-    held: Any = before.model_dump(mode="json")
+    current: Any = before.model_dump(mode="json")
     for name in setting.option[:-1]:
-        held = held[name]
+        current = current[name]
         key = _key(node, name)
         if not isinstance(node.get(key), dict):
-            node[key] = deepcopy(held)
+            node[key] = deepcopy(current)
         node = node[key]
     node[_key(node, setting.option[-1])] = setting.value
 

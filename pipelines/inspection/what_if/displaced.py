@@ -12,24 +12,26 @@ from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.inspection.scored import Chain
 from corpusmill.pipelines.inspection.what_if.answer import Displaced
 
-Gone = Mapping[str, Mapping[str, int]]
+RemovedIds = Mapping[str, Mapping[str, int]]
 """Documents that would go: source -> id -> the link that would remove each."""
 
 _COLUMNS = ["id", "source", "bytes", "survivor_id", "survivor_source", "similarity"]
 
 
-def displaced(record: RunRecord, chains: Mapping[str, Chain], gone: Gone) -> tuple[Displaced, ...]:
+def displaced(
+    record: RunRecord, chains: Mapping[str, Chain], removed_ids: RemovedIds
+) -> tuple[Displaced, ...]:
     """Of each deduplication that comes after a filter which would remove survivors, what these displaced.
 
     Memory: 100 bytes for each document that would go."""
     masks = [mask for mask in record.masks if mask.operator.reads == "pairs"]
-    found = (_of_step(mask, chains, gone) for mask in masks)
+    found = (_of_step(mask, chains, removed_ids) for mask in masks)
     return tuple(one for one in found if one is not None)
 
 
-def _of_step(mask: StepRecord, chains: Mapping[str, Chain], gone: Gone) -> Displaced | None:
+def _of_step(mask: StepRecord, chains: Mapping[str, Chain], removed_ids: RemovedIds) -> Displaced | None:
     before: dict[str, dict[str, int]] = {}  # those that would not come to this mask
-    for source, ids in gone.items():
+    for source, ids in removed_ids.items():
         number = chains[source].at(mask.name, mask.stages[-1].name)
         if number is not None:
             before[source] = {identity: at for identity, at in ids.items() if at < number}

@@ -56,8 +56,8 @@ def judge(unit: Scored, asked: Asked) -> Judged:
         was = verdicts(unit, change, change.before, came)
         here = left == change.number
         same = pc.fill_null(pc.equal(was, old), False).to_numpy(zero_copy_only=False)
-        gone = was.is_valid().to_numpy(zero_copy_only=False)
-        unlike += int((came & np.where(here, ~same, gone)).sum())
+        was_removed = was.is_valid().to_numpy(zero_copy_only=False)
+        unlike += int((came & np.where(here, ~same, was_removed)).sum())
         found = verdicts(unit, change, change.after, came)
         hit = found.is_valid().to_numpy(zero_copy_only=False)
         at[hit] = change.number

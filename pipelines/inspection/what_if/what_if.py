@@ -55,14 +55,14 @@ def what_if(
     record = load_record(folder)
     asked = asked_of(record, settings_of(settings, record))
     sources: dict[str, SourceAnswer] = {}
-    gone: dict[str, dict[str, int]] = {}
+    removed_ids: dict[str, dict[str, int]] = {}
     chosen: list[Chosen] = []
     for one in asked:
         found = _Source(record, one, examples)
         for judged in judged_units(record, one):
             found.add(judged)
         name = one.chain.source.name
-        sources[name], gone[name] = found.answer(), found.gone
+        sources[name], removed_ids[name] = found.answer(), found.removed_ids
         chosen += found.chosen.values()
     changes = {
         setting.key: ChangedOption(setting.key, before, setting.value)
@@ -75,7 +75,7 @@ def what_if(
         run=folder.location,
         changes=tuple(changes.values()),
         sources=sources,
-        displaced=displaced(record, {one.chain.source.name: one.chain for one in asked}, gone),
+        displaced=displaced(record, {one.chain.source.name: one.chain for one in asked}, removed_ids),
         examples=with_texts(record, recipe, chosen),
         not_known=not_known(asked, [name for name, found in sources.items() if found.unlike]),
         command=commands(asked, named),
@@ -112,7 +112,7 @@ class _Source:
     record: RunRecord
     asked: Asked
     examples: int
-    gone: dict[str, int] = field(default_factory=dict)
+    removed_ids: dict[str, int] = field(default_factory=dict)
     chosen: dict[str, Chosen] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -145,7 +145,7 @@ class _Source:
         self.otherwise += int(judged.moved.sum())
         self.unlike += judged.unlike
         names = ids.filter(pa.array(judged.removed)).to_pylist()
-        self.gone |= dict(zip(names, judged.at[judged.removed].tolist(), strict=True))
+        self.removed_ids |= dict(zip(names, judged.at[judged.removed].tolist(), strict=True))
         self.chosen["removed"].add(judged, going, judged.at, judged.reasons)
         self.chosen["passed"].add(judged, judged.passed, unit.left, contiguous(unit.table.column("reason")))
 
