@@ -82,7 +82,7 @@ class Mixture(Seeded, Fold):
         if self.temperature != 1.0:
             raise ValueError("give either weights or temperature, not both")
         for source, weight in self.weights.items():
-            if not math.isfinite(weight) or weight < 0:
+            if weight < 0:
                 raise ValueError(f"weight of {source} is {weight}; it must be 0 or more")
         total = math.fsum(self.weights.values())
         if total == 0 or (abs(total - 1.0) > 1e-6 and not self.normalize):
