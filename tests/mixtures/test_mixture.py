@@ -333,7 +333,7 @@ def test_normalize_scales_weights(tmp_path: Path) -> None:
         ({"weights": {"a": 0.5, "b": 0.6}}, r"weights add up to 1\.1, not 1"),
         ({"weights": {"a": 0.0}, "normalize": True}, "weights add up to 0"),
         ({"weights": {"a": -0.5, "b": 1.5}}, "weight of a is -0.5"),
-        ({"weights": {"a": float("nan")}}, "finite number"),
+        ({"weights": {"a": float("nan")}}, r"weights\.a\n.*finite number"),
         ({"weights": {"a": 1.0}, "temperature": 2.0}, "not both"),
         ({"tokens": 0}, "greater than or equal to 1"),
         ({"max_epochs": 0}, "greater than 0"),
