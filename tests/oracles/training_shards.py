@@ -32,6 +32,9 @@ def write_rows(path: Path, rows: npt.ArrayLike, **changed: Any) -> Path:
         "pad_id": PAD,
         "eos_id": EOS,
         "bos_id": 0,
+        "phase": {"number": 0, "name": None},
+        "add_bos": False,
+        "add_eos": False,
         "sources": ["a", "b"],
         **changed,
     }

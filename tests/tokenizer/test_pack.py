@@ -65,7 +65,7 @@ def hash_of(text: str) -> int:
 
 
 def packed(context: Context, table: pa.Table, folder: Path, partition: int = 0, **options: Any) -> Shard:
-    stage = Pack(**{"sequence_length": 16, **options}).prepare(context)
+    stage = Pack(**{"sequence_length": 16, "add_eos": False, **options}).prepare(context)
     counts = stage.write(table, partition, folder)
     shard = open_shard(folder / f"shard-{partition:05d}.arrow")
     apart = counts.pop("held_out", None)
@@ -216,7 +216,7 @@ def test_metadata_says_what_a_reader_needs(context: Context, tmp_path: Path) -> 
     context = Context(seed=9, artefacts={**context.artefacts, "mixture": tmp_path / "mixture"})
     shard = packed(context, drawn([20, 3], sources=["a", "b"]), tmp_path, 7)
     expected = {
-        "format": "corpusmill-shard-2",
+        "format": "corpusmill-shard-3",
         "sequence_length": 16,
         "vocab_size": 700,
         "rows": shard.rows,
@@ -226,12 +226,39 @@ def test_metadata_says_what_a_reader_needs(context: Context, tmp_path: Path) -> 
         "seed": 9,
         "partition": 7,
         "method": "best_fit",
+        "phase": {"number": 0, "name": None},
+        "add_bos": False,
+        "add_eos": False,
         "sources": ["a", "b", "unused"],
     }
     assert expected.items() <= shard.metadata.items()
     digest = hashlib.sha256(context.artefact("tokenizer", "tokenizer.json").read_bytes()).hexdigest()
     assert shard.metadata["tokenizer"] == digest
     assert shard.metadata["counts"]["tokens_by_source"] == {"a": 20, "b": 3, "unused": 0}
+
+
+def test_a_shard_holds_one_phase(context: Context, tmp_path: Path) -> None:
+    table = drawn([20, 3])
+    of = [table.append_column("phase", pa.array(numbers, pa.int16())) for numbers in ([1, 1], [1, 2])]
+    assert packed(context, of[0], tmp_path).phase.number == 1
+    with pytest.raises(IntegrityError, match=r"partition 0 holds documents of the phases \[1, 2\]"):
+        packed(context, of[1], tmp_path)
+
+
+def test_documents_without_their_ends_are_not_packed(context: Context, tmp_path: Path) -> None:
+    """What was encoded is not what the options say: the shard would lie about every document of it."""
+    with pytest.raises(IntegrityError, match=r"ends with token \d+, but add_eos is true and eos is 1"):
+        packed(context, drawn([20, 3]), tmp_path, add_eos=True)
+    with pytest.raises(IntegrityError, match=r"begins with token 10, but add_bos is true and bos is 0"):
+        packed(context, drawn([20]), tmp_path, add_bos=True)
+    ended = drawn([20])
+    tokens = [[*ended.column("tokens")[0].as_py(), 1]]
+    ended = ended.set_column(
+        ended.column_names.index("tokens"), "tokens", pa.array(tokens, pa.large_list(pa.uint16()))
+    )
+    packed(context, ended, tmp_path, add_eos=True)
+    with pytest.raises(IntegrityError, match="add_eos is false"):
+        packed(context, ended, tmp_path)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,13 +12,22 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.tokenizer.exports.datatrove import export_datatrove
 from corpusmill.tokenizer.exports.megatron import export_megatron
-from corpusmill.tokenizer.shards.format import BATCH_BYTES, write_shard
+from corpusmill.tokenizer.shards.format import BATCH_BYTES, Phase, write_shard
+from corpusmill.tokenizer.shards.framing import Framing, framing_fault
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 from corpusmill.tokenizer.shards.statistics import mixture_statistics
 
 
-def made_shard(path: Path, rows: int = 40, length: int = 8, vocabulary: int = 500, name: int = 0) -> Shard:
-    """A shard whose row r holds r % length + 1 tokens of one document of source r % 2, every fifth FIM."""
+def made_shard(
+    path: Path,
+    rows: int = 40,
+    length: int = 8,
+    vocabulary: int = 500,
+    name: int = 0,
+    **changed: object,
+) -> Shard:
+    """A shard whose row r holds r % length + 1 tokens of one document of source r % 2, every fifth FIM.
+    `changed` metadata replaces what it would have; None leaves a key out."""
     dtype = np.dtype(np.uint16 if vocabulary <= 2**16 else np.uint32)
     filled = np.arange(rows) % length + 1
     tokens_RL = np.random.default_rng(name).integers(3, vocabulary, (rows, length), dtype)
@@ -53,7 +62,14 @@ def made_shard(path: Path, rows: int = 40, length: int = 8, vocabulary: int = 50
         "sources": ["a", "b"],
         "counts": counts,
         "tokenizer": "x",
+        "bos_id": 0,
+        "eos_id": 1,
+        "phase": {"number": 0, "name": None},
+        "add_bos": False,
+        "add_eos": False,
+        **changed,
     }
+    metadata = {key: value for key, value in metadata.items() if value is not None}
     write_shard(path, tokens_RL, pa.array(pieces, PIECE), np.arange(rows + 1, dtype=np.int32), metadata)
     return open_shard(path)
 
@@ -135,6 +151,51 @@ def test_verify_finds_metadata_that_lies(tmp_path: Path, change: dict[str, objec
         shard.metadata[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
     with pytest.raises(IntegrityError, match=found):
         shard.verify()
+
+
+def test_format_2_is_read_as_well(tmp_path: Path) -> None:
+    absent = dict.fromkeys(("phase", "add_bos", "add_eos"))
+    old = made_shard(tmp_path / "old.arrow", format="corpusmill-shard-2", **absent)
+    assert (old.phase, old.framing) == (Phase(0, None), None)
+    old.verify()
+    new = made_shard(tmp_path / "new.arrow", phase={"number": 2, "name": "annealing"}, add_eos=True)
+    assert (new.phase, new.framing) == (Phase(2, "annealing"), Framing(0, 1, add_bos=False, add_eos=True))
+    with pytest.raises(IntegrityError, match="its metadata lack add_bos, phase"):
+        made_shard(tmp_path / "bad.arrow", phase=None, add_bos=None)
+    with pytest.raises(IntegrityError, match="not a token shard of format corpusmill-shard-3 or"):
+        made_shard(tmp_path / "later.arrow", format="corpusmill-shard-4")
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"add_eos": True}, f"row 0: document {0:032x} ends with token .*, but add_eos is true and eos is 1"),
+        (
+            {"add_bos": True},
+            f"row 0: document {0:032x} begins with token .*, but add_bos is true and bos is 0",
+        ),
+    ],
+)
+def test_verify_finds_documents_without_their_ends(
+    tmp_path: Path, change: dict[str, object], found: str
+) -> None:
+    shard = made_shard(tmp_path / "s.arrow", **change)
+    with pytest.raises(IntegrityError, match=found):
+        shard.verify()
+
+
+def test_framing_looks_where_documents_begin_and_end(tmp_path: Path) -> None:
+    """Ends within rows alone, none of a document that was cut; and what no token should be is found too."""
+    shard = made_shard(tmp_path / "s.arrow")
+    ends = {int(shard.tokens(row)[row % 8]) for row in range(shard.rows) if row % 8 != 7}
+    for token in ends:  # each is the end of a document at least
+        shard.framing = Framing(0, token, add_bos=False, add_eos=False)
+        assert "add_eos is false" in str(framing_fault(shard, shard.rows))
+    cuts = [{"document": f"{row:032x}", "epoch": 0} for row in range(1, 8)]
+    shard.metadata["cut"] = cuts
+    shard.framing = Framing(0, int(shard.tokens(0)[0]), add_bos=False, add_eos=True)
+    assert framing_fault(shard, 8) is None
+    assert str(framing_fault(shard, 9)).startswith("row 8")
 
 
 def test_verify_finds_pieces_with_gaps(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Cut:
     those its tokens spell, where tokens of the vocabulary have a length of their own; what no token tells is
     in proportion to its tokens.
 
-    `cuts`: the documents cut, as `{"document", "epoch", "source", "tokens", "of"}`.
+    `cuts`: the documents cut, as `{"document", "epoch", "source", "tokens", "of"}`; `cut_d`: which they are.
     """
 
     start_d: Ints
@@ -52,6 +52,7 @@ class Cut:
     framed_d: npt.NDArray[np.bool_]
     counts: dict[str, Ints]
     cuts: list[dict[str, Any]]
+    cut_d: Ints
 
 
 def cut_documents(
@@ -75,7 +76,8 @@ def cut_documents(
     start_d, length_d = start_d.copy(), length_d.copy()
     made: list[Tokens] = []
     at = len(values)
-    for d in np.flatnonzero(to_d >= 0).tolist():
+    cut_d = np.flatnonzero(to_d >= 0)
+    for d in cut_d.tolist():
         to, of = int(to_d[d]), int(length_d[d])
         row = docs.slice(d, 1)
         about = {name: row.column(name)[0].as_py() for name in ("id", "epoch", "source")}
@@ -95,7 +97,7 @@ def cut_documents(
         cuts.append({**document, "tokens": to, "of": of})
     if made:
         values = np.concatenate([values, *made])
-    return Cut(start_d, length_d, values, framed_d, counts, cuts)
+    return Cut(start_d, length_d, values, framed_d, counts, cuts, cut_d)
 
 
 def cut_framed(tokens: Tokens, to: int, frame: Frame) -> tuple[Tokens, bool]:

@@ -16,9 +16,10 @@ from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
 from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
-from corpusmill.tokenizer.packing.cut import Frame, cut_documents
+from corpusmill.tokenizer.packing.cut import Cut, Frame, cut_documents
 from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows
 from corpusmill.tokenizer.shards.format import HELD_OUT, TRAIN, shard_name, write_shard
+from corpusmill.tokenizer.shards.framing import Framing
 
 if TYPE_CHECKING:
     from corpusmill.tokenizer.pack import Pack
@@ -79,12 +80,16 @@ def _write(
         "seed": context.seed,
         "partition": partition,
         "split": split,
+        "phase": {"number": _phase(table, partition), "name": None},
+        "add_bos": options.add_bos,
+        "add_eos": options.add_eos,
         "method": options.method,
         "encoder": "tokenizers" if options.encoder == "tokenizers" else vocabulary.encoder,
         "sources": sources,
         "cut": cut.cuts,
         "counts": counts,
     }
+    _require_framing(docs, cut, Framing.of(metadata))
     pieces = _pieces(packed.pieces, docs, code_d, fim_d)
     write_shard(folder / shard_name(partition, split), packed.tokens, pieces, packed.ends(), metadata)
     return counts
@@ -94,6 +99,30 @@ def _frame(vocabulary: Vocabulary, options: Pack) -> Frame:
     """How `encode` framed the documents."""
     hole, end = (vocabulary.specials.get(f"fim_{part}") for part in ("hole", "end"))
     return Frame(hole, end, options.add_bos, options.add_eos)
+
+
+def _phase(table: pa.Table, partition: int) -> int:
+    """The phase of the mixture that drew the rows: 0 where it has none. One shard holds one phase."""
+    found = pc.unique(table.column("phase")).to_pylist() if "phase" in table.column_names else []
+    if len(found) > 1:
+        raise IntegrityError(f"partition {partition} holds documents of the phases {sorted(found)}")
+    return int(found[0]) if found else 0
+
+
+def _require_framing(docs: Documents, cut: Cut, framing: Framing) -> None:
+    """Raise IntegrityError naming a document that does not begin or end as the options say."""
+    filled_d = np.flatnonzero(cut.length_d > 0)
+    ended_d = np.setdiff1d(filled_d, cut.cut_d, assume_unique=True)
+    first_n = cut.values[cut.start_d[filled_d]]
+    last_n = cut.values[cut.start_d[ended_d] + cut.length_d[ended_d] - 1]
+    said = framing.wrong(first_n, last_n)
+    if said is not None:
+        place, text = said
+        document = docs.column("id")[int((filled_d if place.begins else ended_d)[place.number])].as_py()
+        raise IntegrityError(
+            f"document {document} {text}: the documents were not encoded with the options that they are "
+            "packed with"
+        )
 
 
 def _strings(docs: Documents, name: str) -> list[Any]:

@@ -8,14 +8,16 @@ Columns, one row a training sequence of L = `sequence_length` tokens:
   fill-in-the-middle), `document` (16 bytes, the document's id), `offset` (int32: where in the document's
   tokens the piece begins), `epoch` (int32: which copy of the document).
 
-The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-2"), `sequence_length`, `rows`,
+The schema's metadata holds one JSON value a key: `format` ("corpusmill-shard-3"), `sequence_length`, `rows`,
 `vocab_size` (every id is below it), `model_vocab_size` (ids a model makes room for; left out where it is
 `vocab_size`; the larger of both decides between uint16 and uint32), `special_tokens` (role -> id), `pad_id`,
 `eos_id`, `bos_id` (null where there is none), `tokenizer` (SHA-256 of tokenizer.json), `encoder` (which
 library encoded the documents), `cut` (documents of which the mixture took the beginning only: document,
 epoch, source, tokens taken and tokens `of` the whole), `seed`, `partition`, `split` ("train" or "held_out":
-documents that no model may be trained on), `method`, `sources` (names), `rows_per_batch`, `tokens_xxh3` (hex,
-over the token matrix), and `counts`: rows, tokens, padding, documents, empty_documents (of no tokens),
+documents that no model may be trained on), `phase` ({"number", "name"} of the mixture's phase that all rows
+belong to; 0 and null without phases), `add_bos` and `add_eos` (whether every document begins with bos and
+ends with eos, see `shards.framing`), `method`, `sources` (names), `rows_per_batch`, `tokens_xxh3` (hex, over
+the token matrix), and `counts`: rows, tokens, padding, documents, empty_documents (of no tokens),
 fim_documents, pieces, combined_tokens (of punctuation and line breaks), split_tokens (those of them that were
 split), tokens_by_source, documents_by_source, bytes_by_source (UTF-8 bytes of the documents' texts; of one
 that is cut, what its tokens spell); a document counts once for each copy.
@@ -24,7 +26,8 @@ Every record batch but the last holds `rows_per_batch` rows, so row i is found w
 from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open. A shard
 proves itself, wherever it is copied: `batches_xxh3` holds a checksum of every record batch, tokens and
 pieces, and `metadata_xxh3` one of all other metadata. Readers compare the latter when they open a shard, and
-each batch when a row of it is first read.
+each batch when a row of it is first read. Format 2, which readers take as well, has no `phase`, `add_bos` and
+`add_eos`.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +46,18 @@ from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.pipelines.storage.checked_ipc import compact
 from corpusmill.pipelines.storage.sealed import canonical
 
-FORMAT = "corpusmill-shard-2"
+FORMAT = "corpusmill-shard-3"
+READ = (FORMAT, "corpusmill-shard-2")  # formats that readers take
 BATCH_BYTES = 8 * 2**20  # of tokens in a record batch
 TRAIN, HELD_OUT = "train", "held_out"  # what `split` may say
 _NAMES = {TRAIN: "shard", HELD_OUT: "heldout"}
+
+
+class Phase(NamedTuple):
+    """The phase of the mixture that a shard belongs to: 0 and None where the recipe has no phases."""
+
+    number: int
+    name: str | None
 
 
 def shard_name(partition: int, split: str = TRAIN) -> str:

@@ -20,10 +20,13 @@ from corpusmill.pipelines.contract.errors import REPAIR, IntegrityError
 from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.tokenizer.shards.format import (
     FORMAT,
+    READ,
+    Phase,
     batch_digest,
     metadata_digest,
     token_digest,
 )
+from corpusmill.tokenizer.shards.framing import Framing, framing_fault
 
 _CURE = f"; cure: copy it again from its run, or in the run `{REPAIR}`"
 
@@ -56,6 +59,9 @@ class _Opened:
 class Shard:
     """One shard, open for reading. `metadata` is described in `shards.format`.
 
+    `phase` is the mixture's phase that its rows belong to. `framing` says whether documents begin with bos
+    and end with eos; None of a shard of format 2, which does not tell.
+
     Every method that reads rows raises IntegrityError where they are not those that were written.
     """
 
@@ -67,6 +73,8 @@ class Shard:
         self.sequence_length = int(self.metadata["sequence_length"])
         self.model_vocab_size = int(self.metadata.get("model_vocab_size", self.metadata["vocab_size"]))
         self.dtype = np.dtype(np.uint16 if self.model_vocab_size <= 2**16 else np.uint32)
+        self.phase = Phase(**self.metadata.get("phase", {"number": 0, "name": None}))
+        self.framing = Framing.of(self.metadata) if "add_eos" in self.metadata else None
         self._per_batch = int(self.metadata["rows_per_batch"])
         self._unread = set(range(len(self._batches)))  # batches not compared with their checksums yet
         self._views_BL = [self._view(batch) for batch in self._batches]
@@ -98,9 +106,6 @@ class Shard:
             self._unread.discard(index)
         return index
 
-    def _all(self) -> list[pa.RecordBatch]:
-        return [self._batches[self._checked(index)] for index in range(len(self._batches))]
-
     def __len__(self) -> int:
         return self.rows
 
@@ -117,6 +122,18 @@ class Shard:
             out_NL[place] = views[self._checked(row // size)][row % size]
         return out_NL
 
+    def tokens_at(
+        self, rows_n: npt.NDArray[np.integer[Any]], places_n: npt.NDArray[np.integer[Any]]
+    ) -> Tokens:
+        """Single tokens: of row rows_n[i] the one at places_n[i]."""
+        out_n = np.empty(len(rows_n), self.dtype)
+        batch_n = rows_n // self._per_batch
+        for index in np.unique(batch_n).tolist():
+            here = batch_n == index
+            view_BL = self._views_BL[self._checked(index)]
+            out_n[here] = view_BL[rows_n[here] % self._per_batch, places_n[here]]
+        return out_n
+
     def pieces(self, row: int) -> list[Piece]:
         """The pieces of row `row`, in order."""
         sources = self.metadata["sources"]
@@ -132,16 +149,20 @@ class Shard:
         row, length = table.column("row").to_numpy(), table.column("length").to_numpy()
         return np.bincount(row, weights=length, minlength=self.rows).astype(np.int64)
 
-    def piece_table(self) -> pa.Table:
-        """All pieces in order as one table: `row` int64 and the columns of `given_tables.PIECE`."""
+    def piece_table(self, rows: int | None = None) -> pa.Table:
+        """All pieces in order, or those of the first `rows` rows, as one table: `row` int64 and the columns
+        of `given_tables.PIECE`."""
         tables = []
-        first = 0
-        for batch in self._all():
-            column = batch.column(1)
+        first, last = 0, self.rows if rows is None else min(rows, self.rows)
+        for index, batch in enumerate(self._batches):
+            if first >= last:
+                break
+            self._checked(index)
+            column = batch.column(1).slice(0, last - first)
             flat = pa.Table.from_struct_array(column.flatten())
             lengths = np.diff(column.offsets.to_numpy())
-            rows = np.repeat(np.arange(first, first + len(column)), lengths)
-            tables.append(flat.add_column(0, "row", pa.array(rows, pa.int64())))
+            numbers = np.repeat(np.arange(first, first + len(column)), lengths)
+            tables.append(flat.add_column(0, "row", pa.array(numbers, pa.int64())))
             first += len(column)
         if tables:
             return pa.concat_tables(tables)
@@ -151,7 +172,8 @@ class Shard:
         """Read everything and compare it with the metadata. Raises IntegrityError naming the shard.
 
         Checks the checksum of every batch and of the tokens, that every id is in the vocabulary, that pieces
-        cover each row from its start without gap or overlap, that only padding follows, and every count.
+        cover each row from its start without gap or overlap, that only padding follows, that documents begin
+        and end as the metadata says, and every count.
         """
         rows_RL = np.concatenate([np.zeros((0, self.sequence_length), self.dtype), *self._views_BL])
         table = self.piece_table()
@@ -178,6 +200,9 @@ class Shard:
             "tokens by source": by_source == counts["tokens_by_source"],
         }
         wrong = [name for name, sound in checks.items() if not sound]
+        framed = None if wrong else framing_fault(self, self.rows)
+        if framed is not None:
+            raise IntegrityError(f"{self.path}: {framed}{_CURE}")
         if wrong:
             raise IntegrityError(f"{self.path} is damaged: {', '.join(wrong)}{_CURE}")
 
@@ -189,10 +214,13 @@ def _open(path: Path) -> _Opened:
         batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, ValueError) as error:
         raise IntegrityError(f"{path} is not a whole token shard: {error}{_CURE}") from error
-    if metadata.get("format") != FORMAT:
-        raise IntegrityError(f"{path} is not a token shard of format {FORMAT}")
+    if metadata.get("format") not in READ:
+        raise IntegrityError(f"{path} is not a token shard of format {' or '.join(READ)}")
     if metadata.get("metadata_xxh3") != metadata_digest(metadata):
         raise IntegrityError(f"{path}: its metadata are not those it was written with{_CURE}")
+    lacking = sorted({"phase", "add_bos", "add_eos"} - set(metadata)) if metadata["format"] == FORMAT else []
+    if lacking:
+        raise IntegrityError(f"{path}: its metadata lack {', '.join(lacking)}; whatever wrote it is at fault")
     written = len(metadata["batches_xxh3"])
     if written != len(batches):
         raise IntegrityError(f"{path}: {len(batches)} record batches of {written}{_CURE}")
