@@ -29,7 +29,7 @@ class Draw(Scatter):
     Documents held out (column `held_out`) are drawn once and whole, where their source is trained on at all.
 
     Rows: key, unit, row, epoch (int32, from 0), held_out, cut_to (int64: tokens of its beginning that
-    this copy is cut to, -1 for all) and all columns of the encoded document.
+    this copy is cut to, -1 for all) and all columns of the encoded document, in the view of this copy.
     Raises IntegrityError for a source that the plan does not know.
     """
 
@@ -38,6 +38,9 @@ class Draw(Scatter):
     address_only: ClassVar[bool] = True
 
     shard_tokens: int = Field(2**25, ge=1, description="Tokens that should meet in one shard, about.")
+    views: list[list[int]] = Field(
+        [[0]], description="View of a copy by phase and epoch; the last of a phase stands for later epochs."
+    )
 
     _seed: int = PrivateAttr(default=0)
     _sources: dict[str, SourcePlan] = PrivateAttr(default_factory=dict)
@@ -66,6 +69,7 @@ class Draw(Scatter):
         import pyarrow as pa
 
         from corpusmill.mixtures.plan.histogram import held_out
+        from corpusmill.pipelines.contract.encoded_views import in_views
         from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 
         is_held_out = held_out(docs)
@@ -81,7 +85,8 @@ class Draw(Scatter):
             "held_out": is_held_out[index],
             "cut_to": np.where(epochs == copies[index] - 1, cut[index], -1),
         }
-        table = docs.drop("held_out").table.take(pa.array(index))
+        views = np.array(self.views[0], np.int64)
+        table = in_views(docs.drop("held_out"), index, views[np.minimum(epochs, len(views) - 1)])
         for name in reversed(columns):
             kind = DRAWN_ROWS.field(name).type if name in DRAWN_ROWS.names else None
             table = table.add_column(0, name, pa.array(columns[name], kind))

@@ -71,9 +71,18 @@ class Mixture(Seeded, Fold):
         0.0, ge=0.0, le=0.5, description="Share of documents held out from training; set it in `pack`."
     )
 
+    views: list[list[int]] = Field(
+        [[0]], description="View of a copy by phase and epoch (`contract.encoded_views`); set by `pack`."
+    )
+
     _sums: pa.Table | None = PrivateAttr(default=None)
     _budget: int = PrivateAttr(default=0)
     _wanted: dict[str, Want] = PrivateAttr(default_factory=dict)
+
+    def most_copies(self) -> int:
+        """How often a document may be taken at most."""
+        once = self.tokens is None and self.weights is None and self.temperature == 1.0
+        return 1 if once else math.ceil(self.max_epochs)
 
     @model_validator(mode="after")
     def _weights_are_shares(self) -> Self:
@@ -101,38 +110,49 @@ class Mixture(Seeded, Fold):
         ready = super().prepare(context)
         with ipc.open_file(context.artefact("mixture_sums", FILE)) as file:
             ready._sums = file.read_all()
-        sums = by_source(ready._sums)
+        count = max([0, *ready._sums.column("view").unique().to_pylist()]) + 1
+        by_view = [by_source(ready._sums, view=view) for view in range(count)]
+        sums = by_view[0]
         shares = self._shares({source: int(sum_MB[0].sum()) for source, sum_MB in sums.items()})
         present = sum(int(sum_MB[0].sum()) for source, sum_MB in sums.items() if shares[source] > 0)
         if present == 0:
             raise UserError("the mixture has no tokens: every source is empty after its steps")
         ready._budget = present if self.tokens is None else self.tokens
-        ready._wanted = wants(sums, shares, ready._budget, self.max_epochs)
+        ready._wanted = wants(by_view, shares, ready._budget, self.max_epochs, self.views[0])
         return ready
 
     def map(self, batches: Iterator[Documents]) -> pa.Table:
         """The documents among which the parts of epochs end, as `selection.EDGE`."""
         from corpusmill.mixtures.plan.edge import edge_rows
 
-        return edge_rows(batches, self.known_seed(), self._bins())
+        return edge_rows(batches, self.known_seed(), self._bins(), self._views())
 
     def marks(self) -> Marks:
-        """Which documents are among those in which parts of epochs end."""
+        """Which documents are among those in which parts of epochs end, and in which view they are counted:
+        0, or one more than the number of the view."""
         from corpusmill.pipelines.contract.context import Marks
 
         options = self.model_dump_json()
 
-        def on_edge(context: Context, docs: Documents) -> npt.NDArray[np.bool_]:
+        def on_edge(context: Context, docs: Documents) -> npt.NDArray[np.int64]:
+            import numpy as np
+
             from corpusmill.mixtures.plan import edge
             from corpusmill.pipelines.contract.randomness import draws
 
             ready = _prepared(options, context.seed, context.artefacts["mixture_sums"])
-            return edge.on_edge(docs, draws(docs.column("id"), context.seed, "mixture"), ready._bins())
+            inside = edge.on_edge(docs, draws(docs.column("id"), context.seed, "mixture"), ready._bins())
+            views = ready._views()
+            view_d = [views.get(source, 0) for source in docs.column("source").to_pylist()]
+            return np.where(inside, np.array(view_d, np.int64) + 1, 0)
 
         return Marks(("mixture_sums",), ("id", "source", "held_out"), on_edge)
 
     def _bins(self) -> dict[str, int]:
         return {source: want.threshold for source, want in self._wanted.items() if want.tokens}
+
+    def _views(self) -> dict[str, int]:
+        return {source: want.view for source, want in self._wanted.items() if want.tokens}
 
     def combine(self, parts: Sequence[pa.Table]) -> pa.Table:
         import pyarrow as pa

@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 from corpusmill.pipelines.contract.stage import Context, Edit, Outcome
 from corpusmill.tokenizer.boundary.options import SplitBoundary
 from corpusmill.tokenizer.fim.options import Fim
+from corpusmill.tokenizer.fim.views import View
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
+
+    Bools = npt.NDArray[np.bool_]
 
 VERIFIED_DOCUMENT_BYTES = 2**14  # a longer document is not encoded a second time: the reference is slow
 STRINGS = ("id", "source", "domain", "lang", "path", "repo", "group")
@@ -35,7 +38,8 @@ class Encode(Edit):
     `repository_order` gave them), fim (bool: framed), held_out (bool), combined and split (int32: tokens of
     punctuation and line breaks, and how many of them were split), bytes (int64, UTF-8 bytes of the text),
     tokens (large_list of uint16 where every id of the model vocabulary, padding included, fits, else uint32;
-    checked, never wrapped).
+    checked, never wrapped). With other `views` than `fim`, views: a list of one entry a view
+    (`contract.encoded_views`), null where framing gives the same tokens.
 
     The encoder is `gigatoken` where the tokenizer artefact's encoder.json says that it agreed with
     `tokenizers` on every document compared, else `tokenizers`; `encoder: tokenizers` forces the latter.
@@ -50,6 +54,9 @@ class Encode(Edit):
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
 
     fim: Fim = Field(default_factory=Fim, description="Fill-in-the-middle, on characters before encoding.")
+    views: list[View] = Field(
+        default_factory=list, description="Further ways to frame documents; set by phases and epochs."
+    )
     split_boundary: SplitBoundary = Field(
         default_factory=SplitBoundary,
         description="Random splitting of tokens that combine punctuation and line breaks.",
@@ -85,7 +92,7 @@ class Encode(Edit):
         ids = pa.array(["0" * 32, "1" * 32])
         texts = pa.array(["a", "b"], pa.large_string())
         if self._ready is not None:
-            self._ready.encode(ids, pa.array(["", ""]), texts, np.zeros(2, np.bool_))
+            self._ready.encode(ids, pa.array(["", ""]), pa.array(["", ""]), texts, np.zeros(2, np.bool_))
 
     def edit(self, docs: Documents) -> Outcome:
         import numpy as np
@@ -93,6 +100,7 @@ class Encode(Edit):
         import pyarrow.compute as pc
 
         from corpusmill.pipelines.contract.documents import Documents, nothing
+        from corpusmill.pipelines.contract.encoded_views import VIEWS
 
         if self._ready is None:
             raise RuntimeError(
@@ -102,7 +110,8 @@ class Encode(Edit):
         missing = texts.is_null()
         sizes = np.diff(docs.utf8("text")[0])
         held_D = self._ready.apart.held(docs, "model")
-        encoded = self._ready.encode(docs.column("id"), docs.column("domain"), texts, held_D)
+        about = [docs.column(name) for name in ("id", "source", "domain")]
+        encoded, *others = self._ready.encode(*about, texts, held_D)
         names = docs.table.column_names
         columns: dict[str, pa.Array] = {
             name: docs.column(name).cast(pa.string()) if name in names else nothing(len(docs))
@@ -115,23 +124,55 @@ class Encode(Edit):
         columns["combined"] = pa.array(encoded.combined)
         columns["split"] = pa.array(encoded.split)
         columns["bytes"] = pa.array(sizes, pa.int64())
-        tokens = pa.LargeListArray.from_arrays(
-            pa.array(encoded.offsets, pa.int64()), pa.array(encoded.tokens)
-        )
-        columns["tokens"] = tokens
+        columns["tokens"] = encoded.lists()
+        if others:
+            columns[VIEWS] = _in_one_column(others, len(docs))
         faults = pc.if_else(missing, pa.scalar("no_text", pa.string()), pa.scalar(None, pa.string()))
         return Outcome(Documents(pa.table(columns)), nothing(len(docs)), faults)
 
 
 @dataclass(frozen=True)
 class _Encoded:
-    """n documents: framed bool[n], combined and split int32[n], offsets int64[n + 1] into tokens."""
+    """n documents in a view: framed bool[n], combined and split int32[n], offsets int64[n + 1] into tokens;
+    rows int64[n] of the batch that they are."""
 
-    framed: npt.NDArray[np.bool_]
+    framed: Bools
     combined: npt.NDArray[np.int32]
     split: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
     tokens: npt.NDArray[Any]
+    rows: npt.NDArray[np.int64]
+
+    def lists(self) -> pa.Array:
+        """The tokens as large_list[n]."""
+        import pyarrow as pa
+
+        return pa.LargeListArray.from_arrays(pa.array(self.offsets, pa.int64()), pa.array(self.tokens))
+
+
+def _in_one_column(views: list[_Encoded], n: int) -> pa.Array:
+    """The column `views` of n documents, from the documents of each view that differ from view 0."""
+    import numpy as np
+    import pyarrow as pa
+
+    from corpusmill.pipelines.contract.encoded_views import COLUMNS, views_type
+
+    of_view = [
+        pa.StructArray.from_arrays(
+            [pa.array(one.framed), pa.array(one.combined), pa.array(one.split), one.lists()],
+            names=list(COLUMNS),
+        )
+        for one in views
+    ]
+    taken = np.full((n, len(views)), -1, np.int64)
+    first = 0
+    for number, one in enumerate(views):
+        taken[one.rows, number] = first + np.arange(len(one.rows))
+        first += len(one.rows)
+    index = taken.ravel()
+    entries = pa.concat_arrays(of_view).take(pa.array(index, mask=index < 0))
+    ends = pa.array(np.arange(n + 1, dtype=np.int32) * len(views))
+    return pa.ListArray.from_arrays(ends, entries).cast(views_type(entries.type.field("tokens").type))
 
 
 class _Ready:
@@ -147,7 +188,8 @@ class _Ready:
 
         vocabulary = encoders.read_vocabulary(context.artefact("tokenizer", "encoder.json"))
         definition = encoders.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
-        framing = options.fim.rate > 0
+        self._views = [View(fim=options.fim), *options.views]
+        framing = any(view.fim.frames() for view in self._views)
         roles = ["fim_begin", "fim_hole", "fim_end"]
         self._options, self._seed, self._dtype = options, context.seed, vocabulary.dtype
         self.apart = HeldOut.of(context, "model", options.held_out)
@@ -167,33 +209,64 @@ class _Ready:
         self._table = token_table(documents_only(definition), vocabulary.size, self._reference.encode_symbols)
 
     def encode(
-        self, ids: pa.Array, domains: pa.Array, texts: pa.Array, held_D: npt.NDArray[np.bool_]
+        self, ids: pa.Array, sources: pa.Array, domains: pa.Array, texts: pa.Array, held_D: Bools
+    ) -> list[_Encoded]:
+        """Encode, verify, split and frame n documents: all of them in view 0, and in each other view those
+        that differ there; held_D bool[n] are neither split nor framed."""
+        import numpy as np
+        import pyarrow as pa
+
+        from corpusmill.tokenizer.fim.split_points import chosen_for_fim, framed_alike
+
+        found: list[_Encoded] = []
+        first, first_framed = self._views[0], np.zeros(0, np.bool_)
+        for view in self._views:
+            framed_D = chosen_for_fim(ids, sources, domains, view, self._seed) & ~held_D
+            if not found:
+                first_framed = framed_D
+                found.append(self._in_view(view, ids, texts, framed_D, held_D, np.arange(len(ids))))
+                continue
+            differs = first_framed | framed_D if not framed_alike(first, view) else first_framed != framed_D
+            rows = np.flatnonzero(differs)
+            some = pa.array(rows)
+            part = ids.take(some), texts.take(some), framed_D[rows], held_D[rows]
+            found.append(self._in_view(view, *part, rows))
+        return found
+
+    def _in_view(
+        self,
+        view: View,
+        ids: pa.Array,
+        texts: pa.Array,
+        framed_D: Bools,
+        held_D: Bools,
+        rows: npt.NDArray[np.int64],
     ) -> _Encoded:
-        """Encode, verify, split and frame n documents; held_D bool[n] are neither split nor framed."""
+        """Encode the documents in one view; `rows` are those of the batch."""
         import numpy as np
         import pyarrow as pa
 
         from corpusmill.pipelines.contract.documents import buffers
-        from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
+        from corpusmill.tokenizer.fim.split_points import split_parts
 
-        framed_D = chosen_for_fim(ids, domains, self._options.fim, self._seed)
-        framed_D &= ~held_D
         starts, data = buffers(texts)
-        bounds = split_parts(starts, data, ids, framed_D, self._seed)
+        bounds = split_parts(starts, data, ids, framed_D, self._seed, view.draw)
         parts = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
         ends, tokens = (self._fast or self._reference).encode(parts)
         first_D = np.concatenate([[0], np.cumsum(np.where(framed_D, 3, 1))])
         if self._fast is not None:
             self._verify(ids, np.diff(starts), first_D, parts, ends, tokens)
-        return self._write(ids, framed_D, held_D, ends, tokens)
+        return self._write(ids, framed_D, held_D, ends, tokens, view.fim.mode == "spm", rows)
 
     def _write(
         self,
         ids: pa.Array,
-        framed_D: npt.NDArray[np.bool_],
-        held_D: npt.NDArray[np.bool_],
+        framed_D: Bools,
+        held_D: Bools,
         ends: npt.NDArray[np.int64],
         tokens: npt.NDArray[np.uint32],
+        spm: bool,
+        rows: npt.NDArray[np.int64],
     ) -> _Encoded:
         """Split and frame the tokens of the parts."""
         import numpy as np
@@ -209,7 +282,6 @@ class _Ready:
             np.where(held_D, 0, round(self._options.split_boundary.rate * 2**53)),
             *(table.marked, table.rows, table.starts, table.parts),
         )
-        spm = self._options.fim.mode == "spm"
         # Pages of `out` that are never written take no memory, so there may be room for many splits.
         room = len(tokens) + len(tokens) // 8 + 5 * len(ids) + 64
         while True:
@@ -224,7 +296,7 @@ class _Ready:
                 "may; set `encoder: tokenizers` under `pack` and report the tokenizer if that does not help"
             )
         combined, split = np.ascontiguousarray(counts.T)
-        return _Encoded(framed_D, combined, split, offsets, out[:end])
+        return _Encoded(framed_D, combined, split, offsets, out[:end], rows)
 
     def _verify(
         self,

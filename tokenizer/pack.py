@@ -81,7 +81,7 @@ class Pack(Write):
             needed["bos"] = "without it `pack: {add_bos: false}`"
         if self.add_eos:
             needed["eos"] = "without an end of documents `pack: {add_eos: false}`"
-        if self.fim.rate > 0:
+        if self.fim.frames():
             cure = "without fill-in-the-middle `pack: {fim: {rate: 0}}`"
             needed |= dict.fromkeys(("fim_begin", "fim_hole", "fim_end"), cure)
         return needed

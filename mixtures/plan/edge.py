@@ -9,17 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.mixtures.plan.histogram import bins_of_draws, held_out, token_counts
+from corpusmill.mixtures.plan.histogram import bins_of_draws, held_out
 from corpusmill.mixtures.plan.selection import EDGE
 from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.encoded_views import token_counts
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.contract.stage import ROW, UNIT
 from corpusmill.pipelines.records.mixture_plan import SourcePlan
 
 
-def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) -> pa.Table:
-    """EDGE rows of the encoded documents, addressed, that lie in their source's bin; those held out left
-    out."""
+def edge_rows(
+    batches: Iterator[Documents], seed: int, bins: Mapping[str, int], views: Mapping[str, int]
+) -> pa.Table:
+    """EDGE rows of the encoded documents, addressed, that lie in their source's bin, with their tokens in its
+    view (`views`, 0 unless given); those held out left out."""
     found = [EDGE.empty_table()]
     for docs in batches:
         if len(docs) == 0 or not bins:
@@ -32,11 +35,20 @@ def edge_rows(batches: Iterator[Documents], seed: int, bins: Mapping[str, int]) 
             "id": docs.column("id"),
             "unit": docs.column(UNIT),
             "row": docs.column(ROW),
-            "tokens": pa.array(token_counts(docs)),
+            "tokens": pa.array(_tokens(docs, views)),
             "bytes": docs.column("bytes"),
         }
         found.append(pa.table(columns, schema=EDGE).take(pa.array(inside)))
     return pa.concat_tables(found)
+
+
+def _tokens(docs: Documents, views: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """Tokens of each document in the view of its source, int64[n]."""
+    view_d = np.array([views.get(source, 0) for source in docs.column("source").to_pylist()], np.int64)
+    found = np.zeros(len(docs), np.int64)
+    for view in sorted(set(view_d.tolist())):
+        found = np.where(view_d == view, token_counts(docs, view), found)
+    return found
 
 
 def on_edge(docs: Documents, drawn: npt.NDArray[np.uint64], bins: Mapping[str, int]) -> npt.NDArray[np.bool_]:

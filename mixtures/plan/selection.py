@@ -9,11 +9,14 @@ order, and the one they end in is cut: its beginning is taken, as many tokens as
 This takes two passes. Sums by bins of draws (`histogram`) say in which bin a source's part ends and how many
 tokens of that bin are wanted (`Want`); the documents of these bins alone, one bin a source, then say in which
 document it ends (`SourcePlan`).
+
+A copy takes a view of its document by its epoch (`contract.encoded_views`), so an epoch may have other tokens
+than the one before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -44,8 +47,9 @@ ORDER = ("draw", "id", "unit", "row")
 class Want:
     """What is wanted of one source, tokens, documents and bytes in the order of MEASURES.
 
-    `full_epochs` copies of everything, one more of the bins below `threshold` (which hold `before`), and
-    `tokens` of bin `threshold`, fewer than it holds. `most`: tokens that `max_epochs` allows.
+    `full_epochs` copies of everything (`whole` together), one more of the bins below `threshold` (which hold
+    `before`), and `tokens` of bin `threshold`, fewer than it holds. `most`: tokens that `max_epochs` allows.
+    `view`: that of the epoch which is taken in part, and `of` the tokens of that epoch.
     """
 
     available: tuple[int, ...]
@@ -53,20 +57,30 @@ class Want:
     requested_tokens: int
     most: int
     full_epochs: int
+    whole: tuple[int, ...]
     threshold: int
     before: tuple[int, ...]
     tokens: int
+    view: int
+    of: int
 
 
 def wants(
-    sums: Mapping[str, npt.NDArray[np.int64]], shares: Mapping[str, float], budget: int, max_epochs: float
+    sums: Sequence[Mapping[str, npt.NDArray[np.int64]]],
+    shares: Mapping[str, float],
+    budget: int,
+    max_epochs: float,
+    views: Sequence[int] = (0,),
 ) -> dict[str, Want]:
-    """What is wanted of each source. `sums` maps a source to tokens, documents and bytes by bin,
-    int64[3, BINS]; one without sums has nothing."""
+    """What is wanted of each source. `sums`: by view a mapping of source to tokens, documents and bytes by
+    bin, int64[3, BINS]; one without sums has nothing. `views`: the view of each epoch, the last one also that
+    of later ones."""
     none = np.zeros((len(MEASURES), 1), np.int64)
     asked = divided(budget, shares)
     return {
-        source: _want(sums.get(source, none), shares[source], asked[source], max_epochs)
+        source: _want(
+            [of_view.get(source, none) for of_view in sums], shares[source], asked[source], max_epochs, views
+        )
         for source in sorted(shares)
     }
 
@@ -83,15 +97,47 @@ def divided(budget: int, shares: Mapping[str, float]) -> dict[str, int]:
     return found
 
 
-def _want(sum_MB: npt.NDArray[np.int64], share: float, requested: int, max_epochs: float) -> Want:
-    available = tuple(int(total) for total in sum_MB.sum(axis=1))
-    most = int(max_epochs * available[0])
-    full, rest = divmod(min(requested, most), available[0]) if available[0] else (0, 0)
+def _want(
+    sums: Sequence[npt.NDArray[np.int64]],
+    share: float,
+    requested: int,
+    max_epochs: float,
+    views: Sequence[int],
+) -> Want:
+    available = tuple(int(total) for total in sums[0].sum(axis=1))
+    tokens_V = [int(sum_MB[0].sum()) for sum_MB in sums]
+
+    def view_of(epoch: int) -> int:
+        return views[min(epoch, len(views) - 1)]
+
+    whole_epochs = int(max_epochs)
+    last = tokens_V[view_of(whole_epochs)]
+    most = sum(tokens_V[view_of(epoch)] for epoch in range(whole_epochs))
+    most += int(max_epochs * last) - whole_epochs * last
+    full, rest = 0, min(requested, most) if available[0] else 0
+    while rest and rest >= tokens_V[view_of(full)]:
+        rest -= tokens_V[view_of(full)]
+        full += 1
+    view = view_of(full)
+    sum_MB = sums[view]
     ends_MB = np.concatenate([np.zeros((len(MEASURES), 1), np.int64), np.cumsum(sum_MB, axis=1)], axis=1)
     # The last edge of a bin that is not beyond what is wanted; rest 0 takes no bin, not even empty ones.
     threshold = int(np.searchsorted(ends_MB[0], rest, side="right")) - 1 if rest else 0
     before = tuple(int(end) for end in ends_MB[:, threshold])
-    return Want(available, share, requested, most, full, threshold, before, rest - before[0])
+    whole = (sum(tokens_V[view_of(epoch)] for epoch in range(full)), *(full * one for one in available[1:]))
+    return Want(
+        available=available,
+        requested_share=share,
+        requested_tokens=requested,
+        most=most,
+        full_epochs=full,
+        whole=whole,
+        threshold=threshold,
+        before=before,
+        tokens=rest - before[0],
+        view=view,
+        of=tokens_V[view],
+    )
 
 
 def select(
@@ -112,10 +158,7 @@ def select(
     for source, want in wanted.items():
         at, end = (int(np.searchsorted(sources, source, side=side)) for side in ("left", "right"))
         last, edge_taken = _last(source, want, ordered.slice(at, end - at))
-        taken = tuple(
-            want.full_epochs * total + before + part
-            for total, before, part in zip(want.available, want.before, edge_taken, strict=True)
-        )
+        taken = tuple(sum(parts) for parts in zip(want.whole, want.before, edge_taken, strict=True))
         if taken[0] != min(want.requested_tokens, want.most):
             raise IntegrityError(
                 f"the mixture takes {taken[0]} tokens of {source}, not what is wanted: {want}"
@@ -157,10 +200,16 @@ def _plan(
         documents=taken[1],
         bytes=taken[2],
         share=taken[0] / drawn if drawn else None,
-        epochs=taken[0] / available[0] if available[0] else None,
+        epochs=_epochs(want, taken[0]) if available[0] else None,
         cause=shortfall[0],
         shortfall=shortfall[1],
     )
+
+
+def _epochs(want: Want, taken: int) -> float:
+    """Epochs that so many tokens are: whole ones, and the part of one more."""
+    rest = taken - want.whole[0]
+    return float(want.full_epochs + (Fraction(rest, want.of) if rest else 0))
 
 
 def _last(source: str, want: Want, rows: pa.Table) -> tuple[LastDocument | None, tuple[int, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE
 from corpusmill.pipelines.contract.stage import Fold, Scatter, Stage
@@ -13,6 +13,9 @@ from corpusmill.pipelines.recipe.json_schema import Node, Schema
 from corpusmill.pipelines.recipe.messages import Problem, unknown_keys
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+
+if TYPE_CHECKING:
+    from corpusmill.mixtures.mixture import Mixture as Plan
 
 ROOM, SUMS = "mixtures", "mixture_sums"
 
@@ -54,6 +57,9 @@ class Mixture(Section):
         if reading.data.get("pack") is None:
             message = "has no effect without `pack`; add `pack: {sequence_length: 1024}`"
             reading.problems.append(Problem((cls.name,), message))
+        if isinstance(data, dict) and "views" in data:
+            message = "follows from `pack: {fim: {each_epoch: true}}`; leave it out"
+            reading.problems.append(Problem((cls.name, "views"), message))
         if isinstance(data, dict) and "held_out" in data:
             message = "belongs under `pack`, since what is held out is packed apart; move it there"
             reading.problems.append(Problem((cls.name, "held_out"), message))
@@ -80,7 +86,8 @@ class Mixture(Section):
             )
             problems.append(Problem(path, message))
             return None
-        drawn = {"shard_tokens": asked.pop("shard_tokens")}
+        drawn = {name: asked[name] for name in ("shard_tokens", "views") if name in asked}
+        del asked["shard_tokens"]
         return made.model_copy(
             update={
                 "plan": made.plan.model_copy(update=asked),
@@ -92,6 +99,10 @@ class Mixture(Section):
     @classmethod
     def describe(cls, schema: Schema) -> Node:
         return schema.section_of(find(ROOM, "mixture"))
+
+    def asks(self) -> Mapping[str, Mapping[str, Any]]:
+        """How often a document may be taken, which may be encoded anew each time."""
+        return {"encode": {"epochs": cast("Plan", self.plan).most_copies()}}
 
     def stages(self) -> list[Placed]:
         found: list[tuple[tuple[str | int, ...] | None, Stage | None]] = [

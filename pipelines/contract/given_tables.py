@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 # Of `ENCODED`: a document as tokens (a list of uint16 or uint32), `bytes` of its text, and whether it is
-# framed for fill-in-the-middle.
+# framed for fill-in-the-middle; perhaps other views of it (`encoded_views`).
 ENCODED_COLUMNS = ("id", "source", "lang", "bytes", "fim", "tokens")
 
 # Of `DRAWN`: the row of the encoded document in its unit, which copy of it this is (from 0), and the tokens

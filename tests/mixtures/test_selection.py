@@ -14,11 +14,11 @@ from corpusmill.mixtures.plan.selection import EDGE, divided, select, wants
 
 def test_what_is_not_measured_is_absent() -> None:
     """Epochs of a source of no tokens, and shares of a mixture of none, have no value; 0 would be one."""
-    nothing = wants({}, {"a": 1.0}, 0, 4)
+    nothing = wants([{}], {"a": 1.0}, 0, 4)
     (one,) = select(nothing, EDGE.empty_table(), {}, 4, 0).values()
     assert (one.epochs, one.share, one.tokens) == (None, None, 0)
     measures = {"b": np.array([[10], [1], [30]], np.int64)}
-    both = wants(measures, {"a": 0.5, "b": 0.5}, 10, 0.0)
+    both = wants([measures], {"a": 0.5, "b": 0.5}, 10, 0.0)
     found = select(both, EDGE.empty_table(), {}, 0.0, 10)
     assert (found["a"].epochs, found["b"].epochs) == (None, 0.0)
     assert (found["a"].share, found["b"].share) == (None, None)
@@ -55,7 +55,7 @@ def test_every_source_is_asked_for_its_share_rounded_up_or_down(tokens: list[int
 
 def test_a_share_under_one_token_that_others_take_is_told() -> None:
     measures = {name: np.array([[10], [1], [30]], np.int64) for name in "abcd"}
-    wanted = wants(measures, dict.fromkeys("abcd", 0.25), 3, 4)
+    wanted = wants([measures], dict.fromkeys("abcd", 0.25), 3, 4)
     assert [want.requested_tokens for want in wanted.values()] == [1, 1, 1, 0]
     edge = EDGE.empty_table().from_pylist(
         [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.fim.split_points import chosen_for_fim, split_parts
+from corpusmill.tokenizer.fim.views import View
 from corpusmill.tokenizer.kernels.fim_parts import fim_parts
 from tests.oracles.tokenizer_fim import split_text
 
@@ -49,11 +51,17 @@ def test_split_points_are_uniform_over_characters() -> None:
 
 def test_the_choice_depends_on_the_id_alone() -> None:
     ids = pa.array([f"{i:032x}" for i in range(1000)])
-    domains = pa.array(["web"] * 1000)
-    chosen = chosen_for_fim(ids, domains, Fim(rate=0.3), seed=1)
+    names = pa.array(["web"] * 1000)
+
+    def chosen_of(ids: pa.Array, rate: float, draw: int = 0) -> Any:
+        return chosen_for_fim(ids, names, names, View(fim=Fim(rate=rate), draw=draw), seed=1)
+
+    chosen = chosen_of(ids, 0.3)
     order = np.random.default_rng(0).permutation(1000)
-    shuffled = chosen_for_fim(ids.take(pa.array(order)), domains, Fim(rate=0.3), seed=1)
+    shuffled = chosen_of(ids.take(pa.array(order)), 0.3)
     assert (shuffled == chosen[order]).all()
     assert (chosen == (draws(ids, 1, "fim") < np.uint64(0.3 * 2**64))).all()
-    assert chosen_for_fim(ids, domains, Fim(rate=1.0), seed=1).all()
-    assert not chosen_for_fim(ids, domains, Fim(rate=0.0), seed=1).any()
+    assert chosen_of(ids, 1.0).all()
+    assert not chosen_of(ids, 0.0).any()
+    both = (chosen & chosen_of(ids, 0.3, draw=1)).sum()
+    assert abs(both - 90) < 4 * np.sqrt(90)  # another draw is independent

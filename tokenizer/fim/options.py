@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +20,9 @@ class Fim(BaseModel):
       document can be put together again.
 
     The report gives the rate 0.1 and PSM; how it draws split points is not stated: the paper's way is
-    used. The draw depends on the recipe's seed and the document's id alone.
+    used. The draw depends on the recipe's seed and the document's id alone, and with `each_epoch` on the
+    number of the copy: each of `max_epochs` copies that a mixture may take of a document is then encoded
+    where it is framed differently than the first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,9 +30,19 @@ class Fim(BaseModel):
     rate: float = Field(
         0.1, ge=0.0, le=1.0, description="Share of documents that is framed (DeepSeek-V3: 0.1); 0: none."
     )
+    rates: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = Field(
+        default_factory=dict, description="Share by source, where it is another than `rate`."
+    )
     mode: Literal["psm", "spm"] = Field(
         "psm", description="Order of prefix, suffix and middle (DeepSeek-V3: psm)."
     )
     domains: list[str] | None = Field(
         None, description="Domains whose documents may be framed; null: all (DeepSeek-V3)."
     )
+    each_epoch: bool = Field(
+        False, description="Draw anew for each copy of a document that the mixture takes."
+    )
+
+    def frames(self) -> bool:
+        """Whether any document may be framed."""
+        return self.rate > 0 or any(rate > 0 for rate in self.rates.values())

@@ -7,27 +7,49 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.tokenizer.boundary.document_draws import document_draws
-from corpusmill.tokenizer.fim.options import Fim
+from corpusmill.tokenizer.fim.views import View
 from corpusmill.tokenizer.kernels.fim_parts import fim_parts
 
 Offsets = npt.NDArray[np.int64]
 
 
-def chosen_for_fim(ids: pa.Array, domains: pa.Array, fim: Fim, seed: int) -> npt.NDArray[np.bool_]:
-    """bool[n]: the documents to frame. A document's draw must lie below `rate` * 2**64."""
-    n = len(ids)
-    if fim.rate == 0.0 or n == 0:
+def chosen_for_fim(
+    ids: pa.Array, sources: pa.Array, domains: pa.Array, view: View, seed: int
+) -> npt.NDArray[np.bool_]:
+    """bool[n]: the documents to frame. A document's draw must lie below 2**64 times its source's rate."""
+    n, fim = len(ids), view.fim
+    if not fim.frames() or n == 0:
         return np.zeros(n, np.bool_)
-    chosen = np.ones(n, np.bool_)
-    if fim.rate < 1.0:
-        chosen = document_draws(ids, seed, "fim") < np.uint64(fim.rate * 2.0**64)
+    draw_D = document_draws(ids, seed, _purpose("fim", view.draw))
+    source_D = np.asarray(sources.to_pylist(), object) if fim.rates else np.zeros(n, object)
+    chosen = np.zeros(n, np.bool_)
+    for source in sorted(set(source_D.tolist()), key=str):
+        mine = source_D == source
+        rate = fim.rates.get(source, fim.rate)
+        chosen[mine] = True if rate >= 1.0 else draw_D[mine] < np.uint64(rate * 2.0**64)
     if fim.domains is not None:
         chosen &= np.isin(np.asarray(domains.to_pylist(), object), fim.domains)
     return chosen
 
 
+def framed_alike(one: View, other: View) -> bool:
+    """Whether a document that both views frame has the same tokens in both."""
+    same = {"rate": 0.0, "rates": {}, "domains": None}
+    return one.draw == other.draw and one.fim.model_copy(update=same) == other.fim.model_copy(update=same)
+
+
+def _purpose(what: str, draw: int) -> str:
+    """The purpose of a draw (`contract.randomness`): one of its own for each number."""
+    return what if draw == 0 else f"{what}.{draw}"
+
+
 def split_parts(
-    offsets: Offsets, data: npt.NDArray[np.uint8], ids: pa.Array, chosen: npt.NDArray[np.bool_], seed: int
+    offsets: Offsets,
+    data: npt.NDArray[np.uint8],
+    ids: pa.Array,
+    chosen: npt.NDArray[np.bool_],
+    seed: int,
+    draw: int = 0,
 ) -> Offsets:
     """Boundaries int64[parts + 1] into `data`: one part a document; prefix, middle, suffix where chosen.
 
@@ -39,6 +61,6 @@ def split_parts(
     which = np.flatnonzero(chosen)
     if len(which):
         names = ids.take(pa.array(which))
-        first[which] = document_draws(names, seed, "fim.first")
-        second[which] = document_draws(names, seed, "fim.second")
+        first[which] = document_draws(names, seed, _purpose("fim.first", draw))
+        second[which] = document_draws(names, seed, _purpose("fim.second", draw))
     return np.asarray(fim_parts(offsets, data, chosen, first, second))

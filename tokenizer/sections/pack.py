@@ -10,7 +10,7 @@ from corpusmill.pipelines.contract.stage import Write
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import stage
 from corpusmill.pipelines.recipe.json_schema import Node, Schema
-from corpusmill.pipelines.recipe.messages import Problem
+from corpusmill.pipelines.recipe.messages import Problem, unknown_keys
 from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
@@ -31,9 +31,13 @@ class Pack(Section):
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
-        """Domains of fill-in-the-middle are some that the recipe has."""
+        """Domains and sources of fill-in-the-middle are some that the recipe has."""
         known = domains(recipe["sources"])
-        wanted = mapping_or_empty(mapping_or_empty(data).get("fim")).get("domains")
+        fim = mapping_or_empty(mapping_or_empty(data).get("fim"))
+        yield from unknown_keys(
+            mapping_or_empty(fim.get("rates")), recipe["sources"], (cls.name, "fim", "rates"), "source"
+        )
+        wanted = fim.get("domains")
         for index, name in enumerate(wanted if isinstance(wanted, list) else []):
             if name not in known:
                 yield Problem((cls.name, "fim", "domains", index), unknown_name("domain", name, known))

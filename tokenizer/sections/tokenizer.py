@@ -92,7 +92,9 @@ class Tokenizer(Section):
 
     @classmethod
     def beside(cls, made: Self | None, reading: Reading) -> Self | None:
-        roles = reading.asked(cls.name).get("roles", {})
+        roles: dict[str, str] = {}
+        for asked in reading.asked(cls.name).values():  # each a mapping of roles, whatever its word
+            roles |= {role: cure for role, cure in asked.items() if role not in roles}
         return None if made is None else made.model_copy(update={"roles": roles})
 
     @classmethod

@@ -171,3 +171,22 @@ def test_each_source_of_the_dev_recipe_reads_its_own_files_alone(
         for source in recipe.sources
     }
     assert read == {name: set(names) for name, names in DEV_FILES.items()}
+
+
+def test_each_epoch_is_encoded_anew(load: Load, faults: Callable[..., list[str]]) -> None:
+    packed = SOURCE + "tokenizer: {train: {}}\npack: {fim: {each_epoch: true, rates: {a: 0.5}}}\n"
+    recipe = load(packed + "mixture: {tokens: 4M, max_epochs: 3}\n")
+    views = stage_of(recipe, "encode", Map).model_dump()["views"]
+    assert [view["draw"] for view in views] == [1, 2]
+    assert views[0]["fim"]["rates"] == {"a": 0.5}
+    plan = dict(recipe.sections["mixture"].stages())[("mixture",)]
+    assert stage_of(recipe, "mixture", Scatter).model_dump()["views"] == [[0, 1, 2]]
+    assert plan.model_dump()["views"] == [[0, 1, 2]]
+    for text in (packed, packed.replace("true", "false") + "mixture: {tokens: 4M}\n"):  # every token once
+        assert stage_of(load(text), "encode", Map).model_dump()["views"] == []
+    (line,) = faults(packed + "mixture: {tokens: 4M, max_epochs: 100}\n")
+    assert "pack.fim.each_epoch: a copy may be taken of a document 100 times" in line
+    (line,) = faults(packed + "mixture: {views: [[0]]}\n")
+    assert "mixture.views: follows from `pack: {fim: {each_epoch: true}}`" in line
+    (line,) = faults(packed.replace("{a: 0.5}", "{b: 0.5}"))
+    assert "pack.fim.rates.b: unknown source" in line
