@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import typer
@@ -21,6 +22,7 @@ from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Engine
 from corpusmill.pipelines.recipe.quantities import parse_quantity
 from corpusmill.pipelines.run.operators.operator import operator_named
+from tests.oracles.training_shards import write_rows
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -211,3 +213,20 @@ def test_the_glossary_says_each_word_once() -> None:
     rows = re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", (DOCS / "glossary.md").read_text("utf-8"), re.MULTILINE)
     words = [word for names, _ in rows[1:] for word in names.split(", ")]
     assert len(words) == len(set(words)) > 20
+
+
+def test_the_page_on_loading_runs_on_shards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    rng = np.random.default_rng(1)
+    shards = [
+        write_rows(tmp_path / f"{i}.arrow", rng.integers(8, 64, (600, 16)), [[5, 7, 4]] * 600)
+        for i in range(2)
+    ]
+    names: dict[str, object] = {"shards": shards}
+    for block in blocks((DOCS / "loading.md").read_text("utf-8"), "python"):
+        exec(compile(block, "docs/loading.md", "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "torch.Size([8, 16]) torch.Size([8, 16])"
+    assert printed[1] == "8 True"
+    assert "'attention_mask': (8, 1, 16, 16)" in printed[2]
+    assert printed[3].startswith("(8, 17) True [Window(shard=")

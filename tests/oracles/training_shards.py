@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,12 @@ def piece(start: int, length: int, source: int) -> dict[str, Any]:
     return {**place, "source": source, "fim": False, "document": bytes(16)}
 
 
-def write_rows(path: Path, rows: npt.ArrayLike, **changed: Any) -> Path:
+def write_rows(
+    path: Path, rows: npt.ArrayLike, lengths: Sequence[Sequence[int]] | None = None, **changed: Any
+) -> Path:
     """A shard of `rows` [R, L] of ids; a row is two pieces, halves of sources `a` and `b`, up to its
-    padding. `changed` metadata replaces the defaults (a vocabulary of 64)."""
+    padding, or pieces of these `lengths`, by turns of `a` and `b`. `changed` metadata replaces the defaults
+    (a vocabulary of 64)."""
     matrix = np.asarray(rows)
     facts = {
         "vocab_size": 64,
@@ -41,10 +44,11 @@ def write_rows(path: Path, rows: npt.ArrayLike, **changed: Any) -> Path:
     kind = np.uint16 if facts["vocab_size"] <= 2**16 else np.uint32
     pieces: list[dict[str, Any]] = []
     ends = [0]
-    for row in matrix:
+    for number, row in enumerate(matrix):
         real = int((row != PAD).sum())
-        half = real // 2
-        pieces += [piece(0, half, 0), piece(half, real - half, 1)]
+        parts = [real // 2, real - real // 2] if lengths is None else lengths[number]
+        begins = np.cumsum([0, *parts]).tolist()
+        pieces += [piece(begins[i], length, i % 2) for i, length in enumerate(parts)]
         ends.append(len(pieces))
     write_shard(path, matrix.astype(kind), pa.array(pieces, PIECE), np.array(ends, np.int32), facts)
     return path

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import math
+import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
 from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.tokenizer.shards import format, reader
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.loading.unigram import entropy, token_counts
 from tests.oracles.training_shards import PAD, Writer
@@ -67,6 +70,67 @@ def test_batches_are_the_stream_cut(shards: list[Path]) -> None:
     for i in (10, 0, 5, 3):
         assert (by_seven.batch(i) == stream[7 * i : 7 * i + 7]).all()
     assert by_seven.batch(0).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("context", "ahead", "batch", "seed", "digest"),
+    [
+        (4, 2, 5, 9, "327d92cb077536d287a031b1b8cfd13b1c97d5d6cf8a5871c2fbace3a46e7994"),
+        (10, 1, 4, 17, "f5b497122f301ca0ecd8c3aea7a924ec87c01177aec557804f40596e9e4f79bf"),
+        (3, 1, 1, 2**40, "de6a6979e1fbd44c5700a7436867d1b33456e062a2edf7914799b8b8c0c9b5fa"),
+    ],
+)
+def test_the_stream_of_shards_without_phases_stays_as_it_was(
+    write: Writer, context: int, ahead: int, batch: int, seed: int, digest: str
+) -> None:
+    """Digests of twelve batches and their sources as the first loader, in plain numpy, gave them."""
+    first = rows_of(7, 10, 0)
+    first[::3, 7:] = PAD
+    paths = [
+        write("0.arrow", first),
+        write("1.arrow", rows_of(0, 10, 1)),
+        write("2.arrow", rows_of(5, 10, 2), sources=["b", "a"]),
+    ]
+    loader = ShardLoader(paths, batch_size=batch, seed=seed, context=context, ahead=ahead)
+    found = hashlib.sha256()
+    for i in range(12):
+        found.update(loader.batch(i).astype("<i8").tobytes())
+        found.update(loader.sequence_sources(i * batch, batch).astype("<i8").tobytes())
+    assert found.hexdigest() == digest
+
+
+def test_stored_order_is_the_order_of_the_shards(shards: list[Path]) -> None:
+    loader = ShardLoader(shards, batch_size=12, seed=9, order="stored")
+    rows = np.concatenate([rows_of(7, 10, 0), rows_of(5, 10, 2)])
+    assert (loader.batch(0)[:, :10] == rows).all()
+    assert (loader.batch(1)[:, :10] == rows).all()
+    assert loader.stream()["order"] == "stored"
+
+
+def test_a_copy_reads_on_its_own(shards: list[Path]) -> None:
+    loader = ShardLoader(shards, batch_size=5, seed=9, context=4, ahead=2)
+    expected = loader.batch(3)
+    copied = pickle.loads(pickle.dumps(loader))
+    assert (copied.batch(3) == expected).all()
+    assert copied.stream() == loader.stream()
+
+
+def test_only_record_batches_that_samples_fall_in_are_read(
+    write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch waits for what it holds, not for all shards; and nothing is verified twice."""
+    monkeypatch.setattr(format, "BATCH_BYTES", 40)  # two rows a record batch
+    paths = [write(f"{i}.arrow", rows_of(8, 10, i)) for i in range(6)]
+    read: list[int] = []
+    digest = reader.batch_digest
+    monkeypatch.setattr(reader, "batch_digest", lambda batch: (read.append(1), digest(batch))[1])
+    loader = ShardLoader(paths, batch_size=3, seed=1)
+    assert read == []
+    loader.batch(0)
+    assert 1 <= len(read) <= 3
+    for number in range(32):
+        loader.batch(number)
+    assert len(read) == 24
 
 
 def test_epochs_and_seeds_have_their_own_order(shards: list[Path]) -> None:

@@ -60,7 +60,7 @@ def test_replicas_share_out_the_global_batch(shards: list[Path]) -> None:
 
 def test_resumes_exactly(shards: list[Path]) -> None:
     dataset = ShardDataset(shards, **OPTIONS)
-    assert dataset.state_dict()["next_batch"] == 0
+    assert dataset.state_dict()["next_sample"] == 0
     everything = first(dataset, 20)
     again = ShardDataset(shards, **OPTIONS)
     begun = iter(again)
@@ -121,7 +121,8 @@ def test_a_state_of_another_stream_is_refused(shards: list[Path]) -> None:
     for other in (
         ShardDataset(shards, **{**OPTIONS, "seed": 7}),
         ShardDataset(shards[:1], **OPTIONS),
-        ShardDataset(shards, **{**OPTIONS, "batch_size": 2}),
+        ShardDataset(shards, **OPTIONS, order="stored"),
+        ShardDataset(shards, **{**OPTIONS, "context": 4}),
     ):
         with pytest.raises(ValueError, match="another stream"):
             other.load_state_dict(state)
@@ -140,14 +141,14 @@ def test_a_shard_loader_says_what_was_taken_whatever_workers_prepared(
     dataset = ShardDataset(shards, **OPTIONS)
     loader = ShardDataLoader(dataset, num_workers=workers, persistent_workers=workers > 0)
     abandoned = iter(loader)
-    assert dataset.state_dict()["next_batch"] == 0
+    assert dataset.state_dict()["next_sample"] == 0
     assert equal(take(abandoned, 7), everything[:7])
     state = json.loads(json.dumps(dataset.state_dict()))
-    assert (state["next_batch"], state) == (7, loader.state_dict())
+    assert (state["next_sample"], state) == (28, loader.state_dict())
     begun = iter(loader)  # an epoch anew, the last one left in its middle
-    assert dataset.state_dict()["next_batch"] == 0
+    assert dataset.state_dict()["next_sample"] == 0
     assert equal(take(begun, 2), everything[:2])
-    assert loader.state_dict()["next_batch"] == 2
+    assert loader.state_dict()["next_sample"] == 8
     loader.load_state_dict(state)  # workers that persist take it up too
     assert loader.state_dict() == state
     assert equal(take(iter(loader), 3), everything[7:10])
@@ -164,13 +165,13 @@ def test_a_plain_loader_with_workers_has_no_position_and_says_so(shards: list[Pa
     assert equal(first(plain, 3), everything[:3])
     with pytest.raises(RuntimeError, match=r"ShardDataLoader.*StatefulDataLoader"):
         dataset.state_dict()
-    assert copied.state_dict()["next_batch"] == 0
-    state = {**copied.state_dict(), "next_batch": 5}
+    assert copied.state_dict()["next_sample"] == 0
+    state = {**copied.state_dict(), "next_sample": 20}
     dataset.load_state_dict(state)
     assert dataset.state_dict() == state
     assert equal(first(plain, 4), everything[5:])
     assert equal(first(dataset, 1), everything[5:6])
-    assert dataset.state_dict()["next_batch"] == 6
+    assert dataset.state_dict()["next_sample"] == 24
 
 
 def test_an_iterator_left_behind_moves_the_position_no_more(shards: list[Path]) -> None:
@@ -178,10 +179,10 @@ def test_an_iterator_left_behind_moves_the_position_no_more(shards: list[Path]) 
     left = iter(dataset)
     take(left, 3)
     begun = iter(dataset)
-    assert dataset.state_dict()["next_batch"] == 0
+    assert dataset.state_dict()["next_sample"] == 0
     take(begun, 1)
     take(left, 2)
-    assert dataset.state_dict()["next_batch"] == 1
+    assert dataset.state_dict()["next_sample"] == 4
 
 
 def test_what_a_shard_loader_cannot_keep_is_refused(shards: list[Path]) -> None:

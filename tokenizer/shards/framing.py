@@ -61,8 +61,8 @@ class Framing:
 
 
 def framing_fault(shard: Shard, rows: int) -> str | None:
-    """A document of the first `rows` rows that contradicts the shard's `add_bos` and `add_eos`, or None, as of
-    a shard that does not say.
+    """A document of the first `rows` rows that contradicts the shard's `add_bos` and `add_eos`, or None, as
+    of a shard that does not say.
 
     A document begins where a piece has offset 0. It ends where its piece is followed by another or by
     padding: packing cuts a document nowhere but at the end of a row. Documents that are `cut` have no end.

@@ -106,6 +106,24 @@ class Shard:
             self._unread.discard(index)
         return index
 
+    @property
+    def rows_per_batch(self) -> int:
+        """Rows of every record batch but the last."""
+        return self._per_batch
+
+    @property
+    def record_batches(self) -> int:
+        """Record batches of the file."""
+        return len(self._batches)
+
+    def record_batch(self, index: int) -> pa.RecordBatch:
+        """Record batch `index`, in the memory map, once it is known to be what was written."""
+        return self._batches[self._checked(index)]
+
+    def batch_tokens(self, index: int) -> Tokens:
+        """The rows of record batch `index`, [rows, L] of the shard's dtype, read-only, in the memory map."""
+        return self._views_BL[self._checked(index)]
+
     def __len__(self) -> int:
         return self.rows
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.contract.randomness import generator
-from corpusmill.pipelines.text.mixing import mixed
+from corpusmill.training_hooks.kernels.sequences import permuted_all
 
 ROUNDS = 8
 
@@ -20,15 +20,16 @@ ROUNDS = 8
 class Permutation:
     """The permutation of 0..n-1 named by `(seed, purpose)`; `n` below 2^62.
 
-    Equal arguments give equal permutations on every machine. Raises ValueError for n out of range.
+    `half` and `keys` are what the kernels of `kernels.sequences` take: the bits of half the domain, and a key
+    a round. Equal arguments give equal permutations on every machine. Raises ValueError for n out of range.
     """
 
     def __init__(self, n: int, seed: int, purpose: str) -> None:
         if not 0 <= n < 2**62:
             raise ValueError(f"a permutation needs 0 <= n < 2**62, got {n}")
         self.n = n
-        self._half = max(1, ((max(n, 2) - 1).bit_length() + 1) // 2)
-        self._keys = generator(seed, purpose).integers(0, 2**64, ROUNDS, dtype=np.uint64)
+        self.half = max(1, ((max(n, 2) - 1).bit_length() + 1) // 2)
+        self.keys = generator(seed, purpose).integers(0, 2**64, ROUNDS, dtype=np.uint64)
 
     def __call__(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Where each of `positions` (integers in 0..n-1, any shape) goes, int64 of the same shape.
@@ -38,16 +39,5 @@ class Permutation:
         asked = np.asarray(positions, np.int64)
         if asked.size and (asked.min() < 0 or asked.max() >= self.n):
             raise IndexError(f"positions must lie in 0..{self.n - 1}")
-        values = self._network(asked.reshape(-1).astype(np.uint64))
-        outside = np.flatnonzero(values >= self.n)
-        while outside.size:
-            values[outside] = self._network(values[outside])
-            outside = outside[values[outside] >= self.n]
-        return values.astype(np.int64).reshape(asked.shape)
-
-    def _network(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        half, mask = np.uint64(self._half), np.uint64((1 << self._half) - 1)
-        left, right = values >> half, values & mask
-        for key in self._keys:
-            left, right = right, left ^ (mixed(right ^ key) & mask)
-        return (left << half) | right
+        flat = np.ascontiguousarray(asked).reshape(-1)
+        return permuted_all(flat, self.n, self.half, self.keys).reshape(asked.shape)
