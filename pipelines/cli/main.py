@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpusmill.pipelines.cli import calibrate, generate, inspect, what_if, worker
+from corpusmill.pipelines.cli import calibrate, generate, inspect, mixture, what_if, worker
 from corpusmill.pipelines.cli.inspect import JsonOption
 from corpusmill.pipelines.cli.places import place
 
@@ -356,6 +356,7 @@ what_if.add_commands(app)
 generate.add_commands(app)
 calibrate.add_commands(app)
 worker.add_commands(app)
+mixture.add_commands(app)
 
 
 def main() -> None:

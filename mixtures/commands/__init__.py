@@ -1,0 +1,1 @@
+"""Functions that the command line calls by name: one file each."""

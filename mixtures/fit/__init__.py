@@ -1,0 +1,1 @@
+"""Weights of a mixture from the losses of small runs: table, regression, proposal, reuse."""
