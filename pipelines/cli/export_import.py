@@ -38,6 +38,10 @@ def export(
     tokenizer: Annotated[
         Path | None, typer.Option(help="Of a model: its tokenizer, where it is not found by itself.")
     ] = None,
+    sequences: Annotated[
+        Literal["rows", "documents"] | None,
+        typer.Option(help="Of shards: rows as they were packed, or documents put together again."),
+    ] = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +52,7 @@ def export(
 
     use_plugins(plugin or [])
     chosen = export_named(to)
-    given = {"dtype": dtype, "ema": ema or None, "tokenizer": tokenizer}
+    given = {"dtype": dtype, "ema": ema or None, "tokenizer": tokenizer, "sequences": sequences}
     options = {name: value for name, value in given.items() if value is not None}
     _refuse_options(options, chosen, to)
     source = _place(what, chosen.of, to)

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.given_tables import PIECE
-from corpusmill.tokenizer.exports.datatrove import export_datatrove
-from corpusmill.tokenizer.exports.megatron import export_megatron
 from corpusmill.tokenizer.shards.format import BATCH_BYTES, Phase, write_shard
 from corpusmill.tokenizer.shards.framing import Framing, framing_fault
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
@@ -72,10 +68,6 @@ def made_shard(
     metadata = {key: value for key, value in metadata.items() if value is not None}
     write_shard(path, tokens_RL, pa.array(pieces, PIECE), np.arange(rows + 1, dtype=np.int32), metadata)
     return open_shard(path)
-
-
-def written_rows(shard: Shard) -> list[npt.NDArray[np.unsignedinteger]]:
-    return [shard.tokens(row)[: row % 8 + 1] for row in range(shard.rows)]
 
 
 def test_rows_are_found_in_every_batch(tmp_path: Path) -> None:
@@ -226,39 +218,3 @@ def test_statistics_of_several_shards(tmp_path: Path) -> None:
     assert facts["sources"]["b"]["documents"] == 21
     nothing = mixture_statistics([])
     assert (nothing["tokens"], nothing["padding_share"], nothing["sources"]) == (0, None, {})
-
-
-def test_megatron_files_hold_the_rows(tmp_path: Path) -> None:
-    for vocabulary, code, dtype in [(500, 8, "<u2"), (2**17, 4, "<i4")]:
-        shard = made_shard(tmp_path / f"{code}.arrow", vocabulary=vocabulary)
-        tokens, index = export_megatron(shard, tmp_path / f"out.{code}")
-        head = index.read_bytes()
-        assert head[:9] == b"MMIDIDX\x00\x00"
-        assert struct.unpack_from("<QBQQ", head, 9) == (1, code, 40, 41)
-        lengths = np.frombuffer(head, "<i4", 40, 34)
-        pointers = np.frombuffer(head, "<i8", 40, 34 + 160)
-        assert np.frombuffer(head, "<i8", -1, 34 + 160 + 320).tolist() == list(range(41))
-        data = tokens.read_bytes()
-        for row, expected in enumerate(written_rows(shard)):
-            got = np.frombuffer(data, dtype, int(lengths[row]), int(pointers[row]))
-            assert (got == expected).all()
-        assert len(data) == lengths.sum() * np.dtype(dtype).itemsize
-
-
-def test_datatrove_files_hold_the_documents(tmp_path: Path) -> None:
-    shard = made_shard(tmp_path / "s.arrow")
-    tokens, index, metadata = export_datatrove(shard, tmp_path / "00000")
-    data = np.frombuffer(tokens.read_bytes(), "<u2")
-    ends = np.frombuffer(index.read_bytes(), "<u8").astype(np.int64)
-    assert len(data) == ends[-1]
-    parts = np.split(data, ends[:-1])
-    assert all((part == row).all() for part, row in zip(parts, written_rows(shard), strict=True))
-    assert metadata.read_text() == "x|2\n180\n180.00"
-
-
-def test_an_empty_shard_exports(tmp_path: Path) -> None:
-    shard = made_shard(tmp_path / "s.arrow", rows=0)
-    tokens, index = export_megatron(shard, tmp_path / "none")
-    assert tokens.read_bytes() == b""
-    assert len(index.read_bytes()) == 34 + 8
-    assert all(len(path.read_bytes()) == 0 for path in export_datatrove(shard, tmp_path / "n")[:2])

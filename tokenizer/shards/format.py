@@ -27,7 +27,7 @@ from the memory map without a copy. An IPC *file* ends in a footer: a shard cut 
 proves itself, wherever it is copied: `batches_xxh3` holds a checksum of every record batch, tokens and
 pieces, and `metadata_xxh3` one of all other metadata. Readers compare the latter when they open a shard, and
 each batch when a row of it is first read. Format 2, which readers take as well, has no `phase`, `add_bos` and
-`add_eos`.
+`add_eos`. docs/shards.md describes the format for those who read it without corpusmill.
 """
 
 from __future__ import annotations
