@@ -44,8 +44,10 @@ class Encode(Edit):
     The encoder is `gigatoken` where the tokenizer artefact's encoder.json says that it agreed with
     `tokenizers` on every document compared, else `tokenizers`; `encoder: tokenizers` forces the latter.
     While gigatoken is used, documents of up to 16 KiB are chosen with probability `verify_rate` (by their
-    ids) and encoded with both; a difference stops the run with CorpusmillError. A null text is quarantined
-    as `no_text`; an empty one is kept. Raises UserError where the tokenizer lacks a token that is needed.
+    ids) and encoded with both; a difference stops the run with CorpusmillError. The first documents of each
+    source go through both whatever the rate, and must come back from their tokens (`first_documents`).
+    A null text is quarantined as `no_text`; an empty one is kept. Raises UserError where the tokenizer lacks
+    a token that is needed.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("gigatoken", "tokenizers", "numba")
@@ -185,6 +187,7 @@ class _Ready:
         from corpusmill.tokenizer.boundary.combined import token_table
         from corpusmill.tokenizer.bpe import encoders
         from corpusmill.tokenizer.bpe.definition import documents_only
+        from corpusmill.tokenizer.bpe.first_documents import FirstDocuments
 
         vocabulary = encoders.read_vocabulary(context.artefact("tokenizer", "encoder.json"))
         definition = encoders.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
@@ -206,6 +209,8 @@ class _Ready:
         self._reference = encoders.TokenizersEncoder(definition)
         fast = options.encoder == "verified" and vocabulary.encoder == "gigatoken"
         self._fast = encoders.GigatokenEncoder(definition) if fast else None
+        others: dict[str, encoders.Encoder] = {} if self._fast is None else {"gigatoken": self._fast}
+        self._first_documents = FirstDocuments(definition, self._reference, others)
         self._table = token_table(documents_only(definition), vocabulary.size, self._reference.encode_symbols)
 
     def encode(
@@ -218,6 +223,7 @@ class _Ready:
 
         from corpusmill.tokenizer.fim.split_points import chosen_for_fim, framed_alike
 
+        self._first_documents.check(ids, sources, texts)
         found: list[_Encoded] = []
         first, first_framed = self._views[0], np.zeros(0, np.bool_)
         for view in self._views:

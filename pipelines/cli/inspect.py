@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +51,16 @@ def inspect(
     sample: Annotated[
         int, typer.Option(min=2, max=1_000_000, help="How many documents to compare for --s-curve.")
     ] = 20_000,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROW[:END]", help="Of a token shard: these rows as text, by document, source and part."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="ROW[:TOKEN]", help="Of a token shard: the documents there, and their files."),
+    ] = None,
     scores: Annotated[
         bool, typer.Option("--scores", help="Of a run or one of its steps: how scores are distributed.")
     ] = False,
@@ -72,6 +84,11 @@ def inspect(
         told = inspection.inspect_scores(path)
         typer.echo(_json(encode_told(told)) if as_json else render_inspection(told))
         return
+    if rows is not None or at is not None:
+        if more or against or reference or s_curve or pattern is not None or (rows and at):
+            raise UserError("--rows and --at take one token shard, and no other option but --json")
+        _show_rows(path, rows, at, as_json)
+        return
     if more and not against:
         several = [inspection.inspect(each, limit=limit) for each in (path, *more)]
         shown = "\n\n".join(render_inspection(one) for one in several)
@@ -86,6 +103,36 @@ def inspect(
     else:
         found = inspection.inspect(path, limit=limit)
     typer.echo(_json(encode_told(found)) if as_json else render_inspection(found))
+
+
+def _show_rows(path: Path, rows: str | None, at: str | None, as_json: bool) -> None:
+    """Rows of a shard, coloured where they go to a terminal that is not asked to do without (NO_COLOR)."""
+    from corpusmill.pipelines.inspection.provenance import places_in, render_places
+    from corpusmill.pipelines.inspection.shard_rows import shard_rows
+    from corpusmill.pipelines.records.codec import encode_told
+    from corpusmill.pipelines.storage.verified import verified
+
+    verified(path)
+    if rows is None:
+        assert at is not None
+        places = places_in(path, at)
+        typer.echo(_json(encode_told(places)) if as_json else render_places(places))
+        return
+    found = shard_rows(path, rows)
+    if as_json:
+        typer.echo(_json(encode_told(found)))
+        return
+    from rich.console import Console
+
+    from corpusmill.pipelines.inspection.row_rendering import render_rows
+    from corpusmill.pipelines.system.terminal import unguarded
+
+    shown = render_rows(found)
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        console = Console(file=unguarded(sys.stdout))  # what it shows of documents is harmless already
+        console.print(shown, highlight=False, soft_wrap=True)
+    else:
+        typer.echo(shown.plain)
 
 
 def _references(given: list[str]) -> dict[str, Path]:

@@ -268,7 +268,9 @@ def _run(
 
 @app.command()
 def explain(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="A document's id, or the start of one.")],
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="A document's id or its start, its URL or its path.")
+    ],
     run_folder: Annotated[
         Path, typer.Option("--run", parser=place, metavar="RUN", help="The folder or URL of the run.")
     ],

@@ -19,6 +19,7 @@ from corpusmill.pipelines.inspection.identities import (
     in_removed,
     removed_row,
 )
+from corpusmill.pipelines.inspection.named_documents import id_of_named, looks_like_id
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
 from corpusmill.pipelines.inspection.story import (
     Comparison,
@@ -41,21 +42,18 @@ _FACTS = ("source", "domain", "url", "path", "repo", "license", "lang")
 
 
 def explain(folder: RunFolder, identity: str, page: Page = FIRST) -> Story:
-    """The story of the document whose id is, or begins with, `identity`.
+    """The story of the document whose id is, or begins with, `identity`, or whose URL or path it is.
 
     What is told of it is described in `story.py`. Of a document read very often the first instances are told;
     of one in whose favour many were removed those of the `page`.
 
-    Reads id columns only, a record batch at a time, and then the document's own rows. Raises UserError for
-    an id that is malformed, unknown or ambiguous, naming candidates; IntegrityError on damaged files.
+    Reads id columns only (of a URL or path also those), a record batch at a time, then the document's own
+    rows, and of shards the pieces of those partitions that it was drawn into. Raises UserError for what is
+    unknown or ambiguous, naming candidates; IntegrityError on damaged files.
     """
-    wanted = identity.strip().lower()
-    if not wanted or len(wanted) > 32 or set(wanted) - set("0123456789abcdef"):
-        raise UserError(
-            f"{text.printable(identity, 60)!r} is not a document id: give up to 32 hexadecimal digits, as in "
-            "the `id` column of a dataset"
-        )
     record = load_record(folder)
+    named = identity.strip()
+    wanted = named.lower() if looks_like_id(named) else id_of_named(record, named)
     try:
         found = _find(record, wanted)
     except NotKeptError as error:
@@ -163,7 +161,7 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
         if place.removed:
             instances.append(_removed_early(record, source, place))
             continue
-        instance, row = _described(record, source, place)
+        instance, row = described(record, source, place)
         instance.events = tuple(trails.judgements(source, row))
         if source in record.beside:
             instance.outcome = "beside"
@@ -184,7 +182,8 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
     return instances
 
 
-def _described(record: RunRecord, source: SourceRecord, place: Place) -> tuple[Instance, dict[str, Any]]:
+def described(record: RunRecord, source: SourceRecord, place: Place) -> tuple[Instance, dict[str, Any]]:
+    """What is known of the document at a place of a dataset, and its row there."""
     step = record.steps[place.step]
     row = dataset_row(step, place, without=("raw",))
     whole = row.get("text") or ""

@@ -18,14 +18,22 @@ def printable(text: object, limit: int = 200) -> str:
     """`text` on one line of at most `limit` characters: white space runs are one space, the rest escaped."""
     out: list[str] = []
     for character in " ".join(str(text)[: 4 * limit].split()):
-        if unicodedata.category(character) in _HIDDEN:
-            out.append(f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}")
-        else:
-            out.append(character)
+        out.append(_harmless(character))
         if len(out) > limit:
             break
     shown = "".join(out)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def lines(text: str) -> list[str]:
+    """All lines of a text, each made harmless, white space as it is but for tabs, which are four spaces."""
+    return ["".join(map(_harmless, line.replace("\t", "    "))) for line in text.split("\n")]
+
+
+def _harmless(character: str) -> str:
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"
 
 
 def reason(word: str) -> str:

@@ -25,7 +25,7 @@ _FIRST = 16  # token ids of a row shown
 def shard_facts(path: Path, limit: int, version: str | None) -> FoundShard:
     """Metadata, counts and the first `limit` rows of a shard, decoded where its tokenizer is at hand."""
     about = metadata(path)
-    tokenizer, said = _tokenizer(path, about)
+    tokenizer, said = shard_tokenizer(path, about)
     sources: Sequence[str] = about.get("sources", [])
     rows: list[ShownRow] = []
     for batch in arrow_batches(path, SHARD_COLUMNS):
@@ -67,7 +67,7 @@ def _piece(piece: Row, ids: Sequence[int], sources: Sequence[str], tokenizer: An
     )
 
 
-def _tokenizer(path: Path, about: Summary) -> tuple[Any, str]:
+def shard_tokenizer(path: Path, about: Summary) -> tuple[Any, str]:
     """The tokenizer the shard was made with, and which it is; or None, and why."""
     parents = path.resolve().parents
     if len(parents) < 5 or parents[3].name != "steps":

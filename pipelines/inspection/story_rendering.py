@@ -9,7 +9,7 @@ from typing import Any
 
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.comparison_rendering import render_comparison, render_displaced
-from corpusmill.pipelines.inspection.story import CutSpan, DocumentEvent, Instance, Story
+from corpusmill.pipelines.inspection.story import CutSpan, DocumentEvent, Instance, Origin, Story
 
 _SPANS = 8  # told of one mask's cuts
 _SCORES = 100  # columns that scores are wrapped at
@@ -39,16 +39,11 @@ def render_story(story: Story) -> str:
 
 def _render_instance(instance: Instance) -> list[str]:
     origin = instance.origin
-    place = f"step {origin.step}, unit {origin.unit}"
-    place += f", row {origin.row}" if origin.row is not None else ""
-    inputs = [
-        f"{text.printable(one.file, 120)} [{one.start:,} to {one.end:,}]" for one in origin.inputs or ()
-    ]
-    inputs += [f"and {origin.more_inputs:,} more ranges"] if origin.more_inputs else []
     about = [(name, value) for name, value in instance.facts if value is not None]
     left = [("bytes left", instance.bytes_left)] if instance.bytes_left is not None else []
-    lines = ["", text.facts([*about, ("bytes", instance.bytes), *left, ("read", place)], "  ")]
-    lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, line in enumerate(inputs)]
+    read, *inputs = origin_facts(origin)
+    lines = ["", text.facts([*about, ("bytes", instance.bytes), *left, read], "  ")]
+    lines += [f"  {'from' if k == 0 else '    '}  {line}" for k, (_, line) in enumerate(inputs)]
     if instance.meta:
         lines.append(f"  meta  {text.printable(json.dumps(instance.meta, ensure_ascii=False), 300)}")
     if instance.excerpt:
@@ -86,6 +81,17 @@ def _render_instance(instance: Instance) -> list[str]:
     if instance.comparison is not None:
         lines += ["", *render_comparison(instance.comparison, "  ")]
     return lines
+
+
+def origin_facts(origin: Origin) -> list[tuple[str, str]]:
+    """Where a document was read, and the ranges of files that its unit covers, for people."""
+    place = f"step {origin.step}, unit {origin.unit}"
+    place += f", row {origin.row}" if origin.row is not None else ""
+    inputs = [
+        f"{text.printable(one.file, 120)} [{one.start:,} to {one.end:,}]" for one in origin.inputs or ()
+    ]
+    inputs += [f"and {origin.more_inputs:,} more ranges"] if origin.more_inputs else []
+    return [("read", place), *(("from", line) for line in inputs)]
 
 
 def _cut_in_all(event: DocumentEvent) -> str:

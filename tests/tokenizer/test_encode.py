@@ -18,7 +18,7 @@ from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UserError
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.contract.stage import Context
-from corpusmill.tokenizer.bpe import encoders
+from corpusmill.tokenizer.bpe import encoders, first_documents
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.fim.options import Fim
@@ -187,6 +187,8 @@ def test_an_encoder_that_gives_what_no_text_may_stops_the_run(
         return offsets, tokens
 
     monkeypatch.setattr(encoders.GigatokenEncoder, "encode", wrong)
+    # Not among the first documents of its source, which would be found before.
+    monkeypatch.setattr(first_documents.FirstDocuments, "check", lambda *_: None)
     with pytest.raises(CorpusmillError, match="which no text may"):
         encoded(context, as_documents(made_texts(3)), verify_rate=0, split_boundary={"rate": 0})
 

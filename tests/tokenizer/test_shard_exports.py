@@ -175,6 +175,12 @@ def test_shards_of_two_tokenizers_or_lengths(step: Path, tmp_path: Path) -> None
         export("datatrove", step, tmp_path / "d", sequences="rows")
 
 
+def test_a_shard_that_lies_about_ends_is_not_exported(tmp_path: Path) -> None:
+    path = write_concatenated(tmp_path / "s.arrow", made_documents(30, 1), add_eos=False)
+    with pytest.raises(IntegrityError, match=r"s.arrow: row \d+: document .* but add_eos is false"):
+        export("npy", path, tmp_path / "out")
+
+
 @pytest.mark.parametrize(("vocabulary", "code"), [(500, 8), (2**17, 4)])
 @pytest.mark.parametrize("kind", ["documents", "rows"])
 def test_megatron_files(tmp_path: Path, vocabulary: int, code: int, kind: str) -> None:

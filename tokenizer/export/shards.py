@@ -19,14 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.conversion import Export
-from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UserError
 from corpusmill.pipelines.inspection.shard_files import shards_at
 from corpusmill.pipelines.system.new_folder import new_folder
 from corpusmill.tokenizer.export.sequences import Kind, Sequences, Tokens
 from corpusmill.tokenizer.shards.format import HELD_OUT, TRAIN, Phase
+from corpusmill.tokenizer.shards.framing import framing_fault
 from corpusmill.tokenizer.shards.reader import Shard, open_shard
 
 SIDECAR = "corpusmill.json"
+_FIRST_ROWS = 64  # in which documents must begin and end as the shard says
 _SAME = ("tokenizer", "vocab_size", "model_vocab_size", "pad_id", "bos_id", "eos_id", "add_bos", "add_eos")
 
 
@@ -102,7 +104,8 @@ def shard_sets(what: Path) -> list[ShardSet]:
     """The shards of a run, its step, a folder or one file, as sets: training first, phases in order.
 
     What a shard is for is what its metadata says, whatever it is called. Raises UserError where there are no
-    shards or they are of different tokenizers.
+    shards or they are of different tokenizers, IntegrityError where documents in the first rows of one do not
+    begin and end as it says.
     """
     members: dict[tuple[bool, Phase], list[tuple[int, Path]]] = {}
     facts: dict[tuple[bool, Phase], Mapping[str, Any]] = {}
@@ -111,6 +114,9 @@ def shard_sets(what: Path) -> list[ShardSet]:
         for path in paths:
             shard = open_shard(path)
             first = first or shard
+            fault = framing_fault(shard, _FIRST_ROWS)
+            if fault is not None:
+                raise IntegrityError(f"{path}: {fault}")
             for name in _SAME:
                 if shard.metadata.get(name) != first.metadata.get(name):
                     raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +21,25 @@ def token_lengths(definition: Path) -> npt.NDArray[np.int64] | None:
     no length of its own.
     """
     made = json.loads(definition.read_text(encoding="utf-8"))
+    spelled = spellings(made)
+    if spelled is None:
+        return None
+    added = [token["id"] for token in made["added_tokens"]]
+    lengths = np.zeros(max([*made["model"]["vocab"].values(), *added]) + 1, np.int64)
+    for number, spelling in spelled.items():
+        lengths[number] = len(spelling)
+    return lengths
+
+
+def spellings(made: dict[str, Any]) -> dict[int, bytes] | None:
+    """The bytes of every id that a document may hold, of a parsed tokenizer.json; None as `token_lengths`."""
     normalizer = made.get("normalizer")
     changes = normalizer is not None and normalizer != {"type": "Sequence", "normalizers": []}
     if changes or "ByteLevel" not in json.dumps(made.get("decoder")) or model_type(made) != "BPE":
         return None
     added = {token["id"] for token in made["added_tokens"]}
-    ids = [*made["model"]["vocab"].values(), *added]
-    lengths = np.zeros(max(ids) + 1, np.int64)
-    for token, number in made["model"]["vocab"].items():
-        if number not in added:
-            lengths[number] = len(bytes_of(token))
+    vocabulary = made["model"]["vocab"].items()
+    spelled = {number: bytes_of(token) for token, number in vocabulary if number not in added}
     for token in documents_only(made)["added_tokens"]:  # of white space
-        lengths[token["id"]] = len(token["content"].encode())
-    return lengths
+        spelled[token["id"]] = token["content"].encode()
+    return spelled

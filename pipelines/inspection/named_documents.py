@@ -1,0 +1,50 @@
+"""Finding documents by the address or path that they were read under: of each dataset the columns of ids,
+addresses and paths are read, never a text."""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.contract.errors import NotKeptError, UserError
+from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.storage.datasets import read_unit
+
+_COLUMNS = ("url", "path")
+_SHOWN = 8
+
+
+def looks_like_id(identity: str) -> bool:
+    """Whether this may be an id or the beginning of one."""
+    return bool(identity) and len(identity) <= 32 and not set(identity.lower()) - set("0123456789abcdef")
+
+
+def id_of_named(record: RunRecord, name: str) -> str:
+    """The id of the one document whose `url` or `path` is `name`.
+
+    Raises UserError where there is none among those that reached their source's last dataset, or several.
+    """
+    import pyarrow.compute as pc
+
+    found: dict[str, str] = {}
+    lost: NotKeptError | None = None
+    for source in (*record.sources, *record.beside):
+        try:
+            for unit in source.last.units:
+                for table in read_unit(source.last.data, unit.unit, ["id", *_COLUMNS]):
+                    for column in _COLUMNS:
+                        hits = table.filter(pc.equal(table.column(column), name)).column("id")
+                        found.update(dict.fromkeys(hits.to_pylist(), source.name))
+        except NotKeptError as error:
+            lost = error
+    shown = text.printable(name, 120)
+    if not found and lost is not None:
+        raise lost
+    if not found:
+        raise UserError(
+            f"{shown!r} is not a document id (up to 32 hexadecimal digits), nor the URL or path of a document"
+            " that reached its source's last dataset; of one removed before, give the id: `inspect` shows it"
+        )
+    if len(found) > 1:
+        listed = ", ".join(f"{identity} ({source})" for identity, source in sorted(found.items())[:_SHOWN])
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UserError(f"{shown} names {len(found)} documents: {listed}{more}; give an id")
+    return next(iter(found))
