@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.records.mixture_plan import MixturePlan, SourcePlan
+    from corpusmill.pipelines.records.mixture_plan import MixturePlan
 
 
 class Draw(Scatter):
@@ -30,7 +30,7 @@ class Draw(Scatter):
 
     Rows: key, unit, row, epoch (int32, from 0), held_out, cut_to (int64: tokens of its beginning that
     this copy is cut to, -1 for all) and all columns of the encoded document, in the view of this copy.
-    Raises IntegrityError for a source that the plan does not know.
+    Raises IntegrityError for a document of a cell that the plan does not know.
     """
 
     consumes: ClassVar[tuple[str, ...]] = ("tokens",)
@@ -41,20 +41,22 @@ class Draw(Scatter):
     views: list[list[int]] = Field(
         [[0]], description="View of a copy by phase and epoch; the last of a phase stands for later epochs."
     )
+    told_by: list[str] = Field(
+        default_factory=lambda: ["source"], description="Columns that cells are told apart by."
+    )
 
     _seed: int = PrivateAttr(default=0)
-    _sources: dict[str, SourcePlan] = PrivateAttr(default_factory=dict)
+    _plan: MixturePlan | None = PrivateAttr(default=None)
 
     def partitions(self, context: Context) -> int:
         """One for each shard."""
-        total = sum(source.tokens for source in _plan(context).sources.values())
-        return -(-total // self.shard_tokens)
+        return -(-_plan(context).tokens // self.shard_tokens)
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()
         plan = _plan(context)
         ready._seed = plan.seed
-        ready._sources = dict(plan.sources)
+        ready._plan = plan
         return ready
 
     def marks(self) -> Marks:
@@ -62,7 +64,7 @@ class Draw(Scatter):
         plan, but its seed, which is the recipe's."""
         from corpusmill.pipelines.contract.context import Marks
 
-        return Marks(("mixture",), ("id", "source", "held_out"), _taken, addressed=True)
+        return Marks(("mixture",), ("id", "held_out", *self.told_by), _taken, addressed=True)
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
@@ -115,27 +117,39 @@ class Draw(Scatter):
         """How often each document is taken, int64[n], and what its last copy is cut to, int64[n], -1 for
         whole.
 
-        `is_held_out` (bool[n]) ones are taken once and whole, where their source is trained on at all.
+        `is_held_out` (bool[n]) ones are taken once and whole, where their cell is trained on at all.
         """
         import numpy as np
 
-        from corpusmill.mixtures.plan.edge import part_of_epoch
+        from corpusmill.mixtures.plan.cells import Cells
+        from corpusmill.mixtures.plan.edge import copies_before
         from corpusmill.pipelines.contract.errors import IntegrityError
         from corpusmill.pipelines.contract.randomness import draws
 
+        plan = self._known_plan()
         copies, cut = np.zeros(len(docs), np.int64), np.full(len(docs), -1, np.int64)
-        sources = np.asarray(docs.column("source").to_pylist(), object)
+        codes, values = Cells.of(plan.columns, plan.edges, plan.named).find(docs)
+        planned = {one.values: one for one in plan.cells}
         drawn, ids = draws(docs.column("id"), self._seed, "mixture"), docs.column("id").to_pylist()
-        for source in sorted(set(sources.tolist())):
-            if source not in self._sources:
-                raise IntegrityError(f"the mixture plan does not know source {source}; plan the mixture anew")
-            one = self._sources[source]
-            mine = np.flatnonzero(sources == source)
-            part, ends = part_of_epoch(one, drawn[mine], [ids[at] for at in mine], unit, rows[mine])
+        for code, cell in enumerate(values):
+            if cell not in planned:
+                what = f"source {cell[0]}" if len(cell) == 1 else " / ".join(cell)
+                raise IntegrityError(f"the mixture plan does not know {what}; plan the mixture anew")
+            one = planned[cell]
+            mine = np.flatnonzero(codes == code)
+            place = one.phases[-1].end
+            taken, ends = copies_before(
+                place, plan.bins, drawn[mine], [ids[at] for at in mine], unit, rows[mine]
+            )
             aside = is_held_out[mine]
-            copies[mine] = np.where(aside, int(one.requested_share > 0), one.full_epochs + part)
+            copies[mine] = np.where(aside, int(one.wanted), taken)
             cut[mine] = np.where(aside, -1, ends)
         return copies, cut
+
+    def _known_plan(self) -> MixturePlan:
+        if self._plan is None:
+            raise RuntimeError("draw needs the plan of the mixture: call prepare first")
+        return self._plan
 
     def _keys(
         self, docs: Documents, index: npt.NDArray[np.int64], epochs: npt.NDArray[np.int32]

@@ -8,7 +8,15 @@ from typing import Any
 
 from corpusmill.pipelines.records.graph import StepOptions
 from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
-from corpusmill.pipelines.records.mixture_plan import HeldOutPlan, MixturePlan, SourcePlan
+from corpusmill.pipelines.records.mixture_plan import (
+    CellPlan,
+    HeldOutPlan,
+    MixturePlan,
+    PhasePlan,
+    Place,
+    SourcePlan,
+    Stretch,
+)
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.task import Executed, Task, TaskStep
 from corpusmill.pipelines.storage.segments import content_of, sources_of
@@ -53,6 +61,25 @@ def made_task(number: int = 0, operator: str = "read", stages: tuple[Any, ...] =
 
 def made_plan(seed: int = 0, **sources: Mapping[str, Any]) -> MixturePlan:
     """A mixture plan of these sources, each with what is given of it and nothing else."""
-    nothing = SourcePlan(0, 0, 0, 0.0, 0, 0, 0, None, 0, 0, 0, None, None, None, None)
-    plans = {name: replace(nothing, **said) for name, said in sources.items()}
-    return MixturePlan(seed, 2**16, None, 0, 0, 0, 1.0, plans, HeldOutPlan(0, 0, 0.0, {}, 0))
+    nothing = SourcePlan(0, 0, 0, 0.0, 0, 0, 0, 0, None, None, None, None)
+    plans = {
+        name: replace(nothing, **{key: value for key, value in said.items() if key != "full_epochs"})
+        for name, said in sources.items()
+    }
+    cells = tuple(
+        CellPlan(
+            (name,),
+            0,
+            0,
+            0,
+            True,
+            (Stretch(0, plan.tokens, 0, 0, Place(sources[name].get("full_epochs", 0))),),
+        )
+        for name, plan in plans.items()
+    )
+    tokens = sum(plan.tokens for plan in plans.values())
+    phase = PhasePlan("", None, tokens, 0, 0, (), None)
+    held_out = HeldOutPlan(0, 0, 0.0, {}, 0)
+    return MixturePlan(
+        seed, 2**16, ("source",), {}, {}, None, tokens, 0, 0, 1.0, cells, (phase,), plans, held_out
+    )

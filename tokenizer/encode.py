@@ -74,6 +74,9 @@ class Encode(Edit):
     held_out: float = Field(
         0.0, ge=0.0, le=0.5, description="Share of documents that no model is trained on; set it in `pack`."
     )
+    carried: dict[str, Literal["text", "number"]] = Field(
+        default_factory=dict, description="Further columns that documents keep; set by what `mixture` names."
+    )
 
     _ready: Any = PrivateAttr(default=None)
 
@@ -101,6 +104,7 @@ class Encode(Edit):
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        from corpusmill.pipelines.contract.carried import carried_column
         from corpusmill.pipelines.contract.documents import Documents, nothing
         from corpusmill.pipelines.contract.encoded_views import VIEWS
 
@@ -126,6 +130,7 @@ class Encode(Edit):
         columns["combined"] = pa.array(encoded.combined)
         columns["split"] = pa.array(encoded.split)
         columns["bytes"] = pa.array(sizes, pa.int64())
+        columns |= {name: carried_column(docs, name, kind) for name, kind in self.carried.items()}
         columns["tokens"] = encoded.lists()
         if others:
             columns[VIEWS] = _in_one_column(others, len(docs))

@@ -1,4 +1,4 @@
-"""The documents of the bins that parts of epochs end in, and which of a batch come before the last one."""
+"""The documents of the bins that phases end in, and what of a document's copies comes before such an end."""
 
 from __future__ import annotations
 
@@ -9,74 +9,95 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.mixtures.plan.histogram import bins_of_draws, held_out
+from corpusmill.mixtures.plan.cells import Cells, Values
+from corpusmill.mixtures.plan.histogram import bins_of_draws, cell_key, held_out
 from corpusmill.mixtures.plan.selection import EDGE
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.encoded_views import token_counts
+from corpusmill.pipelines.contract.encoded_views import token_counts, view_count
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.contract.stage import ROW, UNIT
-from corpusmill.pipelines.records.mixture_plan import SourcePlan
+from corpusmill.pipelines.records.mixture_plan import Place
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
-def edge_rows(
-    batches: Iterator[Documents], seed: int, bins: Mapping[str, int], views: Mapping[str, int]
-) -> pa.Table:
-    """EDGE rows of the encoded documents, addressed, that lie in their source's bin, with their tokens in its
-    view (`views`, 0 unless given); those held out left out."""
-    found = [EDGE.empty_table()]
-    for docs in batches:
-        if len(docs) == 0 or not bins:
-            continue
-        drawn = draws(docs.column("id"), seed, "mixture")
-        inside = np.flatnonzero(on_edge(docs, drawn, bins))
-        columns = {
-            "source": docs.column("source").cast(pa.string()),
-            "draw": pa.array(drawn),
-            "id": docs.column("id"),
-            "unit": docs.column(UNIT),
-            "row": docs.column(ROW),
-            "tokens": pa.array(_tokens(docs, views)),
-            "bytes": docs.column("bytes"),
-        }
-        found.append(pa.table(columns, schema=EDGE).take(pa.array(inside)))
-    return pa.concat_tables(found)
+class Edges:
+    """Bins, by cell, whose documents are looked at one by one; draws are divided into `bins`."""
+
+    def __init__(self, cells: Cells, bins: int, wanted: Mapping[Values, set[int]]) -> None:
+        self._cells, self._bins = cells, bins
+        self._wanted = {cell: np.array(sorted(some), np.int64) for cell, some in wanted.items() if some}
+
+    def among(self, docs: Documents, drawn: npt.NDArray[np.uint64]) -> Bools:
+        """Which documents, of these draws, lie in such a bin of their cell and are not held out, bool[n]."""
+        return self._find(docs, drawn)[0]
+
+    def rows(self, batches: Iterator[Documents], seed: int) -> pa.Table:
+        """EDGE rows of the encoded documents, addressed, that lie in such bins; those held out left out."""
+        found = [EDGE.empty_table()]
+        for docs in batches:
+            if len(docs) == 0 or not self._wanted:
+                continue
+            drawn = draws(docs.column("id"), seed, "mixture")
+            inside, codes, values, bins = self._find(docs, drawn)
+            names = pa.array([cell_key(cell) for cell in values], pa.string())
+            columns = {
+                "cell": names.take(pa.array(codes)),
+                "bin": pa.array(bins.astype(np.uint32)),
+                "draw": pa.array(drawn),
+                "id": docs.column("id"),
+                "unit": docs.column(UNIT),
+                "row": docs.column(ROW),
+                "tokens": _by_view(docs),
+                "bytes": docs.column("bytes"),
+            }
+            found.append(pa.table(columns, schema=EDGE).take(pa.array(np.flatnonzero(inside))))
+        return pa.concat_tables(found)
+
+    def _find(self, docs: Documents, drawn: npt.NDArray[np.uint64]) -> tuple[Bools, Ints, list[Values], Ints]:
+        """Which documents lie in the bins, and their cells and bins."""
+        codes, values = self._cells.find(docs)
+        bins = bins_of_draws(drawn, self._bins)
+        wanted = [
+            code * self._bins + self._wanted[cell] for code, cell in enumerate(values) if cell in self._wanted
+        ]
+        among = np.concatenate([np.zeros(0, np.int64), *wanted])
+        inside: Bools = np.isin(codes * self._bins + bins, among) & ~held_out(docs)
+        return inside, codes, values, bins
 
 
-def _tokens(docs: Documents, views: Mapping[str, int]) -> npt.NDArray[np.int64]:
-    """Tokens of each document in the view of its source, int64[n]."""
-    view_d = np.array([views.get(source, 0) for source in docs.column("source").to_pylist()], np.int64)
-    found = np.zeros(len(docs), np.int64)
-    for view in sorted(set(view_d.tolist())):
-        found = np.where(view_d == view, token_counts(docs, view), found)
-    return found
+def _by_view(docs: Documents) -> pa.Array:
+    """Tokens of each document by view, list<int64>[n]."""
+    counts = np.stack([token_counts(docs, view) for view in range(view_count(docs) or 1)], axis=1)
+    ends = np.arange(len(docs) + 1, dtype=np.int32) * counts.shape[1]
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(counts.reshape(-1)))
 
 
-def on_edge(docs: Documents, drawn: npt.NDArray[np.uint64], bins: Mapping[str, int]) -> npt.NDArray[np.bool_]:
-    """Which documents, of these draws, lie in their source's bin and are not held out, bool[n]."""
-    wanted = np.array([bins.get(source, -1) for source in docs.column("source").to_pylist()], np.int64)
-    inside: npt.NDArray[np.bool_] = (bins_of_draws(drawn) == wanted) & ~held_out(docs)
-    return inside
+def copies_before(
+    place: Place,
+    bins: int,
+    drawn: npt.NDArray[np.uint64],
+    ids: list[str],
+    unit: int,
+    rows: npt.NDArray[Any],
+) -> tuple[Ints, Ints]:
+    """Of each document of a cell, how many of its copies come before a place, the one it lies in included,
+    int64[n], and of that one the tokens before it, int64[n], -1 where all copies are whole.
 
-
-def part_of_epoch(
-    plan: SourcePlan, drawn: npt.NDArray[np.uint64], ids: list[str], unit: int, rows: npt.NDArray[Any]
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
-    """Which documents of one source the part of an epoch holds, bool[n], and to how many tokens each is cut,
-    int64[n], -1 for whole.
-
-    `plan`: the source's; drawn uint64[n] their draws, `unit` and rows uint32[n] their
+    `drawn` uint64[n]: the documents' draws, which are divided into `bins`; `unit` and rows uint32[n]: their
     addresses.
     """
-    bins = bins_of_draws(drawn)
-    taken = bins < plan.threshold
+    bin_d = bins_of_draws(drawn, bins)
+    taken = bin_d < place.threshold
     cut = np.full(len(drawn), -1, np.int64)
-    last = plan.last
+    last = place.last
     if last is not None:
         end = (int(last.draw, 16), last.document, last.unit, last.row)
-        for at in np.flatnonzero(bins == plan.threshold).tolist():
+        for at in np.flatnonzero(bin_d == place.threshold).tolist():
             here = (int(drawn[at]), ids[at], unit, int(rows[at]))
             if here == end and last.tokens:
                 taken[at], cut[at] = True, last.tokens
             elif here < end:
                 taken[at] = True
-    return taken, cut
+    return place.epoch + taken.astype(np.int64), cut

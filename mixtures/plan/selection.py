@@ -1,22 +1,19 @@
-"""How much of each source a mixture takes: whole epochs, and a part of one more, exact to the token.
+"""Where the phases of each cell end in the line of its copies, exact to the token.
 
-What the sources are asked for adds up to the budget (`divided`).
+Documents of a cell have an order of their own: that of `(draw, id, unit, row)`, where the draw is random
+and the address only tells equal documents apart. Copies of a cell stand in a line: epoch after epoch all of
+its documents, in this order. A phase takes the line from where the phase before ended, for as many tokens as
+it is given; where it ends within a document, the rest of that copy is where the next phase begins, in the
+view that the copy began in. So no document comes again before all others of its cell have, whatever the
+phases, and of the last copy only the beginning is taken.
 
-Documents of a source have an order of their own: that of `(draw, id, unit, row)`, where the draw is random
-and the address only tells equal documents apart. A part of an epoch is the documents at the beginning of that
-order, and the one they end in is cut: its beginning is taken, as many tokens as are still wanted.
-
-This takes two passes. Sums by bins of draws (`histogram`) say in which bin a source's part ends and how many
-tokens of that bin are wanted (`Want`); the documents of these bins alone, one bin a source, then say in which
-document it ends (`SourcePlan`).
-
-A copy takes a view of its document by its epoch (`contract.encoded_views`), so an epoch may have other tokens
-than the one before.
+This takes two passes. Sums by bins of draws (`histogram`) say in which bin each phase ends (`line`); the
+documents of these bins alone, one bin a phase and cell or a few, then say in which document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -24,243 +21,167 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.mixtures.plan.histogram import MEASURES
+from corpusmill.mixtures.plan.cells import Values
+from corpusmill.mixtures.plan.histogram import cell_key
+from corpusmill.mixtures.plan.line import Walk
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.pipelines.records.mixture_plan import LastDocument, SourcePlan
+from corpusmill.pipelines.records.mixture_plan import LastDocument, Place
 
-# Documents of the bins that the parts end in.
+# Documents of the bins that phases end in, with their tokens by view.
 EDGE = pa.schema(
     [
-        pa.field("source", pa.string(), nullable=False),
+        pa.field("cell", pa.string(), nullable=False),
+        pa.field("bin", pa.uint32(), nullable=False),
         pa.field("draw", pa.uint64(), nullable=False),
         pa.field("id", pa.string(), nullable=False),
         pa.field("unit", pa.uint32(), nullable=False),
         pa.field("row", pa.uint32(), nullable=False),
-        pa.field("tokens", pa.int64(), nullable=False),
+        pa.field("tokens", pa.list_(pa.int64()), nullable=False),
         pa.field("bytes", pa.int64(), nullable=False),
     ]
 )
 ORDER = ("draw", "id", "unit", "row")
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Want:
-    """What is wanted of one source, tokens, documents and bytes in the order of MEASURES.
+class Stop:
+    """Where a phase ends: the place, copies and bytes up to there (a copy cut counts as one), and epochs,
+    which are whole but for the part of the last one that its tokens are."""
 
-    `full_epochs` copies of everything (`whole` together), one more of the bins below `threshold` (which hold
-    `before`), and `tokens` of bin `threshold`, fewer than it holds. `most`: tokens that `max_epochs` allows.
-    `view`: that of the epoch which is taken in part, and `of` the tokens of that epoch.
-    """
-
-    available: tuple[int, ...]
-    requested_share: float
-    requested_tokens: int
-    most: int
-    full_epochs: int
-    whole: tuple[int, ...]
-    threshold: int
-    before: tuple[int, ...]
-    tokens: int
-    view: int
-    of: int
+    place: Place
+    documents: int
+    bytes: int
+    epochs: Fraction
 
 
-def wants(
-    sums: Sequence[Mapping[str, npt.NDArray[np.int64]]],
-    shares: Mapping[str, float],
-    budget: int,
-    max_epochs: float,
-    views: Sequence[int] = (0,),
-) -> dict[str, Want]:
-    """What is wanted of each source. `sums`: by view a mapping of source to tokens, documents and bytes by
-    bin, int64[3, BINS]; one without sums has nothing. `views`: the view of each epoch, the last one also that
-    of later ones."""
-    none = np.zeros((len(MEASURES), 1), np.int64)
-    asked = divided(budget, shares)
-    return {
-        source: _want(
-            [of_view.get(source, none) for of_view in sums], shares[source], asked[source], max_epochs, views
-        )
-        for source in sorted(shares)
-    }
-
-
-def divided(budget: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """`budget` tokens by source, which add up to it: each source's share rounded down, and one more for those
-    that lose most by it, of equal ones for the first by name (the method of largest remainders)."""
-    total = sum(map(Fraction, shares.values()))
-    exact = {source: budget * Fraction(share) / total for source, share in shares.items() if share > 0}
-    found = {source: int(exact.get(source, 0)) for source in shares}
-    left = budget - sum(found.values()) if exact else 0
-    for source in sorted(exact, key=lambda source: (found[source] - exact[source], source))[:left]:
-        found[source] += 1
-    return found
-
-
-def _want(
-    sums: Sequence[npt.NDArray[np.int64]],
-    share: float,
-    requested: int,
-    max_epochs: float,
-    views: Sequence[int],
-) -> Want:
-    available = tuple(int(total) for total in sums[0].sum(axis=1))
-    tokens_V = [int(sum_MB[0].sum()) for sum_MB in sums]
-
-    def view_of(epoch: int) -> int:
-        return views[min(epoch, len(views) - 1)]
-
-    whole_epochs = int(max_epochs)
-    last = tokens_V[view_of(whole_epochs)]
-    most = sum(tokens_V[view_of(epoch)] for epoch in range(whole_epochs))
-    most += int(max_epochs * last) - whole_epochs * last
-    full, rest = 0, min(requested, most) if available[0] else 0
-    while rest and rest >= tokens_V[view_of(full)]:
-        rest -= tokens_V[view_of(full)]
-        full += 1
-    view = view_of(full)
-    sum_MB = sums[view]
-    ends_MB = np.concatenate([np.zeros((len(MEASURES), 1), np.int64), np.cumsum(sum_MB, axis=1)], axis=1)
-    # The last edge of a bin that is not beyond what is wanted; rest 0 takes no bin, not even empty ones.
-    threshold = int(np.searchsorted(ends_MB[0], rest, side="right")) - 1 if rest else 0
-    before = tuple(int(end) for end in ends_MB[:, threshold])
-    whole = (sum(tokens_V[view_of(epoch)] for epoch in range(full)), *(full * one for one in available[1:]))
-    return Want(
-        available=available,
-        requested_share=share,
-        requested_tokens=requested,
-        most=most,
-        full_epochs=full,
-        whole=whole,
-        threshold=threshold,
-        before=before,
-        tokens=rest - before[0],
-        view=view,
-        of=tokens_V[view],
-    )
-
-
-def select(
-    wanted: Mapping[str, Want],
-    edge: pa.Table,
-    held_documents: Mapping[str, int],
-    max_epochs: float,
-    budget: int,
-) -> dict[str, SourcePlan]:
-    """Plans by source. `edge`: EDGE rows, in any order; `held_documents`: documents held out by source.
+def stops(walks: Mapping[Values, Walk], edge: pa.Table) -> dict[Values, list[Stop]]:
+    """Where each phase of each cell ends. `edge`: EDGE rows, in any order.
 
     Raises IntegrityError where the rows are not those that the sums were made from.
     """
-    ordered = edge.sort_by([("source", "ascending"), *((name, "ascending") for name in ORDER)])
-    sources = np.asarray(ordered.column("source").to_pylist(), object)
-    # What the bounds of the source's rows say: the last document, and tokens, documents and bytes taken.
-    ends: dict[str, tuple[LastDocument | None, tuple[int, ...]]] = {}
-    for source, want in wanted.items():
-        at, end = (int(np.searchsorted(sources, source, side=side)) for side in ("left", "right"))
-        last, edge_taken = _last(source, want, ordered.slice(at, end - at))
-        taken = tuple(sum(parts) for parts in zip(want.whole, want.before, edge_taken, strict=True))
-        if taken[0] != min(want.requested_tokens, want.most):
-            raise IntegrityError(
-                f"the mixture takes {taken[0]} tokens of {source}, not what is wanted: {want}"
-            )
-        ends[source] = last, taken
-    drawn = sum(taken[0] for _, taken in ends.values())
-    return {
-        source: _plan(
-            wanted[source],
-            last,
-            taken,
-            drawn,
-            _shortfall(wanted[source], held_documents.get(source, 0), max_epochs, budget),
+    keys = [(name, "ascending") for name in ("cell", "bin", *ORDER)]
+    ordered = edge.sort_by(keys).combine_chunks()
+    names = ordered.column("cell").to_numpy(zero_copy_only=False)
+    found = {}
+    for cell, walk in walks.items():
+        key = cell_key(cell)
+        first, end = (int(np.searchsorted(names, key, side=side)) for side in ("left", "right"))
+        found[cell] = _Exact(cell, walk, ordered.slice(first, end - first)).stops()
+    return found
+
+
+class _Exact:
+    """The exact walk along one line."""
+
+    def __init__(self, cell: Values, walk: Walk, rows: pa.Table) -> None:
+        self._cell, self._walk, self._rows = cell, walk, rows
+        self._bins = rows.column("bin").to_numpy()
+        sums = walk.sums
+        self._documents = np.concatenate([[0], np.cumsum(sums.documents)])
+        self._bytes = np.concatenate([[0], np.cumsum(sums.bytes)])
+        self._epoch, self._bin, self._whole = 0, 0, 0  # bins, and documents of the next one, that are taken
+        self._part, self._view = 0, 0  # tokens taken of the document behind them, in this view
+
+    def stops(self) -> list[Stop]:
+        found = []
+        for phase, tokens in enumerate(self._walk.taken):
+            self._take(phase, tokens)
+            found.append(self._stop(phase))
+        return found
+
+    def _take(self, phase: int, left: int) -> None:
+        if left and self._part:
+            of = int(self._tokens(self._bin, self._view)[self._whole])
+            used = min(left, of - self._part)
+            left, self._part = left - used, self._part + used
+            if self._part == of:
+                self._whole, self._part = self._whole + 1, 0
+        if left == 0:
+            return
+        view, ends = self._of(phase)
+        behind = int(ends[self._bin])
+        if self._whole:
+            behind += int(self._tokens(self._bin, view)[: self._whole].sum())
+        end = behind + left
+        moved = False
+        while end >= (total := int(ends[-1])):
+            end, moved = end - total, True
+            self._epoch += 1
+            view, ends = self._of(phase)
+            if total == 0:
+                raise self._other_rows()
+        place = int(np.searchsorted(ends, end, side="right")) - 1 if end else 0
+        rest = end - int(ends[place])
+        if moved or place != self._bin:
+            self._bin, self._whole = place, 0
+        self._view = view
+        if rest:
+            tokens = self._tokens(place, view)
+            up_to = np.cumsum(tokens)
+            self._whole = int(np.searchsorted(up_to, rest, side="right"))
+            if self._whole == len(tokens):
+                raise self._other_rows()
+            self._part = rest - (int(up_to[self._whole - 1]) if self._whole else 0)
+
+    def _of(self, phase: int) -> tuple[int, Ints]:
+        view = self._walk.view(phase, self._epoch)
+        return view, self._walk.ends[view]
+
+    def _bounds(self, place: int) -> tuple[int, int]:
+        number = int(self._walk.sums.bins[place])
+        first, end = (int(np.searchsorted(self._bins, number, side=side)) for side in ("left", "right"))
+        if first == end:
+            raise self._other_rows()
+        return first, end
+
+    def _tokens(self, place: int, view: int) -> Ints:
+        """Tokens of the documents of a bin in a view, in their order."""
+        first, end = self._bounds(place)
+        lists = self._rows.column("tokens").slice(first, end - first).to_pylist()
+        return np.array([one[view] for one in lists], np.int64)
+
+    def _stop(self, phase: int) -> Stop:
+        place, last = self._bin, None
+        documents = int(self._documents[place]) + self._whole + (self._part > 0)
+        size = int(self._bytes[place])
+        bins = self._walk.sums.bins
+        threshold = int(bins[place]) if self._epoch_begun() else 0
+        if self._whole or self._part:
+            first, end = self._bounds(place)
+            size += sum(self._rows.column("bytes").slice(first, self._whole).to_pylist())
+            if self._whole < end - first:
+                (row,) = self._rows.slice(first + self._whole, 1).to_pylist()
+                of = row["tokens"][self._view]
+                size += part_of(row["bytes"], self._part, of)
+                last = LastDocument(f"{row['draw']:016x}", row["id"], row["unit"], row["row"], self._part, of)
+            else:
+                threshold += 1
+        totals = self._walk.sums.totals
+        return Stop(
+            Place(self._epoch, threshold, last),
+            self._epoch * totals[1] + documents,
+            self._epoch * totals[2] + size,
+            self._epochs(phase),
         )
-        for source, (last, taken) in ends.items()
-    }
 
+    def _epoch_begun(self) -> bool:
+        return bool(self._bin or self._whole or self._part)
 
-def _plan(
-    want: Want,
-    last: LastDocument | None,
-    taken: tuple[int, ...],
-    drawn: int,
-    shortfall: tuple[str | None, str | None],
-) -> SourcePlan:
-    """The plan of one source, of which `taken` (in the order of MEASURES) is drawn, of `drawn` tokens in
-    all; `shortfall`: cause and words."""
-    available = want.available
-    return SourcePlan(
-        available_tokens=available[0],
-        available_documents=available[1],
-        available_bytes=available[2],
-        requested_share=want.requested_share,
-        requested_tokens=want.requested_tokens,
-        full_epochs=want.full_epochs,
-        threshold=want.threshold,
-        last=last,
-        tokens=taken[0],
-        documents=taken[1],
-        bytes=taken[2],
-        share=taken[0] / drawn if drawn else None,
-        epochs=_epochs(want, taken[0]) if available[0] else None,
-        cause=shortfall[0],
-        shortfall=shortfall[1],
-    )
+    def _epochs(self, phase: int) -> Fraction:
+        if not self._epoch_begun():
+            return Fraction(self._epoch)
+        view = self._view
+        inside = int(self._walk.ends[view, self._bin]) + self._part
+        if self._whole:
+            inside += int(self._tokens(self._bin, view)[: self._whole].sum())
+        return self._epoch + Fraction(inside, int(self._walk.ends[view, -1]))
 
-
-def _epochs(want: Want, taken: int) -> float:
-    """Epochs that so many tokens are: whole ones, and the part of one more."""
-    rest = taken - want.whole[0]
-    return float(want.full_epochs + (Fraction(rest, want.of) if rest else 0))
-
-
-def _last(source: str, want: Want, rows: pa.Table) -> tuple[LastDocument | None, tuple[int, int, int]]:
-    """The document a source's part of an epoch ends in, and what is taken of its bin, that one included."""
-    if want.tokens == 0:
-        return None, (0, 0, 0)
-    tokens = rows.column("tokens").to_numpy()
-    ends = np.cumsum(tokens)
-    whole = int(np.searchsorted(ends, want.tokens, side="right"))
-    if whole == len(ends):
-        raise IntegrityError(f"the documents of {source} are fewer than the sums they were planned by")
-    left = want.tokens - (int(ends[whole - 1]) if whole else 0)
-    (row,) = rows.slice(whole, 1).to_pylist()
-    last = LastDocument(f"{row['draw']:016x}", row["id"], row["unit"], row["row"], left, row["tokens"])
-    size = int(rows.column("bytes").to_numpy()[:whole].sum()) + part_of(row["bytes"], left, row["tokens"])
-    return last, (want.tokens, whole + (left > 0), size)
+    def _other_rows(self) -> IntegrityError:
+        name = " / ".join(self._cell)
+        return IntegrityError(f"the documents of {name} are fewer than the sums they were planned by")
 
 
 def part_of(whole: int, tokens: int, of: int) -> int:
     """The part of a document's `whole` bytes that is taken with `tokens` of its `of` tokens, rounded down."""
     return whole * tokens // of if of else 0
-
-
-def _shortfall(
-    want: Want, held_out_documents: int, max_epochs: float, budget: int
-) -> tuple[str | None, str | None]:
-    """Cause and words of a share that is missed."""
-    requested, (available, documents, _) = want.requested_tokens, want.available
-    if requested == 0 and want.requested_share > 0:
-        return "rounding", (
-            f"its share, {want.requested_share:.3g} of {budget:,} tokens, is less than one token, which "
-            "another source has, so none is drawn; raise its weight or `tokens`"
-        )
-    if requested <= want.most:
-        return None, None
-    asked = f"{requested:,} tokens asked, {want.most:,} drawn"
-    if available:
-        return "max_epochs", (
-            f"{asked}: max_epochs {max_epochs:g} allows no more of the {available:,} tokens there are "
-            f"({requested / available:.2f} epochs are asked); lower its weight or raise max_epochs"
-        )
-    if held_out_documents and not documents:
-        there = (
-            "its only document is"
-            if held_out_documents == 1
-            else f"all its {held_out_documents:,} documents are"
-        )
-        return "held_out", f"{asked}: {there} held out; lower its weight, or `held_out` under `pack`"
-    if documents:
-        return (
-            "empty",
-            f"{asked}: the {documents:,} documents of the source have no tokens; set its weight to 0",
-        )
-    return "empty", f"{asked}: the source has no tokens, nothing is left of it; set its weight to 0"

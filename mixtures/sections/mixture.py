@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from corpusmill.mixtures.plan.cells import Cells, carried_columns
+from corpusmill.mixtures.plan.checks import group_problems
 from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE
 from corpusmill.pipelines.contract.stage import Fold, Scatter, Stage
 from corpusmill.pipelines.recipe.builder import Builder, View
 from corpusmill.pipelines.recipe.entries import stage
 from corpusmill.pipelines.recipe.json_schema import Node, Schema
-from corpusmill.pipelines.recipe.messages import Problem, unknown_keys
+from corpusmill.pipelines.recipe.messages import Problem
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
 
@@ -38,19 +40,9 @@ class Mixture(Section):
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
-        """It is packed, and gives a weight to every source and to nothing else."""
-        options, sources = data if isinstance(data, dict) else {}, recipe["sources"]
-        weights = options.get("weights")
-        if not isinstance(weights, dict):
-            return
-        path = (cls.name, "weights")
-        unknown = unknown_keys(weights, sources, path, "source")
-        yield from unknown
-        missing = [name for name in sources if name not in weights]
-        if missing and not unknown:  # with a misspelt name, the one it stands for is missing too
-            cure = ", ".join(f"{name}: 0" for name in missing)
-            what = f"no weight for {', '.join(missing)}; add one, or `{cure}` to leave out"
-            yield Problem(path, what)
+        """Groups name values that documents may have, and leave none of them open."""
+        if isinstance(data, dict):
+            yield from group_problems(data, recipe["sources"], (cls.name,))
 
     @classmethod
     def read(cls, data: Any, reading: Reading) -> Self | None:
@@ -86,23 +78,38 @@ class Mixture(Section):
             )
             problems.append(Problem(path, message))
             return None
-        drawn = {name: asked[name] for name in ("shard_tokens", "views") if name in asked}
+        cells = made.cells()
+        told_by = {"told_by": list(cells.names)}
+        drawn = {name: asked[name] for name in ("shard_tokens", "views") if name in asked} | told_by
         del asked["shard_tokens"]
+        summed = {
+            **told_by,
+            "edges": {one.name: list(one.edges) for one in cells.columns if one.edges is not None},
+            "named": {one.name: sorted(one.named) for one in cells.columns if one.named is not None},
+        }
         return made.model_copy(
             update={
                 "plan": made.plan.model_copy(update=asked),
-                "sums": stage(ROOM, SUMS, None, Fold, path, problems),
+                "sums": stage(ROOM, SUMS, summed, Fold, path, problems),
                 "draw": stage(ROOM, "draw", drawn, Scatter, path, problems),
             }
         )
 
+    def cells(self) -> Cells:
+        """How the plan tells documents apart."""
+        return cast("Plan", self.plan).cells()
+
+    def asks(self) -> Mapping[str, Mapping[str, Any]]:
+        """How often a document may be taken, which may be encoded anew each time; and that documents keep the
+        columns which tell them apart, when they are encoded."""
+        asked: dict[str, Any] = {"epochs": cast("Plan", self.plan).most_copies()}
+        if carried := carried_columns(self.cells()):
+            asked["carried"] = carried
+        return {"encode": asked}
+
     @classmethod
     def describe(cls, schema: Schema) -> Node:
         return schema.section_of(find(ROOM, "mixture"))
-
-    def asks(self) -> Mapping[str, Mapping[str, Any]]:
-        """How often a document may be taken, which may be encoded anew each time."""
-        return {"encode": {"epochs": cast("Plan", self.plan).most_copies()}}
 
     def stages(self) -> list[Placed]:
         found: list[tuple[tuple[str | int, ...] | None, Stage | None]] = [

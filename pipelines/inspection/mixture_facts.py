@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpusmill.pipelines.contract.given import MIXTURE, SHARDS
@@ -12,8 +12,10 @@ from corpusmill.pipelines.inspection.shard_files import ShardStatistics, statist
 from corpusmill.pipelines.records.codec import decode
 from corpusmill.pipelines.records.mixture_plan import (
     FILE,
+    CellPlan,
     HeldOutPlan,
-    LastDocument,
+    MixturePlan,
+    PhasePlan,
     SourcePlan,
     read_plan,
 )
@@ -34,7 +36,7 @@ class CutDocument:
 class MixtureSource:
     """Requested against achieved of one source. Achieved figures count every copy of a document; `epochs` is
     achieved tokens / available tokens, None where there are none; `achieved_share` is None where nothing is
-    drawn of any source; `cut` is None where no document is."""
+    drawn of any source; `cut`: the documents of which copies are cut."""
 
     available_tokens: int
     available_documents: int
@@ -46,12 +48,23 @@ class MixtureSource:
     epochs: float | None
     shortfall: str | None
     cause: str | None
-    cut: CutDocument | None
+    cut: tuple[CutDocument, ...]
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A share that is missed: whose, why (`cause` of `GroupPlan`, or `nearest`, of what can be had instead),
+    and words."""
+
+    name: str
+    cause: str
+    text: str
 
 
 @dataclass(frozen=True)
 class MixtureFacts:
-    """Requested against achieved, in all and by source, and what is drawn to be judged on."""
+    """Requested against achieved, in all and by source, and what is drawn to be judged on. `phases`, with
+    their groups: none where there is one phase and its groups are the sources."""
 
     step: str
     requested_tokens: int | None
@@ -60,6 +73,8 @@ class MixtureFacts:
     max_epochs: float
     held_out: HeldOutPlan
     sources: Mapping[str, MixtureSource]
+    phases: tuple[PhasePlan, ...]
+    shortfalls: tuple[Shortfall, ...]
 
 
 @dataclass(frozen=True)
@@ -91,11 +106,43 @@ def mixture_facts(record: RunRecord) -> MixtureFacts | None:
         documents=plan.documents,
         max_epochs=plan.max_epochs,
         held_out=plan.held_out,
-        sources={source: _source(one) for source, one in sorted(plan.sources.items())},
+        sources={
+            source: _source(one, _cut(cell for cell in plan.cells if cell.values[0] == source))
+            for source, one in sorted(plan.sources.items())
+        },
+        phases=plan.phases if _told(plan) else (),
+        shortfalls=shortfalls(plan.phases),
     )
 
 
-def _source(plan: SourcePlan) -> MixtureSource:
+def _told(plan: MixturePlan) -> bool:
+    """Whether there is more to say of groups than of sources."""
+    return len(plan.phases) > 1 or any(group.by != ("source",) for group in plan.phases[0].groups)
+
+
+def shortfalls(phases: Sequence[PhasePlan]) -> tuple[Shortfall, ...]:
+    """The shares that are missed, and, where there is something to write instead, that."""
+    found = []
+    for phase in phases:
+        where = f"{phase.name}: " if len(phases) > 1 else ""
+        missed_here = [
+            Shortfall(where + group.name, group.cause, group.shortfall)
+            for group in phase.groups
+            if group.shortfall is not None and group.cause is not None
+        ]
+        found += missed_here
+        if phase.nearest is None:
+            continue
+        if phase.nearest.recipe:
+            words = f"these can be had: `{'mixture' if not where else phase.name}: {phase.nearest.recipe}`"
+            found.append(Shortfall(where + "nearest", "nearest", words))
+        if phase.nearest.tokens_as_asked is not None:
+            words = f"the shares as they are can be had of `tokens: {phase.nearest.tokens_as_asked}`"
+            found.append(Shortfall(where + "as asked", "nearest", words))
+    return tuple(found)
+
+
+def _source(plan: SourcePlan, cut: tuple[CutDocument, ...]) -> MixtureSource:
     return MixtureSource(
         available_tokens=plan.available_tokens,
         available_documents=plan.available_documents,
@@ -107,22 +154,22 @@ def _source(plan: SourcePlan) -> MixtureSource:
         epochs=plan.epochs,
         shortfall=plan.shortfall,
         cause=plan.cause,
-        cut=_cut(plan.last),
+        cut=cut,
     )
 
 
-def _cut(last: LastDocument | None) -> CutDocument | None:
-    if last is None or last.tokens == 0:
-        return None
-    return CutDocument(last.document, last.tokens, last.of)
+def _cut(cells: Iterable[CellPlan]) -> tuple[CutDocument, ...]:
+    """The documents that the last phases of cells end in; where another phase ends, the next one goes on."""
+    ends = [cell.phases[-1].end.last for cell in cells if cell.phases]
+    return tuple(
+        CutDocument(last.document, last.tokens, last.of) for last in ends if last is not None and last.tokens
+    )
 
 
 def missed(mixture: MixtureFacts) -> list[str]:
-    """A line for each share that is missed: what was asked, what is drawn, and why."""
+    """A line for each share that is missed: what was asked, what is drawn, and why; then what can be had."""
     return [
-        f"{name}: {text.printable(one.shortfall, 400)}"
-        for name, one in mixture.sources.items()
-        if one.shortfall
+        f"{text.printable(one.name, 200)}: {text.printable(one.text, 4000)}" for one in mixture.shortfalls
     ]
 
 

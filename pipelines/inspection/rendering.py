@@ -25,6 +25,7 @@ from corpusmill.pipelines.inspection.found import (
 from corpusmill.pipelines.inspection.held_out_facts import render_held_out
 from corpusmill.pipelines.inspection.language_facts import render_languages
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts, missed
+from corpusmill.pipelines.inspection.mixture_rendering import render_groups
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.score_rendering import render_scores
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
@@ -37,6 +38,7 @@ from corpusmill.pipelines.storage.versions import VERSIONS
 _STALE = "made from other inputs or options; a run without --until makes them again"
 _NOT_KEPT = "; removed after use (`keep: {}`), but for lists of removed documents"
 _PIECES = 8  # of a row shown
+_CUT = 3  # documents that are cut, of a source
 
 
 def render_inspection(found: Found) -> str:
@@ -120,8 +122,9 @@ def _mixture(mixture: MixtureFacts) -> str:
     lines += [
         f"{name}: document {cut.document} is cut to its first {cut.tokens:,} of {cut.of:,} tokens"
         for name, source in mixture.sources.items()
-        if (cut := source.cut) is not None
+        for cut in source.cut[:_CUT]
     ]
+    lines += render_groups(mixture)
     return "\n".join(lines)
 
 

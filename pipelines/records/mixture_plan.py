@@ -1,4 +1,6 @@
-"""The plan of a mixture, `plan.json`: how much of each source is drawn, and which document it ends in.
+"""The plan of a mixture, `plan.json`: how much of each cell is drawn in each phase, and where it ends.
+
+A cell is the set of documents that are equal in all columns that the mixture names; without any, a source.
 
 `mixture` writes it; `draw`, `pack`, reports and inspection read it.
 """
@@ -18,7 +20,7 @@ FILE = "plan.json"
 
 @dataclass(frozen=True)
 class LastDocument:
-    """The document that the part of an epoch ends in, and how many of its `of` tokens are taken: from its
+    """The document that a part of an epoch ends in, and how many of its `of` tokens are taken: from its
     beginning, perhaps none. `draw` has 16 hex digits."""
 
     draw: str
@@ -30,15 +32,105 @@ class LastDocument:
 
 
 @dataclass(frozen=True)
-class SourcePlan:
-    """What is taken of one source: `full_epochs` copies of everything, and one more of bins below `threshold`
-    and of the documents of that bin that come before `last`; and the beginning of `last`.
+class Place:
+    """A place in the line of a cell's copies: behind all copies of the epochs before `epoch`, behind those of
+    this epoch whose documents lie in bins below `threshold` or, in that bin, before `last`, and behind the
+    beginning of `last`."""
 
-    tokens, documents and bytes are counted with copies (a document cut counts as one, its bytes in proportion
-    to its tokens); `epochs` = tokens / available tokens, None where there are none; `share` is of the whole
-    mixture, None where nothing is drawn of any source. `shortfall` says
-    why tokens are fewer than requested, None where they are not; `cause` is one of `max_epochs`, `empty`,
-    `held_out` and `rounding`.
+    epoch: int = 0
+    threshold: int = 0
+    last: LastDocument | None = None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What one phase takes of one cell: the line of its copies from where the phase before ended to `end`.
+
+    tokens, documents and bytes are counted with copies; a document cut counts as one, its bytes in proportion
+    to its tokens. `requested_tokens` is what the phase's groups ask of the cell, before any cap."""
+
+    requested_tokens: int
+    tokens: int
+    documents: int
+    bytes: int
+    end: Place
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """The documents whose columns have these `values` (of `MixturePlan.columns`, in that order), and what
+    each phase takes of them. `wanted`: a phase gives them a share, so those held out are drawn, to be judged
+    on."""
+
+    values: tuple[str, ...]
+    available_tokens: int
+    available_documents: int
+    available_bytes: int
+    wanted: bool
+    phases: tuple[Stretch, ...]
+
+
+@dataclass(frozen=True)
+class GroupPlan:
+    """Requested against achieved of one group of one phase: a value of a column, within those before it.
+
+    `by` and `values` are the way to it; `divided`: it has groups within. `requested_share` and `share` are of
+    the phase's tokens, `epochs` = tokens / available tokens; None where there is nothing to divide by.
+    `available_tokens`: of all its documents, whatever other phases take. `shortfall` says why tokens are
+    fewer than requested, None where they are not; `cause` is one of `max_epochs`, `empty`, `absent` (no
+    document has the value), `held_out` and `rounding`."""
+
+    by: tuple[str, ...]
+    values: tuple[str, ...]
+    divided: bool
+    requested_share: float
+    requested_tokens: int
+    available_tokens: int
+    tokens: int
+    share: float | None
+    epochs: float | None
+    cause: str | None
+    shortfall: str | None
+
+    @property
+    def name(self) -> str:
+        """How people are told of it: `web / en`."""
+        return " / ".join(self.values)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The feasible request that is nearest to one that is not: the `tokens` that can be had, the YAML to
+    write (`recipe`), and the largest budget for which the shares asked can be had (`tokens_as_asked`; None
+    where no budget helps)."""
+
+    tokens: int
+    recipe: str
+    tokens_as_asked: int | None
+
+
+@dataclass(frozen=True)
+class PhasePlan:
+    """One phase: tokens asked (None: all that there is) and drawn, and its groups, each before those within.
+
+    `nearest`: None where every share is had."""
+
+    name: str
+    requested_tokens: int | None
+    tokens: int
+    documents: int
+    bytes: int
+    groups: tuple[GroupPlan, ...]
+    nearest: Nearest | None
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """What is taken of one source, over all its cells and phases, counted with copies.
+
+    `epochs` = tokens / available tokens, None where there are none; `share` is of the whole
+    mixture, None where nothing is drawn of any source. `shortfall` says why tokens are fewer than requested,
+    where the sources alone are what is asked for; of other groups their own `GroupPlan` says it.
     """
 
     available_tokens: int
@@ -46,9 +138,6 @@ class SourcePlan:
     available_bytes: int
     requested_share: float
     requested_tokens: int
-    full_epochs: int
-    threshold: int
-    last: LastDocument | None
     tokens: int
     documents: int
     bytes: int
@@ -80,16 +169,23 @@ class HeldOutPlan:
 
 @dataclass(frozen=True)
 class MixturePlan:
-    """The whole plan. `bins`: of the documents' draws; `requested_tokens`: None where all that there is was
-    asked for; tokens, documents and bytes are those drawn, with copies."""
+    """The whole plan. `bins`: of the documents' draws; `columns`: what cells are told apart by, `source`
+    first; `edges`: of columns of numbers, the bounds of their buckets; `named`: of a column, the values that
+    are told apart, all where it is left out; `requested_tokens`: None where all that there is was asked for;
+    tokens, documents and bytes are those drawn, with copies."""
 
     seed: int
     bins: int
+    columns: tuple[str, ...]
+    edges: Mapping[str, tuple[int | float, ...]]
+    named: Mapping[str, tuple[str, ...]]
     requested_tokens: int | None
     tokens: int
     documents: int
     bytes: int
     max_epochs: float
+    cells: tuple[CellPlan, ...]
+    phases: tuple[PhasePlan, ...]
     sources: Mapping[str, SourcePlan]
     held_out: HeldOutPlan
 

@@ -199,9 +199,9 @@ def _columns(source: SourceRecord) -> list[str]:
 def mixture_findings(mixture: MixtureFacts | None) -> list[Finding]:
     """Shares that are missed, and sources that are read very often."""
     found = []
+    for missed in mixture.shortfalls if mixture is not None else ():
+        found.append(Finding("warning", f"mixture: {missed.name}", missed.text))
     for name, source in mixture.sources.items() if mixture is not None else ():
-        if source.shortfall:
-            found.append(Finding("warning", f"mixture: {name}", source.shortfall))
         if source.epochs is not None and source.epochs > MANY_EPOCHS:
             text = f"read {source.epochs:.1f} times over; beyond four epochs repeated tokens teach less"
             found.append(Finding("note", f"mixture: {name}", text))

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from pydantic import ValidationError
 from corpusmill.mixtures.draw import Draw
 from corpusmill.mixtures.mixture import Mixture
 from corpusmill.mixtures.mixture_sums import MixtureSums
-from corpusmill.mixtures.plan.histogram import HISTOGRAM
 from corpusmill.mixtures.plan.selection import EDGE
 from corpusmill.pipelines.contract.documents import Documents, document_id
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
@@ -44,13 +42,32 @@ def encoded(sizes: Sequence[tuple[str, int]], groups: Sequence[str | None] | Non
 
 def planned(docs: Documents, folder: Path, seed: int = 1, **options: Any) -> dict[str, Any]:
     docs = apart(docs, seed, options.get("held_out", 0.0))
-    sums = MixtureSums().prepare(Context(seed=seed))
-    sums.finish(sums.map(iter([docs])), folder)
-    stage = Mixture(**options).prepare(Context(seed=seed, artefacts={"mixture_sums": folder}))
+    stage = Mixture(**options)
+    sums = MixtureSums(**told_by(stage)).prepare(Context(seed=seed))
+    sums.finish(sums.combine([sums.map(iter([part])) for part in addressed(docs)]), folder)
+    stage = stage.prepare(Context(seed=seed, artefacts={"mixture_sums": folder}))
     parts = [stage.map(iter([part])) for part in addressed(docs)]
-    plan = stage.finish(stage.combine(parts), folder)
-    assert json.loads((folder / "plan.json").read_text()) == plan
+    told = stage.finish(stage.combine(parts), folder)
+    plan: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+    assert {**json.loads(json.dumps(told)), "cells": plan["cells"]} == plan
     return plan
+
+
+def told_by(stage: Mixture) -> dict[str, Any]:
+    """Options of `mixture_sums` beside a mixture, as the section gives them."""
+    cells = stage.cells()
+    return {
+        "told_by": cells.names,
+        "edges": {one.name: one.edges for one in cells.columns if one.edges is not None},
+        "named": {one.name: sorted(one.named) for one in cells.columns if one.named is not None},
+    }
+
+
+def end_of(plan: dict[str, Any], source: str) -> dict[str, Any]:
+    """Where the only cell of a source ends."""
+    (cell,) = (cell for cell in plan["cells"] if tuple(cell["values"]) == (source,))
+    end: dict[str, Any] = cell["phases"][-1]["end"]
+    return end
 
 
 def apart(docs: Documents, seed: int, share: float) -> Documents:
@@ -103,8 +120,9 @@ def test_without_options_everything_is_taken_once(tmp_path: Path) -> None:
     assert rows.column("row").to_pylist() == list(range(999))
     assert set(rows.column("epoch").to_pylist()) == {0}
     for one in plan["sources"].values():
-        assert (one["full_epochs"], one["threshold"], one["epochs"], one["shortfall"]) == (1, 0, 1.0, None)
-        assert one["last"] is None
+        assert (one["epochs"], one["shortfall"]) == (1.0, None)
+    for cell in plan["cells"]:
+        assert cell["phases"][0]["end"] == {"epoch": 1}
 
 
 @pytest.mark.parametrize("tokens", [500, 5_000, 20_000, 33_333])
@@ -217,8 +235,9 @@ def test_a_document_larger_than_its_share_is_drawn_in_part(tmp_path: Path) -> No
     one, name = plan["sources"]["one"], docs.column("id")[300].as_py()
     assert (one["requested_tokens"], one["tokens"], one["documents"]) == (1_000, 1_000, 1)
     assert one["bytes"] == 3_000
-    assert one["last"] == {
-        **one["last"],
+    last = end_of(plan, "one")["last"]
+    assert last == {
+        **last,
         "document": name,
         "unit": 7,
         "row": 20,
@@ -292,8 +311,9 @@ def test_shares_are_exact_and_the_plan_tells_what_is_drawn(
         assert (one["shortfall"] is not None) == (one["cause"] is not None) == missed
         assert (cut[mine] >= 0).sum() <= 1
         epochs = rows.column("epoch").to_numpy()[mine]
-        assert not len(epochs) or epochs.max() <= one["full_epochs"]
-        assert (epochs[cut[mine] >= 0] == one["full_epochs"]).all()
+        full_epochs = end_of(plan, source).get("epoch", 0) if len(epochs) else 0
+        assert not len(epochs) or epochs.max() <= full_epochs
+        assert (epochs[cut[mine] >= 0] == full_epochs).all()
     assert sum(one["requested_tokens"] for one in plan["sources"].values()) == tokens
     assert not (cut[aside] >= 0).any()
     order = random_.sample(range(len(ids)), len(ids))
@@ -361,31 +381,6 @@ def test_sources_and_weights_must_agree(tmp_path: Path) -> None:
     planned(encoded([("a", 1)]), tmp_path)
     with pytest.raises(IntegrityError, match="does not know source b"):
         emitted(encoded([("b", 1)]), tmp_path)
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=40),
-    st.lists(st.integers(0, 39), max_size=5),
-    st.randoms(use_true_random=False),
-)
-def test_partials_combine_in_any_order(sizes: list[tuple[str, int]], cuts: list[int], random_: Any) -> None:
-    docs = apart(encoded(sizes), 2, 0.3)
-    stage = MixtureSums().prepare(Context(seed=2))
-    ends = sorted({0, len(docs), *(min(cut, len(docs)) for cut in cuts)})
-
-    def unit(a: int, b: int) -> Iterator[Documents]:
-        yield docs.slice(a, b - a)
-
-    parts = [stage.map(unit(a, b)) for a, b in pairwise(ends)] or [stage.map(iter([docs]))]
-    random_.shuffle(parts)
-    while len(parts) > 1:
-        at = random_.randrange(len(parts) - 1)
-        parts[at : at + 2] = [stage.combine(parts[at : at + 2])]
-    whole = stage.combine([stage.map(iter([docs]))])
-    assert stage.combine(parts).equals(whole)
-    assert whole.schema == HISTOGRAM
-    assert sum(whole.column("tokens").to_pylist()) == sum(size for _, size in sizes)
 
 
 def test_selection_depends_on_ids_and_seed_alone(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from corpusmill.mixtures.draw import Draw
 from corpusmill.mixtures.mixture import Mixture
-from corpusmill.mixtures.plan.histogram import add, by_source, histogram
+from corpusmill.mixtures.plan.cells import Cells
+from corpusmill.mixtures.plan.histogram import add, by_cell, histogram
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.encoded_views import in_views, token_counts, view_count, views_type
 from corpusmill.pipelines.contract.stage import Context
@@ -108,16 +109,17 @@ def test_a_row_in_a_view_is_the_view_s(sizes: list[int], skipped: int, data: st.
 def test_sums_are_by_view_and_add_up() -> None:
     docs = in_more_views(encoded([("a", size) for size in range(40)] + [("b", 3)] * 9), 4)
     docs = docs.with_columns({"held_out": pa.array([at % 7 == 0 for at in range(len(docs))])})
-    whole = histogram(iter([docs]), 1)
-    parts = [histogram(iter([part]), 1) for part in (docs.slice(0, 13), docs.slice(13, 99))]
+    cells = Cells.of(["source"], {}, {})
+    whole = histogram(iter([docs]), 1, cells)
+    parts = [histogram(iter([part]), 1, cells) for part in (docs.slice(0, 13), docs.slice(13, 99))]
     assert add(parts).equals(whole)
     sources = np.array(docs.column("source").to_pylist())
     for apart_, view in [(False, 0), (False, 1), (False, 2), (True, 2)]:
         mine = docs.column("held_out").to_numpy(zero_copy_only=False) == apart_
-        for source, sum_MB in by_source(whole, apart=apart_, view=view).items():
+        for (source,), sums in by_cell(whole, apart=apart_).items():
             of_source = mine & (sources == source)
-            assert sum_MB[0].sum() == token_counts(docs, view)[of_source].sum()
-            assert sum_MB[1].sum() == of_source.sum()
+            assert sums.tokens[view].sum() == token_counts(docs, view)[of_source].sum()
+            assert sums.documents.sum() == of_source.sum()
 
 
 @pytest.mark.parametrize(

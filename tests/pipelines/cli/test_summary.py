@@ -20,7 +20,7 @@ from corpusmill.pipelines.cli.summary import (
     summary_json,
 )
 from corpusmill.pipelines.cli.summary_rendering import render_summary
-from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, MixtureSource
+from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, MixtureSource, Shortfall
 from corpusmill.pipelines.records.mixture_plan import HeldOutPlan
 from corpusmill.pipelines.report.figures import Finding
 
@@ -75,13 +75,16 @@ def test_shares_are_asked_and_got() -> None:
         epochs=4.0,
         shortfall="5,000 tokens asked, 4,000 drawn: \x1b[31m",
         cause="max_epochs",
-        cut=None,
+        cut=(),
     )
     warnings = [Finding("warning", f"w{k}", "loud") for k in range(9)]
     warnings.append(Finding("warning", "mixture: web", str(web.shortfall)))
     nothing = replace(web, available_tokens=0, achieved_share=None, epochs=None, shortfall=None)
     sources = {"web": web, "code": replace(web, shortfall=None), "none": nothing}
-    mixture = MixtureFacts("mixture", 10_000, 8_000, 18, 4.0, HeldOutPlan(0, 0, 0.0, {}, 0), sources)
+    missed = (Shortfall("web", "max_epochs", str(web.shortfall)),)
+    mixture = MixtureFacts(
+        "mixture", 10_000, 8_000, 18, 4.0, HeldOutPlan(0, 0, 0.0, {}, 0), sources, (), missed
+    )
     text = render_summary(replace(FOUND, mixture=mixture, findings=tuple(warnings)))
     lines = text.splitlines()
     assert ["web", "1,000", "4,000", "50.0%", "40.0%", "4.00"] in [line.split() for line in lines]

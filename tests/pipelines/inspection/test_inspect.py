@@ -44,7 +44,7 @@ def test_a_run(run: RunFolder) -> None:
     sources = found.mixture.sources
     assert sources["web"].achieved_share + sources["code"].achieved_share == pytest.approx(1)
     assert sources["code"].epochs <= 2
-    assert (sources["code"].cause, sources["code"].cut) == ("max_epochs", None)
+    assert (sources["code"].cause, sources["code"].cut) == ("max_epochs", ())
     assert sources["web"].shortfall is None
     assert sources["web"].achieved_tokens == sources["web"].requested_tokens == 50_000
     assert found.packing.tokens == found.mixture.achieved_tokens
@@ -53,7 +53,7 @@ def test_a_run(run: RunFolder) -> None:
     shown = _shown(found)
     assert "dedup.exact" in shown
     assert f"code: {sources['code'].shortfall}" in shown
-    assert f"web: document {sources['web'].cut.document} is cut to its first" in shown
+    assert f"web: document {sources['web'].cut[0].document} is cut to its first" in shown
     assert "fill-in-the-middle" in shown
 
 

@@ -1,0 +1,182 @@
+"""From sums of tokens by cell to what every phase takes of every cell, and the words of what is missed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, Cells, Values
+from corpusmill.mixtures.plan.groups import Group
+from corpusmill.mixtures.plan.histogram import CellSums
+from corpusmill.mixtures.plan.line import Views, Walk
+from corpusmill.mixtures.plan.nearest import nearest
+from corpusmill.mixtures.plan.phases import Phase, budgets
+from corpusmill.mixtures.plan.tree import Node, Stock, tree
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.records.mixture_plan import GroupPlan, Nearest, PhasePlan
+
+EpochsOf = Callable[[Iterable[Values]], float | None]
+_LISTED = 6  # values of a column that a message names
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the phases ask for and get: a tree of groups each, which says what was asked, by phase and cell
+    the tokens asked and taken, and the walk along the line of each cell."""
+
+    cells: Cells
+    phases: tuple[Phase, ...]
+    roots: tuple[Node, ...]
+    budgets: tuple[int, ...]
+    given: tuple[Mapping[Values, tuple[int, int]], ...]
+    walks: Mapping[Values, Walk]
+    nearest: tuple[Nearest | None, ...]
+
+
+def planned(
+    cells: Cells,
+    phases: Sequence[Phase],
+    sums: Mapping[Values, CellSums],
+    total: int | None,
+    max_epochs: float,
+    views: Views,
+) -> Planned:
+    """What each phase takes, one after the other. `sums`: of what is not held out; `total`: tokens of all
+    phases, None for all that there is. Raises UserError where there are no tokens, or a value has no
+    weight."""
+    present = {cell: one.totals[0] for cell, one in sums.items()}
+    walks = {cell: Walk(one, views) for cell, one in sorted(sums.items())}
+    stocks = {cell: Stock(*sums[cell].totals[:2], walk) for cell, walk in walks.items()}
+
+    def grown(phase: Phase, group: Group) -> Node:
+        chosen = {cell for cell in stocks if phase.takes(cells.names, cell)}
+        return tree(group, cells.names, stocks, max_epochs, chosen)
+
+    natural = grown(phases[0], phases[0].group).natural if len(phases) == 1 else sum(present.values())
+    asked = budgets(phases, total, natural)
+    roots, given, instead = [], [], []
+    for phase, budget in zip(phases, asked, strict=True):
+        root = grown(phase, phase.group)
+        if not any(leaf.available for leaf in root.leaves() if leaf.share > 0):
+            where = f"phase {phase.name} of the mixture" if len(phases) > 1 else "the mixture"
+            raise UserError(f"{where} has no tokens: every source is empty after its steps")
+        root.ask(budget)
+        took = dict.fromkeys(present, (0, 0))
+        for leaf in root.leaves():
+            took |= leaf.given()
+
+        def again(group: Group, phase: Phase = phase) -> Node:
+            return grown(phase, group)
+
+        instead.append(nearest(root, again, budget))
+        roots.append(root)
+        given.append(took)
+        for cell, (_, taken) in took.items():
+            walks[cell].take(taken)
+    return Planned(
+        cells=cells,
+        phases=tuple(phases),
+        roots=tuple(roots),
+        budgets=tuple(asked),
+        given=tuple(given),
+        walks=walks,
+        nearest=tuple(instead),
+    )
+
+
+def group_plans(
+    root: Node, given: Mapping[Values, tuple[int, int]], held: Mapping[Values, int], epochs_of: EpochsOf
+) -> list[GroupPlan]:
+    """The groups of a phase, each before those within. `held`: documents held out, by cell; `epochs_of`: the
+    epochs that the phase takes of some cells."""
+    drawn = sum(taken for _, taken in given.values())
+    return [_group_plan(node, root, given, held, drawn, epochs_of) for node in root.every()]
+
+
+def _group_plan(
+    node: Node,
+    root: Node,
+    given: Mapping[Values, tuple[int, int]],
+    held: Mapping[Values, int],
+    drawn: int,
+    epochs_of: EpochsOf,
+) -> GroupPlan:
+    tokens = sum(given[cell][1] for cell in node.cells)
+    cause, words = (None, None) if node.children else shortfall(node, tokens, root, held)
+    return GroupPlan(
+        by=node.by,
+        values=node.values,
+        divided=bool(node.children),
+        requested_share=node.whole_share,
+        requested_tokens=node.requested,
+        available_tokens=node.available,
+        tokens=tokens,
+        share=tokens / drawn if drawn else None,
+        epochs=epochs_of(node.cells),
+        cause=cause,
+        shortfall=words,
+    )
+
+
+def shortfall(
+    node: Node, tokens: int, root: Node, held: Mapping[Values, int]
+) -> tuple[str | None, str | None]:
+    """Cause and words of a share that a leaf misses; None of one that it gets. `tokens`: what it gives."""
+    requested, available = node.requested, node.available
+    what, column = ("source" if node.by == (SOURCE,) else "group"), node.by[-1]
+    if not node.cells and column != SOURCE and node.asked_for:
+        values = sorted({cell[node.at] for cell in root.cells} - {OTHERS})
+        more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+        there = f"there are: {', '.join(values[:_LISTED])}{more}" if values else "only others are there"
+        return "absent", (
+            f"{requested:,} tokens asked, none drawn: no document has the value {node.values[-1]} of {column}"
+            f"{' here' if len(node.by) > 1 else ''}; {there}; correct the value, or set it to 0"
+        )
+    if requested == 0 and node.asked_for and root.requested:
+        return "rounding", (
+            f"its share, {node.whole_share:.3g} of {root.requested:,} tokens, is less than one token, which "
+            f"another {what} has, so none is drawn; raise its weight or `tokens`"
+        )
+    if requested <= tokens:
+        return None, None
+    asked = f"{requested:,} tokens asked, {tokens:,} drawn"
+    if available:
+        before = f", of which earlier phases take {node.used:,}" if node.used else ""
+        return "max_epochs", (
+            f"{asked}: max_epochs {node.max_epochs:g} allows no more of the {available:,} tokens there are"
+            f"{before} ({(node.used + requested) / available:.2f} epochs are asked); lower its weight or "
+            "raise max_epochs"
+        )
+    count, documents = (
+        sum(held.get(cell, 0) for cell in node.cells),
+        sum(stock.documents for stock in node.cells.values()),
+    )
+    if count and not documents:
+        there = "its only document is" if count == 1 else f"all its {count:,} documents are"
+        return "held_out", f"{asked}: {there} held out; lower its weight, or `held_out` under `pack`"
+    if documents:
+        return (
+            "empty",
+            f"{asked}: the {documents:,} documents of the {what} have no tokens; set its weight to 0",
+        )
+    return "empty", f"{asked}: the {what} has no tokens, nothing is left of it; set its weight to 0"
+
+
+def failure(phases: Sequence[PhasePlan]) -> str:
+    """The words of all shares that are missed, with what can be had instead; empty where none is."""
+    missed = []
+    for phase in phases:
+        where = f"phase {phase.name}: " if phase.name else ""
+        missed += [f"{where}{one.name}: {one.shortfall}" for one in phase.groups if one.shortfall]
+        missed += [f"{where}{words}" for words in instead(phase.nearest)]
+    return "mixture: " + "; ".join(missed) if missed else ""
+
+
+def instead(found: Nearest | None) -> list[str]:
+    """What to write instead of a mixture that cannot be had."""
+    if found is None:
+        return []
+    words = [f"nearest mixture: {found.recipe}"] if found.recipe else []
+    if found.tokens_as_asked is not None:
+        words.append(f"with the shares as they are: tokens: {found.tokens_as_asked}")
+    return words

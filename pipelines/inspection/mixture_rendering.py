@@ -1,0 +1,44 @@
+"""The groups and phases of a mixture as text for a terminal: what each was asked for and what it gives."""
+
+from __future__ import annotations
+
+from corpusmill.pipelines.inspection import plain_text as text
+from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts
+from corpusmill.pipelines.records.mixture_plan import PhasePlan
+
+_GROUPS = 60  # of a phase that are shown
+
+
+def render_groups(mixture: MixtureFacts) -> list[str]:
+    """A table of each phase's groups, and under it how many are left out; nothing where the sources are all
+    there is to tell."""
+    lines: list[str] = []
+    for number, phase in enumerate(mixture.phases):
+        lines += ["", _title(number, phase, len(mixture.phases)), _table(phase)]
+        if (more := len(phase.groups) - _GROUPS) > 0:
+            lines.append(f"and {more:,} more groups in plan.json")
+    return lines
+
+
+def _title(number: int, phase: PhasePlan, phases: int) -> str:
+    name = f"phase {number} {text.printable(phase.name, 60)}: " if phases > 1 else ""
+    asked = "" if phase.requested_tokens is None else f" of {phase.requested_tokens:,} asked"
+    return f"{name}{phase.tokens:,} tokens{asked}, {phase.documents:,} documents"
+
+
+def _table(phase: PhasePlan) -> str:
+    rows = [
+        (
+            text.printable(group.name, 80),
+            group.by[-1],
+            group.available_tokens,
+            group.requested_tokens,
+            group.tokens,
+            text.percent(group.requested_share, 1),
+            text.percent(group.share, 1),
+            text.fixed(group.epochs, 3),
+        )
+        for group in phase.groups[:_GROUPS]
+    ]
+    headers = ("group", "by", "available", "requested", "achieved", "share asked", "share got", "epochs")
+    return text.table(headers, rows)

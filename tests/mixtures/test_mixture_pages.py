@@ -1,0 +1,103 @@
+"""The recipes of docs/mixtures.md, run on documents of sites, licences and lengths."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpusmill.pipelines.inspection.inspect import inspect
+from corpusmill.pipelines.inspection.rendering import render_inspection
+from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.report.build import gather
+from corpusmill.pipelines.report.page import render_page
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.tokenizer.shards.reader import open_shard
+from tests.pipelines.run.test_increments import WORDS, run
+from tests.test_docs import DOCS, blocks
+
+PAGE = (DOCS / "mixtures.md").read_text("utf-8")
+LICENCES = ("mit", "apache-2.0", None)
+
+
+def write_documents(folder: Path) -> None:
+    """web.jsonl (two sites) and code.jsonl (licences), each of 60 documents of 20 to 400 words."""
+    draw = random.Random(4)
+
+    def text() -> str:
+        return " ".join(draw.choices(WORDS, k=draw.randrange(20, 400))) + "."
+
+    hosts = ("one.example", "two.example")
+    web = [{"id": f"w{k}", "text": text(), "url": f"https://{hosts[k % 2]}/{k}"} for k in range(60)]
+    code = [{"id": f"c{k}", "text": text(), "license": LICENCES[k % 3]} for k in range(60)]
+    for name, rows in (("web", web), ("code", code)):
+        (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+
+
+def plan_of(folder: Path) -> dict[str, Any]:
+    (path,) = folder.glob("steps/mixture/*/data/plan.json")
+    plan: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return plan
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of the first recipe of the page."""
+    folder = tmp_path_factory.mktemp("grouped")
+    write_documents(folder)
+    path = folder / "recipe.yaml"
+    path.write_text(blocks(PAGE, "yaml")[0], "utf-8")
+    load_recipe(path)
+    run(path, folder / "run")
+    return folder / "run"
+
+
+def test_groups_by_site_length_and_licence_are_exact_in_the_shards(grouped: Path) -> None:
+    plan = plan_of(grouped)
+    groups = {tuple(one["values"]): one for one in plan["phases"][0]["groups"]}
+    assert {values: one["tokens"] for values, one in groups.items() if len(values) == 2} == {
+        ("web", "one.example"): 3_500,
+        ("web", "*"): 10_500,
+        ("code", "mit"): 3_000,
+        ("code", "unknown"): 0,
+        ("code", "*"): 3_000,
+    }
+    low, high = (groups["web", "*", bucket] for bucket in ("below 200", "from 200"))
+    assert high["epochs"] == pytest.approx(2 * low["epochs"], rel=1e-2)
+    tokens: Counter[str] = Counter()
+    for path in sorted(grouped.glob("steps/pack/*/data/shard-*.arrow")):
+        shard = open_shard(path)
+        for row in range(shard.rows):
+            for piece in shard.pieces(row):
+                tokens[piece.source] += piece.length
+    assert tokens == {"web": 14_000, "code": 6_000}
+
+
+def test_groups_are_shown_with_what_they_give(grouped: Path) -> None:
+    shown = render_inspection(inspect(grouped))
+    assert "20,000 tokens of 20,000 asked" in shown
+    (line,) = (line for line in shown.splitlines() if line.startswith("web / one.example"))
+    assert line.split()[3] == "site"
+    assert "17.5%" in line
+    page = render_page(gather(RunFolder(grouped)))
+    assert "Groups, tokens requested and achieved" in page
+    assert ">one.example</th><td>site</td>" in page
+
+
+def test_languages_that_no_step_keeps_are_told_before_anything_runs(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        "name: x\nsources:\n  web: {read: {jsonl: web.jsonl}, steps: [{language: {keep: [en, zh]}}]}\n"
+        "tokenizer: {train: {}}\npack: {}\n"
+        "mixture: {by: lang, weights: {en: 0.5, fr: 0.5, '*': 0}}\n",
+        "utf-8",
+    )
+    with pytest.raises(
+        InvalidRecipeError, match=r"recipe.yaml:6: mixture.weights.fr: no document.*keep en, zh"
+    ):
+        load_recipe(path)
