@@ -193,6 +193,7 @@ def test_what_a_shard_loader_cannot_keep_is_refused(shards: list[Path]) -> None:
         ShardDataLoader(dataset).load_state_dict({**dataset.state_dict(), "workers": 3})
 
 
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 def test_torchdatas_stateful_loader_goes_on(shards: list[Path]) -> None:
     stateful = pytest.importorskip("torchdata.stateful_dataloader", reason="torchdata is not installed")
     everything = first(ShardDataset(shards, **OPTIONS), 12)

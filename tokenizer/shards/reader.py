@@ -7,7 +7,7 @@ some GB/s. What a reader never looks at is never read; `verify` reads everything
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,10 @@ class Piece(NamedTuple):
     epoch: int
 
 
+Bring = Callable[[int], None]
+"""Has the bytes of a record batch there, given its number, before they are read."""
+
+
 def open_shard(path: Path | str) -> Shard:
     """Open a shard. Raises IntegrityError where it is cut short, no shard, or its metadata is damaged."""
     return Shard(Path(path))
@@ -53,7 +57,7 @@ def open_shard(path: Path | str) -> Shard:
 @dataclass(frozen=True)
 class _Opened:
     metadata: dict[str, Any]
-    batches: list[pa.RecordBatch]
+    reader: pa.RecordBatchFileReader
 
 
 class Shard:
@@ -62,14 +66,18 @@ class Shard:
     `phase` is the mixture's phase that its rows belong to. `framing` says whether documents begin with bos
     and end with eos; None of a shard of format 2, which does not tell.
 
+    `source` is where the bytes lie in place of the file, and `bring` has those of a record batch there
+    before they are first read.
+
     Every method that reads rows raises IntegrityError where they are not those that were written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        opened = _open(path)
+    def __init__(self, path: Path, source: pa.Buffer | None = None, bring: Bring | None = None) -> None:
+        self.path, self._bring = path, bring
+        opened = _open(path, source)
         self.metadata = opened.metadata
-        self._batches = opened.batches
+        self._reader = opened.reader
+        self._batches: list[pa.RecordBatch] = [None] * opened.reader.num_record_batches  # read by `_checked`
         self.sequence_length = int(self.metadata["sequence_length"])
         self.model_vocab_size = int(self.metadata.get("model_vocab_size", self.metadata["vocab_size"]))
         self.dtype = np.dtype(np.uint16 if self.model_vocab_size <= 2**16 else np.uint32)
@@ -77,11 +85,11 @@ class Shard:
         self.framing = Framing.of(self.metadata) if "add_eos" in self.metadata else None
         self._per_batch = int(self.metadata["rows_per_batch"])
         self._unread = set(range(len(self._batches)))  # batches not compared with their checksums yet
-        self._views_BL = [self._view(batch) for batch in self._batches]
-        self.rows = sum(len(view_BL) for view_BL in self._views_BL)
-        full = all(len(view_BL) == self._per_batch for view_BL in self._views_BL[:-1])
-        if not full or self.rows != self.metadata["rows"]:
-            raise IntegrityError(f"{path}: {self.rows} rows, metadata says {self.metadata['rows']}")
+        self._views_BL: list[Tokens] = [np.zeros((0, 0), self.dtype)] * len(self._batches)
+        self.rows = int(self.metadata["rows"])
+        if -(-self.rows // self._per_batch) != len(self._batches):
+            found = len(self._batches)
+            raise IntegrityError(f"{path}: {found} record batches, metadata says {self.rows} rows")
 
     def _view(self, batch: pa.RecordBatch) -> Tokens:
         column = batch.column(0)
@@ -97,12 +105,20 @@ class Shard:
     def _checked(self, index: int) -> int:
         """`index`, once batch `index` is known to be what was written."""
         if index in self._unread:
-            if batch_digest(self._batches[index]) != self.metadata["batches_xxh3"][index]:
-                first = index * self._per_batch
-                last = first + len(self._views_BL[index]) - 1
+            if self._bring is not None:
+                self._bring(index)
+            first = index * self._per_batch
+            last = min(first + self._per_batch, self.rows) - 1
+            try:
+                batch = self._reader.get_batch(index)
+                sound = batch_digest(batch) == self.metadata["batches_xxh3"][index]
+            except (pa.ArrowException, OSError, ValueError):
+                sound = False
+            if not sound or len(batch) != last - first + 1:
                 raise IntegrityError(
                     f"{self.path}: rows {first} to {last} are not those it was written with{_CURE}"
                 )
+            self._batches[index], self._views_BL[index] = batch, self._view(batch)
             self._unread.discard(index)
         return index
 
@@ -172,10 +188,10 @@ class Shard:
         of `given_tables.PIECE`."""
         tables = []
         first, last = 0, self.rows if rows is None else min(rows, self.rows)
-        for index, batch in enumerate(self._batches):
+        for index in range(len(self._batches)):
             if first >= last:
                 break
-            self._checked(index)
+            batch = self.record_batch(index)
             column = batch.column(1).slice(0, last - first)
             flat = pa.Table.from_struct_array(column.flatten())
             lengths = np.diff(column.offsets.to_numpy())
@@ -193,7 +209,8 @@ class Shard:
         cover each row from its start without gap or overlap, that only padding follows, that documents begin
         and end as the metadata says, and every count.
         """
-        rows_RL = np.concatenate([np.zeros((0, self.sequence_length), self.dtype), *self._views_BL])
+        views_BL = [self.batch_tokens(index) for index in range(len(self._batches))]
+        rows_RL = np.concatenate([np.zeros((0, self.sequence_length), self.dtype), *views_BL])
         table = self.piece_table()
         row, start, length = (table.column(name).to_numpy() for name in ("row", "start", "length"))
         filled_R = self.row_lengths()
@@ -225,11 +242,10 @@ class Shard:
             raise IntegrityError(f"{self.path} is damaged: {', '.join(wrong)}{_CURE}")
 
 
-def _open(path: Path) -> _Opened:
+def _open(path: Path, source: pa.Buffer | None) -> _Opened:
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(pa.memory_map(str(path)) if source is None else source)
         metadata = {key.decode(): json.loads(value) for key, value in (reader.schema.metadata or {}).items()}
-        batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, ValueError) as error:
         raise IntegrityError(f"{path} is not a whole token shard: {error}{_CURE}") from error
     if metadata.get("format") not in READ:
@@ -240,6 +256,6 @@ def _open(path: Path) -> _Opened:
     if lacking:
         raise IntegrityError(f"{path}: its metadata lack {', '.join(lacking)}; whatever wrote it is at fault")
     written = len(metadata["batches_xxh3"])
-    if written != len(batches):
-        raise IntegrityError(f"{path}: {len(batches)} record batches of {written}{_CURE}")
-    return _Opened(metadata, batches)
+    if written != reader.num_record_batches:
+        raise IntegrityError(f"{path}: {reader.num_record_batches} record batches of {written}{_CURE}")
+    return _Opened(metadata, reader)

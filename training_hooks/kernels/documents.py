@@ -43,21 +43,54 @@ def mark_documents(
         if parts_B4[batch, 0] == 0:
             return i
         bounds, starts, lengths = parts_B4[batch, 0], parts_B4[batch, 1], parts_B4[batch, 2]
+        ids_W, places_W = ids_NW[i], places_NW[i]
         number, at = integer(0), integer(0)
         for p in range(four_at(bounds + 4 * within), four_at(bounds + 4 * within + 4)):
             begin = four_at(starts + 4 * p) - start
             low, high = max(begin, 0), min(begin + four_at(lengths + 4 * p), width)
             if high <= low:
                 continue
-            for t in range(low, high):
-                ids_NW[i, t] = number
-                places_NW[i, t] = t - low
+            ids_W[low:high] = number
+            for t in range(high - low):
+                places_W[low + t] = t
             number += 1
             at = high
-        for t in range(at, width):
-            ids_NW[i, t] = -1
-            places_NW[i, t] = t - at
+        ids_W[at:] = -1
+        for t in range(width - at):
+            places_W[at + t] = t
     return len(ids_NW)
+
+
+@compiled
+def ignore_borders(
+    first: int,
+    n: int,
+    half: int,
+    keys: npt.NDArray[np.uint64],
+    windows_a_row: int,
+    ends_S: Integers,
+    sizes_S: Integers,
+    firsts_S: Integers,
+    parts_B4: Integers,
+    context: int,
+    ignored: int,
+    labels_NT: npt.NDArray[Any],
+) -> int:
+    """Write `ignored` over every label that is the first token of a document."""
+    width = labels_NT.shape[1]
+    for i in range(len(labels_NT)):
+        window = permuted(first + i, n, half, keys)
+        row = window // windows_a_row
+        start = (window - row * windows_a_row) * context
+        batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+        if parts_B4[batch, 0] == 0:
+            return i
+        bounds, starts, lengths = parts_B4[batch, 0], parts_B4[batch, 1], parts_B4[batch, 2]
+        for p in range(four_at(bounds + 4 * within), four_at(bounds + 4 * within + 4)):
+            begin = four_at(starts + 4 * p) - start
+            if 0 < begin <= width and four_at(lengths + 4 * p) > 0:
+                labels_NT[i, begin - 1] = ignored
+    return len(labels_NT)
 
 
 @compiled

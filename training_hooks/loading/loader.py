@@ -28,8 +28,11 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.contract.errors import DataError, IntegrityError, UserError
+from corpusmill.pipelines.storage.objects.current import storage_in_use, use_storage, use_storage_again
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.versions import note_version
 from corpusmill.tokenizer.shards.reader import open_shard
+from corpusmill.training_hooks.loading.locations import Location, is_remote, open_shards
 from corpusmill.training_hooks.loading.phases import by_phase, refuse_strangers
 from corpusmill.training_hooks.loading.rows import PhaseRows
 from corpusmill.training_hooks.loading.stream import Order, PhaseWindows, Stream
@@ -45,7 +48,7 @@ class Window:
 
 
 class ShardLoader:
-    """Batches from token shards.
+    """Batches from token shards, each a path or, where `storage` allows its scheme, a URL (`locations`).
 
     `context` T, of all phases, defaults to each phase's row length. `order`: `stored` has windows as they lie
     in the shards. `epochs` ends the stream; None: it has no end.
@@ -62,7 +65,7 @@ class ShardLoader:
 
     def __init__(
         self,
-        shards: Sequence[Path],
+        shards: Sequence[Location],
         *,
         batch_size: int,
         seed: int,
@@ -70,19 +73,24 @@ class ShardLoader:
         ahead: int = 1,
         order: Order = "shuffled",
         epochs: int | None = None,
+        storage: ObjectStorage | None = None,
     ) -> None:
         if batch_size < 1 or ahead < 0 or (epochs is not None and epochs < 1):
             raise ValueError("batch_size and epochs are at least 1, ahead at least 0")
+        if storage is not None:
+            use_storage(storage)
+        self._locations = list(shards)
+        self.remote = any(is_remote(location) for location in shards)
         self._arguments = {
             "batch_size": batch_size, "seed": seed, "context": context, "ahead": ahead, "order": order,
             "epochs": epochs,
         }  # fmt: skip
         if not shards:
             raise DataError("no token shards to load: give at least one")
-        self.shards = [open_shard(path) for path in shards]
+        self.shards = open_shards(shards)
         first = self.shards[0]
         refuse_strangers(self.shards)
-        for folder in sorted({Path(path).resolve().parent for path in shards}):
+        for folder in sorted({Path(path).resolve().parent for path in shards if not is_remote(path)}):
             note_version(folder)
         facts = first.metadata
         self.vocab_size, self.tokenizer = int(facts["vocab_size"]), str(facts["tokenizer"])
@@ -121,7 +129,7 @@ class ShardLoader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy opens the shards anew: addresses are of this process."""
-        return _again, (type(self), [shard.path for shard in self.shards], self._arguments)
+        return _again, (type(self), self._locations, self._arguments, storage_in_use())
 
     @property
     def context(self) -> int:
@@ -181,15 +189,22 @@ class ShardLoader:
         return into
 
     def documents(
-        self, start: int, count: int, width: int | None = None
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        self, start: int, count: int, into: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """For every token of samples its document's number in the sample, from 0, and its place in the
-        document's part of the sample, int64[count, `width`] each (T); padding is a document of number -1."""
-        shape = count, self._context(start, count) if width is None else width
-        ids_NT, places_NT = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        document's part of the sample, int64[count, T] each; padding is a document of number -1. `into`: the
+        arrays to fill, of any integer type. Raises as `sequences`."""
+        if into is None:
+            shape = count, self._context(start, count)
+            into = np.empty(shape, np.int64), np.empty(shape, np.int64)
         for rows, run, lines in self._runs(start, count):
-            rows.documents(run, ids_NT[lines], places_NT[lines])
-        return ids_NT, places_NT
+            rows.documents(run, into[0][lines], into[1][lines])
+        return into
+
+    def ignore_borders(self, start: int, count: int, labels_NT: npt.NDArray[Any]) -> None:
+        """Put -100 over the labels of samples that are the first token of another document than their own."""
+        for rows, run, lines in self._runs(start, count):
+            rows.ignore_borders(run, labels_NT[lines])
 
     def sequence_sources(self, start: int, count: int) -> npt.NDArray[np.int64]:
         """For every token of `sequences(start, count)`, the index of its source in `sources`, or -1."""
@@ -244,5 +259,9 @@ def row_length(shards: Sequence[Path]) -> int:
     return min(open_shard(path).sequence_length for path in shards)
 
 
-def _again(kind: type[ShardLoader], shards: Sequence[Path], arguments: dict[str, Any]) -> ShardLoader:
+def _again(
+    kind: type[ShardLoader], shards: Sequence[Location], arguments: dict[str, Any], storage: dict[str, Any]
+) -> ShardLoader:
+    if storage and not storage_in_use():
+        use_storage_again(storage)
     return kind(shards, **arguments)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.tokenizer.shards.reader import Shard
-from corpusmill.training_hooks.kernels.documents import mark_documents, mark_sources
+from corpusmill.training_hooks.kernels.documents import ignore_borders, mark_documents, mark_sources
 from corpusmill.training_hooks.kernels.sequences import gather, gather_pairs, locate
+from corpusmill.training_hooks.loading.locations import with_urls
 from corpusmill.training_hooks.loading.stream import Run
 
 IGNORED = -100  # torch's ignore index
@@ -94,6 +95,17 @@ class PhaseRows:
 
         self._through(run, work)
 
+    def ignore_borders(self, run: Run, labels_NT: Array) -> None:
+        """Write `IGNORED` over labels across the borders of documents."""
+        order = self._order(run)
+
+        def work(done: int) -> int:
+            return ignore_borders(
+                run.first + done, *order, self._parts_B4, self.context, IGNORED, labels_NT[done:]
+            )
+
+        self._through(run, work)
+
     def sources(self, run: Run, out_NW: Array) -> None:
         """Write every token's code of its source; padding is left as it is."""
         order = self._order(run)
@@ -132,6 +144,12 @@ class PhaseRows:
 
     def _open(self, batch: int) -> None:
         shard = self.shards[int(self._shards_B[batch])]
+        try:
+            self._open_of(shard, batch)
+        except IntegrityError as error:
+            raise IntegrityError(with_urls(str(error))) from error
+
+    def _open_of(self, shard: Shard, batch: int) -> None:
         index = batch - int(self._firsts_S[self._shards_B[batch]])
         record, tokens_BL = shard.record_batch(index), shard.batch_tokens(index)
         largest = int(tokens_BL.max(initial=0))

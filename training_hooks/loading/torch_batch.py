@@ -9,6 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
+
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.loading.rows import IGNORED
 from corpusmill.training_hooks.trainer.require_torch import require_torch
@@ -47,38 +50,36 @@ class BatchForm:
         """`rows` sequences: samples `start` to `start + count - 1`, then sequences of padding alone, which
         have no label. Raises as `ShardLoader.pairs`."""
         context = loader.phase_at(start).context
-        inputs_BT = torch.empty((rows, context), dtype=torch.int64)
-        labels_BT = torch.empty((rows, context), dtype=torch.int64)
+        # One block from the heap, where that of the last batch lies still: torch maps new pages for every
+        # batch, and of several blocks the heap gives some back, which takes longer than filling them.
+        inputs_BT, labels_BT, *marks = np.empty((4 if self.extras else 2, rows, context), np.int64)
         if count:
-            loader.pairs(start, count, (inputs_BT[:count].numpy(), labels_BT[:count].numpy()))
-        inputs_BT[count:] = loader.pad_id
-        labels_BT[count:] = IGNORED
-        batch = {"input_ids": inputs_BT, "labels": labels_BT}
-        if self.extras or not self.across_documents:
-            self._mark(batch, loader, start, count)
+            loader.pairs(start, count, (inputs_BT[:count], labels_BT[:count]))
+            if not self.across_documents:
+                loader.ignore_borders(start, count, labels_BT[:count])
+        inputs_BT[count:], labels_BT[count:] = loader.pad_id, IGNORED
+        batch = {"input_ids": torch.from_numpy(inputs_BT), "labels": torch.from_numpy(labels_BT)}
+        if self.extras:
+            ids_BT, places_BT = marks
+            if count:
+                loader.documents(start, count, (ids_BT[:count], places_BT[:count]))
+            ids_BT[count:], places_BT[count:] = -1, np.arange(context)
+            self._add(batch, ids_BT, places_BT)
         return batch
 
-    def _mark(self, batch: dict[str, Tensor], loader: ShardLoader, start: int, count: int) -> None:
-        rows, context = batch["input_ids"].shape
-        ids_BW = torch.full((rows, context + 1), -1, dtype=torch.int64)
-        places_BW = torch.arange(context + 1).repeat(rows, 1)
-        if count:
-            found = loader.documents(start, count, context + 1)
-            ids_BW[:count], places_BW[:count] = (torch.from_numpy(array) for array in found)
-        if not self.across_documents:
-            batch["labels"].masked_fill_(places_BW[:, 1:] == 0, IGNORED)
-        ids_BT, places_BT = ids_BW[:, :context].contiguous(), places_BW[:, :context].contiguous()
+    def _add(
+        self, batch: dict[str, Tensor], ids_BT: npt.NDArray[np.int64], places_BT: npt.NDArray[np.int64]
+    ) -> None:
         if "document_ids" in self.extras:
-            batch["document_ids"] = ids_BT
+            batch["document_ids"] = torch.from_numpy(ids_BT)
         if "position_ids" in self.extras:
-            batch["position_ids"] = places_BT
+            batch["position_ids"] = torch.from_numpy(places_BT)
         if "cu_seqlens" in self.extras:
-            begins = torch.nonzero(places_BT.reshape(-1) == 0).reshape(-1)
-            ends = torch.cat([begins, torch.tensor([rows * context])])
-            batch["cu_seqlens"] = ends.to(torch.int32)
-            batch["max_seqlen"] = ends.diff().max()
+            ends = np.append(np.flatnonzero(places_BT == 0), places_BT.size)
+            batch["cu_seqlens"] = torch.from_numpy(ends.astype(np.int32))
+            batch["max_seqlen"] = torch.tensor(int(np.diff(ends).max()))
         if "attention_mask" in self.extras:
-            batch["attention_mask"] = document_mask(ids_BT)
+            batch["attention_mask"] = document_mask(torch.from_numpy(ids_BT))
 
 
 def document_mask(document_ids_BT: Tensor) -> Tensor:

@@ -13,11 +13,12 @@ what a training loop has taken. Only the loader knows that, so with workers the 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.sealed import digest
 from corpusmill.training_hooks.loading.loader import ShardLoader
+from corpusmill.training_hooks.loading.locations import Location
 from corpusmill.training_hooks.loading.read_ahead import ReadAhead
 from corpusmill.training_hooks.loading.stream import Order
 from corpusmill.training_hooks.loading.torch_batch import BatchForm, Extra, share_of
@@ -42,8 +43,9 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
     is filled up with rows of padding, which have no label: every batch has its full size. Each worker
     verifies the shards lazily.
 
-    `context`, `order` and `epochs` are `ShardLoader`'s, `extras` and `across_documents` `BatchForm`'s.
-    `read_ahead`: batches that a thread makes ahead in this process, where no worker does; 0: none.
+    `context`, `order`, `epochs` and `storage` are `ShardLoader`'s, `extras` and `across_documents` are
+    `BatchForm`'s. `read_ahead`: batches that a thread makes ahead in this process, where no worker does; 0:
+    none.
 
     `state_dict` holds the number of the next sample and the fingerprint of the stream: of the iterator begun
     last, or of a `ShardDataLoader` over the dataset. Every iterator begins at the position that was loaded
@@ -54,7 +56,7 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
 
     def __init__(
         self,
-        shards: Sequence[Path],
+        shards: Sequence[Location],
         *,
         batch_size: int,
         seed: int,
@@ -66,6 +68,7 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
         extras: Collection[Extra] = (),
         across_documents: bool = True,
         read_ahead: int = 0,
+        storage: ObjectStorage | None = None,
     ) -> None:
         super().__init__()
         if replicas < 1 or batch_size % replicas or not 0 <= replica < replicas:
@@ -74,7 +77,13 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
             raise ValueError(f"read_ahead is a number of batches, not {read_ahead}")
         self.form = BatchForm(tuple(extras), across_documents)
         self.loader = ShardLoader(
-            shards, batch_size=batch_size, seed=seed, context=context, order=order, epochs=epochs
+            shards,
+            batch_size=batch_size,
+            seed=seed,
+            context=context,
+            order=order,
+            epochs=epochs,
+            storage=storage,
         )
         self._identity = _identity(self.loader)
         self._replica, self._replicas, self._read_ahead = replica, replicas, read_ahead
@@ -112,6 +121,11 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
         self._next = start, stride
         return self._batches(start, stride, self._newest)
 
+    @property
+    def rows(self) -> int:
+        """Rows of a batch of this replica."""
+        return self.loader.batch_size // self._replicas
+
     def after(self, start: int, batches: int) -> int:
         """The sample that follows `batches` batches from sample `start` on."""
         for _ in range(batches):
@@ -134,11 +148,10 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
 
     def _made(self, start: int, stride: int) -> Iterator[tuple[int, dict[str, Tensor]]]:
         """Every `stride`-th batch from sample `start` on, and the sample that the one after it begins at."""
-        rows = self.loader.batch_size // self._replicas
         while self.loader.end is None or start < self.loader.end:
             end = self.loader.batch_end(start)
             first, count = share_of(start, end, self._replica, self._replicas)
-            batch = self.form.batch(self.loader, first if count else start, count, rows)
+            batch = self.form.batch(self.loader, first if count else start, count, self.rows)
             start = self.after(end, stride - 1)
             yield start, batch
 
@@ -210,6 +223,8 @@ class ShardDataLoader(DataLoader[dict[str, Tensor]]):
     def __init__(self, dataset: ShardDataset, **options: Any) -> None:
         if options.get("in_order", True) is not True:
             raise ValueError("in_order=False gives batches in no fixed order: there is no position to keep")
+        if dataset.loader.remote and options.get("num_workers"):
+            options = {"multiprocessing_context": "spawn", **options}  # a fork cannot fetch
         super().__init__(dataset, batch_size=None, **options)
         self._shards = dataset
         self._iterators = 0

@@ -1,0 +1,1 @@
+"""Token shards in trainers of others, a module each. Each imports its trainer."""
