@@ -26,8 +26,8 @@ from loader_peers import CONTEXT, SHARDS, TOOLS, VOCABULARY, rows_of
 from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.tokenizer.shards.format import write_shard
 
-ROWS, QUICK_ROWS = 160_000, 16_000
-BATCHES, QUICK_BATCHES = 4_000, 300
+ROWS, QUICK_ROWS = 80_000, 8_000
+BATCHES, QUICK_BATCHES = 2_000, 100
 PIECES = 4  # a row
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
+import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +19,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from corpusmill.training_hooks.loading.torch_dataset import ShardDataLoader, ShardDataset
 from tests.oracles.training_shards import PAD, Writer, write_rows
+from tests.waiting import PATIENCE
 
 # Three workers are more than some machines that run the tests have cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -202,16 +203,37 @@ def test_going_on_at_any_batch_is_not_having_stopped(
     assert all(torch.equal(a, b) for a, b in zip(whole[done:], rest, strict=True))
 
 
-@pytest.mark.parametrize("kind", [DataLoader, ShardDataLoader])
-def test_a_worker_that_is_killed_is_an_error_and_no_hang(plain: list[Path], kind: Any) -> None:
-    dataset = ShardDataset(plain, batch_size=4, seed=5)
-    options = {"batch_size": None} if kind is DataLoader else {}
-    loader = kind(dataset, num_workers=2, prefetch_factor=1, **options)
-    batches = DataLoader.__iter__(loader)
-    next(batches)
-    os.kill(batches._workers[0].pid, signal.SIGKILL)  # type: ignore[attr-defined]
-    with pytest.raises(RuntimeError, match=r"exited unexpectedly|killed by signal"):
-        list(itertools.islice(batches, 50))
+KILLED = """
+import os, signal, sys
+from torch.utils.data import DataLoader
+from corpusmill.training_hooks.loading.torch_dataset import ShardDataLoader, ShardDataset
+dataset = ShardDataset(sys.argv[2:], batch_size=4, seed=5)
+options = {"num_workers": 2, "prefetch_factor": 1}
+kind = sys.argv[1]
+loader = ShardDataLoader(dataset, **options) if kind == "own" else DataLoader(dataset, None, **options)
+batches = DataLoader.__iter__(loader)
+next(batches)
+try:
+    os.kill(batches._workers[0].pid, signal.SIGKILL)
+    for _ in range(50):
+        next(batches)
+except RuntimeError as error:
+    print(error)
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["own", "plain"])
+def test_a_worker_that_is_killed_is_an_error_and_no_hang(plain: list[Path], kind: str) -> None:
+    """In a process of its own: torch tells of it from a signal handler, at any moment."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, kind, *map(str, plain)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert re.search(r"exited unexpectedly|killed by signal", done.stdout), done.stderr
 
 
 def test_an_error_of_a_worker_names_the_shard(write: Writer) -> None:

@@ -265,3 +265,18 @@ def test_validating_a_recipe_imports_nothing_heavy() -> None:
 def test_bad_options_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Train(**options)
+
+
+def test_phases_are_trained_on_in_turn_in_windows_of_one_length(write: Writer, tmp_path: Path) -> None:
+    late = {"phase": {"number": 1, "name": "late"}, "sources": ["c", "d"]}
+    paths = [
+        write("late.arrow", chain_language(20, 64, 1), **late),
+        write("early.arrow", chain_language(24, 32, 0), phase={"number": 0, "name": "early"}),
+    ]
+    run(paths, tmp_path / "out", steps=9, context=None, require=None)
+    lines = (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()
+    found = ["".join(sorted(json.loads(line)["loss_by_source"])) for line in lines]
+    # 24 windows of 32 tokens, 20 rows of two such windows, and the next epoch.
+    assert found == ["ab"] * 3 + ["cd"] * 5 + ["ab"]
+    with pytest.raises(UserError, match=r"context must lie in 1\.\.32"):
+        run(paths, tmp_path / "longer", steps=2, context=64)
