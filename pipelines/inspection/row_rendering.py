@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from rich.text import Text
 
@@ -69,8 +67,3 @@ def _lines(piece: DecodedPiece) -> Iterator[tuple[str, str]]:
             continue
         for number, line in enumerate(text.lines(part.text)):
             yield f"{_BAR}{name if number == 0 else ''}{line}\n", _STYLES[part.kind]
-
-
-def rows_as_json(found: FoundRows) -> str:
-    """All that was found, as JSON."""
-    return json.dumps(asdict(found), indent=1, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -262,7 +263,8 @@ def wanted(what: Path, folder: str, kind: Any, *, padded: bool) -> list[Any]:
 
 @foreign
 @pytest.mark.parametrize("kind", ["documents", "rows"])
-def test_megatron_reads_them(step: Path, tmp_path: Path, kind: str) -> None:
+def test_megatron_reads_them(step: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])  # to which the import adds a folder
     reader = pytest.importorskip("megatron.core.datasets.indexed_dataset", reason="megatron-core is missing")
     export("megatron", step, tmp_path / "out", sequences=kind)
     dataset = reader.IndexedDataset(str(tmp_path / "out/train/phase-1/tokens"))
