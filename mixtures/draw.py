@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, PrivateAttr
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.contract.context import Marks
     from corpusmill.pipelines.contract.documents import Documents
-    from corpusmill.pipelines.records.mixture_plan import MixturePlan
+    from corpusmill.pipelines.records.mixture_plan import CellPlan, MixturePlan
 
 
 class Draw(Scatter):
@@ -29,7 +32,9 @@ class Draw(Scatter):
     Documents held out (column `held_out`) are drawn once and whole, where their source is trained on at all.
 
     Rows: key, unit, row, epoch (int32, from 0), held_out, cut_to (int64: tokens of its beginning that
-    this copy is cut to, -1 for all) and all columns of the encoded document, in the view of this copy.
+    this copy is cut to, -1 for all), cut_from (int64: where it begins, since an earlier phase has the tokens
+    before), goes_on (bool: a later phase has those behind), phase (int16) and all columns of the
+    encoded document, in the view of this copy.
     Raises IntegrityError for a document of a cell that the plan does not know.
     """
 
@@ -47,16 +52,18 @@ class Draw(Scatter):
 
     _seed: int = PrivateAttr(default=0)
     _plan: MixturePlan | None = PrivateAttr(default=None)
+    _cells: dict[tuple[str, ...], CellPlan] = PrivateAttr(default_factory=dict)
 
     def partitions(self, context: Context) -> int:
         """One for each shard."""
-        return -(-_plan(context).tokens // self.shard_tokens)
+        return sum(_plan(context).partitions(self.shard_tokens))
 
     def prepare(self, context: Context) -> Self:
         ready = self.model_copy()
         plan = _plan(context)
         ready._seed = plan.seed
         ready._plan = plan
+        ready._cells = {one.values: one for one in plan.cells}
         return ready
 
     def marks(self) -> Marks:
@@ -64,31 +71,53 @@ class Draw(Scatter):
         plan, but its seed, which is the recipe's."""
         from corpusmill.pipelines.contract.context import Marks
 
-        return Marks(("mixture",), ("id", "held_out", *self.told_by), _taken, addressed=True)
+        options = self.model_dump_json()
+
+        def taken(
+            context: Context, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]
+        ) -> npt.NDArray[np.int64]:
+            import numpy as np
+
+            from corpusmill.mixtures.plan.histogram import held_out
+
+            ready = _prepared(options, context.seed, context.artefacts["mixture"])
+            ends = ready._ends(docs, held_out(docs), unit, rows)
+            marks = ends.reshape(-1, len(docs))
+            if len(ends) == 1:
+                return marks
+            counts = ready._known_plan().partitions(ready.shard_tokens)  # keys follow from them
+            return np.concatenate([marks, np.repeat(np.array(counts)[:, None], len(docs), axis=1)])
+
+        return Marks(("mixture",), ("id", "held_out", *self.told_by), taken, addressed=True)
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         import numpy as np
         import pyarrow as pa
 
+        from corpusmill.mixtures.plan.copies import copies_of_phase
         from corpusmill.mixtures.plan.histogram import held_out
         from corpusmill.pipelines.contract.encoded_views import in_views
         from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 
         is_held_out = held_out(docs)
-        copies, cut = self._copies(docs, is_held_out, unit, rows)
-        index = np.repeat(np.arange(len(docs)), copies)
-        firsts = np.repeat(np.cumsum(copies) - copies, copies)
-        epochs = (np.arange(len(index)) - firsts).astype(np.int32)
+        ends = self._ends(docs, is_held_out, unit, rows)
+        taken = [copies_of_phase(ends, number, self._view) for number in range(len(ends))]
+        index, epochs, starts, stops, goes_on, views = (
+            np.concatenate([one[at] for one in taken]) for at in range(6)
+        )
+        phases = np.repeat(np.arange(len(taken)), [len(one[0]) for one in taken]).astype(np.int16)
         columns = {
-            "key": self._keys(docs, index, epochs),
+            "key": self._keys(docs, index, epochs, phases),
             "unit": np.full(len(index), unit, np.uint32),
             "row": np.asarray(rows, np.uint32)[index],
-            "epoch": epochs,
+            "epoch": epochs.astype(np.int32),
             "held_out": is_held_out[index],
-            "cut_to": np.where(epochs == copies[index] - 1, cut[index], -1),
+            "cut_to": stops,
+            "cut_from": starts,
+            "goes_on": goes_on,
+            "phase": phases,
         }
-        views = np.array(self.views[0], np.int64)
-        table = in_views(docs.drop("held_out"), index, views[np.minimum(epochs, len(views) - 1)])
+        table = in_views(docs.drop("held_out"), index, views)
         for name in reversed(columns):
             kind = DRAWN_ROWS.field(name).type if name in DRAWN_ROWS.names else None
             table = table.add_column(0, name, pa.array(columns[name], kind))
@@ -111,13 +140,14 @@ class Draw(Scatter):
                 reasons[at] = "drawn_in_part"
         return Sent(drawn, np.where(drawn, sizes, 0), pa.array(reasons, pa.string()))
 
-    def _copies(
+    def _ends(
         self, docs: Documents, is_held_out: npt.NDArray[np.bool_], unit: int, rows: npt.NDArray[np.uint32]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """How often each document is taken, int64[n], and what its last copy is cut to, int64[n], -1 for
-        whole.
+    ) -> npt.NDArray[np.int64]:
+        """Where each phase ends for each document, int64[P, 2, n]: how many of its copies are taken up to
+        there, and how many tokens of the last of them, -1 where it is whole.
 
-        `is_held_out` (bool[n]) ones are taken once and whole, where their cell is trained on at all.
+        `is_held_out` (bool[n]) ones are taken once and whole, by the first phase, where their cell is trained
+        on at all.
         """
         import numpy as np
 
@@ -127,24 +157,29 @@ class Draw(Scatter):
         from corpusmill.pipelines.contract.randomness import draws
 
         plan = self._known_plan()
-        copies, cut = np.zeros(len(docs), np.int64), np.full(len(docs), -1, np.int64)
+        found = np.zeros((len(plan.phases), 2, len(docs)), np.int64)
         codes, values = Cells.of(plan.columns, plan.edges, plan.named).find(docs)
-        planned = {one.values: one for one in plan.cells}
         drawn, ids = draws(docs.column("id"), self._seed, "mixture"), docs.column("id").to_pylist()
         for code, cell in enumerate(values):
-            if cell not in planned:
+            if cell not in self._cells:
                 what = f"source {cell[0]}" if len(cell) == 1 else " / ".join(cell)
                 raise IntegrityError(f"the mixture plan does not know {what}; plan the mixture anew")
-            one = planned[cell]
+            one = self._cells[cell]
             mine = np.flatnonzero(codes == code)
-            place = one.phases[-1].end
-            taken, ends = copies_before(
-                place, plan.bins, drawn[mine], [ids[at] for at in mine], unit, rows[mine]
-            )
-            aside = is_held_out[mine]
-            copies[mine] = np.where(aside, int(one.wanted), taken)
-            cut[mine] = np.where(aside, -1, ends)
-        return copies, cut
+            names = [ids[at] for at in mine]
+            for number, stretch in enumerate(one.phases):
+                copies, cut = copies_before(stretch.end, plan.bins, drawn[mine], names, unit, rows[mine])
+                aside = is_held_out[mine]
+                found[number, 0, mine] = np.where(aside, int(one.wanted), copies)
+                found[number, 1, mine] = np.where(aside, -1, cut)
+        return found
+
+    def _view(self, phase: int, epochs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The views of copies of these epochs that begin in a phase."""
+        import numpy as np
+
+        views = np.array(self.views[min(phase, len(self.views) - 1)], np.int64)
+        return np.asarray(views[np.minimum(epochs, len(views) - 1)])
 
     def _known_plan(self) -> MixturePlan:
         if self._plan is None:
@@ -152,9 +187,16 @@ class Draw(Scatter):
         return self._plan
 
     def _keys(
-        self, docs: Documents, index: npt.NDArray[np.int64], epochs: npt.NDArray[np.int32]
+        self,
+        docs: Documents,
+        index: npt.NDArray[np.int64],
+        epochs: npt.NDArray[np.int64],
+        phases: npt.NDArray[np.int16],
     ) -> npt.NDArray[np.uint64]:
-        """The place of each copy in the shuffle, uint64[copies]."""
+        """The place of each copy in the shuffle, uint64[copies]; copies of one phase lie in partitions of its
+        own."""
+        import numpy as np
+
         from corpusmill.pipelines.contract.randomness import draws
 
         names = docs.column("id").to_pylist()
@@ -165,18 +207,21 @@ class Draw(Scatter):
                 for name, source, group in zip(names, sources, groups, strict=True)
             ]
         copies = zip(index.tolist(), epochs.tolist(), strict=True)
-        return draws([f"{names[row]}\0{epoch}" for row, epoch in copies], self._seed, "shuffle")
+        keys = draws([f"{names[row]}\0{epoch}" for row, epoch in copies], self._seed, "shuffle")
+        counts = self._known_plan().partitions(self.shard_tokens)
+        if len(counts) == 1:
+            return keys
+        ends = [0, *accumulate(counts)]
+        least = [-(-(end << 64) // ends[-1]) for end in ends]  # the least key of each phase's partitions
+        widths = [high - low for low, high in pairwise(least)]
+        placed = zip(keys.tolist(), phases.tolist(), strict=True)
+        return np.array([least[phase] + (key * widths[phase] >> 64) for key, phase in placed], np.uint64)
 
 
-def _taken(
-    context: Context, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]
-) -> npt.NDArray[np.int64]:
-    """`Draw._copies`, int64[2, n]."""
-    import numpy as np
-
-    from corpusmill.mixtures.plan.histogram import held_out
-
-    return np.stack(Draw().prepare(context)._copies(docs, held_out(docs), unit, rows))
+@lru_cache(maxsize=2)
+def _prepared(options: str, seed: int, mixture: Path) -> Draw:
+    """`mixture`: the folder of the artefact, whose version stands in its path."""
+    return Draw.model_validate_json(options).prepare(Context(seed, {"mixture": mixture}))
 
 
 def _plan(context: Context) -> MixturePlan:
@@ -186,20 +231,23 @@ def _plan(context: Context) -> MixturePlan:
 
 
 def _parts(emitted: pa.Table) -> dict[int, tuple[int, int]]:
-    """Tokens taken and tokens there of the documents, by row, of which no whole copy is drawn."""
+    """Tokens taken and tokens there of the documents, by row, of which no whole copy is drawn, though perhaps
+    its parts in several phases."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cut = emitted.column("cut_to").to_numpy()
-    cut_rows = np.flatnonzero(cut >= 0)
+    start, stop = (emitted.column(name).to_numpy() for name in ("cut_from", "cut_to"))
+    cut_rows = np.flatnonzero((stop >= 0) | (start > 0))
     if len(cut_rows) == 0:
         return {}
-    rows = emitted.column("row").to_numpy()
-    whole = set(rows[cut < 0].tolist())
+    rows, epochs = (emitted.column(name).to_numpy() for name in ("row", "epoch"))
+    whole = set(np.delete(rows, cut_rows).tolist())
     lengths = pc.list_value_length(emitted.column("tokens").take(pa.array(cut_rows))).to_pylist()
-    return {
-        int(rows[at]): (int(cut[at]), int(of))
-        for at, of in zip(cut_rows, lengths, strict=True)
-        if int(rows[at]) not in whole
-    }
+    taken: dict[tuple[int, int], tuple[int, int]] = {}
+    for at, of in zip(cut_rows.tolist(), lengths, strict=True):
+        copy = int(rows[at]), int(epochs[at])
+        tokens = (int(stop[at]) if stop[at] >= 0 else of) - int(start[at])
+        taken[copy] = taken.get(copy, (0, 0))[0] + tokens, of
+    whole |= {row for (row, _), (tokens, of) in taken.items() if tokens == of}
+    return {row: part for (row, _), part in sorted(taken.items()) if row not in whole}

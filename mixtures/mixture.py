@@ -13,7 +13,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from corpusmill.mixtures.plan.cells import KNOWN, Cells
 from corpusmill.mixtures.plan.groups import Group
-from corpusmill.mixtures.plan.phases import Phase, cells_of
+from corpusmill.mixtures.plan.phase_options import PhaseOptions
+from corpusmill.mixtures.plan.phases import Phase, cells_of, problems
 from corpusmill.pipelines.contract.stage import Context, Fold, Seeded, Stage
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Mixture(Group, Seeded, Fold):
     it, and with `on_shortfall: fail` it stops the run. Other groups do not fill the gap. Weights count
     tokens, never documents.
 
+    With `phases`, each takes its tokens by groups of its own, one after the other: copies of a cell go on
+    where the phase before left off, so no document comes again before its cell is used up, and a document
+    that a phase ends in is taken up where it was left.
+
     Documents held out are left out of all the figures above and below, and counted beside them: of every
     cell with a share in the mixture they are drawn once, to be judged on.
 
@@ -67,6 +72,9 @@ class Mixture(Group, Seeded, Fold):
     max_epochs: float = Field(
         4.0, gt=0.0, le=1000.0, description="Most times that the tokens of a group are taken."
     )
+    phases: list[PhaseOptions] = Field(
+        default_factory=list, description="Stretches of the training in order, each with shares of its own."
+    )
     on_shortfall: Literal["report", "fail"] = Field(
         "report", description="Report groups that give less than their share, or fail the run."
     )
@@ -88,6 +96,15 @@ class Mixture(Group, Seeded, Fold):
                 raise ValueError(f"the edges of {column} must rise, got {list(edges)}; sort them")
         return self
 
+    @model_validator(mode="after")
+    def _phases_fit_together(self) -> Self:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"phases need names of their own, got {', '.join(names)}; rename one")
+        for at, words in problems(self.schedule(), self.tokens) if self.phases else ():
+            raise ValueError(f"phase {names[at]} {words}")
+        return self
+
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
         """Columns that no step before gives: all documents would be `unknown` there."""
         wrong = []
@@ -101,13 +118,13 @@ class Mixture(Group, Seeded, Fold):
     def most_copies(self) -> int:
         """How often a document may be taken at most."""
         every = [group for phase in self.schedule() for group in phase.group.every()]
-        once = self.tokens is None and all(group.way == "proportional" for group in every)
+        once = self.tokens is None and not self.phases and all(group.way == "proportional" for group in every)
         most = [self.max_epochs, *(one.max_epochs for one in every if one.max_epochs is not None)]
         return 1 if once else math.ceil(max(most))
 
     def schedule(self) -> list[Phase]:
         """Its phases in order."""
-        return [Phase("", self)]
+        return [one.phase(self) for one in self.phases] or [Phase("", self)]
 
     def cells(self) -> Cells:
         """How it tells documents apart."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, TOKENS, UNKNOWN, bucket_names
 from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_keys
-from corpusmill.pipelines.recipe.names import domains, mapping_or_empty
+from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
 
 Entry = Mapping[str, Any]
 _NUMBERS = ("weights", "epochs")
@@ -23,10 +23,27 @@ def group_problems(mixture: Entry, sources: Entry, path: Path) -> Iterator[Probl
     at = mapping_or_empty(mixture.get("at"))
     yield from _of_group(mixture, at, sources, tuple(sources), path)
     used = {mapping_or_empty(one).get("by") for one in _every(mixture)}
+    phases = mixture.get("phases")
+    for number, phase in enumerate(phases if isinstance(phases, list) else []):
+        if isinstance(phase, dict):
+            here = (*path, "phases", number)
+            used |= {mapping_or_empty(one).get("by") for one in _every(phase)}
+            used |= set(mapping_or_empty(phase.get("only")))
+            yield from _of_group(phase, at, sources, tuple(sources), here)
+            yield from _of_choice(mapping_or_empty(phase.get("only")), at, sources, (*here, "only"))
     for column in at:
         if column not in used:
             message = f"no group is by {column}, so its edges have no effect; add a group, or take them out"
             yield Problem((*path, "at", column), message)
+
+
+def _of_choice(only: Entry, at: Entry, sources: Entry, path: Path) -> Iterator[Problem]:
+    """Problems with the values that a phase is drawn from."""
+    for column, chosen in only.items():
+        valid = _values(column, at, sources, tuple(sources))
+        for number, value in enumerate(chosen if isinstance(chosen, list) else ()):
+            if valid is not None and value not in valid:
+                yield Problem((*path, column, number), unknown_name(_what(column), value, valid))
 
 
 def _every(group: Entry) -> Iterator[Entry]:

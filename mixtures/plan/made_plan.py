@@ -123,6 +123,7 @@ def _phase(
         bytes=sum(one.bytes for one in some),
         groups=tuple(group_plans(planned.roots[at], planned.given[at], held_documents, epochs_of)),
         nearest=planned.nearest[at],
+        sequence_length=phase.sequence_length,
     )
 
 

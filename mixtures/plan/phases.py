@@ -22,6 +22,7 @@ class Phase:
     group: Group
     tokens: int | Fraction | None = None
     only: Only | None = None
+    sequence_length: int | None = None
 
     def takes(self, columns: Sequence[str], values: Sequence[str]) -> bool:
         """Whether it draws from the cell of these values."""

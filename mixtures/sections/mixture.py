@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from corpusmill.mixtures.plan.cells import Cells, carried_columns
 from corpusmill.mixtures.plan.checks import group_problems
 from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE
-from corpusmill.pipelines.contract.stage import Fold, Scatter, Stage
+from corpusmill.pipelines.contract.stage import Fold, Map, Scatter, Stage
 from corpusmill.pipelines.recipe.builder import Builder, View
 from corpusmill.pipelines.recipe.entries import stage
 from corpusmill.pipelines.recipe.json_schema import Node, Schema
@@ -60,6 +60,10 @@ class Mixture(Section):
     @classmethod
     def _planned(cls, data: Any, reading: Reading) -> Self | None:
         plan = stage(ROOM, "mixture", data, Fold, (cls.name,), reading.problems)
+        for at, phase in enumerate(cast("Plan", plan).phases if plan is not None else ()):
+            if phase.fim is not None:
+                path = (cls.name, "phases", at)
+                stage("tokenizer", "encode", {"fim": phase.fim}, Map, path, reading.problems)
         return None if plan is None else cls(plan=plan)
 
     @classmethod
@@ -102,7 +106,10 @@ class Mixture(Section):
     def asks(self) -> Mapping[str, Mapping[str, Any]]:
         """How often a document may be taken, which may be encoded anew each time; and that documents keep the
         columns which tell them apart, when they are encoded."""
-        asked: dict[str, Any] = {"epochs": cast("Plan", self.plan).most_copies()}
+        plan = cast("Plan", self.plan)
+        asked: dict[str, Any] = {"epochs": plan.most_copies()}
+        if any(phase.fim is not None for phase in plan.phases):
+            asked["phases"] = [phase.fim for phase in plan.phases]
         if carried := carried_columns(self.cells()):
             asked["carried"] = carried
         return {"encode": asked}

@@ -8,14 +8,17 @@ A cell is the set of documents that are equal in all columns that the mixture na
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.records.codec import decode, encode
 
 FILE = "plan.json"
+MOST_PARTITIONS = 65_536  # of an exchange
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Nearest:
 class PhasePlan:
     """One phase: tokens asked (None: all that there is) and drawn, and its groups, each before those within.
 
-    `nearest`: None where every share is had."""
+    `nearest`: None where every share is had; `sequence_length`: tokens of its rows, None as `pack` says."""
 
     name: str
     requested_tokens: int | None
@@ -122,6 +125,7 @@ class PhasePlan:
     bytes: int
     groups: tuple[GroupPlan, ...]
     nearest: Nearest | None
+    sequence_length: int | None = None
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,22 @@ class MixturePlan:
     phases: tuple[PhasePlan, ...]
     sources: Mapping[str, SourcePlan]
     held_out: HeldOutPlan
+
+    def partitions(self, shard_tokens: int) -> tuple[int, ...]:
+        """Partitions of what is drawn, by phase: those of one phase follow those of the one before. Each has
+        about `shard_tokens`, or more where there would be too many."""
+        if len(self.phases) < 2:
+            return (max(1, -(-self.tokens // shard_tokens)),)
+        while True:
+            counts = tuple(max(1, -(-phase.tokens // shard_tokens)) for phase in self.phases)
+            if sum(counts) <= MOST_PARTITIONS:
+                return counts
+            shard_tokens *= 2
+
+    def phase_of(self, partition: int, shard_tokens: int) -> int:
+        """The number of the phase that a partition is of."""
+        ends = list(accumulate(self.partitions(shard_tokens)))
+        return min(bisect_right(ends, partition), len(ends) - 1)
 
 
 def write_plan(path: Path, plan: MixturePlan) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -143,11 +144,17 @@ def test_one_partition_a_shard(tmp_path: Path) -> None:
 
 
 def test_it_accounts_for_what_is_drawn_whole_in_part_and_not_at_all() -> None:
-    """Row 5 is drawn whole, 6 in part, 7 whole and in part, 8 not at all."""
-    docs = Documents(pa.table({"bytes": pa.array([100, 101, 102, 103], pa.int64())}))
-    copies = {"row": [5, 6, 7, 7], "cut_to": [-1, 3, -1, 2], "tokens": [[1] * 9, [1] * 4, [1] * 8, [1] * 8]}
+    """Row 5 is drawn whole, 6 in part, 7 whole and in part, 8 not at all, 9 whole, by two phases."""
+    docs = Documents(pa.table({"bytes": pa.array([100, 101, 102, 103, 104], pa.int64())}))
+    copies: dict[str, Any] = {
+        "row": [5, 6, 7, 7, 9, 9],
+        "epoch": [0, 0, 0, 1, 0, 0],
+        "cut_from": [0, 0, 0, 0, 0, 5],
+        "cut_to": [-1, 3, -1, 2, 5, -1],
+        "tokens": [[1] * 9, [1] * 4, [1] * 8, [1] * 8, [1] * 7, [1] * 7],
+    }
     emitted = Emitted(pa.table({**copies, "row": pa.array(copies["row"], pa.uint32())}))
-    found = Draw().sent(docs, np.arange(5, 9, dtype=np.uint32), emitted)
-    assert found.sent.tolist() == [True, True, True, False]
-    assert found.sizes.tolist() == [100, 101 * 3 // 4, 102, 0]
-    assert found.reasons.to_pylist() == [None, "drawn_in_part", None, "not_drawn"]
+    found = Draw().sent(docs, np.arange(5, 10, dtype=np.uint32), emitted)
+    assert found.sent.tolist() == [True, True, True, False, True]
+    assert found.sizes.tolist() == [100, 101 * 3 // 4, 102, 0, 104]
+    assert found.reasons.to_pylist() == [None, "drawn_in_part", None, "not_drawn", None]

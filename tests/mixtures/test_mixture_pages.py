@@ -101,3 +101,33 @@ def test_languages_that_no_step_keeps_are_told_before_anything_runs(tmp_path: Pa
         InvalidRecipeError, match=r"recipe.yaml:6: mixture.weights.fr: no document.*keep en, zh"
     ):
         load_recipe(path)
+
+
+def test_phases_are_in_shards_of_their_own_with_rows_of_their_length(tmp_path: Path) -> None:
+    write_documents(tmp_path)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(blocks(PAGE, "yaml")[1], "utf-8")
+    run(path, tmp_path / "run")
+    plan = plan_of(tmp_path / "run")
+    assert [one["tokens"] for one in plan["phases"]] == [18_000, 6_000, 6_000]
+    tokens: Counter[tuple[str | None, str]] = Counter()
+    lengths: dict[str | None, set[int]] = {}
+    framed: Counter[str | None] = Counter()
+    for file in sorted((tmp_path / "run").glob("steps/pack/*/data/shard-*.arrow")):
+        shard = open_shard(file)
+        name = shard.phase.name
+        lengths.setdefault(name, set()).add(shard.sequence_length)
+        for row in range(shard.rows):
+            for piece in shard.pieces(row):
+                tokens[name, piece.source] += piece.length
+                framed[name] += piece.fim and piece.offset == 0  # what another phase began stays as it was
+    assert lengths == {"main": {64}, "last": {64}, "long": {256}}
+    assert tokens == {
+        ("main", "web"): 12_600,
+        ("main", "code"): 5_400,
+        ("last", "web"): 1_500,
+        ("last", "code"): 4_500,
+        ("long", "code"): 6_000,
+    }
+    assert framed["last"] > framed["long"] == 0
+    assert "phase 1 last: 6,000 tokens" in render_inspection(inspect(tmp_path / "run"))

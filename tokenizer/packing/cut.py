@@ -6,6 +6,9 @@ does not end there. One that is framed for filling in stays framed where it can:
 shortened, from its end; when none of it is left, eos and the end of the middle go. So what is framed is a
 beginning of the text. Where taking off the middle is not enough, the frame is taken off and the text's first
 tokens are left.
+
+A document that one phase ends in is taken up by the next (columns `cut_from` and `goes_on`): it is cut
+between two tokens, as rows cut documents, and keeps its frame.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class Cut:
     those its tokens spell, where tokens of the vocabulary have a length of their own; what no token tells is
     in proportion to its tokens.
 
-    `cuts`: the documents cut, as `{"document", "epoch", "source", "tokens", "of"}`; `cut_d`: which they are.
+    `cuts`: the documents cut, as `{"document", "epoch", "source", "tokens", "of"}`, and "from" where an
+    earlier phase has the tokens before; `cut_d`: which they are; `from_d`: the tokens before, int64[n].
     """
 
     start_d: Ints
@@ -53,6 +57,7 @@ class Cut:
     counts: dict[str, Ints]
     cuts: list[dict[str, Any]]
     cut_d: Ints
+    from_d: Ints
 
 
 def cut_documents(
@@ -72,32 +77,41 @@ def cut_documents(
     }
     to_d = docs.column("cut_to").to_numpy() if n and "cut_to" in names else np.full(n, -1, np.int64)
     cuts: list[dict[str, Any]] = []
-    spelled_V = token_lengths(definition) if (to_d >= 0).any() else None
+    from_d = docs.column("cut_from").to_numpy() if n and "cut_from" in names else np.zeros(n, np.int64)
+    goes_on_d = np.zeros(n, np.bool_)
+    if n and "goes_on" in names:
+        goes_on_d = docs.column("goes_on").to_numpy(zero_copy_only=False)
+    cut_d = np.flatnonzero((to_d >= 0) | (from_d > 0))
+    spelled_V = token_lengths(definition) if len(cut_d) else None
     start_d, length_d = start_d.copy(), length_d.copy()
     made: list[Tokens] = []
     at = len(values)
-    cut_d = np.flatnonzero(to_d >= 0)
     for d in cut_d.tolist():
-        to, of = int(to_d[d]), int(length_d[d])
+        first, to, of = int(from_d[d]), int(to_d[d]), int(length_d[d])
+        in_parts = first > 0 or bool(goes_on_d[d])
+        to = of if to < 0 else to
         row = docs.slice(d, 1)
         about = {name: row.column(name)[0].as_py() for name in ("id", "epoch", "source")}
-        if to >= of:
+        if to > of or (to == of and not in_parts):
             raise IntegrityError(f"document {about['id']} has {of} tokens and is to be cut to {to}")
         tokens = values[start_d[d] : start_d[d] + of]
-        if framed_d[d]:
+        if in_parts:  # cut as at the end of a row: another phase has the rest
+            start_d[d] += first
+            tokens = tokens[first:]
+        elif framed_d[d]:
             tokens, framed_d[d] = cut_framed(tokens, to, frame)
             made.append(tokens)
             start_d[d], at = at, at + to
-        length_d[d] = to
+        length_d[d] = to - first
         for lengths_by_place in counts.values():
-            lengths_by_place[d] = lengths_by_place[d] * to // of
+            lengths_by_place[d] = lengths_by_place[d] * to // of - lengths_by_place[d] * first // of
         if spelled_V is not None:
-            counts["bytes"][d] = spelled_V[tokens[:to]].sum()
+            counts["bytes"][d] = spelled_V[tokens[: to - first]].sum()
         document = {"document": about["id"], "epoch": about["epoch"], "source": about["source"]}
-        cuts.append({**document, "tokens": to, "of": of})
+        cuts.append({**document, "tokens": to - first, "of": of, **({"from": first} if first else {})})
     if made:
         values = np.concatenate([values, *made])
-    return Cut(start_d, length_d, values, framed_d, counts, cuts, cut_d)
+    return Cut(start_d, length_d, values, framed_d, counts, cuts, cut_d, from_d)
 
 
 def cut_framed(tokens: Tokens, to: int, frame: Frame) -> tuple[Tokens, bool]:

@@ -56,7 +56,8 @@ def _write(
     definition = context.artefact("tokenizer", "tokenizer.json")
     cut = cut_documents(docs, *_tokens(docs, vocabulary), _frame(vocabulary, options), definition)
     length_d, fim_d = cut.length_d, cut.framed_d
-    pad, length = vocabulary.special("pad"), options.sequence_length
+    phase, length = _phase(table, partition, options, context)
+    pad = vocabulary.special("pad")
     packed = pack_rows(cut.start_d, length_d, first_k, cut.values, length, pad, context.seed, partition)
     sources = _sources(docs, context)
     codes = {source: code for code, source in enumerate(sources)}
@@ -80,7 +81,7 @@ def _write(
         "seed": context.seed,
         "partition": partition,
         "split": split,
-        "phase": {"number": _phase(table, partition), "name": None},
+        "phase": phase,
         "add_bos": options.add_bos,
         "add_eos": options.add_eos,
         "method": options.method,
@@ -90,7 +91,7 @@ def _write(
         "counts": counts,
     }
     _require_framing(docs, cut, Framing.of(metadata))
-    pieces = _pieces(packed.pieces, docs, code_d, fim_d)
+    pieces = _pieces(packed.pieces, docs, code_d, fim_d, cut.from_d)
     write_shard(folder / shard_name(partition, split), packed.tokens, pieces, packed.ends(), metadata)
     return counts
 
@@ -101,18 +102,29 @@ def _frame(vocabulary: Vocabulary, options: Pack) -> Frame:
     return Frame(hole, end, options.add_bos, options.add_eos)
 
 
-def _phase(table: pa.Table, partition: int) -> int:
-    """The phase of the mixture that drew the rows: 0 where it has none. One shard holds one phase."""
+def _phase(table: pa.Table, partition: int, options: Pack, context: Context) -> tuple[dict[str, Any], int]:
+    """The phase of the mixture that drew the rows, number 0 and no name where it has none, and the tokens of
+    its rows. One shard holds one phase."""
     found = pc.unique(table.column("phase")).to_pylist() if "phase" in table.column_names else []
-    if len(found) > 1:
-        raise IntegrityError(f"partition {partition} holds documents of the phases {sorted(found)}")
-    return int(found[0]) if found else 0
+    if "mixture" not in context.artefacts:
+        expected, name, length = (found or [0])[0], None, options.sequence_length
+    else:
+        plan = read_plan(context.artefact("mixture", FILE))
+        expected = plan.phase_of(partition, options.shard_tokens)
+        phase = plan.phases[expected]
+        name, length = phase.name or None, phase.sequence_length or options.sequence_length
+    if any(one != expected for one in found):
+        raise IntegrityError(
+            f"partition {partition} of phase {expected} holds documents of the phases {sorted(found)}"
+        )
+    return {"number": int(expected), "name": name}, length
 
 
 def _require_framing(docs: Documents, cut: Cut, framing: Framing) -> None:
     """Raise IntegrityError naming a document that does not begin or end as the options say."""
     filled_d = np.flatnonzero(cut.length_d > 0)
     ended_d = np.setdiff1d(filled_d, cut.cut_d, assume_unique=True)
+    filled_d = filled_d[cut.from_d[filled_d] == 0]
     first_n = cut.values[cut.start_d[filled_d]]
     last_n = cut.values[cut.start_d[ended_d] + cut.length_d[ended_d] - 1]
     said = framing.wrong(first_n, last_n)
@@ -207,7 +219,11 @@ def _bytes(bytes_d: Ints, code_d: npt.NDArray[np.uint16], sources: list[str]) ->
 
 
 def _pieces(
-    pieces: Ints, docs: Documents, code_d: npt.NDArray[np.uint16], fim_d: npt.NDArray[np.bool_]
+    pieces: Ints,
+    docs: Documents,
+    code_d: npt.NDArray[np.uint16],
+    fim_d: npt.NDArray[np.bool_],
+    from_d: Ints,
 ) -> pa.StructArray:
     document = pieces[:, 3]
     ids = "".join(_strings(docs, "id"))
@@ -223,7 +239,7 @@ def _pieces(
         pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(16), len(pieces), [None, pa.py_buffer(names.tobytes())]
         ),
-        pa.array(pieces[:, 4].astype(np.int32)),
+        pa.array((pieces[:, 4] + from_d[document]).astype(np.int32)),
         pa.array(epoch_d[document].astype(np.int32)),
     ]
     return pa.StructArray.from_arrays(arrays, fields=list(PIECE))
