@@ -27,7 +27,9 @@ class Draw(Scatter):
     The key is a 64-bit draw of the document's id and the epoch, so sorting by it is a random permutation
     of all documents and copies that depends on the seed alone, and copies lie far apart. Documents of one
     `group` (a repository) share the draw of their group and epoch and so stay together for `pack` to
-    chain. A part of an epoch is drawn by document, so of a group it may hold some files only.
+    chain. A group of more than `shard_tokens` bytes of text is divided: its documents with as many times that
+    before them in their order (`group_bytes`) share a draw, so that no group makes a shard much larger.
+    A part of an epoch is drawn by document, so of a group it may hold some files only.
 
     Documents held out (column `held_out`) are drawn once and whole, where their source is trained on at all.
 
@@ -202,9 +204,14 @@ class Draw(Scatter):
         names = docs.column("id").to_pylist()
         if "group" in docs.table.column_names:
             sources, groups = docs.column("source").to_pylist(), docs.column("group").to_pylist()
+            parts = [0] * len(names)
+            if "group_bytes" in docs.table.column_names:
+                parts = [
+                    (before or 0) // self.shard_tokens for before in docs.column("group_bytes").to_pylist()
+                ]
             names = [
-                name if group is None else f"{source}\0{group}"
-                for name, source, group in zip(names, sources, groups, strict=True)
+                name if group is None else f"{source}\0{group}" + f"\0{part}" * (part > 0)
+                for name, source, group, part in zip(names, sources, groups, parts, strict=True)
             ]
         copies = zip(index.tolist(), epochs.tolist(), strict=True)
         keys = draws([f"{names[row]}\0{epoch}" for row, epoch in copies], self._seed, "shuffle")

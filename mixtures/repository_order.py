@@ -30,9 +30,10 @@ class RepositoryOrder(Seeded, Regroup):
     in the order of their paths.
 
     Adds `group` (string: the repository; null where `repo` is null), `group_rank` (int32, 0, 1, ... in that
-    order), and `repository_order.parsed` and `.scanned` (int32: import statements that a grammar read, and
-    that a plain expression did, being too long or malformed; null of other languages). Rows are otherwise
-    unchanged, unknown columns included. A repository is that of one source. Memory while ordering: the
+    order), `group_bytes` (int64: bytes of the repository's texts that come before, by which a large one is
+    divided over shards), and `repository_order.parsed` and `.scanned` (int32: import statements that a
+    grammar read, and that a plain expression did, being too long or malformed; null of other languages). Rows
+    are otherwise unchanged, unknown columns included. A repository is that of one source. Memory: the
     documents of one partition.
     """
 
@@ -42,7 +43,7 @@ class RepositoryOrder(Seeded, Regroup):
         *("tree-sitter-python", "tree-sitter-rust", "tree-sitter-typescript"),
     )
     consumes: ClassVar[tuple[str, ...]] = ("text",)
-    produces: ClassVar[tuple[str, ...]] = ("group", "group_rank", *_COUNTS)
+    produces: ClassVar[tuple[str, ...]] = ("group", "group_rank", "group_bytes", *_COUNTS)
     address_only: ClassVar[bool] = True
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
@@ -62,7 +63,7 @@ class RepositoryOrder(Seeded, Regroup):
             "unit": np.full(len(docs), unit, np.uint32),
             "row": np.asarray(rows, np.uint32),
         }
-        table = docs.drop("group", "group_rank", *_COUNTS).table
+        table = docs.drop(*self.produces).table
         for name in reversed(_ADDRESS):
             table = table.add_column(0, name, pa.array(address[name]))
         return Emitted(table)
@@ -75,14 +76,30 @@ class RepositoryOrder(Seeded, Regroup):
         docs = Documents(rows.drop_columns(list(_ADDRESS)))
         ordered = _ordered(docs)
         ranked = [row.rank for row in ordered]
-        return Documents(docs.table.take(pa.array([row.row for row in ordered], pa.int64()))).with_columns(
+        moved = Documents(docs.table.take(pa.array([row.row for row in ordered], pa.int64())))
+        return moved.with_columns(
             {
                 "group": pa.array([row.group for row in ordered], pa.string()),
                 "group_rank": pa.array(ranked, pa.int32()),
+                "group_bytes": _bytes_before(moved.sizes(), ranked),
                 _COUNTS[0]: pa.array([row.parsed for row in ordered], pa.int32()),
                 _COUNTS[1]: pa.array([row.scanned for row in ordered], pa.int32()),
             }
         )
+
+
+def _bytes_before(sizes: npt.NDArray[np.int64], ranks: list[int | None]) -> pa.Array:
+    """Bytes of the documents of its repository before each one, int64[n]; null without a repository.
+
+    `ranks`: 0, 1, ... of each repository, whose documents follow one another."""
+    import numpy as np
+    import pyarrow as pa
+
+    before = np.cumsum(sizes) - sizes
+    alone = np.array([rank is None for rank in ranks], np.bool_)
+    first = np.array([rank in (0, None) for rank in ranks], np.bool_)
+    starts = np.maximum.accumulate(np.where(first, before, 0)) if len(before) else before
+    return pa.array(before - starts, mask=alone)
 
 
 class _Row(NamedTuple):

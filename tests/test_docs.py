@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Engine
 from corpusmill.pipelines.recipe.quantities import parse_quantity
 from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.tokenizer.shards.reader import Piece
 from tests.oracles.training_shards import write_rows
 
 ROOT = Path(__file__).parents[1]
@@ -122,6 +124,21 @@ def test_the_overrides_of_the_recipe_page_work(tmp_path: Path) -> None:
     assert len(overrides) == 3
     for override in overrides:
         assert load_recipe(path, [override]) != load_recipe(path)
+
+
+def test_the_recipe_of_the_packing_page_loads_and_its_code_runs(tmp_path: Path) -> None:
+    page = (DOCS / "packing.md").read_text("utf-8")
+    path = tmp_path / "recipe.yaml"
+    (text,) = blocks(page, "yaml")
+    path.write_text(text, "utf-8")
+    assert {"encode", "pack"} <= load_recipe(path).sections.keys()
+    names: dict[str, Any] = {}
+    for code in blocks(page, "python"):
+        exec(code, names)
+    pieces = [Piece(0, 2, "a", False, "0" * 32, 0, 0), Piece(2, 1, "a", False, "1" * 32, 5, 0)]
+    assert names["segments"](pieces, 4).tolist() == [0, 0, 1, -1]
+    seen = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert names["mask"](pieces, 4).astype(int).tolist() == seen
 
 
 def test_numbers_of_the_recipe_page_are_read() -> None:

@@ -34,9 +34,9 @@ class Encode(Edit):
     judged, are never framed or split. Control tokens are added by id, and a text that
     spells one (`<｜end▁of▁sentence｜>`) is encoded as the ordinary characters it is.
 
-    Columns of the result: id, source, domain, lang, path, repo, group and group_rank (null unless
-    `repository_order` gave them), fim (bool: framed), held_out (bool), combined and split (int32: tokens of
-    punctuation and line breaks, and how many of them were split), bytes (int64, UTF-8 bytes of the text),
+    Columns of the result: id, source, domain, lang, path, repo, group, group_rank and group_bytes (null
+    unless `repository_order` gave them), fim (bool: framed), held_out (bool), combined and split (int32:
+    tokens of punctuation and line breaks, and how many of them were split), bytes (int64, UTF-8 of the text),
     tokens (large_list of uint16 where every id of the model vocabulary, padding included, fits, else uint32;
     checked, never wrapped). With other `views` than `fim`, views: a list of one entry a view
     (`contract.encoded_views`), null where framing gives the same tokens.
@@ -125,6 +125,8 @@ class Encode(Edit):
         }
         rank = docs.column("group_rank") if "group_rank" in names else pa.nulls(len(docs), pa.int32())
         columns["group_rank"] = rank.cast(pa.int32())
+        before = docs.column("group_bytes") if "group_bytes" in names else pa.nulls(len(docs), pa.int64())
+        columns["group_bytes"] = before.cast(pa.int64())
         columns["fim"] = pa.array(encoded.framed)
         columns["held_out"] = pa.array(held_D)
         columns["combined"] = pa.array(encoded.combined)
@@ -235,12 +237,14 @@ class _Ready:
             framed_D = chosen_for_fim(ids, sources, domains, view, self._seed) & ~held_D
             if not found:
                 first_framed = framed_D
-                found.append(self._in_view(view, ids, texts, framed_D, held_D, np.arange(len(ids))))
+                whole = np.arange(len(ids))
+                found.append(self._in_view(view, ids, sources, texts, framed_D, held_D, whole))
                 continue
             differs = first_framed | framed_D if not framed_alike(first, view) else first_framed != framed_D
             rows = np.flatnonzero(differs)
             some = pa.array(rows)
-            part = ids.take(some), texts.take(some), framed_D[rows], held_D[rows]
+            names = ids.take(some), sources.take(some)
+            part = *names, texts.take(some), framed_D[rows], held_D[rows]
             found.append(self._in_view(view, *part, rows))
         return found
 
@@ -248,6 +252,7 @@ class _Ready:
         self,
         view: View,
         ids: pa.Array,
+        sources: pa.Array,
         texts: pa.Array,
         framed_D: Bools,
         held_D: Bools,
@@ -258,10 +263,11 @@ class _Ready:
         import pyarrow as pa
 
         from corpusmill.pipelines.contract.documents import buffers
-        from corpusmill.tokenizer.fim.split_points import split_parts
+        from corpusmill.tokenizer.fim.split_points import split_kinds, split_parts
 
         starts, data = buffers(texts)
-        bounds = split_parts(starts, data, ids, framed_D, self._seed, view.draw)
+        kinds = split_kinds(sources, view.fim)
+        bounds = split_parts(starts, data, ids, framed_D, self._seed, view.draw, kinds)
         parts = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
         ends, tokens = (self._fast or self._reference).encode(parts)
         first_D = np.concatenate([[0], np.cumsum(np.where(framed_D, 3, 1))])

@@ -21,11 +21,15 @@ class Pack(Write):
     `best_fit` (Ding et al. 2024, arXiv 2404.10830; "document packing for data integrity" in DeepSeek-V3's
     report, section 4.1, without masks between documents): an item longer than a row is cut into full rows
     and a remainder; remainders and whole items are placed longest first, each in the fullest row it fits.
-    `concat`: items one after the other, cut wherever a row ends. An item is a document, or the documents
+    `greedy`: items in the order they come, each behind the one before it if its row has room, else in a new
+    one; longer ones are cut likewise. `concat`: items one after the other, cut wherever a row ends. Shards
+    count what each method costs: padding, documents divided over rows, and tokens that have another document
+    before them in their row. An item is a document, or the documents
     of one `group` and epoch in the order of `group_rank`. Ends of rows that nothing fits are padded, and
     counted. Rows are then put in a seeded random order, since packing sorts by length.
 
-    The number of shards follows from `shard_tokens`; a group stays in one. Options that are not of packing
+    The number of shards follows from `shard_tokens`; a group stays in one, unless its texts have more bytes
+    than that (`draw`). Options that are not of packing
     are passed to `encode`.
 
     Documents are held out by families (a repository, a site; `contract.held_out`) after removing what stands
@@ -46,9 +50,9 @@ class Pack(Write):
         4096, ge=8, le=2**20, description="Tokens of a row (DeepSeek-V3's pre-training: 4,096)."
     )
     shard_tokens: int = Field(2**25, ge=2**10, le=2**31, description="Tokens of a shard, about.")
-    method: Literal["best_fit", "concat"] = Field(
+    method: Literal["best_fit", "greedy", "concat"] = Field(
         "best_fit",
-        description="Place documents in the fullest row they fit (Ding et al. 2024), or end to end.",
+        description="Place documents in the fullest row they fit, in the last one if it fits, or end to end.",
     )
     fim: Fim = Field(default_factory=Fim, description="Fill-in-the-middle, on characters before encoding.")
     split_boundary: SplitBoundary = Field(
@@ -102,7 +106,12 @@ class Pack(Write):
 
         one = np.ones(1, np.int64)
         for dtype in (np.uint16, np.uint32):
-            pack_rows(one - 1, one, np.arange(2), np.zeros(1, dtype), self.sequence_length, 0, 0)
+            pack_rows(
+                *(one - 1, one, np.arange(2)),
+                np.zeros(1, dtype),
+                *(self.sequence_length, 0, 0),
+                in_order=self.method == "greedy",
+            )
 
     def write(self, rows: pa.Table, partition: int, folder: Path) -> dict[str, Any]:
         from corpusmill.tokenizer.packing.shard import write_partition

@@ -138,6 +138,8 @@ def _packing(packing: PackingFacts) -> str:
             ("padding", f"{packing.padding:,} ({_share(packing.padding_share, 2)})"),
             ("documents", packing.documents),
             ("fill-in-the-middle", f"{packing.fim_documents:,} ({_share(packing.fim_rate)})"),
+            ("in more than one row", f"{_share(packing.divided_share)} of documents"),
+            ("behind another document", f"{_share(packing.behind_others_share)} of tokens"),
             ("pieces per row", _rounded(packing.pieces_per_row)),
         ]
     )
@@ -287,15 +289,17 @@ def _shard(found: FoundShard) -> str:
         *[(name, found.counts.get(name)) for name in ("tokens", "padding", "documents", "pieces")],
         ("padding share", _share(statistics.padding_share, 2)),
         ("fill-in-the-middle", f"{_share(statistics.fim_rate)} of documents"),
+        ("in more than one row", f"{_share(statistics.divided_share)} of documents"),
+        ("behind another document", f"{_share(statistics.behind_others_share)} of tokens"),
         ("pieces per row", _rounded(statistics.pieces_per_row)),
         ("text", found.decoded),
     ]
     rows = [
-        (name, source.documents, source.tokens, _share(source.share))
+        (name, source.documents, source.tokens, _share(source.share), _share(source.fim_rate))
         for name, source in statistics.sources.items()
     ]
     lines = [found.path, "", text.facts(head), ""]
-    lines.append(text.table(("source", "documents", "tokens", "share"), rows))
+    lines.append(text.table(("source", "documents", "tokens", "share", "framed"), rows))
     for row in found.first_rows:
         lines += ["", f"row {row.row}: {len(row.pieces)} piece(s), {row.padding:,} padding"]
         for piece in row.pieces[:_PIECES]:

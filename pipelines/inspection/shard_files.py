@@ -53,24 +53,29 @@ class ShardTotals:
 
 @dataclass(frozen=True)
 class SourceTokens:
-    """Tokens and documents of a source in shards, and its share of all tokens without padding; None of no
-    tokens."""
+    """Tokens and documents of a source in shards, its share of all tokens without padding, and the share of
+    its documents that is framed; None of nothing, and of shards that do not count it."""
 
     tokens: int
     documents: int
     share: float | None
+    fim_rate: float | None
 
 
 @dataclass(frozen=True)
 class ShardStatistics(ShardTotals):
     """Counts of shards, and the shares people ask for.
 
-    `padding_share` is of all places, `fim_rate` of documents; a share of nothing is None. `held_out`: the
-    same totals of what lies in shards of its own, to be judged on.
+    `padding_share` is of all places, `fim_rate` of documents, `divided_share` (in more than one row) too,
+    and `behind_others_share` (tokens with another document before them in their row) of tokens; a share of
+    nothing, and one that the shards do not count, is None. `held_out`: the same totals of what lies in shards
+    of its own, to be judged on.
     """
 
     padding_share: float | None
     fim_rate: float | None
+    divided_share: float | None
+    behind_others_share: float | None
     pieces_per_row: float | None
     held_out: ShardTotals
     sources: Mapping[str, SourceTokens]
@@ -92,18 +97,30 @@ def statistics(counts: Sequence[PartitionCounts]) -> ShardStatistics:
     totals = _totals(counts)
     tokens: Counter[str] = Counter()
     documents: Counter[str] = Counter()
+    framed: Counter[str] = Counter()
     for one in counts:
         tokens.update(one.tokens_by_source)
         documents.update(one.documents_by_source)
+        framed.update(one.fim_documents_by_source)
     places = totals.tokens + totals.padding
+    divided = [one.divided_documents for one in counts if one.divided_documents is not None]
+    behind = [one.tokens_behind_others for one in counts if one.tokens_behind_others is not None]
+    counted = len(divided) == len(counts)
     return ShardStatistics(
         **vars(totals),
         padding_share=totals.padding / places if places else None,
         fim_rate=totals.fim_documents / totals.documents if totals.documents else None,
+        divided_share=sum(divided) / totals.documents if counted and totals.documents else None,
+        behind_others_share=sum(behind) / totals.tokens if counted and totals.tokens else None,
         pieces_per_row=totals.pieces / totals.rows if totals.rows else None,
         held_out=_totals([one.held_out for one in counts if one.held_out is not None]),
         sources={
-            source: SourceTokens(count, documents[source], count / totals.tokens if totals.tokens else None)
+            source: SourceTokens(
+                count,
+                documents[source],
+                count / totals.tokens if totals.tokens else None,
+                framed[source] / documents[source] if source in framed and documents[source] else None,
+            )
             for source, count in sorted(tokens.items())
         },
     )

@@ -51,7 +51,7 @@ def categories() -> npt.NDArray[np.uint8]:
     """uint8[CODE_POINTS], read-only: general categories, as places in `CATEGORIES`."""
     from corpusmill.pipelines.text.unicode_table import CATEGORY_RUNS
 
-    values, lengths = _numbers(CATEGORY_RUNS).reshape(-1, 2).T
+    values, lengths = unpacked_numbers(CATEGORY_RUNS).reshape(-1, 2).T
     return _read_only(np.repeat(values.astype(np.uint8), lengths))
 
 
@@ -66,14 +66,14 @@ def folded() -> npt.NDArray[np.uint32]:
     """uint32[CODE_POINTS], read-only: the folded code point of each (see `generate_unicode_table.fold`)."""
     from corpusmill.pipelines.text.unicode_table import FOLDS
 
-    steps, apart = _numbers(FOLDS).reshape(-1, 2).T
+    steps, apart = unpacked_numbers(FOLDS).reshape(-1, 2).T
     codes = np.cumsum(steps)
     table = np.arange(CODE_POINTS, dtype=np.uint32)
     table[codes] = codes + np.where(apart & 1, -(apart >> 1) - 1, apart >> 1)
     return _read_only(table)
 
 
-def _numbers(packed: str) -> npt.NDArray[np.int64]:
+def unpacked_numbers(packed: str) -> npt.NDArray[np.int64]:
     """The numbers of LEB128, compressed by zlib, in base85; each of at most 21 bits."""
     content = np.frombuffer(zlib.decompress(base64.b85decode(packed)), np.uint8).astype(np.int64)
     ends = np.flatnonzero(content < 0x80)

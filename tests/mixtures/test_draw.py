@@ -111,6 +111,31 @@ def test_groups_stay_together(tmp_path: Path) -> None:
     assert len(set(rows.column("key").to_pylist())) == 4 + 60
 
 
+def test_a_large_group_is_divided_by_what_comes_before(tmp_path: Path) -> None:
+    """Documents with as many times `shard_tokens` bytes of their group before them share a draw."""
+    write_plan(tmp_path / FILE, made_plan(1, a={"full_epochs": 2, "requested_share": 1.0}))
+    before = [0, 40, 99, 100, 250, 299, 310, None, 0, 30]
+    groups = ["g"] * 7 + [None, "h", "h"]
+    columns = {
+        "id": [f"{i:032x}" for i in range(10)],
+        "held_out": [False] * 10,
+        "source": ["a"] * 10,
+        "group": groups,
+        "group_bytes": pa.array(before, pa.int64()),
+    }
+    stage = Draw(shard_tokens=100).prepare(Context(artefacts={"mixture": tmp_path}))
+    docs = Documents(pa.table(columns))
+    rows = stage.emit(docs, 0, np.arange(10, dtype=np.uint32)).rows
+    of_key: dict[tuple[int, int], set[int]] = {}
+    for key, row, epoch in zip(*(rows.column(n).to_pylist() for n in ("key", "row", "epoch")), strict=True):
+        of_key.setdefault((epoch, key), set()).add(row)
+    parts = [{0, 1, 2}, {3}, {4, 5}, {6}, {7}, {8, 9}]
+    for epoch in (0, 1):
+        assert sorted((rows for (e, _), rows in of_key.items() if e == epoch), key=min) == parts
+    small = stage.emit(Documents(docs.drop("group_bytes").table), 0, np.arange(10, dtype=np.uint32)).rows
+    assert len(set(small.column("key").to_pylist())) == 2 * 3
+
+
 def test_held_out_documents_are_drawn_once_and_never_trained_on(tmp_path: Path) -> None:
     rows = drawn(tmp_path, epochs=3, held_out=0.01)
     names, held, epochs = (rows.column(name).to_pylist() for name in ("id", "held_out", "epoch"))

@@ -11,7 +11,7 @@ from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Context
 from tests.oracles.tokenizer_texts import as_documents
 
-ADDED = ("group", "group_rank", "repository_order.parsed", "repository_order.scanned")
+ADDED = ("group", "group_rank", "group_bytes", "repository_order.parsed", "repository_order.scanned")
 
 
 def regrouped(docs: Documents, order: Sequence[int], partitions: int = 1) -> list[Documents]:
@@ -84,6 +84,14 @@ def test_other_columns_survive() -> None:
     assert parts[0].table.schema.field("group_rank").type == pa.int32()
 
 
+def test_bytes_before_a_file_are_counted_by_repository() -> None:
+    texts = ["import b\n", "é = 1\n", "alone", "z", ""]
+    docs = as_documents(texts, repo=["r", "r", None, "s", "s"], path=["a.py", "b.py", None, "a", "b"])
+    rows = rows_of(regrouped(docs, range(5)), "group", "path", "group_bytes")
+    expected = [("r", "b.py", 0), ("r", "a.py", len("é = 1\n".encode())), ("s", "a", 0), ("s", "b", 1)]
+    assert sorted(rows, key=str) == sorted([*expected, (None, None, None)], key=str)
+
+
 def test_one_name_in_two_sources_is_two_repositories() -> None:
     docs = as_documents(["a", "b"], repo=["r", "r"], path=["a", "b"], source=["one", "two"])
     assert rows_of(regrouped(docs, [0, 1]), "group_rank") == [(0,), (0,)]
@@ -99,7 +107,7 @@ def test_import_statements_are_counted() -> None:
     docs = as_documents(
         ["import b\nimport c", "cimport a\n", "x"], repo=["r"] * 3, path=["a.py", "b.pyx", "c.txt"]
     )
-    rows = rows_of(regrouped(docs, [0, 1, 2]), "path", *ADDED[2:])
+    rows = rows_of(regrouped(docs, [0, 1, 2]), "path", *ADDED[3:])
     assert sorted(rows, key=str) == [("a.py", 2, 0), ("b.pyx", 0, 1), ("c.txt", None, None)]
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
+from tests.oracles.text_clusters import clusters
 
-def split_text(text: str, first: int, second: int) -> tuple[str, str, str]:
-    """Prefix, middle and suffix at the positions that two 64-bit draws give."""
-    places = len(text) + 1
+_LINE = r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+"
+
+
+def split_text(text: str, first: int, second: int, split: str = "characters") -> tuple[str, str, str]:
+    """Prefix, middle and suffix at the places that two 64-bit draws give."""
+    units = clusters(text) if split == "characters" else re.findall(_LINE, text)
+    places = len(units) + 1
     low, high = sorted(((first >> 32) * places >> 32, (second >> 32) * places >> 32))
-    return text[:low], text[low:high], text[high:]
+    prefix, middle, suffix = ("".join(part) for part in (units[:low], units[low:high], units[high:]))
+    return prefix, middle, suffix
 
 
 def unframe(

@@ -1,4 +1,4 @@
-"""Best-fit-decreasing by looking at every open row, and a shard's documents put together again."""
+"""Best-fit-decreasing by looking at every open row, next fit, and a shard's documents put together again."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ def best_fit_rows(lengths: Sequence[int], capacity: int) -> list[list[int]]:
         rows[row].append(item)
         left[row] -= lengths[item]
         changed[row] = step
+    return rows
+
+
+def greedy_rows(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Items (by number) of each row: an item goes behind the one before it, or into a new row."""
+    rows: list[list[int]] = []
+    for item, length in enumerate(lengths):
+        if rows and sum(lengths[other] for other in rows[-1]) + length <= capacity:
+            rows[-1].append(item)
+        else:
+            rows.append([item])
     return rows
 
 

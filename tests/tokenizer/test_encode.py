@@ -29,6 +29,7 @@ from tests.oracles.tokenizer_fim import split_text, unframe
 from tests.oracles.tokenizer_texts import DATA, as_documents, made_texts
 
 BOS, EOS, PAD, HOLE, BEGIN, END = range(6)
+scripts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=30), max_size=8)  # all of them
 odd_texts = st.lists(st.text(st.sampled_from("ab Z9\n\t.中é🙂\u0301"), max_size=40), max_size=12)
 
 
@@ -84,10 +85,12 @@ def test_batches_may_be_split_anywhere(context: Context, texts: list[str], at: i
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(odd_texts, st.sampled_from(["psm", "spm"]))
-def test_framed_documents_equal_the_oracle_and_unframe(context: Context, texts: list[str], mode: str) -> None:
+@given(odd_texts | scripts, st.sampled_from(["psm", "spm"]), st.sampled_from(["characters", "lines"]))
+def test_framed_documents_equal_the_oracle_and_unframe(
+    context: Context, texts: list[str], mode: str, split: str
+) -> None:
     docs = as_documents(texts)
-    fim = {"rate": 1, "mode": mode}
+    fim = {"rate": 1, "mode": mode, "split": split}
     table = encoded(context, docs, fim=fim, split_boundary={"rate": 0}, add_bos=True, add_eos=True)
     oracle = slow(context)
     ids = docs.column("id")
@@ -95,7 +98,7 @@ def test_framed_documents_equal_the_oracle_and_unframe(context: Context, texts: 
     specials = {"fim_begin": BEGIN, "fim_hole": HOLE, "fim_end": END}
     rows = zip(texts, table.column("tokens").to_pylist(), first, second, strict=True)
     for text, tokens, one, two in rows:
-        prefix, middle, suffix = (oracle.encode(part) for part in split_text(text, one, two))
+        prefix, middle, suffix = (oracle.encode(part) for part in split_text(text, one, two, split))
         before, after = (prefix, []) if mode == "psm" else ([], prefix)
         assert tokens == [BOS, BEGIN, *before, HOLE, *suffix, END, *after, *middle, EOS]
         assert unframe(tokens[1:-1], specials, mode, lambda ids: decode(context, list(ids))) == text
@@ -108,7 +111,15 @@ def test_columns_rows_and_order(context: Context) -> None:
     table = encoded(context, docs)
     strings = ["id", "source", "domain", "lang", "path", "repo", "group"]
     counted = ["combined", "split", "bytes"]
-    assert table.column_names == [*strings, "group_rank", "fim", "held_out", *counted, "tokens"]
+    assert table.column_names == [
+        *strings,
+        "group_rank",
+        "group_bytes",
+        "fim",
+        "held_out",
+        *counted,
+        "tokens",
+    ]
     assert table.column("id").to_pylist() == docs.column("id").to_pylist()
     assert table.column("group_rank").to_pylist() == list(range(9))
     assert table.schema.field("tokens").type == pa.large_list(pa.uint16())

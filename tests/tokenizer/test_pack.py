@@ -88,7 +88,7 @@ def tokens_of(table: pa.Table) -> dict[tuple[str, int], list[int]]:
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.integers(0, 70), st.sampled_from([None, "r", "s"])), max_size=25),
-    st.sampled_from(["best_fit", "concat"]),
+    st.sampled_from(["best_fit", "greedy", "concat"]),
     st.integers(1, 3),
 )
 def test_every_token_of_every_document_is_in_the_shards(

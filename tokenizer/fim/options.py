@@ -6,13 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Split = Literal["characters", "lines"]
+
 
 class Fim(BaseModel):
     """Fill-in-the-middle (Bavarian et al. 2022, arXiv 2207.14255), on characters before encoding.
 
-    A document chosen with probability `rate` is cut at two code-point positions drawn uniformly from
-    0..n (n code points; sorted; equal positions give an empty middle) and framed, before anything is
-    packed, as DeepSeek-V3 does (report, section 4.1):
+    A document chosen with probability `rate` is split in two of its places, drawn uniformly (sorted; equal
+    ones give an empty middle), and framed, before anything is packed, as DeepSeek-V3 does (report, section
+    4.1). Its places are its two ends and every bound between characters as a reader sees them (extended
+    grapheme clusters, Unicode Standard Annex 29: a letter is never parted from its marks), or with `split:
+    lines` every bound of lines (LF, CR LF, CR).
 
     - `psm`: `<fim_begin> prefix <fim_hole> suffix <fim_end> middle`
     - `spm`: `<fim_begin> <fim_hole> suffix <fim_end> prefix middle`, the same three control tokens with
@@ -35,6 +39,10 @@ class Fim(BaseModel):
     )
     mode: Literal["psm", "spm"] = Field(
         "psm", description="Order of prefix, suffix and middle (DeepSeek-V3: psm)."
+    )
+    split: Split = Field("characters", description="Places to split at: between characters or lines.")
+    splits: dict[str, Split] = Field(
+        default_factory=dict, description="Places by source, where they are others than `split`."
     )
     domains: list[str] | None = Field(
         None, description="Domains whose documents may be framed; null: all (DeepSeek-V3)."

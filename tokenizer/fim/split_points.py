@@ -6,9 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.pipelines.text.clusters import cluster_classes
 from corpusmill.tokenizer.boundary.document_draws import document_draws
+from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.fim.views import View
-from corpusmill.tokenizer.kernels.fim_parts import fim_parts
+from corpusmill.tokenizer.kernels.fim_parts import CLUSTERS, LINES, fim_parts
+
+_KINDS = {"characters": CLUSTERS, "lines": LINES}
 
 Offsets = npt.NDArray[np.int64]
 
@@ -32,6 +36,15 @@ def chosen_for_fim(
     return chosen
 
 
+def split_kinds(sources: pa.Array, fim: Fim) -> npt.NDArray[np.uint8]:
+    """The kind of places at which each document may be split, uint8[n] of `kernels.fim_parts`."""
+    source_D = np.asarray(sources.to_pylist(), object)
+    kinds = np.full(len(source_D), _KINDS[fim.split], np.uint8)
+    for source, split in fim.splits.items():
+        kinds[source_D == source] = _KINDS[split]
+    return kinds
+
+
 def framed_alike(one: View, other: View) -> bool:
     """Whether a document that both views frame has the same tokens in both."""
     same = {"rate": 0.0, "rates": {}, "domains": None}
@@ -50,11 +63,13 @@ def split_parts(
     chosen: npt.NDArray[np.bool_],
     seed: int,
     draw: int = 0,
+    kinds: npt.NDArray[np.uint8] | None = None,
 ) -> Offsets:
     """Boundaries int64[parts + 1] into `data`: one part a document; prefix, middle, suffix where chosen.
 
     Parts follow one another in `data` as the documents do (PSM is an order of the framed tokens, not of
-    the parts), so encoding them needs no copy of the text.
+    the parts), so encoding them needs no copy of the text. `kinds`, uint8[n], as `split_kinds` gives them;
+    None: between clusters.
     """
     n = len(offsets) - 1
     first, second = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
@@ -63,4 +78,5 @@ def split_parts(
         names = ids.take(pa.array(which))
         first[which] = document_draws(names, seed, _purpose("fim.first", draw))
         second[which] = document_draws(names, seed, _purpose("fim.second", draw))
-    return np.asarray(fim_parts(offsets, data, chosen, first, second))
+    kinds = np.full(n, CLUSTERS, np.uint8) if kinds is None else kinds
+    return np.asarray(fim_parts(offsets, data, chosen, first, second, kinds, cluster_classes()))

@@ -57,8 +57,10 @@ def _write(
     cut = cut_documents(docs, *_tokens(docs, vocabulary), _frame(vocabulary, options), definition)
     length_d, fim_d = cut.length_d, cut.framed_d
     phase, length = _phase(table, partition, options, context)
-    pad = vocabulary.special("pad")
-    packed = pack_rows(cut.start_d, length_d, first_k, cut.values, length, pad, context.seed, partition)
+    pad, in_order = vocabulary.special("pad"), options.method == "greedy"
+    packed = pack_rows(
+        *(cut.start_d, length_d, first_k, cut.values, length, pad, context.seed, partition), in_order=in_order
+    )
     sources = _sources(docs, context)
     codes = {source: code for code, source in enumerate(sources)}
     code_d = np.array([codes[source] for source in _strings(docs, "source")], np.uint16)
@@ -197,7 +199,10 @@ def _counts(
     document, length = packed.pieces[:, 3], packed.pieces[:, 2]
     tokens_S = np.bincount(code_d[document], weights=length, minlength=len(sources))
     documents_S = np.bincount(code_d, minlength=len(sources))
+    fim_S = np.bincount(code_d, weights=fim_d, minlength=len(sources))
     tokens = int(length.sum())
+    divided_d = np.bincount(document, minlength=len(length_d)) > 1
+    short_d = length_d <= packed.tokens.shape[1]
     return {
         "rows": len(packed.tokens),
         "tokens": tokens,
@@ -205,6 +210,10 @@ def _counts(
         "documents": len(length_d),
         "empty_documents": int((length_d == 0).sum()),
         "fim_documents": int(fim_d.sum()),
+        "fim_documents_by_source": {name: int(fim_S[code]) for code, name in enumerate(sources)},
+        "divided_documents": int(divided_d.sum()),
+        "divided_short_documents": int((divided_d & short_d).sum()),
+        "tokens_behind_others": int(length[packed.pieces[:, 1] > 0].sum()),
         "pieces": len(packed.pieces),
         "tokens_by_source": {name: int(tokens_S[code]) for code, name in enumerate(sources)},
         "documents_by_source": {name: int(documents_S[code]) for code, name in enumerate(sources)},

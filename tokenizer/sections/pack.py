@@ -34,9 +34,9 @@ class Pack(Section):
         """Domains and sources of fill-in-the-middle are some that the recipe has."""
         known = domains(recipe["sources"])
         fim = mapping_or_empty(mapping_or_empty(data).get("fim"))
-        yield from unknown_keys(
-            mapping_or_empty(fim.get("rates")), recipe["sources"], (cls.name, "fim", "rates"), "source"
-        )
+        for key in ("rates", "splits"):
+            named = mapping_or_empty(fim.get(key))
+            yield from unknown_keys(named, recipe["sources"], (cls.name, "fim", key), "source")
         wanted = fim.get("domains")
         for index, name in enumerate(wanted if isinstance(wanted, list) else []):
             if name not in known:

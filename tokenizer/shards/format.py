@@ -17,10 +17,8 @@ epoch, source, tokens taken and tokens `of` the whole), `seed`, `partition`, `sp
 documents that no model may be trained on), `phase` ({"number", "name"} of the mixture's phase that all rows
 belong to; 0 and null without phases), `add_bos` and `add_eos` (whether every document begins with bos and
 ends with eos, see `shards.framing`), `method`, `sources` (names), `rows_per_batch`, `tokens_xxh3` (hex, over
-the token matrix), and `counts`: rows, tokens, padding, documents, empty_documents (of no tokens),
-fim_documents, pieces, combined_tokens (of punctuation and line breaks), split_tokens (those of them that were
-split), tokens_by_source, documents_by_source, bytes_by_source (UTF-8 bytes of the documents' texts; of one
-that is cut, what its tokens spell); a document counts once for each copy.
+the token matrix), and `counts`: those of `records.shard_counts.ShardCounts`; a document counts once for each
+copy, and of one that is cut, bytes are what its tokens spell.
 
 Every record batch but the last holds `rows_per_batch` rows, so row i is found without a search, and is read
 from the memory map without a copy. An IPC *file* ends in a footer: a shard cut short does not open. A shard

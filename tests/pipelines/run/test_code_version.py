@@ -32,6 +32,7 @@ BY_NAME = {
     "pipelines/run/operators/job.py",
     "pipelines/run/operators/operator.py",
     "pipelines/sources/datatrove_blocks/block_class.py",
+    "pipelines/text/generate_cluster_table.py",
     "pipelines/text/generate_unicode_table.py",
     "tokenizer/export/exported.py",
     "training_hooks/export/verify.py",

@@ -85,4 +85,4 @@ def test_numbers_come_back(numbers: list[int]) -> None:
     import zlib
 
     packed = base64.b85encode(zlib.compress(leb128(numbers))).decode()
-    assert code_points._numbers(packed).tolist() == numbers
+    assert code_points.unpacked_numbers(packed).tolist() == numbers
