@@ -26,7 +26,7 @@ $(DEV_STAMP): $(STAMP)
 	touch $(DEV_STAMP)
 
 demo: $(STAMP)
-	$(BIN)/corpusmill sample $(SAMPLE)
+	$(BIN)/corpusmill sample-corpus $(SAMPLE)
 	$(BIN)/corpusmill run configs/tiny.yaml
 
 test: $(DEV_STAMP)

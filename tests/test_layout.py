@@ -40,7 +40,7 @@ def test_every_room_is_linked_into_the_package_and_nothing_else_is() -> None:
         assert target == Path("../..") / name
         assert link.is_dir()
     others = {path.name for path in PACKAGE.iterdir()} - set(links) - {"__pycache__"}
-    assert others == {"__init__.py", "__main__.py", "py.typed"}
+    assert others == {"__init__.py", "__init__.pyi", "__main__.py", "py.typed"}
 
 
 def test_every_folder_with_code_is_a_package() -> None:
@@ -221,6 +221,7 @@ def test_the_wheel_holds_every_module_of_every_room(wheel: Path) -> None:
     assert there - {"__init__.py", "__main__.py"} == here
     assert not [path for path in wheel.rglob("*") if path.is_symlink()]
     assert (wheel / "corpusmill" / "py.typed").is_file()
+    assert (wheel / "corpusmill" / "__init__.pyi").is_file()
     assert {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")} == {"corpusmill"}
     for page in (ROOT / "pipelines" / "report").glob("*.html"):
         assert (wheel / "corpusmill" / "pipelines" / "report" / page.name).is_file()

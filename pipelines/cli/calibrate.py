@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from corpusmill.pipelines.cli.places import place
+from corpusmill.pipelines.api.places import place
 
 
 def calibrate(

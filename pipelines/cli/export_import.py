@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from corpusmill.pipelines.api.places import place
 from corpusmill.pipelines.cli.inspect import JsonOption
-from corpusmill.pipelines.cli.places import place
 from corpusmill.pipelines.contract.conversion import Export, Of
 from corpusmill.pipelines.exports.find import export_names, import_names
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from corpusmill.pipelines.api.places import place
 from corpusmill.pipelines.cli import export_import
-from corpusmill.pipelines.cli.places import place
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.records.generation import Completion, Generated, GenerationStatistics

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from corpusmill.pipelines.cli.places import place
+from corpusmill.pipelines.api.places import place
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.inspection.found import Found

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from corpusmill.pipelines.cli import calibrate, generate, inspect, mixture, what_if, worker
+from corpusmill.pipelines.api.places import place
+from corpusmill.pipelines.cli import calibrate, generate, inspect, mixture, query, what_if, worker
 from corpusmill.pipelines.cli.inspect import JsonOption
-from corpusmill.pipelines.cli.places import place
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe
@@ -337,8 +337,8 @@ def doctor(
         raise typer.Exit(code)
 
 
-@app.command()
-def sample(
+@app.command("sample-corpus")
+def sample_corpus(
     folder: Annotated[Path, typer.Argument(help="Where to write the sample.")],
     megabytes: Annotated[
         int, typer.Option(help="Millions of bytes of text to aim for.", min=2, max=200)
@@ -359,6 +359,7 @@ generate.add_commands(app)
 calibrate.add_commands(app)
 worker.add_commands(app)
 mixture.add_commands(app)
+query.add_commands(app)
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from corpusmill.pipelines.api.places import place
 from corpusmill.pipelines.cli.inspect import JsonOption
-from corpusmill.pipelines.cli.places import place
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.models import Recipe

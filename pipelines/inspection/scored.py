@@ -123,7 +123,7 @@ def scored(
     Of documents that the run did not keep (`Chain.left_out`) those removed before a mask are told alone. What
     was quarantined is told nowhere. Raises IntegrityError for files that are damaged.
     """
-    fields = _fields(record, chain, stages)
+    fields = score_fields(record, chain, stages)
     for step in chain.source.steps:
         numbers = {link.name: n for n, link in enumerate(chain.links) if link.step is step}
         if max(numbers.values(), default=-1) < least:
@@ -142,7 +142,7 @@ def _spread(units: Sequence[Receipt], most: int | None) -> Sequence[Receipt]:
     return [units[k * len(units) // most] for k in range(most)]
 
 
-def _fields(record: RunRecord, chain: Chain, stages: Sequence[str]) -> dict[str, list[pa.Field] | None]:
+def score_fields(record: RunRecord, chain: Chain, stages: Sequence[str]) -> dict[str, list[pa.Field] | None]:
     """Score columns of each of the stages, as its first file has them; None where no file tells."""
     found: dict[str, list[pa.Field] | None] = dict.fromkeys(stages)
     for link in chain.links:

@@ -46,15 +46,20 @@ def recipe_keys() -> tuple[str, ...]:
     return (*OWN_KEYS, *named)
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), *, inputs: bool = False) -> Recipe:
+def load_recipe(
+    path: Path, overrides: Sequence[str] = (), *, inputs: bool = False, content: bytes | None = None
+) -> Recipe:
     """The recipe of a YAML file, checked. `overrides`: `a.b=value`, applied before anything is checked.
+
+    `content`: YAML in place of what the file holds, which then need not be there; paths are relative to where
+    it would be.
 
     Input files are looked for only with `inputs`, and then their faults come together with the others: see
     `Recipe.check_inputs`. The plugins of the recipe become the registered ones. Raises RecipeError; an
     InvalidRecipeError carries all faults, one line each.
     """
     path = Path(path)
-    data, places = _read(path)
+    data, places = _read(path) if content is None else _parsed(content, path)
     problems = apply_overrides(data, overrides, places)
     written = data
     data, unset = expand_environment(data)
@@ -158,6 +163,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Places]:
         raise RecipeError(
             f"cannot read the recipe {path}: {reason}; correct the path or its access"
         ) from error
+    return _parsed(content, path)
+
+
+def _parsed(content: bytes, path: Path) -> tuple[dict[str, Any], Places]:
     data, places = parse_yaml(content, str(path))
     if data is None:
         raise InvalidRecipeError([f"{path}: the recipe is empty; it needs at least `name` and `sources`"])

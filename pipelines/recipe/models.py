@@ -204,7 +204,7 @@ class Recipe:
         for section in self.sections.values():
             problems += list(section.input_problems(problems))
         if not self.data_folder.is_dir():
-            sample = f"`corpusmill sample {self.data_folder}` builds one to try things on"
+            sample = f"`corpusmill sample-corpus {self.data_folder}` builds one to try things on"
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
             return [*problems, Problem(("data",), message)]
         for path, source in self.placed_sources:

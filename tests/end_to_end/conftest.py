@@ -55,7 +55,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _make_sample(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "corpusmill", "sample", str(folder), "--megabytes", "3"],
+        [sys.executable, "-m", "corpusmill", "sample-corpus", str(folder), "--megabytes", "3"],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -133,7 +133,7 @@ def test_a_file_that_is_no_recipe(folder: Path, command: Command, content: bytes
         (["run", "recipe.yaml", "--until", "nowhere"], ["nowhere", "dedup.exact"]),
         (["run", "recipe.yaml", "--out", "recipe.yaml"], ["recipe.yaml", "a file stands where a folder"]),
         (["run", "recipe.yaml", "--out", "recipe.yaml/x"], ["recipe.yaml/x", "correct the path"]),
-        (["sample", "/proc/nothing"], ["/proc/nothing", "correct the path"]),
+        (["sample-corpus", "/proc/nothing"], ["/proc/nothing", "correct the path"]),
         (["train", "recipe.yaml"], ["no `train` section", "add"]),
         (["inspect", "recipe.yaml"], ["recipe.yaml: not a file of a run", "give"]),
         (["inspect", "data"], ["data: neither a run folder nor", "give"]),

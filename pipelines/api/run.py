@@ -1,0 +1,184 @@
+"""A run in a program: its tables, questions about documents, figures and shards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from corpusmill.pipelines.api.recipe import Recipe
+    from corpusmill.pipelines.api.shards import Shards
+    from corpusmill.pipelines.inspection.run_record import RunRecord
+    from corpusmill.pipelines.inspection.sampling import SampledDocument
+    from corpusmill.pipelines.inspection.story import Story
+    from corpusmill.pipelines.inspection.tables.table import Table
+    from corpusmill.pipelines.storage.run_folder import RunFolder
+
+
+def open_run(path: Path | str) -> Run:
+    """The run in a folder, or at a URL. Raises UserError where there is none."""
+    from corpusmill.pipelines.api.places import place
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.storage.run_folder import RunFolder
+
+    folder = RunFolder(place(str(path)))
+    if not folder.begun:
+        raise UserError(f"{folder.location}: not a run folder (no current.json); give the recipe's output")
+    return Run(folder)
+
+
+class Run:
+    """A run as it lay in its folder when it was opened; `open_run` again sees what came since.
+
+    Tables are lazy polars frames: nothing is read before `collect`, and then only the columns that are used.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run."""
+        return self._folder.path
+
+    @cached_property
+    def _record(self) -> RunRecord:
+        from corpusmill.pipelines.inspection.run_record import load_record
+
+        return load_record(self._folder)
+
+    @cached_property
+    def tables(self) -> Mapping[str, Table]:
+        """All tables, by name, with their columns and what these mean."""
+        from corpusmill.pipelines.inspection.tables.catalogue import tables_of
+
+        return tables_of(self._record)
+
+    def table(self, name: str) -> pl.LazyFrame:
+        """A table as a lazy frame. Raises UserError for one that the run has not."""
+        from corpusmill.pipelines.contract.closest import nearest
+        from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.pipelines.inspection.query import lazy
+
+        if name not in self.tables:
+            raise UserError(f"the run has no table {name!r}; {nearest(name, list(self.tables))}")
+        return lazy(self.tables[name])
+
+    def documents(self, *, source: str | None = None, lang: str | None = None) -> pl.LazyFrame:
+        """Documents that are kept, with their texts."""
+        return _where(self.table("documents"), source=source, lang=lang)
+
+    def removed(
+        self, *, source: str | None = None, reason: str | None = None, stage: str | None = None
+    ) -> pl.LazyFrame:
+        """Documents that were removed or quarantined, and why."""
+        return _where(self.table("removed"), source=source, reason=reason, stage=stage)
+
+    def duplicates(self) -> pl.LazyFrame:
+        """Documents removed in favour of another, and of which."""
+        return self.table("duplicates")
+
+    def scores(self, stage: str | None = None) -> pl.LazyFrame:
+        """Scores of all documents that came to a filter; of `stage` alone where it is given."""
+        frame = self.table("scores")
+        if stage is None:
+            return frame
+        names = [column.name for column in self.tables["scores"].columns]
+        fixed = [
+            name for name in names if name in ("id", "source", "lang", "bytes", "kept", "stage", "reason")
+        ]
+        return frame.select([*fixed, *(name for name in names if name.startswith(f"{stage}_"))])
+
+    def tokens(self) -> pl.LazyFrame:
+        """Documents with their tokens, before the mixture."""
+        return self.table("tokens")
+
+    def mixture(self) -> pl.DataFrame:
+        """The mixture, asked and drawn, by source."""
+        return self.table("mixture").collect()
+
+    def funnel(self) -> pl.DataFrame:
+        """What came to each stage and what became of it, in the order of the steps."""
+        return self.table("ledger").collect()
+
+    def query(self, sql: str) -> pl.DataFrame:
+        """The answer to a SELECT over the tables: `run.query("select source, count(*) from documents group by
+        source")`. Raises UserError for anything else."""
+        from corpusmill.pipelines.inspection.query import query
+
+        return query(self.tables, sql)
+
+    def explain(self, document: str) -> Story:
+        """The whole story of a document, by its id or the start of one. Raises UserError for none."""
+        from corpusmill.pipelines.inspection.explain import explain
+
+        return explain(self._folder, document)
+
+    def sample(
+        self,
+        count: int = 20,
+        *,
+        seed: int = 0,
+        source: str | None = None,
+        lang: str | None = None,
+        removed: bool = False,
+        reason: str | None = None,
+        stage: str | None = None,
+        recipe: Recipe | None = None,
+    ) -> list[SampledDocument]:
+        """Documents drawn at random with their whole texts; see `inspection.sampling`.
+
+        `recipe` tells where the sources of removed documents lie."""
+        from corpusmill.pipelines.inspection.sampling import sample
+
+        return sample(
+            self._record,
+            count=count,
+            seed=seed,
+            source=source,
+            lang=lang,
+            removed=removed,
+            reason=reason,
+            stage=stage,
+            recipe=None if recipe is None else recipe._loaded,
+        )
+
+    def shards(self) -> Shards:
+        """The token shards. Raises UserError before there are any."""
+        from corpusmill.pipelines.api.shards import Shards
+        from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.pipelines.inspection.mixture_facts import packing_facts
+
+        facts = packing_facts(self._record)
+        if facts is None:
+            raise UserError(f"{self.path} has no token shards yet; add `pack` to the recipe and run it")
+        folder = self.path / facts.folder
+        return Shards(tuple(folder / name for name in facts.files))
+
+    def __repr__(self) -> str:
+        record = self._record
+        done = sum(step.complete for step in record.steps.values())
+        return f"Run({record.name!r}, {done} of {len(record.steps)} steps, {str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        frame = self.table("steps").collect()
+        head = "".join(f"<th>{escape(name)}</th>" for name in frame.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape('' if one is None else str(one))}</td>" for one in row) + "</tr>"
+            for row in frame.iter_rows()
+        )
+        return f"<b>{escape(repr(self))}</b><table><tr>{head}</tr>{body}</table>"
+
+
+def _where(frame: pl.LazyFrame, **asked: str | None) -> pl.LazyFrame:
+    import polars as pl
+
+    for name, value in asked.items():
+        if value is not None:
+            frame = frame.filter(pl.col(name) == value)
+    return frame

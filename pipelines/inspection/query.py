@@ -1,0 +1,79 @@
+"""SQL over the tables of a run, by polars: read-only, and of nothing but the run.
+
+Columns that a query does not use are not read, a condition on rows is applied batch by batch, and a limit
+stops reading. polars' SQL has functions that read files by name (`read_csv` and others): a query that names
+one is refused before polars sees it, as is every statement that is no SELECT.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.inspection.tables.table import Table
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_STRINGS = re.compile(r"'(?:[^']|'')*'")
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_READS_FILES = re.compile(r"[\"`\[]?\b((?:read|scan)_\w+)\b[\"`\]]?\s*\(", re.IGNORECASE)
+_SELECTS = re.compile(r"\(*\s*(?:select|with|from)\b", re.IGNORECASE)
+
+
+def query(tables: Mapping[str, Table], sql: str) -> pl.DataFrame:
+    """The answer to a SELECT. Raises UserError for anything else, and for what polars refuses, with its words
+    and the tables there are."""
+    import polars as pl
+
+    _allow(sql)
+    with pl.SQLContext({name: lazy(table) for name, table in tables.items()}) as context:
+        try:
+            return context.execute(sql, eager=True)
+        except pl.exceptions.PolarsError as error:
+            raise UserError(
+                f"the query is refused: {error}; tables: {', '.join(tables)} "
+                "(`corpusmill query RUN --tables` shows their columns)"
+            ) from error
+
+
+def lazy(table: Table) -> pl.LazyFrame:
+    """A table as a polars LazyFrame, of which only the columns that are used are read."""
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    empty = pl.from_arrow(table.schema.empty_table())
+    assert isinstance(empty, pl.DataFrame)
+
+    def read(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        asked = [column.name for column in table.columns] if columns is None else columns
+        wanted = set(asked) if predicate is None else set(asked) | set(predicate.meta.root_names())
+        left = rows
+        # A query that only counts rows asks for no column.
+        for batch in table.batches(frozenset(wanted or {table.columns[0].name})):
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
+            if predicate is not None:
+                frame = frame.filter(predicate)
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            yield frame.select(asked) if columns is None or columns else frame
+            if left == 0:
+                return
+
+    return register_io_source(read, schema=empty.schema)
+
+
+def _allow(sql: str) -> None:
+    bare = _COMMENTS.sub(" ", _STRINGS.sub("''", sql)).strip()
+    if not _SELECTS.match(bare):
+        raise UserError("a query only reads: begin it with SELECT or WITH")
+    if ";" in bare.rstrip("; \n"):
+        raise UserError("give one query at a time; only its end may have a semicolon")
+    if (found := _READS_FILES.search(bare)) is not None:
+        raise UserError(f"{found[1]} reads a file; a query asks the tables of the run alone")

@@ -1,0 +1,32 @@
+"""All tables of a run, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.inspection.tables.documents import documents_table
+from corpusmill.pipelines.inspection.tables.figures import ledger_table, mixture_table, steps_table
+from corpusmill.pipelines.inspection.tables.lists import cuts_table, duplicates_table, removed_table
+from corpusmill.pipelines.inspection.tables.scores import scores_table
+from corpusmill.pipelines.inspection.tables.table import Table
+from corpusmill.pipelines.inspection.tables.tokens import pieces_table, tokens_table
+
+_MADE: tuple[Callable[[RunRecord], Table | None], ...] = (
+    documents_table,
+    removed_table,
+    duplicates_table,
+    cuts_table,
+    scores_table,
+    tokens_table,
+    pieces_table,
+    mixture_table,
+    ledger_table,
+    steps_table,
+)
+
+
+def tables_of(record: RunRecord) -> dict[str, Table]:
+    """The tables that the run has something for, in the order in which people are told of them."""
+    found = (make(record) for make in _MADE)
+    return {table.name: table for table in found if table is not None}

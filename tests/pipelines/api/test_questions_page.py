@@ -1,0 +1,47 @@
+"""The page of questions: its Python runs as it stands, and its SQL is answered."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+import corpusmill as cm
+from corpusmill.pipelines.cli.main import app
+
+PAGE = (Path(__file__).parents[3] / "docs" / "questions.md").read_text("utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_python_of_the_page_runs(made_folder: Path, tmp_path: Path) -> None:
+    names = {"FOLDER": made_folder / "run", "INPUTS": made_folder, "OUTPUT": tmp_path / "out", "pl": pl}
+    for code in _blocks("python"):
+        exec(compile(code, "questions.md", "exec"), names)
+    lost, kept, story = names["lost"], names["kept"], names["story"]
+    assert isinstance(lost, pl.DataFrame)
+    assert set(lost["reason"]) >= {"too_few_words", "exact_duplicate"}
+    assert isinstance(kept, pl.DataFrame)
+    assert kept.height > 100
+    assert story is not None
+
+
+COMMANDS = [one for block in _blocks("sh") for one in re.split(r"\n(?=corpusmill)", block)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_page_are_answered(
+    command: str, run: cm.Run, made_folder: Path, tmp_path: Path
+) -> None:
+    some = run.duplicates().collect()["id"][0]
+    words = shlex.split(command.replace("build/runs/tiny", str(run.path)).replace("0f3a", some[:8]))
+    places = {"configs/tiny.yaml": str(made_folder / "recipe.yaml"), "sites.csv": str(tmp_path / "sites.csv")}
+    found = CliRunner().invoke(app, [places.get(word, word) for word in words[1:]])
+    assert found.exit_code == 0, found.output
+    assert found.output.strip()
