@@ -14,6 +14,7 @@ from corpusmill.pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "models.md").read_text("utf-8")
+SHARDS_PAGE = (ROOT / "docs" / "shards.md").read_text("utf-8")
 COMMANDS = re.findall(r"^(?:\| `)?corpusmill ([^`\n]*)", PAGE, re.MULTILINE)
 
 
@@ -25,11 +26,11 @@ def test_every_command_of_the_page_is_understood(line: str) -> None:
     assert all(value is not None for name, value in context.params.items() if name in ("to", "out", "model"))
 
 
-def test_the_page_shows_every_command_and_every_option_of_export() -> None:
+def test_the_pages_show_every_command_and_every_option_of_export() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"export", "import", "generate", "curves"}
     export = typer.main.get_command(app).commands["export"]  # type: ignore[attr-defined]
     options = {option for parameter in export.params for option in parameter.opts if option.startswith("--")}
-    assert {option for option in options if option not in PAGE} == set()
+    assert {option for option in options if option not in PAGE + SHARDS_PAGE} == set()
 
 
 def test_the_extra_of_the_page_is_declared() -> None:
