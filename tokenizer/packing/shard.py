@@ -117,7 +117,7 @@ def _phase(table: pa.Table, partition: int, options: Pack, context: Context) -> 
         name, length = phase.name or None, phase.sequence_length or options.sequence_length
     if any(one != expected for one in found):
         raise IntegrityError(
-            f"partition {partition} of phase {expected} holds documents of the phases {sorted(found)}"
+            f"partition {partition} holds documents of the phases {sorted(found)}, it is of {expected}"
         )
     return {"number": int(expected), "name": name}, length
 
