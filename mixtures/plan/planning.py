@@ -125,8 +125,10 @@ def shortfall(
     requested, available = node.requested, node.available
     what, column = ("source" if node.by == (SOURCE,) else "group"), node.by[-1]
     if not node.cells and column != SOURCE and node.asked_for:
-        values = sorted({cell[node.at] for cell in root.cells} - {OTHERS})
+        found = {cell[node.at] for cell in root.cells}
+        values = sorted(found - {OTHERS})
         more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+        more += " and others, which the recipe does not name" if OTHERS in found else ""
         there = f"there are: {', '.join(values[:_LISTED])}{more}" if values else "only others are there"
         return "absent", (
             f"{requested:,} tokens asked, none drawn: no document has the value {node.values[-1]} of {column}"

@@ -80,7 +80,8 @@ def row_range(asked: str, rows: int, option: str = "--rows") -> range:
     except ValueError:
         raise UserError(f"{option} {asked}: give a row, such as 7, or some, such as 7:10") from None
     if not 0 <= begin < end <= rows:
-        raise UserError(f"{option} {asked}: the shard has rows 0 to {rows - 1}")
+        there = f"rows 0 to {rows - 1}" if rows else "no rows"
+        raise UserError(f"{option} {asked}: the shard has {there}")
     return range(begin, end)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.tokenizer.export.sequences import Sequences
 from corpusmill.tokenizer.packing.cut import Frame, cut_framed
 from tests.oracles.tokenizer_packing import documents_of
 from tests.tokenizer.test_pack import drawn, packed
@@ -116,3 +117,23 @@ def test_bytes_of_a_framed_document_are_those_that_are_left(
     assert len(left) == to
     assert shard.metadata["counts"]["fim_documents"] == (to >= 15)
     assert shard.metadata["counts"]["bytes_by_source"] == {"a": sum(size[token] for token in left)}
+
+
+def test_a_document_that_phases_end_in_is_whole_in_each_of_them(context: Context, tmp_path: Path) -> None:
+    """Of 100 tokens one phase has 30, the next 25, the last the rest, each beside another document; what two
+    phases have of a document is two sequences."""
+    ends = [(0, 30, True), (30, 55, True), (55, -1, False)]
+    joined = []
+    for number, (first, to, goes_on) in enumerate(ends):
+        table = drawn([100, 40])
+        of = [name == f"{0:032x}" for name in table.column("id").to_pylist()]
+        table = table.append_column("cut_from", pa.array([first * one for one in of], pa.int64()))
+        table = table.append_column("cut_to", pa.array([to if one else -1 for one in of], pa.int64()))
+        table = table.append_column("goes_on", pa.array([goes_on and one for one in of]))
+        (tmp_path / str(number)).mkdir()
+        shard = packed(context, table, tmp_path / str(number))
+        found = sorted((one.tolist() for one in Sequences(shard, "documents")), key=len)
+        assert [len(one) for one in found] == sorted([(100 if to < 0 else to) - first, 40])
+        joined += next(one for one in found if len(one) != 40)
+    (whole,) = drawn([100]).column("tokens").to_pylist()
+    assert joined == whole

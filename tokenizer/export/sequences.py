@@ -2,7 +2,8 @@
 
 A row is a training sequence as it was packed. A document lies in one shard, but packing may cut it at ends of
 rows and puts rows in a random order, so that its pieces lie anywhere; they join by their offsets. Documents
-come in the order in which their first pieces stand, which is the seeded order of the rows.
+come in the order in which their first pieces stand, which is the seeded order of the rows. One that a phase
+of the mixture ends in is two sequences: what each of two phases has of it.
 """
 
 from __future__ import annotations
@@ -85,33 +86,50 @@ def _documents(table: pa.Table, shard: Shard) -> tuple[pa.Table, Ints]:
     keys = np.ascontiguousarray(name_p).view("V24").reshape(-1)
     _, code_p = np.unique(keys, return_inverse=True)
     offset, length = (table.column(name).to_numpy().astype(np.int64) for name in ("offset", "length"))
-    copy_p = _copies(code_p.reshape(-1), offset, length, shard)
+    copy_p, head_p = _copies(code_p.reshape(-1), offset, length, _resumed(table, shard), shard)
     first_c = np.full(int(copy_p.max()) + 1, n, np.int64)
-    heads = np.flatnonzero(offset == 0)
-    np.minimum.at(first_c, copy_p[heads], heads)
+    heads = np.flatnonzero(head_p)
+    first_c[copy_p[heads]] = heads
     order = np.lexsort((offset, first_c[copy_p]))
-    starts = np.flatnonzero(offset[order] == 0)
+    starts = np.flatnonzero(head_p[order])
     return table.take(pa.array(order)), np.concatenate([starts, [n]]).astype(np.int64)
 
 
-def _copies(code_p: Ints, offset_p: Ints, length_p: Ints, shard: Shard) -> Ints:
-    """A number for each piece, the same for pieces of one copy. Copies that share a name (one record that was
-    read twice has one id) hold the same tokens, so any pieces of them that join are a copy."""
+def _resumed(table: pa.Table, shard: Shard) -> npt.NDArray[np.bool_]:
+    """Which pieces begin where an earlier phase left a document, bool[p], by the metadata's `cut`."""
+    resumed_p = np.zeros(table.num_rows, np.bool_)
+    cuts = shard.metadata.get("cut", ())
+    resumed = {(bytes.fromhex(one["document"]), one["epoch"], one["from"]) for one in cuts if "from" in one}
+    if resumed:
+        offset = table.column("offset").to_numpy()
+        for at in np.flatnonzero(np.isin(offset, [start for _, _, start in resumed])).tolist():
+            name = (table.column(name)[at].as_py() for name in ("document", "epoch", "offset"))
+            resumed_p[at] = tuple(name) in resumed
+    return resumed_p
+
+
+def _copies(
+    code_p: Ints, offset_p: Ints, length_p: Ints, resumed_p: npt.NDArray[np.bool_], shard: Shard
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """A number for each piece, the same for pieces of one copy, and which pieces copies begin with. Copies
+    that share a name (one record that was read twice has one id) hold the same tokens, so any pieces of them
+    that join are a copy."""
     order = np.lexsort((offset_p, code_p))
-    copy_p = np.zeros(len(code_p), np.int64)
+    copy_p, head_p = np.zeros(len(code_p), np.int64), offset_p == 0
     open_at: dict[int, list[int]] = {}  # end -> copies of the present name that end there
     copies, name = 0, -1
     codes, offsets, lengths = (column[order].tolist() for column in (code_p, offset_p, length_p))
     for place, code, offset, length in zip(order.tolist(), codes, offsets, lengths, strict=True):
         if code != name:
             name, open_at = code, {}
-        if offset == 0:
-            copy, copies = copies, copies + 1
-        else:
-            waiting = open_at.get(offset)
-            if not waiting:
-                raise IntegrityError(f"{shard.path}: pieces of a document do not join at its token {offset}")
+        waiting = open_at.get(offset)
+        if waiting:
             copy = waiting.pop()
+        elif offset == 0 or resumed_p[place]:
+            copy, copies = copies, copies + 1
+            head_p[place] = True
+        else:
+            raise IntegrityError(f"{shard.path}: pieces of a document do not join at its token {offset}")
         copy_p[place] = copy
         open_at.setdefault(offset + length, []).append(copy)
-    return copy_p
+    return copy_p, head_p

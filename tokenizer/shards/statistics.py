@@ -62,7 +62,7 @@ def mixture_statistics(shards: Sequence[Path]) -> dict[str, Any]:
 
 
 def _length_histogram(shard: Shard) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Documents by the power of two of their length in tokens, int64[64]. A document lies in one shard."""
+    """Documents by the power of two of their tokens in this shard, int64[64]."""
     table = shard.piece_table().select(["document", "epoch", "length"])
     summed = table.group_by(["document", "epoch"], use_threads=False).aggregate([("length", "sum")])
     powers = np.floor(np.log2(np.maximum(summed.column("length_sum").to_numpy(), 1))).astype(np.int64)

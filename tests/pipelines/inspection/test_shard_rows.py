@@ -103,6 +103,8 @@ def test_which_rows() -> None:
     for wrong in ("9", "3:3", "-1", "x", "4:99", "x:"):
         with pytest.raises(UserError, match=r"rows 0 to 8|give a row"):
             row_range(wrong, 9)
+    with pytest.raises(UserError, match="the shard has no rows"):
+        row_range("0", 0)
 
 
 def test_rows_of_later_batches_are_read_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
