@@ -13,8 +13,10 @@ from corpusmill.pipelines.inspection.removed_rows import CutRow, PairRow, Remove
 from corpusmill.pipelines.inspection.run_record import State
 from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution
 from corpusmill.pipelines.inspection.shard_files import ShardStatistics
+from corpusmill.pipelines.inspection.window_facts import RunWindows
 from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.ledger import LedgerEntry
+from corpusmill.pipelines.records.mixture_windows import MixtureWindows
 from corpusmill.pipelines.records.opaque import Row, Summary
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.records.summary_table import SummaryTable
@@ -48,7 +50,8 @@ class SourceLine:
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run: its steps, its sources, and what of it is held out, drawn and packed, None before it is.
+    """A run: its steps, its sources, and what of it is held out, drawn and packed, None before it is;
+    `windows`: shares of sources by shard and by window of the training order.
 
     `until`: what the last run was asked for; empty: all of the recipe.
     """
@@ -63,6 +66,7 @@ class FoundRun:
     held_out: HeldOutFacts | None
     mixture: MixtureFacts | None
     packing: PackingFacts | None
+    windows: RunWindows | None
     until: tuple[str, ...]
     stale: tuple[str, ...]
 
@@ -257,7 +261,8 @@ class ShownRow:
 @dataclass(frozen=True)
 class FoundShard:
     """A token shard: what its metadata says, its counts and the shares made of them, and the first rows.
-    `decoded` says with which tokenizer rows were decoded, or why with none."""
+    `decoded` says with which tokenizer rows were decoded, or why with none. `windows`: shares of sources in
+    rows that follow one another, None of a shard that is held out."""
 
     KIND: ClassVar[str] = "token shard"
 
@@ -266,6 +271,7 @@ class FoundShard:
     metadata: Summary
     counts: Summary
     statistics: ShardStatistics
+    windows: MixtureWindows | None
     decoded: str
     first_rows: tuple[ShownRow, ...]
     version: str | None

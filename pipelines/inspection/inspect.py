@@ -33,6 +33,7 @@ from corpusmill.pipelines.inspection.score_histograms import score_distributions
 from corpusmill.pipelines.inspection.shard_facts import shard_facts
 from corpusmill.pipelines.inspection.shard_files import is_shard
 from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
+from corpusmill.pipelines.inspection.window_facts import READ_AT_ONCE, run_windows
 from corpusmill.pipelines.recipe.registry import room_command
 from corpusmill.pipelines.records.graph import GraphStage
 from corpusmill.pipelines.records.manifest import Manifest
@@ -86,7 +87,8 @@ def inspect_recall(path: Path, *, limit: int = 5, sample: int = SAMPLE) -> Found
 def inspect(path: Path, *, limit: int = 5) -> Found:
     """What `path` holds; at most `limit` rows are shown.
 
-    - run folder: steps, documents by source, mixture and packing statistics, where the shards are.
+    - run folder: steps, documents by source, mixture and packing statistics, where the shards are, and
+      shares of sources by shard and by window of the training order (which reads the shards' pieces).
     - step folder (`<run>/steps/<step>` or one version of it): manifest in brief, ledger, files; of one that
       removes duplicates how large the clusters are, and the largest.
     - dataset (.parquet) and encoded dataset (.arrow): rows, sources, languages, first documents.
@@ -185,6 +187,7 @@ def _run(record: RunRecord) -> FoundRun:
         held_out=held_out_facts(record),
         mixture=mixture_facts(record),
         packing=packing_facts(record),
+        windows=run_windows(record, READ_AT_ONCE),
         until=record.until,
         stale=tuple(record.stale),
     )

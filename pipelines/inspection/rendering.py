@@ -29,6 +29,7 @@ from corpusmill.pipelines.inspection.mixture_rendering import render_groups
 from corpusmill.pipelines.inspection.run_record import STATES
 from corpusmill.pipelines.inspection.score_rendering import render_scores
 from corpusmill.pipelines.inspection.tokenizer_rendering import render_tokenizer
+from corpusmill.pipelines.inspection.window_facts import render_run_windows, render_windows
 from corpusmill.pipelines.records.ledger import LedgerEntry
 from corpusmill.pipelines.records.opaque import Row
 from corpusmill.pipelines.records.summary_table import without_tables
@@ -97,6 +98,7 @@ def _run(found: FoundRun) -> str:
         lines += ["", *_stale_note(found.mixture.step, found), _mixture(found.mixture)]
     if found.packing is not None:
         lines += ["", *_stale_note(found.packing.step, found), _packing(found.packing)]
+        lines += render_run_windows(found.windows)
     return "\n".join(lines)
 
 
@@ -300,6 +302,7 @@ def _shard(found: FoundShard) -> str:
     ]
     lines = [found.path, "", text.facts(head), ""]
     lines.append(text.table(("source", "documents", "tokens", "share", "framed"), rows))
+    lines += [] if found.windows is None else render_windows(found.windows)
     for row in found.first_rows:
         lines += ["", f"row {row.row}: {len(row.pieces)} piece(s), {row.padding:,} padding"]
         for piece in row.pieces[:_PIECES]:

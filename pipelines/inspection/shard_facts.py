@@ -11,6 +11,7 @@ from corpusmill.pipelines.contract.given_tables import SHARD_COLUMNS
 from corpusmill.pipelines.inspection.found import FoundShard, ShownPiece, ShownRow
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.shard_files import metadata, statistics
+from corpusmill.pipelines.inspection.window_facts import shard_windows
 from corpusmill.pipelines.records.codec import decode
 from corpusmill.pipelines.records.opaque import Row, Summary
 from corpusmill.pipelines.records.shard_counts import PartitionCounts
@@ -43,6 +44,7 @@ def shard_facts(path: Path, limit: int, version: str | None) -> FoundShard:
         metadata={key: value for key, value in about.items() if key != "counts"},
         counts=counts,
         statistics=statistics([decode(PartitionCounts, dict(counts), str(path))]),
+        windows=shard_windows(path, about),
         decoded=said,
         first_rows=tuple(rows),
         version=version,

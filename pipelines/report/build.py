@@ -2,7 +2,8 @@
 
 The page is self-contained: no script, nothing fetched (a content security policy says so), every word of
 a document escaped and its control characters shown as codes. The JSON twin holds every figure of the page.
-Memory: the manifests, bounded samples, one row group at a time.
+Memory: the manifests, bounded samples, one row group at a time, and
+what the shares of windows take (`window_facts`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from corpusmill.pipelines.inspection.language_facts import languages_of
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts, packing_facts
 from corpusmill.pipelines.inspection.run_record import load_record
 from corpusmill.pipelines.inspection.score_histograms import score_distributions
+from corpusmill.pipelines.inspection.window_facts import run_windows
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.accounts import funnel, ledger_statement
 from corpusmill.pipelines.report.classifier import classifiers
@@ -67,6 +69,7 @@ def gather(folder: RunFolder) -> Report:
         held_out=held_out_facts(record),
         mixture=mixture,
         packing=packing,
+        windows=run_windows(record),
         distributions=distributions(record),
         scores=score_distributions(record),
         duplicates=duplicates(record),

@@ -11,6 +11,7 @@ from corpusmill.pipelines.inspection.language_facts import LanguageRow
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution
+from corpusmill.pipelines.inspection.window_facts import RunWindows
 from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.report.accounts import Funnel, LedgerStatement
 from corpusmill.pipelines.report.classifier import Classifier
@@ -51,6 +52,7 @@ class Report:
     held_out: HeldOutFacts | None
     mixture: MixtureFacts | None
     packing: PackingFacts | None
+    windows: RunWindows | None
     distributions: Mapping[str, Distribution]
     scores: tuple[ScoreDistribution, ...]
     duplicates: tuple[Duplicates, ...]

@@ -25,6 +25,7 @@ from corpusmill.pipelines.inspection.language_facts import unjudged
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, PackingFacts
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.scored import Link, filter_of
+from corpusmill.pipelines.inspection.window_facts import RunWindows, broken
 from corpusmill.pipelines.recipe import registry
 from corpusmill.pipelines.records.training_files import Score, TrainingSummary
 from corpusmill.pipelines.report.accounts import FunnelRow
@@ -43,6 +44,7 @@ PARTS = {
     "mixture": {MIXTURE},
     "tokenizer": {TOKENIZER, JUDGEMENT},
     "packing": {SHARDS},
+    "windows": {SHARDS, MODEL},
     "training": {MODEL},
 }
 MANY_EPOCHS = 4.0  # beyond this, repeated tokens teach measurably less (Muennighoff et al. 2023)
@@ -57,6 +59,7 @@ def findings(record: RunRecord, report: Report) -> tuple[Finding, ...]:
     found = [*_run(report), *_not_kept(record), *_funnel(record, report), *_families(report.held_out)]
     fresh = without_stale(record, report)
     found += [*mixture_findings(fresh.mixture), *_packing(fresh.packing)]
+    found += window_findings(fresh.windows)
     found += [*_languages(record, fresh.distributions), *_unjudged(report)]
     found += tokenizer_findings(fresh.tokenizer, fresh.tokenizer_parts)
     if fresh.training is not None:
@@ -206,6 +209,13 @@ def mixture_findings(mixture: MixtureFacts | None) -> list[Finding]:
             text = f"read {source.epochs:.1f} times over; beyond four epochs repeated tokens teach less"
             found.append(Finding("note", f"mixture: {name}", text))
     return found
+
+
+def window_findings(windows: RunWindows | None) -> list[Finding]:
+    """Sources of which windows of the training order hold more or less than a shuffled order may."""
+    if windows is None or windows.measured is None:
+        return []
+    return [Finding("warning", f"{windows.step}: windows", line) for line in broken(windows.measured)]
 
 
 def _packing(packing: PackingFacts | None) -> list[Finding]:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.inspection.cluster_rendering import sources_named
 from corpusmill.pipelines.inspection.language_facts import unjudged
+from corpusmill.pipelines.inspection.window_facts import METHOD, furthest
 from corpusmill.pipelines.report.accounts import FunnelRow
 from corpusmill.pipelines.report.charts import legend
 from corpusmill.pipelines.report.classifier import calibration_charts
@@ -87,6 +88,8 @@ def render_page(report: Report) -> str:
         score_legend=legend([("kept", "let pass"), ("removed", "removed by the filter")]),
         unjudged=unjudged,
         calibration_charts=calibration_charts(report.classifiers),
+        windows_method=METHOD,
+        furthest_shard=furthest,
         main_reasons={name: _main_reasons(rows) for name, rows in report.funnel.items()},
         sample_stages=_sample_stages(report),
         long_context_view=long_context_view(report.long_context),

@@ -55,6 +55,15 @@ def test_a_run(run: RunFolder) -> None:
     assert f"code: {sources['code'].shortfall}" in shown
     assert f"web: document {sources['web'].cut[0].document} is cut to its first" in shown
     assert "fill-in-the-middle" in shown
+    windows = found.windows.measured
+    assert windows.within
+    assert sum(shard.tokens for shard in windows.shards) == found.packing.tokens
+    (phase,) = windows.phases
+    assert {one.source: one.share for one in phase.windows[0].sources} == pytest.approx(
+        {name: source.achieved_share for name, source in sources.items()}
+    )
+    assert "windows, by the order that is a loader's, of rows, with the seed 5" in shown
+    assert "points of the shares of their phase" in shown
 
 
 def test_a_step_by_its_version_its_data_and_its_name(run: RunFolder) -> None:
@@ -131,6 +140,8 @@ def test_a_shard_is_decoded_with_the_tokenizer_of_its_run(run: RunFolder, tmp_pa
         text[:40] in (run.path.parent / f"{s}.jsonl").read_text(encoding="utf-8") for s in ("web", "code")
     ), texts[:0]
     assert "documents" in _shown(found)
+    assert found.windows.order == "that of the rows as they are stored"
+    assert found.windows.within
     alone = tmp_path / path.name
     alone.write_bytes(path.read_bytes())
     assert "outside a run folder" in inspect(alone).decoded

@@ -353,6 +353,16 @@ def test_no_run_and_damage_are_errors(tmp_path_factory: pytest.TempPathFactory, 
     assert not (copy.path / "report").exists()
 
 
+def test_shares_by_window_and_by_shard_are_on_the_page(trained: RunFolder, figures: Report) -> None:
+    assert figures.windows is not None
+    assert figures.windows.measured is not None
+    assert figures.windows.measured.order.startswith("the training's, of windows of")
+    page = build_report(trained).page.read_text(encoding="utf-8")
+    assert "samples that follow one another" in page
+    for shard in figures.windows.measured.shards:
+        assert f'<th scope="row">{shard.shard}</th>' in page
+
+
 def test_every_chart_is_well_formed(figures: Report) -> None:
     for svg in re.findall(r"<svg.*?</svg>", render_page(figures), re.DOTALL):
         root = ElementTree.fromstring(svg)
