@@ -102,7 +102,7 @@ class Mixture(Group, Seeded, Fold):
         if len(set(names)) < len(names):
             raise ValueError(f"phases need names of their own, got {', '.join(names)}; rename one")
         for at, words in problems(self.schedule(), self.tokens) if self.phases else ():
-            raise ValueError(f"phase {names[at]} {words}")
+            raise ValueError(f"phase {names[at]}: {words}")
         return self
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown
 
 Entry = Mapping[str, Any]
 _NUMBERS = ("weights", "epochs")
+_NO_EDGES = "is a number; divide it into buckets under `mixture`, such as `at: {tokens: [4096]}`"
 
 
 def group_problems(mixture: Entry, sources: Entry, path: Path) -> Iterator[Problem]:
@@ -40,6 +41,9 @@ def group_problems(mixture: Entry, sources: Entry, path: Path) -> Iterator[Probl
 def _of_choice(only: Entry, at: Entry, sources: Entry, path: Path) -> Iterator[Problem]:
     """Problems with the values that a phase is drawn from."""
     for column, chosen in only.items():
+        if column == TOKENS and column not in at:
+            yield Problem((*path, column), _NO_EDGES)
+            continue
         valid = _values(column, at, sources, tuple(sources))
         for number, value in enumerate(chosen if isinstance(chosen, list) else ()):
             if valid is not None and value not in valid:
@@ -58,8 +62,7 @@ def _of_group(group: Entry, at: Entry, sources: Entry, among: Sequence[str], pat
     numbers = [name for name in _NUMBERS if isinstance(group.get(name), dict)]
     valid = _values(by, at, sources, among)
     if by == TOKENS and by not in at:
-        message = "is a number; divide it into buckets under `mixture`, such as `at: {tokens: [4096]}`"
-        yield Problem((*path, "by"), message)
+        yield Problem((*path, "by"), _NO_EDGES)
     for name in numbers:
         yield from _of_numbers(by, name, group[name], valid, among, sources, (*path, name))
     within = mapping_or_empty(group.get("within"))
@@ -103,7 +106,9 @@ def _of_numbers(
     what = "weight" if name == "weights" else "epochs"
     if valid is None:
         if OTHERS not in numbers:
-            message = f'says nothing of other values; add `"{OTHERS}": 0` to leave them out, or a {what}'
+            message = (
+                f'says nothing of other values; add `"{OTHERS}": 0` to leave them out, or give them {name}'
+            )
             yield Problem(path, message)
         if by == "lang":
             yield from _languages(numbers, among, sources, path)

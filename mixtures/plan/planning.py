@@ -59,7 +59,10 @@ def planned(
         root = grown(phase, phase.group)
         if not any(leaf.available for leaf in root.leaves() if leaf.share > 0):
             where = f"phase {phase.name} of the mixture" if len(phases) > 1 else "the mixture"
-            raise UserError(f"{where} has no tokens: every source is empty after its steps")
+            why = "every source is empty after its steps"
+            if phase.only:
+                why = "no document that is left has a value of its `only` and a share"
+            raise UserError(f"{where} has no tokens: {why}")
         root.ask(budget)
         took = dict.fromkeys(present, (0, 0))
         for leaf in root.leaves():

@@ -60,11 +60,13 @@ class Mixture(Section):
     @classmethod
     def _planned(cls, data: Any, reading: Reading) -> Self | None:
         plan = stage(ROOM, "mixture", data, Fold, (cls.name,), reading.problems)
+        sound = plan is not None
         for at, phase in enumerate(cast("Plan", plan).phases if plan is not None else ()):
             if phase.fim is not None:
                 path = (cls.name, "phases", at)
-                stage("tokenizer", "encode", {"fim": phase.fim}, Map, path, reading.problems)
-        return None if plan is None else cls(plan=plan)
+                found = stage("tokenizer", "encode", {"fim": phase.fim}, Map, path, reading.problems)
+                sound = sound and found is not None
+        return cls(plan=plan) if sound else None
 
     @classmethod
     def beside(cls, made: Self | None, reading: Reading) -> Self | None:

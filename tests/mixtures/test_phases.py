@@ -143,8 +143,8 @@ def test_shares_of_phases_add_up_and_one_takes_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tokens": 9, "phases": [{"name": "a"}, {"name": "b"}]}, "phase b only one phase may leave out"),
-        ({"tokens": 9, "phases": [{"name": "a", "tokens": 8}]}, "phase a the phases take 0.8888.* not 1"),
+        ({"tokens": 9, "phases": [{"name": "a"}, {"name": "b"}]}, "phase b: only one phase may leave out"),
+        ({"tokens": 9, "phases": [{"name": "a", "tokens": 8}]}, "phase a: the phases take 0.8888.* not 1"),
         ({"phases": [{"name": "a", "tokens": 0.5}, {"name": "b", "tokens": 0.4}]}, "take 0.9 of all"),
         ({"phases": [{"name": "a", "tokens": 5}, {"name": "a", "tokens": 5}]}, "names of their own"),
         ({"phases": [{"name": "a", "tokens": 1.5}]}, "share below 1, or a whole number"),

@@ -10,7 +10,7 @@ from corpusmill.pipelines.contract.stage import Write
 from corpusmill.pipelines.recipe.builder import Builder
 from corpusmill.pipelines.recipe.entries import stage
 from corpusmill.pipelines.recipe.json_schema import Node, Schema
-from corpusmill.pipelines.recipe.messages import Problem, unknown_keys
+from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_keys
 from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
@@ -31,16 +31,12 @@ class Pack(Section):
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
-        """Domains and sources of fill-in-the-middle are some that the recipe has."""
-        known = domains(recipe["sources"])
-        fim = mapping_or_empty(mapping_or_empty(data).get("fim"))
-        for key in ("rates", "splits"):
-            named = mapping_or_empty(fim.get(key))
-            yield from unknown_keys(named, recipe["sources"], (cls.name, "fim", key), "source")
-        wanted = fim.get("domains")
-        for index, name in enumerate(wanted if isinstance(wanted, list) else []):
-            if name not in known:
-                yield Problem((cls.name, "fim", "domains", index), unknown_name("domain", name, known))
+        """Domains and sources of fill-in-the-middle, in phases too, are some that the recipe has."""
+        yield from _of_fim(mapping_or_empty(data).get("fim"), recipe["sources"], (cls.name, "fim"))
+        phases = mapping_or_empty(recipe.get("mixture")).get("phases")
+        for at, phase in enumerate(phases if isinstance(phases, list) else []):
+            path = ("mixture", "phases", at, "fim")
+            yield from _of_fim(mapping_or_empty(phase).get("fim"), recipe["sources"], path)
 
     @classmethod
     def read(cls, data: Any, reading: Reading) -> Self | None:
@@ -66,6 +62,17 @@ class Pack(Section):
     def graph(self, builder: Builder) -> None:
         needs = {"tokenizer": builder.need(TOKENIZER), "mixture": builder.need(MIXTURE)}
         builder.write(self.name, self.packing, builder.need(DRAWN), needs=needs, gives=SHARDS)
+
+
+def _of_fim(data: Any, sources: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """Names in options of fill-in-the-middle that the recipe does not have."""
+    known, fim = domains(sources), mapping_or_empty(data)
+    for key in ("rates", "splits"):
+        yield from unknown_keys(mapping_or_empty(fim.get(key)), sources, (*path, key), "source")
+    wanted = fim.get("domains")
+    for index, name in enumerate(wanted if isinstance(wanted, list) else []):
+        if name not in known:
+            yield Problem((*path, "domains", index), unknown_name("domain", name, known))
 
 
 SECTION = Pack

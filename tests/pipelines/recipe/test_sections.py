@@ -190,3 +190,22 @@ def test_each_epoch_is_encoded_anew(load: Load, faults: Callable[..., list[str]]
     assert "mixture.views: follows from `pack: {fim: {each_epoch: true}}`" in line
     (line,) = faults(packed.replace("{a: 0.5}", "{b: 0.5}"))
     assert "pack.fim.rates.b: unknown source" in line
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ("fim: {rat: 0.1}", ["fim.rat: unknown option", "did you mean `rate`"]),
+        ("fim: {rate: 2}", ["fim.rate: must be at most 1"]),
+        ("fim: {rates: {b: 1}}", ["fim.rates.b: unknown source"]),
+        ("fim: {domains: [b]}", ["fim.domains.0: no domain of the recipe is called 'b'"]),
+        ("only: {tokens: [below 9]}", ["only.tokens: is a number", "`at: {tokens: [4096]}`"]),
+    ],
+)
+def test_options_of_a_phase_are_checked_before_anything_runs(
+    faults: Callable[..., list[str]], own: str, words: list[str]
+) -> None:
+    phased = "tokenizer: {train: {}}\npack: {}\nmixture: {tokens: 4M, phases: [{name: a, %s}]}\n"
+    (line,) = faults(SOURCE + phased % own)
+    assert f"mixture.phases.0.{words[0]}" in line
+    assert all(word in line for word in words)
