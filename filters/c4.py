@@ -76,6 +76,7 @@ class C4(Edit):
         import pyarrow.compute as pc
 
         from corpusmill.filters.kernels import c4 as kernel
+        from corpusmill.filters.kernels.phrases import phrases_of
 
         options = kernel.C4Options(
             longest=-1 if self.max_word_length is None else self.max_word_length,
@@ -84,7 +85,7 @@ class C4(Edit):
             citations=self.citations,
             curly_bracket=self.curly_bracket,
         )
-        phrases = kernel.phrases(
+        phrases = phrases_of(
             {
                 kernel.LOREM: ("lorem ipsum",) if self.lorem_ipsum else (),
                 kernel.SCRIPT: ("javascript",) if self.javascript else (),
@@ -98,27 +99,43 @@ class C4(Edit):
         foreign = np.zeros(len(rows), np.bool_)
         if self.languages is not None:
             foreign = ~meant_for(docs, ("en",))[rows]
-        c = kernel.clean_lines(bounds.texts, bounds.words, bounds.lines, foreign, phrases, options)
+        c, some = kernel.room_of(bounds.texts), bounds.ordinary
+        done = 0
+        for text in bounds.large:
+            kernel.clean_lines(*some.whole, foreign, phrases, options, done, text.row, c)
+            first = written = c.offsets[text.row]
+            of_text = c.counts[:, text.row]
+            for part in text.lines():
+                written = kernel.clean_part(
+                    *part, 0, foreign[text.row], phrases, options, c.data, first, written, of_text
+                )
+            kernel.finish(bounds.texts.table, c, text.row, written)
+            done = text.row + 1
+        kernel.clean_lines(*some.whole, foreign, phrases, options, done, len(rows), c)
+        lines, dropped, verdicts, sentences = c.counts
         reasons = reason_where(
-            (c.verdicts == kernel.LOREM_IPSUM, "lorem_ipsum"),
-            (c.verdicts == kernel.CURLY_BRACKET, "curly_bracket"),
-            (c.sentences < (self.min_sentences or 0), "too_few_sentences"),
+            (verdicts == kernel.LOREM_IPSUM, "lorem_ipsum"),
+            (verdicts == kernel.CURLY_BRACKET, "curly_bracket"),
+            (sentences < (self.min_sentences or 0), "too_few_sentences"),
         )
         texts = pa.Array.from_buffers(
-            pa.large_string(), len(rows), [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data)]
+            pa.large_string(),
+            len(rows),
+            [None, pa.py_buffer(c.offsets), pa.py_buffer(c.data[: c.offsets[-1]])],
         )
         columns = {
             "text": texts,
-            "c4.sentences": pa.array(c.sentences),
-            "c4.lines": pa.array(c.lines),
-            "c4.dropped_lines": pa.array(c.dropped),
+            "c4.sentences": pa.array(sentences),
+            "c4.lines": pa.array(lines),
+            "c4.dropped_lines": pa.array(dropped),
         }
         if len(rows) < len(docs):  # null, and the text as it was, for documents that are not edited
             places = pa.array(np.where(chosen, np.cumsum(chosen) - 1, 0), mask=~chosen)
             reasons = reasons.take(places)
             columns = {name: column.take(places) for name, column in columns.items()}
         edits = pc.and_(pc.is_null(reasons), pa.array(chosen))
-        columns["text"] = pc.if_else(edits, columns["text"], docs.text)
+        if not pc.all(edits).as_py():  # else no copy of a large text is made
+            columns["text"] = pc.if_else(edits, columns["text"], docs.text)
         edited = docs.with_columns(columns)
         return Outcome(edited, reasons, nothing(len(docs)))
 

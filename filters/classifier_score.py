@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, cast
 
@@ -10,9 +11,9 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.contract.documents import Columns, Documents
-from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.errors import CorpusmillError, DataError, UserError
 from corpusmill.pipelines.contract.rules import over, under
-from corpusmill.pipelines.contract.stage import Context, Filter
+from corpusmill.pipelines.contract.stage import Context, Filter, Stage
 
 if TYPE_CHECKING:
     from corpusmill.filters.rules.onnx_classifier import OnnxClassifier
@@ -63,6 +64,18 @@ class ClassifierScore(Filter):
     )
 
     _classifier: OnnxClassifier | None = PrivateAttr(default=None)
+
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """A folder that is no classifier, as far as its files tell without the model's weights being read."""
+        from corpusmill.filters.rules.onnx_classifier import check_folder
+
+        if not self.model.is_dir():
+            return []
+        try:
+            check_folder(self.model, self.label)
+        except (DataError, UserError) as error:
+            return [("model", str(error))]
+        return []
 
     def prepare(self, context: Context) -> Self:
         """The model loaded. Raises UserError where onnxruntime is not installed, the folder lacks a file, or

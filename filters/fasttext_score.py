@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
@@ -10,9 +11,9 @@ import pyarrow as pa
 from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.contract.documents import Columns, Documents
-from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
+from corpusmill.pipelines.contract.errors import CorpusmillError, DataError, UserError
 from corpusmill.pipelines.contract.rules import over, under
-from corpusmill.pipelines.contract.stage import Context, Filter
+from corpusmill.pipelines.contract.stage import Context, Filter, Stage
 
 if TYPE_CHECKING:
     from corpusmill.filters.kernels.fasttext import Dictionary
@@ -55,6 +56,21 @@ class FasttextScore(Filter):
 
     _loaded: _Loaded | None = PrivateAttr(default=None)
 
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """A model that cannot be read or has no such label, told without its vectors."""
+        from corpusmill.filters.rules.fasttext_model import read_labels
+
+        if not self.model.is_file():
+            return []
+        try:
+            labels = read_labels(self.model)
+        except DataError as error:
+            return [("model", str(error))]
+        return [] if self.label in labels else [("label", self._unknown(labels))]
+
+    def _unknown(self, labels: Sequence[str]) -> str:
+        return f"{self.model} has no label `{self.label}`; it has {', '.join(sorted(labels)[:20])}"
+
     def prepare(self, context: Context) -> Self:
         """The model read. Raises DataError where it cannot be, UserError where it has no such label."""
         from corpusmill.filters.kernels.fasttext import dictionary, project
@@ -62,8 +78,7 @@ class FasttextScore(Filter):
 
         model = read_model(self.model, project)
         if self.label not in model.labels:
-            few = ", ".join(sorted(model.labels)[:20])
-            raise UserError(f"{self.name}.label: {self.model} has no label `{self.label}`; it has {few}")
+            raise UserError(f"{self.name}.label: {self._unknown(model.labels)}")
         starts = np.cumsum([0, *map(len, model.words)], dtype=np.int64)
         words = dictionary(starts, np.frombuffer(b"".join(model.words) or b"\0", np.uint8))
         end_row = model.words.index(b"</s>") if b"</s>" in model.words else -1

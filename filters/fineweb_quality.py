@@ -74,14 +74,18 @@ class FinewebQuality(LimitsByLanguage, FinewebQualityLimits):
 
     def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
         """Ratios double[n]; those of lines are null where all lines are blank."""
-        from corpusmill.filters.kernels.fineweb import fineweb_counts
+        from corpusmill.filters.kernels.fineweb import FinewebCounts, fineweb_counts
 
         bounds = bounds_of(docs)
         short = np.array(self.alternatives("short_line"), np.int64)[numbers]
-        c = fineweb_counts(bounds.texts, bounds.words, bounds.lines, short)
+        found = np.zeros((len(FinewebCounts._fields), len(docs)), np.int64)
+        for first, texts, lines in bounds.line_parts():
+            rows = slice(first, first + len(texts.starts))
+            found[:, rows] += fineweb_counts(texts, lines, short[rows])
+        c = FinewebCounts(*found)
         return {
             "terminated_lines": ratio(c.terminated, c.lines),
             "short_lines": ratio(c.short, c.lines),
             "duplicate_line_characters": ratio(c.duplicate_characters, c.characters),
-            "line_breaks_per_word": ratio(c.line_feeds, c.tokens),
+            "line_breaks_per_word": ratio(c.line_feeds, bounds.token_counts()),
         }

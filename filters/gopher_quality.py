@@ -105,12 +105,17 @@ class GopherQuality(LimitsByLanguage, GopherQualityLimits):
 
     def measure(self, docs: Documents, numbers: npt.NDArray[np.int64]) -> Columns:
         """Word count int64[n], distinct stop words int64[n], mean length and ratios double[n]."""
-        from corpusmill.filters.kernels.gopher_quality import gopher_counts, vocabulary_hashes
+        from corpusmill.filters.kernels.gopher_quality import GopherCounts, gopher_counts, vocabulary_hashes
 
         bounds = bounds_of(docs)
         hashes = [vocabulary_hashes(words) for words in self.alternatives("stop_words")]
         ends = np.cumsum([0, *map(len, hashes)])
-        c = gopher_counts(bounds.texts, bounds.words, bounds.lines, numbers, ends, np.concatenate(hashes))
+        found = np.zeros((len(GopherCounts._fields), len(docs)), np.int64)
+        seen = np.full(ends[-1], -1)
+        for first, part in bounds.parts():
+            rows = slice(first, first + len(part.texts.starts))
+            found[:, rows] += gopher_counts(*part, numbers[rows], ends, np.concatenate(hashes), seen, first)
+        c = GopherCounts(*found)
         return {
             "words": c.words,
             "mean_word_length": ratio(c.word_characters, c.words),

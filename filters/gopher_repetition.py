@@ -117,14 +117,24 @@ class GopherRepetition(LimitsByLanguage, GopherRepetitionLimits):
         """Shares double[n], null for an empty text, and of n-grams that the document's language has no
         rule for.
         """
+        from corpusmill.filters.kernels import large_ngrams
         from corpusmill.filters.kernels.ngrams import ngram_characters
-        from corpusmill.filters.kernels.repetition import repetition_counts
+        from corpusmill.filters.kernels.repetition import RepetitionCounts, repetition_counts
+        from corpusmill.filters.rules.large_repetition import large_counts
 
         bounds = bounds_of(docs)
         tops, top_wanted = self._wanted("max_top_ngrams")
         duplicates, duplicate_wanted = self._wanted("max_duplicate_ngrams")
-        c = repetition_counts(bounds.texts, bounds.lines)
-        top, duplicate = ngram_characters(bounds.words, numbers, top_wanted, duplicate_wanted)
+        ordinary = bounds.ordinary
+        counts = np.array(repetition_counts(ordinary.texts, ordinary.lines))
+        top, duplicate = ngram_characters(ordinary.words, numbers, top_wanted, duplicate_wanted)
+        for text in bounds.large:
+            row, number = text.row, numbers[text.row]
+            counts[:, row] = large_counts(text)
+            top[:, row], duplicate[:, row] = large_ngrams.ngram_characters(
+                text, top_wanted[number], duplicate_wanted[number]
+            )
+        c = RepetitionCounts(*counts)
         some = c.characters > 0
 
         def share(covered: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -13,7 +13,7 @@ from pydantic import Field, PrivateAttr
 
 from corpusmill.filters.rules.limits import ByLanguage, Languages, Limits, LimitsByLanguage
 from corpusmill.pipelines.contract.documents import Columns, Documents
-from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.contract.errors import DataError, UserError
 from corpusmill.pipelines.contract.rules import over, under
 from corpusmill.pipelines.contract.stage import Context, Stage
 
@@ -90,7 +90,24 @@ class KenlmPerplexity(LimitsByLanguage, KenlmPerplexityLimits):
         if any(stage.name == "language" for stage in before):
             for option, files in (("models", self.models), ("pieces", self.pieces)):
                 found += [(option, wrong) for wrong in unknown_codes([c for c in files if c != ANY])]
-        return found
+        return [*found, *self._wrong_files()]
+
+    def _wrong_files(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with files that are there, by option, as far as their beginnings and ends tell."""
+        from corpusmill.filters.rules.arpa import check_arpa
+
+        checked = (("models", self.models, check_arpa), ("pieces", self.pieces, _cutter))
+        for option, files, check in checked:
+            for code, path in files.items():
+                try:
+                    if not path.is_file():
+                        continue
+                    if option == "models" and _is_binary(path):
+                        _kenlm(path)
+                    else:
+                        check(path)
+                except (UserError, DataError) as error:
+                    yield f"{option}.{code}", str(error)
 
     def prepare(self, context: Context) -> Self:
         """The models read. Raises DataError where one cannot be, UserError where KenLM is wanted and not
@@ -126,10 +143,13 @@ class KenlmPerplexity(LimitsByLanguage, KenlmPerplexityLimits):
         return {"perplexity": pa.array(found, pa.float64())}
 
 
-def _score_of(path: Path) -> Score:
+def _is_binary(path: Path) -> bool:
     with path.open("rb") as file:
-        binary = file.read(len(MAGIC)) == MAGIC
-    return _of_kenlm(path) if binary else _of_arpa(path)
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _score_of(path: Path) -> Score:
+    return _of_kenlm(path) if _is_binary(path) else _of_arpa(path)
 
 
 def _of_arpa(path: Path) -> Score:
@@ -146,7 +166,8 @@ def _of_arpa(path: Path) -> Score:
     return score
 
 
-def _of_kenlm(path: Path) -> Score:
+def _kenlm(path: Path) -> Any:
+    """KenLM. Raises UserError where it is not installed, and `path` needs it."""
     try:
         import kenlm
     except ImportError as error:
@@ -154,6 +175,11 @@ def _of_kenlm(path: Path) -> Score:
             f"{path} is a binary model, which KenLM alone reads, not installed here: pip install "
             "corpusmill[kenlm], or give the ARPA file"
         ) from error
+    return kenlm
+
+
+def _of_kenlm(path: Path) -> Score:
+    kenlm = _kenlm(path)
     try:
         model = kenlm.Model(str(path))
     except (OSError, RuntimeError) as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from corpusmill.filters.rules.limits import Share
 from corpusmill.pipelines.contract.documents import Columns, Documents
@@ -56,6 +56,14 @@ class RecallLoop(Filter):
     )
 
     _finders: tuple[Finder, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.in_sites_at_least > self.at_least:
+            raise ValueError(
+                "`in_sites_at_least` is more than `at_least`; pages of joined sites need no more than others"
+            )
+        return self
 
     def prepare(self, context: Context) -> Self:
         """With the classifiers of all rounds until the loop ended. Raises DataError for a damaged one."""

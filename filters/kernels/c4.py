@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.filters.kernels.phrases import Phrases, groups_in
 from corpusmill.pipelines.text import characters as ch
 from corpusmill.pipelines.text.compiled import compiled, forced
 from corpusmill.pipelines.text.kernels.decode import before, code_at
 from corpusmill.pipelines.text.kernels.lines import (
     BREAKS,
-    matches,
     next_line,
     past_white_space,
     without_white_space,
@@ -35,16 +35,7 @@ _BRACKETS = np.uint64(0x5B5B5B5B5B5B5B5B)
 Bytes = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-
-class Phrases(NamedTuple):
-    """Phrases in lower-case ASCII: number k is `data[offsets[k]:offsets[k + 1]]`, of group `groups[k]`."""
-
-    offsets: Counts
-    data: Bytes
-    groups: Counts
-    starts: npt.NDArray[np.uint64]
-    """uint64[3, 256]: by place, of the first three, and byte: a bit for every phrase that has it there."""
+Table = npt.NDArray[np.uint16]
 
 
 class C4Options(NamedTuple):
@@ -58,18 +49,17 @@ class C4Options(NamedTuple):
 
 
 class CleanLines(NamedTuple):
-    """The lines that stay, joined by LF and stripped: `data[offsets[i]:offsets[i + 1]]`; counts int64[n]."""
+    """The lines that stay, joined by LF and stripped: `data[offsets[i]:offsets[i + 1]]`.
+
+    `counts` int64[4, n]: lines; those of them that a rule drops, where the ones from a verdict on the
+    document on are not looked at; the verdict, `KEEP`, `LOREM_IPSUM` or `CURLY_BRACKET`; and sentences of the
+    lines that stay: one begins with a token not of symbols alone, and ends with its line or a token that is
+    one terminal mark.
+    """
 
     offsets: Counts
     data: Bytes
-    lines: Counts
-    dropped: Counts
-    """Lines that a rule drops; from the line of a verdict on the document is not looked at."""
-    verdicts: Counts
-    """`KEEP`, `LOREM_IPSUM` or `CURLY_BRACKET`."""
-    sentences: Counts
-    """Of the lines that stay: a sentence begins with a token not of symbols alone, and ends with its line or
-    a token that is one terminal mark."""
+    counts: Counts
 
 
 @forced
@@ -99,22 +89,6 @@ def _citation_end(table: int, at: int, end: int, edit: int, needed: int) -> int:
     if _same(at, end, needed, 17):
         return at + 17
     return at
-
-
-@compiled
-def _groups_in(at: int, end: int, phrases: Phrases) -> int:
-    """The groups of phrases that stand between two addresses, in any case."""
-    first, second, third = phrases.starts[0], phrases.starts[1], phrases.starts[2]
-    found = 0
-    while at + 2 < end:
-        bits = first[byte_at(at)] & second[byte_at(at + 1)] & third[byte_at(at + 2)]
-        if bits:
-            for k in range(len(phrases.groups)):
-                start, stop = phrases.offsets[k], phrases.offsets[k + 1]
-                if matches(at, end, address(phrases.data) + start, stop - start):
-                    found |= phrases.groups[k]
-        at += 1
-    return found
 
 
 @compiled
@@ -151,6 +125,15 @@ def _sentences_of_span(table: int, data: int, start: int, end: int, room: Found)
 
 
 @compiled
+def _tokens_of_span(table: int, data: int, start: int, end: int, room: Found) -> int:
+    """Tokens of the bytes `start` to `end` from address `data` on."""
+    place, many = new_place(start), 0
+    while place[0] < end:
+        many += fill_words(table, data, place, end, room, 0)
+    return many
+
+
+@compiled
 def _words(table: int, at: int, end: int, least: int) -> int:
     """Words between two addresses, cut at white space, counted up to `least`."""
     words, inside = 0, False
@@ -182,89 +165,127 @@ def _holds_wide(table: int, at: int, end: int, longest: int) -> bool:
 
 @compiled
 def clean_lines(
-    texts: Texts, words: Words, lines: Lines, foreign: Flags, phrases: Phrases, options: C4Options
-) -> CleanLines:
-    """What stays of each text, and why the rest does not. Of `foreign` ones (bool[n]) any mark that ends a
-    sentence in some script counts, and words are tokens.
+    texts: Texts,
+    words: Words,
+    lines: Lines,
+    foreign: Flags,
+    phrases: Phrases,
+    options: C4Options,
+    first: int,
+    last: int,
+    clean: CleanLines,
+) -> None:
+    """Enter into `clean`, as of `room_of`, what stays of texts `first` to `last`, and why the rest does not.
+
+    Of `foreign` ones (bool[n]) any mark that ends a sentence in some script counts, and words are tokens.
     """
-    n = len(texts.starts)
-    table, begin = address(texts.table), address(texts.data)
+    for i in range(first, last):
+        start = clean.offsets[i]
+        written = clean_part(
+            texts, words, lines, i, foreign[i], phrases, options, clean.data, start, start, clean.counts[:, i]
+        )
+        finish(texts.table, clean, i, written)
+
+
+@compiled
+def finish(table: Table, clean: CleanLines, i: int, written: int) -> None:
+    """Strip the lines of text i, which end at byte `written`."""
+    out, first = clean.data, clean.offsets[i]
+    to = address(out)
+    left = past_white_space(address(table), to + first, to + written)
+    right = without_white_space(address(table), left, to + written)
+    if left > to + first:
+        for k in range(right - left):
+            out[first + k] = out[left - to + k]
+    clean.offsets[i + 1] = first + right - left
+
+
+@compiled
+def clean_part(
+    texts: Texts,
+    words: Words,
+    lines: Lines,
+    i: int,
+    foreign: bool,
+    phrases: Phrases,
+    options: C4Options,
+    out: Bytes,
+    first: int,
+    written: int,
+    counts: Any,
+) -> int:
+    """Add what stays of the lines of text i to `out`, in which its lines so far stand from `first` to
+    `written`; returns where they end. `counts` is its column of `CleanLines.counts`.
+
+    A text without words, as the parts of a large one are, has them found line by line.
+    """
+    table, begin, to = address(texts.table), address(texts.data), address(out)
     edit, needed = np.empty(6, np.uint8), np.empty(17, np.uint8)
     for k, byte in enumerate(EDIT):
         edit[k] = byte
     for k, byte in enumerate(NEEDED):
         needed[k] = byte
-    size = 1
-    for i in range(n):
-        size += texts.ends[i] - texts.starts[i]
-    out, offsets = np.empty(size, np.uint8), np.zeros(n + 1, np.int64)
-    to = address(out)
     room = room_for(256)
-    seen, dropped = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    verdicts, sentences = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    written = 0
-    for i in range(n):
-        first, word = written, words.firsts[i]
-        for line in range(lines.firsts[i], lines.lasts[i]):
-            follow, line_end = begin + lines.starts[line], begin + lines.stops[line]
-            while verdicts[i] == KEEP:
-                at = follow
-                stop = follow = line_end
-                if lines.flags[line] & BREAKS:
-                    stop, follow = next_line(table, at, line_end)
-                more = stop < follow and (follow < line_end or lines.stops[line] < texts.ends[i])
-                seen[i] += 1
-                first_word = word
-                while word < words.lasts[i] and words.stops[word] <= stop - begin:
-                    word += 1
-                at = past_white_space(table, at, stop)
-                stop = without_white_space(table, at, stop)
-                many = word - first_word if foreign[i] else _words(table, at, stop, options.least)
-                wide = False
-                if not foreign[i] and 0 <= options.longest < stop - at:
-                    wide = _holds_wide(table, at, stop, options.longest)
-                if wide:
-                    dropped[i] += 1
+    word, last_word = words.firsts[i], words.lasts[i]
+    stored = word < last_word
+    seen, dropped, verdict, sentences = counts[0], counts[1], counts[2], counts[3]
+    for line in range(lines.firsts[i], lines.lasts[i]):
+        follow, line_end = begin + lines.starts[line], begin + lines.stops[line]
+        while verdict == KEEP:
+            at = follow
+            stop = follow = line_end
+            if lines.flags[line] & BREAKS:
+                stop, follow = next_line(table, at, line_end)
+            more = stop < follow and (follow < line_end or lines.stops[line] < texts.ends[i])
+            seen += 1
+            first_word = word
+            while word < last_word and words.stops[word] <= stop - begin:
+                word += 1
+            at = past_white_space(table, at, stop)
+            stop = without_white_space(table, at, stop)
+            if not foreign:
+                many = _words(table, at, stop, options.least)
+            elif stored:
+                many = word - first_word
+            else:
+                many = _tokens_of_span(table, begin, at - begin, stop - begin, room)
+            wide = False
+            if not foreign and 0 <= options.longest < stop - at:
+                wide = _holds_wide(table, at, stop, options.longest)
+            if wide:
+                dropped += 1
+            else:
+                start = written + (written > first)
+                end = _copy(table, at, stop, out, start, options.citations, address(edit), address(needed))
+                groups = groups_in(to + start, to + end, phrases)
+                terminated = not options.terminal or _ends_sentence(to + start, to + end)
+                if foreign and not terminated:
+                    terminated = _ends_in_any_script(table, to + start, to + end)
+                if not terminated or many < options.least:
+                    dropped += 1
+                elif groups & LOREM:
+                    verdict = LOREM_IPSUM
+                elif groups & SCRIPT:
+                    dropped += 1
+                elif options.curly_bracket and _holds_curly_bracket(out, start, end):
+                    verdict = CURLY_BRACKET
+                elif groups & POLICY:
+                    dropped += 1
                 else:
-                    start = written + (written > first)
-                    end = _copy(
-                        table, at, stop, out, start, options.citations, address(edit), address(needed)
-                    )
-                    groups = _groups_in(to + start, to + end, phrases)
-                    terminated = not options.terminal or _ends_sentence(to + start, to + end)
-                    if foreign[i] and not terminated:
-                        terminated = _ends_in_any_script(table, to + start, to + end)
-                    if not terminated or many < options.least:
-                        dropped[i] += 1
-                    elif groups & LOREM:
-                        verdicts[i] = LOREM_IPSUM
-                    elif groups & SCRIPT:
-                        dropped[i] += 1
-                    elif options.curly_bracket and _holds_curly_bracket(out, start, end):
-                        verdicts[i] = CURLY_BRACKET
-                    elif groups & POLICY:
-                        dropped[i] += 1
+                    if stored and end - start == stop - at:
+                        ended = _sentences(
+                            table, begin, words.flags, words.characters, words.stops, first_word, word, 1
+                        )
+                        sentences += ended >> 1
                     else:
-                        if end - start == stop - at:
-                            ended = _sentences(
-                                table, begin, words.flags, words.characters, words.stops, first_word, word, 1
-                            )
-                            sentences[i] += ended >> 1
-                        else:
-                            sentences[i] += _sentences_of_span(table, to, start, end, room)
-                        if start > first:
-                            out[written] = 0x0A
-                        written = end
-                if not more:
-                    break
-        left = past_white_space(table, to + first, to + written)
-        right = without_white_space(table, left, to + written)
-        if left > to + first:
-            for k in range(right - left):
-                out[first + k] = out[left - to + k]
-        written = first + right - left
-        offsets[i + 1] = written
-    return CleanLines(offsets, out[:written], seen, dropped, verdicts, sentences)
+                        sentences += _sentences_of_span(table, to, start, end, room)
+                    if start > first:
+                        out[written] = 0x0A
+                    written = end
+            if not more:
+                break
+    counts[0], counts[1], counts[2], counts[3] = seen, dropped, verdict, sentences
+    return written
 
 
 @compiled
@@ -341,17 +362,8 @@ def _holds_curly_bracket(out: Bytes, start: int, end: int) -> bool:
     return found != 0
 
 
-def phrases(groups: dict[int, tuple[str, ...]]) -> Phrases:
-    """Phrases of ASCII, each of at least three characters, by group."""
-    pairs = [(group, text.lower().encode("ascii")) for group, texts in groups.items() for text in texts]
-    starts = np.zeros((3, 256), np.uint64)
-    for k, (_, text) in enumerate(pairs):
-        for place, byte in enumerate(text[:3]):
-            for same in {byte, ord(chr(byte).upper())}:
-                starts[place, same] |= np.uint64(1 << k)
-    return Phrases(
-        np.cumsum([0, *(len(text) for _, text in pairs)], dtype=np.int64),
-        np.frombuffer(b"".join(text for _, text in pairs), np.uint8),
-        np.array([group for group, _ in pairs], np.int64),
-        starts,
-    )
+def room_of(texts: Texts) -> CleanLines:
+    """Room for what stays of texts."""
+    n = len(texts.starts)
+    size = 1 + int((texts.ends - texts.starts).sum())
+    return CleanLines(np.zeros(n + 1, np.int64), np.empty(size, np.uint8), np.zeros((4, n), np.int64))

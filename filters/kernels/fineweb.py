@@ -13,14 +13,15 @@ from corpusmill.pipelines.text.kernels.decode import before, code_at
 from corpusmill.pipelines.text.kernels.lines import BLANK, REPEATS
 from corpusmill.pipelines.text.kernels.memory import address
 from corpusmill.pipelines.text.kernels.word_marks import properties
-from corpusmill.pipelines.text.views import Lines, Texts, Words
+from corpusmill.pipelines.text.views import Lines, Texts
 
 Counts = npt.NDArray[np.int64]
 
 
 class FinewebCounts(NamedTuple):
-    """Each int64[n], one number a document. Lines are cut at the line feeds of `Texts`, which stand
-    for every line end; blank ones do not count."""
+    """Each int64[n], one number a document; those of the parts of a large one add up.
+
+    Lines are cut at the line feeds of `Texts`, which stand for every line end; blank ones do not count."""
 
     lines: Counts
     terminated: Counts
@@ -31,15 +32,14 @@ class FinewebCounts(NamedTuple):
     characters: Counts
     """Code points other than line feeds, blank lines' included."""
     line_feeds: Counts
-    tokens: Counts
 
 
 @compiled
-def fineweb_counts(texts: Texts, words: Words, lines: Lines, short: Counts) -> FinewebCounts:
-    """What is counted in each document; a line is short with at most `short[i]` code points."""
+def fineweb_counts(texts: Texts, lines: Lines, short: Counts) -> FinewebCounts:
+    """What is counted in each document of a part; a line is short with at most `short[i]` code points."""
     n = len(texts.starts)
     table, begin = address(texts.table), address(texts.data)
-    found = np.zeros((7, n), np.int64)
+    found = np.zeros((6, n), np.int64)
     for i in range(n):
         some = terminated = shorter = repeated = characters = feeds = 0
         for line in range(lines.firsts[i], lines.lasts[i]):
@@ -55,5 +55,5 @@ def fineweb_counts(texts: Texts, words: Words, lines: Lines, short: Counts) -> F
             code, _ = code_at(before(stop, begin + lines.starts[line]), stop)
             terminated += (properties(table, code) & TERMINAL) != 0
         found[0, i], found[1, i], found[2, i], found[3, i] = some, terminated, shorter, repeated
-        found[4, i], found[5, i], found[6, i] = characters, feeds, words.lasts[i] - words.firsts[i]
-    return FinewebCounts(found[0], found[1], found[2], found[3], found[4], found[5], found[6])
+        found[4, i], found[5, i] = characters, feeds
+    return FinewebCounts(found[0], found[1], found[2], found[3], found[4], found[5])

@@ -28,7 +28,7 @@ _SIGNS, _STOPS, _LEADS = (np.uint64(byte * 0x0101010101010101) for byte in (0x23
 
 
 class GopherCounts(NamedTuple):
-    """Each int64[n], one number a document."""
+    """Each int64[n], one number a document; those of the parts of a large one add up."""
 
     words: Counts
     """Tokens not made of symbols only."""
@@ -92,17 +92,24 @@ def _signs(at: int, end: int) -> tuple[int, int]:
 
 @compiled
 def gopher_counts(
-    texts: Texts, words: Words, lines: Lines, vocabulary: Counts, stop_offsets: Counts, stop_hashes: Hashes
+    texts: Texts,
+    words: Words,
+    lines: Lines,
+    vocabulary: Counts,
+    stop_offsets: Counts,
+    stop_hashes: Hashes,
+    seen: Counts,
+    first: int,
 ) -> GopherCounts:
-    """What is counted in each document.
+    """What is counted in each document of a part.
 
     `vocabulary` int64[n] numbers the list of stop words a document is held against; list v is
-    `stop_hashes[stop_offsets[v]:stop_offsets[v + 1]]`, sorted and distinct.
+    `stop_hashes[stop_offsets[v]:stop_offsets[v + 1]]`, sorted and distinct. `first` is the number of the
+    first document, `seen` the last one in which each stop word was found: -1 before the first part.
     """
     n = len(texts.starts)
     table, begin = address(texts.table), address(texts.data)
     found = np.zeros((10, n), np.int64)
-    seen = np.full(len(stop_hashes), -1, np.int64)
     # Few words share the low bits of a stop word's hash: only those are looked up.
     sieve, mask = np.zeros(4096, np.uint8), np.uint64(4095)
     for stop_hash in stop_hashes:
@@ -118,8 +125,8 @@ def gopher_counts(
             lettered += (flags & HAS_LETTER) != 0
             if sieve[integer(value & mask)]:
                 at = place_of(stop_hashes, value, low, high)
-                if at >= 0 and seen[at] != i:
-                    seen[at] = i
+                if at >= 0 and seen[at] != first + i:
+                    seen[at] = first + i
                     stop_words += 1
         found[0, i], found[1, i], found[2, i] = many, words.lasts[i] - words.firsts[i], characters
         found[3, i], found[4, i] = lettered, stop_words

@@ -46,6 +46,21 @@ def read_arpa(path: Path, language: str) -> NgramModel:
     return NgramModel(keys, values, len(levels), {language: LanguageModel(SEED, 0.0, known, 0)}, SPACED)
 
 
+def check_arpa(path: Path) -> None:
+    """Raises DataError for a file whose head is that of no ARPA file, or which ends before \\end\\. Reads its
+    counts and its end."""
+    with path.open("rb") as file:
+        try:
+            size = path.stat().st_size
+            next(_counts(file, size))
+            file.seek(max(0, size - 4096))
+            if not file.read().rstrip().endswith(b"\\end\\"):
+                raise EOFError("the file ends before \\end\\")
+        except (ValueError, EOFError) as error:
+            words = f"{path}: no ARPA file: {error}, at byte {file.tell():,}"
+            raise DataError(f"{words}; give one that `lmplz` or SRILM wrote, uncompressed") from error
+
+
 def _line(file: BinaryIO) -> bytes:
     """The next line that is not blank, stripped."""
     while line := file.readline():

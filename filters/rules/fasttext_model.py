@@ -9,8 +9,10 @@ read, a block at a time, and only rows x labels numbers are kept.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,13 +51,64 @@ def read_model(path: Path, project: Project) -> FasttextModel:
 
     Raises DataError for what is no such model, is cut, or of a kind that is not supported.
     """
+    with _reading(path) as (file, size):
+        head = _head(file, size)
+        vectors = _floats(file, head.vectors, (len(head.labels), head.dim))
+        rows = np.empty((head.n, len(head.labels)), np.float32)
+        step = max(1, _BLOCK // head.dim)
+        file.seek(head.rows)
+        for first in range(0, head.n, step):
+            block = _floats(file, None, (min(step, head.n - first), head.dim))
+            rows[first : first + step] = project(block, vectors)
+    return FasttextModel(
+        head.words, head.labels, rows, head.ngrams, head.least, head.most, head.buckets, head.loss == SOFTMAX
+    )
+
+
+def read_labels(path: Path) -> list[str]:
+    """The labels of a model, of which all is checked but the numbers of its vectors; these are not read.
+
+    Raises DataError as `read_model` does.
+    """
+    facts = path.stat()
+    return list(_labels(path, facts.st_size, facts.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _labels(path: Path, size: int, modified: int) -> tuple[str, ...]:
+    """Those of a file of this size and time: several sources may name one."""
+    with _reading(path) as (file, _):
+        return tuple(_head(file, size).labels)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """The open file and its size; what is wrong with it is told with its place."""
     size = path.stat().st_size
     with path.open("rb") as file:
         try:
-            return _read(file, size, project)
+            yield file, size
         except (struct.error, ValueError, EOFError, UnicodeDecodeError) as error:
             words = f"{path}: {error}, at byte {file.tell():,} of {size:,}"
             raise DataError(f"{words}; give a model that `fasttext supervised` wrote (.bin)") from error
+
+
+@dataclass(frozen=True)
+class _Head:
+    """All of a model but its vectors: `n` rows of `dim` numbers from byte `rows` on, those of labels from
+    byte `vectors`."""
+
+    words: list[bytes]
+    labels: list[str]
+    dim: int
+    n: int
+    ngrams: int
+    least: int
+    most: int
+    buckets: int
+    loss: int
+    rows: int
+    vectors: int
 
 
 def _take(file: BinaryIO, form: str) -> tuple[int, ...]:
@@ -66,7 +119,7 @@ def _take(file: BinaryIO, form: str) -> tuple[int, ...]:
     return layout.unpack(data)
 
 
-def _read(file: BinaryIO, size: int, project: Project) -> FasttextModel:
+def _head(file: BinaryIO, size: int) -> _Head:
     magic, version = _take(file, "<2i")
     if magic != MAGIC or version not in VERSIONS:
         raise ValueError("it does not begin as a model of fastText of version 11 or 12 does")
@@ -97,15 +150,11 @@ def _read(file: BinaryIO, size: int, project: Project) -> FasttextModel:
     file.seek(start + 4 * n * width)
     if _take(file, "<b")[0]:
         raise ValueError("its labels are quantized (.ftz); give the model before `fasttext quantize`")
-    vectors = _floats(file, _shape(file, size, dim))
-    if len(vectors) != len(labels):
+    named, _ = _shape(file, size, dim)
+    if named != len(labels):
         raise ValueError("it has other vectors than labels")
-    file.seek(start)
-    rows = np.empty((n, len(labels)), np.float32)
-    step = max(1, _BLOCK // dim)
-    for first in range(0, n, step):
-        rows[first : first + step] = project(_floats(file, (min(step, n - first), dim)), vectors)
-    return FasttextModel(words, labels, rows, ngrams, least, most, buckets, loss == SOFTMAX)
+    behind = file.tell()
+    return _Head(words, labels, dim, n, ngrams, least, most, buckets, loss, start, behind)
 
 
 def _dictionary(file: BinaryIO, entries: int) -> tuple[list[bytes], list[str]]:
@@ -142,7 +191,10 @@ def _shape(file: BinaryIO, size: int, dim: int) -> tuple[int, int]:
     return n, width
 
 
-def _floats(file: BinaryIO, shape: tuple[int, int]) -> Floats:
+def _floats(file: BinaryIO, at: int | None, shape: tuple[int, int]) -> Floats:
+    """Vectors from byte `at` on, or from where the file stands."""
+    if at is not None:
+        file.seek(at)
     data = file.read(4 * shape[0] * shape[1])
     if len(data) < 4 * shape[0] * shape[1]:
         raise EOFError("the file ends in its vectors")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from corpusmill.pipelines.contract.errors import DataError, UserError
 
 MODEL, TOKENIZER, CONFIG = "model.onnx", "tokenizer.json", "config.json"
 KNOWN = ("input_ids", "attention_mask", "token_type_ids")
+NOT_INSTALLED = "classifier_score needs onnxruntime, not installed here: pip install corpusmill[onnx]"
 Kind = Literal["softmax", "sigmoid", "value"]
 
 
@@ -76,15 +78,10 @@ def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: in
     try:
         import onnxruntime
     except ImportError as error:
-        raise UserError(
-            "classifier_score needs onnxruntime, not installed here: pip install corpusmill[onnx]"
-        ) from error
+        raise UserError(NOT_INSTALLED) from error
     from tokenizers import Tokenizer
 
-    for name in (MODEL, TOKENIZER):
-        if not (folder / name).is_file():
-            cure = "give a folder as `optimum-cli export onnx` writes it"
-            raise UserError(f"{folder} has no {name}; {cure}")
+    _complete(folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -116,13 +113,72 @@ def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: in
     return OnnxClassifier(session, tokenizer, inputs, chosen, kind or usual)
 
 
+def _complete(folder: Path) -> None:
+    for name in (MODEL, TOKENIZER):
+        if not (folder / name).is_file():
+            cure = "give a folder as `optimum-cli export onnx` writes it"
+            raise UserError(f"{folder} has no {name}; {cure}")
+
+
+def check_folder(folder: Path, label: str | None) -> None:
+    """Raises as `load_classifier` what can be told without the model's weights: whether the files are there
+    and whole, the tokenizer is JSON, and config.json, if it names labels, has `label`."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise UserError(NOT_INSTALLED)
+    _complete(folder)
+    _check_fields(folder / MODEL)
+    try:
+        json.loads((folder / TOKENIZER).read_text("utf-8"))
+    except ValueError as error:
+        raise DataError(f"{folder / TOKENIZER}: {error}; export the model again") from error
+    names = _names(folder, 0)
+    if label is not None and names and not label.isdecimal():
+        _place(label, names, folder)
+
+
+def _check_fields(path: Path) -> None:
+    """Raises DataError for a file that is no message of protobuf with a graph (field 7 of `ModelProto`,
+    onnx.proto), whole to its end; passes over what the fields hold."""
+    size, graph = path.stat().st_size, False
+    with path.open("rb") as file:
+        try:
+            while file.tell() < size:
+                number, kind = divmod(_varint(file), 8)
+                if kind == 0:
+                    _varint(file)
+                elif kind == 2:
+                    file.seek(_varint(file), 1)
+                else:
+                    raise ValueError("it is no ONNX model")
+                graph = graph or (number == 7 and kind == 2)
+            if file.tell() > size:
+                raise ValueError("the file ends in the middle")
+            if not graph:
+                raise ValueError("it is no ONNX model: it has no graph")
+        except ValueError as error:
+            at = min(file.tell(), size)
+            raise DataError(f"{path}: {error}, at byte {at:,} of {size:,}; export the model again") from error
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("the file ends in the middle")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("it is no ONNX model")
+
+
 def _names(folder: Path, labels: int) -> list[str]:
-    """The names of the labels, where config.json has them, else their numbers."""
+    """The names of the labels, where config.json has them, else their numbers; of 0 labels, all it has."""
     if not (folder / CONFIG).is_file():
         return [str(number) for number in range(labels)]
     try:
         told = json.loads((folder / CONFIG).read_text("utf-8")).get("id2label") or {}
-        return [str(told.get(str(number), number)) for number in range(labels)]
+        return [str(told.get(str(number), number)) for number in range(labels or len(told))]
     except (ValueError, AttributeError) as error:
         raise DataError(f"{folder / CONFIG}: {error}; export the model again") from error
 

@@ -15,7 +15,7 @@ import xxhash
 
 from corpusmill.filters.rules.examples import EXAMPLES, read_examples
 from corpusmill.filters.rules.word_model import WordModel
-from corpusmill.filters.rules.word_training import Training, train
+from corpusmill.filters.rules.word_training import FEWEST_TO_LEARN_FROM, Training, too_few, train
 from corpusmill.pipelines.contract.documents import Documents, buffers
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.contract.randomness import is_held_out
@@ -60,7 +60,7 @@ def train_round(
     """The classifier of a round, and figures of the examples held out, at a score of `hit`.
 
     Files of `examples.EXAMPLES`: the seed's, pages found, and other pages. A text counts once, as the first
-    of the three that it stands in. Raises DataError where a side has no examples to learn from.
+    of the three that it stands in. Raises DataError where a side has under `FEWEST_TO_LEARN_FROM`.
     """
     examples = distinct(seed, found, others)
     positive = examples.column("kind").to_numpy() < _OTHERS
@@ -68,9 +68,10 @@ def train_round(
     apart = is_held_out(examples.column("id"), training.seed, training.held_out)
     learnt = examples.filter(pa.array(~apart)).append_column("positive", pa.array(positive[~apart]))
     for name, side in (("positive", positive), ("negative", ~positive)):
-        if not (side & ~apart).any():
+        if (many := int((side & ~apart).sum())) < FEWEST_TO_LEARN_FROM:
             raise DataError(
-                f"recall_loop: there are no {name} examples to learn from ({int(side.sum())} different "
+                f"recall_loop: there are {too_few(many)} {name} examples to learn from "
+                f"({int(side.sum())} different "
                 "texts); give `seed` more documents, or `pool` more sources"
             )
     model, losses = train(learnt, training)

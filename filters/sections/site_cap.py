@@ -44,8 +44,12 @@ class SiteCap(Section):
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
-        """Its sources are sources of the recipe."""
-        named = mapping_or_empty(data).get("from_sources")
+        """It has a limit, or says that it has none; its sources are sources of the recipe."""
+        given = mapping_or_empty(data)
+        if not given.keys() & {"documents", "bytes"}:
+            wrong = "it has no limit and would remove nothing; add `documents: 10K`, `bytes: 50MB` or both"
+            yield Problem((cls.name,), f"{wrong}, or `documents: null` to count sites alone")
+        named = given.get("from_sources")
         yield from unknown_sources(
             named if isinstance(named, list) else [], (cls.name, "from_sources"), recipe
         )

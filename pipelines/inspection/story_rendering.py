@@ -23,18 +23,31 @@ def render_story(story: Story) -> str:
     times = len(story.instances) + more
     if times > 1:
         lines.append(f"read {times} times")
-    for number, instance in enumerate(story.instances, 1):
+    alike = _alike(story.instances)
+    for number, instances in alike:
         if times > 1:
             lines += ["", f"--- {number} of {times} ---"]
-        lines += _render_instance(instance)
+        lines += _render_instance(instances[0])
+        if len(instances) > 1:
+            lines += ["", f"  and {len(instances) - 1:,} more times with the same end (--json tells each)"]
     if more:
-        lines += ["", f"and {more} more times, from the same record"]
+        lines += ["", f"and {more:,} more times, from the same record"]
     if story.untold is not None:
         lines += ["", f"  {text.printable(story.untold, 400)}"]
     for one in story.displaced:
         lines += ["", *render_displaced(one)]
     lines += [f"  left out of {event.step}: {text.reason(event.reason or '')}" for event in story.left_out_of]
     return "\n".join(lines)
+
+
+def _alike(instances: Sequence[Instance]) -> list[tuple[int, list[Instance]]]:
+    """Instances that ended alike, together, with the number of the first of them."""
+    found: dict[tuple[Any, ...], tuple[int, list[Instance]]] = {}
+    for number, instance in enumerate(instances, 1):
+        judged = tuple((one.step, one.stage, one.verdict, one.reason) for one in instance.events)
+        end = (instance.source, instance.outcome, instance.origin.step, judged)
+        found.setdefault(end, (number, []))[1].append(instance)
+    return list(found.values())
 
 
 def _render_instance(instance: Instance) -> list[str]:

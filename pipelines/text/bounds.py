@@ -3,7 +3,8 @@
 `bounds_of(docs)` belongs to the batch: it goes with every `Documents` made from it while the text stays the
 same, with the rows that are kept, and ends with the batch. So of several filters in a row the first one cuts
 the texts, and none has to know of the others. Nothing is found before it is asked for. Memory: 25 bytes a
-word and 33 a line, and a copy of the text where it holds other line ends than LF.
+word and 33 a line, and a copy of the text where it holds other line ends than LF. `parts` gives the same with
+large texts in parts, whose words and lines are not kept: memory does not grow with them.
 
 Texts are measured with LF for CR LF, CR, NEL (U+0085), U+2028 and U+2029, so that a text has the same scores
 whichever of them ends its lines; the documents keep their bytes.
@@ -11,7 +12,7 @@ whichever of them ends its lines; the documents keep their bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.contract.documents import Documents, unwritable
 from corpusmill.pipelines.text.characters import character_table
-from corpusmill.pipelines.text.views import Lines, Texts, Words
+from corpusmill.pipelines.text.large_texts import LARGE, LargeText
+from corpusmill.pipelines.text.views import Lines, Part, Texts, Words
 
 
 class TextBounds:
@@ -30,6 +32,52 @@ class TextBounds:
         self._words = words
         self._lines = lines
         self._scripts: npt.NDArray[np.int64] | None = None
+        self._ordinary: TextBounds | None = None
+        self._counted: dict[int, int] = {}
+
+    @property
+    def ordinary(self) -> TextBounds:
+        """The same texts, large ones being empty."""
+        if self._ordinary is None:
+            large = self.texts.ends - self.texts.starts > LARGE
+            if not large.any():
+                return self
+            ends = unwritable(np.where(large, self.texts.starts, self.texts.ends))
+            self._ordinary = TextBounds(self.texts._replace(ends=ends))
+        return self._ordinary
+
+    @property
+    def large(self) -> list[LargeText]:
+        """The texts of over `LARGE` bytes."""
+        rows = np.flatnonzero(self.texts.ends - self.texts.starts > LARGE)
+        return [LargeText(self.texts, int(row), self._counted) for row in rows]
+
+    @property
+    def whole(self) -> Part:
+        """The texts with all their words and lines."""
+        return Part(self.texts, self.words, self.lines)
+
+    def parts(self) -> Iterator[tuple[int, Part]]:
+        """Everything once, for what is counted: the row of the first text of a part, and the part.
+
+        Ordinary texts first, large ones being empty; then the words and the lines of each large text: parts
+        with words have an empty text and no lines, parts with lines no words. A part is valid until the next
+        one is asked for.
+        """
+        yield 0, self.ordinary.whole
+        for text in self.large:
+            for part in text.words():
+                yield text.row, part
+            for part in text.lines():
+                yield text.row, part
+
+    def line_parts(self) -> Iterator[tuple[int, Texts, Lines]]:
+        """The same without words."""
+        some = self.ordinary
+        yield 0, some.texts, some.lines
+        for text in self.large:
+            for part in text.lines():
+                yield text.row, part.texts, part.lines
 
     @property
     def words(self) -> Words:
@@ -69,7 +117,18 @@ class TextBounds:
         """int64[n]: the words of each text, which are its tokens that are not made of symbols only."""
         from corpusmill.pipelines.text.kernels.words import count_words
 
-        return count_words(self.words)
+        counts = count_words(self.ordinary.words)
+        for text in self.large:
+            counts[text.row] = sum(int(count_words(part.words)[0]) for part in text.words())
+        return counts
+
+    def token_counts(self) -> npt.NDArray[np.int64]:
+        """int64[n]: the tokens of each text."""
+        words = self.ordinary.words
+        counts = words.lasts - words.firsts
+        for text in self.large:
+            counts[text.row] = text.word_count()
+        return counts
 
     def rows(self, chosen: npt.NDArray[np.int64]) -> TextBounds:
         """Those of the documents `chosen`, by their numbers; what was found is shared."""
@@ -85,6 +144,8 @@ class TextBounds:
             )
         rows = TextBounds(texts._replace(starts=starts, ends=ends), words, lines)
         rows._scripts = None if self._scripts is None else self._scripts[chosen]
+        rows._ordinary = None if self._ordinary is None else self._ordinary.rows(chosen)
+        rows._counted = self._counted
         return rows
 
 

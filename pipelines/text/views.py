@@ -52,3 +52,21 @@ class Lines(NamedTuple):
     """`span_key`s: equal for equal lines."""
     flags: npt.NDArray[np.uint8]
     """`BLANK`, `REPEATS`, `BREAKS`."""
+
+
+class LineRoom(NamedTuple):
+    """Room for lines, each array of the same length: what `Lines` says of them."""
+
+    starts: Integers
+    stops: Integers
+    characters: Integers
+    keys: npt.NDArray[np.uint64]
+    flags: npt.NDArray[np.uint8]
+
+
+class Part(NamedTuple):
+    """Texts of a batch, or a part of one, with their words and lines."""
+
+    texts: Texts
+    words: Words
+    lines: Lines

@@ -147,6 +147,30 @@ def test_a_limit_is_a_number() -> None:
         ClassifierScore(model=Path("m"), at_least=float("nan"))
 
 
+def test_a_wrong_folder_is_told_when_the_recipe_is_checked(model: Path, tmp_path: Path) -> None:
+    def told(folder: Path, **options: Any) -> str:
+        found = ClassifierScore(model=folder, **options).conflicts([])
+        assert {option for option, _ in found} <= {"model"}
+        return "; ".join(wrong for _, wrong in found)
+
+    assert told(model) == told(model, label="lq") == told(model, label="0") == ""
+    assert told(tmp_path / "missing") == ""
+    assert "has no label `zq`; it has hq, lq" in told(model, label="zq")
+    assert "has no model.onnx" in told(tmp_path)
+    folder = made(tmp_path / "damaged")
+    whole = (folder / "model.onnx").read_bytes()
+    for content, said in (
+        (b"\x80\x04cPickle", "no ONNX model"),
+        (b"", "no graph"),
+        (whole[:-5], "ends in the middle, at byte"),
+    ):
+        (folder / "model.onnx").write_bytes(content)
+        assert said in told(folder)
+    (folder / "model.onnx").write_bytes(whole)
+    (folder / "tokenizer.json").write_text("{", "utf-8")
+    assert "tokenizer.json" in told(folder)
+
+
 def test_what_is_missing_or_damaged_is_told(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no label `zq`; it has hq, lq"):
         stage(model, label="zq")

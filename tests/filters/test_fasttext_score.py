@@ -166,6 +166,21 @@ def test_bad_files_are_told(tmp_path: Path, data: bytes, said: str) -> None:
         FasttextScore(model=tmp_path / "m.bin", label="x").prepare(Context())
 
 
+def test_a_wrong_file_is_told_when_the_recipe_is_checked(models: Models, tmp_path: Path) -> None:
+    def told(path: Path, label: str = LABELS[0]) -> list[tuple[str, str]]:
+        return FasttextScore(model=path, label=label).conflicts([])
+
+    assert told(models[KINDS[0]]) == []
+    ((option, wrong),) = told(models[KINDS[0]], "hq")
+    assert option == "label"
+    assert "has no label `hq`; it has __label__hq" in wrong
+    cut = tmp_path / "cut.bin"
+    cut.write_bytes(model_bytes(2, 0, 0, 3)[:-10])
+    ((option, wrong),) = told(cut)
+    assert (option, "too short for 3 vectors" in wrong) == ("model", True)
+    assert told(tmp_path / "missing.bin") == []
+
+
 def test_a_label_there_is_not(models: Models) -> None:
     with pytest.raises(UserError, match="has no label `hq`; it has __label__hq, __label__lq"):
         FasttextScore(model=models[KINDS[0]], label="hq").prepare(Context())

@@ -170,6 +170,31 @@ def test_a_binary_model_needs_kenlm(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         stage(path)
 
 
+def test_wrong_files_are_told_when_the_recipe_is_checked(
+    arpa: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    def told(**options: object) -> list[tuple[str, str]]:
+        return KenlmPerplexity.model_validate(options).conflicts([])
+
+    assert told(models={"en": arpa, "*": tmp_path / "missing"}) == []
+    cut = tmp_path / "cut.arpa"
+    cut.write_text(GOOD.rstrip().removesuffix("\\end\\"), "utf-8")
+    other = tmp_path / "other.txt"
+    other.write_text("no model", "utf-8")
+    found = told(models={"en": cut, "de": other, "*": arpa}, pieces={"en": other})
+    assert [option for option, _ in found] == ["models.en", "models.de", "pieces.en"]
+    assert "the file ends before" in found[0][1]
+    assert "does not begin with" in found[1][1]
+    assert "no SentencePiece model" in found[2][1]
+    binary = tmp_path / "m.bin"
+    binary.write_bytes(MAGIC + b" format version 5\n\0")
+    monkeypatch.setitem(sys.modules, "kenlm", None)
+    ((option, wrong),) = told(models={"en": binary})
+    assert (option, "not installed here" in wrong) == ("models.en", True)
+
+
 GOOD = MODEL.arpa()
 BIGRAM = (
     "\\data\\\nngram 1=2\nngram 2=2\n\\1-grams:\n-1 a -1\n-1 </s>\n\\2-grams:\n-1 a </s>\n-1 a a\n\\end\\\n"

@@ -182,8 +182,11 @@ def test_without_examples(tmp_path: Path) -> None:
     good, none = chosen(GOOD, tmp_path / "good"), chosen(["", ""], tmp_path / "none")
     with pytest.raises(DataError, match=r"negative examples to learn from .* 0 negative\); name more"):
         trained(good, none, tmp_path / "model")
-    with pytest.raises(DataError, match="no negative examples held out to judge on"):
+    with pytest.raises(DataError, match="there are only 1 of at least 10 negative examples to learn from"):
         trained(good, chosen(["", "one"], tmp_path / "one"), tmp_path / "model")
+    bad = chosen(BAD, tmp_path / "bad")
+    with pytest.raises(DataError, match="no positive examples held out to judge on"):
+        trained(good, bad, tmp_path / "model", held_out_examples=1e-9)
 
 
 def test_examples_are_cut_at_a_character(tmp_path: Path) -> None:

@@ -320,6 +320,7 @@ def test_the_pool_is_all_but_the_seed(folder: Path) -> None:
         ("seed.jsonl", ", site_hit: 3", "did you mean `site_hits`"),
         ("seed.jsonl", ", from_sources: [web]", "unknown key"),
         ("seed.jsonl", ", hit_at_least: 0.1", "`hit_in_sites_at_least` is more than `hit_at_least`"),
+        ("seed.jsonl", ", in_sites_at_least: 0.6", "`in_sites_at_least` is more than `at_least`"),
     ],
 )
 def test_faults_are_told(folder: Path, seed: str, more: str, said: str) -> None:

@@ -218,6 +218,8 @@ def test_the_highest_scores_of_named_sources_stay(warm: Warm, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("cap", "said"),
     [
+        ("{}", "it has no limit and would remove nothing; add `documents: 10K`"),
+        ("{prefer: math_score.score}", "it has no limit and would remove nothing"),
         ("{documents: 0}", "site_cap.documents"),
         ("{document: 5}", "did you mean `documents`"),
         ("{from_sources: [wob]}", "did you mean `web`"),
@@ -228,3 +230,8 @@ def test_the_highest_scores_of_named_sources_stay(warm: Warm, tmp_path: Path) ->
 def test_faults_are_told(tmp_path: Path, cap: str, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         load_recipe(write(tmp_path, cap=cap))
+
+
+def test_it_may_count_alone(warm: Warm, tmp_path: Path) -> None:
+    removed, left = ran(warm, write(tmp_path, cap="{documents: null}"), tmp_path / "run")
+    assert (len(removed), len(left)) == (0, 30 + 4 + 9 + 7)

@@ -11,10 +11,12 @@ from corpusmill.pipelines.text import characters as ch
 from corpusmill.pipelines.text.compiled import compiled, forced, integer
 from corpusmill.pipelines.text.kernels.decode import before, code_at
 from corpusmill.pipelines.text.kernels.first_places import first_place, table_size
+from corpusmill.pipelines.text.kernels.key_sets import enter
 from corpusmill.pipelines.text.kernels.memory import address, byte_at, eight_at, trailing_zeros
 from corpusmill.pipelines.text.kernels.mixing import mix
 from corpusmill.pipelines.text.kernels.word_marks import properties
 from corpusmill.pipelines.text.mixing import GOLDEN
+from corpusmill.pipelines.text.views import LineRoom
 
 LINE_BREAK, WHITE_SPACE = ch.LINE_BREAK, ch.WHITE_SPACE
 
@@ -26,6 +28,7 @@ BREAKS = 4
 """A line in which `str.splitlines` would cut further: vertical tab, form feed, U+001C and the like."""
 
 Bytes = npt.NDArray[np.uint8]
+Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
 Table = npt.NDArray[np.uint16]
 
@@ -193,6 +196,36 @@ def next_line(table: int, at: int, end: int) -> tuple[int, int]:
     return end, end
 
 
+@forced
+def _kind(table: int, at: int, stop: int) -> int:
+    """`BLANK` and `BREAKS` of the line between two addresses."""
+    blank = past_white_space(table, at, stop) == stop
+    return (BLANK if blank else 0) | (BREAKS if _holds_breaks(table, at, stop) else 0)
+
+
+@compiled
+def next_lines(
+    table: Table, data: Bytes, at: int, end: int, seen: Hashes, room: LineRoom
+) -> tuple[int, int, int]:
+    """The lines of `data[at:end]` into `room` from its beginning on, until it is full.
+
+    `seen`: the keys of the lines before, with room for as many more (`key_sets`); theirs are entered. Returns
+    how many lines there are, where the next one starts (`end` behind the last), and how many keys were new.
+    """
+    properties_at, begin = address(table), address(data)
+    n, new, here, stop_all = 0, 0, begin + at, begin + end
+    while here < stop_all and n < len(room.starts):
+        stop = feed_from(here, stop_all)
+        room.starts[n], room.stops[n] = here - begin, stop - begin
+        room.keys[n], room.characters[n] = span_key(here, stop)
+        known = enter(seen, room.keys[n])
+        new += not known
+        room.flags[n] = _kind(properties_at, here, stop) | (REPEATS if known else 0)
+        here = min(stop + 1, stop_all)
+        n += 1
+    return n, here - begin, new
+
+
 @compiled
 def lines_of(
     table: Table, data: Bytes, starts: Offsets, ends: Offsets
@@ -221,8 +254,7 @@ def lines_of(
             stop = feed_from(at, end)
             line_starts[line], line_stops[line] = at - begin, stop - begin
             keys[line], characters[line] = span_key(at, stop)
-            blank = past_white_space(properties_at, at, stop) == stop
-            flags[line] = (BLANK if blank else 0) | (BREAKS if _holds_breaks(properties_at, at, stop) else 0)
+            flags[line] = _kind(properties_at, at, stop)
             at = stop + 1
         size = table_size(bounds[i + 1] - bounds[i])
         slots[:size] = 0

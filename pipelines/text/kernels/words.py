@@ -271,6 +271,12 @@ def fill_words(table: int, data: int, place: Counts, end: int, found: Found, fir
 
 
 @compiled
+def next_words(table: Table, data: Bytes, place: Counts, end: int, found: Found) -> int:
+    """`fill_words` for arrays, into `found` from its beginning on."""
+    return fill_words(address(table), address(data), place, end, found, 0)
+
+
+@compiled
 def words_of(table: Table, data: Bytes, starts: Offsets, ends: Offsets) -> tuple[Offsets, Found]:
     """The tokens of texts `data[starts[i]:ends[i]]`: those of text i are `found` from `bounds[i]` to
     `bounds[i + 1]`, int64[n + 1].

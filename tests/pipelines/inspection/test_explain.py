@@ -285,6 +285,7 @@ def test_a_document_read_very_often_is_told_in_part(tmp_path: Path) -> None:
     )
     shown = rendered(story).splitlines()
     assert shown[1] == "read 100 times"
-    assert "--- 32 of 100 ---" in shown
+    assert sum(line.startswith("--- ") for line in shown) == 2
+    assert "  and 30 more times with the same end (--json tells each)" in shown
     assert "and 68 more times, from the same record" in shown
     assert shown[-1].strip() == "1 to 10 of 99 are listed; others with --skip and --limit"
