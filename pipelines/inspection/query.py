@@ -1,8 +1,10 @@
 """SQL over the tables of a run, by polars: read-only, and of nothing but the run.
 
 Columns that a query does not use are not read, a condition on rows is applied batch by batch, and a limit
-stops reading. polars' SQL has functions that read files by name (`read_csv` and others): a query that names
-one is refused before polars sees it, as is every statement that is no SELECT.
+without a condition stops reading. polars' SQL has functions that read files by name (`read_csv` and others):
+a query that may call one is refused before polars sees it, as is every statement that is no SELECT. Where
+literals end is for polars to say, and comments can hide it (nested ones, and `/*! ... */`, whose content it
+runs): a query that names such a function in a literal is taken only if it has nothing of that kind.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from corpusmill.pipelines.inspection.tables.table import Table
 if TYPE_CHECKING:
     import polars as pl
 
-_STRINGS = re.compile(r"'(?:[^']|'')*'")
-_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_READS_FILES = re.compile(r"[\"`\[]?\b((?:read|scan)_\w+)\b[\"`\]]?\s*\(", re.IGNORECASE)
+_QUOTED = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`"
+_LITERALS = re.compile(_QUOTED)
+_NO_WORDS = re.compile(_QUOTED + r"|--[^\n]*|/\*.*?\*/", re.DOTALL)
+_UNCERTAIN = re.compile(r"--|/\*|\$|[\w&]''")  # comments, dollar quotes, letters before a quote: E'\''
+# A name is a call if a parenthesis follows, or a comment, which may end before one.
+_READS_FILES = re.compile(r"\b((?:read|scan)_\w+)[\"`\]]?\s*(?:\(|--|/\*|\*/)", re.IGNORECASE)
 _SELECTS = re.compile(r"\(*\s*(?:select|with|from)\b", re.IGNORECASE)
 
 
@@ -33,8 +38,9 @@ def query(tables: Mapping[str, Table], sql: str) -> pl.DataFrame:
         try:
             return context.execute(sql, eager=True)
         except pl.exceptions.PolarsError as error:
+            words = str(error).partition("\n\nResolved plan until failure")[0]
             raise UserError(
-                f"the query is refused: {error}; tables: {', '.join(tables)} "
+                f"the query is refused: {words}; tables: {', '.join(tables)} "
                 "(`corpusmill query RUN --tables` shows their columns)"
             ) from error
 
@@ -57,11 +63,11 @@ def lazy(table: Table) -> pl.LazyFrame:
         for batch in table.batches(frozenset(wanted or {table.columns[0].name})):
             frame = pl.from_arrow(batch)
             assert isinstance(frame, pl.DataFrame)
-            if predicate is not None:
-                frame = frame.filter(predicate)
-            if left is not None:
+            if left is not None:  # polars counts the rows before the condition
                 frame = frame.head(left)
                 left -= frame.height
+            if predicate is not None:
+                frame = frame.filter(predicate)
             yield frame.select(asked) if columns is None or columns else frame
             if left == 0:
                 return
@@ -70,10 +76,16 @@ def lazy(table: Table) -> pl.LazyFrame:
 
 
 def _allow(sql: str) -> None:
-    bare = _COMMENTS.sub(" ", _STRINGS.sub("''", sql)).strip()
+    bare = _NO_WORDS.sub(lambda found: "''" if found[0][0] in "'\"`" else " ", sql).strip()
     if not _SELECTS.match(bare):
         raise UserError("a query only reads: begin it with SELECT or WITH")
     if ";" in bare.rstrip("; \n"):
         raise UserError("give one query at a time; only its end may have a semicolon")
-    if (found := _READS_FILES.search(bare)) is not None:
-        raise UserError(f"{found[1]} reads a file; a query asks the tables of the run alone")
+    if (found := _READS_FILES.search(sql)) is None:
+        return
+    outside = _LITERALS.sub(lambda quoted: "''" if quoted[0][0] == "'" else quoted[0], sql)
+    if _UNCERTAIN.search(outside) is not None or _READS_FILES.search(outside) is not None:
+        raise UserError(
+            f"{found[1]} reads a file; a query asks the tables of the run alone (a literal may have such a name "
+            "in a query without comments, `$`, and letters before a quote)"
+        )

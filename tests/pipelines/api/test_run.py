@@ -84,6 +84,14 @@ def test_only_columns_that_are_used_are_read(run: cm.Run, monkeypatch: pytest.Mo
         ("select * from read_csv('/etc/passwd')", "read_csv reads a file"),
         ("select * from READ_PARQUET /* x */ ('a')", "READ_PARQUET reads a file"),
         ("select * from \"read_csv\"('a')", "read_csv reads a file"),
+        ("select * from /* ' */ read_csv/* ' */('a')", "read_csv reads a file"),
+        ("select * from /* /* ' */ ' */ read_csv('a') -- '", "read_csv reads a file"),
+        ("select 1 as a /*! from read_csv('a') */", "read_csv reads a file"),
+        ("select * from read_csv/*! ( */'a')", "read_csv reads a file"),
+        ("select * -- '\n from read_csv('a') -- '", "read_csv reads a file"),
+        ("select 1 as \"'\" from read_csv('a') as \"'\"", "read_csv reads a file"),
+        ("select $$'$$ from read_csv('a') as y where 'a' = 'a'", "read_csv reads a file"),
+        ("select e'\\'' as x from read_csv('a') -- '", "read_csv reads a file"),
         ("drop table documents", "begin it with SELECT or WITH"),
         ("select 1; drop table documents", "one query at a time"),
         ("select nothing from documents", "the query is refused"),
@@ -98,7 +106,18 @@ def test_a_query_reads_the_run_alone(run: cm.Run, sql: str, words: str) -> None:
 
 
 def test_a_text_that_names_a_function_is_no_call(run: cm.Run) -> None:
-    assert _scalar(run.query("select count(*) from documents where text like '%read_csv(%'")) == 0
+    called = "select count(*) from documents where text like '%read_csv(%' and source <> 'it''s'"
+    assert _scalar(run.query(called)) == 0
+    assert _scalar(run.query("-- it's a note\nselect 1 as a -- isn't; it?")) == 1
+    assert run.query('select 1 as ";"').columns == [";"]
+
+
+def test_a_limit_counts_the_rows_before_a_later_condition(run: cm.Run) -> None:
+    first = "select * from (select source from documents limit 5) as x"
+    (source,) = run.query(first)["source"].unique()
+    other = "web" if source == "code" else "code"
+    assert run.query(f"{first} where source = '{other}'").height == 0
+    assert run.query(f"{first} where source = '{source}'").height == 5
 
 
 def test_unknown_tables_and_sources_are_told(run: cm.Run) -> None:
