@@ -86,6 +86,6 @@ def _allow(sql: str) -> None:
     outside = _LITERALS.sub(lambda quoted: "''" if quoted[0][0] == "'" else quoted[0], sql)
     if _UNCERTAIN.search(outside) is not None or _READS_FILES.search(outside) is not None:
         raise UserError(
-            f"{found[1]} reads a file; a query asks the tables of the run alone (a literal may have such a name "
-            "in a query without comments, `$`, and letters before a quote)"
+            f"{found[1]} reads a file; a query asks the tables of the run alone (such a name may stand in a "
+            "literal of a query without comments, `$`, and letters before a quote)"
         )

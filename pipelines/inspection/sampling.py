@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
@@ -86,11 +87,11 @@ def sample(
         raise UserError(f"the run has no source {source}; {nearest(source, names)}")
     wants_removed = removed or reason is not None or stage is not None
     if not wants_removed:
-        found = _smallest(_kept(record, seed, source, lang), count)
+        found = _smallest(_kept(record, seed, count, source, lang), count)
         view = record.view()
         return [_kept_document(record, view, one) for one in found]
     seen: dict[str, set[str]] = {"reason": set(), "stage": set()}
-    found = _smallest(_removed(record, seed, source, lang, reason, stage, seen), count)
+    found = _smallest(_removed(record, seed, count, source, lang, reason, stage, seen), count)
     for what, asked in (("reason", reason), ("stage", stage)):
         if not found and asked is not None and asked not in seen[what]:
             raise UserError(f"nothing was removed for {what} {asked}; {nearest(asked, sorted(seen[what]))}")
@@ -101,12 +102,13 @@ def _smallest(rows: Iterator[_Drawn], count: int) -> list[_Drawn]:
     return heapq.nsmallest(count, rows, key=lambda one: one.order)
 
 
-def _kept(record: RunRecord, seed: int, source: str | None, lang: str | None) -> Iterator[_Drawn]:
+def _kept(record: RunRecord, seed: int, count: int, source: str | None, lang: str | None) -> Iterator[_Drawn]:
+    """Of each batch the `count` documents of the smallest draws."""
     names = frozenset(("id", "source", "lang", "bytes", "unit", "row"))
     for table in documents_table(record).batches(names):
         drawn = draws(table.column("id").combine_chunks(), seed, _DRAW)
         chosen = _of(table, source=source, lang=lang)
-        for at in chosen[np.argsort(drawn[chosen], kind="stable")].tolist():
+        for at in chosen[np.argsort(drawn[chosen], kind="stable")][:count].tolist():
             row = table.slice(at, 1).to_pylist()[0]
             yield _Drawn((int(drawn[at]), row["unit"], row["row"]), row)
 
@@ -114,6 +116,7 @@ def _kept(record: RunRecord, seed: int, source: str | None, lang: str | None) ->
 def _removed(
     record: RunRecord,
     seed: int,
+    count: int,
     source: str | None,
     lang: str | None,
     reason: str | None,
@@ -129,7 +132,8 @@ def _removed(
                 for what in ("reason", "stage"):
                     seen[what] |= set(batch.column(what).unique().to_pylist())
                 drawn = draws(batch.column("id").fill_null(""), seed, _DRAW)
-                for at in _of(batch, source=source, lang=lang, reason=reason, stage=stage).tolist():
+                chosen = _of(batch, source=source, lang=lang, reason=reason, stage=stage)
+                for at in chosen[np.argsort(drawn[chosen], kind="stable")][:count].tolist():
                     row = batch.slice(at, 1).to_pylist()[0]
                     order = int(drawn[at]), number, unit.unit << 32 | (start + at)
                     yield _Drawn(order, row, step, unit.unit)
@@ -141,7 +145,8 @@ def _of(table: Any, **asked: str | None) -> np.ndarray[Any, np.dtype[np.int64]]:
     chosen = np.ones(table.num_rows, np.bool_)
     for name, value in asked.items():
         if value is not None:
-            chosen &= np.array([one == value for one in table.column(name).to_pylist()], np.bool_)
+            same = pc.fill_null(pc.equal(table.column(name), value), False)
+            chosen &= np.asarray(same, np.bool_)
     return np.flatnonzero(chosen)
 
 

@@ -5,7 +5,7 @@
     run = cm.Recipe.load("recipe.yaml").run()
     run.query("select source, sum(bytes) from documents group by source")
 
-The names in `__all__` are kept stable; `docs/questions.md` shows them at work, `__init__.pyi` has their types.
+`__all__` is kept stable; `docs/questions.md` shows its names at work, `__init__.pyi` has their types.
 """
 
 from __future__ import annotations

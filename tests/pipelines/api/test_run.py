@@ -9,6 +9,7 @@ import pytest
 
 import corpusmill as cm
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.inspection import sampling
 from corpusmill.pipelines.inspection.tables.table import Table
 
 
@@ -138,6 +139,19 @@ def test_samples_repeat_and_follow_the_seed(run: cm.Run) -> None:
     assert {one.id for one in first} != {one.id for one in run.sample(5, source="web", seed=1)}
     texts = dict(run.documents(source="web").select("id", "text").collect().iter_rows())
     assert all(one.text == texts[one.id] and one.source == "web" for one in first)
+
+
+def test_of_a_batch_only_documents_that_may_be_drawn_are_made(
+    run: cm.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    drawn = sampling._Drawn
+    monkeypatch.setattr(sampling, "_Drawn", lambda *given: made.append(given) or drawn(*given))
+    whole = [one.id for one in run.sample(1000)]
+    everything = len(made)
+    made.clear()
+    assert [one.id for one in run.sample(2)] == whole[:2]
+    assert len(made) < everything // 10
 
 
 def test_what_was_removed_is_read_again(run: cm.Run, made_folder: Path) -> None:
