@@ -11,13 +11,18 @@ import pyarrow as pa
 # framed for fill-in-the-middle; perhaps other views of it (`encoded_views`).
 ENCODED_COLUMNS = ("id", "source", "lang", "bytes", "fim", "tokens")
 
-# Of `DRAWN`: the row of the encoded document in its unit, which copy of it this is (from 0), and the tokens
-# of its beginning that the copy is cut to, -1 where it is whole.
+# Of `DRAWN`: the row of the encoded document in its unit, which copy of it this is (from 0), the token that
+# this part of the copy ends before, -1 where that is the copy's end, the one that it begins at, whether a
+# later phase goes on behind it, and the number of the mixture's phase; beside them the encoded document's
+# columns in the view of this copy.
 DRAWN_ROWS = pa.schema(
     [
         pa.field("row", pa.uint32()),
         pa.field("epoch", pa.int32()),
         pa.field("cut_to", pa.int64()),
+        pa.field("cut_from", pa.int64()),
+        pa.field("goes_on", pa.bool_()),
+        pa.field("phase", pa.int16()),
     ]
 )
 

@@ -277,7 +277,8 @@ def _survivor(record: RunRecord, instance: Instance, full: str, unit: int, nth: 
         instance.outcome, instance.fate = "not_drawn", "kept, but the mixture did not draw it"
         return
     placed = trails.pieces(record, full, copies)
-    times = "once" if len(copies) == 1 else f"{len(copies)} times"
+    drawn = len({copy.epoch for copy in copies})  # a copy may be divided over phases
+    times = "once" if drawn == 1 else f"{drawn} times"
     if placed is None:
         instance.fate = f"kept and drawn {times}; {_waiting(record)}"
         return

@@ -90,12 +90,26 @@ class EncodedRow:
 
 @dataclass(frozen=True)
 class DrawnCopy:
-    """A copy that the mixture drew: its epoch, its partition, and the tokens it is cut to (None: it is
-    whole)."""
+    """A copy that the mixture drew, or the part of one that a phase takes: tokens `cut_from` to `cut_to`
+    (None: its end) of the `tokens` that the copy is encoded as, framed for fill-in-the-middle (`fim`) or not.
+
+    `phase`: its number in the mixture, and its name where it has several; `goes_on`: a later phase has the
+    tokens behind."""
 
     epoch: int
     partition: int
     cut_to: int | None
+    cut_from: int
+    goes_on: bool
+    phase: int
+    phase_name: str | None
+    tokens: int
+    fim: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of the copy is left out or in another phase."""
+        return self.cut_to is None and self.cut_from == 0
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ from typing import Any
 
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.comparison_rendering import render_comparison, render_displaced
-from corpusmill.pipelines.inspection.story import CutSpan, DocumentEvent, Instance, Origin, Story
+from corpusmill.pipelines.inspection.story import (
+    CutSpan,
+    DocumentEvent,
+    DrawnCopy,
+    EncodedRow,
+    Instance,
+    Origin,
+    Story,
+)
 
 _SPANS = 8  # told of one mask's cuts
 _SCORES = 100  # columns that scores are wrapped at
@@ -76,12 +84,7 @@ def _render_instance(instance: Instance) -> list[str]:
     if (encoded := instance.encoded) is not None:
         framed = "framed for fill-in-the-middle" if encoded.fim else "not framed for fill-in-the-middle"
         lines += ["", f"  encoded as {encoded.tokens:,} tokens of {encoded.bytes:,} bytes, {framed}"]
-        lines += [
-            f"  the copy of epoch {copy.epoch} is cut to {copy.cut_to:,} tokens of its beginning, "
-            "which make its source's share exact"
-            for copy in instance.drawn or ()
-            if copy.cut_to is not None
-        ]
+        lines += _render_copies(encoded, instance.drawn or ())
     if instance.pieces:
         headers = ("epoch", "shard", "row", "start", "length", "offset")
         shown = [(p.epoch, p.shard, p.row, p.start, p.length, p.offset) for p in instance.pieces[:20]]
@@ -93,6 +96,37 @@ def _render_instance(instance: Instance) -> list[str]:
         lines.append(f"  survivor {survivor.id} ({survivor.source}): {survivor.fate}")
     if instance.comparison is not None:
         lines += ["", *render_comparison(instance.comparison, "  ")]
+    return lines
+
+
+def _render_copies(encoded: EncodedRow, copies: Sequence[DrawnCopy]) -> list[str]:
+    """Copies that are encoded in another way than the document is told to be, and those of which a part is
+    left out or in another phase."""
+    lines = []
+    told: set[int] = set()
+    for copy in copies:
+        which = f"  the copy of epoch {copy.epoch}"
+        if copy.epoch not in told and (copy.tokens, copy.fim) != (encoded.tokens, encoded.fim):
+            framed = "framed" if copy.fim else "not framed"
+            lines.append(f"{which} is encoded as {copy.tokens:,} tokens, {framed} for fill-in-the-middle")
+        told.add(copy.epoch)
+        if copy.whole:
+            continue
+        if copy.cut_from == 0 and copy.cut_to is not None and not copy.goes_on:
+            lines.append(
+                f"{which} is cut to {copy.cut_to:,} tokens of its beginning, "
+                "which make its source's share exact"
+            )
+            continue
+        end = copy.tokens if copy.cut_to is None else copy.cut_to
+        name = "" if copy.phase_name is None else f" {text.printable(copy.phase_name, 60)}"
+        behind = "; a later phase goes on with it" if copy.goes_on else ""
+        if not behind and copy.cut_to is not None:
+            behind = "; the rest is left out, which makes its source's share exact"
+        lines.append(
+            f"{which}: phase {copy.phase}{name} has its tokens {copy.cut_from:,} to {end:,} of "
+            f"{copy.tokens:,}{behind}"
+        )
     return lines
 
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
-from corpusmill.pipelines.contract.given import DRAWN, ENCODED, SHARDS
+from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE, SHARDS
 from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 from corpusmill.pipelines.inspection.identities import (
     Place,
@@ -40,6 +40,7 @@ from corpusmill.pipelines.inspection.story import (
     Scores,
     ShardPiece,
 )
+from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
 from corpusmill.pipelines.run.operators.layout import ROWS_FILE, first_of, partition_of
 from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
 from corpusmill.pipelines.run.step import Step
@@ -230,26 +231,40 @@ def _encoded_row(step: StepRecord, unit: int, row: int) -> EncodedRow:
 
 
 def drawn(record: RunRecord, unit: int, row: int) -> tuple[DrawnCopy, ...] | None:
-    """Partition and epoch of each copy the mixture drew of an encoded row, and `cut_to`, the tokens of its
-    beginning that a copy is cut to (null: it is whole); None before it was drawn."""
+    """Each copy that the mixture drew of an encoded row, of a copy divided over phases each part, by epoch
+    and place; None before it was drawn."""
     step = record.complete_giving(DRAWN)
     if step is None:
         return None
     copies: list[DrawnCopy] = []
+    mixture = record.finished_giving(MIXTURE)
+    phases = () if mixture is None else read_plan(mixture.data.file(FILE)).phases
     layout = layout_at(step.data)
     file = file_of(step.data, unit)
     unit -= first_of(step.data.units.facts(file))
     name = f"{file:05d}.{ROWS_FILE}"
     if not step.data.has(name):
         return ()
-    for batch in arrow_batches(step.data.file(name), ["key", "unit", *DRAWN_ROWS.names]):
+    for batch in arrow_batches(step.data.file(name), ["key", "unit", *DRAWN_ROWS.names, "fim", "tokens"]):
         found = (batch.column("row").to_numpy() == row) & (batch.column("unit").to_numpy() == unit)
         placed = partition_of(batch.column("key").to_numpy(), layout.partitions)
         for at in np.flatnonzero(found).tolist():
-            to = batch.column("cut_to")[at].as_py()
-            epoch = batch.column("epoch")[at].as_py()
-            copies.append(DrawnCopy(epoch, int(placed[at]), to if to >= 0 else None))
-    return tuple(sorted(copies, key=lambda copy: (copy.epoch, copy.partition)))
+            one = batch.slice(at, 1)
+            told = one.drop_columns(["tokens"]).to_pylist()[0]
+            copies.append(
+                DrawnCopy(
+                    epoch=told["epoch"],
+                    partition=int(placed[at]),
+                    cut_to=told["cut_to"] if told["cut_to"] >= 0 else None,
+                    cut_from=told["cut_from"],
+                    goes_on=told["goes_on"],
+                    phase=told["phase"],
+                    phase_name=phases[told["phase"]].name if len(phases) > 1 else None,
+                    tokens=pc.list_value_length(one.column("tokens"))[0].as_py(),
+                    fim=told["fim"],
+                )
+            )
+    return tuple(sorted(copies, key=lambda copy: (copy.epoch, copy.cut_from, copy.partition)))
 
 
 def quarantined_at_draw(record: RunRecord, identity: str, unit: int, row: int) -> DocumentEvent | None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow.ipc as ipc
 import pytest
 
+from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.rendering import render_inspection
+from corpusmill.pipelines.inspection.story import DrawnCopy
+from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.report.build import gather
@@ -131,3 +136,53 @@ def test_phases_are_in_shards_of_their_own_with_rows_of_their_length(tmp_path: P
     }
     assert framed["last"] > framed["long"] == 0
     assert "phase 1 last: 6,000 tokens" in render_inspection(inspect(tmp_path / "run"))
+    explain_parts(tmp_path / "run")
+
+
+def explain_parts(folder: Path) -> None:
+    """`explain` tells of copies that phases divide where each part lies, in the copy's own view."""
+    ids = {row["id"] for path in folder.glob("steps/encode/*/data/?????.arrow") for row in rows_of(path)}
+    divided = views = 0
+    for identity in sorted(ids):
+        story = explain(RunFolder(folder), identity)
+        (told,) = story.instances
+        shown = render_story(story)
+        copies: dict[int, list[DrawnCopy]] = {}
+        for copy in told.drawn or ():
+            copies.setdefault(copy.epoch, []).append(copy)
+        assert (
+            not copies or f"drawn {'once' if len(copies) == 1 else f'{len(copies)} times'}, in" in told.fate
+        )
+        for epoch, parts in copies.items():
+            pieces = [piece for piece in told.pieces or () if piece.epoch == epoch]
+            assert {piece.fim for piece in pieces} <= {parts[0].fim}
+            place = 0
+            for piece in pieces:  # the parts follow one another without a gap
+                assert piece.offset == place
+                place += piece.length
+            last = parts[-1]
+            assert place == (last.tokens if last.cut_to is None else last.cut_to)
+            assert [one.goes_on for one in parts] == [True] * (len(parts) - 1) + [False]
+            for one, following in pairwise(parts):
+                assert one.cut_to == following.cut_from
+                assert one.phase < following.phase
+            if len(parts) > 1:
+                divided += 1
+                first, second = parts[:2]
+                assert (
+                    f"phase {first.phase} {first.phase_name} has its tokens 0 to {first.cut_to:,} of" in shown
+                )
+                assert (
+                    f"phase {second.phase} {second.phase_name} has its tokens {second.cut_from:,} to" in shown
+                )
+            if (last.tokens, last.fim) != (told.encoded.tokens, told.encoded.fim):
+                views += 1
+                assert f"the copy of epoch {epoch} is encoded as {last.tokens:,} tokens" in shown
+    assert divided > 0
+    assert views > 0
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    with path.open("rb") as file:
+        rows: list[dict[str, Any]] = ipc.open_file(file).read_all().select(["id"]).to_pylist()
+    return rows
