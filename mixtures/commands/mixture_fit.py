@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.records.fitted_mixture import FittedMixture
 
 SIMULATED = 5_000  # mixtures drawn for RegMix's search
+LITTLE = 0.01  # by which a source's share must vary over the runs
 FEW = 3  # runs a fitted share, below which a warning is given
 
 
@@ -174,7 +175,13 @@ def _values(table: RunTable, values: Mapping[str, float] | None) -> Floats:
 
 
 def _warnings(table: RunTable, error: float, error_of_mean: float, surely: float) -> list[str]:
-    found = []
+    import numpy as np
+
+    found = [
+        f"the share of {name} hardly varies between the runs, so they tell nothing of it: keep it as it is"
+        for name, spread in zip(table.sources, np.ptp(table.weights, axis=0), strict=True)
+        if spread < LITTLE
+    ]
     wanted = FEW * (len(table.sources) + 1)
     if len(table) < wanted:
         found.append(f"{len(table)} runs are few for {len(table.sources)} shares; {wanted} tell more")

@@ -51,6 +51,7 @@ def mixture_runs(
     from corpusmill.pipelines.run.runner import run_recipe
 
     recipe = load([])
+    _refuse_groups(recipe)
     trained, mixture = _steps(recipe)
     say("reading, judging and encoding the documents, once for all runs")
     result = run_recipe(recipe, listener, [mixture])
@@ -89,6 +90,22 @@ def mixture_runs(
         )
         fresh += 1
     return {"table": str(table), "sources": str(supply_file(table)), "runs": len(done), "done_now": fresh}
+
+
+def _refuse_groups(recipe: Recipe) -> None:
+    """Raises UserError for a mixture with groups that other weights by source would take out."""
+    from corpusmill.pipelines.contract.errors import UserError
+
+    given = recipe.raw.get("mixture")
+    mixture = given if isinstance(given, dict) else {}
+    other = sorted({"by", "epochs", "phases", "policy", "temperature", "within"} & mixture.keys())
+    if mixture.get("by") == "source":
+        other.remove("by")
+    if other:
+        raise UserError(
+            f"runs differ in weights by source, so `mixture: {{{other[0]}: ...}}` has no place in their "
+            f"recipe; leave it out: --set mixture.{other[0]}=null"
+        )
 
 
 def _steps(recipe: Recipe) -> tuple[str, str]:

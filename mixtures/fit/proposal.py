@@ -90,13 +90,17 @@ def lowest(surrogate: Surrogate, value_M: Floats, prior_S: Floats, cap_S: Floats
         full[free] = w
         return full
 
+    # In units of what a whole source changes: losses of another magnitude would end the search at its start.
+    corners = surrogate.predict(np.stack([whole(one) for one in np.eye(len(prior))])) @ value_M
+    scale = float(np.ptp(corners)) + kl or 1.0
+
     def objective(w: Floats) -> float:
         away = float(w @ np.log(np.maximum(w, _LEAST) / prior))
-        return float((surrogate.predict(whole(w)[None]) @ value_M)[0]) + kl * away
+        return (float((surrogate.predict(whole(w)[None]) @ value_M)[0] - corners.min()) + kl * away) / scale
 
     def slope(w: Floats) -> Floats:
         steep: Floats = surrogate.gradient(whole(w), value_M)[free]
-        return steep + kl * (np.log(np.maximum(w, _LEAST) / prior) + 1.0)
+        return (steep + kl * (np.log(np.maximum(w, _LEAST) / prior) + 1.0)) / scale
 
     found = minimize(
         objective,

@@ -220,6 +220,23 @@ def test_earlier_ratios_are_reused(tmp_path: Path) -> None:
         mixture_fit(path, reuse=old, changed=["coed"])
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e9])
+def test_losses_of_any_magnitude_lead_to_the_same_mixture(size: float) -> None:
+    prior, cap = np.array([0.2, 0.1, 0.7]), np.array([0.6, 1.0, 1.0])
+    surrogate = Surrogate("linear", 0.0, np.zeros(1), size * np.array([[-1.0], [0.5], [2.0]]))
+    found = lowest(surrogate, ALL, prior, cap, 0.1 * size)
+    near = lowest(Surrogate("linear", 0.0, np.zeros(1), surrogate.slope / size), ALL, prior, cap, 0.1)
+    np.testing.assert_allclose(found, near, atol=1e-4)
+    assert found[0] == pytest.approx(0.6)
+
+
+def test_a_share_that_never_varies_is_told(tmp_path: Path) -> None:
+    share = np.linspace(0.0, 0.7, 20)
+    weights = np.column_stack([share, 0.7 - share, np.full(20, 0.3)])
+    write_table(tmp_path / "t.csv", _table(weights @ np.array([[1.0], [2.0], [0.5]]), weights))
+    assert any("the share of web hardly varies" in one for one in mixture_fit(tmp_path / "t.csv").warnings)
+
+
 def test_too_few_runs_are_refused(tmp_path: Path) -> None:
     weights = _mixtures(4)
     write_table(tmp_path / "t.csv", _table(weights[:, :1], weights))

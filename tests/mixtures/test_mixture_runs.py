@@ -99,6 +99,8 @@ def test_a_recipe_that_cannot_tell_is_refused(warm: Warm, recipe: Path, tmp_path
     for words, cure in {
         "mixture.tokens=null": "add `mixture: {tokens: 4M}`",
         "train=null": "add `train: {preset: v3-tiny, steps: 200}`",
+        "mixture.temperature=2": "leave it out: --set mixture.temperature=null",
+        "mixture.phases=[{name: a}]": "leave it out: --set mixture.phases=null",
         "pack.held_out=0": "add `pack: {held_out: 0.02}`",
     }.items():
         shutil.rmtree(tmp_path / "runs", ignore_errors=True)

@@ -205,6 +205,13 @@ def test_faults_are_told_apart(write: Writer, tmp_path: Path) -> None:
         ShardLoader([good], batch_size=1, seed=0).require_tokenizer(tmp_path / "tokenizer.json")
 
 
+def test_a_shard_given_twice_and_an_unknown_order_are_refused(shards: list[Path]) -> None:
+    with pytest.raises(UserError, match=f"{shards[0].name} is given 2 times"):
+        ShardLoader([*shards, shards[0]], batch_size=2, seed=1)
+    with pytest.raises(ValueError, match="order is one of shuffled, stored, not 'x'"):
+        ShardLoader(shards, batch_size=2, seed=1, order="x")  # type: ignore[arg-type]
+
+
 def test_entropy_is_of_all_tokens_but_padding(write: Writer) -> None:
     rows = np.full((4, 8), PAD)
     rows[:, :4] = [10, 10, 11, 12]

@@ -19,10 +19,11 @@ B sequences, T context, W = T + ahead.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,11 @@ class ShardLoader:
     ) -> None:
         if batch_size < 1 or ahead < 0 or (epochs is not None and epochs < 1):
             raise ValueError("batch_size and epochs are at least 1, ahead at least 0")
+        if order not in get_args(Order):
+            raise ValueError(f"order is one of {', '.join(get_args(Order))}, not {order!r}")
+        (twice, times), *_ = Counter(map(str, shards)).most_common(1) or [("", 0)]
+        if times > 1:
+            raise UserError(f"{twice} is given {times} times, so its rows would be trained on as often")
         if storage is not None:
             use_storage(storage)
         self._locations = list(shards)

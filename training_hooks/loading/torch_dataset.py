@@ -71,8 +71,10 @@ class ShardDataset(IterableDataset[dict[str, Tensor]]):
         storage: ObjectStorage | None = None,
     ) -> None:
         super().__init__()
-        if replicas < 1 or batch_size % replicas or not 0 <= replica < replicas:
-            raise ValueError(f"a batch of {batch_size} does not divide for replica {replica} of {replicas}")
+        if replicas < 1 or not 0 <= replica < replicas:
+            raise ValueError(f"replica {replica} of {replicas}: replicas are numbered from 0")
+        if batch_size % replicas:
+            raise ValueError(f"a batch of {batch_size} does not divide among {replicas} replicas")
         if read_ahead < 0:
             raise ValueError(f"read_ahead is a number of batches, not {read_ahead}")
         self.form = BatchForm(tuple(extras), across_documents)

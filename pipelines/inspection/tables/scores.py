@@ -10,6 +10,7 @@ import pyarrow as pa
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.scored import Chain, Link, chain_of, score_fields, scored
 from corpusmill.pipelines.inspection.tables.table import Column, Table
+from corpusmill.pipelines.storage.datasets import unit_file
 
 _FIXED = (
     Column("id", pa.string(), "the document's id"),
@@ -40,6 +41,8 @@ def scores_table(record: RunRecord) -> Table:
         wanted = [name for name in fields if name.replace(".", "_") in names]
         asked = list(dict.fromkeys(name.split(".", 1)[0] for name in wanted))
         for chain in chains:
+            if chain.left_out is not None:
+                unit_file(chain.source.last.data, 0)  # raises NotKeptError with the cure
             for unit in scored(record, chain, [stage for stage in asked if chain.named(stage)], 0):
                 yield _columns(chain, unit.table, fields, wanted)
 
