@@ -78,7 +78,13 @@ class Dedup(Section):
         place, steps = _steps(data)
         earlier: Earlier | None = Earlier()
         if isinstance(data, dict):
-            unknown_keys(data, (*Earlier.model_fields, STEPS), place[:1], problems)
+            known = (*Earlier.model_fields, STEPS)
+            of_stages = {key: names for key in data if key not in known and (names := _stages_with(key))}
+            unknown_keys(data, (*known, *of_stages), place[:1], problems)
+            for key, names in of_stages.items():
+                said = f"it is an option of {', '.join(names)}, not of the section; write it at the stage: "
+                said += f"`steps: [{{{names[0]}: {{{key}: ...}}}}]`"
+                problems.append(Problem((cls.name, key), said))
             if steps is None:
                 problems.append(Problem(place[:1], "`steps` is missing; add `steps: [exact, minhash]`"))
             options = {key: value for key, value in data.items() if key in Earlier.model_fields}
@@ -146,6 +152,11 @@ class Dedup(Section):
     def _compared(self) -> list[tuple[Path, Exchange]]:
         """Entries that earlier and later runs count for: those that remove whole documents."""
         return [entry for entry in self.entries if isinstance(entry[1], Deduplicate)]
+
+
+def _stages_with(option: str) -> list[str]:
+    """The stages of this section that have an option."""
+    return [name for name, kind in stages_of(ROOM, Exchange).items() if option in kind.model_fields]
 
 
 def _steps(data: Any) -> tuple[Path, Any]:

@@ -174,10 +174,15 @@ def _resiliparse(tree: Any, how: Extraction, seen: int) -> str:
 
 
 def _trafilatura(html: str, how: Extraction) -> str:
+    import logging
+
     import lxml.etree
     import lxml.html
     import trafilatura
 
+    # It warns of each page without main text, which has no text then, as the ledger tells; without a handler
+    # that goes to standard error.
+    logging.getLogger("trafilatura").setLevel(logging.ERROR)
     if not how.main_content:
         return str(trafilatura.html2txt(html))
     # Parsed here: trafilatura's own parser silently cuts trees deeper than libxml2's limit of 256.

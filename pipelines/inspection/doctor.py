@@ -49,7 +49,15 @@ OPTIONAL = {
     "torch": ("torch", "training", "pip install 'corpusmill[train]'"),
     "safetensors": ("safetensors", "training", "pip install 'corpusmill[train]'"),
     "ray": ("ray", "the ray engine", "pip install 'ray>=2.60,<3'"),
+    "onnxruntime": ("onnxruntime", "`classifier_score`", "pip install 'corpusmill[onnx]'"),
+    "ufal-kenlm": (
+        "kenlm",
+        "`kenlm_perplexity`, for KenLM's binary files,",
+        "pip install 'corpusmill[kenlm]'",
+    ),
 }
+# Distributions that have the same module.
+_INSTEAD = {"onnxruntime": "onnxruntime-gpu", "ufal-kenlm": "kenlm"}
 _LEAST_MEMORY = 2 * 10**9
 _LEAST_DISK = 5 * 10**9
 _LEAST_SHARED = 64 * 2**20
@@ -134,10 +142,13 @@ def _library(name: str, module: str) -> Check:
 def _optional(name: str, module: str, purpose: str, cure: str) -> Check:
     if find_spec(module) is None:
         return _check(name, True, f"not installed; only {purpose} needs it: {cure}", "")
-    try:
-        return _check(name, True, version(name), "")
-    except PackageNotFoundError:
-        return _check(name, False, f"a module {module} is there that does not belong to {name}", cure)
+    for one in (name, _INSTEAD.get(name)):
+        try:
+            if one is not None:
+                return _check(name, True, version(one) if one == name else f"{one} {version(one)}", "")
+        except PackageNotFoundError:
+            continue
+    return _check(name, False, f"a module {module} is there that does not belong to {name}", cure)
 
 
 def _processors() -> Check:

@@ -8,7 +8,8 @@ such a loss is begun; independent steps go on, so that all of them are told toge
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path as FilePath
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.first_records import first_fault
@@ -24,11 +25,17 @@ _TOP = 3
 
 
 class Losses:
-    """The losses of one run. `files`: the files of the source whose reading step is given; `run`: its folder
-    or URL, for people; `ceilings`: whether exchanges keep to their `max_removed`."""
+    """The losses of one run. `graph`: its steps; `files`: those of the source whose reading step is given;
+    `run`: its folder or URL, for people; `ceilings`: whether exchanges keep to their `max_removed`."""
 
     def __init__(
-        self, recipe: Recipe, files: Callable[[Step], Mapping[str, str]], run: str, *, ceilings: bool
+        self,
+        recipe: Recipe,
+        graph: Iterable[Step],
+        files: Callable[[Step], Mapping[str, str]],
+        run: str,
+        *,
+        ceilings: bool,
     ) -> None:
         self._recipe, self._files, self._run, self._ceilings = recipe, files, run, ceilings
         self._sources: dict[str, tuple[Path, Source]] = {
@@ -40,6 +47,8 @@ class Losses:
         self._removed: dict[str, Counter[str]] = {}
         self._seen: dict[str, Mapping[str, str]] = {}
         self._judged: set[str] = set()
+        # Exchange -> the earlier runs it is compared with.
+        self._known = {step.name.rpartition(".")[0]: step.known for step in graph if step.known}
         self.found: dict[str, str] = {}  # step -> what is wrong
 
     def judge(self, step: Step, folder: StepFolder) -> None:
@@ -107,7 +116,7 @@ class Losses:
         return f"{head}: {'; '.join(parts)}; {cure}{allow}"
 
     def _judge_all(self, step: Step, manifest: Manifest) -> None:
-        came, kept = 0, 0
+        came, kept, quarantined = 0, 0, 0
         reasons: Counter[str] = Counter()
         stage = step.stages[-1].name
         for entry in Ledger.total([manifest.ledger]):
@@ -117,9 +126,27 @@ class Losses:
             kept += entry.documents_kept
             for lost in (entry.removed, entry.quarantined):
                 reasons.update({reason: documents for reason, (documents, _) in lost.items()})
-        if came and not kept:
+            quarantined += sum(documents for documents, _ in entry.quarantined.values())
+        if came and not kept and not quarantined and (earlier := self._known.get(step.name)):
+            self._judge_known(step, came, earlier)
+        elif came and not kept:
             message = f"step {step.name}: {stage} leaves none of {came:,} documents: {_top(reasons)}"
             self.found[step.name] = f"{message}; loosen it, or take it out of the recipe"
+
+    def _judge_known(self, step: Step, came: int, earlier: tuple[str, ...]) -> None:
+        """All documents are removed in favour of others, in the end of earlier runs': a run has one that is
+        better than its others. A run that is there to be remembered is then complete; one that makes
+        something of what is new cannot be."""
+        mine, written = step.name.partition(".")[0], self._recipe.raw
+        others = [name for name in self._recipe.sections if name != mine and name in written]
+        if others:
+            runs = ", ".join(FilePath(run).name for run in earlier[:_TOP])
+            more = f" and {len(earlier) - _TOP} more" if len(earlier) > _TOP else ""
+            self.found[step.name] = (
+                f"step {step.name}: all {came:,} documents are known to earlier runs ({runs}{more}): nothing "
+                f"is new, so that there is nothing for {', '.join(others)}; take these sections out of the "
+                "recipe, which then ends well with nothing new, or add input that earlier runs have not read"
+            )
 
     def check(self) -> None:
         """Raise UserError with a line for every loss, if there is one."""

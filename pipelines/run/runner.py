@@ -94,7 +94,8 @@ class Runner(Steps):
         self._until: list[str] | None = None
         self._opened: list[Iterable[Unit]] = []  # units of levels that have become ready
         # Shares of a small cut say little of the whole.
-        self.losses = Losses(recipe, self.paths, self.folder.location, ceilings=limit is None)
+        place, whole = self.folder.location, limit is None
+        self.losses = Losses(recipe, self.graph, self.paths, place, ceilings=whole)
 
     def run(self, until: Sequence[str] | None = None) -> RunResult:
         """Run every step (or those in `until` and what they need) that is not complete.

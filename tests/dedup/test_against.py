@@ -254,12 +254,12 @@ def test_an_earlier_run_must_have_the_stage(tmp_path: Path) -> None:
 
 
 def test_an_earlier_run_that_failed_is_told_to_finish(tmp_path: Path) -> None:
-    """It removed all documents, so it stopped before it came to remember them; its recipe says `remember`."""
+    """It knew all documents and has a tokenizer to train, so it stopped before it came to remember them."""
     two_months(tmp_path, {"remember": True, "steps": ["exact"]})
     for file in (tmp_path / "m01").iterdir():
         shutil.copyfile(tmp_path / "m00" / file.name, file)
-    with pytest.raises(CorpusmillError, match="leaves none"):
-        run(tmp_path / "rm01.yaml", "output=failed")
+    with pytest.raises(CorpusmillError, match="nothing is new"):
+        run(tmp_path / "rm01.yaml", "output=failed", "tokenizer={train: {vocab_size: 300}}")
     again = 'dedup.against=["runs/rm00", "failed"]'
     with pytest.raises(CorpusmillError, match=r"failed has not finished `dedup.exact`; run its recipe"):
         run(tmp_path / "rm00.yaml", "name=third", "output=third", "dedup={steps: [exact]}", again)
@@ -339,4 +339,33 @@ def test_damage_to_an_earlier_run_is_mended_there(tmp_path: Path) -> None:
 def test_what_cannot_be_is_told_with_its_line(tmp_path: Path, section: Any, said: str) -> None:
     path = write_recipe(tmp_path, "one", write_months(tmp_path, 1, 0, 2), section)
     with pytest.raises(CorpusmillError, match=rf"one.yaml:\d+: dedup.*{said}"):
+        load_recipe(path)
+
+
+def test_a_month_that_is_known_to_earlier_ones(tmp_path: Path) -> None:
+    (name,) = write_months(tmp_path, 1, 3)
+    shutil.copytree(tmp_path / name, tmp_path / "m01")
+    dedup = {"remember": True, "steps": ["exact"]}
+    run(write_recipe(tmp_path, "first", [name], dedup))
+    against = {**dedup, "against": ["runs/first"]}
+    path = write_recipe(tmp_path, "again", ["m01"], against)
+    again = run(path)
+    assert len(removals_of(again, "dedup.exact")) == again.manifest("m01").rows > 0
+    # It is complete, so that a later month is compared with it too.
+    later = {"steps": ["exact"], "against": ["runs/first", "runs/again"]}
+    run(write_recipe(tmp_path, "later", ["m01"], later))
+    # What needs something new is told that there is none.
+    recipe = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**recipe, "tokenizer": {"train": {"vocab_size": 300}}}), "utf-8")
+    with pytest.raises(CorpusmillError) as caught:
+        run(path)
+    message = str(caught.value)
+    assert "step dedup.exact: all 24 documents are known to earlier runs (first): nothing is new" in message
+    assert "nothing for tokenizer; take these sections out of the recipe" in message
+
+
+def test_an_option_of_a_stage_beside_the_steps(tmp_path: Path) -> None:
+    (name,) = write_months(tmp_path, 1, 3)
+    path = write_recipe(tmp_path, "r", [name], {"steps": ["exact"], "priority": [name]})
+    with pytest.raises(CorpusmillError, match=r"dedup.priority: it is an option of .*exact.*; write it at"):
         load_recipe(path)

@@ -206,6 +206,10 @@ def test_it_is_told_in_report_inspect_explain_and_what_if(warm: Warm, run: Path)
     asked = warm.call("what-if", run, "--set", "recall_loop.at_least=1", "--json")
     assert asked.returncode == 0, asked.stderr
     assert "web" in json.loads(asked.stdout)["sources"]
+    asked = warm.call("what-if", run, "--set", "recall_loop.site_hits=9")
+    assert asked.returncode == 1
+    assert "of `recall_loop` (at_least, " in asked.stderr
+    assert "what `recall_loop.site_hits` decides follows from other documents" in asked.stderr
 
 
 def test_held_out_examples_of_the_seed_are_the_same_in_all_rounds(run: Path) -> None:

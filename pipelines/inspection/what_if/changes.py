@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +96,28 @@ def _setting(parts: Sequence[str], value: Any, record: RunRecord) -> Setting:
         return Setting(parts[0], parts[1], tuple(parts[2:]), value)
     for end in range(len(parts) - 1, 0, -1):  # a step's name may have dots
         if (name := ".".join(parts[:end])) in masks:
+            judge = masks[name].stages[-1]
+            if parts[0] in record.recipe and parts[end] not in judge.options:
+                raise UserError(_of_section(parts, judge.options))
             return Setting(name, "", tuple(parts[end:]), value)
     name = parts[0]
     if name in record.recipe.get("sources", {}):
         raise UserError(f"the source {name} is not complete; run the recipe to its end first")
+    if name in record.recipe:
+        raise UserError(_of_section(parts, ()))
     raise UserError(f"no source or late filter `{name}`; {nearest(name, [*sources, *masks])}")
+
+
+def _of_section(parts: Sequence[str], options: Collection[str]) -> str:
+    """Why an option of a section cannot be asked; `options`: those of its filter, if it has one."""
+    key = ".".join(parts)
+    may = f" and of `{parts[0]}` ({', '.join(sorted(options))})" if options else ""
+    return (
+        f"what-if answers for limits of filters, from scores stored of each document: of sources, such as "
+        f"web.gopher_quality.min_words{may}; what `{key}` decides follows from other documents or other "
+        f"work, so change the recipe (`corpusmill plan RECIPE --set {key}=VALUE` tells what would be done "
+        "again)"
+    )
 
 
 def asked_of(record: RunRecord, settings: Sequence[Setting], *, may_be_same: bool = False) -> list[Asked]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -128,6 +129,14 @@ def test_a_library_that_finds_text_is_not_asked_again() -> None:
     for extractor in ("resiliparse", "trafilatura"):
         (text,) = Extract(extractor=extractor).apply(rows((page.encode(), None))).documents.text.to_pylist()
         assert "Adverts" not in text
+
+
+def test_trafilatura_prints_nothing_of_a_page_without_main_text(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("trafilatura").setLevel(logging.NOTSET)  # as the library leaves it
+    page = b"<html><body><img src='a.png'></body></html>"
+    outcome = Extract(extractor="trafilatura").apply(rows((page, "text/html")))
+    assert outcome.reasons.to_pylist() == ["empty"]
+    assert caplog.records == []
 
 
 def test_no_rows() -> None:

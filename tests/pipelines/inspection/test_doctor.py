@@ -29,6 +29,7 @@ def test_the_environment_names_its_parts() -> None:
     found = doctor(None)
     names = {check.name for check in found.checks}
     assert {"python", "pyarrow", "numba", "memory", "disk", "kernel cache", "ray", "torch"} <= names
+    assert {"onnxruntime", "ufal-kenlm"} <= names
     for check in found.checks:
         assert check.detail
         assert bool(check.cure) == (not check.ok) or check.name == "processors"
@@ -45,6 +46,17 @@ def test_a_missing_library_is_a_fault_with_a_cure(monkeypatch: pytest.MonkeyPatc
     assert extra.ok
     assert "pip install it" in extra.detail
     assert "no-such-library: not installed\n  cure: pip install" in render_doctor(found)
+
+
+def test_a_module_may_be_of_another_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("like-numpy", "unlike-numpy"):
+        monkeypatch.setitem(doctor_module.OPTIONAL, name, ("numpy", "nothing", "pip install it"))
+    monkeypatch.setitem(doctor_module._INSTEAD, "like-numpy", "numpy")
+    found = {check.name: check for check in doctor(None).checks}
+    assert found["like-numpy"].ok
+    assert found["like-numpy"].detail.startswith("numpy ")
+    assert not found["unlike-numpy"].ok
+    assert "does not belong to unlike-numpy" in found["unlike-numpy"].detail
 
 
 def test_the_kernel_cache_is_the_folder_that_workers_use(

@@ -135,7 +135,7 @@ def test_a_source_that_changed_since_the_run_shows_no_text(tmp_path: Path) -> No
         ("web.enough_words.cut=x", "choose one of at_least, at_most"),
         ("web.vowels.letters=a", "choose one of firsts, most"),
         ("web.unsaid.at_least=4", "`rules` or `measured`"),
-        ("dedup.exact.x=3", "no source or late filter `dedup`"),
+        ("dedup.exact.x=3", "what `dedup.exact.x` decides follows from other documents"),
     ],
 )
 def test_what_cannot_be_asked_is_told_with_the_cure(asked_folder: Path, setting: str, words: str) -> None:
