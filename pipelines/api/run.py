@@ -156,7 +156,7 @@ class Run:
 
         facts = packing_facts(self._record)
         if facts is None:
-            raise UserError(f"{self.path} has no token shards yet; add `pack` to the recipe and run it")
+            raise UserError(f"{self.path} has no token shards yet; run its recipe to the end")
         folder = self.path / facts.folder
         return Shards(tuple(folder / name for name in facts.files))
 

@@ -26,6 +26,7 @@ from tests.oracles.training_planted import (
 
 SOURCES = ("code", "prose", "zh")
 FACTS = {"pad_id": 2, "eos_id": 1, "bos_id": 0, "sources": list(SOURCES), "vocab_size": 400}
+FACTS |= {"add_bos": False, "add_eos": True, "phase": {"number": 0, "name": None}}
 
 
 class World(NamedTuple):
