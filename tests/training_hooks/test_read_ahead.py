@@ -30,11 +30,11 @@ def test_items_come_in_order_and_no_more_are_made_than_asked_for() -> None:
 def test_an_error_comes_where_its_item_would_have() -> None:
     def broken() -> Iterator[int]:
         yield 1
-        raise OSError("the disk is gone")
+        raise OSError("the disk does not answer")
 
     ahead = ReadAhead(broken, 4)
     assert next(ahead) == 1
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(OSError, match="the disk does not answer"):
         next(ahead)
     assert list(ahead) == []
 
@@ -46,6 +46,6 @@ def test_the_end_is_the_end_and_what_nobody_uses_ends() -> None:
     thread = forgotten._thread
     assert next(forgotten) == 0
     del forgotten
-    wait_until(lambda: not thread.is_alive(), "the thread of an object that is gone ends")
+    wait_until(lambda: not thread.is_alive(), "the thread of an object that is deleted ends")
     with pytest.raises(ValueError, match="at least one"):
         ReadAhead(lambda: iter([1]), 0)

@@ -109,7 +109,7 @@ def _open_remote(url: str, blocks: Blocks) -> Shard:
     try:
         ranges = end.blocks
     except ValueError:
-        ranges = []  # no shard: opening it says so
+        ranges = []  # no shard: opening it raises the error
     return Shard(blocks.file, pa.py_buffer(mapped), lambda index: there(*ranges[index]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from queue import Empty, Full, Queue
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class ReadAhead(Generic[T]):
                     raise RuntimeError("the thread that reads ahead ended without a word") from None
                 continue
             if more:
-                return item  # type: ignore[return-value]
+                return cast("T", item)
             self.close()
             if isinstance(item, BaseException):
                 raise item
