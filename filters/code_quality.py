@@ -12,6 +12,7 @@ from pydantic import Field
 from corpusmill.pipelines.contract.documents import Columns, Documents, reason_where
 from corpusmill.pipelines.contract.rules import floats, ratio
 from corpusmill.pipelines.contract.stage import Filter
+from corpusmill.pipelines.system.time_limit import limited
 from corpusmill.pipelines.text.bounds import bounds_of
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -145,6 +146,12 @@ class CodeQuality(Filter):
     max_syntax_errors: Share | None = Field(
         None, description="Largest share of bytes that tree-sitter cannot parse; null: files are not parsed."
     )
+    max_parse_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="Most seconds of processor time to parse a file; one beyond it is quarantined, except "
+        "with the engine inline, which waits.",
+    )
 
     @staticmethod
     def _kinds(docs: Documents) -> list[str | None]:
@@ -180,7 +187,11 @@ class CodeQuality(Filter):
         if self.max_syntax_errors is None:
             return pa.nulls(len(docs), pa.float64())
         texts = docs.text.to_pylist()
-        found = [syntax_errors((text or "").encode(), kind) for text, kind in zip(texts, kinds, strict=True)]
+        found = []
+        for text, kind in zip(texts, kinds, strict=True):
+            # Recovery from errors takes time and memory quadratic in the depth of what is open; see `syntax`.
+            with limited(self.max_parse_seconds):
+                found.append(syntax_errors((text or "").encode(), kind))
         return pa.array(found, pa.float64())
 
     @staticmethod

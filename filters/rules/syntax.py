@@ -1,4 +1,9 @@
-"""How much of a source file its grammar does not parse, by tree-sitter."""
+"""How much of a source file its grammar does not parse, by tree-sitter.
+
+Time and memory are linear in a file but for crafted ones: where a file ends, or goes wrong, inside
+constructs that are open thousands deep (`x => x => ...` in Java), tree-sitter's recovery takes both
+quadratic in the depth: 8 KB take 2 seconds and 1.4 GB. The caller bounds the time.
+"""
 
 from __future__ import annotations
 

@@ -42,27 +42,37 @@ def test_only_a_worker_is_ended_and_only_within_the_limit() -> None:
         pass
 
 
+def _quarantined(folder: Path, read: object, step: object) -> tuple[dict[str, int], object]:
+    """Documents quarantined by reason and documents kept of a source with one step."""
+    recipe = {
+        "name": "slow",
+        "output": str(folder / "run"),
+        "engine": {"kind": "process", "workers": 1},
+        "sources": {"files": {"read": read, "steps": [step]}},
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps(recipe))
+    run_recipe(load_recipe(path))
+    (name,) = step if isinstance(step, dict) else ()
+    entry = ledger(folder / "run", "files")[f"{name}/files"]
+    quarantined = entry["quarantined"]
+    assert isinstance(quarantined, dict)
+    return {reason: tally[0] for reason, tally in quarantined.items()}, entry["documents_kept"]
+
+
 def test_the_page_is_quarantined_and_the_others_are_kept(tmp_path: Path) -> None:
     sound = "<html><body><article>{}</article></body></html>".format("<p>The lamp is lit at six.</p>" * 20)
     for name in ("a", "c"):  # before and behind the page that takes long
         (tmp_path / f"{name}.html").write_text(sound)
     (tmp_path / "b.html").write_text(f"<html><body>{'<p>A long, long page, <b>word</b> by word.' * 60_000}")
-    recipe = {
-        "name": "slow",
-        "output": str(tmp_path / "run"),
-        "engine": {"kind": "process", "workers": 1},
-        "sources": {
-            "pages": {
-                "read": {"html": {"files": str(tmp_path / "*.html")}},
-                "steps": [{"extract": {"extractor": "trafilatura", "max_page_seconds": 0.3}}],
-            }
-        },
-    }
-    path = tmp_path / "recipe.yaml"
-    path.write_text(json.dumps(recipe))
-    run_recipe(load_recipe(path))
-    entry = ledger(tmp_path / "run", "pages")["extract/pages"]
-    quarantined = entry["quarantined"]
-    assert isinstance(quarantined, dict)
-    assert {reason: tally[0] for reason, tally in quarantined.items()} == {"crash": 1}
-    assert entry["documents_kept"] == 2
+    step = {"extract": {"extractor": "trafilatura", "max_page_seconds": 0.3}}
+    assert _quarantined(tmp_path, {"html": {"files": str(tmp_path / "*.html")}}, step) == ({"crash": 1}, 2)
+
+
+def test_so_is_a_file_whose_grammar_takes_long(tmp_path: Path) -> None:
+    sound = "class Lamp {\n    int hour = 6;\n}\n"
+    texts = {"A.java": sound, "B.java": "x => " * 1500, "C.java": sound}  # tree-sitter: over a second
+    rows = (json.dumps({"text": text, "path": path}) for path, text in texts.items())
+    (tmp_path / "code.jsonl").write_text("\n".join(rows))
+    step = {"code_quality": {"max_syntax_errors": 0.1, "max_parse_seconds": 0.2}}
+    assert _quarantined(tmp_path, {"jsonl": str(tmp_path / "code.jsonl")}, step) == ({"crash": 1}, 2)
