@@ -191,7 +191,7 @@ class Mixture(Group, Seeded, Fold):
         """Write plan.json into `folder`; returns what it says, but for its cells, which may be many."""
         from corpusmill.mixtures.plan.histogram import bins_of
         from corpusmill.mixtures.plan.made_plan import made_plan
-        from corpusmill.mixtures.plan.planning import failure
+        from corpusmill.mixtures.plan.shortfalls import failure
         from corpusmill.pipelines.contract.errors import UserError
         from corpusmill.pipelines.records.codec import encode
         from corpusmill.pipelines.records.mixture_plan import FILE, write_plan

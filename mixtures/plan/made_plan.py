@@ -13,6 +13,7 @@ from corpusmill.mixtures.plan.cells import SOURCE, Values
 from corpusmill.mixtures.plan.histogram import CellSums, by_cell, total_of
 from corpusmill.mixtures.plan.planning import Planned, group_plans
 from corpusmill.mixtures.plan.selection import Stop, stops
+from corpusmill.mixtures.plan.shortfalls import of_a_source
 from corpusmill.pipelines.records.mixture_plan import (
     CellPlan,
     GroupPlan,
@@ -23,6 +24,8 @@ from corpusmill.pipelines.records.mixture_plan import (
     SourcePlan,
     Stretch,
 )
+
+_NAMED = 3  # groups with a source's documents that its shortfall names
 
 
 class Options(Protocol):
@@ -141,25 +144,50 @@ def _sources(
     found = {}
     for source in sorted(names):
         mine = [cell for cell in cells if cell.values[0] == source]
+        requested = sum(_requested(source, phase, at, mine) for at, phase in enumerate(phases))
+        plan = replace(_source(mine, drawn), epochs=_epochs_of(mine, epochs, None))
+        plan = replace(plan, requested_tokens=requested, requested_share=requested / asked if asked else 0.0)
         own = [group for group in groups if group.values[0] == source]
-        plan = replace(_source(mine, drawn, asked), epochs=_epochs_of(mine, epochs, None))
         if len(phases) == 1 and own:
             plan = _as_asked(plan, own[0])
-        found[source] = plan
+        found[source] = plan if plan.cause else _with_cause(source, plan, planned, phases)
     return found
 
 
-def _source(cells: Iterable[CellPlan], drawn: int, asked: int) -> SourcePlan:
+def _requested(source: str, phase: PhasePlan, at: int, cells: Iterable[CellPlan]) -> int:
+    """What a phase asks of a source: of its group, or of its cells where it is none."""
+    for group in phase.groups:
+        if (group.by, group.values) == ((SOURCE,), (source,)):
+            return group.requested_tokens
+    return sum(cell.phases[at].requested_tokens for cell in cells)
+
+
+def _with_cause(source: str, plan: SourcePlan, planned: Planned, phases: Sequence[PhasePlan]) -> SourcePlan:
+    """The plan of a source that gives less than it is asked for, with the groups that miss their shares."""
+    missed: list[tuple[int, str, str]] = []
+    for phase, root in zip(phases, planned.roots, strict=True):
+        where = f"{phase.name}: " if len(phases) > 1 else ""
+        missed += [(n, cause, where + name) for n, cause, name in of_a_source(source, phase, root)]
+    if plan.tokens >= plan.requested_tokens or not missed:
+        return plan
+    missed.sort(key=lambda one: -one[0])
+    more = f" and {len(missed) - _NAMED:,} more" if len(missed) > _NAMED else ""
+    named = ", ".join(f"{name} ({cause})" for _, cause, name in missed[:_NAMED])
+    words = f"{plan.requested_tokens:,} tokens asked, {plan.tokens:,} drawn: {named}{more}"
+    return replace(plan, cause=missed[0][1], shortfall=words)
+
+
+def _source(cells: Iterable[CellPlan], drawn: int) -> SourcePlan:
     mine = list(cells)
     some = [stretch for cell in mine for stretch in cell.phases]
-    tokens, requested = sum(one.tokens for one in some), sum(one.requested_tokens for one in some)
+    tokens = sum(one.tokens for one in some)
     available = sum(cell.available_tokens for cell in mine)
     return SourcePlan(
         available_tokens=available,
         available_documents=sum(cell.available_documents for cell in mine),
         available_bytes=sum(cell.available_bytes for cell in mine),
-        requested_share=requested / asked if asked else 0.0,
-        requested_tokens=requested,
+        requested_share=0.0,
+        requested_tokens=0,
         tokens=tokens,
         documents=sum(one.documents for one in some),
         bytes=sum(one.bytes for one in some),

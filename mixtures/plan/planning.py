@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, Cells, Values
+from corpusmill.mixtures.plan.cells import Cells, Values
 from corpusmill.mixtures.plan.groups import Group
 from corpusmill.mixtures.plan.histogram import CellSums
 from corpusmill.mixtures.plan.line import Views, Walk
 from corpusmill.mixtures.plan.nearest import nearest
 from corpusmill.mixtures.plan.phases import Phase, budgets
+from corpusmill.mixtures.plan.shortfalls import shortfall
 from corpusmill.mixtures.plan.tree import Node, Stock, tree
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.records.mixture_plan import GroupPlan, Nearest, PhasePlan
+from corpusmill.pipelines.records.mixture_plan import GroupPlan, Nearest
 
 EpochsOf = Callable[[Iterable[Values]], float | None]
-_LISTED = 6  # values of a column that a message names
 
 
 @dataclass(frozen=True)
@@ -119,69 +119,3 @@ def _group_plan(
         cause=cause,
         shortfall=words,
     )
-
-
-def shortfall(
-    node: Node, tokens: int, root: Node, held: Mapping[Values, int]
-) -> tuple[str | None, str | None]:
-    """Cause and words of a share that a leaf misses; None of one that it gets. `tokens`: what it gives."""
-    requested, available = node.requested, node.available
-    what, column = ("source" if node.by == (SOURCE,) else "group"), node.by[-1]
-    if not node.cells and column != SOURCE and node.asked_for:
-        found = {cell[node.at] for cell in root.cells}
-        values = sorted(found - {OTHERS})
-        more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
-        more += " and others, which the recipe does not name" if OTHERS in found else ""
-        there = f"there are: {', '.join(values[:_LISTED])}{more}" if values else "only others are there"
-        return "absent", (
-            f"{requested:,} tokens asked, none drawn: no document has the value {node.values[-1]} of {column}"
-            f"{' here' if len(node.by) > 1 else ''}; {there}; correct the value, or set it to 0"
-        )
-    if requested == 0 and node.asked_for and root.requested:
-        return "rounding", (
-            f"its share, {node.whole_share:.3g} of {root.requested:,} tokens, is less than one token, which "
-            f"another {what} has, so none is drawn; raise its weight or `tokens`"
-        )
-    if requested <= tokens:
-        return None, None
-    asked = f"{requested:,} tokens asked, {tokens:,} drawn"
-    if available:
-        before = f", of which earlier phases take {node.used:,}" if node.used else ""
-        return "max_epochs", (
-            f"{asked}: max_epochs {node.max_epochs:g} allows no more of the {available:,} tokens there are"
-            f"{before} ({(node.used + requested) / available:.2f} epochs are asked); lower its weight or "
-            "raise max_epochs"
-        )
-    count, documents = (
-        sum(held.get(cell, 0) for cell in node.cells),
-        sum(stock.documents for stock in node.cells.values()),
-    )
-    if count and not documents:
-        there = "its only document is" if count == 1 else f"all its {count:,} documents are"
-        return "held_out", f"{asked}: {there} held out; lower its weight, or `held_out` under `pack`"
-    if documents:
-        return (
-            "empty",
-            f"{asked}: the {documents:,} documents of the {what} have no tokens; set its weight to 0",
-        )
-    return "empty", f"{asked}: the {what} has no tokens, nothing is left of it; set its weight to 0"
-
-
-def failure(phases: Sequence[PhasePlan]) -> str:
-    """The words of all shares that are missed, with what can be had instead; empty where none is."""
-    missed = []
-    for phase in phases:
-        where = f"phase {phase.name}: " if phase.name else ""
-        missed += [f"{where}{one.name}: {one.shortfall}" for one in phase.groups if one.shortfall]
-        missed += [f"{where}{words}" for words in instead(phase.nearest)]
-    return "mixture: " + "; ".join(missed) if missed else ""
-
-
-def instead(found: Nearest | None) -> list[str]:
-    """What to write instead of a mixture that cannot be had."""
-    if found is None:
-        return []
-    words = [f"nearest mixture: {found.recipe}"] if found.recipe else []
-    if found.tokens_as_asked is not None:
-        words.append(f"with the shares as they are: tokens: {found.tokens_as_asked}")
-    return words

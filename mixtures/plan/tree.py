@@ -15,7 +15,7 @@ from typing import Protocol
 
 from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, Values
 from corpusmill.mixtures.plan.division import Share, below_caps, divided, unimax
-from corpusmill.mixtures.plan.groups import Group
+from corpusmill.mixtures.plan.groups import Group, Policy
 from corpusmill.pipelines.contract.errors import UserError
 
 
@@ -41,9 +41,10 @@ class Stock:
 @dataclass
 class Node:
     """A value of a column within those before it. `group` divides it, None of a leaf; `share` is of what the
-    parent is asked for, `whole_share` of the whole; `max_epochs` limits its cells; `cells` are those in it;
-    `at`: the number of its column; `asked_for`: the recipe gives it a share that is not 0. Once it
-    is asked: tokens `requested`, and those of its cells, with copies, `used` by earlier phases."""
+    parent is asked for, found by `way`; `max_epochs` limits its cells; `cells` are those in it; `at`: the
+    number of its column; `asked_for`: the recipe gives it, and all around it, a share that is not 0. Once it
+    is asked: tokens `requested`, `whole_share` of the whole that is asked of it, and tokens of its cells,
+    with copies, `used` by earlier phases."""
 
     by: tuple[str, ...]
     values: Values
@@ -53,6 +54,7 @@ class Node:
     share: Share = 1
     at: int = 0
     asked_for: bool = True
+    way: Policy = "weights"
     whole_share: float = 1.0
     children: list[Node] = field(default_factory=list)
     requested: int = 0
@@ -96,16 +98,19 @@ class Node:
         """Ask it for so many tokens, and those within it for their shares."""
         self.requested = tokens
         self.used = sum(sum(stock.line.taken) for stock in self.cells.values())
-        for child, asked in zip(self.children, self._asked(tokens), strict=True):
-            child.ask(asked)
-
-    def _asked(self, tokens: int) -> list[int]:
-        names = [child.values[-1] for child in self.children]
-        if self.group is not None and self.group.way == "unimax":
-            asked = unimax(tokens, {child.values[-1]: child.most for child in self.children})
+        shares = {child.values[-1]: child.share for child in self.children}
+        if self.group is not None and self.group.way == "unimax":  # shares follow from the caps
+            asked = unimax(
+                tokens, {child.values[-1]: child.most for child in self.children if child.share > 0}
+            )
+            shares = {name: asked.get(name, 0) for name in shares} if tokens else shares
         else:
-            asked = divided(tokens, {child.values[-1]: child.share for child in self.children})
-        return [asked[name] for name in names]
+            asked = divided(tokens, shares)
+        total = sum(Fraction(share) for share in shares.values()) or 1
+        for child in self.children:
+            name = child.values[-1]
+            child.whole_share = self.whole_share * float(Fraction(shares[name]) / total)
+            child.ask(asked.get(name, 0))
 
     def given(self) -> dict[Values, tuple[int, int]]:
         """What each cell is asked for and gives, by its values: of a leaf."""
@@ -150,14 +155,12 @@ def _grow(node: Node, group: Group, columns: Sequence[str], chosen: Collection[V
     left_out = {value for value, cells in found.items() if cells and not some[value]}
     available = {value: sum(one.tokens for one in cells.values()) for value, cells in some.items()}
     shares = _shares(group, available) | dict.fromkeys(left_out, 0)
-    total = math.fsum(map(float, shares.values())) or 1.0
     node.group, node.max_epochs = group, limit
     for value in sorted(found):
         own = group.within.get(value, group.within.get(OTHERS) if named is None else None)
         way = (*node.by, group.by), (*node.values, value)
-        child = Node(*way, own, limit, some[value], shares[value], at)
-        child.whole_share = node.whole_share * float(shares[value]) / (total if left_out else 1.0)
-        child.asked_for = _asked_for(group, value) and value not in left_out
+        child = Node(*way, own, limit, some[value], shares[value], at, way=group.way)
+        child.asked_for = node.asked_for and _asked_for(group, value) and value not in left_out
         if own is not None:
             _grow(child, own, columns, chosen)
         if not any(one.share > 0 for one in child.children):

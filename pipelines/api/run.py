@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from corpusmill.pipelines.api.recipe import Recipe
     from corpusmill.pipelines.api.shards import Shards
+    from corpusmill.pipelines.inspection.mixture_statistics import MixtureStatistics
+    from corpusmill.pipelines.inspection.run_diff.difference import RunDifference
     from corpusmill.pipelines.inspection.run_record import RunRecord
     from corpusmill.pipelines.inspection.sampling import SampledDocument
     from corpusmill.pipelines.inspection.story import Story
@@ -102,6 +104,17 @@ class Run:
         """The mixture, asked and drawn, by source."""
         return self.table("mixture").collect()
 
+    def mixture_statistics(self, top: int = 10) -> MixtureStatistics:
+        """What the mixture is made of: by source and group what is asked and drawn, unique and repeated, and
+        why a share is missed; by language, licence and domain (the `top` values of each, the others summed);
+        lengths of documents. `pl.DataFrame(found.sources)` is a frame of its rows, so of `groups`.
+
+        Raises UserError before a mixture is planned.
+        """
+        from corpusmill.pipelines.inspection.mixture_statistics import mixture_statistics
+
+        return mixture_statistics(self._record, top)
+
     def funnel(self) -> pl.DataFrame:
         """What came to each stage and what became of it, in the order of the steps."""
         return self.table("ledger").collect()
@@ -112,6 +125,14 @@ class Run:
         from corpusmill.pipelines.inspection.query import query
 
         return query(self.tables, sql)
+
+    def diff(self, other: Run, examples: int = 10) -> RunDifference:
+        """What came and went from this run to `other`, by source and reason, matched by id; which options and
+        shares changed; and so many documents of either direction. Raises NotKeptError where documents were
+        not kept."""
+        from corpusmill.pipelines.inspection.run_diff.diff import difference
+
+        return difference(self._record, other._record, examples)
 
     def explain(self, document: str) -> Story:
         """The whole story of a document, by its id or the start of one. Raises UserError for none."""

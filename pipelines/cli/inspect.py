@@ -15,20 +15,21 @@ from corpusmill.pipelines.api.places import place
 if TYPE_CHECKING:
     from corpusmill.pipelines.inspection.found import Found
 
+MIXTURE = "mixture"  # the view of a run, where a run follows the word
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 
 
 def inspect(
-    path: Annotated[
-        Path,
+    what: Annotated[
+        str,
         typer.Argument(
-            parser=place,
             metavar="PATH",
-            help="A run, by folder or URL, a dataset, token shard, removed file or tokenizer.",
+            help="A run, by folder or URL, a dataset, token shard, removed file or tokenizer; or the word "
+            "`mixture` before a run (./mixture is a path).",
         ),
     ],
-    more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILES]...", help="Further ones, or files for --against.")
+    further: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILES]...", help="Further ones, or files for --against.")
     ] = None,
     limit: Annotated[int, typer.Option(help="How many rows to show.")] = 5,
     against: Annotated[
@@ -64,18 +65,52 @@ def inspect(
     scores: Annotated[
         bool, typer.Option("--scores", help="Of a run or one of its steps: how scores are distributed.")
     ] = False,
+    diff: Annotated[
+        str | None,
+        typer.Option(
+            "--diff",
+            metavar="RUN2",
+            help="Of a run: what came and went, and why, from it to another one, by folder or URL.",
+        ),
+    ] = None,
+    examples: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of --diff: how many documents to show that came, and that went."),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of `mixture`: how many languages, licences and domains to show."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look into a run, a file of one, or a tokenizer. Of a run: steps, documents, mixture and packing.
 
-    Several paths, such as the versions of one file, are shown one after the other. Of a tokenizer:
-    compression, words, digits, white space, unused and strange entries.
+    `inspect mixture RUN` tells what is drawn of each source and group, and why a share is missed; of each
+    language, licence and domain; and how long documents are. `inspect RUN --diff RUN2` tells what came and
+    went from one run to another. Several paths, such as the versions of one file, are shown one after the
+    other. Of a tokenizer: compression, words, digits, white space, unused and strange entries.
     """
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.inspection import inspect as inspection
     from corpusmill.pipelines.inspection.rendering import render_inspection
     from corpusmill.pipelines.records.codec import encode_told
 
+    more = [place(one) for one in further or []]
+    if what == MIXTURE and len(more) == 1:
+        if against or reference or s_curve or pattern is not None or rows or at or scores:
+            raise UserError("inspect mixture takes one run, and no other option but --top and --json")
+        _show_mixture(more[0], top, as_json)
+        return
+    if top is not None:
+        raise UserError("--top is an option of `inspect mixture RUN`")
+    path = place(what)
+    if diff is not None:
+        if more or against or reference or s_curve or pattern is not None or rows or at or scores:
+            raise UserError("--diff takes one run before it, and no other option but --examples and --json")
+        _show_difference(path, place(diff), examples, as_json)
+        return
+    if examples is not None:
+        raise UserError("--examples is an option of --diff")
     if more and not against and (reference or pattern is not None):
         raise UserError(f"{more[0]}: files to measure a tokenizer on follow --against")
     if scores:
@@ -103,6 +138,26 @@ def inspect(
     else:
         found = inspection.inspect(path, limit=limit)
     typer.echo(_json(encode_told(found)) if as_json else render_inspection(found))
+
+
+def _show_mixture(run: Path, top: int | None, as_json: bool) -> None:
+    from corpusmill.pipelines.api.run import open_run
+    from corpusmill.pipelines.inspection.statistics_rendering import render_statistics
+    from corpusmill.pipelines.records.codec import encode_told
+
+    opened = open_run(run)
+    found = opened.mixture_statistics() if top is None else opened.mixture_statistics(top)
+    typer.echo(_json(encode_told(found)) if as_json else render_statistics(found))
+
+
+def _show_difference(run: Path, other: Path, examples: int | None, as_json: bool) -> None:
+    from corpusmill.pipelines.api.run import open_run
+    from corpusmill.pipelines.inspection.run_diff.rendering import render_difference
+    from corpusmill.pipelines.records.codec import encode_told
+
+    before, after = open_run(run), open_run(other)
+    found = before.diff(after) if examples is None else before.diff(after, examples)
+    typer.echo(_json(encode_told(found)) if as_json else render_difference(found))
 
 
 def _show_rows(path: Path, rows: str | None, at: str | None, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from corpusmill.pipelines.cli.summary import Repaired, RunSummary, ShardsMade, S
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.held_out_facts import sentence
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, missed
+from corpusmill.pipelines.inspection.mixture_rendering import render_groups_briefly
 from corpusmill.pipelines.recipe.environment import hide_values
 from corpusmill.pipelines.records.training_files import TrainingSummary
 from corpusmill.pipelines.report.figures import Finding
@@ -25,7 +26,7 @@ def render_summary(found: RunSummary) -> str:
     if found.held_out is not None:
         blocks.append(sentence(found.held_out))
     if found.mixture is not None:
-        blocks.append(_mixture_table(found.mixture))
+        blocks.append(_mixture_table(found.mixture, found.run))
     made = [*_shard_lines(found.shards), *_training_lines(found.train, found.long_context)]
     if made:
         blocks.append("\n".join(made))
@@ -125,8 +126,8 @@ def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_REASONS]
 
 
-def _mixture_table(mixture: MixtureFacts) -> str:
-    """Requested against achieved shares of tokens."""
+def _mixture_table(mixture: MixtureFacts, run: str) -> str:
+    """Requested against achieved shares of tokens, by source, then by the groups of each phase."""
     rows = [
         (
             name,
@@ -139,7 +140,8 @@ def _mixture_table(mixture: MixtureFacts) -> str:
         for name, source in mixture.sources.items()
     ]
     headers = ("mixture", "tokens there", "tokens drawn", "share asked", "share got", "epochs")
-    return "\n".join([text.table(headers, rows), *missed(mixture)])
+    groups = render_groups_briefly(mixture, f"corpusmill inspect mixture {shown_path(run)}")
+    return "\n".join([text.table(headers, rows), *missed(mixture), *groups])
 
 
 def _notes(findings: Sequence[Finding]) -> str:

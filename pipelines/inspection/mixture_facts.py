@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from corpusmill.pipelines.contract.given import MIXTURE, SHARDS
+from corpusmill.pipelines.contract.given import DRAWN, MIXTURE, SHARDS
 from corpusmill.pipelines.inspection import plain_text as text
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.shard_files import ShardStatistics, statistics
@@ -20,6 +21,8 @@ from corpusmill.pipelines.records.mixture_plan import (
     read_plan,
 )
 from corpusmill.pipelines.records.shard_counts import PartitionCounts
+
+_REASONS = 3  # for which documents were lost, that words name
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def mixture_facts(record: RunRecord) -> MixtureFacts | None:
             for source, one in sorted(plan.sources.items())
         },
         phases=plan.phases if _told(plan) else (),
-        shortfalls=shortfalls(plan.phases),
+        shortfalls=shortfalls(plan.phases, _lost_before(record)),
     )
 
 
@@ -120,17 +123,16 @@ def _told(plan: MixturePlan) -> bool:
     return len(plan.phases) > 1 or any(group.by != ("source",) for group in plan.phases[0].groups)
 
 
-def shortfalls(phases: Sequence[PhasePlan]) -> tuple[Shortfall, ...]:
-    """The shares that are missed, and, where there is something to write instead, that."""
+def shortfalls(phases: Sequence[PhasePlan], lost_before: Mapping[str, str]) -> tuple[Shortfall, ...]:
+    """The shares that are missed, and, where there is something to write instead, that. `lost_before`: by
+    source, words of what earlier steps took."""
     found = []
     for phase in phases:
         where = f"{phase.name}: " if len(phases) > 1 else ""
-        missed_here = [
-            Shortfall(where + group.name, group.cause, group.shortfall)
-            for group in phase.groups
-            if group.shortfall is not None and group.cause is not None
+        found += [
+            Shortfall(where + one.name, one.cause, one.text + lost_before.get(one.source or "", ""))
+            for one in phase.missed()
         ]
-        found += missed_here
         if phase.nearest is None:
             continue
         if phase.nearest.recipe:
@@ -140,6 +142,27 @@ def shortfalls(phases: Sequence[PhasePlan]) -> tuple[Shortfall, ...]:
             words = f"the shares as they are can be had of `tokens: {phase.nearest.tokens_as_asked}`"
             found.append(Shortfall(where + "as asked", "nearest", words))
     return tuple(found)
+
+
+def _lost_before(record: RunRecord) -> dict[str, str]:
+    """Words for each source of which steps before the mixture took documents: how many, and for what most."""
+    lost: dict[str, Counter[str]] = {}
+    read: Counter[str] = Counter()
+    drawing = record.finished_giving(DRAWN)  # what is left out here is not lost
+    for step in record.steps.values():
+        if not step.complete or step is drawing or step.operator.leaves_in_place:
+            continue
+        for entry in step.ledger:
+            read[entry.source] += entry.documents_in if entry.stage == "read" else 0
+            mine = lost.setdefault(entry.source, Counter())
+            for reason, (documents, _) in (*entry.removed.items(), *entry.quarantined.items()):
+                mine[f"{entry.stage}.{reason}" if reason else entry.stage] += documents
+    return {
+        source: f"; of {read[source]:,} documents read {mine.total():,} were lost before: "
+        + ", ".join(f"{name} {count:,}" for name, count in mine.most_common(_REASONS))
+        for source, mine in lost.items()
+        if mine.total()
+    }
 
 
 def _source(plan: SourcePlan, cut: tuple[CutDocument, ...]) -> MixtureSource:

@@ -7,6 +7,7 @@ from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts
 from corpusmill.pipelines.records.mixture_plan import PhasePlan
 
 _GROUPS = 60  # of a phase that are shown
+_FEW = 12  # of a phase, where they are told in brief
 
 
 def render_groups(mixture: MixtureFacts) -> list[str]:
@@ -17,6 +18,28 @@ def render_groups(mixture: MixtureFacts) -> list[str]:
         lines += ["", _title(number, phase, len(mixture.phases)), _table(phase)]
         if (more := len(phase.groups) - _GROUPS) > 0:
             lines.append(f"and {more:,} more groups in plan.json")
+    return lines
+
+
+def render_groups_briefly(mixture: MixtureFacts, more_at: str) -> list[str]:
+    """A line a group, of the first groups of each phase; `more_at`: the command that shows all."""
+    lines: list[str] = []
+    for phase in mixture.phases:
+        rows = [
+            (
+                text.printable(group.name, 60),
+                group.tokens,
+                text.percent(group.requested_share, 1),
+                text.percent(group.share, 1),
+                text.fixed(group.epochs, 2),
+            )
+            for group in phase.groups[:_FEW]
+        ]
+        head = f"phase {text.printable(phase.name, 60)}" if len(mixture.phases) > 1 else "groups"
+        headers = (head, "tokens drawn", "share asked", "share got", "epochs")
+        lines += ["", text.table(headers, rows)]
+        if (more := len(phase.groups) - _FEW) > 0:
+            lines.append(f"and {more:,} more groups: {more_at}")
     return lines
 
 

@@ -13,25 +13,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.inspection.displaced import text_seen
-from corpusmill.pipelines.inspection.identities import (
-    Place,
-    arrow_batches,
-    dataset_row,
-    has_removed,
-    removed_path,
-)
+from corpusmill.pipelines.inspection.identities import arrow_batches, has_removed, removed_path
+from corpusmill.pipelines.inspection.kept_text import kept_document
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord, StepRecord
 from corpusmill.pipelines.inspection.tables.documents import documents_table
 from corpusmill.pipelines.inspection.what_if.again import Again
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.storage.cuts import cut
 from corpusmill.pipelines.storage.datasets import DatasetView
 
 _DRAW = "sample"
@@ -152,13 +145,9 @@ def _of(table: Any, **asked: str | None) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def _kept_document(record: RunRecord, view: DatasetView, one: _Drawn) -> SampledDocument:
     row = one.row
-    folder, number = view.place(row["unit"])
-    last = next(source.last for source in record.sources if source.last.data.path == folder.path)
     text, why = None, None
     try:
-        found = dataset_row(last, Place(last.name, number, row["row"], row["id"]), without=("raw", "meta"))
-        spans = view.cuts(row["unit"]).among(np.array([row["row"]], np.uint32))
-        text = cut(pa.array([found["text"]], pa.large_string()), spans)[0].as_py()
+        text = kept_document(record, view, row["unit"], row["row"], row["id"])["text"]
     except NotKeptError as error:
         why = str(error)
     return SampledDocument(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -19,6 +19,7 @@ from corpusmill.pipelines.records.codec import decode, encode
 
 FILE = "plan.json"
 MOST_PARTITIONS = 65_536  # of an exchange
+_NAMED = 3  # groups of less than a token that are named
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,17 @@ class Nearest:
 
 
 @dataclass(frozen=True)
+class MissedShare:
+    """A group that gives less than its share: how people are told of it, why (`GroupPlan.cause`), words, and
+    its source, where the group is one. Groups of less than a token stand together."""
+
+    name: str
+    cause: str
+    text: str
+    source: str | None = None
+
+
+@dataclass(frozen=True)
 class PhasePlan:
     """One phase: tokens asked (None: all that there is) and drawn, and its groups, each before those within.
 
@@ -127,14 +139,43 @@ class PhasePlan:
     nearest: Nearest | None
     sequence_length: int | None = None
 
+    def missed(self) -> tuple[MissedShare, ...]:
+        """The shares that are missed, in the order of the groups."""
+        some = [one for one in self.groups if one.cause is not None and one.shortfall is not None]
+        small = [one for one in some if one.cause == "rounding"]
+        found = []
+        for one in some:
+            assert one.cause is not None
+            assert one.shortfall is not None
+            if len(small) < 2 or one.cause != "rounding":
+                source = one.values[0] if one.by == ("source",) else None
+                found.append(MissedShare(one.name, one.cause, one.shortfall, source))
+            elif one is small[0]:
+                found.append(MissedShare(_names(small), one.cause, self._of_small(small)))
+        return tuple(found)
+
+    def _of_small(self, small: Sequence[GroupPlan]) -> str:
+        shares = [one.requested_share for one in small]
+        low, high = f"{min(shares):.3g}", f"{max(shares):.3g}"
+        return (
+            f"their shares, {low if low == high else f'{low} to {high}'} of {self.requested_tokens or 0:,} "
+            "tokens, are less than one token each, which other groups have, so none is drawn of these "
+            f"{len(small):,}; raise their shares or `tokens`"
+        )
+
+
+def _names(groups: Sequence[GroupPlan]) -> str:
+    more = len(groups) - _NAMED
+    return ", ".join(one.name for one in groups[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
 
 @dataclass(frozen=True)
 class SourcePlan:
     """What is taken of one source, over all its cells and phases, counted with copies.
 
     `epochs` = tokens / available tokens, None where there are none; `share` is of the whole
-    mixture, None where nothing is drawn of any source. `shortfall` says why tokens are fewer than requested,
-    where the sources alone are what is asked for; of other groups their own `GroupPlan` says it.
+    mixture, None where nothing is drawn of any source. `shortfall` and `cause` say why tokens are fewer than
+    requested: those of the source as a group, or else which groups with its documents miss their shares.
     """
 
     available_tokens: int

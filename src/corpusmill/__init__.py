@@ -14,7 +14,7 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "Run", "Shards", "__version__", "open_run"]
+__all__ = ["MixtureStatistics", "Recipe", "Run", "RunDifference", "Shards", "__version__", "open_run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -260,3 +260,79 @@ def test_how_often_bins_are_joined_changes_nothing_that_is_drawn(
         drawn = emitted(docs, tmp_path)
         taken.append(np.stack([drawn[name].to_numpy() for name in ("key", "row", "epoch", "cut_to")]))
     np.testing.assert_array_equal(*taken)
+
+
+def test_the_share_asked_of_unimax_is_what_its_algorithm_asks(tmp_path: Path) -> None:
+    docs = encoded([("a", 10)] * 5 + [("b", 10)] * 100 + [("c", 10)] * 200)
+    plan = planned(docs, tmp_path, policy="unimax", max_epochs=2, tokens=1500)
+    shares = {name: one["requested_share"] for name, one in plan["sources"].items()}
+    assert shares == pytest.approx({"a": 100 / 1500, "b": 700 / 1500, "c": 700 / 1500})
+    inner = {"by": "lang", "policy": "unimax", "max_epochs": 1}
+    plan = planned(
+        corpus(300), tmp_path, weights={"web": 0.4, "code": 0.3, "math": 0.3}, within={"web": inner}
+    )
+    groups = [one for one in plan["phases"][0]["groups"] if one["by"] == ["source", "lang"]]
+    assert sum(one["requested_share"] for one in groups) == pytest.approx(0.4)
+    for one in groups:
+        assert one["requested_share"] == pytest.approx(one["requested_tokens"] / plan["tokens"], rel=0.2)
+        asked = plan["phases"][0]["requested_tokens"]
+        assert one["requested_share"] == pytest.approx(one["requested_tokens"] / asked, abs=1 / asked)
+
+
+def test_unimax_asks_nothing_of_what_a_phase_is_not_drawn_from(tmp_path: Path) -> None:
+    phases = [{"name": "one", "tokens": 20_000, "policy": "unimax", "only": {"source": ["code", "math"]}}]
+    plan = planned(corpus(300), tmp_path, phases=phases, max_epochs=1)
+    assert found(plan, "web")["requested_tokens"] == 0
+    assert found(plan, "web")["requested_share"] == 0
+    assert [found(plan, one)["cause"] for one in ("web", "code", "math")] == [
+        None,
+        "max_epochs",
+        "max_epochs",
+    ]
+    assert "lower `tokens` or raise max_epochs" in found(plan, "code")["shortfall"]
+
+
+def test_groups_within_a_value_without_a_share_miss_nothing(tmp_path: Path) -> None:
+    inner = {"by": "lang", "weights": {"en": 0.5, "fr": 0.2, "*": 0.3}}
+    weights = {"web": 1.0, "code": 0.0, "math": 0.0}
+    plan = planned(
+        corpus(300), tmp_path, tokens=100, weights=weights, within={"code": inner}, on_shortfall="fail"
+    )
+    assert {found(plan, "code", one)["cause"] for one in ("en", "fr", "*")} == {None}
+    phases = [{"name": "one", "tokens": 100, "only": {"source": ["web"]}}]
+    options = {"weights": {"web": 0.5, "code": 0.3, "math": 0.2}, "within": {"code": inner}, "phases": phases}
+    planned(corpus(300), tmp_path, **options, on_shortfall="fail")
+
+
+def test_groups_of_less_than_a_token_are_told_together(tmp_path: Path) -> None:
+    weights = {"en": 0.9991, "zh": 0.0003, "de": 0.0003, "unknown": 0.0003, "*": 0.0}
+    options: dict[str, Any] = {"by": "lang", "weights": weights, "tokens": 100}
+    plan = planned(corpus(300), tmp_path, **options)
+    assert [found(plan, one)["cause"] for one in ("zh", "de", "unknown")] == ["rounding"] * 3
+    words = (
+        r"^mixture: de, unknown, zh: their shares, 0\.0003 of 100 tokens, are less than one token each[^:;]*;"
+    )
+    with pytest.raises(UserError, match=words) as caught:
+        planned(corpus(300), tmp_path, **options, on_shortfall="fail")
+    assert str(caught.value).count("less than one token") == 1
+
+
+def test_a_source_tells_which_of_its_groups_miss_their_shares(tmp_path: Path) -> None:
+    inner = {"by": "lang", "weights": {"en": 0.2, "fr": 0.3, "*": 0.5}}
+    weights = {"web": 0.5, "code": 0.25, "math": 0.25}
+    options: dict[str, Any] = {"weights": weights, "within": {"web": inner}, "tokens": 2000}
+    web = planned(corpus(300), tmp_path, **options)["sources"]["web"]
+    assert (web["requested_tokens"], web["tokens"], web["cause"]) == (1000, 700, "absent")
+    assert web["shortfall"] == "1,000 tokens asked, 700 drawn: web / fr (absent)"
+    phases = [{"name": "first", "tokens": 0.5}, {"name": "second", "tokens": 0.5, "weights": weights}]
+    plan = planned(corpus(300), tmp_path, **options, phases=phases)
+    web, code = plan["sources"]["web"], plan["sources"]["code"]
+    assert (web["requested_tokens"], web["tokens"], web["requested_share"]) == (1000, 850, 0.5)
+    assert web["shortfall"] == "1,000 tokens asked, 850 drawn: first: web / fr (absent)"
+    assert (code["requested_tokens"], code["tokens"], code["cause"]) == (500, 500, None)
+
+
+def test_a_source_that_is_empty_and_shared_by_tokens_is_told_as_empty(tmp_path: Path) -> None:
+    plan = planned(encoded([("a", 10), ("b", 0)]), tmp_path, temperature=2.0, tokens=5)
+    assert plan["sources"]["b"]["cause"] == "empty"
+    assert "no tokens asked, none drawn: the source has no tokens" in plan["sources"]["b"]["shortfall"]

@@ -23,6 +23,7 @@ from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.tokenizer.shards.reader import open_shard
+from corpusmill.tokenizer.shards.statistics import mixture_statistics
 from tests.pipelines.run.test_increments import WORDS, run
 from tests.test_docs import DOCS, blocks
 
@@ -135,8 +136,34 @@ def test_phases_are_in_shards_of_their_own_with_rows_of_their_length(tmp_path: P
         ("long", "code"): 6_000,
     }
     assert framed["last"] > framed["long"] == 0
+    count_copies(sorted((tmp_path / "run").glob("steps/pack/*/data/shard-*.arrow")))
     assert "phase 1 last: 6,000 tokens" in render_inspection(inspect(tmp_path / "run"))
     explain_parts(tmp_path / "run")
+
+
+def count_copies(files: list[Path]) -> None:
+    """Statistics count a copy that phases divide once, with all its tokens."""
+    copies: Counter[tuple[str, int, str]] = Counter()
+    places: dict[tuple[str, int, str], set[Path]] = {}
+    for file in files:
+        shard = open_shard(file)
+        for piece in (piece for row in range(shard.rows) for piece in shard.pieces(row)):
+            copy = piece.document, piece.epoch, piece.source
+            copies[copy] += piece.length
+            places.setdefault(copy, set()).add(file)
+    divided = [copy for copy, some in places.items() if len(some) > 1]
+    assert divided
+    facts = mixture_statistics(files)
+    assert facts["documents"] == len(copies)
+    assert {name: one["documents"] for name, one in facts["sources"].items()} == Counter(
+        source for *_, source in copies
+    )
+    powers = Counter(str(2 ** (length.bit_length() - 1)) for length in copies.values())
+    assert facts["document_lengths"] == powers
+    alone = mixture_statistics([file for file in files if file in places[divided[0]]][:1])
+    assert alone["documents"] == sum(
+        file in some for some in places.values() for file in [min(places[divided[0]])]
+    )
 
 
 def explain_parts(folder: Path) -> None:

@@ -21,7 +21,8 @@ def _blocks(language: str) -> list[str]:
 
 
 def test_the_python_of_the_page_runs(made_folder: Path, tmp_path: Path) -> None:
-    names = {"FOLDER": made_folder / "run", "INPUTS": made_folder, "OUTPUT": tmp_path / "out", "pl": pl}
+    folder = made_folder / "run"
+    names = {"FOLDER": folder, "BEFORE": folder, "INPUTS": made_folder, "OUTPUT": tmp_path / "out", "pl": pl}
     for code in _blocks("python"):
         exec(compile(code, "questions.md", "exec"), names)
     lost, kept, story = names["lost"], names["kept"], names["story"]
@@ -30,6 +31,8 @@ def test_the_python_of_the_page_runs(made_folder: Path, tmp_path: Path) -> None:
     assert isinstance(kept, pl.DataFrame)
     assert kept.height > 100
     assert story is not None
+    assert names["repeated"]["unique_tokens"].sum() > 0  # type: ignore[index]
+    assert names["changes"] == ()
 
 
 COMMANDS = [one for block in _blocks("sh") for one in re.split(r"\n(?=corpusmill)", block)]
@@ -40,7 +43,9 @@ def test_the_commands_of_the_page_are_answered(
     command: str, run: cm.Run, made_folder: Path, tmp_path: Path
 ) -> None:
     some = run.duplicates().collect()["id"][0]
-    words = shlex.split(command.replace("build/runs/tiny", str(run.path)).replace("0f3a", some[:8]))
+    for place in ("build/runs/tiny", "build/runs/before"):
+        command = command.replace(place, str(run.path))
+    words = shlex.split(command.replace("0f3a", some[:8]))
     places = {"configs/tiny.yaml": str(made_folder / "recipe.yaml"), "sites.csv": str(tmp_path / "sites.csv")}
     found = CliRunner().invoke(app, [places.get(word, word) for word in words[1:]])
     assert found.exit_code == 0, found.output

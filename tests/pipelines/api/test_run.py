@@ -169,7 +169,8 @@ def test_what_was_removed_is_read_again(run: cm.Run, made_folder: Path) -> None:
 
 
 def test_the_names_of_the_package_are_these() -> None:
-    assert set(cm.__all__) == {"Recipe", "Run", "Shards", "__version__", "open_run"}
+    results = {"MixtureStatistics", "RunDifference"}
+    assert set(cm.__all__) == {"Recipe", "Run", "Shards", "__version__", "open_run", *results}
     stub = Path(str(cm.__file__)).with_suffix(".pyi").read_text()
     assert all(f"{name}" in stub for name in cm.__all__)
     with pytest.raises(AttributeError):

@@ -21,7 +21,7 @@ from corpusmill.pipelines.cli.summary import (
 )
 from corpusmill.pipelines.cli.summary_rendering import render_summary
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, MixtureSource, Shortfall
-from corpusmill.pipelines.records.mixture_plan import HeldOutPlan
+from corpusmill.pipelines.records.mixture_plan import GroupPlan, HeldOutPlan, PhasePlan
 from corpusmill.pipelines.report.figures import Finding
 
 FOUND = RunSummary(
@@ -94,6 +94,24 @@ def test_shares_are_asked_and_got() -> None:
         "web: 5,000 tokens asked, 4,000 drawn: \\u001b[31m"
     ]
     assert "and 1 more warnings in the report" in lines
+
+
+def test_groups_of_a_mixture_are_shown_in_brief() -> None:
+    def group(*values: str) -> GroupPlan:
+        return GroupPlan(("source", "lang")[: len(values)], values, len(values) == 1, 0.5, 10, 9, 8, 0.4, 2.0,
+                         None, None)  # fmt: skip
+
+    groups = (group("web"), *(group("web", f"l{number:02d}") for number in range(14)))
+    phases = tuple(PhasePlan(name, 10, 8, 3, 40, groups, None) for name in ("main", "last"))
+    mixture = MixtureFacts("mixture", 20, 16, 6, 4.0, HeldOutPlan(0, 0, 0.0, {}, 0), {}, phases, ())
+    lines = render_summary(replace(FOUND, mixture=mixture)).splitlines()
+    assert ["web", "/", "l10", "8", "50.0%", "40.0%", "2.00"] in [line.split() for line in lines]
+    assert not any("l11" in line for line in lines)
+    assert lines.count("and 3 more groups: corpusmill inspect mixture /somewhere/run") == 2
+    assert [line.split()[:2] for line in lines if line.startswith("phase")] == [
+        ["phase", "main"],
+        ["phase", "last"],
+    ]
 
 
 def test_warnings_are_shown_and_notes_are_not() -> None:

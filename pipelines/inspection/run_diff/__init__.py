@@ -1,0 +1,1 @@
+"""Two runs beside each other: what came, what went and why, which options and shares changed."""
