@@ -9,6 +9,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from corpusmill.filters.rules.names import ReasonName
+from corpusmill.pipelines.contract.closest import nearest
 from corpusmill.pipelines.contract.documents import SCHEMA, Columns, Documents, reason_where
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.stage import Filter, Stage
@@ -43,16 +44,22 @@ class Expression(Filter):
         return value
 
     def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
-        """Scores of stages that do not stand before this one."""
-        names = {stage.name for stage in before}
+        """Scores of stages that do not stand before this one, or that have no such score."""
+        by_name = {stage.name: stage for stage in before}
         scores = {
             column for parsed in self._expressions().values() for column in parsed.columns if "." in column
         }
-        return [
-            ("keep", f"no step `{score.split('.')[0]}` stands before this one, whose score is `{score}`")
-            for score in sorted(scores)
-            if score.split(".")[0] not in names
-        ]
+        found = []
+        for score in sorted(scores):
+            name = score.split(".")[0]
+            if name not in by_name:
+                words = f"no step `{name}` stands before this one, whose score is `{score}`; put it before"
+                found.append(("keep", words))
+                continue
+            known = [column for column in by_name[name].produces if column.startswith(f"{name}.")]
+            if known and score not in known:
+                found.append(("keep", f"`{name}` has no score `{score}`; {nearest(score, known)}"))
+        return found
 
     def score(self, docs: Documents) -> Columns:
         """What each expression gives, bool[n]. Raises UserError for columns that there are not, and for types

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from corpusmill.mixtures.plan.cells import KNOWN, Cells
+from corpusmill.mixtures.plan.cells import KNOWN, Cells, rising
 from corpusmill.mixtures.plan.groups import Group
 from corpusmill.mixtures.plan.phase_options import PhaseOptions
 from corpusmill.mixtures.plan.phases import Phase, cells_of, problems
+from corpusmill.pipelines.contract.option_paths import OptionPath, WrongOptionError
 from corpusmill.pipelines.contract.stage import Context, Fold, Seeded, Stage
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Mixture(Group, Seeded, Fold):
     tokens: int | None = Field(
         None, ge=1, description="Tokens of the mixture; null: as many as the groups with a share hold."
     )
-    at: dict[str, list[int | float]] = Field(
+    at: dict[str, Annotated[list[int | float], AfterValidator(rising)]] = Field(
         default_factory=dict,
         description="Edges that divide a column of numbers (`tokens`, a score) into buckets.",
     )
@@ -90,30 +90,35 @@ class Mixture(Group, Seeded, Fold):
     _planned: Planned | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
-    def _edges_are_in_order(self) -> Self:
-        for column, edges in self.at.items():
-            if not edges or any(low >= high for low, high in pairwise(edges)):
-                raise ValueError(f"the edges of {column} must rise, got {list(edges)}; sort them")
-        return self
-
-    @model_validator(mode="after")
     def _phases_fit_together(self) -> Self:
         names = [phase.name for phase in self.phases]
         if len(set(names)) < len(names):
-            raise ValueError(f"phases need names of their own, got {', '.join(names)}; rename one")
+            twice = next(at for at, name in enumerate(names) if name in names[:at])
+            words = f"phases need names of their own, got {', '.join(names)}; rename one"
+            raise WrongOptionError(("phases", twice, "name"), words)
         for at, words in problems(self.schedule(), self.tokens) if self.phases else ():
-            raise ValueError(f"phase {names[at]}: {words}")
+            raise WrongOptionError(("phases", at), f"phase {names[at]}: {words}")
         return self
 
-    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[OptionPath, str]]:
         """Columns that no step before gives: all documents would be `unknown` there."""
-        wrong = []
-        for column in self.cells().columns:
-            given = any(column.name in stage.produces for stage in before)
-            if column.name not in KNOWN and not given:
-                words = f"no step of the sources gives the column `{column.name}`; write one that does, or "
-                wrong.append(("by", words + f"one of {', '.join(KNOWN)}"))
+        given = {column for stage in before for column in stage.produces}
+        wrong: list[tuple[OptionPath, str]] = []
+        for path, column in self.columns_named():
+            if column not in KNOWN and column not in given:
+                words = f"no step of the sources gives the column `{column}`; write one that does, or "
+                wrong.append((path, words + f"one of {', '.join(KNOWN)}"))
         return wrong
+
+    def columns_named(self) -> Iterator[tuple[OptionPath, str]]:
+        """Every column that its options name, with the path of the option that does."""
+        for path, group in self.placed():
+            yield (*path, "by"), group.by
+        for number, phase in enumerate(self.phases):
+            for path, group in phase.placed():
+                yield ("phases", number, *path, "by"), group.by
+            for column in phase.only:
+                yield ("phases", number, "only", column), column
 
     def most_copies(self) -> int:
         """How often a document may be taken at most."""

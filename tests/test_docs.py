@@ -207,7 +207,7 @@ def test_the_recipes_of_the_readme_load_and_its_error_is_real(tmp_path: Path) ->
     start = line.replace(f"{tmp_path}/", "").split(" valid: ")[0]
     assert f"error: {start} valid: ..." in README_PAGE
     code = whole.splitlines().index("    read: {jsonl: code/*.jsonl.zst}") + 1
-    assert f"error: tiny.yaml:{code}: sources.code.read.jsonl: nothing matches" in README_PAGE
+    assert f"error: tiny.yaml:{code}:12: sources.code.read.jsonl: nothing matches" in README_PAGE
 
 
 def test_what_the_page_of_the_architecture_names_is_there() -> None:

@@ -26,6 +26,18 @@ Values = tuple[str, ...]
 Number = int | float
 
 
+def in_order(edges: Sequence[Number]) -> bool:
+    """Whether there are edges, each above the one before."""
+    return bool(edges) and all(low < high for low, high in pairwise(edges))
+
+
+def rising(edges: list[Number]) -> list[Number]:
+    """The edges of a column, as they are. Raises ValueError where they are not in order."""
+    if not in_order(edges):
+        raise ValueError(f"edges must rise, got {edges}; sort them, each once")
+    return edges
+
+
 def bucket_names(edges: Sequence[Number]) -> tuple[str, ...]:
     """What the buckets between sorted `edges` are called: `below 10`, `10 to 20`, `from 20`."""
     shown = [_shown(edge) for edge in edges]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, TOKENS, UNKNOWN, bucket_names
+from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, TOKENS, UNKNOWN, bucket_names, in_order
 from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_keys
 from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
 
@@ -44,6 +44,8 @@ def _of_choice(only: Entry, at: Entry, sources: Entry, path: Path) -> Iterator[P
         if column == TOKENS and column not in at:
             yield Problem((*path, column), _NO_EDGES)
             continue
+        if _unsound(column, at):
+            continue
         valid = _values(column, at, sources, tuple(sources))
         for number, value in enumerate(chosen if isinstance(chosen, list) else ()):
             if valid is not None and value not in valid:
@@ -63,7 +65,7 @@ def _of_group(group: Entry, at: Entry, sources: Entry, among: Sequence[str], pat
     valid = _values(by, at, sources, among)
     if by == TOKENS and by not in at:
         yield Problem((*path, "by"), _NO_EDGES)
-    for name in numbers:
+    for name in numbers if not _unsound(by, at) else ():
         yield from _of_numbers(by, name, group[name], valid, among, sources, (*path, name))
     within = mapping_or_empty(group.get("within"))
     if valid is not None:
@@ -80,9 +82,17 @@ def _values(by: Any, at: Entry, sources: Entry, among: Sequence[str]) -> tuple[s
         return tuple(among)
     if by == "domain":
         return tuple(sorted(domains({name: sources[name] for name in among})))
-    if by in at and isinstance(at[by], list) and at[by] and all(_is_number(edge) for edge in at[by]):
+    if by in at and not _unsound(by, at):
         return (*bucket_names(at[by]), *(() if by == TOKENS else (UNKNOWN,)))
     return None
+
+
+def _unsound(by: Any, at: Entry) -> bool:
+    """Whether the edges of a column are at fault, which is told of them: what buckets it has is not known."""
+    if by not in at:
+        return False
+    edges = at[by]
+    return not (isinstance(edges, list) and all(_is_number(edge) for edge in edges) and in_order(edges))
 
 
 def _is_number(edge: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpusmill.mixtures.plan.cells import SOURCE
+from corpusmill.pipelines.contract.option_paths import WrongOptionError
 
 Policy = Literal["weights", "epochs", "proportional", "temperature", "unimax"]
 
@@ -53,26 +54,32 @@ class Group(BaseModel):
     def _one_policy(self) -> Self:
         given = [name for name in ("weights", "epochs", "policy") if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"give either {' or '.join(given)}, not both")
+            raise WrongOptionError((given[1],), f"give either {' or '.join(given)}, not both")
         if self.temperature != 1.0 and (given and self.policy != "temperature"):
-            raise ValueError(f"give either {given[0]} or temperature, not both")
+            raise WrongOptionError(("temperature",), f"give either {given[0]} or temperature, not both")
         if self.policy == "temperature" and self.temperature == 1.0:
-            raise ValueError("policy temperature needs a temperature above 1; add `temperature: 2`")
-        for what, numbers in (("weight", self.weights), ("epochs", self.epochs)):
+            raise WrongOptionError(
+                ("policy",), "policy temperature needs a temperature above 1; add `temperature: 2`"
+            )
+        named_numbers = (("weights", "weight", self.weights), ("epochs", "epochs", self.epochs))
+        for option, what, numbers in named_numbers:
             for value, number in (numbers or {}).items():
                 if number < 0:
-                    raise ValueError(f"{what} of {value} is {number}; it must be 0 or more")
+                    words = f"{what} of {value} is {number}; it must be 0 or more"
+                    raise WrongOptionError((option, value), words)
         if self.epochs is not None and not any(self.epochs.values()):
-            raise ValueError("epochs are all 0, so there is nothing to draw; raise one")
+            raise WrongOptionError(("epochs",), "epochs are all 0, so there is nothing to draw; raise one")
         if self.weights is not None:
             total = math.fsum(self.weights.values())
             if total == 0 or (abs(total - 1.0) > 1e-6 and not self.normalize):
-                raise ValueError(f"weights add up to {total:g}, not 1; correct them or set normalize: true")
+                words = f"weights add up to {total:g}, not 1; correct them or set normalize: true"
+                raise WrongOptionError(("weights",), words)
         named = self.named
         for value in self.within if named is not None else ():
             if named is not None and value not in named:
-                raise ValueError(
-                    f"within has {value}, which has no {'weight' if self.weights else 'epochs'}; give it one"
+                raise WrongOptionError(
+                    ("within", value),
+                    f"within has {value}, which has no {'weight' if self.weights else 'epochs'}; give it one",
                 )
         return self
 
@@ -93,6 +100,10 @@ class Group(BaseModel):
 
     def every(self) -> Iterator[Group]:
         """This group and those within it."""
-        yield self
-        for group in self.within.values():
-            yield from group.every()
+        return (group for _, group in self.placed())
+
+    def placed(self) -> Iterator[tuple[tuple[str, ...], Group]]:
+        """This group and those within it, each with its path from this one."""
+        yield (), self
+        for value, inner in self.within.items():
+            yield from ((("within", value, *path), group) for path, group in inner.placed())

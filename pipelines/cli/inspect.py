@@ -24,8 +24,8 @@ def inspect(
         str,
         typer.Argument(
             metavar="PATH",
-            help="A run, by folder or URL, a dataset, token shard, removed file or tokenizer; or the word "
-            "`mixture` before a run (./mixture is a path).",
+            help="A run (folder or URL), a step by name, a dataset, shard, removed file or tokenizer; or "
+            "the word `mixture` before a run (./mixture is a path).",
         ),
     ],
     further: Annotated[
@@ -81,6 +81,10 @@ def inspect(
         int | None,
         typer.Option(min=1, help="Of `mixture`: how many languages, licences and domains to show."),
     ] = None,
+    run_folder: Annotated[
+        Path | None,
+        typer.Option("--run", parser=place, metavar="RUN", help="The run that PATH names a step of."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look into a run, a file of one, or a tokenizer. Of a run: steps, documents, mixture and packing.
@@ -113,6 +117,8 @@ def inspect(
         raise UserError("--examples is an option of --diff")
     if more and not against and (reference or pattern is not None):
         raise UserError(f"{more[0]}: files to measure a tokenizer on follow --against")
+    path = _step_or_path(path, run_folder)
+    more = more if against or not more else [_step_or_path(one, run_folder) for one in more]
     if scores:
         if more or against or reference or s_curve or pattern is not None:
             raise UserError("--scores takes one run or step, and no other option but --json")
@@ -158,6 +164,15 @@ def _show_difference(run: Path, other: Path, examples: int | None, as_json: bool
     before, after = open_run(run), open_run(other)
     found = before.diff(after) if examples is None else before.diff(after, examples)
     typer.echo(_json(encode_told(found)) if as_json else render_difference(found))
+
+
+def _step_or_path(path: Path, run: Path | None) -> Path:
+    """What PATH means: what lies there, else the step of that name."""
+    if run is None and (path.exists() or len(path.parts) != 1):
+        return path
+    from corpusmill.pipelines.inspection.at_hand import step_at_hand
+
+    return step_at_hand(str(path), run, Path.cwd())
 
 
 def _show_rows(path: Path, rows: str | None, at: str | None, as_json: bool) -> None:

@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from corpusmill.pipelines.api.places import place
-from corpusmill.pipelines.cli import calibrate, generate, inspect, mixture, query, what_if, worker
+from corpusmill.pipelines.cli import (
+    calibrate,
+    completion,
+    generate,
+    init,
+    inspect,
+    mixture,
+    query,
+    what_if,
+    worker,
+)
 from corpusmill.pipelines.cli.inspect import JsonOption
 
 if TYPE_CHECKING:
@@ -164,10 +174,12 @@ def plan(
     if estimate:
         from dataclasses import replace
 
+        from corpusmill.pipelines.cli.progress import estimating
         from corpusmill.pipelines.run.estimate import NoEstimateError, estimate_run
 
         try:
-            cost = estimate_run(loaded)
+            with estimating(len(made.steps)) as listener:
+                cost = estimate_run(loaded, listener)
             made = replace(made, estimate=cost)
             if size is not None:
                 found = at_scale(loaded, cost, size, core_hour=core_hour, disk_month=disk_month)
@@ -305,21 +317,6 @@ def report(run_folder: RunArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def schema(
-    recipe: Annotated[
-        Path | None, typer.Argument(help="A recipe whose plugins the schema is to know; it may have faults.")
-    ] = None,
-) -> None:
-    """Print the JSON Schema of recipes, for editors."""
-    from corpusmill.pipelines.recipe.json_schema import recipe_schema
-    from corpusmill.pipelines.recipe.loader import load_plugins
-
-    if recipe is not None:
-        load_plugins(recipe)
-    typer.echo(json.dumps(recipe_schema(), indent=1, ensure_ascii=False))
-
-
-@app.command()
 def doctor(
     run_folder: Annotated[
         Path | None,
@@ -337,22 +334,6 @@ def doctor(
         raise typer.Exit(code)
 
 
-@app.command("sample-corpus")
-def sample_corpus(
-    folder: Annotated[Path, typer.Argument(help="Where to write the sample.")],
-    megabytes: Annotated[
-        int, typer.Option(help="Millions of bytes of text to aim for.", min=2, max=200)
-    ] = 30,
-    as_json: JsonOption = False,
-) -> None:
-    """Build a corpus of what is installed here. Reads only, no network."""
-    from corpusmill.pipelines.cli.sample_table import render_sample
-    from corpusmill.pipelines.sample.build import build_sample
-
-    found = build_sample(folder, megabytes=megabytes)
-    _print(found, as_json, render_sample(folder, found))
-
-
 inspect.add_commands(app)
 what_if.add_commands(app)
 generate.add_commands(app)
@@ -360,6 +341,8 @@ calibrate.add_commands(app)
 worker.add_commands(app)
 mixture.add_commands(app)
 query.add_commands(app)
+init.add_commands(app)
+completion.add_commands(app)
 
 
 def main() -> None:

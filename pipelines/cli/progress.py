@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 
 EVERY_SECONDS = 30.0  # between plain lines of one long unit
+MANY_PARTS = 100_000  # of a unit, beyond which a percentage tells more
 
 
 class PlainProgress(RunListener):
     """A line when a step starts and one when it is done; one line for all steps in a row used as they are.
-    A unit that notes its progress has a line for it every half minute."""
+    Every half minute a line tells how far a unit has got that takes long."""
 
     def __init__(self) -> None:
         self._told = -EVERY_SECONDS
@@ -83,7 +84,8 @@ class PlainProgress(RunListener):
         now = time.monotonic()
         if now - self._told >= EVERY_SECONDS:
             self._told = now
-            self.say(f"{unit.step}: {progress.done}/{progress.total}: {progress.text}")
+            which = "" if unit.exclusive else f"unit {unit.number}: "
+            self.say(f"{unit.step}: {which}{how_far(progress)}: {progress.text}")
 
     def step_done(self, state: StepState) -> None:
         name = state.step.name
@@ -105,14 +107,27 @@ class PlainProgress(RunListener):
         return f"{size / 1e6 / max(seconds, 1e-3):.1f} MB/s" if size else ""
 
 
+def how_far(progress: UnitProgress) -> str:
+    """`40/200` of few parts, as steps of a training are, else a percentage."""
+    if progress.total < MANY_PARTS:
+        return f"{progress.done}/{progress.total}"
+    return f"{progress.share:.0%}"
+
+
 class LiveProgress(PlainProgress):
-    """A bar for each step under way, above them a line for each that is done."""
+    """A bar for each step under way, above them a line for each that is done.
+
+    A bar counts units, with what is done of those at work; where a unit has the engine to itself, as a
+    training has, its bar counts the parts of the unit.
+    """
 
     def __init__(self, bars: Progress) -> None:
         super().__init__()
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._watched: set[str] = set()  # whose bar shows the parts of one unit
+        self._finished_units: dict[str, int] = {}
+        self._shares: dict[str, dict[int, float]] = {}  # by step and unit at work: what is done of it
         self._memory = 0
 
     def _write(self, line: str) -> None:
@@ -121,6 +136,7 @@ class LiveProgress(PlainProgress):
     def step_started(self, state: StepState) -> None:
         name = state.step.name
         self._started[name] = time.monotonic()
+        self._finished_units[name], self._shares[name] = state.done, {}
         self._tasks[name] = self._bars.add_task(
             name, total=state.total, completed=state.done, rate="", memory=self._held()
         )
@@ -129,16 +145,26 @@ class LiveProgress(PlainProgress):
         super().unit_done(unit, done)
         if unit.step in self._tasks:
             seconds = time.monotonic() - self._started[unit.step]
-            advance = 0 if unit.step in self._watched else 1
+            self._finished_units[unit.step] += 1
+            self._shares[unit.step].pop(unit.number, None)
             self._bars.update(
                 self._tasks[unit.step],
-                advance=advance,
+                completed=None if unit.step in self._watched else self._units_done(unit.step),
                 rate=self._rate(unit.step, seconds),
                 memory=self._held(),
             )
 
+    def _units_done(self, step: str) -> float:
+        """Units that are done, and the shares of those at work."""
+        return self._finished_units[step] + sum(self._shares[step].values())
+
     def unit_progress(self, unit: Unit, progress: UnitProgress) -> None:
-        if unit.step in self._tasks:
+        if unit.step not in self._tasks:
+            return
+        if not unit.exclusive:
+            self._shares[unit.step][unit.number] = progress.share
+            self._bars.update(self._tasks[unit.step], completed=self._units_done(unit.step))
+        else:
             self._watched.add(unit.step)
             self._bars.update(
                 self._tasks[unit.step],
@@ -159,6 +185,58 @@ class LiveProgress(PlainProgress):
 
     def _held(self) -> str:
         return f"{self._memory / 2**30:.2f} GiB" if self._memory else ""
+
+
+class EstimateProgress(RunListener):
+    """How far the run of a cut has got from which `plan` estimates: how many of its steps are done.
+
+    `tell`: shows the steps done, and words for what is at work.
+    """
+
+    def __init__(self, tell: Callable[[int, str], None]) -> None:
+        self._tell = tell
+        self._done: set[str] = set()
+
+    def step_started(self, state: StepState) -> None:
+        self._tell(len(self._done), f"{state.step.name} is run on a cut of the input")
+
+    def unit_progress(self, unit: Unit, progress: UnitProgress) -> None:
+        self._tell(len(self._done), f"{unit.step}: {how_far(progress)}: {one_line(progress.text)}")
+
+    def step_done(self, state: StepState) -> None:
+        self._done.add(state.step.name)
+        self._tell(len(self._done), f"{state.step.name} is done")
+
+
+@contextmanager
+def estimating(steps: int) -> Iterator[RunListener]:
+    """The listener for an estimate of a recipe of so many steps: one bar, which leaves nothing behind, or
+    without a terminal a line every half minute."""
+    if not sys.stderr.isatty():
+        told = time.monotonic()
+
+        def tell(done: int, words: str) -> None:
+            nonlocal told
+            if (now := time.monotonic()) - told >= EVERY_SECONDS:
+                told = now
+                sys.stderr.write(f"estimate: {done} of {steps} steps: {words}\n")
+                sys.stderr.flush()
+
+        yield EstimateProgress(tell)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (
+        TextColumn("estimate"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+    )
+    with Progress(*columns, console=Console(file=unguarded(sys.stderr)), transient=True) as bars:
+        guard_streams(hide_values)
+        bar = bars.add_task("estimate", total=steps, words="")
+        yield EstimateProgress(lambda done, words: bars.update(bar, completed=done, words=harmless(words)))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Paths among the options of a stage, which name files and folders to read."""
+"""Where options stand in those of a stage, and the paths among them, which name files and folders to read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+
+OptionPath = tuple[str | int, ...]
+"""The way from a stage to something in one of its options: keys of mappings and places in lists."""
+
+
+class WrongOptionError(ValueError):
+    """A fault of several options together, which stands where the option at `path` is written."""
+
+    def __init__(self, path: OptionPath, words: str) -> None:
+        super().__init__(words)
+        self.path = path
 
 
 def paths_among(value: Any) -> Iterator[Path]:

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from corpusmill.pipelines.contract.ceiling import Ceiling
 from corpusmill.pipelines.contract.context import Context as Context
 from corpusmill.pipelines.contract.cutting import Cutting
-from corpusmill.pipelines.contract.option_paths import paths_among
+from corpusmill.pipelines.contract.option_paths import OptionPath, paths_among
 from corpusmill.pipelines.contract.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ class Stage(BaseModel, ABC):
         """Compile kernels, if any: once per worker and step, before the first document, and, without
         `prepare`, in the process that compiles ahead."""
 
-    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
-        """Options that cannot hold after the steps `before` it: (option, what is wrong). Asked when the
-        recipe is checked; of a section's stage after the steps of each source."""
+    def conflicts(self, before: Sequence[Stage]) -> Sequence[tuple[str | OptionPath, str]]:
+        """Options that cannot hold after the steps `before` it: (option or the path below one, what is
+        wrong). Asked when the recipe is checked; of a section's stage after the steps of each source."""
         return []
 
     def remarks(self, before: Sequence[Stage]) -> list[str]:

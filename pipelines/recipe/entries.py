@@ -44,11 +44,16 @@ def stage(room: str, name: str, options: Any, kind: type[Stage], path: Path, pro
         what = "unknown stage" if found is None else f"a stage of {room} that cannot stand here"
 
         def message() -> str:
-            return f"`{name}`: {what}; {closest.nearest(name, _names(room, kind))}"
+            return f"`{name}`: {what}; {_home(name)}{closest.nearest(name, _names(room, kind))}"
 
         problems.append(Problem(path, message))
         return None
     return build(found, options, path, problems, f"option of {name}")
+
+
+def _home(name: str) -> str:
+    """Where a stage belongs that stands in the wrong place; empty for what is no step of a source."""
+    return "it is a step of sources: write it under their `steps`; " if name in registry.step_names() else ""
 
 
 def _names(room: str, kind: type[Stage]) -> list[str]:

@@ -31,7 +31,7 @@ from corpusmill.pipelines.recipe.placed import section_conflicts
 from corpusmill.pipelines.recipe.remote import folder_problems, remote_problems, run_place
 from corpusmill.pipelines.recipe.section import Reading, Section
 from corpusmill.pipelines.recipe.sections import OWN_KEYS, section_classes
-from corpusmill.pipelines.recipe.source_entry import source
+from corpusmill.pipelines.recipe.source_entry import misplaced, source
 from corpusmill.pipelines.recipe.yaml_text import MAX_BYTES, parse_yaml
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.objects.urls import local_pattern
@@ -264,4 +264,5 @@ def _check_section(section: type[Section], data: dict[str, Any], problems: list[
             cure = f"{needed}: {examples[needed]}"
             problems.append(Problem((section.name,), f"needs `{needed}`, since {why}; add `{cure}`"))
     if isinstance(sources, dict) and sources:
-        problems.extend(section.check(entry, data))
+        named = {name: source for name, source in sources.items() if not misplaced(name, source)}
+        problems.extend(section.check(entry, {**data, "sources": named}))

@@ -65,12 +65,13 @@ class Places:
     overrides: dict[Path, str] = field(default_factory=dict)
 
     def where(self, path: Path) -> str:
-        """`file:line`, or `--set key`, of a path or of the nearest thing above it that was written."""
+        """`file:line:column`, or `--set key`, of a path or of the nearest thing above it that was written."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.overrides:
                 return f"--set {self.overrides[path[:end]]}"
             if path[:end] in self.lines:
-                return f"{self.file}:{self.lines[path[:end]][0]}"
+                line, column = self.lines[path[:end]]
+                return f"{self.file}:{line}:{column}"
         return self.file
 
     def line(self, problem: Problem) -> str:

@@ -208,6 +208,8 @@ class Recipe:
             message = f"no folder {self.data_folder}; make it, or point `data` elsewhere ({sample})"
             return [*problems, Problem(("data",), message)]
         for path, source in self.placed_sources:
+            if any("${" in pattern for pattern in source.reader.files):
+                continue  # a variable that is not set, which is told already
             before = len(problems)
             for pattern in source.reader.files:
                 if not is_url(pattern) and (fault := nothing_matched(self.data_folder, pattern)):

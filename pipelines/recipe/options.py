@@ -12,6 +12,7 @@ recipe's `storage` allows: of an object, which is fetched, or where the option i
 from __future__ import annotations
 
 import os
+import re
 import types
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from corpusmill.pipelines.contract.errors import RecipeError, UserError
+from corpusmill.pipelines.contract.option_paths import WrongOptionError
 from corpusmill.pipelines.contract.plugins import plugin_file, raised_in_plugin
 from corpusmill.pipelines.recipe.environment import expanded
 from corpusmill.pipelines.recipe.messages import Path, Problem, kind_of, of_validation, unknown_key
@@ -40,6 +42,7 @@ from corpusmill.pipelines.storage.remote.mirrors import mirror_of
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 _LISTS = (list, tuple, set, frozenset, Sequence, AbstractSet)
 _UNIONS = (Union, types.UnionType)
 # How pydantic calls a union's members for names, paths and plain values.
@@ -83,7 +86,7 @@ def build(
     except ValidationError as error:
         known = {problem.path for problem in found}
         for entry in _nearest(error.errors(include_url=False)):
-            here = (*path, *_existing(entry["loc"], data, missing=entry["type"] == "missing"))
+            here = (*path, *_existing(_place(entry), data, missing=entry["type"] == "missing"))
             if not any(here[:end] in known for end in range(len(here) + 1)):
                 known.add(here)
                 found.append(Problem(here, of_validation(dict(entry))))
@@ -142,6 +145,12 @@ def _nearest(entries: Sequence[Any]) -> list[Any]:
         )
     ]
     return nearest or list(entries)
+
+
+def _place(entry: Any) -> tuple[Any, ...]:
+    """The location of one of pydantic's errors; of one that names an option itself, that option's."""
+    error = entry.get("ctx", {}).get("error")
+    return (*entry["loc"], *(error.path if isinstance(error, WrongOptionError) else ()))
 
 
 def _existing(loc: tuple[Any, ...], data: Any, *, missing: bool) -> Path:
@@ -275,6 +284,8 @@ def _prepare_scalar(value: Any, annotation: type, path: Path, problems: list[Pro
             return value
     if annotation is bool and str(value).lower() in ("yes", "no", "on", "off"):
         cure = f"; write {'true' if str(value).lower() in ('yes', 'on') else 'false'}"
+    if annotation is float and isinstance(value, str) and _NUMBER.fullmatch(value):
+        cure = f"; write {value.strip()} without quotes"
     problems.append(Problem(path, f"expected {words[annotation]}, got {kind_of(value)}{cure}"))
     return value
 

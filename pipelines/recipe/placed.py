@@ -74,7 +74,12 @@ def section_conflicts(recipe: Recipe) -> Iterator[Problem]:
                 continue
             first, *others = [stage.conflicts(before) for before in befores]
             found = [one for one in first if all(one in other for other in others)]
-            yield from (Problem((*path, option), wrong) for option, wrong in found)
+            yield from (Problem((*path, *below(option)), wrong) for option, wrong in found)
+
+
+def below(option: str | Path) -> Path:
+    """The path of an option, or of what stands in it, from its stage."""
+    return (option,) if isinstance(option, str) else option
 
 
 def note_loaded_versions(recipe: Recipe) -> None:

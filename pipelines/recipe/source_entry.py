@@ -14,11 +14,17 @@ from corpusmill.pipelines.recipe.entries import mapping, reader, stage_list, unk
 from corpusmill.pipelines.recipe.messages import SLUG, Path, Problem, kind_of
 from corpusmill.pipelines.recipe.models import ALLOW_LOSS, Source
 from corpusmill.pipelines.recipe.options import build
+from corpusmill.pipelines.recipe.placed import below
 from corpusmill.pipelines.sources.reader import Reader
 
 KEYS = ("read", "domain", "steps", "allow_loss", "keep_texts")
 Step = Map | Regroup
 Problems = list[Problem]
+
+
+def misplaced(name: str, data: Any) -> bool:
+    """Whether an entry of `sources` is a key of a source that is indented too little."""
+    return name in KEYS and not (isinstance(data, dict) and "read" in data)
 
 
 def source(name: str, data: Any, problems: Problems) -> Source | None:
@@ -27,6 +33,10 @@ def source(name: str, data: Any, problems: Problems) -> Source | None:
     if not re.fullmatch(SLUG, name):
         message = f"`{name}` is no name for a source; use small letters, digits, hyphens and underscores"
         problems.append(Problem(path, message))
+    if misplaced(name, data):
+        message = f"`{name}` stands among the sources; indent it further, so that it belongs to one of them"
+        problems.append(Problem(path, message))
+        return None
     section = mapping(data, path, problems, "{read: {jsonl: code/*.jsonl.zst}, steps: []}")
     if section is None:
         return None
@@ -94,7 +104,7 @@ def _check_columns(made: Reader, steps: list[tuple[Any, Path]], path: Path, prob
                     Problem(at, f"`{step.name}` needs `{column.split('.')[0]}` before it; add that step")
                 )
         before = [made, *(s for s, earlier in steps if earlier < at)]
-        problems.extend(Problem((*at, option), wrong) for option, wrong in step.conflicts(before))
+        problems.extend(Problem((*at, *below(option)), wrong) for option, wrong in step.conflicts(before))
         if "raw" in step.consumes:
             here -= _with_companions(["raw"])
         here |= {"text"} & set(step.consumes) | _with_companions(step.produces)

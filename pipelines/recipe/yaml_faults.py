@@ -29,26 +29,26 @@ _CURES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def explain(error: yaml.YAMLError, text: str) -> tuple[int, str]:
-    """(line from 1, message) of what kept `text` from being YAML."""
+def explain(error: yaml.YAMLError, text: str) -> tuple[int, int, str]:
+    """(line, column, message) of what kept `text` from being YAML; line and column count from 1."""
     mark: Any = getattr(error, "problem_mark", None)
     if mark is None:  # a character YAML forbids: the reader gives a position in place of a mark
         position = getattr(error, "position", 0)
-        line = text[:position].count("\n") + 1 if isinstance(position, int) else 1
+        before = text[:position] if isinstance(position, int) else ""
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         if "\0" in text:
-            return line, "this is a binary file, not a recipe; give a YAML file"
-        return line, "a control character that YAML does not allow; remove it"
+            return line, column, "this is a binary file, not a recipe; give a YAML file"
+        return line, column, "a control character that YAML does not allow; remove it"
     lines = text.splitlines()
     source = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in source[: len(source) - len(source.lstrip())]:
-        return mark.line + 1, "indented with a tab; indent with spaces"
+        return mark.line + 1, source.index("\t") + 1, "indented with a tab; indent with spaces"
     context, problem = str(getattr(error, "context", None) or ""), str(getattr(error, "problem", error))
     begun: Any = getattr(error, "context_mark", None) or mark
     for doing, met, cure in _CURES:
         if doing in context and met in problem:
             words = cure.format(line=begun.line + 1, source=shown(source.strip()))
-            return mark.line + 1, f"not valid YAML near column {mark.column + 1}: {words}"
+            return mark.line + 1, mark.column + 1, f"not valid YAML: {words}"
     plain = re.sub(r"^while (parsing|scanning) an? ", "in a ", context)
-    return mark.line + 1, f"not valid YAML near column {mark.column + 1}: {plain}: {problem}".replace(
-        ": : ", ": "
-    )
+    words = f"not valid YAML: {plain}: {problem}".replace(": : ", ": ")
+    return mark.line + 1, mark.column + 1, words

@@ -60,7 +60,7 @@ class _Builder:
         self.places = places
 
     def fail(self, mark: Any, message: str) -> InvalidRecipeError:
-        return InvalidRecipeError([f"{self.places.file}:{mark.line + 1}: {message}"])
+        return InvalidRecipeError([f"{self.places.file}:{mark.line + 1}:{mark.column + 1}: {message}"])
 
     def document(self) -> Any:
         next(self.events)  # stream start
@@ -131,16 +131,19 @@ def parse_yaml(content: bytes, file: str) -> tuple[Any, Places]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         binary = b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         cure = "this is no text file; give a YAML file" if binary else "save the file as UTF-8"
-        raise InvalidRecipeError([f"{file}:{line}: byte {error.start} is not UTF-8; {cure}"]) from error
+        raise InvalidRecipeError(
+            [f"{file}:{line}:{column}: byte {error.start} is not UTF-8; {cure}"]
+        ) from error
     places = Places(file)
     try:
         data = _Builder(iter(yaml.parse(text, Loader=_PARSER)), places).document()
     except yaml.YAMLError as error:
-        line, message = explain(error, text)
-        raise InvalidRecipeError([f"{file}:{line}: {message}"]) from error
+        line, column, message = explain(error, text)
+        raise InvalidRecipeError([f"{file}:{line}:{column}: {message}"]) from error
     return data, places
 
 
@@ -151,4 +154,4 @@ def parse_value(text: str) -> Any:
     except UnicodeEncodeError as error:
         raise ValueError("the value holds bytes that are no text (UTF-8); correct them") from error
     except InvalidRecipeError as error:
-        raise ValueError(re.sub(r"^value(:\d+)?: ", "", str(error))) from error
+        raise ValueError(re.sub(r"^value(:\d+){0,2}: ", "", str(error))) from error

@@ -22,7 +22,7 @@ from corpusmill.pipelines.recipe.models import Recipe, Source
 from corpusmill.pipelines.recipe.places import stored_bytes
 from corpusmill.pipelines.recipe.section import Cut
 from corpusmill.pipelines.run.inputs import source_of
-from corpusmill.pipelines.run.runner import Runner
+from corpusmill.pipelines.run.runner import RunListener, Runner
 from corpusmill.pipelines.sources.reader import read_index
 
 CUT_FILES = 4  # files read of each source, evenly spaced
@@ -85,8 +85,8 @@ class NoEstimateError(UserError):
     """The cut cannot be run to its end, though the whole input may be."""
 
 
-def estimate_run(recipe: Recipe) -> Estimate:
-    """Core-seconds, disk and memory of a run from nothing.
+def estimate_run(recipe: Recipe, listener: RunListener | None = None) -> Estimate:
+    """Core-seconds, disk and memory of a run from nothing. `listener` hears of the run of the cut.
 
     Raises NoEstimateError where the cut cannot be run to its end, and what else a run raises.
     """
@@ -98,7 +98,7 @@ def estimate_run(recipe: Recipe) -> Estimate:
             engine=recipe.engine.model_copy(update={"kind": "process", "workers": 1, "address": None}),
         )
         cuts = _cuts(recipe, 1)
-        runner = _CutRunner(_with_sections(cut, cuts), limit=CUT_DOCUMENTS)
+        runner = _CutRunner(_with_sections(cut, cuts), listener, limit=CUT_DOCUMENTS)
         rounds: dict[str, float] = {}
         try:
             runner.run()

@@ -3,7 +3,7 @@
 A step's key names its operator and its stages with their options, the code of all of these, the files that
 stages read by themselves, the versions of libraries that can change its bytes, the seed, and the content
 hashes of its inputs, masks and artefacts. Equal keys mean equal bytes, so a complete step with this key is
-used as it is; the difference between two keys is the reason a step runs again.
+used as it is; the difference between two keys is the reason a step runs again (`reasons`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.records.codec import encode
-from corpusmill.pipelines.records.manifest import Manifest, StageKey, StepKey
+from corpusmill.pipelines.records.manifest import StageKey, StepKey
 from corpusmill.pipelines.records.opaque import Options
 from corpusmill.pipelines.run.code_version import code_digest
 from corpusmill.pipelines.run.operators.job import build_stage
@@ -127,15 +127,15 @@ def _unreadable(stage: str, path: Path, error: OSError) -> UserError:
 def step_key(
     step: Step,
     seed: int,
-    inputs: Mapping[str, Manifest],
+    inputs: Mapping[str, str],
     *,
     known: Sequence[tuple[str, str]] = (),
     listing: str | None = None,
     unit_bytes: int | None = None,
     limit: int | None = None,
 ) -> StepKey:
-    """The key of a step: everything its output depends on. `inputs` are manifests of the steps it needs; for
-    the others see `StepKey`."""
+    """The key of a step: everything its output depends on. `inputs`: the content of the steps it needs, by
+    name; for the others see `StepKey`."""
     return StepKey(
         operator=step.operator.name,
         stages=tuple(_stage_key(spec) for spec in step.stages),
@@ -146,9 +146,9 @@ def step_key(
         seed=seed,
         options=step.options,
         # In order: unit numbers of a view run through its datasets one after the other.
-        inputs=tuple((name, inputs[name].content) for name in step.inputs),
-        masks=tuple((name, inputs[name].content) for name in step.masks),
-        artefacts={name: inputs[where].content for name, where in step.artefacts.items()},
+        inputs=tuple((name, inputs[name]) for name in step.inputs),
+        masks=tuple((name, inputs[name]) for name in step.masks),
+        artefacts={name: inputs[where] for name, where in step.artefacts.items()},
         listing=listing,
         unit_bytes=unit_bytes,
         limit=limit,
@@ -159,52 +159,3 @@ def step_key(
 def fingerprint(key: StepKey) -> str:
     """The fingerprint of a key, 64 hex digits."""
     return digest(encode(key))
-
-
-def differences(old: StepKey, new: StepKey) -> list[str]:
-    """Readable differences between two keys: why a step must run again."""
-    return _differences(encode(old), encode(new))
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
-    for name in sorted(set(old) | set(new)):
-        before: Any = old.get(name)
-        after: Any = new.get(name)
-        if before == after:
-            continue
-        path = f"{prefix}{name}"
-        if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, f"{path}.")
-        elif not prefix and name == "stages":
-            found += _stage_differences(before, after)
-        elif not prefix and name in {"inputs", "masks", "known"}:
-            found += _input_differences(name, before, after)
-        elif name in {"code", "spine"}:
-            found.append(f"{path} changed")
-        elif prefix == "artefacts." or prefix.endswith(".files."):
-            how = "is new" if before is None else "is not there any more" if after is None else "changed"
-            found.append(f"{path} {how}")
-        else:
-            found.append(f"{path}: {before} -> {after}")
-    return found
-
-
-def _input_differences(
-    kind: str, old: Sequence[tuple[str, str]] | None, new: Sequence[tuple[str, str]] | None
-) -> list[str]:
-    old, new = old or (), new or ()
-    names_old, names_new = [name for name, _ in old], [name for name, _ in new]
-    if names_old != names_new:
-        return [f"{kind}: {', '.join(names_old)} -> {', '.join(names_new)}"]
-    return [f"{kind}.{a[0]} changed" for a, b in zip(old, new, strict=True) if a != b]
-
-
-def _stage_differences(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[str]:
-    names_old, names_new = [str(s["name"]) for s in old], [str(s["name"]) for s in new]
-    if names_old != names_new:
-        return [f"stages: {', '.join(names_old)} -> {', '.join(names_new)}"]
-    found: list[str] = []
-    for before, after in zip(old, new, strict=True):
-        found += _differences(before, after, f"{before['name']}.")
-    return [line.replace(".options.", ".").replace(".files.", ": ") for line in found]

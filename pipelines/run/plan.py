@@ -13,16 +13,20 @@ from corpusmill.pipelines.recipe.places import stored_bytes
 from corpusmill.pipelines.records.manifest import Manifest, StepKey
 from corpusmill.pipelines.run.at_scale import AtScale, render_at_scale
 from corpusmill.pipelines.run.estimate import Estimate
-from corpusmill.pipelines.run.fingerprint import differences
 from corpusmill.pipelines.run.inputs import source_of
 from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.pointer import readable_current
+from corpusmill.pipelines.run.reasons import file_changes, own_changes, read_changes
 from corpusmill.pipelines.run.reuse import Earlier, base_of
+from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.run.step_state import StepState
 from corpusmill.pipelines.run.steps import Steps
 from corpusmill.pipelines.sources.reader import read_index
 from corpusmill.pipelines.storage.committed import Committed, CommittedByName
 from corpusmill.pipelines.storage.run_folder import StepFolder
+
+NEW = "has not run yet"  # why a step is done of which there is no version
+MOST_REASONS = 4
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,10 @@ def make_plan(recipe: Recipe) -> Plan:
     steps = Steps(recipe)
     steps.list_inputs()
     current = readable_current(steps.folder).steps
-    planned = [_step(steps, state, current) for state in steps.states.values()]
-    return Plan(recipe.name, steps.folder.location, tuple(_called_back(steps, planned)))
+    planned: dict[str, PlannedStep] = {}
+    for state in steps.states.values():
+        planned[state.step.name] = _step(steps, state, current, planned)
+    return Plan(recipe.name, steps.folder.location, tuple(_called_back(steps, list(planned.values()))))
 
 
 def _called_back(steps: Steps, planned: Sequence[PlannedStep]) -> list[PlannedStep]:
@@ -82,7 +88,9 @@ def _called_back(steps: Steps, planned: Sequence[PlannedStep]) -> list[PlannedSt
     return found[::-1]
 
 
-def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> PlannedStep:
+def _step(
+    steps: Steps, state: StepState, current: Mapping[str, str], planned: Mapping[str, PlannedStep]
+) -> PlannedStep:
     step = state.step
     shown = partial(
         PlannedStep, step.name, step.operator.name, tuple(spec.name for spec in step.stages), step.needs
@@ -90,7 +98,8 @@ def _step(steps: Steps, state: StepState, current: Mapping[str, str]) -> Planned
     if not all(steps.states[name].complete for name in step.needs):
         waits = [name for name in step.needs if not steps.states[name].complete]
         first = ", ".join(waits[:3]) + (f" and {len(waits) - 3} more" if len(waits) > 3 else "")
-        return shown("waits", _guess(steps, state), f"after {first}")
+        reasons = [f"after {first}", *_own_reasons(steps, state, current), *_begun_by(state.step, planned)]
+        return shown("waits", _guess(steps, state), "; ".join(reasons))
     steps.prepare(state)
     assert state.folder is not None
     assert state.key is not None
@@ -110,11 +119,46 @@ def _why(steps: Steps, state: StepState, folder: StepFolder, key: StepKey, curre
     try:
         before = steps.folder.step(name, current[name]).manifest() if name in current else None
         if before is None:
-            return "has not run yet"
-        reasons = [*_files(steps, state, before), *differences(before.key, key)]
+            return NEW
+        files = _files(steps, state, before)
+        reasons = [*files, *own_changes(before.key, key)]
+        reasons += read_changes(replace(before.key, listing=key.listing) if files else before.key, key)
     except IntegrityError as error:  # nobody needs that version any more
         return f"changed; nothing is taken from its version before: {error.fault}"
-    return "; ".join(reasons[:4]) or "changed"
+    return _together(reasons) or "changed"
+
+
+def _together(reasons: Sequence[str]) -> str:
+    """Reasons in a row: the first ones, and how many more there are."""
+    more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
+    return "; ".join([*reasons[:MOST_REASONS], *more])
+
+
+def _own_reasons(steps: Steps, state: StepState, current: Mapping[str, str]) -> list[str]:
+    """What changed of a step that waits, as far as that can be told before what it reads is there."""
+    name = state.step.name
+    try:
+        before = steps.folder.step(name, current[name]).manifest() if name in current else None
+    except IntegrityError:  # told when it is the step's turn
+        return []
+    if before is None:
+        return []
+    key = steps.key(state.step, dict.fromkeys(state.step.needs, ""))
+    return [words] if (words := _together(own_changes(before.key, key))) else []
+
+
+def _begun_by(step: Step, planned: Mapping[str, PlannedStep]) -> list[str]:
+    """Why the steps are done again from which it follows that a step that was done before has to wait."""
+    waiting, seen = list(step.needs), dict[str, PlannedStep]()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and planned[name].state != "done":
+            seen[name] = planned[name]
+            waiting += planned[name].needs
+    begun = [one for one in planned.values() if one.name in seen and one.state == "run"]
+    told = [f"since {one.name}: {one.why}" for one in begun if one.why != NEW]
+    more = [f"and {len(told) - 2} more steps"] if len(told) > 2 else []
+    return [*told[:2], *more]
 
 
 def _units(steps: Steps, state: StepState, folder: StepFolder) -> tuple[int, int, bool]:
@@ -136,18 +180,8 @@ def _files(steps: Steps, state: StepState, before: Manifest) -> list[str]:
     folder = steps.folder.step(before.step, before.fingerprint)
     for unit in range(len(folder.units)):
         old |= {entry.name: entry.bytes for entry in read_index(folder.file(f"{unit:05d}.index.json"))}
-    paths = steps.paths(state.step)
-    new, removed = len(paths.keys() - old.keys()), len(old.keys() - paths.keys())
     stamps = steps.stamps(state.step)
-    changed = sum(stamps[path][0] != old[name] for name, path in paths.items() if name in old)
-    said = []
-    if new:
-        said.append(f"{new:,} new file{'s' * (new != 1)} of {len(paths):,}")
-    if changed:
-        said.append(f"{changed:,} changed file{'s' * (changed != 1)} of {len(paths):,}")
-    if removed:
-        said.append(f"{removed:,} file{'s' * (removed != 1)} of {len(old):,} taken away")
-    return said
+    return file_changes(old, {name: stamps[path][0] for name, path in steps.paths(state.step).items()})
 
 
 def _guess(steps: Steps, state: StepState) -> int | None:

@@ -73,7 +73,7 @@ def found_again(
     folder: RunFolder,
     graph: Sequence[Step],
     asked: Container[str],
-    key: Callable[[Step, dict[str, Manifest]], StepKey],
+    key: Callable[[Step, Mapping[str, str]], StepKey],
 ) -> dict[str, str]:
     """Versions (name -> fingerprint) of steps outside of what was `asked` for, where the pointer was lost.
 
@@ -84,7 +84,7 @@ def found_again(
     for step in graph:
         if step.name in found or step.name in asked or not all(name in found for name in step.needs):
             continue
-        inputs = {name: folder.step(name, found[name]).need_manifest() for name in step.needs}
+        inputs = {name: folder.step(name, found[name]).need_manifest().content for name in step.needs}
         if step.operator.reads == "files":
             there = folder.versions(step.name)
             manifest = _readable(there[0]) if there else None
@@ -107,11 +107,11 @@ def stale_steps(
     folder: RunFolder,
     graph: Sequence[Step],
     asked: Container[str],
-    key: Callable[[Step, dict[str, Manifest]], StepKey],
+    key: Callable[[Step, Mapping[str, str]], StepKey],
 ) -> list[str]:
     """Steps with a version, outside of what was `asked` for, that would have another version now.
 
-    `graph`: all steps, each after what it needs; `key` of a step from the manifests of what it needs. An
+    `graph`: all steps, each after what it needs; `key` of a step from the content of what it needs. An
     index is taken as it is: its files are not looked at.
     """
     steps = folder.current().steps
@@ -120,7 +120,7 @@ def stale_steps(
         if step.name in asked or step.name not in steps or step.operator.reads == "files":
             continue
         inputs = {n: folder.step(n, steps[n]).manifest() for n in step.needs if n in steps}
-        known = {name: manifest for name, manifest in inputs.items() if manifest is not None}
+        known = {name: manifest.content for name, manifest in inputs.items() if manifest is not None}
         if len(known) < len(step.needs) or any(name in stale for name in step.needs):
             stale.append(step.name)
             continue

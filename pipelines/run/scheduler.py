@@ -15,6 +15,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from corpusmill.pipelines.contract.errors import IntegrityError, Interrupted, LedgerError, UserError
 from corpusmill.pipelines.contract.unit_progress import UnitProgress, read_progress
@@ -37,6 +38,7 @@ POLL_SECONDS = 0.25
 MOST_WAITING = 20_000
 # Units under way beyond which their limits are looked at no oftener than every POLL_SECONDS.
 MANY = 64
+PROGRESS_SECONDS = 1.0  # between looks at how far units have got
 
 
 def _may_follow_from_a_signal(event: Event) -> bool:
@@ -82,6 +84,7 @@ class Scheduler:
         self._solo: dict[int, Running] = {}  # those of `_running` that use every core
         self._tickets = 0
         self._looked = 0.0  # when limits were last looked at
+        self._asked = 0.0  # when units that share the engine were last asked how far they have got
         self._stop = Stop()
 
     def run(self) -> None:
@@ -251,6 +254,7 @@ class Scheduler:
     def _check_limits(self, now: float) -> None:
         for running in self._solo.values():
             self._look_at(running)
+        self._look_at_others(now)
         if len(self._running) > MANY and now - self._looked < POLL_SECONDS:
             return
         self._looked = now
@@ -284,6 +288,14 @@ class Scheduler:
 
     def _admit(self, units: Sequence[Unit]) -> bool:
         return all(self._load.admits(unit) for unit in units)
+
+    def _look_at_others(self, now: float) -> None:
+        """Pass on how far those have got that share the engine, now and then and not of very many."""
+        if now - self._asked >= PROGRESS_SECONDS:
+            self._asked = now
+            begun = (running for running in self._running.values() if running.seen is not None)
+            for running in islice(begun, MANY):
+                self._look_at(running)
 
     def _look_at(self, running: Running) -> None:
         """Pass on how far a unit says it has got."""

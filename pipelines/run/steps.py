@@ -5,12 +5,12 @@ Nothing is run here, so that a plan asks the same as a run: what there is to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from corpusmill.pipelines.recipe.listing import Reached, list_files
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.places import Stamp
-from corpusmill.pipelines.records.manifest import Manifest, StepKey
+from corpusmill.pipelines.records.manifest import StepKey
 from corpusmill.pipelines.run.earlier_runs import EarlierRuns
 from corpusmill.pipelines.run.fingerprint import fingerprint, need_external_files, step_key
 from corpusmill.pipelines.run.graph import build_graph, with_needs
@@ -71,12 +71,12 @@ class Steps:
     def prepare(self, state: StepState) -> None:
         """Find the step's folder, and use its manifest if it is complete. Its inputs must be complete."""
         step = state.step
-        inputs: dict[str, Manifest] = {}
+        contents: dict[str, str] = {}
         for name in step.needs:
             folder = self.states[name].folder
             assert folder is not None, f"{step.name} was prepared before {name}"
-            inputs[name] = folder.need_manifest()
-        state.key = self.key(step, inputs)
+            contents[name] = folder.need_manifest().content
+        state.key = self.key(step, contents)
         state.fingerprint = fingerprint(state.key)
         state.folder = self.folder.step(step.name, state.fingerprint)
         if self.verify_inputs and step.operator.reads == "files":
@@ -96,8 +96,8 @@ class Steps:
         state.complete = state.reused = state.opened = False
         state.remade = True
 
-    def key(self, step: Step, inputs: dict[str, Manifest]) -> StepKey:
-        """The step's key, given the manifests of what it needs."""
+    def key(self, step: Step, contents: Mapping[str, str]) -> StepKey:
+        """The step's key, given the content of what it needs, by step."""
         listed: str | None = None
         if step.operator.reads == "files":
             listing = listing_key(source_of(self.recipe, step.name).reader, self._paths[step.name])
@@ -109,7 +109,7 @@ class Steps:
         return step_key(
             step,
             self.recipe.seed,
-            inputs,
+            contents,
             known=known,
             listing=listed,
             unit_bytes=unit_bytes,

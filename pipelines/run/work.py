@@ -9,6 +9,7 @@ from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.plugins import plugin_digest, plugins, use_plugins
+from corpusmill.pipelines.contract.unit_progress import progress_noted
 from corpusmill.pipelines.records.codec import decode
 from corpusmill.pipelines.run.inputs import check_unchanged
 from corpusmill.pipelines.run.operators.job import Job
@@ -58,7 +59,8 @@ def execute(task: Task) -> Executed:
     try:
         job.stages()
         started = time.perf_counter()  # loading libraries and compiling kernels is no work of the unit
-        result = step.operator.work(job, attempt)
+        with progress_noted(attempt.scratch):
+            result = step.operator.work(job, attempt)
     except SuspectPassed:
         attempt.discard()
         return Executed(None, time.perf_counter() - started)

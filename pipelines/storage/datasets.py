@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.contract.unit_progress import note_progress
 from corpusmill.pipelines.records.receipt import MaskPart
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
@@ -260,6 +261,7 @@ class DatasetView:
         cuts = self.cuts(unit) if columns is None or "text" in columns else Spans.of([])
         start = 0
         for table in read_unit(folder, number, columns):
+            note_progress(start, written, f"{start:,} of {written:,} documents")
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             start += table.num_rows
             docs = Documents(table)

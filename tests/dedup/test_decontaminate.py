@@ -242,7 +242,9 @@ def test_a_window_of_fewer_words_than_two_grams_is_a_fault_of_the_recipe(
         f"decontaminate:\n  against: b.jsonl\n  {options}\n"
         "name: r\nsources: {w: {read: {jsonl: a.jsonl}}}\n"
     )
-    with pytest.raises(RecipeError, match=rf"r.yaml:{line}: decontaminate\.\w+: the window is .* less than"):
+    with pytest.raises(
+        RecipeError, match=rf"r.yaml:{line}:\d+: decontaminate\.\w+: the window is .* less than"
+    ):
         load_recipe(recipe)
 
 

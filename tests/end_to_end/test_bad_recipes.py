@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_a_fault_of_the_recipe(
     done = command(folder, verb, "recipe.yaml")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"error: recipe.yaml:{where}: ")
+    assert re.match(rf"error: recipe\.yaml:{where}:[1-9][0-9]*: ", line)
     for word in words:
         assert word in line
     assert not (folder / "out").exists()
@@ -164,7 +165,47 @@ def test_every_fault_comes_at_once_each_on_its_line(folder: Path, command: Comma
     done = command(folder, "run", "recipe.yaml")
     assert done.returncode == 1
     starts = [line.split(": ", 2)[:2] for line in done.stderr.splitlines()]
-    assert starts == [["error", f"recipe.yaml:{line}"] for line in (2, 7, 8)]
+    assert starts == [["error", f"recipe.yaml:{place}"] for place in ("2:1", "7:24", "8:9")]
+
+
+def test_json_tells_every_fault_as_one_object(folder: Path, command: Command) -> None:
+    (folder / "recipe.yaml").write_text(SOUND.replace("2000", "x").replace("exact", "exakt"))
+    done = command(folder, "run", "recipe.yaml", "--json")
+    told = json.loads(done.stdout)
+    (further,) = told.pop("further")
+    assert done.returncode == told.pop("exit_code") == 1
+    assert told.pop("message").startswith(
+        "sources.code.steps.0.code_quality.max_line: 'x' is no whole number"
+    )
+    assert told.pop("cure").startswith("write digits, or a number with K, M, B, T")
+    assert told == {"kind": "recipe", "file": "recipe.yaml", "line": 7, "column": 24, "notes": []}
+    assert (further["line"], further["column"]) == (8, 9)
+    assert done.stderr.splitlines()[1].startswith("error: recipe.yaml:8:9: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "file"),
+    [
+        (["vaildate", "recipe.yaml"], "command", None),
+        (["validate"], "command", None),
+        (["validate", "recipes.yaml"], "recipe", None),
+        (["plan", "recipe.yaml", "--set", "engine.workrs=2"], "recipe", None),
+        (["inspect", "data"], "input", None),
+        (["inspect", "data/a.jsonl"], "input", "data/a.jsonl"),
+        (["report", "data"], "input", None),
+        (["doctor", "none"], "input", None),
+        (["explain", "00", "--run", "data"], "input", None),
+    ],
+)
+def test_json_tells_the_kind_of_a_fault(
+    folder: Path, command: Command, arguments: list[str], kind: str, file: str | None
+) -> None:
+    done = command(folder, *arguments, "--json")
+    told = json.loads(done.stdout)
+    assert (told["kind"], told["file"], told["exit_code"]) == (kind, file, done.returncode)
+    assert told["cure"]
+    assert told["message"] in done.stderr
+    assert command(folder, *arguments).stdout == ""
 
 
 def test_a_fault_of_our_own_is_not_the_users(folder: Path) -> None:
@@ -191,7 +232,7 @@ def test_a_run_that_fails_half_way_says_where_to_look(folder: Path, warm: Warm) 
     assert (done.returncode, done.stdout) == (1, "")
     last = done.stderr.splitlines()[-2:]
     assert last[0].startswith(
-        "error: recipe.yaml:4: sources.code: keeps none of its 3 records: removed code_q"
+        "error: recipe.yaml:4:3: sources.code: keeps none of its 3 records: removed code_q"
     )
     assert last[1] == f"what came so far: corpusmill report {folder / 'out'}"
     assert warm.call("report", "out", folder=folder).returncode == 0

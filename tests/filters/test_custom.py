@@ -117,9 +117,8 @@ def test_faults_that_only_columns_tell() -> None:
     stage = Expression(keep={"x": "gopher_quality.words > 1"})
     stage.warm()  # asked before there is any document, or any column of other steps
     RegularExpression(patterns={"x": "a"}, column="title").warm()
-    assert stage.conflicts([]) == [
-        ("keep", "no step `gopher_quality` stands before this one, whose score is `gopher_quality.words`")
-    ]
+    words = "no step `gopher_quality` stands before this one, whose score is `gopher_quality.words`"
+    assert stage.conflicts([]) == [("keep", f"{words}; put it before")]
     assert stage.conflicts([GopherQuality()]) == []
     for name in ("", "Bad name", "9x"):
         with pytest.raises(ValidationError):

@@ -104,7 +104,7 @@ def test_languages_that_no_step_keeps_are_told_before_anything_runs(tmp_path: Pa
         "utf-8",
     )
     with pytest.raises(
-        InvalidRecipeError, match=r"recipe.yaml:6: mixture.weights.fr: no document.*keep en, zh"
+        InvalidRecipeError, match=r"recipe.yaml:6:\d+: mixture.weights.fr: no document.*keep en, zh"
     ):
         load_recipe(path)
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
+from corpusmill.pipelines.contract.unit_progress import note_part
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, leave_out
@@ -93,6 +94,7 @@ def work(job: Job[ViewUnits], attempt: Attempt) -> UnitResult:
 def _documents(job: Job[ViewUnits], stage: Fold, columns: tuple[str, ...] | None) -> Iterator[Documents]:
     """The documents of its units, with `columns` (None: all) and, where the stage asks, addresses."""
     for unit in range(job.unit.first, job.unit.end):
+        note_part(unit - job.unit.first, job.unit.end - job.unit.first)
         for docs, rows in job.view.batches(unit, columns):
             if stage.addressed:
                 units = pa.array(np.full(len(docs), unit, np.uint32))

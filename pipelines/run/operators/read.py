@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.pipelines.contract.unit_progress import note_part, note_progress
 from corpusmill.pipelines.recipe.places import local, on_disk
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
@@ -128,6 +129,7 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
         if marker is not None and marker.skips_documents and marker.skips(number):
             continue
         place = RangeInUnit(number, marker, job.poison.get(number))
+        note_part(number - PARTS, len(job.unit.splits))
         for docs, removed, quarantined in _batches(job, reader, path, name, split, label, place):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
@@ -148,6 +150,7 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
             if docs is None:
                 continue
             size = int(docs.sizes().sum())
+            note_progress(0, 1, f"{entry.documents_in:,} documents read")
             entry.arrive(len(docs), size)
             entry.keep(len(docs), size, size)
             gathered.add(docs, size)

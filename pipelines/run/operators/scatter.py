@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Scatter, Sent
+from corpusmill.pipelines.contract.unit_progress import note_part
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import Layout, Part, PartitionsPart, UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, leave_out
@@ -214,7 +215,9 @@ def _placed(unit: ScatterUnit, part: Part | None) -> Part:
 
 def _batches(job: Job[ScatterUnit]) -> Iterator[tuple[int, Documents, npt.NDArray[np.uint32]]]:
     """Unit of the view, documents and their rows, a row group at a time."""
-    for unit in range(job.unit.first, min(job.unit.end, len(job.view))):
+    end = min(job.unit.end, len(job.view))
+    for unit in range(job.unit.first, end):
+        note_part(unit - job.unit.first, end - job.unit.first)
         for docs, rows in job.view.batches(unit):
             yield unit, docs, rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from corpusmill.pipelines.cli import progress as module
-from corpusmill.pipelines.cli.progress import LiveProgress, PlainProgress, progress
+from corpusmill.pipelines.cli.progress import (
+    EVERY_SECONDS,
+    LiveProgress,
+    PlainProgress,
+    estimating,
+    progress,
+)
+from corpusmill.pipelines.contract import unit_progress
+from corpusmill.pipelines.contract.unit_progress import UnitProgress, note_progress
 from corpusmill.pipelines.records.receipt import Receipt
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.scheduler import Unit
@@ -136,3 +145,65 @@ def test_bars_give_way_to_lines(clock: Clock, tmp_path: Path) -> None:
     text = out.getvalue()
     assert "a: unchanged, used as it is" in text
     assert "[bold]code: done in 2.0 s, 4.0 MB/s" in text
+
+
+def test_a_unit_at_work_moves_the_bar_of_its_step(clock: Clock, tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, no_color=True)
+    bars = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False)
+    listener = LiveProgress(bars)
+    with bars:
+        listener.step_started(StepState(Step("web", operator_named("read")), total=3))
+        (task,) = bars.tasks
+        listener.unit_progress(unit("web", 0), UnitProgress(1, 4, "100 documents read"))
+        listener.unit_progress(unit("web", 1), UnitProgress(1, 2, "100 documents read"))
+        assert task.completed == 0.75
+        listener.unit_done(unit("web", 0), DONE)
+        assert task.completed == 1.5
+        listener.unit_progress(replace(unit("web", 2), solo=True), UnitProgress(40, 80, "loss 7.1"))
+        assert (task.completed, task.total) == (40, 80)
+
+
+def test_a_long_unit_has_a_line_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    listener = PlainProgress()
+    clock.now += EVERY_SECONDS
+    listener.unit_progress(unit("web", 4), UnitProgress(250_000, 1_000_000, "9 documents read"))
+    listener.unit_progress(unit("web", 5), UnitProgress(1, 2, "too soon for another"))
+    clock.now += EVERY_SECONDS
+    listener.unit_progress(replace(unit("train", 0), solo=True), UnitProgress(40, 80, "loss 7.1"))
+    assert capsys.readouterr().err.splitlines() == [
+        "web: unit 4: 25%: 9 documents read",
+        "train: 40/80: loss 7.1",
+    ]
+
+
+def test_notes_are_written_once_they_are_due_and_by_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(unit_progress, "time", clock)
+    note_progress(1, 2, "nobody watches")
+    with unit_progress.progress_noted(lambda: tmp_path):
+        note_progress(1, 4, "too soon")
+        assert unit_progress.read_progress(tmp_path) is None
+        clock.now += unit_progress.AFTER_SECONDS
+        note_progress(1, 4, "5 documents")
+        assert unit_progress.read_progress(tmp_path) == UnitProgress(1, 4, "5 documents")
+        note_progress(2, 4, "too soon after it")
+        clock.now += unit_progress.EVERY_SECONDS
+        unit_progress.note_part(2, 4)
+        note_progress(1, 2, "7 documents")
+        found = unit_progress.read_progress(tmp_path)
+    assert found == UnitProgress(2500, 4000, "part 3 of 4, 7 documents")
+    assert found.share == 0.625
+
+
+def test_an_estimate_without_a_terminal_tells_now_and_then(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = StepState(Step("web", operator_named("read")), total=1)
+    with estimating(5) as listener:
+        listener.step_started(state)
+        clock.now += EVERY_SECONDS
+        listener.step_done(state)
+        listener.step_started(StepState(Step("dedup", operator_named("match"))))
+    assert capsys.readouterr().err == "estimate: 1 of 5 steps: web is done\n"

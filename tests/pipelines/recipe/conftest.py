@@ -12,6 +12,7 @@ from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
+from tests.pipelines.recipe.in_recipe import without_column
 
 STAGES = """
 from __future__ import annotations
@@ -109,11 +110,11 @@ def load(folder: Path) -> Callable[..., Recipe]:
 
 @pytest.fixture
 def faults(load: Callable[..., Recipe], folder: Path) -> Callable[..., list[str]]:
-    """The lines of the error that a recipe's text gives, without the folder."""
+    """The lines of the error that a recipe's text gives, without the folder and the columns."""
 
     def faults(text: str = BODY, *overrides: str, head: str = HEAD) -> list[str]:
         with pytest.raises(InvalidRecipeError) as caught:
             load(text, *overrides, head=head)
-        return [line.replace(f"{folder}/", "") for line in caught.value.lines]
+        return [without_column(line.replace(f"{folder}/", "")) for line in caught.value.lines]
 
     return faults

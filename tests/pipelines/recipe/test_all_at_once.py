@@ -13,6 +13,7 @@ from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.run.graph import with_needs
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.step import Step
+from tests.pipelines.recipe.in_recipe import without_column
 
 RECIPE = """\
 name: t
@@ -45,7 +46,7 @@ def test_all_at_once(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(RECIPE)
     with pytest.raises(InvalidRecipeError) as caught:
         load_recipe(tmp_path / "r.yaml", inputs=True)
-    lines = [line.removeprefix(f"{tmp_path}/") for line in caught.value.lines]
+    lines = [without_column(line.removeprefix(f"{tmp_path}/")) for line in caught.value.lines]
     expected = [
         ("r.yaml:5: sources.a.read.jsonl: a.jsonl: ", "write `text_field: content`"),
         ("r.yaml:7: sources.a.steps.0.language.keep: ", "write `ja` (Japanese)"),

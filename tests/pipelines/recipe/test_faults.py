@@ -164,7 +164,7 @@ def judge(options: str) -> str:
         ),
         ("mixture: {by: tokens}\n" + judge(""), 3, "mixture.by", ["is a number", "`at: {tokens: [4096]}`"]),
         ("mixture: {at: {tokens: [1]}}\n" + judge(""), 3, "mixture.at.tokens", ["have no effect"]),
-        ("mixture: {at: {tokens: [9, 1]}, by: tokens}\n" + judge(""), 3, "mixture", ["must rise"]),
+        ("mixture: {at: {tokens: [9, 1]}, by: tokens}\n" + judge(""), 3, "mixture.at.tokens", ["must rise"]),
         (
             "mixture: {within: {a: {weights: {en: 0.5}}}}\n" + judge(""),
             3,
@@ -174,7 +174,7 @@ def judge(options: str) -> str:
         (
             "mixture: {within: {a: {by: lang, weights: {en: 0.4, '*': 0.5}}}}\n" + judge(""),
             3,
-            "mixture.within.a",
+            "mixture.within.a.weights",
             ["weights add up to 0.9, not 1"],
         ),
         ("decontaminate: {agianst: x}\n" + judge(""), 3, "decontaminate.agianst", ["did you mean `against`"]),

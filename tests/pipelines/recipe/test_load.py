@@ -94,14 +94,14 @@ def test_missing_inputs_are_named_with_their_line(load: Load, folder: Path) -> N
     recipe = load(
         "data: in\nsources:\n  a: {read: {lines: a/*.txt}}\n  b:\n    read: {lines: [a/*.txt, b/**/*.x]}\n"
     )
-    with pytest.raises(InvalidRecipeError, match=r"recipe.yaml:3: data: no folder .*in; make it"):
+    with pytest.raises(InvalidRecipeError, match=r"recipe.yaml:3:1: data: no folder .*in; make it"):
         recipe.check_inputs()
     (folder / "in" / "a").mkdir(parents=True)
     (folder / "in" / "a" / "1.txt").write_text("rain")
     with pytest.raises(InvalidRecipeError) as caught:
         recipe.check_inputs()
     assert len(caught.value.lines) == 1
-    assert "recipe.yaml:7: sources.b.read.lines: nothing matches 'b/**/*.x'" in caught.value.lines[0]
+    assert "recipe.yaml:7:12: sources.b.read.lines: nothing matches 'b/**/*.x'" in caught.value.lines[0]
     assert caught.value.lines[0].endswith("/in holds a/; correct the pattern, or make the files first")
     (folder / "in" / "b" / "c" / "d").mkdir(parents=True)
     (folder / "in" / "b" / "c" / "d" / "1.x").write_text("snow")
@@ -136,7 +136,7 @@ def test_a_missing_recipe_names_the_nearest(load: Load, folder: Path) -> None:
 
 def test_later_errors_know_the_line(load: Load) -> None:
     message = str(load().error(("sources", "a", "read"), "is odd"))
-    assert message.endswith("recipe.yaml:4: sources.a.read: is odd")
+    assert message.endswith("recipe.yaml:4:7: sources.a.read: is odd")
 
 
 # What sections check options of phases and groups with: no stage, and nothing heavy.

@@ -97,7 +97,7 @@ def test_a_path_is_relative_to_the_recipe_and_its_content_decides(
     assert removed(recipe(folder, step)) == 1
     (folder / "words.txt").write_text("garden station")
     states = {one.name: one for one in make_plan(recipe(folder, step)).steps}
-    assert states["s"].why == "no_words: words.txt changed"
+    assert states["s"].why == "no_words: file words.txt changed"
     assert removed(recipe(folder, step)) == 2
     os.utime(folder / "words.txt", (1, 1))  # other times, same bytes
     assert all(one.state == "done" for one in make_plan(recipe(folder, step)).steps)
@@ -110,7 +110,7 @@ def test_a_folder_stands_for_all_files_in_it(folder: Path) -> None:
     assert removed(recipe(folder, step)) == 2
     (folder / "lists" / "b").write_text("garden")
     steps = make_plan(recipe(folder, step)).steps
-    assert (steps[1].state, steps[1].why) == ("run", "no_words: lists changed")
+    assert (steps[1].state, steps[1].why) == ("run", "no_words: file lists changed")
 
 
 def test_keys_hold_no_path_of_the_machine(folder: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_missing_files_are_named_together_with_their_lines(folder: Path) -> None
     with pytest.raises(InvalidRecipeError) as caught:
         recipe(folder, step)
     first, second = caught.value.lines
-    assert "r.yaml:8: sources.s.steps.0.no_words.file: there is no file" in first
+    assert "r.yaml:8:25: sources.s.steps.0.no_words.file: there is no file" in first
     assert "wrods.txt" in first
     assert "words.txt" in first.split(";")[1]
     assert "sources.s.steps.0.no_words.more.a.words: there is no file" in second

@@ -194,7 +194,7 @@ def test_asking_a_section_that_is_none_or_for_what_another_asked(tmp_path: Path)
     asks = "def asks(self):\n        return {NAME: {'model': 0.1}}"
     said = refused(write(tmp_path, asks.replace("NAME", "'heldout'")))
     assert said.startswith(
-        "recipe.yaml:4: lengths: asks 'heldout', which is no section; did you mean `held_out`?"
+        "recipe.yaml:4:1: lengths: asks 'heldout', which is no section; did you mean `held_out`?"
     )
     path = write(
         tmp_path, asks.replace("NAME", "'held_out'"), widths=_other(asks.replace("NAME", "'held_out'"))
@@ -226,7 +226,7 @@ def test_the_schema_knows_the_sections_of_a_recipe_at_fault(tmp_path: Path) -> N
     assert "lengths" in json.loads(shown.stdout)["properties"]
     clear_plugins()
     path.write_text("plugins: lengths.py\n", "utf-8")
-    with pytest.raises(RecipeError, match=r"recipe\.yaml:1: plugins: expected a list of files"):
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:1:\d+: plugins: expected a list of files"):
         load_plugins(path)
 
 

@@ -38,7 +38,7 @@ def test_settings_are_read_and_change_no_fingerprint(tmp_path: Path) -> None:
 
 def test_without_the_key_nothing_remote_is_read(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, LINES)
-    assert "recipe.yaml:2: sources.a.read.jsonl: s3://bucket/a.jsonl is remote" in fault
+    assert "recipe.yaml:2:22: sources.a.read.jsonl: s3://bucket/a.jsonl is remote" in fault
     assert fault.endswith("the recipe allows nothing remote; add `storage: {schemes: [s3]}`")
 
 
@@ -124,7 +124,7 @@ def test_runs_may_lie_at_urls(tmp_path: Path) -> None:
 def test_benchmarks_may_be_remote_too(tmp_path: Path) -> None:
     text = "sources: {a: {read: {jsonl: a.jsonl}}}\ndecontaminate: {against: s3://bucket/q.jsonl}\n"
     (fault,) = faults(tmp_path, text)
-    assert "recipe.yaml:3: " in fault
+    assert "recipe.yaml:3:17: " in fault
     assert "add `storage: {schemes: [s3]}`" in fault
     load_recipe(recipe(tmp_path, f"{text}storage: {{schemes: [s3]}}\n"))
 

@@ -69,11 +69,11 @@ def test_every_source_that_keeps_nothing_is_told_with_what_was_seen(folder: Path
         "dedup: [exact]\n"
     )
     first, second = lost(folder, text)
-    assert "r.yaml:6: sources.a: keeps none of its 200 records: quarantined read.no_text 200" in first
+    assert "r.yaml:6:3: sources.a: keeps none of its 200 records: quarantined read.no_text 200" in first
     assert "other.jsonl: its first record has no field `text`, but content (text of" in first
     assert "write `text_field: content`" in first
     assert "or set `allow_loss: 1`" in first
-    assert "r.yaml:7: sources.b: keeps none of its 200 records: removed without.begins 200" in second
+    assert "r.yaml:7:3: sources.b: keeps none of its 200 records: removed without.begins 200" in second
     assert "loosen the steps" in second
     # What came of it can be looked at, what depends on it was not begun, and the other source is complete.
     current = RunFolder(folder / "out").current().steps

@@ -225,11 +225,11 @@ def test_plans_and_checks_fetch_little(server: ObjectServer, tmp_path: Path) -> 
     [
         (
             {"rows": "rows/none.parquet"},
-            r"recipe.yaml:9: .*s3://.*/rows/none.parquet: there is no such object",
+            r"recipe.yaml:9:\d+: .*s3://.*/rows/none.parquet: there is no such object",
         ),
-        ({"lines": "lines/*.csv"}, r"recipe.yaml:8: .*nothing matches; s3://.*/v1/lines holds a.jsonl"),
-        ({"pages": "lines/a.jsonl"}, r"recipe.yaml:10: .*a.jsonl: "),
-        ({"benchmarks": "none/*"}, r"recipe.yaml:12: .*nothing lies in s3://.*/v1/none"),
+        ({"lines": "lines/*.csv"}, r"recipe.yaml:8:\d+: .*nothing matches; s3://.*/v1/lines holds a.jsonl"),
+        ({"pages": "lines/a.jsonl"}, r"recipe.yaml:10:\d+: .*a.jsonl: "),
+        ({"benchmarks": "none/*"}, r"recipe.yaml:12:\d+: .*nothing lies in s3://.*/v1/none"),
     ],
 )
 def test_checks_find_what_is_not_there(
@@ -242,7 +242,9 @@ def test_checks_find_what_is_not_there(
 def test_checks_find_what_may_not_be_read(server: ObjectServer, tmp_path: Path) -> None:
     denied = b"<Error><Code>AccessDenied</Code></Error>"
     server.proxy.faults.append(Fault("answer", of_objects, times=1, status=403, body=denied))
-    with pytest.raises(RecipeError, match=r"recipe.yaml:8: .*s3://.*/lines/a.jsonl: access is denied; allow"):
+    with pytest.raises(
+        RecipeError, match=r"recipe.yaml:8:\d+: .*s3://.*/lines/a.jsonl: access is denied; allow"
+    ):
         load_recipe(remote(tmp_path, server), inputs=True)
 
 

@@ -80,7 +80,7 @@ def test_a_changed_plugin_is_a_changed_step_and_the_plan_says_why(finished: Path
     plan = json.loads(here("plan", finished, "--no-estimate", "--json"))
     step = next(step for step in plan["steps"] if step["name"] == "a")
     assert step["state"] == "run"
-    assert "trouble.code changed" in step["why"]
+    assert "code of trouble changed" in step["why"]
 
 
 def test_changing_a_setting_back_finds_the_old_result_again(finished: Path) -> None:
@@ -105,5 +105,5 @@ def test_swapping_two_sources_renumbers_their_units_and_so_reruns_what_reads_bot
     finished.write_text("\n".join(lines) + "\n")
     plan = json.loads(here("plan", finished, "--no-estimate", "--json"))
     step = next(step for step in plan["steps"] if step["name"] == "dedup.exact.scatter")
-    assert (step["state"], step["why"]) == ("run", "inputs: a, b -> b, a")
+    assert (step["state"], step["why"]) == ("run", "order of documents: a, b -> b, a")
     assert not steps_of(here("run", finished, "--json"))["dedup.exact"]["reused"]
