@@ -26,6 +26,7 @@ from corpusmill.pipelines.cli import (
     inspect,
     mixture,
     query,
+    training_plan,
     what_if,
     worker,
 )
@@ -343,6 +344,7 @@ mixture.add_commands(app)
 query.add_commands(app)
 init.add_commands(app)
 completion.add_commands(app)
+training_plan.add_commands(app)
 
 
 def main() -> None:

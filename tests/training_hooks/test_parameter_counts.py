@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from corpusmill.training_hooks.model.config import PRESET_NAMES, preset
 from corpusmill.training_hooks.model.initialise import initialise
@@ -50,6 +51,19 @@ def test_small_presets_have_the_sizes_they_promise() -> None:
     for vocabulary in (1000, 65536):
         assert 100e6 < parameter_counts(preset("v3-small", vocabulary)).total < 300e6
     assert main["v3-small"].active < 0.25 * main["v3-small"].total
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_counts_are_those_of_a_model_without_memory(name: str) -> None:
+    config = preset(name, 129280)
+    with torch.device("meta"):
+        model = Transformer(config)
+    counts = parameter_counts(config)
+    count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
+    assert counts.total + counts.mtp_unique == count(model)
+    assert counts.mtp_unique == count(model.mtp)
+    assert counts.mtp_blocks == sum(count(module.block) for module in model.mtp)
+    assert (counts.embedding, counts.head) == (count(model.embed_tokens), count(model.lm_head))
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])

@@ -1,15 +1,14 @@
-"""How many parameters a configuration has, and how many a token meets, without allocating them."""
+"""How many parameters a configuration has, part by part, and how many a token meets. Sums of sizes: no torch.
+
+D model width, H heads, C content, R rotary and U value width of a head, Q and L latents, E routed experts, F
+their width, V vocabulary.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
-from corpusmill.training_hooks.model.block import Block
 from corpusmill.training_hooks.model.config import ModelConfig
-from corpusmill.training_hooks.model.moe import MixtureOfExperts
-from corpusmill.training_hooks.model.transformer import Transformer
 
 
 @dataclass(frozen=True)
@@ -39,31 +38,64 @@ class Counts:
     mtp_active: int
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Parameters of the parts of a model: `attention` and its norms in one block; the feed-forward network of
+    a dense block; of a mixture of experts the `router`, the `shared` experts and one routed `expert`;
+    `block_norms`, two a block; `joint`, the projection and norms of an MTP module beside its block."""
+
+    attention: int
+    dense: int
+    router: int
+    shared: int
+    expert: int
+    block_norms: int
+    joint: int
+    table: int  # the embedding, and the head
+    last_norm: int
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> Parts:
+        """The parts of `config`."""
+        width, heads = config.hidden_size, config.num_attention_heads
+        q, kv, rotary = config.q_lora_rank, config.kv_lora_rank, config.qk_rope_head_dim
+        attention = (
+            width * q + q  # to the query latent, and its norm
+            + q * heads * config.qk_head_dim
+            + width * (kv + rotary) + kv  # to the key-value latent and the rotary key, and the latent's norm
+            + kv * heads * (config.qk_nope_head_dim + config.v_head_dim)
+            + heads * config.v_head_dim * width
+        )  # fmt: skip
+        expert = 3 * width * config.moe_intermediate_size
+        return cls(
+            attention=attention,
+            dense=3 * width * config.intermediate_size,
+            router=config.n_routed_experts * width,
+            shared=config.n_shared_experts * expert,
+            expert=expert,
+            block_norms=2 * width,
+            joint=2 * width * width + 3 * width,
+            table=config.vocab_size * width,
+            last_norm=width,
+        )
+
+
 def parameter_counts(config: ModelConfig) -> Counts:
-    """The counts of `Transformer(config)`, taken from one on the meta device: no memory, under a second."""
-    with torch.device("meta"):
-        model = Transformer(config)
-    embedding = _count(model.embed_tokens)
-    head = _count(model.lm_head)
-    mtp_unique = _count(model.mtp)
-    mtp_idle = _idle(model.mtp)
-    total = _count(model) - mtp_unique
+    """The counts of a model of this configuration."""
+    parts, depths = Parts.of(config), config.num_nextn_predict_layers
+    mixtures = config.num_hidden_layers - config.first_k_dense_replace
+    experts, kept = config.n_routed_experts * parts.expert, config.num_experts_per_tok * parts.expert
+    always = parts.attention + parts.block_norms
+    mixture = always + parts.router + parts.shared + experts
+    dense = config.first_k_dense_replace * (always + parts.dense)
+    total = dense + mixtures * mixture + parts.last_norm + 2 * parts.table
+    mtp_unique = depths * (mixture + parts.joint)
     return Counts(
         total=total,
-        active=total - embedding - (_idle(model) - mtp_idle),
-        embedding=embedding,
-        head=head,
+        active=total - parts.table - mixtures * (experts - kept),
+        embedding=parts.table,
+        head=parts.table,
         mtp_unique=mtp_unique,
-        mtp_blocks=sum(_count(part) for part in model.mtp.modules() if isinstance(part, Block)),
-        mtp_active=mtp_unique - mtp_idle + len(model.mtp) * head,
+        mtp_blocks=depths * mixture,
+        mtp_active=mtp_unique - depths * (experts - kept) + depths * parts.table,
     )
-
-
-def _count(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _idle(module: torch.nn.Module) -> int:
-    """Parameters of the routed experts that a token is not sent to."""
-    layers = [part for part in module.modules() if isinstance(part, MixtureOfExperts)]
-    return sum(_count(layer.experts) * (layer.n_experts - layer.k) // layer.n_experts for layer in layers)
