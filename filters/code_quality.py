@@ -14,6 +14,7 @@ from corpusmill.pipelines.contract.rules import floats, ratio
 from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.system.time_limit import limited
 from corpusmill.pipelines.text.bounds import bounds_of
+from corpusmill.pipelines.text.grammars import LIBRARIES, file_kinds
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Length = Annotated[int, Field(ge=0)]
@@ -73,16 +74,7 @@ class CodeQuality(Filter):
     or `\\u00A1` with commas and spaces (The Stack v2 lets base64 cross lines and counts bare pairs).
     """
 
-    libraries: ClassVar[tuple[str, ...]] = (
-        "tree-sitter",
-        "tree-sitter-cpp",
-        "tree-sitter-go",
-        "tree-sitter-java",
-        "tree-sitter-javascript",
-        "tree-sitter-python",
-        "tree-sitter-rust",
-        "tree-sitter-typescript",
-    )
+    libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     measured: ClassVar[tuple[str, ...]] = ()
     produces: ClassVar[tuple[str, ...]] = tuple(
         f"code_quality.{score}"
@@ -154,18 +146,6 @@ class CodeQuality(Filter):
     )
 
     @staticmethod
-    def _kinds(docs: Documents) -> list[str | None]:
-        """The language, as `code_language` or the extension names it, in lower case."""
-        import pyarrow.compute as pc
-
-        found = pc.extract_regex(docs.column("path").cast(pa.string()), r"(?:^|[./\\\\])(?P<end>[^./\\\\]+)$")
-        names = pc.struct_field(found, "end")
-        if "code_language" in docs.table.column_names:
-            names = pc.coalesce(docs.column("code_language").cast(pa.string()), names)
-        kinds: list[str | None] = pc.utf8_lower(names).to_pylist()
-        return kinds
-
-    @staticmethod
     def _generated(docs: Documents) -> pa.Array:
         """bool[n]: one of the first lines says that the file is generated."""
         import pyarrow.compute as pc
@@ -189,7 +169,7 @@ class CodeQuality(Filter):
         texts = docs.text.to_pylist()
         found = []
         for text, kind in zip(texts, kinds, strict=True):
-            # Recovery from errors takes time and memory quadratic in the depth of what is open; see `syntax`.
+            # Crafted files take time and memory quadratic in their size; see `text.grammars`.
             with limited(self.max_parse_seconds):
                 found.append(syntax_errors((text or "").encode(), kind))
         return pa.array(found, pa.float64())
@@ -217,7 +197,7 @@ class CodeQuality(Filter):
         from corpusmill.filters.kernels.comments import comment_bytes
         from corpusmill.filters.rules.comment_styles import STYLES
 
-        texts, formats, kinds = bounds_of(docs).texts, self._formats(docs), self._kinds(docs)
+        texts, formats, kinds = bounds_of(docs).texts, self._formats(docs), file_kinds(docs)
         styles = np.array([STYLES.get(kind or "", 0) for kind in kinds], np.int64)
         comments = comment_bytes(texts, styles)
         html = np.asarray(pc.fill_null(pc.equal(formats, "html"), False).to_numpy(zero_copy_only=False))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, PrivateAttr
 
 from corpusmill.pipelines.contract.stage import Context, Edit, Outcome
+from corpusmill.pipelines.text.grammars import LIBRARIES, file_kinds
 from corpusmill.tokenizer.boundary.options import SplitBoundary
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.fim.views import View
@@ -50,7 +51,7 @@ class Encode(Edit):
     a token that is needed.
     """
 
-    libraries: ClassVar[tuple[str, ...]] = ("gigatoken", "tokenizers", "numba")
+    libraries: ClassVar[tuple[str, ...]] = ("gigatoken", "tokenizers", "numba", *LIBRARIES)
     consumes: ClassVar[tuple[str, ...]] = ("text",)
     produces: ClassVar[tuple[str, ...]] = ("tokens",)
     artefacts: ClassVar[tuple[str, ...]] = ("tokenizer",)
@@ -117,7 +118,8 @@ class Encode(Edit):
         sizes = np.diff(docs.utf8("text")[0])
         held_D = self._ready.apart.held(docs, "model")
         about = [docs.column(name) for name in ("id", "source", "domain")]
-        encoded, *others = self._ready.encode(*about, texts, held_D)
+        files = file_kinds(docs) if self._ready.by_syntax else None
+        encoded, *others = self._ready.encode(*about, texts, held_D, files)
         names = docs.table.column_names
         columns: dict[str, pa.Array] = {
             name: docs.column(name).cast(pa.string()) if name in names else nothing(len(docs))
@@ -200,6 +202,7 @@ class _Ready:
         definition = encoders.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
         self._views = [View(fim=options.fim), *options.views]
         framing = any(view.fim.frames() for view in self._views)
+        self.by_syntax = any(view.fim.splits_by("syntax") for view in self._views)
         roles = ["fim_begin", "fim_hole", "fim_end"]
         self._options, self._seed, self._dtype = options, context.seed, vocabulary.dtype
         self.apart = HeldOut.of(context, "model", options.held_out)
@@ -221,10 +224,17 @@ class _Ready:
         self._table = token_table(documents_only(definition), vocabulary.size, self._reference.encode_symbols)
 
     def encode(
-        self, ids: pa.Array, sources: pa.Array, domains: pa.Array, texts: pa.Array, held_D: Bools
+        self,
+        ids: pa.Array,
+        sources: pa.Array,
+        domains: pa.Array,
+        texts: pa.Array,
+        held_D: Bools,
+        files: list[str | None] | None = None,
     ) -> list[_Encoded]:
         """Encode, verify, split and frame n documents: all of them in view 0, and in each other view those
-        that differ there; held_D bool[n] are neither split nor framed."""
+        that differ there; held_D bool[n] are neither split nor framed. `files`: languages of the
+        documents, for splits at syntax nodes."""
         import numpy as np
         import pyarrow as pa
 
@@ -238,14 +248,14 @@ class _Ready:
             if not found:
                 first_framed = framed_D
                 whole = np.arange(len(ids))
-                found.append(self._in_view(view, ids, sources, texts, framed_D, held_D, whole))
+                found.append(self._in_view(view, ids, sources, texts, framed_D, held_D, whole, files))
                 continue
             differs = first_framed | framed_D if not framed_alike(first, view) else first_framed != framed_D
             rows = np.flatnonzero(differs)
             some = pa.array(rows)
             names = ids.take(some), sources.take(some)
             part = *names, texts.take(some), framed_D[rows], held_D[rows]
-            found.append(self._in_view(view, *part, rows))
+            found.append(self._in_view(view, *part, rows, files and [files[row] for row in rows]))
         return found
 
     def _in_view(
@@ -257,6 +267,7 @@ class _Ready:
         framed_D: Bools,
         held_D: Bools,
         rows: npt.NDArray[np.int64],
+        files: list[str | None] | None,
     ) -> _Encoded:
         """Encode the documents in one view; `rows` are those of the batch."""
         import numpy as np
@@ -266,8 +277,8 @@ class _Ready:
         from corpusmill.tokenizer.fim.split_points import split_kinds, split_parts
 
         starts, data = buffers(texts)
-        kinds = split_kinds(sources, view.fim)
-        bounds = split_parts(starts, data, ids, framed_D, self._seed, view.draw, kinds)
+        kinds = split_kinds(sources, view.fim, files)
+        bounds = split_parts(starts, data, ids, framed_D, self._seed, view.draw, kinds, files or ())
         parts = pa.LargeStringArray.from_buffers(len(bounds) - 1, pa.py_buffer(bounds), pa.py_buffer(data))
         ends, tokens = (self._fast or self._reference).encode(parts)
         first_D = np.concatenate([[0], np.cumsum(np.where(framed_D, 3, 1))])

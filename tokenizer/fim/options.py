@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Split = Literal["characters", "lines"]
+Split = Literal["characters", "lines", "syntax"]
 
 
 class Fim(BaseModel):
@@ -16,7 +16,9 @@ class Fim(BaseModel):
     ones give an empty middle), and framed, before anything is packed, as DeepSeek-V3 does (report, section
     4.1). Its places are its two ends and every bound between characters as a reader sees them (extended
     grapheme clusters, Unicode Standard Annex 29: a letter is never parted from its marks), or with `split:
-    lines` every bound of lines (LF, CR LF, CR).
+    lines` every bound of lines (LF, CR LF, CR). With `split: syntax` a place is drawn between characters and
+    moved to the nearest bound of a syntax node (`fim.syntax_places`); files of languages without a grammar
+    are split between lines.
 
     - `psm`: `<fim_begin> prefix <fim_hole> suffix <fim_end> middle`
     - `spm`: `<fim_begin> <fim_hole> suffix <fim_end> prefix middle`, the same three control tokens with
@@ -40,7 +42,9 @@ class Fim(BaseModel):
     mode: Literal["psm", "spm"] = Field(
         "psm", description="Order of prefix, suffix and middle (DeepSeek-V3: psm)."
     )
-    split: Split = Field("characters", description="Places to split at: between characters or lines.")
+    split: Split = Field(
+        "characters", description="Places to split at: between characters, lines or syntax nodes."
+    )
     splits: dict[str, Split] = Field(
         default_factory=dict, description="Places by source, where they are others than `split`."
     )
@@ -54,3 +58,7 @@ class Fim(BaseModel):
     def frames(self) -> bool:
         """Whether any document may be framed."""
         return self.rate > 0 or any(rate > 0 for rate in self.rates.values())
+
+    def splits_by(self, split: Split) -> bool:
+        """Whether documents of any source may be split at such places."""
+        return self.split == split or split in self.splits.values()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.text.clusters import cluster_classes
+from corpusmill.pipelines.text.grammars import GRAMMARS
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 from corpusmill.tokenizer.fim.options import Fim
+from corpusmill.tokenizer.fim.syntax_places import syntax_place
 from corpusmill.tokenizer.fim.views import View
 from corpusmill.tokenizer.kernels.fim_parts import CLUSTERS, LINES, fim_parts
 
-_KINDS = {"characters": CLUSTERS, "lines": LINES}
+SYNTAX = 2  # a kind beside those of the kernel
+_KINDS = {"characters": CLUSTERS, "lines": LINES, "syntax": SYNTAX}
 
 Offsets = npt.NDArray[np.int64]
 
@@ -36,12 +41,18 @@ def chosen_for_fim(
     return chosen
 
 
-def split_kinds(sources: pa.Array, fim: Fim) -> npt.NDArray[np.uint8]:
-    """The kind of places at which each document may be split, uint8[n] of `kernels.fim_parts`."""
+def split_kinds(
+    sources: pa.Array, fim: Fim, files: Sequence[str | None] | None = None
+) -> npt.NDArray[np.uint8]:
+    """The kind of places at which each document may be split, uint8[n]: of `kernels.fim_parts`, or SYNTAX
+    where there is a grammar of its language. `files`: languages as `text.grammars.file_kinds` gives them."""
     source_D = np.asarray(sources.to_pylist(), object)
     kinds = np.full(len(source_D), _KINDS[fim.split], np.uint8)
     for source, split in fim.splits.items():
         kinds[source_D == source] = _KINDS[split]
+    for doc in np.flatnonzero(kinds == SYNTAX).tolist():
+        if files is None or files[doc] not in GRAMMARS:
+            kinds[doc] = LINES
     return kinds
 
 
@@ -64,12 +75,13 @@ def split_parts(
     seed: int,
     draw: int = 0,
     kinds: npt.NDArray[np.uint8] | None = None,
+    files: Sequence[str | None] = (),
 ) -> Offsets:
     """Boundaries int64[parts + 1] into `data`: one part a document; prefix, middle, suffix where chosen.
 
     Parts follow one another in `data` as the documents do (PSM is an order of the framed tokens, not of
-    the parts), so encoding them needs no copy of the text. `kinds`, uint8[n], as `split_kinds` gives them;
-    None: between clusters.
+    the parts), so encoding them needs no copy of the text. `kinds`, uint8[n], as `split_kinds` gives them
+    for `files`; None: between clusters.
     """
     n = len(offsets) - 1
     first, second = np.zeros(n, np.uint64), np.zeros(n, np.uint64)
@@ -79,4 +91,13 @@ def split_parts(
         first[which] = document_draws(names, seed, _purpose("fim.first", draw))
         second[which] = document_draws(names, seed, _purpose("fim.second", draw))
     kinds = np.full(n, CLUSTERS, np.uint8) if kinds is None else kinds
-    return np.asarray(fim_parts(offsets, data, chosen, first, second, kinds, cluster_classes()))
+    of_kernel = np.where(kinds == SYNTAX, CLUSTERS, kinds).astype(np.uint8)
+    bounds = np.asarray(fim_parts(offsets, data, chosen, first, second, of_kernel, cluster_classes()))
+    part_D = np.concatenate([[0], np.cumsum(np.where(chosen, 3, 1))])
+    for doc in np.flatnonzero(chosen & (kinds == SYNTAX)).tolist():
+        start, cuts = int(offsets[doc]), slice(part_D[doc] + 1, part_D[doc] + 3)
+        text = data[start : offsets[doc + 1]].tobytes()
+        bounds[cuts] = sorted(
+            start + syntax_place(text, int(cut) - start, str(files[doc])) for cut in bounds[cuts]
+        )
+    return bounds
