@@ -278,10 +278,12 @@ def test_its_faults_are_told_with_their_place(folder: Path) -> None:
             load_recipe(path)
         return [line.removeprefix(f"{path}:") for line in caught.value.lines]
 
-    assert lines("most: 2", "moost: 2") == ["11:10: censor.moost: unknown key; did you mean `most`? valid: most"]
+    unknown = "censor.moost: unknown key; did you mean `most`? valid: most"
+    assert lines("most: 2", "moost: 2") == [f"11:10: {unknown}"]
     assert lines("most: 2", "most: 0") == ["11:10: censor.most: must be at least 1, got 0"]
     assert lines("most: 2", "most: 13") == ["11:10: censor.most: is unlucky; take one more"]
-    assert lines("{most: 2}", "") == ["11:1: censor: is empty; write `censor: {most: 2}`, or take the line out"]
+    empty = "censor: is empty; write `censor: {most: 2}`, or take the line out"
+    assert lines("{most: 2}", "") == [f"11:1: {empty}"]
     (line,) = lines("censor:", "censer:")
     assert "unknown key; did you mean `censor`?" in line
     (line,) = lines("  poems:", "  censor:")
