@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
 
     from corpusmill.pipelines.api.recipe import Recipe
     from corpusmill.pipelines.api.shards import Shards
+    from corpusmill.pipelines.contract.conversion import Kind
     from corpusmill.pipelines.inspection.mixture_statistics import MixtureStatistics
     from corpusmill.pipelines.inspection.run_diff.difference import RunDifference
     from corpusmill.pipelines.inspection.run_record import RunRecord
@@ -180,6 +181,28 @@ class Run:
             raise UserError(f"{self.path} has no token shards yet; run its recipe to the end")
         folder = self.path / facts.folder
         return Shards(tuple(folder / name for name in facts.files))
+
+    def export(
+        self,
+        to: str,
+        folder: Path | str,
+        *,
+        of: Kind | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Write the run's documents, shards, tokenizer or model for other libraries, as `corpusmill export`:
+        `run.export("parquet", "out", source=["web"], columns=["id", "text"])`.
+
+        `folder`: a new folder, or a URL; `of`: what is meant where formats share a name, by default the
+        documents. Options are those of the format (docs/export_documents.md, docs/shards.md, docs/models.md).
+        Returns what was written. Raises UserError as the command does.
+        """
+        from corpusmill.pipelines.exports.perform import perform
+        from corpusmill.pipelines.storage.remote.exported import written_to
+
+        with written_to(str(folder)) as made:
+            found = perform(self.path, made, to, of, options)
+        return {name: str(folder) if value == str(made) else value for name, value in found.items()}
 
     def __repr__(self) -> str:
         record = self._record

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +10,7 @@ import typer
 
 from corpusmill.pipelines.api.places import place
 from corpusmill.pipelines.cli.inspect import JsonOption
-from corpusmill.pipelines.contract.conversion import Export, Of
+from corpusmill.pipelines.contract.conversion import Kind
 from corpusmill.pipelines.exports.find import export_names, import_names
 
 PluginOption = Annotated[
@@ -42,71 +41,65 @@ def export(
         Literal["rows", "documents"] | None,
         typer.Option(help="Of shards: rows as they were packed, or documents put together again."),
     ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Of documents: a source to write. May be repeated.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Of documents: columns to write, with commas, such as id,text,scores.c4_lines."),
+    ] = None,
+    file_bytes: Annotated[
+        str | None, typer.Option(help="Of documents: bytes of text after which a file ends: 512MiB.")
+    ] = None,
+    of: Annotated[
+        Kind | None,
+        typer.Option(help="What to write of a run where formats share a name: of documents by default."),
+    ] = None,
     plugin: PluginOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write documents, shards, a model or a tokenizer for other libraries. All of it is read and compared."""
     from corpusmill.pipelines.contract.plugins import use_plugins
-    from corpusmill.pipelines.exports.find import export_named
+    from corpusmill.pipelines.exports.perform import perform
     from corpusmill.pipelines.storage.remote.exported import written_to
 
     use_plugins(plugin or [])
-    chosen = export_named(to)
-    given = {"dtype": dtype, "ema": ema or None, "tokenizer": tokenizer, "sequences": sequences}
-    options = {name: value for name, value in given.items() if value is not None}
-    _refuse_options(options, chosen, to)
-    source = _place(what, chosen.of, to)
+    options = {
+        "dtype": dtype,
+        "ema": ema or None,
+        "tokenizer": tokenizer,
+        "sequences": sequences,
+        "source": source or None,
+        "columns": None if columns is None else _names(columns),
+        "file_bytes": None if file_bytes is None else _size(file_bytes),
+    }
     with written_to(out) as made:
-        found = chosen.write(source, made, **options)
+        found = perform(what, made, to, of, options)
     _print({name: out if value == str(made) else value for name, value in found.items()}, as_json)
 
 
-def _refuse_options(options: Mapping[str, Any], chosen: Export, to: str) -> None:
-    """Raise UserError for the first option that the format does not take, naming those that do."""
+def _names(text: str) -> list[str]:
+    """The names between commas. Raises UserError where there is none."""
     from corpusmill.pipelines.contract.errors import UserError
-    from corpusmill.pipelines.exports.find import export_named
 
-    for name in options:
-        if name not in chosen.options:
-            takers = [other for other in export_names() if name in export_named(other).options]
-            raise UserError(
-                f"--{name} is for {', '.join(f'--to {other}' for other in takers)}, not for --to {to}"
-            )
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise UserError(f"--columns {text!r}: a name is empty; write names with commas, such as id,text")
+    return names
 
 
-def _place(what: Path, of: Of, to: str) -> Path:
-    """What of `what` is exported. Raises UserError where it holds something else."""
+def _size(text: str) -> int:
+    """A number of bytes. Raises UserError for what is none."""
     from corpusmill.pipelines.contract.errors import UserError
-    from corpusmill.pipelines.inspection.tokenizer_files import looks_like_tokenizer
+    from corpusmill.pipelines.recipe.quantities import parse_quantity
 
-    if of == "a tokenizer":
-        return _tokenizer_at(what)
-    if of == "a model" and looks_like_tokenizer(what) and not (what / "config.json").is_file():
-        from corpusmill.pipelines.exports.find import export_named
-
-        others = [name for name in export_names() if export_named(name).of == "a tokenizer"]
-        raise UserError(
-            f"{what}: a tokenizer, not a model; --to {to} writes models, "
-            f"a tokenizer goes --to {', '.join(others)}"
-        )
-    return what
-
-
-def _tokenizer_at(what: Path) -> Path:
-    """The folder or file of the tokenizer in `what`. Raises UserError where there is none."""
-    from corpusmill.pipelines.contract.errors import UserError
-    from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
-
-    if not what.exists():
-        raise UserError(f"{what}: does not exist; give a tokenizer's folder, a run, or a tokenizer file")
-    file = tokenizer_file(what)
-    if file is None:
-        model = any((folder / "config.json").is_file() for folder in (what, what / "data"))
-        cure = "; the model here goes --to deepseek_v3" if model else ""
-        raise UserError(
-            f"{what}: no tokenizer in this folder; give its folder, a run, or the step that made it{cure}"
-        )
-    return file.parent if what.is_dir() else file
+    try:
+        size = parse_quantity(text)
+    except ValueError as error:
+        raise UserError(f"--file-bytes: {error}") from error
+    if size < 1:
+        raise UserError("--file-bytes 0: a file holds at least one byte; give more")
+    return size
 
 
 def import_model(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Of = Literal["documents", "shards", "a tokenizer", "a model"]
+Kind = Literal["documents", "shards", "tokenizer", "model"]  # the same as people write it
+KINDS: Mapping[Kind, Of] = {
+    "documents": "documents",
+    "shards": "shards",
+    "tokenizer": "a tokenizer",
+    "model": "a model",
+}
 Facts = dict[str, Any]
 
 

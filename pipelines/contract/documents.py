@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
         pa.field("meta", pa.string(), nullable=False),
     ]
 )
+BESIDE = ("site", "bytes", "held_out", "scores")  # further columns of exports, which readers leave out
 RAW_FIELDS = (pa.field("raw", pa.large_binary()), pa.field("content_type", pa.string()))
 
 Columns = Mapping[str, "pa.Array | npt.NDArray[Any]"]

@@ -1,7 +1,7 @@
-"""The documents that a run keeps, as Arrow IPC files: `SOURCE.arrow`, and `SOURCE.test.arrow` held out.
+"""The documents that a run keeps, as Arrow IPC files with a card: see `documents.py`.
 
-Files have the columns of the document schema, batches of one row group each, compressed with zstd. The reader
-`arrow`, `pyarrow.ipc.open_file` and `polars.scan_ipc` read them.
+Record batches of at most a row group of the run, compressed with zstd. The reader `arrow`,
+`pyarrow.ipc.open_file` and `polars.scan_ipc` read them.
 """
 
 from __future__ import annotations
@@ -13,27 +13,22 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.contract.conversion import Export
-from corpusmill.pipelines.contract.documents import SCHEMA, Documents
-from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
 from corpusmill.pipelines.exports.content_digest import ContentDigest
+from corpusmill.pipelines.exports.document_file import DocumentFile, add_tables
+from corpusmill.pipelines.exports.documents import OPTIONS, FileForm, export_documents
 
 
-def export_arrow(run: Path, out: Path) -> dict[str, Any]:
-    """Write the kept documents of `run` into the new folder `out`; see `export_by_source`."""
-    return export_by_source(run, out, "arrow", _ArrowFile)
-
-
-class _ArrowFile(DocumentFile):
+class ArrowFile(DocumentFile):
     """An Arrow IPC file, written batch by batch."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._writer = ipc.new_file(path, SCHEMA, options=ipc.IpcWriteOptions(compression="zstd"))
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
+        self._writer = ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression="zstd"))
 
-    def write(self, docs: Documents, digest: ContentDigest) -> None:
-        for batch in docs.table.combine_chunks().to_batches():
+    def write(self, table: pa.Table, digest: ContentDigest) -> None:
+        for batch in table.combine_chunks().to_batches():
             self._writer.write_batch(batch)
-        digest.add(docs)
+        digest.add(table)
 
     def finish(self) -> None:
         self._writer.close()
@@ -41,8 +36,13 @@ class _ArrowFile(DocumentFile):
     def read_again(self, digest: ContentDigest) -> None:
         with pa.memory_map(str(self.path)) as file:
             reader = ipc.open_file(file)
-            for number in range(reader.num_record_batches):
-                digest.add(Documents(pa.Table.from_batches([reader.get_batch(number)])))
+            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+            add_tables((pa.Table.from_batches([batch]) for batch in batches), digest)
 
 
-EXPORT = Export("documents", export_arrow)
+def export_arrow(run: Path, out: Path, **options: Any) -> dict[str, Any]:
+    """Write the kept documents of `run` into the new folder `out`; see `export_documents`."""
+    return export_documents(run, out, FileForm("arrow", ArrowFile), **options)
+
+
+EXPORT = Export("documents", export_arrow, OPTIONS)

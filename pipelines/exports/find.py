@@ -1,7 +1,8 @@
 """Exports and imports by name: each is a module, and its file name is the registration.
 
 An export named `x` is the value `EXPORT` in `<room>/exports/x.py`, or in a plugin `x.py`; an import likewise
-is `IMPORT` in `<room>/imports/x.py`. Names are listed without importing anything.
+is `IMPORT` in `<room>/imports/x.py`. Rooms may have exports of one name, of different things: `huggingface`
+is of documents, and of a tokenizer. Names are listed without importing anything.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 import corpusmill
 from corpusmill.pipelines.contract.closest import closest
-from corpusmill.pipelines.contract.conversion import Export, Import
+from corpusmill.pipelines.contract.conversion import Export, Import, Of
 from corpusmill.pipelines.contract.errors import UserError
 
 Conversion = TypeVar("Conversion", Export, Import)
@@ -28,18 +29,20 @@ def import_names() -> list[str]:
     return sorted(_modules("imports", "IMPORT"))
 
 
-def export_named(name: str) -> Export:
-    """The export of this name.
+def exports_named(name: str) -> dict[Of, Export]:
+    """The exports of this name, by what they are of.
 
     Raises UserError where there is none, with all names by what they export, those of plugins too, and where
     a plugin's has the name of one that comes with corpusmill.
     """
     formats = _formats("exports", "EXPORT")
     if name in formats:
-        return _value(formats[name], "EXPORT", Export)
+        found = [_value(module, "EXPORT", Export) for module in formats[name]]
+        return {one.of: one for one in found}
     kinds: dict[str, list[str]] = {}
     for other in sorted(formats):
-        kinds.setdefault(_value(formats[other], "EXPORT", Export).of, []).append(other)
+        for module in formats[other]:
+            kinds.setdefault(_value(module, "EXPORT", Export).of, []).append(other)
     listed = "; ".join(f"of {of}: {', '.join(names)}" for of, names in sorted(kinds.items()))
     raise UserError(f"no export format {name!r}{_hint(name, formats, 'EXPORT')}; there are {listed}")
 
@@ -52,23 +55,23 @@ def import_named(name: str) -> Import:
     """
     formats = _formats("imports", "IMPORT")
     if name in formats:
-        return _value(formats[name], "IMPORT", Import)
+        return _value(formats[name][0], "IMPORT", Import)
     hint = _hint(name, formats, "IMPORT")
     raise UserError(f"no import format {name!r}{hint}; there are {', '.join(sorted(formats))}")
 
 
-def _modules(folder: str, value: str) -> dict[str, str]:
-    """Module by name of every export or import in the rooms: those whose text defines the value."""
+def _modules(folder: str, value: str) -> dict[str, list[str]]:
+    """Modules by name of every export or import in the rooms: those whose text defines the value."""
     rooms = Path(corpusmill.__file__).parent
-    return {
-        path.stem: f"corpusmill.{path.parts[-3]}.{folder}.{path.stem}"
-        for path in sorted(rooms.glob(f"*/{folder}/*.py"))
-        if f"\n{value} = " in path.read_text("utf-8")
-    }
+    found: dict[str, list[str]] = {}
+    for path in sorted(rooms.glob(f"*/{folder}/*.py")):
+        if f"\n{value} = " in path.read_text("utf-8"):
+            found.setdefault(path.stem, []).append(f"corpusmill.{path.parts[-3]}.{folder}.{path.stem}")
+    return found
 
 
-def _formats(folder: str, value: str) -> dict[str, str]:
-    """Module by name of all there are. Raises UserError where a plugin's has the name of one of the rooms."""
+def _formats(folder: str, value: str) -> dict[str, list[str]]:
+    """Modules by name of all there are. Raises UserError where a plugin's has a name of the rooms."""
     from corpusmill.pipelines.contract.plugins import plugin_file, plugins_with
 
     built_in, of_plugins = _modules(folder, value), plugins_with(value)
@@ -76,10 +79,10 @@ def _formats(folder: str, value: str) -> dict[str, str]:
         raise UserError(
             f"{plugin_file(of_plugins[name])}: corpusmill has a format {name} of its own; rename the file"
         )
-    return {**built_in, **of_plugins}
+    return {**built_in, **{name: [module] for name, module in of_plugins.items()}}
 
 
-def _hint(name: str, formats: dict[str, str], value: str) -> str:
+def _hint(name: str, formats: dict[str, list[str]], value: str) -> str:
     """What was meant instead, and which plugins have no format."""
     from corpusmill.pipelines.contract.plugins import plugins, plugins_with
 

@@ -1,39 +1,37 @@
-"""The documents that a run keeps, as JSON Lines: `SOURCE.jsonl.zst`, and `SOURCE.test.jsonl.zst` held out.
+"""The documents that a run keeps, as JSON Lines packed with zstd, with a card: see `documents.py`.
 
-A line is one document: the fields of the document schema that it has, `meta` as an object. The reader `jsonl`
-reads the files again.
+A line is one document with every column, those it lacks as null; `meta` is the text of a JSON object, as in
+the other formats, so that all lines have the same types; scores that are no number JSON knows are null. The
+readers `jsonl` and `hugging_face` and `datasets` read them.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
 import zstandard
 
 from corpusmill.pipelines.contract.conversion import Export
-from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
 from corpusmill.pipelines.exports.content_digest import ContentDigest
+from corpusmill.pipelines.exports.document_file import DocumentFile
+from corpusmill.pipelines.exports.documents import OPTIONS, FileForm, export_documents
 
 
-def export_jsonl(run: Path, out: Path) -> dict[str, Any]:
-    """Write the kept documents of `run` into the new folder `out`; see `export_by_source`."""
-    return export_by_source(run, out, "jsonl.zst", _Lines)
-
-
-class _Lines(DocumentFile):
+class LinesFile(DocumentFile):
     """A compressed file of lines."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
         self._stream: IO[bytes] = zstandard.ZstdCompressor(write_checksum=True).stream_writer(path.open("wb"))
 
-    def write(self, docs: Documents, digest: ContentDigest) -> None:
-        for line in _lines(docs):
+    def write(self, table: pa.Table, digest: ContentDigest) -> None:
+        for line in _lines(table):
             digest.add_bytes(line)
             self._stream.write(line)
 
@@ -46,11 +44,24 @@ class _Lines(DocumentFile):
                 digest.add_bytes(piece)
 
 
-def _lines(docs: Documents) -> Iterator[bytes]:
-    for row in docs.table.to_pylist():
-        row["meta"] = json.loads(row["meta"]) if row.get("meta") else None
-        kept = {name: value for name, value in row.items() if value is not None}
-        yield json.dumps(kept, ensure_ascii=False, default=str).encode() + b"\n"
+def _lines(table: pa.Table) -> Iterator[bytes]:
+    for batch in table.to_batches(max_chunksize=1000):
+        for row in batch.to_pylist():
+            yield json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-EXPORT = Export("documents", export_jsonl)
+def _finite(value: Any) -> Any:
+    """`value` with null for floats that are no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+def export_jsonl(run: Path, out: Path, **options: Any) -> dict[str, Any]:
+    """Write the kept documents of `run` into the new folder `out`; see `export_documents`."""
+    return export_documents(run, out, FileForm("jsonl.zst", LinesFile), **options)
+
+
+EXPORT = Export("documents", export_jsonl, OPTIONS)

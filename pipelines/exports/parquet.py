@@ -1,7 +1,7 @@
-"""The documents that a run keeps, as Parquet: `SOURCE.parquet`, and `SOURCE.test.parquet` held out.
+"""The documents that a run keeps, as Parquet files with a card: see `documents.py`.
 
-Files have the columns of the document schema, zstd and page checksums. The reader `parquet` reads them. For
-the Hub's layout, of many files and a README, see `dataset`.
+Row groups of about 16 MiB of text, zstd, page checksums. The reader `parquet`, polars, DuckDB, Spark and
+`datasets` read them.
 """
 
 from __future__ import annotations
@@ -9,38 +9,67 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.conversion import Export
-from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.exports.by_source import DocumentFile, export_by_source
 from corpusmill.pipelines.exports.content_digest import ContentDigest
-from corpusmill.pipelines.storage.datasets import DatasetWriter
+from corpusmill.pipelines.exports.document_file import DocumentFile, add_tables
+from corpusmill.pipelines.exports.documents import OPTIONS, FileForm, export_documents
+
+ROW_GROUP_BYTES = 16 * 2**20  # of text; bounds the memory of whoever reads the file
+ROW_BYTES = 256  # allowed for a row's other columns
+_FEW_VALUES = ("source", "domain", "lang", "license", "repo", "site", "held_out")
 
 
-def export_parquet(run: Path, out: Path) -> dict[str, Any]:
-    """Write the kept documents of `run` into the new folder `out`; see `export_by_source`."""
-    return export_by_source(run, out, "parquet", _ParquetFile)
+class ParquetFile(DocumentFile):
+    """A Parquet file; rows wait in memory until a row group is full."""
 
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
+        self._waiting: list[pa.Table] = []
+        self._bytes = 0
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            use_dictionary=[name for name in _FEW_VALUES if name in schema.names],
+            write_page_checksum=True,
+        )
 
-class _ParquetFile(DocumentFile):
-    """A Parquet file, written row group by row group."""
+    def write(self, table: pa.Table, digest: ContentDigest) -> None:
+        digest.add(table)
+        self._waiting.append(table)
+        self._bytes += ROW_BYTES * table.num_rows
+        if "text" in table.column_names:
+            self._bytes += pc.sum(pc.binary_length(table.column("text"))).as_py() or 0
+        if self._bytes >= ROW_GROUP_BYTES:
+            self._flush()
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._writer = DatasetWriter(path)
-
-    def write(self, docs: Documents, digest: ContentDigest) -> None:
-        self._writer.append(docs)
-        digest.add(docs)
+    def _flush(self) -> None:
+        table = pa.concat_tables(self._waiting)
+        if table.num_rows:
+            self._writer.write_table(table, row_group_size=table.num_rows)
+        self._waiting, self._bytes = [], 0
 
     def finish(self) -> None:
+        if self._waiting:
+            self._flush()
         self._writer.close()
 
     def read_again(self, digest: ContentDigest) -> None:
         with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                digest.add(Documents(file.read_row_group(group)))
+            groups = range(file.num_row_groups)
+            add_tables((file.read_row_group(group, use_threads=False) for group in groups), digest)
 
 
-EXPORT = Export("documents", export_parquet)
+FORM = FileForm("parquet", ParquetFile)
+
+
+def export_parquet(run: Path, out: Path, **options: Any) -> dict[str, Any]:
+    """Write the kept documents of `run` into the new folder `out`; see `export_documents`."""
+    return export_documents(run, out, FORM, **options)
+
+
+EXPORT = Export("documents", export_parquet, OPTIONS)

@@ -136,6 +136,22 @@ def scored(
             yield _kept(record, chain, receipt, least, fields)
 
 
+def scoring(chain: Chain) -> list[str]:
+    """Stages of a source that give scores: readers do not, nor deduplication that removes by address."""
+    links = [link for link in chain.links[1:] if not link.mask or link.step.operator.reads == "documents"]
+    return list(dict.fromkeys(link.name for link in links))
+
+
+def kept_scores(record: RunRecord, chain: Chain, unit: int, names: Sequence[str]) -> pa.Table:
+    """The scores `names` (`<stage>.<score>`) of one unit of a source's last dataset: `row` int64[n], sorted,
+    and a column for each that the unit has."""
+    stages = list(dict.fromkeys(name.split(".", 1)[0] for name in names))
+    asked = {stage: found for stage, found in score_fields(record, chain, stages).items() if found}
+    chosen = {stage: [field for field in found if field.name in names] for stage, found in asked.items()}
+    table = _kept(record, chain, chain.source.last.units[unit], 0, chosen).table
+    return table.select(["row", *(name for name in names if name in table.column_names)])
+
+
 def _spread(units: Sequence[Receipt], most: int | None) -> Sequence[Receipt]:
     if most is None or len(units) <= most:
         return units

@@ -25,7 +25,9 @@ class Jsonl(RecordReader):
     column from another field, `fields: {lang: null}` leaves it empty. A `lang` that is no language code
     ("Python") stays in `meta`, as do all other fields and the record's own id; nested `meta` and `metadata`
     objects are flattened in. Ids: from the record's id (else its URL, else repository and path) and the text.
-    `meta.code_language` is added where the path's suffix tells it.
+    `meta.code_language` is added where the path's suffix tells it. A line as exports of this project
+    write it (every field of the document schema, no others but `site`, `bytes`, `held_out` and `scores`,
+    `meta` the text of a JSON object) keeps its id and `meta` as they are.
 
     Quarantined, line by line, while the rest of the file goes on: `bad_json` (not one JSON object, or one of
     over 512 nested levels, 1,048,576 values, 65,536 names of fields or 4,300 digits of a number), `no_text`
@@ -121,6 +123,8 @@ class Jsonl(RecordReader):
                 content.decode()
             record = load_json(rest)
             del record[self.text_field]
+            if collector.restore(record, content, fields):
+                return True
             row = fields.row(record)
             collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)
         except ValueError:
@@ -167,6 +171,8 @@ class Jsonl(RecordReader):
             content = text.encode()
         except UnicodeEncodeError as error:
             collector.quarantine("bad_utf8", len(line), position, str(error), line)
+            return
+        if collector.restore(record, content, fields):
             return
         row = fields.row(record)
         collector.add(row.locator, content, text=content, meta=row.meta, **row.columns)

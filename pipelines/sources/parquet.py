@@ -23,8 +23,9 @@ class Parquet(RecordReader):
 
     Fields are mapped as by `jsonl`: `text_field`, `id_field`, `fields`; all other columns go to `meta` as
     JSON (times as ISO 8601, decimals as strings, bytes as base64). A file whose columns are those of the
-    document schema and nothing else, as this project writes them, keeps its ids and `meta` as they are;
-    `source` and `domain` become the recipe's.
+    document schema, as this project writes and exports them, keeps its ids and `meta` as they are; `source`
+    and `domain` become the recipe's, and what an export has beside (`site`, `bytes`, `held_out`, `scores`)
+    is left out.
 
     `index` proves the footer and that every column chunk lies inside the file. Before a row group is read,
     the headers of all its pages are: they must fill their chunks and count the values that the footer counts.

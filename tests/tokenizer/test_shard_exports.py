@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UserError
-from corpusmill.pipelines.exports.find import export_named
+from corpusmill.pipelines.exports.find import exports_named
 from corpusmill.tokenizer.export import shards as exported
 from corpusmill.tokenizer.export.sequences import Sequences
 from corpusmill.tokenizer.export.shards import shard_sets
@@ -54,7 +54,7 @@ def step(tmp_path: Path) -> Path:
 
 
 def export(name: str, what: Path, out: Path, **options: str) -> dict[str, Any]:
-    found: dict[str, Any] = export_named(name).write(what, out, **options)
+    found: dict[str, Any] = exports_named(name)["shards"].write(what, out, **options)
     return found
 
 

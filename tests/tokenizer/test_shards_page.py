@@ -9,7 +9,7 @@ import pytest
 
 from corpusmill.pipelines.contract.given_tables import PIECE, SHARD_COLUMNS
 from corpusmill.pipelines.contract.stage import Context
-from corpusmill.pipelines.exports.find import export_named, export_names
+from corpusmill.pipelines.exports.find import export_names, exports_named
 from corpusmill.tokenizer.shards.reader import open_shard
 from tests.oracles.concatenated_shards import made_documents, write_concatenated
 from tests.tokenizer.test_pack import drawn, packed
@@ -53,5 +53,5 @@ def test_the_page_names_columns_keys_and_counts(context: Context, tmp_path: Path
 
 
 def test_the_page_names_the_exports() -> None:
-    formats = {name for name in export_names() if export_named(name).of == "shards"}
+    formats = {name for name in export_names() if "shards" in exports_named(name)}
     assert named("Exports") == {"--to", *formats}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.contract.conversion import Export
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.pipelines.exports.find import export_named
+from corpusmill.pipelines.exports.find import exports_named
 
 if TYPE_CHECKING:
     from corpusmill.tokenizer.export.source import Source
@@ -47,7 +47,7 @@ def export_tokenizer(folder: Path, to: str, out: Path) -> dict[str, Any]:
     from corpusmill.tokenizer.export.source import open_source
     from corpusmill.tokenizer.export.verify import LIBRARIES, verify_export
 
-    export_named(to)  # raises where there is none
+    exports_named(to)  # raises where there is none
     write = importlib.import_module(f"corpusmill.tokenizer.exports.{to}").write
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; give a folder to write the tokenizer into")

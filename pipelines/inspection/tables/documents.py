@@ -44,19 +44,25 @@ _MADE = (
 def documents_table(record: RunRecord) -> Table:
     """Documents that are kept by all steps done so far."""
     view = record.view()
-    step = record.complete_giving(HELD_OUT)
-    families = None if step is None else read_held_out(step.data.file(FILE))
+    families = families_of(record)
 
     def read(names: frozenset[str]) -> Iterator[pa.Table]:
         for unit in range(len(view)):
-            yield from _unit(view, families, unit, names)
+            yield from unit_rows(view, families, unit, names)
 
     return Table("documents", "documents that the run keeps", (*_STORED, *_MADE), read)
 
 
-def _unit(
+def families_of(record: RunRecord) -> HeldOut | None:
+    """What the run holds out; None where it holds out nothing."""
+    step = record.complete_giving(HELD_OUT)
+    return None if step is None else read_held_out(step.data.file(FILE))
+
+
+def unit_rows(
     view: DatasetView, families: HeldOut | None, unit: int, names: frozenset[str]
 ) -> Iterator[pa.Table]:
+    """Rows of one unit of the view with at least the columns `names` of the table, a row group at a time."""
     stored = {column.name for column in _STORED} & names | {"id"}
     stored |= {"url"} if "site" in names else set()
     stored |= set(DECIDE_HELD_OUT) if "held_out" in names and families is not None else set()

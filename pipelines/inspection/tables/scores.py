@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.inspection.scored import Chain, Link, chain_of, score_fields, scored
+from corpusmill.pipelines.inspection.scored import Chain, chain_of, score_fields, scored, scoring
 from corpusmill.pipelines.inspection.tables.table import Column, Table
 from corpusmill.pipelines.storage.datasets import unit_file
 
@@ -26,7 +26,7 @@ _FIXED = (
 def scores_table(record: RunRecord) -> Table:
     """A row a document with a column a score, `<stage>_<score>`; null where the document never came there."""
     chains = [chain_of(record, source) for source in record.sources if source.whole]
-    stages = list(dict.fromkeys(link.name for chain in chains for link in chain.links[1:] if _scores(link)))
+    stages = list(dict.fromkeys(stage for chain in chains for stage in scoring(chain)))
     fields: dict[str, pa.Field] = {}
     for chain in chains:
         for found in score_fields(record, chain, stages).values():
@@ -47,11 +47,6 @@ def scores_table(record: RunRecord) -> Table:
                 yield _columns(chain, unit.table, fields, wanted)
 
     return Table("scores", "scores of all documents that came to a filter", columns, read)
-
-
-def _scores(link: Link) -> bool:
-    """Whether a stage gives scores: a deduplication that removes by address does not."""
-    return not link.mask or link.step.operator.reads == "documents"
 
 
 def _columns(chain: Chain, table: pa.Table, fields: dict[str, pa.Field], wanted: list[str]) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import RAW_FIELDS, SCHEMA, Documents, document_id
+from corpusmill.pipelines.sources.assembly.fields import FieldMap, is_exported
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost
 
 BATCH_BYTES = 4 * 2**20
@@ -104,6 +105,16 @@ class Collector:
         row = (document_id(locator, content), text, url, path, repo, license, lang, canonical_json(meta))
         self._bytes += len(content)
         self._rows.append((*row, content, content_type) if self._raw else row)
+
+    def restore(self, record: Mapping[str, Any], text: bytes, fields: FieldMap) -> bool:
+        """Add a record that an export of this project wrote, without its text, as the document that it was;
+        false for any other record."""
+        if not is_exported(record, fields):
+            return False
+        columns = (record[name] for name in ("url", "path", "repo", "license", "lang", "meta"))
+        self._bytes += len(text)
+        self._rows.append((record["id"], text, *columns))
+        return True
 
     def remove(self, why: str, size: int, position: str, detail: str = "", data: bytes = b"") -> None:
         """A record left out on purpose."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from corpusmill.pipelines.contract.documents import BESIDE, SCHEMA
 from corpusmill.pipelines.sources.assembly.code_languages import code_language
 from corpusmill.pipelines.sources.assembly.field_paths import at_path, take_path
 from corpusmill.pipelines.sources.assembly.json_limits import limit_fault
@@ -21,6 +22,11 @@ NESTED = ("meta", "metadata")
 # "Python", which is no value of the `lang` column.
 LANGUAGE_CODE = r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*"
 _LANGUAGE_CODE = re.compile(LANGUAGE_CODE)
+
+
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
+_WRITTEN = frozenset(SCHEMA.names) - {"text"}
+_WITH_BESIDE = _WRITTEN | frozenset(BESIDE)
 
 
 @dataclass(slots=True)
@@ -138,6 +144,19 @@ class FieldMap:
         return Row(locator, columns, record)
 
 
+def is_exported(record: Mapping[str, Any], fields: FieldMap) -> bool:
+    """Whether a record, its text taken out, is a document as exports of this project write it: every field of
+    the document schema, none but what exports add, an id of 32 hex digits, and `meta` as JSON text."""
+    if not (record.keys() >= _WRITTEN and record.keys() <= _WITH_BESIDE) or fields != _USUAL_FIELDS:
+        return False
+    identity, meta = record["id"], record["meta"]
+    if not (isinstance(identity, str) and _HEX_ID.fullmatch(identity) and isinstance(meta, str)):
+        return False
+    given = [(name, record[name]) for name in COLUMNS if record[name] is not None]
+    strings = all(isinstance(value, str) and _fits(name, value) for name, value in given)
+    return strings and _fits("meta", meta) and isinstance(_object(meta), dict)
+
+
 def _strings(value: Any) -> Iterator[str]:
     """The strings of a value, of lists and mappings in their order; blank ones are left out."""
     if isinstance(value, str):
@@ -180,6 +199,9 @@ def _text_of(column: str, value: Any) -> str | None:
             return None
         value = _all_of(value) if all(isinstance(name, str) for name in value) else None
     return value if value is not None and _fits(column, value) else None
+
+
+_USUAL_FIELDS = FieldMap()
 
 
 def _all_of(names: list[str]) -> str | None:

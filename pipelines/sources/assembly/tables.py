@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
+from corpusmill.pipelines.contract.documents import BESIDE, SCHEMA, Documents, buffers
 from corpusmill.pipelines.sources.assembly.arrow_values import distinct_names, plain_values
 from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS, canonical_json, excerpt
 from corpusmill.pipelines.sources.assembly.fields import COLUMNS, FieldMap
@@ -38,8 +38,8 @@ class TableMapper:
         self._limit = limit
         types = {field.name: field.type for field in schema}
         self._ours = (
-            set(types) == set(SCHEMA.names)
-            and len(schema) == len(SCHEMA)
+            set(types) - set(BESIDE) == set(SCHEMA.names)
+            and len(schema) == len(types)
             and all(is_text(types[name]) for name in SCHEMA.names)
             and fields == FieldMap()
         )

@@ -1,4 +1,4 @@
-"""The page on models: its commands are there with the options it shows, and its tables are whole."""
+"""The pages on models and exports: their commands are there with the options shown, tables are whole."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from corpusmill.pipelines.cli.main import app
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "models.md").read_text("utf-8")
 SHARDS_PAGE = (ROOT / "docs" / "shards.md").read_text("utf-8")
-COMMANDS = re.findall(r"^(?:\| `)?corpusmill ([^`\n]*)", PAGE, re.MULTILINE)
+DOCUMENTS_PAGE = (ROOT / "docs" / "export_documents.md").read_text("utf-8")
+COMMAND = re.compile(r"^(?:\| `)?corpusmill ([^`\n]*)", re.MULTILINE)
+COMMANDS = COMMAND.findall(PAGE)
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", [*COMMANDS, *COMMAND.findall(DOCUMENTS_PAGE)])
 def test_every_command_of_the_page_is_understood(line: str) -> None:
     command, *arguments = shlex.split(line)
     known = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
@@ -29,8 +31,9 @@ def test_every_command_of_the_page_is_understood(line: str) -> None:
 def test_the_pages_show_every_command_and_every_option_of_export() -> None:
     assert {line.split()[0] for line in COMMANDS} == {"export", "import", "generate", "curves"}
     export = typer.main.get_command(app).commands["export"]  # type: ignore[attr-defined]
+    pages = PAGE + SHARDS_PAGE + DOCUMENTS_PAGE
     options = {option for parameter in export.params for option in parameter.opts if option.startswith("--")}
-    assert {option for option in options if option not in PAGE + SHARDS_PAGE} == set()
+    assert {option for option in options if option not in pages} == set()
 
 
 def test_the_extra_of_the_page_is_declared() -> None:

@@ -91,7 +91,7 @@ def test_what_is_exported_of_a_tokenizer(
         return {"format": "x", "files": ["x"]}
 
     made = Export("a tokenizer", write)
-    monkeypatch.setattr("corpusmill.pipelines.exports.find.export_named", lambda name: made)
+    monkeypatch.setattr("corpusmill.pipelines.exports.perform.exports_named", lambda name: {made.of: made})
     shown = _run("export", folder, "--to", "tiktoken", tmp_path / "out")
     assert called == [(folder, tmp_path / "out")]
     assert shown.splitlines() == ["format: x", 'files: ["x"]']

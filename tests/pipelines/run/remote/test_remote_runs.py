@@ -106,16 +106,16 @@ def test_an_export_goes_to_the_store_and_is_whole_with_its_last_object(
     denied = Fault("answer", lambda seen: "exported/data" in seen.path, times=100, status=403)
     server.proxy.faults.append(denied)
     with pytest.raises(UserError, match="access is denied"):
-        told("export", url, out, "--to", "dataset")
+        told("export", url, out, "--to", "huggingface")
     assert b"exported/README.md" in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
     assert b"export.json" not in server.ask("GET", f"{BUCKET}?list-type=2&prefix=exported")
     server.proxy.fresh()
     with pytest.raises(UserError, match=rf"{url}/out/of-it: lies in the run {url}; name a place outside"):
-        told("export", url, f"{url}/out/of-it", "--to", "dataset")
+        told("export", url, f"{url}/out/of-it", "--to", "huggingface")
     with pytest.raises(UserError, match=rf"{out}: holds objects already"):
-        told("export", url, out, "--to", "dataset")
-    assert out in told("export", url, f"{out}-again", "--to", "dataset")
-    told("export", str(beside.parent / "runs" / "short"), str(tmp_path / "local"), "--to", "dataset")
+        told("export", url, out, "--to", "huggingface")
+    assert out in told("export", url, f"{out}-again", "--to", "huggingface")
+    told("export", str(beside.parent / "runs" / "short"), str(tmp_path / "local"), "--to", "huggingface")
     whole = json.loads(server.get(BUCKET, "exported-again/export.json"))["files"]
     files = {
         path.relative_to(tmp_path / "local").as_posix(): path
