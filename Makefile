@@ -42,8 +42,10 @@ lint: $(DEV_STAMP)
 	$(BIN)/mypy benchmarks
 	$(BIN)/lint-imports
 
+# Links are checked, and the site is built into build/site: open build/site/index.html.
 docs: $(DEV_STAMP)
 	$(BIN)/python -m pytest tests/test_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 dev: $(STAMP)
 	$(BIN)/corpusmill run configs/dev.yaml

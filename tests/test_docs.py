@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +17,18 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpusmill.pipelines.cli.command_page import command_page
 from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.recipe import registry
+from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.loader import load_recipe, recipe_keys
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Engine
 from corpusmill.pipelines.recipe.quantities import parse_quantity
+from corpusmill.pipelines.recipe.schema_page import schema_page
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.tokenizer.shards.reader import Piece
 from tests.oracles.training_shards import write_rows
@@ -30,6 +37,10 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 README_PAGE = README.read_text("utf-8")
+COMMANDS_PAGE = (DOCS / "commands.md").read_text("utf-8")
+OWN_DATA_PAGE = (DOCS / "own_data.md").read_text("utf-8")
+TREE_PAGE = (DOCS / "tree.md").read_text("utf-8")
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 FILTER_PAGE = (DOCS / "add_a_filter.md").read_text("utf-8")
 RECIPE_PAGE = (DOCS / "recipe.md").read_text("utf-8")
 
@@ -156,7 +167,7 @@ def test_numbers_of_the_recipe_page_are_read() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in (README, *DOCS.rglob("*.md")):
+    for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
@@ -167,24 +178,89 @@ def test_links_within_the_readme_have_a_heading() -> None:
         assert anchor.replace("-", " ") in headings
 
 
-def test_the_readme_names_every_command_and_no_other() -> None:
-    known = typer.main.get_command(app)
-    commands = set(known.commands)  # type: ignore[attr-defined]
-    named = set(re.findall(r"(?:`|\$ )corpusmill ([a-z][a-z-]*)", README_PAGE))
-    assert named == commands
-    for command, line in re.findall(r"(?:`|\$ )corpusmill ([a-z][a-z-]*)([^`\n]*)", README_PAGE):
-        options = {o for p in known.commands[command].params for o in p.opts}  # type: ignore[attr-defined]
-        assert set(re.findall(r"--[a-z-]+", line)) <= options | {"--no-estimate", "--help"}, line
+def commands_below(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command with its words, groups left out."""
+    for name, one in command.commands.items():
+        if hasattr(one, "commands"):
+            yield from commands_below(one, (*words, name))
+        elif not one.hidden:
+            yield (*words, name), one
+
+
+COMMANDS = dict(commands_below(typer.main.get_command(app)))
+
+
+def test_the_page_of_commands_names_every_command() -> None:
+    for words in COMMANDS:
+        named = re.search(rf"(?:`|\$ )corpusmill {' '.join(words)}\b", COMMANDS_PAGE)
+        assert named, f"docs/commands.md does not tell of `corpusmill {' '.join(words)}`"
+
+
+def test_the_pages_name_no_command_or_option_that_is_not_there() -> None:
+    roots = {words[0] for words in COMMANDS}
+    for page in (README, DOCS / "commands.md", DOCS / "start.md", DOCS / "own_data.md"):
+        for name, line in re.findall(
+            r"(?:`|\$ |^)corpusmill ([a-z][a-z-]*)([^`\n#]*)", page.read_text("utf-8"), re.MULTILINE
+        ):
+            assert name in roots, f"{page.name}: corpusmill {name}"
+            params = [p for words, one in COMMANDS.items() if words[0] == name for p in one.params]
+            options = {option for param in params for option in (*param.opts, *param.secondary_opts)}
+            assert set(re.findall(r"(?<!\S)--[a-z-]+", line)) <= options | {"--help"}, f"{page.name}: {line}"
+
+
+def test_the_page_of_options_has_every_option_of_every_command() -> None:
+    page = command_page(typer.main.get_command(app))
+    sections = dict(re.findall(r"^## (corpusmill [^\n]*)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
+    assert sections.keys() == {f"corpusmill {' '.join(words)}" for words in COMMANDS}
+    for words, one in COMMANDS.items():
+        for param in one.params:
+            if param.param_type_name == "option" and not param.hidden:
+                section = sections[f"corpusmill {' '.join(words)}"]
+                assert all(f"`{option}" in section for option in param.opts), (words, param.opts)
+
+
+def test_the_page_of_recipes_has_every_option() -> None:
+    schema = recipe_schema()
+    page = schema_page(schema)
+    for node in (schema, *schema["definitions"].values()):
+        for name, option in node.get("properties", {}).items():
+            about = option.get("description", "").replace("|", "\\|").replace("<", "&lt;")
+            assert f"| `{name}` | {about} |" in page
+
+
+def test_the_readme_is_short_and_its_picture_is_there() -> None:
+    assert README_PAGE.count("\n") < 150
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README_PAGE)
+    assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = {path.relative_to(tmp_path / "site").as_posix() for path in (tmp_path / "site").rglob("*.html")}
+    written = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
+    written = {name.replace("README.html", "index.html") for name in written}
+    assert pages >= written | {"index.html", "options_of_commands.html", "options_of_recipes.html"}
+    for path in (tmp_path / "site").rglob("*.html"):
+        page = path.read_text("utf-8")
+        fetched = re.findall(r"<(?:script|img|iframe)[^>]*\bsrc=\"?(https?:[^\" >]+)", page)
+        fetched += re.findall(r"<link[^>]*\bhref=\"?(https?:[^\" >]+)", page)
+        assert fetched == [], path.name
+    for path in (tmp_path / "site").rglob("*.css"):
+        assert not re.search(r"url\(['\"]?https?:", path.read_text("utf-8")), path.name
 
 
 def test_every_make_target_the_readme_names_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in re.findall(r"`?make ([a-z]+)", README_PAGE):
+    for target in re.findall(r"`?make ([a-z]+)", README_PAGE + (DOCS / "start.md").read_text("utf-8")):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_tree_of_the_readme_is_the_tree() -> None:
-    tree = README_PAGE.split("## The tree")[1].split("```")[1]
+def test_the_page_of_the_tree_is_the_tree() -> None:
+    tree = TREE_PAGE.split("```")[1]
     named = re.findall(r"^([a-z_]+)/ ", tree, re.MULTILINE)
     made = {"build", "dist", "runs"}  # by commands, and ignored by git
     there = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))}
@@ -196,7 +272,7 @@ def test_the_tree_of_the_readme_is_the_tree() -> None:
 
 def test_the_recipes_of_the_readme_load_and_its_error_is_real(tmp_path: Path) -> None:
     path = tmp_path / "tiny.yaml"
-    whole, mine = blocks(README_PAGE, "yaml")
+    (whole,), (mine,) = blocks(README_PAGE, "yaml"), blocks(OWN_DATA_PAGE, "yaml")
     for text in (mine, whole):
         path.write_text(text, "utf-8")
         load_recipe(path)

@@ -38,10 +38,10 @@ def read_changes(old: StepKey, new: StepKey) -> list[str]:
 def _of_stages(old: Sequence[StageKey], new: Sequence[StageKey]) -> Iterator[str]:
     names_old, names_new = [stage.name for stage in old], [stage.name for stage in new]
     added = [name for name in names_new if name not in names_old]
-    gone = [name for name in names_old if name not in names_new]
+    absent = [name for name in names_old if name not in names_new]
     yield from (f"{name} is new" for name in added)
-    yield from (f"{name} was taken out" for name in gone)
-    if not added and not gone and names_old != names_new:
+    yield from (f"{name} was taken out" for name in absent)
+    if not added and not absent and names_old != names_new:
         yield f"order of stages: {', '.join(names_old)} -> {', '.join(names_new)}"
     before = {stage.name: stage for stage in old}
     for stage in new:
@@ -120,14 +120,14 @@ def _of_inputs(
 
 def file_changes(old: Mapping[str, int], new: Mapping[str, int]) -> list[str]:
     """How the files that an index lists differ from those before: {name: bytes}."""
-    added, gone = [name for name in new if name not in old], [name for name in old if name not in new]
+    added, absent = [name for name in new if name not in old], [name for name in old if name not in new]
     other = [name for name, size in new.items() if name in old and old[name] != size]
     return [
         f"{len(names):,} {how}file{'s' * (len(names) != 1)} of {whole:,}{end} ({_first(names)})"
         for names, how, whole, end in (
             (added, "new ", len(new), ""),
             (other, "changed ", len(new), ""),
-            (gone, "", len(old), " taken away"),
+            (absent, "", len(old), " taken away"),
         )
         if names
     ]
