@@ -1,9 +1,9 @@
-"""`build_report`: gather a run's figures, draw the page, write both atomically.
+"""`build_report`: gather a run's figures, draw the pages, write all atomically.
 
-The page is self-contained: no script, nothing fetched (a content security policy says so), every word of
-a document escaped and its control characters shown as codes. The JSON twin holds every figure of the page.
-Memory: the manifests, bounded samples, one row group at a time, and
-what the shares of windows take (`window_facts`).
+The pages are self-contained: one script of our own, nothing fetched (a content security policy sees to it),
+every word of a document escaped and its control characters shown as codes. The JSON twin holds every figure.
+Memory: the manifests, bounded samples, one row group at a time, and what the shares of windows take
+(`window_facts`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from corpusmill.pipelines.report.distributions import distributions
 from corpusmill.pipelines.report.duplicates import duplicates, recall
 from corpusmill.pipelines.report.figures import FORMAT, Report
 from corpusmill.pipelines.report.findings import findings
+from corpusmill.pipelines.report.kept_samples import kept_samples
 from corpusmill.pipelines.report.long_context import long_context
 from corpusmill.pipelines.report.overview import head, steps, totals
-from corpusmill.pipelines.report.page import render_page
+from corpusmill.pipelines.report.page import FIRST, render_pages
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
 from corpusmill.pipelines.report.tables import step_tables
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_parts
@@ -39,7 +40,7 @@ from corpusmill.pipelines.storage.sealed import write_atomic, write_json
 
 @dataclass(frozen=True)
 class Written:
-    """A report that was written: its figures, the page, and the JSON of the figures."""
+    """A report that was written: its figures, the first page, and the JSON of the figures."""
 
     report: Report
     page: Path
@@ -77,6 +78,7 @@ def gather(folder: RunFolder) -> Report:
         contamination=contamination(record),
         classifiers=classifiers(record),
         removed_samples=removed_samples(record),
+        kept_samples=kept_samples(record),
         duplicate_samples=duplicate_samples(record),
         tokenizer=tokenizer(record),
         tokenizer_parts=tokenizer_parts(record),
@@ -93,12 +95,19 @@ def gather(folder: RunFolder) -> Report:
 
 
 def build_report(folder: RunFolder) -> Written:
-    """Write `<run>/report/report.html` and `report.json`. Raises what `gather` does."""
+    """Write `<run>/report/report.html`, pages beside it where sources are many, and `report.json`.
+
+    Raises what `gather` does."""
     report = gather(folder)
-    page, twin = folder.path / "report" / "report.html", folder.path / "report" / "report.json"
+    place = folder.path / "report"
+    twin, pages = place / "report.json", render_pages(report)
     write_json(twin, encode(report))
-    write_atomic(page, render_page(report).encode())
+    for name, page in reversed(pages.items()):  # what the first page links to is there before it
+        write_atomic(place / name, page.encode())
+    for old in place.glob("sources-*.html"):
+        if old.name not in pages:
+            old.unlink()
     if (store := folder.store) is not None:
-        for file in (twin, page):
+        for file in (twin, *(place / name for name in pages)):
             store.keep(file)
-    return Written(report, page, twin)
+    return Written(report, place / FIRST, twin)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from corpusmill.pipelines.report.foreign_text import visible
 
-_WIDTH = 480
+_WIDTH = 400
 
 
 def _svg(height: float, label: str, body: Sequence[Markup], width: int = _WIDTH) -> Markup:
@@ -41,7 +41,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> Markup:
     return markup.format(x1, y1, x2, y2, css)
 
 
-def _cut(label: str, most: int) -> str:
+def cut_short(label: str, most: int) -> str:
+    """A label of at most so many characters."""
     return label if len(label) <= most else label[: most - 1] + "…"
 
 
@@ -53,6 +54,14 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
+def power_of_two(value: int) -> str:
+    """A power of two in a few characters: 512, 4Ki."""
+    for limit, unit in ((2**30, "Gi"), (2**20, "Mi"), (2**10, "Ki")):
+        if value >= limit:
+            return f"{value // limit}{unit}"
+    return str(value)
+
+
 def pairs(rows: Sequence[tuple[str, float, float | None]], label: str, names: tuple[str, str]) -> Markup:
     """Two horizontal bars a row, such as requested beside achieved; values are shares of 1, None where
     there is none."""
@@ -62,7 +71,7 @@ def pairs(rows: Sequence[tuple[str, float, float | None]], label: str, names: tu
     body: list[Markup] = []
     for number, (name, first, second) in enumerate(rows):
         y = 4 + number * each
-        body.append(_text(left - 8, y + 19, _cut(name, 14), "", "end"))
+        body.append(_text(left - 8, y + 19, cut_short(name, 14), "", "end"))
         for offset, value, css, what in ((2, first, "ghost", names[0]), (16, second, "kept", names[1])):
             if value is None:
                 body.append(_text(left + 5, y + offset + 10, "-", "small"))
@@ -126,7 +135,7 @@ def rows(bars: Sequence[tuple[str, float]], label: str, css: str = "kept") -> Ma
     for number, (name, value) in enumerate(bars):
         y = 2 + number * each
         wide = (width - left - right) * value / most if most else 0.0
-        body.append(_text(left - 6, y + 13, _cut(name, 11), "small", "end"))
+        body.append(_text(left - 6, y + 13, cut_short(name, 11), "small", "end"))
         body.append(_bar(left, y + 3, max(1.0, wide), 12, css, f"{name}: {value:,.0f}"))
         share = f"{value / total:.1%}" if total else ""
         body.append(_text(left + max(1.0, wide) + 5, y + 13, f"{short(value)} · {share}", "small"))
@@ -226,7 +235,7 @@ def growth(
         x, y = at(size, value)
         markup = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="3.5" class="point"><title>{}</title></circle>')
         body.append(markup.format(x, y, visible(f"{name}: {value:.3f} at {size:,}")))
-        body.append(_text(x + 6, y + 4, _cut(name, 12), "small"))
+        body.append(_text(x + 6, y + 4, cut_short(name, 12), "small"))
     body.append(_text((left + _WIDTH - right) / 2, height - 4, axis, "small", "middle"))
     return _svg(height, label, body)
 
@@ -284,7 +293,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def legend(names: Sequence[tuple[str, str]]) -> Markup:
     """Words beside the colours of a chart."""
-    one = Markup('<span class="key {}"></span>{} ')
+    one = Markup('<span class="item"><span class="key {}"></span>{}</span> ')
     return (
         Markup('<p class="legend">')
         + Markup("").join(one.format(css, visible(name)) for css, name in names)

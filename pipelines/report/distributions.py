@@ -42,8 +42,8 @@ class LengthBar:
 
 @dataclass(frozen=True)
 class Distribution:
-    """Languages and lengths of a source's documents, measured in `units` of `of_units`. Tokens are None
-    before documents are encoded; a mean of nothing is None."""
+    """Languages and lengths of a source's documents, measured in `units` of `of_units`. Tokens (and those
+    by language) are None before documents are encoded; a mean of nothing is None."""
 
     documents: int
     units: int
@@ -55,6 +55,7 @@ class Distribution:
     mean_tokens: float | None
     tokens: tuple[LengthBar, ...] | None
     bytes_per_token: float | None
+    language_tokens: Mapping[str, int] | None = None
 
 
 def distributions(record: RunRecord) -> dict[str, Distribution]:
@@ -62,24 +63,24 @@ def distributions(record: RunRecord) -> dict[str, Distribution]:
     encode = record.complete_giving(ENCODED)
     if encode is not None and not_kept(encode.data.path) is not None:
         return {}
-    view, starts = (record.view(), _starts(record)) if encode is None else (DatasetView([], []), {})
+    view, starts = (record.view(), starts_of(record)) if encode is None else (DatasetView([], []), {})
     found: dict[str, Distribution] = {}
     for source in record.sources:
         if not source.whole:
             continue
         if encode is not None:
             units = [n for n, unit in enumerate(encode.units) if source.name in unit.sources]
-            chosen = _spread(units, ENCODED_UNITS)
+            chosen = spread(units, ENCODED_UNITS)
             found[source.name] = _measure(_encoded(encode, source, chosen), len(chosen), len(units))
         else:
             count = len(source.last.units)
-            chosen = _spread(range(count), TEXT_UNITS)
+            chosen = spread(range(count), TEXT_UNITS)
             texts = _texts(view, [starts[source.name] + number for number in chosen])
             found[source.name] = _measure(texts, len(chosen), count)
     return found
 
 
-def _spread(units: Sequence[int], most: int) -> list[int]:
+def spread(units: Sequence[int], most: int) -> list[int]:
     """At most `most` of `units`, evenly spread."""
     if len(units) <= most:
         return list(units)
@@ -102,7 +103,7 @@ def _texts(view: DatasetView, units: list[int]) -> Iterator[Batch]:
             yield docs.column("lang"), docs.sizes(), None
 
 
-def _starts(record: RunRecord) -> dict[str, int]:
+def starts_of(record: RunRecord) -> dict[str, int]:
     """First unit of each whole source in the view; one without masks lists sources by name."""
     whole = [source for source in record.sources if source.whole]
     if record.masks:
@@ -116,6 +117,7 @@ def _starts(record: RunRecord) -> dict[str, int]:
 
 def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Distribution:
     languages: Counter[str] = Counter()
+    by_language: Counter[str] = Counter()
     sizes, lengths = np.zeros(_POWERS, np.int64), np.zeros(_POWERS, np.int64)
     documents = total_bytes = total_tokens = 0
     counted = False
@@ -131,6 +133,7 @@ def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Distributio
             counted = True
             lengths += _powers(tokens)
             total_tokens += int(tokens.sum())
+            by_language.update(_tokens_by_language(lang, tokens))
     return Distribution(
         documents=documents,
         units=units,
@@ -142,7 +145,15 @@ def _measure(batches: Iterator[Batch], units: int, of_units: int) -> Distributio
         mean_tokens=total_tokens / documents if documents and counted else None,
         tokens=_bars(lengths) if counted else None,
         bytes_per_token=total_bytes / total_tokens if total_tokens else None,
+        language_tokens=_common(by_language) if counted else None,
     )
+
+
+def _tokens_by_language(lang: pa.Array, tokens: npt.NDArray[np.int64]) -> dict[str, int]:
+    coded = pc.fill_null(lang.cast(pa.string()), UNKNOWN).dictionary_encode()
+    sums = np.zeros(len(coded.dictionary), np.int64)
+    np.add.at(sums, coded.indices.to_numpy(zero_copy_only=False), tokens)
+    return dict(zip(coded.dictionary.to_pylist(), sums.tolist(), strict=True))
 
 
 def _powers(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -18,6 +18,7 @@ from corpusmill.pipelines.report.classifier import Classifier
 from corpusmill.pipelines.report.contamination import Contamination
 from corpusmill.pipelines.report.distributions import Distribution
 from corpusmill.pipelines.report.duplicates import Duplicates
+from corpusmill.pipelines.report.kept_samples import KeptSample
 from corpusmill.pipelines.report.long_context import LongContextPhase
 from corpusmill.pipelines.report.overview import Head, StepRow, Totals
 from corpusmill.pipelines.report.samples import DuplicateSample, RemovedSample
@@ -25,7 +26,7 @@ from corpusmill.pipelines.report.tables import StepTables
 from corpusmill.pipelines.report.tokenizer import TokenizerParts, TokenizerSection
 from corpusmill.pipelines.report.training import TrainingFigures
 
-FORMAT = "corpusmill-report-1"
+FORMAT = "corpusmill-report-2"
 Level = Literal["fault", "warning", "note"]
 
 
@@ -60,6 +61,7 @@ class Report:
     contamination: Contamination | None
     classifiers: tuple[Classifier, ...]
     removed_samples: tuple[RemovedSample, ...]
+    kept_samples: tuple[KeptSample, ...]
     duplicate_samples: tuple[DuplicateSample, ...]
     tokenizer: TokenizerSection | None
     tokenizer_parts: Mapping[str, TokenizerParts]

@@ -81,6 +81,7 @@ def _squares(
 def legend() -> Markup:
     """What the colours mean."""
     return Markup(
-        '<p class="legend"><span class="key kept"></span>more than its share of all tokens, full at four'
-        ' times <span class="key removed"></span>less, full at a quarter</p>'
+        '<p class="legend"><span class="item"><span class="key kept"></span>more than its share of all'
+        ' tokens, full at four times</span> <span class="item"><span class="key removed"></span>less, full at a'
+        " quarter</span></p>"
     )

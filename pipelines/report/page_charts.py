@@ -11,11 +11,13 @@ from corpusmill.pipelines.inspection.cluster_rendering import size_range
 from corpusmill.pipelines.inspection.recall import Recall
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.accounts import FunnelRow, SourceAccount
+from corpusmill.pipelines.report.charts import power_of_two
 from corpusmill.pipelines.report.distributions import LengthBar
 from corpusmill.pipelines.report.duplicates import Duplicates
 from corpusmill.pipelines.report.figures import Report
 
 _LANGUAGES = 8  # shown of a source
+_SOURCES = 16  # of the largest shares of the mixture
 
 
 @dataclass(frozen=True)
@@ -103,24 +105,15 @@ def _similarity(duplicates: Duplicates) -> Markup:
 def _mixture(report: Report) -> Markup | None:
     if report.mixture is None:
         return None
-    rows = [
-        (name, source.requested_share, source.achieved_share)
-        for name, source in report.mixture.sources.items()
-    ]
+    sources = sorted(report.mixture.sources.items(), key=lambda item: -item[1].requested_tokens)
+    rows = [(name, source.requested_share, source.achieved_share) for name, source in sources[:_SOURCES]]
     label = "requested and achieved share of tokens by source"
     return charts.pairs(rows, label, ("requested", "achieved"))
 
 
 def _lengths(bars: Sequence[LengthBar], name: str, what: str) -> Markup:
     shown = [
-        (_power(b.from_), b.documents, f"{b.from_:,} to {2 * b.from_ - 1:,}: {b.documents:,}") for b in bars
+        (power_of_two(b.from_), b.documents, f"{b.from_:,} to {2 * b.from_ - 1:,}: {b.documents:,}")
+        for b in bars
     ]
     return charts.histogram(shown, f"{what}, {name}", what)
-
-
-def _power(value: int) -> str:
-    """A power of two in a few characters."""
-    for limit, unit in ((2**30, "Gi"), (2**20, "Mi"), (2**10, "Ki")):
-        if value >= limit:
-            return f"{value // limit}{unit}"
-    return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from corpusmill.pipelines.records.training_files import Evaluation, Routing, Ste
 from corpusmill.pipelines.storage.sealed import read_json
 
 POINTS = 400  # of a curve; longer ones are averaged in equal stretches
+SOURCES = 24  # with a curve of their own
 _CURVES = ("loss", "mtp_loss", "gradient_norm", "max_expert_violation", "learning_rate")
 _EXPERTS = ("max_violation", "mean_violation", "entropy")
 Curve = tuple[float | None, ...]  # means of stretches of steps; None where no step has the figure
@@ -74,8 +76,9 @@ class Specialisation:
 @dataclass(frozen=True)
 class TrainingFigures:
     """The training of a step: its options and summary, curves of `steps_averaged` steps a point, the mean
-    loss of each source over the last 5% of steps, and, None where there is none, measures of experts, looks
-    at held-out documents, the final evaluation, and how experts specialise."""
+    loss of each source over the last 5% of steps, curves of such losses of up to `SOURCES` sources, and, None
+    where there is none, measures of experts, looks at held-out documents, the final evaluation, and how
+    experts specialise."""
 
     step: str
     options: Options
@@ -84,6 +87,7 @@ class TrainingFigures:
     experts: ExpertCurves | None
     steps_averaged: int
     loss_by_source: Mapping[str, float]
+    source_curves: Mapping[str, Curve]
     held_out: Looks | None
     evaluation: Evaluation | None
     routing: Specialisation | None
@@ -101,7 +105,7 @@ def training(record: RunRecord) -> TrainingFigures | None:
     summary = training_summary(step)
     total = summary.steps
     stretch = max(1, math.ceil(total / POINTS))
-    curves, experts = _Means(stretch), _Means(stretch)
+    curves, experts, by_source = _Means(stretch), _Means(stretch), _Means(stretch)
     tail: dict[str, list[float]] = {}
     looks: list[tuple[int, Mapping[str, float | None]]] = []
     first_of_tail = total - max(1, total // 20)
@@ -113,6 +117,7 @@ def training(record: RunRecord) -> TrainingFigures | None:
         experts.add(number, {_of(name, k): v for name, values in loads.items() for k, v in enumerate(values)})
         if metrics.held_out is not None:
             looks.append((number + 1, metrics.held_out))
+        by_source.add(number, metrics.loss_by_source)
         if number >= first_of_tail:
             for source, loss in metrics.loss_by_source.items():
                 tail.setdefault(source, []).append(loss)
@@ -126,6 +131,7 @@ def training(record: RunRecord) -> TrainingFigures | None:
         experts=ExpertCurves(*_layers(experts, sorted(layers))) if layers else None,
         steps_averaged=stretch,
         loss_by_source={source: math.fsum(losses) / len(losses) for source, losses in sorted(tail.items())},
+        source_curves={name: by_source.mean(name) for name in by_source.names(SOURCES)},
         held_out=_looks(looks),
         evaluation=evaluation,
         routing=specialisation(routing) if routing is not None else None,
@@ -160,6 +166,12 @@ class _Means:
             if value is not None:
                 total, count = here.get(name, (0.0, 0))
                 here[name] = total + value, count + 1
+
+    def names(self, most: int) -> list[str]:
+        """Names that the most stretches have a value of, in their order."""
+        counts = Counter(name for part in self._sums for name in part)
+        common = sorted(counts, key=lambda name: (-counts[name], name))[:most]
+        return sorted(common)
 
     def mean(self, name: str) -> Curve:
         """The mean in every stretch, None where no step of it has the value."""

@@ -72,11 +72,14 @@ class LayerMap:
 
 @dataclass(frozen=True)
 class TrainingView:
-    """Markup of the training section; the learning rate is None where none was noted."""
+    """Markup of the training section; the learning rate is None where none was noted, losses by source where
+    none were measured."""
 
     loss: Markup
     loss_legend: Markup
     learning_rate: Markup | None
+    by_source: Markup | None
+    by_source_legend: Markup | None
     balance: BalanceView
     held_out: HeldOutView
     specialisation: tuple[LayerMap, ...]
@@ -97,6 +100,8 @@ def training_view(training: TrainingFigures) -> TrainingView:
         loss=_loss(training),
         loss_legend=charts.legend([("a", "next token"), ("b", "token after next (MTP)")]),
         learning_rate=rate if any(curves.learning_rate) else None,
+        by_source=_by_source(training),
+        by_source_legend=charts.legend(list(zip(COLOURS, training.source_curves, strict=False))),
         balance=_balance(training),
         held_out=_held_out(training),
         specialisation=_specialisation(training.routing) if training.routing is not None else (),
@@ -114,6 +119,15 @@ def _loss(training: TrainingFigures) -> Markup:
         words = f"unigram entropy = {summary.unigram_entropy:.2f}"
         references.append((words, summary.unigram_entropy))
     return charts.curve(curves.step, series, references, "training loss by step", "step")
+
+
+def _by_source(training: TrainingFigures) -> Markup | None:
+    """The losses of as many sources as there are colours; None where none was measured twice."""
+    curves = list(zip(training.source_curves.items(), COLOURS, strict=False))
+    series = [(name, values, css) for (name, values), css in curves]
+    if not any(sum(value is not None for value in values) > 1 for _, values, _ in series):
+        return None
+    return charts.curve(training.curves.step, series, [], "training loss by source and step", "step")
 
 
 def _balance(training: TrainingFigures) -> BalanceView:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 import re
@@ -62,20 +64,30 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+def _sha256(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
 def _check_inert(html: str) -> Page:
     page = Page(html)
-    assert not {"script", "iframe", "object", "embed", "form", "link", "base", "img", "input"} & set(
-        page.tags
-    )
-    assert page.tags.count("style") == 1
+    assert not {"iframe", "object", "embed", "form", "link", "base", "img"} & set(page.tags)
+    assert {v for t, n, v in page.attributes if t == "input" and n == "type"} <= {"search", "radio"}
+    assert page.tags.count("style") == page.tags.count("script") == 1
     for tag, name, value in page.attributes:
         assert not name.startswith("on")
+        assert name != "style", (tag, value)  # the policy forbids it
         if name in ("href", "src", "xlink:href", "action"):
-            assert (value or "").startswith("#"), (tag, name, value)
+            assert re.fullmatch(r"(report\.html|sources-\d+\.html)?(#[a-z0-9-]+)?", value or ""), (tag, value)
     policy = next(
         v for t, n, v in page.attributes if t == "meta" and n == "content" and v and "default-src" in v
     )
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    (style,), (script,) = (
+        re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL) for tag in ("style", "script")
+    )
+    assert policy == (
+        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
     assert "url(" not in html
     assert "@import" not in html
     return page
@@ -364,7 +376,9 @@ def test_shares_by_window_and_by_shard_are_on_the_page(trained: RunFolder, figur
 
 
 def test_every_chart_is_well_formed(figures: Report) -> None:
-    for svg in re.findall(r"<svg.*?</svg>", render_page(figures), re.DOTALL):
+    charts = re.findall(r"<svg.*?</svg>", render_page(figures), re.DOTALL)
+    assert len(charts) > 20
+    for svg in charts:
         root = ElementTree.fromstring(svg)
         for element in root.iter():
             for name in ("x", "y", "width", "height", "x1", "y1"):

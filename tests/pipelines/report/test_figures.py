@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.report import charts
-from corpusmill.pipelines.report.distributions import _bars, _powers, _spread
+from corpusmill.pipelines.report.distributions import _bars, _powers, spread
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.storage import clusters
 from corpusmill.pipelines.storage.hex_ids import leading_bits
@@ -45,8 +45,8 @@ def test_powers_count_each_value_once_in_its_bar(values: list[int]) -> None:
 
 
 @given(st.integers(0, 500), st.integers(1, 70))
-def test_spread_is_even_and_sorted(count: int, most: int) -> None:
-    chosen = _spread(range(count), most)
+def testspread_is_even_and_sorted(count: int, most: int) -> None:
+    chosen = spread(range(count), most)
     assert len(chosen) == min(count, most)
     assert chosen == sorted(set(chosen))
     gaps = np.diff(chosen)

@@ -87,7 +87,8 @@ def test_the_page_shows_them_and_nothing_runs(figures: Report) -> None:
     html = render_page(figures)
     for shown in ("1.125", "2.500", "bigram, all sources = 1.00", "experts of layers.1 by source", "mtp.0"):
         assert shown in html
-    assert "<script" not in html
+    assert html.count("<script") == 1
+    assert "training loss by source and step" in html
     assert "Load: entropy over that of an even one" in html
 
 

@@ -1,0 +1,131 @@
+"""The report as people see it, in Debian's chromium: at three sizes, light and dark, small and large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from corpusmill.pipelines.report.build import gather
+from corpusmill.pipelines.report.figures import Report
+from corpusmill.pipelines.report.page import FIRST, render_pages
+from corpusmill.pipelines.storage.run_folder import RunFolder
+from tests.browser import SIZES, chromium, findings_of_axe, looking, overflow
+from tests.pipelines.report.many_sources import many_sources
+
+MOST = 5_000_000  # bytes of a page
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    import shutil
+
+    copy = RunFolder(shutil.copytree(run.path, tmp_path_factory.mktemp("trained") / "run"))
+    made.add_training(copy)
+    return gather(copy)
+
+
+def written(folder: Path, report: Report) -> Path:
+    for name, page in render_pages(report).items():
+        (folder / name).write_text(page, "utf-8")
+    return folder / FIRST
+
+
+@pytest.fixture(scope="module")
+def page(figures: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("report"), figures)
+
+
+@pytest.fixture(scope="module")
+def large(figures: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("large"), many_sources(figures, sources=200, reasons=2000))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: str(size[0]))
+def test_it_fits_and_can_be_read_by_all(browser: Any, page: Path, size: tuple[int, int], scheme: Any) -> None:
+    with looking(browser, page.as_uri(), size, scheme) as looked:
+        assert looked.page.evaluate("CSS.supports('selector(:has(a))')")
+        assert overflow(looked.page) == []
+        looked.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        assert overflow(looked.page) == []
+        if (size, scheme) in ((SIZES[0], "dark"), (SIZES[2], "light")):
+            assert findings_of_axe(looked.page) == []
+        dark = looked.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+        assert dark == (scheme == "dark")
+
+
+def test_links_lead_somewhere_and_unfold_it(browser: Any, page: Path) -> None:
+    with looking(browser, page.as_uri(), SIZES[2]) as looked:
+        links = looked.page.eval_on_selector_all(
+            "a[href]", "all => all.map((one) => one.getAttribute('href'))"
+        )
+        ids = looked.page.eval_on_selector_all("[id]", "all => all.map((one) => '#' + one.id)")
+        assert len(set(ids)) == len(ids)
+        assert set(links) <= set(ids)
+        looked.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
+        looked.page.locator(".multiples a").first.click()
+        assert looked.page.locator("details.source[open]").count() == 1
+
+
+def test_units_change_the_picture(browser: Any, page: Path) -> None:
+    with looking(browser, page.as_uri(), SIZES[0]) as looked:
+        for unit in ("tokens", "documents", "bytes"):
+            looked.page.locator(f"label[for=by-{unit}]").click()
+            shown = looked.page.locator("figure.flow svg:visible")
+            assert [one.get_attribute("aria-label").split()[2] for one in shown.all()] == [unit]
+
+
+def test_the_search_finds_what_is_folded_away_and_nothing_runs(browser: Any, page: Path) -> None:
+    with looking(browser, page.as_uri(), SIZES[0]) as looked:
+        looked.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
+        box = looked.page.locator("input[type=search]")
+        looked.page.keyboard.press("/")
+        box.type("too few <i>words")
+        assert "1 place" in looked.page.locator(".hits p").inner_text()
+        box.press("Enter")
+        sample = looked.page.locator(".sample.found")
+        assert sample.is_visible()
+        assert "too few <i>words</i>" in sample.inner_text()
+        box.fill("nothing of this kind")
+        assert looked.page.locator(".hits p").inner_text() == "0 places"
+        box.press("Escape")
+        assert not looked.page.locator(".hits").is_visible()
+        box.fill("alert(1)")  # a document of the run tries to run a script, in its text
+        looked.page.keyboard.press("ArrowDown")
+        looked.page.keyboard.press("Enter")
+        assert looked.page.locator(".found").count() == 1
+
+
+def test_a_run_of_many_sources_opens_at_once(browser: Any, large: Path) -> None:
+    pages = sorted(large.parent.glob("*.html"))
+    assert len(pages) == 9
+    assert max(path.stat().st_size for path in pages) < MOST
+    with looking(browser, large.as_uri(), SIZES[2]) as looked:
+        assert overflow(looked.page) == []
+        assert looked.page.locator(".multiples > li").count() == 24
+        looked.page.locator("input[type=search]").fill("source-of-the-web-0137")
+        assert looked.page.locator(".hits a").count() >= 1
+        looked.page.keyboard.press("Escape")
+        looked.page.get_by_role("link", name="source-of-the-web-0137").first.click()
+        looked.page.wait_for_load_state()
+        assert looked.page.url.endswith("sources-6.html#source-138")
+        assert looked.page.locator("details.source[open] caption").first.is_visible()
+        assert overflow(looked.page) == []
+        looked.page.get_by_role("link", name="made").first.click()
+        assert looked.page.url.endswith(FIRST)
+
+
+def test_many_reasons_are_all_on_the_page(figures: Report) -> None:
+    pages = render_pages(many_sources(figures, sources=40, reasons=500))
+    assert all(f"reason_{k:05d}_of_a_rule" in pages[FIRST] for k in range(500))
+    assert sorted(pages) == [FIRST, "sources-1.html", "sources-2.html"]
