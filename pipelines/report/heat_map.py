@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.report.foreign_text import visible
 
 _FULL = 2.0  # powers of two from 1 at which a colour is full
@@ -80,8 +81,9 @@ def _squares(
 
 def legend() -> Markup:
     """What the colours mean."""
-    return Markup(
-        '<p class="legend"><span class="item"><span class="key kept"></span>more than its share of all'
-        ' tokens, full at four times</span> <span class="item"><span class="key removed"></span>less, full at a'
-        " quarter</span></p>"
+    return charts.legend(
+        [
+            ("kept", "more than its share of all tokens, full at four times"),
+            ("removed", "less, full at a quarter"),
+        ]
     )
