@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from types import ModuleType
 from typing import Any, cast
 
@@ -28,69 +25,9 @@ from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.clusters import SizeBar
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.storage.sealed import read_json
+from tests.pipelines.report.inert import check_inert
 
 Copies = Callable[[], RunFolder]
-VOID = {"meta", "br", "img", "link", "input", "hr"}
-SVG_LEAVES = {"rect", "line", "polyline"}
-
-
-class Page(HTMLParser):
-    """Tags, attributes and texts of a page; fails on tags that do not nest."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
-def _sha256(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _check_inert(html: str) -> Page:
-    page = Page(html)
-    assert not {"iframe", "object", "embed", "form", "link", "base", "img"} & set(page.tags)
-    assert {v for t, n, v in page.attributes if t == "input" and n == "type"} <= {"search", "radio"}
-    assert page.tags.count("style") == page.tags.count("script") == 1
-    for tag, name, value in page.attributes:
-        assert not name.startswith("on")
-        assert name != "style", (tag, value)  # the policy forbids it
-        if name in ("href", "src", "xlink:href", "action"):
-            assert re.fullmatch(r"(report\.html|sources-\d+\.html)?(#[a-z0-9-]+)?", value or ""), (tag, value)
-    policy = next(
-        v for t, n, v in page.attributes if t == "meta" and n == "content" and v and "default-src" in v
-    )
-    (style,), (script,) = (
-        re.findall(f"<{tag}>(.*?)</{tag}>", html, re.DOTALL) for tag in ("style", "script")
-    )
-    assert policy == (
-        f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    assert "url(" not in html
-    assert "@import" not in html
-    return page
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +63,7 @@ def test_page_and_twin_are_written_and_the_twin_holds_the_figures(
 
 def test_the_page_is_inert_and_accessible(trained: RunFolder) -> None:
     html = build_report(trained).page.read_text(encoding="utf-8")
-    page = _check_inert(html)
+    page = check_inert(html)
     assert page.tags.count("caption") == page.tags.count("table")
     assert ("html", "lang", "en") in page.attributes
     labels = [v for t, n, v in page.attributes if t == "svg" and n == "aria-label"]
@@ -136,7 +73,7 @@ def test_the_page_is_inert_and_accessible(trained: RunFolder) -> None:
 
 def test_hostile_documents_are_shown_and_stay_inert(trained: RunFolder, made: ModuleType) -> None:
     html = build_report(trained).page.read_text(encoding="utf-8")
-    page = _check_inert(html)
+    page = check_inert(html)
     assert any("<script>alert(1)</script></style></pre>" in text for text in page.texts)
     assert "\\u{202e}" in html
     assert "\\u{1b}" in html
@@ -158,7 +95,7 @@ def test_hostile_names_stay_inert_everywhere(figures: Report) -> None:
         return evil if value in ("web", "enough_words", "too_few_words", "made", "ValueError") else value
 
     html = render_page(decode(Report, poisoned(json.loads(json.dumps(encode(figures)))), "poisoned"))
-    page = _check_inert(html)
+    page = check_inert(html)
     assert sum("<script>x</script>" in text for text in page.texts) > 5
     assert "\u202e" not in html
 
@@ -197,7 +134,7 @@ def test_benchmark_items_found_are_counted_by_benchmark(figures: Report) -> None
     assert (held.step, held.stage, held.documents, held.removed) == ("decontaminate", "decontaminate", 1, 1)
     (row,) = held.benchmarks
     assert (row.items, row.items_found, row.documents, row.matches) == (1, 1, 1, {"verbatim": 1})
-    texts = " ".join(" ".join(_check_inert(render_page(figures)).texts).split())
+    texts = " ".join(" ".join(check_inert(render_page(figures)).texts).split())
     assert "1 documents hold items of benchmarks; 1 of them are removed." in texts
     assert f"{row.benchmark} 1 1 1 verbatim 1" in texts
 
@@ -205,7 +142,7 @@ def test_benchmark_items_found_are_counted_by_benchmark(figures: Report) -> None
 def test_the_page_groups_samples_by_stage_and_reason_and_names_the_main_reasons(
     trained: RunFolder, figures: Report
 ) -> None:
-    texts = " ".join(_check_inert(render_page(figures)).texts)
+    texts = " ".join(check_inert(render_page(figures)).texts)
     texts = " ".join(texts.split())
     for sample in figures.removed_samples:
         (row,) = [
@@ -329,7 +266,7 @@ def test_a_run_stopped_anywhere_has_a_report(copy_of: Copies, made: ModuleType, 
     made.forget(copy, *STAGES[:gone])
     written = build_report(copy)
     found = written.report
-    _check_inert(written.page.read_text(encoding="utf-8"))
+    check_inert(written.page.read_text(encoding="utf-8"))
     states = {step.name: step.state for step in found.steps}
     assert all(states[name] != "complete" for name in STAGES[:gone])
     assert not found.head.complete
