@@ -1,4 +1,4 @@
-"""A page of the report as its tags, and what none may hold: nothing of a document runs, nothing is fetched."""
+"""A page of the report as its tags, and what none may hold: one script runs, and nothing is fetched."""
 
 from __future__ import annotations
 
