@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SIMULATED = 5_000  # mixtures drawn for RegMix's search
 LITTLE = 0.01  # by which a source's share must vary over the runs
+MOST = 0.75  # of the runs, that must be of mixtures that differ
 FEW = 3  # runs a fitted share, below which a warning is given
 
 
@@ -29,6 +30,7 @@ def mixture_fit(
     max_epochs: float | None = None,
     reuse: Path | None = None,
     changed: Sequence[str] = (),
+    unseen: Path | None = None,
     seed: int = 0,
 ) -> FittedMixture:
     """The mixture of the lowest predicted loss.
@@ -38,7 +40,8 @@ def mixture_fit(
     shares of the tokens there are, else the mean of the runs. `values`: the weight of each measure in the
     objective, else all alike. `form`: else the one that predicts runs left out better. `kl` weighs the
     penalty on leaving the prior, in the loss's unit for a nat (Olmix's default is 0.1). `reuse`: weights of
-    an earlier mixture, kept in their ratios but for `changed`.
+    an earlier mixture, kept in their ratios but for `changed`. `unseen`: a table of runs that are not fitted,
+    to compare predictions with (`fit.unseen`).
 
     Raises DataError for a table that cannot be read, UserError for too few runs or names that are in no
     table.
@@ -51,16 +54,18 @@ def mixture_fit(
     from corpusmill.mixtures.fit.run_table import read_table
     from corpusmill.mixtures.fit.supply import read_weights
     from corpusmill.mixtures.fit.surrogate import FORMS, choose
+    from corpusmill.mixtures.fit.unseen import of_unseen
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.records.fitted_mixture import Between, FittedMixture, FittedShare, FormError
 
     table = read_table(path, metrics)
+    others = None if unseen is None else read_table(unseen)
     prior_S, cap_S, prior_from = _prior(table, path, sources, prior, tokens, max_epochs)
     kept = None
     if reuse is not None:
         kept = reuse_of(table.sources, read_weights(reuse), changed)
         prior_S, cap_S = kept.taken_together(prior_S[None])[0], kept.cap(cap_S)
-        table = kept.reduced(table)
+        table, others = kept.reduced(table), others and kept.reduced(others)
     elif changed:
         raise UserError("--changed names what --reuse does not keep; give --reuse FILE")
     if len(table) < len(table.sources) + 2:
@@ -110,6 +115,9 @@ def mixture_fit(
         simulated=dict(zip(names, other.tolist(), strict=True)),
         reused=() if kept is None else tuple(sorted(set(kept.sources) - set(kept.changed))),
         warnings=tuple(_warnings(table, prediction.error, prediction.error_of_mean, found.gain.low)),
+        unseen=None
+        if unseen is None or others is None
+        else of_unseen(unseen, others, table, surrogate, value_M),
     )
 
 
@@ -182,6 +190,11 @@ def _warnings(table: RunTable, error: float, error_of_mean: float, surely: float
         for name, spread in zip(table.sources, np.ptp(table.weights, axis=0), strict=True)
         if spread < LITTLE
     ]
+    different = len(np.unique(table.weights.round(6), axis=0))
+    if different < MOST * len(table):
+        found.append(
+            f"{len(table)} runs are of {different} mixtures: those of one mixture tell of its noise alone"
+        )
     wanted = FEW * (len(table.sources) + 1)
     if len(table) < wanted:
         found.append(f"{len(table)} runs are few for {len(table.sources)} shares; {wanted} tell more")

@@ -99,6 +99,9 @@ def fit(
     max_epochs: Annotated[float | None, typer.Option(help="Most epochs of a source.", min=0.01)] = None,
     reuse: ReuseOption = None,
     changed: ChangedOption = None,
+    unseen: Annotated[
+        Path | None, typer.Option(help="A CSV of runs that are not fitted, to compare predictions with.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the redraws that tell how sure it is.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,6 +121,7 @@ def fit(
         max_epochs=max_epochs,
         reuse=reuse,
         changed=changed or [],
+        unseen=unseen,
         seed=seed,
     )
     typer.echo(json.dumps(encode(found), indent=1, ensure_ascii=False) if as_json else render_fit(found))
@@ -155,6 +159,16 @@ def render_fit(found: FittedMixture) -> str:
         f"({found.prior_from}): better by {better:.4f}, "
         f"in nine of ten redraws by {found.gain.low:.4f} to {found.gain.high:.4f}",
     ]
+    if found.unseen is not None:
+        of = found.unseen
+        lines += [
+            f"# {len(of.runs)} runs that were not fitted are predicted to {of.error:.4f} "
+            f"(rank correlation {of.rank_correlation:.2f}), by the mean of the others {of.error_of_mean:.4f}",
+            *(
+                f"#   {name}: {one.predicted:.4f}, measured {one.measured:.4f}"
+                for name, one in of.runs.items()
+            ),
+        ]
     if found.reused:
         lines.append(f"# in their ratio of before: {', '.join(found.reused)}")
     lines.append("weights:")

@@ -35,11 +35,33 @@ class FormError:
 
 
 @dataclass(frozen=True)
+class UnseenRun:
+    """The objective of one run that was not fitted."""
+
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
+class UnseenRuns:
+    """Runs that were not fitted, by name. Errors are root mean squares: of the objective, of guessing the
+    mean of the fitted runs instead, and of each measure; `rank_correlation` is Spearman's, of the
+    objective."""
+
+    runs: Mapping[str, UnseenRun]
+    error: float
+    error_of_mean: float
+    rank_correlation: float
+    error_by_measure: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class FittedMixture:
     """The proposal. `objective`: the weight of each measure in what is minimised; `predicted` and
     `predicted_of_prior` are in its unit, as are `gain` (prior less proposal) and errors. `error_of_mean`: of
     guessing the mean of the other runs, which a form must beat to tell anything. `simulated`: the mixture
-    that RegMix's search finds instead. `prior_from`: what the prior is."""
+    that RegMix's search finds instead. `prior_from`: what the prior is. `unseen`: runs that
+    were not fitted, where any were given."""
 
     runs: int
     measures: tuple[str, ...]
@@ -56,3 +78,4 @@ class FittedMixture:
     simulated: Mapping[str, float]
     reused: tuple[str, ...]
     warnings: tuple[str, ...]
+    unseen: UnseenRuns | None = None

@@ -248,3 +248,32 @@ def test_rank_correlation_of_ties() -> None:
     assert rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 9.0])) == pytest.approx(1.0)
     assert rank_correlation(np.array([1.0, 1.0, 3.0]), np.array([1.0, 1.0, 0.0])) == pytest.approx(-1.0)
     assert rank_correlation(np.array([1.0, 1.0]), np.array([0.0, 1.0])) == 0.0
+
+
+def test_runs_that_were_not_fitted_are_predicted(tmp_path: Path) -> None:
+    weights = np.random.default_rng(4).dirichlet(np.ones(3), 26)
+    truth = np.array([[1.0, 2.0], [0.3, 0.1], [1.7, 0.2]])
+    losses = weights @ truth
+    write_table(tmp_path / "fitted.csv", _table(losses[:20], weights[:20]))
+    others = RunTable(  # columns in another order
+        tuple("abcdef"), SOURCES[::-1], ("m1", "m0"), weights[20:, ::-1], losses[20:, ::-1] + [0.0, 0.5]
+    )
+    write_table(tmp_path / "unseen.csv", others)
+    found = mixture_fit(tmp_path / "fitted.csv", unseen=tmp_path / "unseen.csv", values={"m1": 1.0}).unseen
+    assert found is not None
+    assert list(found.runs) == list("abcdef")
+    assert found.error < 1e-3 < found.error_of_mean
+    assert found.rank_correlation == pytest.approx(1.0)
+    assert found.error_by_measure["m0"] == pytest.approx(0.5, abs=1e-3)
+    assert found.runs["a"].measured == pytest.approx(losses[20, 1])
+    with pytest.raises(UserError, match="was fitted, so it tells nothing"):
+        mixture_fit(tmp_path / "fitted.csv", unseen=tmp_path / "fitted.csv")
+    write_table(tmp_path / "less.csv", _table(losses[20:, :1], weights[20:]))
+    with pytest.raises(DataError, match="same sources and losses: code, math, web; m0, m1"):
+        mixture_fit(tmp_path / "fitted.csv", unseen=tmp_path / "less.csv")
+
+
+def test_runs_of_one_mixture_are_told(tmp_path: Path) -> None:
+    weights = np.random.default_rng(4).dirichlet(np.ones(3), 11)[[*range(11), 3, 3, 4, 5, 6]]
+    write_table(tmp_path / "t.csv", _table(weights @ np.array([[1.0], [0.3], [1.7]]), weights))
+    assert any("16 runs are of 11 mixtures" in words for words in mixture_fit(tmp_path / "t.csv").warnings)
