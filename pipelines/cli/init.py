@@ -11,6 +11,47 @@ import typer
 from corpusmill.pipelines.cli.inspect import JsonOption
 
 
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of data.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="The recipe, a new file; else FOLDER.yaml."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a first recipe for a folder of data. It looks at the data, and overwrites nothing.
+
+    JSON Lines, Parquet, Arrow, CSV, WARC, pages, texts, source trees and archives are told apart; fields of
+    texts, languages and sizes are found by looking at the first records. The recipe is valid and runs.
+    """
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.recipe.registry import room_command
+
+    name = folder.absolute().name or "corpus"
+    path = Path(f"{name}.yaml") if output is None else output
+    if path.exists() or path.is_symlink():
+        raise UserError(f"{path}: is there already; name a new file with --output")
+    text, sources, left_out = room_command("filters", "starting_recipe")(folder, path)
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+    if as_json:
+        told = {
+            "recipe": str(path),
+            "sources": {
+                one.name: {"reader": one.kind, "files": one.files, "bytes": one.bytes, "lang": one.languages}
+                for one in sources
+            },
+            "left_out": left_out,
+        }
+        typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
+        return
+    for one in sources:
+        typer.echo(f"{one.name}: {one.kind}, {one.files:,} file{'s' * (one.files != 1)}, {one.bytes:,} bytes")
+    for why, names in left_out.items():
+        typer.echo(f"not read: {names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {why}")
+    typer.echo(f"{path} is written; corpusmill plan {path} tells what it would do")
+
+
 def schema(
     recipe: Annotated[
         Path | None, typer.Argument(help="A recipe whose plugins the schema is to know; it may have faults.")
@@ -45,5 +86,6 @@ def sample_corpus(
 
 def add_commands(app: typer.Typer) -> None:
     """Make these commands of `app`."""
+    app.command()(init)
     app.command()(schema)
     app.command("sample-corpus")(sample_corpus)
