@@ -96,7 +96,7 @@ class RecallLoop(Section):
         properties: Node = {
             SEED: described_entry(schema, "What is looked for"),
             POOL: {
-                "description": "Sources that are searched; null: all but the seed.",
+                "description": "Sources that are searched; by default all but those of the seed.",
                 "type": "array",
                 "items": {"type": "string"},
                 "minItems": 1,

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from corpusmill.pipelines.contract import plugins, rooms
 from corpusmill.pipelines.contract.stage import Stage
@@ -81,7 +84,11 @@ class Schema:
         if name in self.definitions:
             return reference
         made = model.model_json_schema(ref_template=f"#/definitions/{name}.{{model}}")
+        _with_made_defaults(model, made)
+        within = {one.__name__: one for one in _models_within(model)}
         for inner, definition in made.pop("$defs", {}).items():
+            if inner in within:
+                _with_made_defaults(within[inner], definition)
             self.definitions[f"{name}.{inner}"] = _for_yaml(definition)
         made["description"] = inspect.cleandoc(model.__doc__ or "")
         self.definitions[name] = _for_yaml(made)
@@ -152,6 +159,7 @@ class Schema:
                 },
                 "steps": {
                     "description": "What is done to each document, in order.",
+                    "default": [],
                     "anyOf": [self.stage_list(steps), {"type": "null"}],
                 },
             },
@@ -188,6 +196,29 @@ def stages_of(room: str, kind: type[Stage]) -> dict[str, type[Stage]]:
     return {n: stage for n, stage in found.items() if issubclass(stage, kind)} | plugins.plugin_stages(kind)
 
 
+def _with_made_defaults(model: type[BaseModel], schema: Node) -> None:
+    """Enter the defaults that pydantic leaves out, since they are made anew for each value."""
+    for name, field in model.model_fields.items():
+        if field.default_factory is not None and (node := schema.get("properties", {}).get(name)) is not None:
+            value = field.get_default(call_default_factory=True, validated_data={})
+            node.setdefault("default", to_jsonable_python(value))
+
+
+def _models_within(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """The models that the fields of one are made of, however deep."""
+    found: set[type[BaseModel]] = set()
+    todo: list[Any] = [model]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            if one not in found:
+                found.add(one)
+                todo += [field.annotation for field in one.model_fields.values()]
+        else:
+            todo += get_args(one)
+    return found
+
+
 def _definition(stage: type[Stage]) -> str:
     """What the definition of a stage is called; a reader may have the name of a step."""
     step = issubclass(stage, Reader) and stage.name in rooms.names("filters")
@@ -199,10 +230,11 @@ def _required(stage: type[Stage]) -> bool:
 
 
 def or_null(option: Node) -> Node:
-    """An option that null leaves to what other sections say: its own default is not what it then has."""
+    """An option that null, its default, leaves to what other sections say, whatever its own default is."""
     rest = {key: value for key, value in option.items() if key not in ("default", "description", "anyOf")}
     choices = option.get("anyOf", [rest])
-    return described(option.get("description", ""), *choices, *([] if NULL in choices else [NULL]))
+    told = described(option.get("description", ""), *choices, *([] if NULL in choices else [NULL]))
+    return {**told, "default": None}
 
 
 def described(description: str, *choices: Node) -> Node:
