@@ -50,10 +50,11 @@ from corpusmill.training_hooks.export.hugging_face import export_hugging_face
 from corpusmill.training_hooks.model.balance import update_bias
 from corpusmill.training_hooks.model.config import ModelConfig, preset
 from corpusmill.training_hooks.model.initialise import initialise
+from corpusmill.training_hooks.model.parameter_counts import flops_per_token
 from corpusmill.training_hooks.model.products import bf16_products
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode, autocast
-from corpusmill.training_hooks.trainer.flops import flops_per_token, measured_peak
+from corpusmill.training_hooks.trainer.flops import measured_peak
 from corpusmill.training_hooks.trainer.objective import objective
 from corpusmill.training_hooks.trainer.optimiser import adamw, set_learning_rate
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -47,6 +47,79 @@ def schedule(
     typer.echo(json.dumps([encode(one) for one in found], indent=1) if as_json else words)
 
 
+def plan_training(
+    preset: Annotated[str, typer.Argument(help="A model's preset, such as v3-671b.")],
+    nodes: Annotated[int, typer.Option(help="Machines.", min=1)],
+    gpus: Annotated[int, typer.Option(help="GPUs of each.", min=1)],
+    pipeline: Annotated[
+        int | None, typer.Option(help="Pipeline ranks; else what is fastest of what fits.", min=1)
+    ] = None,
+    experts: Annotated[
+        int | None, typer.Option(help="GPUs that the experts of a layer are spread over; likewise.", min=1)
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="1f1b, zb1p, dualpipe or dualpipev; else dualpipe where it can be.")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Sequences of a step.", min=1)] = 15360,
+    context: Annotated[int, typer.Option(help="Tokens of a sequence.", min=1)] = 4096,
+    sequences: Annotated[int, typer.Option(help="Sequences of a chunk (micro-batch).", min=1)] = 1,
+    precision: Annotated[Literal["fp8", "bf16"], typer.Option(help="Of products.")] = "fp8",
+    efficiency: Annotated[float, typer.Option(help="Share of the peak that products reach.")] = 0.35,
+    vocabulary: Annotated[int, typer.Option(help="Tokens of the vocabulary.", min=1)] = 129280,
+    mtp: Annotated[int, typer.Option(help="Depth of multi-token prediction.", min=0)] = 1,
+    hardware: Annotated[str, typer.Option(help="h800, h100 or h200.")] = "h800",
+    figures: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIGURE=NUMBER", help="Change a figure of the hardware: memory=96e9"),
+    ] = None,
+    svg: SvgOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan a training on many GPUs: memory, bubble, all-to-all, tokens a second. Runs nothing.
+
+    Every figure follows from the model's sizes and the hardware's, which --json shows. For v3-671b on 256
+    nodes of 8 the figures of DeepSeek-V3's report stand beside, with what each rests on.
+    """
+    from corpusmill.pipelines.recipe.registry import room_command
+    from corpusmill.pipelines.records.codec import encode
+
+    found, words = room_command("training_hooks", "plan_training")(
+        preset,
+        nodes=nodes,
+        per_node=gpus,
+        hardware=hardware,
+        changes=_numbers(figures or []),
+        work={
+            "batch": batch,
+            "context": context,
+            "sequences": sequences,
+            "precision": precision,
+            "efficiency": efficiency,
+        },
+        vocabulary=vocabulary,
+        mtp=mtp,
+        pipeline=pipeline,
+        experts=experts,
+        method=schedule,
+        svg=svg,
+    )
+    typer.echo(json.dumps(encode(found), indent=1) if as_json else words)
+
+
+def _numbers(given: list[str]) -> dict[str, float]:
+    from corpusmill.pipelines.contract.errors import UserError
+
+    found = {}
+    for one in given:
+        name, _, number = one.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise UserError(f"--set {one}: write FIGURE=NUMBER, such as --set memory=96e9") from None
+    return found
+
+
 def add_commands(app: typer.Typer) -> None:
     """Make these commands of `app`."""
     app.command()(schedule)
+    app.command("plan-training")(plan_training)

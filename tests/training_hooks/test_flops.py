@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise
+from corpusmill.training_hooks.model.parameter_counts import flops_per_token
 from corpusmill.training_hooks.model.transformer import Transformer
-from corpusmill.training_hooks.trainer.flops import flops_per_token, measured_peak
+from corpusmill.training_hooks.trainer.flops import measured_peak
 from corpusmill.training_hooks.trainer.objective import objective
 from corpusmill.training_hooks.trainer.progress import duration
 

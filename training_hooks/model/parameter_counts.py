@@ -1,4 +1,6 @@
-"""How many parameters a configuration has, part by part, and how many a token meets. Sums of sizes: no torch.
+"""How many parameters a configuration has, how many a token meets, and the operations of training on one.
+
+Sums of sizes, part by part: no torch.
 
 D model width, H heads, C content, R rotary and U value width of a head, Q and L latents, E routed experts, F
 their width, V vocabulary.
@@ -99,3 +101,19 @@ def parameter_counts(config: ModelConfig) -> Counts:
         mtp_blocks=depths * mixture,
         mtp_active=mtp_unique - depths * (experts - kept) + depths * parts.table,
     )
+
+
+def flops_per_token(config: ModelConfig, context: int) -> float:
+    """Operations of forward and backward for one token of a sequence of `context` tokens:
+
+        6 * (active parameters) + 3 * (layers + D') * H * (d_h + d_R + d_v) * (context + 1)
+
+    A parameter costs one multiplication and one addition forward, twice that backward. Scores and weighted
+    values cost 2 H (d_h + d_R) and 2 H d_v a pair of positions, of which a causal mask leaves
+    (context + 1) / 2 a token (the customary formula counts them all). Active parameters are those of
+    `parameter_counts`, output head included, once more for each MTP depth D'. Recomputation is not counted.
+    """
+    counts = parameter_counts(config)
+    blocks = config.num_hidden_layers + config.num_nextn_predict_layers
+    pair = config.num_attention_heads * (config.qk_head_dim + config.v_head_dim)
+    return 6.0 * (counts.active + counts.mtp_active) + 3.0 * blocks * pair * (context + 1)

@@ -1,7 +1,7 @@
-"""Floating-point operations of training, and the rate at which this machine could do them at best.
+"""The rate at which this machine could do floating-point operations at best.
 
 Model FLOPs utilisation (Chowdhery et al. 2022, appendix B) is the operations that a step needs, whatever
-is done twice, over its time and the machine's peak.
+is done twice (`model.parameter_counts.flops_per_token`), over its time and the machine's peak.
 """
 
 from __future__ import annotations
@@ -10,28 +10,10 @@ import time
 
 import torch
 
-from corpusmill.training_hooks.model.config import ModelConfig
-from corpusmill.training_hooks.model.parameter_counts import parameter_counts
 from corpusmill.training_hooks.model.products import bf16_products
 
 SIZE = {"cpu": 1024, "cuda": 8192}  # of the square product that measures the peak: 10 ms or so each
 TRIES = 4
-
-
-def flops_per_token(config: ModelConfig, context: int) -> float:
-    """Operations of forward and backward for one token of a sequence of `context` tokens:
-
-        6 * (active parameters) + 3 * (layers + D') * H * (d_h + d_R + d_v) * (context + 1)
-
-    A parameter costs one multiplication and one addition forward, twice that backward. Scores and weighted
-    values cost 2 H (d_h + d_R) and 2 H d_v a pair of positions, of which a causal mask leaves
-    (context + 1) / 2 a token (the customary formula counts them all). Active parameters are those of
-    `parameter_counts`, output head included, once more for each MTP depth D'. Recomputation is not counted.
-    """
-    counts = parameter_counts(config)
-    blocks = config.num_hidden_layers + config.num_nextn_predict_layers
-    pair = config.num_attention_heads * (config.qk_head_dim + config.v_head_dim)
-    return 6.0 * (counts.active + counts.mtp_active) + 3.0 * blocks * pair * (context + 1)
 
 
 def measured_peak(device: torch.device, low_precision: bool) -> float:

@@ -20,12 +20,13 @@ from torch import Tensor
 from corpusmill.pipelines.contract.errors import Interrupted, UserError
 from corpusmill.pipelines.system.faultpoints import faultpoint
 from corpusmill.training_hooks.loading.loader import ShardLoader
+from corpusmill.training_hooks.model.parameter_counts import flops_per_token
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode
 from corpusmill.training_hooks.trainer.checkpoint import Checkpoint, Checkpoints, Position
 from corpusmill.training_hooks.trainer.ema import Ema
 from corpusmill.training_hooks.trainer.expert_load import RoutingTally, load_measures
-from corpusmill.training_hooks.trainer.flops import flops_per_token, measured_peak
+from corpusmill.training_hooks.trainer.flops import measured_peak
 from corpusmill.training_hooks.trainer.optimiser import adamw, load_optimiser_state, optimiser_state
 from corpusmill.training_hooks.trainer.progress import Speedometer
 from corpusmill.training_hooks.trainer.schedule import Schedule

@@ -156,7 +156,7 @@ class TrainingTask(Task):
         import math
 
         from corpusmill.training_hooks.loading.unigram import entropy, token_counts
-        from corpusmill.training_hooks.trainer.flops import flops_per_token
+        from corpusmill.training_hooks.model.parameter_counts import flops_per_token
         from corpusmill.training_hooks.trainer.loop import repeatable, train
         from corpusmill.training_hooks.trainer.outcome import summary, write_routing, write_weights
 
