@@ -170,6 +170,13 @@ class Run:
             recipe=None if recipe is None else recipe._loaded,
         )
 
+    def serve(self, *, port: int = 0, browser: bool = True) -> None:
+        """Show the run in the browser, on this machine alone, until the process is interrupted; see
+        `corpusmill serve`. Raises UserError where the port cannot be had."""
+        from corpusmill.pipelines.serve.serving import serve_run
+
+        serve_run(self._folder, port=port, browser=browser)
+
     def shards(self) -> Shards:
         """The token shards. Raises UserError before there are any."""
         from corpusmill.pipelines.api.shards import Shards

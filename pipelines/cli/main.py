@@ -26,6 +26,7 @@ from corpusmill.pipelines.cli import (
     inspect,
     mixture,
     query,
+    serve,
     training_plan,
     what_if,
     worker,
@@ -342,6 +343,7 @@ calibrate.add_commands(app)
 worker.add_commands(app)
 mixture.add_commands(app)
 query.add_commands(app)
+serve.add_commands(app)
 init.add_commands(app)
 completion.add_commands(app)
 training_plan.add_commands(app)

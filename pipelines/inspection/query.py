@@ -28,15 +28,16 @@ _READS_FILES = re.compile(r"\b((?:read|scan)_\w+)[\"`\]]?\s*(?:\(|--|/\*|\*/)", 
 _SELECTS = re.compile(r"\(*\s*(?:select|with|from)\b", re.IGNORECASE)
 
 
-def query(tables: Mapping[str, Table], sql: str) -> pl.DataFrame:
-    """The answer to a SELECT. Raises UserError for anything else, and for what polars refuses, with its words
-    and the tables there are."""
+def query(tables: Mapping[str, Table], sql: str, most: int | None = None) -> pl.DataFrame:
+    """The answer to a SELECT, or its first `most` rows. Raises UserError for anything else, and for what
+    polars refuses, with its words and the tables there are."""
     import polars as pl
 
     _allow(sql)
     with pl.SQLContext({name: lazy(table) for name, table in tables.items()}) as context:
         try:
-            return context.execute(sql, eager=True)
+            answer = context.execute(sql)
+            return (answer if most is None else answer.head(most)).collect()
         except pl.exceptions.PolarsError as error:
             words = str(error).partition("\n\nResolved plan until failure")[0]
             raise UserError(

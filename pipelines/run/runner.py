@@ -178,8 +178,24 @@ class Runner(Steps):
         self.folder_of(state.step.name).clear_receipts()  # of a run that was killed at its end
         self._done(state)
 
+    def _note_units(self, state: StepState) -> None:
+        """Note how many units the step has, as far as they are listed, for whoever watches the run."""
+        assert state.folder is not None
+        version = state.folder.path.name
+        self._note(
+            {
+                "event": "step",
+                "step": state.step.name,
+                "version": version,
+                "units": state.total,
+                "done": state.done,
+            }
+        )
+
     def _done(self, state: StepState) -> None:
         self._point(state)
+        if not state.reused:
+            self._note({"event": "step_done", "step": state.step.name})
         self.listener.step_done(state)
         if self.limit is None:
             self.keeping.remove(self.states)
@@ -232,6 +248,7 @@ class Runner(Steps):
         )
         state.make = partial(self._unit, preparation, shared, state.folder)
         more = state.advance()
+        self._note_units(state)
         self.listener.step_started(state)
         if not more:
             self._finish(state)
@@ -291,6 +308,7 @@ class Runner(Steps):
         self._note({**what, **facts, **remote})
         if last:
             if state.advance():
+                self._note_units(state)
                 self._opened.append(state.pending())
                 return
             self._finish(state)
