@@ -18,6 +18,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./*-]*[A-Za-z0-9_/*-]")
 _SPECIAL = re.compile(r"[*&!|>%@`'\"#?:,\[\]{}-]")
 _NUMBER = re.compile(r"[-+.\d_eExo]+")
 _PAGES = ("warc", "arc", "html")
+_RECORDS = ("jsonl", "csv", "parquet", "arrow", "warc", "arc")
+_MAY_BE_EMPTY = "allow_loss: 1   # no text in its first records: it may keep nothing, which fails a run else"
 _CODE = ("tree", "git", "tar", "zip")
 _MOST_TOLD = 6  # files that are left out, and languages, named in a row
 
@@ -47,6 +49,11 @@ class Found:
     languages: Counter[str] = field(default_factory=Counter)
     texts: int = 0  # that were looked at
     readable: bool = True  # whether any of them has a word
+
+    @property
+    def silent(self) -> bool:
+        """Whether no text was found among the first records, so that the source may keep nothing."""
+        return self.kind in _RECORDS and not self.texts
 
     @property
     def domain(self) -> str:
@@ -106,6 +113,7 @@ def _source(source: Found) -> list[str]:
         f"    # {'; '.join(told)}",
         *lines,
         f"    domain: {source.domain}",
+        *([f"    {_MAY_BE_EMPTY}"] if source.silent else []),
         *_steps(source),
     ]
 

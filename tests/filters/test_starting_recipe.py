@@ -188,6 +188,13 @@ def test_languages_sizes_and_what_is_not_read_are_said(init: Callable[..., Recip
     assert "# - list.json: it is one JSON list" in text
 
 
+def test_a_source_whose_first_records_have_no_text_may_keep_nothing(
+    init: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = init({"a.jsonl": rows(*({"text": ""} for _ in range(3))), "b/b.jsonl": some(SEA)})
+    assert [source.allow_loss for source in recipe.sources] == [1.0, 0.99]
+
+
 def test_files_that_cannot_be_read_are_left_out_and_the_others_named(
     init: Callable[..., Recipe], tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
             continue
         place = RangeInUnit(number, marker, job.poison.get(number))
         note_part(number - PARTS, len(job.unit.splits))
+        before = entry.bytes_in
         for docs, removed, quarantined in _batches(job, reader, path, name, split, label, place):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
@@ -150,7 +151,9 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
             if docs is None:
                 continue
             size = int(docs.sizes().sum())
-            note_progress(0, 1, f"{entry.documents_in:,} documents read")
+            # Texts may be larger than their range, which is compressed: no more than nearly all is told.
+            share = min(entry.bytes_in - before, split.size * 99 // 100)
+            note_progress(share, max(1, split.size), f"{entry.documents_in:,} documents read")
             entry.arrive(len(docs), size)
             entry.keep(len(docs), size, size)
             gathered.add(docs, size)
