@@ -200,10 +200,12 @@ class _Ready:
 
         vocabulary = encoders.read_vocabulary(context.artefact("tokenizer", "encoder.json"))
         definition = encoders.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
-        self._views = [View(fim=options.fim), *options.views]
+        roles = ["fim_begin", "fim_hole", "fim_end"]
+        there = all(role in vocabulary.specials for role in roles)
+        views = [View(fim=options.fim), *options.views]
+        self._views = [view.model_copy(update={"fim": view.fim.with_tokens(there)}) for view in views]
         framing = any(view.fim.frames() for view in self._views)
         self.by_syntax = any(view.fim.splits_by("syntax") for view in self._views)
-        roles = ["fim_begin", "fim_hole", "fim_end"]
         self._options, self._seed, self._dtype = options, context.seed, vocabulary.dtype
         self.apart = HeldOut.of(context, "model", options.held_out)
         used = {"bos": options.add_bos, "eos": options.add_eos, **dict.fromkeys(roles, framing)}

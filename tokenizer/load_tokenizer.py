@@ -12,7 +12,8 @@ from pydantic import Field, field_validator
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.stage import Task
 from corpusmill.pipelines.storage.verified import verified
-from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, parsed
+from corpusmill.tokenizer.bpe.definition import parsed
+from corpusmill.tokenizer.bpe.definition_parts import Normalizer
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer, in_full
 
@@ -27,13 +28,14 @@ class LoadTokenizer(Task):
     text. The format is told from the content. Ids are those of the original (`imports.read_tokenizer`); what
     could not keep them is refused.
 
-    A role that `special_tokens` leaves out takes what a SentencePiece model says, or else DeepSeek-V3's
-    spelling if the tokenizer has it, and is otherwise missing (an error where a stage needs it). Rank files
-    and merges hold no special tokens: `add_missing` adds them.
+    A role that `special_tokens` leaves out takes what a SentencePiece model says, or else the spelling of a
+    well-known family whose tokens the tokenizer has (`imports.special_tokens`), and is otherwise missing (an
+    error where a stage needs it). Rank files and merges hold no special tokens: `add_missing` adds them.
 
     What is random, cuts texts or adds tokens to them (dropout, truncation, padding, post-processors) is left
     out of the tokenizer and named in loading.json (`dropped`) and in the report; what would change a text is
-    refused by its name (`bpe.definition_parts` lists every part).
+    refused by its name (`bpe.definition_parts` lists every part), but for a Unicode form, where `normalizer`
+    says what to do, and spaces written as U+2581 (`imports.spaces`).
 
     Makes the artefact that `train_bpe` makes: tokenizer.json (unchanged but for what was added or dropped),
     tokenizer_config.json, special_tokens_map.json and encoder.json, and for a SentencePiece model to which
@@ -54,6 +56,11 @@ class LoadTokenizer(Task):
     special_tokens: dict[Role, str] = Field(
         default_factory=dict, description="Spelling of the tokenizer's special tokens, by role."
     )
+    normalizer: Normalizer | None = Field(
+        None,
+        description="Of a tokenizer that rewrites texts in a Unicode form, such as Qwen's NFC: encode "
+        "documents in that form, or leave it out and encode them as they are; null: refuse it.",
+    )
     add_missing: bool = Field(
         False, description="Append special tokens that the tokenizer lacks after its largest id."
     )
@@ -69,45 +76,58 @@ class LoadTokenizer(Task):
     def external_files(self) -> tuple[Path, ...]:
         return (self.path,)
 
-    def lacking(self, needed: Mapping[str, str]) -> str | None:
-        """What is wrong with the file for a run that needs the roles `needed`, all at once, with the cure.
+    def faults(self, needed: Mapping[str, str]) -> list[str]:
+        """All that is wrong with the file for a run that needs the roles `needed`, each with the cure.
 
-        `needed`: role -> how to do without it, "" where nothing can. Reads the file; None where all is well.
+        `needed`: role -> how to do without it, "" where nothing can. Reads the file, before any work.
         Raises IntegrityError where a run wrote it and it has changed since.
         """
-        from corpusmill.tokenizer.imports.special_tokens import lacking_roles, tokens_of
+        from corpusmill.tokenizer.imports.checked import faults_of
+        from corpusmill.tokenizer.imports.special_tokens import known_roles, lacking_roles
 
-        try:
-            present, named = tokens_of(verified(self.path))
-        except UserError as error:
-            return str(error)
+        found = faults_of(verified(self.path), self._split, self.normalizer)
+        faults, present = [f"{self.path}: {fault}" for fault in found.faults], found.added
+        if found.unreadable:
+            return faults
         absent = [spelling for spelling in self.special_tokens.values() if spelling not in present]
         if absent and not self.add_missing:
-            return _absent(self.path, absent, present)
-        roles = {role for role, spelling in SPECIAL_TOKENS.items() if spelling in present}
-        roles |= {*named, *self.special_tokens}
+            faults.append(_absent(self.path, absent, present))
+        roles = {*known_roles(present), *found.roles, *self.special_tokens}
         missing = {role: without for role, without in needed.items() if role not in roles}
         given = {str(role): spelling for role, spelling in self.special_tokens.items()}
-        return lacking_roles(self.path, missing, present, given) if missing else None
+        if missing:
+            faults.append(lacking_roles(self.path, missing, present, given))
+        return faults
+
+    @property
+    def _split(self) -> PreTokenizer | None:
+        assert not isinstance(self.pre_tokenizer, str)  # the validator makes a PreTokenizer of a name
+        return self.pre_tokenizer
 
     def run(self, inputs: Mapping[str, Sequence[Path]], folder: Path) -> dict[str, Any]:
         """Write the artefact into `folder`; `inputs` is not used. Returns what loading.json says."""
         import pyarrow as pa
 
-        from corpusmill.tokenizer.bpe.definition_parts import without_additions
         from corpusmill.tokenizer.bpe.encoders import write_tokenizer
+        from corpusmill.tokenizer.imports.checked import in_our_form, refuse_odd_ids
         from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 
-        assert not isinstance(self.pre_tokenizer, str)  # the validator makes a PreTokenizer of a name
-        imported = read_tokenizer(verified(self.path), self.pre_tokenizer)
-        self._parse(imported.text)
-        definition, dropped = without_additions(json.loads(imported.text))
+        imported = read_tokenizer(verified(self.path), self._split)
+        refuse_odd_ids(self._parse(imported.text), json.loads(imported.text), self.path)
+        definition, dropped = in_our_form(json.loads(imported.text), self.normalizer)
         plain = json.dumps(definition, ensure_ascii=False, indent=1) + "\n" if dropped else imported.text
         text = self._completed(plain)
         spellings = self._spellings(text, imported.special_tokens)
         encoder = write_tokenizer(
-            folder, text, spellings, pa.array([], pa.large_string()), model_vocab_size=self.pad_vocabulary_to
+            folder,
+            text,
+            spellings,
+            pa.array([], pa.large_string()),
+            model_vocab_size=self.pad_vocabulary_to,
+            normalize=self.normalizer == "apply",
         )
+        if encoder["encoder"] == "tokenizers":
+            dropped.append(_without_fast(encoder))
         if imported.model is not None and text == imported.text:
             (folder / "tokenizer.model").write_bytes(imported.model)
         facts = {
@@ -148,11 +168,21 @@ class LoadTokenizer(Task):
         return str(tokenizer.to_str(pretty=True))
 
     def _spellings(self, text: str, named: Mapping[str, str]) -> dict[str, str]:
-        present = _added(text)
-        spellings = {role: spelling for role, spelling in SPECIAL_TOKENS.items() if spelling in present}
+        from corpusmill.tokenizer.imports.special_tokens import known_roles
+
+        spellings = known_roles(_added(text))
         spellings.update(named)
         spellings.update(self.special_tokens.items())
         return spellings
+
+
+def _without_fast(encoder: Mapping[str, Any]) -> str:
+    """Why documents take the slow encoder, and at what rate."""
+    why = encoder["fault"] or f"it encodes {encoder['mismatches']} of {encoder['documents']} texts otherwise"
+    return (
+        f"gigatoken, the fast encoder ({why}): documents are encoded by `tokenizers`, at about 2 MB of text "
+        "a second and core"
+    )
 
 
 def _absent(path: Path, spellings: Sequence[str], present: Collection[str]) -> str:

@@ -85,7 +85,7 @@ class Pack(Write):
             needed["bos"] = "without it `pack: {add_bos: false}`"
         if self.add_eos:
             needed["eos"] = "without an end of documents `pack: {add_eos: false}`"
-        if self.fim.frames():
+        if self.fim.asked():
             cure = "without fill-in-the-middle `pack: {fim: {rate: 0}}`"
             needed |= dict.fromkeys(("fim_begin", "fim_hole", "fim_end"), cure)
         return needed

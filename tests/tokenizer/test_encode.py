@@ -230,8 +230,8 @@ def test_large_vocabularies_take_uint32(deepseek_json: Path, tmp_path: Path) -> 
     """DeepSeek's first merges, and its added tokens under ids that uint16 has not."""
     short = shortened(json.loads(deepseek_json.read_text()), 3000)
     for token in short["added_tokens"]:
-        del short["model"]["vocab"][token["content"]]
         token["id"] += 100_000
+        short["model"]["vocab"][token["content"]] = token["id"]
     (tmp_path / "in.json").write_text(json.dumps(short))
     LoadTokenizer(path=tmp_path / "in.json").run({}, tmp_path)
     ids = {token["content"]: token["id"] for token in short["added_tokens"]}
@@ -274,5 +274,7 @@ def test_a_tokenizer_without_fim_tokens(context: Context, tmp_path: Path) -> Non
     (tmp_path / "t" / "encoder.json").write_text(json.dumps(facts))
     lacking = Context(seed=5, artefacts={"tokenizer": tmp_path / "t"})
     with pytest.raises(UserError, match="no token for fim_hole; name them under"):
-        Encode().prepare(lacking)
-    assert encoded(lacking, as_documents(["a"]), fim={"rate": 0}).num_rows == 1
+        Encode(fim=Fim(rate=0.1)).prepare(lacking)
+    many = encoded(lacking, as_documents(["abcdef"] * 200))  # not asked for, so none is framed
+    assert many.column("fim").to_pylist() == [False] * 200
+    assert any(encoded(context, as_documents(["abcdef"] * 200)).column("fim").to_pylist())

@@ -268,35 +268,32 @@ NEEDED = {"eos": "do without an end", "pad": "", "fim_hole": "no FIM", "fim_end"
 
 def test_every_special_token_that_is_needed_is_asked_for_at_once(tmp_path: Path) -> None:
     path = byte_level(tmp_path / "in.json")
-    message = LoadTokenizer(path=path).lacking(NEEDED)
-    assert message is not None
+    (message,) = LoadTokenizer(path=path).faults(NEEDED)
     assert "names no token for eos, pad, fim_hole, fim_end" in message
     assert "its added tokens are '    ', '<s>', '<|user|>'" in message
     assert 'special_tokens: {eos: "<|endoftext|>", pad: "<|pad|>", fim_hole: ' in message
     assert message.endswith("add_missing: true}`; or do without an end; or no FIM")
-    assert LoadTokenizer(path=path).lacking({}) is None
+    assert LoadTokenizer(path=path).faults({}) == []
     given = {"eos": "<s>", "pad": "<|user|>"}
-    assert LoadTokenizer(path=path, special_tokens=given).lacking({"eos": "", "pad": ""}) is None
-    less = LoadTokenizer(path=path, special_tokens=given).lacking({"eos": "", "bos": ""})
-    assert less is not None
+    assert LoadTokenizer(path=path, special_tokens=given).faults({"eos": "", "pad": ""}) == []
+    (less,) = LoadTokenizer(path=path, special_tokens=given).faults({"eos": "", "bos": ""})
     assert 'special_tokens: {eos: "<s>", pad: "<|user|>", bos: "<s>"}}`' in less  # nothing to add
 
 
 def test_what_is_written_as_the_cure_is_one(tmp_path: Path) -> None:
     path = byte_level(tmp_path / "in.json")
-    message = LoadTokenizer(path=path).lacking(NEEDED)
-    assert message is not None
+    (message,) = LoadTokenizer(path=path).faults(NEEDED)
     written = message.split("such as `load: ")[1].split("`;")[0]
     options = {**yaml.safe_load(written), "path": path}
-    assert LoadTokenizer.model_validate(options).lacking(NEEDED) is None
+    assert LoadTokenizer.model_validate(options).faults(NEEDED) == []
     facts = loaded(**options, folder=tmp_path)
     assert set(facts["encoder"]["special_tokens"]) >= set(NEEDED)
 
 
 def test_absent_spellings_and_unreadable_files_are_told_before_the_work(tmp_path: Path) -> None:
     path = byte_level(tmp_path / "in.json")
-    message = LoadTokenizer(path=path, special_tokens={"eos": "</s>", "pad": "<pad>"}).lacking({})
-    assert message is not None
+    (message,) = LoadTokenizer(path=path, special_tokens={"eos": "</s>", "pad": "<pad>"}).faults({})
     assert "has no added token '</s>', '<pad>'" in message
     path.write_text("not a tokenizer")
-    assert str(path) in (LoadTokenizer(path=path).lacking({}) or "")
+    (message,) = LoadTokenizer(path=path).faults({})
+    assert str(path) in message

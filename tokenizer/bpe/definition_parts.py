@@ -11,7 +11,9 @@ back as they were, so each part is used, dropped with a word, or refused by its 
 | post_processor | those that add tokens are dropped, ByteLevel (offsets alone) stays |
 | model.type other than BPE | refused |
 | continuing_subword_prefix, end_of_word_suffix | refused: they mark parts of words, as texts can too |
-| normalizer | ByteLevel stays, which is its own inverse with the decoder; all others are refused |
+| normalizer ByteLevel | stays, which is its own inverse with the decoder |
+| normalizer NFC, NFD, NFKC, NFKD | applied or dropped as the recipe says, else refused |
+| other normalizers | refused |
 | pre_tokenizer | refused where it removes or adds characters, or writes some as others |
 | neither ByteLevel nor byte_fallback, or a byte without an entry | refused: it would be unk, or lost |
 | decoder | ByteLevel, ByteFallback and Fuse stay; all others are refused |
@@ -24,7 +26,7 @@ back as they were, so each part is used, dropped with a word, or refused by its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
@@ -44,6 +46,8 @@ _FLAGS = {
     "rstrip": "white space behind it stays",
     "single_word": "it is taken inside words too",
 }
+UNICODE_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+Normalizer = Literal["apply", "drop"]
 _DECODERS = ("ByteLevel", "ByteFallback", "Fuse")
 
 
@@ -76,14 +80,28 @@ def without_additions(definition: Mapping[str, Any]) -> tuple[dict[str, Any], li
     return found, dropped
 
 
-def lossy_parts(definition: Mapping[str, Any]) -> list[str]:
-    """What of `definition` would change a text, each by its name, with what it does and the cure."""
-    return [*_model_parts(definition), *_text_parts(definition), *_token_parts(definition)]
+def lossy_parts(definition: Mapping[str, Any], *, applied: bool = False) -> list[str]:
+    """What of `definition` would change a text, each by its name, with what it does and the cure.
+
+    `applied`: whether texts are to be encoded in a Unicode form, so that it changes nothing unasked."""
+    return [*_model_parts(definition), *_text_parts(definition, applied), *_token_parts(definition)]
 
 
-def refuse_lossy_parts(definition: Mapping[str, Any]) -> None:
+def without_unicode_form(definition: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """`definition` without its normalizer where that is a Unicode form, and what was dropped, in words."""
+    kinds = component_types(definition, "normalizer")
+    if not kinds or not set(kinds) <= set(UNICODE_FORMS):
+        return dict(definition), []
+    words = (
+        f"normalizer {', '.join(kinds)} (documents are encoded as they are: where one is in another form, "
+        "ids are others than the tokenizer's own library gives)"
+    )
+    return {**definition, "normalizer": None}, [words]
+
+
+def refuse_lossy_parts(definition: Mapping[str, Any], *, applied: bool = False) -> None:
     """Raise UserError naming every part that would change a text; none that is random is looked at."""
-    if found := lossy_parts(definition):
+    if found := lossy_parts(definition, applied=applied):
         raise UserError(
             f"the tokenizer does not give back texts as they were, so documents would change silently: "
             f"{'; '.join(found)}"
@@ -135,9 +153,16 @@ def _model_parts(definition: Mapping[str, Any]) -> Iterator[str]:
         yield f"decoder {', '.join(decoders) or 'null'} does not turn bytes into text; set it to {undone}"
 
 
-def _text_parts(definition: Mapping[str, Any]) -> Iterator[str]:
+def _text_parts(definition: Mapping[str, Any], applied: bool) -> Iterator[str]:
     for kind in component_types(definition, "normalizer"):
-        if kind != "ByteLevel":
+        if kind in UNICODE_FORMS:
+            if not applied:
+                yield (
+                    f"normalizer {kind} rewrites texts; under `load` set `normalizer: apply` (documents are "
+                    "encoded in that form, with the ids of the tokenizer's own library) or "
+                    "`normalizer: drop` (as they are)"
+                )
+        elif kind != "ByteLevel":
             yield f"normalizer {kind} rewrites texts; give a tokenizer without it"
     for leaf in _leaves(definition.get("pre_tokenizer"), "pretokenizers"):
         kind = str(leaf.get("type"))

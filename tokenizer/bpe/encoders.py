@@ -19,12 +19,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.system.process import resident_bytes
 from corpusmill.tokenizer.bpe.definition import documents_only
-from corpusmill.tokenizer.bpe.definition_parts import model_type, refuse_lossy_parts
+from corpusmill.tokenizer.bpe.definition_parts import (
+    UNICODE_FORMS,
+    component_types,
+    model_type,
+    refuse_lossy_parts,
+)
 from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.exports.huggingface import write_hugging_face
 
@@ -67,6 +73,11 @@ class TokenizersEncoder:
         """Ids of a string of the vocabulary's own symbols (`Ċ` is a line break): merges alone."""
         return [token.id for token in self._tokenizer.model.tokenize(spelling)]
 
+    def normalized(self, text: str) -> str:
+        """The text in the Unicode form that the tokenizer encodes it in; itself where it has none."""
+        normalizer = self._tokenizer.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(text))
+
     def decode(self, tokens: npt.NDArray[np.unsignedinteger[Any]]) -> str:
         return str(self._tokenizer.decode(tokens.tolist(), skip_special_tokens=False))
 
@@ -74,13 +85,20 @@ class TokenizersEncoder:
 class GigatokenEncoder:
     """The fast one; reads Arrow's buffers in place. Raises RuntimeError for a tokenizer it does not know.
 
+    Texts are put into the tokenizer's Unicode form by `tokenizers` before: gigatoken has the tables of
+    another version of Unicode, and gave other ids for characters that are new in one of them.
+
     gigatoken remembers every pre-token it has met (some 80 bytes each) and forgets none: 60 million different
     ones took 4.8 GB. So after every CHECKED_BYTES of text this looks at the process's memory, and loads the
     tokenizer anew (about a second) where that has grown by CACHE_BYTES since it was loaded.
     """
 
     def __init__(self, definition: dict[str, Any]) -> None:
-        self._text = json.dumps(documents_only(definition), ensure_ascii=False)
+        plain = documents_only(definition)
+        self._normalizer = _unicode_form(plain)
+        if self._normalizer is not None:
+            plain = {**plain, "normalizer": None}
+        self._text = json.dumps(plain, ensure_ascii=False)
         self._load()
 
     def _load(self) -> None:
@@ -104,6 +122,8 @@ class GigatokenEncoder:
 
         if len(texts) == 0:
             return np.zeros(1, np.int64), np.zeros(0, np.uint32)
+        if self._normalizer is not None:
+            texts = _in_form(texts, self._normalizer)
         starts, data = buffers(texts)
         # What awkward.from_arrow builds, without its cost a call, which counts in small batches.
         characters = awkward.contents.NumpyArray(data, parameters={"__array__": "char"})
@@ -115,6 +135,35 @@ class GigatokenEncoder:
         tokens = np.asarray(layout.content.data, np.uint32)
         self._forget_where_too_much(int(starts[-1] - starts[0]))
         return offsets - offsets[0], tokens[offsets[0] : offsets[-1]]
+
+
+def _unicode_form(plain: dict[str, Any]) -> Any:
+    """The normalizer of a definition; None where there is none, or one that only shows bytes.
+
+    Raises ValueError for one that is no Unicode form, and for added white space that a form might change.
+    """
+    from tokenizers import normalizers
+
+    kinds = component_types(plain, "normalizer")
+    if not kinds or kinds == ["ByteLevel"]:
+        return None
+    if not set(kinds) <= set(UNICODE_FORMS):
+        raise ValueError(f"its normalizer {', '.join(kinds)} is no Unicode form")
+    if not all(token["content"].isascii() for token in plain["added_tokens"]):
+        raise ValueError(f"it has a normalizer ({', '.join(kinds)}) and added white space that is not ASCII")
+    return normalizers.Sequence([getattr(normalizers, kind)() for kind in kinds])
+
+
+def _in_form(texts: pa.Array, normalizer: Any) -> pa.Array:
+    """Texts large_string[n] in a Unicode form; those of ASCII alone are in every one."""
+    ascii_n = pc.fill_null(pc.string_is_ascii(texts), True).to_pylist()
+    if all(ascii_n):
+        return texts
+    changed = [
+        text if plain or text is None else str(normalizer.normalize_str(text))
+        for text, plain in zip(texts.to_pylist(), ascii_n, strict=True)
+    ]
+    return pa.array(changed, pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -206,13 +255,15 @@ def write_tokenizer(
     *,
     model_vocab_size: int | None = None,
     reserved: Sequence[str] = (),
+    normalize: bool = False,
 ) -> dict[str, Any]:
     """Write `tokenizer.json` (its text), what `transformers` reads beside it, and `encoder.json`.
 
     `special_tokens` maps roles to spellings, each an added token of the tokenizer; `verification`
     (large_string[n]) are documents of the corpus to compare the encoders on, beside the probe texts, which
     spell every added token; `model_vocab_size`: ids a model makes room for (null: as many as there are);
-    `reserved`: spellings of added tokens kept free for later. Returns what encoder.json says. Raises
+    `reserved`: spellings of added tokens kept free for later; `normalize`: whether texts may be encoded in
+    the Unicode form of the tokenizer's normalizer. Returns what encoder.json says. Raises
     UserError where a spelling is no added token, where text could produce an added token by merges, where
     `model_vocab_size` is too small, for a model that is no BPE, and where the tokenizer cannot give a text
     back as it was, naming the part that changes it (`definition_parts`).
@@ -224,7 +275,7 @@ def write_tokenizer(
     for spelling in (*special_tokens.values(), *reserved):
         if spelling not in by_spelling:
             raise UserError(f"the tokenizer has no added token {spelling!r}; correct its name or add it")
-    _refuse_spellable_controls(definition)
+    refuse_spellable_controls(definition)
     size = _vocabulary_size(definition)
     model_size = size if model_vocab_size is None else model_vocab_size
     if model_size < size:
@@ -232,7 +283,7 @@ def write_tokenizer(
             f"the tokenizer has {size:,} ids, which do not fit a model vocabulary of {model_size:,}: "
             f"pad the vocabulary to {size:,} or more"
         )
-    refuse_lossy_parts(definition)
+    refuse_lossy_parts(definition, applied=normalize)
     texts = pa.concat_arrays([verification, pa.array(probe_texts(by_spelling), pa.large_string())])
     encoder = TokenizersEncoder(definition)
     encoded = encoder.encode(texts)
@@ -283,7 +334,7 @@ def _vocabulary_size(definition: dict[str, Any]) -> int:
     return max([*vocabulary.values(), *added]) + 1
 
 
-def _refuse_spellable_controls(definition: dict[str, Any]) -> None:
+def refuse_spellable_controls(definition: dict[str, Any]) -> None:
     """An added token that is a symbol, or a result of merges, could be produced from text."""
     model = definition["model"]
     alone = {token["content"] for token in definition.get("added_tokens") or []} & set(model["vocab"])
@@ -306,7 +357,7 @@ def _refuse_lossy(
     """Decode the texts from `start` on: whatever changes them beside the parts that are known to."""
     for at in range(start, len(texts)):
         text = texts[at].as_py()
-        if encoder.decode(tokens[offsets[at] : offsets[at + 1]]) != text:
+        if encoder.decode(tokens[offsets[at] : offsets[at + 1]]) != encoder.normalized(text):
             raise UserError(
                 f"the tokenizer does not give back {text[:40]!r} as it was, so documents would change "
                 "silently; give a byte-level BPE without normalisation"

@@ -2,7 +2,8 @@
 
 A tokenizer is judged when it is made or loaded, on probe texts and on documents of a sample. What a source
 holds may be unlike both, and a library may differ from another on that alone. So the first documents of each
-source that a worker meets go through all encoders: equal ids are asked of them, and the very text back,
+source that a worker meets go through all encoders: equal ids are asked of them, and the very text back (in
+the tokenizer's Unicode form, where the recipe applies one),
 decoded by `tokenizers` and by the vocabulary as it stands in tokenizer.json.
 """
 
@@ -63,9 +64,10 @@ class FirstDocuments:
                     f"{name} and tokenizers encode document {identity} of source {source} differently, from "
                     f"token {at} on; set `encoder: tokenizers` under `pack` and report the document to {name}"
                 )
+        expected = self._reference.normalized(text).encode()
         for reader, back in self._decoded(tokens):
-            if back != text.encode():
-                one, other = (np.frombuffer(data, np.uint8) for data in (back, text.encode()))
+            if back != expected:
+                one, other = (np.frombuffer(data, np.uint8) for data in (back, expected))
                 raise CorpusmillError(
                     f"document {identity} of source {source} does not come back from its tokens as it was, "
                     f"read by {reader}: byte {_first_difference(one, other)} differs; the tokenizer changes "

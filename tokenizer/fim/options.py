@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Split = Literal["characters", "lines", "syntax"]
 
 
+USUAL = 0.1
+
+
 class Fim(BaseModel):
     """Fill-in-the-middle (Bavarian et al. 2022, arXiv 2207.14255), on characters before encoding.
 
@@ -33,8 +36,12 @@ class Fim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rate: float = Field(
-        0.1, ge=0.0, le=1.0, description="Share of documents that is framed (DeepSeek-V3: 0.1); 0: none."
+    rate: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Share of documents that is framed; 0: none; null: 0.1, as DeepSeek-V3, where the "
+        "tokenizer has the tokens for it, else none.",
     )
     rates: dict[str, Annotated[float, Field(ge=0.0, le=1.0)]] = Field(
         default_factory=dict, description="Share by source, where it is another than `rate`."
@@ -55,9 +62,21 @@ class Fim(BaseModel):
         False, description="Draw anew for each copy of a document that the mixture takes."
     )
 
+    def rate_of(self, source: str) -> float:
+        """The share of a source's documents that is framed, by a tokenizer with the tokens for it."""
+        return self.rates.get(source, USUAL if self.rate is None else self.rate)
+
     def frames(self) -> bool:
         """Whether any document may be framed."""
-        return self.rate > 0 or any(rate > 0 for rate in self.rates.values())
+        return self.rate is None or self.asked()
+
+    def asked(self) -> bool:
+        """Whether the recipe asks for it, so that the tokenizer must have the tokens."""
+        return bool(self.rate) or any(rate > 0 for rate in self.rates.values())
+
+    def with_tokens(self, there: bool) -> Fim:
+        """The settings with a rate, for a tokenizer that has the tokens, or lacks them."""
+        return self if self.rate is not None else self.model_copy(update={"rate": USUAL if there else 0.0})
 
     def splits_by(self, split: Split) -> bool:
         """Whether documents of any source may be split at such places."""

@@ -34,7 +34,7 @@ def chosen_for_fim(
     chosen = np.zeros(n, np.bool_)
     for source in sorted(set(source_D.tolist()), key=str):
         mine = source_D == source
-        rate = fim.rates.get(source, fim.rate)
+        rate = fim.rate_of(source)
         chosen[mine] = True if rate >= 1.0 else draw_D[mine] < np.uint64(rate * 2.0**64)
     if fim.domains is not None:
         chosen &= np.isin(np.asarray(domains.to_pylist(), object), fim.domains)

@@ -31,10 +31,12 @@ def views_of(
     may be taken of a document; with `each_epoch` each takes a draw of its own. Raises ValueError where the
     options of a phase are none of `Fim`.
     """
+    settings = [Fim.model_validate({**fim.model_dump(), **(own or {})}) for own in phases or [None]]
+    if any(setting.asked() for setting in settings):  # so the tokenizer has the tokens
+        fim, settings = fim.with_tokens(True), [setting.with_tokens(True) for setting in settings]
     views = [View(fim=_once(fim))]
     numbers: list[list[int]] = []
-    for own in phases or [None]:
-        setting = Fim.model_validate({**fim.model_dump(), **(own or {})})
+    for setting in settings:
         numbers.append([])
         for draw in range(max(epochs, 1) if setting.each_epoch else 1):
             view = View(fim=_once(setting), draw=draw)

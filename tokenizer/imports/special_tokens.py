@@ -1,40 +1,71 @@
-"""Special tokens of a tokenizer file, and what to write where a run needs some that it does not name."""
+"""Special tokens of a tokenizer file by role, and what to write where a run needs some that it does not name.
+
+A role that neither the recipe nor the file names takes the spelling of the first family of `FAMILIES` that
+the tokenizer has all needed tokens of; the roles of fill-in-the-middle are taken where all three are there.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.imports.read_tokenizer import format_of_file, read_tokenizer
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 
 _MOST = 12
+
+
+@dataclass(frozen=True)
+class Family:
+    """Spellings of tokenizers of one origin: `needed` tell that a tokenizer is one of them, `others` are
+    taken where they are there."""
+
+    needed: Mapping[str, str]
+    others: Mapping[str, str]
+
+
+# Llama 3; Gemma; Llama 2 and Mistral; GPT-2, tiktoken's, Qwen and OLMo; T5 and others of SentencePiece.
+FAMILIES = (
+    Family({"bos": "<|begin_of_text|>", "eos": "<|end_of_text|>"}, {"pad": "<|finetune_right_pad_id|>"}),
+    Family({"bos": "<bos>", "eos": "<eos>"}, {"pad": "<pad>"}),
+    Family({"bos": "<s>", "eos": "</s>"}, {"pad": "<pad>"}),
+    Family({"eos": "<|endoftext|>"}, {"pad": "<|pad|>"}),
+    Family({"eos": "</s>"}, {"pad": "<pad>"}),
+)
+# Qwen and CodeGemma; StarCoder; SantaCoder.
+FRAMES = (
+    {"fim_begin": "<|fim_prefix|>", "fim_hole": "<|fim_suffix|>", "fim_end": "<|fim_middle|>"},
+    {"fim_begin": "<fim_prefix>", "fim_hole": "<fim_suffix>", "fim_end": "<fim_middle>"},
+    {"fim_begin": "<fim-prefix>", "fim_hole": "<fim-suffix>", "fim_end": "<fim-middle>"},
+)
 # Spellings in use, the commonest first. The first is what `add_missing` would add.
 _SPELLINGS: dict[str, tuple[str, ...]] = {
     "bos": ("<|begin_of_text|>", "<s>", "<bos>", "[BOS]", "<|startoftext|>"),
     "eos": ("<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>", "[EOS]", "<|eot_id|>", "<|im_end|>"),
-    "pad": ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>"),
+    "pad": ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|fim_pad|>"),
     "fim_hole": ("<|fim_suffix|>", "<fim_suffix>", "<fim-suffix>", "<|fim_hole|>"),
     "fim_begin": ("<|fim_prefix|>", "<fim_prefix>", "<fim-prefix>", "<|fim_begin|>"),
     "fim_end": ("<|fim_middle|>", "<fim_middle>", "<fim-middle>", "<|fim_end|>"),
 }
 
 
-def tokens_of(path: Path) -> tuple[set[str], dict[str, str]]:
-    """Spellings of the added tokens of a tokenizer file, and those whose role the file itself says.
+def known_roles(present: Collection[str]) -> dict[str, str]:
+    """Role -> spelling of a tokenizer with these added tokens, as far as its family is known.
 
-    Rank files and merges have none. Raises UserError for a file that cannot be read as a tokenizer.
+    DeepSeek-V3's spellings, which corpusmill's own tokenizers have, are each taken by themselves.
     """
-    form = format_of_file(path)
-    if form in ("tiktoken", "merges"):
-        return set(), {}
-    read = read_tokenizer(path)
-    try:
-        added = json.loads(read.text).get("added_tokens") or []
-        return {str(token["content"]) for token in added}, read.special_tokens
-    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
-        raise UserError(f"{path} is not a tokenizer.json: {error}") from error
+    roles: dict[str, str] = {}
+    for family in FAMILIES:
+        if all(spelling in present for spelling in family.needed.values()):
+            roles |= family.needed
+            roles |= {role: text for role, text in family.others.items() if text in present}
+            break
+    for frame in FRAMES:
+        if all(spelling in present for spelling in frame.values()):
+            roles |= frame
+            break
+    return roles | {role: spelling for role, spelling in SPECIAL_TOKENS.items() if spelling in present}
 
 
 def listed(present: Collection[str]) -> str:

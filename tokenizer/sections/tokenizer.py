@@ -33,8 +33,8 @@ BY_GROUP = ("bytes_per_token", "fertility", "continued_words")  # of `require`
 class Loader(Protocol):
     """What the section asks of the stage that brings a tokenizer of the user's."""
 
-    def lacking(self, needed: Mapping[str, str]) -> str | None:
-        """What is wrong with it for a run that needs these roles (role -> how to do without), or None."""
+    def faults(self, needed: Mapping[str, str]) -> list[str]:
+        """All that is wrong with it for a run that needs these roles (role -> how to do without)."""
 
 
 class Tokenizer(Section):
@@ -125,9 +125,8 @@ class Tokenizer(Section):
     def input_problems(self, found: Sequence[Problem]) -> Iterator[Problem]:
         """What a tokenizer that is loaded lacks of what other sections need."""
         if self.key == LOAD and not any(problem.path[:2] == (self.name, LOAD) for problem in found):
-            wrong = cast(Loader, self.maker).lacking(self.roles)
-            if wrong is not None:
-                yield Problem((self.name, LOAD), wrong)
+            for fault in cast(Loader, self.maker).faults(self.roles):
+                yield Problem((self.name, LOAD), fault)
 
     def cut(self, rounds: int) -> Cut:
         """The sample, and all that is made from it, grows up to its budget."""

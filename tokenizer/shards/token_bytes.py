@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from corpusmill.tokenizer.bpe.byte_characters import bytes_of
 from corpusmill.tokenizer.bpe.definition import documents_only
-from corpusmill.tokenizer.bpe.definition_parts import model_type
+from corpusmill.tokenizer.bpe.definition_parts import UNICODE_FORMS, component_types, model_type
 
 
 def token_lengths(definition: Path) -> npt.NDArray[np.int64] | None:
     """Bytes of every id of a tokenizer.json, int64[ids]; 0 for added tokens that no document holds.
 
-    None for a vocabulary that is not byte-level, or that changes text before it splits it: there a token has
-    no length of its own.
+    None for a vocabulary that is not byte-level, or that changes text before it splits it, but to a Unicode
+    form (lengths are of the text in that form): there a token has no length of its own.
     """
     made = json.loads(definition.read_text(encoding="utf-8"))
     spelled = spellings(made)
@@ -33,8 +33,7 @@ def token_lengths(definition: Path) -> npt.NDArray[np.int64] | None:
 
 def spellings(made: dict[str, Any]) -> dict[int, bytes] | None:
     """The bytes of every id that a document may hold, of a parsed tokenizer.json; None as `token_lengths`."""
-    normalizer = made.get("normalizer")
-    changes = normalizer is not None and normalizer != {"type": "Sequence", "normalizers": []}
+    changes = set(component_types(made, "normalizer")) - set(UNICODE_FORMS)
     if changes or "ByteLevel" not in json.dumps(made.get("decoder")) or model_type(made) != "BPE":
         return None
     added = {token["id"] for token in made["added_tokens"]}
