@@ -1,0 +1,141 @@
+"""One rank of a small training with spread experts, as a process: `python -m ... RANK RANKS FOLDER`.
+
+`train` is what every rank and the single process run. Results of a rank are files in the folder; at the end
+the last rank dies, and the first tells what its next exchange with it raises.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from torch import Tensor
+
+from corpusmill.training_hooks.distributed.exchange import add_up, exchange
+from corpusmill.training_hooks.distributed.experts import add_up_gradients, nodes_reached, spread_experts
+from corpusmill.training_hooks.distributed.group import local_group
+from corpusmill.training_hooks.model.balance import update_bias
+from corpusmill.training_hooks.model.config import ModelConfig
+from corpusmill.training_hooks.model.initialise import initialise
+from corpusmill.training_hooks.model.transformer import Transformer
+from corpusmill.training_hooks.trainer.objective import BatchCounts, objective
+
+CONFIG = ModelConfig(
+    vocab_size=64,
+    hidden_size=16,
+    num_hidden_layers=3,
+    first_k_dense_replace=1,
+    intermediate_size=24,
+    num_attention_heads=2,
+    q_lora_rank=8,
+    kv_lora_rank=8,
+    qk_nope_head_dim=6,
+    qk_rope_head_dim=4,
+    v_head_dim=6,
+    n_routed_experts=8,
+    n_shared_experts=1,
+    num_experts_per_tok=3,
+    moe_intermediate_size=12,
+    n_group=4,
+    topk_group=2,
+    routed_scaling_factor=1.7,
+    initializer_range=0.3,
+)
+ROWS, LENGTH, STEPS, RATE = 8, 12, 5, 0.1
+
+
+def batch(step: int) -> tuple[Tensor, Tensor]:
+    """Tokens and what of them is real; every third row ends in padding."""
+    draws = torch.Generator().manual_seed(step)
+    tokens = torch.randint(0, CONFIG.vocab_size, (ROWS, LENGTH + 2), generator=draws)
+    real = torch.ones_like(tokens, dtype=torch.bool)
+    real[::3, 9:] = False
+    return tokens, real
+
+
+def train(group: dist.ProcessGroup | None) -> tuple[list[float], dict[str, Tensor]]:
+    """Losses of the steps, and by name gradients of the first step (`first.`) and weights at the end
+    (`end.`). A rank of `group` has its share of the rows; None is one process without any."""
+    model = Transformer(CONFIG)
+    initialise(model, 1, 0.3)
+    ranks, rank = (1, 0) if group is None else (group.size(), group.rank())
+    if group is not None:
+        spread_experts(model, group)
+    mine = slice(rank * ROWS // ranks, (rank + 1) * ROWS // ranks)
+    losses, kept = [], {}
+    for step in range(STEPS):
+        tokens, real = batch(step)
+        model.zero_grad(set_to_none=True)
+        whole = BatchCounts.of(real, len(model.mtp))
+        passed = objective(model, tokens[mine], real[mine], 0.3, 0.01, whole)
+        passed.total.backward()
+        total, loads = passed.total.detach().clone(), passed.loads
+        if group is not None:
+            add_up_gradients(model, group)
+            add_up([total, *loads], group)
+        losses.append(float(total))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                assert parameter.grad is not None, name
+                if step == 0:
+                    kept[f"first.{name}"] = parameter.grad.clone()
+                parameter -= RATE * parameter.grad
+        for gate, load in zip(model.gates(), loads, strict=True):
+            update_bias(gate.e_score_correction_bias, load, 0.01)
+    kept |= {f"end.{name}": parameter.detach().clone() for name, parameter in model.named_parameters()}
+    kept |= {f"end.bias.{n}": gate.e_score_correction_bias for n, gate in enumerate(model.gates())}
+    return losses, kept
+
+
+def exchanged(group: dist.ProcessGroup) -> dict[str, Any]:
+    """What uneven splits give, forward and backward: rank r sends (r + 1) * p rows to rank p, so none to
+    0."""
+    rank, ranks = group.rank(), group.size()
+    sent = [(rank + 1) * peer for peer in range(ranks)]
+    received = [(peer + 1) * rank for peer in range(ranks)]
+    rows = torch.tensor([[100.0 * rank + 10 * p + n] for p in range(ranks) for n in range(sent[p])])
+    rows = rows.view(-1, 1).requires_grad_()
+    arrived = exchange(rows, sent, received, group)
+    (arrived * (rank + 1) * arrived.detach()).sum().backward()
+    assert rows.grad is not None
+    return {"arrived": arrived.flatten().tolist(), "gradient": rows.grad.flatten().tolist()}
+
+
+def nodes() -> int:
+    """The most nodes, of 4 with one group each, that any token of a batch reaches."""
+    model = Transformer(CONFIG)
+    initialise(model, 1, 0.3)
+    x = torch.randn(500, CONFIG.hidden_size, generator=torch.Generator().manual_seed(3))
+    experts, _, _ = model.gates()[0](x)
+    return int(nodes_reached(experts, CONFIG.n_routed_experts, 4).max())
+
+
+def main(rank: int, ranks: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    told: dict[str, Any] = {}
+    with local_group(folder / "meeting", rank, ranks, seconds=60) as group:
+        told["losses"], kept = train(group)
+        told["exchanged"] = exchanged(group)
+        save_file(kept, folder / f"{rank}.safetensors")
+        (folder / f"{rank}.json").write_text(json.dumps(told), "utf-8")
+        (folder / f"{rank}.ready").touch()
+        while not all((folder / f"{other}.ready").exists() for other in range(ranks)):
+            time.sleep(0.01)
+        if rank == ranks - 1:
+            os._exit(7)
+        try:
+            exchange(torch.ones(ranks, 1), [1] * ranks, [1] * ranks, group)
+        except RuntimeError as error:
+            told["error"] = str(error)
+    (folder / f"{rank}.json").write_text(json.dumps(told), "utf-8")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,36 @@
+"""Processes that train together: a group of local ranks that meet in a file and give up on a lost one.
+
+A process that died closes its connections, so the others' next exchange with it fails at once; one that hangs
+is given up after `seconds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import torch.distributed as dist
+
+
+@contextmanager
+def local_group(meeting: Path, rank: int, ranks: int, seconds: float = 60.0) -> Iterator[dist.ProcessGroup]:
+    """The group of `ranks` processes of this machine that name the same new file `meeting`, by gloo.
+
+    `seconds`: how long this process waits for another, at the meeting and in every exchange. Raises what
+    torch.distributed raises (RuntimeError) where one does not come.
+    """
+    dist.init_process_group(
+        "gloo",
+        init_method=meeting.absolute().as_uri(),
+        rank=rank,
+        world_size=ranks,
+        timeout=timedelta(seconds=seconds),
+    )
+    try:
+        group = dist.group.WORLD
+        assert group is not None
+        yield group
+    finally:
+        dist.destroy_process_group()
