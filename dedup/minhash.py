@@ -341,6 +341,23 @@ class Minhash(Deduplicate):
         sets = Sets(*self.sketch(*docs.utf8()))
         return sampled_pairs(sets, self.settings().rows, ranks(facts, self.priority), self.rules())
 
+    def likeness(self, one: pa.Table, side: pa.Table) -> npt.NDArray[np.float64] | None:
+        """Jaccard index of the stored sets, or (`measure: containment`) the share of the smaller in the
+        larger; None of a document without shingles."""
+        import numpy as np
+
+        mine, theirs = (table.column("shingles").combine_chunks() for table in (one, side))
+        values, ends = mine.values.to_numpy(), theirs.offsets.to_numpy().astype(np.int64)
+        if not len(values):
+            return None
+        ends -= ends[0]
+        shared = np.isin(theirs.flatten().to_numpy(), values)
+        common = np.diff(np.concatenate([[0], np.cumsum(shared)])[ends])
+        size = np.diff(ends)
+        contained = self.settings().measure == "containment"
+        whole = np.minimum(size, len(values)) if contained else size + len(values) - common
+        return np.asarray(common / np.maximum(whole, 1), np.float64)
+
     def resolution(self) -> Resolution:
         """Measured pairs are removed by what each was compared with, unmeasured ones by whole clusters."""
         rule: Literal["direct", "connected"] = "direct" if self.settings().verify else "connected"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from corpusmill.pipelines.api.shards import Shards
     from corpusmill.pipelines.contract.conversion import Kind
     from corpusmill.pipelines.inspection.mixture_statistics import MixtureStatistics
+    from corpusmill.pipelines.inspection.nearest import Nearest
     from corpusmill.pipelines.inspection.run_diff.difference import RunDifference
     from corpusmill.pipelines.inspection.run_record import RunRecord
     from corpusmill.pipelines.inspection.sampling import SampledDocument
@@ -62,14 +63,21 @@ class Run:
 
         return tables_of(self._record)
 
+    @cached_property
+    def _absent(self) -> Mapping[str, str]:
+        from corpusmill.pipelines.inspection.tables.catalogue import absent_tables
+
+        return absent_tables(self._record)
+
     def table(self, name: str) -> pl.LazyFrame:
-        """A table as a lazy frame. Raises UserError for one that the run has not."""
+        """A table as a lazy frame. Raises UserError for one that the run has not, or not any more."""
         from corpusmill.pipelines.contract.closest import nearest
         from corpusmill.pipelines.contract.errors import UserError
         from corpusmill.pipelines.inspection.query import lazy
 
         if name not in self.tables:
-            raise UserError(f"the run has no table {name!r}; {nearest(name, list(self.tables))}")
+            why = self._absent.get(name) or nearest(name, list(self.tables))
+            raise UserError(f"the run has no table {name!r}; {why}")
         return lazy(self.tables[name])
 
     def documents(self, *, source: str | None = None, lang: str | None = None) -> pl.LazyFrame:
@@ -102,7 +110,7 @@ class Run:
         return self.table("tokens")
 
     def mixture(self) -> pl.DataFrame:
-        """The mixture, asked and drawn, by source."""
+        """The mixture, asked and drawn, by source. Raises UserError where it is not planned, or stale."""
         return self.table("mixture").collect()
 
     def mixture_statistics(self, top: int = 10) -> MixtureStatistics:
@@ -125,7 +133,7 @@ class Run:
         source")`. Raises UserError for anything else."""
         from corpusmill.pipelines.inspection.query import query
 
-        return query(self.tables, sql)
+        return query(self.tables, sql, absent=self._absent)
 
     def diff(self, other: Run, examples: int = 10) -> RunDifference:
         """What came and went from this run to `other`, by source and reason, matched by id; which options and
@@ -140,6 +148,15 @@ class Run:
         from corpusmill.pipelines.inspection.explain import explain
 
         return explain(self._folder, document)
+
+    def nearest(self, text: str, count: int = 10) -> Nearest:
+        """Documents that came to the run's deduplication and are most like a text, kept or removed.
+
+        Raises UserError without a stage that measures (`dedup: [minhash]`), NotKeptError where the run did
+        not keep what it measures by."""
+        from corpusmill.pipelines.inspection.nearest import nearest_documents
+
+        return nearest_documents(self._record, text, count)
 
     def sample(
         self,

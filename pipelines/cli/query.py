@@ -1,8 +1,9 @@
-"""The commands that ask a run: `query` and `sample`."""
+"""The commands that ask a run: `query`, `sample` and `nearest`."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,12 +44,15 @@ def query(
         return
     if out is not None and (out.exists() or out.suffix not in (".parquet", ".csv", ".jsonl")):
         raise UserError(f"{out}: name a new file that ends in .parquet, .csv or .jsonl")
+    if out is not None and not out.parent.is_dir():
+        raise UserError(f"{out}: there is no folder {out.parent}; make it first")
     found = run.query(sql)
     if out is not None:
         _write(found, out)
         typer.echo(f"{out}: {found.height:,} rows", err=True)
     elif as_json:
-        typer.echo(json.dumps(found.to_dicts(), indent=1, ensure_ascii=False, default=str))
+        rows = _finite(found).to_dicts()
+        typer.echo(json.dumps(rows, indent=1, ensure_ascii=False, default=str, allow_nan=False))
     else:
         typer.echo(render_frame(found, limit))
 
@@ -89,6 +93,35 @@ def sample(
         typer.echo(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))
     else:
         typer.echo("\n\n".join(render_document(one, characters) for one in found) or "none")
+
+
+def nearest(
+    run_folder: RunArgument,
+    text: Annotated[
+        Path,
+        typer.Option(
+            "--text", metavar="FILE", help="The text, UTF-8; `-` for standard input.", allow_dash=True
+        ),
+    ],
+    count: Annotated[int, typer.Option("-n", "--count", help="How many documents.", min=1)] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the documents of a run that are most like a text, kept or removed.
+
+    By what its deduplication stored of every document (`dedup: [minhash]`), so no text of the run is read.
+    """
+    from corpusmill.pipelines.api.run import open_run
+    from corpusmill.pipelines.contract.errors import UserError
+    from corpusmill.pipelines.inspection.nearest_rendering import render_nearest
+    from corpusmill.pipelines.records.codec import encode
+
+    try:
+        raw = sys.stdin.buffer.read() if str(text) == "-" else text.read_bytes()
+        read = raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--text {text}: cannot be read as UTF-8 text: {error}") from error
+    found = open_run(run_folder).nearest(read, count)
+    typer.echo(json.dumps(encode(found), indent=1, ensure_ascii=False) if as_json else render_nearest(found))
 
 
 def render_document(one: SampledDocument, characters: int) -> str:
@@ -163,17 +196,37 @@ def _said(value: object) -> str:
 
 
 def _write(frame: pl.DataFrame, out: Path) -> None:
+    """Write the answer whole or not at all. Raises UserError where the format or the disk refuses it."""
+    import polars as pl
+
+    from corpusmill.pipelines.contract.errors import UserError
+
     part = out.with_name(out.name + ".part")
-    if out.suffix == ".parquet":
-        frame.write_parquet(part)
-    elif out.suffix == ".csv":
-        frame.write_csv(part)
-    else:
-        frame.write_ndjson(part)
-    part.replace(out)
+    try:
+        if out.suffix == ".parquet":
+            frame.write_parquet(part)
+        elif out.suffix == ".csv":
+            frame.write_csv(part)
+        else:
+            _finite(frame).write_ndjson(part)
+        part.replace(out)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        part.unlink(missing_ok=True)
+        raise UserError(f"{out}: the answer cannot be written: {error}") from error
+
+
+def _finite(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with numbers that JSON has: null for NaN and infinities, floats for decimals (`0.5`)."""
+    import polars as pl
+    from polars import selectors
+
+    frame = frame.with_columns(selectors.decimal().cast(pl.Float64))
+    floats = selectors.float()
+    return frame.with_columns(pl.when(floats.is_finite()).then(floats).otherwise(None))
 
 
 def add_commands(app: typer.Typer) -> None:
     """Make these commands of `app`."""
     app.command()(query)
     app.command()(sample)
+    app.command()(nearest)

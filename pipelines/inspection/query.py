@@ -28,9 +28,11 @@ _READS_FILES = re.compile(r"\b((?:read|scan)_\w+)[\"`\]]?\s*(?:\(|--|/\*|\*/)", 
 _SELECTS = re.compile(r"\(*\s*(?:select|with|from)\b", re.IGNORECASE)
 
 
-def query(tables: Mapping[str, Table], sql: str, most: int | None = None) -> pl.DataFrame:
+def query(
+    tables: Mapping[str, Table], sql: str, most: int | None = None, absent: Mapping[str, str] | None = None
+) -> pl.DataFrame:
     """The answer to a SELECT, or its first `most` rows. Raises UserError for anything else, and for what
-    polars refuses, with its words and the tables there are."""
+    polars refuses, with its words, the tables there are, and why one that is named is `absent`."""
     import polars as pl
 
     _allow(sql)
@@ -40,8 +42,10 @@ def query(tables: Mapping[str, Table], sql: str, most: int | None = None) -> pl.
             return (answer if most is None else answer.head(most)).collect()
         except pl.exceptions.PolarsError as error:
             words = str(error).partition("\n\nResolved plan until failure")[0]
+            named = {name: why for name, why in (absent or {}).items() if re.search(rf"\b{name}\b", words)}
+            lacking = "".join(f"; the run has no table {name}: {why}" for name, why in named.items())
             raise UserError(
-                f"the query is refused: {words}; tables: {', '.join(tables)} "
+                f"the query is refused: {words}{lacking}; tables: {', '.join(tables)} "
                 "(`corpusmill query RUN --tables` shows their columns)"
             ) from error
 

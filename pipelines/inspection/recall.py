@@ -85,7 +85,7 @@ def recall_of(
 ) -> Recall | None:
     """The recall of a complete step that removes duplicates; None where its stage has nothing to say."""
     name = step.stages[-1].name
-    kind = _stage_class(name)
+    kind = stage_class(name)
     if kind is None:
         return _without(
             step, f"the code of the stage {name} is not at hand: a plugin of the run's recipe has it"
@@ -133,7 +133,7 @@ def _without(step: StepRecord, note: str) -> Recall:
     return Recall(step.name, step.stages[-1].name, 0, 0, 0, 0.0, (), (), 0, 0, 0, note)
 
 
-def _stage_class(name: str) -> type[object] | None:
+def stage_class(name: str) -> type[object] | None:
     """The class of a stage, of a room or of a plugin that was loaded; None where there is none."""
     found = stages_of_plugins().get(name)
     if found is not None:

@@ -12,7 +12,7 @@ from corpusmill.pipelines.inspection import plain_text as text
 
 @dataclass(frozen=True)
 class ToldTable:
-    """A table, and lines below it. Numbers stand right; None is a dash."""
+    """A table, and lines below it, their spaces as they are. Numbers stand right; None is a dash."""
 
     headers: tuple[str, ...]
     rows: Sequence[tuple[Any, ...]]
@@ -25,7 +25,8 @@ def as_text(head: Iterable[str], tables: Sequence[ToldTable]) -> str:
     for table in tables:
         told = [text.table(table.headers, table.rows)] if table.rows else []
         if told or table.notes:
-            blocks.append("\n".join([*told, *(text.printable(note, 4000) for note in table.notes)]))
+            notes = (line for note in table.notes for line in text.lines(note))
+            blocks.append("\n".join([*told, *notes]))
     return "\n\n".join(blocks)
 
 

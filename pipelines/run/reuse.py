@@ -109,9 +109,9 @@ def adopt(
     """
     old = version.units[unit]
     files = tuple(replace(file, name=renamed(file.name, unit, number)) for file in old.files)
+    folder.data.mkdir(parents=True, exist_ok=True)  # where no unit has a file too
     for before, after in zip(old.files, files, strict=True):
         target = folder.data / after.name
-        target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
         if folder.store is None or (version.data / before.name).exists():
             _link(version.data / before.name, target)  # else it is fetched as that of any unit

@@ -14,7 +14,16 @@ from corpusmill.pipelines.inspection.run_diff.difference import (
     FateChange,
     SourceChange,
 )
-from corpusmill.pipelines.inspection.run_diff.fates import KEPT, Range, fate_of, fates, known, ranges
+from corpusmill.pipelines.inspection.run_diff.fates import (
+    ID,
+    KEPT,
+    Range,
+    fate_of,
+    fates,
+    id_of,
+    known,
+    ranges,
+)
 from corpusmill.pipelines.inspection.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -46,7 +55,7 @@ class Changes:
         import polars as pl
 
         joined = fates(self.before, within).join(
-            fates(self.after, within), on=["id", "number"], how="full", coalesce=True, suffix="_after"
+            fates(self.after, within), on=[*ID, "number"], how="full", coalesce=True, suffix="_after"
         )
         joined = joined.with_columns(pl.coalesce("source_after", "source").alias("source"))
         kept = (pl.col("fate") == KEPT).fill_null(False), (pl.col("fate_after") == KEPT).fill_null(False)
@@ -77,7 +86,7 @@ class Changes:
         found = _first(pl.concat(self.firsts), self.most)
         found = found.join(
             summed.select(*_CHANGE, "documents"), on=_CHANGE, how="left", nulls_equal=True
-        ).sort(["documents", "fate", "fate_after", "id"], descending=[True, False, False, False])
+        ).sort(["documents", "fate", "fate_after", *ID], descending=[True, False, False, False, False])
         turn = pl.int_range(pl.len()).over(_CHANGE)
         found = found.with_columns(turn.alias("turn")).sort("turn", maintain_order=True)
         made = []
@@ -87,18 +96,19 @@ class Changes:
         return tuple(made)
 
     def _example(self, row: dict[str, Any]) -> ChangedDocument:
+        identity = id_of(row["high"], row["low"])
         came = row["fate_after"] == KEPT
         record, ending = (self.after, "_after") if came else (self.before, "")
         place = text = why_not = None
         try:
-            found = kept_document(record, record.view(), row[f"unit{ending}"], row[f"row{ending}"], row["id"])
+            found = kept_document(record, record.view(), row[f"unit{ending}"], row[f"row{ending}"], identity)
             place, text = found["url"] or found["path"], (found["text"] or "")[:SHOWN]
         except NotKeptError as error:
             why_not = str(error)
         return ChangedDocument(
             direction="came" if came else "went",
             source=row["source"],
-            id=row["id"],
+            id=identity,
             bytes=row[f"bytes{ending}"],
             before=fate_of(row["fate"]),
             after=fate_of(row["fate_after"]),
@@ -109,7 +119,7 @@ class Changes:
 
 
 def _first(changed: pl.DataFrame, most: int) -> pl.DataFrame:
-    return changed.sort("id", "number").group_by(_CHANGE, maintain_order=True).head(most)
+    return changed.sort(*ID, "number").group_by(_CHANGE, maintain_order=True).head(most)
 
 
 def fate_changes(summed: pl.DataFrame) -> tuple[FateChange, ...]:

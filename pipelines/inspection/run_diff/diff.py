@@ -2,7 +2,7 @@
 
 Ids follow from what a record says of itself and from its bytes, so they are the same in runs that read their
 inputs otherwise divided. Time: one reading of ids, sizes and reasons of either run, and of encoded documents
-for their tokens. Memory: about 400 bytes a document, of at most `changes.AT_ONCE` documents at a time, which
+for their tokens. Memory: about 500 bytes a document, of at most `changes.AT_ONCE` documents at a time, which
 are then read in ranges of ids.
 """
 

@@ -1,7 +1,7 @@
 """What a run made of every document that it knows by id, a range of ids at a time.
 
-Ids are hashes, so equal ranges hold about equally many documents, and a range bounds the memory: about 150
-bytes a document. Documents with one id, which are equal, are told apart by a number, kept ones first.
+Ids are hashes, so equal ranges hold about equally many documents, and a range bounds the memory. Documents
+with one id, which are equal, are told apart by a number, kept ones first.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 KEPT = ""
+ID = ["high", "low"]
+_HALF = 16  # digits of half an id
 _BETWEEN = "\x1f"
 _DIGITS = 8  # of an id that bounds of ranges have
 Range = tuple[str, str]
@@ -41,26 +43,48 @@ def known(record: RunRecord) -> int:
 
 
 def fates(record: RunRecord, within: Range) -> pl.DataFrame:
-    """`id`, `number`, `source`, `bytes`, `fate` (`KEPT`, or see `fate_of`), and of those kept `tokens` (null
-    where the run has not encoded), `unit` and `row`; in no order."""
+    """`high` and `low` of the id, `number`, `source`, `bytes`, `fate` (`KEPT`, or see `fate_of`), and of kept
+    documents `tokens` (null where the run has not encoded), `unit` and `row`; in no order."""
     import polars as pl
 
     here = (pl.col("id") >= within[0]) & (pl.col("id") < within[1])
-    kept = lazy(documents_table(record)).select("id", "source", "bytes", "unit", "row").filter(here).collect()
+    source = pl.col("source").cast(pl.Categorical)
+    place = pl.col("unit", "row").cast(pl.UInt32)
+    kept = (
+        lazy(documents_table(record))
+        .filter(here)
+        .select(*_numbers(), source, "bytes", place, pl.lit(KEPT, pl.Categorical).alias("fate"))
+        .collect()
+    )
     told = ["step", "stage", "kind", "reason"]
     removed = (
         lazy(removed_table(record))
-        .select("id", "source", "bytes", *told)
         .filter(here & pl.col("source").is_in(list(record.recipe["sources"])))
-        .select("id", "source", "bytes", pl.concat_str(told, separator=_BETWEEN).alias("fate"))
+        .select(*_numbers(), source, "bytes", pl.concat_str(told, separator=_BETWEEN).alias("fate"))
+        .with_columns(pl.col("fate").cast(pl.Categorical))
         .collect()
     )
-    kept = _with_tokens(record, kept.with_columns(pl.lit(KEPT).alias("fate")), here)
-    both = pl.concat([kept, removed], how="diagonal")
+    both = pl.concat([_with_tokens(record, kept, here), removed], how="diagonal")
     number = pl.lit(0, pl.UInt32)
-    if both["id"].n_unique() < both.height:
-        number = pl.int_range(pl.len(), dtype=pl.UInt32).over("id")
+    if both.select(ID).n_unique() < both.height:
+        number = pl.int_range(pl.len(), dtype=pl.UInt32).over(ID)
     return both.with_columns(number.alias("number"))
+
+
+def _numbers() -> list[pl.Expr]:
+    """The halves of an id as numbers: a third of the memory that its digits take."""
+    import polars as pl
+
+    half = pl.col("id").str
+    return [
+        half.head(_HALF).str.to_integer(base=16, dtype=pl.UInt64).alias("high"),
+        half.tail(_HALF).str.to_integer(base=16, dtype=pl.UInt64).alias("low"),
+    ]
+
+
+def id_of(high: int, low: int) -> str:
+    """The id of two halves."""
+    return f"{high:0{_HALF}x}{low:0{_HALF}x}"
 
 
 def _with_tokens(record: RunRecord, kept: pl.DataFrame, here: pl.Expr) -> pl.DataFrame:
@@ -69,8 +93,8 @@ def _with_tokens(record: RunRecord, kept: pl.DataFrame, here: pl.Expr) -> pl.Dat
     table = tokens_table(record)
     if table is None:
         return kept.with_columns(pl.lit(None, pl.Int64).alias("tokens"))
-    tokens = lazy(table).select("id", "tokens").filter(here).collect().unique("id")
-    return kept.join(tokens, on="id", how="left")
+    tokens = lazy(table).filter(here).select(*_numbers(), "tokens").collect().unique(ID)
+    return kept.join(tokens, on=ID, how="left")
 
 
 def fate_of(told: str | None) -> Fate:

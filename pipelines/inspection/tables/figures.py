@@ -94,9 +94,9 @@ def _outcomes(entry: Entry) -> Iterator[tuple[str, str | None, int | None, int]]
 
 
 def mixture_table(record: RunRecord) -> Table | None:
-    """The mixture by source; None before it is planned."""
+    """The mixture by source; None before it is planned, and where its plan is stale."""
     facts = mixture_facts(record)
-    if facts is None:
+    if facts is None or record.complete(facts.step) is None:
         return None
 
     def rows() -> Iterator[dict[str, Any]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.inspection.identities import arrow_batches, has_removed, removed_path
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.tables.table import Column, Table, columns_of
-from corpusmill.pipelines.storage.cuts import CUTS
+from corpusmill.pipelines.storage.cuts import CUTS, is_edits
+from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.removed import REMOVED
 
 _STEP = Column("step", pa.string(), "the step that listed it")
@@ -63,13 +65,16 @@ def duplicates_table(record: RunRecord) -> Table:
 
 
 def cuts_table(record: RunRecord) -> Table:
-    """Parts cut of documents that stay."""
+    """Parts cut of documents that stay: not of those that a later step removes."""
 
     def read(names: frozenset[str]) -> Iterator[pa.Table]:
+        view = record.view()
         for mask in record.masks:
-            for file in sorted(name for name in mask.data.files() if name.endswith(".edits.arrow")):
-                for batch in arrow_batches(mask.data.file(file), None):
-                    yield _with_step(pa.Table.from_batches([batch]), mask.name)
+            alone = DatasetView([], [mask.data])
+            for unit in range(len(view)) if any(map(is_edits, mask.data.files())) else ():
+                for batch in alone.cut_batches(unit):
+                    stay = ~np.isin(batch.column("row").to_numpy(), view.removed_rows(unit))
+                    yield _with_step(pa.Table.from_batches([batch]).filter(pa.array(stay)), mask.name)
 
     return Table("cuts", "parts cut of documents that stay", (_STEP, *columns_of(CUTS, _CUTS)), read)
 

@@ -14,6 +14,7 @@ from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.inspection.shard_files import metadata
 from corpusmill.pipelines.inspection.tables.table import Column, Table
 from corpusmill.pipelines.storage.datasets import read_unit
+from corpusmill.pipelines.storage.hex_ids import as_digits
 
 _TOKENS = (
     Column("id", pa.string(), "the document's id"),
@@ -44,18 +45,21 @@ def tokens_table(record: RunRecord) -> Table | None:
     step = record.complete_giving(ENCODED)
     if step is None:
         return None
-    return Table("tokens", "documents as tokens, before the mixture", _TOKENS, lambda names: _encoded(step))
+    return Table(
+        "tokens", "documents as tokens, before the mixture", _TOKENS, lambda names: _encoded(step, names)
+    )
 
 
-def _encoded(step: StepRecord) -> Iterator[pa.Table]:
-    names = [column.name for column in _TOKENS]
+def _encoded(step: StepRecord, names: frozenset[str]) -> Iterator[pa.Table]:
+    stored = [column.name for column in _TOKENS if column.name in names]
     for unit in step.units:
-        for table in read_unit(step.data, unit.unit):
-            if not table.num_rows:  # an empty unit has the columns of documents
-                continue
-            lengths = pc.cast(pc.fill_null(pc.list_value_length(table.column("tokens")), 0), pa.int64())
-            others = {name: table.column(name) for name in names if name != "tokens"}
-            yield pa.table({**others, "tokens": lengths})
+        if not unit.rows:  # an empty unit has the columns of documents
+            continue
+        for table in read_unit(step.data, unit.unit, stored):
+            if "tokens" in names:
+                lengths = pc.cast(pc.fill_null(pc.list_value_length(table.column("tokens")), 0), pa.int64())
+                table = table.set_column(table.column_names.index("tokens"), "tokens", lengths)
+            yield table
 
 
 def pieces_table(record: RunRecord) -> Table | None:
@@ -85,7 +89,7 @@ def _pieces(step: StepRecord, name: str) -> Iterator[pa.Table]:
         rows = np.repeat(np.arange(first, first + len(column)), np.diff(column.offsets.to_numpy()))
         first += len(column)
         n = flat.num_rows
-        raw = b"".join(flat.column("document").to_pylist()).hex()
+        ids = pc.cast(flat.column("document").combine_chunks(), pa.binary(16))
         yield pa.table(
             {
                 "shard": pa.repeat(pa.scalar(name, pa.string()), n),
@@ -93,7 +97,7 @@ def _pieces(step: StepRecord, name: str) -> Iterator[pa.Table]:
                 "row": pa.array(rows, pa.int64()),
                 "start": flat.column("start"),
                 "tokens": flat.column("length"),
-                "id": pa.array([raw[at : at + 32] for at in range(0, len(raw), 32)], pa.string()),
+                "id": as_digits(ids),
                 "source": sources.take(flat.column("source").combine_chunks()),
                 "offset": flat.column("offset"),
                 "epoch": flat.column("epoch"),

@@ -35,18 +35,35 @@ def test_the_python_of_the_page_runs(made_folder: Path, tmp_path: Path) -> None:
     assert names["changes"] == ()
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a page, and a run with `minhash`, which texts are compared by."""
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "page.txt").write_text("one two three four five six seven", "utf-8")
+    (folder / "web.jsonl").write_text('{"text": "one two three four five six eight"}\n', "utf-8")
+    recipe = {"sources": {"web": {"read": {"jsonl": "web.jsonl"}, "steps": []}}, "dedup": ["minhash"]}
+    about = {"name": "near", "output": "run", "engine": {"kind": "inline"}}
+    cm.Recipe(about | recipe, folder=folder).run()
+    return folder
+
+
 COMMANDS = [one for block in _blocks("sh") for one in re.split(r"\n(?=corpusmill)", block)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_of_the_page_are_answered(
-    command: str, run: cm.Run, made_folder: Path, tmp_path: Path
+    command: str, run: cm.Run, made_folder: Path, compared: Path, tmp_path: Path
 ) -> None:
     some = run.duplicates().collect()["id"][0]
+    asked = compared / "run" if " nearest " in command else run.path
     for place in ("build/runs/tiny", "build/runs/before"):
-        command = command.replace(place, str(run.path))
+        command = command.replace(place, str(asked))
     words = shlex.split(command.replace("0f3a", some[:8]))
-    places = {"configs/tiny.yaml": str(made_folder / "recipe.yaml"), "sites.csv": str(tmp_path / "sites.csv")}
+    places = {
+        "configs/tiny.yaml": str(made_folder / "recipe.yaml"),
+        "sites.csv": str(tmp_path / "sites.csv"),
+        "page.txt": str(compared / "page.txt"),
+    }
     found = CliRunner().invoke(app, [places.get(word, word) for word in words[1:]])
     assert found.exit_code == 0, found.output
     assert found.output.strip()

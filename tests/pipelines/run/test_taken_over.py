@@ -168,3 +168,21 @@ def test_two_readers_of_one_file_may_look_at_different_things_beside_it(tmp_path
     result = run(recipe, tmp_path / "run")
     assert result.manifest("code").rows >= 1
     assert result.manifest("text").rows == 1
+
+
+def test_units_without_files_are_taken_over(tmp_path: Path) -> None:
+    """Documents without an address send nothing to `url`: its units leave no file."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "name: bare\noutput: run\nengine: {kind: inline}\ndedup: [url]\nsources:\n"
+        "  a: {read: {jsonl: a.jsonl}, steps: []}\n  b: {read: {jsonl: b.jsonl}, steps: []}\n",
+        "utf-8",
+    )
+    for name, text in (("a", "one"), ("b", "two")):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"text": "{text} document"}}\n', "utf-8")
+    run(recipe, tmp_path / "run")
+    (tmp_path / "b.jsonl").write_text('{"text": "another document"}\n', "utf-8")
+    result = run(recipe, tmp_path / "run")
+    assert {state.step.name: state.redone for state in result.steps}["dedup.url.scatter"] == 1
+    assert not any(version_of(tmp_path / "run", "dedup.url.scatter").data.iterdir())
+    expect_a_fresh_runs_bytes(recipe)
