@@ -95,7 +95,7 @@ def test_none_of_a_stage_that_misses_nothing(run: RunFolder) -> None:
 
 def test_why_it_is_not_measured(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     record = load_record(run)
-    monkeypatch.setattr(recall, "_stage_class", lambda name: None)
+    monkeypatch.setattr(recall, "stage_class", lambda name: None)
     found = recall_of(record, record.steps["dedup.minhash"])
     assert found is not None
     assert found.note is not None
