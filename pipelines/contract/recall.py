@@ -1,11 +1,24 @@
-"""What a deduplication says of how well it finds pairs: all pairs of a sample, and the chance of each."""
+"""What a deduplication says of how alike texts are, and of how well it finds pairs of them: all pairs of a
+sample, and the chance of each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A deduplication that tells how alike documents are from the side rows that it sends of them."""
+
+    def likeness(self, one: pa.Table, side: pa.Table) -> npt.NDArray[np.float64] | None:
+        """How similar the document of a side row is to those of other side rows, float64[n] from 0 to 1. None
+        where it cannot be told of that document."""
+        ...
 
 
 @dataclass(frozen=True)

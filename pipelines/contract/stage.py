@@ -333,11 +333,6 @@ class Deduplicate(Exchange):
         people to judge it by. None, unless overridden: it has nothing to say."""
         return None
 
-    def likeness(self, one: pa.Table, side: pa.Table) -> npt.NDArray[np.float64] | None:
-        """How similar the document of a side row is to those of other side rows, float64[n] from 0 to 1. None
-        where it cannot be told of that document; unless overridden, of none."""
-        return None
-
     def resolve(self, found: pa.Table) -> pa.Table:
         """From all pairs to removals, one row a document. Raises TypeError where a rule decides."""
         if self.resolution() is not None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
+from corpusmill.pipelines.contract.recall import Measuring
 from corpusmill.pipelines.contract.stage import Deduplicate
 from corpusmill.pipelines.inspection.identities import arrow_batches
 from corpusmill.pipelines.inspection.kept_text import kept_document
@@ -69,6 +70,7 @@ def nearest_documents(record: RunRecord, text: str, count: int = COUNT) -> Neare
     short for it, and NotKeptError where it was removed after use.
     """
     step, stage = _measuring(record)
+    assert isinstance(stage, Measuring)
     one = stage.emit(_document(text), 0, np.zeros(1, np.uint32)).side
     assert one is not None
     scattered = record.complete(step.name + _SCATTER)
@@ -94,10 +96,9 @@ def _measuring(record: RunRecord) -> tuple[StepRecord, Deduplicate]:
     """The last complete step whose stage measures texts, and its stage."""
     for step in reversed(record.masks):
         kind = stage_class(step.stages[-1].name)
-        if not isinstance(kind, type) or not issubclass(kind, Deduplicate):
+        if kind is None or not issubclass(kind, Deduplicate) or not issubclass(kind, Measuring):
             continue
-        measures = kind.likeness is not Deduplicate.likeness
-        if measures and record.complete(step.name + _SCATTER) is not None:
+        if record.complete(step.name + _SCATTER) is not None:
             return step, kind.model_validate(dict(step.stages[-1].options))
     raise UserError(
         f"{record.folder.location}: no step of the run measures how alike texts are; add `dedup: [minhash]` "
