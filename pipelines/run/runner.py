@@ -194,8 +194,7 @@ class Runner(Steps):
 
     def _done(self, state: StepState) -> None:
         self._point(state)
-        if not state.reused:
-            self._note({"event": "step_done", "step": state.step.name})
+        self._note({"event": "step_done", "step": state.step.name, "reused": state.reused})
         self.listener.step_done(state)
         if self.limit is None:
             self.keeping.remove(self.states)

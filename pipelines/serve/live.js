@@ -64,6 +64,12 @@
     return made;
   }
 
+  function group(place, rows, steps, words) {
+    by(place).hidden = steps.length === 0;
+    if (words) by(place).querySelector("summary").textContent = steps.length + (steps.length === 1 ? " step" : " steps") + words;
+    by(rows).replaceChildren(...steps.map(step));
+  }
+
   let last = "";
   function show(state) {
     if (state.gone) return trouble(state.gone);
@@ -81,7 +87,12 @@
     const told = JSON.stringify([state.steps, state.ledger, state.samples, state.failures]);
     if (told === last) return undefined; // nothing new: a selection of text stays
     last = told;
-    by("step-rows").replaceChildren(...state.steps.map(step));
+    const working = state.steps.filter((one) => one.state === "running");
+    const finished = state.steps.filter((one) => one.state === "done" || one.state === "reused");
+    const coming = state.steps.filter((one) => one.state === "waiting" || one.state === "stopped");
+    group("working", "step-rows", working);
+    group("finished", "done-rows", finished, " done");
+    group("coming", "waiting-rows", coming, state.running ? " to come" : " not done");
     by("ledger-rows").replaceChildren(...state.ledger.map(ledger));
     by("samples").replaceChildren(...state.samples.map(sample));
     by("no-samples").hidden = state.samples.length > 0;
@@ -108,8 +119,9 @@
 
   function table(found) {
     const head = document.createElement("tr");
-    for (const name of found.columns) {
-      const made = make("th", name);
+    for (const [at, name] of found.columns.entries()) {
+      const counted = found.rows.length > 0 && found.rows.every((cells) => cells[at] === null || typeof cells[at] === "number");
+      const made = make("th", name, counted ? "n" : "");
       made.scope = "col";
       head.append(made);
     }

@@ -33,6 +33,7 @@ class StepProgress:
     rows: int = 0
     seconds: float = 0.0
     complete: bool = False
+    reused: bool = False
     began: float | None = None
     version: str = ""  # the name of its folder
     times: deque[float] = field(default_factory=deque)  # of units of the last half minute
@@ -109,7 +110,7 @@ class LogReader:
                 if step.began is None:
                     step.began, step.before = moment, int(event.get("done") or 0)
             elif kind == "step_done":
-                step.complete = True
+                step.complete, step.reused = True, event.get("reused") is True
             else:
                 step.done += 1
                 self.latest.append((step.name, int(event.get("unit") or 0)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,18 +100,21 @@ class Watch:
             fault = None
             self._log.read()
             rows: list[LiveRow] = []
+            running = self._running()
             try:
-                rows = self._ledger()
-                self._fall()
+                folders = dict(self._folders(running))
+                rows = self._ledger(folders)
+                self._fall(folders)
             except (CorpusmillError, OSError) as error:
                 fault = visible(str(error))
-            return self._state(rows, fault)
+            return self._state(rows, running, fault)
 
-    def _state(self, rows: Iterable[LiveRow], fault: str | None) -> LiveState:
-        log, now = self._log, moment()
+    def _running(self) -> bool:
         running = in_use(self._folder.path)
-        if running is None:
-            running = log.started is not None and log.ended is None
+        return running if running is not None else self._log.started is not None and self._log.ended is None
+
+    def _state(self, rows: Iterable[LiveRow], running: bool, fault: str | None) -> LiveState:
+        log, now = self._log, moment()
         end = log.ended if log.ended is not None else now if running else None
         seconds = end - log.started if end is not None and log.started is not None else None
         return LiveState(
@@ -136,18 +139,16 @@ class Watch:
         current = self._folder.current().steps
         for step in read_graph(self._folder).steps:
             found = self._log.steps.get(step.name)
-            if found is None:
-                complete = step.name in current
-                yield LiveStep(
-                    visible(step.name), "reused" if complete else "waiting", None, 0, 0, None, None, ()
-                )
+            if found is None:  # while it runs, what an earlier run made may yet be made again
+                state = "reused" if step.name in current and not running else "waiting"
+                yield LiveStep(visible(step.name), state, None, 0, 0, None, None, ())
                 continue
-            yield self._step(found, running, now)
+            here = current.get(step.name)
+            complete = found.complete or (not running and here is not None and found.version in ("", here))
+            yield self._step(found, complete, running, now)
 
-    def _step(self, found: StepProgress, running: bool, now: float) -> LiveStep:
-        state = "done" if found.complete else "running" if running else "stopped"
-        if found.complete and not found.done and found.units is None:
-            state = "reused"
+    def _step(self, found: StepProgress, complete: bool, running: bool, now: float) -> LiveStep:
+        state = "reused" if found.reused else "done" if complete else "running" if running else "stopped"
         going = state == "running"
         return LiveStep(
             name=visible(found.name),
@@ -168,18 +169,18 @@ class Watch:
         notes = [note for place in places[:_NOTES] if (note := read_progress(place)) is not None]
         return tuple(visible(f"{note.done:,}/{note.total:,}: {note.text}")[:200] for note in notes)
 
-    def _folders(self) -> Iterable[tuple[str, StepFolder]]:
-        """The version of each step that the last execution used or works at."""
+    def _folders(self, running: bool) -> Iterable[tuple[str, StepFolder]]:
+        """The version of each step that the run has; while it runs, of those that it has come to."""
         current = self._folder.current().steps
         for step in read_graph(self._folder).steps:
             found = self._log.steps.get(step.name)
             version = found.version if found is not None and found.version else current.get(step.name)
-            if version:
+            if version and (found is not None or not running):
                 yield step.name, self._folder.step(step.name, version)
 
-    def _ledger(self) -> list[LiveRow]:
+    def _ledger(self, folders: Mapping[str, StepFolder]) -> list[LiveRow]:
         rows: list[LiveRow] = []
-        for name, folder in self._folders():
+        for name, folder in folders.items():
             ledger = Ledger.total(self._entries(folder))
             stages: dict[str, Ledger] = {}
             for entry in ledger:
@@ -202,9 +203,8 @@ class Watch:
                 self._receipts[key] = receipt.ledger
             yield self._receipts.get(key, ())
 
-    def _fall(self) -> None:
+    def _fall(self, folders: Mapping[str, StepFolder]) -> None:
         """Look at what the latest units removed; a file is read once."""
-        folders = dict(self._folders())
         known, self._samples, self._shown = self._samples, {}, []
         for name, unit in reversed(self._log.latest):
             folder = folders.get(name)

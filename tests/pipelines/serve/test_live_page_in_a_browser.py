@@ -32,9 +32,12 @@ def url(run: RunFolder) -> Iterator[str]:
 @pytest.mark.parametrize(("size", "scheme"), [(SIZES[0], "dark"), (SIZES[1], "light"), (SIZES[2], "dark")])
 def test_it_fits_and_can_be_read_by_all(browser: Any, url: str, size: tuple[int, int], scheme: Any) -> None:
     with looking(browser, url, size, scheme) as looked:
-        looked.page.locator("#step-rows tr").first.wait_for()
+        looked.page.locator("#finished summary").click()
+        looked.page.locator("#done-rows tr").first.wait_for()
         assert looked.page.locator("h1").inner_text() == "made"
         assert looked.page.locator("#state").inner_text() == "ended"
+        shown = [looked.page.locator(f"#{name}").is_visible() for name in ("working", "finished", "coming")]
+        assert shown == [False, True, False]
         assert looked.page.locator("#samples pre").first.is_visible()
         assert overflow(looked.page) == []
         assert findings_of_axe(looked.page) == []
