@@ -30,6 +30,7 @@ from corpusmill.tokenizer.exports.tiktoken import read_ranks
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 from corpusmill.tokenizer.pretokenizer.patterns import split_patterns
 from corpusmill.tokenizer.shards.reader import open_shard
+from tests.oracles.released_tokenizers import released, shortened
 from tests.oracles.tokenizer_texts import made_texts
 
 MARK = "\u2581"
@@ -215,6 +216,29 @@ def test_ids_are_those_of_the_library_on_hostile_texts(
     back = [encoders[0].decode(np.array(one, np.uint32)) for one in expected]
     form = normalizers.NFC().normalize_str
     assert back == [form(text) if name == "qwen3" else text for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("qwen3", {"normalizer": "apply", "special_tokens": {"pad": "<|fim_pad|>"}}),
+        ("llama3_1", {"special_tokens": {"pad": "<|reserved_special_token_0|>"}}),
+    ],
+)
+def test_released_tokenizers_load_by_one_line(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    """The first merges of the released files, with all of their other parts."""
+    definition = shortened(released(name), 3000)
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(definition, ensure_ascii=False))
+    assert LoadTokenizer(path=path, **options).faults(NEEDED) == []
+    facts, ours = loaded(path, tmp_path / "out", **options)
+    assert facts["encoder"]["encoder"] == "gigatoken"
+    library, texts = reference(definition), [*made_texts(60, seed=4), *hostile()[:30], *spelled(definition)]
+    for encoder in (TokenizersEncoder(ours), GigatokenEncoder(ours)):
+        offsets, ids = encoder.encode(pa.array(texts, pa.large_string()))
+        for number, text in enumerate(texts):
+            expected = library.encode(text, add_special_tokens=False).ids
+            assert ids[offsets[number] : offsets[number + 1]].tolist() == expected, text[:80]
 
 
 def test_a_mark_of_a_text_is_kept_where_the_library_makes_a_space_of_it(
