@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from corpusmill.pipelines.contract.stage import Context, Write
 from corpusmill.tokenizer.boundary.options import SplitBoundary
@@ -72,6 +72,15 @@ class Pack(Write):
     )
 
     _context: Context | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _rows_fit_shards(self) -> Self:
+        if self.sequence_length > self.shard_tokens:
+            raise ValueError(
+                f"a row of {self.sequence_length:,} tokens is more than a shard has: most of it would be "
+                f"padding; set `shard_tokens` to {self.sequence_length:,} or more"
+            )
+        return self
 
     def encode_options(self) -> dict[str, Any]:
         """Options for `encode`, which runs before the mixture and so before packing."""

@@ -84,6 +84,13 @@ class Mixture(Section):
             )
             problems.append(Problem(path, message))
             return None
+        for at, phase in enumerate(cast("Plan", made.plan).phases):
+            if phase.sequence_length is not None and phase.sequence_length > asked["shard_tokens"]:
+                message = (
+                    f"a row of {phase.sequence_length:,} tokens is more than a shard has: most of it would "
+                    f"be padding; set `pack: {{shard_tokens: {phase.sequence_length}}}` or more"
+                )
+                problems.append(Problem((*path, "phases", at, "sequence_length"), message))
         cells = made.cells()
         told_by = {"told_by": list(cells.names)}
         drawn = {name: asked[name] for name in ("shard_tokens", "views") if name in asked} | told_by

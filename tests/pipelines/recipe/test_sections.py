@@ -10,6 +10,7 @@ import pytest
 from corpusmill.pipelines.contract.stage import Filter, Fold, Map, Scatter, Task, Write
 from corpusmill.pipelines.recipe import first_records
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.models import Recipe
 from tests.pipelines.recipe.in_recipe import stage_of
 
@@ -31,6 +32,25 @@ def test_pack_brings_what_it_needs(load: Load) -> None:
     assert isinstance(plan, Fold)
     assert plan.model_dump()["tokens"] is None
     assert list(recipe.sections) == ["held_out", "tokenizer", "encode", "mixture", "pack"]
+
+
+@pytest.mark.parametrize(
+    ("length", "of_phase", "place"),
+    [
+        ("2K", "64", ": pack: a row of 2,000"),
+        ("64", "2K", ": mixture.phases.1.sequence_length: a row of 2,000"),
+    ],
+)
+def test_rows_longer_than_shards_are_refused(load: Load, length: str, of_phase: str, place: str) -> None:
+    phases = f"[{{name: a, tokens: 0.5}}, {{name: b, sequence_length: {of_phase}}}]"
+    text = (
+        f"{SOURCE}tokenizer: {{train: {{}}}}\nmixture: {{tokens: 4M, phases: {phases}}}\n"
+        f"pack: {{shard_tokens: 1024, sequence_length: {length}}}\n"
+    )
+    with pytest.raises(InvalidRecipeError) as caught:
+        load(text)
+    (line,) = caught.value.lines
+    assert place in line
 
 
 def test_a_mixture_of_its_own(load: Load) -> None:
