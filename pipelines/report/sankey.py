@@ -64,7 +64,9 @@ def picture(flow: Flow) -> Picture:
 
 def amount(value: float, unit: str) -> str:
     """A figure of the unit in a few characters."""
-    return plain_text.size(value) if unit == "bytes" else short(value)
+    if unit == "bytes":
+        return plain_text.size(value)
+    return f"{value:,.0f}" if value < 1e6 else short(value)
 
 
 def _colour(flow: Flow, k: int) -> str:
@@ -143,7 +145,7 @@ def _bands(flow: Flow, k: int, scale: float, start: float, place: Callable[..., 
 
 
 def _wide(flow: Flow) -> Markup:
-    width, top, room, right = 960.0, 46.0, 230.0, 128.0
+    width, top, room, right = 860.0, 46.0, 220.0, 124.0
     scale = _scale(flow, room)
     last = len(flow.columns) - 1
     each = (width - right - _NODE) / max(1, last)

@@ -13,7 +13,7 @@ from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution, 
 from corpusmill.pipelines.report.charts import short
 from corpusmill.pipelines.report.foreign_text import visible
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 340, 130, 8, 16, 20
+_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 300, 116, 4, 18, 20
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,11 @@ def _drawn(one: ScoreDistribution, group: ScoreGroup) -> Markup:
             x = _LEFT + at * each
             body += Markup(
                 '<line x1="{0:.1f}" y1="{1}" x2="{0:.1f}" y2="{2}" class="limit"><title>{3}</title></line>'
-            ).format(x, _TOP - 6, floor, visible(f"{line.option} = {line.value:g}"))
+            ).format(x, _TOP - 4, floor, visible(f"{line.option} = {line.value:g}"))
+            anchor = "start" if x < _WIDTH / 4 else "end" if x > 3 * _WIDTH / 4 else "middle"
+            body += Markup('<text x="{:.1f}" y="{}" text-anchor="{}" class="small">{}</text>').format(
+                x, _TOP - 7, anchor, visible(f"{line.value:g}")
+            )
     for x, anchor, value in ((_LEFT, "start", edges[0]), (_WIDTH - _LEFT, "end", edges[-1])):
         body += Markup('<text x="{}" y="{}" text-anchor="{}" class="small">{}</text>').format(
             x, _HEIGHT - 6, anchor, short(value)
