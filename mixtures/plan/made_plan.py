@@ -64,7 +64,7 @@ def made_plan(
         named={one.name: tuple(sorted(one.named)) for one in columns if one.named is not None},
         requested_tokens=options.tokens,
         tokens=sum(phase.tokens for phase in phases),
-        documents=sum(phase.documents for phase in phases),
+        documents=sum(cell.documents for cell in cells),
         bytes=sum(phase.bytes for phase in phases),
         max_epochs=options.max_epochs,
         cells=cells,
@@ -124,7 +124,9 @@ def _phase(
         tokens=sum(one.tokens for one in some),
         documents=sum(one.documents for one in some),
         bytes=sum(one.bytes for one in some),
-        groups=tuple(group_plans(planned.roots[at], planned.given[at], held_documents, epochs_of)),
+        groups=tuple(
+            group_plans(planned.roots[at], planned.given[at], held_documents, epochs_of, planned.cells)
+        ),
         nearest=planned.nearest[at],
         sequence_length=phase.sequence_length,
     )
@@ -189,7 +191,7 @@ def _source(cells: Iterable[CellPlan], drawn: int) -> SourcePlan:
         requested_share=0.0,
         requested_tokens=0,
         tokens=tokens,
-        documents=sum(one.documents for one in some),
+        documents=sum(cell.documents for cell in mine),
         bytes=sum(one.bytes for one in some),
         share=tokens / drawn if drawn else None,
         epochs=None,

@@ -88,24 +88,27 @@ def planned(
 
 
 def group_plans(
-    root: Node, given: Mapping[Values, tuple[int, int]], held: Mapping[Values, int], epochs_of: EpochsOf
+    root: Node,
+    given: Mapping[Values, tuple[int, int]],
+    held: Mapping[Values, int],
+    epochs_of: EpochsOf,
+    cells: Cells,
 ) -> list[GroupPlan]:
     """The groups of a phase, each before those within. `held`: documents held out, by cell; `epochs_of`: the
     epochs that the phase takes of some cells."""
     drawn = sum(taken for _, taken in given.values())
-    return [_group_plan(node, root, given, held, drawn, epochs_of) for node in root.every()]
+    buckets = [column.name for column in cells.columns if column.edges is not None]
+    found = []
+    for node in root.every():
+        tokens = sum(given[cell][1] for cell in node.cells)
+        missed = (None, None) if node.children else shortfall(node, tokens, root, held, buckets)
+        found.append(_group_plan(node, tokens, drawn, epochs_of, *missed))
+    return found
 
 
 def _group_plan(
-    node: Node,
-    root: Node,
-    given: Mapping[Values, tuple[int, int]],
-    held: Mapping[Values, int],
-    drawn: int,
-    epochs_of: EpochsOf,
+    node: Node, tokens: int, drawn: int, epochs_of: EpochsOf, cause: str | None, words: str | None
 ) -> GroupPlan:
-    tokens = sum(given[cell][1] for cell in node.cells)
-    cause, words = (None, None) if node.children else shortfall(node, tokens, root, held)
     return GroupPlan(
         by=node.by,
         values=node.values,

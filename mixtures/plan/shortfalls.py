@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from corpusmill.mixtures.plan.cells import OTHERS, SOURCE, Values
 from corpusmill.mixtures.plan.tree import Node
@@ -14,10 +14,15 @@ _KNOBS = {"weights": "its weight", "epochs": "its epochs"}  # what a recipe says
 Missed = tuple[str | None, str | None]
 
 
-def shortfall(node: Node, tokens: int, root: Node, held: Mapping[Values, int]) -> Missed:
-    """Cause and words of a share that a leaf misses; None of one that it gets. `tokens`: what it gives."""
+def shortfall(
+    node: Node, tokens: int, root: Node, held: Mapping[Values, int], buckets: Collection[str] = ()
+) -> Missed:
+    """Cause and words of a share that a leaf misses; None of one that it gets. `tokens`: what it gives;
+    `buckets`: columns of numbers, whose values are all named and miss nothing where nothing is asked."""
     requested, available = node.requested, node.available
     what = "source" if node.by == (SOURCE,) else "group"
+    if node.share == 0 and node.by[-1] in buckets:
+        return None, None
     if not node.cells and node.by[-1] != SOURCE and node.asked_for:
         return _absent(node, root)
     if requested == 0 and node.asked_for and root.requested:
@@ -50,7 +55,8 @@ def shortfall(node: Node, tokens: int, root: Node, held: Mapping[Values, int]) -
 
 
 def _absent(node: Node, root: Node) -> Missed:
-    found = {cell[node.at] for cell in root.cells}
+    around = (one for one in root.every() if (one.by, one.values) == (node.by[:-1], node.values[:-1]))
+    found = {cell[node.at] for cell in next(around, root).cells}
     values = sorted(found - {OTHERS})
     more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
     more += " and others, which the recipe does not name" if OTHERS in found else ""

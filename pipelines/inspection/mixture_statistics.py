@@ -213,7 +213,7 @@ def _drawn(cells: Sequence[CellPlan], phases: Sequence[int], epochs: float | Non
                 continue
             size, tokens = size + stretch.bytes, tokens + stretch.tokens
             unique += first[at + 1] - first[at]
-            documents += stretch.documents - (at - 1 in phases and _goes_on(cell, at))
+            documents += stretch.documents - (at - 1 in phases and cell.goes_on(at))
     return Drawn(
         available_tokens=available,
         documents=documents,
@@ -234,9 +234,3 @@ def _first_copies(cell: CellPlan) -> list[int]:
         still = stretch.end.epoch == 0
         found.append(max(found[-1], taken if still else min(taken, cell.available_tokens)))
     return found
-
-
-def _goes_on(cell: CellPlan, at: int) -> bool:
-    """Whether a phase begins with the rest of a copy that an earlier one ended in."""
-    last = cell.phases[at - 1].end.last if at else None
-    return last is not None and last.tokens > 0 and cell.phases[at].tokens > 0

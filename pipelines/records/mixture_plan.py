@@ -73,6 +73,16 @@ class CellPlan:
     wanted: bool
     phases: tuple[Stretch, ...]
 
+    def goes_on(self, at: int) -> bool:
+        """Whether phase `at` begins with the rest of a copy that an earlier one ended in."""
+        last = self.phases[at - 1].end.last if at else None
+        return last is not None and last.tokens > 0 and self.phases[at].tokens > 0
+
+    @property
+    def documents(self) -> int:
+        """Documents that all phases draw, with copies; one that phases divide counts once."""
+        return sum(one.documents - self.goes_on(at) for at, one in enumerate(self.phases))
+
 
 @dataclass(frozen=True)
 class GroupPlan:
@@ -171,7 +181,8 @@ def _names(groups: Sequence[GroupPlan]) -> str:
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """What is taken of one source, over all its cells and phases, counted with copies.
+    """What is taken of one source, over all its cells and phases, counted with copies, one that phases divide
+    once.
 
     `epochs` = tokens / available tokens, None where there are none; `share` is of the whole
     mixture, None where nothing is drawn of any source. `shortfall` and `cause` say why tokens are fewer than

@@ -336,3 +336,19 @@ def test_a_source_that_is_empty_and_shared_by_tokens_is_told_as_empty(tmp_path: 
     plan = planned(encoded([("a", 10), ("b", 0)]), tmp_path, temperature=2.0, tokens=5)
     assert plan["sources"]["b"]["cause"] == "empty"
     assert "no tokens asked, none drawn: the source has no tokens" in plan["sources"]["b"]["shortfall"]
+
+
+def test_a_bucket_without_documents_misses_nothing_of_shares_that_follow_from_tokens(tmp_path: Path) -> None:
+    docs = encoded([("a", 10)] * 30 + [("b", 60)] * 30)
+    inner = {"by": "tokens", "epochs": {"below 20": 1, "20 to 50": 2, "from 50": 3}}
+    options: dict[str, Any] = {"tokens": 900, "weights": {"a": 0.2, "b": 0.8}, "at": {"tokens": [20, 50]}}
+    plan = planned(docs, tmp_path, **options, within={"a": inner, "b": inner}, on_shortfall="fail")
+    assert {one["cause"] for one in plan["phases"][0]["groups"]} == {None}
+    weights = {"by": "tokens", "weights": {"below 20": 0.5, "20 to 50": 0.0, "from 50": 0.5}}
+    plan = planned(docs, tmp_path, **options, within={"a": weights})
+    missing = found(plan, "a", "from 50")
+    assert (missing["cause"], missing["requested_tokens"]) == ("absent", 90)
+    assert (
+        "no document has the value from 50 of tokens here; there are: below 20; correct"
+        in missing["shortfall"]
+    )

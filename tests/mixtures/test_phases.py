@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,9 @@ def test_phases_are_exact_and_copies_go_on(
         copies = [sum((name, epoch) in parts for epoch in range(99)) for name in members]
         assert max(copies) - min(copies) <= 1
         assert max(copies) <= np.ceil(max_epochs)
+    assert plan["documents"] == len(parts)
+    drawn = Counter(rows.column("source").to_pylist()[at] for at in np.flatnonzero(start == 0).tolist())
+    assert {name: one["documents"] for name, one in plan["sources"].items() if one["documents"]} == drawn
 
 
 def test_a_phase_without_groups_has_those_of_the_mixture_however_it_is_stored(tmp_path: Path) -> None:
