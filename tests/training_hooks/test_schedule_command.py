@@ -55,6 +55,10 @@ def test_one_is_printed_and_drawn(capsys: pytest.CaptureFixture[str], tmp_path: 
 def test_boxes_of_a_picture_lie_in_it_and_not_on_one_another(method: str) -> None:
     timeline = simulate(METHODS[method](4, 12), lambda _, action: UNIT.of(action))
     root = ET.fromstring(as_svg(timeline, width=700))
+    tall = float(root.attrib["viewBox"].split()[3])
+    for box in root.iter(f"{NAMESPACE}rect"):  # those of the legend too
+        assert float(box.attrib.get("x", 0)) + float(box.attrib["width"]) <= 700
+        assert float(box.attrib.get("y", 0)) + float(box.attrib["height"]) <= tall
     boxes: dict[str, list[tuple[float, float]]] = {}
     for box in root.iter(f"{NAMESPACE}rect"):
         if box.find(f"{NAMESPACE}title") is not None:

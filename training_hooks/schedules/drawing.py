@@ -49,10 +49,11 @@ def as_svg(timeline: Timeline, width: int = 1400) -> str:
     scale = (width - _LEFT - 10) / timeline.makespan
     bottom = _TOP + schedule.ranks * _ROW
     label = f"{schedule.name}, {schedule.ranks} ranks, {schedule.chunks} chunks"
+    legend, height = _legend(timeline, bottom + 12, width)
     body = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {bottom + 40}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="{escape(label)}" font-family="sans-serif" font-size="11">',
-        f'<rect width="{width}" height="{bottom + 40}" fill="#ffffff"/>',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         f'<text x="{_LEFT}" y="20" font-size="14">{escape(label)}</text>',
     ]
     for rank, spans in enumerate(timeline.spans):
@@ -62,7 +63,7 @@ def as_svg(timeline: Timeline, width: int = 1400) -> str:
         body.append(f'<rect x="{_LEFT}" y="{y}" width="{whole:.1f}" height="{_BAR}" fill="#f4f4f4"/>')
         for span in spans:
             body += _boxes(span, y, scale)
-    body += _legend(timeline, bottom + 12)
+    body += legend
     return "\n".join([*body, "</svg>", ""])
 
 
@@ -93,22 +94,25 @@ def _passes(action: Action) -> Sequence[Pass]:
     return (action.forward, action.backward) if isinstance(action, Overlapped) else (action,)
 
 
-def _legend(timeline: Timeline, y: float) -> list[str]:
-    """The colours of what there is."""
+def _legend(timeline: Timeline, y: int, width: int) -> tuple[list[str], int]:
+    """The colours of what there is, in rows from `y`, and where the picture ends below them."""
     there = {
         (type(one), one.direction)
         for spans in timeline.spans
         for span in spans
         for one in _passes(span.action)
     }
-    made, x = [], float(_LEFT)
+    made: list[str] = []
+    x = _LEFT
     for kind, colours in _COLOURS.items():
-        directions = sorted(direction for one, direction in there if one is kind)
-        for direction in directions:
-            words = _NAMES[kind] + (
-                f", direction {direction}" if len(timeline.schedule.directions) > 1 else ""
-            )
-            made.append(f'<rect x="{x:.0f}" y="{y}" width="12" height="12" fill="{colours[direction % 2]}"/>')
-            made.append(f'<text x="{x + 17:.0f}" y="{y + 10}">{words}</text>')
-            x += 30 + 6 * len(words)
-    return made
+        for direction in sorted(direction for one, direction in there if one is kind):
+            words = _NAMES[kind]
+            if len(timeline.schedule.directions) > 1:
+                words += f", direction {direction}"
+            wide = 30 + 6 * len(words)
+            if x + wide > width and x > _LEFT:
+                x, y = _LEFT, y + 18
+            made.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{colours[direction % 2]}"/>')
+            made.append(f'<text x="{x + 17}" y="{y + 10}">{words}</text>')
+            x += wide
+    return made, y + 24
