@@ -57,7 +57,8 @@ def check(placed: Placement, devices: int, slots: int) -> None:
     ("experts", "devices", "slots"), [(4, 2, 3), (4, 3, 2), (5, 3, 2), (4, 4, 2), (6, 3, 2)]
 )
 def test_small_cases_are_close_to_the_best_there_is(experts: int, devices: int, slots: int) -> None:
-    """Among all placements, replicas of any number. Measured: 1.05 times the best on average at most."""
+    """Among all placements, replicas of any number. Measured: at most 1.14 times the best, and
+    1.04 on average in the worst of the cases."""
     draw = random.Random(experts * 100 + devices * 10 + slots)
     ratios = []
     for _ in range(12):
@@ -67,8 +68,8 @@ def test_small_cases_are_close_to_the_best_there_is(experts: int, devices: int, 
         best = best_load(loads, devices, slots)
         ratios.append(max(placed.device_loads()) / best)
     assert min(ratios) >= 1 - 1e-12
-    assert max(ratios) <= 4 / 3
-    assert sum(ratios) / len(ratios) <= 1.1
+    assert max(ratios) <= 1.2
+    assert sum(ratios) / len(ratios) <= 1.06
 
 
 @settings(max_examples=40)
