@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,23 @@ def test_groups_are_shown_with_what_they_give(grouped: Path) -> None:
     page = render_page(gather(RunFolder(grouped)))
     assert "Groups, tokens requested and achieved" in page
     assert ">one.example</th><td>site</td>" in page
+
+
+def test_groups_of_less_than_a_token_are_told_once_in_the_report(grouped: Path) -> None:
+    report = gather(RunFolder(grouped))
+    assert report.mixture is not None
+    (phase,) = report.mixture.phases
+    small = [
+        one if one.divided else replace(one, cause="rounding", shortfall="told of one")
+        for one in phase.groups
+    ]
+    told = replace(report, mixture=replace(report.mixture, phases=(replace(phase, groups=tuple(small)),)))
+    page = render_page(told)
+    assert page.count("are less than one token each") == 1
+    assert "told of one" not in page
+    alone = replace(phase, groups=(small[-1],))
+    page = render_page(replace(report, mixture=replace(report.mixture, phases=(alone,))))
+    assert page.count("told of one") == 1
 
 
 def test_languages_that_no_step_keeps_are_told_before_anything_runs(tmp_path: Path) -> None:

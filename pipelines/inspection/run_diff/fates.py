@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from corpusmill.pipelines.contract.given import DRAWN, ENCODED, SHARDS
 from corpusmill.pipelines.inspection.query import lazy
 from corpusmill.pipelines.inspection.run_diff.difference import Fate, State
 from corpusmill.pipelines.inspection.run_record import RunRecord
@@ -57,9 +58,11 @@ def fates(record: RunRecord, within: Range) -> pl.DataFrame:
         .collect()
     )
     told = ["step", "stage", "kind", "reason"]
+    # What these lose is a document of the run all the same.
+    later = [step.name for what in (ENCODED, DRAWN, SHARDS) for step in record.giving(what)]
     removed = (
         lazy(removed_table(record))
-        .filter(here & pl.col("source").is_in(list(record.recipe["sources"])))
+        .filter(here & pl.col("source").is_in(list(record.recipe["sources"])) & ~pl.col("step").is_in(later))
         .select(*_numbers(), source, "bytes", pl.concat_str(told, separator=_BETWEEN).alias("fate"))
         .with_columns(pl.col("fate").cast(pl.Categorical))
         .collect()

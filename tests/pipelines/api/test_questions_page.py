@@ -20,9 +20,10 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_the_python_of_the_page_runs(made_folder: Path, tmp_path: Path) -> None:
+def test_the_python_of_the_page_runs(made_folder: Path, compared: Path, tmp_path: Path) -> None:
     folder = made_folder / "run"
     names = {"FOLDER": folder, "BEFORE": folder, "INPUTS": made_folder, "OUTPUT": tmp_path / "out", "pl": pl}
+    names["WITH_MINHASH"] = compared / "run"
     for code in _blocks("python"):
         exec(compile(code, "questions.md", "exec"), names)
     lost, kept, story = names["lost"], names["kept"], names["story"]
@@ -33,6 +34,7 @@ def test_the_python_of_the_page_runs(made_folder: Path, tmp_path: Path) -> None:
     assert story is not None
     assert names["repeated"]["unique_tokens"].sum() > 0  # type: ignore[index]
     assert names["changes"] == ()
+    assert [one.similarity for one in names["alike"]] == [pytest.approx(2 / 3)]  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
