@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "build" / "runs" / "tiny" / "report" / "report.html"
 PICTURE = ROOT / "docs" / "report.png"
-SIZE = (1200, 1000)  # pixels
+SIZE = (1200, 1350)  # pixels
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
