@@ -87,15 +87,17 @@ class Pack(Write):
         names = ("fim", "split_boundary", "add_bos", "add_eos", "encoder", "verify_rate", "held_out")
         return {name: getattr(self, name) for name in names}
 
-    def roles_needed(self) -> dict[str, str]:
-        """Roles of special tokens that encoding and packing need; how to do without each, if possible."""
+    def roles_needed(self, phases_frame: bool = False) -> dict[str, str]:
+        """Roles of special tokens that encoding and packing need; how to do without each, if possible.
+
+        `phases_frame`: whether a phase of the mixture asks for fill-in-the-middle."""
         needed = {"pad": ""}
         if self.add_bos:
             needed["bos"] = "without it `pack: {add_bos: false}`"
         if self.add_eos:
             needed["eos"] = "without an end of documents `pack: {add_eos: false}`"
-        if self.fim.asked():
-            cure = "without fill-in-the-middle `pack: {fim: {rate: 0}}`"
+        if self.fim.asked() or phases_frame:
+            cure = "without fill-in-the-middle `fim: {rate: 0}`, in phases too"
             needed |= dict.fromkeys(("fim_begin", "fim_hole", "fim_end"), cure)
         return needed
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from pydantic import ValidationError
+
 from corpusmill.pipelines.contract.given import DRAWN, MIXTURE, SHARDS, TOKENIZER
 from corpusmill.pipelines.contract.stage import Write
 from corpusmill.pipelines.recipe.builder import Builder
@@ -14,6 +16,7 @@ from corpusmill.pipelines.recipe.messages import Path, Problem, unknown_keys
 from corpusmill.pipelines.recipe.names import domains, mapping_or_empty, unknown_name
 from corpusmill.pipelines.recipe.registry import find
 from corpusmill.pipelines.recipe.section import Placed, Reading, Section
+from corpusmill.tokenizer.fim.options import Fim
 
 if TYPE_CHECKING:
     from corpusmill.tokenizer.pack import Pack as Packing
@@ -28,6 +31,8 @@ class Pack(Section):
     gives: ClassVar[tuple[str, ...]] = (SHARDS,)
 
     packing: Write
+    phases_frame: bool = False
+    """Whether a phase of the mixture asks for fill-in-the-middle."""
 
     @classmethod
     def check(cls, data: Any, recipe: Mapping[str, Any]) -> Iterator[Problem]:
@@ -41,7 +46,9 @@ class Pack(Section):
     @classmethod
     def read(cls, data: Any, reading: Reading) -> Self | None:
         packing = stage("tokenizer", "pack", data, Write, (cls.name,), reading.problems)
-        return None if packing is None else cls(packing=packing)
+        if packing is None:
+            return None
+        return cls(packing=packing, phases_frame=_phases_frame(cast("Packing", packing).fim, reading.data))
 
     @classmethod
     def describe(cls, schema: Schema) -> Node:
@@ -51,7 +58,7 @@ class Pack(Section):
         options = cast("Packing", self.packing)
         return {
             "held_out": {"model": options.held_out},
-            "tokenizer": {"roles": options.roles_needed()},
+            "tokenizer": {"roles": options.roles_needed(self.phases_frame)},
             "encode": options.encode_options(),
             "mixture": options.mixture_options(),
         }
@@ -62,6 +69,19 @@ class Pack(Section):
     def graph(self, builder: Builder) -> None:
         needs = {"tokenizer": builder.need(TOKENIZER), "mixture": builder.need(MIXTURE)}
         builder.write(self.name, self.packing, builder.need(DRAWN), needs=needs, gives=SHARDS)
+
+
+def _phases_frame(fim: Fim, recipe: Mapping[str, Any]) -> bool:
+    """Whether the options of any phase, over those of `pack`, ask for fill-in-the-middle."""
+    phases = mapping_or_empty(recipe.get("mixture")).get("phases")
+    for phase in phases if isinstance(phases, list) else []:
+        own = mapping_or_empty(phase).get("fim")
+        try:
+            if own and Fim.model_validate({**fim.model_dump(), **mapping_or_empty(own)}).asked():
+                return True
+        except ValidationError:
+            continue  # the section of the mixture tells it, with its place
+    return False
 
 
 def _of_fim(data: Any, sources: Mapping[str, Any], path: Path) -> Iterator[Problem]:
