@@ -58,8 +58,8 @@ class LoadTokenizer(Task):
     )
     normalizer: Normalizer | None = Field(
         None,
-        description="Of a tokenizer that rewrites texts in a Unicode form, such as Qwen's NFC: encode "
-        "documents in that form, or leave it out and encode them as they are; null: refuse it.",
+        description="Unicode form of the tokenizer, such as Qwen's NFC: encode documents in it, or as they "
+        "are; null: refuse it.",
     )
     add_missing: bool = Field(
         False, description="Append special tokens that the tokenizer lacks after its largest id."

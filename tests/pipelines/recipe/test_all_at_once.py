@@ -13,6 +13,9 @@ from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.run.graph import with_needs
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.step import Step
+from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.tokenizer.imports.read_tokenizer import byte_level_definition
+from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 from tests.pipelines.recipe.in_recipe import without_column
 
 RECIPE = """\
@@ -42,7 +45,9 @@ train: {start_from: model}
 def test_all_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps({"content": "The lamp is lit."}) + "\n")
     (tmp_path / "list.json").write_text(json.dumps([{"text": "The lamp is lit."}]))
-    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {}}, "added_tokens": []}))
+    letters = {letter: number for number, letter in enumerate(sorted(CHARACTERS.values()))}
+    definition = byte_level_definition(letters, [], PreTokenizer(pattern="gpt2"))
+    (tmp_path / "tokenizer.json").write_text(definition)
     (tmp_path / "r.yaml").write_text(RECIPE)
     with pytest.raises(InvalidRecipeError) as caught:
         load_recipe(tmp_path / "r.yaml", inputs=True)
@@ -56,7 +61,7 @@ def test_all_at_once(tmp_path: Path) -> None:
         ("r.yaml:14: sources.d.read.jsonl: list.json: ", "one JSON list"),
         ("r.yaml:14: sources.d.allow_loss: ", "expected a share from 0 to 1"),
         ("r.yaml:16: decontaminate.against: a.jsonl: ", "write `text_field: content`"),
-        ("r.yaml:18: tokenizer.load: ", "names no token for pad, eos, fim_begin, fim_hole, fim_end"),
+        ("r.yaml:18: tokenizer.load: ", "names no token for pad, eos, which"),
         ("r.yaml:20: train.start_from: ", "there is no file"),
     ]
     assert [line.split(": ")[0] for line in lines] == [where.split(": ")[0] for where, _ in expected]
