@@ -15,6 +15,7 @@ from corpusmill.pipelines.report.accounts import FunnelRow, ReasonCount, SourceA
 from corpusmill.pipelines.report.distributions import Distribution, LengthBar
 from corpusmill.pipelines.report.figures import Finding, Report
 from corpusmill.pipelines.report.kept_samples import KeptSample
+from corpusmill.pipelines.report.overview import StepRow
 from corpusmill.pipelines.report.samples import RemovedSample
 
 STAGES = ("read", "language", "gopher", "repetition", "lists", "quality", "addresses")
@@ -31,6 +32,7 @@ def many_sources(report: Report, sources: int, reasons: int) -> Report:
     return replace(
         report,
         funnel=funnel,
+        steps=tuple(map(made_step, names)),
         ledger=replace(report.ledger, sources=accounts),
         distributions={name: _distribution(k) for k, name in enumerate(names)},
         languages={
@@ -60,6 +62,11 @@ def many_sources(report: Report, sources: int, reasons: int) -> Report:
         ),
         findings=tuple(Finding("warning", name, "removed 95.0% of 1,000 documents") for name in names),
     )
+
+
+def made_step(name: str) -> StepRow:
+    """A step that is complete and removes documents."""
+    return StepRow(name, "complete", "", "mask", (), None, 1, 1, False, None, 0, None, 0, 0)
 
 
 def _rows(k: int, reasons: list[str]) -> tuple[FunnelRow, ...]:
