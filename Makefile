@@ -30,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/corpusmill run configs/tiny.yaml
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 shuffle: $(DEV_STAMP)
 	$(BIN)/python tests/shuffle.py --rounds 10

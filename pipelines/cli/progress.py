@@ -84,7 +84,7 @@ class PlainProgress(RunListener):
         now = time.monotonic()
         if now - self._told >= EVERY_SECONDS:
             self._told = now
-            which = "" if unit.exclusive else f"unit {unit.number}: "
+            which = "" if unit.solo else f"unit {unit.number}: "
             self.say(f"{unit.step}: {which}{how_far(progress)}: {progress.text}")
 
     def step_done(self, state: StepState) -> None:
@@ -161,7 +161,7 @@ class LiveProgress(PlainProgress):
     def unit_progress(self, unit: Unit, progress: UnitProgress) -> None:
         if unit.step not in self._tasks:
             return
-        if not unit.exclusive:
+        if not unit.solo:
             self._shares[unit.step][unit.number] = progress.share
             self._bars.update(self._tasks[unit.step], completed=self._units_done(unit.step))
         else:

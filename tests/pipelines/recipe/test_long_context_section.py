@@ -150,7 +150,7 @@ def test_a_source_is_not_named_like_a_step(faults: Callable[..., list[str]]) -> 
 
 def test_editors_let_null_stand_for_what_follows(load: Load) -> None:
     definition = recipe_schema()["definitions"]["extend_context"]["properties"]
-    assert "default" not in definition["learning_rate"]
+    assert definition["learning_rate"]["default"] is None
     assert {"type": "null"} in definition["learning_rate"]["anyOf"]
     assert {"type": "null"} not in definition["sequence_length"].get("anyOf", [])
     section = "long_context: {batch_size: null, phases: [{sequence_length: 1024, mtp_weight: null}]}\n"

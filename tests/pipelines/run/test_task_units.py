@@ -111,14 +111,17 @@ def test_plain_lines_come_every_half_minute(
 ) -> None:
     clock = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    listener, unit = PlainProgress(), Unit("train", 0, {}, StepFolder(tmp_path))
+    listener, unit = PlainProgress(), Unit("train", 0, {}, StepFolder(tmp_path), solo=True)
     for done in range(1, 8):
         listener.unit_progress(unit, UnitProgress(done, 7, "words"))
         clock[0] += 10
+    clock[0] += 20
+    listener.unit_progress(Unit("web", 4, {}, StepFolder(tmp_path)), UnitProgress(250_000, 10**6, "read"))
     assert capsys.readouterr().err.splitlines() == [
         "train: 1/7: words",
         "train: 4/7: words",
         "train: 7/7: words",
+        "web: unit 4: 25%: read",
     ]
 
 
@@ -128,7 +131,7 @@ def test_a_bar_shows_the_parts_of_one_unit(tmp_path: Path) -> None:
         step = Step("train", operator_named("task"))
         state = StepState(step, total=1, redone=1)
         listener.step_started(state)
-        unit = Unit("train", 0, {}, StepFolder(tmp_path))
+        unit = Unit("train", 0, {}, StepFolder(tmp_path), solo=True)
         listener.unit_progress(unit, UnitProgress(5, 20, "loss 3"))
         assert (bars.tasks[0].completed, bars.tasks[0].total) == (5, 20)
         assert bars.tasks[0].fields["rate"] == "loss 3"

@@ -154,7 +154,7 @@ def test_what_cannot_be_had_is_told_at_its_line(
     with pytest.raises(InvalidRecipeError) as raised:
         load_recipe(recipe)
     (line,) = str(raised.value).splitlines()
-    assert "recipe.yaml:12:17: sources.a.steps.0.refused.words: " in line
+    assert "recipe.yaml:12:24: sources.a.steps.0.refused.words: " in line
     assert told in line
 
 
