@@ -45,13 +45,14 @@ def _parser(module: str, function: str) -> Parser:
 
 def file_kinds(docs: Documents) -> list[str | None]:
     """Of each document the language, as the column `code_language` or the extension of its `path` names it,
-    in lower case; null where neither does."""
+    in lower case; null where neither does. A `code_language` of white space alone names none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     found = pc.extract_regex(docs.column("path").cast(pa.string()), r"(?:^|[./\\\\])(?P<end>[^./\\\\]+)$")
     names = pc.struct_field(found, "end")
     if "code_language" in docs.table.column_names:
-        names = pc.coalesce(docs.column("code_language").cast(pa.string()), names)
+        told = pc.utf8_trim_whitespace(docs.column("code_language").cast(pa.string()))
+        names = pc.coalesce(pc.if_else(pc.equal(told, ""), None, told), names)
     kinds: list[str | None] = pc.utf8_lower(names).to_pylist()
     return kinds

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tree_sitter import Node
 
-from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.contract.documents import Documents, buffers
 from corpusmill.pipelines.text.clusters import cluster_classes
-from corpusmill.pipelines.text.grammars import parser_of
+from corpusmill.pipelines.text.grammars import file_kinds, parser_of
 from corpusmill.pipelines.text.kernels.clusters import walk_clusters
 from corpusmill.tokenizer.fim.options import Fim
 from corpusmill.tokenizer.fim.split_points import SYNTAX, split_kinds, split_parts
@@ -96,3 +96,10 @@ def test_other_languages_are_split_between_lines() -> None:
     names = pa.array(["a"] * 4)
     assert split_kinds(names, fim, ["py", "rst", None, "java"]).tolist() == [SYNTAX, LINES, LINES, SYNTAX]
     assert split_kinds(names, fim).tolist() == [LINES] * 4
+
+
+def test_a_language_of_white_space_alone_is_none() -> None:
+    """The extension names the language then; case and white space around a name do not count."""
+    told = ["", "  ", " PyThon\n", None, "java"]
+    docs = Documents(pa.table({"path": ["a/b.PY"] * 5, "code_language": told}))
+    assert file_kinds(docs) == ["py", "py", "python", "py", "java"]

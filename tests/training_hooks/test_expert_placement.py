@@ -161,6 +161,17 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         pack([(0, 1.0), (0, 1.0)], 1, 2)
 
 
+def test_odd_loads_are_refused() -> None:
+    placed = place_experts([4, 2, 1, 1], devices=2, slots=3)
+    for loads in ([], [1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 1, float("nan")], [1, 1, 1, -1], [1e308] * 4):
+        with pytest.raises(ValueError, match="experts"):
+            placed.imbalance(loads)
+    with pytest.raises(ValueError, match="another unit"):
+        place_experts([1e308] * 4, devices=2, slots=2)
+    with pytest.raises(ValueError, match="at least one expert, got 0"):
+        with_shared_expert([1, 2], 0)
+
+
 def test_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "distributed.md").read_text("utf-8")
     for block in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):

@@ -77,6 +77,12 @@ def test_faults_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         (("gpipe",), "no schedule 'gpipe'; there are 1f1b, zb1p"),
         (("--svg", str(tmp_path / "a.svg")), "--svg draws one schedule"),
         (("1f1b", "--weight", "2"), "a part of backward"),
+        (("--ranks", "7"), "even number of ranks, got 7; or name another schedule alone, such as 1f1b"),
+        (("--forward", "inf"), "forward must be a positive number, got inf"),
+        (("--forward", "nan"), "forward must be a positive number, got nan"),
+        (("1f1b", "--overlapped", "inf"), "overlapped must be a positive number, got inf"),
+        (("1f1b", "--overlapped", "1"), "no less than one of them alone"),
+        (("1f1b", "--ranks", "1001", "--chunks", "1000"), "1,000 chunks on 1,001 ranks are more than"),
     ):
         with pytest.raises(UserError, match=words):
             app(["schedule", *arguments], standalone_mode=False)

@@ -78,6 +78,34 @@ def test_other_layouts_stand_beside_no_report() -> None:
     assert "report" not in render(plan)
 
 
+def test_other_models_and_hardware_stand_beside_no_report() -> None:
+    work = Work(batch=15360, context=4096, sequences=1, precision="fp8", efficiency=0.35)
+    for config, done, hardware in (
+        (preset("v3-671b", 100000), work, H800),
+        (preset("v3-671b", 129280, 0), work, H800),
+        (V3, dataclasses.replace(work, precision="bf16"), H800),
+        (V3, work, HARDWARE["h200"]),
+    ):
+        plan = planned("v3-671b", config, done, hardware, 256, 8)[0]
+        assert plan.layout.expert_parallel == 64
+        assert (plan.report, plan.efficiency_of_report) == ((), None)
+
+
+def test_experts_that_are_shared_within_a_node_lie_in_one() -> None:
+    """Twelve devices are three groups of four, but the second of them lies on two nodes of six."""
+    with pytest.raises(ValueError, match="nodes of 6 devices do not divide into groups of 4"):
+        Layout(2, 6, 1, 4, "1f1b")
+    plan = planned("v3-small", SMALL, dataclasses.replace(WORK, batch=48), H800, 2, 6)[0]
+    assert 6 % plan.layout.expert_parallel == 0
+
+
+def test_more_devices_than_experts() -> None:
+    """No more devices than experts are looked through: 2**40 devices take no time."""
+    work = dataclasses.replace(WORK, batch=2**40)
+    plan = planned("v3-small", SMALL, work, H800, 2**37, 8, pipeline=1)[0]
+    assert plan.layout.expert_parallel in (8, SMALL.n_routed_experts)
+
+
 @pytest.mark.parametrize("method", ["1f1b", "zb1p", "dualpipe", "dualpipev"])
 def test_every_parameter_is_somewhere(method: str) -> None:
     """All ranks of one pipeline have the model once, DualPipe twice; MTP away from the embedding has its
@@ -223,6 +251,10 @@ def test_faults_are_told(tmp_path: Path) -> None:
             [*EIGHT, "--set", "memory=-1"],
             "memory must be a positive number",
         ),
+        ([*EIGHT, "--set", "bf16=1e-300"], "bf16 must be 1 to 1e\\+30"),
+        ([*EIGHT, "--vocabulary", "9" * 400], "figures overflow; correct --batch"),
+        ([*EIGHT, "--efficiency", "1e-323"], "efficiency is a share of the peak, 1e-6 to 1"),
+        (["v3-tiny", "--nodes", "1", "--gpus", "1", "--batch", "9999999"], "take fewer chunks or ranks"),
         ([*EIGHT, "--pipeline", "3"], "8 devices do not divide into 3"),
         ([*EIGHT, "--pipeline", "8", "--batch", "12", "--schedule", "dualpipe"], "at least 16, got 12"),
         (

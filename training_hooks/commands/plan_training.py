@@ -56,6 +56,11 @@ def plan_training(
         )
     except ValueError as error:
         raise UserError(str(error)) from None
+    except OverflowError:
+        raise UserError(
+            "a size is so large that the plan's figures overflow; correct --batch, --context, --sequences, "
+            "--vocabulary or --mtp"
+        ) from None
     if svg is not None:
         svg.write_text(_picture(step.timeline), "utf-8")
     return plan, render(plan)

@@ -9,6 +9,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.schedules.blocking import programs, run_blocking
 from corpusmill.training_hooks.schedules.drawing import as_svg, as_text
 from corpusmill.training_hooks.schedules.methods import METHODS, stated
+from corpusmill.training_hooks.schedules.methods import made as by_name
 from corpusmill.training_hooks.schedules.simulate import (
     Timeline,
     Times,
@@ -68,7 +69,8 @@ def schedule(
         times = Times(forward, backward, weight, forward + backward if overlapped is None else overlapped)
         found = [_figures(one, ranks, chunks, times) for one in ([method] if method else METHODS)]
     except ValueError as error:
-        raise UserError(str(error)) from None
+        cure = "" if method else f"; or name another schedule alone, such as {next(iter(METHODS))}"
+        raise UserError(f"{error}{cure}") from None
     if method is None:
         return [figures for figures, _ in found], _compared([figures for figures, _ in found])
     figures, timeline = found[0]
@@ -78,7 +80,7 @@ def schedule(
 
 
 def _figures(method: str, ranks: int, chunks: int, times: Times) -> tuple[ScheduleFigures, Timeline]:
-    made = METHODS[method](ranks, chunks)
+    made = by_name(method, ranks, chunks)
     shares = made.stages // ranks  # stages that share what a rank has of the model
     own = Times(*(time / shares for time in (times.forward, times.backward, times.weight, times.overlapped)))
     timeline = simulate(made, lambda _, action: own.of(action))

@@ -33,8 +33,10 @@ class Placement:
         return _counts(len(self.loads), self.devices)
 
     def device_loads(self, loads: Sequence[float] | None = None) -> tuple[float, ...]:
-        """The load of each device under `loads`, by default those that the placement was made for."""
+        """The load of each device under `loads`, by default those that the placement was made for. Raises
+        ValueError for loads that are negative, not finite, or not one an expert."""
         loads = self.loads if loads is None else loads
+        _check_loads(loads, len(self.loads))
         counts = self.replicas
         return tuple(sum(loads[expert] / counts[expert] for expert in device) for device in self.devices)
 
@@ -53,8 +55,7 @@ def place_experts(
     ValueError for loads that are negative or not finite, and sizes that do not fit one another.
     """
     experts = len(loads)
-    if not experts or any(not (isfinite(load) and load >= 0) for load in loads):
-        raise ValueError("loads of experts are numbers of at least 0, one an expert")
+    _check_loads(loads, experts)
     if min(devices, slots, nodes, groups) < 1 or devices % nodes or experts % groups:
         raise ValueError(
             f"{devices} devices must divide into {nodes} nodes and {experts} experts into {groups} groups"
@@ -88,7 +89,9 @@ def replica_counts(loads: dict[int, float], replicas: int, most: int) -> dict[in
 
 def with_shared_expert(loads: Sequence[float], active: int) -> tuple[float, ...]:
     """Loads with the shared expert behind the routed ones: every token reaches it, as if routed there as one
-    more. `active`: routed experts a token."""
+    more. `active`: routed experts a token. Raises ValueError for fewer than one."""
+    if active < 1:
+        raise ValueError(f"a token is routed to at least one expert, got {active}")
     return (*loads, sum(loads) / active)
 
 
@@ -113,6 +116,16 @@ def _balanced(loads: dict[int, float], devices: int, slots: int) -> tuple[tuple[
             best, least = packed, greatest
     assert best is not None
     return best
+
+
+def _check_loads(loads: Sequence[float], experts: int) -> None:
+    if len(loads) == 0 or len(loads) != experts:
+        raise ValueError(f"loads are one an expert: {len(loads)} of {experts} experts")
+    for expert, load in enumerate(loads):
+        if not (isfinite(load) and load >= 0):
+            raise ValueError(f"loads of experts are numbers of at least 0, got {load} of expert {expert}")
+    if not isfinite(sum(loads)):
+        raise ValueError("loads of experts add up to more than a float can tell; take another unit")
 
 
 def _counts(experts: int, devices: Sequence[Sequence[int]]) -> tuple[int, ...]:

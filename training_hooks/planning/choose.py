@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.planning import report_figures as report
-from corpusmill.training_hooks.planning.hardware import Hardware
+from corpusmill.training_hooks.planning.hardware import HARDWARE, Hardware
 from corpusmill.training_hooks.planning.layout import Layout
 from corpusmill.training_hooks.planning.plan import TrainingPlan, Work, make_plan
 from corpusmill.training_hooks.planning.report_figures import derived
@@ -44,13 +44,15 @@ def planned(
     refused: ValueError | None = None
     for ranks in [2**power for power in range(8)] if pipeline is None else [pipeline]:
         for sharing in _sharing(config, devices, ranks, per_node) if experts is None else [experts]:
-            for one in [method] if method else ["dualpipe", "1f1b"]:
+            methods = [method] if method else ["dualpipe", "1f1b"]
+            for one in methods:
                 try:
                     layout = Layout(nodes, per_node, ranks, sharing, one)
                     tried.append(make_plan(preset, config, layout, work, hardware))
                 except ValueError as error:
                     # Of what is tried for the user, the most wanted is the first: its fault is told.
-                    refused = refused or error
+                    if one == methods[-1]:
+                        refused = refused or error
                     continue
                 break  # 1F1B is for what DualPipe cannot have
     if not tried:
@@ -60,7 +62,7 @@ def planned(
         plan, step = max(fitting, key=lambda made: made[0].tokens_per_second)
     else:
         plan, step = min(tried, key=lambda made: max(one.total for one in made[0].memory))
-    return (_beside_report(plan, config), step) if _is_of_report(plan) else (plan, step)
+    return (_beside_report(plan, config), step) if _is_of_report(plan, config) else (plan, step)
 
 
 def _sharing(config: ModelConfig, devices: int, ranks: int, per_node: int) -> Iterator[int]:
@@ -71,8 +73,8 @@ def _sharing(config: ModelConfig, devices: int, ranks: int, per_node: int) -> It
     data = devices // ranks
     fit = [
         n
-        for n in range(1, data + 1)
-        if not (data % n or config.n_routed_experts % n) and (n <= per_node or n % per_node == 0)
+        for n in range(1, min(data, config.n_routed_experts) + 1)
+        if not (data % n or config.n_routed_experts % n) and 0 in (n % per_node, per_node % n)
     ]
     within = max(n for n in fit if n <= per_node)
     yield within
@@ -80,10 +82,15 @@ def _sharing(config: ModelConfig, devices: int, ranks: int, per_node: int) -> It
         yield fit[-1]
 
 
-def _is_of_report(plan: TrainingPlan) -> bool:
+def _is_of_report(plan: TrainingPlan, config: ModelConfig) -> bool:
+    """Whether the report's figures are of this model, hardware and layout. Memory changes none of them."""
     layout, work = plan.layout, plan.work
     return (
         plan.preset == report.PRESET
+        and (config.vocab_size, config.num_nextn_predict_layers) == (report.VOCABULARY, report.MTP)
+        and dataclasses.replace(plan.hardware, memory=HARDWARE[report.HARDWARE].memory)
+        == HARDWARE[report.HARDWARE]
+        and work.precision == report.PRECISION
         and (layout.nodes, layout.per_node) == (report.NODES, report.PER_NODE)
         and (layout.pipeline, layout.expert_parallel, layout.method)
         == (report.PIPELINE, report.EXPERTS, "dualpipe")

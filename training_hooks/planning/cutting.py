@@ -28,7 +28,7 @@ def cut(
     """
     layers, first = config.num_hidden_layers, config.first_k_dense_replace
     if stages > layers:
-        raise ValueError(f"{layers} layers cannot be cut into {stages} stages")
+        raise ValueError(f"{layers} layers cannot be cut into {stages} stages: take fewer pipeline ranks")
     costs = [dense if layer < first else mixture for layer in range(layers)]
     ends = paired_ends(costs, stages, last) if paired and stages > 1 else single_ends(costs, stages, last)
     made = []

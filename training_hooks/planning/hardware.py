@@ -10,9 +10,12 @@ from types import MappingProxyType
 from typing import Any
 
 
+_MOST = 1e30  # of any figure, so that times and bytes stay numbers that a float can tell
+
+
 @dataclass(frozen=True)
 class Hardware:
-    """One device and its links. Raises ValueError for figures that are not positive.
+    """One device and its links. Raises ValueError for figures below 1 or over 1e30.
 
     - `bf16`, `fp8`: operations a second of dense products at best.
     - `memory`: bytes.
@@ -35,6 +38,8 @@ class Hardware:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{field.name} must be a positive number, got {value!r}")
+            if not 1 <= value <= _MOST:
+                raise ValueError(f"{field.name} must be 1 to {_MOST:g}, got {value!r}")
         if self.for_messages >= self.multiprocessors:
             raise ValueError("for_messages must leave multiprocessors to compute")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from corpusmill.training_hooks.schedules.actions import Schedule
-from corpusmill.training_hooks.schedules.methods import METHODS
+from corpusmill.training_hooks.schedules.methods import METHODS, made
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Layout:
             raise ValueError(
                 f"{self.expert_parallel} devices that share experts do not fill nodes of {self.per_node}"
             )
+        if self.expert_parallel < self.per_node and self.per_node % self.expert_parallel:
+            raise ValueError(
+                f"nodes of {self.per_node} devices do not divide into groups of {self.expert_parallel} that "
+                "share experts: a group would lie on two nodes"
+            )
         if self.method not in METHODS:
             raise ValueError(f"no schedule {self.method!r}; there are {', '.join(METHODS)}")
 
@@ -55,7 +60,7 @@ class Layout:
 
     def schedule(self, chunks: int) -> Schedule:
         """The schedule of a step of `chunks` micro-batches. Raises ValueError where there is none."""
-        return METHODS[self.method](self.pipeline, chunks)
+        return made(self.method, self.pipeline, chunks)
 
 
 @dataclass(frozen=True)

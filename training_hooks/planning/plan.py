@@ -31,10 +31,8 @@ class Work:
     def __post_init__(self) -> None:
         if min(self.batch, self.context, self.sequences) < 1:
             raise ValueError("batch, context and sequences of a chunk are at least 1")
-        if not 0 < self.efficiency <= 1:
-            raise ValueError(
-                f"efficiency is a share of the peak, over 0 and at most 1, got {self.efficiency}"
-            )
+        if not 1e-6 <= self.efficiency <= 1:
+            raise ValueError(f"efficiency is a share of the peak, 1e-6 to 1, got {self.efficiency}")
         if self.precision not in ("fp8", "bf16"):
             raise ValueError(f"no precision {self.precision!r}; there are fp8, bf16")
 

@@ -11,6 +11,7 @@ from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.parameter_counts import parameter_counts
 
 PRESET, NODES, PER_NODE, PIPELINE, EXPERTS = "v3-671b", 256, 8, 16, 64
+HARDWARE, PRECISION, VOCABULARY, MTP = "h800", "fp8", 129280, 1
 HOURS_PER_TRILLION = 180e3  # GPU hours of the H800 for 10^12 tokens (section 1)
 TOKENS = 14.8e12
 HOURS = 2664e3

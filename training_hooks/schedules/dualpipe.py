@@ -8,8 +8,11 @@ sooner, "1" the other. With R ranks, h = min(rank, R - 1 - rank) and n chunks a 
     (3) I1 W1 F1      x R/2 - h - 1
     (4) F0&B1 F1&B0   x n - R + h + 1    the bulk: a forward beside a backward pass
     (5) B1 F1&B0      x R/2 - h - 1
-    (6) B1 B0         x h + 1            the second half of these passes leave their weight gradients for
-    later (7) W  I0         x R/2 - h - 1 (8) W             x h + 1
+    (6) B1 B0         x h + 1            the second half of these leave their weight gradients for later
+
+    (7) W  I0         x R/2 - h - 1
+
+    (8) W             x h + 1
 
 I and W are the two parts of a backward pass B. Postponed weight gradients come first in, first out. The two
 ranks in the middle do their first F0 and B1 one after the other: the rank beside them waits for that F0.

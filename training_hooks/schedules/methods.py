@@ -14,6 +14,18 @@ from corpusmill.training_hooks.schedules.simulate import Times
 METHODS: Mapping[str, Callable[[int, int], Schedule]] = MappingProxyType(
     {"1f1b": one_f_one_b, "zb1p": zb1p, "dualpipe": dualpipe, "dualpipev": dualpipev}
 )
+MOST = 1_000_000  # chunks times ranks: every pass is an object, a simulation of so many takes a minute
+
+
+def made(method: str, ranks: int, chunks: int) -> Schedule:
+    """The schedule of `METHODS` by name. Raises ValueError for numbers that it cannot have, and for more than
+    `MOST` chunks times ranks; KeyError for a method there is not."""
+    if ranks * chunks > MOST:
+        raise ValueError(
+            f"{chunks:,} chunks on {ranks:,} ranks are more than {MOST:,} chunks times ranks, the most that is "
+            "simulated: take fewer chunks or ranks"
+        )
+    return METHODS[method](ranks, chunks)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 
 from corpusmill.training_hooks.schedules.actions import (
     Action,
@@ -44,9 +45,12 @@ class Times:
     overlapped: float
 
     def __post_init__(self) -> None:
-        if not (self.forward > 0 and 0 < self.weight < self.backward < float("inf")):
-            raise ValueError(f"times are positive, and a weight gradient is a part of backward: {self}")
-        if not max(self.forward, self.backward) <= self.overlapped < float("inf"):
+        for name in ("forward", "backward", "weight", "overlapped"):
+            if not (isfinite(value := getattr(self, name)) and value > 0):
+                raise ValueError(f"{name} must be a positive number, got {value}")
+        if self.weight >= self.backward:
+            raise ValueError(f"a weight gradient is a part of backward and takes less: {self}")
+        if self.overlapped < max(self.forward, self.backward):
             raise ValueError(f"two passes side by side take no less than one of them alone: {self}")
 
     def of(self, action: Action) -> float:
