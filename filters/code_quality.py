@@ -14,7 +14,7 @@ from corpusmill.pipelines.contract.rules import floats, ratio
 from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.system.time_limit import limited
 from corpusmill.pipelines.text.bounds import bounds_of
-from corpusmill.pipelines.text.grammars import LIBRARIES, file_kinds
+from corpusmill.pipelines.text.grammars import LIBRARIES, file_kinds, told_language
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Length = Annotated[int, Field(ge=0)]
@@ -183,7 +183,7 @@ class CodeQuality(Filter):
         found = pc.extract_regex(paths, r"\.(?P<extension>[^./\\]+)$")
         names = pc.struct_field(found, "extension")
         if "code_language" in docs.table.column_names:
-            names = pc.coalesce(docs.column("code_language").cast(pa.string()), names)
+            names = told_language(docs, names)
         cells = pc.and_(pc.equal(pc.utf8_lower(names), "ipynb"), pc.invert(pc.starts_with(docs.text, "{")))
         names = pc.if_else(pc.fill_null(cells, False), pa.scalar(None, pa.string()), names)
         position = pc.index_in(pc.utf8_lower(names), value_set=pa.array(list(FORMATS)))

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from tree_sitter import Parser
 
     from corpusmill.pipelines.contract.documents import Documents
@@ -52,7 +53,15 @@ def file_kinds(docs: Documents) -> list[str | None]:
     found = pc.extract_regex(docs.column("path").cast(pa.string()), r"(?:^|[./\\\\])(?P<end>[^./\\\\]+)$")
     names = pc.struct_field(found, "end")
     if "code_language" in docs.table.column_names:
-        told = pc.utf8_trim_whitespace(docs.column("code_language").cast(pa.string()))
-        names = pc.coalesce(pc.if_else(pc.equal(told, ""), None, told), names)
+        names = told_language(docs, names)
     kinds: list[str | None] = pc.utf8_lower(names).to_pylist()
     return kinds
+
+
+def told_language(docs: Documents, otherwise: pa.Array) -> pa.Array:
+    """string[n]: the column `code_language` without white space around; `otherwise` where nothing is left."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    told = pc.utf8_trim_whitespace(docs.column("code_language").cast(pa.string()))
+    return pc.coalesce(pc.if_else(pc.equal(told, ""), None, told), otherwise)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-
 _MOST = 1e30  # of any figure, so that times and bytes stay numbers that a float can tell
 
 

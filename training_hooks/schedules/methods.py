@@ -22,8 +22,8 @@ def made(method: str, ranks: int, chunks: int) -> Schedule:
     `MOST` chunks times ranks; KeyError for a method there is not."""
     if ranks * chunks > MOST:
         raise ValueError(
-            f"{chunks:,} chunks on {ranks:,} ranks are more than {MOST:,} chunks times ranks, the most that is "
-            "simulated: take fewer chunks or ranks"
+            f"{chunks:,} chunks on {ranks:,} ranks are more than {MOST:,} chunks times ranks, the most "
+            "that is simulated: take fewer chunks or ranks"
         )
     return METHODS[method](ranks, chunks)
 
