@@ -54,18 +54,18 @@ def mixture_fit(
     from corpusmill.mixtures.fit.run_table import read_table
     from corpusmill.mixtures.fit.supply import read_weights
     from corpusmill.mixtures.fit.surrogate import FORMS, choose
-    from corpusmill.mixtures.fit.unseen import of_unseen
+    from corpusmill.mixtures.fit.unseen import like, of_unseen
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.records.fitted_mixture import Between, FittedMixture, FittedShare, FormError
 
     table = read_table(path, metrics)
-    others = None if unseen is None else read_table(unseen)
+    others = None if unseen is None else like(unseen, read_table(unseen), table)
     prior_S, cap_S, prior_from = _prior(table, path, sources, prior, tokens, max_epochs)
     kept = None
     if reuse is not None:
         kept = reuse_of(table.sources, read_weights(reuse), changed)
         prior_S, cap_S = kept.taken_together(prior_S[None])[0], kept.cap(cap_S)
-        table, others = kept.reduced(table), others and kept.reduced(others)
+        table, others = kept.reduced(table), others if others is None else kept.reduced(others)
     elif changed:
         raise UserError("--changed names what --reuse does not keep; give --reuse FILE")
     if len(table) < len(table.sources) + 2:

@@ -60,6 +60,11 @@ def mixture_runs(
     wanted = _wanted(names, supply, count, seed, mixtures, reuse, changed)
     write_supply(supply_file(table), supply)
     done = _done(table, names, wanted, read_table) if table.exists() else {}
+    if beyond := sorted((name for name in done if int(name) >= len(wanted)), key=int):
+        say(
+            f"{table} has {len(beyond)} runs beyond these {len(wanted)}, from run {beyond[0]}: they stay in "
+            "the table, and whether their mixtures are of this seed was not compared"
+        )
     fresh = 0
     for number, weights in enumerate(wanted):
         if str(number) in done:
@@ -75,8 +80,9 @@ def mixture_runs(
         unjudged = [name for name in names if name not in losses]
         if unjudged and not fresh:
             say(f"no documents of {', '.join(unjudged)} are held out: the table has no loss of theirs")
+        measures = tuple(sorted(losses))
+        _refuse_other_measures(table, done, losses)
         done[str(number)] = (weights, losses)
-        measures = tuple(sorted(done[str(number)][1]))
         rows = sorted(done, key=int)
         write_table(
             table,
@@ -191,13 +197,31 @@ def _done(
             f"{table} is of the sources {', '.join(found.sources)}; name a new file for these runs"
         )
     for name, weights in zip(found.names, found.weights, strict=True):
-        ours = wanted[int(name)] if name.isdigit() and int(name) < len(wanted) else None
+        if not (name.isdecimal() and name.isascii() and str(int(name)) == name):
+            raise UserError(
+                f"{table}: run {name} is none of this command's, which are 0, 1, ...; name a new file"
+            )
+        ours = wanted[int(name)] if int(name) < len(wanted) else None
         if ours is not None and np.abs(ours / ours.sum() - weights).max() > 10.0**-DECIMALS:
             raise UserError(f"{table}: run {name} is of another mixture (another seed?); name a new file")
     return {
         name: (weights, dict(zip(found.measures, losses.tolist(), strict=True)))
         for name, weights, losses in zip(found.names, found.weights, found.losses, strict=True)
     }
+
+
+def _refuse_other_measures(
+    table: Path, done: Mapping[str, tuple[Floats, Mapping[str, float]]], losses: Mapping[str, float]
+) -> None:
+    """Raises UserError where runs of the table have losses of other sources than the run just done."""
+    from corpusmill.pipelines.contract.errors import UserError
+
+    for name, (_, theirs) in done.items():
+        if other := sorted(theirs.keys() ^ losses.keys()):
+            raise UserError(
+                f"{table}: run {name} and the run just done have losses of other sources ({', '.join(other)}), "
+                "as where other documents are held out; name a new file for these runs"
+            )
 
 
 def _losses(step: StepFolder | None) -> dict[str, float]:

@@ -78,6 +78,11 @@ def read_table(path: Path, metrics: Path | None = None) -> RunTable:
             raise DataError(f"{where}: weights must be 0 or more and add up to 1, they add up to {total:g}")
         values[at] = [*(weight / total for weight in weights), *(_number(row, c, where) for c in columns[1])]
     names = tuple(_run(row) or str(at) for at, (_, row) in enumerate(rows))
+    first: dict[str, str] = {}
+    for name, (where, _) in zip(names, rows, strict=True):
+        if name in first:
+            raise DataError(f"{where}: run {name} stands in {first[name]} too; give each run its own name")
+        first[name] = where
     return RunTable(names, sources, measures, values[:, : len(sources)], values[:, len(sources) :])
 
 

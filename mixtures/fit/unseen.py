@@ -14,13 +14,11 @@ from corpusmill.pipelines.records.fitted_mixture import UnseenRun, UnseenRuns
 SAME = 1e-6  # shares that differ by less are of one mixture
 
 
-def of_unseen(
-    path: Path, unseen: RunTable, table: RunTable, surrogate: Surrogate, value_M: Floats
-) -> UnseenRuns:
-    """Predictions of `surrogate`, fitted to `table`, for the runs of `unseen`, read from `path`.
+def like(path: Path, unseen: RunTable, table: RunTable) -> RunTable:
+    """The runs of `unseen`, read from `path`, with the columns of `table` in its order, matched by name.
 
-    Columns are matched by name. Raises DataError where `unseen` lacks a source or a measure of `table` or has
-    more sources, UserError where it is empty or has a mixture that was fitted.
+    Raises DataError where `unseen` lacks a source or a measure of `table` or has more sources, UserError
+    where it is empty.
     """
     if set(unseen.sources) != set(table.sources) or not set(table.measures) <= set(unseen.measures):
         raise DataError(
@@ -29,8 +27,22 @@ def of_unseen(
         )
     if not len(unseen):
         raise UserError(f"{path}: no run to compare with")
-    weights_NS = unseen.weights[:, [unseen.sources.index(name) for name in table.sources]]
-    losses_NM = unseen.losses[:, [unseen.measures.index(name) for name in table.measures]]
+    return RunTable(
+        unseen.names,
+        table.sources,
+        table.measures,
+        unseen.weights[:, [unseen.sources.index(name) for name in table.sources]],
+        unseen.losses[:, [unseen.measures.index(name) for name in table.measures]],
+    )
+
+
+def of_unseen(
+    path: Path, unseen: RunTable, table: RunTable, surrogate: Surrogate, value_M: Floats
+) -> UnseenRuns:
+    """Predictions of `surrogate`, fitted to `table`, for the runs of `unseen`, read from `path`, which has the
+    columns of `table` (see `like`). Raises UserError where it has a mixture that was fitted.
+    """
+    weights_NS, losses_NM = unseen.weights, unseen.losses
     for name, weights_S in zip(unseen.names, weights_NS, strict=True):
         if (np.abs(table.weights - weights_S).max(axis=1) < SAME).any():
             raise UserError(

@@ -277,3 +277,35 @@ def test_runs_of_one_mixture_are_told(tmp_path: Path) -> None:
     weights = np.random.default_rng(4).dirichlet(np.ones(3), 11)[[*range(11), 3, 3, 4, 5, 6]]
     write_table(tmp_path / "t.csv", _table(weights @ np.array([[1.0], [0.3], [1.7]]), weights))
     assert any("16 runs are of 11 mixtures" in words for words in mixture_fit(tmp_path / "t.csv").warnings)
+
+
+def test_columns_of_unseen_runs_are_matched_where_ratios_are_reused(tmp_path: Path) -> None:
+    """In whatever order they stand; sources that are missing are told, not taken for others."""
+    draw = np.random.default_rng(6)
+    new = draw.uniform(0.1, 0.6, 16)
+    weights = np.column_stack([new, (1 - new) * 0.25, (1 - new) * 0.75])  # code, math, web
+    losses = weights @ np.array([[1.0], [0.3], [1.7]])
+    (tmp_path / "earlier.yaml").write_text("{math: 1, web: 3}")
+    write_table(tmp_path / "fitted.csv", _table(losses[:12], weights[:12]))
+    others = RunTable(tuple("abcd"), SOURCES[::-1], ("m0",), weights[12:, ::-1], losses[12:])
+    write_table(tmp_path / "unseen.csv", others)
+    reuse = tmp_path / "earlier.yaml"
+    found = mixture_fit(
+        tmp_path / "fitted.csv", reuse=reuse, changed=["code"], unseen=tmp_path / "unseen.csv"
+    ).unseen
+    assert found is not None
+    assert found.error < 1e-3 < found.error_of_mean
+    less = RunTable(("a",), ("code", "web"), ("m0",), np.array([[0.5, 0.5]]), losses[12:13])
+    write_table(tmp_path / "less.csv", less)
+    with pytest.raises(DataError, match="same sources and losses: code, math, web"):
+        mixture_fit(tmp_path / "fitted.csv", reuse=reuse, changed=["code"], unseen=tmp_path / "less.csv")
+
+
+def test_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    """They would be one in what is printed, and the table would lose one where it is written again."""
+    weights = np.random.default_rng(4).dirichlet(np.ones(3), 8)
+    write_table(tmp_path / "t.csv", _table(weights @ np.array([[1.0], [0.3], [1.7]]), weights))
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([*lines, lines[3]]) + "\n")
+    with pytest.raises(DataError, match=r"line 10: run \S+ stands in .*line 4 too"):
+        mixture_fit(tmp_path / "t.csv")

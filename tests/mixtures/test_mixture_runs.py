@@ -94,6 +94,21 @@ def test_runs_are_trained_once_and_fitted(warm: Warm, recipe: Path, tmp_path: Pa
     assert other.returncode == 1
     assert "is of another mixture (another seed?); name a new file" in other.stderr
 
+    fewer = warm.call("mixture", "runs", recipe, "--table", table, "--count", 3, "--json")
+    assert (fewer.returncode, json.loads(fewer.stdout)["done_now"]) == (0, 0)
+    assert "has 1 runs beyond these 3, from run 3: they stay in the table" in fewer.stderr
+    assert _rows(table) == rows
+    strange = table.read_text().replace("\n3,", "\n3b,")
+    (tmp_path / "strange.csv").write_text(strange)
+    refused = warm.call("mixture", "runs", recipe, "--table", tmp_path / "strange.csv", "--count", 4)
+    assert refused.returncode == 1
+    assert "run 3b is none of this command's" in refused.stderr
+    kept = [line.rsplit(",", 1)[0] for line in table.read_text().splitlines()]
+    (tmp_path / "other.csv").write_text("\n".join(kept[:-1]) + "\n")
+    refused = warm.call("mixture", "runs", recipe, "--table", tmp_path / "other.csv", "--count", 4)
+    assert refused.returncode == 1
+    assert "have losses of other sources (letters)" in refused.stderr
+
 
 def test_a_recipe_that_cannot_tell_is_refused(warm: Warm, recipe: Path, tmp_path: Path) -> None:
     for words, cure in {
