@@ -219,8 +219,8 @@ def _refuse_other_measures(
     for name, (_, theirs) in done.items():
         if other := sorted(theirs.keys() ^ losses.keys()):
             raise UserError(
-                f"{table}: run {name} and the run just done have losses of other sources ({', '.join(other)}), "
-                "as where other documents are held out; name a new file for these runs"
+                f"{table}: run {name} and the run just done have losses of other sources "
+                f"({', '.join(other)}), as where other documents are held out; name a new file for these runs"
             )
 
 

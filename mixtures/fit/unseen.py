@@ -39,8 +39,8 @@ def like(path: Path, unseen: RunTable, table: RunTable) -> RunTable:
 def of_unseen(
     path: Path, unseen: RunTable, table: RunTable, surrogate: Surrogate, value_M: Floats
 ) -> UnseenRuns:
-    """Predictions of `surrogate`, fitted to `table`, for the runs of `unseen`, read from `path`, which has the
-    columns of `table` (see `like`). Raises UserError where it has a mixture that was fitted.
+    """Predictions of `surrogate`, fitted to `table`, for the runs of `unseen`, read from `path`, which
+    has the columns of `table` (see `like`). Raises UserError where it has a mixture that was fitted.
     """
     weights_NS, losses_NM = unseen.weights, unseen.losses
     for name, weights_S in zip(unseen.names, weights_NS, strict=True):
