@@ -83,6 +83,7 @@ def test_faults_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         (("1f1b", "--overlapped", "inf"), "overlapped must be a positive number, got inf"),
         (("1f1b", "--overlapped", "1"), "no less than one of them alone"),
         (("1f1b", "--ranks", "1001", "--chunks", "1000"), "1,000 chunks on 1,001 ranks are more than"),
+        (("--ranks", "1001", "--chunks", "1000"), "take fewer chunks or ranks$"),
     ):
         with pytest.raises(UserError, match=words):
             app(["schedule", *arguments], standalone_mode=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.schedules.blocking import programs, run_blocking
 from corpusmill.training_hooks.schedules.drawing import as_svg, as_text
-from corpusmill.training_hooks.schedules.methods import METHODS, stated
+from corpusmill.training_hooks.schedules.methods import METHODS, MOST, stated
 from corpusmill.training_hooks.schedules.methods import made as by_name
 from corpusmill.training_hooks.schedules.simulate import (
     Timeline,
@@ -69,7 +69,8 @@ def schedule(
         times = Times(forward, backward, weight, forward + backward if overlapped is None else overlapped)
         found = [_figures(one, ranks, chunks, times) for one in ([method] if method else METHODS)]
     except ValueError as error:
-        cure = "" if method else f"; or name another schedule alone, such as {next(iter(METHODS))}"
+        alone = method is None and ranks * chunks <= MOST  # another may have these numbers
+        cure = "" if not alone else f"; or name another schedule alone, such as {next(iter(METHODS))}"
         raise UserError(f"{error}{cure}") from None
     if method is None:
         return [figures for figures, _ in found], _compared([figures for figures, _ in found])

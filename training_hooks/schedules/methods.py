@@ -14,7 +14,7 @@ from corpusmill.training_hooks.schedules.simulate import Times
 METHODS: Mapping[str, Callable[[int, int], Schedule]] = MappingProxyType(
     {"1f1b": one_f_one_b, "zb1p": zb1p, "dualpipe": dualpipe, "dualpipev": dualpipev}
 )
-MOST = 1_000_000  # chunks times ranks: every pass is an object, a simulation of so many takes a minute
+MOST = 1_000_000  # chunks times ranks: every pass is an object, so many take minutes and gigabytes
 
 
 def made(method: str, ranks: int, chunks: int) -> Schedule:
