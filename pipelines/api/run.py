@@ -81,21 +81,38 @@ class Run:
         return lazy(self.tables[name])
 
     def documents(self, *, source: str | None = None, lang: str | None = None) -> pl.LazyFrame:
-        """Documents that are kept, with their texts."""
+        """Documents that are kept, with their texts. Raises UserError for a source that the run has not."""
+        self._check_source(source)
         return _where(self.table("documents"), source=source, lang=lang)
 
     def removed(
         self, *, source: str | None = None, reason: str | None = None, stage: str | None = None
     ) -> pl.LazyFrame:
-        """Documents that were removed or quarantined, and why."""
+        """Documents that were removed or quarantined, and why. Raises UserError for a source that the run has
+        not."""
+        self._check_source(source, beside=True)
         return _where(self.table("removed"), source=source, reason=reason, stage=stage)
+
+    def _check_source(self, source: str | None, *, beside: bool = False) -> None:
+        """Raise UserError for a source that the run has not; `beside`: those of benchmarks count too."""
+        from corpusmill.pipelines.contract.closest import nearest
+        from corpusmill.pipelines.contract.errors import UserError
+
+        known = [*self._record.sources, *(self._record.beside if beside else ())]
+        names = [one.name for one in known]
+        if source is not None and source not in names:
+            raise UserError(f"the run has no source {source}; {nearest(source, names)}")
 
     def duplicates(self) -> pl.LazyFrame:
         """Documents removed in favour of another, and of which."""
         return self.table("duplicates")
 
     def scores(self, stage: str | None = None) -> pl.LazyFrame:
-        """Scores of all documents that came to a filter; of `stage` alone where it is given."""
+        """Scores of all documents that came to a filter; of `stage` alone where it is given.
+
+        Raises UserError for a stage of which no score is stored."""
+        from corpusmill.pipelines.contract.errors import UserError
+
         frame = self.table("scores")
         if stage is None:
             return frame
@@ -103,7 +120,11 @@ class Run:
         fixed = [
             name for name in names if name in ("id", "source", "lang", "bytes", "kept", "stage", "reason")
         ]
-        return frame.select([*fixed, *(name for name in names if name.startswith(f"{stage}_"))])
+        scores = [name for name in names if name.startswith(f"{stage}_")]
+        if not scores:
+            known = ", ".join(name for name in names if name not in fixed)
+            raise UserError(f"the run stores no score of stage {stage}; its scores: {known or 'none'}")
+        return frame.select([*fixed, *scores])
 
     def tokens(self) -> pl.LazyFrame:
         """Documents with their tokens, before the mixture."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def init(
         typer.echo(f"{one.name}: {one.kind}, {one.files:,} file{'s' * (one.files != 1)}, {one.bytes:,} bytes")
     for why, names in left_out.items():
         typer.echo(f"not read: {names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {why}")
-    typer.echo(f"{path} is written; corpusmill plan {path} tells what it would do")
+    typer.echo(f"{path} is written; corpusmill plan {shlex.quote(str(path))} tells what it would do")
 
 
 def schema(

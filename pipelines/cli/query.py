@@ -118,8 +118,14 @@ def nearest(
     try:
         raw = sys.stdin.buffer.read() if str(text) == "-" else text.read_bytes()
         read = raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--text {text}: cannot be read as UTF-8 text: {error}") from error
+    except FileNotFoundError as error:
+        raise UserError(
+            f"--text {text}: no such file; name a file of text, or `-` for standard input"
+        ) from error
+    except OSError as error:
+        raise UserError(f"--text {text}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--text {text}: is not UTF-8 ({error}); convert it first") from error
     found = open_run(run_folder).nearest(read, count)
     typer.echo(json.dumps(encode(found), indent=1, ensure_ascii=False) if as_json else render_nearest(found))
 
@@ -128,7 +134,7 @@ def render_document(one: SampledDocument, characters: int) -> str:
     """A document drawn, with the beginning of its text."""
     from corpusmill.pipelines.inspection import plain_text
 
-    said = [one.id, one.source, one.lang or "no language", f"{one.bytes:,} bytes"]
+    said = [one.id or one.position or "no id", one.source, one.lang or "no language", f"{one.bytes:,} bytes"]
     if one.stage is not None:
         said.append(f"{one.stage}: {one.reason}" + (f" ({one.detail})" if one.detail else ""))
     lines = ["--- " + "  ".join(plain_text.printable(word, 300) for word in said)]

@@ -114,7 +114,7 @@ def _source_table(sources: Mapping[str, SourceDone], beside: Sequence[str]) -> s
         lines.append(line)
         lost = {**source.removed, **{f"{key} (quarantined)": n for key, n in source.quarantined.items()}}
         if top := _most(lost):
-            more = f", {len(lost) - _REASONS} more" if len(lost) > _REASONS else ""
+            more = f", {len(lost) - len(top)} more" if len(lost) > len(top) else ""
             lines.append("    " + ", ".join(f"{text.printable(key, 60)} {n:,}" for key, n in top) + more)
         if cut := _most(source.cut):
             parts = ", ".join(f"{text.printable(key, 60)} {text.size(size)}" for key, size in cut)
@@ -123,7 +123,8 @@ def _source_table(sources: Mapping[str, SourceDone], beside: Sequence[str]) -> s
 
 
 def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_REASONS]
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ranked if len(ranked) == _REASONS + 1 else ranked[:_REASONS]  # "1 more" is as long as its name
 
 
 def _mixture_table(mixture: MixtureFacts, run: str) -> str:
@@ -148,7 +149,7 @@ def _notes(findings: Sequence[Finding]) -> str:
     """What the report warns of, faults first; notes are left to the report, and shares that are missed stand
     below the table of the mixture."""
     loud = [f for f in findings if f.level != "note" and not f.about.startswith("mixture: ")]
-    lines = [f"{f.level}: {f.about}: {text.printable(f.text, 160)}" for f in loud[:_WARNINGS]]
+    lines = [f"{f.level}: {f.about}: {text.printable(f.text, 400)}" for f in loud[:_WARNINGS]]
     if len(loud) > _WARNINGS:
         lines.append(f"and {len(loud) - _WARNINGS} more warnings in the report")
     return "\n".join(lines)

@@ -41,7 +41,8 @@ def id_of_named(record: RunRecord, name: str) -> str:
     if not found:
         raise UserError(
             f"{shown!r} is not a document id (up to 32 hexadecimal digits), nor the URL or path of a document"
-            " that reached its source's last dataset; of one removed before, give the id: `inspect` shows it"
+            " that its source keeps (a path from the source's folder); the tables `documents` and `removed`"
+            " of `corpusmill query RUN` list ids, URLs and paths"
         )
     if len(found) > 1:
         listed = ", ".join(f"{identity} ({source})" for identity, source in sorted(found.items())[:_SHOWN])

@@ -27,6 +27,11 @@ def html_of_nearest(found: Nearest) -> str:
 
 
 def _head(found: Nearest) -> list[str]:
+    if not found.documents:
+        return [
+            f"none of {found.compared:,} documents that came to {found.step} in {found.run} shares a shingle "
+            "(words in a row) with the text; a longer text finds more"
+        ]
     return [
         f"{len(found.documents)} of {found.compared:,} documents that came to {found.step} in {found.run}, "
         "the most similar first"

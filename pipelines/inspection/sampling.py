@@ -28,7 +28,7 @@ from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.storage.datasets import DatasetView
 
 _DRAW = "sample"
-_LISTED = ["unit", "row", "id", "source", "stage", "kind", "reason", "bytes", "lang", "detail"]
+_LISTED = ["unit", "row", "id", "source", "stage", "kind", "reason", "bytes", "lang", "position", "detail"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class SampledDocument:
     detail: str | None
     text: str | None
     why_not: str | None = None
+    position: str | None = None  # file and place of what never became a document
 
 
 @dataclass(frozen=True)
@@ -206,4 +207,5 @@ def _removed_document(
         row["detail"],
         text,
         why,
+        row["position"] if row["id"] is None else None,
     )

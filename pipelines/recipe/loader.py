@@ -76,7 +76,7 @@ def load_recipe(
         message = f"an address is for `kind: ray`, but the kind is {engine.kind}; change one of the two"
         problems.append(Problem(("engine", "address"), message))
     plugins = _register_plugins(settings.plugins if settings else [], folder, problems)
-    problems += unknown_keys(data, recipe_keys())
+    problems += _unknown_sections(data)
     problems += _empty_entries(data)
     problems += folder_problems(data)
     with paths_relative_to(folder):
@@ -229,6 +229,20 @@ def _empty_entries(data: dict[str, Any]) -> list[Problem]:
         Problem((key,), f"is empty; write `{key}: {empty}`, or take the line out")
         for key, empty in values.items()
         if key in data and data[key] is None
+    ]
+
+
+def _unknown_sections(data: dict[str, Any]) -> list[Problem]:
+    """A problem for each key that is no section; one that is a source's name is told where sources stand."""
+    known = recipe_keys()
+    sources = data.get("sources")
+    named = [key for key in data if key not in known and isinstance(sources, dict) and key in sources]
+    return [
+        *unknown_keys((key for key in data if key not in named), known),
+        *(
+            Problem((key,), f"is a source: write `sources.{key}`, such as `sources.{key}.steps.STEP.OPTION`")
+            for key in named
+        ),
     ]
 
 

@@ -225,11 +225,20 @@ def test_it_is_refused_where_there_is_nothing_and_nothing_is_overwritten(
     assert refused("data") == "data: holds nothing that a reader reads (it is empty); name another folder"
     (tmp_path / "data" / "a.pdf").write_bytes(b"%PDF-1.7")
     assert "(a.pdf: no reader reads PDF)" in refused("data")
+    (tmp_path / "my data").mkdir()
+    (tmp_path / "my data" / "a.txt").write_text(SEA)
+    told = CliRunner().invoke(app, ["init", "my data"], catch_exceptions=False).stdout
+    assert told.splitlines()[-1].endswith("corpusmill plan 'my data.yaml' tells what it would do")
     assert refused("nothing") == "nothing: no such folder; name a folder of data"
     (tmp_path / "data.yaml").write_text("mine")
     assert refused("data") == "data.yaml: is there already; name a new file with --output"
     assert (tmp_path / "data.yaml").read_text() == "mine"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "data.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "data",
+        "data.yaml",
+        "my data",
+        "my data.yaml",
+    ]
 
 
 def test_the_recipe_runs_as_it_is_and_with_its_comments_taken_away(

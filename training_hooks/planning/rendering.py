@@ -16,10 +16,11 @@ def render(plan: TrainingPlan) -> str:
     copies = sum(len(one.stages) for one in plan.memory) // len(plan.stages)
     lines = [
         f"{plan.preset}: {total} parameters, {active} of them active, and {_short(counts.mtp_unique)} of MTP",
-        f"{layout.nodes} nodes x {layout.per_node} = {layout.devices} devices: pipeline of {layout.pipeline} "
+        f"{layout.nodes:,} node{'s' * (layout.nodes != 1)} x {layout.per_node} = {layout.devices:,} "
+        f"device{'s' * (layout.devices != 1)}: pipeline of {layout.pipeline} "
         f"({layout.method}, each stage on {copies} rank{'s' * (copies > 1)}) x {layout.data_parallel}, "
         f"experts of a layer on {layout.expert_parallel}",
-        f"a step: {work.batch:,} sequences of {work.context:,} tokens, {plan.chunks} chunks a pipeline; "
+        f"a step: {work.batch:,} sequences of {work.context:,} tokens, {plan.chunks:,} chunks a pipeline; "
         f"{work.precision}, products at {work.efficiency:.0%} of the peak",
         "",
         *_memory_table(plan),

@@ -156,14 +156,18 @@ class TableMapper:
         index = part.schema.get_field_index(self._fields.text)
         twice = len(part.schema.get_all_field_indices(self._fields.text)) > 1
         detail = f"two columns are called {self._fields.text!r}" if twice else ""
+        there = index >= 0 and is_text(part.schema.types[index])
+        missing = {
+            "no_text": f"column {self._fields.text!r} is {'null' if there else 'not there, or no text'}"
+        }
         lost = []
         for row in np.flatnonzero(wrong).tolist():
             value = b""
-            if index >= 0 and is_text(part.schema.types[index]):
+            if there:
                 buffer = part.column(index).slice(row, 1).cast(pa.large_binary())[0].as_buffer()
                 value = b"" if buffer is None else buffer.to_pybytes()
             position = f"{self._name}, {group}, row {first + row}"
-            words = details.get(row, detail)
+            words = details.get(row, detail or missing.get(faults[row], ""))
             lost.append(Lost(faults[row], len(value), position, words, excerpt(value)))
         return lost
 

@@ -15,8 +15,13 @@ def unreadable(head: bytes, expected: str, detail: str = "") -> str:
     seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     why = f" ({detail})" if detail else ""
     encoding = encoding_of(head)
+    other = (
+        ", or convert text of another encoding to UTF-8, such as with `iconv -f GB18030 -t UTF-8`"
+        if "codec can't decode" in detail
+        else ", or convert it to JSON Lines or Parquet"
+    )
     cure = (
-        "read it with the reader of its format under `read`, or convert it to JSON Lines or Parquet"
+        f"read it with the reader of its format under `read`{other}"
         if encoding is None
         else f"it looks like {encoding}: convert it to UTF-8, such as with `iconv -f {encoding} -t UTF-8`"
     )

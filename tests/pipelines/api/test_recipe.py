@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import corpusmill as cm
+from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import RecipeError
 
 
@@ -52,3 +54,14 @@ def test_a_file_that_is_not_there_fails_validation(recipe: cm.Recipe, tmp_path: 
     (tmp_path / "web.jsonl").unlink()
     with pytest.raises(RecipeError, match=r"web\.jsonl"):
         recipe.validate()
+
+
+def test_what_never_became_a_document_is_sampled_with_its_place(recipe: cm.Recipe, tmp_path: Path) -> None:
+    first = json.dumps({"text": "a document that is whole"}) + "\n"
+    (tmp_path / "web.jsonl").write_text(first + '{"text": "cut\n')
+    run = recipe.run()
+    (lost,) = run.sample(3, reason="bad_json")
+    assert (lost.id, lost.position) == ("", f"web.jsonl, byte {len(first)}")
+    shown = CliRunner().invoke(app, ["sample", str(run.path), "--reason", "bad_json"]).stdout
+    assert shown.startswith(f"--- web.jsonl, byte {len(first)}  web  ")
+    assert run.sample(1)[0].position is None

@@ -126,6 +126,12 @@ def test_unknown_tables_and_sources_are_told(run: cm.Run) -> None:
         run.table("document")
     with pytest.raises(UserError, match="no source webb"):
         run.sample(3, source="webb")
+    with pytest.raises(UserError, match="no source webb; did you mean `web`"):
+        run.documents(source="webb")
+    with pytest.raises(UserError, match="no source webb; did you mean `web`"):
+        run.removed(source="webb")
+    with pytest.raises(UserError, match=r"no score of stage enough_wrods; its scores: .*enough_words_words"):
+        run.scores("enough_wrods")
     with pytest.raises(UserError, match="nothing was removed for reason too_few"):
         run.sample(3, reason="too_few")
     with pytest.raises(UserError, match="not a run folder"):

@@ -63,6 +63,13 @@ def test_sources_come_with_their_commonest_reasons() -> None:
     assert lines[-1] == "report    /somewhere/run/report/report.html"
 
 
+def test_one_reason_more_than_shown_is_named() -> None:
+    web = FOUND.sources["web"]
+    removed = {"a.x": 3000, "b.y": 2000, "c.z": 900, "d.w": 90}
+    found = replace(FOUND, sources={"web": replace(web, removed=removed, quarantined={})})
+    assert "    a.x 3,000, b.y 2,000, c.z 900, d.w 90" in render_summary(found).splitlines()
+
+
 def test_shares_are_asked_and_got() -> None:
     web = MixtureSource(
         available_tokens=1_000,

@@ -115,7 +115,13 @@ def test_what_cannot_be_compared_is_told(folder: Path, tmp_path: Path) -> None:
     assert run.nearest("two words").documents[0].similarity == 1  # a short text is compared as a whole
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     wrong = CliRunner().invoke(app, ["nearest", str(folder / "run"), "--text", str(tmp_path / "latin.txt")])
-    assert "cannot be read as UTF-8 text" in str(wrong.exception)
+    assert "is not UTF-8" in str(wrong.exception)
+    absent = CliRunner().invoke(app, ["nearest", str(folder / "run"), "--text", str(tmp_path / "none.txt")])
+    assert str(absent.exception).startswith(f"--text {tmp_path / 'none.txt'}: no such file; name a file")
+    (tmp_path / "else.txt").write_text("zqx wvk jjt qqp rrz xxv kkw")
+    unlike = CliRunner().invoke(app, ["nearest", str(folder / "run"), "--text", str(tmp_path / "else.txt")])
+    assert unlike.stdout.startswith("none of ")
+    assert "a longer text finds more" in unlike.stdout
     shutil.copytree(folder, tmp_path / "copy")
     recipe = cm.Recipe.load(tmp_path / "copy" / "recipe.yaml")
     with pytest.raises(NotKeptError, match="keep"):

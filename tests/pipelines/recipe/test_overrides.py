@@ -96,6 +96,7 @@ def test_the_last_override_of_a_key_counts(load: Load, faults: Faults) -> None:
         ("a..b=1", "--set a..b=1: write `--set key=value`"),
         ("seed=[1", "--set seed: not valid YAML"),
         ("seed=*x", "--set seed: alias *x"),
+        ("a.judge.at_least=1", "--set a.judge.at_least: a: is a source: write `sources.a`, such as"),
         ("trian.steps=1", "--set trian.steps: trian: unknown key; did you mean `train`?"),
     ],
 )

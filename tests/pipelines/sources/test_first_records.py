@@ -83,6 +83,7 @@ def archive() -> bytes:
         (Parquet, CSV, "this reader expects a Parquet file, which begins and ends with PAR1"),
         (Tar, CSV, "this reader expects a tar header with a right checksum"),
         (Text, "Die Mühle steht am Fluß.".encode("latin-1"), "text in UTF-8 without NUL ('utf-8' codec"),
+        (Text, "今天天气很好".encode("gb18030"), "another encoding to UTF-8, such as with `iconv -f GB18030"),
         (Text, UTF_16, "it looks like UTF-16"),
         (Tree, PNG, "expects text in UTF-8 without NUL (NUL at byte 8)"),
         (Html, b"%PDF-1.7\n", "its format is PDF"),

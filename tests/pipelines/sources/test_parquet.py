@@ -88,6 +88,7 @@ def test_faulty_rows_are_quarantined_one_by_one(tmp_path: Path) -> None:
     whys = ["bad_utf8", "binary", "no_text", "too_large", "bad_utf8"]
     assert [lost.why for lost in found.quarantined] == whys
     assert [lost.size for lost in found.quarantined] == [1, 4, 0, 200, 2]
+    assert found.quarantined[2].detail == "column 'text' is null"
     assert found.rows[0]["url"] == "u\\xff"
 
 
@@ -95,6 +96,8 @@ def test_a_column_that_is_no_text_loses_every_row_by_name(tmp_path: Path) -> Non
     pq.write_table(pa.table({"text": [1, 2], "body": ["a", "b"]}), tmp_path / "a.parquet")
     assert read_all(parquet(), tmp_path / "a.parquet").whys == {"no_text": 2}
     assert read_all(parquet(text_field="none"), tmp_path / "a.parquet").whys == {"no_text": 2}
+    absent = read_all(parquet(text_field="none"), tmp_path / "a.parquet").quarantined
+    assert [lost.detail for lost in absent] == ["column 'none' is not there, or no text"] * 2
     found = read_all(parquet(text_field="body"), tmp_path / "a.parquet")
     assert found.texts == ["a", "b"]
     assert found.rows[0]["meta"] == '{"text": 1}'
