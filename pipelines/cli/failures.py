@@ -57,7 +57,7 @@ def run_and_exit(app: typer.Typer, arguments: list[str]) -> NoReturn:
 def failure_of(error: BaseException) -> Failure:
     """What to say of an exception, and the exit code."""
     if isinstance(error, typer.TyperException):  # a mistyped command or option is the user's fault
-        words = error.format_message()
+        words = error.format_message().replace(": Value error, ", ": ")  # pydantic's prefix
         help_ = f"Try: {_help_of(error)}"
         return Failure(f"error: {words}\n{help_}", 1, "command", words, (help_,))
     if isinstance(error, UserError):

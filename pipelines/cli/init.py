@@ -16,7 +16,7 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder of data.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="The recipe, a new file; else FOLDER.yaml."),
+        typer.Option("--output", "--out", metavar="FILE", help="The recipe, a new file; else FOLDER.yaml."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

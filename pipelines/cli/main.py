@@ -121,6 +121,9 @@ def corpusmill(
     """What every command shares."""
 
 
+init.add_commands(app)  # first in the help: a newcomer begins with it
+
+
 @app.command()
 def validate(recipe: RecipeArgument, overrides: SetOption = None, as_json: JsonOption = False) -> None:
     """Check a recipe and that its files are there. Runs nothing."""
@@ -344,7 +347,6 @@ worker.add_commands(app)
 mixture.add_commands(app)
 query.add_commands(app)
 serve.add_commands(app)
-init.add_commands(app)
 completion.add_commands(app)
 training_plan.add_commands(app)
 

@@ -227,7 +227,9 @@ def test_it_is_refused_where_there_is_nothing_and_nothing_is_overwritten(
     assert "(a.pdf: no reader reads PDF)" in refused("data")
     (tmp_path / "my data").mkdir()
     (tmp_path / "my data" / "a.txt").write_text(SEA)
-    told = CliRunner().invoke(app, ["init", "my data"], catch_exceptions=False).stdout
+    told = (
+        CliRunner().invoke(app, ["init", "my data", "--out", "my data.yaml"], catch_exceptions=False).stdout
+    )
     assert told.splitlines()[-1].endswith("corpusmill plan 'my data.yaml' tells what it would do")
     assert refused("nothing") == "nothing: no such folder; name a folder of data"
     (tmp_path / "data.yaml").write_text("mine")

@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from corpusmill.pipelines.cli.completion import SCRIPTS, answers
+from corpusmill.pipelines.cli.failures import failure_of
 from corpusmill.pipelines.cli.main import app
 
 RECIPE = "name: t\nsources:\n  web: {read: {jsonl: a.jsonl}}\ndedup: [exact]\n"
@@ -119,3 +120,10 @@ def test_bash_completes_with_the_script(tmp_path: Path) -> None:
         env={"PATH": f"{bin_}:/usr/bin:/bin"},
     )
     assert done.stdout.split() == ["web.index", "report"]
+
+
+def test_a_shell_that_is_not_known_is_told_in_plain_words() -> None:
+    with pytest.raises(typer.TyperException) as caught:
+        app(["completion", "ksh"], standalone_mode=False)
+    said = failure_of(caught.value).said
+    assert said.startswith("error: Invalid value for 'SHELL': 'ksh' is not one of 'bash', 'zsh', 'fish'.")
