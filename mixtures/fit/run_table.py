@@ -90,7 +90,10 @@ def _read(path: Path) -> tuple[list[str], list[tuple[str, dict[str, str]]]]:
     """Header and lines, each with its place."""
     try:
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise DataError(f"{path}: cannot be read ({why}); correct the path, or its access") from error
+    except UnicodeDecodeError as error:
         raise DataError(f"{path}: {error}") from error
     reader = csv.reader(io.StringIO(text))
     header = next(reader, [])

@@ -82,7 +82,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """A YAML mapping, read safely. Raises DataError."""
     try:
         value = parse_value(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise DataError(f"{path}: cannot be read ({why}); correct the path, or its access") from error
+    except ValueError as error:
         raise DataError(f"{path}: {error}") from error
     if not isinstance(value, dict):
         raise DataError(f"{path}: not a mapping")

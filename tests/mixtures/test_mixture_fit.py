@@ -14,7 +14,7 @@ from corpusmill.mixtures.fit.draws import drawn
 from corpusmill.mixtures.fit.proposal import lowest, simulated, within_caps
 from corpusmill.mixtures.fit.reuse import reuse_of
 from corpusmill.mixtures.fit.run_table import Floats, RunTable, read_table, write_table
-from corpusmill.mixtures.fit.supply import Supply, supply_file, write_supply
+from corpusmill.mixtures.fit.supply import Supply, read_mapping, supply_file, write_supply
 from corpusmill.mixtures.fit.surrogate import Surrogate, choose, fit, rank_correlation
 from corpusmill.pipelines.contract.errors import DataError, UserError
 
@@ -309,3 +309,11 @@ def test_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join([*lines, lines[3]]) + "\n")
     with pytest.raises(DataError, match=r"line 10: run \S+ stands in .*line 4 too"):
         mixture_fit(tmp_path / "t.csv")
+
+
+def test_a_file_that_is_not_there_is_told_with_its_cure(tmp_path: Path) -> None:
+    words = r"none\.x: cannot be read \(no such file or directory\); correct the path"
+    with pytest.raises(DataError, match=words):
+        read_table(tmp_path / "none.x")
+    with pytest.raises(DataError, match=words):
+        read_mapping(tmp_path / "none.x")
