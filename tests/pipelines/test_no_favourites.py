@@ -41,6 +41,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "extraction/learning/marked_pages.py": {"url"},
         "inspection/explain.py": {"url"},
         "inspection/named_documents.py": {"url"},
+        "inspection/nearest.py": {"url"},
         "inspection/run_diff/changes.py": {"url"},
         "inspection/story.py": {"url"},
         "inspection/tables/documents.py": {"url"},
@@ -49,7 +50,10 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
         "storage/removed.py": {"url"},
     },
     "a key of a summary": {"report/contamination.py": {"benchmarks"}},
-    "the key of recipes that an error names": {"storage/earlier_runs.py": {"dedup"}},
+    "the key of recipes that an error names": {
+        "inspection/nearest.py": {"dedup"},
+        "storage/earlier_runs.py": {"dedup"},
+    },
     "a field of records, a column of tables": {
         "sources/assembly/notebooks.py": {"language"},
         "sources/assembly/presets.py": {"language"},
@@ -67,6 +71,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "tables of a run, and columns of them": {
         "api/run.py": {"mixture"},
+        "inspection/tables/catalogue.py": {"mixture"},
         "inspection/tables/documents.py": {"held_out", "tokenizer"},
         "inspection/tables/figures.py": {"mixture"},
         "contract/documents.py": {"held_out"},
