@@ -16,6 +16,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.verified import verified
 from corpusmill.pipelines.storage.versions import note_version
+from corpusmill.tokenizer.fim.options import Fim
 
 _EXTENSION = re.compile(r"long_context\.(0|[1-9][0-9]*)")
 _KINDS = "a run, its step `train` or `long_context.<k>`, or a folder of config.json and weights"
@@ -155,5 +156,5 @@ def _framing_of(run: RunFolder) -> Framing:
     options = next((stage.options for stage in stages if stage.name == "encode"), None)
     if options is None:
         return Framing()
-    fim = options["fim"]
-    return Framing(bool(options["add_bos"]), fim["mode"] if fim["rate"] > 0 else None)
+    fim = Fim.model_validate(options["fim"])
+    return Framing(bool(options["add_bos"]), fim.mode if fim.frames() else None)
