@@ -244,7 +244,7 @@ def test_the_values_of_a_preset_written_out_are_the_same_options(tmp_path: Path)
 
 
 def test_an_earlier_run_must_remember(tmp_path: Path) -> None:
-    with pytest.raises(CorpusmillError, match=r"rm01.yaml:\d+: dedup.against.0: .*add `remember: true`"):
+    with pytest.raises(CorpusmillError, match=r"rm01.yaml:\d+:\d+: dedup.against.0: .*add `remember: true`"):
         two_months(tmp_path, {"steps": ["exact"]}, ["exact"])
 
 
@@ -338,7 +338,7 @@ def test_damage_to_an_earlier_run_is_mended_there(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_is_told_with_its_line(tmp_path: Path, section: Any, said: str) -> None:
     path = write_recipe(tmp_path, "one", write_months(tmp_path, 1, 0, 2), section)
-    with pytest.raises(CorpusmillError, match=rf"one.yaml:\d+: dedup.*{said}"):
+    with pytest.raises(CorpusmillError, match=rf"one.yaml:\d+:\d+: dedup.*{said}"):
         load_recipe(path)
 
 
