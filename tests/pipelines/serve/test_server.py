@@ -192,8 +192,10 @@ def test_a_run_is_watched_while_it_runs_and_ctrl_c_ends_the_command(tmp_path: Pa
     serving: subprocess.Popen[str] | None = None
     try:
         wait_until((tmp_path / "run" / "graph.json").exists, "a run that has begun", running)
+        # A test run in the background has SIGINT ignored, which its children take over.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         serving = subprocess.Popen(
-            python_command(main, "serve", str(tmp_path / "run"), "--no-browser"),
+            python_command(heard + main, "serve", str(tmp_path / "run"), "--no-browser"),
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert serving.stdout is not None
