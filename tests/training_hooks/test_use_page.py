@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+import multiprocessing
 import re
 import sys
 from pathlib import Path
@@ -56,6 +58,12 @@ def run(heading: str, folder: Path, names: dict[str, object] | None = None) -> d
     return names
 
 
+def drop(names: dict[str, object]) -> None:
+    """End the workers of the loaders among `names`, which the functions defined there keep alive."""
+    names.clear()
+    gc.collect()
+
+
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 def test_the_loop_and_what_goes_on_from_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
@@ -63,6 +71,8 @@ def test_the_loop_and_what_goes_on_from_it(folder: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines() == PRINTED["A loop of your own"]
     run("Stop and go on", folder, names)
     assert capsys.readouterr().out.splitlines() == ["True"]
+    drop(names)
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.filterwarnings("ignore")  # libraries warn of their own parts
@@ -75,7 +85,7 @@ def test_other_trainers_run_on_shards(
         if importlib.util.find_spec(module.split(".")[0]) is None:
             pytest.skip(f"{name} is not installed")
     monkeypatch.setattr("sys.path", [*sys.path])  # to which megatron-core adds a folder
-    run(heading, folder)
+    drop(run(heading, folder))
     printed = [line for line in capfd.readouterr().out.splitlines() if line in PRINTED[heading]]
     assert printed == PRINTED[heading]
 
