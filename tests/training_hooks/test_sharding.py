@@ -217,8 +217,8 @@ try:
     os.kill(batches._workers[0].pid, signal.SIGKILL)
     for _ in range(50):
         next(batches)
-except RuntimeError as error:
-    print(error)
+except (RuntimeError, ConnectionResetError) as error:  # the latter where a tensor was on its way
+    print(error, flush=True)
     os._exit(0)
 """
 
@@ -233,9 +233,7 @@ def test_a_worker_that_is_killed_is_an_error_and_no_hang(plain: list[Path], kind
         timeout=PATIENCE,
         check=False,
     )
-    # A tensor on its way from the worker is a reset connection, and the handler may run outside the `try`.
-    told = done.stdout + done.stderr
-    assert re.search(r"exited unexpectedly|killed by signal|ConnectionResetError", told), done
+    assert re.search(r"exited unexpectedly|killed by signal|reset by peer", done.stdout), done.stderr
 
 
 def test_an_error_of_a_worker_names_the_shard(write: Writer) -> None:

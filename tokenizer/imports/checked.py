@@ -30,7 +30,7 @@ MOST_IDS = 2**24
 class Found:
     """`faults` of a file, with cures; `unreadable`: whether nothing else can be told of it.
 
-    `added`: spellings of its added tokens; `roles`: role -> spelling, where the file itself says so."""
+    `added`: spellings of its added tokens; `roles`: role -> spelling, where the file itself names them."""
 
     faults: list[str]
     unreadable: bool = False
