@@ -17,27 +17,43 @@ from torch.autograd.function import once_differentiable
 class _Exchange(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, rows_MD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup
+        ctx: Any,
+        rows_MD: Tensor,
+        sent: list[int],
+        received: list[int],
+        group: dist.ProcessGroup,
+        back: dist.ProcessGroup,
     ) -> Tensor:
-        ctx.sent, ctx.received, ctx.group = sent, received, group
+        ctx.sent, ctx.received, ctx.back = sent, received, back
         return _all_to_all(rows_MD, sent, received, group)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None, None]:
-        return _all_to_all(grad_RD, ctx.received, ctx.sent, ctx.group), None, None, None
+    def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None, None, None]:
+        return _all_to_all(grad_RD, ctx.received, ctx.sent, ctx.back), None, None, None, None
 
 
-def exchange(rows_MD: Tensor, sent: list[int], received: list[int], group: dist.ProcessGroup) -> Tensor:
+def exchange(
+    rows_MD: Tensor,
+    sent: list[int],
+    received: list[int],
+    group: dist.ProcessGroup,
+    back: dist.ProcessGroup | None = None,
+) -> Tensor:
     """Rows [R, D] from all ranks, in their order: `received[p]` of rank p, to which the next `sent[p]` rows
     of `rows_MD` go. Every rank of the group calls it, forward and backward, with or without rows.
+
+    `back`: the group that gradients travel in, of the same ranks. One of their own lets a rank run a forward
+    and a backward pass side by side: collectives of one group must be in one order on all its ranks.
 
     Raises ValueError where the counts are not those of the rows.
     """
     ranks = group.size()
     if len(sent) != ranks or len(received) != ranks or sum(sent) != rows_MD.shape[0]:
         raise ValueError(f"{sent} and {received} rows for {ranks} ranks and {rows_MD.shape[0]} rows to send")
-    rows_RD: Tensor = _Exchange.apply(rows_MD, sent, received, group)  # type: ignore[no-untyped-call]
+    rows_RD: Tensor = _Exchange.apply(  # type: ignore[no-untyped-call]
+        rows_MD, sent, received, group, group if back is None else back
+    )
     return rows_RD
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from corpusmill.training_hooks.distributed.exchange import add_up, exchange, exchange_counts
 from corpusmill.training_hooks.model.moe import Experts, MixtureOfExperts
@@ -22,9 +22,14 @@ from corpusmill.training_hooks.model.transformer import Transformer
 
 
 class SpreadExperts(Experts):
-    """Experts rank * X .. rank * X + X - 1 of the E that `whole` has on every rank."""
+    """Experts rank * X .. rank * X + X - 1 of the E that `whole` has on every rank.
 
-    def __init__(self, whole: Experts, group: dist.ProcessGroup) -> None:
+    `back`: a group of the same ranks that gradients travel in, where passes run side by side.
+    """
+
+    def __init__(
+        self, whole: Experts, group: dist.ProcessGroup, back: dist.ProcessGroup | None = None
+    ) -> None:
         n_experts, width, intermediate = whole.down_proj.shape
         ranks, rank = group.size(), group.rank()
         if n_experts % ranks:
@@ -33,19 +38,19 @@ class SpreadExperts(Experts):
         mine = slice(rank * (n_experts // ranks), (rank + 1) * (n_experts // ranks))
         self.gate_up_proj = torch.nn.Parameter(whole.gate_up_proj.detach()[mine].clone())
         self.down_proj = torch.nn.Parameter(whole.down_proj.detach()[mine].clone())
-        self.group = group
+        self.group, self.back = group, group if back is None else back
 
     def forward(self, x_MD: Tensor, counts: list[int]) -> Tensor:
         """[M, D] of this rank's rows sorted by expert; `counts`, E of them. All ranks call it together."""
         counts_PX = torch.tensor(counts, device=x_MD.device).view(self.group.size(), -1)
         theirs_PX = exchange_counts(counts_PX, self.group)
         sent, received = counts_PX.sum(1).tolist(), theirs_PX.sum(1).tolist()
-        arrived_RD = exchange(x_MD, sent, received, self.group)
+        arrived_RD = exchange(x_MD, sent, received, self.group, self.back)
         by_expert_R = _by_expert(theirs_PX)
         computed_RD = super().forward(arrived_RD.index_select(0, by_expert_R), theirs_PX.sum(0).tolist())
         places_R = torch.empty_like(by_expert_R)
         places_R[by_expert_R] = torch.arange(by_expert_R.numel(), device=by_expert_R.device)
-        return exchange(computed_RD.index_select(0, places_R), received, sent, self.group)
+        return exchange(computed_RD.index_select(0, places_R), received, sent, self.group, self.back)
 
 
 def _by_expert(counts_PX: Tensor) -> Tensor:
@@ -55,17 +60,17 @@ def _by_expert(counts_PX: Tensor) -> Tensor:
     return torch.argsort(expert_PX.flatten().repeat_interleave(counts_PX.flatten()), stable=True)
 
 
-def spread_experts(model: Transformer, group: dist.ProcessGroup) -> None:
+def spread_experts(model: nn.Module, group: dist.ProcessGroup, back: dist.ProcessGroup | None = None) -> None:
     """Keep only this rank's share of the routed experts in every mixture layer of `model`, in place.
 
-    Every rank calls it on the same weights. Raises ValueError where the experts do not divide among the
-    ranks, or are spread already or of another kind (FP8).
+    Every rank calls it on the same weights; `back` as in `SpreadExperts`. Raises ValueError where the experts
+    do not divide among the ranks, or are spread already or of another kind (FP8).
     """
     for module in model.modules():
         if isinstance(module, MixtureOfExperts):
             if type(module.experts) is not Experts:
                 raise ValueError(f"{type(module.experts).__name__} cannot be spread over ranks")
-            module.experts = SpreadExperts(module.experts, group)
+            module.experts = SpreadExperts(module.experts, group, back)
 
 
 def add_up_gradients(model: Transformer, group: dist.ProcessGroup) -> None:
