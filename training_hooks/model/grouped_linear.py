@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from corpusmill.training_hooks.model.products import product
+from corpusmill.training_hooks.model.weight_gradients import note, now_or_later
 
 
 class _GroupedLinear(torch.autograd.Function):
@@ -24,23 +25,29 @@ class _GroupedLinear(torch.autograd.Function):
         for expert, rows in expert_rows(counts):
             product(x_MI[rows], weight_EOI[expert].t(), out=y_MO[rows])
         ctx.save_for_backward(x_MI, weight_EOI)
-        ctx.counts = counts
+        ctx.counts, ctx.later = counts, note(weight_EOI)
         return y_MO
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_MO: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad_MO: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x_MI, weight_EOI = ctx.saved_tensors
-        grad_MO = grad_MO.contiguous()
+        grad_MO, x_MI, counts = grad_MO.contiguous(), x_MI.detach(), ctx.counts
         dx_MI = torch.empty_like(x_MI)
-        dweight_EOI = torch.empty_like(weight_EOI)
-        for expert, count in enumerate(ctx.counts):
-            if not count:
-                dweight_EOI[expert].zero_()
-        for expert, rows in expert_rows(ctx.counts):
+        for expert, rows in expert_rows(counts):
             product(grad_MO[rows], weight_EOI[expert], out=dx_MI[rows])
-            product(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
-        return dx_MI, dweight_EOI, None
+        shape = weight_EOI.shape
+
+        def part() -> Tensor:
+            dweight_EOI: Tensor = x_MI.new_empty(shape)
+            for expert, count in enumerate(counts):
+                if not count:
+                    dweight_EOI[expert].zero_()
+            for expert, rows in expert_rows(counts):
+                product(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
+            return dweight_EOI
+
+        return dx_MI, now_or_later(ctx.later, part), None
 
 
 def expert_rows(counts: list[int]) -> list[tuple[int, slice]]:
@@ -56,7 +63,8 @@ def expert_rows(counts: list[int]) -> list[tuple[int, slice]]:
 def grouped_linear(x_MI: Tensor, weight_EOI: Tensor, counts: list[int]) -> Tensor:
     """y_MO: the first counts[0] rows through weight[0], the next counts[1] through weight[1], ...
 
-    Follows autocast like `torch.nn.functional.linear`. Raises ValueError where counts do not cover the rows.
+    Follows autocast like `torch.nn.functional.linear`. The weights' part of backward waits where
+    `weight_gradients.put_off` is in force. Raises ValueError where counts do not cover the rows.
     """
     if sum(counts) != x_MI.shape[0] or len(counts) != weight_EOI.shape[0]:
         raise ValueError(f"{len(counts)} counts of {sum(counts)} rows for {tuple(x_MI.shape)}")

@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from corpusmill.training_hooks.model.weight_gradients import in_force, note, now_or_later
+
 How = Literal["native", "fp32"]
 
 
@@ -43,13 +45,14 @@ def product(a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.matmul(a, b) if out is None else torch.matmul(a, b, out=out)
 
 
-class _WidenedLinear(torch.autograd.Function):
-    """x BF16 [N, I], weight [O, I] in BF16 or FP32 and rounded to BF16 here -> BF16 [N, O]."""
+class _Linear(torch.autograd.Function):
+    """x [N, I] of any type, weight [O, I], rounded to that type here -> [N, O] in that type."""
 
     @staticmethod
     def forward(ctx: Any, x_NI: Tensor, weight_OI: Tensor) -> Tensor:
         ctx.save_for_backward(x_NI, weight_OI)
-        return product(x_NI, weight_OI.to(torch.bfloat16).t())
+        ctx.later = note(weight_OI)
+        return product(x_NI, weight_OI.to(x_NI.dtype).t())
 
     @staticmethod
     @once_differentiable
@@ -57,20 +60,36 @@ class _WidenedLinear(torch.autograd.Function):
         x_NI, weight_OI = ctx.saved_tensors
         dx_NI = dweight_OI = None
         if ctx.needs_input_grad[0]:
-            dx_NI = product(g_NO, weight_OI.to(torch.bfloat16))
+            dx_NI = product(g_NO, weight_OI.to(x_NI.dtype))
         if ctx.needs_input_grad[1]:
-            # Rounded to BF16 before it is widened, as the gradient of a cast weight is.
-            dweight_OI = product(g_NO.t(), x_NI).to(weight_OI.dtype)
+            x_NI, dtype = x_NI.detach(), weight_OI.dtype
+
+            # Rounded to the low type before it is widened, as the gradient of a cast weight is.
+            def part() -> Tensor:
+                return product(g_NO.t(), x_NI).to(dtype)
+
+            dweight_OI = now_or_later(ctx.later, part)
         return dx_NI, dweight_OI
 
 
 def linear(x: Tensor, weight_OI: Tensor) -> Tensor:
-    """x [..., I] -> [..., O] as `torch.nn.functional.linear`, autocast included."""
-    if not _low(x, weight_OI):
+    """x [..., I] -> [..., O] as `torch.nn.functional.linear`, autocast included. The weight's part of
+    backward waits where `weight_gradients.put_off` is in force."""
+    dtype = _product_dtype(x, weight_OI)
+    if dtype is None or (in_force() is None and not _low(x, weight_OI)):
         return functional.linear(x, weight_OI)
-    x_NI = x.to(torch.bfloat16).reshape(x.shape[:-1].numel(), weight_OI.shape[1])
-    y_NO: Tensor = _WidenedLinear.apply(x_NI, weight_OI)  # type: ignore[no-untyped-call]
+    x_NI = x.to(dtype).reshape(x.shape[:-1].numel(), weight_OI.shape[1])
+    y_NO: Tensor = _Linear.apply(x_NI, weight_OI)  # type: ignore[no-untyped-call]
     return y_NO.view(*x.shape[:-1], weight_OI.shape[0])
+
+
+def _product_dtype(x: Tensor, weight: Tensor) -> torch.dtype | None:
+    """The type that torch multiplies the two in; None for two types that it does not multiply, or that
+    autocast leaves as they are."""
+    known = (torch.float32, torch.bfloat16, torch.float16)
+    if torch.is_autocast_enabled(x.device.type) and x.dtype in known and weight.dtype in known:
+        return torch.get_autocast_dtype(x.device.type)
+    return x.dtype if x.dtype == weight.dtype else None
 
 
 def _low(x: Tensor, weight: Tensor) -> bool:

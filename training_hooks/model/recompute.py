@@ -8,9 +8,9 @@ run's graph then serves the segment's own backward and is let go. Nothing else r
 experts, nor the router, whose loads are counted once.
 
 The second run repeats the first under the same autocast, so losses and gradients are bit-equal with and
-without. Under BF16 autocast every linear layer keeps a BF16 copy of an FP32 input; where the input came from
-a segment the cast becomes a segment too, and the copy is not kept. In FP8 linear layers keep E4M3 of their
-own.
+without; its weights' gradients wait where those of the first run would (`weight_gradients`). Under BF16
+autocast every linear layer keeps a BF16 copy of an FP32 input; where the input came from a segment the cast
+becomes a segment too, and the copy is not kept. In FP8 linear layers keep E4M3 of their own.
 
 Still kept: the residual stream, the latents, attention's output, what experts and SwiGLU keep, and the
 concatenation of MTP's two norms.
@@ -18,6 +18,7 @@ concatenation of MTP's two norms.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
@@ -29,6 +30,7 @@ from torch.autograd.function import once_differentiable
 from corpusmill.training_hooks.model.mla import MultiHeadLatentAttention
 from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
+from corpusmill.training_hooks.model.weight_gradients import in_force, put_off
 
 Compute = Callable[..., tuple[Tensor, ...]]
 
@@ -62,11 +64,15 @@ class _Segment:
         self.kept: list[Any] | None = [pack(t.detach()) for t in inputs]
         self.versions = [t._version for t in inputs]
         self.differentiable = [t.requires_grad for t in inputs]
+        self.later = in_force()
         self.second: tuple[list[Tensor], tuple[Tensor, ...]] | None = None
 
     def run(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         # No cache of cast weights: the first run is without a graph and must not lend its casts to others.
-        with torch.autocast(self.device, dtype=self.low, enabled=self.autocast, cache_enabled=False):
+        with (
+            torch.autocast(self.device, dtype=self.low, enabled=self.autocast, cache_enabled=False),
+            put_off(self.later),
+        ):
             return self.compute(*inputs)
 
     def again(self) -> tuple[list[Tensor], tuple[Tensor, ...]]:
@@ -127,8 +133,9 @@ def unpack(kept: Any) -> Tensor:
     return cast(Tensor, kept)
 
 
-class Recomputation:
-    """The segments of one model; in force while the model runs forward with gradients."""
+class Recomputation(threading.local):
+    """The segments of one model; in force while the model runs forward with gradients, in the thread that
+    does: another may run backward meanwhile."""
 
     def __init__(self) -> None:
         self.hooks: torch.autograd.graph.saved_tensors_hooks | None = None

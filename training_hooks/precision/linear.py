@@ -3,7 +3,8 @@
 Fprop y = x W^T, Dgrad dx = g W, Wgrad dW = g^T x, all with E4M3 operands. x and g are in 1 x 128 tiles, W in
 128 x 128 blocks, which serve both Fprop and Dgrad; Wgrad sums over tokens, so there x and g are in 128 x 1
 tiles. Backward keeps x as Fprop read it, in E4M3, and tiles it anew for Wgrad: one byte a number and no copy
-of x in higher precision, at the price of rounding twice. dW is FP32.
+of x in higher precision, at the price of rounding twice. dW is FP32. Wgrad may wait
+(`model.weight_gradients`).
 
 The input of the linear after attention is kept in E5M6 with power-of-two scales instead, and its E4M3 tiles
 have power-of-two scales too, in both directions of tiling: moving from one tiling to the other then changes
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from corpusmill.training_hooks.model.weight_gradients import note, now_or_later
 from corpusmill.training_hooks.precision.formats import E4M3, E5M6, Format
 from corpusmill.training_hooks.precision.hopper import hopper_product
 from corpusmill.training_hooks.precision.product import emulated_product
@@ -74,20 +76,26 @@ class _Fp8Linear(torch.autograd.Function):
         kept = x if cached.format is E4M3 else quantise(x_NI, ALONG_ROW, cached.format, power_of_two=True)
         ctx.save_for_backward(kept.codes, kept.scales, weight.codes, weight.scales)
         ctx.fp8, ctx.cached, ctx.shape, ctx.dtype = fp8, cached, x_NI.shape, x_NI.dtype
+        ctx.later = note(weight_OI)
         return fp8.product(x, weight)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g_NO: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         codes, scales, weight_codes, weight_scales = ctx.saved_tensors
-        fp8, cached = ctx.fp8, ctx.cached
+        fp8: Fp8 = ctx.fp8
+        cached: Cached = ctx.cached
         dx_NI = dweight_OI = None
         if ctx.needs_input_grad[0]:
             weight = Quantised(weight_codes, weight_scales, BLOCK, weight_codes.shape)
             dx_NI = fp8.product(quantise(g_NO), weight.t()).to(ctx.dtype)
         if ctx.needs_input_grad[1]:
-            x_NI = Quantised(codes, scales, ALONG_ROW, ctx.shape, cached.format).dequantise()
-            dweight_OI = fp8.weight_gradient(g_NO, x_NI, power_of_two=cached.power_of_two)
+            x = Quantised(codes, scales, ALONG_ROW, ctx.shape, cached.format)
+
+            def part() -> Tensor:
+                return fp8.weight_gradient(g_NO, x.dequantise(), power_of_two=cached.power_of_two)
+
+            dweight_OI = now_or_later(ctx.later, part)
         return dx_NI, dweight_OI, None, None
 
 

@@ -22,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from corpusmill.training_hooks.model.feed_forward import FeedForward
 from corpusmill.training_hooks.model.grouped_linear import expert_rows
 from corpusmill.training_hooks.model.moe import Experts
+from corpusmill.training_hooks.model.weight_gradients import note, now_or_later
 from corpusmill.training_hooks.precision.linear import Fp8, output_dtype
 from corpusmill.training_hooks.precision.quantise import ALONG_ROW, BLOCK, Quantised, quantise
 
@@ -55,6 +56,7 @@ class _Fp8SwiGLU(torch.autograd.Function):
         kept = [part for q in (x, gate, up, gate_up, down) for part in (q.codes, q.scales)]
         ctx.save_for_backward(*kept)
         ctx.counts, ctx.fp8, ctx.travels, ctx.dtype = counts, fp8, travels, x_MD.dtype
+        ctx.later = note(gate_up_E2FD), note(down_EDF)
         return y_MD.to(dtype)
 
     @staticmethod
@@ -68,30 +70,42 @@ class _Fp8SwiGLU(torch.autograd.Function):
         )
         fp8, blocks, travels = ctx.fp8, expert_rows(ctx.counts), ctx.travels
         g_MD = g_MD.contiguous().float()
-        gate_MF, up_MF, x_MD = gate.dequantise(), up.dequantise(), x.dequantise()
+        gate_MF, up_MF = gate.dequantise(), up.dequantise()
         sigmoid_MF = gate_MF.sigmoid()
         silu_MF = gate_MF * sigmoid_MF
         hidden_MF = silu_MF * up_MF
 
         g = quantise(g_MD, power_of_two=travels)
         dhidden_MF = torch.empty_like(hidden_MF)
-        ddown_EDF = g_MD.new_zeros(down.shape)
         for expert, rows in blocks:
             dhidden_MF[rows] = fp8.product(g.rows(rows), down[expert].t())
-            ddown_EDF[expert] = fp8.weight_gradient(g_MD[rows], hidden_MF[rows])
 
         dgate_MF = dhidden_MF * up_MF * sigmoid_MF * (1 + gate_MF * (1 - sigmoid_MF))
         dup_MF = dhidden_MF * silu_MF
         dgate, dup = quantise(dgate_MF), quantise(dup_MF)
-        dx_MD = torch.empty_like(x_MD)
-        dgate_up_E2FD = g_MD.new_zeros(gate_up.shape)
+        dx_MD = g_MD.new_empty(x.shape)
         for expert, rows in blocks:
             dx_MD[rows] = fp8.product(dgate.rows(rows), gate_up[expert, 0].t())
             dx_MD[rows] += fp8.product(dup.rows(rows), gate_up[expert, 1].t())
-            for half, gradient_MF in enumerate((dgate_MF, dup_MF)):
-                dgate_up_E2FD[expert, half] = fp8.weight_gradient(
-                    gradient_MF[rows], x_MD[rows], power_of_two=travels
-                )
+
+        def gate_up_part() -> Tensor:
+            dgate_up_E2FD, x_MD = g_MD.new_zeros(gate_up.shape), x.dequantise()
+            for expert, rows in blocks:
+                for half, gradient_MF in enumerate((dgate_MF, dup_MF)):
+                    dgate_up_E2FD[expert, half] = fp8.weight_gradient(
+                        gradient_MF[rows], x_MD[rows], power_of_two=travels
+                    )
+            return dgate_up_E2FD
+
+        def down_part() -> Tensor:
+            ddown_EDF = g_MD.new_zeros(down.shape)
+            for expert, rows in blocks:
+                ddown_EDF[expert] = fp8.weight_gradient(g_MD[rows], hidden_MF[rows])
+            return ddown_EDF
+
+        of_gate_up, of_down = ctx.later
+        dgate_up_E2FD = now_or_later(of_gate_up, gate_up_part)
+        ddown_EDF = now_or_later(of_down, down_part)
         return dx_MD.to(ctx.dtype), dgate_up_E2FD, ddown_EDF, None, None, None, None
 
 
