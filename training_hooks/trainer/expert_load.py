@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from corpusmill.training_hooks.model.balance import max_violation
+from corpusmill.training_hooks.model.config import ModelConfig
+from corpusmill.training_hooks.model.gate import Gate
 from corpusmill.training_hooks.model.transformer import Transformer
 
 I64 = npt.NDArray[np.int64]
@@ -67,11 +69,24 @@ class RoutingTally:
     """
 
     def __init__(self, model: Transformer, sources: int) -> None:
-        self._gates = model.gates()
-        self._depths = len(model.mtp)
-        experts = model.config.n_routed_experts
-        self.counts: I64 = np.zeros((len(self._gates), sources, experts), np.int64)
-        self._chosen: list[Tensor] = []
+        self._use(model.gates(), range(len(model.gates())), len(model.mtp))
+        shape = (len(self._gates), sources, model.config.n_routed_experts)
+        self.counts: I64 = np.zeros(shape, np.int64)
+
+    @classmethod
+    def of_part(cls, part: nn.Module, gates: Sequence[str], config: ModelConfig, sources: int) -> Self:
+        """Of a part of a model that has some of the `gates` named; counts of the others stay 0."""
+        tally = cls.__new__(cls)
+        numbers = {name: number for number, name in enumerate(gates)}
+        found = [(numbers[n], m) for n, m in part.named_modules() if isinstance(m, Gate)]
+        tally._use([m for _, m in found], [n for n, _ in found], config.num_nextn_predict_layers)
+        tally.counts = np.zeros((len(gates), sources, config.n_routed_experts), np.int64)
+        return tally
+
+    def _use(self, gates: Sequence[Gate], layers: Sequence[int], depths: int) -> None:
+        self._gates, self._depths = gates, depths
+        self._layers = {id(gate): layer for gate, layer in zip(gates, layers, strict=True)}
+        self._chosen: dict[int, Tensor] = {}
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -85,15 +100,17 @@ class RoutingTally:
             self._chosen.clear()
 
     def _note(self, gate: Any, inputs: Any, output: tuple[Tensor, Tensor, Tensor]) -> None:
-        self._chosen.append(output[0])
+        layer = self._layers[id(gate)]
+        if layer in self._chosen:
+            raise AssertionError(f"gate {layer} chose experts twice in one pass")
+        self._chosen[layer] = output[0]
 
     def add(self, codes_BW: I64, length: int) -> None:
-        """Count one pass over rows whose tokens have the sources `codes_BW` (-1: padding)."""
-        if len(self._chosen) != len(self._gates):
-            raise AssertionError(f"{len(self._chosen)} gates chose experts, the model has {len(self._gates)}")
-        experts = self.counts.shape[2]
-        for layer, chosen_NK in enumerate(self._chosen):
-            depth = max(0, layer - (len(self._gates) - self._depths) + 1)
+        """Count one pass, of all gates or some, over rows whose tokens have the sources `codes_BW` (-1:
+        padding)."""
+        layers, _, experts = self.counts.shape
+        for layer, chosen_NK in self._chosen.items():
+            depth = max(0, layer - (layers - self._depths) + 1)
             codes_N1 = codes_BW[:, depth : depth + length].reshape(-1, 1)
             cells_NK = codes_N1 * experts + chosen_NK.cpu().numpy()
             cells = cells_NK[codes_N1[:, 0] >= 0].reshape(-1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,11 @@ class StepResult:
     source_targets: I64
     loads: list[Tensor]
     counts: BatchCounts
+
+    @classmethod
+    def empty(cls, sources: int, counts: BatchCounts) -> Self:
+        """Before the first rows of a batch of these counts."""
+        return cls(0.0, 0.0, 0.0, 0.0, 0, np.zeros(sources), np.zeros(sources, np.int64), [], counts)
 
     @property
     def mean_loss(self) -> float | None:
@@ -124,30 +130,41 @@ def gradients(
     tally: RoutingTally | None = None,
 ) -> StepResult | None:
     """Leave the gradient of the whole batch in the parameters, piece by piece."""
-    device = model.embed_tokens.weight.device
-    tokens_BW = torch.from_numpy(batch.tokens)
-    real_BW = tokens_BW != batch.pad_id
-    whole = BatchCounts.of(real_BW, len(model.mtp))
-    result = StepResult(0.0, 0.0, 0.0, 0.0, 0, np.zeros(sources), np.zeros(sources, np.int64), [], whole)
+    real_BW = torch.from_numpy(batch.tokens) != batch.pad_id
+    result = StepResult.empty(sources, BatchCounts.of(real_BW, len(model.mtp)))
     optimiser.zero_grad(set_to_none=True)
-    for start in range(0, len(tokens_BW), settings.micro_batch):
+    for start in range(0, len(batch.tokens), settings.micro_batch):
         if stop.asked:
             return None
-        rows = slice(start, start + settings.micro_batch)
-        with autocast(settings.precision, device.type):
-            losses = objective(
-                model,
-                tokens_BW[rows].to(device),
-                real_BW[rows].to(device),
-                settings.mtp_weight,
-                settings.alpha,
-                whole,
-            )
-        losses.total.backward()  # type: ignore[no-untyped-call]
-        _add(result, losses, batch.codes[rows])
-        if tally is not None:
-            tally.add(batch.codes[rows], losses.counted.shape[1])
+        pass_rows(model, batch, slice(start, start + settings.micro_batch), settings, result, tally)
     return result
+
+
+def pass_rows(
+    model: Transformer,
+    batch: Batch,
+    rows: slice,
+    settings: Settings,
+    result: StepResult,
+    tally: RoutingTally | None = None,
+) -> None:
+    """Forward and backward for some rows of a batch whose counts are `result.counts`: their gradient is added
+    to that of the parameters, their losses and loads to `result`, and their routing to `tally`."""
+    device = model.embed_tokens.weight.device
+    tokens_BW = torch.from_numpy(batch.tokens[rows])
+    with autocast(settings.precision, device.type):
+        losses = objective(
+            model,
+            tokens_BW.to(device),
+            (tokens_BW != batch.pad_id).to(device),
+            settings.mtp_weight,
+            settings.alpha,
+            result.counts,
+        )
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    _add(result, losses, batch.codes[rows])
+    if tally is not None:
+        tally.add(batch.codes[rows], losses.counted.shape[1])
 
 
 def _add(result: StepResult, losses: Objective, codes_BW: I64) -> None:

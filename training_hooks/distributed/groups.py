@@ -1,0 +1,78 @@
+"""The process groups of a layout. Making one is a meeting of all ranks: all make the same, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed.layout import Layout
+
+PATIENT = timedelta(days=365)  # for what is waited for as long as it takes: a dead rank ends it all the same
+
+
+class Groups:
+    """Groups of this rank, in a default group of `layout.world` ranks; every rank makes them together.
+
+    `world`: all ranks; `experts`: those that share out the experts of its layers; `data`: those with its
+    stages; `pipeline`: those with its rows, in the order of the stages; `patient`: all ranks, on the CPU,
+    without a time limit, for waiting until one of them has done something that takes long.
+
+    Raises UserError where the default group has another number of ranks.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout, self.rank = layout, dist.get_rank()
+        if dist.get_world_size() != layout.world:
+            raise UserError(
+                f"{dist.get_world_size()} processes were started for a layout of {layout}: start "
+                f"{layout.world}, or change `parallel`"
+            )
+        self.place = layout.place(self.rank)
+        self._made: dict[tuple[int, ...], dist.ProcessGroup] = {}
+        world = dist.group.WORLD
+        assert world is not None
+        self.world = self._made[tuple(range(layout.world))] = world
+        self.patient = dist.new_group(backend="gloo", timeout=PATIENT)
+        places = [layout.place(rank) for rank in range(layout.world)]
+        self.experts = self._mine([(p.pipeline, p.data) for p in places])
+        self.data = self._mine([p.pipeline for p in places])
+        self.pipeline = self._mine([(p.data, p.experts) for p in places])
+
+    def _mine(self, keys: list[object]) -> dist.ProcessGroup:
+        """The group of the ranks whose key is this rank's."""
+        sets = [tuple(r for r, key in enumerate(keys) if key == one) for one in dict.fromkeys(keys)]
+        self.make(sets)
+        (mine,) = (ranks for ranks in sets if self.rank in ranks)
+        return self._made[mine]
+
+    def make(self, sets: Iterable[tuple[int, ...]]) -> None:
+        """Make the groups of these sets of ranks, each ascending, that are not there yet. Every rank calls it
+        with the same sets."""
+        for ranks in dict.fromkeys(sets):
+            if ranks not in self._made:
+                self._made[ranks] = dist.new_group(list(ranks))
+
+    def of(self, ranks: tuple[int, ...]) -> dist.ProcessGroup:
+        """The group of these ranks, this one among them, once `make` made it."""
+        return self._made[ranks]
+
+    def anyone(self, asked: bool) -> bool:
+        """Whether any rank calls it with true; all call it, and wait for the last as long as it takes."""
+        found = torch.tensor([int(asked)])
+        dist.all_reduce(found, dist.ReduceOp.MAX, group=self.patient)
+        return bool(found)
+
+    def tell(self, text: str) -> str:
+        """The text of rank 0, on all ranks, which wait for it as long as it takes."""
+        size = torch.tensor([len(text.encode())])
+        dist.broadcast(size, 0, group=self.patient)
+        content = torch.zeros(int(size), dtype=torch.uint8)
+        if self.rank == 0:
+            content = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8) if text else content
+        if int(size):
+            dist.broadcast(content, 0, group=self.patient)
+        return bytes(content.tolist()).decode()
