@@ -45,6 +45,7 @@ _NOT_OF_BYTES = tuple(
         "training_hooks.curves",
         "training_hooks.exports",
         "training_hooks.imports",
+        "training_hooks.launch",
     )
 )
 _NAMED = re.compile(r"corpusmill(?:\.[A-Za-z_]\w*)+")

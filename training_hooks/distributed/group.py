@@ -15,22 +15,24 @@ import torch.distributed as dist
 
 
 @contextmanager
-def local_group(meeting: Path, rank: int, ranks: int, seconds: float = 60.0) -> Iterator[dist.ProcessGroup]:
-    """The group of `ranks` processes of this machine that name the same new file `meeting`, by gloo.
+def joined(url: str, rank: int, ranks: int, seconds: float) -> Iterator[dist.ProcessGroup]:
+    """The group of `ranks` processes that name the same `url` (`file:///...` or `tcp://HOST:PORT`), by gloo.
 
     `seconds`: how long this process waits for another, at the meeting and in every exchange. Raises what
     torch.distributed raises (RuntimeError) where one does not come.
     """
-    dist.init_process_group(
-        "gloo",
-        init_method=meeting.absolute().as_uri(),
-        rank=rank,
-        world_size=ranks,
-        timeout=timedelta(seconds=seconds),
-    )
+    wait = timedelta(seconds=seconds)
+    dist.init_process_group("gloo", init_method=url, rank=rank, world_size=ranks, timeout=wait)
     try:
         group = dist.group.WORLD
         assert group is not None
         yield group
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def local_group(meeting: Path, rank: int, ranks: int, seconds: float = 60.0) -> Iterator[dist.ProcessGroup]:
+    """`joined`, of processes of this machine that name the same new file `meeting`."""
+    with joined(meeting.absolute().as_uri(), rank, ranks, seconds) as group:
+        yield group
