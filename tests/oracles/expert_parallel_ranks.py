@@ -1,4 +1,4 @@
-"""One rank of a small training with spread experts, as a process: `python -m ... RANK RANKS FOLDER`.
+"""One of four ranks of a small training with spread experts, as a process: `python -m ... RANK FOLDER`.
 
 `train` is what every rank and the single process run. Results of a rank are files in the folder; at the end
 the last rank dies, and the first tells what its next exchange with it raises.
@@ -6,6 +6,7 @@ the last rank dies, and the first tells what its next exchange with it raises.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -19,13 +20,22 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from corpusmill.training_hooks.distributed.exchange import add_up, exchange
-from corpusmill.training_hooks.distributed.experts import add_up_gradients, nodes_reached, spread_experts
+from corpusmill.training_hooks.distributed.experts import add_up_gradients, spread_experts
 from corpusmill.training_hooks.distributed.group import local_group
+from corpusmill.training_hooks.distributed.node_groups import (
+    flat_hop,
+    most_nodes,
+    node_hops,
+    nodes_reached,
+)
+from corpusmill.training_hooks.distributed.two_level import TwoLevel
+from corpusmill.training_hooks.distributed.ways import Flat, Way
 from corpusmill.training_hooks.model.balance import update_bias
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.objective import BatchCounts, objective
+from tests.oracles.expert_layer import CASES, counted, run_layer
 
 CONFIG = ModelConfig(
     vocab_size=64,
@@ -49,6 +59,9 @@ CONFIG = ModelConfig(
     initializer_range=0.3,
 )
 ROWS, LENGTH, STEPS, RATE = 8, 12, 5, 0.1
+RANKS, NODES = 4, 2
+# A tile of 128 and one that is cut; no shared expert, whose sums depend on how many rows there are.
+WIDE = dataclasses.replace(CONFIG, hidden_size=160, n_shared_experts=0)
 
 
 def batch(step: int) -> tuple[Tensor, Tensor]:
@@ -60,14 +73,14 @@ def batch(step: int) -> tuple[Tensor, Tensor]:
     return tokens, real
 
 
-def train(group: dist.ProcessGroup | None) -> tuple[list[float], dict[str, Tensor]]:
+def train(group: dist.ProcessGroup | None, way: Way | None = None) -> tuple[list[float], dict[str, Tensor]]:
     """Losses of the steps, and by name gradients of the first step (`first.`) and weights at the end
     (`end.`). A rank of `group` has its share of the rows; None is one process without any."""
     model = Transformer(CONFIG)
     initialise(model, 1, 0.3)
     ranks, rank = (1, 0) if group is None else (group.size(), group.rank())
     if group is not None:
-        spread_experts(model, group)
+        spread_experts(model, group, way=way)
     mine = slice(rank * ROWS // ranks, (rank + 1) * ROWS // ranks)
     losses, kept = [], {}
     for step in range(STEPS):
@@ -102,7 +115,7 @@ def exchanged(group: dist.ProcessGroup) -> dict[str, Any]:
     received = [(peer + 1) * rank for peer in range(ranks)]
     rows = torch.tensor([[100.0 * rank + 10 * p + n] for p in range(ranks) for n in range(sent[p])])
     rows = rows.view(-1, 1).requires_grad_()
-    arrived = exchange(rows, sent, received, group)
+    arrived = exchange(rows, sent, received, flat_hop(group))
     (arrived * (rank + 1) * arrived.detach()).sum().backward()
     assert rows.grad is not None
     return {"arrived": arrived.flatten().tolist(), "gradient": rows.grad.flatten().tolist()}
@@ -117,25 +130,43 @@ def nodes() -> int:
     return int(nodes_reached(experts, CONFIG.n_routed_experts, 4).max())
 
 
-def main(rank: int, ranks: int, folder: Path) -> None:
+def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    told: dict[str, Any] = {}
-    with local_group(folder / "meeting", rank, ranks, seconds=60) as group:
-        told["losses"], kept = train(group)
-        told["exchanged"] = exchanged(group)
-        save_file(kept, folder / f"{rank}.safetensors")
+    told: dict[str, Any] = {"losses": {}, "traffic": {}}
+    kept: dict[str, Tensor] = {}
+    with local_group(folder / "meeting", rank, RANKS, seconds=60) as group:
+        hops, hop = node_hops(group, NODES), flat_hop(group, NODES)
+        pairs = [dist.new_group([0, 1]), dist.new_group([2, 3])]
+        pair = pairs[rank // 2]
+        trainings: dict[str, tuple[dist.ProcessGroup, Way]] = {
+            "flat4": (group, Flat(hop)),
+            "two4": (group, TwoLevel(hops, most=most_nodes(CONFIG, NODES))),
+            "flat2": (pair, Flat(flat_hop(pair))),
+            "two2": (pair, TwoLevel(node_hops(pair, 2, apart=True))),
+        }
+        for name, (members, way) in trainings.items():
+            told["losses"][name], found = train(members, way)
+            kept |= {f"{name}/{key}": tensor for key, tensor in found.items()}
+        for name, levels, wire, options in CASES:
+            way = TwoLevel(hops, wire, most_nodes(WIDE, NODES)) if levels else Flat(hop, wire)
+            kept |= {f"{name}/{key}": tensor for key, tensor in run_layer(WIDE, way, **options).items()}
+            told["traffic"][name] = counted(way.traffic)
+        told["exchanged"] = exchanged(pair)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in kept.items()}, folder / f"{rank}.safetensors"
+        )
         (folder / f"{rank}.json").write_text(json.dumps(told), "utf-8")
         (folder / f"{rank}.ready").touch()
-        while not all((folder / f"{other}.ready").exists() for other in range(ranks)):
+        while not all((folder / f"{other}.ready").exists() for other in range(RANKS)):
             time.sleep(0.01)
-        if rank == ranks - 1:
+        if rank == RANKS - 1:
             os._exit(7)
         try:
-            exchange(torch.ones(ranks, 1), [1] * ranks, [1] * ranks, group)
+            exchange(torch.ones(RANKS, 1), [1] * RANKS, [1] * RANKS, hop)
         except RuntimeError as error:
             told["error"] = str(error)
     (folder / f"{rank}.json").write_text(json.dumps(told), "utf-8")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -40,6 +40,19 @@ class Experts(nn.Module):
         gate_MF, up_MF = grouped_linear(x_MD, self.gate_up_proj, counts).chunk(2, dim=-1)
         return grouped_linear(functional.silu(gate_MF) * up_MF, self.down_proj, counts)
 
+    def mixed(self, x_ND: Tensor, experts_NK: Tensor, gates_NK: Tensor) -> Tensor:
+        """[N, D]: of each token the sum of its K experts' outputs, weighted by `gates_NK` FP32.
+        `experts_NK` int64. Experts that lie elsewhere have their own way of getting rows there and back."""
+        order = slot_order(experts_NK, self.down_proj.shape[0])
+        rows_MD = dispatch(x_ND, order, self.rows_dtype(x_ND))
+        return combine(self(rows_MD, order.counts), gates_NK, order)
+
+    def rows_dtype(self, x_ND: Tensor) -> torch.dtype:
+        """The type that rows are dispatched in: autocast's, so that a token is cast once for all its
+        experts."""
+        kind = x_ND.device.type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_ND.dtype
+
 
 class MixtureOfExperts(nn.Module):
     """x [B, T, D] -> [B, T, D]; every token reaches its K experts, whatever their load."""
@@ -59,10 +72,7 @@ class MixtureOfExperts(nn.Module):
         """`real_BT` bool is false on padding, which is computed but enters no load and no loss."""
         x_ND = x_BTD.flatten(0, 1)
         experts_NK, gates_NK, affinities_NE = self.gate(x_ND)
-        order = slot_order(experts_NK, self.n_experts)
-        y_ND = combine(
-            self.experts(dispatch(x_ND, order, self._rows_dtype(x_ND)), order.counts), gates_NK, order
-        )
+        y_ND = self.experts.mixed(x_ND, experts_NK, gates_NK)
         if self.shared_experts is not None:
             y_ND = y_ND + self.shared_experts(x_ND)
         affinities_BTE = torch.unflatten(affinities_NE, 0, x_BTD.shape[:2])
@@ -71,10 +81,3 @@ class MixtureOfExperts(nn.Module):
             balance_loss=sequence_balance_loss(affinities_BTE, real_BT, self.k),
         )
         return y_ND.view_as(x_BTD), routing
-
-    def _rows_dtype(self, x_ND: Tensor) -> torch.dtype:
-        """The type that rows are dispatched in: autocast's, so that a token is cast once for all its experts.
-        Experts of another kind cast for themselves."""
-        kind = x_ND.device.type
-        low = torch.is_autocast_enabled(kind) and type(self.experts) is Experts
-        return torch.get_autocast_dtype(kind) if low else x_ND.dtype

@@ -84,6 +84,8 @@ def _in_fp8(module: nn.Module, parent: nn.Module, child: str, fp8: Fp8) -> nn.Mo
     if isinstance(module, FeedForward):
         return Fp8FeedForward(module, fp8)
     if isinstance(module, Experts):
+        if type(module) is not Experts:
+            raise ValueError(f"{type(module).__name__}: apply the precision before experts are spread")
         return Fp8Experts(module, fp8)
     if isinstance(module, nn.Linear):
         after_attention = isinstance(parent, MultiHeadLatentAttention) and child == "o_proj"

@@ -148,6 +148,12 @@ class Fp8FeedForward(FeedForward):
         return fp8_swiglu(x_MD, gate_up_E2FD, down_EDF, [x_MD.shape[0]], self.fp8).view_as(x)
 
 
+def fp8_experts(experts: Experts, x_MD: Tensor, counts: list[int], fp8: Fp8) -> Tensor:
+    """What `experts` give in FP8, [M, D], of rows sorted by expert; `counts` rows each."""
+    gate_up_E2FD = torch.unflatten(experts.gate_up_proj, 1, (2, -1))
+    return fp8_swiglu(x_MD, gate_up_E2FD, experts.down_proj, counts, fp8, travels=True)
+
+
 class Fp8Experts(Experts):
     """Stands in the place of `Experts` and has its stacked weights, the same Parameters."""
 
@@ -158,5 +164,8 @@ class Fp8Experts(Experts):
 
     def forward(self, x_MD: Tensor, counts: list[int]) -> Tensor:
         """[M, D] of rows sorted by expert; `counts` rows each."""
-        gate_up_E2FD = torch.unflatten(self.gate_up_proj, 1, (2, -1))
-        return fp8_swiglu(x_MD, gate_up_E2FD, self.down_proj, counts, self.fp8, travels=True)
+        return fp8_experts(self, x_MD, counts, self.fp8)
+
+    def rows_dtype(self, x_ND: Tensor) -> torch.dtype:
+        """As they are: quantising reads what the layer before gave."""
+        return x_ND.dtype
