@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from corpusmill.filters.starting.recipe_text import Found, recipe_text
-from corpusmill.filters.starting.records import Options, finding, texts_of
-from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.filters.starting.records import Finding, Options, finding, reader_of, texts_of
+from corpusmill.pipelines.contract.errors import RecipeError, UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.recipe.sections import section_classes
 from corpusmill.pipelines.run.graph import build_graph
 from corpusmill.pipelines.sources.looking.survey import MOST_FILES, Group, survey
+from corpusmill.pipelines.sources.looking.whole_folders import options_of
 
 LOOKED_AT = 5  # files of a group
+MOST_TOLD_APART = 40  # files of a suffix of which each is looked at
+MOST_CONFIGS = 20  # of a data set, each a source
 MOST_NAMED = 300  # files of a group that are named one by one
 FEWEST_LETTERS = 10  # of a text whose language can be told
 
@@ -46,19 +50,20 @@ def starting_recipe(folder: Path, path: Path) -> tuple[str, list[Found], dict[st
     name = _slug(path.stem) or "corpus"
     sources: list[Found] = []
     parts = [part for group in seen.groups for part in _parts(group, folder)]
-    for group, options, fault in parts:
+    for group, found in parts:
+        fault = found.fault
         if fault is None:
-            others = [one for one, _, wrong in parts if one.top == group.top and wrong is None]
-            source = _source(group, options, folder, others, [one.name for one in sources])
+            others = [one for one, other in parts if one.top == group.top and other.fault is None]
+            source = _source(group, found, folder, others, [one.name for one in sources])
             fault = _fault(path, name, data, source, group)
         if fault is None:
             sources.append(source)
         else:
             left_out[fault] += group.files
     if not sources:
-        found = "; ".join(f"{', '.join(names[:3])}: {why}" for why, names in list(left_out.items())[:4])
+        first = "; ".join(f"{', '.join(names[:3])}: {why}" for why, names in list(left_out.items())[:4])
         raise UserError(
-            f"{folder}: holds nothing that a reader reads ({found or 'it is empty'}); name another folder"
+            f"{folder}: holds nothing that a reader reads ({first or 'it is empty'}); name another folder"
         )
     told = {why: sorted(names) for why, names in left_out.items()}
     text = recipe_text(name, data, sources, told, notes)
@@ -66,35 +71,87 @@ def starting_recipe(folder: Path, path: Path) -> tuple[str, list[Found], dict[st
     return text, sources, told
 
 
-def _parts(group: Group, folder: Path) -> Iterator[tuple[Group, Options, str | None]]:
+def _parts(group: Group, folder: Path) -> Iterator[tuple[Group, Finding]]:
     """The files of a group by the options that their reader needs, which the first files of each suffix tell;
-    or why these are not read."""
-    by_options: dict[str, tuple[Options, list[str]]] = {}
+    or why these are not read. Where they differ, files are named."""
+    if group.folder:
+        yield from _of_folder(group, folder)
+        return
+    by_options: dict[str, tuple[Finding, list[str]]] = {}
     for suffix in sorted(group.suffixes):
-        files = [name for name in group.files if name.endswith(suffix)][:LOOKED_AT]
-        found = [finding(group.kind, folder / name) for name in files]
-        sound = next((one for one in found if one.fault is None), None)
-        if sound is None:
-            yield group.of_suffixes([suffix]), {}, found[0].fault
+        files = [name for name in group.files if name.endswith(suffix)]
+        looked = files if len(files) <= MOST_TOLD_APART else files[:LOOKED_AT]
+        found = {name: finding(group.kind, folder / name) for name in looked}
+        sound = [one for one in found.values() if one.fault is None]
+        if sound and all(_same(one, sound[0]) for one in found.values()):
+            by_options.setdefault(repr(_essence(sound[0])), (sound[0], []))[1].append(suffix)
+        elif len(looked) < len(files):
+            first = (sound or list(found.values()))[0]
+            yield group.of_suffixes([suffix]), first
         else:
-            by_options.setdefault(repr(sound.options), (sound.options, []))[1].append(suffix)
-    for options, suffixes in by_options.values():
-        yield group.of_suffixes(suffixes), options, None
+            yield from _told_apart(group, found)
+    for first, suffixes in by_options.values():
+        yield group.of_suffixes(suffixes), first
+
+
+def _told_apart(group: Group, found: Mapping[str, Finding]) -> Iterator[tuple[Group, Finding]]:
+    """Files that differ in what their reader needs, each kind with its names."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name, one in found.items():
+        kinds[repr((_essence(one), one.fault))].append(name)
+    for names in kinds.values():
+        yield group.of_files(names), found[names[0]]
+
+
+def _essence(one: Finding) -> tuple[Options, bool]:
+    """What of a finding decides whether files can be one source: fields that are columns may differ."""
+    return {key: value for key, value in one.options.items() if key != "fields"}, one.code
+
+
+def _same(one: Finding, other: Finding) -> bool:
+    return one.fault == other.fault and _essence(one) == _essence(other)
+
+
+def _of_folder(group: Group, folder: Path) -> Iterator[tuple[Group, Finding]]:
+    """A folder that is read as a whole; of a data set each config."""
+    if group.kind == "git":
+        yield group, Finding({}, code=True)
+        return
+    try:
+        configs = options_of(folder / group.top)
+    except RecipeError as error:
+        yield group, Finding({}, str(error))
+        return
+    for options, note in configs[:MOST_CONFIGS]:
+        files = reader_of("hugging_face", ["-"], options).expand((folder / group.top).resolve())
+        first = finding("hugging_face", files[0], options)
+        notes = [] if note is None else [note]
+        if configs[MOST_CONFIGS:] and options is configs[0][0]:
+            others = ", ".join(one.get("config", "") for one, _ in configs[MOST_CONFIGS:])
+            notes.append(f"other configs, not read: {others}")
+        yield group, replace(first, notes=tuple(notes))
 
 
 def _source(
-    group: Group, options: Options, folder: Path, others: Sequence[Group], taken: Sequence[str]
+    group: Group, found: Finding, folder: Path, others: Sequence[Group], taken: Sequence[str]
 ) -> Found:
     """The source of a group; `others`: those of the same folder that are read, itself among them."""
-    patterns = group.patterns()
+    patterns, options = group.patterns(), found.options
     if group.kind == "tree":
         patterns, options = _tree(group, others)
-    looked = group.files[:LOOKED_AT]
-    texts = [text for name in looked for text in texts_of(group.kind, folder / name, options)]
-    languages = Counter(code for text in texts if (code := _language(text)) is not None)
+    files = [folder / name for name in group.files]
+    count, size = len(files), group.bytes
+    if group.kind == "hugging_face":  # those of its config and split
+        files = reader_of(group.kind, ["-"], options).expand((folder / group.top).resolve())
+        count, size = len(files), sum(file.stat().st_size for file in files)
+    texts = [text for file in files[:LOOKED_AT] for text in texts_of(group.kind, file, options)]
+    languages = (
+        Counter() if found.code else Counter(c for text in texts if (c := _language(text)) is not None)
+    )
     return Found(
-        _name(group, others, taken), group.kind, patterns, options, len(group.files), group.bytes, languages,
-        len(texts), readable=not texts or bool(languages),
+        _name(group, found, others, taken), group.kind, patterns, options, count, size, languages,
+        len(texts), readable=not texts or bool(languages), code=found.code, date=found.date,
+        notes=found.notes,
     )  # fmt: skip
 
 
@@ -113,18 +170,18 @@ def _language(text: str) -> str | None:
     return identified(line)[0] if sum(map(str.isalpha, line)) >= FEWEST_LETTERS else None
 
 
-def _name(group: Group, others: Sequence[Group], taken: Sequence[str]) -> str:
+def _name(group: Group, found: Finding, others: Sequence[Group], taken: Sequence[str]) -> str:
     """A name of a source: of its folder, with the kind where the folder has several."""
-    base = _slug(group.top)
+    base, config = _slug(group.top), found.options.get("config")
     several = len(others) > 1
-    name = f"{base}-{group.kind}" if base and several else base or group.kind
+    suffix = group.kind if config is None else _slug(config) or group.kind
+    name = f"{base}-{suffix}" if base and several else base or suffix
     reserved = {root for section in section_classes() for root in section.step_roots}
     name = f"{name}-files" if name in reserved else name
-    number = 2
-    found = name
-    while found in taken:
-        found, number = f"{name}-{number}", number + 1
-    return found
+    number, made = 2, name
+    while made in taken:
+        made, number = f"{name}-{number}", number + 1
+    return made
 
 
 def _slug(text: str) -> str:
@@ -134,7 +191,10 @@ def _slug(text: str) -> str:
 
 def _fault(path: Path, name: str, data: str, source: Found, group: Group) -> str | None:
     """Why the source cannot be read, if not by its patterns then with its files named; None where it can."""
-    for patterns in (source.patterns, group.files if len(group.files) <= MOST_NAMED else None):
+    for patterns in (
+        source.patterns,
+        group.files if not group.folder and len(group.files) <= MOST_NAMED else None,
+    ):
         if patterns is None:
             break
         source.patterns = patterns

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from corpusmill.pipelines.sources.assembly.field_paths import at_path
+
 if TYPE_CHECKING:
     from corpusmill.pipelines.contract.documents import Documents
 
@@ -54,8 +56,9 @@ def _compute(name: str) -> Callable[..., Any]:
 
 
 def _meta(docs: Documents, key: str) -> pa.Array:
-    """The field `key` of `meta` as text; null where it is missing, null or neither text nor number."""
-    found = [json.loads(meta).get(key) for meta in docs.column("meta").to_pylist()]
+    """The field `key` of `meta`, by its path, as text; null where it is missing, null or neither text nor
+    number."""
+    found = [at_path(json.loads(meta), key) for meta in docs.column("meta").to_pylist()]
     texts = [str(value) if isinstance(value, (str, int, float)) else None for value in found]
     return pa.array([text.lower() if text in ("True", "False") else text for text in texts], pa.string())
 

@@ -13,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from corpusmill.filters.starting.columns import Date
+
 _WIDTH = 240
 _PLAIN = re.compile(r"[A-Za-z0-9_./*-]*[A-Za-z0-9_/*-]")
 _SPECIAL = re.compile(r"[*&!|>%@`'\"#?:,\[\]{}-]")
 _NUMBER = re.compile(r"[-+.\d_eExo]+")
 _PAGES = ("warc", "arc", "html")
-_RECORDS = ("jsonl", "csv", "parquet", "arrow", "warc", "arc")
+_RECORDS = ("jsonl", "csv", "parquet", "arrow", "hugging_face", "warc", "arc")
 _MAY_BE_EMPTY = "allow_loss: 1   # no text in its first records: it may keep nothing, which fails a run else"
-_CODE = ("tree", "git", "tar", "zip")
 _MOST_TOLD = 6  # files that are left out, and languages, named in a row
 
 TAIL = """\
@@ -49,6 +50,9 @@ class Found:
     languages: Counter[str] = field(default_factory=Counter)
     texts: int = 0  # that were looked at
     readable: bool = True  # whether any of them has a word
+    code: bool = False  # whether its texts are source code
+    date: Date | None = None
+    notes: Sequence[str] = ()  # what else is told of it
 
     @property
     def silent(self) -> bool:
@@ -56,8 +60,15 @@ class Found:
         return self.kind in _RECORDS and not self.texts
 
     @property
+    def counted(self) -> str:
+        """How many files it has, or repositories, in words."""
+        if self.kind == "git":
+            return f"{self.files:,} repositor{'y' if self.files == 1 else 'ies'}"
+        return f"{self.files:,} file{'s' * (self.files != 1)}"
+
+    @property
     def domain(self) -> str:
-        return "web" if self.kind in _PAGES else "code" if self.kind in _CODE else "text"
+        return "web" if self.kind in _PAGES else "code" if self.code else "text"
 
 
 def recipe_text(
@@ -105,12 +116,13 @@ def _source(source: Found) -> list[str]:
         lines += [f"        {key}: {scalar(value)}" for key, value in read.items()]
     else:
         lines = [f"    read: {{{source.kind}: {scalar(files[0])}}}"]
-    told = [f"{source.files:,} file{'s' * (source.files != 1)}", _size(source.bytes)]
+    told = [source.counted, _size(source.bytes)]
     if source.languages:
         told.append(_languages(source))
     return [
         f"  {source.name}:",
         f"    # {'; '.join(told)}",
+        *(f"    # {_comment(note)}" for note in source.notes),
         *lines,
         f"    domain: {source.domain}",
         *([f"    {_MAY_BE_EMPTY}"] if source.silent else []),
@@ -125,9 +137,11 @@ def _files(files: Sequence[str]) -> list[str]:
 
 
 def _steps(source: Found) -> list[str]:
-    if source.kind in _CODE:
+    dated = [] if source.date is None else [_dated(source.date)]
+    if source.code:
         return [
             "    steps:",
+            *dated,
             "      # - code_quality          # removes generated, minified and encoded files",
             "      # - repository_order      # files after those that they import",
         ]
@@ -137,6 +151,7 @@ def _steps(source: Found) -> list[str]:
     language = "      - language: {at_least: null}   # tells the language; keep: [en, zh] keeps some"
     lines.append(language if source.readable else language.replace("      -", "      # -", 1))
     lines += [
+        *dated,
         "      # - gopher_quality        # limits on words, symbols and lines (Rae et al. 2021)",
         "      # - gopher_repetition     # limits on repeated lines, paragraphs and n-grams",
     ]
@@ -145,10 +160,16 @@ def _steps(source: Found) -> list[str]:
     return lines
 
 
+def _dated(date: Date) -> str:
+    """The step that keeps recent documents, as a comment."""
+    condition = date.condition.replace("'", "''")
+    return f"      # - expression: {{keep: {{recent: '{condition}'}}}}   # dates to {date.greatest}"
+
+
 def _languages(source: Found) -> str:
     total = source.languages.total()
     some = [f"{code} {count / total:.0%}" for code, count in source.languages.most_common(_MOST_TOLD)]
-    return f"{', '.join(some)} of the {source.texts} texts looked at"
+    return f"{', '.join(some)} of the {source.texts} text{'s' * (source.texts != 1)} looked at"
 
 
 def _shares(sources: Sequence[Found]) -> list[str]:
@@ -176,6 +197,10 @@ def scalar(value: Any) -> str:
         )
         words = value.lower() in ("true", "false", "null", "yes", "no", "on", "off")
         return value if plain and not words else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{scalar(key)}: {scalar(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(scalar, value)) + "]"
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -5,31 +5,46 @@ from __future__ import annotations
 import csv
 import io
 import re
-import tarfile
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.filters.starting.columns import Date, columns_of
+from corpusmill.filters.starting.members import ArchiveFault, member_texts, members_told
 from corpusmill.pipelines.recipe.registry import find
-from corpusmill.pipelines.sources.assembly.code_languages import code_language
 from corpusmill.pipelines.sources.assembly.field_paths import at_path
+from corpusmill.pipelines.sources.assembly.fields import FieldMap
 from corpusmill.pipelines.sources.assembly.json_limits import load_json
 from corpusmill.pipelines.sources.assembly.messages import MessageTemplate, NoMessagesError
-from corpusmill.pipelines.sources.looking.fields_seen import likely_text
-from corpusmill.pipelines.sources.looking.formats import head_of
+from corpusmill.pipelines.sources.looking.fields_seen import LIKELY, likely_text, text_by_name
+from corpusmill.pipelines.sources.looking.formats import format_of, head_of
 from corpusmill.pipelines.sources.looking.look import NOTHING, Look
 from corpusmill.pipelines.sources.reader import Label, Reader
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 READERS = "pipelines"
+RECORDS = ("jsonl", "csv", "parquet", "arrow", "hugging_face")
 TEXTS = 40  # of a file that are looked at
 FILE_BYTES = 2**16  # of a file that is one text
 _TAGS = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _DELIMITERS = (",", "\t", ";", "|")
+# Fields that make one text where no field holds it all.
+_PARTS = (
+    ("instruction", "input", "output"),
+    ("instruction", "context", "response"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("question", "answer"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("query", "response"),
+)
+_WHOLE_TEXTS = tuple(name for name in LIKELY if name not in ("completion", "output", "abstract"))
 _ROLES, _CONTENTS = ("role", "from"), ("content", "value", "text")
 Options = dict[str, Any]
 
@@ -40,6 +55,9 @@ class Finding:
 
     options: Options
     fault: str | None = None
+    code: bool = False  # whether its texts are source code
+    date: Date | None = None  # of its records
+    notes: tuple[str, ...] = ()  # what else is told of it
 
 
 def reader_of(kind: str, files: list[str], options: Mapping[str, Any]) -> Reader:
@@ -49,18 +67,28 @@ def reader_of(kind: str, files: list[str], options: Mapping[str, Any]) -> Reader
     return made
 
 
-def finding(kind: str, path: Path) -> Finding:
-    """The options with which the reader `kind` finds texts in a file. Raises OSError."""
+def finding(kind: str, path: Path, given: Options | None = None) -> Finding:
+    """The options with which the reader `kind` finds texts in a file, those `given` among them. Raises
+    OSError."""
+    given = given or {}
+    first = _look(kind, path, given)
     if kind in ("tar", "zip"):
-        return _of_archive(kind, path)
-    first = _look(kind, path, {})
+        return _of_archive(kind, path, first)
     if first.fault is None and first.damage is None:
-        return Finding({})
-    for options in _candidates(kind, path):
+        return _with_columns(kind, path, given)
+    for found in _candidates(kind, path):
+        options = {**given, **found}
         look = _look(kind, path, options)
         if look.sound or look == NOTHING:
-            return Finding(options)
+            return _with_columns(kind, path, options)
     return Finding({}, first.fault or first.damage)
+
+
+def _with_columns(kind: str, path: Path, options: Options) -> Finding:
+    """The options with those for the columns that the first records have."""
+    found = columns_of(islice(_records(kind, path, options), TEXTS), options)
+    more = {"fields": found.fields} if found.fields else {}
+    return Finding({**options, **more}, code=found.code, date=found.date)
 
 
 def _look(kind: str, path: Path, options: Options) -> Look:
@@ -73,14 +101,21 @@ def _candidates(kind: str, path: Path) -> Iterator[Options]:
         record = next(_records(kind, path, outer), None)
         if record is None:
             continue
+        whole = text_by_name(record, _WHOLE_TEXTS)
+        if whole is not None:
+            yield {**outer, "text_field": whole}
+        for names in _PARTS:
+            if all(isinstance(record.get(name), str) for name in names):
+                yield {**outer, "text_from": list(names)}
+        named = text_by_name(record)
+        if named is not None:
+            yield {**outer, "text_field": named}
         messages = _messages(record)
-        likely = likely_text(record)
-        if messages is not None and likely is None:
-            yield {**outer, **messages}
-        if likely is not None:
-            yield {**outer, "text_field": likely}
         if messages is not None:
             yield {**outer, **messages}
+        likely = likely_text(record)
+        if likely is not None:
+            yield {**outer, "text_field": likely}
 
 
 def _delimiters(path: Path) -> list[Options]:
@@ -103,7 +138,10 @@ def _messages(record: Mapping[str, Any]) -> Options | None:
 
 def _records(kind: str, path: Path, options: Options) -> Iterator[dict[str, Any]]:
     """The first records of a file of records, as mappings; none of other kinds."""
-    if kind == "jsonl":
+    if kind == "hugging_face":
+        inner = _kind_of_data(path)
+        yield from _records(inner, path, {**(_delimiters(path)[0] if inner == "csv" else {}), **options})
+    elif kind == "jsonl":
         head, whole = head_of(path)
         lines = head.removeprefix(b"\xef\xbb\xbf").split(b"\n")
         for line in lines if whole else lines[:-1]:
@@ -121,37 +159,57 @@ def _records(kind: str, path: Path, options: Options) -> Iterator[dict[str, Any]
                 yield {str(name): value for name, value in row.items() if name is not None}
         except csv.Error:  # whatever is odd there, the reader's own look tells it
             return
-    elif kind == "parquet":
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=TEXTS):
-                yield from batch.to_pylist()
-    elif kind == "arrow":
-        yield from _arrow_rows(path)
+    elif kind in ("parquet", "arrow"):
+        yield from _rows_of(_first_batch(kind, path))
 
 
-def _arrow_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of the first batch of an Arrow file or stream; none where it is damaged, which its look tells."""
+def _kind_of_data(path: Path) -> str:
+    """The reader of a file of a data set, as `hugging_face` chooses it."""
+    head, _ = head_of(path)
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return format_of(head) or ("jsonl" if not text or text[:1] in (b"{", b"[") else "csv")
+
+
+def _first_batch(kind: str, path: Path) -> pa.RecordBatch | None:
+    """Rows of the first batch of a file; None where it is damaged, which its look or a run tells."""
     import pyarrow as pa
     import pyarrow.ipc as ipc
+    import pyarrow.parquet as pq
 
-    with path.open("rb") as file:
-        try:
-            batch = ipc.open_file(file).get_batch(0)
-        except (pa.ArrowInvalid, IndexError):
-            file.seek(0)
+    try:
+        if kind == "parquet":
+            with pq.ParquetFile(path) as table:
+                return next(table.iter_batches(batch_size=TEXTS), None)
+        with path.open("rb") as file:
             try:
-                batch = ipc.open_stream(file).read_next_batch()
-            except (pa.ArrowInvalid, StopIteration):
-                return []
-    rows: list[dict[str, Any]] = batch.slice(0, TEXTS).to_pylist()
-    return rows
+                return ipc.open_file(file).get_batch(0).slice(0, TEXTS)
+            except (pa.ArrowInvalid, IndexError):
+                file.seek(0)
+                return ipc.open_stream(file).read_next_batch().slice(0, TEXTS)
+    except (pa.ArrowException, StopIteration, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        return None
+
+
+def _rows_of(batch: pa.RecordBatch | None) -> Iterator[dict[str, Any]]:
+    """Rows as mappings, with values as readers give them; columns of bytes that are text as text."""
+    from corpusmill.pipelines.sources.assembly.arrow_values import plain_values
+    from corpusmill.pipelines.sources.assembly.tables import is_text
+
+    if batch is None:
+        return
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        values = column.to_pylist() if is_text(column.type) else plain_values(column)
+        columns[name] = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in values]
+    for row in range(batch.num_rows):
+        yield {name: values[row] for name, values in columns.items()}
 
 
 def texts_of(kind: str, path: Path, options: Options) -> list[str]:
     """Some texts of a file, without tags of pages; none where they cannot be had quickly. Raises OSError."""
-    if kind in ("jsonl", "csv", "parquet", "arrow"):
+    if kind in RECORDS:
         records = islice(_records(kind, path, options), TEXTS)
         return [text for record in records if (text := _text(record, options))]
     if kind in ("warc", "arc"):
@@ -160,11 +218,15 @@ def texts_of(kind: str, path: Path, options: Options) -> list[str]:
         head, _ = head_of(path)
         text = head[:FILE_BYTES].decode("utf-8", "replace")
         return [_TAGS.sub(" ", text) if kind == "html" else text]
+    if kind in ("tar", "zip") and options.get("include"):
+        return member_texts(kind, path, options["include"], TEXTS, FILE_BYTES)
     return []
 
 
 def _text(record: Mapping[str, Any], options: Options) -> str | None:
     value = at_path(dict(record), options.get("text_field", "text"))
+    if value is None and "text_from" in options:
+        return FieldMap(joined=tuple(options["text_from"])).joined_text(record)
     if "template" in options:
         try:
             return MessageTemplate(options["template"], "\n").join(value)[0]
@@ -194,33 +256,12 @@ def _pages(kind: str, path: Path, options: Options) -> Iterator[str]:
                     yield page.decode("utf-8", "replace") if isinstance(page, bytes) else page or ""
 
 
-def _of_archive(kind: str, path: Path) -> Finding:
-    """An archive of source code, or of texts, by the names of its first members."""
-    look = _look(kind, path, {})
+def _of_archive(kind: str, path: Path, look: Look) -> Finding:
+    """An archive of source code, or of texts."""
     if look.fault is not None or look.damage is not None:
         return Finding({}, look.fault or look.damage)
     try:
-        names = list(islice(_members(kind, path), 1000))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, DataError) as error:
-        return Finding({}, f"its members cannot be listed ({error}); fetch or copy the file again")
-    if any(code_language(name.rsplit("/", 1)[-1]) is not None for name in names):
-        return Finding({})
-    suffixes = sorted({Path(name).suffix for name in names if Path(name).suffix in (".txt", ".text", ".tex")})
-    if suffixes:
-        return Finding({"include": suffixes})
-    return Finding({}, "it holds no source code and no text; unpack it, and look at the folder again")
-
-
-def _members(kind: str, path: Path) -> Iterator[str]:
-    if kind == "zip":
-        with zipfile.ZipFile(path) as archive:
-            yield from (name for name in archive.namelist() if not name.endswith("/"))
-        return
-    head, _ = head_of(path)
-    with tarfile.open(fileobj=io.BytesIO(head), mode="r:") as archive:
-        try:
-            for member in archive:
-                if member.isfile():
-                    yield member.name
-        except (tarfile.ReadError, EOFError):  # the head was cut within a member
-            return
+        options, code = members_told(kind, path)
+    except ArchiveFault as fault:
+        return Finding({}, str(fault))
+    return Finding(options, code=code)

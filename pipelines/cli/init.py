@@ -47,7 +47,7 @@ def init(
         typer.echo(json.dumps(told, indent=1, ensure_ascii=False))
         return
     for one in sources:
-        typer.echo(f"{one.name}: {one.kind}, {one.files:,} file{'s' * (one.files != 1)}, {one.bytes:,} bytes")
+        typer.echo(f"{one.name}: {one.kind}, {one.counted}, {one.bytes:,} bytes")
     for why, names in left_out.items():
         typer.echo(f"not read: {names[0]}{f' and {len(names) - 1:,} more' if len(names) > 1 else ''}: {why}")
     typer.echo(f"{path} is written; corpusmill plan {shlex.quote(str(path))} tells what it would do")

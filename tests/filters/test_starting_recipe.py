@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import io
-import json
 import re
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -22,67 +15,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.runner import run_recipe
-
-SEA = "The river runs to the sea and the lamp is lit in the harbour before the boats come home tonight."
-HAFEN = "Das Boot ist schon da, und die Leute warten am Hafen, bis die Lampe wieder brennt."
-MINATO = "海は広く、港には灯りがともる。船が帰ってくるまで人々は静かに待っている。"
-
-
-def rows(*records: object) -> str:
-    return "".join(json.dumps(record) + "\n" for record in records)
-
-
-def some(text: str, field: str = "text", count: int = 4) -> str:
-    return rows(*({field: f"{text} {number}"} for number in range(count)))
-
-
-@pytest.fixture
-def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recipe]:
-    """Fill a folder, write its recipe and load it, its input looked at."""
-    monkeypatch.chdir(tmp_path)
-
-    def made(files: dict[str, str | bytes], name: str = "data") -> Recipe:
-        for file, content in files.items():
-            path = tmp_path / name / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        done = CliRunner().invoke(app, ["init", name, "--output", "r.yaml"], catch_exceptions=False)
-        assert done.exit_code == 0
-        return load_recipe(tmp_path / "r.yaml", inputs=True)
-
-    return made
-
-
-def parquet(**columns: list[object]) -> bytes:
-    out = io.BytesIO()
-    pq.write_table(pa.table(columns), out)
-    return out.getvalue()
-
-
-def arrow(*, stream: bool, **columns: list[object]) -> bytes:
-    out, table = io.BytesIO(), pa.table(columns)
-    with (ipc.new_stream if stream else ipc.new_file)(out, table.schema) as writer:
-        writer.write_table(table)
-    return out.getvalue()
-
-
-def tar(*names: str) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as archive:
-        for name in names:
-            member = tarfile.TarInfo(name)
-            member.size = 6
-            archive.addfile(member, io.BytesIO(b"x = 1\n"))
-    return out.getvalue()
-
-
-def zipped(*names: str) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name in names:
-            archive.writestr(name, "x = 1\n")
-    return out.getvalue()
-
+from tests.filters.folders_of_data import HAFEN, MINATO, SEA, arrow, parquet, rows, some, tar, zipped
 
 WARC = (
     b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a.example/\r\n"
@@ -132,7 +65,14 @@ RECORD = WARC % (len(HTTP), HTTP)
             {"m-jsonl": ("jsonl", ["m/*.jsonl"], {}), "m-tree": ("tree", ["m"], {"include": [".c", ".py"]})},
         ),
         ({"a.tar.gz": tar("r/a.py", "r/b.txt")}, {"tar": ("tar", ["*.tar.gz"], {})}),
-        ({"a.zip": zipped("r/notes.txt")}, {"zip": ("zip", ["*.zip"], {"include": []})}),
+        ({"a.zip": zipped("r/a.py", "r/notes.txt")}, {"zip": ("zip", ["*.zip"], {"include": []})}),
+        (
+            {"a.zip": zipped("n/1.txt", "n/2.md"), "b.tar.gz": tar("n/1.txt", "n/LICENSE")},
+            {
+                "zip": ("zip", ["*.zip"], {"include": [".md", ".txt"]}),
+                "tar": ("tar", ["*.tar.gz"], {"include": [".txt"]}),
+            },
+        ),
         (
             {
                 "d/a.jsonl": some(SEA),
@@ -148,6 +88,21 @@ RECORD = WARC % (len(HTTP), HTTP)
         (
             {"[CC] 2024/a b/x (1).jsonl": some(SEA), "[CC] 2024/a b/y [2].jsonl": some(SEA)},
             {"cc-2024": ("jsonl", ["[CC] 2024/**/*.jsonl"], {})},
+        ),
+        (
+            {"d/a.jsonl": some(SEA), "d/b.jsonl": some(SEA, "body"), "d/c.jsonl": '[{"text": "x"}]'},
+            {
+                "d-jsonl": ("jsonl", ["d/a.jsonl"], {}),
+                "d-jsonl-2": ("jsonl", ["d/b.jsonl"], {"text_field": "body"}),
+            },
+        ),
+        (
+            {"a.jsonl": rows({"date": "2026-01-02", "turns": [{"role": "a", "content": "Hello."}]})},
+            {"jsonl": ("jsonl", ["*.jsonl"], {"text_field": "turns", "template": "{role}: {content}"})},
+        ),
+        (
+            {"a.jsonl": rows({"instruction": SEA, "input": "", "output": HAFEN})},
+            {"jsonl": ("jsonl", ["*.jsonl"], {"text_from": ["instruction", "input", "output"]})},
         ),
         ({"train/a.jsonl": some(SEA)}, {"train-files": ("jsonl", ["train/*.jsonl"], {})}),
         ({"日本/a.txt": MINATO}, {"text": ("text", ["日本/*.txt"], {})}),

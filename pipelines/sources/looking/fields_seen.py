@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from corpusmill.pipelines.sources.looking.field_kinds import is_no_text, nested
+
 # Names that data sets give to the field of the text, likeliest first.
-_LIKELY = (
+LIKELY = (
     "text", "content", "body", "raw_content", "page_content", "document", "article", "passage", "code",
     "markdown", "plain_text", "abstract", "story", "completion", "output",
 )  # fmt: skip
-_MOST_NAMES, _LONGEST_NAME, _DEPTH = 12, 40, 4
+_MOST_NAMES, _LONGEST_NAME = 12, 40
 
 
 def shown(name: str) -> str:
@@ -44,21 +46,31 @@ def fields(record: Mapping[str, Any]) -> str:
 
 
 def likely_text(record: Mapping[str, Any]) -> str | None:
-    """The field, dotted where nested, that most likely is the text: by its name, else by its length."""
-    found = [(name, len(value)) for name, value in _texts(record, "", _DEPTH) if value]
-    for wanted in _LIKELY:
+    """The field, dotted where nested, that most likely is the text: by its name, else by its length.
+
+    Addresses, dates, paths, ids and the like are none.
+    """
+    found = _texts(record)
+    return text_by_name(record) or (max(found, key=lambda field: field[1])[0] if found else None)
+
+
+def text_by_name(record: Mapping[str, Any], names: Sequence[str] = LIKELY) -> str | None:
+    """The field of text, dotted where nested, that has the first of these names; None without one."""
+    found = _texts(record)
+    for wanted in names:
         for name, _ in found:
             if name.rsplit(".", 1)[-1].lower() == wanted:
                 return name
-    return max(found, key=lambda field: field[1])[0] if found else None
+    return None
 
 
-def _texts(record: Mapping[str, Any], before: str, depth: int) -> Iterator[tuple[str, str]]:
-    for name, value in record.items():
-        if isinstance(value, str):
-            yield f"{before}{name}", value
-        elif isinstance(value, dict) and depth:
-            yield from _texts(value, f"{before}{name}.", depth - 1)
+def _texts(record: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Fields that may be the text, with their lengths in characters."""
+    return [
+        (name, len(value))
+        for name, value in nested(record)
+        if isinstance(value, str) and value and not is_no_text(name.rsplit(".", 1)[-1], value)
+    ]
 
 
 def _form(message: Mapping[str, Any], content: str) -> str | None:

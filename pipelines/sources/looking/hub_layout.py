@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,29 @@ def dataset_files(folder: Path, config: str | None, split: Sequence[str] | str |
     return list(dict.fromkeys(file for one in names for file in splits[one]))
 
 
+def is_hub_layout(folder: Path, names: Collection[str]) -> bool:
+    """Whether a folder with these entries is a data set of the Hub: its README.md begins with YAML, and there
+    is data beside or below it."""
+    if README not in names:
+        return False
+    with (folder / README).open("rb") as file:
+        if file.read(6).removeprefix(b"\xef\xbb\xbf")[:3] != b"---":
+            return False
+    return next(iter(data_files(folder)), None) is not None
+
+
+def splits_of(folder: Path) -> dict[str, list[str]]:
+    """The configs of a data set and the splits of each, the default config first and under that name alone.
+
+    Raises RecipeError.
+    """
+    found: dict[str, Splits] = {}
+    for name, splits in sorted(_configs(folder).items(), key=lambda one: one[0] != "default"):
+        if splits not in found.values():
+            found[name] = splits
+    return {name: list(splits) for name, splits in found.items()}
+
+
 def _default(configs: dict[str, Splits]) -> str | None:
     return "default" if "default" in configs else None
 
@@ -55,7 +78,7 @@ def _configs(folder: Path) -> dict[str, Splits]:
     listed = head.get("configs")
     if not listed:
         splits: Splits = {}
-        for file in _data_files(folder):
+        for file in data_files(folder):
             splits.setdefault(split_of(file.relative_to(folder).as_posix()), []).append(file)
         if not splits:
             raise RecipeError(f"{folder} holds no data files ({', '.join(SUFFIXES)}); name another folder")
@@ -84,7 +107,7 @@ def _splits(folder: Path, name: str, config: dict[str, Any]) -> Splits:
     files = config.get("data_files")
     if files is None:
         splits: Splits = {}
-        for file in _data_files(root):
+        for file in data_files(root):
             splits.setdefault(split_of(file.relative_to(root).as_posix()), []).append(file)
         if not splits:
             raise RecipeError(
@@ -158,7 +181,7 @@ def is_data(name: str) -> bool:
     return lower.endswith(SUFFIXES) and lower not in ("dataset_infos.json", "dataset_info.json", "state.json")
 
 
-def _data_files(folder: Path) -> list[Path]:
+def data_files(folder: Path) -> list[Path]:
     """Data files below a folder, in path order; links to files are such, as in the Hub's cache."""
     return sorted(
         file

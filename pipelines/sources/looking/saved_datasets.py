@@ -22,6 +22,14 @@ def is_saved(folder: Path) -> bool:
     return (folder / _STATE).is_file() or (folder / _SPLITS).is_file()
 
 
+def saved_splits(folder: Path) -> list[str]:
+    """The splits of a saved data set; none of one that has no splits. Raises RecipeError."""
+    if not (folder / _SPLITS).is_file():
+        return []
+    content = _read(folder / _SPLITS).get("splits")
+    return [str(name) for name in content if _is_name(name)] if isinstance(content, list) else []
+
+
 def saved_files(folder: Path, split: Sequence[str] | str | None) -> list[Path]:
     """The Arrow files of a saved data set, in its order; `split`: of a dictionary of data sets, which of
     them.
@@ -30,8 +38,7 @@ def saved_files(folder: Path, split: Sequence[str] | str | None) -> list[Path]:
     chosen.
     """
     if (folder / _SPLITS).is_file():
-        content = _read(folder / _SPLITS).get("splits")
-        names = [str(name) for name in content if _is_name(name)] if isinstance(content, list) else []
+        names = saved_splits(folder)
         return [file for name in chosen("split", split, names, folder) for file in _of_one(folder / name)]
     if not (folder / _STATE).is_file():
         raise RecipeError(

@@ -1,8 +1,9 @@
 """What data lies in a folder: files in groups that one reader reads, each with patterns, counts and bytes.
 
 Files are told apart by their suffixes, below a compression, and where these say nothing by their first
-bytes. A group has the files of one kind below one entry of the folder. Hidden files, links to folders, and
-folders of runs are passed over; what cannot be read and what no reader reads is listed with its reason.
+bytes. A group has the files of one kind below one entry of the folder. Data sets of the Hugging Face Hub and
+git repositories are groups of their own, as folders that one reader reads. Hidden files, links to folders,
+and folders of runs are passed over; what cannot be read and what no reader reads is listed with its reason.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ from pathlib import Path
 
 from corpusmill.pipelines.sources.assembly.code_languages import code_language
 from corpusmill.pipelines.sources.looking.formats import format_of, head_of, text_format
+from corpusmill.pipelines.sources.looking.hub_layout import data_files
+from corpusmill.pipelines.sources.looking.whole_folders import is_checkout, kind_of_folder
 
 MOST_FILES = 200_000  # of a folder that are looked through
+_TOLD_BYTES = 4096
 MOST_TOLD = 200  # files without a telling suffix whose first bytes are read
 _COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 _SUFFIXES = {
@@ -35,7 +39,7 @@ _SUFFIXES = {
     }.items()
     for suffix in suffixes.split()
 }
-_PROSE = ("text", "html", "jsonl", "csv")  # kinds of which a folder of source code has some, too
+PROSE = ("text", "html", "jsonl", "csv")  # kinds of which a folder of source code has some, too
 _DATA_SUFFIXES = (".jsonl", ".ndjson", ".jsonlines", ".csv", ".tsv")  # never a part of source code
 _BY_CONTENT = {"parquet", "warc", "arc", "arrow", "tar", "zip", "jsonl", "html"}
 
@@ -56,6 +60,15 @@ class Group:
     bytes: int = 0
     deep: bool = False  # whether some lie in folders below `top`
     plain: bool = False
+    folder: bool = False  # whether the reader reads `top` as a whole
+
+    def of_files(self, names: Iterable[str]) -> Group:
+        """Those of its files that are named, to be named one by one."""
+        made = Group(self.top, self.kind, plain=True)
+        for name in names:
+            made.suffixes[_suffix(name)] += 1
+            _add(made, name, self.sizes[name])
+        return made
 
     def of_suffixes(self, suffixes: Iterable[str]) -> Group:
         """Those of its files that have one of these suffixes."""
@@ -69,6 +82,8 @@ class Group:
 
     def patterns(self) -> list[str]:
         """Patterns that its files match, relative to the folder."""
+        if self.folder:
+            return [self.top or "."]
         if self.plain:
             return list(self.files)
         before = (f"{self.top}/" if self.top else "") + ("**/" if self.deep and self.top else "")
@@ -92,7 +107,8 @@ def survey(folder: Path) -> Survey:
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     found: list[tuple[str, str, str, int]] = []  # top, name, kind, bytes
     whole = True
-    for number, (name, path) in enumerate(_files(folder, left_out)):
+    seen = _Folders()
+    for number, (name, path) in enumerate(_files(folder, left_out, seen)):
         if number == MOST_FILES:
             whole = False
             break
@@ -104,27 +120,64 @@ def survey(folder: Path) -> Survey:
         else:
             kinds[top][kind] += 1
             found.append((top, name, kind, size))
+    root = sum(kinds.values(), Counter())
+    whole_root = "" in seen.checkouts and root["tree"] >= sum(root[one] for one in PROSE if one != "jsonl")
     for top, name, kind, size in found:
-        here = kinds[top]
-        code = here["tree"] and here["tree"] >= sum(here[one] for one in _PROSE if one != "jsonl")
+        here = root if whole_root else kinds[top]
+        code = here["tree"] and here["tree"] >= sum(here[one] for one in PROSE if one != "jsonl")
         suffix = _suffix(name)
-        if code and kind in _PROSE and suffix.lower() not in _DATA_SUFFIXES and top:
+        if code and kind in PROSE and suffix.lower() not in _DATA_SUFFIXES and (top or whole_root):
             kind = "tree"  # what stands beside source code belongs to it
+        if kind == "tree" and (repository := seen.checkout_of(name)) is not None:
+            seen.read_by_git["" if whole_root else top].add(repository)
+            continue
         group = groups.setdefault((top, kind), Group(top, kind))
         group.suffixes[suffix] += 1
         _add(group, name, size)
     for number, (top, name) in enumerate(unknown):
+        if seen.checkout_of(name) is not None and not kinds[top].keys() - {"tree", *PROSE}:
+            continue  # the reader of repositories judges what is in them
         told = _by_content(folder / name) if number < MOST_TOLD else None
         if told in _BY_CONTENT:
             group = groups.setdefault((top, f"{told} "), Group(top, str(told), plain=True))
             group.suffixes[_suffix(name)] += 1
             _add(group, name, (folder / name).stat().st_size)
         else:
-            left_out[f"no reader reads {told or 'this kind of file'}"].append(name)
+            left_out[_no_reader(told)].append(name)
+    for top, repositories in seen.read_by_git.items():
+        group = groups.setdefault((top, "git"), Group(top, "git", folder=True))
+        for name in sorted(repositories):
+            group.files.append(name or ".")
+            group.bytes += _bytes_below(folder / name)
+    for name in seen.data_sets:
+        group = groups.setdefault((name, "hugging_face"), Group(name, "hugging_face", folder=True))
+        for path in data_files(folder / name):
+            _add(group, path.relative_to(folder).as_posix(), path.stat().st_size)
     order = sorted(groups.values(), key=lambda group: (group.top, group.kind, group.plain))
     for group in order:
         group.files.sort()
     return Survey(order, {why: sorted(names) for why, names in sorted(left_out.items())}, whole)
+
+
+@dataclass
+class _Folders:
+    """Folders that one reader may read as a whole, by their names below the folder that is looked through."""
+
+    data_sets: list[str] = field(default_factory=list)
+    checkouts: list[str] = field(default_factory=list)  # work trees of git repositories
+    read_by_git: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by top
+
+    def checkout_of(self, name: str) -> str | None:
+        """The work tree that a file lies in."""
+        inside = (one for one in self.checkouts if not one or name.startswith(f"{one}/"))
+        return next(inside, None)
+
+
+def _bytes_below(repository: Path) -> int:
+    """Bytes of the objects of a git repository, in its `.git` or bare."""
+    own = repository / ".git"
+    objects = (own if own.is_dir() else repository) / "objects"
+    return sum(file.stat().st_size for file in objects.glob("??*/*") if file.is_file())
 
 
 def kind_of(name: str) -> str | None:
@@ -156,11 +209,30 @@ def _suffix(name: str) -> str:
 
 def _by_content(path: Path) -> str | None:
     head, _ = head_of(path)
-    return format_of(head) or text_format(head)
+    return format_of(head) or text_format(head) or ("text" if _is_prose(head) else None)
 
 
-def _files(folder: Path, left_out: dict[str, list[str]]) -> Iterator[tuple[str, Path]]:
-    """Name below the folder and path of every file that can be read, in the order of their names."""
+def _is_prose(head: bytes) -> bool:
+    try:
+        head[:_TOLD_BYTES].decode()
+    except UnicodeDecodeError as error:
+        return error.start > 0 and error.start >= min(len(head), _TOLD_BYTES) - 3  # cut in a character
+    return b"\0" not in head[:_TOLD_BYTES] and bool(head.strip())
+
+
+def _no_reader(told: str | None) -> str:
+    """Why a file of this format, told by its content, is left out."""
+    if told == "text":
+        return "text under a name that tells no format; name it in a source of `text` if you want it"
+    return f"no reader reads {told or 'this kind of file'}"
+
+
+def _files(folder: Path, left_out: dict[str, list[str]], seen: _Folders) -> Iterator[tuple[str, Path]]:
+    """Name below the folder and path of every file that can be read, in the order of their names.
+
+    Folders that one reader reads as a whole are added to `seen`, without the files of data sets and bare
+    repositories.
+    """
     todo = [""]
     while todo:
         below = todo.pop()
@@ -174,6 +246,16 @@ def _files(folder: Path, left_out: dict[str, list[str]]) -> Iterator[tuple[str, 
         if below and any(entry.name == "current.json" for entry in entries):
             left_out["a run of corpusmill"].append(below)
             continue
+        names = {entry.name for entry in entries}
+        kind = kind_of_folder(folder / below, names)
+        if kind == "hugging_face":
+            seen.data_sets.append(below)
+            continue
+        if kind == "git":
+            seen.read_by_git[below.split("/", 1)[0]].add(below)
+            continue
+        if is_checkout(folder / below, names):
+            seen.checkouts.append(below)
         folders = []
         for entry in entries:
             name = f"{below}/{entry.name}" if below else entry.name
