@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,14 +19,12 @@ class Recipe:
     """`Recipe.load("recipe.yaml")`, or `Recipe({"name": ..., "sources": ...})` of a mapping.
 
     `folder`: what paths of a mapping are relative to, by default the current one. Making one reads
-    nothing but its plugins; it raises RecipeError with all faults, a line each.
+    nothing but its plugins; it raises RecipeError with all faults, a line each, which names file and line or,
+    of a mapping, the path within it.
     """
 
     def __init__(self, recipe: Mapping[str, Any], *, folder: Path | str = ".") -> None:
-        import yaml
-
-        text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True).encode()
-        self._content: bytes | None = text
+        self._given: dict[str, Any] | None = deepcopy(dict(recipe))
         self._path = Path(folder).absolute() / "recipe.yaml"
         self._overrides: tuple[str, ...] = ()
         self._loaded = self._load(inputs=False)
@@ -34,14 +33,14 @@ class Recipe:
     def load(cls, path: Path | str, overrides: Sequence[str] = ()) -> Self:
         """The recipe of a YAML file. `overrides`: `key=value` as of `--set`."""
         made = cls.__new__(cls)
-        made._content, made._path, made._overrides = None, Path(path), tuple(overrides)
+        made._given, made._path, made._overrides = None, Path(path), tuple(overrides)
         made._loaded = made._load(inputs=False)
         return made
 
     def with_values(self, *overrides: str) -> Self:
         """The same with other values: `recipe.with_values("mixture.tokens=8M")`."""
         made = type(self).__new__(type(self))
-        made._content, made._path = self._content, self._path
+        made._given, made._path = self._given, self._path
         made._overrides = (*self._overrides, *overrides)
         made._loaded = made._load(inputs=False)
         return made
@@ -76,24 +75,34 @@ class Recipe:
 
         return make_plan(self._load(inputs=True))
 
-    def run(self, *, until: Sequence[str] | None = None, listener: RunListener | None = None) -> Run:
-        """Run it, or go on where it stopped; returns the run. `until`: steps to stop after.
+    def run(
+        self,
+        *,
+        until: Sequence[str] | None = None,
+        listener: RunListener | None = None,
+        repair: bool = False,
+    ) -> Run:
+        """Run it, or go on where it stopped; returns the run. `until`: steps to stop after. `repair`: verify
+        every file of the run first, and make again what is damaged.
 
         Engines that start processes import the program that calls this: guard it by
         `if __name__ == "__main__":`. Raises what `corpusmill run` ends with.
         """
         from corpusmill.pipelines.api.run import Run
+        from corpusmill.pipelines.contract.errors import PROGRAM
         from corpusmill.pipelines.report.build import build_report
         from corpusmill.pipelines.run.runner import run_recipe
 
-        result = run_recipe(self._load(inputs=True), listener, list(until) if until is not None else None)
+        command = None if self._given is None else PROGRAM
+        steps = list(until) if until is not None else None
+        result = run_recipe(self._load(inputs=True), listener, steps, repair=repair, command=command)
         build_report(result.folder)
         return Run(result.folder)
 
     def _load(self, *, inputs: bool) -> Loaded:
         from corpusmill.pipelines.recipe.loader import load_recipe
 
-        return load_recipe(self._path, self._overrides, inputs=inputs, content=self._content)
+        return load_recipe(self._path, self._overrides, inputs=inputs, given=self._given)
 
     def __repr__(self) -> str:
         return f"Recipe({self.name!r}, sources={self.sources}, output={str(self.output)!r})"

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 # The cure of any damage to what a run wrote; RECIPE stands where the recipe is not known.
 REPAIR = "corpusmill run RECIPE --repair"
+PROGRAM = "recipe.run()"  # in place of a command, where a program runs a recipe given as a mapping
 _CURE = "; cure: "
+
+
+def repairing(command: str) -> str:
+    """What repairs a run that `command` made."""
+    return f"{PROGRAM[:-1]}repair=True)" if command == PROGRAM else f"{command} --repair"
 
 
 class CorpusmillError(Exception):

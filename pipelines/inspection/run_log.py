@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.contract.errors import PROGRAM, repairing
 from corpusmill.pipelines.storage.remote.mirrors import location_of
 
 LONGEST_LINE = 2**20
@@ -74,11 +75,11 @@ def repair_command(folder: Path) -> str | None:
     """The command that repairs the run in `folder`, or None where its log names none.
 
     It is the last command the log names, with `folder` as `--out`: a run that was copied or moved is repaired
-    where it lies, not where it was made.
+    where it lies, not where it was made. Of a run that a program made it is what the program writes.
     """
     command = read_log(folder / "log" / "run.jsonl").command
-    if command is None:
-        return None
+    if command is None or command == PROGRAM:
+        return None if command is None else repairing(command)
     try:
         words = shlex.split(command)
     except ValueError:  # the log has no seal: a quote may be missing

@@ -16,6 +16,7 @@ from corpusmill.pipelines.contract.closest import closest, nearest
 from corpusmill.pipelines.contract.errors import RecipeError
 from corpusmill.pipelines.recipe.entries import mapping
 from corpusmill.pipelines.recipe.environment import expand_environment
+from corpusmill.pipelines.recipe.given_mapping import plain_recipe
 from corpusmill.pipelines.recipe.messages import (
     InvalidRecipeError,
     Places,
@@ -47,20 +48,28 @@ def recipe_keys() -> tuple[str, ...]:
 
 
 def load_recipe(
-    path: Path, overrides: Sequence[str] = (), *, inputs: bool = False, content: bytes | None = None
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    inputs: bool = False,
+    content: bytes | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Recipe:
     """The recipe of a YAML file, checked. `overrides`: `a.b=value`, applied before anything is checked.
 
     `content`: YAML in place of what the file holds, which then need not be there; paths are relative to where
-    it would be.
+    it would be. `given`: the recipe as a mapping in place of either; messages name paths within it.
 
     Input files are looked for only with `inputs`, and then their faults come together with the others: see
     `Recipe.check_inputs`. The plugins of the recipe become the registered ones. Raises RecipeError; an
     InvalidRecipeError carries all faults, one line each.
     """
     path = Path(path)
-    data, places = _read(path) if content is None else _parsed(content, path)
-    problems = apply_overrides(data, overrides, places)
+    if given is not None:
+        data, places = plain_recipe(given)
+    else:
+        data, places = _read(path) if content is None else _parsed(content, path)
+    problems = apply_overrides(data, overrides, places, recipe_keys())
     written = data
     data, unset = expand_environment(data)
     problems += unset
@@ -233,17 +242,8 @@ def _empty_entries(data: dict[str, Any]) -> list[Problem]:
 
 
 def _unknown_sections(data: dict[str, Any]) -> list[Problem]:
-    """A problem for each key that is no section; one that is a source's name is told where sources stand."""
-    known = recipe_keys()
-    sources = data.get("sources")
-    named = [key for key in data if key not in known and isinstance(sources, dict) and key in sources]
-    return [
-        *unknown_keys((key for key in data if key not in named), known),
-        *(
-            Problem((key,), f"is a source: write `sources.{key}`, such as `sources.{key}.steps.STEP.OPTION`")
-            for key in named
-        ),
-    ]
+    """A problem for each key that is no section."""
+    return unknown_keys(data, recipe_keys())
 
 
 def _sources(data: Any, recipe: dict[str, Any], problems: list[Problem]) -> tuple[Source, ...]:

@@ -1,24 +1,31 @@
 """`--set a.b=c`: values of a recipe replaced before it is validated.
 
 The key is a dotted path. A list entry is named by its index from 0 or, in a list of stages, by the
-stage's name: `sources.web.steps.language.at_least=0.5`. The value is YAML; `null`
-takes out a whole section or source, and is an ordinary value anywhere else.
+stage's name: `sources.web.steps.language.at_least=0.5`. `sources` and `steps` may be left out, as `what-if`
+writes it: `web.language.at_least=0.5`. The value is YAML; `null` takes out a whole section or source, and is
+an ordinary value anywhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from corpusmill.pipelines.recipe.messages import Path, Places, Problem, dotted, kind_of, unknown_key
+from corpusmill.pipelines.recipe.source_entry import KEYS
 from corpusmill.pipelines.recipe.yaml_text import MAX_DEPTH, parse_value
 
 MOST = 1000  # overrides of one command; each may look through a list of stages
 _NAMED = (("sources",),)  # mappings whose keys are the user's own names: an override adds none
 
 
-def apply_overrides(data: dict[str, Any], overrides: Sequence[str], places: Places) -> list[Problem]:
-    """Change `data` in place and note in `places` which override wrote what; returns what went wrong."""
+def apply_overrides(
+    data: dict[str, Any], overrides: Sequence[str], places: Places, known: Collection[str] = ()
+) -> list[Problem]:
+    """Change `data` in place and note in `places` which override wrote what; returns what went wrong.
+
+    `known`: keys of a recipe, which begin a key even where a source has such a name.
+    """
     problems: list[Problem] = []
     if len(overrides) > MOST:
         message = f"{len(overrides):,} values are set, more than {MOST:,}; write them into the recipe"
@@ -37,7 +44,7 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], places: Plac
             continue
         try:
             value = parse_value(text)
-            path = _assign(data, keys, value)
+            path = _assign(data, _spelt_out(data, keys, known), value)
         except (ValueError, LookupError) as error:
             problems.append(Problem((), str(error.args[0]), place=f"--set {key.strip()}"))
             continue
@@ -46,6 +53,18 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str], places: Plac
         written.append((path, key.strip()))
     _note(places, written)
     return problems
+
+
+def _spelt_out(data: dict[str, Any], keys: list[str], known: Collection[str]) -> list[str]:
+    """A key with the `sources` and `steps` that are left out: `web.language.keep` of what is a source."""
+    sources = data.get("sources")
+    named = keys[1:] if keys[0] == "sources" else keys
+    if not isinstance(sources, dict) or not named or named[0] not in sources:
+        return keys
+    if keys[0] != "sources" and (keys[0] in data or keys[0] in known):
+        return keys
+    is_step = len(named) > 2 and named[1] not in KEYS
+    return ["sources", named[0], *(["steps"] if is_step else []), *named[1:]]
 
 
 def _cut(text: str) -> str:

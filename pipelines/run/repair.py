@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError, repairing
 from corpusmill.pipelines.records.manifest import Manifest
 from corpusmill.pipelines.records.pointer import Pointer
 from corpusmill.pipelines.storage.committed import hash_again
@@ -178,8 +178,8 @@ class Repairs:
 
 @contextmanager
 def naming_repair(command: str) -> Iterator[None]:
-    """Let an IntegrityError say `command --repair` in place of the general cure."""
+    """Let an IntegrityError say what repairs a run of `command`, in place of the general cure."""
     try:
         yield
     except IntegrityError as error:
-        raise error.with_command(f"{command} --repair") from error
+        raise error.with_command(repairing(command)) from error

@@ -57,6 +57,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     "a field of records, a column of tables": {
         "sources/assembly/notebooks.py": {"language"},
         "sources/assembly/presets.py": {"language"},
+        "sources/looking/field_kinds.py": {"language", "repository"},
         "sample/gather.py": {"language"},
         "inspection/statistics_rendering.py": {"language"},
         "inspection/tokenizer_rendering.py": {"language"},
@@ -64,6 +65,7 @@ ALLOWED: dict[str, dict[str, set[str]]] = {
     },
     "a part of a data set, or of a run's documents": {
         "sources/looking/hub_layout.py": {"train"},
+        "sources/looking/whole_folders.py": {"train"},
         "inspection/kept_documents.py": {"train"},
         "inspection/shard_files.py": {"train"},
         "inspection/tables/tokens.py": {"held_out", "train"},

@@ -23,7 +23,7 @@ from corpusmill.pipelines.run.fingerprint import kept_options
 from corpusmill.pipelines.run.step import StageSpec
 
 _FORM = "write SOURCE.FILTER.OPTION=VALUE, such as web.gopher_quality.min_words=30"
-_STEPS = ("steps",)
+_STEPS = "steps"
 _UNSAID = " (a class of your own says by `rules` or `measured` which of its options only judge)"
 
 
@@ -75,8 +75,7 @@ def settings_of(written: Sequence[str], record: RunRecord) -> list[Setting]:
         if not equals or "" in parts:
             faults.append(f"--set {one}: {_FORM}")
             continue
-        if parts[:1] == ["sources"] and parts[2:3] == list(_STEPS):  # as `run --set` takes it
-            parts = [parts[1], *parts[3:]]
+        parts = _without_sections(parts)
         try:
             value = parse_value(text)
             found.append(_setting(parts, value, record))
@@ -85,6 +84,12 @@ def settings_of(written: Sequence[str], record: RunRecord) -> list[Setting]:
     if faults:
         raise UserError("\n".join(faults))
     return found
+
+
+def _without_sections(parts: list[str]) -> list[str]:
+    """SOURCE.FILTER.OPTION of a key that may name `sources` and `steps` too, as `run --set` takes both."""
+    parts = parts[1:] if parts[0] == "sources" and len(parts) > 1 else parts
+    return [parts[0], *parts[2:]] if parts[1:2] == [_STEPS] else parts
 
 
 def _setting(parts: Sequence[str], value: Any, record: RunRecord) -> Setting:

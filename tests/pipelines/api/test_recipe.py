@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 import corpusmill as cm
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.contract.errors import RecipeError
+from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError
+from corpusmill.pipelines.inspection.run_log import repair_command
 
 
 @pytest.fixture
@@ -48,6 +49,45 @@ def test_values_are_overridden(recipe: cm.Recipe, tmp_path: Path) -> None:
     assert other.run().documents().collect().height == 31
     with pytest.raises(RecipeError, match="--set dedupe: unknown key; did you mean `dedup`"):
         recipe.with_values("dedupe=[exact]")
+
+
+def test_faults_of_a_mapping_name_the_path_within_it(tmp_path: Path) -> None:
+    def lines(**more: object) -> list[str]:
+        sources = {"web": {"read": {"jsonl": "web.jsonl"}, "steps": ["language"]}}
+        with pytest.raises(RecipeError) as caught:
+            cm.Recipe({"name": "small", "sources": sources, **more}, folder=tmp_path).validate()
+        return str(caught.value).splitlines()
+
+    assert lines()[0].startswith("recipe mapping: sources.web.read.jsonl: nothing matches 'web.jsonl' in")
+    odd = {"web": {"read": {"jsonl": "web.jsonl"}, "steps": [{"language": {"kep": ["en"]}}]}}
+    assert lines(sources=odd)[0].startswith(
+        "recipe mapping: sources.web.steps.0.language.kep: unknown option"
+    )
+    assert lines(seed=object())[0].startswith("recipe mapping: seed: is of the class object; write texts")
+    assert lines(dedup={(1, 2): 3})[0].startswith("recipe mapping: dedup: has a key that is a list; write a")
+    nested: dict[str, object] = {}
+    nested["inner"] = nested
+    assert lines(mixture=nested)[0].startswith(
+        "recipe mapping: mixture.inner.inner: is nested over 32 levels"
+    )
+
+
+def test_a_mapping_takes_what_programs_write(tmp_path: Path) -> None:
+    given = {"web": {"read": {"jsonl": tmp_path / "web.jsonl"}, "steps": ()}}
+    made = cm.Recipe({"name": "small", "sources": given, "output": tmp_path / "out"})
+    given.clear()
+    assert made.with_values("seed=3").sources == ["web"]
+    assert made.output == tmp_path / "out"
+
+
+def test_damage_to_the_run_of_a_mapping_is_repaired_by_it(recipe: cm.Recipe) -> None:
+    run = recipe.run()
+    (file,) = run.path.glob("steps/web/*/data/*.parquet")
+    file.write_bytes(b"0" * file.stat().st_size)
+    with pytest.raises(IntegrityError, match="its bytes differ from the manifest"):
+        run.documents().collect()
+    assert repair_command(run.path) == "recipe.run(repair=True)"
+    assert recipe.run(repair=True).documents().collect().height == 30
 
 
 def test_a_file_that_is_not_there_fails_validation(recipe: cm.Recipe, tmp_path: Path) -> None:

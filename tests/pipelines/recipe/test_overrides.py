@@ -55,6 +55,14 @@ def test_entries_of_lists_by_index_and_by_stage(load: Load) -> None:
     ]
 
 
+def test_sources_and_steps_may_be_left_out(load: Load) -> None:
+    for key in ("a.judge.at_least", "sources.a.judge.at_least", "a.steps.judge.at_least"):
+        assert options(load(TEXT, f"{key}=9"))["at_least"] == 9
+    assert load(TEXT, "a.domain=text").source("a").domain == "text"
+    own = TEXT.replace("  a:\n", "  engine:\n", 1).replace("dedup: [same]\n", "")
+    assert load(own, "engine.workers=3", "sources.engine.judge.at_least=9").engine.workers == 3
+
+
 def test_sections_and_sources_are_made_and_taken_out(load: Load) -> None:
     assert load("sources: {a: {read: {lines: a}}}", "engine.retries=0").engine.retries == 0
     assert load(TEXT, "dedup=null").sections == {}
@@ -96,7 +104,9 @@ def test_the_last_override_of_a_key_counts(load: Load, faults: Faults) -> None:
         ("a..b=1", "--set a..b=1: write `--set key=value`"),
         ("seed=[1", "--set seed: not valid YAML"),
         ("seed=*x", "--set seed: alias *x"),
-        ("a.judge.at_least=1", "--set a.judge.at_least: a: is a source: write `sources.a`, such as"),
+        ("a.jugde.at_least=1", "--set a.jugde.at_least: unknown entry; did you mean `judge`?"),
+        ("a.judge.at_lest=1", "--set a.judge.at_lest: sources.a.steps.0.judge.at_lest: unknown option"),
+        ("a.domian=x", "--set a.domian: sources.a.domian: unknown key; did you mean `domain`?"),
         ("trian.steps=1", "--set trian.steps: trian: unknown key; did you mean `train`?"),
     ],
 )
