@@ -3,9 +3,12 @@ addresses and paths are read, never a text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.run_record import RunRecord
+from corpusmill.pipelines.inspection.identities import arrow_batches, has_removed, removed_path
+from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.storage.datasets import read_unit
 
 _COLUMNS = ("url", "path")
@@ -18,15 +21,16 @@ def looks_like_id(identity: str) -> bool:
 
 
 def id_of_named(record: RunRecord, name: str) -> str:
-    """The id of the one document whose `url` or `path` is `name`.
+    """The id of the one document whose `url` or `path` is `name`, kept or removed.
 
-    Raises UserError where there is none among those that reached their source's last dataset, or several.
+    Raises UserError where there is none among those that were read, or several.
     """
     import pyarrow.compute as pc
 
     found: dict[str, str] = {}
     lost: NotKeptError | None = None
     for source in (*record.sources, *record.beside):
+        found.update(dict.fromkeys(_removed(source, name), source.name))
         try:
             for unit in source.last.units:
                 for table in read_unit(source.last.data, unit.unit, ["id", *_COLUMNS]):
@@ -41,7 +45,7 @@ def id_of_named(record: RunRecord, name: str) -> str:
     if not found:
         raise UserError(
             f"{shown!r} is not a document id (up to 32 hexadecimal digits), nor the URL or path of a document"
-            " that its source keeps (a path from the source's folder); the tables `documents` and `removed`"
+            " (a path from the source's folder); the tables `documents` and `removed`"
             " of `corpusmill query RUN` list ids, URLs and paths"
         )
     if len(found) > 1:
@@ -49,3 +53,15 @@ def id_of_named(record: RunRecord, name: str) -> str:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise UserError(f"{shown} names {len(found)} documents: {listed}{more}; give an id")
     return next(iter(found))
+
+
+def _removed(source: SourceRecord, name: str) -> Iterator[str]:
+    """Ids of documents of this address or path that the steps of a source removed."""
+    import pyarrow.compute as pc
+
+    for step in (*source.steps, *source.scatters):
+        for unit in step.units:
+            if has_removed(unit):
+                for batch in arrow_batches(removed_path(step.data, unit.unit), ["id", "position"]):
+                    hits = batch.filter(pc.equal(batch.column("position"), name)).column("id")
+                    yield from (identity for identity in hits.to_pylist() if identity)

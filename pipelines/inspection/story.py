@@ -56,8 +56,8 @@ class InputRange:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a document was read; `row` is None where it was never written. `inputs`: ranges of files that its
-    unit covers, the first of them, and how many more there are."""
+    """Where a document was read; `row` is None where it was never written. `inputs`: the range of a file that
+    it is from; where that is not known, those its unit covers, the first, and how many more there are."""
 
     step: str
     unit: int

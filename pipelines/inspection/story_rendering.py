@@ -131,7 +131,7 @@ def _render_copies(encoded: EncodedRow, copies: Sequence[DrawnCopy]) -> list[str
 
 
 def origin_facts(origin: Origin) -> list[tuple[str, str]]:
-    """Where a document was read, and the ranges of files that its unit covers, for people."""
+    """Where a document was read, and the range of a file, or those that it may be from, for people."""
     place = f"step {origin.step}, unit {origin.unit}"
     place += f", row {origin.row}" if origin.row is not None else ""
     inputs = [

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpusmill.pipelines.contract.errors import IntegrityError, damaged
+from corpusmill.pipelines.contract.errors import IntegrityError, NotKeptError, damaged
 from corpusmill.pipelines.contract.given import DRAWN, ENCODED, MIXTURE, SHARDS
 from corpusmill.pipelines.contract.given_tables import DRAWN_ROWS
 from corpusmill.pipelines.inspection.identities import (
@@ -45,7 +45,8 @@ from corpusmill.pipelines.run.operators.layout import ROWS_FILE, first_of, parti
 from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.storage.cuts import cut
-from corpusmill.pipelines.storage.datasets import DatasetView
+from corpusmill.pipelines.storage.datasets import DatasetView, unit_file
+from corpusmill.pipelines.storage.rows_of_ranges import range_of
 
 _RANGES_SHOWN = 8
 _PIECE = ("start", "length", "offset", "epoch", "fim")  # what is told of a piece
@@ -103,16 +104,35 @@ def detail_scores(detail: str | None) -> Scores:
 
 
 def origin(record: RunRecord, source: SourceRecord, place: Place) -> Origin:
-    """Step, unit and row where the document was read, and the ranges of input files its unit covers."""
+    """Step, unit and row where the document was read, and the range of an input file, or those of its unit
+    that it may be from."""
     read = source.steps[0]
     if place.step != read.name:
         place = next(in_dataset(read, place.id), place)
     row = None if place.removed else place.row
     if read.operator.reads != "splits" or place.step != read.name:
         return Origin(place.step, place.unit, row)
-    ranges = _ranges(record, read, place.unit)
+    ranges = _own(read, place, _ranges(record, read, place.unit))
     more = max(0, len(ranges) - _RANGES_SHOWN)
     return Origin(place.step, place.unit, row, tuple(ranges[:_RANGES_SHOWN]), more)
+
+
+def _own(read: StepRecord, place: Place, ranges: list[InputRange]) -> list[InputRange]:
+    """Those of a unit's ranges that a document may be from; one, where the unit's file tells."""
+    if len(ranges) < 2:
+        return ranges
+    lost = removed_row(read, place) if place.removed else None
+    if lost is not None and lost.stage == "read":  # the reader names the file
+        said = lost.position or ""
+        named = [
+            one for one in ranges if said == one.file or said.startswith((f"{one.file},", f"{one.file}@"))
+        ]
+        return named or ranges
+    try:
+        number = range_of(unit_file(read.data, place.unit), place.row, removed=place.removed)
+    except NotKeptError:
+        return ranges
+    return ranges if number is None or number >= len(ranges) else [ranges[number]]
 
 
 def _ranges(record: RunRecord, read: StepRecord, unit: int) -> list[InputRange]:

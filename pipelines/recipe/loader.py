@@ -69,7 +69,7 @@ def load_recipe(
         data, places = plain_recipe(given)
     else:
         data, places = _read(path) if content is None else _parsed(content, path)
-    problems = apply_overrides(data, overrides, places, recipe_keys())
+    problems = apply_overrides(data, overrides, places, recipe_keys)
     written = data
     data, unset = expand_environment(data)
     problems += unset

@@ -8,7 +8,7 @@ an ordinary value anywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from corpusmill.pipelines.recipe.messages import Path, Places, Problem, dotted, kind_of, unknown_key
@@ -20,11 +20,14 @@ _NAMED = (("sources",),)  # mappings whose keys are the user's own names: an ove
 
 
 def apply_overrides(
-    data: dict[str, Any], overrides: Sequence[str], places: Places, known: Collection[str] = ()
+    data: dict[str, Any],
+    overrides: Sequence[str],
+    places: Places,
+    known: Callable[[], Collection[str]] = tuple,
 ) -> list[Problem]:
     """Change `data` in place and note in `places` which override wrote what; returns what went wrong.
 
-    `known`: keys of a recipe, which begin a key even where a source has such a name.
+    `known` gives the keys of a recipe, which begin a key even where a source has such a name.
     """
     problems: list[Problem] = []
     if len(overrides) > MOST:
@@ -55,13 +58,13 @@ def apply_overrides(
     return problems
 
 
-def _spelt_out(data: dict[str, Any], keys: list[str], known: Collection[str]) -> list[str]:
+def _spelt_out(data: dict[str, Any], keys: list[str], known: Callable[[], Collection[str]]) -> list[str]:
     """A key with the `sources` and `steps` that are left out: `web.language.keep` of what is a source."""
     sources = data.get("sources")
     named = keys[1:] if keys[0] == "sources" else keys
     if not isinstance(sources, dict) or not named or named[0] not in sources:
         return keys
-    if keys[0] != "sources" and (keys[0] in data or keys[0] in known):
+    if keys[0] != "sources" and (keys[0] in data or keys[0] in known()):
         return keys
     is_step = len(named) > 2 and named[1] not in KEYS
     return ["sources", named[0], *(["steps"] if is_step else []), *named[1:]]

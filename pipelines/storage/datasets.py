@@ -8,7 +8,7 @@ and the masks of rows to leave out and of spans to cut. Memory: one unit's mask 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -90,14 +90,15 @@ class DatasetWriter:
             store_schema=True,
         )
 
-    def close(self) -> int:
-        """Finish the file, with an empty one where no batch came; returns its rows."""
+    def close(self, metadata: Mapping[str, str] | None = None) -> int:
+        """Finish the file, with an empty one where no batch came; returns its rows. `metadata`: what else the
+        footer of a Parquet file says."""
         if self._pending or self._writer is None:
             if not self._pending:
                 self._pending = [SCHEMA.empty_table()]
             self._flush()
         if not self.encoded:
-            self._writer.add_key_value_metadata(as_metadata(self._sizes))
+            self._writer.add_key_value_metadata({**as_metadata(self._sizes), **(metadata or {})})
         self._writer.close()
         return self.rows
 

@@ -58,22 +58,32 @@ class FusedMaps:
         self._marker = marker
         self._removed: list[tuple[npt.NDArray[np.int64], pa.Table]] = []  # ordinals and rows
         self._ordinal = 0
+        self._kept: list[npt.NDArray[np.int64]] = []  # ordinals of the rows that survive every stage
 
     def push(self, docs: Documents) -> Documents:
         """The rows of `docs` that survive every stage, in order."""
         first = self._ordinal
         self._ordinal += len(docs)
         if self._marker is None or len(docs) == 0:
-            return self._run(docs, np.arange(first, first + len(docs)))
+            return self._survivors(docs, np.arange(first, first + len(docs)))
         marker = self._marker
         if marker.skips_documents:
             return docs.slice(0, 0)
         chosen = [i for i in range(len(docs)) if not marker.skips(first + i)]
-        kept = [self._run(docs.slice(i, 1), np.array([first + i])) for i in chosen]
+        kept = [self._survivors(docs.slice(i, 1), np.array([first + i])) for i in chosen]
         marker.rest(self._ordinal)
         if not kept:
             return docs.slice(0, 0)
         return _concatenate(kept, docs)
+
+    def rows_before(self, ordinals: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Of all that was pushed before each of these numbers of documents, in order: how many survive every
+        stage, and how many rows of `removed` there are."""
+        none = np.zeros(0, np.int64)
+        kept = np.concatenate([none, *self._kept])
+        removed = np.sort(np.concatenate([none, *(numbers for numbers, _ in self._removed)]))
+        ends = np.asarray(ordinals, np.int64)
+        return np.searchsorted(kept, ends).tolist(), np.searchsorted(removed, ends).tolist()
 
     def removed(self) -> pa.Table:
         """Everything that left so far, as `REMOVED` rows in the order of the documents.
@@ -90,7 +100,8 @@ class FusedMaps:
         """Add rows lost outside the maps (by the reader) to the same file, before the documents to come."""
         self._removed.append((np.full(table.num_rows, self._ordinal), table))
 
-    def _run(self, docs: Documents, ordinals: npt.NDArray[np.int64]) -> Documents:
+    def _survivors(self, docs: Documents, ordinals: npt.NDArray[np.int64]) -> Documents:
+        """The rows that survive every stage; their ordinals are noted."""
         for position, stage in enumerate(self.stages):
             sizes = docs.sizes()
             for source, mask in _by_source(docs):
@@ -108,6 +119,7 @@ class FusedMaps:
                 self._quarantine(stage, docs.keep(bad), ordinals[bad], [why for _, why in faults])
                 ordinals, sizes = ordinals[sound], sizes[sound]
             docs, ordinals = self._sort_out(stage, outcome, ordinals, sizes)
+        self._kept.append(ordinals)
         return docs.forget()  # the bounds of words and lines end with the run of maps
 
     def _leave_out_poison(

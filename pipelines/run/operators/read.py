@@ -33,6 +33,7 @@ from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROW
 from corpusmill.pipelines.sources.reader import Label, Lost, Reader, Split, read_index
 from corpusmill.pipelines.storage.datasets import DatasetWriter
 from corpusmill.pipelines.storage.removed import removed_table, write_removed
+from corpusmill.pipelines.storage.rows_of_ranges import as_metadata
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
 
 _SPLITS_PER_UNIT = 4096
@@ -125,7 +126,8 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
     limit = job.limit
     # Careful attempts show documents to the maps one by one, as they come.
     gathered = _Gathered(fused, writer, most=BATCH_ROWS if marker is None else 0)
-    for number, (name, path, split) in enumerate(_splits(job, reader), PARTS):
+    ends = [0] * len(job.unit.splits)  # of each range, documents up to its end
+    for number, (nth, name, path, split) in enumerate(_splits(job, reader), PARTS):
         if marker is not None and marker.skips_documents and marker.skips(number):
             continue
         place = RangeInUnit(number, marker, job.poison.get(number))
@@ -157,10 +159,11 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
             entry.arrive(len(docs), size)
             entry.keep(len(docs), size, size)
             gathered.add(docs, size)
+        ends[nth:] = [gathered.given] * (len(ends) - nth)
         if limit is not None and entry.documents_in >= limit:
             break
     gathered.flush()
-    rows = writer.close()
+    rows = writer.close(as_metadata(*fused.rows_before(ends)))
     if (removed := fused.removed()).num_rows:
         write_removed(attempt.file("removed.arrow"), [removed])
     written = {label.source: (rows, gathered.bytes_out)}
@@ -190,12 +193,14 @@ class _Gathered:
         self._waiting: list[Documents] = []
         self._rows = self._bytes = 0
         self.bytes_out = 0
+        self.given = 0  # documents
 
     def add(self, docs: Documents, size: int) -> None:
         """Documents of `size` bytes; they go on at once where enough have come together."""
         if self._waiting and not self._waiting[0].table.schema.equals(docs.table.schema):
             self.flush()
         self._waiting.append(docs)
+        self.given += len(docs)
         self._rows, self._bytes = self._rows + len(docs), self._bytes + size
         if self._rows >= self._most or self._bytes >= BATCH_BYTES:
             self.flush()
@@ -229,13 +234,14 @@ class RangeInUnit:
             self.marker.note(self.number, 0)
 
 
-def _splits(job: Job[SplitsUnit], reader: Reader) -> Iterator[tuple[str, str, Split]]:
-    """Name, path and range of all that the unit reads; in careful mode the smallest ranges there are."""
-    for piece in job.unit.splits:
+def _splits(job: Job[SplitsUnit], reader: Reader) -> Iterator[tuple[int, str, str, Split]]:
+    """Number, name, path and range of all that the unit reads; in careful mode the smallest ranges there are,
+    with the number of the one that they are parts of."""
+    for number, piece in enumerate(job.unit.splits):
         split = piece.split
         parts = reader.divide(split) if (job.careful or job.poison) and split.fault is None else [split]
         for part in parts:
-            yield piece.name, piece.path, part
+            yield number, piece.name, piece.path, part
 
 
 def batches_of(

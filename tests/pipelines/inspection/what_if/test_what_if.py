@@ -123,9 +123,10 @@ def test_a_source_that_changed_since_the_run_shows_no_text(tmp_path: Path) -> No
 
 def test_a_key_may_be_that_of_the_recipe(asked_folder: Path) -> None:
     def changed(key: str) -> list[tuple[str, int]]:
-        answer = what_if(RunFolder(asked_folder / "run"), [f"{key}=30"], None, 0)
+        answer = what_if(RunFolder(asked_folder / "run"), [f"{key}=30"], recipe, 0)
         return [(change.key, answer.sources["web"].removed.documents) for change in answer.changes]
 
+    recipe = load_recipe(asked_folder / "recipe.yaml")
     short = changed("web.enough_words.at_least")
     assert changed("sources.web.steps.enough_words.at_least") == short
     assert changed("sources.web.enough_words.at_least") == changed("web.steps.enough_words.at_least") == short
