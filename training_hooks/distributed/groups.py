@@ -17,15 +17,18 @@ PATIENT = timedelta(days=365)  # for what is waited for as long as it takes: a d
 class Groups:
     """Groups of this rank, in a default group of `layout.world` ranks; every rank makes them together.
 
-    `world`: all ranks; `experts`: those that share out the experts of its layers; `data`: those with its
-    stages; `pipeline`: those with its rows, in the order of the stages; `patient`: all ranks, on the CPU,
-    without a time limit, for waiting until one of them has done something that takes long.
+    `world`: all ranks; `experts`: those that share out the experts of its layers; `experts_back`: the same,
+    for gradients on their way back while rows of another pass go forward; `data`: those with its stages;
+    `pipeline`: those with its rows, in the order of the stages; `patient`: all ranks, on the CPU, without a
+    time limit, for waiting until one of them has done something that takes long. In the others a rank waits
+    `seconds` for another.
 
     Raises UserError where the default group has another number of ranks.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, seconds: float = 60.0) -> None:
         self.layout, self.rank = layout, dist.get_rank()
+        self._wait = timedelta(seconds=seconds)
         if dist.get_world_size() != layout.world:
             raise UserError(
                 f"{dist.get_world_size()} processes were started for a layout of {layout}: start "
@@ -38,7 +41,10 @@ class Groups:
         self.world = self._made[tuple(range(layout.world))] = world
         self.patient = dist.new_group(backend="gloo", timeout=PATIENT)
         places = [layout.place(rank) for rank in range(layout.world)]
-        self.experts = self._mine([(p.pipeline, p.data) for p in places])
+        sharers: list[object] = [(p.pipeline, p.data) for p in places]
+        self.experts = self.experts_back = self._mine(sharers)
+        if layout.experts > 1:
+            self.experts_back = self._again(sharers)
         self.data = self._mine([p.pipeline for p in places])
         self.pipeline = self._mine([(p.data, p.experts) for p in places])
 
@@ -49,12 +55,20 @@ class Groups:
         (mine,) = (ranks for ranks in sets if self.rank in ranks)
         return self._made[mine]
 
+    def _again(self, keys: list[object]) -> dist.ProcessGroup:
+        """Another group of the same ranks."""
+        made: list[dist.ProcessGroup] = [
+            dist.new_group([r for r, key in enumerate(keys) if key == one], timeout=self._wait)
+            for one in dict.fromkeys(keys)
+        ]
+        return made[list(dict.fromkeys(keys)).index(keys[self.rank])]
+
     def make(self, sets: Iterable[tuple[int, ...]]) -> None:
         """Make the groups of these sets of ranks, each ascending, that are not there yet. Every rank calls it
         with the same sets."""
         for ranks in dict.fromkeys(sets):
             if ranks not in self._made:
-                self._made[ranks] = dist.new_group(list(ranks))
+                self._made[ranks] = dist.new_group(list(ranks), timeout=self._wait)
 
     def of(self, ranks: tuple[int, ...]) -> dist.ProcessGroup:
         """The group of these ranks, this one among them, once `make` made it."""

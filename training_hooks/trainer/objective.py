@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from corpusmill.training_hooks.model.cross_entropy import head_cross_entropy
-from corpusmill.training_hooks.model.transformer import Transformer
+from corpusmill.training_hooks.model.transformer import Forward, Transformer
 
 
 @dataclass(frozen=True)
@@ -66,36 +66,56 @@ def objective(
 ) -> Objective:
     """Losses of `tokens_BW` int64; targets where `real_BW` is false are left out of every mean. `whole`:
     counts of the batch that these rows are a piece of; None where they are all of it."""
-    depths = len(model.mtp)
+    passed = model(tokens_BW, real_BW)
+    depths, head_VD = len(model.mtp), model.lm_head.weight
+    return objective_of(passed, head_VD, depths, tokens_BW, real_BW, mtp_weight, balance_weight, whole)
+
+
+def objective_of(
+    passed: Forward,
+    head_VD: Tensor | None,
+    depths: int,
+    tokens_BW: Tensor,
+    real_BW: Tensor,
+    mtp_weight: float,
+    balance_weight: float,
+    whole: BatchCounts | None = None,
+) -> Objective:
+    """`objective` of what a model with `depths` MTP modules and the output head `head_VD` gave.
+
+    `passed` may be of a piece of the model that ends before the head (None): its `hidden` are then empty,
+    `routing` of main layers, and what it adds to the objective is their balance loss.
+    """
     here = BatchCounts.of(real_BW, depths)
     whole = here if whole is None else whole
-    passed = model(tokens_BW, real_BW)
-    length = passed.hidden[0].shape[1]
-    head_VD = model.lm_head.weight
-    means, first_loss_N = [], torch.empty(0)
+    length = tokens_BW.shape[1] - 1 - depths
+    zero = torch.zeros((), device=tokens_BW.device)
+    means, token_loss_N = [], zero.new_zeros(tokens_BW.shape[0] * length)
     for depth, hidden_BTD in enumerate(passed.hidden):
+        assert head_VD is not None
         target_N = tokens_BW[:, depth + 1 : depth + 1 + length].flatten()
         counted_N = real_BW[:, depth + 1 : depth + 1 + length].flatten().float()
         weight_N = counted_N / max(whole.targets[depth], 1.0)
         mean, loss_N = head_cross_entropy(hidden_BTD.flatten(0, 1), head_VD, target_N, weight_N)
         if depth == 0:
-            first_loss_N = loss_N
+            token_loss_N = loss_N
         means.append(mean)
-    zero = means[0].new_zeros(())
-    mtp = torch.stack(means[1:]).mean() if depths else zero
+    loss = means[0] if means else zero
+    mtp = torch.stack(means[1:]).mean() if means[1:] else zero
     balance = zero
     if passed.routing:
         # Each layer's loss is a mean over the sequences it saw; MTP modules come last and see others.
-        main = len(passed.routing) - depths
+        main = len(passed.routing) - (depths if means else 0)
         share = [here.sequences[d] / max(whole.sequences[d], 1.0) for d in range(depths + 1)]
         of_layers = [r.balance_loss * share[max(0, i - main + 1)] for i, r in enumerate(passed.routing)]
         balance = torch.stack(of_layers).sum()
+    counted_BT = real_BW[:, 1 : 1 + length]
     return Objective(
-        total=means[0] + mtp_weight * mtp + balance_weight * balance,
-        loss=means[0].detach(),
+        total=loss + mtp_weight * mtp + balance_weight * balance,
+        loss=loss.detach(),
         mtp=mtp.detach(),
         balance=balance.detach(),
-        token_loss=first_loss_N.view(-1, length),
-        counted=real_BW[:, 1 : 1 + length],
+        token_loss=token_loss_N.view(-1, length),
+        counted=counted_BT if means else torch.zeros_like(counted_BT),
         loads=[r.load for r in passed.routing],
     )

@@ -162,12 +162,12 @@ def pass_rows(
             result.counts,
         )
     losses.total.backward()  # type: ignore[no-untyped-call]
-    _add(result, losses, batch.codes[rows])
+    count_in(result, losses, batch.codes[rows])
     if tally is not None:
         tally.add(batch.codes[rows], losses.counted.shape[1])
 
 
-def _add(result: StepResult, losses: Objective, codes_BW: I64) -> None:
+def count_in(result: StepResult, losses: Objective, codes_BW: I64) -> None:
     """Count one piece's losses and loads in."""
     result.loss += float(losses.loss)
     result.mtp += float(losses.mtp)

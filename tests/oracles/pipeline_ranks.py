@@ -1,0 +1,185 @@
+"""One of four ranks that run the passes of a pipeline, as a process: `python -m ... RANK FOLDER`.
+
+Every case is a step of one batch: gradients, losses, loads and routing of this rank go into the folder. At
+the end the last rank dies in a forward pass, and the others tell what that raises.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from torch import Tensor
+
+from corpusmill.training_hooks.distributed.executor import PassError
+from corpusmill.training_hooks.distributed.group import local_group
+from corpusmill.training_hooks.distributed.groups import Groups
+from corpusmill.training_hooks.distributed.layout import Layout, Place
+from corpusmill.training_hooks.distributed.part import Part
+from corpusmill.training_hooks.distributed.passes import with_padding_rows
+from corpusmill.training_hooks.distributed.pieces import WholeModel
+from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses
+from corpusmill.training_hooks.distributed.stages import Pipeline
+from corpusmill.training_hooks.model.gate import Gate
+from corpusmill.training_hooks.model.initialise import initialise
+from corpusmill.training_hooks.model.recompute import recompute
+from corpusmill.training_hooks.trainer.expert_load import RoutingTally
+from corpusmill.training_hooks.trainer.objective import BatchCounts
+from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult
+from tests.oracles.expert_parallel_ranks import CONFIG as SMALL
+
+# Small enough that FP32's rounding, added up over eight layers, stays under a millionth.
+CONFIG = replace(SMALL, num_hidden_layers=8, initializer_range=0.07)
+RANKS, ROWS, LENGTH, SOURCES, PAD = 4, 11, 12, 3, 0
+SETTINGS = Settings(
+    learning_rate=0.0, gamma=0.01, mtp_weight=0.3, alpha=0.01, micro_batch=3, precision="fp32"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layout and a schedule; of four ranks, those of a layout of two run it twice."""
+
+    pipeline: int
+    experts: int
+    method: str
+    recomputes: bool = False
+
+    @property
+    def name(self) -> str:
+        again = "-recompute" if self.recomputes else ""
+        return f"{self.pipeline}x{self.experts}-{self.method}{again}"
+
+
+CASES = [
+    *(Case(4, 1, method) for method in ("1f1b", "zb1p", "dualpipe", "dualpipev")),
+    *(Case(2, 1, method) for method in ("1f1b", "zb1p", "dualpipe", "dualpipev")),
+    *(Case(2, 2, method) for method in ("zb1p", "dualpipe", "dualpipev")),
+    Case(2, 2, "dualpipe", recomputes=True),
+    Case(1, 4, "dualpipev"),
+]
+TWICE = ("4x1-dualpipev", "2x2-dualpipe")  # run again, and again without passes side by side
+
+
+def batch() -> Batch:
+    """Every third row ends in padding, and one is nothing else."""
+    draws = np.random.default_rng(5)
+    tokens = draws.integers(1, CONFIG.vocab_size, (ROWS, LENGTH + 2))
+    tokens[::3, 9:] = PAD
+    tokens[4] = PAD
+    codes = np.where(tokens == PAD, -1, draws.integers(0, SOURCES, (ROWS, 1)))
+    return Batch(tokens, codes, PAD)
+
+
+def counts() -> BatchCounts:
+    """Of the whole batch."""
+    return BatchCounts.of(torch.from_numpy(batch().tokens != PAD), CONFIG.num_nextn_predict_layers)
+
+
+def told(result: StepResult, tally: RoutingTally) -> dict[str, Any]:
+    """What a step gives beside gradients, as JSON."""
+    return {
+        "losses": [result.loss, result.mtp, result.balance, result.targets],
+        "sources": [result.source_loss.tolist(), result.source_targets.tolist()],
+        "loads": [load.tolist() for load in result.loads],
+        "tally": tally.counts.tolist(),
+    }
+
+
+def rows_of(case: Case, place: Place) -> Batch:
+    """The rows of a rank that stands there, as many as others have."""
+    layout, whole = Layout(case.pipeline, 1, case.experts), batch()
+    mine = layout.rows(ROWS, place)
+    return with_padding_rows(Batch(whole.tokens[mine], whole.codes[mine], PAD), layout.most_rows(ROWS))
+
+
+class Ranks:
+    """The passes of this process for every case."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+        self.pairs = [dist.new_group([first, first + 1]) for first in (0, 2)]
+
+    def passes(self, case: Case, *, side_by_side: bool = True) -> tuple[PipelinedPasses, Batch]:
+        """The part of this rank with its weights, and its rows."""
+        pipeline = Pipeline(CONFIG, case.method, case.pipeline)
+        experts = back = None
+        if case.pipeline * case.experts == RANKS:
+            groups = Groups(Layout(case.pipeline, 1, case.experts))
+            ranks, experts, back = groups.pipeline, groups.experts, groups.experts_back
+            place = groups.place
+        else:
+            ranks = self.pairs[self.rank // 2]
+            place = Place(ranks.rank(), 0, 0)
+        part = Part(CONFIG, pipeline.of_rank(ranks.rank()))
+        initialise(part, 1, CONFIG.initial_std)
+        if case.recomputes:
+            recompute(part)
+        return PipelinedPasses(part, pipeline, ranks, experts, back, side_by_side=side_by_side), rows_of(
+            case, place
+        )
+
+    def step(self, case: Case, *, side_by_side: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Gradients by name, and what else the step gives."""
+        passes, rows = self.passes(case, side_by_side=side_by_side)
+        gates = WholeModel.of(CONFIG).gates
+        tally = RoutingTally.of_part(passes.part, gates, CONFIG, SOURCES)
+        with tally.listening():
+            result = passes.run(rows, counts(), SETTINGS, sources=SOURCES, tally=tally)
+        assert passes.last is not None
+        assert len(passes.last.spans) == len(passes.last.schedule.actions[passes.rank])
+        gradients = {}
+        for name, parameter in passes.part.named_parameters():
+            assert parameter.grad is not None, name
+            gradients[name] = parameter.grad
+        return gradients, told(result, tally)
+
+    def dies(self) -> str | None:
+        """What a step raises in which the last rank dies as it runs its third forward pass."""
+        passes, rows = self.passes(Case(4, 1, "dualpipe"))
+        if self.rank == RANKS - 1:
+            gate = next(module for module in passes.part.modules() if isinstance(module, Gate))
+            seen: list[int] = []
+            gate.register_forward_hook(lambda *_: os._exit(7) if len(seen) == 2 else seen.append(1))
+        try:
+            passes.run(rows, counts(), SETTINGS, sources=SOURCES)
+        except PassError as error:
+            return str(error)
+        return None
+
+
+def same(one: tuple[dict[str, Tensor], Any], two: tuple[dict[str, Tensor], Any]) -> bool:
+    """Whether two steps gave the same bits."""
+    equal = one[0].keys() == two[0].keys() and all(torch.equal(one[0][n], two[0][n]) for n in one[0])
+    return equal and one[1] == two[1]
+
+
+def main(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    kept: dict[str, Tensor] = {}
+    found: dict[str, Any] = {}
+    with local_group(folder / "meeting", rank, RANKS, seconds=60):
+        ranks = Ranks(rank)
+        for case in CASES:
+            step = ranks.step(case)
+            kept |= {f"{case.name}/{name}": tensor for name, tensor in step[0].items()}
+            found[case.name] = dict(step[1])
+            if case.name in TWICE:
+                found[case.name]["repeats"] = same(step, ranks.step(case))
+                found[case.name]["as one by one"] = same(step, ranks.step(case, side_by_side=False))
+        save_file(kept, folder / f"{rank}.safetensors")
+        (folder / f"{rank}.json").write_text(json.dumps(found), "utf-8")
+        dist.barrier()
+        (folder / f"{rank}.error").write_text(str(ranks.dies()), "utf-8")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,234 @@
+"""Stages on several processes give the losses, gradients, loads and routing of one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed.group import local_group
+from corpusmill.training_hooks.distributed.layout import Place
+from corpusmill.training_hooks.distributed.part import Part
+from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses, in_chunks
+from corpusmill.training_hooks.distributed.stages import Pipeline
+from corpusmill.training_hooks.model.config import preset
+from corpusmill.training_hooks.model.initialise import initialise
+from corpusmill.training_hooks.model.transformer import Transformer
+from corpusmill.training_hooks.schedules.methods import METHODS
+from corpusmill.training_hooks.trainer.expert_load import RoutingTally
+from corpusmill.training_hooks.trainer.step import StepResult, pass_rows
+from tests.oracles.pipeline_ranks import (
+    CASES,
+    CONFIG,
+    RANKS,
+    ROWS,
+    SETTINGS,
+    SOURCES,
+    TWICE,
+    Case,
+    batch,
+    counts,
+    rows_of,
+    told,
+)
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 300  # seconds that the processes may take before they are ended
+Step = tuple[dict[str, Tensor], dict[str, Any]]
+
+
+@cache
+def alone(experts: int, chunks: int) -> Step:
+    """Gradients, and what else it gives, of a step of one process that takes the rows of `experts` ranks in
+    as many chunks as each of them does: at other bounds FP32 rounds otherwise, by more than 1e-6."""
+    torch.set_num_threads(1)
+    model = Transformer(CONFIG)
+    initialise(model, 1, CONFIG.initial_std)
+    tally = RoutingTally(model, SOURCES)
+    result = StepResult.empty(SOURCES, counts())
+    with tally.listening():
+        for expert in range(experts):
+            for rows in in_chunks(rows_of(Case(1, experts, ""), Place(0, 0, expert)), chunks):
+                pass_rows(model, rows, slice(None), SETTINGS, result, tally)
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, told(result, tally)
+
+
+def alone_as(case: Case) -> Step:
+    most = -(-ROWS // case.experts)
+    pipeline = Pipeline(CONFIG, case.method, case.pipeline)
+    return alone(case.experts, pipeline.chunks(most, SETTINGS.micro_batch))
+
+
+@pytest.fixture(scope="module")
+def gang(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
+    """What the ranks told, `CASE/NAME` and by case, and what the death of the last raised in the others."""
+    folder = tmp_path_factory.mktemp("ranks")
+    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.oracles.pipeline_ranks"]
+    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
+    started = []
+    for rank, log in enumerate(logs):
+        with log.open("wb") as out:
+            started.append(
+                subprocess.Popen(
+                    [*command, str(rank), str(folder)], cwd=ROOT, env=env, stdout=out, stderr=out
+                )
+            )
+    until = time.monotonic() + LIMIT
+    try:
+        codes = [process.wait(max(0.0, until - time.monotonic())) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert codes == [0, 0, 0, 7], "\n".join(log.read_text("utf-8", "replace") for log in logs)
+    steps = [
+        (load_file(folder / f"{rank}.safetensors"), json.loads((folder / f"{rank}.json").read_text("utf-8")))
+        for rank in range(RANKS)
+    ]
+    return steps, [(folder / f"{rank}.error").read_text("utf-8") for rank in range(RANKS - 1)]
+
+
+def ranks_of(case: Case) -> int:
+    return case.pipeline * case.experts
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_losses_and_gradients_are_those_of_one_process(
+    case: Case, gang: tuple[list[Step], list[str]]
+) -> None:
+    """Every parameter is on the ranks that `holders` names, and their gradients add up to that of one
+    process; with experts spread, those of an expert's ranks stand one after the other."""
+    pipeline = Pipeline(CONFIG, case.method, case.pipeline)
+    found, wanted_by = [], alone_as(case)[0]
+    for tensors, _ in gang[0][: ranks_of(case)]:
+        own = {name.partition("/")[2]: t for name, t in tensors.items() if name.startswith(f"{case.name}/")}
+        found.append(own)
+    for name, wanted in wanted_by.items():
+        having = [rank for rank, tensors in enumerate(found) if name in tensors]
+        holders = pipeline.holders(name)
+        assert having == [p * case.experts + e for p in sorted(holders) for e in range(case.experts)], name
+        if ".experts." in name and "shared" not in name:
+            parts = [
+                torch.stack([found[p * case.experts + e][name] for p in holders]).sum(0)
+                for e in range(case.experts)
+            ]
+            total = torch.cat(parts)
+        else:
+            total = torch.stack([found[rank][name] for rank in having]).sum(0)
+        assert total.shape == wanted.shape
+        assert float((total - wanted).norm() / wanted.norm()) <= 1e-6, name
+    assert {name for tensors in found for name in tensors} == wanted_by.keys()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_losses_loads_and_routing_add_up(case: Case, gang: tuple[list[Step], list[str]]) -> None:
+    for key, wanted in alone_as(case)[1].items():
+        told_by = [by_case[case.name][key] for _, by_case in gang[0][: ranks_of(case)]]
+        total = np.sum([np.concatenate([np.ravel(v) for v in one]) for one in told_by], axis=0)
+        assert total == pytest.approx(np.concatenate([np.ravel(v) for v in wanted]), rel=1e-6), key
+
+
+def test_two_runs_and_passes_one_by_one_have_the_same_bits(gang: tuple[list[Step], list[str]]) -> None:
+    for tensors, by_case in gang[0]:
+        for name in TWICE:
+            assert by_case[name]["repeats"], name
+            assert by_case[name]["as one by one"], name
+        plain, again = "2x2-dualpipe/", "2x2-dualpipe-recompute/"
+        names = [name.removeprefix(again) for name in tensors if name.startswith(again)]
+        assert len(names) > 40
+        assert all(torch.equal(tensors[plain + name], tensors[again + name]) for name in names)
+
+
+def test_a_lost_rank_ends_the_others_who_name_rank_and_action(gang: tuple[list[Step], list[str]]) -> None:
+    for rank, error in enumerate(gang[1]):
+        assert re.match(rf"pipeline rank {rank} stopped at [FBI]\d\.\d+.*: .*onnection", error), error
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["v3-small", "v3-671b"])
+def test_every_name_of_the_model_is_on_some_rank_and_each_layer_once(name: str, method: str) -> None:
+    config = preset(name, 512, 1)
+    pipeline = Pipeline(config, method, 4)
+    layers = [number for stage in pipeline.stages for number in stage.layers]
+    assert layers == list(range(config.num_hidden_layers))
+    assert [stage.first for stage in pipeline.stages] == [True] + [False] * (len(pipeline.stages) - 1)
+    assert [stage.last for stage in pipeline.stages] == [False] * (len(pipeline.stages) - 1) + [True]
+    with torch.device("meta"):
+        whole = Transformer(config).state_dict()
+        parts = [Part(config, pipeline.of_rank(rank)).state_dict() for rank in range(4)]
+    for key, tensor in whole.items():
+        assert pipeline.holders(key) == {rank for rank, part in enumerate(parts) if key in part}, key
+        assert all(part[key].shape == tensor.shape for part in parts if key in part)
+    assert {key for part in parts for key in part} == whole.keys()
+    both = {"1f1b": {0, 3}, "zb1p": {0, 3}, "dualpipe": {0, 3}, "dualpipev": {0}}
+    assert pipeline.holders("embed_tokens.weight") == both[method]
+
+
+def test_an_embedding_that_no_mtp_module_reads_is_on_the_first_rank() -> None:
+    assert Pipeline(preset("v3-mini", 512, 0), "1f1b", 2).holders("embed_tokens.weight") == {0}
+
+
+def test_stages_have_as_much_to_do_as_one_another() -> None:
+    """Of 8 layers, the first dense and cheap; the last stage has head and MTP, as much as another layer."""
+    sizes = [len(stage.layers) for stage in Pipeline(CONFIG, "1f1b", 4).stages]
+    assert sorted(sizes) == [1, 2, 2, 3]
+    assert sizes[-1] == 1
+
+
+def test_rows_are_divided_over_as_many_chunks_as_the_schedule_needs() -> None:
+    dualpipe, straight = Pipeline(CONFIG, "dualpipe", 2), Pipeline(CONFIG, "1f1b", 2)
+    assert [dualpipe.chunks(rows, 2) for rows in (4, 8, 9, 11)] == [4, 4, 6, 6]
+    assert [straight.chunks(rows, 2) for rows in (1, 4, 9)] == [1, 2, 5]
+    chunks = in_chunks(batch(), 4)
+    assert [len(chunk.tokens) for chunk in chunks] == [3] * 4
+    real = np.concatenate([chunk.tokens[: 3 - (n == 0)] for n, chunk in enumerate(chunks)])
+    assert real.tolist() == batch().tokens.tolist()
+    assert np.all(chunks[0].codes[2] == -1)
+
+
+def test_what_a_schedule_cannot_do_is_refused_with_the_cure() -> None:
+    with pytest.raises(UserError, match=r"3 sequences a rank do not fill the 4 micro-batches.*zb1p or 1f1b"):
+        Pipeline(CONFIG, "dualpipe", 2).chunks(3, 8)
+    with pytest.raises(UserError, match=r"even number of pipeline ranks, not 3: .*dualpipev"):
+        Pipeline(CONFIG, "dualpipe", 3)
+    with pytest.raises(UserError, match="at least one rank, not 0"):
+        Pipeline(CONFIG, "1f1b", 0)
+    with pytest.raises(UserError, match="no schedule 'gpipe'; there are 1f1b"):
+        Pipeline(CONFIG, "gpipe", 2)
+    with pytest.raises(UserError, match="dualpipev of 8 pipeline ranks: 8 layers cannot be cut into 16"):
+        Pipeline(CONFIG, "dualpipev", 8)
+
+
+def test_a_pipeline_of_one_process_is_a_training_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with local_group(tmp_path / "meeting", 0, 1) as group:
+        for method in ("zb1p", "dualpipev"):
+            pipeline = Pipeline(CONFIG, method, 1)
+            part = Part(CONFIG, pipeline.of_rank(0))
+            initialise(part, 1, CONFIG.initial_std)
+            gradients, losses = alone_as(Case(1, 1, method))
+            passes = PipelinedPasses(part, pipeline, group)
+            result = passes.run(batch(), counts(), SETTINGS, sources=SOURCES)
+            assert result.loss == pytest.approx(losses["losses"][0], rel=1e-6)
+            for name, parameter in part.named_parameters():
+                assert parameter.grad is not None
+                wanted = gradients[name]
+                assert float((parameter.grad - wanted).norm() / wanted.norm()) <= 1e-6, (method, name)
+        with pytest.raises(ValueError, match="1 processes for a pipeline of 2"):
+            PipelinedPasses(part, Pipeline(CONFIG, "1f1b", 2), group)
