@@ -2,7 +2,8 @@
 
 A window's place follows from its sample's number: the permutation gives the window, a search over the ends of
 shards its shard, a division its record batch. Tokens are read at that batch's address in the memory map and
-written where the batch wants them, widened on the way; no row passes through the interpreter.
+written where the batch wants them, widened on the way; no row passes through the interpreter. Rows lie at
+random places, so the memory of the row `AHEAD` samples on is asked for before a row is read.
 
 An address of 0 stands for a record batch that was not opened and verified yet: kernels stop there, and say at
 which sample. All take the order of an epoch of a phase (`n`, `half`, `keys` of its permutation; without
@@ -27,14 +28,20 @@ Array = npt.NDArray[Any]
 Integers = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
+AHEAD = 2
+LINE = 64
 _A, _B, _C, _D, _E = SPLITMIX64
 
 if TYPE_CHECKING:
 
     def elements(address: int, count: int, kind: Array) -> npt.NDArray[Any]: ...
 
+    def fetch_line(address: int) -> None: ...
+
 else:
+    from llvmlite import ir
     from numba import carray, types
+    from numba.core import cgutils
     from numba.extending import intrinsic
 
     @intrinsic
@@ -45,6 +52,21 @@ else:
             return builder.inttoptr(arguments[0], target.get_value_type(types.voidptr))
 
         return types.voidptr(types.int64), generate
+
+    @intrinsic
+    def fetch_line(context, address):
+        """Ask for the cache line at an address for reading, without waiting for it."""
+
+        def generate(target, builder, signature, arguments):
+            pointer = builder.inttoptr(arguments[0], target.get_value_type(types.voidptr))
+            number = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            # to read, into all caches, as data
+            builder.call(function, [pointer, *(ir.Constant(number, value) for value in (0, 3, 1))])
+            return target.get_dummy_value()
+
+        return types.void(types.int64), generate
 
     @forced
     def elements(address, count, kind):
@@ -131,6 +153,36 @@ def locate(
     return out
 
 
+@forced
+def _fetch(
+    position: int,
+    n: int,
+    half: int,
+    keys: Keys,
+    windows_a_row: int,
+    ends_S: Integers,
+    sizes_S: Integers,
+    firsts_S: Integers,
+    bases_B: Integers,
+    length: int,
+    context: int,
+    width: int,
+    kind: Array,
+) -> None:
+    """Ask for the memory of the window at a place of the order, if there is such a place and it is open."""
+    if position >= n:
+        return
+    window = permuted(position, n, half, keys)
+    row = window // windows_a_row
+    batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+    if bases_B[batch] == 0:
+        return
+    start = (window - row * windows_a_row) * context
+    first = bases_B[batch] + (within * length + start) * kind.itemsize
+    for address in range(first, first + min(length - start, width) * kind.itemsize, LINE):
+        fetch_line(address)
+
+
 @compiled
 def gather(
     first: int,
@@ -152,6 +204,10 @@ def gather(
     their rows of `length` tokens; how many could be written."""
     width = out_NW.shape[1]
     for i in range(len(out_NW)):
+        _fetch(
+            first + i + AHEAD, n, half, keys, windows_a_row, ends_S, sizes_S, firsts_S, bases_B, length,
+            context, width, kind,
+        )  # fmt: skip
         window = permuted(first + i, n, half, keys)
         row = window // windows_a_row
         start = (window - row * windows_a_row) * context
@@ -191,6 +247,10 @@ def gather_pairs(
     the end of the row."""
     width = inputs_NT.shape[1]
     for i in range(len(inputs_NT)):
+        _fetch(
+            first + i + AHEAD, n, half, keys, windows_a_row, ends_S, sizes_S, firsts_S, bases_B, length,
+            context, width, kind,
+        )  # fmt: skip
         window = permuted(first + i, n, half, keys)
         row = window // windows_a_row
         start = (window - row * windows_a_row) * context
