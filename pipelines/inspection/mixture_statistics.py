@@ -125,16 +125,21 @@ def mixture_statistics(record: RunRecord, top: int = TOP) -> MixtureStatistics:
         requested_tokens=plan.requested_tokens,
         whole=_drawn(plan.cells, range(len(plan.phases)), None),
         sources=tuple(_source(plan, name) for name in sorted(plan.sources)),
-        groups=tuple(
-            _group(plan, number, phase, group)
-            for number, phase in enumerate(facts.phases)
-            for group in phase.groups
-        ),
+        groups=group_lines(plan) if facts.phases else (),
         values=values,
         lengths=lengths,
         held_out=plan.held_out,
         shortfalls=facts.shortfalls,
         not_known=not_known,
+    )
+
+
+def group_lines(plan: MixturePlan) -> tuple[GroupLine, ...]:
+    """Every group of every phase, each before those within it; of one phase by sources alone, the sources."""
+    return tuple(
+        _group(plan, number, phase, group)
+        for number, phase in enumerate(plan.phases)
+        for group in phase.groups
     )
 
 

@@ -12,6 +12,7 @@ from corpusmill.pipelines.inspection.told_tables import ToldTable, as_html, as_t
 
 _GROUPS = 60  # that are shown; --json has all
 _STALE = "stale: the plan was made from other inputs or options than the run has now; run the recipe again"
+_IN_PROPORTION = "bytes: of documents of which a part is drawn in proportion to their tokens"
 _SHARES = ("there", "asked", "drawn", "share asked", "share got", "epochs", "missed for")
 _AMOUNTS = ("documents", "bytes", "tokens", "bytes/token", "unique", "repeated")
 _TITLES = {"lang": "language", "license": "licence", "domain": "domain"}
@@ -60,6 +61,7 @@ def _tables(found: MixtureStatistics) -> Iterator[ToldTable]:
         yield ToldTable(
             (_TITLES[column], "there", "of all", "documents", "bytes", "tokens", "share", "epochs", "unique"),
             [_value(line) for line in lines],
+            (_IN_PROPORTION,) if lines else (),
         )
     headers = (*_HEAD_OF_LENGTHS, *(f"{100 * rank:g}%" for rank in QUANTILES), "most")
     yield ToldTable(headers, [_length(one) for one in found.lengths])
@@ -96,7 +98,7 @@ def _amounts(head: str, lines: Sequence[GroupLine], notes: tuple[str, ...] = ())
         )
         for line in lines
     ]
-    return ToldTable((head, *_AMOUNTS), rows, notes)
+    return ToldTable((head, *_AMOUNTS), rows, (_IN_PROPORTION, *notes))
 
 
 def _value(line: ValueLine) -> tuple[Any, ...]:

@@ -219,3 +219,23 @@ def test_documents_that_were_not_kept_are_told(
     assert "keep" in little.not_known[0]
     with pytest.raises(NotKeptError, match="keep"):
         run.diff(cm.open_run(folder / "run"))
+
+
+def test_groups_are_a_table_of_queries(folder: Path, found: MixtureStatistics) -> None:
+    run = cm.open_run(folder / "run")
+    told = run.query("select * from groups")
+    assert told["name"].to_list() == [line.name for line in found.groups]
+    assert told["phase"].to_list() == [line.phase for line in found.groups]
+    for name in ("tokens", "requested_share", "documents", "unique_tokens", "cause"):
+        assert told[name].to_list() == [getattr(line, name) for line in found.groups]
+    outer = run.query(
+        "select phase, sum(tokens) as n from groups where depth = 0 group by phase order by phase"
+    )
+    inner = run.query("select column, value, depth from groups where depth = 1 and phase = 'main'")
+    assert outer["n"].sum() == found.whole.tokens
+    assert set(inner.rows()) == {("license", "mit", 1), ("license", "*", 1)}
+
+
+def test_bytes_in_proportion_are_told_as_such(folder: Path) -> None:
+    words = CliRunner().invoke(app, ["inspect", "mixture", str(folder / "run")]).stdout
+    assert words.count("bytes: of documents of which a part is drawn in proportion to their tokens") == 6

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from corpusmill.pipelines.contract.given import ENCODED, MIXTURE, SHARDS
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord
 from corpusmill.pipelines.inspection.tables.documents import documents_table
-from corpusmill.pipelines.inspection.tables.figures import ledger_table, mixture_table, steps_table
+from corpusmill.pipelines.inspection.tables.figures import (
+    groups_table,
+    ledger_table,
+    mixture_table,
+    steps_table,
+)
 from corpusmill.pipelines.inspection.tables.lists import cuts_table, duplicates_table, removed_table
 from corpusmill.pipelines.inspection.tables.scores import scores_table
 from corpusmill.pipelines.inspection.tables.table import Table
@@ -22,11 +27,17 @@ _MADE: tuple[Callable[[RunRecord], Table | None], ...] = (
     tokens_table,
     pieces_table,
     mixture_table,
+    groups_table,
     ledger_table,
     steps_table,
 )
 
-_GIVEN = {"tokens": ENCODED, "pieces": SHARDS, "mixture": MIXTURE}  # what tables are made of
+_GIVEN = {
+    "tokens": ENCODED,
+    "pieces": SHARDS,
+    "mixture": MIXTURE,
+    "groups": MIXTURE,
+}  # what tables are made of
 
 
 def tables_of(record: RunRecord) -> dict[str, Table]:

@@ -1,4 +1,4 @@
-"""Small tables of a run's figures: `steps`, `ledger` and `mixture`."""
+"""Small tables of a run's figures: `steps`, `ledger`, `mixture` and `groups`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from corpusmill.pipelines.contract.given import MIXTURE
 from corpusmill.pipelines.inspection.mixture_facts import mixture_facts
+from corpusmill.pipelines.inspection.mixture_statistics import group_lines
 from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.inspection.tables.table import Column, Table
 from corpusmill.pipelines.records.ledger import Entry
+from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
 
 _STEPS = (
     Column("step", pa.string(), "name of the step"),
@@ -41,6 +44,28 @@ _MIXTURE = (
     Column("epochs", pa.float64(), "how often the source is taken"),
     Column("shortfall", pa.string(), "why less than asked is drawn"),
 )
+_GROUPS = (
+    Column("phase", pa.string(), "phase of the mixture"),
+    Column("column", pa.string(), "column that the group is a value of: source, lang, ..."),
+    Column("value", pa.string(), "the value; * stands for all that no group beside it names"),
+    Column("name", pa.string(), "the way to the group, such as web / en"),
+    Column("depth", pa.int64(), "groups that it lies within; sum groups of one depth alone"),
+    Column("requested_share", pa.float64(), "share of the phase's tokens asked"),
+    Column("requested_tokens", pa.int64(), "tokens asked"),
+    Column("available_tokens", pa.int64(), "tokens there are, without those held out"),
+    Column("tokens", pa.int64(), "tokens drawn, copies included"),
+    Column("share", pa.float64(), "share of the phase's tokens drawn"),
+    Column("epochs", pa.float64(), "how often the group is taken"),
+    Column("documents", pa.int64(), "documents drawn, copies included"),
+    Column("bytes", pa.int64(), "bytes of their texts; of one that is cut in proportion to its tokens"),
+    Column("unique_tokens", pa.int64(), "tokens of first copies"),
+    Column("repeated_tokens", pa.int64(), "tokens of all other copies"),
+    Column(
+        "cause", pa.string(), "why less than asked is drawn: max_epochs, empty, absent, held_out, rounding"
+    ),
+    Column("shortfall", pa.string(), "the same in words"),
+)
+_AS_THEY_ARE = {column.name for column in _GROUPS} - {"column", "value", "depth"}
 
 
 def steps_table(record: RunRecord) -> Table:
@@ -115,6 +140,24 @@ def mixture_table(record: RunRecord) -> Table | None:
             }
 
     return _of_rows("mixture", "the mixture, asked and drawn, by source", _MIXTURE, rows)
+
+
+def groups_table(record: RunRecord) -> Table | None:
+    """The groups of the mixture by phase, each before those within it; None as of `mixture_table`."""
+    step = record.finished_giving(MIXTURE)
+    if step is None or not step.complete:
+        return None
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for line in group_lines(read_plan(step.data.file(FILE))):
+            yield {
+                **{name: getattr(line, name) for name in _AS_THEY_ARE},
+                "column": line.by[-1],
+                "value": line.values[-1],
+                "depth": len(line.by) - 1,
+            }
+
+    return _of_rows("groups", "the groups of the mixture, asked and drawn, by phase", _GROUPS, rows)
 
 
 def _of_rows(name: str, about: str, columns: tuple[Column, ...], rows: Any) -> Table:
