@@ -51,6 +51,7 @@ def calibrate(
 
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.recipe.registry import room_command
+    from corpusmill.pipelines.system.written_files import write_text
 
     if output is not None and output.exists():
         raise UserError(f"{output} is there already; name a new file")
@@ -73,7 +74,7 @@ def calibrate(
     if output is None:
         typer.echo(content)
     else:
-        output.write_text(content + "\n", "utf-8")
+        write_text(output, content + "\n")
     for code, count in sorted(few.items()):
         typer.echo(f"{code}: no limits chosen on {count} documents, {least} are needed", err=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -150,11 +151,32 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False, default=str))
     else:
-        typer.echo("\n".join(f"{name}: {_plain(value)}" for name, value in found.items()))
+        typer.echo("\n".join(line for name, value in found.items() for line in _lines(name, value)))
+
+
+def _lines(name: str, value: object, indent: str = "") -> Iterator[str]:
+    """A figure as a line, a mapping as a line for each entry below its name."""
+    from corpusmill.pipelines.inspection.plain_text import printable
+
+    name = printable(name.replace("_", " ") if not indent else name, 120)
+    if isinstance(value, Mapping):
+        yield f"{indent}{name}:" if value else f"{indent}{name}: none"
+        for key, inner in value.items():
+            yield from _lines(str(key), inner, f"{indent}  ")
+    elif isinstance(value, (list, tuple)):
+        yield f"{indent}{name}: {', '.join(_plain(one) for one in value) or 'none'}"
+    else:
+        yield f"{indent}{name}: {_plain(value)}"
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_plain, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -27,14 +27,14 @@ def init(
     """
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.recipe.registry import room_command
+    from corpusmill.pipelines.system.written_files import write_text
 
     name = folder.absolute().name or "corpus"
     path = Path(f"{name}.yaml") if output is None else output
     if path.exists() or path.is_symlink():
         raise UserError(f"{path}: is there already; name a new file with --output")
     text, sources, left_out = room_command("filters", "starting_recipe")(folder, path)
-    with path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    write_text(path, text, new=True)
     if as_json:
         told = {
             "recipe": str(path),

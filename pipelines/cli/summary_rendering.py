@@ -7,7 +7,7 @@ from pathlib import Path
 
 from corpusmill.pipelines.cli.summary import Repaired, RunSummary, ShardsMade, SourceDone, StepMade
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.held_out_facts import sentence
+from corpusmill.pipelines.inspection.held_out_facts import in_brief
 from corpusmill.pipelines.inspection.mixture_facts import MixtureFacts, missed
 from corpusmill.pipelines.inspection.mixture_rendering import render_groups_briefly
 from corpusmill.pipelines.recipe.environment import hide_values
@@ -24,7 +24,7 @@ def render_summary(found: RunSummary) -> str:
     """A page of text for a terminal."""
     blocks = [_source_table(found.sources, found.beside)]
     if found.held_out is not None:
-        blocks.append(sentence(found.held_out))
+        blocks.append(in_brief(found.held_out))
     if found.mixture is not None:
         blocks.append(_mixture_table(found.mixture, found.run))
     made = [*_shard_lines(found.shards), *_training_lines(found.train, found.long_context)]

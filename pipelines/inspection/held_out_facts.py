@@ -13,6 +13,8 @@ from corpusmill.pipelines.records.codec import decode
 from corpusmill.pipelines.records.overlap import HeldOutCount, Overlap, RemovedForHolding
 from corpusmill.pipelines.storage.sealed import read_json
 
+_INDENT = " " * len("held out  ")
+
 
 @dataclass(frozen=True)
 class HeldOutRate:
@@ -117,27 +119,34 @@ def _reached(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:.2%}"
 
 
-def sentence(facts: HeldOutFacts) -> str:
-    """The facts in brief, for a terminal."""
-    uses = [
-        f"{_reached(whole.rate)} of the documents from the {use} ({whole.asked:.2%} asked)"
+def in_brief(facts: HeldOutFacts) -> str:
+    """The facts in brief, for a terminal: what is held out from each use, what was removed for it, and the
+    overlap that is left, a line each."""
+    lines = [
+        f"held out  from the {use}: {whole.documents:,} of {facts.documents:,} documents, "
+        f"{_reached(whole.rate)} ({whole.asked:.2%} asked)"
         for use in USES
         if (whole := facts.of(use)).asked
     ]
     removed = facts.removed
-    return (
-        f"held out: {', '.join(uses)}; removed: {removed.held_out:,} that stand in others, "
-        f"{removed.learnt:,} others that stand in them, {removed.common:,} of common text; "
-        f"highest overlap left {facts.highest_overlap:.2f}, Jaccard {facts.highest_jaccard:.2f}"
+    if removed.held_out or removed.learnt or removed.common:
+        lines.append(
+            f"{_INDENT}removed: {removed.held_out:,} that stand in documents learnt from, "
+            f"{removed.learnt:,} learnt from that stand in them, {removed.common:,} of text common to many"
+        )
+    lines.append(
+        f"{_INDENT}most that one shares with a document learnt from: overlap {facts.highest_overlap:.2f}, "
+        f"Jaccard {facts.highest_jaccard:.2f}"
     )
+    return "\n".join(lines)
 
 
 def render_held_out(facts: HeldOutFacts) -> str:
-    """A table by source, and the sentence."""
+    """A table by source, and the facts in brief."""
     rows = [(name, one.documents, one.in_large_families, *_cells(one)) for name, one in facts.sources.items()]
     from_uses = (header for use in USES for header in (f"from {use}", "rate"))
     headers = ("held out", "documents", "in large families", *from_uses)
-    return text.table(headers, rows) + "\n" + sentence(facts)
+    return text.table(headers, rows) + "\n" + in_brief(facts)
 
 
 def _cells(source: HeldOutSource) -> Iterator[int | str]:

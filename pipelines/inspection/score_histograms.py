@@ -68,7 +68,8 @@ class ScoreGroup:
 
 @dataclass(frozen=True)
 class ScoreDistribution:
-    """One score of a source, measured in `units` of `of_units`. `scale`: whether bars are of equal width
+    """One score of a source, measured in `units` of `of_units`. `constant`: the value that all
+    documents have, None where they differ. `scale`: whether bars are of equal width
     or grow with their values. `kept_known`: whether documents that were kept are among them."""
 
     source: str
@@ -80,6 +81,7 @@ class ScoreDistribution:
     scale: Literal["linear", "logarithmic"]
     kept_known: bool
     groups: tuple[ScoreGroup, ...]
+    constant: float | None = None
 
 
 def score_distributions(record: RunRecord, step: str | None = None) -> tuple[ScoreDistribution, ...]:
@@ -131,7 +133,13 @@ def _of_link(record: RunRecord, chain: Chain, number: int, link: Link) -> Iterat
             scale=scale,
             kept_known=chain.left_out is None,
             groups=tuple(_groups(values, here, languages, edges, mine)),
+            constant=_constant(values),
         )
+
+
+def _constant(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known[0]) if len(known) and bool((known == known[0]).all()) else None
 
 
 def _is_of(name: str, stage: str) -> bool:

@@ -16,7 +16,7 @@ def render_scores(distributions: Sequence[ScoreDistribution]) -> str:
     if not distributions:
         return "no scores: no filter of a complete source gave numbers"
     lines: list[str] = []
-    head = ""
+    head, was_plain = "", False
     for one in distributions:
         here = f"{one.source}: {one.stage}" + (f" ({one.step})" if one.step != one.source else "")
         if here != head:
@@ -25,19 +25,32 @@ def render_scores(distributions: Sequence[ScoreDistribution]) -> str:
                 lines.append(f"  measured in {one.units} of {one.of_units:,} units")
             if not one.kept_known:
                 lines.append("  of documents that were removed alone: the others were not kept")
-        head = here
-        lines += ["", *_distribution(one)]
+        plain = one.constant is not None
+        lines += [*([] if plain and was_plain and head == here else [""]), *_distribution(one)]
+        head, was_plain = here, plain
     return "\n".join(lines[1:])
 
 
 def _distribution(one: ScoreDistribution) -> list[str]:
+    told = [
+        f"    │ {words}" for words in dict.fromkeys(_told(x) for group in one.groups for x in group.lines)
+    ]
+    if one.constant is not None:
+        return [f"  {one.score}: {constant_words(one, one.constant)}", *told]
     first, last = one.groups[0].bars[0].from_, one.groups[0].bars[-1].to
     grows = ", bars grow with the values" if one.scale == "logarithmic" else ""
     lines = [f"  {one.score}: {text.count(first)} to {text.count(last)}{grows}"]
     lines += [f"    {_group(group)}" for group in one.groups]
-    told = dict.fromkeys(_told(line) for group in one.groups for line in group.lines)
-    lines += [f"    │ {words}" for words in told]
-    return lines
+    return [*lines, *told]
+
+
+def constant_words(one: ScoreDistribution, value: float) -> str:
+    """What is said of a score that all documents have the same value of."""
+    whole = one.groups[0]
+    removed = sum(bar.removed for bar in whole.bars)
+    without = f", {whole.without:,} without" if whole.without else ""
+    taken = f", {text.percent(removed, whole.documents)} removed here" if removed else ""
+    return f"{value:g} in all {whole.documents - whole.without:,} documents{without}{taken}"
 
 
 def _told(line: ScoreLine) -> str:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from corpusmill.pipelines.inspection import plain_text
 from corpusmill.pipelines.inspection.score_histograms import ScoreDistribution, ScoreGroup
+from corpusmill.pipelines.inspection.score_rendering import constant_words
 from corpusmill.pipelines.report.charts import short
 from corpusmill.pipelines.report.foreign_text import visible
 
@@ -27,7 +28,7 @@ class ScoreChart:
 
 @dataclass(frozen=True)
 class ScoreCharts:
-    """The charts of one score, and its limits in words."""
+    """The charts of one score, none of one that is constant, and its limits in words."""
 
     score: str
     limits: tuple[str, ...]
@@ -73,6 +74,8 @@ def _charts(one: ScoreDistribution) -> ScoreCharts:
         for group in one.groups
         for line in group.lines
     )
+    if one.constant is not None:
+        return ScoreCharts(one.score, (constant_words(one, one.constant), *limits), ())
     charts = tuple(
         ScoreChart(group.language or "all languages", _words(group), _drawn(one, group))
         for group in one.groups

@@ -36,6 +36,15 @@ def test_all_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:5]] == list(METHODS)
 
 
+@pytest.mark.parametrize("place", ["/proc/version", "no/folder.svg", "."])
+def test_a_picture_that_cannot_be_written_is_told(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{place}: cannot be written \\("):
+        app(["schedule", "dualpipe", "--ranks", "4", "--chunks", "8", "--svg", place], standalone_mode=False)
+
+
 def test_one_is_printed_and_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     picture = tmp_path / "a.svg"
     app(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.system.written_files import write_text
 from corpusmill.training_hooks.model.config import PRESET_NAMES, preset
 from corpusmill.training_hooks.planning.choose import planned
 from corpusmill.training_hooks.planning.hardware import HARDWARE
@@ -62,7 +63,7 @@ def plan_training(
             "--vocabulary or --mtp"
         ) from None
     if svg is not None:
-        svg.write_text(_picture(step.timeline), "utf-8")
+        write_text(svg, _picture(step.timeline))
     return plan, render(plan)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.system.written_files import write_text
 from corpusmill.training_hooks.schedules.blocking import programs, run_blocking
 from corpusmill.training_hooks.schedules.drawing import as_svg, as_text
 from corpusmill.training_hooks.schedules.methods import METHODS, MOST, stated
@@ -59,7 +60,7 @@ def schedule(
 
     Times are those of one of `ranks` equal parts of the model: DualPipeV's stages, two a rank, take half of
     them. `overlapped` None: forward + backward. `svg`: where to draw the one schedule. Raises UserError for
-    times, numbers or methods that cannot be.
+    times, numbers or methods that cannot be, and a file that cannot be written.
     """
     if method is None and svg is not None:
         raise UserError(f"--svg draws one schedule; name one of {', '.join(METHODS)}")
@@ -76,7 +77,7 @@ def schedule(
         return [figures for figures, _ in found], _compared([figures for figures, _ in found])
     figures, timeline = found[0]
     if svg is not None:
-        svg.write_text(as_svg(timeline), "utf-8")
+        write_text(svg, as_svg(timeline))
     return [figures], f"{_compared([figures])}\n\n{as_text(timeline.schedule)}"
 
 

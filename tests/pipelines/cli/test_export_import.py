@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from corpusmill.pipelines.cli.export_import import _lines
 from corpusmill.pipelines.cli.main import app
 
 ROOT = Path(__file__).parents[3]
@@ -47,3 +48,22 @@ def test_every_group_of_curves_is_on_the_page() -> None:
     assert len(groups) > 5
     shown = {group.removesuffix("/*") for group in re.findall(r"`(\w+/\*)`", PAGE)}
     assert {group for group in groups if group != "experts_"} <= shown
+
+
+def test_figures_are_told_in_words() -> None:
+    found = {"folder": "out", "files": 1800, "checked": True, "logits_differ": 1.5e-7, "parts": ["a", "b"]}
+    told = [
+        line
+        for name, value in {**found, "documents": {"web_1": 2000}}.items()
+        for line in _lines(name, value)
+    ]
+    assert told == [
+        "folder: out",
+        "files: 1,800",
+        "checked: yes",
+        "logits differ: 1.5e-07",
+        "parts: a, b",
+        "documents:",
+        "  web_1: 2,000",
+    ]
+    assert list(_lines("documents", {})) == ["documents: none"]

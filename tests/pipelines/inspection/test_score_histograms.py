@@ -12,9 +12,17 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.thresholds import Line
 from corpusmill.pipelines.inspection.blocks import bar, columns, stacked
 from corpusmill.pipelines.inspection.inspect import inspect_scores
+from corpusmill.pipelines.inspection.plain_text import reason
 from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.inspection.run_record import load_record
-from corpusmill.pipelines.inspection.score_histograms import _edges, _groups, score_distributions
+from corpusmill.pipelines.inspection.score_histograms import (
+    ScoreDistribution,
+    _constant,
+    _edges,
+    _groups,
+    score_distributions,
+)
+from corpusmill.pipelines.inspection.score_rendering import render_scores
 from corpusmill.pipelines.storage.run_folder import RunFolder
 
 
@@ -94,6 +102,27 @@ def test_long_tails_are_drawn_on_a_growing_scale() -> None:
     assert len(flat) > 1
     one, _ = _edges(np.array([3.0, 3.0]), [])
     assert one[0] < 3 < one[-1]
+
+
+def test_what_is_the_same_in_all_documents_is_a_line() -> None:
+    def one(score: str, values: list[float]) -> ScoreDistribution:
+        found = np.array(values)
+        lines = [Line(score, "under", "least", 3, "little")]
+        edges, scale = _edges(found, lines)
+        groups = tuple(_groups(found, found < 3, pa.array(["en"] * len(found)), edges, lines))
+        return ScoreDistribution("web", "web", "f", score, 1, 1, scale, True, groups, _constant(found))
+
+    shown = render_scores([one("a", [2.0, np.nan, 2.0]), one("b", [4.0, 4.0]), one("c", [4.0, 5.0])])
+    assert shown.splitlines()[:6] == [
+        "web: f",
+        "",
+        "  a: 2 in all 2 documents, 1 without, 66.7% removed here",
+        f"    │ least 3: under it {reason('little')}",
+        "  b: 4 in all 2 documents",
+        f"    │ least 3: under it {reason('little')}",
+    ]
+    assert "█" in shown.split("  c: ")[1]
+    assert "█" not in shown.split("  c: ")[0]
 
 
 def test_blocks() -> None:
