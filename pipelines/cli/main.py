@@ -21,6 +21,7 @@ from corpusmill.pipelines.api.places import place
 from corpusmill.pipelines.cli import (
     calibrate,
     completion,
+    experts,
     generate,
     init,
     inspect,
@@ -342,6 +343,7 @@ def doctor(
 inspect.add_commands(app)
 what_if.add_commands(app)
 generate.add_commands(app)
+experts.add_commands(app)
 calibrate.add_commands(app)
 worker.add_commands(app)
 mixture.add_commands(app)

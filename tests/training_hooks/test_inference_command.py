@@ -249,3 +249,39 @@ def test_without_torch_the_cure_is_named(run: Path, say: Say, monkeypatch: pytes
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     assert "pip install corpusmill[train]" in failing(say, run, "--prompt", "a")
+
+
+def test_devices_that_serve_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`experts`: both pools measured, with the tokens of the model alone."""
+    words = ["stone", "river", "cloud", "light", "seven", "quiet", "amber", "field", "north", "glass"]
+    text = tmp_path / "text.txt"
+    text.write_text(" ".join(random.Random(8).choices(words, k=400)))
+    some = ["--requests", "8", "--prompt", "12", "--new", "12", "--batch", "2", "--every", "20"]
+    asked = ["experts", str(run), "--devices", "4", "--threads", "1", *some, "--file", str(text)]
+    app([*asked, "--json"], standalone_mode=False)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (found["experts"], found["shared"], found["active"], found["checked"]) == (8, 1, 2, 24)
+    prefill, decode = found["pools"]
+    assert (prefill["slots"], decode["slots"]) == (3, 4)
+    assert (prefill["shared_placed"], decode["shared_placed"]) == (False, True)
+    for pool in (prefill, decode):
+        assert pool["plans"] >= 2
+        assert pool["by_pass"] >= pool["by_window"] >= 1
+        assert [layer["layer"] for layer in pool["layers"]] == [1, 2]
+        assert pool["moved"] == sum(layer["moved"] for layer in pool["layers"])
+    app(asked, standalone_mode=False)
+    said = capsys.readouterr().out
+    assert f"{prefill['without_by_pass']:.3f}" in said
+    assert "24 new tokens equal the model's own" in said
+    for more, what in (
+        (["--requests", "999"], "but 999 requests of 12 take 11,988"),
+        (["--every", "9999"], "prefill pool saw too few tokens for a plan every 9,999"),
+        (["--devices", "3"], "3 devices must divide into 2 nodes"),
+        (["--slots", "1"], "have no room for 8 experts; correct"),
+    ):
+        with pytest.raises(UserError, match=what):
+            app([*asked, *more], standalone_mode=False)
+    with pytest.raises(UserError, match=r"held-out documents of .*: [0-9,]+ tokens"):
+        app(["experts", str(run), "--requests", "99999"], standalone_mode=False)
+    with pytest.raises(UserError, match="no run, so no held-out documents"):
+        app(["experts", str(locate(run).weights)], standalone_mode=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +71,8 @@ def schedule(
         raise UserError(f"no schedule {method!r}; there are {', '.join(METHODS)}")
     try:
         times = Times(forward, backward, weight, forward + backward if overlapped is None else overlapped)
-        found = [_figures(one, ranks, chunks, times) for one in ([method] if method else METHODS)]
+        with _no_collector():
+            found = [_figures(one, ranks, chunks, times) for one in ([method] if method else METHODS)]
     except ValueError as error:
         alone = method is None and ranks * chunks <= MOST  # another may have these numbers
         cure = "" if not alone else f"; or name another schedule alone, such as {next(iter(METHODS))}"
@@ -79,6 +83,19 @@ def schedule(
     if svg is not None:
         write_text(svg, as_svg(timeline))
     return [figures], f"{_compared([figures])}\n\n{as_text(timeline.schedule)}"
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without Python's collector of cycles. Simulating makes millions of objects and no cycle; the collector
+    would walk all there are again and again, which takes longer the more there are."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _figures(method: str, ranks: int, chunks: int, times: Times) -> tuple[ScheduleFigures, Timeline]:

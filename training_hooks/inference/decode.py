@@ -29,13 +29,17 @@ class CachedBlocks:
         capacity: int,
         form: Form | None = None,
     ) -> None:
+        self.form = form
+        self.use(model, blocks)
+        self.cache = LatentCache(model.config, len(blocks), rows, capacity, model.embed_tokens.weight)
+        self._cos_SP, self._sin_SP = model.rotations(self.cache.room)
+
+    def use(self, model: Transformer, blocks: Sequence[nn.Module]) -> None:
+        """Run these blocks of `model` from now on."""
+        self._model = model
         self.blocks = [block for block in blocks if isinstance(block, Block)]
         if len(self.blocks) != len(blocks):
             raise TypeError("only blocks of the model can be cached")
-        self.form = form
-        self.cache = LatentCache(model.config, len(blocks), rows, capacity, model.embed_tokens.weight)
-        self._model = model
-        self._cos_SP, self._sin_SP = model.rotations(self.cache.room)
 
     @torch.no_grad()
     def run(self, x_BTD: Tensor, counts: Sequence[int] | None = None) -> Tensor:
@@ -92,6 +96,11 @@ class Decoder:
         h_BTD = self.cached.run(self.model.embed_tokens(tokens_BT.to(device)), counts)
         ready_BTD: Tensor = self.model.norm(h_BTD)
         return ready_BTD
+
+    def hand_over(self, model: Transformer) -> None:
+        """Go on with `model`, which has the same weights elsewhere, from the latents there are."""
+        self.model = model
+        self.cached.use(model, list(model.layers))
 
     @torch.no_grad()
     def logits(self, ready: Tensor) -> Tensor:

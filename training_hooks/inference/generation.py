@@ -98,10 +98,12 @@ def generate(
     sampling: Sampling = GREEDY,
     stop: Collection[int] = (),
     draft: int = 0,
+    decoding: Transformer | None = None,
 ) -> tuple[list[Continuation], Statistics]:
     """Continue each prompt (at least one token, of any lengths) by up to `max_new_tokens` tokens or up to a
     token of `stop`. `draft`: MTP modules to draft with, 0 for none; fewer are used where a prompt is shorter
-    than that. Equal prompts get draws of their own.
+    than that. Equal prompts get draws of their own. `decoding`: the model that goes on after the prompts are
+    read, with the same weights elsewhere; null for the same one.
 
     Raises ValueError for prompts without tokens, tokens beyond the vocabulary and more drafts than modules.
     """
@@ -123,7 +125,8 @@ def generate(
         accepted=[0] * depth,
     )
     drafter = Drafter(model, depth, len(rows), capacity) if depth else None
-    _Generation(Decoder(model, len(rows), capacity), drafter, rows, sampling, statistics).run()
+    decoder = Decoder(model, len(rows), capacity)
+    _Generation(decoder, drafter, rows, sampling, statistics, decoding).run()
     return [row.continuation for row in rows], statistics
 
 
@@ -150,9 +153,10 @@ class _Generation:
         rows: Sequence[_Row],
         sampling: Sampling,
         statistics: Statistics,
+        decoding: Transformer | None,
     ) -> None:
         self.decoder, self.drafter, self.rows = decoder, drafter, list(rows)
-        self.sampling, self.statistics = sampling, statistics
+        self.sampling, self.statistics, self.decoding = sampling, statistics, decoding
 
     def run(self) -> None:
         started = time.perf_counter()
@@ -162,6 +166,8 @@ class _Generation:
         first = [0] * len(self.rows)
         for row, token in zip(self.rows, self._choose(self.decoder.logits(last_BD), counts), strict=True):
             row.take(token, self.statistics)
+        if self.decoding is not None:
+            self.decoder.hand_over(self.decoding)
         self.statistics.prefill_seconds = time.perf_counter() - started
         while True:
             going = [number for number, row in enumerate(self.rows) if not row.done]

@@ -143,6 +143,20 @@ class Schedule:
         own = Result("activation", stage, chunk)
         return (own,) if stage == self.stages - 1 else (own, Result("gradient", stage + 1, chunk))
 
+    @cached_property
+    def results(self) -> tuple[tuple[tuple[tuple[Result, ...], tuple[Result, ...]], ...], ...]:
+        """What every action of every rank needs, and what it makes: `results[rank][number]` is (needs, made).
+        Computed once, with one object for each result."""
+        known: dict[Result, Result] = {}
+
+        def once(results: tuple[Result, ...]) -> tuple[Result, ...]:
+            return tuple([known.setdefault(result, result) for result in results])
+
+        return tuple(
+            tuple([(once(self.needs(rank, action)), once(self.made(rank, action))) for action in actions])
+            for rank, actions in enumerate(self.actions)
+        )
+
     def maker(self, result: Result) -> int:
         """The rank that makes a result."""
         return self.route(result.chunk)[result.stage].rank

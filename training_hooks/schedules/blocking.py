@@ -58,7 +58,7 @@ def programs(schedule: Schedule) -> tuple[Program, ...]:
     for rank, spans in enumerate(timeline.spans):
         for number, span in enumerate(spans):
             ordered.append((span.start, 1, number, [(rank, span.action)]))
-            for result in schedule.made(rank, span.action):
+            for result in schedule.results[rank][number][1]:
                 user = schedule.user(result)
                 if user is not None and user != rank:
                     both: list[tuple[int, Operation]] = [
@@ -80,7 +80,8 @@ def run_blocking(
     """The timeline on the machine of blocking sends; a message takes `transfer` from the moment that both its
     ends are ready.
 
-    Raises DeadlockError where ranks wait for one another, ValueError for a pass without its input.
+    Raises DeadlockError where ranks wait for one another, ValueError for a pass without its input or another
+    one than the schedule's next.
     """
     at = [0] * schedule.ranks
     clock = [0.0] * schedule.ranks
@@ -108,12 +109,16 @@ def run_blocking(
                 at[peer] += 1
                 ready.append(peer)
                 continue
-            for need in schedule.needs(rank, operation):
+            number = len(spans[rank])
+            if operation != schedule.actions[rank][number]:
+                raise ValueError(f"rank {rank}: {operation} is not action {number} of the schedule")
+            needs, made = schedule.results[rank][number]
+            for need in needs:
                 if need not in has[rank]:
                     raise ValueError(f"rank {rank}: {operation} comes before the {need}")
             start = clock[rank]
             clock[rank] = start + duration(rank, operation)
-            has[rank].update(schedule.made(rank, operation))
+            has[rank].update(made)
             spans[rank].append(Span(operation, start, clock[rank]))
             at[rank] += 1
     stuck = [(rank, now(rank)) for rank in range(schedule.ranks) if now(rank) is not None]

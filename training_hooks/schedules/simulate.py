@@ -113,11 +113,11 @@ def simulate(schedule: Schedule, duration: Duration, transfer: float = 0.0) -> T
     ready = list(range(schedule.ranks))
     while ready:
         rank = ready.pop()
-        actions, done = schedule.actions[rank], spans[rank]
+        actions, done, results = schedule.actions[rank], spans[rank], schedule.results[rank]
         while len(done) < len(actions):
             action = actions[len(done)]
             start = done[-1].end if done else 0.0
-            needs = schedule.needs(rank, action)
+            needs, made = results[len(done)]
             lacking = next((need for need in needs if need not in there), None)
             if lacking is not None:
                 waiting[lacking].append(rank)
@@ -126,7 +126,7 @@ def simulate(schedule: Schedule, duration: Duration, transfer: float = 0.0) -> T
                 start = max(start, there[need] + (transfer if schedule.maker(need) != rank else 0.0))
             end = start + duration(rank, action)
             done.append(Span(action, start, end))
-            for result in schedule.made(rank, action):
+            for result in made:
                 there[result] = end
                 ready += waiting.pop(result, ())
     if waiting:
