@@ -27,6 +27,7 @@ from corpusmill.training_hooks.distributed.stages import Pipeline
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
+from corpusmill.training_hooks.precision.apply import apply
 from corpusmill.training_hooks.schedules.methods import METHODS
 from corpusmill.training_hooks.trainer.expert_load import RoutingTally
 from corpusmill.training_hooks.trainer.step import StepResult, pass_rows
@@ -178,6 +179,23 @@ def test_every_name_of_the_model_is_on_some_rank_and_each_layer_once(name: str, 
     assert pipeline.holders("embed_tokens.weight") == both[method]
 
 
+def test_a_part_takes_the_modules_of_a_whole_model() -> None:
+    model = Transformer(CONFIG)
+    initialise(model, 1, 0.1)
+    apply(model, "fp8")
+    pipeline = Pipeline(CONFIG, "dualpipe", 2)
+    own = dict(model.named_parameters())
+    for rank in range(2):
+        part = Part.of(model, pipeline.of_rank(rank))
+        drawn = Part(CONFIG, pipeline.of_rank(rank))
+        initialise(drawn, 1, 0.1)
+        taken = dict(part.named_parameters())
+        assert taken.keys() == dict(drawn.named_parameters()).keys()
+        assert all(parameter is own[name] for name, parameter in taken.items())
+        assert all(torch.equal(taken[name], parameter) for name, parameter in drawn.named_parameters())
+        assert [type(layer.self_attn.o_proj).__name__ for layer in part.layers.values()] == ["Fp8Linear"] * 8
+
+
 def test_an_embedding_that_no_mtp_module_reads_is_on_the_first_rank() -> None:
     assert Pipeline(preset("v3-mini", 512, 0), "1f1b", 2).holders("embed_tokens.weight") == {0}
 
@@ -193,6 +211,7 @@ def test_rows_are_divided_over_as_many_chunks_as_the_schedule_needs() -> None:
     dualpipe, straight = Pipeline(CONFIG, "dualpipe", 2), Pipeline(CONFIG, "1f1b", 2)
     assert [dualpipe.chunks(rows, 2) for rows in (4, 8, 9, 11)] == [4, 4, 6, 6]
     assert [straight.chunks(rows, 2) for rows in (1, 4, 9)] == [1, 2, 5]
+    assert [dualpipe.chunks(rows, 2, 6) for rows in (6, 11, 40)] == [6, 6, 6]
     chunks = in_chunks(batch(), 4)
     assert [len(chunk.tokens) for chunk in chunks] == [3] * 4
     real = np.concatenate([chunk.tokens[: 3 - (n == 0)] for n, chunk in enumerate(chunks)])
@@ -201,8 +220,13 @@ def test_rows_are_divided_over_as_many_chunks_as_the_schedule_needs() -> None:
 
 
 def test_what_a_schedule_cannot_do_is_refused_with_the_cure() -> None:
-    with pytest.raises(UserError, match=r"3 sequences a rank do not fill the 4 micro-batches.*zb1p or 1f1b"):
+    with pytest.raises(UserError, match=r"3 sequences a rank do not fill 4 micro-batches, the.*zb1p or 1f1b"):
         Pipeline(CONFIG, "dualpipe", 2).chunks(3, 8)
+    with pytest.raises(UserError, match="3 sequences a rank do not fill 4 micro-batches, as asked"):
+        Pipeline(CONFIG, "zb1p", 2).chunks(3, 8, 4)
+    for wanted in (2, 5):
+        with pytest.raises(UserError, match=f"an even number of micro-batches, at least 4, not {wanted}"):
+            Pipeline(CONFIG, "dualpipe", 2).chunks(9, 8, wanted)
     with pytest.raises(UserError, match=r"even number of pipeline ranks, not 3: .*dualpipev"):
         Pipeline(CONFIG, "dualpipe", 3)
     with pytest.raises(UserError, match="at least one rank, not 0"):

@@ -20,7 +20,6 @@ from torch import Tensor
 
 from corpusmill.training_hooks.distributed.wires import Wires
 from corpusmill.training_hooks.schedules.actions import (
-    Action,
     Backward,
     Forward,
     InputGradient,
@@ -60,8 +59,9 @@ class PassError(RuntimeError):
 class Executor:
     """Runs `program`, the one of pipeline rank `rank` in `schedule`.
 
-    `side_by_side` False runs the two passes of `F&B` one after the other. `spans`: when each action ran, in
-    seconds from the beginning; it starts once its inputs are there.
+    `side_by_side` False runs the two passes of `F&B` one after the other. For measuring, in seconds from
+    `started` (of `time.perf_counter`): `spans` of the actions, in order, each from when its inputs were
+    there, and `passes`, those of the two passes of an `F&B` apart.
     """
 
     schedule: Schedule
@@ -70,13 +70,14 @@ class Executor:
     work: StageWork
     wires: Wires
     side_by_side: bool = True
+    started: float = 0.0
     spans: list[Span] = field(default_factory=list)
+    passes: list[Span] = field(default_factory=list)
     _here: dict[Result, Tensor] = field(default_factory=dict)  # made here or for a stage of this rank
-    _zero: float = 0.0
 
     def run(self) -> None:
         """The whole step of this rank. Raises PassError where a peer is lost, in a pass or between two."""
-        self._zero = time.perf_counter()
+        self.started = time.perf_counter()
         threads = torch.get_num_threads()
         with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,)) as beside:
             for operation in self.program:
@@ -93,21 +94,26 @@ class Executor:
                 self.wires.send(operation, self._here.pop(operation.result))
             case Overlapped() if self.side_by_side:
                 later = beside.submit(self._pass, operation.backward)
-                forward = self._pass(operation.forward)
-                self._note(operation, forward, later.result())
+                self._both(operation, self._pass(operation.forward), later.result())
             case Overlapped():
-                self._note(operation, self._pass(operation.forward), self._pass(operation.backward))
+                self._both(operation, self._pass(operation.forward), self._pass(operation.backward))
             case _:
-                self._note(operation, self._pass(operation))
+                self.spans.append(self._pass(operation))
+                self.passes.append(self.spans[-1])
 
-    def _pass(self, action: Alone) -> tuple[float, float]:
-        """Run it; seconds when its input was there, and when it was done."""
+    def _both(self, action: Overlapped, forward: Span, backward: Span) -> None:
+        self.passes += [forward, backward]
+        start, end = min(forward.start, backward.start), max(forward.end, backward.end)
+        self.spans.append(Span(action, start, end))
+
+    def _pass(self, action: Alone) -> Span:
+        """Run it; its span begins when its input is there."""
         stage, chunk = self.schedule.stage_of[Place(self.rank, action.direction)], action.chunk
         last = stage == self.schedule.stages - 1
         start = time.perf_counter()
         if isinstance(action, WeightGradient):
             self.work.weights(stage, chunk)
-            return start, time.perf_counter()
+            return self._span(action, start)
         forward = isinstance(action, Forward)
         taken = None
         if stage > 0 if forward else not last:
@@ -124,15 +130,14 @@ class Executor:
             if made is None:
                 raise AssertionError(f"{action} of stage {stage} leaves nothing for the next")
             self._here[result] = made
-        return start, time.perf_counter()
+        return self._span(action, start)
 
     def _take(self, result: Result) -> Tensor:
         made_here = self.schedule.maker(result) == self.rank
         return self._here.pop(result) if made_here else self.wires.take(result)
 
-    def _note(self, action: Action, *times: tuple[float, float]) -> None:
-        start, end = min(start for start, _ in times), max(end for _, end in times)
-        self.spans.append(Span(action, start - self._zero, end - self._zero))
+    def _span(self, action: Alone, start: float) -> Span:
+        return Span(action, start - self.started, time.perf_counter() - self.started)
 
     @contextmanager
     def _named(self, what: Operation | str) -> Iterator[None]:

@@ -37,9 +37,9 @@ class PipelinedPasses:
 
     `ranks`: the group of the pipeline's ranks, in order. `experts` and `back`: the groups of those that the
     routed experts are spread over, of the same ranks, for forward and backward passes; None where they are
-    not; `way` as in `spread_experts`. Takes `part` over, with its weights and its precision. Raises UserError
-    where experts cannot be spread. `side_by_side` as in `Executor`; `last`: the latest step's executor, for
-    measuring.
+    not. `chunks` and `settings.micro_batch` are those of `Pipeline.chunks`, `way` is that of
+    `spread_experts`, `side_by_side` that of `Executor`; `last`: the latest step's executor, for measuring.
+    Takes `part` over, with its weights and its precision. Raises UserError where experts cannot be spread.
     """
 
     def __init__(
@@ -50,13 +50,14 @@ class PipelinedPasses:
         experts: dist.ProcessGroup | None = None,
         back: dist.ProcessGroup | None = None,
         *,
+        chunks: int | None = None,
         way: Way | None = None,
         side_by_side: bool = True,
     ) -> None:
         if ranks.size() != pipeline.ranks:
             raise ValueError(f"{ranks.size()} processes for a pipeline of {pipeline.ranks} ranks")
         self.part, self.pipeline, self.rank = part, pipeline, ranks.rank()
-        self._group, self._side_by_side = ranks, side_by_side
+        self._group, self._side_by_side, self._chunks = ranks, side_by_side, chunks
         self._gates = WholeModel.of(pipeline.config).gates
         self._programs: dict[int, tuple[Schedule, Program]] = {}
         self.last: Executor | None = None
@@ -79,9 +80,9 @@ class PipelinedPasses:
         sources: int,
         tally: RoutingTally | None = None,
     ) -> StepResult:
-        """As `Passes.run`; `settings.micro_batch` is the most rows of a micro-batch. Raises UserError where
-        the rows do not fill the schedule, `executor.PassError` where another rank is lost."""
-        chunks = self.pipeline.chunks(len(batch.tokens), settings.micro_batch)
+        """As `Passes.run`. Raises UserError where the rows do not fill the schedule, `executor.PassError`
+        where another rank is lost."""
+        chunks = self.pipeline.chunks(len(batch.tokens), settings.micro_batch, self._chunks)
         schedule, program = self._program(chunks)
         pieces = in_chunks(batch, chunks)
         result = replace(StepResult.empty(sources, whole), loads=self._no_loads())

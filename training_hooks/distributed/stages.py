@@ -64,21 +64,31 @@ class Pipeline:
         """The least number of micro-batches that the schedule can have."""
         return 2 * self.ranks if self.method.startswith("dualpipe") else 1
 
-    def chunks(self, rows: int, micro_batch: int) -> int:
-        """How many micro-batches of at most `micro_batch` rows, all of one size, `rows` rows are divided
-        into: the fewest that the schedule can have.
+    def chunks(self, rows: int, micro_batch: int, wanted: int | None = None) -> int:
+        """How many micro-batches, all of one size, `rows` rows are divided into: `wanted`, or the fewest that
+        the schedule can have and that have at most `micro_batch` rows each.
 
         Smaller micro-batches fill a schedule that needs many. Raises UserError where there are fewer rows
-        than micro-batches needed: those without a row would cost as much as others.
+        than micro-batches (those without a row would cost as much as others), and for a number that the
+        schedule cannot have.
         """
-        if rows < self.fewest_chunks:
+        fewest = self.fewest_chunks
+        if wanted is not None and (wanted < fewest or (self.method == "dualpipe" and wanted % 2)):
+            even = "an even number of " if self.method == "dualpipe" else ""
             raise UserError(
-                f"{rows} sequences a rank do not fill the {self.fewest_chunks} micro-batches that "
-                f"{self.method} of {self.ranks} pipeline ranks needs: take larger batches, fewer ranks, or "
-                "the schedule zb1p or 1f1b"
+                f"{self.method} of {self.ranks} pipeline ranks needs {even}micro-batches, at least {fewest}, "
+                f"not {wanted}"
             )
-        wanted = max(-(-rows // micro_batch), self.fewest_chunks)
-        return wanted + wanted % 2 if self.method == "dualpipe" else wanted
+        if rows < (wanted or fewest):
+            why = "as asked" if wanted else f"the fewest of {self.method} with {self.ranks} pipeline ranks"
+            raise UserError(
+                f"{rows} sequences a rank do not fill {wanted or fewest} micro-batches, {why}: take larger "
+                "batches, fewer pipeline ranks or micro-batches, or the schedule zb1p or 1f1b"
+            )
+        if wanted is not None:
+            return wanted
+        found = max(-(-rows // micro_batch), fewest)
+        return found + found % 2 if self.method == "dualpipe" else found
 
     def schedule(self, chunks: int) -> Schedule:
         """The schedule of a step. Raises ValueError for a number of chunks that it cannot have."""
