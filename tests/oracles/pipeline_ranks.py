@@ -23,11 +23,13 @@ from corpusmill.training_hooks.distributed.executor import PassError
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout, Place
+from corpusmill.training_hooks.distributed.node_groups import most_nodes, node_hops
 from corpusmill.training_hooks.distributed.part import Part
 from corpusmill.training_hooks.distributed.passes import with_padding_rows
 from corpusmill.training_hooks.distributed.pieces import WholeModel
 from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses
 from corpusmill.training_hooks.distributed.stages import Pipeline
+from corpusmill.training_hooks.distributed.two_level import TwoLevel
 from corpusmill.training_hooks.model.gate import Gate
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.recompute import recompute
@@ -46,16 +48,18 @@ SETTINGS = Settings(
 
 @dataclass(frozen=True)
 class Case:
-    """A layout and a schedule; of four ranks, those of a layout of two run it twice."""
+    """A layout and a schedule; of four ranks, those of a layout of two run it twice. `levels`: experts lie on
+    two nodes, and rows are dispatched in two levels."""
 
     pipeline: int
     experts: int
     method: str
     recomputes: bool = False
+    levels: bool = False
 
     @property
     def name(self) -> str:
-        again = "-recompute" if self.recomputes else ""
+        again = "-recompute" * self.recomputes + "-levels" * self.levels
         return f"{self.pipeline}x{self.experts}-{self.method}{again}"
 
 
@@ -64,7 +68,9 @@ CASES = [
     *(Case(2, 1, method) for method in ("1f1b", "zb1p", "dualpipe", "dualpipev")),
     *(Case(2, 2, method) for method in ("zb1p", "dualpipe", "dualpipev")),
     Case(2, 2, "dualpipe", recomputes=True),
+    Case(2, 2, "dualpipe", levels=True),
     Case(1, 4, "dualpipev"),
+    Case(1, 4, "dualpipev", levels=True),
 ]
 TWICE = ("4x1-dualpipev", "2x2-dualpipe")  # run again, and again without passes side by side
 
@@ -123,9 +129,11 @@ class Ranks:
         initialise(part, 1, CONFIG.initial_std)
         if case.recomputes:
             recompute(part)
-        return PipelinedPasses(part, pipeline, ranks, experts, back, side_by_side=side_by_side), rows_of(
-            case, place
-        )
+        way = None
+        if case.levels and experts is not None:
+            way = TwoLevel(node_hops(experts, 2, apart=True), most=most_nodes(CONFIG, 2))
+        passes = PipelinedPasses(part, pipeline, ranks, experts, back, way=way, side_by_side=side_by_side)
+        return passes, rows_of(case, place)
 
     def step(self, case: Case, *, side_by_side: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Gradients by name, and what else the step gives."""
