@@ -20,7 +20,7 @@ from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.dispatch import combine, dispatch, slot_order
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.moe import Experts, MixtureOfExperts
-from corpusmill.training_hooks.precision.apply import apply, autocast
+from corpusmill.training_hooks.precision.apply import Mode, apply, autocast
 from corpusmill.training_hooks.precision.quantise import quantise
 from corpusmill.training_hooks.precision.swiglu import Fp8Experts
 
@@ -143,13 +143,12 @@ def share(rank: int, ranks: int, lone: bool) -> slice:
 
 
 def run_layer(
-    config: ModelConfig, way: Way | None, *, crowd: bool = False, lone: bool = False, fp8: bool = False
+    config: ModelConfig, way: Way | None, *, crowd: bool = False, lone: bool = False, precision: Mode = "fp32"
 ) -> dict[str, Tensor]:
     """Output, gradients of the input, of the gate's weight and of this rank's experts. None: the layer as
     it is in one process."""
     layer = layer_of(config, crowd)
-    if fp8:
-        apply(layer, "fp8")
+    apply(layer, precision)
     if way is not None:
         kind = SpreadFp8Experts if isinstance(layer.experts, Fp8Experts) else SpreadExperts
         layer.experts = kind(layer.experts, way)  # type: ignore[arg-type]
@@ -158,7 +157,7 @@ def run_layer(
     probe_ND = torch.randn(TOKENS, config.hidden_size, generator=draws)
     mine = slice(0, TOKENS) if way is None else share(way.rank, way.ranks, lone)
     x_BTD = x_ND[mine][None].requires_grad_()
-    with autocast("fp8" if fp8 else "fp32", "cpu"):
+    with autocast(precision, "cpu"):
         y_BTD, _ = layer(x_BTD, torch.ones(x_BTD.shape[:2], dtype=torch.bool))
     (y_BTD * probe_ND[mine]).sum().backward()
     assert isinstance(layer.experts, Experts)
@@ -187,7 +186,7 @@ def counted(traffic: Traffic) -> dict[str, Any]:
 
 
 # Every case of `run_layer` that ranks run: (name, two levels, wire, options).
-CASES: list[tuple[str, bool, Wire, dict[str, bool]]] = [
+CASES: list[tuple[str, bool, Wire, dict[str, Any]]] = [
     ("flat", False, AS_THEY_ARE, {}),
     ("two", True, AS_THEY_ARE, {}),
     ("flat_crowd", False, AS_THEY_ARE, {"crowd": True}),
@@ -197,8 +196,11 @@ CASES: list[tuple[str, bool, Wire, dict[str, bool]]] = [
     ("flat_low", False, Wire("fp8", "bf16"), {}),
     ("two_low", True, Wire("fp8", "bf16"), {}),
     ("two_dispatch", True, Wire("fp8", "same"), {}),
-    ("flat_fp8", False, AS_THEY_ARE, {"fp8": True}),
-    ("flat_fp8_low", False, Wire("fp8", "bf16"), {"fp8": True}),
-    ("two_fp8", True, Wire("fp8", "same"), {"fp8": True}),
+    ("flat_bf16", False, AS_THEY_ARE, {"precision": "bf16"}),
+    ("flat_bf16_low", False, Wire("fp8", "bf16"), {"precision": "bf16"}),
+    ("two_bf16_low", True, Wire("fp8", "bf16"), {"precision": "bf16"}),
+    ("flat_fp8", False, AS_THEY_ARE, {"precision": "fp8"}),
+    ("flat_fp8_low", False, Wire("fp8", "bf16"), {"precision": "fp8"}),
+    ("two_fp8", True, Wire("fp8", "same"), {"precision": "fp8"}),
     ("two_again", True, Wire("fp8", "bf16"), {}),
 ]
