@@ -29,7 +29,7 @@ from corpusmill.pipelines.report.findings import findings
 from corpusmill.pipelines.report.kept_samples import kept_samples
 from corpusmill.pipelines.report.long_context import long_context
 from corpusmill.pipelines.report.overview import head, steps, totals
-from corpusmill.pipelines.report.page import FIRST, render_pages
+from corpusmill.pipelines.report.page import FIRST, REMOVED, render_pages
 from corpusmill.pipelines.report.samples import duplicate_samples, removed_samples
 from corpusmill.pipelines.report.tables import step_tables
 from corpusmill.pipelines.report.tokenizer import tokenizer, tokenizer_parts
@@ -104,9 +104,9 @@ def build_report(folder: RunFolder) -> Written:
     write_json(twin, encode(report))
     for name, page in reversed(pages.items()):  # what the first page links to is there before it
         write_atomic(place / name, page.encode())
-    for old in place.glob("sources-*.html"):
+    for old in (*place.glob("sources-*.html"), place / REMOVED):
         if old.name not in pages:
-            old.unlink()
+            old.unlink(missing_ok=True)
     if (store := folder.store) is not None:
         for file in (twin, *(place / name for name in pages)):
             store.keep(file)

@@ -8,7 +8,7 @@
   let places = null; // [element, its words, the section's name], made when they are first asked for
 
   function index() {
-    const all = "main h2, main h3, main summary, main tbody tr, main .findings li, main .sample, main figcaption, .multiples > li";
+    const all = "main h2, main h3, main summary, main tbody tr, main .findings li, main .sample, main figcaption, .multiples > li, main .names a";
     const section = new Map();
     for (const one of document.querySelectorAll("main section")) {
       section.set(one, one.querySelector("h2")?.textContent ?? "");
@@ -43,12 +43,13 @@
     for (const [element, words, lower, section] of found.slice(0, MOST)) {
       const at = Math.max(0, lower.indexOf(asked[0]) - 30);
       const link = document.createElement("a");
-      link.href = "#" + (element.id ||= "at-" + places.findIndex(([one]) => one === element));
+      const leads = element.tagName === "A"; // to what it names, on a page beside this one
+      link.href = leads ? element.href : "#" + (element.id ||= "at-" + places.findIndex(([one]) => one === element));
       link.append((at ? "… " : "") + words.slice(at, at + 130) + (words.length > at + 130 ? " …" : ""));
       const where = document.createElement("small");
       where.textContent = section;
       link.append(where);
-      link.addEventListener("click", () => { show(element); close(); });
+      link.addEventListener("click", () => { if (!leads) show(element); close(); });
       list.push(link);
     }
     const said = document.createElement("p");

@@ -29,7 +29,7 @@ from corpusmill.pipelines.report.flow import flows
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.report.long_context import long_context_view
 from corpusmill.pipelines.report.losses import main_reasons, reasons, sample_stages
-from corpusmill.pipelines.report.multiples import language_table, multiples
+from corpusmill.pipelines.report.multiples import LanguageTable, language_table, multiples
 from corpusmill.pipelines.report.page_charts import page_charts
 from corpusmill.pipelines.report.sankey import picture
 from corpusmill.pipelines.report.score_charts import score_stages
@@ -37,9 +37,11 @@ from corpusmill.pipelines.report.tokenizer import tokenizer_view
 from corpusmill.pipelines.report.training_view import training_view
 
 WHOLE = 30  # sources that the first page shows stage by stage
+LARGEST = 60  # of them that tables of the first page have, where there are more
+REASONS = 200  # for which documents were removed, that the first page has
 EACH = 25  # sources of a page of their own, where there are more
 FINDINGS = 8  # faults and warnings that are not folded away
-FIRST = "report.html"
+FIRST, REMOVED = "report.html", "removed.html"
 _HERE = Path(__file__).parent
 
 
@@ -121,11 +123,22 @@ def render_pages(report: Report) -> dict[str, str]:
     values = _values(report)
     pages = {FIRST: environment().get_template("page.html").render(values)}
     for part in values["parts"]:
-        own = {"part": part, "shown": part.sources, "contents": _contents_of_part(report, part)}
+        table = values["language_table"]
+        own = {
+            "part": part,
+            "page_title": f"Sources {part.first} to {part.last}",
+            "shown": part.sources,
+            "contents": _contents_of_part(report, part),
+            "part_sources": [name for name in part.sources if name in report.ledger.sources],
+            "part_languages": [row for row in table.rows if row[0] in part.sources] if table else [],
+        }
         scores = [stage for stage in values["score_stages"] if stage.source in part.sources]
         pages[part.file] = (
             environment().get_template("part.html").render({**values, **own, "score_stages": scores})
         )
+    if values["removed_page"]:
+        own = {"page_title": "Removed and kept", "contents": [("removed", "Removed and kept")]}
+        pages[REMOVED] = environment().get_template("removed_page.html").render({**values, **own})
     return pages
 
 
@@ -141,12 +154,14 @@ def _values(report: Report) -> dict[str, Any]:
     style, script = asset("page.css"), asset("page.js")
     loud = [one for one in report.findings if one.level != "note"]
     pictures = [picture(flow) for flow in flows(report)]
+    found_reasons, table = reasons(report), language_table(report.distributions)
     values: dict[str, Any] = {
         **vars(report),
         "style": style,
         "script": script,
         "policy": policy(style, script),
         "part": None,
+        "page_title": None,
         "parts": parts,
         "shown": () if parts else names,
         "anchors": anchors,
@@ -155,7 +170,7 @@ def _values(report: Report) -> dict[str, Any]:
         "more_findings": [*loud[FINDINGS:], *(one for one in report.findings if one.level == "note")],
         "pictures": pictures,
         "multiples": multiples(report),
-        "language_table": language_table(report.distributions),
+        "language_table": table,
         "charts": page_charts(report),
         "score_stages": score_stages(report.scores),
         "score_legend": legend([("kept", "let pass"), ("removed", "removed by the filter")]),
@@ -164,13 +179,31 @@ def _values(report: Report) -> dict[str, Any]:
         "windows_method": METHOD,
         "furthest_shard": furthest,
         "main_reasons": {name: main_reasons(rows) for name, rows in report.funnel.items()},
-        "reasons": reasons(report),
+        "reasons": found_reasons,
+        "removed_page": REMOVED if parts and len(found_reasons) > REASONS else None,
+        "largest_sources": _largest(report, LARGEST if parts else len(names)),
+        "largest_languages": _largest_rows(table, LARGEST if parts else len(names)),
         "sample_stages": sample_stages(report),
         "long_context_view": long_context_view(report.long_context),
         "training_view": training_view(report.training) if report.training is not None else None,
         "tokenizer_view": tokenizer_view(report.tokenizer) if report.tokenizer is not None else None,
     }
     return {**values, "contents": _contents(report, values)}
+
+
+def _largest(report: Report, most: int) -> list[str]:
+    """The sources of most documents, those first; all in their own order where there are no more than
+    `most`."""
+    found = report.ledger.sources
+    if len(found) <= most:
+        return list(found)
+    return sorted(found, key=lambda name: (-(found[name].documents_read or 0), name))[:most]
+
+
+def _largest_rows(table: LanguageTable | None, most: int) -> list[Any]:
+    """The rows of most tokens, in the same way."""
+    rows = list(table.rows) if table is not None else []
+    return rows if len(rows) <= most else sorted(rows, key=lambda row: -row[1])[:most]
 
 
 def _contents(report: Report, values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from corpusmill.pipelines.report.build import gather
+from corpusmill.pipelines.report.build import build_report, gather
 from corpusmill.pipelines.report.figures import Report
-from corpusmill.pipelines.report.page import FIRST, render_pages
+from corpusmill.pipelines.report.page import FIRST, LARGEST, REMOVED, render_pages
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.browser import SIZES, chromium, findings_of_axe, looking, overflow
 from tests.pipelines.report.many_sources import many_sources
@@ -108,15 +108,15 @@ def test_the_search_finds_what_is_folded_away_and_nothing_runs(browser: Any, pag
 
 def test_a_run_of_many_sources_opens_at_once(browser: Any, large: Path) -> None:
     pages = sorted(large.parent.glob("*.html"))
-    assert len(pages) == 9
+    assert len(pages) == 10
+    assert large.stat().st_size < 500_000
     assert max(path.stat().st_size for path in pages) < MOST
     with looking(browser, large.as_uri(), SIZES[2]) as looked:
         assert overflow(looked.page) == []
         assert looked.page.locator(".multiples > li").count() == 24
+        assert looked.page.locator("#sources ~ .scroll tbody th").count() == LARGEST
         looked.page.locator("input[type=search]").fill("source-of-the-web-0137")
-        assert looked.page.locator(".hits a").count() >= 1
-        looked.page.keyboard.press("Escape")
-        looked.page.get_by_role("link", name="source-of-the-web-0137").first.click()
+        looked.page.locator(".hits a[href*='sources-6.html']").click()
         looked.page.wait_for_load_state()
         assert looked.page.url.endswith("sources-6.html#source-138")
         assert looked.page.locator("details.source[open] caption").first.is_visible()
@@ -125,7 +125,38 @@ def test_a_run_of_many_sources_opens_at_once(browser: Any, large: Path) -> None:
         assert looked.page.url.endswith(FIRST)
 
 
-def test_many_reasons_are_all_on_the_page(figures: Report) -> None:
+def test_many_reasons_are_on_a_page_of_their_own(browser: Any, figures: Report, tmp_path: Path) -> None:
     pages = render_pages(many_sources(figures, sources=40, reasons=500))
-    assert all(f"reason_{k:05d}_of_a_rule" in pages[FIRST] for k in range(500))
-    assert sorted(pages) == [FIRST, "sources-1.html", "sources-2.html"]
+    assert all(f"reason_{k:05d}_of_a_rule" in pages[REMOVED] for k in range(500))
+    assert sorted(pages) == [REMOVED, FIRST, "sources-1.html", "sources-2.html"]
+    for name, page in pages.items():
+        (tmp_path / name).write_text(page, "utf-8")
+    with looking(browser, (tmp_path / FIRST).as_uri(), SIZES[0]) as looked:
+        looked.page.get_by_role("link", name="All 50").click()
+        assert looked.page.url.endswith(REMOVED)
+        assert overflow(looked.page) == []
+        assert findings_of_axe(looked.page) == []
+        looked.page.get_by_role("link", name="made").first.click()
+        assert looked.page.url.endswith(FIRST)
+
+
+def test_each_source_stands_in_a_table_once(figures: Report) -> None:
+    pages = render_pages(many_sources(figures, sources=150, reasons=10))
+    names = [f"source-of-the-web-{number:04d}" for number in range(150)]
+    rows = [f'<th scope="row">{name}</th>' for name in names]  # of the tables of mixture and languages
+    assert "the 60 with most documents, of 15" in pages[FIRST]
+    assert "the 60 sources with most tokens" in pages[FIRST]
+    parts = [page for name, page in pages.items() if name.startswith("sources-")]
+    assert all(sum(row in page for page in parts) == 1 for row in rows)
+    assert "All 15" in pages[FIRST]
+    assert all(f">{name}</a>" in pages[FIRST] for name in names)
+
+
+def test_what_was_many_once_leaves_no_pages(copy_of: Callable[[], RunFolder]) -> None:
+    run = copy_of()
+    place = run.path / "report"
+    place.mkdir(exist_ok=True)
+    for name in (REMOVED, "sources-3.html"):
+        (place / name).write_text("old")
+    build_report(run)
+    assert sorted(path.name for path in place.iterdir()) == [FIRST, "report.json"]
