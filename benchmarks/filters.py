@@ -8,11 +8,12 @@ compiling, one pass over a part of the same texts for the peer, whose filters ta
 "gopher + fineweb" is the three in a row, and "all four" these and C4, each given every text; words and
 lines are found once for all of them.
 
-Agreement: the share of those texts, and of source files, on which the decision to keep or drop, and the
-reason too, is the peer's own. The peer counts words by spaCy's blank English tokenizer, so it needs both
-datatrove and spacy; without them its rows and agreement are left out, which stderr says. dolma's rows need
-it in a folder of its own (`dolma_taggers`). Languages are told of help pages in 11 of them
-(`language_peers`). Without the data folder texts are generated, which stderr says too.
+Agreement: the share of texts in English among those, by `language`, of the others and of source files, on
+which the decision to keep or drop, and the reason too, is the peer's own. The peer counts words by spaCy's
+blank English tokenizer, so it needs both datatrove and spacy; without them its rows and agreement are left
+out, which stderr says. dolma's rows need it in a folder of its own (`dolma_taggers`). Languages are told of
+help pages in 11 of them (`language_peers`). Without the data folder texts are
+generated, which stderr says too.
 """
 
 from __future__ import annotations
@@ -144,21 +145,32 @@ def peer_rate(chain: Sequence[Any], rows: Sequence[Row]) -> float:
     return megabytes(rows) / (time.process_time() - start)
 
 
+def by_language(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Texts in English and others: the words of these are cut by other rules, on purpose."""
+    judged = Language().apply(as_documents(rows)).documents.table
+    codes = judged.column("language.code").to_pylist()
+    found: dict[str, list[Row]] = {"English": [], "other": []}
+    for row, code in zip(rows, codes, strict=True):
+        found["English" if code == "en" else "other"].append(row)
+    return found
+
+
 def compare(bench: Bench, english: list[Row], code: list[Row], quick: bool) -> None:
     """Speed of every filter, and how often the peer says the same."""
     add, theirs = bench.add, peers()
     texts = part(english, 0.8 if quick else 3.2)
     files = part(code, 0.5 if quick else 2.0) if code else []
+    sets = {**by_language(texts), "code": files}
     for stage in COMPARED:
         add(stage.name, "corpusmill", project_rate([stage], english), "MB/s")
         if stage.name not in theirs:
             continue
-        for name, chosen in (("English", texts), ("code", files)):
+        spent = 0.0
+        for name, chosen in sets.items():
             if not chosen:
                 continue
             verdicts, seconds = peer_verdicts(theirs[stage.name], chosen)
-            if name == "English":
-                add(stage.name, "datatrove", megabytes(chosen) / seconds, "MB/s")
+            spent += 0.0 if name == "code" else seconds
             ours = stage.apply(as_documents(chosen)).reasons.to_pylist()
             pairs = list(zip(ours, verdicts, strict=True))
             job = f"{stage.name}, agreement on {name} texts"
@@ -169,6 +181,7 @@ def compare(bench: Bench, english: list[Row], code: list[Row], quick: bool) -> N
                 "share",
             )
             add(f"{job}: reason", "corpusmill", sum(a == b for a, b in pairs) / len(pairs), "share")
+        add(stage.name, "datatrove", megabytes(texts) / spent, "MB/s")
     for job, stages in (("gopher + fineweb", COMPARED[:3]), ("all four", COMPARED)):
         add(job, "corpusmill", project_rate(stages, english), "MB/s")
         if theirs:

@@ -29,6 +29,8 @@ def is_digit(character: str) -> bool:
 
 def opening(run: str) -> str:
     """The mark that comes off the front of `run`, or an empty string."""
+    if re.fullmatch("['’][sS]", run):
+        return ""
     if bits(run[0]) & ch.OPENS:
         return run[0]
     if dots := re.match(r"\.{2,}", run):

@@ -31,8 +31,11 @@ def dots(at: int, end: int) -> int:
 
 @compiled
 def opening(table: int, at: int, end: int) -> int:
-    """Bytes of the mark that comes off the front of a run, 0 for none."""
+    """Bytes of the mark that comes off the front of a run, 0 for none. An apostrophe stays with the `s` that
+    is all behind it."""
     code, follow = code_at(at, end)
+    if (code == 0x27 or code == 0x2019) and follow + 1 == end and (byte_at(follow) | 0x20) == 0x73:
+        return 0
     if properties(table, code) & OPENS:
         return follow - at
     if code == 0x2E:

@@ -5,7 +5,8 @@ Three steps, each by the table of `characters`:
 1. White space (as `str.isspace`) cuts the text into runs; it is never part of a token.
 2. Marks come off a run at both ends, each a token by itself: quotes, brackets, `, : ; ! ? # * & _`, symbols
    and emoji; currency signs, `%` and `=` at the front; a full stop at the back, unless it follows a single
-   capital (`J.`, `U.S.`); `%`, `+` and currency signs behind a digit; `'s`. Two or more dots are one token.
+   capital (`J.`, `U.S.`); `%`, `+` and currency signs behind a digit; `'s`, which may stand alone. Two or
+   more dots are one token.
 3. What is left is one word, except that it is cut at a hyphen or dash between letters, at one of `: < > = /`
    before a letter, at a comma between letters, at a dot between a small letter and a capital, at one of
    `+ - * ^` between digits, at an ellipsis, and at non-ASCII punctuation. Those are tokens too. Han, Hiragana

@@ -36,6 +36,7 @@ def split(text: str) -> list[str]:
         ("pi is 3.14, or 1,000; 10-20", "pi|is|3.14|,|or|1,000|;|10|-|20"),
         ("wait... what ...", "wait|...|what|..."),
         ("U.S. and J. Doe of NASA. It's", "U.S.|and|J.|Doe|of|NASA|.|It|'s"),
+        ("x 's 5 ’S. 't", "x|'s|5|’|S.|'|t"),
         ("end.Next e.g", "end|.|Next|e.g"),
         ("see http://a.b/c?d=e, ok", "see|http://a.b/c?d=e|,|ok"),
         ("中国，你好。abc中文", "中|国|，|你|好|。|abc|中|文"),
