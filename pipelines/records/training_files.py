@@ -69,6 +69,27 @@ class StepMetrics:
 
 
 @dataclass(frozen=True)
+class PipelineStep:
+    """`pipeline_step.json`, of a training whose last steps went through a pipeline: one of them (`step`, from
+    1) as it ran. `spans[rank]`: beginning and end of each action of the rank in the order of `schedule` for
+    so many `chunks`, in seconds from the rank's start; waiting for input is in none of them."""
+
+    schedule: str
+    chunks: int
+    step: int
+    spans: tuple[tuple[tuple[float, float], ...], ...]
+
+    @property
+    def seconds(self) -> float:
+        """From the start to the end of the last action of any rank."""
+        return max(end for spans in self.spans for _, end in spans)
+
+    def waits(self, rank: int) -> float:
+        """The share of these seconds in which a rank ran no action."""
+        return 1 - sum(end - start for start, end in self.spans[rank]) / self.seconds
+
+
+@dataclass(frozen=True)
 class Routing:
     """`counts[layer][source][expert]` of tokens over `steps`, the first and the last of them."""
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from corpusmill.pipelines.records.training_files import PositionLoss, Score
+from corpusmill.pipelines.recipe.registry import room_command
+from corpusmill.pipelines.records.training_files import PipelineStep, PositionLoss, Score
 from corpusmill.pipelines.report import charts, heat_map
 from corpusmill.pipelines.report.training import Curve, Looks, Specialisation, TrainingFigures
 
@@ -84,6 +85,8 @@ class TrainingView:
     held_out: HeldOutView
     specialisation: tuple[LayerMap, ...]
     heat_legend: Markup
+    pipeline: Markup | None
+    pipeline_waits: str | None
 
 
 def training_view(training: TrainingFigures) -> TrainingView:
@@ -106,7 +109,19 @@ def training_view(training: TrainingFigures) -> TrainingView:
         held_out=_held_out(training),
         specialisation=_specialisation(training.routing) if training.routing is not None else (),
         heat_legend=heat_map.legend(),
+        pipeline=_pipeline(training.pipeline) if training.pipeline is not None else None,
+        pipeline_waits=_waits(training.pipeline) if training.pipeline is not None else None,
     )
+
+
+def _waits(step: PipelineStep) -> str:
+    shares = [step.waits(rank) for rank in range(len(step.spans))]
+    return f"{min(shares):.0%} to {max(shares):.0%}"
+
+
+def _pipeline(step: PipelineStep) -> Markup:
+    # Every text of the picture is a name or number of this package, escaped where it is made.
+    return Markup(room_command("training_hooks", "pipeline_picture")(step))  # noqa: S704
 
 
 def _loss(training: TrainingFigures) -> Markup:

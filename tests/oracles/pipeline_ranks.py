@@ -19,10 +19,12 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
+from corpusmill.pipelines.records.codec import encode
 from corpusmill.training_hooks.distributed.executor import PassError
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout, Place
+from corpusmill.training_hooks.distributed.measured_step import measured_step
 from corpusmill.training_hooks.distributed.node_groups import most_nodes, node_hops
 from corpusmill.training_hooks.distributed.part import Part
 from corpusmill.training_hooks.distributed.passes import with_padding_rows
@@ -150,6 +152,15 @@ class Ranks:
             gradients[name] = parameter.grad
         return gradients, told(result, tally)
 
+    def measured(self, case: Case) -> Any:
+        """A step as all ranks ran it, as JSON."""
+        passes, rows = self.passes(case)
+        passes.run(rows, counts(), SETTINGS, sources=SOURCES)
+        assert passes.last is not None
+        ranks = dist.group.WORLD
+        assert ranks is not None
+        return encode(measured_step(passes.last, 7, ranks))
+
     def dies(self) -> str | None:
         """What a step raises in which the last rank dies as it runs its third forward pass."""
         passes, rows = self.passes(Case(4, 1, "dualpipe"))
@@ -183,6 +194,7 @@ def main(rank: int, folder: Path) -> None:
             if case.name in TWICE:
                 found[case.name]["repeats"] = same(step, ranks.step(case))
                 found[case.name]["as one by one"] = same(step, ranks.step(case, side_by_side=False))
+        found["measured"] = ranks.measured(Case(RANKS, 1, "dualpipe"))
         save_file(kept, folder / f"{rank}.safetensors")
         (folder / f"{rank}.json").write_text(json.dumps(found), "utf-8")
         dist.barrier()

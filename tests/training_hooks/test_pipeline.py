@@ -19,6 +19,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.records.codec import decode
+from corpusmill.pipelines.records.training_files import PipelineStep
+from corpusmill.training_hooks.commands.pipeline_picture import pipeline_picture
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.layout import Place
 from corpusmill.training_hooks.distributed.part import Part
@@ -152,6 +155,20 @@ def test_two_runs_and_passes_one_by_one_have_the_same_bits(gang: tuple[list[Step
         names = [name.removeprefix(again) for name in tensors if name.startswith(again)]
         assert len(names) > 40
         assert all(torch.equal(tensors[plain + name], tensors[again + name]) for name in names)
+
+
+def test_a_step_is_measured_on_all_ranks(gang: tuple[list[Step], list[str]]) -> None:
+    """All ranks have the same times; each rank's are in order, and those of its actions."""
+    told = [told["measured"] for _, told in gang[0]]
+    assert all(one == told[0] for one in told)
+    step = decode(PipelineStep, told[0], "a test")
+    actions = METHODS[step.schedule](RANKS, step.chunks).actions
+    assert [len(spans) for spans in step.spans] == [len(one) for one in actions]
+    for spans in step.spans:
+        assert all(0 <= start <= end for start, end in spans)
+        assert [start for start, _ in spans] == sorted(start for start, _ in spans)
+    assert 0 < min(map(step.waits, range(RANKS))) < 1
+    assert "dualpipe, 4 ranks" in pipeline_picture(step)
 
 
 def test_a_lost_rank_ends_the_others_who_name_rank_and_action(gang: tuple[list[Step], list[str]]) -> None:

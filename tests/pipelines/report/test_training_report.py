@@ -9,8 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from corpusmill.pipelines.contract.errors import DataError
+from corpusmill.pipelines.recipe.registry import room_command
 from corpusmill.pipelines.records.codec import Json
-from corpusmill.pipelines.records.training_files import Routing
+from corpusmill.pipelines.records.training_files import PipelineStep, Routing
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.findings import training_findings
@@ -64,6 +66,9 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
         "counts": [[[10, 0], [0, 20], [0, 0]], [[5, 5], [10, 10], [0, 0]]],
     }
     (step.data / "routing.json").write_text(json.dumps(routing))
+    spans = [[[0, 1], [1, 2], [3, 5], [6, 8]], [[1, 2], [2, 3], [3, 4], [4, 6]]]
+    measured = {"schedule": "1f1b", "chunks": 2, "step": 30, "spans": spans}
+    (step.data / "pipeline_step.json").write_text(json.dumps(measured))
     made.commit_again(step)
     return gather(folder)
 
@@ -85,11 +90,25 @@ def test_figures_are_gathered(figures: Report) -> None:
 
 def test_the_page_shows_them_and_nothing_runs(figures: Report) -> None:
     html = render_page(figures)
+    for shown in ("Step 30 as it ran", "8.00 seconds, of which a rank waits 25% to 38%", "1f1b, 2 ranks"):
+        assert shown in html
     for shown in ("1.125", "2.500", "bigram, all sources = 1.00", "experts of layers.1 by source", "mtp.0"):
         assert shown in html
     assert html.count("<script") == 1
     assert "training loss by source and step" in html
     assert "Load: entropy over that of an even one" in html
+
+
+def test_a_measured_step_must_be_one_of_its_schedule() -> None:
+    step = PipelineStep("1f1b", 2, 1, ((((0.0, 1.0),) * 4), (((0.0, 1.0),) * 4)))
+    assert room_command("training_hooks", "pipeline_picture")(step).startswith("<svg")
+    for wrong in (
+        replace(step, chunks=3),
+        replace(step, schedule="none"),
+        replace(step, spans=(((0.0, 0.0),) * 4, ((0.0, 0.0),) * 4)),
+    ):
+        with pytest.raises(DataError, match="is none of the schedule"):
+            room_command("training_hooks", "pipeline_picture")(wrong)
 
 
 def test_findings_name_faults_and_bars_not_beaten(figures: Report) -> None:
