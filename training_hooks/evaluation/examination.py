@@ -61,15 +61,17 @@ class Examination:
             found = HeldOut(held_out, open_shard(self.training[0]))
             self._held_out = found if found.tokens else None
 
-    def look(self, done: int, model: Transformer, context: int, precision: Mode) -> dict[str, Any]:
-        """For a line of metrics.jsonl: `held_out`, bits per byte by source and of all (`*`).
+    def looks(self, done: int) -> bool:
+        """Whether a look is due after `done` steps."""
+        every = self._options.every
+        return self._held_out is not None and every is not None and done % every == 0
 
-        Empty where no look is due after `done` steps.
-        """
+    def look(self, model: Transformer, context: int, precision: Mode) -> dict[str, Any]:
+        """For a line of metrics.jsonl: `held_out`, bits per byte by source and of all (`*`); nothing where
+        nothing was held out."""
         from corpusmill.training_hooks.evaluation.evaluate import evaluate
 
-        every = self._options.every
-        if self._held_out is None or every is None or done % every:
+        if self._held_out is None:
             return {}
         scores = evaluate(model, self._held_out.some(self._options.tokens), context, precision).scores
         return {"held_out": {source: bits_per_byte(score) for source, score in scores.items()}}

@@ -9,7 +9,9 @@ One folder a checkpoint, safetensors and JSON only:
         metrics.jsonl           the lines written so far
         state.json              position, counters, size and SHA-256 of the files above, its own digest
 
-A checkpoint is written under a temporary name, synced, and renamed: it is there whole or not at all. Nothing
+Ranks that train together write files of their own, `model-00003.safetensors` and so on, with ranges of
+tensors (`stored_tensors`), and rank 0 the rest; both kinds are read alike. A checkpoint is written under a
+temporary name, synced, and renamed: it is there whole or not at all. Nothing
 draws random numbers during training (weights and the order of data come from seeds and names), so there
 is no generator's state; the position in the data is the number of sequences read, and schedules follow
 from the tokens seen. Two attempts may share a folder where one was given up and lives on: what they write
@@ -21,7 +23,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,10 +34,11 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.storage.sealed import digest, read_json, sha256_file, write_json
 from corpusmill.pipelines.system.faultpoints import faultpoint
 from corpusmill.pipelines.system.process import sync
+from corpusmill.training_hooks.trainer.stored_tensors import StoredRange, StoredTensors, named, write_ranges
 
 log = logging.getLogger("corpusmill.train")
 
-FORMAT = 2
+FORMAT = 3
 _PREFIX = "step-"
 _UNFINISHED = ".writing-"
 
@@ -43,8 +46,9 @@ _UNFINISHED = ".writing-"
 @dataclass
 class Position:
     """Where a run stands: steps done, sequences read, real targets trained on, optimiser steps by parameter,
-    updates of the average, counts of routing by source, and the last step's line of metrics where it is not
-    written yet because the model was being judged."""
+    updates of the average, counts of routing by source, the last step's line of metrics where it is not
+    written yet because the model was being judged, and the layouts of ranks so far: of each the step it began
+    after, and its sizes of pipeline, data and experts."""
 
     step: int = 0
     sequences: int = 0
@@ -53,6 +57,7 @@ class Position:
     ema_updates: int = 0
     routing: list[list[list[int]]] = field(default_factory=list)
     line: str | None = None
+    layouts: list[list[int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,16 @@ class Checkpoint:
 
     def tensors(self, name: str) -> dict[str, Tensor]:
         """Tensors of `model`, `optimiser` or `ema`, in memory of their own."""
-        from safetensors.torch import load_file
+        with self.stored(name) as stored:
+            return stored.all()
 
-        return load_file(self.folder / f"{name}.safetensors")
+    def stored(self, name: str) -> StoredTensors:
+        """The same, to read parts of."""
+        return StoredTensors(sorted(self.folder.glob(f"{name}*.safetensors")))
 
-    @property
-    def metrics(self) -> Path:
-        return self.folder / "metrics.jsonl"
+    def copy_metrics(self, path: Path) -> None:
+        """Put the lines so far into a file."""
+        shutil.copyfile(self.folder / "metrics.jsonl", path)
 
 
 class Checkpoints:
@@ -87,22 +95,36 @@ class Checkpoints:
 
     def write(self, position: Position, tensors: Mapping[str, Mapping[str, Tensor]], metrics: Path) -> Path:
         """Write a checkpoint, then remove those beyond `keep`. `tensors`: `model`, `optimiser`, `ema`."""
-        from safetensors.torch import save_file
-
-        target = self.folder / f"{_PREFIX}{position.step:08d}"
-        if target.exists():
-            return target
-        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder))
+        folder = self.begin(position.step)
+        if folder is None:
+            return self.target(position.step)
+        files: dict[str, Any] = {}
         for name, group in tensors.items():
-            path = folder / f"{name}.safetensors"
-            save_file({key: tensor.detach().cpu().contiguous() for key, tensor in group.items()}, path)
-            faultpoint("checkpoint-between-files")
-        shutil.copyfile(metrics, folder / "metrics.jsonl")
-        files = {}
-        for path in sorted(folder.iterdir()):
-            sync(path)
-            files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        state = {"format": FORMAT, "run": self.run, "files": files, "position": asdict(position)}
+            files |= write_file(folder, name, named(group))
+        return self.seal(folder, position, metrics, files)
+
+    def target(self, step: int) -> Path:
+        """The folder of a checkpoint."""
+        return self.folder / f"{_PREFIX}{step:08d}"
+
+    def begin(self, step: int) -> Path | None:
+        """A new folder to write the checkpoint of `step` into; None where there is one."""
+        if self.target(step).exists():
+            return None
+        return Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder))
+
+    def seal(self, folder: Path, position: Position, metrics: Path, files: Mapping[str, Any]) -> Path:
+        """Make what was begun a checkpoint, once all `files` are written: their facts as `write_file` gives
+        them."""
+        target = self.target(position.step)
+        lines = folder / "metrics.jsonl"
+        shutil.copyfile(metrics, lines)
+        state = {
+            "format": FORMAT,
+            "run": self.run,
+            "files": {**files, lines.name: _facts(lines)},
+            "position": asdict(position),
+        }
         write_json(folder / "state.json", state | {"digest": digest(state)})
         faultpoint("checkpoint-before-rename")
         try:
@@ -132,9 +154,8 @@ class Checkpoints:
                 log.warning("removing a damaged checkpoint: %s", "; ".join(faults))
                 shutil.rmtree(path, ignore_errors=True)
                 continue
-            state = read_json(path / "state.json")
             self._prune()
-            return Checkpoint(path, Position(**state["position"]))
+            return open_checkpoint(path)
         return None
 
     def _faults(self, path: Path) -> Iterator[str]:
@@ -159,3 +180,22 @@ class Checkpoints:
                 yield f"{file}: missing or of another size"
             elif sha256_file(file) != facts["sha256"]:
                 yield f"{file}: its bytes changed"
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """A checkpoint that is known to be sound."""
+    state: Any = read_json(folder / "state.json")
+    return Checkpoint(folder, Position(**state["position"]))
+
+
+def write_file(folder: Path, name: str, ranges: Iterable[StoredRange]) -> dict[str, Any]:
+    """Write `<name>.safetensors` into a checkpoint that was begun; its facts for `seal`, by its name."""
+    path = folder / f"{name}.safetensors"
+    write_ranges(path, ranges)
+    faultpoint("checkpoint-between-files")
+    return {path.name: _facts(path)}
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    sync(path)
+    return {"bytes": path.stat().st_size, "sha256": sha256_file(path)}

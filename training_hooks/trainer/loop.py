@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import shutil
+import math
+import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,15 +23,14 @@ from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.model.parameter_counts import flops_per_token
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode
-from corpusmill.training_hooks.trainer.checkpoint import Checkpoint, Checkpoints, Position
-from corpusmill.training_hooks.trainer.ema import Ema
-from corpusmill.training_hooks.trainer.expert_load import RoutingTally, load_measures
+from corpusmill.training_hooks.trainer.checkpoint import Checkpoints, Position
+from corpusmill.training_hooks.trainer.expert_load import load_measures
 from corpusmill.training_hooks.trainer.flops import measured_peak
-from corpusmill.training_hooks.trainer.optimiser import adamw, load_optimiser_state, optimiser_state
 from corpusmill.training_hooks.trainer.progress import Speedometer
 from corpusmill.training_hooks.trainer.schedule import Schedule
-from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult, training_step
+from corpusmill.training_hooks.trainer.step import Settings, StepResult
 from corpusmill.training_hooks.trainer.stop import StopRequest, stop_when_asked
+from corpusmill.training_hooks.trainer.workers import Alone, Look, Workers
 
 log = logging.getLogger("corpusmill.train")
 
@@ -82,12 +81,14 @@ def repeatable(threads: int) -> Iterator[None]:
 
 @dataclass
 class Trained:
-    """What `train` leaves beside the model: counts int64[layer][source][expert] of the last part's routing,
-    real targets, and the averaged weights where they were asked for."""
+    """What a training leaves beside the model: counts int64[layer][source][expert] of the last part's
+    routing, real targets, the averaged weights where they were asked for, and the `layouts` it went through:
+    of each the step it began after, and its sizes of pipeline, data and experts."""
 
     routing: list[list[list[int]]]
     tokens: int
     ema: dict[str, Tensor] | None
+    layouts: list[list[int]]
 
 
 def train(
@@ -98,133 +99,121 @@ def train(
     *,
     checkpoints: Checkpoints | None = None,
     watched: Path | None = None,
-    look: Callable[[int], dict[str, Any]] | None = None,
+    look: Look | None = None,
 ) -> Trained:
-    """Train `model` in place and write one JSON line a step to `metrics`.
+    """Train `model` in place, in this process: `train_with`."""
+    workers = Alone(model, loader, moments=run.moments, ema_decay=run.ema_decay, checkpoints=checkpoints)
+    with workers:
+        return train_with(workers, loader, run, metrics, watched=watched, look=look)
 
-    With `checkpoints`, goes on from the latest and leaves new ones; the end is the same bit for bit. A
-    step's `tokens` counts real targets from the start; losses are in nats, null where a step has no target,
-    and measures of load null where a layer received no token. `watched`: a folder in which progress is
-    noted. `look` is called after every step with how many are done; what it gives joins the step's line. It
-    may raise Interrupted, and is then called again when training goes on. Raises UserError naming the step
-    where the loss stops being a finite number, and Interrupted on SIGTERM or SIGINT, after a checkpoint.
+
+def train_with(
+    workers: Workers,
+    loader: ShardLoader,
+    run: Run,
+    metrics: Path,
+    *,
+    watched: Path | None = None,
+    look: Look | None = None,
+) -> Trained:
+    """Train the workers' model and write one JSON line a step to `metrics`.
+
+    With checkpoints, goes on from the latest and leaves new ones; the end is the same bit for bit if the
+    workers' layout is. A step's `tokens` counts real targets from the start; losses are in nats, null where a
+    step has no target, and measures of load null where a layer received no token. `watched`: a folder in
+    which progress is noted. What `look` gives joins the step's line. It may raise Interrupted, and is then
+    called again when training goes on. Raises UserError naming the step where the loss stops being a finite
+    number, and Interrupted on SIGTERM or SIGINT, after a checkpoint.
     """
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_when_asked())
-        ema = None
-        if run.ema_decay is not None:
-            ema = stack.enter_context(Ema(model, run.ema_decay))
-        state = _State(model, adamw(model, moments=run.moments), ema, loader, run)
-        latest = checkpoints.latest() if checkpoints is not None else None
-        if latest is not None:
-            state.restore(latest, metrics)
-            log.info("going on from step %d of %d", state.position.step, run.steps)
-        file = stack.enter_context(metrics.open("a" if latest is not None else "w", encoding="utf-8"))
-        _steps(state, file, metrics, checkpoints, watched, stop, look)
+        position = workers.take_up(metrics)
+        if position is not None:
+            log.info("going on from step %d of %d", position.step, run.steps)
+        # Files are those of the rank that leads; the others write none.
+        path = metrics if workers.leads else Path(os.devnull)
+        file = stack.enter_context(path.open("w" if position is None else "a", encoding="utf-8"))
+        state = _State(workers, loader, run, metrics, file, position or Position())
+        _steps(state, watched, stop, look)
         return Trained(
-            routing=state.tally.counts.tolist(),
+            routing=workers.routing(),
             tokens=state.position.tokens,
-            ema=ema.state() if ema is not None else None,
+            ema=workers.average(),
+            layouts=state.position.layouts,
         )
 
 
 @dataclass
 class _State:
-    """Everything that changes as training goes on."""
+    """One training: who trains, on what, and where it stands."""
 
-    model: Transformer
-    optimiser: torch.optim.Optimizer
-    ema: Ema | None
+    workers: Workers
     loader: ShardLoader
     run: Run
-    position: Position = field(default_factory=Position)
+    metrics: Path
+    file: TextIO
+    position: Position
 
     def __post_init__(self) -> None:
-        self.tally = RoutingTally(self.model, len(self.loader.sources))
+        layouts, now = self.position.layouts, list(self.workers.layout)
+        if not layouts or layouts[-1][1:] != now:
+            layouts.append([self.position.step, *now])
 
-    def restore(self, checkpoint: Checkpoint, metrics: Path) -> None:
-        """Take up `checkpoint`, and put its lines into `metrics`."""
-        self.position = checkpoint.position
-        self.model.load_state_dict(checkpoint.tensors("model"))
-        moments = checkpoint.tensors("optimiser")
-        load_optimiser_state(self.model, self.optimiser, moments, self.position.optimiser_steps)
-        if self.ema is not None:
-            self.ema.load(checkpoint.tensors("ema"), self.position.ema_updates)
-        self.tally.counts[:] = np.array(self.position.routing, np.int64).reshape(self.tally.counts.shape)
-        shutil.copyfile(checkpoint.metrics, metrics)
+    def keep(self) -> str:
+        """Write a checkpoint of the present state; its name."""
+        self.file.flush()
+        return self.workers.keep(self.position, self.metrics)
 
-    def save(self, checkpoints: Checkpoints, metrics: Path) -> Path:
-        """Write a checkpoint of the present state."""
-        moments, steps = optimiser_state(self.model, self.optimiser)
-        self.position.optimiser_steps = steps
-        self.position.routing = self.tally.counts.tolist()
-        tensors = {"model": self.model.state_dict(), "optimiser": moments}
-        if self.ema is not None:
-            tensors["ema"] = self.ema.state()
-            self.position.ema_updates = self.ema.updates
-        return checkpoints.write(self.position, tensors, metrics)
+    def interrupted(self, where: str) -> Interrupted:
+        """The error that says so, once the state is kept."""
+        kept = "run the same command to go on"
+        if self.workers.keeps:
+            kept = f"its state after {self.position.step} steps is kept; {kept}"
+            self.keep()
+        return Interrupted(f"training was stopped {where}: {kept}")
 
-
-def _steps(
-    state: _State,
-    file: TextIO,
-    metrics: Path,
-    checkpoints: Checkpoints | None,
-    watched: Path | None,
-    stop: StopRequest,
-    look: Callable[[int], dict[str, Any]] | None,
-) -> None:
-    """The steps that are left."""
-    run, loader, position = state.run, state.loader, state.position
-    context = loader.context
-    speed = _speedometer(state, watched)
-    speed.start(position.sequences * context)
-    due = _Due(run.checkpoint_every)
-
-    def write_line(record: dict[str, Any]) -> None:
+    def write_line(self, record: dict[str, Any], look: Look | None) -> None:
+        """The line of the last step, once the model was judged where that is due."""
+        position = self.position
         position.line = json.dumps(record)
         if look is not None:
             try:
-                record = record | look(position.step)
+                record = record | self.workers.look(look, position.step)
             except Interrupted as error:
                 where = f"while the model was judged after step {position.step}"
-                raise _interrupted(state, file, metrics, checkpoints, where) from error
+                raise self.interrupted(where) from error
         position.line = None
-        file.write(json.dumps(record) + "\n")
+        self.file.write(json.dumps(record) + "\n")
 
+
+def _steps(state: _State, watched: Path | None, stop: StopRequest, look: Look | None) -> None:
+    """The steps that are left."""
+    run, position, workers = state.run, state.position, state.workers
+    context = state.loader.context
+    speed = _speedometer(state, watched) if workers.leads else None
+    due = _Due(run.checkpoint_every)
     if position.line is not None:
-        write_line(json.loads(position.line))
+        state.write_line(json.loads(position.line), look)
     remaining = islice(run.schedule.steps(context), position.step, run.steps)
     for step, (first, count) in enumerate(remaining, start=position.step):
         record = _one(state, step, first, count, stop)
         if record is None:
-            raise _interrupted(state, file, metrics, checkpoints, f"in step {step + 1}")
+            raise state.interrupted(f"in step {step + 1}")
         done = step + 1
-        write_line(record)
-        tell = done % run.log_every == 0 or done == run.steps
-        speed.step(done, position.sequences * context, record["loss"], tell=tell)
+        state.write_line(record, look)
+        if speed is not None:
+            tell = done % run.log_every == 0 or done == run.steps
+            speed.step(done, position.sequences * context, record["loss"], tell=tell)
         faultpoint("training-step")
         # After the last step too: judging may take long, and dies of a signal.
-        if checkpoints is not None and due.now(done):
-            file.flush()
+        if workers.keeps and workers.anyone(workers.leads and due.now(done)):
             began = time.perf_counter()
-            path = state.save(checkpoints, metrics)
+            name = state.keep()
             due.written(time.perf_counter() - began)
-            log.info("checkpoint %s", path.name)
-    if stop.asked:  # in the last step, too late for it: what comes after must not run on in spite of it
-        raise _interrupted(state, file, metrics, checkpoints, "after its last step")
-
-
-def _interrupted(
-    state: _State, file: TextIO, metrics: Path, checkpoints: Checkpoints | None, where: str
-) -> Interrupted:
-    """The error that says so, once the state is kept."""
-    kept = "run the same command to go on"
-    if checkpoints is not None:
-        file.flush()
-        kept = f"its state after {state.position.step} steps is kept; {kept}"
-        state.save(checkpoints, metrics)
-    return Interrupted(f"training was stopped {where}: {kept}")
+            log.info("checkpoint %s", name)
+    # In the last step, too late for it: what comes after must not run on in spite of it.
+    if workers.anyone(stop.asked):
+        raise state.interrupted("after its last step")
 
 
 def _one(state: _State, step: int, first: int, count: int, stop: StopRequest) -> dict[str, Any] | None:
@@ -240,28 +229,12 @@ def _one(state: _State, step: int, first: int, count: int, stop: StopRequest) ->
         micro_batch=run.micro_batch,
         precision=run.precision,
     )
-    batch = Batch(loader.sequences(first, count), loader.sequence_sources(first, count), loader.pad_id)
-    tally = state.tally if step >= run.routing_from else None
-    with tally.listening() if tally is not None else contextlib.nullcontext():
-        before = tally.counts.copy() if tally is not None else None
-        try:
-            result = training_step(
-                state.model,
-                state.optimiser,
-                batch,
-                settings,
-                sources=len(loader.sources),
-                stop=stop,
-                tally=tally,
-            )
-        except UserError as error:
-            raise UserError(f"step {step + 1}: {error}") from error
+    try:
+        result = state.workers.step(first, count, settings, stop=stop, counted=step >= run.routing_from)
+    except UserError as error:
+        raise UserError(f"step {step + 1}: {error}") from error
     if result is None:
-        if tally is not None and before is not None:
-            tally.counts[:] = before
         return None
-    if state.ema is not None:
-        state.ema.update()
     position.step = step + 1
     position.sequences = first + count
     position.tokens += result.targets
@@ -292,13 +265,16 @@ def _record(
 
 
 def _speedometer(state: _State, watched: Path | None) -> Speedometer:
-    run, context = state.run, state.loader.context
-    device = state.model.embed_tokens.weight.device
+    """Started where the training stands. The peak is that of all workers' devices, alike."""
+    run, workers, context = state.run, state.workers, state.loader.context
     sequences = sum(count for _, count in islice(run.schedule.steps(context), run.steps))
-    peak = run.peak or measured_peak(device, run.precision != "fp32")
-    operations = flops_per_token(state.model.config, context)
+    device = workers.device
+    peak = run.peak or measured_peak(device, run.precision != "fp32") * math.prod(workers.layout)
+    operations = flops_per_token(workers.config, context)
     log.info("%.3g operations a token, at best %.3g a second", operations, peak)
-    return Speedometer(operations, peak, run.steps, sequences * context, device, watched)
+    speed = Speedometer(operations, peak, run.steps, sequences * context, device, watched)
+    speed.start(state.position.sequences * context)
+    return speed
 
 
 class _Due:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
     from corpusmill.training_hooks.trainer.loop import Run
     from corpusmill.training_hooks.trainer.schedule import Schedule
+    from corpusmill.training_hooks.trainer.workers import Look
 
 
 class TrainingTask(Task):
@@ -170,7 +171,7 @@ class TrainingTask(Task):
                 metrics,
                 checkpoints=checkpoints,
                 watched=scratch,
-                look=lambda done: examination.look(done, model, loader.context, self.precision),
+                look=self._look(examination, loader.context),
             )
             judged = examination.finish(
                 model, loader.context, self.precision, metrics, folder, ema=trained.ema
@@ -187,6 +188,11 @@ class TrainingTask(Task):
             "operations_per_token": flops_per_token(model.config, loader.context),
             **self._products(),
         }
+
+    def _look(self, examination: Examination, context: int) -> Look:
+        from corpusmill.training_hooks.trainer.workers import Look
+
+        return Look(examination.looks, lambda done, model: examination.look(model, context, self.precision))
 
     def _products(self) -> dict[str, str]:
         """How BF16 products are taken, which the processor decides: part of what a training in BF16 or FP8
