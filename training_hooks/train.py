@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from corpusmill.training_hooks.trainer.options import Parallel
 from corpusmill.training_hooks.trainer.training_task import TrainingTask
 
 if TYPE_CHECKING:
     from corpusmill.training_hooks.evaluation.examination import Examination
+    from corpusmill.training_hooks.launch.work import Meeting
+    from corpusmill.training_hooks.loading.loader import ShardLoader
     from corpusmill.training_hooks.model.config import ModelConfig
     from corpusmill.training_hooks.model.transformer import Transformer
+    from corpusmill.training_hooks.trainer.loop import Run
     from corpusmill.training_hooks.trainer.schedule import Schedule
+    from corpusmill.training_hooks.trainer.workers import Workers
 
 CONTEXT = 256  # tokens a sequence where the recipe does not say
+SILENCE = 60.0  # seconds without a sign of life after which a rank is given up
 
 
 class Train(TrainingTask):
@@ -50,6 +56,8 @@ class Train(TrainingTask):
     for what `require` asks in vain, Interrupted on SIGTERM or SIGINT.
     """
 
+    incidental: ClassVar[tuple[str, ...]] = (*TrainingTask.incidental, "ranks", "parallel")
+
     preset: Literal["v3-tiny", "v3-mini", "v3-small"] = Field(
         "v3-tiny", description="Model of about 1M, 10M or 150M parameters besides embedding and head."
     )
@@ -69,6 +77,24 @@ class Train(TrainingTask):
     mtp_weight: float = Field(
         0.3, ge=0.0, description="Lambda, the weight of their mean loss (DeepSeek-V3: 0.3, later 0.1)."
     )
+
+    ranks: int = Field(
+        1, ge=1, le=65536, description="Processes that train together; another number changes round-off."
+    )
+    parallel: Parallel = Field(
+        Parallel(), description="How the ranks divide the model; by default they divide the data alone."
+    )
+
+    @model_validator(mode="after")
+    def _ranks_divide(self) -> Self:
+        from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.training_hooks.distributed.layout import Layout
+
+        try:
+            Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return self
 
     def external_files(self) -> tuple[Path, ...]:
         """The weights and the description of the model to start from."""
@@ -94,7 +120,8 @@ class Train(TrainingTask):
         )
         schedule = self._schedule(context, 0.0)
         alpha = 0.0 if self.balance == "off" else self.balance.alpha
-        same = ("threads", "device", "precision", "moments", "recompute", *self.incidental)
+        incidental = (name for name in self.incidental if name in TrainingTask.model_fields)
+        same = ("threads", "device", "precision", "moments", "recompute", *incidental)
         return {
             **{name: value for name, value in self.model_dump().items() if name in (*same, "evaluate")},
             "batch_size": max(1, full),
@@ -104,6 +131,61 @@ class Train(TrainingTask):
             "balance": {"gamma": 0.0, "alpha": alpha} if alpha else "off",
             "stretch_to": longest,
         }
+
+    def _start(
+        self, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path | None
+    ) -> dict[str, Any]:
+        if self.ranks == 1 or self._groups is not None:
+            return super()._start(inputs, folder, scratch)
+        from corpusmill.pipelines.run.step import StageSpec
+        from corpusmill.training_hooks.launch.launch import train_on_ranks
+        from corpusmill.training_hooks.trainer.require_torch import require_torch
+
+        require_torch()
+        spec = StageSpec.of(self)
+        return train_on_ranks(
+            spec,
+            self._seed,
+            inputs,
+            folder,
+            scratch,
+            ranks=self.ranks,
+            threads=self.threads,
+            silence=SILENCE,
+        )
+
+    def train_rank(
+        self, meeting: Meeting, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path | None
+    ) -> dict[str, Any]:
+        """The part of one rank in `run` or, with `scratch`, `resume`; every rank calls it, with the same
+        folders. Rank 0 writes the files and has the summary; that of others is empty. Raises what they do,
+        and RuntimeError where another rank is lost."""
+        from corpusmill.training_hooks.trainer.require_torch import require_torch
+
+        require_torch()
+        from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
+
+        with meeting_of(meeting, self.parallel) as groups:
+            ready = self.model_copy()
+            ready._groups = groups
+            return ready._start(inputs, folder, scratch)
+
+    def _workers(self, model: Transformer, loader: ShardLoader, run: Run, scratch: Path | None) -> Workers:
+        if self._groups is None:
+            return super()._workers(model, loader, run, scratch)
+        from corpusmill.training_hooks.distributed.ranks_of_task import together
+        from corpusmill.training_hooks.model.transformer import Transformer
+
+        config = model.config
+        return together(
+            model,
+            self._groups,
+            loader,
+            run,
+            self.parallel,
+            blank=lambda: self._ready(Transformer(config)),
+            checkpoints=None if scratch is None else lambda: self._checkpoints(scratch, loader, config),
+        )
 
     def _train(
         self,

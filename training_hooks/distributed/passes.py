@@ -21,12 +21,12 @@ from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult, 
 
 
 class Passes(Protocol):
-    """How a rank's rows come through the model.
+    """How a rank's rows come through the model."""
 
-    `part`: the parameters and gates that this rank has, by the names that the whole `Transformer` gives them.
-    """
-
-    part: nn.Module
+    @property
+    def part(self) -> nn.Module:
+        """The parameters and gates that this rank has, by the names that the whole `Transformer` gives
+        them."""
 
     def holders(self, name: str) -> frozenset[int]:
         """The pipeline ranks that have the parameter or buffer `name` of the whole model; the same on every

@@ -40,24 +40,31 @@ log = logging.getLogger("corpusmill.train")
 
 
 class Examination:
-    """Judges one training. `training`: the shards it may learn from.
+    """Judges one training. `training`: the shards it may learn from. Of ranks that train together one
+    `judges`, and the others only know these shards.
 
     Raises DataError for faulty shards where the recipe requires sound ones, IntegrityError for shards that
     cannot be opened at all or disagree.
     """
 
     def __init__(
-        self, shards: Sequence[Path], tokenizer: Path | None, options: Evaluate, require: Require | None
+        self,
+        shards: Sequence[Path],
+        tokenizer: Path | None,
+        options: Evaluate,
+        require: Require | None,
+        *,
+        judges: bool = True,
     ) -> None:
         self._options, self._require = options, require
-        self._faults = check_shards(shards, tokenizer)
+        self._faults = check_shards(shards, tokenizer) if judges else []
         for fault in self._faults:
             log.warning("%s", fault)
         if require is not None and require.shards and self._faults:
             raise DataError(_listed("the token shards look broken", [str(fault) for fault in self._faults]))
         self.training, held_out = split_shards(shards)
         self._held_out: HeldOut | None = None
-        if held_out and self.training:
+        if held_out and self.training and judges:
             found = HeldOut(held_out, open_shard(self.training[0]))
             self._held_out = found if found.tokens else None
 

@@ -14,7 +14,7 @@ Memory: three FP32 copies of the weights in CPU memory, none on a GPU.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -31,17 +31,21 @@ class Ema:
     """The average of `model`'s parameters; buffers are taken as they were at the last update.
 
     `updates`: how many times `update` was called. Use it as a context manager, or `close` it. An error in
-    the thread is raised by every later call that waits for it, `state` and `close` among them.
+    the thread is raised by every later call that waits for it, `state` and `close` among them. `names`: the
+    parameters and buffers to average, where not all.
     Raises ValueError for a decay outside [0, 1). Call it from one thread.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float, names: Container[str] | None = None) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay must lie in [0, 1), got {decay}")
         self.decay, self.updates = decay, 0
-        self._parameters = dict(model.named_parameters())
-        persistent = model.state_dict().keys() - self._parameters.keys()
-        self._model_buffers = {name: b for name, b in model.named_buffers() if name in persistent}
+        parameters = dict(model.named_parameters())
+        persistent = model.state_dict().keys() - parameters.keys()
+        self._parameters = {n: p for n, p in parameters.items() if names is None or n in names}
+        self._model_buffers = {
+            n: b for n, b in model.named_buffers() if n in persistent and (names is None or n in names)
+        }
         self._buffers = {name: b.detach().to("cpu", copy=True) for name, b in self._model_buffers.items()}
         self._averages = {
             name: p.detach().to("cpu", torch.float32, copy=True).contiguous()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -47,6 +47,29 @@ class Checkpointing(BaseModel):
         description="Steps between; null: a minute at least, and under 2% of the time spent on them.",
     )
     keep: int = Field(2, ge=1, le=1000, description="Checkpoints to keep, the latest.")
+
+
+class Parallel(BaseModel):
+    """How the ranks of a training divide its model; what is left divides the data, with ZeRO-1.
+
+    ranks = pipeline x experts x data. Layouts differ in round-off only: a training may go on in another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: int = Field(1, ge=1, le=4096, description="Ranks that the layers are spread over, in stages.")
+    experts: int = Field(
+        1, ge=1, le=65536, description="Ranks that the routed experts of a layer are spread over."
+    )
+    schedule: Literal["dualpipe", "dualpipev", "zb1p", "1f1b"] = Field(
+        "dualpipe", description="Order of passes in a pipeline (`corpusmill schedule` compares them)."
+    )
+    chunks: int | None = Field(
+        None,
+        ge=1,
+        le=65536,
+        description="Parts of a rank's rows that follow one another in a pipeline; null: as few as fill it.",
+    )
 
 
 def usual_gamma(steps: int) -> float:

@@ -45,6 +45,17 @@ def write_routing(path: Path, model: Transformer, sources: Sequence[str], run: R
     path.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
+def layouts(trained: Trained) -> dict[str, Any]:
+    """For the summary, `layouts` of ranks that a training went through, each with the first step (from 1) it
+    did; nothing where it was one process throughout."""
+    names = ("pipeline", "data", "experts")
+    found = [
+        {"from_step": after + 1, **dict(zip(names, sizes, strict=True))} for after, *sizes in trained.layouts
+    ]
+    alone = all(sizes == [1, 1, 1] for _, *sizes in trained.layouts)
+    return {} if alone else {"layouts": found}
+
+
 def summary(metrics: Path, steps: int) -> dict[str, Any]:
     """`first_loss`, `tokens`, `steps`, and means over the last 5% of steps: `last_loss` and
     `max_expert_violation`.

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from corpusmill.training_hooks.evaluation.examination import Examination
     from corpusmill.training_hooks.loading.loader import ShardLoader
+    from corpusmill.training_hooks.model.config import ModelConfig
     from corpusmill.training_hooks.model.transformer import Transformer
     from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
     from corpusmill.training_hooks.trainer.loop import Run
     from corpusmill.training_hooks.trainer.schedule import Schedule
-    from corpusmill.training_hooks.trainer.workers import Look
+    from corpusmill.training_hooks.trainer.workers import Look, Workers
 
 
 class TrainingTask(Task):
@@ -67,6 +68,7 @@ class TrainingTask(Task):
     )
 
     _seed: int = PrivateAttr(default=0)
+    _groups: Any = PrivateAttr(default=None)  # of the ranks that train together; None in one process
 
     def prepare(self, context: Context) -> Self:
         """This stage with the run's seed."""
@@ -96,7 +98,11 @@ class TrainingTask(Task):
 
         self._device()  # refused before anything is read
         definition = next((artefact / "tokenizer.json" for artefact in inputs.get("tokenizer", ())), None)
-        examination = Examination(inputs["shards"], definition, self.evaluate, self.require)
+        groups = self._groups
+        leads = groups is None or groups.rank == 0
+        examination = Examination(inputs["shards"], definition, self.evaluate, self.require, judges=leads)
+        if groups is not None:
+            groups.anyone(False)  # shards that look broken are found before the others load them
         return self._train(inputs, folder, scratch, examination, definition)
 
     @abstractmethod
@@ -153,41 +159,61 @@ class TrainingTask(Task):
         folder: Path,
         scratch: Path | None,
     ) -> dict[str, Any]:
-        """Train, judge, write the step's files; the part of the summary that every training has."""
+        """Train, judge, write the step's files; the part of the summary that every training has. Of ranks
+        that train together the first does all but training, and the others' summary is empty."""
         import math
 
         from corpusmill.training_hooks.loading.unigram import entropy, token_counts
         from corpusmill.training_hooks.model.parameter_counts import flops_per_token
-        from corpusmill.training_hooks.trainer.loop import repeatable, train
-        from corpusmill.training_hooks.trainer.outcome import summary, write_routing, write_weights
+        from corpusmill.training_hooks.trainer.loop import repeatable, train_with
+        from corpusmill.training_hooks.trainer.outcome import (
+            layouts,
+            summary,
+            write_routing,
+            write_weights,
+        )
 
-        checkpoints = None if scratch is None else self._checkpoints(scratch, loader, model)
         metrics = folder / "metrics.jsonl"
-        with repeatable(self.threads):
-            trained = train(
-                model,
+        with repeatable(self.threads), self._workers(model, loader, run, scratch) as workers:
+            trained = train_with(
+                workers,
                 loader,
                 run,
                 metrics,
-                checkpoints=checkpoints,
                 watched=scratch,
                 look=self._look(examination, loader.context),
             )
+            whole = workers.whole_model()
+            if whole is None:
+                return {}
             judged = examination.finish(
-                model, loader.context, self.precision, metrics, folder, ema=trained.ema
+                whole, loader.context, self.precision, metrics, folder, ema=trained.ema
             )
-        write_weights(folder, model, trained)
-        write_routing(folder / "routing.json", model, loader.sources, run, trained)
+        write_weights(folder, whole, trained)
+        write_routing(folder / "routing.json", whole, loader.sources, run, trained)
         return {
             **summary(metrics, self.steps),
             "ln_vocab": math.log(loader.model_vocab_size),
             "unigram_entropy": entropy(token_counts(loader.shards)),
             **judged,
-            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters": sum(p.numel() for p in whole.parameters()),
             "gamma": run.schedule.gamma,
-            "operations_per_token": flops_per_token(model.config, loader.context),
+            "operations_per_token": flops_per_token(whole.config, loader.context),
+            **layouts(trained),
             **self._products(),
         }
+
+    def _workers(self, model: Transformer, loader: ShardLoader, run: Run, scratch: Path | None) -> Workers:
+        """This process alone, or this rank among others."""
+        from corpusmill.training_hooks.trainer.workers import Alone
+
+        return Alone(
+            model,
+            loader,
+            moments=run.moments,
+            ema_decay=run.ema_decay,
+            checkpoints=None if scratch is None else self._checkpoints(scratch, loader, model.config),
+        )
 
     def _look(self, examination: Examination, context: int) -> Look:
         from corpusmill.training_hooks.trainer.workers import Look
@@ -202,7 +228,7 @@ class TrainingTask(Task):
         on_cpu = self.precision != "fp32" and self._device().type == "cpu"
         return {"bf16_products": bf16_products()} if on_cpu else {}
 
-    def _checkpoints(self, scratch: Path, loader: ShardLoader, model: Transformer) -> Checkpoints:
+    def _checkpoints(self, scratch: Path, loader: ShardLoader, config: ModelConfig) -> Checkpoints:
         """The run's checkpoints, which belong to these options, this data and this version of torch."""
         from importlib.metadata import version
 
@@ -213,7 +239,7 @@ class TrainingTask(Task):
             "options": self.model_dump(mode="json", exclude=set(self.incidental)),
             "seed": self._seed,
             "stream": loader.stream(),
-            "config": model.config.to_json(),
+            "config": config.to_json(),
             "torch": version("torch"),
             **self._products(),
         }

@@ -69,6 +69,9 @@ class Workers(Protocol):
         """What a look due after `done` steps finds, for the rank that leads; nothing where none is due.
         Raises Interrupted, on all ranks, where judging was stopped."""
 
+    def whole_model(self) -> Transformer | None:
+        """The model as it is now, on the rank that leads; None on others."""
+
     def take_up(self, metrics: Path) -> Position | None:
         """Go on from the latest checkpoint: its position, and its lines in `metrics`; None without any."""
 
@@ -140,6 +143,9 @@ class Alone:
 
     def look(self, look: Look, done: int) -> dict[str, Any]:
         return look.at(done, self.model) if look.due(done) else {}
+
+    def whole_model(self) -> Transformer | None:
+        return self.model
 
     def take_up(self, metrics: Path) -> Position | None:
         latest = self.checkpoints.latest() if self.checkpoints is not None else None

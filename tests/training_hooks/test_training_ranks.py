@@ -1,0 +1,292 @@
+"""Ranks train as one process does: losses, gradients, weights, files; and go on in other layouts.
+
+All cases are done by one gang of four processes, started once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from corpusmill.pipelines.contract.context import Context
+from corpusmill.pipelines.contract.errors import Interrupted
+from corpusmill.training_hooks.train import Train
+from corpusmill.training_hooks.trainer.checkpoint import open_checkpoint
+from corpusmill.training_hooks.trainer.workers import Alone
+from tests.oracles.training_held_out import write_documents
+from tests.oracles.training_shards import PAD, chain_language, write_rows
+
+ROOT = Path(__file__).parents[2]
+RANKS = 4
+LIMIT = 900  # seconds that the gang may take before it is ended
+STEPS = 20
+DIED = 7  # exit code of the rank that dies
+OPTIONS: dict[str, Any] = {  # 2 sequences a step at first, so that some of four ranks have padding alone
+    "steps": STEPS, "batch_size": 6, "micro_batch_size": 2, "context": 16, "learning_rate": 0.003,
+    "threads": 1, "schedule": "report", "ema": 0.9, "peak_tflops": 1.0, "evaluate": {"every": 10},
+    "checkpoint": {"every": 5, "keep": 100},
+}  # fmt: skip
+LAYOUTS: dict[str, tuple[int, dict[str, int]]] = {  # pipeline x experts x data
+    "1x1x2": (2, {}),
+    "1x2x1": (2, {"experts": 2}),
+    "1x2x2": (4, {"experts": 2}),
+    "1x1x4": (4, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("shards")
+    first, second = chain_language(60, 64, 0), chain_language(60, 64, 1)
+    second[:, 50:] = PAD
+    held_out = write_documents(folder / "h.arrow", chain_language(6, 64, 5), split="held_out")
+    return [write_rows(folder / "0.arrow", first), write_rows(folder / "1.arrow", second), held_out]
+
+
+def alone(
+    shards: list[Path], folder: Path, scratch: Path, stop_after: int | None = None, **options: Any
+) -> dict[str, Any]:
+    """The summary of one process; nothing where it was stopped after so many steps."""
+    folder.mkdir()
+    scratch.mkdir(exist_ok=True)
+    stage = Train(**{**OPTIONS, **options}).prepare(Context(seed=3))
+    done = 0
+    step = Alone.step
+
+    def stopped(self: Alone, *given: Any, **named: Any) -> Any:
+        nonlocal done
+        named["stop"].asked = done == stop_after
+        done += 1
+        return step(self, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Alone, "step", stopped)
+        if stop_after is None:
+            return stage.resume({"shards": shards}, folder, scratch)
+        with pytest.raises(Interrupted):
+            stage.resume({"shards": shards}, folder, scratch)
+        return {}
+
+
+class Ranks:
+    """What the gang left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def told(self, case: str, rank: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / f"{case}.{rank}.json").read_text("utf-8"))
+        return found
+
+
+@pytest.fixture(scope="module")
+def one(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output, and scratch files, of one process."""
+    folder = tmp_path_factory.mktemp("one")
+    torch.set_num_threads(1)
+    summary = alone(shards, folder / "out", folder / "scratch")
+    (folder / "summary.json").write_text(json.dumps(summary), "utf-8")
+    alone(shards, folder / "stopped", folder / "stopped-scratch", stop_after=4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ranks(shards: list[Path], one: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+    folder = tmp_path_factory.mktemp("ranks")
+    cases: list[dict[str, Any]] = []
+
+    def case(name: str, ranks: int, parallel: dict[str, int], scratch: str = "", **more: Any) -> None:
+        place = f"{scratch or name}.scratch"
+        (folder / name).mkdir()
+        (folder / place).mkdir(exist_ok=True)
+        options = OPTIONS | {"parallel": parallel}
+        paths = [str(path) for path in shards]
+        cases.append(
+            {"name": name, "ranks": ranks, "options": options, "scratch": place, "shards": paths, **more}
+        )
+
+    # Those of all ranks first, which wait for one another.
+    for name, (number, parallel) in sorted(LAYOUTS.items(), key=lambda layout: -layout[1][0]):
+        case(name, number, parallel)
+    case("stopped", 4, {"experts": 2}, "same", stop_after=7)
+    case("same", 4, {"experts": 2}, "same")
+    (one / "stopped-scratch").rename(folder / "grows.scratch")
+    case("grows-2", 2, {}, "grows", stop_after=6)
+    case("grows-4", 4, {}, "grows")
+    case("shrinks-4", 4, {}, "shrinks", stop_after=3)
+    case("shrinks-2", 2, {"experts": 2}, "shrinks", stop_after=5)
+    case("dies", 2, {}, dies_at=10)
+    (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
+    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
+    started = []
+    for rank, log in enumerate(logs):
+        with log.open("wb") as out:
+            command = [sys.executable, "-m", "tests.oracles.training_ranks", str(rank), str(folder)]
+            started.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
+    try:
+        codes = [process.wait(LIMIT) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert codes == [0, DIED, 0, 0], "\n".join(log.read_text("utf-8", "replace")[-3000:] for log in logs)
+    return Ranks(folder)
+
+
+def off(found: Tensor, wanted: Tensor) -> float:
+    assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+    return float((found - wanted).double().norm() / wanted.double().norm().clamp(min=1e-12))
+
+
+def worst(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    assert found.keys() == wanted.keys()
+    return max(off(found[name], wanted[name]) for name in wanted)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def checkpoint(scratch: Path, step: int, name: str) -> dict[str, Tensor]:
+    return open_checkpoint(scratch / "checkpoints" / f"step-{step:08d}").tensors(name)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def moments(scratch: Path, step: int, kind: str) -> dict[str, Tensor]:
+    found = checkpoint(scratch, step, "optimiser")
+    return {name: tensor for name, tensor in found.items() if name.startswith(f"{kind}.")}
+
+
+def follows(found: list[dict[str, Any]], wanted: list[dict[str, Any]], *, rel: float) -> None:
+    """Lines of metrics that differ in round-off alone."""
+    assert [line["step"] for line in found] == list(range(1, STEPS + 1))
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in ("tokens", "sequences", "learning_rate", "gamma", "mtp_weight", "experts"):
+            assert mine[name] == theirs[name], name
+        for name in ("loss", "mtp_loss", "balance_loss", "gradient_norm", "loss_by_source"):
+            assert mine[name] == pytest.approx(theirs[name], rel=rel), (mine["step"], name)
+        assert ("held_out" in mine) == (mine["step"] % 10 == 0)
+        assert mine.get("held_out", {}) == pytest.approx(theirs.get("held_out", {}), rel=rel)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_trains_as_one_process(layout: str, one: Path, ranks: Ranks) -> None:
+    """Every step's losses, gradient norm and loads, weights, their average, and the average of gradients."""
+    follows(lines(ranks.folder / layout), lines(one / "out"), rel=1e-6)
+    mine, theirs = ranks.folder / f"{layout}.scratch", one / "scratch"
+    for step in (5, STEPS):
+        for name in ("model", "ema"):
+            assert worst(checkpoint(mine, step, name), checkpoint(theirs, step, name)) < 1e-6
+        # First moments are sums of gradients; second moments of their squares, whose rounding counts twice.
+        assert worst(moments(mine, step, "exp_avg"), moments(theirs, step, "exp_avg")) < 2e-6
+        assert worst(moments(mine, step, "exp_avg_sq"), moments(theirs, step, "exp_avg_sq")) < 4e-6
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_files_are_those_of_one_process(layout: str, one: Path, ranks: Ranks) -> None:
+    out, wanted = ranks.folder / layout, one / "out"
+    assert {path.name for path in out.iterdir()} == {path.name for path in wanted.iterdir()}
+    for name in ("config.json", "routing.json"):
+        assert (out / name).read_bytes() == (wanted / name).read_bytes()
+    for name in ("model.safetensors", "ema.safetensors"):
+        assert worst(load_file(out / name), load_file(wanted / name)) < 1e-6
+    mine, theirs = (json.loads((folder / "evaluation.json").read_text("utf-8")) for folder in (out, wanted))
+    assert mine["scores"]["model"]["*"]["bits_per_byte"] == pytest.approx(
+        theirs["scores"]["model"]["*"]["bits_per_byte"], rel=1e-6
+    )
+    number, parallel = LAYOUTS[layout]
+    experts = parallel.get("experts", 1)
+    told = ranks.told(layout)["summary"]
+    summary = json.loads((one / "summary.json").read_text("utf-8"))
+    assert told.pop("layouts") == [
+        {"from_step": 1, "pipeline": 1, "data": number // experts, "experts": experts}
+    ]
+    assert told.keys() == summary.keys()
+    assert told["last_loss"] == pytest.approx(summary["last_loss"], rel=1e-6)
+    assert all(ranks.told(layout, rank)["summary"] == {} for rank in range(1, number))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_optimisers_state_is_divided(layout: str, one: Path, ranks: Ranks) -> None:
+    """Every byte of it is on one rank, and each has as many within a bucket's last place."""
+    whole = sum(
+        t.numel() * t.element_size() for t in checkpoint(one / "scratch", STEPS, "optimiser").values()
+    )
+    number = LAYOUTS[layout][0]
+    held = [ranks.told(layout, rank)["bytes"] for rank in range(number)]
+    assert all(len(set(each)) == 1 for each in held)
+    assert sum(each[0] for each in held) == whole
+    assert max(each[0] for each in held) - min(each[0] for each in held) <= 64
+    parts = [ranks.folder / f"{layout}.scratch" / "checkpoints" / f"step-{STEPS:08d}" for _ in range(number)]
+    sizes = [(path / f"optimiser-{rank:05d}.safetensors").stat().st_size for rank, path in enumerate(parts)]
+    assert max(sizes) < 1.01 * min(sizes)
+
+
+def test_the_same_layout_goes_on_to_the_same_bytes(ranks: Ranks) -> None:
+    """One rank is asked to stop: all do, after the same step."""
+    for rank in range(4):
+        error = ranks.told("stopped", rank)["error"]
+        assert error.startswith(
+            "Interrupted: training was stopped in step 8: its state after 7 steps is kept"
+        )
+    assert digests(ranks.folder / "same") == digests(ranks.folder / "1x2x2")
+
+
+def test_other_layouts_go_on_and_every_row_is_read_once(
+    ranks: Ranks, one: Path, shards: list[Path], tmp_path: Path
+) -> None:
+    """1, 2 and 4 ranks, and 4, 2 with spread experts, and 1."""
+    scratch = ranks.folder / "shrinks.scratch"
+    summary = alone(shards, tmp_path / "last", scratch)
+    for folder in (ranks.folder / "grows-4", tmp_path / "last"):
+        follows(lines(folder), lines(one / "out"), rel=2e-6)
+        assert (
+            worst(load_file(folder / "model.safetensors"), load_file(one / "out" / "model.safetensors"))
+            < 2e-6
+        )
+        assert worst(load_file(folder / "ema.safetensors"), load_file(one / "out" / "ema.safetensors")) < 2e-6
+        assert (folder / "routing.json").read_bytes() == (one / "out" / "routing.json").read_bytes()
+    assert summary["layouts"] == [
+        {"from_step": 1, "pipeline": 1, "data": 4, "experts": 1},
+        {"from_step": 4, "pipeline": 1, "data": 1, "experts": 2},
+        {"from_step": 9, "pipeline": 1, "data": 1, "experts": 1},
+    ]
+    counts = [line["sequences"] for line in lines(one / "out")]
+    read: dict[str, list[int]] = {}
+    for case, number in (("grows-2", 2), ("grows-4", 4), ("shrinks-4", 4), ("shrinks-2", 2)):
+        calls = [call for rank in range(number) for call in ranks.told(case, rank)["rows"]]
+        read[case] = sorted(row for first, count in calls for row in range(first, first + count))
+    ends = [sum(counts[:step]) for step in (4, 10, STEPS)]
+    assert list(range(ends[0])) + read["grows-2"] + read["grows-4"] == list(range(ends[2]))
+    assert read["shrinks-4"] + read["shrinks-2"] == list(range(sum(counts[:8])))
+
+
+def test_a_rank_that_dies_in_a_checkpoint_leaves_the_one_before(ranks: Ranks) -> None:
+    folder = ranks.folder / "dies.scratch" / "checkpoints"
+    assert "RuntimeError" in ranks.told("dies")["error"]
+    assert [path.name for path in folder.glob("step-*")] == ["step-00000005"]
+    (unfinished,) = folder.glob(".writing-*")
+    assert not (unfinished / "state.json").exists()
+
+
+def test_a_shared_update_has_the_bits_of_a_whole_one(ranks: Ranks) -> None:
+    for rank in range(2):
+        found = ranks.told("updates", rank)
+        assert len(found) == 3
+        assert all(found.values()), found
