@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from corpusmill.training_hooks.trainer.options import Parallel
-from corpusmill.training_hooks.trainer.training_task import TrainingTask
+from corpusmill.training_hooks.trainer.training_task import TrainingTask, prepare_torch
 
 if TYPE_CHECKING:
     from corpusmill.training_hooks.evaluation.examination import Examination
@@ -90,6 +90,8 @@ class Train(TrainingTask):
         from corpusmill.pipelines.contract.errors import UserError
         from corpusmill.training_hooks.distributed.layout import Layout
 
+        if self.ranks > 1 and self.device == "cuda":
+            raise ValueError("several ranks train on processors: set `device: cpu`, or `ranks: 1`")
         try:
             Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
         except UserError as error:
@@ -163,6 +165,7 @@ class Train(TrainingTask):
         from corpusmill.training_hooks.trainer.require_torch import require_torch
 
         require_torch()
+        prepare_torch()
         from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
 
         with meeting_of(meeting, self.parallel) as groups:
@@ -183,7 +186,9 @@ class Train(TrainingTask):
             loader,
             run,
             self.parallel,
+            batch=self.batch_size,
             blank=lambda: self._ready(Transformer(config)),
+            ready=self._ready,
             checkpoints=None if scratch is None else lambda: self._checkpoints(scratch, loader, config),
         )
 

@@ -4,7 +4,7 @@ FOLDER has `cases.json`: of each case its name, options of `Train`, ranks, shard
 after how many steps the last rank is asked to stop (`stop_after`), and in the checkpoint of which step it
 dies (`dies_at`), if at all. A rank takes part in those that have as many ranks. It leaves
 `<case>.<rank>.json`: the summary, or what was raised; bytes of the optimiser's state after each step; samples
-it read (first, count).
+of its own in each step (first, count).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def do(case: dict[str, Any], rank: int, folder: Path) -> dict[str, Any]:
     """The part of one rank in one case."""
     name = case["name"]
     told: dict[str, Any] = {"bytes": [], "rows": []}
-    last, done = rank == case["ranks"] - 1, 0
+    last, done, lately = rank == case["ranks"] - 1, 0, [0, 0]
     step, update, read, write = Together.step, ShardedAdamW.step, ShardLoader.sequences, write_file
 
     def noted(self: ShardedAdamW, rate: float, factor: float) -> None:
@@ -53,11 +53,14 @@ def do(case: dict[str, Any], rank: int, folder: Path) -> dict[str, Any]:
         if last and done == case.get("stop_after"):
             named["stop"].asked = True  # as a signal would, at one rank alone
         done += 1
-        return step(self, *given, **named)
+        result = step(self, *given, **named)
+        if result is not None:  # trained on, not only read
+            told["rows"].append(lately)
+        return result
 
     def counted(self: ShardLoader, start: int, count: int) -> Any:
-        if not told["rows"] or told["rows"][-1][0] != start:
-            told["rows"].append([start, count])
+        nonlocal lately
+        lately = [start, count]
         return read(self, start, count)
 
     def killed(*given: Any) -> Any:
@@ -125,8 +128,6 @@ def main(rank: int, folder: Path) -> None:
         if rank < case["ranks"]:
             told = do(case, rank, folder)
             (folder / f"{case['name']}.{rank}.json").write_text(json.dumps(told), "utf-8")
-
-
 
 
 if __name__ == "__main__":

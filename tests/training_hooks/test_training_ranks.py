@@ -5,12 +5,12 @@ All cases are done by one gang of four processes, started once.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,13 @@ from torch import Tensor
 
 from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.errors import Interrupted
+from corpusmill.training_hooks.model.config import preset
+from corpusmill.training_hooks.model.initialise import initialise
+from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer.checkpoint import open_checkpoint
+from corpusmill.training_hooks.trainer.loop import Trained
+from corpusmill.training_hooks.trainer.outcome import write_weights
 from corpusmill.training_hooks.trainer.workers import Alone
 from tests.oracles.training_held_out import write_documents
 from tests.oracles.training_shards import PAD, chain_language, write_rows
@@ -33,16 +38,34 @@ LIMIT = 900  # seconds that the gang may take before it is ended
 STEPS = 20
 DIED = 7  # exit code of the rank that dies
 OPTIONS: dict[str, Any] = {  # 2 sequences a step at first, so that some of four ranks have padding alone
-    "steps": STEPS, "batch_size": 6, "micro_batch_size": 2, "context": 16, "learning_rate": 0.003,
+    "steps": STEPS, "batch_size": 8, "micro_batch_size": 2, "context": 16, "learning_rate": 0.003,
     "threads": 1, "schedule": "report", "ema": 0.9, "peak_tflops": 1.0, "evaluate": {"every": 10},
     "checkpoint": {"every": 5, "keep": 100},
 }  # fmt: skip
-LAYOUTS: dict[str, tuple[int, dict[str, int]]] = {  # pipeline x experts x data
+LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {  # pipeline x experts x data
     "1x1x2": (2, {}),
     "1x2x1": (2, {"experts": 2}),
     "1x2x2": (4, {"experts": 2}),
     "1x1x4": (4, {}),
+    "2x1x1": (2, {"pipeline": 2, "schedule": "dualpipe"}),
+    "4x1x1": (4, {"pipeline": 4, "schedule": "zb1p"}),
+    "2x2x1": (4, {"pipeline": 2, "experts": 2, "schedule": "dualpipev"}),
 }
+# Four layers, for as many stages, and little to compute.
+CONFIG = dataclasses.replace(
+    preset("v3-tiny", 64, 1), hidden_size=64, num_hidden_layers=4, intermediate_size=96, q_lora_rank=32,
+    kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=16, moe_intermediate_size=48,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the model that all trainings start from."""
+    folder = tmp_path_factory.mktemp("started")
+    model = Transformer(CONFIG)
+    initialise(model, 1, CONFIG.initial_std)
+    write_weights(folder, model, Trained([], 0, None, []))
+    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +78,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def alone(
-    shards: list[Path], folder: Path, scratch: Path, stop_after: int | None = None, **options: Any
+    shards: list[Path], started: str, folder: Path, scratch: Path, stop_after: int | None = None
 ) -> dict[str, Any]:
     """The summary of one process; nothing where it was stopped after so many steps."""
     folder.mkdir()
     scratch.mkdir(exist_ok=True)
-    stage = Train(**{**OPTIONS, **options}).prepare(Context(seed=3))
+    stage = Train(**OPTIONS, start_from=Path(started)).prepare(Context(seed=3))
     done = 0
     step = Alone.step
 
@@ -91,26 +114,26 @@ class Ranks:
 
 
 @pytest.fixture(scope="module")
-def one(shards: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one(shards: list[Path], started: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Output, and scratch files, of one process."""
     folder = tmp_path_factory.mktemp("one")
     torch.set_num_threads(1)
-    summary = alone(shards, folder / "out", folder / "scratch")
+    summary = alone(shards, started, folder / "out", folder / "scratch")
     (folder / "summary.json").write_text(json.dumps(summary), "utf-8")
-    alone(shards, folder / "stopped", folder / "stopped-scratch", stop_after=4)
+    alone(shards, started, folder / "stopped", folder / "stopped-scratch", stop_after=4)
     return folder
 
 
 @pytest.fixture(scope="module")
-def ranks(shards: list[Path], one: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ranks]:
+def ranks(shards: list[Path], started: str, one: Path, tmp_path_factory: pytest.TempPathFactory) -> Ranks:
     folder = tmp_path_factory.mktemp("ranks")
     cases: list[dict[str, Any]] = []
 
-    def case(name: str, ranks: int, parallel: dict[str, int], scratch: str = "", **more: Any) -> None:
+    def case(name: str, ranks: int, parallel: dict[str, Any], scratch: str = "", **more: Any) -> None:
         place = f"{scratch or name}.scratch"
         (folder / name).mkdir()
         (folder / place).mkdir(exist_ok=True)
-        options = OPTIONS | {"parallel": parallel}
+        options = OPTIONS | {"parallel": parallel, "start_from": started}
         paths = [str(path) for path in shards]
         cases.append(
             {"name": name, "ranks": ranks, "options": options, "scratch": place, "shards": paths, **more}
@@ -124,8 +147,8 @@ def ranks(shards: list[Path], one: Path, tmp_path_factory: pytest.TempPathFactor
     (one / "stopped-scratch").rename(folder / "grows.scratch")
     case("grows-2", 2, {}, "grows", stop_after=6)
     case("grows-4", 4, {}, "grows")
-    case("shrinks-4", 4, {}, "shrinks", stop_after=3)
-    case("shrinks-2", 2, {"experts": 2}, "shrinks", stop_after=5)
+    case("shrinks-4", 4, LAYOUTS["2x2x1"][1], "shrinks", stop_after=3)
+    case("shrinks-2", 2, {}, "shrinks", stop_after=5)
     case("dies", 2, {}, dies_at=10)
     (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
     env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
@@ -148,6 +171,10 @@ def ranks(shards: list[Path], one: Path, tmp_path_factory: pytest.TempPathFactor
 def off(found: Tensor, wanted: Tensor) -> float:
     assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
     return float((found - wanted).double().norm() / wanted.double().norm().clamp(min=1e-12))
+
+
+def flat(tensors: dict[str, Tensor]) -> Tensor:
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
 
 
 def worst(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
@@ -193,9 +220,12 @@ def test_a_layout_trains_as_one_process(layout: str, one: Path, ranks: Ranks) ->
     for step in (5, STEPS):
         for name in ("model", "ema"):
             assert worst(checkpoint(mine, step, name), checkpoint(theirs, step, name)) < 1e-6
-        # First moments are sums of gradients; second moments of their squares, whose rounding counts twice.
-        assert worst(moments(mine, step, "exp_avg"), moments(theirs, step, "exp_avg")) < 2e-6
-        assert worst(moments(mine, step, "exp_avg_sq"), moments(theirs, step, "exp_avg_sq")) < 4e-6
+        # First moments are sums of gradients, second ones of their squares: of all together, and of each
+        # tensor, some of which have gradients that nearly cancel out.
+        for kind in ("exp_avg", "exp_avg_sq"):
+            found, wanted = moments(mine, step, kind), moments(theirs, step, kind)
+            assert off(flat(found), flat(wanted)) < 1e-6
+            assert worst(found, wanted) < 5e-6
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -211,12 +241,11 @@ def test_the_files_are_those_of_one_process(layout: str, one: Path, ranks: Ranks
         theirs["scores"]["model"]["*"]["bits_per_byte"], rel=1e-6
     )
     number, parallel = LAYOUTS[layout]
-    experts = parallel.get("experts", 1)
+    sizes = {name: parallel.get(name, 1) for name in ("pipeline", "experts")}
+    sizes["data"] = number // (sizes["pipeline"] * sizes["experts"])
     told = ranks.told(layout)["summary"]
     summary = json.loads((one / "summary.json").read_text("utf-8"))
-    assert told.pop("layouts") == [
-        {"from_step": 1, "pipeline": 1, "data": number // experts, "experts": experts}
-    ]
+    assert told.pop("layouts") == [{"from_step": 1, **sizes}]
     assert told.keys() == summary.keys()
     assert told["last_loss"] == pytest.approx(summary["last_loss"], rel=1e-6)
     assert all(ranks.told(layout, rank)["summary"] == {} for rank in range(1, number))
@@ -224,18 +253,19 @@ def test_the_files_are_those_of_one_process(layout: str, one: Path, ranks: Ranks
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_optimisers_state_is_divided(layout: str, one: Path, ranks: Ranks) -> None:
-    """Every byte of it is on one rank, and each has as many within a bucket's last place."""
-    whole = sum(
-        t.numel() * t.element_size() for t in checkpoint(one / "scratch", STEPS, "optimiser").values()
-    )
-    number = LAYOUTS[layout][0]
-    held = [ranks.told(layout, rank)["bytes"] for rank in range(number)]
-    assert all(len(set(each)) == 1 for each in held)
-    assert sum(each[0] for each in held) == whole
-    assert max(each[0] for each in held) - min(each[0] for each in held) <= 64
-    parts = [ranks.folder / f"{layout}.scratch" / "checkpoints" / f"step-{STEPS:08d}" for _ in range(number)]
-    sizes = [(path / f"optimiser-{rank:05d}.safetensors").stat().st_size for rank, path in enumerate(parts)]
-    assert max(sizes) < 1.01 * min(sizes)
+    """Every byte of it is on one rank. Those that have the same weights have as much, but for buckets' last
+    places; the file of a rank is as large."""
+    tensors = checkpoint(one / "scratch", STEPS, "optimiser").values()
+    whole = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    number, parallel = LAYOUTS[layout]
+    held = [ranks.told(layout, rank)["bytes"][-1] for rank in range(number)]
+    assert sum(held) == whole
+    if "pipeline" not in parallel:
+        assert max(held) - min(held) <= 64
+    folder = ranks.folder / f"{layout}.scratch" / "checkpoints" / f"step-{STEPS:08d}"
+    for rank in range(number):
+        size = (folder / f"optimiser-{rank:05d}.safetensors").stat().st_size
+        assert held[rank] < size < held[rank] + 50_000
 
 
 def test_the_same_layout_goes_on_to_the_same_bytes(ranks: Ranks) -> None:
@@ -249,11 +279,11 @@ def test_the_same_layout_goes_on_to_the_same_bytes(ranks: Ranks) -> None:
 
 
 def test_other_layouts_go_on_and_every_row_is_read_once(
-    ranks: Ranks, one: Path, shards: list[Path], tmp_path: Path
+    ranks: Ranks, one: Path, shards: list[Path], started: str, tmp_path: Path
 ) -> None:
-    """1, 2 and 4 ranks, and 4, 2 with spread experts, and 1."""
+    """1, 2 and 4 ranks; and 4 in a pipeline with spread experts, 2 with data apart, and 1."""
     scratch = ranks.folder / "shrinks.scratch"
-    summary = alone(shards, tmp_path / "last", scratch)
+    summary = alone(shards, started, tmp_path / "last", scratch)
     for folder in (ranks.folder / "grows-4", tmp_path / "last"):
         follows(lines(folder), lines(one / "out"), rel=2e-6)
         assert (
@@ -263,18 +293,20 @@ def test_other_layouts_go_on_and_every_row_is_read_once(
         assert worst(load_file(folder / "ema.safetensors"), load_file(one / "out" / "ema.safetensors")) < 2e-6
         assert (folder / "routing.json").read_bytes() == (one / "out" / "routing.json").read_bytes()
     assert summary["layouts"] == [
-        {"from_step": 1, "pipeline": 1, "data": 4, "experts": 1},
-        {"from_step": 4, "pipeline": 1, "data": 1, "experts": 2},
+        {"from_step": 1, "pipeline": 2, "data": 1, "experts": 2},
+        {"from_step": 4, "pipeline": 1, "data": 2, "experts": 1},
         {"from_step": 9, "pipeline": 1, "data": 1, "experts": 1},
     ]
     counts = [line["sequences"] for line in lines(one / "out")]
     read: dict[str, list[int]] = {}
-    for case, number in (("grows-2", 2), ("grows-4", 4), ("shrinks-4", 4), ("shrinks-2", 2)):
-        calls = [call for rank in range(number) for call in ranks.told(case, rank)["rows"]]
+    for case, readers in (("grows-2", 2), ("grows-4", 4), ("shrinks-4", 2), ("shrinks-2", 2)):
+        calls = [call for rank in range(readers) for call in ranks.told(case, rank)["rows"]]
         read[case] = sorted(row for first, count in calls for row in range(first, first + count))
-    ends = [sum(counts[:step]) for step in (4, 10, STEPS)]
+    ends = [sum(counts[:step]) for step in (4, 8, STEPS)]
     assert list(range(ends[0])) + read["grows-2"] + read["grows-4"] == list(range(ends[2]))
-    assert read["shrinks-4"] + read["shrinks-2"] == list(range(sum(counts[:8])))
+    assert read["shrinks-4"] + read["shrinks-2"] == list(range(ends[1]))
+    for pair in ((0, 2), (1, 3)):  # the same rows on both ranks of a pipeline
+        assert len({json.dumps(ranks.told("shrinks-4", rank)["rows"]) for rank in pair}) == 1
 
 
 def test_a_rank_that_dies_in_a_checkpoint_leaves_the_one_before(ranks: Ranks) -> None:

@@ -28,6 +28,10 @@ class Passes(Protocol):
         """The parameters and gates that this rank has, by the names that the whole `Transformer` gives
         them."""
 
+    @property
+    def fewest_rows(self) -> int:
+        """Rows that a pass needs at least; fewer are filled up with padding."""
+
     def holders(self, name: str) -> frozenset[int]:
         """The pipeline ranks that have the parameter or buffer `name` of the whole model; the same on every
         rank."""
@@ -67,7 +71,13 @@ class PlainPasses:
             except ValueError as error:
                 raise UserError(f"parallel.experts: {error}") from error
 
+    @property
+    def fewest_rows(self) -> int:
+        """As `Passes.fewest_rows`."""
+        return 1
+
     def holders(self, name: str) -> frozenset[int]:
+        """As `Passes.holders`."""
         return frozenset([0])
 
     def run(

@@ -67,6 +67,11 @@ class PipelinedPasses:
             except ValueError as error:
                 raise UserError(f"parallel.experts: {error}") from error
 
+    @property
+    def fewest_rows(self) -> int:
+        """As `Passes.fewest_rows`."""
+        return self.pipeline.fewest_chunks
+
     def holders(self, name: str) -> frozenset[int]:
         """As `Passes.holders`."""
         return self.pipeline.holders(name)

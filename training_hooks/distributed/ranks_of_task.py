@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.distributed.group import joined
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout
+from corpusmill.training_hooks.distributed.part import Part
 from corpusmill.training_hooks.distributed.passes import Passes, PlainPasses
+from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses
+from corpusmill.training_hooks.distributed.stages import Pipeline
 from corpusmill.training_hooks.distributed.together import Together
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.model.transformer import Transformer
@@ -31,14 +33,30 @@ def meeting_of(meeting: Meeting, parallel: Parallel) -> Iterator[Groups]:
         yield Groups(layout)
 
 
-def passes_of(model: Transformer, groups: Groups, parallel: Parallel) -> Passes:
-    """How this rank's rows come through `model`, of which it takes its part. Raises UserError for a model
-    that does not divide so."""
-    layout = groups.layout
-    layout.require_experts(model.config.n_routed_experts)
-    if layout.pipeline > 1:
-        raise UserError(f"parallel.pipeline: {parallel.pipeline} stages are not there yet: set 1")
-    return PlainPasses(model, groups.experts)
+def passes_of(
+    model: Transformer,
+    groups: Groups,
+    parallel: Parallel,
+    rows: int,
+    micro_batch: int,
+    ready: Callable[[Part], Part],
+) -> Passes:
+    """How this rank's rows, `rows` of a full batch and `micro_batch` at once, come through its part of
+    `model`, which is used up. `ready` brings a part to its device and precision. Raises UserError for a model
+    that does not divide so, and for too few rows to fill a pipeline."""
+    layout, config = groups.layout, model.config
+    layout.require_experts(config.n_routed_experts)
+    if layout.pipeline == 1:
+        return PlainPasses(model, groups.experts)
+    pipeline = Pipeline(config, parallel.schedule, layout.pipeline)
+    pipeline.chunks(rows, micro_batch)
+    part = Part(config, pipeline.of_rank(groups.place.pipeline))
+    weights = model.state_dict()
+    part.load_state_dict({name: weights[name] for name in part.state_dict()})
+    del weights
+    model.to("meta")  # the memory of what others have
+    experts, back = groups.experts, groups.experts_back
+    return PipelinedPasses(ready(part), pipeline, groups.pipeline, experts, back)
 
 
 def together(
@@ -48,14 +66,17 @@ def together(
     run: Run,
     parallel: Parallel,
     *,
+    batch: int,
     blank: Callable[[], Transformer],
+    ready: Callable[[Part], Part],
     checkpoints: Callable[[], Checkpoints] | None,
 ) -> Together:
-    """This rank at work on its part of `model`. `checkpoints` opens those of the run, on rank 0."""
+    """This rank at work on its part of `model`; `batch`: sequences of a full batch. `checkpoints` opens those
+    of the run, on rank 0."""
     config = model.config
     return Together(
         config,
-        passes_of(model, groups, parallel),
+        passes_of(model, groups, parallel, groups.layout.most_rows(batch), run.micro_batch, ready),
         groups,
         loader,
         blank,

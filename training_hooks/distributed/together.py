@@ -106,7 +106,7 @@ class Together:
         rows = layout.rows(count, self._groups.place)
         start, mine = first + rows.start, rows.stop - rows.start
         batch = Batch(loader.sequences(start, mine), loader.sequence_sources(start, mine), loader.pad_id)
-        batch = with_padding_rows(batch, layout.most_rows(count))
+        batch = with_padding_rows(batch, max(layout.most_rows(count), self._passes.fewest_rows))
         whole = self._counts(batch, stop)
         if whole is None:
             return None

@@ -64,12 +64,6 @@ class Parallel(BaseModel):
     schedule: Literal["dualpipe", "dualpipev", "zb1p", "1f1b"] = Field(
         "dualpipe", description="Order of passes in a pipeline (`corpusmill schedule` compares them)."
     )
-    chunks: int | None = Field(
-        None,
-        ge=1,
-        le=65536,
-        description="Parts of a rank's rows that follow one another in a pipeline; null: as few as fill it.",
-    )
 
 
 def usual_gamma(steps: int) -> float:

@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, PrivateAttr
 
@@ -16,6 +16,7 @@ from corpusmill.training_hooks.trainer.options import Balance, Checkpointing
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from corpusmill.training_hooks.evaluation.examination import Examination
     from corpusmill.training_hooks.loading.loader import ShardLoader
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.trainer.loop import Run
     from corpusmill.training_hooks.trainer.schedule import Schedule
     from corpusmill.training_hooks.trainer.workers import Look, Workers
+
+
+Model = TypeVar("Model", bound="nn.Module")
+
+
+def prepare_torch() -> None:
+    """Set what torch reads when it is loaded: threads that wait sleep, where spinning made steps three times
+    slower beside other work on the machine, and a GPU's deterministic products have their workspace. It
+    changes no figure."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 class TrainingTask(Task):
@@ -89,11 +101,7 @@ class TrainingTask(Task):
         from corpusmill.training_hooks.trainer.require_torch import require_torch
 
         require_torch()
-        # Torch's threads spin while they wait; beside other work on the machine that made steps three times
-        # slower. It counts only if torch is not loaded yet, and changes no figure. The other is what the
-        # deterministic products of a GPU ask for.
-        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        prepare_torch()
         from corpusmill.training_hooks.evaluation.examination import Examination
 
         self._device()  # refused before anything is read
@@ -134,8 +142,8 @@ class TrainingTask(Task):
             loader.require_tokenizer(definition)
         return loader
 
-    def _ready(self, model: Transformer) -> Transformer:
-        """The model on its device, in its precision."""
+    def _ready(self, model: Model) -> Model:
+        """The model, or a part of one, on its device, in its precision."""
         from corpusmill.training_hooks.model.recompute import recompute
         from corpusmill.training_hooks.precision.apply import apply
 
