@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.inspection.live_reads import EVERYWHERE, LiveReads
 from corpusmill.pipelines.inspection.tables.table import Table
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def query(
     import polars as pl
 
     _allow(sql)
-    with pl.SQLContext({name: lazy(table) for name, table in tables.items()}) as context:
+    reads = LiveReads()
+    with pl.SQLContext({name: lazy(table, reads) for name, table in tables.items()}) as context:
         try:
             answer = context.execute(sql)
             return (answer if most is None else answer.head(most)).collect()
@@ -48,10 +50,13 @@ def query(
                 f"the query is refused: {words}{lacking}; tables: {', '.join(tables)} "
                 "(`corpusmill query RUN --tables` shows their columns)"
             ) from error
+        finally:
+            reads.end()
 
 
-def lazy(table: Table) -> pl.LazyFrame:
-    """A table as a polars LazyFrame, of which only the columns that are used are read."""
+def lazy(table: Table, reads: LiveReads = EVERYWHERE) -> pl.LazyFrame:
+    """A table as a polars LazyFrame, of which only the columns that are used are read. `reads`: who ends what
+    is still read when there is an answer."""
     import polars as pl
     from polars.io.plugins import register_io_source
 
@@ -59,6 +64,11 @@ def lazy(table: Table) -> pl.LazyFrame:
     assert isinstance(empty, pl.DataFrame)
 
     def read(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        return reads.read(batches(columns, predicate, rows, size))
+
+    def batches(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
     ) -> Iterator[pl.DataFrame]:
         asked = [column.name for column in table.columns] if columns is None else columns

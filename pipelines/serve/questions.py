@@ -20,6 +20,8 @@ from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.records.opaque import Cells
 from corpusmill.pipelines.report.foreign_text import visible
 from corpusmill.pipelines.run.engines.isolation import child_environment, python_command
+from corpusmill.pipelines.storage.objects.current import storage_in_use, use_storage_again
+from corpusmill.pipelines.storage.remote.mirrors import location_of, path_of, store_of_run
 
 SECONDS = 30
 ROWS = 500
@@ -45,7 +47,10 @@ class Answer:
 def ask(folder: Path, kind: Kind, text: str, seconds: float = SECONDS) -> Answer:
     """The answer to a query or to the id of a document, or what is wrong with it."""
     command = python_command(_ANSWER)
-    question = json.dumps({"folder": str(folder), "kind": kind, "text": text})
+    remote = {} if store_of_run(folder) is None else storage_in_use()
+    question = json.dumps(
+        {"folder": location_of(folder), "storage": remote, "kind": kind, "text": text}, default=str
+    )
     try:
         done = subprocess.run(
             command,
@@ -69,8 +74,11 @@ def answer_one() -> None:
     """Answer the question on standard input; the process that `ask` starts."""
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     question = json.loads(sys.stdin.read())
-    folder, text = Path(question["folder"]), question["text"]
+    text = question["text"]
+    if question["storage"]:
+        use_storage_again(question["storage"])
     try:
+        folder = path_of(question["folder"]) if question["storage"] else Path(question["folder"])
         answer = _story(folder, text) if question["kind"] == "explain" else _table(folder, text)
     except CorpusmillError as error:
         answer = Answer(error=visible(str(error)))

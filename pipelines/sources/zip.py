@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
+from pydantic import Field, field_validator
+
 from corpusmill.pipelines.sources.assembly.archive_reader import ArchiveReader
 from corpusmill.pipelines.sources.assembly.code_reader import LICENSE_LIBRARIES
 from corpusmill.pipelines.sources.reader import Batch, Label, Split
@@ -24,8 +26,9 @@ class Zip(ArchiveReader):
 
     Nothing is ever extracted to disk. Members may be stored, deflated, or compressed by bzip2, LZMA or
     Zstandard; sizes and checksums are those of the central directory, and every member read is compared with
-    its CRC-32. Names are UTF-8 where they are marked so or decode as such, else code page 437. Columns and
-    ids as by `tar`.
+    its CRC-32. Names are UTF-8 where they are marked so or decode as such, else in `names_in`; without it
+    Shift-JIS where all others of the archive decode so to Japanese with Kana, else code page 437. Columns
+    and ids as by `tar`.
 
     Removed: `not_selected`, `hidden`, `link`, `device`, `unsafe_path` and `too_large` as by `tar`,
     `encrypted`, `duplicate_name` (a later member has the name, and would replace this one on disk), `bomb`
@@ -37,6 +40,23 @@ class Zip(ArchiveReader):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("zstandard", *LICENSE_LIBRARIES)
+
+    names_in: str | None = Field(
+        None,
+        min_length=1,
+        description="Encoding of names that are no UTF-8, such as gb18030, big5 or cp949; null: see above.",
+    )
+
+    @field_validator("names_in")
+    @classmethod
+    def _known_encoding(cls, value: str | None) -> str | None:
+        try:
+            b"a".decode(value or "utf-8")
+        except LookupError:
+            raise ValueError(
+                f"no encoding is called {value!r}; write one such as shift_jis or gb18030"
+            ) from None
+        return value
 
     def look(self, path: Path) -> Look:
         """Whether the central directory lists a member."""
@@ -53,7 +73,7 @@ class Zip(ArchiveReader):
         """
         from corpusmill.pipelines.sources.framing.zip_members import index_zip
 
-        splits = index_zip(path, self.split_bytes, self.limit_of, self.max_unpacked_bytes)
+        splits = index_zip(path, self.split_bytes, self.limit_of, self.max_unpacked_bytes, self.names_in)
         return self._with_licenses(path, splits) if self.looks_for_licenses else splits
 
     def _with_licenses(self, path: Path, splits: list[Split]) -> list[Split]:
@@ -68,7 +88,7 @@ class Zip(ArchiveReader):
         with path.open("rb") as file:
             for split in (split for split in splits if split.fault is None):
                 left_out = LeftOut.of(split)
-                for member in members(file, split):
+                for member in members(file, split, self.names_in):
                     name = inner_name(member.name)
                     if member.kind != "file" or is_unsafe(name):
                         continue
@@ -92,7 +112,7 @@ class Zip(ArchiveReader):
         collector = Collector(label)
         left_out, licenses = LeftOut.of(split), context_of(split)
         with path.open("rb") as file:
-            for member in members(file, split):
+            for member in members(file, split, self.names_in):
                 position = f"{name}, byte {member.position}, {member.name}"
                 self._add(collector, member, file, position, left_out, licenses)
                 if collector.full:

@@ -15,6 +15,7 @@ _ONCE = {"content-length", "warc-date", "warc-record-id", "warc-target-uri", "wa
 _MARKS = (b"WARC/1.", b"WARC/0.")
 _VERSIONS = {"WARC/1.0", "WARC/1.1", "WARC/0.17", "WARC/0.18"}
 _USUAL_BYTES = 2**13  # of a head that is read at once
+_RUBBISH_BYTES = 2**16  # behind a record that are looked through for the next
 _NAMES = {
     name: name.lower()
     for name in ("WARC-Type", "WARC-Record-ID", "WARC-Date", "WARC-Target-URI", "WARC-IP-Address",
@@ -106,7 +107,8 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
     """Pass the newlines that close a record whose block was read.
 
     Raises BrokenRecord where the file ends before them (an uncompressed file gives no other sign that it was
-    cut; in a compressed one the frame's own end has been proved) or something else than a record follows.
+    cut; in a compressed one the frame's own end has been proved) or something else than a record follows,
+    unless that is rubbish behind a whole record (`_is_rubbish`), which is then a fault of its own.
     """
     closing = stream.peek(4)
     if closing == b"\r\n\r\n":
@@ -114,6 +116,8 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
         after = stream.peek(5)
         if b"WARC/".startswith(after) or after.startswith(b"\0"):
             return  # where a next head is cut, or a hole begins, the fault is its own
+        if _is_rubbish(stream.peek(_RUBBISH_BYTES)):
+            return
     stream.skip_all(b"\r\n")
     after = stream.peek(5)
     if not after:
@@ -122,6 +126,17 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
             raise BrokenRecord(head.position, cause)
     elif after != b"WARC/":
         raise BrokenRecord(head.position, CONTENT_LENGTH)
+
+
+def _is_rubbish(rest: bytes) -> bool:
+    """Whether bytes behind a record's end, up to the next head or the end of the file, are no part of it.
+
+    Were they the rest of a block whose Content-Length is too small, that block's own end would follow them.
+    """
+    places = [at for mark in _MARKS if (at := rest.find(mark)) >= 0]
+    if not places and len(rest) == _RUBBISH_BYTES:
+        return False
+    return not rest[: min(places, default=len(rest))].endswith((b"\r\n\r\n", b"\n\n"))
 
 
 def find_record(stream: ByteStream) -> bool:

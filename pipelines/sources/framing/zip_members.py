@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import stat
 import struct
-import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -23,6 +23,7 @@ import xxhash
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.framing.damage import FETCH_AGAIN
 from corpusmill.pipelines.sources.framing.zip_directory import DirectoryFault, find_directory
+from corpusmill.pipelines.sources.framing.zip_names import GUESSES, OF_OPTION, guessed, name_of, unmarked
 from corpusmill.pipelines.sources.reader import Split
 
 PIECE_BYTES = 2**17
@@ -31,12 +32,10 @@ _ENTRY = struct.Struct("<4s2B5H3L5H2L")
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _LONGEST = _ENTRY.size + 3 * 2**16  # of an entry
 _MARK = 0xFFFFFFFF  # of a value that stands in the zip64 extra field instead
-_ZIP64, _UNICODE_PATH = 0x0001, 0x7075  # extra fields
-_UTF8 = 1 << 11  # of the flags
+_ZIP64 = 0x0001  # an extra field
 FARTHEST = 2**62  # positions beyond it are no place in any file
 _DOS_FOLDER = 0x10  # of the external attributes
 _AES = 99  # a method of compression that stands for encryption
-_WINDOWS = (0, 10, 11, 14)  # systems: FAT, NTFS, MVS as written for NTFS, VFAT
 _UNIX, _MAC = 3, 19  # systems whose external attributes hold a Unix mode in the upper half
 Kind = Literal["file", "folder", "link", "device"]
 
@@ -68,14 +67,20 @@ class LeftOut:
 
     @classmethod
     def of(cls, split: Split) -> LeftOut:
-        count, *numbers = split.hint[2:] or (0,)
+        count, *numbers = split.hint[3:] or (0,)
         return cls(frozenset(numbers[:count]), frozenset(numbers[count:]))
 
 
 def index_zip(
-    path: Path, split_bytes: int, member_limit: Callable[[str], int], total_limit: int
+    path: Path,
+    split_bytes: int,
+    member_limit: Callable[[str], int],
+    total_limit: int,
+    encoding: str | None = None,
 ) -> list[Split]:
     """Splits of about `split_bytes` unpacked bytes; those over the `member_limit` of their name count 0.
+
+    `encoding`: of names that are not marked as UTF-8; None: see `zip_names`.
 
     What cannot be read of the directory is one fault, an archive that stands before this one (as where two
     were joined) another, and so is what lies behind the member with which the
@@ -89,22 +94,26 @@ def index_zip(
             directory = find_directory(file)
         except DirectoryFault as fault:
             return [Split(0, 0, path.stat().st_size, (), _fault(0, str(fault)))]
+        raw_names = (unmarked(*entry) for entry in _raw_entries(file, directory.start, directory.end))
+        guess = OF_OPTION if encoding is not None else guessed(raw_names)
         file.seek(0)
         joined = directory.shift > 0 and file.read(4) == b"PK\x03\x04"
         start, opened, at = 0, directory.start, directory.start
         size = total = 0
         try:
-            for at, member in _entries(file, directory.start, directory.end, 0, directory.shift):
+            for at, member in _entries(
+                file, directory.start, directory.end, 0, directory.shift, encoding or GUESSES[guess]
+            ):
                 unpacked = 0 if member.size > member_limit(member.name) else member.size
                 total += unpacked
                 if total > total_limit:
                     cause = f"the archive unpacks to over {total_limit} bytes; raise `max_unpacked_bytes`"
                     break
                 if size and size + unpacked > split_bytes:
-                    splits.append(Split(start, member.number, size, (opened, directory.shift)))
+                    splits.append(Split(start, member.number, size, (opened, directory.shift, guess)))
                     start, opened, size = member.number, at, 0
                 size += max(1, unpacked)
-                names.append(xxhash.xxh3_64_intdigest(member.raw_name))
+                names.append(xxhash.xxh3_64_intdigest(member.name.removeprefix("./").encode()))
                 first.append(min(member.position, FARTHEST))
                 reach = member.position + LOCAL_HEADER.size + len(member.raw_name) + member.packed
                 last.append(min(reach, FARTHEST))
@@ -115,7 +124,7 @@ def index_zip(
         except DirectoryFault as fault:
             cause = str(fault)
     if len(first) > start:
-        splits.append(Split(start, len(first), size, (opened, directory.shift)))
+        splits.append(Split(start, len(first), size, (opened, directory.shift, guess)))
     splits = _with_left_out(splits, _duplicates(names), _overlapping(first, last))
     end = max(len(first), directory.count)
     if cause is not None:
@@ -164,10 +173,11 @@ def _with_left_out(splits: list[Split], duplicates: list[int], overlapping: list
     return found
 
 
-def members(file: BinaryIO, split: Split) -> Iterator[Member]:
-    """The members of a split. Raises DataError if the archive changed since it was indexed."""
-    at, shift = split.hint[:2]
-    found = _entries(file, at, file.seek(0, os.SEEK_END), split.start, shift)
+def members(file: BinaryIO, split: Split, encoding: str | None = None) -> Iterator[Member]:
+    """The members of a split; `encoding` as of `index_zip`. Raises DataError if the archive changed since it
+    was indexed."""
+    at, shift, guess = split.hint[:3]
+    found = _entries(file, at, file.seek(0, os.SEEK_END), split.start, shift, encoding or GUESSES[guess])
     for _ in range(split.start, split.end):
         try:
             at, member = next(found)
@@ -177,11 +187,28 @@ def members(file: BinaryIO, split: Split) -> Iterator[Member]:
         yield member
 
 
-def _entries(file: BinaryIO, at: int, end: int, number: int, shift: int) -> Iterator[tuple[int, Member]]:
+def _entries(
+    file: BinaryIO, at: int, end: int, number: int, shift: int, encoding: str
+) -> Iterator[tuple[int, Member]]:
     """Each entry from byte `at` to byte `end`, with its place; the first is member `number`.
 
     Raises DirectoryFault at the first that is none.
     """
+    for found, (place, entry) in enumerate(_raw(file, at, end), number):
+        yield place, _member(entry, found, shift, encoding)
+
+
+def _raw_entries(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, dict[int, bytes]]]:
+    """Name, flags and extra fields of each entry, up to the first that is none."""
+    with suppress(DirectoryFault):  # told when the entries are indexed
+        for _, entry in _raw(file, at, end):
+            fields = _ENTRY.unpack_from(entry)
+            end_of_name = _ENTRY.size + fields[11]
+            yield entry[_ENTRY.size : end_of_name], fields[4], _extra(entry[end_of_name:][: fields[12]])
+
+
+def _raw(file: BinaryIO, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Place and bytes of each entry. Raises DirectoryFault at the first that is none."""
     buffered, begun = b"", 0  # `buffered` lies at byte `at`; entries before `begun` are done
     while at + begun < end:
         if len(buffered) - begun < _ENTRY.size or len(buffered) - begun < _length(buffered, begun):
@@ -190,9 +217,9 @@ def _entries(file: BinaryIO, at: int, end: int, number: int, shift: int) -> Iter
             buffered, begun = file.read(min(PIECE_BYTES + _LONGEST, end - at)), 0
         if len(buffered) - begun < _ENTRY.size or len(buffered) - begun < _length(buffered, begun):
             raise DirectoryFault("the central directory ends inside an entry")
-        yield at + begun, _member(buffered, begun, number, shift)
-        begun += _length(buffered, begun)
-        number += 1
+        length = _length(buffered, begun)
+        yield at + begun, buffered[begun : begun + length]
+        begun += length
 
 
 def _length(buffered: bytes, at: int) -> int:
@@ -203,18 +230,18 @@ def _length(buffered: bytes, at: int) -> int:
     return _ENTRY.size + sum(lengths)
 
 
-def _member(buffered: bytes, at: int, number: int, shift: int) -> Member:
-    fields = _ENTRY.unpack_from(buffered, at)
+def _member(entry: bytes, number: int, shift: int, encoding: str) -> Member:
+    fields = _ENTRY.unpack_from(entry)
     system, flags, method, crc = fields[2], fields[4], fields[5], fields[8]
-    end = at + _ENTRY.size + fields[11]
-    raw = buffered[at + _ENTRY.size : end]
-    extra = _extra(buffered[end : end + fields[12]])
+    end = _ENTRY.size + fields[11]
+    raw = entry[_ENTRY.size : end]
+    extra = _extra(entry[end : end + fields[12]])
     wide = iter(struct.iter_unpack("<Q", extra.get(_ZIP64, b"")[: len(extra.get(_ZIP64, b"")) // 8 * 8]))
     # What is marked in the entry stands in the extra field instead, in this order.
     size, packed, position = (
         next(wide, (_MARK,))[0] if value == _MARK else value for value in (fields[10], fields[9], fields[17])
     )
-    name, kind = _name(raw, system, flags, extra), _kind(raw, system, fields[16])
+    name, kind = name_of(raw, system, flags, extra, encoding), _kind(raw, system, fields[16])
     secret = bool(flags & 1) or method == _AES
     return Member(number, position + shift, name, raw, kind, method, secret, packed, size, crc)
 
@@ -230,22 +257,6 @@ def _extra(data: bytes) -> dict[int, bytes]:
         found.setdefault(number, data[at + 4 : at + 4 + length])
         at += 4 + length
     return found
-
-
-def _name(raw: bytes, system: int, flags: int, extra: dict[int, bytes]) -> str:
-    """A member's name. Many tools do not mark names in UTF-8: those that decode so are. Some of Windows write
-    `\\` for `/`, against the format; as for Info-ZIP, that is meant where a name of theirs has no `/`."""
-    unicode_path = extra.get(_UNICODE_PATH, b"")  # Info-ZIP: version 1, CRC-32 of the other name, this one
-    if unicode_path[:1] == b"\1" and unicode_path[1:5] == zlib.crc32(raw).to_bytes(4, "little"):
-        raw, flags = unicode_path[5:], flags | _UTF8
-    if flags & _UTF8:
-        name = raw.decode("utf-8", "backslashreplace")
-    else:
-        try:
-            name = raw.decode()
-        except UnicodeDecodeError:
-            name = raw.decode("cp437")
-    return name.replace("\\", "/") if system in _WINDOWS and "/" not in name else name
 
 
 def _kind(raw_name: bytes, system: int, attributes: int) -> Kind:

@@ -135,6 +135,18 @@ class Lease:
             f"{self._url}: another run is using this folder; wait for it, or choose another output"
         )
 
+    def held_elsewhere(self) -> bool:
+        """Whether a driver with another mirror is at work; one that is silent is watched for as long as it
+        may be."""
+        found, version = self.look()
+        if found is None or found.over or found.holder == self._holder:
+            return False
+        try:
+            self._watch(found, version)
+        except UserError:
+            return True
+        return False
+
     def check(self) -> None:
         """Raise FencedError where another driver is known to have the run."""
         if self._lost:

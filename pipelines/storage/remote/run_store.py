@@ -350,6 +350,11 @@ class RunStore(SentFiles):
             raise
         self._give_back(lease)
 
+    def driven_elsewhere(self) -> bool:
+        """Whether a driver with another mirror, such as on another machine, has the run at work."""
+        lease = Lease(self._store, self._key("lease.json"), self.url, self.room.name())
+        return lease.held_elsewhere()
+
     def _give_back(self, lease: Lease) -> None:
         self._lease = None
         lease.give_back()

@@ -130,7 +130,7 @@ def test_methods_of_compression(tmp_path: Path) -> None:
 
 
 def test_names_in_utf8_marked_or_not_and_in_code_page_437(tmp_path: Path) -> None:
-    data = pack(("r/äöü.py", b"1"), ("r/aou.py", b"2"))
+    data = pack(("r/äöü.py", b"1"), ("s/aou.py", b"2"))
     utf8 = "äöü".encode()
     unmarked = bytearray(data)
     for sign, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
