@@ -24,7 +24,7 @@ class Sizes:
     @classmethod
     def of(cls, ranks: int, quick: bool) -> Sizes:
         """For so many ranks."""
-        return cls(2 * ranks, 2, 2, 0.01) if quick else cls(4 * ranks, 5, 7, 0.05)
+        return cls(2 * ranks, 1, 1, 0.01) if quick else cls(4 * ranks, 5, 7, 0.05)
 
     def sleeps(self, method: str) -> float:
         """`sleep` of a schedule's stages; those of DualPipeV are half as large."""

@@ -1,7 +1,7 @@
 """One of four ranks that run the passes of a pipeline, as a process: `python -m ... RANK FOLDER`.
 
 Every case is a step of one batch: gradients, losses, loads and routing of this rank go into the folder. At
-the end the last rank dies in a forward pass, and the others tell what that raises.
+the end the last rank hangs in a forward pass, then dies in one, and the others tell what that raises.
 """
 
 from __future__ import annotations
@@ -9,7 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -115,13 +120,14 @@ class Ranks:
     def __init__(self, rank: int) -> None:
         self.rank = rank
         self.pairs = [dist.new_group([first, first + 1]) for first in (0, 2)]
+        self.groups = cache(Groups)
 
     def passes(self, case: Case, *, side_by_side: bool = True) -> tuple[PipelinedPasses, Batch]:
         """The part of this rank with its weights, and its rows."""
         pipeline = Pipeline(CONFIG, case.method, case.pipeline)
         experts = back = None
         if case.pipeline * case.experts == RANKS:
-            groups = Groups(Layout(case.pipeline, 1, case.experts))
+            groups = self.groups(Layout(case.pipeline, 1, case.experts))
             ranks, experts, back = groups.pipeline, groups.experts, groups.experts_back
             place = groups.place
         else:
@@ -161,18 +167,29 @@ class Ranks:
         assert ranks is not None
         return encode(measured_step(passes.last, 7, ranks))
 
-    def dies(self) -> str | None:
-        """What a step raises in which the last rank dies as it runs its third forward pass."""
-        passes, rows = self.passes(Case(4, 1, "dualpipe"))
+    def lost(self, fail: Callable[[], object], seconds: float) -> str:
+        """What a step raises in which the last rank fails in its third forward pass; `seconds`: how long the
+        others wait for it."""
+        group = dist.new_group(timeout=timedelta(seconds=seconds))
+        pipeline = Pipeline(CONFIG, "dualpipe", RANKS)
+        part = Part(CONFIG, pipeline.of_rank(self.rank))
+        initialise(part, 1, CONFIG.initial_std)
         if self.rank == RANKS - 1:
-            gate = next(module for module in passes.part.modules() if isinstance(module, Gate))
-            seen: list[int] = []
-            gate.register_forward_hook(lambda *_: os._exit(7) if len(seen) == 2 else seen.append(1))
+            gate = next(module for module in part.modules() if isinstance(module, Gate))
+            calls = count(1)
+            gate.register_forward_hook(lambda *_: fail() if next(calls) == 3 else None)
+        passes = PipelinedPasses(part, pipeline, group)
         try:
-            passes.run(rows, counts(), SETTINGS, sources=SOURCES)
+            passes.run(batch(), counts(), SETTINGS, sources=SOURCES)
         except PassError as error:
             return str(error)
-        return None
+        return "nothing"
+
+
+def wait_for(files: Sequence[Path]) -> None:
+    """Until all are there."""
+    while not all(file.exists() for file in files):
+        time.sleep(0.01)
 
 
 def same(one: tuple[dict[str, Tensor], Any], two: tuple[dict[str, Tensor], Any]) -> bool:
@@ -197,8 +214,12 @@ def main(rank: int, folder: Path) -> None:
         found["measured"] = ranks.measured(Case(RANKS, 1, "dualpipe"))
         save_file(kept, folder / f"{rank}.safetensors")
         (folder / f"{rank}.json").write_text(json.dumps(found), "utf-8")
+        files = [folder / f"{other}.hangs" for other in range(RANKS - 1)]
+        error = ranks.lost(lambda: wait_for(files), seconds=3)
+        (folder / f"{rank}.hangs").write_text(error, "utf-8")
         dist.barrier()
-        (folder / f"{rank}.error").write_text(str(ranks.dies()), "utf-8")
+        error = ranks.lost(lambda: os._exit(7), seconds=60)
+        (folder / f"{rank}.dies").write_text(error, "utf-8")
 
 
 if __name__ == "__main__":

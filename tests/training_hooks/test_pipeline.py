@@ -52,6 +52,7 @@ from tests.oracles.pipeline_ranks import (
 ROOT = Path(__file__).parents[2]
 LIMIT = 300  # seconds that the processes may take before they are ended
 Step = tuple[dict[str, Tensor], dict[str, Any]]
+Gang = tuple[list[Step], dict[str, list[str]]]
 
 
 @cache
@@ -77,8 +78,9 @@ def alone_as(case: Case) -> Step:
 
 
 @pytest.fixture(scope="module")
-def gang(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str]]:
-    """What the ranks told, `CASE/NAME` and by case, and what the death of the last raised in the others."""
+def gang(tmp_path_factory: pytest.TempPathFactory) -> Gang:
+    """What the ranks told, `CASE/NAME` and by case, and what it raised in the others that the last hung and
+    that it died."""
     folder = tmp_path_factory.mktemp("ranks")
     env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tests.oracles.pipeline_ranks"]
@@ -103,7 +105,11 @@ def gang(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Step], list[str
         (load_file(folder / f"{rank}.safetensors"), json.loads((folder / f"{rank}.json").read_text("utf-8")))
         for rank in range(RANKS)
     ]
-    return steps, [(folder / f"{rank}.error").read_text("utf-8") for rank in range(RANKS - 1)]
+    raised = {
+        how: [(folder / f"{rank}.{how}").read_text("utf-8") for rank in range(RANKS - 1)]
+        for how in ("hangs", "dies")
+    }
+    return steps, raised
 
 
 def ranks_of(case: Case) -> int:
@@ -111,9 +117,7 @@ def ranks_of(case: Case) -> int:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_losses_and_gradients_are_those_of_one_process(
-    case: Case, gang: tuple[list[Step], list[str]]
-) -> None:
+def test_losses_and_gradients_are_those_of_one_process(case: Case, gang: Gang) -> None:
     """Every parameter is on the ranks that `holders` names, and their gradients add up to that of one
     process; with experts spread, those of an expert's ranks stand one after the other."""
     pipeline = Pipeline(CONFIG, case.method, case.pipeline)
@@ -139,14 +143,14 @@ def test_losses_and_gradients_are_those_of_one_process(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_losses_loads_and_routing_add_up(case: Case, gang: tuple[list[Step], list[str]]) -> None:
+def test_losses_loads_and_routing_add_up(case: Case, gang: Gang) -> None:
     for key, wanted in alone_as(case)[1].items():
         told_by = [by_case[case.name][key] for _, by_case in gang[0][: ranks_of(case)]]
         total = np.sum([np.concatenate([np.ravel(v) for v in one]) for one in told_by], axis=0)
         assert total == pytest.approx(np.concatenate([np.ravel(v) for v in wanted]), rel=1e-6), key
 
 
-def test_two_runs_and_passes_one_by_one_have_the_same_bits(gang: tuple[list[Step], list[str]]) -> None:
+def test_two_runs_and_passes_one_by_one_have_the_same_bits(gang: Gang) -> None:
     for tensors, by_case in gang[0]:
         for name in TWICE:
             assert by_case[name]["repeats"], name
@@ -157,7 +161,7 @@ def test_two_runs_and_passes_one_by_one_have_the_same_bits(gang: tuple[list[Step
         assert all(torch.equal(tensors[plain + name], tensors[again + name]) for name in names)
 
 
-def test_a_step_is_measured_on_all_ranks(gang: tuple[list[Step], list[str]]) -> None:
+def test_a_step_is_measured_on_all_ranks(gang: Gang) -> None:
     """All ranks have the same times; each rank's are in order, and those of its actions."""
     told = [told["measured"] for _, told in gang[0]]
     assert all(one == told[0] for one in told)
@@ -171,9 +175,13 @@ def test_a_step_is_measured_on_all_ranks(gang: tuple[list[Step], list[str]]) -> 
     assert "dualpipe, 4 ranks" in pipeline_picture(step)
 
 
-def test_a_lost_rank_ends_the_others_who_name_rank_and_action(gang: tuple[list[Step], list[str]]) -> None:
-    for rank, error in enumerate(gang[1]):
-        assert re.match(rf"pipeline rank {rank} stopped at [FBI]\d\.\d+.*: .*onnection", error), error
+@pytest.mark.parametrize(("how", "why"), [("hangs", "Timed out"), ("dies", "onnection")])
+def test_a_lost_rank_ends_the_others_who_name_rank_and_action(how: str, why: str, gang: Gang) -> None:
+    """The first to find out names why; others may find a neighbour that ended of it."""
+    errors = gang[1][how]
+    for rank, error in enumerate(errors):
+        assert re.match(rf"pipeline rank {rank} stopped at [FBI]\d\.\d+.*: cannot ", error), error
+    assert any(why in error for error in errors), errors
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -12,7 +12,6 @@ without tags need the order, which is one between two ranks.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -29,8 +28,7 @@ MOST_SENDS = 8
 class Wires:
     """The messages of one step of one rank of `group`, whose ranks are the pipeline's, in order.
 
-    `empty` makes the tensor that a result is received into. `waited`: seconds that `take` waited for each
-    result, for measuring. Two threads may take results at once.
+    `empty` makes the tensor that a result is received into. Two threads may take results at once.
     """
 
     def __init__(
@@ -47,7 +45,6 @@ class Wires:
         self._posted: dict[Result, tuple[int, dist.Work, Tensor]] = {}
         self._sent: deque[tuple[Send, dist.Work, Tensor]] = deque()
         self._ahead, self._lock = ahead, threading.Lock()
-        self.waited: dict[Result, float] = {}
         with self._lock:
             self._post()
 
@@ -72,12 +69,10 @@ class Wires:
             self._post(until=result)
             peer, work, tensor = self._posted.pop(result)
             self._post()
-        start = time.perf_counter()
         try:
             work.wait()
         except RuntimeError as error:
             raise _lost(Receive(peer, result), error) from error
-        self.waited[result] = time.perf_counter() - start
         return tensor
 
     def finish(self) -> None:
