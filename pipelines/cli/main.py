@@ -221,23 +221,42 @@ def train(
     recipe: RecipeArgument,
     overrides: SetOption = None,
     out: OutOption = None,
+    ranks: Annotated[
+        int | None, typer.Option("--ranks", min=1, help="Processes that train together: --set train.ranks=N.")
+    ] = None,
     verify_inputs: VerifyOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the recipe's small model. Makes whatever of its shards is still missing."""
+    """Train the recipe's small model. Makes whatever of its shards is still missing.
+
+    Started by torchrun, its processes train together, as many as it starts.
+    """
+    from corpusmill.pipelines.recipe.registry import room_command
+
+    def alone(ranks: int | None, more: list[str]) -> None:
+        settings = [*(overrides or []), *([] if ranks is None else [f"train.ranks={ranks}"])]
+        loaded = _load(recipe, [*settings, *more], out)
+        command = _command(recipe, settings, out)
+        _run(loaded, _training(loaded, recipe), as_json, command=command, verify_inputs=verify_inputs)
+
+    if not room_command("training_hooks", "torchrun")(alone, ranks):
+        alone(ranks, [])
+
+
+def _training(loaded: Recipe, recipe: Path) -> list[str]:
+    """The steps that train a model. Raises RecipeError where there is none."""
     from corpusmill.pipelines.contract.errors import RecipeError
     from corpusmill.pipelines.contract.given import MODEL
     from corpusmill.pipelines.recipe.sections import section_that_gives
     from corpusmill.pipelines.run.graph import build_graph
 
-    loaded = _load(recipe, overrides, out)
     steps = [step.name for step in build_graph(loaded) if step.gives == MODEL]
     if not steps:
         section = section_that_gives(MODEL)
         assert section is not None, "no section trains a model"
         what = f"has no `{section.name}` section; add `{section.name}: {section.example}`"
         raise RecipeError(f"{recipe}: {what}")
-    _run(loaded, steps, as_json, command=_command(recipe, overrides, out), verify_inputs=verify_inputs)
+    return steps
 
 
 def _command(recipe: Path, overrides: list[str] | None, out: str | None) -> str:

@@ -13,12 +13,23 @@ from dataclasses import dataclass
 from corpusmill.pipelines.records.opaque import Options
 
 
+@dataclass(frozen=True)
+class RanksFrom:
+    """The ranks that a training had from a step on (from 1): how many its layers, its data and the experts of
+    a layer were divided among."""
+
+    from_step: int
+    pipeline: int
+    data: int
+    experts: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary:
     """A training in brief. `ln_vocab`: the loss of a uniform guess; `unigram_entropy`: the best that a guess
     without context can do, None without tokens. Losses are None where no step had a target, and
     `bits_per_byte`, by model and baselines, where nothing was held out. `context` and `factor`, of YaRN, are
-    of phases of a longer context."""
+    of phases of a longer context. `layouts` is empty of a training in one process throughout."""
 
     bf16_products: str | None = None
     bits_per_byte: Mapping[str, float | None] | None
@@ -27,6 +38,7 @@ class TrainingSummary:
     first_loss: float | None
     gamma: float
     last_loss: float | None
+    layouts: tuple[RanksFrom, ...] = ()
     ln_vocab: float
     max_expert_violation: float | None
     operations_per_token: float

@@ -17,6 +17,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,6 +26,7 @@ from typing import IO, Any, Self
 
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.engines.isolation import child_environment, python_command
+from corpusmill.training_hooks.launch.ending import Ending
 from corpusmill.training_hooks.launch.fault import End, Fault
 from corpusmill.training_hooks.launch.rank_process import Order
 from corpusmill.training_hooks.launch.work import Meeting, Work
@@ -33,10 +35,9 @@ log = logging.getLogger("corpusmill.train")
 
 POLL_SECONDS = 0.25
 STARTING_SECONDS = 300.0  # that a process may take until it first tells anything
-TELLING_SECONDS = 2.0  # that a lost rank's end may be seen after those of ranks that lost it
-TOGETHER_SECONDS = 60.0  # that ranks which were asked to stop may end after the first of them
 LEAVING_SECONDS = 3.0  # between asking a rank to stop and killing it
 LAST_SECONDS = 10.0  # that a process which told its end may take to end
+LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo"}
 _RANK = "from corpusmill.training_hooks.launch.rank_process import main; main(int(sys.argv[1]))"
 
 
@@ -62,10 +63,7 @@ class _Rank:
     def lines(self, descriptor: int) -> tuple[list[bytes], bool]:
         """Complete lines that came, and whether no more will."""
         piece = os.read(descriptor, 1 << 16)
-        *whole, rest = (self.pending.get(descriptor, b"") + piece).split(b"\n")
-        if not piece and rest:
-            whole, rest = [*whole, rest], b""
-        self.pending[descriptor] = rest
+        *whole, self.pending[descriptor] = (self.pending.get(descriptor, b"") + piece).split(b"\n")
         return whole, not piece
 
 
@@ -95,7 +93,7 @@ class Gang:
         self._selector = selectors.DefaultSelector()
         self._summaries: dict[int, Any] = {}
         self._asked = False  # whether the ranks were asked to stop
-        self._asking = float("inf")  # when those left are asked to stop since another failed
+        self._ending = Ending()
         self._killing = float("inf")  # when those left are killed
 
     def __enter__(self) -> Self:
@@ -113,14 +111,7 @@ class Gang:
     def _start(self, meeting: Meeting) -> None:
         ours, theirs = os.pipe()
         try:
-            process = subprocess.Popen(
-                python_command(_RANK, str(theirs), f"rank {meeting.rank} of {meeting.ranks}"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs,),
-                env=self._environment,
-            )
+            process = self._process(meeting, theirs)
         except BaseException:
             os.close(ours)
             raise
@@ -136,6 +127,17 @@ class Gang:
         with suppress(BrokenPipeError):  # it has ended: its end is heard of as any other
             process.stdin.write(json.dumps(encode(order)).encode() + b"\n")
             process.stdin.flush()
+
+    def _process(self, meeting: Meeting, answers: int) -> subprocess.Popen[bytes]:
+        """A rank's process, which tells on the descriptor `answers`."""
+        return subprocess.Popen(
+            python_command(_RANK, str(answers), f"rank {meeting.rank} of {meeting.ranks}"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(answers,),
+            env=self._environment,
+        )
 
     def watch(self, stopped: Callable[[], bool]) -> list[End]:
         """How all ranks ended, in that order. Once `stopped()`, they are asked to stop, once."""
@@ -166,6 +168,7 @@ class Gang:
                 for line in lines:
                     self._told(rank, json.loads(line))
             else:
+                lines += [rank.pending.pop(key.fd)] if closed else []
                 for line in filter(None, lines):
                     log.info("rank %d: %s", rank.number, line.decode("utf-8", "replace"))
             if closed:
@@ -216,12 +219,9 @@ class Gang:
     def _end_others(self, now: float) -> None:
         """After the first bad end ask those left to stop, once they had time to tell theirs, then kill them;
         and kill those that told their end and do not leave."""
-        bad = [end.telling for end in self._ends if not end.well]
-        if bad and self._killing == float("inf"):
-            self._asking = min(self._asking, now + (0.0, TOGETHER_SECONDS, TELLING_SECONDS)[min(bad)])
-            if now >= self._asking:
-                self._ask()
-                self._killing = now + LEAVING_SECONDS
+        if self._killing == float("inf") and self._ending.due(self._ends, now):
+            self._ask()
+            self._killing = now + LEAVING_SECONDS
         for rank in self._ranks:
             late = now >= self._killing or (rank.end is not None and now > rank.ended + LAST_SECONDS)
             if late and not rank.closed:

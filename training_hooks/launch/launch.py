@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.run.step import StageSpec
+from corpusmill.pipelines.storage.remote.mirrors import location_of
 from corpusmill.training_hooks.launch.fault import cause
-from corpusmill.training_hooks.launch.gang import Gang
+from corpusmill.training_hooks.launch.gang import LOOPBACK, Gang
+from corpusmill.training_hooks.launch.ray_gang import Placed, in_ray, train_on_ray
+from corpusmill.training_hooks.launch.torchrun import leading, train_with_others
 from corpusmill.training_hooks.launch.work import Meeting, Work
 from corpusmill.training_hooks.trainer.stop import stop_when_asked
-
-LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo"}
 
 
 def train_on_ranks(
@@ -27,15 +28,22 @@ def train_on_ranks(
     threads: int,
     silence: float,
 ) -> dict[str, Any]:
-    """The summary of a stage (`OnRanks`) that `ranks` processes do, of `threads` threads each.
+    """The summary of a stage (`OnRanks`) that `ranks` processes do, of `threads` threads each: those that
+    torchrun started, else, in a worker of Ray, on its cluster, else on this machine.
 
     SIGTERM or SIGINT is passed on to the ranks, once, as SIGTERM. Raises what a rank raised: deliberate
     errors and those of the system as they were, others as RankError, and RankError that names the rank for
     one that died or gave no sign of life for `silence` seconds. No process is left in any case.
     """
     work = Work.of(spec, seed, inputs, folder, scratch)
-    with stop_when_asked() as stop, tempfile.TemporaryDirectory(prefix="corpusmill-ranks-") as place:
-        url = Path(place, "meeting").as_uri()
+    place = leading()
+    if place is not None:
+        return train_with_others(work, place)
+    if in_ray():
+        here = location_of(folder) != str(folder)
+        return train_on_ray(work, Placed(ranks, threads, silence, here))
+    with stop_when_asked() as stop, tempfile.TemporaryDirectory(prefix="corpusmill-ranks-") as given:
+        url = Path(given, "meeting").as_uri()
         meetings = [Meeting(url, rank, ranks) for rank in range(ranks)]
         with Gang(work, meetings, threads=threads, silence=silence, environment=LOOPBACK) as gang:
             ends = gang.watch(lambda: stop.asked)

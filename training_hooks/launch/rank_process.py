@@ -8,6 +8,7 @@ libraries and crashes do, is read by the process that started it.
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import logging
@@ -26,6 +27,7 @@ from corpusmill.training_hooks.launch.fault import fault_of
 from corpusmill.training_hooks.launch.work import Meeting, Work
 
 BEAT_SECONDS = 1.0
+_PR_SET_NAME = 15
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def main(descriptor: int) -> NoReturn:
     order = decode(Order, json.loads(_first_line()), "standard input")
     if os.getppid() != order.parent:  # it ended before this process asked to end with it
         os._exit(1)
+    _name(f"rank {order.meeting.rank} of {order.meeting.ranks}")
     threading.Thread(target=_end_with_input, daemon=True).start()
     threading.Thread(target=_beat, args=[answer], daemon=True).start()
     # All ranks do the same: what the first has to say says it for all.
@@ -74,6 +77,12 @@ def main(descriptor: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # threads of torch may wait for other ranks
+
+
+def _name(words: str) -> None:
+    """Name this process for lists of processes, of which Linux shows 15 characters."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, words.encode()[:15])
 
 
 def _first_line() -> bytes:
