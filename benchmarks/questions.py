@@ -62,7 +62,7 @@ QUESTIONS: dict[str, Sequence[str]] = {
         "query", "RUN", "select id, url from documents where text like '%harbour harbour harbour%' limit 20",
     ),
     "query: scores": (
-        "query", "RUN", "select source, avg(\"gopher_quality.words\") as w from scores group by source",
+        "query", "RUN", "select source, avg(gopher_quality_words) as w from scores group by source",
     ),
     "sample: 20 kept": ("sample", "RUN", "-n", "20"),
     "sample: 20 of a reason": ("sample", "RUN", "--reason", "too_few_words", "-n", "20"),
@@ -85,6 +85,8 @@ def records(number: int, count: int) -> Iterator[dict[str, str]]:
 
 def made_run(folder: Path, documents: int) -> Path:
     """The run in a folder, made where it is not there."""
+    if (folder / "run" / "current.json").exists():
+        return folder / "run"
     if not (folder / "recipe.yaml").exists():
         for number in range(SOURCES):
             (folder / f"s{number}").mkdir(parents=True, exist_ok=True)

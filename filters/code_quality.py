@@ -168,9 +168,9 @@ class CodeQuality(Filter):
             return pa.nulls(len(docs), pa.float64())
         texts = docs.text.to_pylist()
         found = []
-        for text, kind in zip(texts, kinds, strict=True):
+        for row, (text, kind) in enumerate(zip(texts, kinds, strict=True)):
             # Crafted files take time and memory quadratic in their size; see `text.grammars`.
-            with limited(self.max_parse_seconds):
+            with limited(self.max_parse_seconds, row):
                 found.append(syntax_errors((text or "").encode(), kind))
         return pa.array(found, pa.float64())
 

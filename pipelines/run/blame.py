@@ -11,6 +11,10 @@ makes that document a suspect, and the next attempt shows the suspect, *alone*, 
   Ray), such an attempt has the workers to itself, so that no other unit takes its memory.
 - The worker is taken away from outside: this proves nothing, and the attempt is made again.
 
+A worker that used up the processor time that a stage gives one document (`system.time_limit`) noted that
+document before: it is quarantined at once, and the unit is tried again as before. Documents that were found
+are kept beside the step (`poison`), so that a run that is stopped and goes on looks for none of them twice.
+
 Where no document is in hand, or none that dies alone, a unit has a budget of lost workers (`Patience`).
 Losses of one unit in a row are less likely the machines' doing the more there are (`Streak`); those of other
 units in between prove nothing, as several units may kill their workers. Both begin anew when a document is

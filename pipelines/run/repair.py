@@ -80,7 +80,7 @@ def repair_step(folder: StepFolder) -> StepRepair:
         found.faults.append(f"{path}: not a file of its step")
         path.unlink()
     folder.clear_receipts()
-    for left in (folder.path / "tmp", folder.path / "scratch"):
+    for left in (folder.path / "tmp", folder.path / "scratch", folder.path / "poison"):
         shutil.rmtree(left, ignore_errors=True)
     damage = folder.faults(there(folder.path, folder.units.files()))
     if damage:

@@ -30,6 +30,7 @@ from corpusmill.pipelines.run.levels import Levels
 from corpusmill.pipelines.run.losses import Losses
 from corpusmill.pipelines.run.operators.job import Preparation
 from corpusmill.pipelines.run.pointer import begin_current, found_again, stale_steps, write_current
+from corpusmill.pipelines.run.poison import known_poison
 from corpusmill.pipelines.run.rejudging import place_of_scores
 from corpusmill.pipelines.run.repair import Repairs, naming_repair
 from corpusmill.pipelines.run.reuse import base_of
@@ -262,7 +263,8 @@ class Runner(Steps):
         stamps = {path: preparation.stamps[path] for path in operator.paths(spec)}
         task = replace(shared, number=number, unit=encode(spec), stamps=stamps)
         weight = operator.weigh(preparation, spec)
-        return Unit(preparation.step.name, number, task, folder, weight, operator.exclusive)
+        poison = known_poison(folder, number) if folder.has_poison else {}
+        return Unit(preparation.step.name, number, task, folder, weight, operator.exclusive, poison=poison)
 
     def _surroundings(self) -> UserError | None:
         """What is wrong with the run's folder, if anything: it was removed, or cannot be written."""

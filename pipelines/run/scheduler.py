@@ -229,7 +229,7 @@ class Scheduler:
         elif isinstance(event, Failed):
             self._tries.failed(unit, event, now)
         elif isinstance(event, Died):
-            self._tries.lost(unit, "crash", event.cause, event.culprit, now)
+            self._tries.lost(unit, "crash", event.cause, event.culprit, now, limit=event.limit)
         else:
             self._tries.returned(unit, event, now)
 

@@ -16,6 +16,7 @@ from corpusmill.pipelines.run.blame import Streak, Suspect, lost_for_good, reaso
 from corpusmill.pipelines.run.engines.engine import Culprit, Failed, Returned
 from corpusmill.pipelines.run.operators.marker import Marker, named
 from corpusmill.pipelines.run.operators.operator import operator_named
+from corpusmill.pipelines.run.poison import keep_poison
 from corpusmill.pipelines.run.unit import Unit
 from corpusmill.pipelines.run.waiting import Waiting
 from corpusmill.pipelines.run.watch import Policy
@@ -72,10 +73,17 @@ class Tries:
         else:
             self._waiting.again(unit, now)
 
-    def lost(self, unit: Unit, cause: str, detail: str, culprit: Culprit, now: float) -> None:
-        """A worker died or was killed under `unit`: weigh what that proves (see `blame`)."""
+    def lost(
+        self, unit: Unit, cause: str, detail: str, culprit: Culprit, now: float, *, limit: bool = False
+    ) -> None:
+        """A worker died or was killed under `unit`: weigh what that proves (see `blame`). `limit`: it ended
+        by a limit of processor time."""
         self._tell(unit, cause, detail)
         self._look_around()
+        noted = Marker.read(unit.folder.limit_path(unit.number)) if limit else None
+        if noted is not None and noted[1] >= 0:
+            self._convict(unit, Suspect(*noted, cause, clear=True), detail, now)
+            return
         marker = Marker.read(unit.folder.marker_path(unit.number)) if unit.careful else None
         in_hand = marker if marker is not None and marker[1] >= 0 else None
         suspect = unit.suspect
@@ -148,6 +156,7 @@ class Tries:
     def _convict(self, unit: Unit, suspect: Suspect, detail: str, now: float) -> None:
         stage = unit.task.step.stages[suspect.position].name
         unit.poison[suspect.ordinal] = (stage, reason(suspect.ordinal, suspect.cause))
+        keep_poison(unit.folder, unit.number, unit.poison)
         unit.suspect, unit.losses, unit.streak, unit.alone = None, 0, Streak(), False
         log.warning("step %s, unit %s: %s quarantined in %s (%s: %s)",
                     unit.step, unit.number, named(suspect.ordinal), stage, suspect.cause, detail)  # fmt: skip

@@ -120,7 +120,7 @@ class Extract(Edit):
                 reason = None if text and text.strip() else "empty"
             else:
                 try:
-                    with limited(self.max_page_seconds):
+                    with limited(self.max_page_seconds, row):
                         page, charset = self._page(raw, kinds[row].as_py(), how)
                 except PageFault as error:
                     fault = str(error)

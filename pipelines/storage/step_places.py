@@ -4,6 +4,7 @@ Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
 
     tmp/<unit>-<attempt>/*/  what an attempt is writing; never read, removed when the step is done
     scratch/<unit>/          what attempts at a task hand on to the next; removed when the step is done
+    poison/<unit>.json       documents that ended workers; removed when the step is done
     data/                    committed files, named after their unit
     receipts/<unit>.json     of an unfinished step: what a committed unit holds: file hashes, rows, ledger
     units/<first>-<n>-*.arrow  receipts of many units as columns (`segments`), which replace the single ones
@@ -82,6 +83,19 @@ class StepPlaces:
         """Where a careful attempt notes the document in hand, so that a crash can be blamed on it."""
         return self.path / "tmp" / f"{unit:05d}.marker"
 
+    def limit_path(self, unit: int) -> Path:
+        """Where an attempt notes the document that it spends limited time on (`system.time_limit`)."""
+        return self.path / "tmp" / f"{unit:05d}.limit"
+
+    def poison_path(self, unit: int) -> Path:
+        """Where the documents of a unit that end workers are kept, for runs that go on."""
+        return self.path / "poison" / f"{unit:05d}.json"
+
+    @property
+    def has_poison(self) -> bool:
+        """Whether documents of any unit are known to end workers."""
+        return (self.path / "poison").is_dir()
+
     def scratch(self, unit: int) -> Path:
         """Where attempts at a unit leave what the next one can go on from."""
         return self.path / "scratch" / f"{unit:05d}"
@@ -93,3 +107,4 @@ class StepPlaces:
     def clear_scratch(self) -> None:
         """Remove what attempts handed on: the step is complete."""
         shutil.rmtree(self.path / "scratch", ignore_errors=True)
+        shutil.rmtree(self.path / "poison", ignore_errors=True)

@@ -2,18 +2,22 @@
 
 Code of a library that never comes back to Python can be stopped by nothing else than a signal. Linux sends
 SIGVTALRM once a process has used so much processor time of its own, and a process that does not listen for it
-ends. The engine then treats the work as what kills a worker: the document is looked for and quarantined (see
-`blame`). Time of the processor, so a busy machine changes nothing. A process that is not a worker's own, as
-with the engine `inline`, is never ended, and has no such bound.
+ends. The document that was in hand stands in a file then, which is written before (`naming`), so that it is
+quarantined at once (see `blame`). Time of the processor, so a busy machine changes nothing. A process that is
+not a worker's own, as with the engine `inline`, is never ended, and has no such bound.
 """
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 _may_end = [False]
+_NOTE = struct.Struct("<qq")  # as that of `marker.Marker`
 
 
 def let_limits_end_this_process() -> None:
@@ -21,12 +25,55 @@ def let_limits_end_this_process() -> None:
     _may_end[0] = True
 
 
+class _Named:
+    """The rows that work is done on: where to note the one in hand. The file is made with the first note."""
+
+    def __init__(self, path: Path, stage: int, ordinals: Sequence[int]) -> None:
+        self.path, self.stage, self.ordinals = path, stage, ordinals
+        self._file: int | None = None
+
+    def note(self, row: int | None) -> None:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o666)
+        found = (-1, -1) if row is None else (int(self.ordinals[row]), self.stage)
+        os.pwrite(self._file, _NOTE.pack(*found), 0)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
+
+_named: list[_Named | None] = [None]
+
+
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """End this process if the work inside uses more processor time than `seconds`, in a worker."""
+def naming(path: Path | None, stage: int, ordinals: Sequence[int]) -> Iterator[None]:
+    """Within, a row that `limited` is told of is noted in the file at `path` by its ordinal, with the number
+    of its stage; `ordinals`: of each row. Nothing is noted without a path, or outside of workers."""
+    if path is None or not _may_end[0]:
+        yield
+        return
+    before, here = _named[0], _Named(path, stage, ordinals)
+    _named[0] = here
+    try:
+        yield
+    finally:
+        here.close()
+        _named[0] = before
+
+
+@contextmanager
+def limited(seconds: float, row: int | None = None) -> Iterator[None]:
+    """End this process if the work inside uses more processor time than `seconds`, in a worker.
+
+    `row`: of the documents that the stage was given, the one that the work is on.
+    """
     if not _may_end[0]:
         yield
         return
+    if (named := _named[0]) is not None:
+        named.note(row)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield

@@ -41,11 +41,13 @@ Culprit = Literal["task", "unclear", "outside"]
 
 @dataclass(frozen=True)
 class Died:
-    """The worker vanished under the task."""
+    """The worker vanished under the task. `limit`: known to have ended by a limit of processor time
+    (`system.time_limit`), so that what it noted before tells the document."""
 
     ticket: int
     cause: str
     culprit: Culprit = "unclear"
+    limit: bool = False
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ class ProcessEngine:
                 code = _ended(worker.process)
                 if worker.ticket is not None:
                     cause = f"killed by signal {-code}" if code < 0 else f"exited with {code}"
-                    events.append(Died(worker.ticket, cause, _culprit(code)))
+                    limit = code == -signal.SIGVTALRM
+                    events.append(Died(worker.ticket, cause, _culprit(code), limit))
         return events
 
     def cancel(self, ticket: int) -> None:

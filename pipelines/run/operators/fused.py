@@ -8,7 +8,10 @@ file first, so that the scheduler can name it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +29,14 @@ from corpusmill.pipelines.run.operators.causes import cause_of, words_of
 from corpusmill.pipelines.run.operators.marker import Marker
 from corpusmill.pipelines.run.operators.outcome_form import checked
 from corpusmill.pipelines.storage.removed import quarantined_table, removal_rows, removed_table, thin
+from corpusmill.pipelines.system.time_limit import naming
 
 
 class FusedMaps:
     """Pushes batches through stages in order; collects the removed rows and the ledger of one unit.
 
-    `first_stage`: the number of the first of `stages` in its step, for the marker. `cuts`: whether the caller
+    `limits`: where the document that limited time is spent on is noted. `first_stage`: the number of the
+    first of `stages` in its step, for these notes. `cuts`: whether the caller
     cuts what the stages ask for (`contract.cutting`). Raises CorpusmillError for one that asks otherwise.
     """
 
@@ -42,6 +47,7 @@ class FusedMaps:
         *,
         poison: Mapping[int, tuple[str, str]] | None = None,
         marker: Marker | None = None,
+        limits: Path | None = None,
         first_stage: int = 0,
         cuts: bool = False,
     ) -> None:
@@ -56,6 +62,7 @@ class FusedMaps:
         self.ledger = ledger
         self._poison = dict(poison or {})
         self._marker = marker
+        self._limits = limits
         self._removed: list[tuple[npt.NDArray[np.int64], pa.Table]] = []  # ordinals and rows
         self._ordinal = 0
         self._kept: list[npt.NDArray[np.int64]] = []  # ordinals of the rows that survive every stage
@@ -113,7 +120,8 @@ class FusedMaps:
                 continue
             if self._marker is not None:
                 self._marker.note(int(ordinals[0]), self._first_stage + position)
-            outcome, faults, sound = _isolate(stage, docs)
+            in_hand = partial(naming, self._limits, self._first_stage + position)
+            outcome, faults, sound = _isolate(stage, docs, ordinals, in_hand)
             if faults:
                 bad = _mask([index for index, _ in faults], len(docs))
                 self._quarantine(stage, docs.keep(bad), ordinals[bad], [why for _, why in faults])
@@ -249,7 +257,12 @@ def _concatenate(parts: Sequence[Documents], like: Documents) -> Documents:
     return Documents(pa.concat_tables(tables, promote_options="permissive").combine_chunks())
 
 
-def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]], npt.NDArray[np.int64]]:
+def _isolate(
+    stage: Map,
+    docs: Documents,
+    ordinals: npt.NDArray[np.int64],
+    in_hand: Callable[[Sequence[int]], AbstractContextManager[None]],
+) -> tuple[Outcome, list[tuple[int, str]], npt.NDArray[np.int64]]:
     """Apply `stage`; returns the outcome of the sound rows, (index, cause) of those it raised on, and the
     indices of the sound ones. Raises the stage's own error when the stage, not a document, is at fault.
     """
@@ -260,7 +273,8 @@ def _isolate(stage: Map, docs: Documents) -> tuple[Outcome, list[tuple[int, str]
     while todo:
         start, length = todo.pop()
         try:
-            outcomes.append(checked(stage, docs.slice(start, length)))
+            with in_hand(ordinals[start : start + length]):  # type: ignore[arg-type]  # numbers, in order
+                outcomes.append(checked(stage, docs.slice(start, length)))
             sound.extend(range(start, start + length))
         except (Exception, SystemExit) as error:
             if not is_of_input(error):

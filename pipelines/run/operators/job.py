@@ -185,6 +185,10 @@ class Job(Generic[U]):
         """Where to note what is in hand; None unless this is a careful attempt."""
         return Marker(self.folder.marker_path(attempt.unit), self.alone) if self.careful else None
 
+    def limits(self, attempt: Attempt) -> Path:
+        """Where to note the document that limited time is spent on."""
+        return self.folder.limit_path(attempt.unit)
+
     @cached_property
     def context(self) -> Context:
         """What stages may know; the folders of artefacts are verified, each file once a process."""

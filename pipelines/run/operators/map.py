@@ -25,7 +25,7 @@ def run_maps(job: Job[ViewUnit], attempt: Attempt, *, encoded: bool) -> UnitResu
     """Write what the step's maps let pass, as tokens (Arrow IPC) or as documents (Parquet)."""
     ledger = Ledger()
     marker = job.marker(attempt)
-    fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker)
+    fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker, limits=job.limits(attempt))
     writer = DatasetWriter(attempt.file("arrow" if encoded else "parquet"), encoded=encoded)
     sources: dict[str, tuple[int, int]] = {}
     stored = StoredUnit.of(job.scores, job.step, job.unit.reads)

@@ -34,7 +34,9 @@ from corpusmill.pipelines.storage.run_folder import Attempt
 def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     ledger = Ledger()
     marker = job.marker(attempt)
-    fused = FusedMaps(job.stages(), ledger, poison=job.poison, marker=marker, cuts=True)
+    fused = FusedMaps(
+        job.stages(), ledger, poison=job.poison, marker=marker, limits=job.limits(attempt), cuts=True
+    )
     unit = job.unit.reads
     scores: list[pa.Table] = []
     edits: list[pa.Table] = []

@@ -120,7 +120,9 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
     label = Label(job.step.options.need_source, job.step.options.need_domain)
     ledger = Ledger()
     marker = job.marker(attempt)
-    fused = FusedMaps(maps, ledger, poison=job.poison, marker=marker, first_stage=1)
+    fused = FusedMaps(
+        maps, ledger, poison=job.poison, marker=marker, limits=job.limits(attempt), first_stage=1
+    )
     writer = DatasetWriter(attempt.file("parquet"))
     entry = ledger.entry("read", label.source)
     limit = job.limit

@@ -7,8 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from corpusmill.pipelines.contract.errors import IntegrityError, Interrupted
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run.runner import run_recipe
+from corpusmill.pipelines.run.poison import keep_poison, known_poison
+from corpusmill.pipelines.run.runner import RunListener, run_recipe
+from corpusmill.pipelines.run.unit import Unit
+from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.system.time_limit import limited
 from tests.pipelines.run.test_faults import ledger
 
@@ -76,3 +82,73 @@ def test_so_is_a_file_whose_grammar_takes_long(tmp_path: Path) -> None:
     (tmp_path / "code.jsonl").write_text("\n".join(rows))
     step = {"code_quality": {"max_syntax_errors": 0.1, "max_parse_seconds": 0.2}}
     assert _quarantined(tmp_path, {"jsonl": str(tmp_path / "code.jsonl")}, step) == ({"crash": 1}, 2)
+
+
+SOUND = "class Lamp {\n    int hour = 6;\n}\n"
+SLOW = "x => " * 1500  # tree-sitter: over a second
+
+
+def _recipe(folder: Path, texts: list[str]) -> Path:
+    rows = (json.dumps({"text": text, "path": f"{n}.java"}) for n, text in enumerate(texts))
+    (folder / "code.jsonl").write_text("\n".join(rows))
+    recipe = {
+        "name": "slow",
+        "output": "run",
+        "engine": {"kind": "process", "workers": 1},
+        "sources": {
+            "files": {
+                "read": {"jsonl": "code.jsonl"},
+                "steps": [{"code_quality": {"max_syntax_errors": 0.5, "max_parse_seconds": 0.2}}],
+            }
+        },
+    }
+    (folder / "recipe.yaml").write_text(json.dumps(recipe))
+    return folder / "recipe.yaml"
+
+
+def _failures(folder: Path) -> int:
+    lines = (folder / "run" / "log" / "run.jsonl").read_text().splitlines()
+    return [json.loads(line)["event"] for line in lines].count("failure")
+
+
+class StopsAtTheSecond(RunListener):
+    """Ends the run when a worker has died twice."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+
+    def unit_event(self, unit: Unit, what: str, detail: str) -> None:
+        self.deaths += what == "crash"
+        if self.deaths == 2:
+            raise Interrupted("stopped by the test")
+
+
+def test_each_file_costs_one_worker_and_none_is_looked_for_twice(tmp_path: Path) -> None:
+    path = _recipe(tmp_path, [SLOW, SOUND, SLOW])
+    with pytest.raises(Interrupted):
+        run_recipe(load_recipe(path), StopsAtTheSecond())
+    assert _failures(tmp_path) == 2
+    (kept,) = tmp_path.glob("run/steps/files/*/poison/*.json")
+    assert sorted(json.loads(kept.read_text())) == ["0"]
+    run_recipe(load_recipe(path))
+    assert _failures(tmp_path) == 2 + 1
+    assert not kept.exists()
+    entry = ledger(tmp_path / "run", "files")["code_quality/files"]
+    assert entry["quarantined"] == {"crash": [2, 2 * len(SLOW)]}
+    assert entry["documents_kept"] == 1
+
+
+def test_what_is_kept_of_a_unit_is_read_or_told_as_damaged(tmp_path: Path) -> None:
+    folder = StepFolder(tmp_path / "steps" / "a" / "b")
+    assert not folder.has_poison
+    assert known_poison(folder, 3) == {}
+    keep_poison(folder, 3, {7: ("extract", "crash: why")})
+    assert folder.has_poison
+    assert known_poison(folder, 3) == {7: ("extract", "crash: why")}
+    assert known_poison(folder, 4) == {}
+    for content in ("[1]", "{", '{"a": ["x", "y"]}', '{"1": 2}'):
+        folder.poison_path(3).write_text(content)
+        with pytest.raises(IntegrityError, match="does not name documents"):
+            known_poison(folder, 3)
+    folder.clear_scratch()
+    assert not folder.has_poison
