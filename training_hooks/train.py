@@ -41,6 +41,7 @@ class Train(TrainingTask):
     - Results repeat bit for bit for the same inputs, options, `threads`, torch version and processor family.
     - `precision`: with `bf16`, weights, norms, router and softmax stay FP32; `fp8` is exact emulation on a
       processor (slow), tensor cores on Hopper. With BF16 `moments` weights stay FP32.
+    - `dispatch: fp8` is of section 3.3.3. It rounds where experts are spread over ranks and nowhere else.
     - `recompute` and `ema` are of section 3.2.3, which gives no figure for the decay.
     - Shards that look broken (`evaluation.faults`) are named in the log whether `require` asks or not.
 
@@ -83,6 +84,10 @@ class Train(TrainingTask):
     )
     parallel: Parallel = Field(
         Parallel(), description="How the ranks divide the model; by default they divide the data alone."
+    )
+
+    dispatch: Literal["exact", "fp8"] = Field(
+        "exact", description="Rows between ranks of `experts`: exact, or FP8 there and BF16 back."
     )
 
     @model_validator(mode="after")
@@ -186,6 +191,7 @@ class Train(TrainingTask):
             loader,
             run,
             self.parallel,
+            dispatch=self.dispatch,
             batch=self.batch_size,
             blank=lambda: self._ready(Transformer(config)),
             ready=self._ready,

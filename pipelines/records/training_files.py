@@ -24,6 +24,16 @@ class RanksFrom:
     experts: int
 
 
+@dataclass(frozen=True)
+class PipelineUsed:
+    """The pipeline that a training's last steps went through: the name of its schedule, its ranks, and the
+    chunks that a rank's rows are divided into."""
+
+    schedule: str
+    ranks: int
+    chunks: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingSummary:
     """A training in brief. `ln_vocab`: the loss of a uniform guess; `unigram_entropy`: the best that a guess
@@ -43,6 +53,7 @@ class TrainingSummary:
     max_expert_violation: float | None
     operations_per_token: float
     parameters: int
+    pipeline: PipelineUsed | None = None
     shard_faults: int
     steps: int
     steps_without_targets: int = 0
@@ -78,27 +89,6 @@ class StepMetrics:
     max_expert_violation: float | None
     experts: ExpertLoads
     held_out: Mapping[str, float | None] | None = None
-
-
-@dataclass(frozen=True)
-class PipelineStep:
-    """`pipeline_step.json`, of a training whose last steps went through a pipeline: one of them (`step`, from
-    1) as it ran. `spans[rank]`: beginning and end of each action of the rank in the order of `schedule` for
-    so many `chunks`, in seconds from the rank's start; waiting for input is in none of them."""
-
-    schedule: str
-    chunks: int
-    step: int
-    spans: tuple[tuple[tuple[float, float], ...], ...]
-
-    @property
-    def seconds(self) -> float:
-        """From the start to the end of the last action of any rank."""
-        return max(end for spans in self.spans for _, end in spans)
-
-    def waits(self, rank: int) -> float:
-        """The share of these seconds in which a rank ran no action."""
-        return 1 - sum(end - start for start, end in self.spans[rank]) / self.seconds
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,7 @@ from corpusmill.pipelines.contract.given import MODEL
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.records.codec import decode
 from corpusmill.pipelines.records.opaque import Options
-from corpusmill.pipelines.records.training_files import (
-    Evaluation,
-    PipelineStep,
-    Routing,
-    StepMetrics,
-    TrainingSummary,
-)
+from corpusmill.pipelines.records.training_files import Evaluation, Routing, StepMetrics, TrainingSummary
 from corpusmill.pipelines.storage.sealed import read_json
 
 POINTS = 400  # of a curve; longer ones are averaged in equal stretches
@@ -83,8 +77,8 @@ class Specialisation:
 class TrainingFigures:
     """The training of a step: its options and summary, curves of `steps_averaged` steps a point, the mean
     loss of each source over the last 5% of steps, curves of such losses of up to `SOURCES` sources, and, None
-    where there is none, measures of experts, looks at held-out documents, the final evaluation, how experts
-    specialise, and a measured step of a pipeline."""
+    where there is none, measures of experts, looks at held-out documents, the final evaluation, and how
+    experts specialise."""
 
     step: str
     options: Options
@@ -97,7 +91,6 @@ class TrainingFigures:
     held_out: Looks | None
     evaluation: Evaluation | None
     routing: Specialisation | None
-    pipeline: PipelineStep | None
 
 
 def training(record: RunRecord) -> TrainingFigures | None:
@@ -142,7 +135,6 @@ def training(record: RunRecord) -> TrainingFigures | None:
         held_out=_looks(looks),
         evaluation=evaluation,
         routing=specialisation(routing) if routing is not None else None,
-        pipeline=_read(PipelineStep, step, "pipeline_step.json"),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from corpusmill.pipelines.recipe.registry import room_command
-from corpusmill.pipelines.records.training_files import PipelineStep, PositionLoss, Score
+from corpusmill.pipelines.records.training_files import PipelineUsed, PositionLoss, Score
 from corpusmill.pipelines.report import charts, heat_map
 from corpusmill.pipelines.report.training import Curve, Looks, Specialisation, TrainingFigures
 
@@ -91,7 +91,8 @@ class TrainingView:
 
 def training_view(training: TrainingFigures) -> TrainingView:
     """The section's charts and rows."""
-    curves = training.curves
+    curves, used = training.curves, training.summary.pipeline
+    pipeline, waits = (None, None) if used is None else _pipeline(used)
     rate = charts.curve(
         curves.step,
         [("learning rate", curves.learning_rate, "a")],
@@ -109,19 +110,15 @@ def training_view(training: TrainingFigures) -> TrainingView:
         held_out=_held_out(training),
         specialisation=_specialisation(training.routing) if training.routing is not None else (),
         heat_legend=heat_map.legend(),
-        pipeline=_pipeline(training.pipeline) if training.pipeline is not None else None,
-        pipeline_waits=_waits(training.pipeline) if training.pipeline is not None else None,
+        pipeline=pipeline,
+        pipeline_waits=waits,
     )
 
 
-def _waits(step: PipelineStep) -> str:
-    shares = [step.waits(rank) for rank in range(len(step.spans))]
-    return f"{min(shares):.0%} to {max(shares):.0%}"
-
-
-def _pipeline(step: PipelineStep) -> Markup:
+def _pipeline(used: PipelineUsed) -> tuple[Markup, str]:
+    picture, least, most = room_command("training_hooks", "pipeline_picture")(used)
     # Every text of the picture is a name or number of this package, escaped where it is made.
-    return Markup(room_command("training_hooks", "pipeline_picture")(step))  # noqa: S704
+    return Markup(picture), f"{least:.0%}" if most - least < 0.005 else f"{least:.0%} to {most:.0%}"  # noqa: S704
 
 
 def _loss(training: TrainingFigures) -> Markup:

@@ -22,12 +22,15 @@ from torch import Tensor
 from corpusmill.training_hooks.distributed.exchange import add_up, exchange
 from corpusmill.training_hooks.distributed.experts import add_up_gradients, spread_experts
 from corpusmill.training_hooks.distributed.group import local_group
+from corpusmill.training_hooks.distributed.groups import Groups
+from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.distributed.node_groups import (
     flat_hop,
     most_nodes,
     node_hops,
     nodes_reached,
 )
+from corpusmill.training_hooks.distributed.ranks_of_task import Dispatch, way_of
 from corpusmill.training_hooks.distributed.two_level import TwoLevel
 from corpusmill.training_hooks.distributed.ways import Flat, Way
 from corpusmill.training_hooks.model.balance import update_bias
@@ -35,6 +38,7 @@ from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.objective import BatchCounts, objective
+from corpusmill.training_hooks.trainer.options import Parallel
 from tests.oracles.expert_layer import CASES, counted, run_layer
 
 CONFIG = ModelConfig(
@@ -107,6 +111,18 @@ def train(group: dist.ProcessGroup | None, way: Way | None = None) -> tuple[list
     return losses, kept
 
 
+def ways_of_options() -> list[list[Any]]:
+    """What options of `train` make of the ranks: kind of way, format to experts, nodes."""
+    groups = Groups(Layout(1, 1, RANKS))
+    found: list[list[Any]] = []
+    choices: tuple[tuple[int, Dispatch], ...] = ((1, "exact"), (1, "fp8"), (NODES, "exact"), (NODES, "fp8"))
+    for nodes, dispatch in choices:
+        way = way_of(CONFIG, groups, Parallel(experts=RANKS, nodes=nodes), dispatch)
+        assert isinstance(way, Flat | TwoLevel)
+        found.append([type(way).__name__, way.wire.dispatch, getattr(way, "most", None)])
+    return found
+
+
 def exchanged(group: dist.ProcessGroup) -> dict[str, Any]:
     """What uneven splits give, forward and backward: rank r sends (r + 1) * p rows to rank p, so none to
     0."""
@@ -147,6 +163,7 @@ def main(rank: int, folder: Path) -> None:
         for name, (members, way) in trainings.items():
             told["losses"][name], found = train(members, way)
             kept |= {f"{name}/{key}": tensor for key, tensor in found.items()}
+        told["ways"] = ways_of_options()
         for name, levels, wire, options in CASES:
             way = TwoLevel(hops, wire, most_nodes(WIDE, NODES)) if levels else Flat(hop, wire)
             kept |= {f"{name}/{key}": tensor for key, tensor in run_layer(WIDE, way, **options).items()}

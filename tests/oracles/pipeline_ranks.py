@@ -24,7 +24,6 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
-from corpusmill.pipelines.records.codec import encode
 from corpusmill.training_hooks.distributed.executor import PassError
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.groups import Groups
@@ -165,7 +164,7 @@ class Ranks:
         assert passes.last is not None
         ranks = dist.group.WORLD
         assert ranks is not None
-        return encode(measured_step(passes.last, 7, ranks))
+        return measured_step(passes.last, ranks).spans
 
     def lost(self, fail: Callable[[], object], seconds: float) -> str:
         """What a step raises in which the last rank fails in its third forward pass; `seconds`: how long the

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from corpusmill.training_hooks.distributed.wire import Wire, pack, unpack
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode, apply
+from corpusmill.training_hooks.trainer.options import Parallel
 from tests.oracles.expert_layer import CASES, TOKENS, LocalFlat, LocalTwoLevel, layer_of, run_layer, share
 from tests.oracles.expert_parallel_ranks import CONFIG, NODES, RANKS, STEPS, WIDE, nodes, train
 
@@ -248,6 +250,19 @@ def test_rows_sent_are_those_that_the_routing_asks_for(ranks: Told) -> None:
         for name in ("flat_low", "two_low")
     )
     assert two < flat
+
+
+def test_options_of_a_recipe_choose_the_way(ranks: Told) -> None:
+    most = most_nodes(CONFIG, NODES)
+    for told in ranks[0]:
+        assert told["ways"] == [
+            ["Flat", "same", None],
+            ["Flat", "fp8", None],
+            ["TwoLevel", "same", most],
+            ["TwoLevel", "fp8", most],
+        ]
+    with pytest.raises(ValidationError, match="4 ranks of experts do not divide among 3 nodes"):
+        Parallel(experts=4, nodes=3)
 
 
 def test_rows_of_uneven_splits_arrive_and_their_gradients_come_back(ranks: Told) -> None:

@@ -44,7 +44,7 @@ OPTIONS: dict[str, Any] = {  # 2 sequences a step at first, so that some of four
 }  # fmt: skip
 LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {  # pipeline x experts x data
     "1x1x2": (2, {}),
-    "1x2x1": (2, {"experts": 2}),
+    "1x2x1": (2, {"experts": 2, "nodes": 2}),
     "1x2x2": (4, {"experts": 2}),
     "1x1x4": (4, {}),
     "2x1x1": (2, {"pipeline": 2, "schedule": "dualpipe"}),
@@ -246,6 +246,10 @@ def test_the_files_are_those_of_one_process(layout: str, one: Path, ranks: Ranks
     told = ranks.told(layout)["summary"]
     summary = json.loads((one / "summary.json").read_text("utf-8"))
     assert told.pop("layouts") == [{"from_step": 1, **sizes}]
+    used = told.pop("pipeline", None)
+    assert (used is None) == ("pipeline" not in parallel)
+    if used is not None:
+        assert (used["schedule"], used["ranks"]) == (parallel["schedule"], parallel["pipeline"])
     assert told.keys() == summary.keys()
     assert told["last_loss"] == pytest.approx(summary["last_loss"], rel=1e-6)
     assert all(ranks.told(layout, rank)["summary"] == {} for rank in range(1, number))

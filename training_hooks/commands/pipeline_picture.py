@@ -1,23 +1,20 @@
-"""The picture of a pipeline's measured step, for the report."""
+"""The picture of a training's pipeline, for the report."""
 
 from __future__ import annotations
 
 from corpusmill.pipelines.contract.errors import DataError
-from corpusmill.pipelines.records.training_files import PipelineStep
+from corpusmill.pipelines.records.training_files import PipelineUsed
 from corpusmill.training_hooks.schedules.drawing import as_svg
 from corpusmill.training_hooks.schedules.methods import made
-from corpusmill.training_hooks.schedules.simulate import Span, Timeline
+from corpusmill.training_hooks.schedules.simulate import UNIT, simulate
 
 
-def pipeline_picture(step: PipelineStep) -> str:
-    """The step as SVG: what each rank did when, as measured. Raises DataError where it is no step of the
-    schedule that it names."""
+def pipeline_picture(used: PipelineUsed) -> tuple[str, float, float]:
+    """A step as SVG, where a backward pass takes twice a forward one; and the share of it that a rank waits,
+    the least and the most of all ranks. Raises DataError where there is no such pipeline."""
     try:
-        schedule = made(step.schedule, len(step.spans), step.chunks)
-        spans = tuple(
-            tuple(Span(action, *times) for action, times in zip(actions, of_rank, strict=True))
-            for actions, of_rank in zip(schedule.actions, step.spans, strict=True)
-        )
-        return as_svg(Timeline(schedule, spans))
-    except (KeyError, ValueError, ZeroDivisionError) as error:
-        raise DataError(f"the measured step is none of the schedule {step.schedule!r}: {error}") from error
+        timeline = simulate(made(used.schedule, used.ranks, used.chunks), lambda _, action: UNIT.of(action))
+    except (KeyError, ValueError) as error:
+        raise DataError(f"there is no pipeline {used}: {error}") from error
+    waits = [timeline.bubble(rank) / timeline.makespan for rank in range(used.ranks)]
+    return as_svg(timeline), min(waits), max(waits)

@@ -62,12 +62,13 @@ class NodeHops:
 
 
 def node_hops(
-    group: dist.ProcessGroup, nodes: int, *, seconds: float = 60.0, apart: bool = False
+    group: dist.ProcessGroup, nodes: int, *, seconds: float | None = 60.0, apart: bool = False
 ) -> NodeHops:
     """The hops of this rank where the ranks of `group` lie on `nodes` nodes.
 
-    All ranks of `group` call it at the same place. `seconds`: how long an exchange waits for another rank.
-    `apart` makes groups of their own for backward. Raises ValueError where ranks do not divide.
+    All ranks of `group` call it at the same place. `seconds`: how long an exchange waits for another rank;
+    None for what torch's groups wait. `apart` makes groups of their own for backward. Raises ValueError where
+    ranks do not divide.
     """
     size = _local(group, nodes)
     ranks = dist.get_process_group_ranks(group)
@@ -77,7 +78,7 @@ def node_hops(
         def new() -> dist.ProcessGroup:
             found = dist.new_group(
                 members,
-                timeout=timedelta(seconds=seconds),
+                timeout=None if seconds is None else timedelta(seconds=seconds),
                 use_local_synchronization=True,
                 sort_ranks=False,
             )

@@ -14,6 +14,7 @@ from torch import nn
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.distributed.experts import spread_experts
+from corpusmill.training_hooks.distributed.ways import Way
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.expert_load import RoutingTally
 from corpusmill.training_hooks.trainer.objective import BatchCounts
@@ -60,14 +61,14 @@ class PlainPasses:
     """A whole model on every rank, its experts spread over the ranks of `experts`, without a pipeline.
 
     The rows go through `settings.micro_batch` at a time. Takes `model` over. Raises UserError where experts
-    cannot be spread.
+    cannot be spread. `way` as in `spread_experts`.
     """
 
-    def __init__(self, model: Transformer, experts: dist.ProcessGroup) -> None:
+    def __init__(self, model: Transformer, experts: dist.ProcessGroup, way: Way | None = None) -> None:
         self.part = model
         if experts.size() > 1:
             try:
-                spread_experts(model, experts)
+                spread_experts(model, experts, way=way)
             except ValueError as error:
                 raise UserError(f"parallel.experts: {error}") from error
 

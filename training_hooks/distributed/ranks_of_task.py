@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from corpusmill.training_hooks.distributed.group import joined
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout
+from corpusmill.training_hooks.distributed.node_groups import flat_hop, most_nodes, node_hops
 from corpusmill.training_hooks.distributed.part import Part
 from corpusmill.training_hooks.distributed.passes import Passes, PlainPasses
 from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses
 from corpusmill.training_hooks.distributed.stages import Pipeline
 from corpusmill.training_hooks.distributed.together import Together
+from corpusmill.training_hooks.distributed.two_level import TwoLevel
+from corpusmill.training_hooks.distributed.ways import Flat, Way
+from corpusmill.training_hooks.distributed.wire import AS_THEY_ARE, LOW
 from corpusmill.training_hooks.loading.loader import ShardLoader
+from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
 from corpusmill.training_hooks.trainer.loop import Run
@@ -22,6 +27,8 @@ from corpusmill.training_hooks.trainer.options import Parallel
 
 if TYPE_CHECKING:
     from corpusmill.training_hooks.launch.work import Meeting
+
+Dispatch = Literal["exact", "fp8"]
 
 
 @contextmanager
@@ -37,6 +44,7 @@ def passes_of(
     model: Transformer,
     groups: Groups,
     parallel: Parallel,
+    dispatch: Dispatch,
     rows: int,
     micro_batch: int,
     ready: Callable[[Part], Part],
@@ -47,7 +55,7 @@ def passes_of(
     layout, config = groups.layout, model.config
     layout.require_experts(config.n_routed_experts)
     if layout.pipeline == 1:
-        return PlainPasses(model, groups.experts)
+        return PlainPasses(model, groups.experts, way_of(config, groups, parallel, dispatch))
     pipeline = Pipeline(config, parallel.schedule, layout.pipeline)
     pipeline.chunks(rows, micro_batch)
     part = Part(config, pipeline.of_rank(groups.place.pipeline))
@@ -55,8 +63,20 @@ def passes_of(
     part.load_state_dict({name: weights[name] for name in part.state_dict()})
     del weights
     model.to("meta")  # the memory of what others have
-    experts, back = groups.experts, groups.experts_back
-    return PipelinedPasses(ready(part), pipeline, groups.pipeline, experts, back)
+    experts, way = groups.experts, way_of(config, groups, parallel, dispatch)
+    return PipelinedPasses(ready(part), pipeline, groups.pipeline, experts, way=way)
+
+
+def way_of(config: ModelConfig, groups: Groups, parallel: Parallel, dispatch: Dispatch) -> Way | None:
+    """How rows reach the ranks of their experts; None where experts are not spread. Every rank calls it."""
+    if groups.layout.experts == 1:
+        return None
+    wire = LOW if dispatch == "fp8" else AS_THEY_ARE
+    if parallel.nodes == 1:
+        return Flat(flat_hop(groups.experts, backward=groups.experts_back), wire)
+    apart = groups.layout.pipeline > 1  # passes run side by side
+    hops = node_hops(groups.experts, parallel.nodes, seconds=None, apart=apart)
+    return TwoLevel(hops, wire, most_nodes(config, parallel.nodes))
 
 
 def together(
@@ -66,6 +86,7 @@ def together(
     run: Run,
     parallel: Parallel,
     *,
+    dispatch: Dispatch,
     batch: int,
     blank: Callable[[], Transformer],
     ready: Callable[[Part], Part],
@@ -76,7 +97,7 @@ def together(
     config = model.config
     return Together(
         config,
-        passes_of(model, groups, parallel, groups.layout.most_rows(batch), run.micro_batch, ready),
+        passes_of(model, groups, parallel, dispatch, groups.layout.most_rows(batch), run.micro_batch, ready),
         groups,
         loader,
         blank,

@@ -10,6 +10,8 @@ together.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -22,10 +24,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 from corpusmill.pipelines.contract.errors import Interrupted, UserError
+from corpusmill.pipelines.records.training_files import PipelineUsed
 from corpusmill.training_hooks.distributed.gathering import Gathering
 from corpusmill.training_hooks.distributed.groups import Groups
+from corpusmill.training_hooks.distributed.measured_step import measured_step
 from corpusmill.training_hooks.distributed.passes import Passes, device_of, with_padding_rows
 from corpusmill.training_hooks.distributed.pieces import WholeModel, pieces
+from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses
 from corpusmill.training_hooks.distributed.sharded_checkpoint import ShardedCheckpoints
 from corpusmill.training_hooks.distributed.zero import Owned, ShardedAdamW
 from corpusmill.training_hooks.loading.loader import ShardLoader
@@ -41,6 +46,8 @@ from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult
 from corpusmill.training_hooks.trainer.stop import StopRequest
 from corpusmill.training_hooks.trainer.stored_tensors import StoredRange, StoredTensors
 from corpusmill.training_hooks.trainer.workers import Look, Routing
+
+log = logging.getLogger("corpusmill.train")
 
 
 class Together:
@@ -186,6 +193,23 @@ class Together:
         model = self._blank()
         model.load_state_dict(state)
         return model
+
+    def pipeline(self) -> dict[str, Any]:
+        """See `Workers.pipeline`."""
+        executor = self._passes.last if isinstance(self._passes, PipelinedPasses) else None
+        if executor is None:
+            return {}
+        schedule, measured = executor.schedule, measured_step(executor, self._groups.pipeline)
+        waits = measured.waits
+        if self.leads:
+            log.info(
+                "the last step's pipeline (%s, %d ranks, %d chunks) took %.2f s, of which ranks waited "
+                "%.0f%% to %.0f%%",
+                *(schedule.name, schedule.ranks, schedule.chunks, measured.seconds),
+                *(100 * min(waits), 100 * max(waits)),
+            )
+        used = PipelineUsed(schedule.name, schedule.ranks, schedule.chunks)
+        return {"pipeline": dataclasses.asdict(used)}
 
     def _first_tensors(self) -> dict[str, Tensor]:
         """Weights and biases that this rank is the first to have."""

@@ -64,6 +64,18 @@ class Parallel(BaseModel):
     schedule: Literal["dualpipe", "dualpipev", "zb1p", "1f1b"] = Field(
         "dualpipe", description="Order of passes in a pipeline (`corpusmill schedule` compares them)."
     )
+    nodes: int = Field(
+        1,
+        ge=1,
+        le=65536,
+        description="Nodes that ranks of `experts` lie on; rows go once to each, then on within.",
+    )
+
+    @model_validator(mode="after")
+    def _nodes_divide(self) -> Self:
+        if self.experts % self.nodes:
+            raise ValueError(f"{self.experts} ranks of experts do not divide among {self.nodes} nodes")
+        return self
 
 
 def usual_gamma(steps: int) -> float:

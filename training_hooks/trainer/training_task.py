@@ -191,6 +191,7 @@ class TrainingTask(Task):
                 watched=scratch,
                 look=self._look(examination, loader.context),
             )
+            pipeline = workers.pipeline()
             whole = workers.whole_model()
             if whole is None:
                 return {}
@@ -208,6 +209,7 @@ class TrainingTask(Task):
             "gamma": run.schedule.gamma,
             "operations_per_token": flops_per_token(whole.config, loader.context),
             **layouts(trained),
+            **pipeline,
             **self._products(),
         }
 

@@ -81,6 +81,10 @@ class Workers(Protocol):
     def routing(self) -> Routing:
         """Counts int64[layer][source][expert] of all ranks; on others than that which leads, zeros."""
 
+    def pipeline(self) -> dict[str, Any]:
+        """What the summary tells of the pipeline that the last step went through (`PipelineUsed`); nothing
+        without one. The log of the rank that leads tells how long ranks waited in it."""
+
     def average(self) -> dict[str, Tensor] | None:
         """Averaged weights of the whole model, where they were asked for, on the rank that leads."""
 
@@ -171,6 +175,9 @@ class Alone:
             tensors["ema"] = self.ema.state()
             position.ema_updates = self.ema.updates
         return self.checkpoints.write(position, tensors, metrics).name
+
+    def pipeline(self) -> dict[str, Any]:
+        return {}
 
     def routing(self) -> Routing:
         found: Routing = self.tally.counts.tolist()

@@ -12,7 +12,7 @@ import pytest
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.recipe.registry import room_command
 from corpusmill.pipelines.records.codec import Json
-from corpusmill.pipelines.records.training_files import PipelineStep, Routing
+from corpusmill.pipelines.records.training_files import PipelineUsed, Routing
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.findings import training_findings
@@ -66,9 +66,6 @@ def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathF
         "counts": [[[10, 0], [0, 20], [0, 0]], [[5, 5], [10, 10], [0, 0]]],
     }
     (step.data / "routing.json").write_text(json.dumps(routing))
-    spans = [[[0, 1], [1, 2], [3, 5], [6, 8]], [[1, 2], [2, 3], [3, 4], [4, 6]]]
-    measured = {"schedule": "1f1b", "chunks": 2, "step": 30, "spans": spans}
-    (step.data / "pipeline_step.json").write_text(json.dumps(measured))
     made.commit_again(step)
     return gather(folder)
 
@@ -90,8 +87,6 @@ def test_figures_are_gathered(figures: Report) -> None:
 
 def test_the_page_shows_them_and_nothing_runs(figures: Report) -> None:
     html = render_page(figures)
-    for shown in ("Step 30 as it ran", "8.00 seconds, of which a rank waits 25% to 38%", "1f1b, 2 ranks"):
-        assert shown in html
     for shown in ("1.125", "2.500", "bigram, all sources = 1.00", "experts of layers.1 by source", "mtp.0"):
         assert shown in html
     assert html.count("<script") == 1
@@ -99,15 +94,17 @@ def test_the_page_shows_them_and_nothing_runs(figures: Report) -> None:
     assert "Load: entropy over that of an even one" in html
 
 
-def test_a_measured_step_must_be_one_of_its_schedule() -> None:
-    step = PipelineStep("1f1b", 2, 1, ((((0.0, 1.0),) * 4), (((0.0, 1.0),) * 4)))
-    assert room_command("training_hooks", "pipeline_picture")(step).startswith("<svg")
-    for wrong in (
-        replace(step, chunks=3),
-        replace(step, schedule="none"),
-        replace(step, spans=(((0.0, 0.0),) * 4, ((0.0, 0.0),) * 4)),
-    ):
-        with pytest.raises(DataError, match="is none of the schedule"):
+def test_the_schedule_of_a_pipeline_is_drawn(figures: Report) -> None:
+    training = figures.training
+    assert training is not None
+    assert "<h3>Pipeline</h3>" not in render_page(figures)
+    summary = replace(training.summary, pipeline=PipelineUsed("1f1b", 2, 6))
+    html = render_page(replace(figures, training=replace(training, summary=summary)))
+    # A step takes 3 (6 + 1), of which a rank works 3 x 6.
+    for shown in ("lay on 2 ranks", "a rank waits 14% of a step", 'aria-label="1f1b, 2 ranks, 6 chunks"'):
+        assert shown in html
+    for wrong in (PipelineUsed("none", 2, 6), PipelineUsed("dualpipe", 2, 1)):
+        with pytest.raises(DataError, match="there is no pipeline"):
             room_command("training_hooks", "pipeline_picture")(wrong)
 
 
