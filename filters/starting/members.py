@@ -17,6 +17,8 @@ from corpusmill.pipelines.sources.assembly.code_languages import suffix_of
 from corpusmill.pipelines.sources.looking.formats import head_of
 from corpusmill.pipelines.sources.looking.survey import PROSE, kind_of
 
+_OFFICE = {"[Content_Types].xml", "mimetype"}  # of docx, xlsx and pptx, and of OpenDocument and EPUB
+_CONVERT = "convert it to text, CSV or HTML"
 MEMBERS = 1000  # of an archive whose names are looked at
 _UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error)
 
@@ -35,6 +37,8 @@ def members_told(kind: str, path: Path) -> tuple[dict[str, Any], bool]:
         names = [name for name in islice(_names(kind, path), MEMBERS) if not _hidden(name)]
     except _UNREADABLE as error:
         raise ArchiveFault(f"its members cannot be listed ({error}); fetch or copy the file again") from error
+    if office := _OFFICE & set(names):
+        raise ArchiveFault(f"it is a document of an office program (it holds {min(office)}); {_CONVERT}")
     found = Counter(kind_of(name) for name in names)
     if found["tree"] and found["tree"] >= sum(found[one] for one in PROSE):
         return {}, True

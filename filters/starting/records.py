@@ -88,7 +88,7 @@ def _with_columns(kind: str, path: Path, options: Options) -> Finding:
     """The options with those for the columns that the first records have."""
     found = columns_of(islice(_records(kind, path, options), TEXTS), options)
     more = {"fields": found.fields} if found.fields else {}
-    return Finding({**options, **more}, code=found.code, date=found.date)
+    return Finding({**options, **more}, code=found.code or kind == "tree", date=found.date)
 
 
 def _look(kind: str, path: Path, options: Options) -> Look:

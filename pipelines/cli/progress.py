@@ -103,8 +103,10 @@ class PlainProgress(RunListener):
         self.say(f"{name}: done in {seconds:.1f} s{', ' if rate else ''}{rate}")
 
     def _rate(self, name: str, seconds: float) -> str:
+        from corpusmill.pipelines.inspection.plain_text import size as bytes_in_words
+
         size = self._bytes.get(name, 0)
-        return f"{size / 1e6 / max(seconds, 1e-3):.1f} MB/s" if size else ""
+        return f"{bytes_in_words(size / max(seconds, 1e-3))}/s" if size else ""
 
 
 def how_far(progress: UnitProgress) -> str:

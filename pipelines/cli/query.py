@@ -136,15 +136,28 @@ def render_document(one: SampledDocument, characters: int) -> str:
 
     said = [one.id or one.position or "no id", one.source, one.lang or "no language", f"{one.bytes:,} bytes"]
     if one.stage is not None:
-        said.append(f"{one.stage}: {one.reason}" + (f" ({one.detail})" if one.detail else ""))
+        said.append(f"{one.stage}: {one.reason}" + (f" ({why})" if (why := _detail(one)) else ""))
     lines = ["--- " + "  ".join(plain_text.printable(word, 300) for word in said)]
     if one.text is None:
         lines.append(f"(no text: {one.why_not})")
+        if one.excerpt:
+            lines += ["it begins:", *(plain_text.printable(x, 10**6) for x in one.excerpt.splitlines())]
     else:
         more = len(one.text) - characters
         shown = [plain_text.printable(line, 10**6) for line in one.text[:characters].splitlines()]
         lines += shown + ([f"... {more:,} more characters"] if more > 0 else [])
     return "\n".join(lines)
+
+
+def _detail(one: SampledDocument) -> str:
+    """The scores that are known of a document, or what else is told of its end."""
+    from corpusmill.pipelines.inspection.trails import detail_scores
+
+    scores = detail_scores(one.detail)
+    if not scores:
+        return "" if one.detail in (None, "{}") else str(one.detail)
+    known = {name: value for name, value in scores.items() if value is not None}
+    return ", ".join(f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in known.items())
 
 
 def render_tables(run: Run) -> str:

@@ -4,6 +4,7 @@ addresses and paths are read, never a text."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
 from corpusmill.pipelines.inspection import plain_text as text
@@ -11,7 +12,10 @@ from corpusmill.pipelines.inspection.identities import arrow_batches, has_remove
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
 from corpusmill.pipelines.storage.datasets import read_unit
 
-_COLUMNS = ("url", "path")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_COLUMNS = ("url", "path", "repo")
 _SHOWN = 8
 
 
@@ -21,24 +25,30 @@ def looks_like_id(identity: str) -> bool:
 
 
 def id_of_named(record: RunRecord, name: str) -> str:
-    """The id of the one document whose `url` or `path` is `name`, kept or removed.
+    """The id of the one document whose `url` or `path` is `name`, kept or removed; or whose path, with its
+    repository before it, `name` ends in.
 
     Raises UserError where there is none among those that were read, or several.
     """
     import pyarrow.compute as pc
 
     found: dict[str, str] = {}
+    longer: dict[int, dict[str, str]] = {}  # by the length of what `name` ends in
     lost: NotKeptError | None = None
     for source in (*record.sources, *record.beside):
         found.update(dict.fromkeys(_removed(source, name), source.name))
         try:
             for unit in source.last.units:
                 for table in read_unit(source.last.data, unit.unit, ["id", *_COLUMNS]):
-                    for column in _COLUMNS:
+                    for column in ("url", "path"):
                         hits = table.filter(pc.equal(table.column(column), name)).column("id")
                         found.update(dict.fromkeys(hits.to_pylist(), source.name))
+                    for identity, full in _in_repositories(table, name):
+                        longer.setdefault(len(full), {})[identity] = source.name
         except NotKeptError as error:
             lost = error
+    if not found and longer:
+        found = longer[max(longer)]
     shown = text.printable(name, 120)
     if not found and lost is not None:
         raise lost
@@ -53,6 +63,18 @@ def id_of_named(record: RunRecord, name: str) -> str:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise UserError(f"{shown} names {len(found)} documents: {listed}{more}; give an id")
     return next(iter(found))
+
+
+def _in_repositories(table: pa.Table, name: str) -> Iterator[tuple[str, str]]:
+    """Ids and full paths, `repo/path`, of documents whose full path `name` is, or ends in behind a slash."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = name.split("/")
+    ends = pa.array(["/".join(parts[at:]) for at in range(len(parts) - 1)], pa.string())
+    full = pc.binary_join_element_wise(table.column("repo"), table.column("path"), "/").cast(pa.string())
+    hits = pc.is_in(full, ends)
+    yield from zip(table.filter(hits).column("id").to_pylist(), full.filter(hits).to_pylist(), strict=True)
 
 
 def _removed(source: SourceRecord, name: str) -> Iterator[str]:

@@ -28,7 +28,20 @@ from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.storage.datasets import DatasetView
 
 _DRAW = "sample"
-_LISTED = ["unit", "row", "id", "source", "stage", "kind", "reason", "bytes", "lang", "position", "detail"]
+_LISTED = [
+    "unit",
+    "row",
+    "id",
+    "source",
+    "stage",
+    "kind",
+    "reason",
+    "bytes",
+    "lang",
+    "position",
+    "detail",
+    "excerpt",
+]
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class SampledDocument:
     text: str | None
     why_not: str | None = None
     position: str | None = None  # file and place of what never became a document
+    excerpt: str | None = None  # the beginning of the text, of some that the run stored it of
 
 
 @dataclass(frozen=True)
@@ -208,4 +222,5 @@ def _removed_document(
         text,
         why,
         row["position"] if row["id"] is None else None,
+        row["excerpt"] if text is None else None,
     )

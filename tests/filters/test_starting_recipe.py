@@ -126,6 +126,22 @@ def test_what_lies_there_becomes_sources(
         assert {key: told[key] for key in options} == options
 
 
+def test_source_code_is_code_with_its_licence_and_documents_of_offices_are_none(
+    init: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = init(
+        {
+            "code/app/a.py": "x = 1\n",
+            "code/app/LICENSE": "MIT License",
+            "table.xlsx": zipped("[Content_Types].xml", "xl/workbook.xml"),
+        }
+    )
+    assert [(source.name, source.domain, source.steps) for source in recipe.sources] == [("code", "code", ())]
+    text = (tmp_path / "r.yaml").read_text()
+    assert "LICENSE" not in text
+    assert "# - table.xlsx: it is a document of an office program (it holds [Content_Types].xml)" in text
+
+
 def test_languages_sizes_and_what_is_not_read_are_said(init: Callable[..., Recipe], tmp_path: Path) -> None:
     texts = [SEA, SEA, HAFEN, MINATO]
     init(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from corpusmill.pipelines.sources.assembly.code_languages import code_language
+from corpusmill.pipelines.sources.licences.files import is_evidence
 from corpusmill.pipelines.sources.looking.formats import format_of, head_of, text_format
 from corpusmill.pipelines.sources.looking.hub_layout import data_files
 from corpusmill.pipelines.sources.looking.whole_folders import is_checkout, kind_of_folder
@@ -137,6 +138,8 @@ def survey(folder: Path) -> Survey:
     for number, (top, name) in enumerate(unknown):
         if seen.checkout_of(name) is not None and not kinds[top].keys() - {"tree", *PROSE}:
             continue  # the reader of repositories judges what is in them
+        if kinds[top]["tree"] and is_evidence(name.rsplit("/", 1)[-1]):
+            continue  # the reader of source code takes licences from it
         told = _by_content(folder / name) if number < MOST_TOLD else None
         if told in _BY_CONTENT:
             group = groups.setdefault((top, f"{told} "), Group(top, str(told), plain=True))

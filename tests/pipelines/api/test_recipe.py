@@ -105,3 +105,15 @@ def test_what_never_became_a_document_is_sampled_with_its_place(recipe: cm.Recip
     shown = CliRunner().invoke(app, ["sample", str(run.path), "--reason", "bad_json"]).stdout
     assert shown.startswith(f"--- web.jsonl, byte {len(first)}  web  ")
     assert run.sample(1)[0].position is None
+
+
+def test_a_removed_document_is_shown_by_what_the_run_stored(tmp_path: Path) -> None:
+    texts = ["a text that is long enough to stay where it is", "a short\ntext"]
+    (tmp_path / "web.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    steps = [{"expression": {"keep": {"long": "length(text) > 20"}}}]
+    sources = {"web": {"read": {"jsonl": "web.jsonl"}, "steps": steps}}
+    made = cm.Recipe({"name": "s", "engine": {"kind": "inline"}, "sources": sources}, folder=tmp_path).run()
+    shown = CliRunner().invoke(app, ["sample", str(made.path), "--reason", "long"]).stdout.splitlines()
+    assert shown[0].endswith("12 bytes  expression: long (expression.long False)")
+    assert shown[1].endswith("(--recipe))")
+    assert shown[2:5] == ["it begins:", "a short", "text"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.contract.errors import IntegrityError, UserError
 from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
@@ -74,6 +74,28 @@ def test_each_document_has_its_own_file(run: RunFolder) -> None:
         "removed: exact",
     }
     assert f"  from  f{file:02}.jsonl [0 to " in render_story(explain(run, url))
+
+
+def test_a_path_below_the_repository_names_a_document(tmp_path: Path) -> None:
+    for name in ("code/one/src/a.py", "code/two/src/a.py", "code/two/a.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"name = {name!r}\n")
+    source = {"read": {"tree": "code"}, "steps": []}
+    recipe = {"name": "code", "engine": {"kind": "inline"}, "sources": {"code": source}}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    found = run_recipe(load_recipe(tmp_path / "recipe.yaml")).folder
+    for name, repo, path in (
+        ("code/one/src/a.py", "one", "src/a.py"),
+        ("two/src/a.py", "two", "src/a.py"),
+        ("/data/code/two/a.py", "two", "a.py"),
+    ):
+        (instance,) = explain(found, name).instances
+        assert (instance.repo, instance.path) == (repo, path)
+    with pytest.raises(UserError, match=r"src/a\.py names 2 documents"):
+        explain(found, "src/a.py")
+    with pytest.raises(UserError, match="nor the URL or path of a document"):
+        explain(found, "other/a.py")
 
 
 def test_units_of_one_range_say_nothing_and_damage_is_told(tmp_path: Path) -> None:
