@@ -3,10 +3,11 @@
     python benchmarks/distributed.py [--quick] [--json] [--ranks N]
 
 N processes (4 by default) of one thread run 1F1B, ZB1P, DualPipe and DualPipeV by the executor of
-`training_hooks.distributed`. Real stages are those of v3-tiny with 8 layers, rows of 256 tokens, one a
-micro-batch, FP32. Sleeping stages compute nothing: a forward pass sleeps 50 ms (10 with `--quick`) and each
-half of a backward pass as long, half of that with DualPipeV, whose stages are half as large. They show what
-the schedule does where ranks are more than cores. Jobs name schedule, stages, and ranks x micro-batches.
+`training_hooks.distributed`. Real stages are those of v3-tiny with 8 layers, rows of 256 tokens (64 with
+`--quick`), one a micro-batch, FP32. Sleeping stages compute nothing: a forward pass sleeps 50 ms (10 with
+`--quick`) and each half of a backward pass as long, half of that with DualPipeV, whose stages are half as
+large. They show what the schedule does where ranks are more than cores. Jobs name schedule, stages, and ranks
+x micro-batches.
 
 A step is the time from the first action of any rank to the last end, the median of steps. The simulator's is
 the makespan of `schedules.simulate`, without time for messages:
@@ -73,6 +74,12 @@ class Processes:
                     raise RuntimeError((self.folder / f"{rank}.log").read_text("utf-8", "replace"))
             time.sleep(0.05)
         return [json.loads(file.read_text("utf-8")) for file in files]
+
+    def finish(self) -> None:
+        """Wait until all have ended. Raises RuntimeError with the log of one that failed."""
+        for rank, process in enumerate(self.running):
+            if process.wait():
+                raise RuntimeError((self.folder / f"{rank}.log").read_text("utf-8", "replace"))
 
 
 def makespan(step: Steps) -> float:
@@ -155,6 +162,7 @@ def main() -> None:
                     "passes alone": [alone] * len(steps),
                 }
             tell(bench, f"{what}, {kind} stages, {ranks} x {chunks}", steps, simulated)
+        processes.finish()
     bench.print(given.json)
 
 

@@ -22,7 +22,7 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.distributed as dist
-from pipeline_sizes import LENGTH, VOCABULARY, Sizes, config, jobs
+from pipeline_sizes import VOCABULARY, Sizes, config, jobs
 from torch import Tensor
 
 from corpusmill.training_hooks.distributed.executor import Executor
@@ -43,11 +43,13 @@ from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult
 
 SETTINGS = Settings(learning_rate=0.0, gamma=0.0, mtp_weight=0.3, alpha=1e-4, micro_batch=1, precision="fp32")
 
+MESSAGE = (1, 256, 128)  # that sleeping stages send
 
-def batch(rows: int) -> Batch:
+
+def batch(rows: int, length: int) -> Batch:
     """Random tokens, all of one source."""
     draws = np.random.default_rng(0)
-    tokens = draws.integers(1, VOCABULARY, (rows, LENGTH + 2))
+    tokens = draws.integers(1, VOCABULARY, (rows, length + 2))
     return Batch(tokens, np.zeros_like(tokens), 0)
 
 
@@ -60,7 +62,7 @@ class Sleeping:
     """Stages that sleep: `unit` seconds forward, twice that backward, half of it for the weights."""
 
     def __init__(self, stages: int, unit: float) -> None:
-        self.last, self.unit, self.message = stages - 1, unit, torch.zeros(1, LENGTH, 128)
+        self.last, self.unit, self.message = stages - 1, unit, torch.zeros(MESSAGE)
 
     def forward(self, stage: int, chunk: int, taken: Tensor | None) -> Tensor | None:
         """As `StageWork.forward`."""
@@ -87,7 +89,7 @@ def run_sleeping(schedule: Schedule, group: dist.ProcessGroup, unit: float) -> l
     work = Sleeping(schedule.stages, unit)
     program = programs(schedule)[group.rank()]
     dist.barrier()
-    wires = Wires(group, program, schedule.chunks, lambda: torch.empty(1, LENGTH, 128))
+    wires = Wires(group, program, schedule.chunks, lambda: torch.empty(MESSAGE))
     executor = Executor(schedule, program, group.rank(), work, wires)
     executor.run()
     return spans_of(executor)
@@ -111,10 +113,10 @@ def side_by_side(beside: ThreadPoolExecutor, one: Callable[[], object], other: C
     later.result()
 
 
-def passes_alone(passes: PipelinedPasses, schedule: Schedule, trials: int) -> dict[str, float]:
+def passes_alone(passes: PipelinedPasses, schedule: Schedule, sizes: Sizes) -> dict[str, float]:
     """Median seconds of passes of this rank's stages, by symbol and direction (`F0`, `B1`, `I0`, `W0`), and
     of two side by side (`F0&B1`)."""
-    rows = batch(1)
+    rows = batch(1, sizes.length)
     result = StepResult.empty(1, counts(rows))
     gates = WholeModel.of(passes.pipeline.config).gates
     stages, own = (
@@ -130,13 +132,13 @@ def passes_alone(passes: PipelinedPasses, schedule: Schedule, trials: int) -> di
         seconds.setdefault(name, []).append(time.perf_counter() - start)
 
     def activation(stage: int) -> Tensor | None:
-        return torch.randn(1, LENGTH, width) if stage else None
+        return torch.randn(1, sizes.length, width) if stage else None
 
     def gradient(stage: int) -> Tensor | None:
-        return None if stages[stage].last else torch.randn(1, LENGTH, width)
+        return None if stages[stage].last else torch.randn(1, sizes.length, width)
 
     with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as beside:
-        for _ in range(trials + 1):
+        for _ in range(sizes.alone + 1):
             work = ModelWork(passes.part, stages, [rows, rows], SETTINGS, result, gates)
             for side, stage in own.items():
                 timed(f"F{side}", partial(work.forward, stage, 0, activation(stage)))
@@ -206,9 +208,9 @@ def passes_of(method: str, groups: Groups, *, side_by_side: bool = True) -> Pipe
 
 def real(method: str, groups: Groups, sizes: Sizes) -> dict[str, Any]:
     """Steps of real stages, and passes alone."""
-    passes, rows = passes_of(method, groups), batch(sizes.chunks)
+    passes, rows = passes_of(method, groups), batch(sizes.chunks, sizes.length)
     alone = in_turns(
-        groups.pipeline, lambda: passes_alone(passes, passes.pipeline.schedule(sizes.chunks), sizes.alone)
+        groups.pipeline, lambda: passes_alone(passes, passes.pipeline.schedule(sizes.chunks), sizes)
     )
     steps = []
     for _ in range(sizes.steps + 1):
@@ -223,7 +225,7 @@ def real(method: str, groups: Groups, sizes: Sizes) -> dict[str, Any]:
 def spread(groups: Groups, sizes: Sizes, side_by_side: bool) -> dict[str, Any]:
     """Steps of DualPipe with experts spread over two ranks, and how its exchanges lie beside computing."""
     passes = passes_of("dualpipe", groups, side_by_side=side_by_side)
-    rows = batch(sizes.chunks)
+    rows = batch(sizes.chunks, sizes.length)
     steps, total, computing = [], 0.0, 0.0
     for _ in range(sizes.steps + 1):
         dist.barrier()

@@ -6,16 +6,18 @@ import dataclasses
 
 from corpusmill.training_hooks.model.config import ModelConfig, preset
 
-LAYERS, VOCABULARY, LENGTH = 8, 512, 256
+LAYERS, VOCABULARY = 8, 512
 METHODS = ("1f1b", "zb1p", "dualpipe", "dualpipev")
 WAYS = ("side by side", "one by one")  # to run F&B
 
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """How much is run: micro-batches of a step, steps that count, repetitions of a pass alone, and the
-    seconds that a sleeping stage takes for a forward pass, and for each half of a backward pass."""
+    """How much is run: tokens of a row, micro-batches of a step, steps that count, repetitions of a pass
+    alone, and the seconds that a sleeping stage takes for a forward pass, and for each half of a backward
+    pass."""
 
+    length: int
     chunks: int
     steps: int
     alone: int
@@ -24,7 +26,7 @@ class Sizes:
     @classmethod
     def of(cls, ranks: int, quick: bool) -> Sizes:
         """For so many ranks."""
-        return cls(2 * ranks, 1, 1, 0.01) if quick else cls(4 * ranks, 5, 7, 0.05)
+        return cls(64, 2 * ranks, 1, 1, 0.01) if quick else cls(256, 4 * ranks, 5, 7, 0.05)
 
     def sleeps(self, method: str) -> float:
         """`sleep` of a schedule's stages; those of DualPipeV are half as large."""
