@@ -86,7 +86,7 @@ def project_step(model: Transformer, tokens_BW: Tensor, mode: Mode) -> Step:
 
     def step() -> float:
         optimiser.zero_grad(set_to_none=True)
-        with autocast(mode, "cpu"):
+        with autocast(mode, tokens_BW.device.type):
             losses = objective(model, tokens_BW, real_BW, 0.0, ALPHA)
         losses.total.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -106,7 +106,7 @@ def peer_step(model: Any, tokens_BW: Tensor, mode: Mode) -> Step:
 
     def step() -> float:
         optimiser.zero_grad(set_to_none=True)
-        with autocast(mode, "cpu"):
+        with autocast(mode, tokens_BW.device.type):
             # `shift_labels` are targets as they stand; `labels` alone would lose each row's last.
             loss = model(inputs_BT, labels=targets_BT, shift_labels=targets_BT, use_cache=False).loss
         loss.backward()
