@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -141,32 +142,39 @@ def test_fewer_ranks_go_on_though_they_are_stopped_and_one_hangs(
     assert losses(out) == pytest.approx(losses(calm), rel=1e-6)
 
 
-def torchrun(recipe: Path, out: Path, **environment: str) -> subprocess.Popen[bytes]:
-    arguments = [*(str(recipe), "--out", str(out)), *FLAGS]
+@contextmanager
+def torchrun(recipe: Path, out: Path, restarts: int, steps: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Two ranks by torchrun, of which one is killed once they have done so many steps."""
+    reached = out.with_name(f"reached-{out.name}-{restarts}")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["-m", "corpusmill", "train", str(recipe), "--out", str(out), *FLAGS]
     with out.with_name("torchrun.txt").open("wb") as file:
-        return subprocess.Popen(
-            [*launcher, "-m", "corpusmill", "train", *arguments],
-            stdout=file, stderr=file, env={**os.environ, **environment}, start_new_session=True,
+        process = subprocess.Popen(
+            [*launcher, "--max-restarts", str(restarts), *command],
+            stdout=file, stderr=file, start_new_session=True,
+            env={**os.environ, "CORPUSMILL_FAULTPOINT": f"training-step:{steps}:{reached}"},
         )  # fmt: skip
+    try:
+        wait_until(reached.exists, f"ranks do {steps} steps", process)
+        ranks = {child.environ().get("RANK"): child for child in psutil.Process(process.pid).children()}
+        ranks["1"].kill()
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_torchrun_starts_ranks_that_end_with_one_of_them_and_go_on(
     recipe: Path, packed: Path, calm: Path
 ) -> None:
+    """Killed in step 3, after a checkpoint of step 2; then in step 7, where torchrun starts them again."""
     out = shutil.copytree(packed, packed.with_name("outside"))
-    said, reached = out.with_name("torchrun.txt"), out.with_name("reached-outside")
-    with torchrun(recipe, out, CORPUSMILL_FAULTPOINT=f"training-step:3:{reached}") as process:
-        wait_until(reached.exists, "training reaches step 3", process)
-        (second,) = (
-            child for child in psutil.Process(process.pid).children() if child.environ().get("RANK") == "1"
-        )
-        second.kill()
+    said = out.with_name("torchrun.txt")
+    with torchrun(recipe, out, restarts=0, steps=3) as process:
         assert process.wait(PATIENCE) == 1, said.read_text()
-    wait_until(lambda: not left_of(process.pid), "all that torchrun started ends")
+        wait_until(lambda: not left_of(process.pid), "all that torchrun started ends")
     assert checkpoints(out)[-1] == 2
-    point = {"CORPUSMILL_FAULTPOINT": f"training-step:{STEPS - 1}"}  # no rank does so many steps any more
-    with torchrun(recipe, out, **point) as process:
+    with torchrun(recipe, out, restarts=1, steps=5) as process:
         assert process.wait(PATIENCE) == 0, said.read_text()
     assert losses(out) == pytest.approx(losses(calm), rel=1e-6)
 

@@ -6,23 +6,32 @@ is given up after `seconds`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 
 @contextmanager
 def joined(url: str, rank: int, ranks: int, seconds: float) -> Iterator[dist.ProcessGroup]:
-    """The group of `ranks` processes that name the same `url` (`file:///...` or `tcp://HOST:PORT`), by gloo.
+    """The group of `ranks` processes that name the same `url` (`file:///...`, `tcp://HOST:PORT`, or `env://`
+    for what torchrun and its like leave in the environment), by gloo.
 
     `seconds`: how long this process waits for another, at the meeting and in every exchange. Raises what
     torch.distributed raises (RuntimeError) where one does not come.
     """
     wait = timedelta(seconds=seconds)
-    dist.init_process_group("gloo", init_method=url, rank=rank, world_size=ranks, timeout=wait)
+    store, _, _ = next(rendezvous(url, rank, ranks, timeout=wait))
+    store.set_timeout(wait)
+    # torchrun's store outlives a restart of its ranks: what those before have left there is no meeting.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    named = PrefixStore(f"attempt-{attempt}", store)
+    dist.init_process_group("gloo", store=named, rank=rank, world_size=ranks, timeout=wait)
     try:
         group = dist.group.WORLD
         assert group is not None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.engines.worker import die_with_parent
+from corpusmill.training_hooks.launch.fault import RankError
 from corpusmill.training_hooks.launch.work import Meeting, Work
 from corpusmill.training_hooks.trainer.require_torch import require_torch
 
@@ -34,7 +35,8 @@ VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 SILENCE = 60.0  # seconds without a sign of life after which a rank is given up
 BEAT_SECONDS = 1.0
 STORE_SECONDS = 300.0  # that the store may take to come up
-_WAIT = timedelta(seconds=20)
+LOOK_SECONDS = 0.2  # between looks for the work
+_OVER = "over"  # the last sign of a rank that ends well or with an error
 _LOST = 3  # exit code of a rank that gives up another
 _leading: list[Outside] = []  # the ranks that this process leads
 
@@ -49,6 +51,20 @@ class Outside:
     @property
     def meeting(self) -> Meeting:
         return Meeting("env://", self.rank, self.ranks)
+
+    @property
+    def work(self) -> str:
+        """The name of the work in the store."""
+        return f"{_names()}/work"
+
+    def sign(self, rank: int) -> str:
+        """The name of a rank's signs of life in the store."""
+        return f"{_names()}/sign/{rank}"
+
+
+def _names() -> str:
+    """What names in the store begin with: what an attempt has left there means nothing to the next."""
+    return f"corpusmill/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def outside(environment: Mapping[str, str]) -> Outside | None:
@@ -82,9 +98,10 @@ def lead(place: Outside) -> Iterator[None]:
     _prepare()
     _leading.append(place)
     try:
-        yield
-        if _leading:
-            _store(place).set("corpusmill/work", json.dumps(None))
+        with _signs(place):
+            yield
+            if _leading:
+                _store(place).set(place.work, json.dumps(None))
     finally:
         _leading.clear()
 
@@ -92,8 +109,8 @@ def lead(place: Outside) -> Iterator[None]:
 def train_with_others(work: Work, place: Outside) -> dict[str, Any]:
     """The leader's part of a training on all ranks: its summary. Raises what its own rank raises."""
     _leading.clear()  # the others join one training
-    _store(place).set("corpusmill/work", json.dumps(encode(work)))
-    return _do(work, place)
+    _store(place).set(place.work, json.dumps(encode(work)))
+    return work.do(place.meeting)
 
 
 def follow(place: Outside) -> None:
@@ -101,25 +118,14 @@ def follow(place: Outside) -> None:
     die_with_parent()
     _prepare()
     store = _store(place)
-    while True:
-        try:
-            store.wait(["corpusmill/work"], _WAIT)
-            break
-        except RuntimeError as error:
-            if "timeout" not in str(error).lower():
-                raise
-    given = json.loads(store.get("corpusmill/work"))
-    if given is not None:
-        _do(decode(Work, given, "the work of rank 0"), place)
-
-
-def _do(work: Work, place: Outside) -> dict[str, Any]:
-    signs = _Signs(place)
-    signs.start()
-    try:
-        return work.do(place.meeting)
-    finally:
-        signs.end()
+    with _signs(place):
+        while not store.check([place.work]):
+            if store.check([place.sign(0)]) and store.get(place.sign(0)) == _OVER.encode():
+                raise RankError("rank 0 ended without a training")
+            time.sleep(LOOK_SECONDS)
+        given = json.loads(store.get(place.work))
+        if given is not None:
+            decode(Work, given, "the work of rank 0").do(place.meeting)
 
 
 def _prepare() -> None:
@@ -136,6 +142,17 @@ def _store(place: Outside) -> Store:
     store, _, _ = next(rendezvous("env://", place.rank, place.ranks, timeout=seconds))
     found: Store = store
     return found
+
+
+@contextmanager
+def _signs(place: Outside) -> Iterator[None]:
+    """Within, this rank tells that it lives, and listens to others."""
+    signs = _Signs(place)
+    signs.start()
+    try:
+        yield
+    finally:
+        signs.end()
 
 
 class _Signs(threading.Thread):
@@ -155,7 +172,7 @@ class _Signs(threading.Thread):
         self._over.set()
         self.join()
         with suppress(RuntimeError):  # rank 0, where the store is unless torchrun has it, may be over too
-            self._store.set(_sign(self._place.rank), "over")
+            self._store.set(self._place.sign(self._place.rank), _OVER)
 
     def run(self) -> None:
         try:
@@ -168,20 +185,19 @@ class _Signs(threading.Thread):
         heard = {rank: ("", time.monotonic()) for rank in others}
         looked, beat = time.monotonic(), 0
         while not self._over.wait(BEAT_SECONDS):
-            self._store.set(_sign(self._place.rank), str(beat := beat + 1))
+            self._store.set(self._place.sign(self._place.rank), str(beat := beat + 1))
             now = time.monotonic()
             suspended, looked = now - looked > SILENCE / 2, now
             for rank, (last, since) in heard.items():
-                sign = self._store.get(_sign(rank)).decode() if self._store.check([_sign(rank)]) else ""
+                name = self._place.sign(rank)
+                sign = self._store.get(name).decode() if self._store.check([name]) else ""
                 if sign != last or suspended:
                     heard[rank] = (sign, now)
-                elif sign != "over" and now - since > (SILENCE if sign else STORE_SECONDS):
-                    log.error(
-                        "rank %d of %d gave no sign of life for %g s: training ends; run the same command "
-                        "to go on from its last checkpoint", rank, self._place.ranks, now - since
-                    )  # fmt: skip
-                    os._exit(_LOST)
+                elif sign != _OVER and now - since > (SILENCE if sign else STORE_SECONDS):
+                    self._give_up(rank, now - since)
 
-
-def _sign(rank: int) -> str:
-    return f"corpusmill/sign/{rank}"
+    def _give_up(self, rank: int, seconds: float) -> None:
+        """End this process, and so the training: whoever started the ranks ends the others."""
+        lost = f"rank {rank} of {self._place.ranks} gave no sign of life for {seconds:.0f} s"
+        log.error("%s: the training ends; run the same command to go on from its last checkpoint", lost)
+        os._exit(_LOST)
