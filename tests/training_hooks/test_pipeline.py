@@ -205,23 +205,6 @@ def test_every_name_of_the_model_is_on_some_rank_and_each_layer_once(name: str, 
     assert pipeline.holders("embed_tokens.weight") == both[method]
 
 
-def test_a_part_takes_the_modules_of_a_whole_model() -> None:
-    model = Transformer(CONFIG)
-    initialise(model, 1, 0.1)
-    apply(model, "fp8")
-    pipeline = Pipeline(CONFIG, "dualpipe", 2)
-    own = dict(model.named_parameters())
-    for rank in range(2):
-        part = Part.of(model, pipeline.of_rank(rank))
-        drawn = Part(CONFIG, pipeline.of_rank(rank))
-        initialise(drawn, 1, 0.1)
-        taken = dict(part.named_parameters())
-        assert taken.keys() == dict(drawn.named_parameters()).keys()
-        assert all(parameter is own[name] for name, parameter in taken.items())
-        assert all(torch.equal(taken[name], parameter) for name, parameter in drawn.named_parameters())
-        assert [type(layer.self_attn.o_proj).__name__ for layer in part.layers.values()] == ["Fp8Linear"] * 8
-
-
 def test_an_embedding_that_no_mtp_module_reads_is_on_the_first_rank() -> None:
     assert Pipeline(preset("v3-mini", 512, 0), "1f1b", 2).holders("embed_tokens.weight") == {0}
 

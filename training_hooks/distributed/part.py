@@ -10,7 +10,6 @@ B sequences, T positions, W = T + 1 + D' tokens of a row (D' the MTP depth), D w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from corpusmill.training_hooks.model.mtp import MultiTokenPrediction
 from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rope_frequencies, rotation_table
-from corpusmill.training_hooks.model.transformer import Forward, Transformer
+from corpusmill.training_hooks.model.transformer import Forward
 
 
 class Part(nn.Module):
@@ -47,19 +46,6 @@ class Part(nn.Module):
         self._frequencies_P = rope_frequencies(
             config.qk_rope_head_dim, config.rope_theta, config.rope_scaling
         )
-
-    @classmethod
-    def of(cls, model: Transformer, stages: Sequence[Stage]) -> Self:
-        """The modules that `model` has for these stages, with their weights and precision. Where norms are
-        to be recomputed, call `recompute` on the part, not on the model."""
-        with torch.device("meta"):
-            part = cls(model.config, stages)
-        for name, _ in list(part.named_children()):
-            taken = getattr(model, name)
-            if name == "layers":
-                taken = nn.ModuleDict({number: model.layers[int(number)] for number in part.layers})
-            setattr(part, name, taken)
-        return part
 
     def forward(
         self, stage: Stage, x_BTD: Tensor | None, tokens_BW: Tensor, real_BW: Tensor
