@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from corpusmill.filters.starting.recipe_text import Found, recipe_text
-from corpusmill.filters.starting.records import Finding, Options, finding, reader_of, texts_of
+from corpusmill.filters.starting.records import NO_RECORD, Finding, Options, finding, reader_of, texts_of
 from corpusmill.pipelines.contract.errors import RecipeError, UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
@@ -83,7 +83,7 @@ def _parts(group: Group, folder: Path) -> Iterator[tuple[Group, Finding]]:
         looked = files if len(files) <= MOST_TOLD_APART else files[:LOOKED_AT]
         found = {name: finding(group.kind, folder / name) for name in looked}
         sound = [one for one in found.values() if one.fault is None]
-        if sound and all(_same(one, sound[0]) for one in found.values()):
+        if sound and all(_same(one, sound[0]) or one.fault == NO_RECORD for one in found.values()):
             by_options.setdefault(repr(_essence(sound[0])), (sound[0], []))[1].append(suffix)
         elif len(looked) < len(files):
             first = (sound or list(found.values()))[0]

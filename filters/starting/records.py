@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 READERS = "pipelines"
+NO_RECORD = "no record is in it"  # of a file that is none the less of its format
 RECORDS = ("jsonl", "csv", "parquet", "arrow", "hugging_face")
 TEXTS = 40  # of a file that are looked at
 FILE_BYTES = 2**16  # of a file that is one text
@@ -74,6 +75,8 @@ def finding(kind: str, path: Path, given: Options | None = None) -> Finding:
     first = _look(kind, path, given)
     if kind in ("tar", "zip"):
         return _of_archive(kind, path, first)
+    if first.empty:
+        return Finding({}, NO_RECORD)
     if first.fault is None and first.damage is None:
         return _with_columns(kind, path, given)
     for found in _candidates(kind, path):

@@ -126,6 +126,14 @@ def test_what_lies_there_becomes_sources(
         assert {key: told[key] for key in options} == options
 
 
+def test_files_without_records_make_no_source_of_their_own(
+    init: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    recipe = init({"a.jsonl": some(SEA), "b.jsonl": "\n\n", "c.parquet": parquet(text=[])})
+    assert [(source.name, source.reader.files) for source in recipe.sources] == [("jsonl", ["*.jsonl"])]
+    assert "# - c.parquet: no record is in it" in (tmp_path / "r.yaml").read_text()
+
+
 def test_source_code_is_code_with_its_licence_and_documents_of_offices_are_none(
     init: Callable[..., Recipe], tmp_path: Path
 ) -> None:
