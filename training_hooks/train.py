@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from corpusmill.training_hooks.trainer.workers import Workers
 
 CONTEXT = 256  # tokens a sequence where the recipe does not say
+VOCABULARY = 1024  # of a model whose layout is looked at before there is a tokenizer; no layout hangs on it
 SILENCE = 60.0  # seconds without a sign of life after which a rank is given up
 
 
@@ -94,11 +95,17 @@ class Train(TrainingTask):
     def _ranks_divide(self) -> Self:
         from corpusmill.pipelines.contract.errors import UserError
         from corpusmill.training_hooks.distributed.layout import Layout
+        from corpusmill.training_hooks.distributed.stages import pipeline_of
+        from corpusmill.training_hooks.model.config import preset
 
         if self.ranks > 1 and self.device == "cuda":
             raise ValueError("several ranks train on processors: set `device: cpu`, or `ranks: 1`")
         try:
-            Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
+            layout = Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
+            if self.ranks > 1 and self.start_from is None:
+                config = preset(self.preset, VOCABULARY, self.mtp_depth)
+                rows = self.micro_batch_size or self.batch_size
+                pipeline_of(config, layout, self.parallel.schedule, self.batch_size, rows)
         except UserError as error:
             raise ValueError(str(error)) from error
         return self

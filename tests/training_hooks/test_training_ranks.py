@@ -23,6 +23,8 @@ from torch import Tensor
 from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.errors import Interrupted
 from corpusmill.tokenizer.shards.reader import open_shard
+from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
+from corpusmill.training_hooks.launch.work import Meeting
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
@@ -351,8 +353,20 @@ def test_what_does_not_divide_is_refused_with_the_cure(ranks: Ranks) -> None:
         assert "take larger batches, fewer pipeline ranks" in error
     with pytest.raises(ValidationError, match="3 ranks do not divide into a pipeline of 1 times 2 ranks"):
         Train(ranks=3, parallel=Parallel(experts=2))
+    # A recipe is refused before its data is made.
+    with pytest.raises(ValidationError, match="8 experts of a layer do not divide among 3 ranks"):
+        Train(ranks=3, parallel=Parallel(experts=3))
+    with pytest.raises(ValidationError, match="3 sequences a rank do not fill 4 micro-batches"):
+        Train(ranks=2, parallel=Parallel(pipeline=2), batch_size=3)
+    with pytest.raises(ValidationError, match="3 layers cannot be cut into 4096 stages"):
+        Train(ranks=4096, parallel=Parallel(pipeline=4096))
     with pytest.raises(ValidationError, match="several ranks train on processors: set `device: cpu`"):
         Train(ranks=2, device="cuda")
+
+
+def test_all_groups_wait_as_long_as_the_meeting(tmp_path: Path) -> None:
+    with meeting_of(Meeting((tmp_path / "meeting").as_uri(), 0, 1, 77.0), Parallel()) as groups:
+        assert groups.seconds == 77.0
 
 
 def test_low_precision_and_recomputing_work_in_parts(

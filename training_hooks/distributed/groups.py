@@ -27,7 +27,7 @@ class Groups:
     """
 
     def __init__(self, layout: Layout, seconds: float = 60.0) -> None:
-        self.layout, self.rank = layout, dist.get_rank()
+        self.layout, self.rank, self.seconds = layout, dist.get_rank(), seconds
         self._wait = timedelta(seconds=seconds)
         if dist.get_world_size() != layout.world:
             raise UserError(

@@ -13,7 +13,7 @@ from corpusmill.training_hooks.distributed.node_groups import flat_hop, most_nod
 from corpusmill.training_hooks.distributed.part import Part
 from corpusmill.training_hooks.distributed.passes import Passes, PlainPasses
 from corpusmill.training_hooks.distributed.pipelined import PipelinedPasses
-from corpusmill.training_hooks.distributed.stages import Pipeline
+from corpusmill.training_hooks.distributed.stages import pipeline_of
 from corpusmill.training_hooks.distributed.together import Together
 from corpusmill.training_hooks.distributed.two_level import TwoLevel
 from corpusmill.training_hooks.distributed.ways import Flat, Way
@@ -37,7 +37,7 @@ def meeting_of(meeting: Meeting, parallel: Parallel) -> Iterator[Groups]:
     `parallel` does not divide."""
     layout = Layout.of(meeting.ranks, pipeline=parallel.pipeline, experts=parallel.experts)
     with joined(meeting.url, meeting.rank, meeting.ranks, meeting.seconds):
-        yield Groups(layout)
+        yield Groups(layout, meeting.seconds)
 
 
 def passes_of(
@@ -45,19 +45,17 @@ def passes_of(
     groups: Groups,
     parallel: Parallel,
     dispatch: Dispatch,
-    rows: int,
+    batch: int,
     micro_batch: int,
     ready: Callable[[Part], Part],
 ) -> Passes:
-    """How this rank's rows, `rows` of a full batch and `micro_batch` at once, come through its part of
+    """How this rank's rows of a full batch of `batch`, `micro_batch` at once, come through its part of
     `model`, which is used up. `ready` brings a part to its device and precision. Raises UserError for a model
     that does not divide so, and for too few rows to fill a pipeline."""
     layout, config = groups.layout, model.config
-    layout.require_experts(config.n_routed_experts)
-    if layout.pipeline == 1:
+    pipeline = pipeline_of(config, layout, parallel.schedule, batch, micro_batch)
+    if pipeline is None:
         return PlainPasses(model, groups.experts, way_of(config, groups, parallel, dispatch))
-    pipeline = Pipeline(config, parallel.schedule, layout.pipeline)
-    pipeline.chunks(rows, micro_batch)
     part = Part(config, pipeline.of_rank(groups.place.pipeline))
     weights = model.state_dict()
     part.load_state_dict({name: weights[name] for name in part.state_dict()})
@@ -75,7 +73,7 @@ def way_of(config: ModelConfig, groups: Groups, parallel: Parallel, dispatch: Di
     if parallel.nodes == 1:
         return Flat(flat_hop(groups.experts, backward=groups.experts_back), wire)
     apart = groups.layout.pipeline > 1  # passes run side by side
-    hops = node_hops(groups.experts, parallel.nodes, seconds=None, apart=apart)
+    hops = node_hops(groups.experts, parallel.nodes, seconds=groups.seconds, apart=apart)
     return TwoLevel(hops, wire, most_nodes(config, parallel.nodes))
 
 
@@ -97,7 +95,7 @@ def together(
     config = model.config
     return Together(
         config,
-        passes_of(model, groups, parallel, dispatch, groups.layout.most_rows(batch), run.micro_batch, ready),
+        passes_of(model, groups, parallel, dispatch, batch, run.micro_batch, ready),
         groups,
         loader,
         blank,

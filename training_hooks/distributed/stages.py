@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.parameter_counts import Parts
 from corpusmill.training_hooks.planning.cutting import cut
@@ -57,7 +58,12 @@ class Pipeline:
             )
         if self.ranks < 1:
             raise UserError(f"a pipeline has at least one rank, not {self.ranks}")
-        _ = self.stages
+        layers, stages = self.config.num_hidden_layers, self.ranks * (2 if self.method == "dualpipev" else 1)
+        if stages > layers:  # before a schedule is made, which takes long for thousands of ranks
+            raise UserError(
+                f"{self.method} of {self.ranks} pipeline ranks: {layers} layers cannot be cut into {stages} "
+                "stages: take fewer pipeline ranks"
+            )
 
     @cached_property
     def fewest_chunks(self) -> int:
@@ -102,17 +108,14 @@ class Pipeline:
         experts = config.num_experts_per_tok * parts.expert
         mixture = parts.attention + parts.router + parts.shared + experts
         depths = config.num_nextn_predict_layers
-        try:
-            pieces = cut(
-                config,
-                schedule.stages,
-                paired=len(schedule.directions) > 1,
-                dense=parts.attention + parts.dense,
-                mixture=mixture,
-                last=(1 + depths) * parts.table + depths * (mixture + parts.joint),
-            )
-        except ValueError as error:
-            raise UserError(f"{self.method} of {self.ranks} pipeline ranks: {error}") from error
+        pieces = cut(
+            config,
+            schedule.stages,
+            paired=len(schedule.directions) > 1,
+            dense=parts.attention + parts.dense,
+            mixture=mixture,
+            last=(1 + depths) * parts.table + depths * (mixture + parts.joint),
+        )
         found, start = [], 0
         for piece in pieces:
             stop = start + piece.dense + piece.mixture
@@ -133,6 +136,19 @@ class Pipeline:
             for rank in range(self.ranks)
             if any(has(self.config, stage, name) for stage in self.of_rank(rank))
         )
+
+
+def pipeline_of(
+    config: ModelConfig, layout: Layout, method: str, batch: int, micro_batch: int
+) -> Pipeline | None:
+    """The pipeline of a layout, for batches of `batch` rows in micro-batches of at most `micro_batch`; None
+    for a layout without one. Raises UserError for a model that does not divide so, and for too few rows."""
+    layout.require_experts(config.n_routed_experts)
+    if layout.pipeline == 1:
+        return None
+    pipeline = Pipeline(config, method, layout.pipeline)
+    pipeline.chunks(layout.most_rows(batch), micro_batch)
+    return pipeline
 
 
 def has(config: ModelConfig, stage: Stage, name: str) -> bool:
