@@ -28,7 +28,8 @@ def windows_of(stream: Stream, start: int, count: int) -> list[tuple[int, int]]:
             for epoch in range(6)
         }
         epoch = next(e for e in order if (order[e].keys == run.keys).all())
-        found += [(run.phase, int(order[epoch](place))) for place in range(run.first, run.first + run.count)]
+        places = range(run.first, run.first + run.samples)
+        found += [(run.phase, int(order[epoch](place))) for place in places]
     return found
 
 
@@ -86,7 +87,7 @@ def test_a_stream_of_10_to_the_12_windows_takes_no_more_memory() -> None:
 
 def test_a_stream_that_ends_has_no_samples_beyond() -> None:
     stream = made([(5, 4)], epochs=2)
-    assert sum(run.count for run in stream.runs(0, 10)) == 10
+    assert sum(run.samples for run in stream.runs(0, 10)) == 10
     for start, count in ((9, 2), (-1, 1)):
         with pytest.raises(ValueError, match=r"0\.\.10"):
             stream.runs(start, count)

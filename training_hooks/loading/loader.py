@@ -245,6 +245,8 @@ class ShardLoader:
 
     def _context(self, start: int, count: int) -> int:
         """T of these samples."""
+        if self._stream.one_length and self.end is None:
+            return self.phases[0].context
         if count > 0 and self.batch_end(start, count) < start + count:
             raise ValueError(f"samples {start} to {start + count - 1} are of two lengths or past the end")
         return self.phase_at(start).context
@@ -253,8 +255,8 @@ class ShardLoader:
         """The rows of a phase, a run of samples in it, and which of the samples asked for they are."""
         line = 0
         for run in self._stream.runs(start, count):
-            yield self._rows[run.phase], run, slice(line, line + run.count)
-            line += run.count
+            yield self._rows[run.phase], run, slice(line, line + run.samples)
+            line += run.samples
 
 
 def row_length(shards: Sequence[Path]) -> int:

@@ -79,7 +79,7 @@ class PhaseRows:
         def work(done: int) -> int:
             return gather_pairs(
                 run.first + done, *order, self._bases_B, self.length, self.context, self.pad_id, IGNORED,
-                self._kind, inputs_NT[done:], labels_NT[done:],
+                self._kind, *((inputs_NT[done:], labels_NT[done:]) if done else (inputs_NT, labels_NT)),
             )  # fmt: skip
 
         self._through(run, work)
@@ -125,7 +125,7 @@ class PhaseRows:
 
     def places(self, run: Run) -> npt.NDArray[np.int64]:
         """int64[N, 4] of the run's samples: shard, its row, first token, number of the record batch."""
-        found_N4 = locate(run.first, run.count, *self._order(run))
+        found_N4 = locate(run.first, run.samples, *self._order(run))
         found_N4[:, 2] *= self.context
         return found_N4
 
@@ -136,7 +136,7 @@ class PhaseRows:
     def _through(self, run: Run, work: Callable[[int], int]) -> None:
         """Have all samples of a run written, opening record batches where the kernel met one unopened."""
         done = work(0)
-        while done < run.count:
+        while done < run.samples:
             for batch in np.unique(self.places(run)[done:, 3]).tolist():
                 if self._bases_B[batch] == 0:
                     self._open(batch)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +31,13 @@ class PhaseWindows:
     context: int
 
 
-@dataclass(frozen=True)
-class Run:
-    """Samples that follow one another within one epoch of one phase: `count` of them from place `first` of
+class Run(NamedTuple):
+    """Samples that follow one another within one epoch of one phase: `samples` of them from place `first` of
     its order. `n`, `half` and `keys` are that order's, as kernels take them; `phase` is an index."""
 
     phase: int
     first: int
-    count: int
+    samples: int
     n: int
     half: int
     keys: npt.NDArray[np.uint64]
@@ -48,7 +47,7 @@ class Stream:
     """The samples 0, 1, 2, ... of `phases`, which stand in their order and hold at least one window.
 
     `order`: `stored` has windows as they lie in the shards. `epochs` ends the stream after so many; None: it
-    has no end. `windows`: samples of an epoch.
+    has no end. `windows`: samples of an epoch; `one_length`: whether all windows are as long.
     """
 
     def __init__(
@@ -57,6 +56,7 @@ class Stream:
         self.phases = list(phases)
         self.seed, self.order = seed, order
         self.windows = sum(phase.windows for phase in phases)
+        self.one_length = len({phase.context for phase in phases}) == 1
         self.end = None if epochs is None else epochs * self.windows
         self._keys = lru_cache(maxsize=16)(self._order_of)
 
@@ -83,7 +83,7 @@ class Stream:
         """Where the batch of at most `rows` samples from `start` on ends: before the first sample whose
         window has another length, and with the stream."""
         end = start + rows if self.end is None else min(start + rows, self.end)
-        if len({phase.context for phase in self.phases}) == 1:
+        if self.one_length:
             return end
         phase, first = self._phase_at(start % self.windows)
         context = self.phases[phase].context

@@ -54,10 +54,13 @@ class BatchForm:
         # batch, and of several blocks the heap gives some back, which takes longer than filling them.
         inputs_BT, labels_BT, *marks = np.empty((4 if self.extras else 2, rows, context), np.int64)
         if count:
-            loader.pairs(start, count, (inputs_BT[:count], labels_BT[:count]))
+            whole = count == rows
+            into = (inputs_BT, labels_BT) if whole else (inputs_BT[:count], labels_BT[:count])
+            loader.pairs(start, count, into)
             if not self.across_documents:
                 loader.ignore_borders(start, count, labels_BT[:count])
-        inputs_BT[count:], labels_BT[count:] = loader.pad_id, IGNORED
+        if count < rows:
+            inputs_BT[count:], labels_BT[count:] = loader.pad_id, IGNORED
         batch = {"input_ids": torch.from_numpy(inputs_BT), "labels": torch.from_numpy(labels_BT)}
         if self.extras:
             ids_BT, places_BT = marks
