@@ -93,8 +93,12 @@ def _prove_frame(stream: ByteStream) -> None:
     """Read to the end of the frame at hand: a bad record may be only the first sign of a bad frame."""
     if not stream.seekable:
         frame = stream.hint()
-        while not stream.ended() and stream.hint() == frame:
-            stream.piece()
+        try:
+            while not stream.ended() and stream.hint() == frame:
+                stream.piece()
+        except Damage as damage:
+            if damage.frame == frame[0]:  # that of a later frame is met again when going on
+                raise
 
 
 def _recover(
@@ -121,9 +125,9 @@ def _recover(
                 extent = max(1, stream.position - start)
                 if found:
                     goal = (stream.hint(), stream.position)
-            except Damage:
-                # the frames fail further on: that is met again, and entered, when going on from here
-                extent = max(1, stream.position - start)
+            except Damage as further:  # no record up to where the frames fail
+                builder.damage(start, max(1, further.sound - start), damage.fault, boundary=True)
+                return _recover(path, further, hint, form, size, builder, dictionary, last=False)
         builder.damage(start, extent, damage.fault, boundary=True)
         return goal
     if last:

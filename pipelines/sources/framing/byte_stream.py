@@ -28,7 +28,7 @@ class ByteStream:
     `dictionary`: a zstd dictionary that frames may need beside the file's own.
     `position` is the uncompressed position of the next byte. Nothing is read ahead of what a call needs,
     so that damage beyond a sound range is never met while that range is read. Every method that reads may
-    raise Damage. Memory: what is asked for plus one piece.
+    raise Damage, and does so whenever it comes there again. Memory: what is asked for plus one piece.
     """
 
     def __init__(self, path: Path, hint: Hint = (0, 0), dictionary: bytes | None = None) -> None:
@@ -49,9 +49,16 @@ class ByteStream:
         self.position = hint[1]
         self._frames: deque[tuple[int, int]] = deque()  # (stored offset, position) of frames in the buffer
         self._last: tuple[int, int] = (hint[0], hint[1])
+        self._damage: Damage | None = None
 
     def _pull(self) -> bytes | None:
-        piece = next(self._pieces, None)
+        if self._damage is not None:
+            raise self._damage
+        try:
+            piece = next(self._pieces, None)
+        except Damage as damage:
+            self._damage = damage
+            raise
         if piece is None:
             return None
         frame = (piece.frame, piece.frame_start)
@@ -86,6 +93,16 @@ class ByteStream:
         while len(self._buffer) - self._at < length and self._grow():
             pass
         return self._buffer[self._at : self._at + length]
+
+    def look_ahead(self, length: int) -> tuple[bytes, bool]:
+        """The next `length` bytes, fewer before the end or damage, without moving; whether damage cut them.
+
+        The damage is raised when the stream comes to it.
+        """
+        try:
+            return self.peek(length), False
+        except Damage:
+            return self._buffer[self._at :], True
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes; fewer only at the end of the file."""

@@ -108,15 +108,19 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
 
     Raises BrokenRecord where the file ends before them (an uncompressed file gives no other sign that it was
     cut; in a compressed one the frame's own end has been proved) or something else than a record follows,
-    unless that is rubbish behind a whole record (`_is_rubbish`), which is then a fault of its own.
+    unless that is rubbish behind a whole record (`_is_rubbish`, or in a frame behind the record's), which is
+    then a fault of its own.
     """
     closing = stream.peek(4)
     if closing == b"\r\n\r\n":
+        frame = stream.hint()
         stream.skip(4)
         after = stream.peek(5)
         if b"WARC/".startswith(after) or after.startswith(b"\0"):
             return  # where a next head is cut, or a hole begins, the fault is its own
-        if _is_rubbish(stream.peek(_RUBBISH_BYTES)):
+        if not stream.seekable and stream.hint() != frame:
+            return
+        if _is_rubbish(*stream.look_ahead(_RUBBISH_BYTES)):
             return
     stream.skip_all(b"\r\n")
     after = stream.peek(5)
@@ -128,13 +132,14 @@ def close_record(stream: ByteStream, head: RecordHead) -> None:
         raise BrokenRecord(head.position, CONTENT_LENGTH)
 
 
-def _is_rubbish(rest: bytes) -> bool:
+def _is_rubbish(rest: bytes, damaged: bool) -> bool:
     """Whether bytes behind a record's end, up to the next head or the end of the file, are no part of it.
 
     Were they the rest of a block whose Content-Length is too small, that block's own end would follow them.
+    `damaged`: damage follows `rest`, so that the end cannot be seen.
     """
     places = [at for mark in _MARKS if (at := rest.find(mark)) >= 0]
-    if not places and len(rest) == _RUBBISH_BYTES:
+    if not places and (damaged or len(rest) == _RUBBISH_BYTES):
         return False
     return not rest[: min(places, default=len(rest))].endswith((b"\r\n\r\n", b"\n\n"))
 
