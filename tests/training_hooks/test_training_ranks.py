@@ -364,9 +364,12 @@ def test_what_does_not_divide_is_refused_with_the_cure(ranks: Ranks) -> None:
         Train(ranks=2, device="cuda")
 
 
-def test_all_groups_wait_as_long_as_the_meeting(tmp_path: Path) -> None:
-    with meeting_of(Meeting((tmp_path / "meeting").as_uri(), 0, 1, 77.0), Parallel()) as groups:
-        assert groups.seconds == 77.0
+def test_ranks_meet_under_any_path_and_all_groups_wait_alike(tmp_path: Path) -> None:
+    meeting = tmp_path / "a folder, 100% nötig" / "meeting"
+    meeting.parent.mkdir()
+    with meeting_of(Meeting(meeting.as_uri(), 0, 1, 7.0), Parallel()) as groups:
+        assert meeting.is_file()
+        assert groups.seconds == 7.0
 
 
 def test_low_precision_and_recomputing_work_in_parts(

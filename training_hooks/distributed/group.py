@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import torch.distributed as dist
-from torch.distributed.distributed_c10d import PrefixStore
+from torch._C._distributed_c10d import FileStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 
@@ -26,7 +29,11 @@ def joined(url: str, rank: int, ranks: int, seconds: float) -> Iterator[dist.Pro
     torch.distributed raises (RuntimeError) where one does not come.
     """
     wait = timedelta(seconds=seconds)
-    store, _, _ = next(rendezvous(url, rank, ranks, timeout=wait))
+    store: Store
+    if url.startswith("file:"):  # torch takes the path as it stands in the URL, %20 for a space
+        store = FileStore(url2pathname(urlsplit(url).path), ranks)
+    else:
+        store, _, _ = next(rendezvous(url, rank, ranks, timeout=wait))
     store.set_timeout(wait)
     # torchrun's store outlives a restart of its ranks: what those before have left there is no meeting.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
