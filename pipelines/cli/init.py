@@ -29,7 +29,7 @@ def init(
     from corpusmill.pipelines.recipe.registry import room_command
     from corpusmill.pipelines.system.written_files import write_text
 
-    name = folder.absolute().name or "corpus"
+    name = (folder.resolve() if folder.name == ".." else folder.absolute()).name or "corpus"
     path = Path(f"{name}.yaml") if output is None else output
     if path.exists() or path.is_symlink():
         raise UserError(f"{path}: is there already; name a new file with --output")

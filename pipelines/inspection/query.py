@@ -26,6 +26,9 @@ _NO_WORDS = re.compile(_QUOTED + r"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _UNCERTAIN = re.compile(r"--|/\*|\$|[\w&]''")  # comments, dollar quotes, letters before a quote: E'\''
 # A name is a call if a parenthesis follows, or a comment, which may end before one.
 _READS_FILES = re.compile(r"\b((?:read|scan)_\w+)[\"`\]]?\s*(?:\(|--|/\*|\*/)", re.IGNORECASE)
+_PLAN = re.compile(
+    r"\n\n(?:Resolved plan until failure|This error occurred in)"
+)  # of no use to a reader of SQL
 _SELECTS = re.compile(r"\(*\s*(?:select|with|from)\b", re.IGNORECASE)
 
 
@@ -43,7 +46,7 @@ def query(
             answer = context.execute(sql)
             return (answer if most is None else answer.head(most)).collect()
         except pl.exceptions.PolarsError as error:
-            words = str(error).partition("\n\nResolved plan until failure")[0]
+            words = " ".join(_PLAN.split(str(error))[0].split())
             named = {name: why for name, why in (absent or {}).items() if re.search(rf"\b{name}\b", words)}
             lacking = "".join(f"; the run has no table {name}: {why}" for name, why in named.items())
             raise UserError(

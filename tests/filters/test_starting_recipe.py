@@ -188,6 +188,18 @@ def test_files_that_cannot_be_read_are_left_out_and_the_others_named(
 def test_runs_among_the_data_are_passed_over(init: Callable[..., Recipe]) -> None:
     recipe = init({"a.jsonl": some(SEA), "runs/x/current.json": "{}", "runs/x/steps/b.jsonl": some(SEA)})
     assert [source.reader.files for source in recipe.sources] == [["*.jsonl"]]
+    with pytest.raises(UserError, match=re.escape("(.: a run of corpusmill)")):
+        CliRunner().invoke(app, ["init", "data/runs/x", "--output", "x.yaml"], catch_exceptions=False)
+
+
+def test_a_folder_named_by_dots_gives_its_recipe_the_name_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "data" / "a.jsonl").write_text(some(SEA))
+    monkeypatch.chdir(tmp_path / "data" / "inner")
+    CliRunner().invoke(app, ["init", ".."], catch_exceptions=False)
+    assert [path.name for path in Path().iterdir()] == ["data.yaml"]
 
 
 def test_it_is_refused_where_there_is_nothing_and_nothing_is_overwritten(

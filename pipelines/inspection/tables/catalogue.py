@@ -51,7 +51,9 @@ def absent_tables(record: RunRecord) -> dict[str, str]:
     found = {}
     for name, what in _GIVEN.items():
         step = record.finished_giving(what)
-        if step is None:
+        if all(one.gives != what for one in record.graph.steps):
+            found[name] = "no step of its recipe makes it"
+        elif step is None:
             found[name] = "the run has not come to it"
         elif not step.complete:
             found[name] = f"step {step.name}: {STATES[step.state]}"

@@ -246,10 +246,10 @@ def _files(folder: Path, left_out: dict[str, list[str]], seen: _Folders) -> Iter
                 raise
             left_out[f"cannot be listed ({(error.strerror or str(error)).lower()})"].append(below)
             continue
-        if below and any(entry.name == "current.json" for entry in entries):
-            left_out["a run of corpusmill"].append(below)
-            continue
         names = {entry.name for entry in entries}
+        if "current.json" in names:
+            left_out["a run of corpusmill"].append(below or ".")
+            continue
         kind = kind_of_folder(folder / below, names)
         if kind == "hugging_face":
             seen.data_sets.append(below)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import corpusmill as cm
 from corpusmill.pipelines.cli.main import app
-from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError
+from corpusmill.pipelines.contract.errors import IntegrityError, RecipeError, UserError
 from corpusmill.pipelines.inspection.run_log import repair_command
 
 
@@ -40,6 +40,8 @@ def test_a_mapping_is_a_recipe(recipe: cm.Recipe, tmp_path: Path) -> None:
     assert run.documents().collect().height == 30
     assert run.duplicates().collect().height == 1
     assert (run.path / "report" / "report.html").exists()
+    with pytest.raises(UserError, match="no table groups: no step of its recipe makes it"):
+        run.query("select * from groups")
     assert recipe.run().documents().collect().height == 30
 
 

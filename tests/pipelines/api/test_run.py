@@ -96,6 +96,7 @@ def test_only_columns_that_are_used_are_read(run: cm.Run, monkeypatch: pytest.Mo
         ("drop table documents", "begin it with SELECT or WITH"),
         ("select 1; drop table documents", "one query at a time"),
         ("select nothing from documents", "the query is refused"),
+        ("select cast(url as int) from documents", "is refused: conversion from `str` to `i32` failed"),
         ("select * from nowhere", "tables: documents, removed, duplicates"),
         ("", "begin it with SELECT or WITH"),
     ],
@@ -104,6 +105,7 @@ def test_a_query_reads_the_run_alone(run: cm.Run, sql: str, words: str) -> None:
     with pytest.raises(UserError) as caught:
         run.query(sql)
     assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_text_that_names_a_function_is_no_call(run: cm.Run) -> None:
