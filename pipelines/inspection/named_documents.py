@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from corpusmill.pipelines.contract.errors import NotKeptError, UserError
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.identities import arrow_batches, has_removed, removed_path
+from corpusmill.pipelines.inspection.identities import Place, arrow_batches, has_removed, removed_path
 from corpusmill.pipelines.inspection.run_record import RunRecord, SourceRecord
+from corpusmill.pipelines.inspection.trails import origin
 from corpusmill.pipelines.storage.datasets import read_unit
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def looks_like_id(identity: str) -> bool:
 
 def id_of_named(record: RunRecord, name: str) -> str:
     """The id of the one document whose `url` or `path` is `name`, kept or removed; or whose path, with its
-    repository before it, `name` ends in.
+    repository before it, `name` ends in (of those removed, where their file is known).
 
     Raises UserError where there is none among those that were read, or several.
     """
@@ -36,7 +37,11 @@ def id_of_named(record: RunRecord, name: str) -> str:
     longer: dict[int, dict[str, str]] = {}  # by the length of what `name` ends in
     lost: NotKeptError | None = None
     for source in (*record.sources, *record.beside):
-        found.update(dict.fromkeys(_removed(source, name), source.name))
+        for place, position in _removed(source, name):
+            if position == name:
+                found[place.id] = source.name
+            elif (file := _file_of(record, source, place)) is not None and f"/{name}".endswith(f"/{file}"):
+                longer.setdefault(len(file), {})[place.id] = source.name
         try:
             for unit in source.last.units:
                 for table in read_unit(source.last.data, unit.unit, ["id", *_COLUMNS]):
@@ -70,20 +75,35 @@ def _in_repositories(table: pa.Table, name: str) -> Iterator[tuple[str, str]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = name.split("/")
-    ends = pa.array(["/".join(parts[at:]) for at in range(len(parts) - 1)], pa.string())
     full = pc.binary_join_element_wise(table.column("repo"), table.column("path"), "/").cast(pa.string())
-    hits = pc.is_in(full, ends)
+    hits = pc.is_in(full, pa.array(_ends(name)[:-1], pa.string()))
     yield from zip(table.filter(hits).column("id").to_pylist(), full.filter(hits).to_pylist(), strict=True)
 
 
-def _removed(source: SourceRecord, name: str) -> Iterator[str]:
-    """Ids of documents of this address or path that the steps of a source removed."""
+def _ends(name: str) -> list[str]:
+    """What `name` ends in behind a slash, itself first."""
+    parts = name.split("/")
+    return ["/".join(parts[at:]) for at in range(len(parts))]
+
+
+def _removed(source: SourceRecord, name: str) -> Iterator[tuple[Place, str]]:
+    """Documents that a source's steps removed, whose address or path `name` is, or ends in; with that."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
+    ends = pa.array(_ends(name), pa.string())
     for step in (*source.steps, *source.scatters):
-        for unit in step.units:
-            if has_removed(unit):
-                for batch in arrow_batches(removed_path(step.data, unit.unit), ["id", "position"]):
-                    hits = batch.filter(pc.equal(batch.column("position"), name)).column("id")
-                    yield from (identity for identity in hits.to_pylist() if identity)
+        for unit in (unit for unit in step.units if has_removed(unit)):
+            first = 0
+            for batch in arrow_batches(removed_path(step.data, unit.unit), ["id", "position"]):
+                for row in pc.indices_nonzero(pc.is_in(batch.column("position"), ends)).to_pylist():
+                    if identity := batch.column("id")[row].as_py():
+                        place = Place(step.name, unit.unit, first + row, identity, removed=True)
+                        yield place, batch.column("position")[row].as_py()
+                first += batch.num_rows
+
+
+def _file_of(record: RunRecord, source: SourceRecord, place: Place) -> str | None:
+    """The file that a removed document is from, which has the folder of its repository; None if not known."""
+    inputs = origin(record, source, place).inputs
+    return inputs[0].file if inputs is not None and len(inputs) == 1 else None

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.foreign_text import visible
@@ -64,9 +64,12 @@ class Server(ThreadingHTTPServer):
 
     def report(self, name: str) -> str | None:
         """A page of the report as the run stands now, made again when a step has been completed; None for one
-        there is not. Raises CorpusmillError."""
+        there is not. Raises CorpusmillError, also for a run that was removed."""
         with self._making:
-            stat = (self.folder.path / "current.json").stat()
+            try:
+                stat = (self.folder.path / "current.json").stat()
+            except FileNotFoundError as error:
+                raise UserError(f"{self.folder.location}: there is no run any more") from error
             stamp = stat.st_ino, stat.st_mtime_ns
             if self._pages[0] != stamp:
                 self._pages = stamp, render_pages(gather(self.folder))

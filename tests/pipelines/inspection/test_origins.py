@@ -98,6 +98,22 @@ def test_a_path_below_the_repository_names_a_document(tmp_path: Path) -> None:
         explain(found, "other/a.py")
 
 
+def test_a_path_below_the_repository_names_a_removed_document(tmp_path: Path) -> None:
+    for name in ("code/one/a.py", "code/two/a.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"name = {name!r}\n")
+    source = {"read": {"tree": "code"}, "steps": [{"expression": {"keep": {"long": "length(text) > 1000"}}}]}
+    sources = {"code": {**source, "allow_loss": 1.0}}
+    recipe = {"name": "code", "engine": {"kind": "inline"}, "sources": sources}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    found = run_recipe(load_recipe(tmp_path / "recipe.yaml")).folder
+    one, two = (explain(found, f"{above}/a.py").instances[0] for above in ("one", "/data/code/two"))
+    assert [story.origin.inputs[0].file for story in (one, two)] == ["one/a.py", "two/a.py"]
+    with pytest.raises(UserError, match="nor the URL or path of a document"):
+        explain(found, "other/a.py")
+
+
 def test_units_of_one_range_say_nothing_and_damage_is_told(tmp_path: Path) -> None:
     assert as_metadata([3], [1]) == {}
     for said, error in (

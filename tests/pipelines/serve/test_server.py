@@ -83,6 +83,11 @@ def test_nothing_else_is_answered(server: Server, path: str) -> None:
     assert "steps" not in text
 
 
+def test_a_run_that_was_removed_is_told(tmp_path: Path) -> None:
+    with Server(RunFolder(tmp_path / "run")) as made, pytest.raises(UserError, match="run: there is no run"):
+        made.report("report.html")
+
+
 def test_a_name_or_a_site_of_someone_else_is_refused(server: Server) -> None:
     path = f"/{server.token}/"
     for host in ("evil.example", f"evil.example:{server.server_port}", "127.0.0.1", "127.0.0.1:1", ""):
