@@ -16,7 +16,8 @@ def plain_recipe(given: Mapping[str, Any]) -> tuple[dict[str, Any], Places]:
     """A copy of the mapping as YAML would give it, and places that name paths within it.
 
     Keys that are whole numbers become texts, paths texts, tuples lists. Raises InvalidRecipeError for what
-    YAML has no value for, for keys of other kinds, and for what is nested too deeply or in itself.
+    YAML has no value for, for keys of other kinds or that are the same as texts, and for what is nested too
+    deeply or in itself.
     """
     places, problems = Places(NAME), list[Problem]()
     data = _plain(given, (), problems)
@@ -37,10 +38,13 @@ def _plain(value: Any, path: Path, problems: list[Problem]) -> Any:
     if len(path) > MAX_DEPTH:
         problems.append(Problem(path[:3], f"is nested over {MAX_DEPTH} levels; a recipe needs fewer"))
     elif isinstance(value, Mapping):
-        return {
-            _key(key, path, problems): _plain(inner, (*path, str(key)), problems)
-            for key, inner in value.items()
-        }
+        found: dict[str, Any] = {}
+        for key, inner in value.items():
+            name = _key(key, path, problems)
+            if name in found:
+                problems.append(Problem(path, f"has the key {name} as a number and as a text; write one"))
+            found[name] = _plain(inner, (*path, name), problems)
+        return found
     elif isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview)):
         return [_plain(inner, (*path, number), problems) for number, inner in enumerate(value)]
     else:

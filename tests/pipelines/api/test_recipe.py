@@ -67,6 +67,8 @@ def test_faults_of_a_mapping_name_the_path_within_it(tmp_path: Path) -> None:
     )
     assert lines(seed=object())[0].startswith("recipe mapping: seed: is of the class object; write texts")
     assert lines(dedup={(1, 2): 3})[0].startswith("recipe mapping: dedup: has a key that is a list; write a")
+    twice = lines(dedup={1: "exact", "1": "url"})[0]
+    assert twice == "recipe mapping: dedup: has the key 1 as a number and as a text; write one"
     nested: dict[str, object] = {}
     nested["inner"] = nested
     assert lines(mixture=nested)[0].startswith(
