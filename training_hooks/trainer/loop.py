@@ -165,7 +165,7 @@ class _State:
         return self.workers.keep(self.position, self.metrics)
 
     def interrupted(self, where: str) -> Interrupted:
-        """The error that says so, once the state is kept."""
+        """Keep the state, and return the error that tells where training was stopped."""
         kept = "run the same command to go on"
         if self.workers.keeps:
             kept = f"its state after {self.position.step} steps is kept; {kept}"
