@@ -19,6 +19,7 @@ from corpusmill.pipelines.inspection.identities import (
     in_removed,
     removed_row,
 )
+from corpusmill.pipelines.inspection.limits import with_limits
 from corpusmill.pipelines.inspection.named_documents import id_of_named, looks_like_id
 from corpusmill.pipelines.inspection.run_record import STATES, RunRecord, SourceRecord, load_record
 from corpusmill.pipelines.inspection.story import (
@@ -178,6 +179,7 @@ def _instances(record: RunRecord, full: str, places: list[tuple[SourceRecord, Pl
                 _survivor(record, instance, full, unit, nth)
             else:
                 _lost(instance, instance.events[-1])
+        instance.events = with_limits(record, source, instance.events)
         instances.append(instance)
     return instances
 
@@ -231,7 +233,9 @@ def _removed_early(record: RunRecord, source: SourceRecord, place: Place) -> Ins
         position=row.position,
         excerpt=row.excerpt[:_EXCERPT] if row.excerpt is not None else None,
         origin=trails.origin(record, source, place),
-        events=(*trails.judgements(source, scores, (place.step, row.stage)), event),
+        events=with_limits(
+            record, source, (*trails.judgements(source, scores, (place.step, row.stage)), event)
+        ),
     )
     _lost(instance, event)
     return instance

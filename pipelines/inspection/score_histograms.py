@@ -15,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
-from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.rules import floats
-from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.contract.thresholds import Line
+from corpusmill.pipelines.inspection.limits import lines_of
 from corpusmill.pipelines.inspection.run_record import RunRecord
-from corpusmill.pipelines.inspection.scored import Chain, Link, chain_of, filter_of, scored
+from corpusmill.pipelines.inspection.scored import Chain, Link, chain_of, scored
 
 UNITS = 64  # of each step of a source
 LANGUAGES = 3  # of a source, those of most documents
@@ -112,7 +110,7 @@ def _of_link(record: RunRecord, chain: Chain, number: int, link: Link) -> Iterat
         return
     table = pa.concat_tables(tables, promote_options="permissive")
     here = np.concatenate(left) == number
-    lines = _lines(link)
+    lines = lines_of(link)
     languages = pc.fill_null(table.column("lang"), UNKNOWN).combine_chunks()
     of_units = len(chain.source.last.units)
     for name in table.column_names:
@@ -144,15 +142,6 @@ def _constant(values: npt.NDArray[np.float64]) -> float | None:
 
 def _is_of(name: str, stage: str) -> bool:
     return name == "lang" or name.startswith(f"{stage}.")
-
-
-def _lines(link: Link) -> Sequence[Line]:
-    """The limits of a filter as the run had it; none of a filter whose code is not at hand."""
-    try:
-        kind = filter_of(link)
-        return kind.model_validate(dict(link.key.options)).lines() if issubclass(kind, Filter) else ()
-    except (CorpusmillError, ValidationError):
-        return ()
 
 
 def _groups(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from corpusmill.pipelines.inspection.passages import Differing
 from corpusmill.pipelines.records.ledger import Tally
@@ -26,11 +26,26 @@ class CutSpan:
 
 
 @dataclass(frozen=True)
+class ScoreLimit:
+    """A limit that a filter held a score to: it removes what is `under` or `over` the `value` of `option`."""
+
+    score: str
+    side: Literal["under", "over"]
+    value: float
+    option: str
+
+    def broken(self, score: Any) -> bool:
+        """Whether a score is on its wrong side."""
+        return bool(score < self.value if self.side == "under" else score > self.value)
+
+
+@dataclass(frozen=True)
 class DocumentEvent:
     """What one stage of a step said of a document: `verdict` is kept, removed or quarantined.
 
     `detail`: a fault's words; `survivor_id`, `survivor_source` and `similarity` of what is kept in place of a
-    duplicate; `cut`: parts that were cut of it.
+    duplicate; `cut`: parts that were cut of it; `limits` on the scores, as the run had them for a document of
+    its language.
     """
 
     step: str
@@ -43,6 +58,7 @@ class DocumentEvent:
     survivor_source: str | None = None
     similarity: float | None = None
     cut: tuple[CutSpan, ...] = ()
+    limits: tuple[ScoreLimit, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -159,12 +159,24 @@ def _render_cuts(cut: Sequence[CutSpan]) -> list[str]:
 
 
 def _render_scores(event: DocumentEvent) -> str:
-    shown = [f"{name}={_score(value)}" for name, value in event.scores.items() if value is not None]
+    shown = [
+        f"{name}={_score(value)}{_render_limits(event, name)}"
+        for name, value in event.scores.items()
+        if value is not None
+    ]
     if event.similarity is not None:
         shown.append(f"similarity={event.similarity:.4g} to {event.survivor_id}")
     if event.detail is not None:
         shown.append(event.detail)
-    return text.printable(" ".join(shown), 600)
+    return text.printable(" ".join(shown), 900)
+
+
+def _render_limits(event: DocumentEvent, score: str) -> str:
+    """What a score may be, in brackets; with a mark where it is not."""
+    mine = [limit for limit in event.limits if limit.score == score]
+    words = [f"{'>=' if limit.side == 'under' else '<='}{limit.value:.6g}" for limit in mine]
+    mark = "!" if any(limit.broken(event.scores[score]) for limit in mine) else ""
+    return f"[{','.join(words)}]{mark}" if words else ""
 
 
 def _score(value: Any) -> str:
