@@ -94,7 +94,7 @@ def test_what_is_exported_of_a_tokenizer(
     monkeypatch.setattr("corpusmill.pipelines.exports.perform.exports_named", lambda name: {made.of: made})
     shown = _run("export", folder, "--to", "tiktoken", tmp_path / "out")
     assert called == [(folder, tmp_path / "out")]
-    assert shown.splitlines() == ["format: x", 'files: ["x"]']
+    assert shown.splitlines() == ["format: x", "files: x"]
     _run("export", folder / "tokenizer.json", "--to", "gguf", tmp_path / "out")
     assert called[1:] == [(folder / "tokenizer.json", tmp_path / "out")]
     with pytest.raises(UserError, match="nowhere: does not exist"):
