@@ -72,7 +72,7 @@ def said_by(out: Path) -> str:
 
 @contextmanager
 def started(recipe: Path, out: Path, *flags: str, **environment: str) -> Iterator[Command]:
-    """A process as a shell starts one; what it says so far is in `said.txt` beside `out`."""
+    """A process as a shell starts one; its output so far is in `said.txt` beside `out`."""
     with out.with_name("said.txt").open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "corpusmill", "run", str(recipe), "--out", str(out), *flags],

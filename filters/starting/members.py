@@ -20,6 +20,7 @@ from corpusmill.pipelines.sources.looking.survey import PROSE, kind_of
 _OFFICE = {"[Content_Types].xml", "mimetype"}  # of docx, xlsx and pptx, and of OpenDocument and EPUB
 _CONVERT = "convert it to text, CSV or HTML"
 MEMBERS = 1000  # of an archive whose names are looked at
+# RuntimeError is of an encrypted member, NotImplementedError of a compression that there is no code for.
 _UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error)
 
 

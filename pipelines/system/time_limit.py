@@ -12,9 +12,14 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _may_end = [False]
 _NOTE = struct.Struct("<qq")  # as that of `marker.Marker`
@@ -28,7 +33,7 @@ def let_limits_end_this_process() -> None:
 class _Named:
     """The rows that work is done on: where to note the one in hand. The file is made with the first note."""
 
-    def __init__(self, path: Path, stage: int, ordinals: Sequence[int]) -> None:
+    def __init__(self, path: Path, stage: int, ordinals: npt.NDArray[np.int64]) -> None:
         self.path, self.stage, self.ordinals = path, stage, ordinals
         self._file: int | None = None
 
@@ -48,7 +53,7 @@ _named: list[_Named | None] = [None]
 
 
 @contextmanager
-def naming(path: Path | None, stage: int, ordinals: Sequence[int]) -> Iterator[None]:
+def naming(path: Path | None, stage: int, ordinals: npt.NDArray[np.int64]) -> Iterator[None]:
     """Within, a row that `limited` is told of is noted in the file at `path` by its ordinal, with the number
     of its stage; `ordinals`: of each row. Nothing is noted without a path, or outside of workers."""
     if path is None or not _may_end[0]:

@@ -63,7 +63,7 @@ class Workers(Protocol):
         asked to stop before. `counted`: note the routing by source. Raises UserError as `training_step`."""
 
     def anyone(self, asked: bool) -> bool:
-        """Whether any rank says so. Ranks wait for the last as long as it takes."""
+        """Whether `asked` is true of any rank. Ranks wait for the last as long as it takes."""
 
     def look(self, look: Look, done: int) -> dict[str, Any]:
         """What a look due after `done` steps finds, for the rank that leads; nothing where none is due.

@@ -261,7 +261,7 @@ def _isolate(
     stage: Map,
     docs: Documents,
     ordinals: npt.NDArray[np.int64],
-    in_hand: Callable[[Sequence[int]], AbstractContextManager[None]],
+    in_hand: Callable[[npt.NDArray[np.int64]], AbstractContextManager[None]],
 ) -> tuple[Outcome, list[tuple[int, str]], npt.NDArray[np.int64]]:
     """Apply `stage`; returns the outcome of the sound rows, (index, cause) of those it raised on, and the
     indices of the sound ones. Raises the stage's own error when the stage, not a document, is at fault.
@@ -273,7 +273,7 @@ def _isolate(
     while todo:
         start, length = todo.pop()
         try:
-            with in_hand(ordinals[start : start + length]):  # type: ignore[arg-type]  # numbers, in order
+            with in_hand(ordinals[start : start + length]):
                 outcomes.append(checked(stage, docs.slice(start, length)))
             sound.extend(range(start, start + length))
         except (Exception, SystemExit) as error:
