@@ -39,6 +39,7 @@ class Looked:
     """A page in the browser, and what it and the network said while it was open."""
 
     page: Any
+    expect: Any  # of playwright: waits until an assertion holds, as pages change after a click returns
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -51,8 +52,10 @@ def looking(
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
     )
+    expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
+    expect.set_options(timeout=60_000)
     try:
-        looked = Looked(context.new_page())
+        looked = Looked(context.new_page(), expect)
         looked.page.on("pageerror", lambda error: looked.said.append(str(error)))
         looked.page.on(
             "console",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -74,7 +75,7 @@ def test_links_lead_somewhere_and_unfold_it(browser: Any, page: Path) -> None:
         assert set(links) <= set(ids)
         looked.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
         looked.page.locator(".multiples a").first.click()
-        assert looked.page.locator("details.source[open]").count() == 1
+        looked.expect(looked.page.locator("details.source[open]")).to_have_count(1)
 
 
 def test_units_change_the_picture(browser: Any, page: Path) -> None:
@@ -82,7 +83,8 @@ def test_units_change_the_picture(browser: Any, page: Path) -> None:
         for unit in ("tokens", "documents", "bytes"):
             looked.page.locator(f"label[for=by-{unit}]").click()
             shown = looked.page.locator("figure.flow svg:visible")
-            assert [one.get_attribute("aria-label").split()[2] for one in shown.all()] == [unit]
+            looked.expect(shown).to_have_count(1)
+            looked.expect(shown).to_have_attribute("aria-label", re.compile(rf"^(\S+ ){{2}}{unit}\b"))
 
 
 def test_the_search_finds_what_is_folded_away_and_nothing_runs(browser: Any, page: Path) -> None:
@@ -91,19 +93,19 @@ def test_the_search_finds_what_is_folded_away_and_nothing_runs(browser: Any, pag
         box = looked.page.locator("input[type=search]")
         looked.page.keyboard.press("/")
         box.type("too few <i>words")
-        assert "1 place" in looked.page.locator(".hits p").inner_text()
+        looked.expect(looked.page.locator(".hits p")).to_contain_text("1 place")
         box.press("Enter")
         sample = looked.page.locator(".sample.found")
-        assert sample.is_visible()
-        assert "too few <i>words</i>" in sample.inner_text()
+        looked.expect(sample).to_be_visible()
+        looked.expect(sample).to_contain_text("too few <i>words</i>")
         box.fill("nothing of this kind")
-        assert looked.page.locator(".hits p").inner_text() == "0 places"
+        looked.expect(looked.page.locator(".hits p")).to_have_text("0 places")
         box.press("Escape")
-        assert not looked.page.locator(".hits").is_visible()
+        looked.expect(looked.page.locator(".hits")).to_be_hidden()
         box.fill("alert(1)")  # a document of the run tries to run a script, in its text
         looked.page.keyboard.press("ArrowDown")
         looked.page.keyboard.press("Enter")
-        assert looked.page.locator(".found").count() == 1
+        looked.expect(looked.page.locator(".found")).to_have_count(1)
 
 
 def test_a_run_of_many_sources_opens_at_once(browser: Any, large: Path) -> None:
@@ -117,12 +119,11 @@ def test_a_run_of_many_sources_opens_at_once(browser: Any, large: Path) -> None:
         assert looked.page.locator("#sources ~ .scroll tbody th").count() == LARGEST
         looked.page.locator("input[type=search]").fill("source-of-the-web-0137")
         looked.page.locator(".hits a[href*='sources-6.html']").click()
-        looked.page.wait_for_load_state()
-        assert looked.page.url.endswith("sources-6.html#source-138")
-        assert looked.page.locator("details.source[open] caption").first.is_visible()
+        looked.expect(looked.page).to_have_url(re.compile(r"/sources-6\.html#source-138$"))
+        looked.expect(looked.page.locator("details.source[open] caption").first).to_be_visible()
         assert overflow(looked.page) == []
         looked.page.get_by_role("link", name="made").first.click()
-        assert looked.page.url.endswith(FIRST)
+        looked.expect(looked.page).to_have_url(re.compile(rf"/{re.escape(FIRST)}$"))
 
 
 def test_many_reasons_are_on_a_page_of_their_own(browser: Any, figures: Report, tmp_path: Path) -> None:
@@ -133,11 +134,11 @@ def test_many_reasons_are_on_a_page_of_their_own(browser: Any, figures: Report, 
         (tmp_path / name).write_text(page, "utf-8")
     with looking(browser, (tmp_path / FIRST).as_uri(), SIZES[0]) as looked:
         looked.page.get_by_role("link", name="All 50").click()
-        assert looked.page.url.endswith(REMOVED)
+        looked.expect(looked.page).to_have_url(re.compile(rf"/{re.escape(REMOVED)}$"))
         assert overflow(looked.page) == []
         assert findings_of_axe(looked.page) == []
         looked.page.get_by_role("link", name="made").first.click()
-        assert looked.page.url.endswith(FIRST)
+        looked.expect(looked.page).to_have_url(re.compile(rf"/{re.escape(FIRST)}$"))
 
 
 def test_each_source_stands_in_a_table_once(figures: Report) -> None:

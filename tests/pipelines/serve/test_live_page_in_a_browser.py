@@ -35,10 +35,11 @@ def test_it_fits_and_can_be_read_by_all(browser: Any, url: str, size: tuple[int,
         looked.page.locator("#finished summary").click()
         looked.page.locator("#done-rows tr").first.wait_for()
         assert looked.page.locator("h1").inner_text() == "made"
-        assert looked.page.locator("#state").inner_text() == "ended"
+        looked.expect(looked.page.locator("#state")).to_have_text("ended")
+        looked.expect(looked.page.locator("#finished")).to_be_visible()
         shown = [looked.page.locator(f"#{name}").is_visible() for name in ("working", "finished", "coming")]
         assert shown == [False, True, False]
-        assert looked.page.locator("#samples pre").first.is_visible()
+        looked.expect(looked.page.locator("#samples pre").first).to_be_visible()
         assert overflow(looked.page) == []
         assert findings_of_axe(looked.page) == []
 
@@ -49,23 +50,22 @@ def test_questions_are_answered_in_the_page(browser: Any, url: str) -> None:
         text.fill("select id, text from removed_nothing")
         text.press("Control+Enter")
         answer.locator(".fault").wait_for()
-        assert "tables: documents" in answer.inner_text()
+        looked.expect(answer).to_contain_text("tables: documents")
         text.fill("select id, '<b>' as tag from documents order by id limit 2")
         looked.page.locator("button").click()
-        answer.locator("table").wait_for()
-        assert answer.locator("caption").inner_text() == "2 rows"
+        looked.expect(answer.locator("caption")).to_have_text("2 rows")
         cells = answer.locator("tbody td").all_inner_texts()
         assert cells[1] == "<b>"
         looked.page.locator("label[for=kind-explain]").click()
-        assert text.input_value() == ""
+        looked.expect(text).to_have_value("")
         text.fill(cells[0])
         looked.page.locator("button").click()
         answer.locator("pre").wait_for()
-        assert cells[0] in answer.inner_text()
+        looked.expect(answer).to_contain_text(cells[0])
 
 
 def test_the_report_of_the_run_so_far_is_one_link_away(browser: Any, url: str) -> None:
     with looking(browser, url, SIZES[2]) as looked:
         looked.page.get_by_role("link", name="Report").click()
         looked.page.locator("h2#funnel").wait_for()
-        assert looked.page.url == url + "report.html"
+        looked.expect(looked.page).to_have_url(url + "report.html")
