@@ -6,6 +6,7 @@ is counted by its size and not read.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +15,14 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.storage.objects.current import object_listed, object_on_disk
-from corpusmill.pipelines.storage.objects.store import ObjectInfo
+from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectInfo
 from corpusmill.pipelines.storage.objects.urls import is_url
 
 # What a file was when it was listed: its size, its modification time, and `Reader.state`. Of an object these
 # are its size, 0, and its version (see `ObjectInfo`).
 Stamp = tuple[int, int, str]
 _BYTES = "bytes:"
+SMALL_BYTES = 4 * 2**20
 
 
 def place_of(path: Path) -> str:
@@ -63,9 +65,14 @@ def on_disk(
     if not is_url(place):
         yield local(place)
         return
-    info = object_listed(place) if stamp is None else ObjectInfo(place, stamp[0], stamp[2])
-    with object_on_disk(info, whole=whole, most=most) as path:
+    with object_on_disk(_info(place, stamp), whole=whole, most=most) as path:
         yield path
+
+
+def is_small(place: str, stamp: Stamp | None) -> bool:
+    """Whether a place is an object of at most `SMALL_BYTES`: it is fetched by one request rather than in
+    growing ranges."""
+    return is_url(place) and _info(place, stamp).size <= SMALL_BYTES
 
 
 def stored_bytes(reader: Reader, place: str) -> int:
@@ -73,7 +80,27 @@ def stored_bytes(reader: Reader, place: str) -> int:
     return object_listed(place).size if is_url(place) else reader.stored_bytes(local(place))
 
 
+def told_by_version(reader: Reader, place: str, stamp: Stamp | None = None) -> str | None:
+    """What stands for the bytes of an object of which a reader indexes parts alone: the SHA-256 of its size
+    and ETag, 64 hex digits. None of all others, and of objects that one request fetches: their bytes are
+    hashed."""
+    if not reader.indexes_parts or not is_url(place):
+        return None
+    info = _info(place, stamp)
+    if info.etag is None or info.size <= PART_BYTES:
+        return None
+    return hashlib.sha256(f"{info.size}\n{info.etag}".encode()).hexdigest()
+
+
 def content_hash(reader: Reader, place: str) -> str:
-    """`Reader.content_hash` of a file; all of an object is fetched."""
+    """What an index says of a file's content: `told_by_version`, else `Reader.content_hash`, for which all of
+    an object is fetched."""
+    version = told_by_version(reader, place)
+    if version is not None:
+        return version
     with on_disk(place, whole=True) as path:
         return reader.content_hash(path)
+
+
+def _info(url: str, stamp: Stamp | None) -> ObjectInfo:
+    return object_listed(url) if stamp is None else ObjectInfo(url, stamp[0], stamp[2])

@@ -11,7 +11,7 @@ from corpusmill.pipelines.recipe.places import Stamp, content_hash, local
 from corpusmill.pipelines.run.reuse import other_versions
 from corpusmill.pipelines.run.step import Step
 from corpusmill.pipelines.sources.reader import IndexedFile, Reader, read_index
-from corpusmill.pipelines.storage.objects.current import object_listed, object_now
+from corpusmill.pipelines.storage.objects.current import REQUESTS, object_listed, object_now
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
 from corpusmill.pipelines.storage.objects.urls import is_url
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -38,12 +38,15 @@ def stamp_of(path: str) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def check_unchanged(stamps: Mapping[str, Stamp]) -> None:
-    """Raise UserError where a file is no longer as it was listed. An object is one request.
+def check_unchanged(stamps: Mapping[str, Stamp], *, after_reading: bool = False) -> None:
+    """Raise UserError where a file is no longer as it was listed. An object is one request; none
+    (`after_reading`) where the store gave bytes of it to this unit, on condition that it is the one listed.
 
     What was read from it belongs to no content hash that the run knows, so it must not be committed.
     """
     for place, stamp in stamps.items():
+        if after_reading and is_url(place) and REQUESTS.as_listed(place, stamp[0], stamp[2]):
+            continue
         if not (_same_object(place, stamp) if is_url(place) else stamp_of(place) == stamp[:2]):
             raise UserError(f"{place} changed while the run was on; run the same command again")
 

@@ -37,6 +37,7 @@ def execute(task: Task) -> Executed:
                 raise UserError(f"plugin {plugin} changed while the run was on; run the same command again")
     use_storage_again(task.storage)
     release_files()  # of the unit before
+    REQUESTS.forget_listed()
     before = REQUESTS.so_far()
     step = task.step.step(task.named)
     folder = StepFolder(path_of(task.folder))
@@ -67,7 +68,7 @@ def execute(task: Task) -> Executed:
     except Exception:
         check_unchanged(task.stamps)  # an error in a file that changed is told as that
         raise
-    check_unchanged(task.stamps)
+    check_unchanged(task.stamps, after_reading=True)
     if job.alone is not None:  # the unit ended before it came to that document
         attempt.discard()
         return Executed(None, time.perf_counter() - started)

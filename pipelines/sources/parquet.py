@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.assembly.record_reader import DECODED_BYTES, RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
-from corpusmill.pipelines.storage.objects.lazy import for_library
+from corpusmill.pipelines.storage.objects.lazy import bring, for_library, open_exactly
+from corpusmill.pipelines.storage.objects.store import PART_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,6 +46,7 @@ class Parquet(RecordReader):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("pyarrow",)
+    indexes_parts: ClassVar[bool] = True
 
     def index(self, path: Path) -> list[Split]:
         """Ranges of row groups; sizes are their uncompressed bytes. Reads the footer alone."""
@@ -59,21 +61,25 @@ class Parquet(RecordReader):
         return look_at_columns(path, self._field_map())
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
-        """Batches of the row groups `split.start` to `split.end`; their rows are streamed page by page."""
+        """Batches of the row groups `split.start` to `split.end`; their rows are streamed page by page. Of an
+        object the footer and these row groups are fetched, those of about 16 MiB at a time."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         from corpusmill.pipelines.sources.assembly.tables import TableMapper
 
-        source = for_library(path)
+        source = for_library(path, ahead=False)
         # A memory map would turn a file cut under our feet into a bus error.
         try:
             opened = pq.ParquetFile(source, page_checksum_verification=True, memory_map=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{name}: {error}; the file changed since it was indexed, run again") from error
-        with opened as file, path.open("rb") as raw:
+        with opened as file, open_exactly(path) as raw:
             mapper = TableMapper(self._field_map(), label, name, self.max_record_bytes, file.schema_arrow)
+            there = split.start
             for group in range(split.start, split.end):
+                if group == there:
+                    there = _bring_some(path, file.metadata, group, split.end)
                 position = f"{name}, row group {group}"
                 given = 0
                 try:
@@ -152,6 +158,19 @@ class Parquet(RecordReader):
         metadata = read_footer(path)
         for group in range(split.start, split.end):
             yield from _lost_rows(metadata.row_group(group), 0, f"{name}, row group {group}", cause)
+
+
+def _bring_some(path: Path, metadata: pq.FileMetaData, first: int, end: int) -> int:
+    """Have row groups there from `first` on, at least one and up to `PART_BYTES` of them; the one after."""
+    from corpusmill.pipelines.sources.framing.parquet_footer import chunk_ranges
+
+    ranges: list[tuple[int, int]] = []
+    group, size = first, 0
+    while group < end and (group == first or size < PART_BYTES):
+        ranges += chunk_ranges(metadata.row_group(group))
+        group, size = group + 1, sum(stop - start for start, stop in ranges)
+    bring(path, ranges)
+    return group
 
 
 def _decoded(part: pa.RecordBatch) -> int:

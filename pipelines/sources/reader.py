@@ -94,6 +94,9 @@ class Reader(Stage):
 
     # Of so many files that hold something, the first by name, one must show a record that can be read.
     looked_at: ClassVar[int] = 3
+    # Whether `index` reads a small part of a file: then a large object is not fetched whole for it, and its
+    # size and ETag stand for its bytes.
+    indexes_parts: ClassVar[bool] = False
     # Why its files have to lie on this machine, after the reader's name, with a cure; "" where they need not.
     local_only: ClassVar[str] = ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from corpusmill.pipelines.recipe.places import name_fault, on_disk, stored_bytes
+from corpusmill.pipelines.recipe.places import name_fault, on_disk, stored_bytes, told_by_version
 from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
 from corpusmill.pipelines.run.inputs import check_state
 from corpusmill.pipelines.run.operators.apart import is_of_input
@@ -61,12 +61,14 @@ def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
         if marker is not None:
             marker.note(number, 0)
         stamp = job.stamps.get(path)
-        with on_disk(path, stamp, whole=True) as file:
+        version = told_by_version(reader, path, stamp)
+        with on_disk(path, stamp, whole=version is None) as file:
             splits = splits_of(reader, file, name, job.poison.get(number), name_fault(path))
             check_state(reader, name, path, stamp)
             if marker is not None:
                 marker.rest(number + 1)
-            entries.append(IndexedFile(name, file.stat().st_size, reader.content_hash(file), tuple(splits)))
+            content = reader.content_hash(file) if version is None else version
+            entries.append(IndexedFile(name, file.stat().st_size, content, tuple(splits)))
     write_json(attempt.file("index.json"), [asdict(entry) for entry in entries])
     return UnitResult(len(entries), part=IndexPart(sum(entry.bytes for entry in entries)))
 

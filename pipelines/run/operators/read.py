@@ -17,7 +17,7 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.contract.unit_progress import note_part, note_progress
-from corpusmill.pipelines.recipe.places import local, on_disk
+from corpusmill.pipelines.recipe.places import is_small, local, on_disk
 from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
@@ -179,7 +179,8 @@ def _batches(
     if split.fault is not None:  # nothing is read of it
         yield from batches_of(reader, local(path), name, split, label, job.limit, place)
         return
-    with on_disk(path, job.stamps.get(path)) as file:
+    stamp = job.stamps.get(path)
+    with on_disk(path, stamp, whole=is_small(path, stamp)) as file:
         yield from batches_of(reader, file, name, split, label, job.limit, place)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -42,6 +43,16 @@ def index_row_groups(path: Path, split_bytes: int) -> list[Split]:
             splits.append(Split(start, group + 1, size))
             start, size = group + 1, 0
     return splits
+
+
+def chunk_ranges(group: pq.RowGroupMetaData) -> Iterator[tuple[int, int]]:
+    """Where each column chunk of a row group begins and ends in its file, in bytes."""
+    for position in range(group.num_columns if group.num_rows else 0):
+        chunk = group.column(position)
+        start = chunk.data_page_offset
+        if chunk.dictionary_page_offset:  # some writers put 0 for none
+            start = min(start, chunk.dictionary_page_offset)
+        yield start, start + chunk.total_compressed_size
 
 
 def data_end(file: BinaryIO) -> int:
@@ -105,15 +116,11 @@ def read_footer(path: Path) -> pq.FileMetaData:
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
         rows += group.num_rows
-        for position in range(group.num_columns if group.num_rows else 0):
-            chunk = group.column(position)
-            start = chunk.data_page_offset
-            if chunk.dictionary_page_offset:  # some writers put 0 for none
-                start = min(start, chunk.dictionary_page_offset)
-            if start < 4 or chunk.total_compressed_size < 0 or start + chunk.total_compressed_size > footer:
-                cause = f"row group {index} says it has a column at bytes {start} to "
-                raise Damage(footer, f"{cause}{start + chunk.total_compressed_size}, outside the file's data")
-            last = max(last, start + chunk.total_compressed_size)
+        for start, end in chunk_ranges(group):
+            if start < 4 or end < start or end > footer:
+                cause = f"row group {index} says it has a column at bytes {start} to {end}"
+                raise Damage(footer, f"{cause}, outside the file's data")
+            last = max(last, end)
     if rows != metadata.num_rows:
         raise Damage(footer, f"the footer counts {metadata.num_rows} rows, its row groups {rows}")
     joined = _find(path, 2 * MAGIC, last, footer)

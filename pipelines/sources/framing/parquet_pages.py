@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from corpusmill.pipelines.sources.framing.parquet_footer import chunk_ranges
+
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
@@ -54,13 +56,11 @@ def check_pages(file: BinaryIO, group: pq.RowGroupMetaData, data_end: int, page_
 
     `data_end`: where the footer begins. `page_bytes`: what one page may hold unpacked, at the least.
     """
-    found = Pages()
+    found, ranges = Pages(), list(chunk_ranges(group))
     for position in range(group.num_columns if group.num_rows else 0):
         chunk = group.column(position)
-        start = chunk.data_page_offset
-        if chunk.dictionary_page_offset:  # some writers put 0 for none
-            start = min(start, chunk.dictionary_page_offset)
-        end = min(data_end, start + chunk.total_compressed_size + _SLACK)
+        start, chunk_end = ranges[position]
+        end = min(data_end, chunk_end + _SLACK)
         try:
             found.dictionary_bytes += _check_chunk(file, chunk, start, end, max(page_bytes, PAGE_BYTES))
         except PageError as error:

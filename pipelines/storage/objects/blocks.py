@@ -85,6 +85,13 @@ class Blocks:
         """Whether this process knows all blocks to be there and sound."""
         return len(self._known()) == self.count and self.file.exists()
 
+    def there(self, first: int, last: int) -> int:
+        """How many blocks from `first` on, at most up to `last`, this process knows to be there and sound."""
+        known, block = self._known(), first
+        while block <= last and block in known:
+            block += 1
+        return block - first
+
     def fill_all(self) -> None:
         """Have every block there and sound, and the file under its name."""
         self.fill(range(self.count))

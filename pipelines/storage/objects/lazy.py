@@ -1,10 +1,11 @@
 """A path of an object whose bytes are fetched when they are read.
 
 Readers open their input by `path.open("rb")`: that gives a file which fetches what is read of it, further and
-further ahead while it is read in order. Whoever needs a name or a descriptor for a library (`os.fspath`,
-`fileno`) has all of the object fetched first. A copy of the path that knows nothing of the object
-(`Path(path)`, `str(path)`) leads to a file that exists only when it is complete, so that missing bytes are
-never read as zeros.
+further ahead while it is read in order. Whoever knows which bytes it will read has these fetched first
+(`bring`) and reads them by `open_exactly`, which fetches nothing ahead. Whoever needs a name or a descriptor
+for a library (`os.fspath`, `fileno`) has all of the object fetched first. A copy of the path that knows
+nothing of the object (`Path(path)`, `str(path)`) leads to a file that exists only when it is complete, so
+that missing bytes are never read as zeros.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.storage.objects.blocks import BLOCK_BYTES, Blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from _typeshed import WriteableBuffer
 
 _FIRST_BLOCKS, _MOST_BLOCKS, _GROWTH = 1, 16, 4  # fetched at a time, of a file that is read in order
@@ -60,9 +63,22 @@ class ObjectPath(PosixPath):
             return super().open(mode, buffering, encoding, errors, newline)
         if mode != "rb":
             raise ValueError(f"{self.name}: an object is opened to read its bytes (rb), not as {mode}")
+        return self._opened(ahead=True)
+
+    def _opened(self, *, ahead: bool) -> BinaryIO:
+        assert self._blocks is not None
         if self._blocks.proven():
             return self._blocks.open()
-        return io.BufferedReader(_Fetching(self._blocks), BLOCK_BYTES)
+        return io.BufferedReader(_Fetching(self._blocks, ahead), BLOCK_BYTES)
+
+    def _bring(self, ranges: Iterable[tuple[int, int]]) -> None:
+        if self._blocks is not None:
+            found = {
+                block
+                for start, end in ranges
+                for block in range(start // BLOCK_BYTES, -(-end // BLOCK_BYTES))
+            }
+            self._blocks.fill(sorted(found))
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         """Of the file in the cache, which has the object's size."""
@@ -80,21 +96,33 @@ class ObjectPath(PosixPath):
         return str(self)
 
 
-def for_library(path: Path) -> Path | BinaryIO:
+def for_library(path: Path, *, ahead: bool = True) -> Path | BinaryIO:
     """What a library that reads paths and files in Python alike is given: of an object that is not there as a
-    whole, a file that fetches what is read; else the path, which is faster. The caller closes a file."""
+    whole, a file that fetches what is read, and (`ahead`) more the longer it is read in order; else the path,
+    which is faster. The caller closes a file."""
     if isinstance(path, ObjectPath) and path.fetches:
-        file: BinaryIO = path.open("rb")
-        return file
+        return path._opened(ahead=ahead)
     return path
+
+
+def open_exactly(path: Path) -> BinaryIO:
+    """A file to read bytes of; of an object only the blocks that are read are fetched, and none ahead."""
+    return path._opened(ahead=False) if isinstance(path, ObjectPath) and path.fetches else path.open("rb")
+
+
+def bring(path: Path, ranges: Iterable[tuple[int, int]]) -> None:
+    """Have these ranges of bytes of an object there, from each first byte up to the second: neighbours in one
+    request. All of another file is there."""
+    if isinstance(path, ObjectPath):
+        path._bring(ranges)
 
 
 class _Fetching(io.RawIOBase):
     """An object as a raw file."""
 
-    def __init__(self, blocks: Blocks) -> None:
+    def __init__(self, blocks: Blocks, ahead: bool) -> None:
         super().__init__()
-        self._blocks = blocks
+        self._blocks, self._exactly = blocks, not ahead
         self._file = blocks.open()
         self._at = 0
         self._ahead = _FIRST_BLOCKS
@@ -126,12 +154,21 @@ class _Fetching(io.RawIOBase):
         if length == 0:
             return 0
         first, last = self._at // BLOCK_BYTES, (self._at + length - 1) // BLOCK_BYTES
-        if not self._there.issuperset(range(first, last + 1)):
+        if self._exactly:
+            length = min(length, self._have_some(first, last) * BLOCK_BYTES - self._at % BLOCK_BYTES)
+        elif not self._there.issuperset(range(first, last + 1)):
             self._fetch(first, last)
         self._file.seek(self._at)
         length = self._file.readinto(view[:length])
         self._at += length
         return length
+
+    def _have_some(self, first: int, last: int) -> int:
+        """How many of these blocks are there; where the first is not, all are fetched."""
+        there = self._blocks.there(first, last)
+        if not there:
+            self._blocks.fill(range(first, last + 1))
+        return there or last + 1 - first
 
     def _fetch(self, first: int, last: int) -> None:
         """Have these blocks, and more beyond them the longer the file is read in order."""

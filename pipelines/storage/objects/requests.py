@@ -1,4 +1,4 @@
-"""Counts of the requests that a process sends to object stores."""
+"""Counts of the requests that a process sends to object stores, and what their answers proved."""
 
 from __future__ import annotations
 
@@ -34,6 +34,22 @@ class Requests:
         self._lock = threading.Lock()
         self._kinds: Counter[str] = Counter()
         self._fetched = self._sent = 0
+        self._as_listed: set[tuple[str, int, str]] = set()
+
+    def found_as_listed(self, url: str, size: int, version: str) -> None:
+        """Note that the store gave bytes of this version of an object, and of no other."""
+        with self._lock:
+            self._as_listed.add((url, size, version))
+
+    def as_listed(self, url: str, size: int, version: str) -> bool:
+        """Whether that was noted since `forget_listed`."""
+        with self._lock:
+            return (url, size, version) in self._as_listed
+
+    def forget_listed(self) -> None:
+        """Let every object be asked for anew."""
+        with self._lock:
+            self._as_listed.clear()
 
     def add(self, kind: str, count: int = 1, *, fetched: int = 0, sent: int = 0) -> None:
         """Count requests of one kind, and the bytes of their bodies."""

@@ -157,7 +157,9 @@ class ObjectStore:
                 raise cut_answer(end - start, len(data))
             return data
 
-        return self._counted(self._ask("get", key, got))
+        data = self._counted(self._ask("get", key, got))
+        self._requests.found_as_listed(info.url, info.size, info.version)
+        return data
 
     def stream(self, info: ObjectInfo) -> Iterator[bytes]:
         """The object in pieces of at most `PART_BYTES`, each of which is asked for anew where it is cut."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
+import io
 import json
+import random
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -12,16 +15,20 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines.contract.errors import RecipeError, UserError
+from corpusmill.pipelines.recipe import places
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.plan import make_plan
 from corpusmill.pipelines.run.runner import Runner
+from corpusmill.pipelines.sources import parquet
 from corpusmill.pipelines.storage.objects import blocks, current, lazy
 from tests.fault_proxy import Fault, Seen
 from tests.object_server import KEYS, ObjectServer, object_server
-from tests.pipelines.run.small_corpus import write, write_corpus
+from tests.pipelines.run.small_corpus import jsonl, write, write_corpus
 
 BUCKET = "corpus-of-tests"
 
@@ -280,3 +287,81 @@ def web_server(folder: Path) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def rows_alone(folder: Path, recipe: Path) -> Path:
+    """A recipe that reads the source `rows` of another one, in units of 64 KiB, and does nothing else."""
+    lines = recipe.read_text("utf-8").splitlines()
+    kept = [line for line in lines if line.partition(":")[0].strip() in ("name", "data", "engine", "storage")]
+    pattern = next(line for line in lines if line.startswith("  rows:")).split("parquet: ")[1].rstrip("}")
+    source = f"sources: {{rows: {{read: {{parquet: {{files: {pattern}, split_bytes: 65536}}}}}}}}"
+    path = folder / "recipe.yaml"
+    path.write_text("\n".join([*kept, source]) + "\n")
+    return path
+
+
+def row_groups(draw: random.Random, groups: int) -> bytes:
+    """A Parquet file of row groups of 40 rows of 1,000 bytes, which do not pack."""
+    count = 40 * groups
+    texts = [base64.b64encode(draw.randbytes(750)).decode() for _ in range(count)]
+    sink = io.BytesIO()
+    table = pa.table({"id": [str(number) for number in range(count)], "text": texts})
+    pq.write_table(table, sink, row_group_size=40, compression="none", write_statistics=False)
+    return sink.getvalue()
+
+
+def test_of_a_large_parquet_file_a_unit_fetches_the_footer_and_its_own_row_groups(
+    server: ObjectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block, part, end = 4096, 65536, 65536  # Arrow looks for a footer in the last 64 KiB
+    for module in (blocks, lazy):
+        monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    for module in (blocks, places, parquet):
+        monkeypatch.setattr(module, "PART_BYTES", part)
+    monkeypatch.setattr(places, "SMALL_BYTES", part)
+    draw = random.Random(9)
+    content = row_groups(draw, 24)
+    server.put(BUCKET, "large/rows/r.parquet", content)
+    recipe = rows_alone(tmp_path, remote(tmp_path, server, "large"))
+    Runner(load_recipe(recipe)).run(["rows.index"])
+    assert fetched(recipe, "rows.index") <= end + 3 * block
+    shutil.rmtree(tmp_path / "cache")
+    Runner(load_recipe(recipe)).run()
+    done = [event for event in events(recipe) if event["step"] == "rows"]
+    assert len(done) > 5
+    assert len(content) <= fetched(recipe, "rows") + 2 * block < len(content) + end
+    for event in done:
+        asked, received = int(str(event["requests"])), int(str(event["fetched"]))
+        assert received < 2 * part + 2 * block + end * (event is done[0])  # of splits of 64 to 104 KB
+        assert asked <= 5
+    local = tmp_path / "local"
+    (local / "corpus" / "rows").mkdir(parents=True)
+    (local / "corpus" / "rows" / "r.parquet").write_bytes(content)
+    beside = rows_alone(local, write(local))
+    Runner(load_recipe(beside)).run()
+    made = data_files(recipe)
+    assert made.pop("rows.index/00000.index.json") != data_files(beside)["rows.index/00000.index.json"]
+    assert made == {name: one for name, one in data_files(beside).items() if name.startswith("rows/")}
+    # Its ETag stands for its bytes: another version of the same size and footer is read again.
+    at = content.index(b"A", len(content) // 2)
+    server.put(BUCKET, "large/rows/r.parquet", content[:at] + b"B" + content[at + 1 :])
+    again = Runner(load_recipe(recipe)).run()
+    assert {state.step.name for state in again.steps if not state.reused} == {"rows.index", "rows"}
+    assert data_files(recipe) != made
+
+
+def test_a_unit_of_many_small_files_asks_once_for_each(server: ObjectServer, tmp_path: Path) -> None:
+    for number in range(30):
+        server.put(BUCKET, f"many/lines/{number:02d}.jsonl", jsonl(random.Random(number), str(number), 3))
+    storage = remote(tmp_path, server).read_text("utf-8").splitlines()
+    kept = [line for line in storage if line.partition(":")[0] in ("name", "data", "engine", "storage")]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "\n".join([*kept, f"sources: {{lines: {{read: {{jsonl: 's3://{BUCKET}/many/lines/*.jsonl'}}}}}}"])
+        + "\n"
+    )
+    Runner(load_recipe(recipe)).run(["lines.index"])
+    assert [int(str(event["requests"])) for event in events(recipe)] == [30]
+    shutil.rmtree(tmp_path / "cache")
+    Runner(load_recipe(recipe)).run()
+    assert [int(str(event["requests"])) for event in events(recipe) if event["step"] == "lines"] == [30]
