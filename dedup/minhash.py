@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from corpusmill.pipelines.contract.addresses import ASCENDING
 from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted, Found, WithSides
 
@@ -88,7 +89,7 @@ class Minhash(Deduplicate):
     Three rounds: which documents share a bucket; their sets brought to these (`matching.candidates`); pairs
     (`matching.buckets`). Memory: one partition of rows, with the sets of documents that are measured in it;
     resolving holds 262,144 pairs, about 700 bytes each. Copies of a set make one pair each, not n^2.
-    Disk: 4 bytes a distinct shingle (two thirds of the text for English words), 24 bytes a band; of documents
+    Disk: 3 bytes a distinct shingle (half of the text for English words), 24 bytes a band; of documents
     that share a bucket their sets again, as often as they have partners, but once a band at most.
     Reason `near_duplicate`.
     """
@@ -275,6 +276,7 @@ class Minhash(Deduplicate):
         bands = keys.shape[1]
         size = np.diff(ends)
         some = np.flatnonzero(size)
+        sets = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values))
         side = pa.table(
             {
                 "id": docs.column("id"),
@@ -282,9 +284,8 @@ class Minhash(Deduplicate):
                 "bytes": docs.sizes(),
                 "digest": digest,
                 "bands": pa.FixedSizeListArray.from_arrays(pa.array(keys.reshape(-1)), bands),
-                "shingles": pa.LargeListArray.from_arrays(pa.array(ends), pa.array(values)),
             }
-        )
+        ).append_column(pa.field("shingles", sets.type, metadata={ASCENDING: b""}), sets)
         facts = side.select(["id", "source", "bytes", "digest"]).take(pa.array(some))
         facts = facts.combine_chunks().to_struct_array().combine_chunks()
         first = -(-np.arange(len(some) * bands + 1, dtype=np.int32) // bands)

@@ -37,7 +37,8 @@ class TokenizerSample(Seeded, Fold):
 
     What is held out is chosen by families (`contract.held_out`); what `pack` holds out is not trained on
     either. Acceptance judges on them. Of the texts for verifying encoders, which come from all documents,
-    long ones are cut to a 64th of `verification_bytes`.
+    long ones are cut to a 64th of `verification_bytes`; of a corpus most of which is masked, or in a few long
+    documents, they may make less than `verification_bytes`.
 
     Memory: a histogram of some hundred bins for each stratum, and the texts. Artefact: sample.json (options,
     and for each stratum documents and bytes offered, chosen and held out, budget and threshold) and
@@ -69,6 +70,7 @@ class TokenizerSample(Seeded, Fold):
     )
 
     _apart: HeldOut | None = PrivateAttr(default=None)
+    _most_drawn: int = PrivateAttr(default=2**64 - 1)
 
     @model_validator(mode="after")
     def _budgets_fit(self) -> Self:
@@ -83,6 +85,14 @@ class TokenizerSample(Seeded, Fold):
 
         ready = super().prepare(context)
         ready._apart = HeldOut.of(context, "tokenizer", self.held_out)
+        return ready
+
+    def of_corpus(self, documents: int, size: int) -> Self:
+        """For verification it keeps texts of so small a draw that twice as many are expected as there is room
+        for, be it of their bytes or, were all long, of their number."""
+        share = max(2 * self.verification_bytes / max(1, size), 2 * _VERIFICATION_TEXTS / max(1, documents))
+        ready = self.model_copy()
+        ready._most_drawn = min(2**64 - 1, int(share * 2**64))
         return ready
 
     def marks(self) -> Marks:
@@ -129,4 +139,5 @@ class TokenizerSample(Seeded, Fold):
             self._known_apart(),
             self.verification_bytes,
             self.verification_bytes // _VERIFICATION_TEXTS,
+            self._most_drawn,
         )

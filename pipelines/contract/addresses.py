@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+# In the metadata of a field of side rows, a large_list of uint32: each list is strictly ascending. It is
+# stored in fewer bytes then (`run/operators/packed_lists.py`).
+ASCENDING = b"ascending"
+
 # One row per removed document (or, before `resolve`, per pair found). `survivor_*` names the document it
 # was judged a duplicate of; `reason` is counted in the ledger; `similarity` is the measured Jaccard or 1.0.
 DUPLICATES = pa.schema(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,6 +24,16 @@ class Context:
         if name not in self.artefacts:
             raise KeyError(f"no artefact {name!r}; there are {', '.join(self.artefacts) or 'none'}")
         return self.artefacts[name] / file
+
+
+@runtime_checkable
+class OfCorpus(Protocol):
+    """A fold that is told about how large the corpus is, so that a partial may leave out what the others will
+    have enough of."""
+
+    def of_corpus(self, documents: int, size: int) -> Self:
+        """The stage for a view of so many documents and bytes of text, masked or not, each rounded down to a
+        power of two. Partials of a unit are made again where these change."""
 
 
 @dataclass(frozen=True)

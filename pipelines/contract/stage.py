@@ -206,8 +206,8 @@ class Emitted:
     """Rows sent to their partitions.
 
     `rows` holds `key` uint64, `unit` uint32 and `row` uint32 (the address of the document) and whatever
-    else the reducer needs. `side`, optional, is one table for this batch with one row a document,
-    stored beside the unit for the rounds that ask for it (`WithSides`).
+    else the reducer needs. `side`, optional, is one table for this batch with one row a document, stored
+    beside the unit for the rounds that ask for it (`WithSides`; see `addresses.ASCENDING` for its fields).
     """
 
     rows: pa.Table

@@ -2,7 +2,7 @@
 
 A stage with side rows (the shingle sets of `minhash`) measures the text against those of every document that
 came to it, kept or removed: nothing is missed, and no text of the run is read but those shown. Time: one
-reading of the side rows, 4 bytes a distinct shingle. Memory: a batch of them.
+reading of the side rows, 3 bytes a distinct shingle. Memory: a batch of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from corpusmill.pipelines.inspection.kept_text import kept_document
 from corpusmill.pipelines.inspection.recall import stage_class
 from corpusmill.pipelines.inspection.run_record import RunRecord, StepRecord
 from corpusmill.pipelines.run.operators.layout import first_of
+from corpusmill.pipelines.run.operators.packed_lists import unpacked
 from corpusmill.pipelines.run.operators.sides import SIDE_FILE
 from corpusmill.pipelines.storage.datasets import DatasetView
 
@@ -118,7 +119,7 @@ def _side_batches(scattered: StepRecord) -> Iterator[tuple[int, pa.Table]]:
         if scattered.data.has(name):
             first = first_of(scattered.data.units.facts(unit.unit))
             for batch in arrow_batches(scattered.data.file(name), None):
-                yield first, pa.Table.from_batches([batch])
+                yield first, unpacked(pa.Table.from_batches([batch]))
 
 
 def _near(record: RunRecord, view: DatasetView, similarity: float, row: dict[str, Any]) -> NearDocument:

@@ -34,6 +34,7 @@ from corpusmill.pipelines.storage.text_sizes import as_metadata, sizes_of_texts
 ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
 MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
+TOKENS_LEVEL = 3  # of zstd: a tenth less than 1, for 1.2 ms a megabyte of text
 _DICTIONARY = ["source", "domain", "lang", "license", "repo"]
 
 
@@ -77,7 +78,7 @@ class DatasetWriter:
     def _open(self, schema: pa.Schema) -> Any:
         self._writer_schema = schema.remove_metadata()
         if self.encoded:
-            options = ipc.IpcWriteOptions(compression="zstd")
+            options = ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=TOKENS_LEVEL))
             return ipc.new_file(self.path, self._writer_schema, options=options)
         return pq.ParquetWriter(
             self.path,

@@ -187,6 +187,22 @@ def test_verification_texts_are_the_smallest_draws(tmp_path: Path) -> None:
     assert len(texts) > 50
 
 
+def test_units_that_know_how_large_the_corpus_is_keep_few_texts_and_the_same_are_chosen() -> None:
+    docs = corpus(4000)
+    stage = TokenizerSample(verification_bytes=2**14).prepare(Context(seed=5))
+    units = [docs.slice(start, 200) for start in range(0, 4000, 200)]
+    size = int(docs.sizes().sum())
+    told = stage.of_corpus(2**11, 1 << (size.bit_length() - 1))
+    every = [stage.map(iter([unit])) for unit in units]
+    few = [told.map(iter([unit])) for unit in units]
+    assert told.combine(few).equals(stage.combine(every))
+    assert size > 16 * 2**14
+    texts = [sum(part.num_rows - part.column("text").null_count for part in parts) for parts in (every, few)]
+    assert texts[1] < texts[0] // 3
+    alone = stage.of_corpus(1, 1)  # of a corpus of one document all are kept
+    assert alone.map(iter([units[0]])).equals(every[0])
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.one_of(st.integers(0, 2**64 - 1), st.integers(0, 63).map(lambda bit: 2**bit)))
 def test_bins_are_ordered_and_narrow(draw: int) -> None:

@@ -8,6 +8,7 @@ number of bytes is how many bytes have which draws. Draws are binned as a floati
 The texts, for verifying encoders, are the documents of smallest draw that make up a budget of bytes: sort
 all by `(draw, id)` and keep each that has less than the budget before it. That is the same set however the
 documents are divided: one kept of the whole is kept of its part, where no more stands before it.
+Draws so large that of the whole corpus far more texts have smaller ones are left out from the beginning.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Capture:
     """What is noted of the documents of a run.
 
     `longest`: bytes of a document that count; `held_out`: what is held out; `verification_bytes`: of texts
-    kept, of each at most `verification_text` bytes.
+    kept, of each at most `verification_text` bytes; `most_drawn`: the largest draw of a text that is kept.
     """
 
     seed: int
@@ -80,6 +81,7 @@ class Capture:
     held_out: HeldOut
     verification_bytes: int
     verification_text: int
+    most_drawn: int = 2**64 - 1
 
     def partial(self, batches: Iterator[Documents]) -> pa.Table:
         """PARTIAL rows of these documents."""
@@ -123,6 +125,9 @@ class Capture:
     def _texts(self, docs: Documents) -> pa.Table:
         drawn = document_draws(docs.column("id"), self.seed, VERIFICATION)
         order = np.argsort(drawn, kind="stable")
+        order = order[drawn[order] <= np.uint64(self.most_drawn)]
+        if not len(order):
+            return PARTIAL.empty_table()
         stops = beginnings(docs.text, self.verification_text)[order]
         # Of equal draws all stay: which of them goes first is for their ids to say.
         kept = np.searchsorted(np.cumsum(stops) - stops, self.verification_bytes, side="left")

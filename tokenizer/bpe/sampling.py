@@ -191,7 +191,8 @@ def write_sample(folder: Path, sample: Sample, texts: pa.Array) -> dict[str, obj
     facts["strata"] = [asdict(each) for each in sample.strata]
     (folder / FILE).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     table = pa.table({"text": texts})
-    with ipc.new_file(folder / TEXTS_FILE, table.schema) as file:
+    options = ipc.IpcWriteOptions(compression="zstd")
+    with ipc.new_file(folder / TEXTS_FILE, table.schema, options=options) as file:
         file.write_table(table)
     return facts
 

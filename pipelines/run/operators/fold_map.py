@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.pipelines.contract.context import OfCorpus
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import ROW, UNIT, Fold
 from corpusmill.pipelines.contract.unit_progress import note_part
@@ -60,6 +61,8 @@ def units(preparation: Preparation) -> Sequence[ViewUnits]:
 
 def work(job: Job[ViewUnits], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
+    if isinstance(stage, OfCorpus):
+        stage = stage.of_corpus(*_about(job))
     marker = job.marker(attempt)
     if marker is None and not job.poison:
         try:
@@ -120,12 +123,22 @@ def read_partial(path: Path) -> pa.Table:
     return pa.Table.from_batches(list(read_batches(path)))
 
 
+def _about(given: Preparation | Job[ViewUnits]) -> tuple[int, int]:
+    """Documents and bytes of the view before its masks, each rounded down to a power of two."""
+    totals = given.view.totals().values()
+    sums = sum(count for count, _ in totals), sum(size for _, size in totals)
+    documents, size = (1 << max(0, number.bit_length() - 1) for number in sums)
+    return documents, size
+
+
 def _content(given: Preparation | Job[ViewUnits], unit: ViewUnits) -> object:
     """A stage that is given addresses depends on where its units stand, unless marks say that nothing of
-    their documents stays."""
+    their documents stays; one that is told of the corpus on about how large that is."""
     stage = stage_class(given.step.stages[0])
     units = [ViewUnit(number) for number in range(unit.first, unit.end)]
     content: list[object] = [view_content(given, one) for one in units]
+    if issubclass(stage, OfCorpus):
+        content.append({"of": _about(given)})
     if getattr(stage, "addressed", True):
         if not marks_of(given.step):
             return None

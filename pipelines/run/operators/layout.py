@@ -2,9 +2,9 @@
 
 With few files each of them has a batch for each partition that it has rows of, and whoever reads a
 partition opens them all. Many units would make that units x partitions opens of ever smaller batches. So
-small units share files where these would be more than `FAN`, and beyond `FAN` files an exchange has more
-levels: a file of the first takes the rows of several units and has a batch for each *coarse* partition, a run
-of `width` partitions; a unit of the second takes one coarse partition of about `FAN` files apart into its
+small units share files where these would be many, and beyond `FAN` files an exchange has more levels: a file
+of the first takes the rows of several units and has a batch for each *coarse* partition, a run of `width`
+partitions; a unit of the second takes one coarse partition of about `FAN` files apart into its
 partitions; further ones merge about `FAN` files of a coarse partition each, until there are no more than
 `FAN` to open. Every level reads its files from their beginning to their end, once, and all of it follows from
 the units and the number of partitions, so that the rows of a partition are the same however many levels there
@@ -43,8 +43,8 @@ FAN = 64  # files that one unit reads, or that are merged on average
 UNITS_PER_GROUP = 256  # units of a view for each that a file of the first level takes the rows of
 MOST_PER_FILE = 32
 FILE_BYTES = 2**30  # text whose rows one file takes at most, where that is more than one unit
-SMALL_BYTES = 16 * 2**20  # text that small units may put into one file where there would be more than `FAN`
-LEAST_FILES = 32  # that are left then
+# Of more units than the first number: files that are left at least, and text that small units put into one.
+SMALL = ((16, 4, 4 * 2**20), (FAN, 32, 16 * 2**20))
 MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
 FINE = 256  # partitions of a coarse one at most
 FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
@@ -95,7 +95,7 @@ class Placement:
         """That of units of a view; `names`: a hash of what each holds, asked for where there is a choice."""
         group = together(units, size, UNITS_PER_GROUP)
         bounds: list[Sequence[int]] = [range(units + 1)]
-        if units > FAN:
+        if units > FAN or group > 1:
             left = names()
             if group > 1:
                 bounds = [runs(left, group)]
@@ -136,9 +136,9 @@ def shared(units: int, size: int, files: int, most_bytes: int = FILE_BYTES) -> i
 
 
 def together(units: int, size: int, files: int) -> int:
-    """As `shared`, and more where units are small and more than `FAN`, whose files may be fewer."""
-    few = 1 if units <= FAN else shared(units, size, LEAST_FILES, SMALL_BYTES)
-    return max(few, shared(units, size, files))
+    """As `shared`, and more where units are small, whose files may be fewer (`SMALL`)."""
+    few = (shared(units, size, least, most) for fewest, least, most in SMALL if units > fewest)
+    return max([shared(units, size, files), *few])
 
 
 def rounded(count: int) -> int:

@@ -27,7 +27,7 @@ from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.removed import REMOVED
 from corpusmill.pipelines.storage.run_folder import Attempt
 
-FORMAT = 1
+FORMAT = 2
 SURVIVORS = pa.schema(
     [
         pa.field("row", pa.uint32(), nullable=False),
@@ -51,7 +51,7 @@ def work(job: Job[ViewUnit], attempt: Attempt) -> UnitResult:
     removed = _own_mask(job, job.unit)
     judged = removed.column("kind").to_numpy(zero_copy_only=False) == "removed"
     rows_of = removed.column("row").to_numpy()
-    sides = SideWriter(attempt.file(SIDE_FILE))
+    sides = SideWriter(attempt.file(SIDE_FILE), stage.name)
     tally: dict[str, tuple[int, int]] = {}
     sent: list[pa.Table] = []
     for batch, numbers in job.view.batches(job.unit.reads):

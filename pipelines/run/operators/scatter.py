@@ -50,6 +50,7 @@ from corpusmill.pipelines.run.operators.layout import (
 )
 from corpusmill.pipelines.run.operators.left_out import left_out, write_left_out
 from corpusmill.pipelines.run.operators.operator import Operator
+from corpusmill.pipelines.run.operators.packed_lists import warm
 from corpusmill.pipelines.run.operators.sides import SIDE_FILE, SideWriter
 from corpusmill.pipelines.storage.removed import write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -140,7 +141,7 @@ def work(job: Job[ScatterUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     layout = job.unit.layout
     writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
-    sides = SideWriter(attempt.file(SIDE_FILE))
+    sides = SideWriter(attempt.file(SIDE_FILE), stage.name)
     ledger = Ledger()
     removed: list[pa.Table] = []
     unjudged: list[pa.Table] = []
@@ -261,4 +262,5 @@ OPERATOR = Operator(
     later=_later,
     weigh=_weigh,
     lists_removed="where any",
+    warm=warm,
 )

@@ -20,6 +20,7 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.errors import CorpusmillError, damaged
 from corpusmill.pipelines.run.operators.layout import first_of, weight_of
 from corpusmill.pipelines.run.operators.left_out import addresses
+from corpusmill.pipelines.run.operators.packed_lists import packed, unpacked
 from corpusmill.pipelines.run.operators.partitions import file_of, layout_at
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, committed_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -147,15 +148,19 @@ def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) ->
             parts.append(pa.Table.from_batches([batch]).take(pa.array(at)))
     if sum(part.num_rows for part in parts) != len(wanted):
         raise damaged(f"{file.path}: lacks a side row that was sent")
-    return pa.concat_tables(parts).drop_columns(["unit", "row"]).combine_chunks()
+    found = pa.concat_tables(parts).drop_columns(["unit", "row"]).combine_chunks()
+    try:
+        return unpacked(found)
+    except ValueError as error:
+        raise damaged(f"{file.path}: {error}") from error
 
 
 class SideWriter:
     """Side rows with their addresses, in order, in batches of `SIDE_ROWS` of one unit, by its place in the
     file. Memory: those of one row group."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, stage: str) -> None:
+        self._path, self._stage = path, stage
         self._writer: BatchWriter | None = None
 
     def add(self, sent: Sequence[tuple[pa.Table | None, npt.NDArray[np.uint32]]], unit: int) -> None:
@@ -169,7 +174,7 @@ class SideWriter:
         ]
         if not tables:
             return
-        table = pa.concat_tables(tables).combine_chunks()
+        table = packed(pa.concat_tables(tables).combine_chunks(), self._stage)
         if self._writer is None:
             self._writer = BatchWriter(self._path, table.schema, compression=None)
             self._writer.__enter__()

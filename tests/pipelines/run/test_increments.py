@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract import plugins
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run.operators import fold_combine, fold_map
+from corpusmill.pipelines.run.operators import fold_combine, fold_map, layout
 from corpusmill.pipelines.run.operators.grouping import grouped, runs
 from corpusmill.pipelines.run.plan import Plan, make_plan
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
@@ -110,6 +110,7 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(
     tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fold_combine, "FAN_IN", 4)
+    monkeypatch.setattr(layout, "SMALL", ())
     recipe = write_recipe(tmp_path)
     first = run(recipe, tmp_path / "run")
     assert redone(first, "a")[1] == 0
@@ -148,6 +149,7 @@ def test_units_of_a_fold_that_share_a_file_are_taken_over(
     run(recipe, tmp_path / "fresh")
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
     monkeypatch.undo()
+    monkeypatch.setattr(layout, "SMALL", ())
     run(recipe, tmp_path / "one by one")
     shapes = [next((tmp_path / out).glob("steps/shape/*/data/shape.json")) for out in ("fresh", "one by one")]
     assert json.loads(shapes[0].read_text())["ids"] == json.loads(shapes[1].read_text())["ids"]
