@@ -100,9 +100,10 @@ def begins_item(page: Outline, blocks: Blocks) -> npt.NDArray[np.bool_]:  # prag
 @compiled
 def counts_of(
     data: npt.NDArray[np.uint8], page: Outline, blocks: Blocks, weights: WordWeights
-) -> npt.NDArray[np.float32]:  # pragma: no cover - compiled
-    """float32[blocks, len(COUNTED)]: what each block's text holds; shares are of characters or of words.
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:  # pragma: no cover - compiled
+    """float32[blocks, len(COUNTED)], what each block's text holds, and a hash of it without white space.
 
+    Shares are of characters or of words.
     A word is a run of letters and digits, and every ideograph and kana and hangul syllable is one.
     `first_sign`: 0, or 1 capital, 2 digit, 3 not ASCII. `last_sign`: 1 end of a sentence, 2 colon.
     `repeats`: blocks of the page with the same text.
@@ -182,14 +183,16 @@ def counts_of(
     repeats = equal_keys(prints)[0]
     for b in range(n):
         table[b, _REPEATS] = repeats[b]
-    return table
+    return table, prints
 
 
 @compiled
 def equal_keys(
     keys: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:  # pragma: no cover - compiled
-    """(count, position): how many keys equal each one, and how many of these stand before it."""
+) -> tuple[
+    npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]
+]:  # pragma: no cover - compiled
+    """(count, position, first): how many keys equal each one, how many of them stand before it, the first."""
     n = len(keys)
     size = 16
     while size < 2 * n:
@@ -207,4 +210,4 @@ def equal_keys(
         count[leader[i]] += 1
     for i in range(n):
         count[i] = count[leader[i]]
-    return count, position
+    return count, position, leader

@@ -159,7 +159,8 @@ def _alike(
     for e in range(len(look)):
         parent, kind = integer(page.parent[e]), integer(page.tag[e])
         keys[e] = (parent * 0x56E8FEB86659FD93) ^ (look[e] * 0x20761D6478BD642F) ^ (kind * 0x67037ED1A0B428DB)
-    return equal_keys(keys)
+    count, position, _ = equal_keys(keys)
+    return count, position
 
 
 @compiled

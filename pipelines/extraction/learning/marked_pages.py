@@ -113,7 +113,7 @@ def shares_in(texts: list[str], gold: str) -> tuple[npt.NDArray[np.float64], npt
     return found / np.maximum(lengths, 1), lengths
 
 
-@dataclass
+@dataclass(eq=False)
 class Marked:
     """A page's blocks with the share of each that is main text, for learning."""
 

@@ -6,9 +6,15 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from corpusmill.pipelines.extraction.learning.marked_pages import Marked
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _NAME_WORD = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+")
 _TEXT_WORD = re.compile(r"[a-z0-9]+")
@@ -19,20 +25,16 @@ WORDS_KEPT, WORD_SITES = 800, 12
 
 def name_weights(pages: Sequence[Marked]) -> dict[str, float]:
     """Weights of the words in the class and id of elements, by the content that stands inside of these."""
-    return _weights(pages, _names_around, lambda words: math.sqrt(words), NAMES_KEPT, NAME_SITES)
+    return _weights(pages, _names, NAMES_KEPT, NAME_SITES)
 
 
 def text_weights(pages: Sequence[Marked]) -> dict[str, float]:
     """Weights of the words of texts, by the share of the blocks that hold one which is content."""
-    return _weights(pages, _words_in, lambda words: 1.0, WORDS_KEPT, WORD_SITES)
+    return _weights(pages, _words, WORDS_KEPT, WORD_SITES)
 
 
 def _weights(
-    pages: Sequence[Marked],
-    words_of_blocks: Callable[[Marked], list[set[str]]],
-    worth: Callable[[float], float],
-    kept: int,
-    sites: int,
+    pages: Sequence[Marked], shares_of: Callable[[Marked], dict[str, float]], kept: int, sites: int
 ) -> dict[str, float]:
     """Log odds of content against the mean, each page having one vote, in alphabetic order.
 
@@ -42,18 +44,10 @@ def _weights(
     seen: Counter[str] = Counter()
     on: defaultdict[str, set[str]] = defaultdict(set)
     for marked in pages:
-        of_page: defaultdict[str, float] = defaultdict(float)
-        content: defaultdict[str, float] = defaultdict(float)
-        for block, words in enumerate(words_of_blocks(marked)):
-            vote = worth(float(marked.words[block]))
-            for word in words:
-                of_page[word] += vote
-                content[word] += vote * marked.share[block]
-        for word, votes in of_page.items():
-            if votes:
-                seen[word] += 1
-                share[word] += content[word] / votes
-                on[word].add(marked.page.site)
+        for word, of_page in shares_of(marked).items():
+            seen[word] += 1
+            share[word] += of_page
+            on[word].add(marked.page.site)
     mean = sum(share.values()) / max(1, sum(seen.values()))
     found = {
         word: _odds((share[word] + _PRIOR * mean) / (seen[word] + _PRIOR)) - _odds(mean)
@@ -62,6 +56,32 @@ def _weights(
     }
     strongest = sorted(found, key=lambda word: (-abs(found[word]) * math.log1p(seen[word]), word))[:kept]
     return {word: round(found[word], 3) for word in sorted(strongest)}
+
+
+# Counted once a page, though the weights of every fold are learned from them.
+@cache
+def _names(marked: Marked) -> dict[str, float]:
+    return _shares(marked, _names_around(marked), np.sqrt(marked.words))
+
+
+@cache
+def _words(marked: Marked) -> dict[str, float]:
+    words = [set(_TEXT_WORD.findall(text.lower())) for text in marked.texts]
+    return _shares(marked, words, np.ones(len(words)))
+
+
+def _shares(
+    marked: Marked, words_of_blocks: list[set[str]], votes: npt.NDArray[np.float64]
+) -> dict[str, float]:
+    """Of each word the share of content among the blocks it belongs to, which have these votes."""
+    of_page: defaultdict[str, float] = defaultdict(float)
+    content: defaultdict[str, float] = defaultdict(float)
+    shares = marked.share.tolist()
+    for words, vote, share in zip(words_of_blocks, votes.tolist(), shares, strict=True):
+        for word in words:
+            of_page[word] += vote
+            content[word] += vote * share
+    return {word: content[word] / vote for word, vote in of_page.items() if vote}
 
 
 def _odds(share: float) -> float:
@@ -78,7 +98,3 @@ def _names_around(marked: Marked) -> list[set[str]]:
         above = around[page.parent[e]]
         around.append(above | own if own else above)
     return [around[e] for e in marked.look.blocks.element]
-
-
-def _words_in(marked: Marked) -> list[Any]:
-    return [set(_TEXT_WORD.findall(text.lower())) for text in marked.texts]

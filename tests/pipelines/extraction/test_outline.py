@@ -157,6 +157,7 @@ def test_names_weigh_by_whole_words() -> None:
 
 @given(st.lists(st.integers(-3, 3)))
 def test_equal_keys(keys: list[int]) -> None:
-    count, position = equal_keys(np.array(keys, np.int64))
+    count, position, first = equal_keys(np.array(keys, np.int64))
     assert count.tolist() == [keys.count(key) for key in keys]
     assert position.tolist() == [keys[:i].count(key) for i, key in enumerate(keys)]
+    assert first.tolist() == [keys.index(key) for key in keys]
