@@ -76,6 +76,8 @@ MARKUP: dict[str, Callable[[int], str]] = {
     "line numbers": repeated('<td class="gutter">1</td>', "<table>"),
     "inline code": lambda size: ("<code>" + "<i>" * 400 + "x<br>" * 400) * (size // 3206 + 1),
     "one class of many words": lambda size: '<p class="' + "post comment " * (size // 13) + '">x',
+    "a passage in two elements in turn": repeated("<p>" + "x " * 21 + "</p><div>" + "x " * 21 + "</div>"),
+    "passages that come again": lambda size: 2 * "".join(f"<p>x {n}<div>" for n in range(size // 30 + 1)),
     "rows in a list": repeated('<ol class="dp-c"><li>x'),
     "rows of viewers": repeated('<div class="fragment"><div class="line">x</div></div>'),
     "nested viewers": lambda size: ("<p class=fragment>" + "<i class=fragment>" * 200 + "x") * (size // 3620),

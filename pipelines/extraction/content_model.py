@@ -21,7 +21,7 @@ from corpusmill.pipelines.extraction.kernels.boosted_trees import MOST_LEAVES, T
 from corpusmill.pipelines.extraction.kernels.choice import chosen, with_what_belongs
 from corpusmill.pipelines.extraction.kernels.likeness import levelled, paths_of, without_copies
 from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
-from corpusmill.pipelines.extraction.kernels.surroundings import Around, around_of, surroundings_of
+from corpusmill.pipelines.extraction.kernels.surroundings import RUNNING, Around, around_of, surroundings_of
 from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, weigh_names, word_weights
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ FORMAT = 1
 
 
 _SHORT = 200
+_TEXT = 0.35  # share of running text in the words of a page that is more than lists, cards and links
+_MORE_OF_TEXT, _MORE_OF_LISTS = -0.4, 0.25  # logarithms of odds
 _ROWS = 4096  # blocks whose features are held at once
 
 
@@ -80,14 +82,18 @@ class ContentModel:
     def probabilities(self, look: Look) -> npt.NDArray[np.float64]:
         """float64[blocks]: the probability of each to be content. Memory is bounded beside the page's own.
 
-        Its logarithm of odds is halfway between what the trees say and their mean over blocks of one path.
+        Its logarithm of odds is halfway between what the trees say and their mean over blocks of one path, then
+        lower where running text is `_TEXT` of the page, which is then kept but for what is most likely beside
+        it, and higher elsewhere: of a list of cards all or nothing is content.
         """
         n = len(look.counts)
         sums = np.zeros(n, np.float64)
         for begin in range(0, n, _ROWS):
             stop = min(n, begin + _ROWS)
             sums[begin:stop] = sums_of(self.trees, look.features(begin, stop))
-        return 1 / (1 + np.exp(-levelled(look.counts, look.path, sums)))
+        text = look.around.sums[n, RUNNING] >= _TEXT * look.around.sums[n, 0]
+        odds = levelled(look.counts, look.path, sums) + (_MORE_OF_TEXT if text else _MORE_OF_LISTS)
+        return 1 / (1 + np.exp(-odds))
 
     def content(self, look: Look, beta: float = 1.0) -> npt.NDArray[np.bool_]:
         """bool[blocks]: the blocks to keep, of the highest expected F-beta of words, without second copies.

@@ -47,6 +47,7 @@ WINDOWS = (4, 12)
 CONTAINERS = 5
 _A_PARAGRAPH = 10  # words of a block that counts as running text
 _RUNNING = np.float32(0.4)  # its greatest share of links
+RUNNING = 2  # column of `Around.sums`
 
 
 class Around(NamedTuple):
