@@ -82,9 +82,9 @@ class ContentModel:
     def probabilities(self, look: Look) -> npt.NDArray[np.float64]:
         """float64[blocks]: the probability of each to be content. Memory is bounded beside the page's own.
 
-        Its logarithm of odds is halfway between what the trees say and their mean over blocks of one path, then
-        lower where running text is `_TEXT` of the page, which is then kept but for what is most likely beside
-        it, and higher elsewhere: of a list of cards all or nothing is content.
+        The logarithm of its odds is halfway between what the trees say and their mean over blocks of one path.
+        It is lower then where running text is `_TEXT` of the page, as little beside that text is content, and
+        higher elsewhere, as of a list of cards all or nothing is content.
         """
         n = len(look.counts)
         sums = np.zeros(n, np.float64)

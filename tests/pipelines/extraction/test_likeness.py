@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.extraction.content_model import Look, content_model
 from corpusmill.pipelines.extraction.kernels.blocks import COUNTED
+from corpusmill.pipelines.extraction.kernels.boosted_trees import sums_of
 from corpusmill.pipelines.extraction.kernels.likeness import levelled, without_copies
 from corpusmill.pipelines.extraction.learning.marked_pages import block_texts, written_out
 
@@ -51,6 +52,25 @@ def test_items_that_say_the_same_and_short_texts_stay() -> None:
 def test_of_a_text_said_three_times_in_two_places_one_is_left() -> None:
     text = f"{LONG} {LONGER}"
     assert kept_once(f"<h2>{text}</h2><p>{text}</p><div>{text}</div>") == [text]
+
+
+def test_a_page_that_holds_its_text_twice_gives_it_once() -> None:
+    model, text = content_model(), f"<p>{LONG} {LONGER}</p><p>{LONGER} {LONG}</p>"
+    menu = "<nav><a href='/'>Home</a> <a href='/a'>About</a></nav>"
+    look = look_of(f"{menu}<div class='wide'>{text}</div><div class='narrow'>{text}</div>")
+    kept = [text for text, keep in zip(block_texts(look), model.content(look), strict=True) if keep]
+    assert kept == [f"{LONG} {LONGER}", f"{LONGER} {LONG}"]
+
+
+@pytest.mark.parametrize(("of_text", "shift"), [(True, -0.4), (False, 0.25)])
+def test_pages_of_text_are_judged_more_strictly_than_lists(of_text: bool, shift: float) -> None:
+    model = content_model()
+    links = "".join(f"<li><a href='/{n}'>A link to page {n}</a></li>" for n in range(30))
+    look = look_of(f"<ul>{links}</ul>" + (f"<p>{LONG} {LONGER}</p>" * 9 if of_text else f"<p>{LONG}</p>"))
+    sums = sums_of(model.trees, look.features(0, len(look.counts)))
+    probability = model.probabilities(look)
+    odds = np.log(probability / (1 - probability))
+    assert np.allclose(odds, levelled(look.counts, look.path, sums) + shift)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30), st.floats(-9, 9)), min_size=1, max_size=30))
