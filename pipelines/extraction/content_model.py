@@ -82,7 +82,7 @@ class ContentModel:
     def probabilities(self, look: Look) -> npt.NDArray[np.float64]:
         """float64[blocks]: the probability of each to be content. Memory is bounded beside the page's own.
 
-        The logarithm of its odds is halfway between what the trees say and their mean over blocks of one path.
+        The logarithm of its odds is halfway between what the trees say and its mean over blocks of a path.
         It is lower then where running text is `_TEXT` of the page, as little beside that text is content, and
         higher elsewhere, as of a list of cards all or nothing is content.
         """
