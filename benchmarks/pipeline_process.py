@@ -25,6 +25,7 @@ import torch.distributed as dist
 from pipeline_sizes import VOCABULARY, Sizes, config, jobs
 from torch import Tensor
 
+from corpusmill.training_hooks.distributed.channels import Channels
 from corpusmill.training_hooks.distributed.executor import Executor
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.groups import Groups
@@ -84,13 +85,13 @@ def spans_of(executor: Executor) -> list[tuple[float, float]]:
     return [(executor.started + span.start, executor.started + span.end) for span in executor.spans]
 
 
-def run_sleeping(schedule: Schedule, group: dist.ProcessGroup, unit: float) -> list[tuple[float, float]]:
+def run_sleeping(schedule: Schedule, channels: Channels, unit: float) -> list[tuple[float, float]]:
     """One step of stages that sleep."""
     work = Sleeping(schedule.stages, unit)
-    program = programs(schedule)[group.rank()]
+    program = programs(schedule)[channels.rank]
     dist.barrier()
-    wires = Wires(group, program, schedule.chunks, lambda: torch.empty(MESSAGE))
-    executor = Executor(schedule, program, group.rank(), work, wires)
+    wires = Wires(channels, program, lambda: torch.empty(MESSAGE))
+    executor = Executor(schedule, program, channels.rank, work, wires)
     executor.run()
     return spans_of(executor)
 
@@ -202,8 +203,8 @@ def passes_of(method: str, groups: Groups, *, side_by_side: bool = True) -> Pipe
     pipeline = Pipeline(config(), method, groups.layout.pipeline)
     part = Part(config(), pipeline.of_rank(groups.place.pipeline))
     initialise(part, 0, config().initial_std)
-    ranks, experts, back = groups.pipeline, groups.experts, groups.experts_back
-    return PipelinedPasses(part, pipeline, ranks, experts, back, side_by_side=side_by_side)
+    channels, experts, back = groups.channels, groups.experts, groups.experts_back
+    return PipelinedPasses(part, pipeline, channels, experts, back, side_by_side=side_by_side)
 
 
 def real(method: str, groups: Groups, sizes: Sizes) -> dict[str, Any]:
@@ -262,7 +263,7 @@ def _told(kind: str, what: str, groups: Groups, sizes: Sizes) -> dict[str, Any]:
         return spread(groups, sizes, what == "side by side")
     schedule = Pipeline(config(), what, groups.layout.pipeline).schedule(sizes.chunks)
     unit = sizes.sleeps(what)
-    return {"steps": [run_sleeping(schedule, groups.pipeline, unit) for _ in range(sizes.steps)]}
+    return {"steps": [run_sleeping(schedule, groups.channels, unit) for _ in range(sizes.steps)]}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from corpusmill.pipelines.contract.stage import Stage
 from corpusmill.training_hooks.trainer.options import Parallel
 from corpusmill.training_hooks.trainer.training_task import TrainingTask, prepare_torch
 
@@ -94,21 +95,40 @@ class Train(TrainingTask):
     @model_validator(mode="after")
     def _ranks_divide(self) -> Self:
         from corpusmill.pipelines.contract.errors import UserError
-        from corpusmill.training_hooks.distributed.layout import Layout
-        from corpusmill.training_hooks.distributed.stages import pipeline_of
         from corpusmill.training_hooks.model.config import preset
 
-        if self.ranks > 1 and self.device == "cuda":
-            raise ValueError("several ranks train on processors: set `device: cpu`, or `ranks: 1`")
+        config = None if self.start_from else preset(self.preset, VOCABULARY, self.mtp_depth)
         try:
-            layout = Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
-            if self.ranks > 1 and self.start_from is None:
-                config = preset(self.preset, VOCABULARY, self.mtp_depth)
-                rows = self.micro_batch_size or self.batch_size
-                pipeline_of(config, layout, self.parallel.schedule, self.batch_size, rows)
+            self._divide(config)
         except UserError as error:
             raise ValueError(str(error)) from error
         return self
+
+    def conflicts(self, before: Sequence[Stage]) -> list[tuple[str, str]]:
+        """A model to start from that the ranks cannot divide, by what its config.json tells."""
+        from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.training_hooks.model.config import described
+
+        path = None if self.start_from is None else self.start_from / "config.json"
+        if self.ranks == 1 or path is None or not path.is_file():
+            return []
+        try:
+            self._divide(described(path))
+        except UserError as error:
+            return [("parallel", f"{error} (the model in {self.start_from})")]
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            return [("start_from", f"{path} does not describe a model of this kind: {error}")]
+        return []
+
+    def _divide(self, config: ModelConfig | None) -> None:
+        """Raises UserError where the ranks do not divide, or not a model of `config`."""
+        from corpusmill.training_hooks.distributed.layout import Layout
+        from corpusmill.training_hooks.distributed.stages import pipeline_of
+
+        layout = Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
+        if self.ranks > 1 and config is not None:
+            rows = self.micro_batch_size or self.batch_size
+            pipeline_of(config, layout, self.parallel.schedule, self.batch_size, rows)
 
     def external_files(self) -> tuple[Path, ...]:
         """The weights and the description of the model to start from."""
@@ -166,6 +186,7 @@ class Train(TrainingTask):
             ranks=self.ranks,
             threads=self.threads,
             silence=SILENCE,
+            gpus=self.device == "cuda",
         )
 
     def train_rank(
@@ -180,7 +201,7 @@ class Train(TrainingTask):
         prepare_torch()
         from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
 
-        with meeting_of(meeting, self.parallel) as groups:
+        with meeting_of(meeting, self.parallel, self.device) as groups:
             ready = self.model_copy()
             ready._groups = groups
             return ready._start(inputs, folder, scratch)

@@ -151,14 +151,14 @@ def main(rank: int, folder: Path) -> None:
     told: dict[str, Any] = {"losses": {}, "traffic": {}}
     kept: dict[str, Tensor] = {}
     with local_group(folder / "meeting", rank, RANKS, seconds=60) as group:
-        hops, hop = node_hops(group, NODES), flat_hop(group, NODES)
+        hops, hop = node_hops([range(RANKS)], NODES), flat_hop(group, NODES)
         pairs = [dist.new_group([0, 1]), dist.new_group([2, 3])]
         pair = pairs[rank // 2]
         trainings: dict[str, tuple[dist.ProcessGroup, Way]] = {
             "flat4": (group, Flat(hop)),
             "two4": (group, TwoLevel(hops, most=most_nodes(CONFIG, NODES))),
             "flat2": (pair, Flat(flat_hop(pair))),
-            "two2": (pair, TwoLevel(node_hops(pair, 2, apart=True))),
+            "two2": (pair, TwoLevel(node_hops([(0, 1), (2, 3)], 2, apart=True))),
         }
         for name, (members, way) in trainings.items():
             told["losses"][name], found = train(members, way)

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor
 
+from corpusmill.training_hooks.distributed.channels import Channels
 from corpusmill.training_hooks.distributed.executor import PassError
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.groups import Groups
@@ -118,8 +118,8 @@ class Ranks:
 
     def __init__(self, rank: int) -> None:
         self.rank = rank
-        self.pairs = [dist.new_group([first, first + 1]) for first in (0, 2)]
         self.groups = cache(Groups)
+        self.pair = Channels([(0, 1), (2, 3)], 60.0)
 
     def passes(self, case: Case, *, side_by_side: bool = True) -> tuple[PipelinedPasses, Batch]:
         """The part of this rank with its weights, and its rows."""
@@ -127,19 +127,19 @@ class Ranks:
         experts = back = None
         if case.pipeline * case.experts == RANKS:
             groups = self.groups(Layout(case.pipeline, 1, case.experts))
-            ranks, experts, back = groups.pipeline, groups.experts, groups.experts_back
+            channels, experts, back = groups.channels, groups.experts, groups.experts_back
             place = groups.place
         else:
-            ranks = self.pairs[self.rank // 2]
-            place = Place(ranks.rank(), 0, 0)
-        part = Part(CONFIG, pipeline.of_rank(ranks.rank()))
+            channels = self.pair
+            place = Place(channels.rank, 0, 0)
+        part = Part(CONFIG, pipeline.of_rank(channels.rank))
         initialise(part, 1, CONFIG.initial_std)
         if case.recomputes:
             recompute(part)
         way = None
-        if case.levels and experts is not None:
-            way = TwoLevel(node_hops(experts, 2, apart=True), most=most_nodes(CONFIG, 2))
-        passes = PipelinedPasses(part, pipeline, ranks, experts, back, way=way, side_by_side=side_by_side)
+        if case.levels:
+            way = TwoLevel(node_hops(groups.sharers, 2, apart=True), most=most_nodes(CONFIG, 2))
+        passes = PipelinedPasses(part, pipeline, channels, experts, back, way=way, side_by_side=side_by_side)
         return passes, rows_of(case, place)
 
     def step(self, case: Case, *, side_by_side: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -169,7 +169,6 @@ class Ranks:
     def lost(self, fail: Callable[[], object], seconds: float) -> str:
         """What a step raises in which the last rank fails in its third forward pass; `seconds`: how long the
         others wait for it."""
-        group = dist.new_group(timeout=timedelta(seconds=seconds))
         pipeline = Pipeline(CONFIG, "dualpipe", RANKS)
         part = Part(CONFIG, pipeline.of_rank(self.rank))
         initialise(part, 1, CONFIG.initial_std)
@@ -177,7 +176,7 @@ class Ranks:
             gate = next(module for module in part.modules() if isinstance(module, Gate))
             calls = count(1)
             gate.register_forward_hook(lambda *_: fail() if next(calls) == 3 else None)
-        passes = PipelinedPasses(part, pipeline, group)
+        passes = PipelinedPasses(part, pipeline, Channels([range(RANKS)], seconds))
         try:
             passes.run(batch(), counts(), SETTINGS, sources=SOURCES)
         except PassError as error:

@@ -126,7 +126,7 @@ def test_one_rank_trains_as_one_process(
 ) -> None:
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     with local_group(tmp_path / "meeting", 0, 1) as group:
-        for way in (None, TwoLevel(node_hops(group, 1))):
+        for way in (None, TwoLevel(node_hops([[0]], 1))):
             losses, tensors = train(group, way)
             assert losses == pytest.approx(alone[0], rel=1e-6)
             equal(tensors, alone[1])
@@ -135,7 +135,7 @@ def test_one_rank_trains_as_one_process(
         with pytest.raises(ValueError, match="for 1 ranks and 3 rows"):
             exchange(torch.ones(3, 1), [2], [2], flat_hop(group))
         with pytest.raises(ValueError, match="1 ranks do not divide among 2 nodes"):
-            node_hops(group, 2)
+            node_hops([[0]], 2)
         spread_experts(model, group)
         with pytest.raises(ValueError, match="SpreadExperts cannot be spread"):
             spread_experts(model, group)

@@ -45,7 +45,15 @@ def gang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gang:
         spec = StageSpec("standing_in_ranks", "StandingIn", "standing_in", options)
         inputs = {"shards": [Path("0.arrow"), Path("1.arrow")]}
         return train_on_ranks(
-            spec, 7, inputs, tmp_path / "out", tmp_path / "kept", ranks=RANKS, threads=3, silence=silence
+            spec,
+            7,
+            inputs,
+            tmp_path / "out",
+            tmp_path / "kept",
+            ranks=RANKS,
+            threads=3,
+            silence=silence,
+            gpus=False,
         )
 
     return call
@@ -101,7 +109,7 @@ from corpusmill.pipelines.run.step import StageSpec
 from corpusmill.training_hooks.launch.launch import train_on_ranks
 folder = Path(sys.argv[1])
 spec = StageSpec("standing_in_ranks", "StandingIn", "standing_in", {"then": "wait"})
-train_on_ranks(spec, 7, {}, folder, None, ranks=2, threads=1, silence=60)
+train_on_ranks(spec, 7, {}, folder, folder.parent / "kept", ranks=2, threads=1, silence=60, gpus=False)
 """
 
 
@@ -122,6 +130,10 @@ def test_no_rank_outlives_the_process_that_started_it(
         process.kill()
         process.wait()
     wait_until(lambda: all(ended(pid) for pid in pids), "the ranks end")
+    # Killed, it leaves the place where they met in the run's scratch folder; the next attempt removes it.
+    assert len(list((tmp_path / "kept").iterdir())) == (number == signal.SIGKILL)
+    gang(then="done", others="done")
+    assert not list((tmp_path / "kept").iterdir())
     if number == signal.SIGKILL:
         assert process.returncode == -signal.SIGKILL
     else:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed.channels import Channels
 from corpusmill.training_hooks.distributed.group import local_group
 from corpusmill.training_hooks.distributed.layout import Place
 from corpusmill.training_hooks.distributed.measured_step import MeasuredStep
@@ -252,7 +253,7 @@ def test_a_pipeline_of_one_process_is_a_training_of_one(
     """In low precision too, where linear layers and experts put their gradients off in other ways."""
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     cases: list[tuple[str, Mode]] = [("zb1p", "fp32"), ("dualpipev", "bf16"), ("dualpipev", "fp8")]
-    with local_group(tmp_path / "meeting", 0, 1) as group:
+    with local_group(tmp_path / "meeting", 0, 1):
         for method, mode in cases:
             pipeline = Pipeline(CONFIG, method, 1)
             part = Part(CONFIG, pipeline.of_rank(0))
@@ -260,7 +261,7 @@ def test_a_pipeline_of_one_process_is_a_training_of_one(
             apply(part, mode)
             recompute(part)
             gradients, losses = alone_as(Case(1, 1, method), mode)
-            passes = PipelinedPasses(part, pipeline, group)
+            passes = PipelinedPasses(part, pipeline, Channels([[0]], 60.0))
             settings = replace(SETTINGS, precision=mode)
             result = passes.run(batch(), counts(), settings, sources=SOURCES)
             assert result.loss == pytest.approx(losses["losses"][0], rel=1e-6)
@@ -269,4 +270,4 @@ def test_a_pipeline_of_one_process_is_a_training_of_one(
                 wanted = gradients[name]
                 assert float((parameter.grad - wanted).norm() / wanted.norm()) <= 1e-6, (mode, name)
         with pytest.raises(ValueError, match="1 processes for a pipeline of 2"):
-            PipelinedPasses(part, Pipeline(CONFIG, "1f1b", 2), group)
+            PipelinedPasses(part, Pipeline(CONFIG, "1f1b", 2), Channels([[0]], 60.0))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from corpusmill.training_hooks.distributed.wires import MOST_SENDS, RECEIVES_AHEAD
 from corpusmill.training_hooks.schedules.actions import (
     Action,
     Backward,
@@ -29,6 +30,7 @@ from corpusmill.training_hooks.schedules.simulate import (
     peak_activations,
     simulate,
 )
+from tests.oracles.stream_machine import apart, of_a_pair, stuck
 
 # The rule of the report's figure, a line a step: a pattern, and how often it is repeated for R ranks,
 # distance h from the nearer end and n chunks a direction.
@@ -128,8 +130,8 @@ def test_schedules_of_one_direction_spelt_out() -> None:
 
 
 def test_every_chunk_passes_every_stage_once_and_nothing_deadlocks() -> None:
-    """Each part once a stage, in an order in which all inputs are there, with sends that block; activations
-    stay within the report's bound."""
+    """Each part once a stage, in an order in which all inputs are there, with sends that block, and with
+    messages that wait for one another in their channels; activations stay within the report's bound."""
     seen = 0
     for schedule in of_all_kinds():
         done: list[tuple[str, int, int]] = []
@@ -142,7 +144,10 @@ def test_every_chunk_passes_every_stage_once_and_nothing_deadlocks() -> None:
                     (part, stage, one.chunk) for part in ("IW" if isinstance(one, Backward) else one.SYMBOL)
                 ]
         assert len(done) == len(set(done)) == 3 * schedule.stages * schedule.chunks, schedule.name
-        run_blocking(schedule, programs(schedule), lambda _, action: UNIT.of(action))
+        made = programs(schedule)
+        run_blocking(schedule, made, lambda _, action: UNIT.of(action))
+        for ahead in (0, RECEIVES_AHEAD):  # on a GPU and on processors
+            assert not stuck(schedule, made, apart, ahead=ahead, most=MOST_SENDS), schedule.name
         bound = stated(schedule.name, schedule.ranks, UNIT).activations
         assert max(peak_activations(schedule)) <= bound
         seen += schedule.name == "dualpipe"
@@ -160,6 +165,21 @@ def test_messages_between_two_ranks_come_in_one_order(method: str) -> None:
             got = [one.result for one in made[peer] if isinstance(one, Receive) and one.peer == rank]
             assert sent == got
             assert not sent or abs(peer - rank) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_channels_of_one_direction_are_what_keeps_receives_ahead_from_deadlocks(method: str) -> None:
+    """Where both directions share a stream, as in one communicator, a receive that waits holds up the send
+    behind it. The order of the program alone has no such receive."""
+    schedule = METHODS[method](4, 10)
+    made = programs(schedule)
+    assert stuck(schedule, made, of_a_pair, ahead=RECEIVES_AHEAD, most=MOST_SENDS)
+    assert not stuck(schedule, made, of_a_pair, ahead=0, most=MOST_SENDS)
+    first = [at for at, one in enumerate(made[1]) if isinstance(one, Receive) and one.peer == 0][:2]
+    swapped = list(made[1])
+    swapped[first[0]], swapped[first[1]] = swapped[first[1]], swapped[first[0]]
+    with pytest.raises(ValueError, match="is at the activation of chunk"):
+        stuck(schedule, (made[0], tuple(swapped), *made[2:]), apart, ahead=0, most=MOST_SENDS)
 
 
 def test_deadlocks_are_found() -> None:

@@ -3,7 +3,8 @@
 What a pass computes is the business of a `StageWork`: the model's (`model_work`), or one that sleeps, for
 showing a schedule. `F&B` runs its two passes side by side, the backward pass in a second thread: while one
 waits for rows from other ranks, the other computes. Each pass has its own data, and collectives of the two go
-through groups of their own, so results are those of the passes one after the other, to the bit.
+through groups of their own, so results are those of the passes one after the other, to the bit. On a GPU they
+run one after the other: NCCL wants one thread that launches, in one order on all ranks.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Executor:
     def _do(self, operation: Operation, beside: ThreadPoolExecutor) -> None:
         match operation:
             case Receive():
-                pass  # posted ahead, and waited for by the pass that needs it
+                self.wires.reach(operation)  # the pass that needs it waits for it
             case Send():
                 self.wires.send(operation, self._here.pop(operation.result))
             case Overlapped() if self.side_by_side:

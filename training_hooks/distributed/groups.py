@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed.channels import Channels
+from corpusmill.training_hooks.distributed.group import CPU, begin, own_group
 from corpusmill.training_hooks.distributed.layout import Layout
 
 PATIENT = timedelta(days=365)  # for what is waited for as long as it takes: a dead rank ends it all the same
@@ -18,16 +20,22 @@ class Groups:
     """Groups of this rank, in a default group of `layout.world` ranks; every rank makes them together.
 
     `world`: all ranks; `experts`: those that share out the experts of its layers; `experts_back`: the same,
-    for gradients on their way back while rows of another pass go forward; `data`: those with its stages;
-    `pipeline`: those with its rows, in the order of the stages; `patient`: all ranks, on the CPU, without a
-    time limit, for waiting until one of them has done something that takes long. In the others a rank waits
-    `seconds` for another.
+    for gradients on their way back while rows of another pass go forward, and `sharers` the ranks of all such
+    groups; `pipeline`: those with its rows, in
+    the order of the stages, and `channels` the ways for messages between them; `patient`: all ranks, on the
+    CPU, without a time limit, for waiting until one of them has done something that takes long. In the others
+    a rank waits `seconds` for another.
 
-    Raises UserError where the default group has another number of ranks.
+    `device`: of the parts and of what travels between them. Tensors on the CPU travel in all groups by gloo,
+    those on a GPU by NCCL in all but `patient`. Raises UserError where the default group has another number
+    of ranks.
     """
 
-    def __init__(self, layout: Layout, seconds: float = 60.0) -> None:
+    def __init__(
+        self, layout: Layout, seconds: float = 60.0, device: torch.device = CPU
+    ) -> None:
         self.layout, self.rank, self.seconds = layout, dist.get_rank(), seconds
+        self.device = device
         self._wait = timedelta(seconds=seconds)
         if dist.get_world_size() != layout.world:
             raise UserError(
@@ -39,29 +47,22 @@ class Groups:
         world = dist.group.WORLD
         assert world is not None
         self.world = self._made[tuple(range(layout.world))] = world
+        begin(world, device)
         self.patient = dist.new_group(backend="gloo", timeout=PATIENT)
         places = [layout.place(rank) for rank in range(layout.world)]
-        sharers: list[object] = [(p.pipeline, p.data) for p in places]
-        self.experts = self.experts_back = self._mine(sharers)
+        self.sharers = _alike([(p.pipeline, p.data) for p in places])
+        self.experts = self.experts_back = self._mine(self.sharers)
         if layout.experts > 1:
-            self.experts_back = self._again(sharers)
-        self.data = self._mine([p.pipeline for p in places])
-        self.pipeline = self._mine([(p.data, p.experts) for p in places])
+            self.experts_back = own_group(self.sharers, seconds, device)
+        pipelines = _alike([(p.data, p.experts) for p in places])
+        self.pipeline = self._mine(pipelines)
+        self.channels = Channels(pipelines, seconds, device)
 
-    def _mine(self, keys: list[object]) -> dist.ProcessGroup:
-        """The group of the ranks whose key is this rank's."""
-        sets = [tuple(r for r, key in enumerate(keys) if key == one) for one in dict.fromkeys(keys)]
+    def _mine(self, sets: list[tuple[int, ...]]) -> dist.ProcessGroup:
+        """This rank's group of those of `sets`."""
         self.make(sets)
         (mine,) = (ranks for ranks in sets if self.rank in ranks)
         return self._made[mine]
-
-    def _again(self, keys: list[object]) -> dist.ProcessGroup:
-        """Another group of the same ranks."""
-        made: list[dist.ProcessGroup] = [
-            dist.new_group([r for r, key in enumerate(keys) if key == one], timeout=self._wait)
-            for one in dict.fromkeys(keys)
-        ]
-        return made[list(dict.fromkeys(keys)).index(keys[self.rank])]
 
     def make(self, sets: Iterable[tuple[int, ...]]) -> None:
         """Make the groups of these sets of ranks, each ascending, that are not there yet. Every rank calls it
@@ -69,6 +70,8 @@ class Groups:
         for ranks in dict.fromkeys(sets):
             if ranks not in self._made:
                 self._made[ranks] = dist.new_group(list(ranks), timeout=self._wait)
+                if self.rank in ranks:
+                    begin(self._made[ranks], self.device)
 
     def of(self, ranks: tuple[int, ...]) -> dist.ProcessGroup:
         """The group of these ranks, this one among them, once `make` made it."""
@@ -90,3 +93,8 @@ class Groups:
         if int(size):
             dist.broadcast(content, 0, group=self.patient)
         return bytes(content.tolist()).decode()
+
+
+def _alike(keys: Sequence[object]) -> list[tuple[int, ...]]:
+    """The ranks of each key, of which every rank has one."""
+    return [tuple(r for r, key in enumerate(keys) if key == one) for one in dict.fromkeys(keys)]

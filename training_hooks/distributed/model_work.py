@@ -104,7 +104,9 @@ class ModelWork:
         """int64[E] for all gates of the whole model."""
         config, own = self._part.config, iter(losses.loads)
         loads = [
-            next(own) if has(config, stage, name) else torch.zeros(config.n_routed_experts, dtype=torch.int64)
+            next(own)
+            if has(config, stage, name)
+            else torch.zeros(config.n_routed_experts, dtype=torch.int64, device=self._device)
             for name in self._gates
         ]
         assert next(own, None) is None, "a gate of the stage has no name in the model"

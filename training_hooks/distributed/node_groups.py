@@ -7,13 +7,14 @@ a forward pass, in another thread, it must have groups of its own: collectives o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from corpusmill.training_hooks.distributed.group import CPU, own_group
 from corpusmill.training_hooks.distributed.traffic_count import Link, Pass
 from corpusmill.training_hooks.model.config import ModelConfig
 
@@ -34,7 +35,7 @@ class Hop:
 
 def flat_hop(group: dist.ProcessGroup, nodes: int = 1, backward: dist.ProcessGroup | None = None) -> Hop:
     """All ranks of `group` as one hop, in `nodes` nodes. Raises ValueError where they do not divide."""
-    local = _local(group, nodes)
+    local = _local(group.size(), nodes)
     me = group.rank()
     links = tuple(_link(rank, me, local) for rank in range(group.size()))
     return Hop(group, backward or group, links)
@@ -62,35 +63,30 @@ class NodeHops:
 
 
 def node_hops(
-    group: dist.ProcessGroup, nodes: int, *, seconds: float | None = 60.0, apart: bool = False
+    sharers: Sequence[Sequence[int]],
+    nodes: int,
+    *,
+    seconds: float = 60.0,
+    apart: bool = False,
+    device: torch.device = CPU,
 ) -> NodeHops:
-    """The hops of this rank where the ranks of `group` lie on `nodes` nodes.
+    """The hops of this rank where the ranks of each of `sharers`, ascending, lie on `nodes` nodes.
 
-    All ranks of `group` call it at the same place. `seconds`: how long an exchange waits for another rank;
-    None for what torch's groups wait. `apart` makes groups of their own for backward. Raises ValueError where
-    ranks do not divide.
+    All ranks of the default group call it alike; each is in one of `sharers`. `seconds`: how long an exchange
+    waits for another rank. `apart` makes groups of their own for backward. `device`: of the rows. Raises
+    ValueError where ranks do not divide.
     """
-    size = _local(group, nodes)
-    ranks = dist.get_process_group_ranks(group)
-    node, local = divmod(group.rank(), size)
+    (ranks,) = (one for one in sharers if dist.get_rank() in one)
+    size = _local(len(ranks), nodes)
+    node, local = divmod(ranks.index(dist.get_rank()), size)
 
-    def made(members: list[int], me: int, link: Link) -> Hop:
-        def new() -> dist.ProcessGroup:
-            found = dist.new_group(
-                members,
-                timeout=None if seconds is None else timedelta(seconds=seconds),
-                use_local_synchronization=True,
-                sort_ranks=False,
-            )
-            assert isinstance(found, dist.ProcessGroup)
-            return found
+    def made(sets: list[Sequence[int]], me: int, link: Link) -> Hop:
+        forward = own_group(sets, seconds, device)
+        links: tuple[Link, ...] = tuple("own" if n == me else link for n in range(forward.size()))
+        return Hop(forward, own_group(sets, seconds, device) if apart else forward, links)
 
-        forward = new()
-        links: tuple[Link, ...] = tuple("own" if n == me else link for n in range(len(members)))
-        return Hop(forward, new() if apart else forward, links)
-
-    across = made(ranks[local::size], node, "across")
-    within = made(ranks[node * size : (node + 1) * size], local, "within")
+    across = made([one[n::size] for one in sharers for n in range(size)], node, "across")
+    within = made([one[n * size : (n + 1) * size] for one in sharers for n in range(nodes)], local, "within")
     return NodeHops(across, within, node, local, size)
 
 
@@ -112,10 +108,10 @@ def most_nodes(config: ModelConfig, nodes: int) -> int:
     return min(nodes, config.num_experts_per_tok, sum(sorted(spans)[-config.topk_group :]))
 
 
-def _local(group: dist.ProcessGroup, nodes: int) -> int:
-    if nodes < 1 or group.size() % nodes:
-        raise ValueError(f"{group.size()} ranks do not divide among {nodes} nodes")
-    return group.size() // nodes
+def _local(ranks: int, nodes: int) -> int:
+    if nodes < 1 or ranks % nodes:
+        raise ValueError(f"{ranks} ranks do not divide among {nodes} nodes")
+    return ranks // nodes
 
 
 def _link(rank: int, me: int, local: int) -> Link:

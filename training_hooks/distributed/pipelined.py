@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed.channels import Channels
 from corpusmill.training_hooks.distributed.executor import Executor
 from corpusmill.training_hooks.distributed.experts import spread_experts
 from corpusmill.training_hooks.distributed.model_work import ModelWork
@@ -24,7 +25,7 @@ from corpusmill.training_hooks.distributed.passes import device_of, with_padding
 from corpusmill.training_hooks.distributed.pieces import WholeModel
 from corpusmill.training_hooks.distributed.stages import Pipeline
 from corpusmill.training_hooks.distributed.ways import Way
-from corpusmill.training_hooks.distributed.wires import Wires
+from corpusmill.training_hooks.distributed.wires import RECEIVES_AHEAD, Wires
 from corpusmill.training_hooks.schedules.actions import Schedule
 from corpusmill.training_hooks.schedules.blocking import Program, programs
 from corpusmill.training_hooks.trainer.expert_load import RoutingTally
@@ -35,10 +36,10 @@ from corpusmill.training_hooks.trainer.step import Batch, Settings, StepResult
 class PipelinedPasses:
     """A pipeline rank's `part` of the model, and its passes by the schedule of `pipeline`.
 
-    `ranks`: the group of the pipeline's ranks, in order. `experts` and `back`: the groups of those that the
+    `channels`: those between the pipeline's ranks. `experts` and `back`: the groups of those that the
     routed experts are spread over, of the same ranks, for forward and backward passes; None where they are
     not. `chunks` and `settings.micro_batch` are those of `Pipeline.chunks`, `way` is that of
-    `spread_experts`, `side_by_side` that of `Executor`; `last`: the latest step's executor, for measuring.
+    `spread_experts`, `side_by_side` that of `Executor` on the CPU; `last`: the latest step's executor, for measuring.
     Takes `part` over, with its weights and its precision. Raises UserError where experts cannot be spread.
     """
 
@@ -46,7 +47,7 @@ class PipelinedPasses:
         self,
         part: Part,
         pipeline: Pipeline,
-        ranks: dist.ProcessGroup,
+        channels: Channels,
         experts: dist.ProcessGroup | None = None,
         back: dist.ProcessGroup | None = None,
         *,
@@ -54,10 +55,12 @@ class PipelinedPasses:
         way: Way | None = None,
         side_by_side: bool = True,
     ) -> None:
-        if ranks.size() != pipeline.ranks:
-            raise ValueError(f"{ranks.size()} processes for a pipeline of {pipeline.ranks} ranks")
-        self.part, self.pipeline, self.rank = part, pipeline, ranks.rank()
-        self._group, self._side_by_side, self._chunks = ranks, side_by_side, chunks
+        if channels.size != pipeline.ranks:
+            raise ValueError(f"{channels.size} processes for a pipeline of {pipeline.ranks} ranks")
+        self.part, self.pipeline, self.rank = part, pipeline, channels.rank
+        self._channels, self._chunks = channels, chunks
+        on_cpu = device_of(part).type == "cpu"
+        self._side_by_side, self._ahead = side_by_side and on_cpu, RECEIVES_AHEAD if on_cpu else 0
         self._gates = WholeModel.of(pipeline.config).gates
         self._programs: dict[int, tuple[Schedule, Program]] = {}
         self.last: Executor | None = None
@@ -96,7 +99,9 @@ class PipelinedPasses:
         rows, length = pieces[0].tokens.shape
         shape = (rows, length - 1 - config.num_nextn_predict_layers, config.hidden_size)
         # The residual stream is FP32 in every precision.
-        wires = Wires(self._group, program, chunks, lambda: torch.empty(shape, device=device))
+        wires = Wires(
+            self._channels, program, lambda: torch.empty(shape, device=device), ahead=self._ahead
+        )
         self.last = Executor(schedule, program, self.rank, work, wires, self._side_by_side)
         self.last.run()
         return result

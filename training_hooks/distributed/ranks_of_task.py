@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+import torch
+
 from corpusmill.training_hooks.distributed.group import joined
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout
@@ -22,6 +24,7 @@ from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
+from corpusmill.training_hooks.trainer.device import device_of_rank, require_device
 from corpusmill.training_hooks.trainer.loop import Run
 from corpusmill.training_hooks.trainer.options import Parallel
 
@@ -32,12 +35,15 @@ Dispatch = Literal["exact", "fp8"]
 
 
 @contextmanager
-def meeting_of(meeting: Meeting, parallel: Parallel) -> Iterator[Groups]:
-    """The groups of this rank with the others that meet there. Raises UserError for a number of ranks that
-    `parallel` does not divide."""
+def meeting_of(meeting: Meeting, parallel: Parallel, kind: Literal["cpu", "cuda"]) -> Iterator[Groups]:
+    """The groups of this rank with the others that meet there, and its device of this kind. Raises UserError
+    for a number of ranks that `parallel` does not divide, and where there are not as many GPUs."""
     layout = Layout.of(meeting.ranks, pipeline=parallel.pipeline, experts=parallel.experts)
-    with joined(meeting.url, meeting.rank, meeting.ranks, meeting.seconds):
-        yield Groups(layout, meeting.seconds)
+    device = require_device(kind)
+    if kind == "cuda":
+        device = device_of_rank(meeting.local, meeting.beside, torch.cuda.device_count())
+    with joined(meeting.url, meeting.rank, meeting.ranks, meeting.seconds, device):
+        yield Groups(layout, meeting.seconds, device)
 
 
 def passes_of(
@@ -62,7 +68,7 @@ def passes_of(
     del weights
     model.to("meta")  # the memory of what others have
     experts, way = groups.experts, way_of(config, groups, parallel, dispatch)
-    return PipelinedPasses(ready(part), pipeline, groups.pipeline, experts, way=way)
+    return PipelinedPasses(ready(part), pipeline, groups.channels, experts, way=way)
 
 
 def way_of(config: ModelConfig, groups: Groups, parallel: Parallel, dispatch: Dispatch) -> Way | None:
@@ -73,7 +79,9 @@ def way_of(config: ModelConfig, groups: Groups, parallel: Parallel, dispatch: Di
     if parallel.nodes == 1:
         return Flat(flat_hop(groups.experts, backward=groups.experts_back), wire)
     apart = groups.layout.pipeline > 1  # passes run side by side
-    hops = node_hops(groups.experts, parallel.nodes, seconds=groups.seconds, apart=apart)
+    hops = node_hops(
+        groups.sharers, parallel.nodes, seconds=groups.seconds, apart=apart, device=groups.device
+    )
     return TwoLevel(hops, wire, most_nodes(config, parallel.nodes))
 
 

@@ -141,7 +141,6 @@ class Together:
         counts = torch.tensor([float(stop.asked), *mine.targets, *mine.sequences], dtype=torch.float64)
         if self._groups.place.pipeline:  # the same rows as the first of its pipeline
             counts[1:] = 0
-        counts = counts.to(self.device)
         dist.all_reduce(counts, group=self._groups.world)
         asked, *found = counts.tolist()
         return None if asked else BatchCounts(found[: depths + 1], found[depths + 1 :])
@@ -155,9 +154,8 @@ class Together:
             torch.from_numpy(result.source_targets).double(),
             torch.stack(result.loads).flatten().double().cpu(),
         ]
-        sums = torch.cat(parts).to(self.device)
+        sums = torch.cat(parts)
         dist.all_reduce(sums, group=self._groups.world)
-        sums = sums.cpu()
         first, loss, targets, loads = torch.split(sums, [5, sources, sources, gates * experts])
         result.loss, result.mtp, result.balance, count, squares = first.tolist()
         result.targets, result.norm = int(count), math.sqrt(squares)

@@ -115,11 +115,10 @@ class _Bucket:
         if self.ranks == 1:
             return
         line = self._line(self.segments[0].piece.parameter.dtype)
-        shares = list(line.view(self.ranks, self.share))
-        own = torch.zeros_like(shares[self.number])
+        own = line.new_zeros(self.share)
         for owned, place in zip(self.owned, self.places, strict=True):
             own[place : place + owned.stop - owned.start] = owned.weight
-        dist.all_gather(shares, own, group=self.group)
+        dist.all_gather_single(line, own, group=self.group)
         for segment, place in self._placed():
             weights = _flat(segment.piece.parameter)
             weights[segment.start : segment.stop] = line[place : place + segment.stop - segment.start]

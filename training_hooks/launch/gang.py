@@ -37,7 +37,8 @@ POLL_SECONDS = 0.25
 STARTING_SECONDS = 300.0  # that a process may take until it first tells anything
 LEAVING_SECONDS = 3.0  # between asking a rank to stop and killing it
 LAST_SECONDS = 10.0  # that a process which told its end may take to end
-LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo0" if sys.platform == "darwin" else "lo"}
+_INTERFACE = "lo0" if sys.platform == "darwin" else "lo"
+LOOPBACK = {"GLOO_SOCKET_IFNAME": _INTERFACE, "NCCL_SOCKET_IFNAME": _INTERFACE}
 _RANK = "from corpusmill.training_hooks.launch.rank_process import main; main(int(sys.argv[1]))"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from corpusmill.training_hooks.launch.torchrun import leading, train_with_others
 from corpusmill.training_hooks.launch.work import Meeting, Work
 from corpusmill.training_hooks.trainer.stop import stop_when_asked
 
+_MEETING = "corpusmill-ranks-"
+
 
 def train_on_ranks(
     spec: StageSpec,
@@ -27,9 +31,10 @@ def train_on_ranks(
     ranks: int,
     threads: int,
     silence: float,
+    gpus: bool,
 ) -> dict[str, Any]:
     """The summary of a stage (`OnRanks`) that `ranks` processes do, of `threads` threads each: those that
-    torchrun started, else, in a worker of Ray, on its cluster, else on this machine.
+    torchrun started, else, in a worker of Ray, on its cluster, else on this machine. `gpus`: each on one.
 
     SIGTERM or SIGINT is passed on to the ranks, once, as SIGTERM. Raises what a rank raised: deliberate
     errors and those of the system as they were, others as RankError, and RankError that names the rank for
@@ -41,10 +46,10 @@ def train_on_ranks(
         return train_with_others(work, place)
     if in_ray():
         here = location_of(folder) != str(folder)
-        return train_on_ray(work, Placed(ranks, threads, silence, here))
-    with stop_when_asked() as stop, tempfile.TemporaryDirectory(prefix="corpusmill-ranks-") as given:
-        url = Path(given, "meeting").as_uri()
-        meetings = [Meeting(url, rank, ranks) for rank in range(ranks)]
+        return train_on_ray(work, Placed(ranks, threads, silence, here, gpus))
+    with stop_when_asked() as stop, _meeting_place(scratch) as given:
+        url = Path(given, "meeting").absolute().as_uri()
+        meetings = [Meeting(url, rank, ranks, local=rank, beside=ranks) for rank in range(ranks)]
         with Gang(work, meetings, threads=threads, silence=silence, environment=LOOPBACK) as gang:
             ends = gang.watch(lambda: stop.asked)
             error = cause(ends, ranks, stopped=stop.asked)
@@ -52,3 +57,15 @@ def train_on_ranks(
                 raise error
             summary: dict[str, Any] = gang.summary(0)
             return summary
+
+
+@contextmanager
+def _meeting_place(scratch: Path | None) -> Iterator[str]:
+    """A folder for the file that ranks meet in, of the run where there is one: what an attempt that was
+    killed left there, the next one removes, or the end of the run."""
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        for left in scratch.glob(f"{_MEETING}*"):
+            shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_MEETING, dir=scratch) as folder:
+        yield folder

@@ -1,7 +1,7 @@
 """Ranks on a Ray cluster: one placement group for all of them, as one unit of the step.
 
 The unit's worker starts a keeper, an actor that asks for the placement group (one bundle of `threads` CPUs a
-rank, on as few nodes as may be) and starts an actor in each bundle, which starts its rank as a process of its
+rank, and a GPU where it trains on one, on as few nodes as may be) and starts an actor in each bundle, which starts its rank as a process of its
 own and watches it as on one machine. While the worker waits, Ray gives its own CPU to others.
 
 Nothing stays behind, whatever becomes of unit, worker or driver. Ray removes a placement group at the end of
@@ -48,16 +48,20 @@ def in_ray() -> bool:
 
 @dataclass(frozen=True)
 class Placed:
-    """What the ranks of a gang take: so many of so many CPUs each; `here`: all on this node."""
+    """What the ranks of a gang take: so many of so many CPUs each, and of a GPU where `gpus`; `here`: all on
+    this node."""
 
     ranks: int
     threads: int
     silence: float
     here: bool
+    gpus: bool
 
     @property
-    def cpus(self) -> int:
-        return self.ranks * self.threads
+    def needs(self) -> dict[str, int]:
+        """Of all ranks together, by Ray's names."""
+        cpus = {"CPU": self.ranks * self.threads}
+        return {**cpus, "GPU": self.ranks} if self.gpus else cpus
 
 
 def train_on_ray(work: Work, placed: Placed) -> dict[str, Any]:
@@ -109,6 +113,8 @@ class Keeper:
         from ray.util.placement_group import placement_group, remove_placement_group
 
         bundle: dict[str, float] = {"CPU": placed.threads}
+        if placed.gpus:
+            bundle["GPU"] = 1
         if placed.here:
             bundle[f"node:{ray.util.get_node_ip_address()}"] = 0.001
         group = placement_group([bundle] * placed.ranks, strategy="PACK")
@@ -123,7 +129,8 @@ class Keeper:
         import ray
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        kind = ray.remote(num_cpus=placed.threads, max_restarts=0)(RankActor)
+        # Ray shows an actor the GPU that it was given, and no other: it is the first of one rank.
+        kind = ray.remote(num_cpus=placed.threads, num_gpus=int(placed.gpus), max_restarts=0)(RankActor)
         actors = [
             kind.options(scheduling_strategy=PlacementGroupSchedulingStrategy(group, bundle)).remote()
             for bundle in range(placed.ranks)
@@ -135,7 +142,7 @@ class Keeper:
             places = ray.get([actor.place.remote() for actor in actors])
             url, environment = _meeting(places)
             for rank, actor in enumerate(actors):
-                meeting = encode(Meeting(url, rank, placed.ranks))
+                meeting = encode(Meeting(url, rank, placed.ranks, local=0, beside=1))
                 waiting[actor.train.remote(work, meeting, placed, environment)] = rank
             ending = Ending()
             while waiting:
@@ -204,22 +211,27 @@ def _ready(group: Any, placed: Placed) -> bool:
     """Whether the bundles have their places in time."""
     import ray
 
-    there = int(ray.cluster_resources().get("CPU", 0))
-    if there < placed.cpus:
-        log.warning("%d ranks of %d threads wait for %d CPUs; the cluster has %d",
-                    placed.ranks, placed.threads, placed.cpus, there)  # fmt: skip
+    there = ray.cluster_resources()
+    if any(there.get(kind, 0) < count for kind, count in placed.needs.items()):
+        log.warning("%d ranks of %d threads wait for %s; the cluster has %s", placed.ranks, placed.threads,
+                    counted(placed.needs), counted({kind: there.get(kind, 0) for kind in placed.needs}))  # fmt: skip
     return bool(group.wait(WAIT_SECONDS))
 
 
 def _no_room(placed: Placed) -> str:
     import ray
 
-    there = int(ray.cluster_resources().get("CPU", 0))
+    there = ray.cluster_resources()
     return (
-        f"{placed.ranks} ranks of {placed.threads} threads need {placed.cpus} CPUs at once; the Ray cluster, "
-        f"which has {there}, did not give them within {WAIT_SECONDS:g} s: lower `ranks` or `threads`, or add "
-        "nodes"
+        f"{placed.ranks} ranks of {placed.threads} threads need {counted(placed.needs)} at once; the Ray "
+        f"cluster, which has {counted({kind: there.get(kind, 0) for kind in placed.needs})}, did not give them "
+        f"within {WAIT_SECONDS:g} s: lower `ranks` or `threads`, or add nodes"
     )
+
+
+def counted(resources: Mapping[str, float]) -> str:
+    """Ray's resources in words: `8 CPUs and 4 GPUs`."""
+    return " and ".join(f"{int(count)} {kind}s" for kind, count in resources.items())
 
 
 def _words(error: Exception) -> str:

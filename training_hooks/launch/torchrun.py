@@ -1,7 +1,7 @@
 """Ranks that torchrun started: rank 0 runs the recipe and leads, the others wait for its training to join.
 
 What they meet by is in the environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun and
-launchers like it set them. The leader leaves the work, or word that there is none, in the store there. A rank
+launchers like it set them, and for ranks on GPUs LOCAL_RANK and LOCAL_WORLD_SIZE. The leader leaves the work, or word that there is none, in the store there. A rank
 that fails ends with an error, and whoever started the ranks ends the others; one that gives no sign of life,
 which no launcher notices, is noticed by the leader, and its own silence by all others.
 """
@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("corpusmill.train")
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+OF_MACHINE = ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
 SILENCE = 60.0  # seconds without a sign of life after which a rank is given up
 BEAT_SECONDS = 1.0
 STORE_SECONDS = 300.0  # that the store may take to come up
@@ -43,14 +44,17 @@ _leading: list[Outside] = []  # the ranks that this process leads
 
 @dataclass(frozen=True)
 class Outside:
-    """This process's rank among those that were started outside, and how many there are."""
+    """This process's rank among those that were started outside, and how many there are; the same of those on
+    its machine, where that was told."""
 
     rank: int
     ranks: int
+    local: int | None = None
+    beside: int = 0
 
     @property
     def meeting(self) -> Meeting:
-        return Meeting("env://", self.rank, self.ranks)
+        return Meeting("env://", self.rank, self.ranks, local=self.local, beside=self.beside)
 
     @property
     def work(self) -> str:
@@ -77,9 +81,12 @@ def outside(environment: Mapping[str, str]) -> Outside | None:
     try:
         found = Outside(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
         int(environment["MASTER_PORT"])
+        if all(environment.get(name) for name in OF_MACHINE):
+            local, beside = (int(environment[name]) for name in OF_MACHINE)
+            found = replace(found, local=local, beside=beside)
     except ValueError as error:
         raise UserError(
-            f"{', '.join(VARIABLES)}: {error}; torchrun sets them, unset them otherwise"
+            f"{', '.join((*VARIABLES, *OF_MACHINE))}: {error}; torchrun sets them, unset them otherwise"
         ) from error
     if not 0 <= found.rank < found.ranks:
         raise UserError(f"RANK={found.rank} with WORLD_SIZE={found.ranks}: ranks count from 0")
@@ -131,7 +138,8 @@ def follow(place: Outside) -> None:
 def _prepare() -> None:
     require_torch()
     if os.environ["MASTER_ADDR"] in ("localhost", "127.0.0.1", "::1"):
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        for library in ("GLOO", "NCCL"):
+            os.environ.setdefault(f"{library}_SOCKET_IFNAME", "lo")
 
 
 def _store(place: Outside) -> Store:

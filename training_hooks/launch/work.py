@@ -18,12 +18,15 @@ SECONDS = 600.0  # that a rank waits for another within a step
 @dataclass(frozen=True)
 class Meeting:
     """How rank `rank` of `ranks` meets the others: `url` as torch.distributed takes it (`file:///...`,
-    `tcp://HOST:PORT`), `seconds` that one waits for another, at the meeting and in a step."""
+    `tcp://HOST:PORT`), `seconds` that one waits for another, at the meeting and in a step. It is number
+    `local` of `beside` ranks that share the GPUs that it sees; None where nobody told."""
 
     url: str
     rank: int
     ranks: int
     seconds: float = SECONDS
+    local: int | None = None
+    beside: int = 0
 
 
 class OnRanks(Protocol):

@@ -6,8 +6,10 @@ Importing this module does not import torch.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from corpusmill.training_hooks.model.presets import PRESET_NAMES as PRESET_NAMES
@@ -143,6 +145,14 @@ class ModelConfig:
             if field.type == "float" and field.name in given and type(value) not in (int, float):
                 raise ValueError(f"{field.name} must be a number, got {value!r}")
         return cls(**given)
+
+
+def described(path: Path) -> ModelConfig:
+    """The architecture that a config.json tells of, whatever its weights are quantised to. Raises as
+    `ModelConfig.from_json`, and OSError, ValueError, TypeError, AttributeError or RecursionError for a file
+    that is not such a description."""
+    written = json.loads(path.read_text(encoding="utf-8"))
+    return ModelConfig.from_json({k: v for k, v in written.items() if k != "quantization_config"})
 
 
 def _rotary(written: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,3 +18,19 @@ def require_device(name: Literal["cpu", "cuda"]) -> torch.device:
             "can use; write `device: cpu`, or install a build of torch for this GPU"
         )
     return torch.device(name)
+
+
+def device_of_rank(local: int | None, beside: int, devices: int) -> torch.device:
+    """The GPU of a rank that is number `local` of the `beside` ranks on its machine, which has `devices`
+    GPUs. Raises UserError where a rank would have none of its own, and where its number is not known."""
+    if local is None:
+        raise UserError(
+            "train: whoever started the ranks did not set LOCAL_RANK and LOCAL_WORLD_SIZE, by which a rank "
+            "finds its GPU: set them, as torchrun does"
+        )
+    if beside > devices:
+        raise UserError(
+            f"train: {beside} ranks on a machine with {devices} GPU{'s' * (devices != 1)} that torch can use, "
+            f"and each needs one of its own: start at most {devices} ranks there, or write `device: cpu`"
+        )
+    return torch.device("cuda", local)

@@ -55,7 +55,9 @@ class TrainingTask(Task):
         None, ge=0, description="Steps over which the rate rises; null: 10, or the report's share if larger."
     )
     threads: int = Field(2, ge=1, le=1024, description="Processor threads; another number changes round-off.")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="The processor, or the first GPU.")
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="The processor, or the first GPU; each of several ranks has a GPU of its own."
+    )
     precision: Literal["fp32", "bf16", "fp8"] = Field(
         "fp32", description="Numbers of matrix products; fp8 as in DeepSeek-V3's report, section 3.3."
     )
@@ -156,7 +158,7 @@ class TrainingTask(Task):
     def _device(self) -> torch.device:
         from corpusmill.training_hooks.trainer.device import require_device
 
-        return require_device(self.device)
+        return require_device(self.device) if self._groups is None else self._groups.device
 
     def _carry_out(
         self,
