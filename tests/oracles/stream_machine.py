@@ -1,4 +1,4 @@
-"""A machine of ranks whose messages run on streams, as a GPU's do: what a channel carries, it carries in order.
+"""A machine of ranks whose messages run on streams, as a GPU's do: a channel carries them in order.
 
 A rank launches its program in order. Passes run on one stream. A message starts once it is launched at both
 ends and all before it on its stream, at either end, is done; a pass waits for the messages that it needs, and

@@ -18,6 +18,10 @@ SECOND = {"RANK": "1", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PO
 
 def test_a_place_among_others_is_read_from_the_environment() -> None:
     assert outside(SECOND) == Outside(1, 3)
+    local = {"LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    assert outside({**SECOND, **local}) == Outside(1, 3, 1, 2)
+    meeting = Outside(1, 3, 1, 2).meeting
+    assert (meeting.rank, meeting.ranks, meeting.local, meeting.beside) == (1, 3, 1, 2)
     assert outside({}) is None
     assert outside({**SECOND, "MASTER_PORT": ""}) is None
     assert outside({**SECOND, "RANK": "0", "WORLD_SIZE": "1"}) is None
@@ -27,6 +31,7 @@ def test_a_place_among_others_is_read_from_the_environment() -> None:
     ("changed", "words"),
     [
         ({"RANK": "one"}, "invalid literal.*torchrun sets them, unset them otherwise"),
+        ({"LOCAL_RANK": "a", "LOCAL_WORLD_SIZE": "2"}, "LOCAL_WORLD_SIZE: invalid literal"),
         ({"RANK": "3"}, "RANK=3 with WORLD_SIZE=3: ranks count from 0"),
     ],
 )

@@ -218,10 +218,8 @@ def follows(found: list[dict[str, Any]], wanted: list[dict[str, Any]], *, rel: f
         assert mine.keys() == theirs.keys()
         for name in ("tokens", "sequences", "learning_rate", "gamma", "mtp_weight", "experts"):
             assert mine[name] == theirs[name], name
-        for name in ("loss", "mtp_loss", "balance_loss", "loss_by_source"):
+        for name in ("loss", "mtp_loss", "balance_loss", "loss_by_source", "gradient_norm"):
             assert mine[name] == pytest.approx(theirs[name], rel=rel), (mine["step"], name)
-        # One process adds up its norm in FP32.
-        assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=2 * rel), mine["step"]
         assert ("held_out" in mine) == (mine["step"] % 10 == 0)
         assert mine.get("held_out", {}) == pytest.approx(theirs.get("held_out", {}), rel=rel)
 

@@ -2,8 +2,8 @@
 
 A message has no tag, since NCCL has none: the n-th that is sent into a channel is the n-th that is received
 from it. Both ends take messages in the order of their programs, which is one between two ranks
-(`schedules.blocking`). A group for each direction keeps a receive that waits from standing before a send: NCCL
-runs what belongs to one communicator one after the other.
+(`schedules.blocking`). A group for each direction keeps a receive that waits from standing before a send:
+NCCL runs what belongs to one communicator one after the other.
 
 Making a channel ends with a first message. NCCL makes a communicator when it is used first, and waits there
 for the other rank; ranks that did so in the middle of a schedule could wait for one another.

@@ -31,9 +31,7 @@ class Groups:
     of ranks.
     """
 
-    def __init__(
-        self, layout: Layout, seconds: float = 60.0, device: torch.device = CPU
-    ) -> None:
+    def __init__(self, layout: Layout, seconds: float = 60.0, device: torch.device = CPU) -> None:
         self.layout, self.rank, self.seconds = layout, dist.get_rank(), seconds
         self.device = device
         self._wait = timedelta(seconds=seconds)

@@ -39,8 +39,9 @@ class PipelinedPasses:
     `channels`: those between the pipeline's ranks. `experts` and `back`: the groups of those that the
     routed experts are spread over, of the same ranks, for forward and backward passes; None where they are
     not. `chunks` and `settings.micro_batch` are those of `Pipeline.chunks`, `way` is that of
-    `spread_experts`, `side_by_side` that of `Executor` on the CPU; `last`: the latest step's executor, for measuring.
-    Takes `part` over, with its weights and its precision. Raises UserError where experts cannot be spread.
+    `spread_experts`, `side_by_side` that of `Executor` on the CPU; `last`: the latest step's executor, for
+    measuring. Takes `part` over, with its weights and its precision. Raises UserError where experts cannot be
+    spread.
     """
 
     def __init__(
@@ -99,9 +100,7 @@ class PipelinedPasses:
         rows, length = pieces[0].tokens.shape
         shape = (rows, length - 1 - config.num_nextn_predict_layers, config.hidden_size)
         # The residual stream is FP32 in every precision.
-        wires = Wires(
-            self._channels, program, lambda: torch.empty(shape, device=device), ahead=self._ahead
-        )
+        wires = Wires(self._channels, program, lambda: torch.empty(shape, device=device), ahead=self._ahead)
         self.last = Executor(schedule, program, self.rank, work, wires, self._side_by_side)
         self.last.run()
         return result

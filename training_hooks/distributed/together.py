@@ -39,6 +39,7 @@ from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.gate import Gate
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.checkpoint import Checkpoints, Position
+from corpusmill.training_hooks.trainer.clipping import factor
 from corpusmill.training_hooks.trainer.ema import Ema
 from corpusmill.training_hooks.trainer.expert_load import RoutingTally
 from corpusmill.training_hooks.trainer.objective import BatchCounts
@@ -127,7 +128,7 @@ class Together:
                 f"loss {total} with gradient norm {result.norm}: lower the learning rate or lengthen the "
                 "warm-up"
             )
-        self._zero.step(settings.learning_rate, min(1.0, settings.clip / (result.norm + 1e-6)))
+        self._zero.step(settings.learning_rate, factor(result.norm, settings.clip))
         for number, gate in self._gates:
             update_bias(gate.e_score_correction_bias, result.loads[number], settings.gamma)
         if self._ema is not None:

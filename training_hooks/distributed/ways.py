@@ -67,8 +67,8 @@ class Flat:
         """See `Way`."""
         order = slot_order(experts_NK, self.ranks * n_local)
         rows_MD = dispatch(x_ND, order, dtype)
-        counts_PX = torch.tensor(order.counts, device=x_ND.device).view(self.ranks, -1)
-        theirs_PX = exchange_counts(counts_PX, self.hop.forward)
+        counts_PX = torch.tensor(order.counts).view(self.ranks, -1)
+        theirs_PX = exchange_counts(counts_PX.to(x_ND.device), self.hop.forward)
         sent, received = counts_PX.sum(1).tolist(), theirs_PX.sum(1).tolist()
         arrived_RD = exchange(rows_MD, sent, received, self.hop, "dispatch", self.wire, self.traffic)
         by_expert_R, by_rank_R = sorted_by_second(theirs_PX)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.pieces import Piece
 from corpusmill.training_hooks.trainer.adamw import AdamW
+from corpusmill.training_hooks.trainer.clipping import sum_of_squares
 from corpusmill.training_hooks.trainer.optimiser import set_learning_rate
 
 BUCKET = 2**24  # numbers that travel at once
@@ -172,7 +173,7 @@ class ShardedAdamW:
         own share: every number of the model is in that of one rank."""
         squares = 0.0
         for bucket in self._buckets:
-            squares += float(torch.linalg.vector_norm(bucket.reduce(), dtype=torch.float64)) ** 2
+            squares += float(sum_of_squares(bucket.reduce()))
         for bucket in self._buckets:
             for segment in bucket.segments:
                 segment.piece.parameter.grad = None

@@ -1,8 +1,9 @@
 """Ranks on a Ray cluster: one placement group for all of them, as one unit of the step.
 
 The unit's worker starts a keeper, an actor that asks for the placement group (one bundle of `threads` CPUs a
-rank, and a GPU where it trains on one, on as few nodes as may be) and starts an actor in each bundle, which starts its rank as a process of its
-own and watches it as on one machine. While the worker waits, Ray gives its own CPU to others.
+rank, and a GPU where it trains on one, on as few nodes as may be) and starts an actor in each bundle, which
+starts its rank as a process of its own and watches it as on one machine. While the worker waits, Ray gives
+its own CPU to others.
 
 Nothing stays behind, whatever becomes of unit, worker or driver. Ray removes a placement group at the end of
 the job, or as the actor that made it dies, but then only if that is a detached one, which ends with nobody.
@@ -209,29 +210,33 @@ def _meeting(places: Sequence[tuple[str, int]]) -> tuple[str, dict[str, str]]:
 
 def _ready(group: Any, placed: Placed) -> bool:
     """Whether the bundles have their places in time."""
-    import ray
-
-    there = ray.cluster_resources()
-    if any(there.get(kind, 0) < count for kind, count in placed.needs.items()):
-        log.warning("%d ranks of %d threads wait for %s; the cluster has %s", placed.ranks, placed.threads,
-                    counted(placed.needs), counted({kind: there.get(kind, 0) for kind in placed.needs}))  # fmt: skip
+    there = _there(placed)
+    if any(there[kind] < count for kind, count in placed.needs.items()):
+        needs, has = _counted(placed.needs), _counted(there)
+        told = "%d ranks of %d threads wait for %s; the cluster has %s"
+        log.warning(told, placed.ranks, placed.threads, needs, has)
     return bool(group.wait(WAIT_SECONDS))
 
 
 def _no_room(placed: Placed) -> str:
-    import ray
-
-    there = ray.cluster_resources()
     return (
-        f"{placed.ranks} ranks of {placed.threads} threads need {counted(placed.needs)} at once; the Ray "
-        f"cluster, which has {counted({kind: there.get(kind, 0) for kind in placed.needs})}, did not give them "
-        f"within {WAIT_SECONDS:g} s: lower `ranks` or `threads`, or add nodes"
+        f"{placed.ranks} ranks of {placed.threads} threads need {_counted(placed.needs)} at once; the Ray "
+        f"cluster, which has {_counted(_there(placed))}, did not give them within {WAIT_SECONDS:g} s: lower "
+        "`ranks` or `threads`, or add nodes"
     )
 
 
-def counted(resources: Mapping[str, float]) -> str:
+def _there(placed: Placed) -> dict[str, int]:
+    """What the cluster has of what the ranks need."""
+    import ray
+
+    resources = ray.cluster_resources()
+    return {kind: int(resources.get(kind, 0)) for kind in placed.needs}
+
+
+def _counted(resources: Mapping[str, int]) -> str:
     """Ray's resources in words: `8 CPUs and 4 GPUs`."""
-    return " and ".join(f"{int(count)} {kind}s" for kind, count in resources.items())
+    return " and ".join(f"{count} {kind}s" for kind, count in resources.items())
 
 
 def _words(error: Exception) -> str:

@@ -1,9 +1,10 @@
 """Ranks that torchrun started: rank 0 runs the recipe and leads, the others wait for its training to join.
 
 What they meet by is in the environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun and
-launchers like it set them, and for ranks on GPUs LOCAL_RANK and LOCAL_WORLD_SIZE. The leader leaves the work, or word that there is none, in the store there. A rank
-that fails ends with an error, and whoever started the ranks ends the others; one that gives no sign of life,
-which no launcher notices, is noticed by the leader, and its own silence by all others.
+launchers like it set them, and for ranks on GPUs LOCAL_RANK and LOCAL_WORLD_SIZE. The leader leaves the work,
+or word that there is none, in the store there. A rank that fails ends with an error, and whoever started the
+ranks ends the others; one that gives no sign of life, which no launcher notices, is noticed by the leader,
+and its own silence by all others.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def device_of_rank(local: int | None, beside: int, devices: int) -> torch.device
         )
     if beside > devices:
         raise UserError(
-            f"train: {beside} ranks on a machine with {devices} GPU{'s' * (devices != 1)} that torch can use, "
-            f"and each needs one of its own: start at most {devices} ranks there, or write `device: cpu`"
+            f"train: {beside} ranks on a machine where torch can use {devices} GPU{'s' * (devices != 1)}; "
+            f"each needs one of its own: start at most {devices} ranks there, or write `device: cpu`"
         )
     return torch.device("cuda", local)

@@ -18,6 +18,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.model.balance import update_bias
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.precision.apply import Mode, autocast
+from corpusmill.training_hooks.trainer.clipping import clip_gradients
 from corpusmill.training_hooks.trainer.expert_load import RoutingTally
 from corpusmill.training_hooks.trainer.objective import BatchCounts, Objective, objective
 from corpusmill.training_hooks.trainer.optimiser import set_learning_rate
@@ -106,7 +107,7 @@ def training_step(
     result = gradients(model, optimiser, batch, settings, sources=sources, stop=stop, tally=tally)
     if result is None:
         return None
-    result.norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip))
+    result.norm = clip_gradients(model.parameters(), settings.clip)
     total = result.loss + settings.mtp_weight * result.mtp + settings.alpha * result.balance
     if not math.isfinite(total) or not math.isfinite(result.norm):
         raise UserError(

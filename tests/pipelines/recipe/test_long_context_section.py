@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from corpusmill.pipelines.contract.stage import Stage, Task, Write
 from corpusmill.pipelines.recipe.json_schema import recipe_schema
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.graph import build_graph
+from corpusmill.training_hooks.model.config import preset
 from tests.pipelines.recipe.in_recipe import stage_of
 
 Load = Callable[..., Recipe]
@@ -191,3 +193,27 @@ def test_a_model_to_start_from_lies_beside_the_recipe(load: Load, folder: Path) 
         folder / "model" / "config.json",
         folder / "model" / "model.safetensors",
     )
+
+
+def test_a_model_to_start_from_that_ranks_do_not_divide_is_refused_before_anything_is_made(
+    load: Load, faults: Callable[..., list[str]], folder: Path
+) -> None:
+    model = folder / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps(preset("v3-tiny", 400, 1).to_json()), "utf-8")
+    (model / "model.safetensors").touch()
+
+    def recipe(ranks: int, parallel: str) -> str:
+        options = f"start_from: model, ranks: {ranks}, parallel: {parallel}, steps: 100"
+        return BEFORE.replace("steps: 100", options)
+
+    load(recipe(4, "{experts: 4}"))
+    (line,) = faults(recipe(3, "{experts: 3}"))
+    assert "train.parallel: 8 experts of a layer do not divide among 3 ranks" in line
+    assert line.endswith("model)")
+    (line,) = faults(recipe(4, "{pipeline: 4, schedule: 1f1b}"))
+    assert "3 layers cannot be cut into 4 stages" in line
+    (model / "config.json").write_text("[]", "utf-8")
+    (line,) = faults(recipe(2, "{}"))
+    assert "train.start_from" in line
+    assert "does not describe a model of this kind" in line
