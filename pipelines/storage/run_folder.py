@@ -104,6 +104,7 @@ class StepFolder(StepUnits):
         content = sealed_bytes(file, _MANIFEST)
         if self.store is not None:
             units = Units(self.segments, self.place, segments)
+            self.store.put_ends(self.path, units.files(".arrow"))
             self.store.remove_units(self.path, [self.receipt_path(unit).name for unit in range(len(units))])
             self.store.put_manifest(self.path, content)
         write_atomic(self.manifest_path, content)

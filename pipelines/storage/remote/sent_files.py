@@ -22,13 +22,15 @@ from corpusmill.pipelines.storage.objects.current import store_of
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
 from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectInfo, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl
-from corpusmill.pipelines.storage.remote.partly import PartlyFetched
+from corpusmill.pipelines.storage.remote.ends import End, bundled, unbundled
+from corpusmill.pipelines.storage.remote.partly import END_BYTES, PartlyFetched
 from corpusmill.pipelines.storage.remote.room import Room
 from corpusmill.pipelines.system.faultpoints import faultpoint
 
 T = TypeVar("T")
 
 WHOLE_BYTES = 2 * PART_BYTES  # of a file that is fetched whole: by as many requests as its end and a range
+MOST_ENDS = 1024  # files of a step whose ends are put into one object: 64 MiB
 AT_ONCE = 4  # files sent or fetched, or parts of one file: up to 16 MiB each in memory
 
 
@@ -93,6 +95,9 @@ class SentFiles:
         """A range of a file, kept in the mirror for those who ask for the same one."""
         path = folder / f"{start}-{end}"
         kept = self._kept(path, end - start)
+        if kept is None and end == entry.bytes:
+            self._have_ends(step)
+            kept = self._kept(path, end - start)
         if kept is not None:
             return kept
         key = self._data_key(step, entry)
@@ -108,6 +113,47 @@ class SentFiles:
                 raise damaged(f"{self._object(key)}: missing, or of another size") from error
             self._write(path, found)
         return found
+
+    def put_ends(self, step: Path, entries: Iterable[FileEntry]) -> None:
+        """Put the ends of a step's files of batches into one object, of those that are read by ranges, for
+        machines that read some of many: without it each of them asks for the end of each."""
+        large = {entry.sha256: entry for entry in entries if entry.batches and entry.bytes > WHOLE_BYTES}
+        found: dict[End, bytes] = {}
+
+        def take(entry: FileEntry) -> None:
+            path, start = step / "data" / entry.name, max(0, entry.bytes - END_BYTES)
+            if self.room.pin(path, entry.bytes):
+                with path.open("rb") as file:
+                    file.seek(start)
+                    end = file.read()
+            else:
+                key = self._data_key(step, entry)
+                try:
+                    end = self._store.get_named(key, start, entry.bytes, entry.bytes)
+                except NoObjectError as error:
+                    raise damaged(f"{self._object(key)}: missing, or of another size") from error
+            found[entry.sha256[:32], start, entry.bytes] = end
+
+        if 2 <= len(large) <= MOST_ENDS:
+            each(take, large.values(), AT_ONCE)
+            self._store.put(self._key("ends", step.parent.name, step.name), bundled(found))
+
+    def _have_ends(self, step: Path) -> None:
+        """Have what `put_ends` put among the ranges that the mirror keeps: once, of a complete step."""
+        marker = step / ".ends"
+        if marker.exists() or not (step / "manifest.json").exists():
+            return
+        with self.room.fetching(marker):
+            if marker.exists():
+                return
+            try:
+                ends = list(unbundled(self._store.get(self._key("ends", step.parent.name, step.name))))
+            except (NoObjectError, ValueError):  # each end is asked for when it is needed
+                ends = []
+            for (digits, start, stop), content in ends:
+                self.room.grown(len(content))
+                self._write(step / "parts" / digits / f"{start}-{stop}", content)
+            marker.touch()
 
     def _kept(self, path: Path, size: int) -> bytes | None:
         """A range that the mirror has; None where it has not, or another reader forgets it just now."""

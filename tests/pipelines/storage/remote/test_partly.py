@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.pipelines.records.receipt import FileEntry, UnitResult
+from corpusmill.pipelines.records.graph import StepOptions
+from corpusmill.pipelines.records.manifest import StepKey, Summary
+from corpusmill.pipelines.records.receipt import FileEntry, SummaryPart, UnitResult
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened
+from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.objects.current import REQUESTS
 from corpusmill.pipelines.storage.remote import partly as module
 from corpusmill.pipelines.storage.remote import sent_files
@@ -22,7 +25,9 @@ from corpusmill.pipelines.storage.remote.mirrors import release_files
 from corpusmill.pipelines.storage.remote.partly import PartlyFetched
 from corpusmill.pipelines.storage.remote.room import Room
 from tests.object_server import ObjectServer
-from tests.pipelines.storage.remote.test_run_store import machine
+from tests.pipelines.storage.remote.test_run_store import VERSION, machine
+
+NO_KEY = StepKey("scatter", (), "", {}, "", 0, StepOptions(), (), (), {})
 
 
 def write(path: Path, numbers: list[int], rows: int = 500) -> None:
@@ -186,6 +191,39 @@ def test_a_machine_fetches_what_it_reads_once(
     release_files()
     there.store.room._make_room(10)
     assert not list(kept.iterdir())
+
+
+def test_a_unit_of_many_large_files_asks_once_for_each(
+    server: ObjectServer, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their ends come together, from an object that the driver puts when the step is complete."""
+    monkeypatch.setattr(sent_files, "WHOLE_BYTES", 1000)
+    for place in (module, sent_files):
+        monkeypatch.setattr(place, "END_BYTES", 4_000)
+    here, count = machine(bucket, tmp_path, "a"), 20
+    committed = Committed(here)
+    for unit in range(count):
+        attempt = here.attempt(unit, 1)
+        write(attempt.file("rows.arrow"), list(range(unit, 40)))
+        committed.add(attempt.commit(UnitResult(1, part=SummaryPart({}))))
+    segments = committed.finish()
+    summary = Summary("s", VERSION, NO_KEY, {}, committed.content, committed.rows, committed.bytes, (), {})
+    here.complete(summary, segments)
+    there = machine(bucket, tmp_path, "b")
+    for number, most in ((30, 8 + count), (30, 0), (31, count)):
+        before = REQUESTS.so_far()
+        with opened(there, list(there.units.files()), number, number + 1) as files:
+            found = [file.numbered(number) for file in files]
+        with opened(here, list(here.units.files()), number, number + 1) as files:
+            assert found == [file.numbered(number) for file in files]
+        assert REQUESTS.so_far().since(before).total <= most
+    # Without the object, or where it is cut, each end is asked for.
+    key = f"run/ends/s/{there.path.name}"
+    for content in (server.get(bucket, key)[:-1], b"", None):
+        server.delete(bucket, key) if content is None else server.put(bucket, key, content)
+        other = machine(bucket, tmp_path, f"c{len(content or b'')}{content is None}")
+        with opened(other, list(other.units.files()), 30, 31) as files:
+            assert all(file.numbered(30) for file in files)
 
 
 def test_a_damaged_copy_is_fetched_again_and_an_altered_object_is_found(
