@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from corpusmill.pipelines.contract.documents import Columns, Documents, buffers, reason_where
+from corpusmill.pipelines.contract.documents import Columns, Documents, reason_where
 from corpusmill.pipelines.contract.rules import floats
 from corpusmill.pipelines.contract.stage import Filter
+from corpusmill.pipelines.text.bounds import bounds_of
 
 # Folders of other people's code, and files that are copied from project to project.
 VENDORED_FOLDERS = (
@@ -103,15 +104,20 @@ class CodeOrigin(Filter):
         """Flags bool[n], means and shares double[n], characters int64[n]."""
         import pyarrow.compute as pc
 
+        from corpusmill.filters.kernels.code import byte_counts
         from corpusmill.filters.rules.generated_code import MARKS
 
         paths = pc.fill_null(docs.column("path").cast(pa.string()), "")
         paths = pc.utf8_lower(pc.replace_substring(paths, "\\", "/"))
-        # A text has the same scores whatever ends its lines.
-        text = pc.fill_null(docs.text, "")
-        for end in ("\r\n", "\r", "\x85", "\u2028", "\u2029"):
-            text = pc.replace_substring(text, end, "\n")
-        head = pc.utf8_slice_codeunits(text, 0, HEAD)
+        texts = bounds_of(docs).texts
+        starts, ends = texts.starts, texts.ends
+        head = pa.array(
+            [
+                texts.data[start : min(start + 4 * HEAD, end)].tobytes().decode("utf-8", "ignore")[:HEAD]
+                for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            ],
+            pa.string(),
+        )
 
         def within(column: pa.Array, expression: str) -> pa.Array:
             return pc.match_substring_regex(column, expression)
@@ -125,25 +131,20 @@ class CodeOrigin(Filter):
         generated = pc.or_(files(*GENERATED_FILES), folders(*GENERATED_FOLDERS))
         for mark in MARKS:
             generated = pc.or_(generated, within(head, mark))
-        characters = pc.utf8_length(text)
-        lines = pc.add(pc.count_substring(text, "\n"), pc.invert(pc.ends_with(text, "\n")).cast(pa.int64()))
-        mean = pc.divide(characters.cast(pa.float64()), pc.max_element_wise(lines, 1).cast(pa.float64()))
+        characters, feeds, digits = byte_counts(texts)
+        last = texts.data[np.maximum(ends, 1) - 1] if len(texts.data) else np.zeros(len(docs), np.uint8)
+        lines = feeds + ((starts == ends) | (last != ord("\n")))
         script = files(*(rf"[^/]*\.{suffix}" for suffix in MINIFIED))
-        offsets, data = buffers(text)
-        offsets, data = offsets - offsets[0], data[offsets[0] : offsets[-1]]
-        digits = np.zeros(len(data) + 1, np.int64)
-        np.cumsum((data >= ord("0")) & (data <= ord("9")), out=digits[1:])
-        count = digits[offsets[1:]] - digits[offsets[:-1]]
-        size = np.asarray(characters.to_numpy(zero_copy_only=False))
+        mean = pc.if_else(script, pa.array(characters / np.maximum(lines, 1)), pa.scalar(None, pa.float64()))
         return {
             "vendored": pc.or_(folders(*VENDORED_FOLDERS), files(*VENDORED_FILES)),
             "lock_file": files(*LOCK_FILES),
             "generated": generated,
             "minified_name": files(*(rf"[^/]*[.-]min\.{suffix}" for suffix in MINIFIED)),
             "table": files(*(rf"[^/]*\.{suffix}" for suffix in TABLES)),
-            "minified_line": pc.if_else(script, mean, pa.scalar(None, pa.float64())),
-            "digits": count / np.maximum(size, 1),
-            "characters": size.astype(np.int64),
+            "minified_line": mean,
+            "digits": digits / np.maximum(characters, 1),
+            "characters": characters,
         }
 
     def judge(self, scores: Columns) -> pa.Array:

@@ -63,10 +63,16 @@ class MathScore(Filter):
 
     def score(self, docs: Documents) -> Columns:
         """`score` double[n] and the counts of evidence and tokens int64[n]."""
-        from corpusmill.filters.kernels.mathematics import math_counts
+        from corpusmill.filters.kernels.mathematics import MathCounts, notation_counts, term_counts
 
-        bounds = bounds_of(docs)
-        c = math_counts(bounds.texts, bounds.words, _vocabulary())
+        bounds, known = bounds_of(docs), _vocabulary()
+        ordinary = bounds.ordinary.words
+        terms = term_counts(ordinary, known, np.zeros(len(docs), np.uint64))
+        for text in bounds.large:
+            last = np.zeros(1, np.uint64)
+            terms[text.row] = sum(int(term_counts(part.words, known, last)[0]) for part in text.words())
+        commands, spans, displays, signs, equations = notation_counts(bounds.texts, known)
+        c = MathCounts(commands, spans, displays, signs, equations, terms, bounds.token_counts())
         evidence = c.commands + 2 * c.spans + 3 * c.displays + c.signs + c.equations + c.terms
         density = evidence / np.maximum(c.tokens, 50)
         return {"score": -np.expm1(-density / 0.05), **c._asdict()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -20,10 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DATA_FORMATS = ("json", "yaml", "xml", "text", "markdown")
-HEX_WORD = r"\b0[xX][0-9a-fA-F]+\b"
 ASSERT = r"(?i)[^\n]*assert[^\n]*"
 PROMPT = r"(?i)(?://|#|/\*|\*|--|%|;|<!--)[^\n]*(?:your code here|fixme|todo)[^\n]*"
-_SPACES = re.compile(r"\s+")
 
 
 class OpenCoder(Filter):
@@ -95,14 +91,15 @@ class OpenCoder(Filter):
         import pyarrow.compute as pc
 
         from corpusmill.filters.kernels.code import code_counts
+        from corpusmill.filters.kernels.open_coder import hexadecimal_characters, repeated_lines
 
-        c = code_counts(bounds_of(docs).texts, -1)
+        bounds = bounds_of(docs)
+        c = code_counts(bounds.texts, -1)
         texts = pc.fill_null(docs.text, "")
         data = pc.fill_null(pc.is_in(CodeQuality._formats(docs), value_set=_strings(DATA_FORMATS)), False)
         characters = np.asarray(pc.utf8_length(texts), np.int64)
-        bare = np.asarray(pc.utf8_length(pc.replace_substring_regex(texts, HEX_WORD, "")), np.int64)
         visible = c.characters - c.white_space
-        repeated, filled = _repeated(texts.to_pylist())
+        repeated, filled = repeated_lines(bounds.texts)
         prompts = np.asarray(pc.count_substring_regex(texts, PROMPT), np.int64)
         asserts = np.asarray(pc.count_substring_regex(texts, ASSERT), np.int64)
         return {
@@ -115,7 +112,7 @@ class OpenCoder(Filter):
             "digits": ratio(c.letters_and_digits - c.letters, visible),
             "white_space": ratio(characters - visible, characters),
             "replacement": ratio(np.asarray(pc.count_substring(texts, "\ufffd"), np.int64), characters),
-            "hexadecimal": ratio(characters - bare, characters),
+            "hexadecimal": ratio(hexadecimal_characters(bounds.texts), characters),
             "repeated_lines": ratio(repeated, filled),
             "prompt_lines": ratio(prompts, c.lines),
             "assert_lines": ratio(asserts, filled),
@@ -149,14 +146,3 @@ def _strings(names: tuple[str, ...]) -> pa.Array:
     import pyarrow as pa
 
     return pa.array(names, pa.string())
-
-
-def _repeated(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Of each text how many lines stand there more than once, and how many are not blank, int64[n] each."""
-    found = np.zeros((2, len(texts)), np.int64)
-    for row, text in enumerate(texts):
-        counts = Counter(_SPACES.sub("", line) for line in text.splitlines())
-        counts.pop("", None)
-        found[0, row] = sum(n for line, n in counts.items() if n > 1 and len(line) > 1 and line != "},")
-        found[1, row] = counts.total()
-    return found[0], found[1]

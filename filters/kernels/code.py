@@ -147,6 +147,21 @@ def code_counts(texts: Texts, long: int) -> CodeCounts:
 
 
 @compiled
+def byte_counts(texts: Texts) -> tuple[Counts, Counts, Counts]:
+    """Code points, line feeds, and digits of ASCII of each document, int64[n] each."""
+    n = len(texts.starts)
+    begin = address(texts.data)
+    characters, feeds, digits = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    for i in range(n):
+        for at in range(begin + texts.starts[i], begin + texts.ends[i]):
+            byte = byte_at(at)
+            characters[i] += byte & 0xC0 != 0x80
+            feeds[i] += byte == 0x0A
+            digits[i] += 0x30 <= byte <= 0x39
+    return characters, feeds, digits
+
+
+@compiled
 def contains_early(
     texts: Texts, pattern_offsets: Counts, patterns: Bytes, lines: int, size: int
 ) -> npt.NDArray[np.bool_]:

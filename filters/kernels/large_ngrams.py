@@ -6,9 +6,11 @@ of their keys, a part of them at a time, and a bin is counted in a table that a 
 
 Of an n-gram its first place is kept, no hash. An (n+1)-gram is two n-grams, and where both are known by the
 place of the first one equal to them, these two places are its key. One that repeats is made of two that
-repeat: of others no place is kept. Most memory: 20 bytes a token, which are 4 for the ends of words, and for
-bigrams 8 for hashes, 4 for places and 3 for bins, then 8 for two lists of places and 8 for bins; of English
-3 to 4 bytes a byte of text, of Chinese 6 to 7.
+repeat: of others no place is kept.
+
+Most memory: 11 bytes a token. The hashes of the shortest n-grams, 8, give way to their first places one by
+one, and these and those of one word more then fit where the hashes were; 1 for the length of a word, 2 for
+bins. Of English that is 2 to 3 bytes a byte of text, of Chinese 4, of signs that are a token each 11.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.pipelines.text.compiled import compiled, integer
+from corpusmill.pipelines.text.compiled import compiled, inlined, integer
 from corpusmill.pipelines.text.kernels.first_places import first_place, table_size
 from corpusmill.pipelines.text.kernels.mixing import mix
 from corpusmill.pipelines.text.large_texts import LargeText
@@ -28,17 +30,22 @@ BIN_BITS, MOST_BIN_BITS = 14, 14
 """A bin is of about 2 to the power of the first n-grams; keys are told apart by at most so many bits."""
 AT_ONCE = 1 << 20
 """N-grams that are put into bins at a time, at least."""
+PASSES = 6
+"""About how often n-grams are looked at to put them into bins: a sixth of them at a time."""
 USUAL = 1 << 18
 """N-grams of a bin that is counted in a table for all of them; of a larger one few may be distinct."""
 BLOCK = 4096
 """N-grams that are counted together of a bin for which there is no room."""
 NONE = np.uint32(0xFFFFFFFF)
 """In place of the first place of an n-gram that does not repeat."""
+LONG = 255
+"""Characters of a word from which its length is kept apart."""
 
 Chosen = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.uint32]
+Firsts = npt.NDArray[np.uint64] | npt.NDArray[np.uint32]
 
 _HALF = np.uint64(32)
 
@@ -53,6 +60,15 @@ class Table(NamedTuple):
     counts: Places
     size: int
     distinct: int
+
+
+class Lengths(NamedTuple):
+    """Code points of n words: `short`, uint8[n], of those of under `LONG`; of the others, whose places are
+    `places` in ascending order, `long`, int64 each."""
+
+    short: npt.NDArray[np.uint8]
+    places: Counts
+    long: Counts
 
 
 class Most(NamedTuple):
@@ -73,53 +89,85 @@ def ngram_characters(text: LargeText, top: Chosen, repeated: Chosen) -> tuple[Co
         raise OverflowError(
             f"a document of {n:,} words: n-grams of up to {int(NONE) - 1:,} words are counted"
         )
-    hashes, ends = np.empty(n, np.uint64), np.zeros(n + 1, np.uint32)
-    done, characters = 0, 0
-    for _, words, _ in text.words():
-        many = int(words.lasts[0])
-        hashes[done : done + many] = words.hashes[:many]
-        sums = np.cumsum(words.characters[:many]) + characters
-        ends[done + 1 : done + many + 1] = sums.astype(np.uint32)  # modulo 2**32: only differences are asked
-        done, characters = done + many, int(sums[-1]) if many else characters
     tops, duplicates = np.zeros(len(top), np.int64), np.zeros(len(top), np.int64)
-    wanted = np.flatnonzero(top | repeated)
-    shorter, firsts = np.empty(0, np.uint32), np.empty(n, np.uint32)
-    for k in range(1, min(int(wanted.max(initial=0)), n) + 1):
-        if k == 1 and not (top[1] or repeated[1]):
-            continue
-        if k == 3:
-            hashes = np.empty(0, np.uint64)
-            shorter, firsts = firsts, np.empty(n, np.uint32)
-        elif k > 3:
+    deepest = min(int(np.flatnonzero(top | repeated).max(initial=0)), n)
+    shortest = 1 if top[1] or repeated[1] else 2
+    if deepest < shortest:
+        return tops, duplicates
+    grams, lengths = _words_of(text, n)
+    if shortest == 2:
+        pair_up(grams)
+    halves = grams.view(np.uint32)
+    shorter, firsts = halves[:n], halves[n:]
+    for k in range(shortest, deepest + 1):
+        if k == shortest:
+            most = find_firsts(True, k, grams, grams, AT_ONCE)
+            keep_low_halves(grams, shorter)
+        else:
+            most = find_firsts(False, k, shorter, firsts, AT_ONCE)
             shorter, firsts = firsts, shorter
-        most = find_firsts(k, n, hashes, shorter, firsts, AT_ONCE)
         if top[k]:
-            length = int(ends[most.place + k] - ends[most.place])
-            tops[k] = (length + k - 1) * most.times
+            tops[k] = (characters_of(lengths, most.place, k) + k - 1) * most.times
         if repeated[k]:
-            duplicates[k] = read(firsts, ends, k)
+            duplicates[k] = read(shorter, lengths, k)
     return tops, duplicates
 
 
-@compiled
-def find_firsts(k: int, n_words: int, hashes: Hashes, shorter: Places, firsts: Places, at_once: int) -> Most:
-    """Fill `firsts` uint32[n_words] with the place of the first k-gram equal to that of each place, `NONE`
-    for one that does not repeat; returns the most frequent one, 1 and 0 where none repeats.
+def _words_of(text: LargeText, n: int) -> tuple[Hashes, Lengths]:
+    """Hashes and lengths of its `n` words."""
+    hashes, short = np.empty(n, np.uint64), np.empty(n, np.uint8)
+    places, longer = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    done = 0
+    for _, words, _ in text.words():
+        many = int(words.lasts[0])
+        characters = words.characters[:many]
+        hashes[done : done + many] = words.hashes[:many]
+        short[done : done + many] = np.minimum(characters, LONG)
+        long = np.flatnonzero(characters >= LONG)
+        places.append(long + done)
+        longer.append(characters[long])
+        done += many
+    return hashes, Lengths(short, np.concatenate(places), np.concatenate(longer))
 
-    `hashes` uint64[n_words] of words are asked for up to bigrams, then `shorter`: `firsts` for k - 1. A
-    quarter of the n-grams, of longer ones than bigrams two thirds, and `at_once` if that is more, are put
-    into bins at a time.
+
+@compiled
+def pair_up(hashes: Hashes) -> None:
+    """Bigrams for words, each in place of its first one; the last word stays."""
+    for p in range(len(hashes) - 1):
+        hashes[p] = mix(hashes[p] * GOLDEN + hashes[p + 1])
+
+
+@compiled
+def keep_low_halves(grams: Hashes, halves: Places) -> None:
+    """The lower halves of `grams` to `halves`, which are its beginning."""
+    for p in range(len(grams)):
+        halves[p] = np.uint32(grams[p] & np.uint64(NONE))
+
+
+@compiled
+def find_firsts(keyed: bool, k: int, source: Firsts, firsts: Firsts, at_once: int) -> Most:
+    """Fill `firsts` [n] with the place of the first k-gram equal to that of each place, `NONE` for one that
+    does not repeat; returns the most frequent one, 1 and 0 where none repeats.
+
+    With `keyed`, `source` and `firsts` are one uint64[n] of the keys of k-grams, which first places replace;
+    else `source` uint32[n] is `firsts` of k - 1. One n-gram in `PASSES`, and `at_once` if that is more, are
+    put into bins at a time.
     """
-    end = n_words - k + 1
+    end = len(source) - k + 1
     bits = 1
     while bits < MOST_BIN_BITS and end >> bits > 1 << BIN_BITS:
         bits += 1
     bins, shift = 1 << bits, np.uint64(64 - bits)
     bounds = np.zeros(bins + 1, np.int64)
-    _bin_sizes(k, hashes, shorter, end, shift, bounds)
-    firsts[:] = NONE
+    for p in range(end):
+        known, key = _key(keyed, source, p)
+        if known:
+            bounds[np.uint64(key >> shift) + np.uint64(1)] += 1
+    for b in range(bins):
+        bounds[b + 1] += bounds[b]
+    firsts[end if keyed else 0 :] = NONE
     total = bounds[bins]
-    room = min(max(total // 4 if k <= 2 else 2 * total // 3, at_once), total)
+    room = min(max(total // PASSES, at_once), total)
     keys, places = np.empty(room, np.uint64), np.empty(room, np.uint32)
     slots, counts = np.empty(table_size(USUAL), np.uint64), np.empty(USUAL, np.uint32)
     most, table = Most(1, 0), _new_table(1 << 10)
@@ -129,10 +177,10 @@ def find_firsts(k: int, n_words: int, hashes: Hashes, shorter: Places, firsts: P
         while high < bins and bounds[high + 1] - bounds[low] <= room:
             high += 1
         if high == low:
-            table, most = _count_bin_in_blocks(k, hashes, shorter, end, shift, low, table, firsts, most)
+            table, most = _count_bin_in_blocks(keyed, source, end, shift, low, table, firsts, most)
             low += 1
             continue
-        _fill_bins(k, hashes, shorter, end, shift, low, high, bounds, keys, places)
+        _fill_bins(keyed, source, end, shift, low, high, bounds, keys, places, firsts)
         for b in range(low, high):
             first, last = bounds[b] - bounds[low], bounds[b + 1] - bounds[low]
             if last - first <= USUAL:
@@ -143,28 +191,23 @@ def find_firsts(k: int, n_words: int, hashes: Hashes, shorter: Places, firsts: P
     return most
 
 
-@compiled
-def _bin_sizes(k: int, hashes: Hashes, shorter: Places, end: int, shift: Any, bounds: Counts) -> None:
-    """Fill `bounds` with the numbers at which bins begin and end, if n-grams are ordered by bin."""
-    if k <= 2:
-        for p in range(end):
-            key = mix(hashes[p] * GOLDEN + hashes[p + 1]) if k == 2 else hashes[p]
-            bounds[np.uint64(key >> shift) + np.uint64(1)] += 1
-    else:
-        for p in range(end):
-            one, two = shorter[p], shorter[p + 1]
-            if one != NONE and two != NONE:
-                key = mix(np.uint64(one) << _HALF | np.uint64(two))
-                bounds[np.uint64(key >> shift) + np.uint64(1)] += 1
-    for b in range(len(bounds) - 1):
-        bounds[b + 1] += bounds[b]
+@inlined
+def _key(keyed: bool, source: Firsts, p: int) -> tuple[bool, Any]:
+    """Whether the n-gram at `p` may repeat, and its key.
+
+    Of keys whose bin is counted only the first place is left, which stands for a key of the first bin: that
+    one is counted before all others.
+    """
+    if keyed:
+        return True, np.uint64(source[p])
+    one, two = source[p], source[p + 1]
+    return one != NONE and two != NONE, mix(np.uint64(one) << _HALF | np.uint64(two))
 
 
 @compiled
 def _fill_bins(
-    k: int,
-    hashes: Hashes,
-    shorter: Places,
+    keyed: bool,
+    source: Firsts,
     end: int,
     shift: Any,
     low: int,
@@ -172,22 +215,18 @@ def _fill_bins(
     bounds: Counts,
     keys: Hashes,
     places: Places,
+    firsts: Firsts,
 ) -> None:
     """Put the n-grams of bins `low` to `high` into `keys` and `places` by bin, their places ascending."""
     fill = bounds[low:high] - bounds[low]
     for p in range(end):
-        if k <= 2:
-            key = mix(hashes[p] * GOLDEN + hashes[p + 1]) if k == 2 else hashes[p]
-        else:
-            one, two = shorter[p], shorter[p + 1]
-            if one == NONE or two == NONE:
-                continue
-            key = mix(np.uint64(one) << _HALF | np.uint64(two))
+        known, key = _key(keyed, source, p)
         b = integer(key >> shift) - low
-        if 0 <= b < high - low:
+        if known and 0 <= b < high - low:
             at = np.uint64(fill[b])
             keys[at], places[at] = key, p
             fill[b] += 1
+            firsts[p] = NONE
 
 
 @compiled
@@ -198,7 +237,7 @@ def _count_bin(
     stop: int,
     slots: Hashes,
     counts: Places,
-    firsts: Places,
+    firsts: Firsts,
     most: Most,
 ) -> Most:
     """Count the n-grams `start` to `stop`, at most `USUAL`, and write `firsts` of those that repeat."""
@@ -223,29 +262,23 @@ def _count_bin(
 
 @compiled
 def _count_bin_in_blocks(
-    k: int,
-    hashes: Hashes,
-    shorter: Places,
+    keyed: bool,
+    source: Firsts,
     end: int,
     shift: Any,
     chosen: int,
     table: Table,
-    firsts: Places,
+    firsts: Firsts,
     most: Most,
 ) -> tuple[Table, Most]:
     """Count the n-grams of one bin, however many there are, without a list of them."""
     keys, places = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint32)
     table, n = _cleared(table), 0
     for p in range(end):
-        if k <= 2:
-            key = mix(hashes[p] * GOLDEN + hashes[p + 1]) if k == 2 else hashes[p]
-        else:
-            one, two = shorter[p], shorter[p + 1]
-            if one == NONE or two == NONE:
-                continue
-            key = mix(np.uint64(one) << _HALF | np.uint64(two))
-        if integer(key >> shift) == chosen:
+        known, key = _key(keyed, source, p)
+        if known and integer(key >> shift) == chosen:
             keys[n], places[n] = key, p
+            firsts[p] = NONE
             n += 1
             if n == BLOCK:
                 table, most = _count(table, keys, places, 0, n, firsts, most)
@@ -287,7 +320,7 @@ def _wider(table: Table) -> Table:
 
 @compiled
 def _count(
-    table: Table, keys: Hashes, places: Places, start: int, stop: int, firsts: Places, most: Most
+    table: Table, keys: Hashes, places: Places, start: int, stop: int, firsts: Firsts, most: Most
 ) -> tuple[Table, Most]:
     """Enter the n-grams `start` to `stop`, whose places ascend, and write `firsts` of those that repeat."""
     # An array is counted as a reference whenever it is taken out of a tuple: once here, not in the loop.
@@ -316,7 +349,19 @@ def _count(
 
 
 @compiled
-def read(firsts: Places, ends: Places, k: int) -> int:
+def characters_of(lengths: Lengths, p: int, k: int) -> int:
+    """Code points of the `k` words from number `p` on."""
+    found = 0
+    for q in range(p, p + k):
+        length = integer(lengths.short[q])
+        if length == LONG:
+            length = lengths.long[np.searchsorted(lengths.places, q)]
+        found += length
+    return found
+
+
+@compiled
+def read(firsts: Places, lengths: Lengths, k: int) -> int:
     """Code points of the k-grams seen before, read from left to right: `ngrams.ngram_characters`."""
     n = len(firsts) - k + 1
     passed = np.zeros((n >> 3) + 1, np.uint8)
@@ -327,7 +372,7 @@ def read(firsts: Places, ends: Places, k: int) -> int:
             continue
         byte, bit = first >> np.uint32(3), np.uint8(1 << (integer(first) & 7))
         if passed[byte] & bit:
-            characters += integer(np.uint32(ends[p + k] - ends[p]))
+            characters += characters_of(lengths, p, k)
             free = p + k
         else:
             passed[byte] |= bit

@@ -129,13 +129,13 @@ def _is_equation(at: int, start: int, end: int) -> bool:
 
 
 @compiled
-def math_counts(texts: Texts, words: Words, vocabulary: Vocabulary) -> MathCounts:
-    """What is counted in each document."""
+def notation_counts(texts: Texts, vocabulary: Vocabulary) -> Counts:
+    """Of each document commands, spans, displays, signs and equations: int64[5, n]."""
     n = len(texts.starts)
     table, begin = address(texts.table), address(texts.data)
-    found = np.zeros((7, n), np.int64)
+    found = np.zeros((5, n), np.int64)
     for i in range(n):
-        commands = spans = displays = signs = equations = terms = 0
+        commands = spans = displays = signs = equations = 0
         start, end = begin + texts.starts[i], begin + texts.ends[i]
         at = start
         previous = integer(0)
@@ -190,17 +190,28 @@ def math_counts(texts: Texts, words: Words, vocabulary: Vocabulary) -> MathCount
                 signs += alone or not bits & ALPHABETIC
             previous = code
             at = follow
-        last = np.uint64(0)
+        found[0, i], found[1, i], found[2, i], found[3, i] = commands, spans, displays, signs
+        found[4, i] = equations
+    return found
+
+
+@compiled
+def term_counts(words: Words, vocabulary: Vocabulary, before: Hashes) -> Counts:
+    """Terms among the words of each document, int64[n], of which `before`, uint64[n], are the words before;
+    those are the last ones then."""
+    n = len(words.firsts)
+    found = np.zeros(n, np.int64)
+    for i in range(n):
+        last = before[i]
         for k in range(words.firsts[i], words.lasts[i]):
             value = words.hashes[k]
             if words.characters[k] > 2:
-                terms += _holds(vocabulary.terms, mix(value))
+                found[i] += _holds(vocabulary.terms, mix(value))
             elif words.characters[k] == 1:
-                terms += _holds(vocabulary.terms, mix(mix(last) * GOLDEN + value))
+                found[i] += _holds(vocabulary.terms, mix(mix(last) * GOLDEN + value))
             last = value
-        found[0, i], found[1, i], found[2, i], found[3, i] = commands, spans, displays, signs
-        found[4, i], found[5, i], found[6, i] = equations, terms, words.lasts[i] - words.firsts[i]
-    return MathCounts(found[0], found[1], found[2], found[3], found[4], found[5], found[6])
+        before[i] = last
+    return found
 
 
 @compiled

@@ -182,7 +182,9 @@ class Documents:
         return Documents(table) if "text" in names else Documents(table, self._known)
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Documents:
-        """The rows where `mask` (bool[n]) is true."""
+        """The rows where `mask` (bool[n]) is true; zero-copy where it is everywhere."""
+        if mask.all():
+            return Documents(self.table, self._known)
         return Documents(self.table.filter(pa.array(mask)), self._known_of(np.flatnonzero(mask)))
 
     def slice(self, start: int, length: int) -> Documents:

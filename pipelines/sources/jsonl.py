@@ -13,7 +13,10 @@ from corpusmill.pipelines.sources.reader import Batch, Label, Split
 if TYPE_CHECKING:
     from corpusmill.pipelines.sources.assembly.batches import Collector
     from corpusmill.pipelines.sources.assembly.fields import FieldMap
+    from corpusmill.pipelines.sources.framing.line_ranges import Block
     from corpusmill.pipelines.sources.looking.look import Look
+
+LARGE = 4 * 2**20  # bytes of a text that is copied once only
 
 
 class Jsonl(RecordReader):
@@ -75,19 +78,22 @@ class Jsonl(RecordReader):
                 detail = f"a line over {self.max_record_bytes} bytes"
                 collector.quarantine("too_large", block.skipped, position, detail, block.data)
                 continue
-            for _ in self._lines(block.data, block.start, name, collector, fields):
+            lines = self._lines(block, name, collector, fields)
+            del block  # once its lines are read, a block of one large line has no use
+            for _ in lines:
+                yield collector.take()
+            if collector.full:
                 yield collector.take()
         if not collector.empty:
             yield collector.take()
 
-    def _lines(
-        self, data: bytes, start: int, name: str, collector: Collector, fields: FieldMap
-    ) -> Iterator[None]:
-        """Add the lines of one block; yields when a batch is full."""
+    def _lines(self, block: Block, name: str, collector: Collector, fields: FieldMap) -> Iterator[None]:
+        """Add the lines of one block; yields when a batch is full and the block goes on."""
         import numpy as np
 
         from corpusmill.pipelines.sources.kernels.json_lines import FOUND, find_text
 
+        data, start = block.data, block.start
         array = np.frombuffer(data, np.uint8)
         newlines = np.flatnonzero(array == 10)
         stops_n = newlines if data.endswith(b"\n") else np.append(newlines, len(data))
@@ -105,21 +111,28 @@ class Jsonl(RecordReader):
         for row, (first, stop) in enumerate(zip(starts_n.tolist(), stops_n.tolist(), strict=True)):
             added = False
             if state[row] == FOUND and stop - first <= self.max_record_bytes:
-                content = bytes(text[offsets[row] : offsets[row + 1]])
+                content: bytes | memoryview = text[offsets[row] : offsets[row + 1]]
+                if len(content) < LARGE:
+                    content = bytes(content)
                 rest = data[first : begins[row]] + b"null" + data[ends[row] : stop]
                 added = self._add_scanned(content, rest, collector, fields)
             if not added:
                 position = f"{name}, byte {start + first}"
                 self._add_line(data[first:stop], start + first == 0, position, collector, fields)
-            if collector.full:
+            if collector.full and row + 1 < len(starts_n):
                 yield
 
-    def _add_scanned(self, content: bytes, rest: bytes, collector: Collector, fields: FieldMap) -> bool:
+    def _add_scanned(
+        self, content: bytes | memoryview, rest: bytes, collector: Collector, fields: FieldMap
+    ) -> bool:
         """Add a line whose text was found; false if anything about it needs the full parser's judgement."""
         from corpusmill.pipelines.sources.assembly.json_limits import load_json
+        from corpusmill.pipelines.sources.assembly.plain_text import check_utf8
 
         try:
-            if not content.isascii():
+            if isinstance(content, memoryview):
+                check_utf8(content)
+            elif not content.isascii():
                 content.decode()
             record = load_json(rest)
             del record[self.text_field]

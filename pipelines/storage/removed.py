@@ -78,7 +78,7 @@ def removal_rows(
     for index in order.tolist():
         if taken.get(words[index], 0) < EXCERPTS:
             taken[words[index]] = taken.get(words[index], 0) + 1
-            excerpts[index] = (text[index].as_py() or "")[:EXCERPT_CHARACTERS]
+            excerpts[index] = _beginning(text[index])
     columns: dict[str, Any] = {
         "unit": pa.nulls(n, pa.uint32()),
         "row": docs.column("_row") if "_row" in names else pa.nulls(n, pa.uint32()),
@@ -99,6 +99,15 @@ def removal_rows(
     if "path" in names:
         columns["position"] = pc.coalesce(columns["position"], docs.column("path"))
     return pa.table(columns, schema=REMOVED)
+
+
+def _beginning(text: pa.Scalar) -> str:
+    """Up to `EXCERPT_CHARACTERS` characters; however long the text is, no more of it is decoded."""
+    data = text.as_buffer()
+    if data is None:
+        return ""
+    first: bytes = data.slice(0, min(data.size, 4 * EXCERPT_CHARACTERS)).to_pybytes()
+    return first.decode("utf-8", "ignore")[:EXCERPT_CHARACTERS]
 
 
 def quarantined_table(docs: Documents, stage: str, causes: Sequence[str]) -> pa.Table:

@@ -22,7 +22,7 @@ from corpusmill.pipelines.contract.errors import UserError
 from tests.oracles.filters_documents import documents, reasons
 
 STAGES: list[LimitsByLanguage] = [GopherQuality(), GopherRepetition(), FinewebQuality()]
-JUDGED = {"zh", "ja", "ko", "ar", "hi", "ru", "de", "fr", "es"}
+JUDGED = {"zh", "ja", "ko", "th", "ar", "hi", "ru", "de", "fr", "es"}
 
 # Sentences of our own, in several languages; a text is many of them in another order.
 SENTENCES = {

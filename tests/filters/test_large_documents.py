@@ -14,6 +14,7 @@ from corpusmill.filters.fineweb_quality import FinewebQuality
 from corpusmill.filters.gopher_quality import GopherQuality
 from corpusmill.filters.gopher_repetition import GopherRepetition
 from corpusmill.filters.kernels import large_ngrams
+from corpusmill.filters.math_score import MathScore
 from corpusmill.pipelines.contract.stage import Map
 from corpusmill.pipelines.text import bounds, large_texts
 from tests.oracles import filters_gopher as oracle
@@ -29,6 +30,7 @@ STAGES: list[Map] = [
     C4(languages=None, min_sentences=None),
     C4(languages=None, min_sentences=1, min_words_per_line=None, terminal=False),
     C4(languages=("en", "zh"), curly_bracket=False),
+    MathScore(),
 ]
 PIECES = [
     "a",
@@ -46,6 +48,11 @@ PIECES = [
     "...\n",
     "- ",
     "lorem ipsum.",
+    "\\frac",
+    "$x$",
+    "定理",
+    "a" * 300,
+    "theorem",
 ]
 REPEATED = st.lists(st.sampled_from(PIECES), max_size=150).map(" ".join)
 

@@ -92,7 +92,7 @@ class Collector:
         locator: str,
         content: bytes | memoryview,
         *,
-        text: bytes | None = None,
+        text: bytes | memoryview | None = None,
         url: str | None = None,
         path: str | None = None,
         repo: str | None = None,
@@ -106,7 +106,7 @@ class Collector:
         self._bytes += len(content)
         self._rows.append((*row, content, content_type) if self._raw else row)
 
-    def restore(self, record: Mapping[str, Any], text: bytes, fields: FieldMap) -> bool:
+    def restore(self, record: Mapping[str, Any], text: bytes | memoryview, fields: FieldMap) -> bool:
         """Add a record that an export of this project wrote, without its text, as the document that it was;
         false for any other record."""
         if not is_exported(record, fields):
@@ -148,7 +148,10 @@ class Collector:
             for name, values in named.items()
             if name != "text"
         }
-        arrays["text"] = pa.array(named["text"], pa.large_binary()).cast(pa.large_string())
+        if self._raw:
+            arrays["text"] = pa.nulls(n, pa.large_string())
+        else:
+            arrays["text"] = _joined(named["text"]).cast(pa.large_string())
         arrays["source"] = pa.repeat(self._label.source, n)
         arrays["domain"] = pa.repeat(self._label.domain, n)
         if self._raw:

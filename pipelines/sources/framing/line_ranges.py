@@ -75,38 +75,46 @@ def _index_plain(path: Path, split_bytes: int) -> list[Split]:
 
 
 def line_blocks(path: Path, split: Split, limit: int) -> Iterator[Block]:
-    """The lines of `split` in blocks of about `BLOCK_BYTES`; lines over `limit` bytes are not held."""
+    """The lines of `split` in blocks of about `BLOCK_BYTES`; lines over `limit` bytes are not held.
+
+    A line that makes a block longer is the last of it. A block is not kept here once it is given.
+    """
     stream = ByteStream(path, split.hint)
     stream.skip_to(split.start)
-    parts_read: list[bytes] = []
-    start, size = split.start, 0
+    held = bytearray()
+    start = split.start
     tail = 0  # bytes held since the last newline
     while stream.position < split.end:
         data = stream.piece()
         if not data:
             raise Damage(0, f"the file ends before position {split.end}: it changed while it was read")
         data = data[: split.end - (stream.position - len(data))]
-        parts_read.append(data)
-        size += len(data)
+        long = len(held) >= BLOCK_BYTES  # then a line is open, the last one
         newline = data.rfind(b"\n")
+        held += data
         tail = tail + len(data) if newline < 0 else len(data) - newline - 1
         if newline < 0 and tail > limit:
-            whole = b"".join(parts_read)
-            cut = size - tail
-            if cut:
-                yield Block(whole[:cut], start)
+            if cut := len(held) - tail:
+                yield Block(_take(held, cut), start)
+            first = bytes(held[:256])
+            held.clear()
             length, ended = _pass_line(stream, split.end, tail)
-            yield Block(whole[cut : cut + 256], start + cut, length)
+            yield Block(first, start + cut, length)
             start += cut + length + ended
-            parts_read, size, tail = [], 0, 0
-        elif newline >= 0 and size >= BLOCK_BYTES:
-            whole = b"".join(parts_read)
-            cut = size - tail
-            yield Block(whole[:cut], start)
-            start += cut
-            parts_read, size = [whole[cut:]], tail
-    if size:
-        yield Block(b"".join(parts_read), start)
+            tail = 0
+        elif newline >= 0 and len(held) >= BLOCK_BYTES:
+            size = len(held) - len(data) + 1 + (data.find(b"\n") if long else newline)
+            yield Block(_take(held, size), start)
+            start += size
+    if held:
+        yield Block(_take(held, len(held)), start)
+
+
+def _take(held: bytearray, size: int) -> bytes:
+    """The first `size` bytes of `held`, in which the rest stays."""
+    taken = bytes(memoryview(held)[:size])
+    del held[:size]
+    return taken
 
 
 def _pass_line(stream: ByteStream, end: int, length: int) -> tuple[int, int]:
