@@ -30,12 +30,12 @@ class _Libraries:
 class ClassifierScore(Filter):
     """Score texts by a classifier that was exported to ONNX, and keep those that score enough.
 
-    `model` is a folder with model.onnx and tokenizer.json, and config.json where labels have names, as
-    `optimum-cli export onnx --task text-classification` writes it. Its inputs are `input_ids` and, where it
-    has them, `attention_mask` and `token_type_ids`; its first output holds a number a label. `score` is,
-    by `kind`: the probability of `label` among all (`softmax`), of the label by itself (`sigmoid`), or the
-    number as it is (`value`), which is what classifiers with one label give that grade texts from 0 to 5,
-    such as FineWeb-Edu's and FineMath's (3+: `at_least: 2.5`, since they round; 4+: 3.5).
+    `model` is a folder with model.onnx (or onnx/model.onnx) and tokenizer.json, and config.json where labels
+    have names, as `optimum-cli export onnx --task text-classification` writes it. Its inputs are `input_ids`
+    and, where it has them, `attention_mask` and `token_type_ids`; its first output holds a number a label.
+    `score` is, by `kind`: the probability of `label` among all (`softmax`), of the label by itself
+    (`sigmoid`), or the number as it is (`value`), which is what classifiers with one label give that grade
+    texts from 0 to 5, such as FineWeb-Edu's and FineMath's (3+: `at_least: 2.5`, since they round; 4+: 3.5).
 
     Runs on the CPU with onnxruntime and tokenizers (extra `onnx`), one thread a worker, without network or
     pickle. A document is asked by itself: with others beside it, its sums would differ in their last bits.

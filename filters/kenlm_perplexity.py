@@ -188,12 +188,17 @@ def _of_kenlm(path: Path) -> Score:
     def score(texts: list[str]) -> tuple[list[float], list[int]]:
         logs, counts = [], []
         for text in texts:
-            lines = [words for line in text.split("\n") if (words := line.encode().split())]
+            lines = [words for line in text.split("\n") if (words := _words(line))]
             logs.append(sum(model.score(b" ".join(words).decode()) for words in lines))
             counts.append(sum(len(words) + 1 for words in lines))
         return logs, counts
 
     return score
+
+
+def _words(line: str) -> list[bytes]:
+    """The words of a line; KenLM's module for Python would end one with NUL there, so it is unknown."""
+    return [word if b"\0" not in word else b"<unk>" for word in line.encode().split()]
 
 
 def _cutter(path: Path) -> Any:

@@ -72,8 +72,8 @@ def _score(numbers: npt.NDArray[np.float64], label: int, kind: Kind) -> float:
 def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: int) -> OnnxClassifier:
     """The classifier of a folder; texts are cut to `most` tokens.
 
-    Raises UserError where onnxruntime is not installed, a file is missing, or there is no such label;
-    DataError for a file that cannot be read, or a model of another form.
+    Raises UserError where onnxruntime is not installed, a file is missing, there is no such label, or the
+    model takes fewer tokens; DataError for a file that cannot be read, or a model of another form.
     """
     try:
         import onnxruntime
@@ -81,15 +81,13 @@ def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: in
         raise UserError(NOT_INSTALLED) from error
     from tokenizers import Tokenizer
 
-    _complete(folder)
+    path = _complete(folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            str(folder / MODEL), options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
     except Exception as error:  # both libraries raise subclasses of Exception alone
         raise DataError(f"{folder}: no classifier: {error}; export the model again") from error
@@ -97,27 +95,52 @@ def load_classifier(folder: Path, label: str | None, kind: Kind | None, most: in
     tokenizer.enable_truncation(most)
     inputs = tuple(one.name for one in session.get_inputs())
     if other := [name for name in inputs if name not in KNOWN]:
-        raise DataError(
-            f"{folder / MODEL} asks for {', '.join(other)}; a text classifier has {', '.join(KNOWN)}"
-        )
+        raise DataError(f"{path} asks for {', '.join(other)}; a text classifier has {', '.join(KNOWN)}")
     found = OnnxClassifier(session, tokenizer, inputs, 0, "value")
     try:
         labels = len(found.numbers(tokenizer.encode("a")))
     except Exception as error:  # of numpy, or onnxruntime's own
         said = " ".join(str(error).split())
         cure = "export one that takes int64 tokens of a text, any number of them, and gives a number a label"
-        raise DataError(f"{folder / MODEL} cannot judge a text: {said}; {cure}") from error
+        raise DataError(f"{path} cannot judge a text: {said}; {cure}") from error
+    check_length(found, folder, most)
     names = _names(folder, labels)
     chosen = labels - 1 if label is None else _place(label, names, folder)
     usual: Kind = "softmax" if labels > 1 else "value"
     return OnnxClassifier(session, tokenizer, inputs, chosen, kind or usual)
 
 
-def _complete(folder: Path) -> None:
-    for name in (MODEL, TOKENIZER):
-        if not (folder / name).is_file():
-            cure = "give a folder as `optimum-cli export onnx` writes it"
-            raise UserError(f"{folder} has no {name}; {cure}")
+def _complete(folder: Path) -> Path:
+    """The model's file: in the folder, or in its folder `onnx`, as on the Hugging Face Hub."""
+    paths = [folder / MODEL, folder / "onnx" / MODEL]
+    model = next((path for path in paths if path.is_file()), None)
+    if model is None or not (folder / TOKENIZER).is_file():
+        missing = MODEL if model is None else TOKENIZER
+        weights = any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
+        cure = (
+            f"`optimum-cli export onnx --model {folder} --task text-classification OUT` makes a folder that "
+            "has it from this one, which holds weights for transformers"
+            if weights
+            else "give a folder as `optimum-cli export onnx` writes it"
+        )
+        raise UserError(f"{folder} has no {missing}; {cure}")
+    return model
+
+
+def check_length(found: OnnxClassifier, folder: Path, most: int) -> None:
+    """Raise UserError where config.json tells of fewer places than `most`, and a text of so many tokens
+    cannot be judged. Some models with few places take longer texts, since they measure distances."""
+    places = _config(folder).get("max_position_embeddings")
+    if not isinstance(places, int) or places >= most:
+        return
+    text = found.tokenizer.encode("a " * most)
+    try:
+        found.numbers(text)
+    except Exception as error:  # onnxruntime's own
+        raise UserError(
+            f"classifier_score.max_tokens: {folder} cannot judge {most} tokens: its config.json tells of "
+            f"{places} places; write `max_tokens: {places}`, or fewer"
+        ) from error
 
 
 def check_folder(folder: Path, label: str | None) -> None:
@@ -125,8 +148,7 @@ def check_folder(folder: Path, label: str | None) -> None:
     and whole, the tokenizer is JSON, and config.json, if it names labels, has `label`."""
     if importlib.util.find_spec("onnxruntime") is None:
         raise UserError(NOT_INSTALLED)
-    _complete(folder)
-    _check_fields(folder / MODEL)
+    _check_fields(_complete(folder))
     try:
         json.loads((folder / TOKENIZER).read_text("utf-8"))
     except ValueError as error:
@@ -174,13 +196,24 @@ def _varint(file: BinaryIO) -> int:
 
 def _names(folder: Path, labels: int) -> list[str]:
     """The names of the labels, where config.json has them, else their numbers; of 0 labels, all it has."""
-    if not (folder / CONFIG).is_file():
-        return [str(number) for number in range(labels)]
+    told = _config(folder).get("id2label") or {}
+    if not isinstance(told, dict):
+        raise DataError(f"{folder / CONFIG}: `id2label` is no object; export the model again")
+    return [str(told.get(str(number), number)) for number in range(labels or len(told))]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """What config.json says; nothing where there is none."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return {}
     try:
-        told = json.loads((folder / CONFIG).read_text("utf-8")).get("id2label") or {}
-        return [str(told.get(str(number), number)) for number in range(labels or len(told))]
-    except (ValueError, AttributeError) as error:
-        raise DataError(f"{folder / CONFIG}: {error}; export the model again") from error
+        told = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: {error}; export the model again") from error
+    if not isinstance(told, dict):
+        raise DataError(f"{path}: no JSON object; export the model again")
+    return told
 
 
 def _place(label: str, names: list[str], folder: Path) -> int:

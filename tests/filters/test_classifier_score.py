@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from corpusmill.filters.classifier_score import ClassifierScore
-from corpusmill.filters.rules.onnx_classifier import OnnxClassifier
+from corpusmill.filters.rules.onnx_classifier import OnnxClassifier, check_length
 from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.errors import DataError, UserError
 from tests.oracles.filters_documents import TEXTS, check_split_law, documents, reasons
@@ -140,6 +141,51 @@ def test_a_model_of_another_form_is_told(tmp_path: Path) -> None:
         DataError, match=r"model\.onnx cannot judge a text: .*int32.*; export one that takes int64"
     ):
         stage(folder)
+
+
+def test_a_model_may_lie_as_on_the_hub(model: Path, tmp_path: Path) -> None:
+    folder = made(tmp_path, id2label={"0": "hq", "1": "lq"})
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
+    assert ClassifierScore(model=folder, label="hq").conflicts([]) == []
+    assert scored(stage(folder, label="hq"), ["good the"]) == scored(stage(model, label="hq"), ["good the"])
+
+
+def test_a_folder_of_weights_is_told_how_to_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "tokenizer.json").write_text("{}")
+    ((option, wrong),) = ClassifierScore(model=tmp_path).conflicts([])
+    assert option == "model"
+    assert f"has no model.onnx; `optimum-cli export onnx --model {tmp_path} --task" in wrong
+
+
+@pytest.mark.parametrize(
+    ("places", "most", "refused"),
+    [(128, 512, True), (128, 128, False), (512, 300, False), (None, 512, False)],
+)
+def test_a_model_of_few_places_is_told_before_texts_are_lost(
+    tmp_path: Path, places: int | None, most: int, refused: bool
+) -> None:
+    """A model as BERT's, which fails on longer texts; each would be quarantined by itself."""
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": places}))
+
+    def run(names: object, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+        if given["input_ids"].shape[1] > (places or most):
+            raise RuntimeError("indices element out of data bounds")
+        return [np.zeros((1, 2))]
+
+    def encode(text: str) -> SimpleNamespace:
+        ids = [1] * len(text.split())
+        return SimpleNamespace(ids=ids, attention_mask=ids, type_ids=ids)
+
+    session, tokenizer = SimpleNamespace(run=run), SimpleNamespace(encode=encode)
+    found = OnnxClassifier(session, tokenizer, ("input_ids",), 0, "value")
+    if refused:
+        with pytest.raises(UserError, match=r"cannot judge 512 tokens: .* write `max_tokens: 128`"):
+            check_length(found, tmp_path, most)
+    else:
+        check_length(found, tmp_path, most)
 
 
 def test_a_limit_is_a_number() -> None:

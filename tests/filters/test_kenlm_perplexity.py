@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.filters.kenlm_perplexity import MAGIC, KenlmPerplexity
+from corpusmill.filters.kenlm_perplexity import MAGIC, KenlmPerplexity, _of_arpa, _of_kenlm
 from corpusmill.filters.language import Language
 from corpusmill.filters.rules.arpa import read_arpa
 from corpusmill.filters.rules.ccnet_form import ccnet_form
@@ -69,6 +69,16 @@ def test_scores_are_kenlms(tmp_path_factory: pytest.TempPathFactory, text: str) 
         log = kenlm.Model(str(path)).score(text)
         expected = 10 ** (-log / (len(text.split()) + 1))
         assert scored(stage(path), text) == pytest.approx(expected, rel=2e-4)
+
+
+def test_kenlm_takes_a_word_with_nul_for_unknown(arpa: Path) -> None:
+    """Its module would end it there, and another word, or none, be asked."""
+    pytest.importorskip("kenlm", reason="compares with KenLM, of the kenlm extra")
+    texts = ["the\0re a ring", "\0", "a \0the", "the a ring"]
+    logs, counts = _of_kenlm(arpa)(texts)
+    own_logs, own_counts = _of_arpa(arpa)(texts)
+    assert counts == own_counts == [4, 2, 3, 4]
+    assert logs == pytest.approx(own_logs, rel=1e-4)
 
 
 def test_words_that_stand_for_marks_are_unknown(arpa: Path) -> None:

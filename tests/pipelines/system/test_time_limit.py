@@ -17,6 +17,7 @@ from corpusmill.pipelines.run.unit import Unit
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.system.time_limit import limited
 from tests.pipelines.run.test_faults import ledger
+from tests.waiting import PATIENCE
 
 SPIN = """
 import sys, time
@@ -136,6 +137,24 @@ def test_each_file_costs_one_worker_and_none_is_looked_for_twice(tmp_path: Path)
     entry = ledger(tmp_path / "run", "files")["code_quality/files"]
     assert entry["quarantined"] == {"crash": [2, 2 * len(SLOW)]}
     assert entry["documents_kept"] == 1
+
+
+def test_a_worker_that_somebody_started_tells_of_the_limit(tmp_path: Path) -> None:
+    path = _recipe(tmp_path, [SLOW, SOUND, SLOW])
+    path.write_text(path.read_text().replace('"process", "workers": 1', '"workers"'))
+    command = [sys.executable, "-m", "corpusmill", "worker", str(tmp_path / "run")]
+    with (
+        (tmp_path / "worker.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as worker,
+    ):
+        try:
+            run_recipe(load_recipe(path))
+            assert worker.wait(timeout=PATIENCE) == 0, (tmp_path / "worker.log").read_text()
+        finally:
+            worker.kill()
+    assert _failures(tmp_path) == 2
+    entry = ledger(tmp_path / "run", "files")["code_quality/files"]
+    assert entry["quarantined"] == {"crash": [2, 2 * len(SLOW)]}
 
 
 def test_what_is_kept_of_a_unit_is_read_or_told_as_damaged(tmp_path: Path) -> None:
