@@ -31,7 +31,9 @@ from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.text_sizes import as_metadata, sizes_of_texts
 
-ROW_GROUP_BYTES = 16 * 2**20  # text per Parquet row group or Arrow record batch; bounds a reader's memory
+ROW_GROUP_BYTES = 4 * 2**20
+"""Text of a Parquet row group or Arrow record batch. It bounds the memory of a reader, who uses that of one
+for the next; larger pieces are returned to the system and mapped anew."""
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
 MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
 TOKENS_LEVEL = 3  # of zstd: a tenth less than 1, for 1.2 ms a megabyte of text
@@ -267,8 +269,10 @@ class DatasetView:
             rows = np.arange(start, start + table.num_rows, dtype=np.uint32)
             start += table.num_rows
             docs = Documents(table)
-            if len(removed):
-                mask = ~np.isin(rows, removed, assume_unique=True)
+            first, end = np.searchsorted(removed, [start - table.num_rows, start])
+            if end > first:
+                mask = np.ones(table.num_rows, bool)
+                mask[removed[first:end] - rows[0]] = False
                 docs, rows = docs.keep(mask), rows[mask]
             here = cuts.among(rows)
             if len(here):
