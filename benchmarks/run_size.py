@@ -3,10 +3,10 @@
     python benchmarks/run_size.py [--quick] [--json] [--only {bytes,files}] [--megabytes N] [--into FOLDER]
 
 Jobs:
-- `bytes: ...`: `corpusmill sample-corpus --megabytes N` (100; quick: 3), `configs/tiny.yaml` up to `pack`,
+- `bytes: ...`: `corpusmill sample-corpus --megabytes N` (100; quick: 2), `configs/tiny.yaml` up to `pack`,
   40,000 tokens drawn a megabyte: megabytes of all files below `steps/` by kind, and `over text`, all of them
   over the text that sources have after their steps; reports and logs are not among them;
-- `files: ...`: 2,400 files of 4 KB (quick: 60), the recipe of `increments.py`, its tokenizer loaded: by kind,
+- `files: ...`: 2,400 files of 4 KB (quick: 40), the recipe of `increments.py`, its tokenizer loaded: by kind,
   and `a unit`, all of them over the units of documents that come of the sources.
 """
 
@@ -124,11 +124,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = (options.into or Path(name)).resolve()
         if options.only != "files":
-            megabytes = options.megabytes or (3 if options.quick else 100)
+            megabytes = options.megabytes or (2 if options.quick else 100)
             bytes_of_run(bench, folder / "bytes", megabytes)
         if options.only != "bytes":
             (folder / "files").mkdir(parents=True, exist_ok=True)
-            files_of_run(bench, folder / "files", 60 if options.quick else 2400)
+            files_of_run(bench, folder / "files", 40 if options.quick else 2400)
     bench.print(options.json)
 
 
