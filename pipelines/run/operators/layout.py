@@ -34,6 +34,7 @@ import xxhash
 from corpusmill.pipelines.records.receipt import Layout, PartitionsPart, Receipt
 from corpusmill.pipelines.run.operators.grouping import runs
 from corpusmill.pipelines.run.operators.job import Lazily
+from corpusmill.pipelines.run.operators.row_order import in_order
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened
 from corpusmill.pipelines.storage.committed import earlier
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -199,25 +200,6 @@ def first_keys(partitions: int, wanted: npt.ArrayLike) -> npt.NDArray[np.uint64]
     which has none, the greatest there is."""
     numbers = np.asarray(wanted, np.int64).tolist()
     return np.array([min(-(-(number << 64) // partitions), 2**64 - 1) for number in numbers], np.uint64)
-
-
-def in_order(rows: pa.Table) -> pa.Table:
-    """`rows` sorted by (key, unit, row); those of one key and address stay in their order.
-
-    Rows come as runs sorted by key, which a stable sort merges, and few share a key: those alone are sorted
-    by address.
-    """
-    key, unit, row = (rows.column(name).to_numpy() for name in ("key", "unit", "row"))
-    if (key[1:] > key[:-1]).all():
-        return rows.combine_chunks()
-    order = np.argsort(key, kind="stable")
-    same = key[order][1:] == key[order][:-1]
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same)) if same.any() else order[:0]
-    some = order[tied]
-    order[tied] = some[np.lexsort([row[some], unit[some], key[some]])]
-    if (order[1:] > order[:-1]).all():
-        return rows.combine_chunks()
-    return rows.take(pa.array(order)).combine_chunks()
 
 
 _OF_BYTES = (

@@ -22,9 +22,9 @@ from corpusmill.pipelines.run.operators.layout import (
     counted_from,
     first_keys,
     first_of,
-    in_order,
     last_files,
 )
+from corpusmill.pipelines.run.operators.row_order import in_order
 from corpusmill.pipelines.storage.checked_ipc import compact, opened
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
