@@ -7,6 +7,9 @@ Run it where a GPU is; the project needs none. Without one every job is left out
 - `tests`: those that use a GPU, by pytest (`TESTS`); a failure fails the benchmark once its table is out.
 - `FP8 product M x N x K`: of random matrices in tiles, on Hopper's tensor cores; how far it is from the
   emulated product, and the rate beside that of torch's BF16 product of the same size.
+- `ranks`: with two or more GPUs two ranks, one on each, else one rank, by NCCL: every schedule of a pipeline,
+  experts spread in each way, and data apart, two small steps each, beside one process (`gpu_ranks.py`).
+  Losses and norms that are off by more than 1e-4, or 0.05 in FP8, fail the benchmark once its table is out.
 - `bf16`, `fp8`: steps of forward, backward and AdamW of v3-small without MTP, which the peer has not, on
   16 rows of 1,024 tokens with a vocabulary of 32,768: tokens/s, utilisation (the step's operations over its
   time, by the rate of square BF16 products on this card, `fp8` too), and the most memory.
@@ -14,7 +17,7 @@ Run it where a GPU is; the project needs none. Without one every job is left out
   with weights in BF16, by each of its ways with experts; the fastest is in the table.
 
 `--markdown FILE` writes the table for docs/training.md. `--rehearse` does all of it on the processor with
-v3-tiny and FP8 emulated, to see that it runs: its figures say nothing of a GPU.
+v3-tiny and FP8 emulated, and two ranks by gloo, to see that it runs: its figures say nothing of a GPU.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import gc
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,8 +53,14 @@ from corpusmill.training_hooks.precision.quantise import ALONG_ROW, BLOCK, quant
 from corpusmill.training_hooks.trainer.flops import measured_peak
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("tests/training_hooks/test_fp8.py", "tests/training_hooks/test_other_device.py")
+TESTS = (
+    "tests/training_hooks/test_fp8.py",
+    "tests/training_hooks/test_other_device.py",
+    "tests/training_hooks/test_gpu_ranks.py",
+)
 TEST_SECONDS = 240
+RANKS_SECONDS = 90
+MOST_OFF = {"experts in FP8": 0.05}  # of a loss or a norm; else 1e-4
 PRODUCTS = ((4096, 4096, 4096), (16384, 1536, 512))
 MODES: tuple[Mode, ...] = ("bf16", "fp8")
 Way = tuple[str, bool]  # the peer's: of its experts, and whether autocast takes FP32 weights
@@ -115,6 +126,40 @@ def run_tests(bench: Bench) -> bool:
     bench.add("tests, failed", "corpusmill", failed, "failed")
     bench.add("tests, skipped", "corpusmill", skipped, "skipped")
     return done == 0
+
+
+def run_ranks(bench: Bench, place: Setting, seconds: float) -> bool:
+    """Whether ranks train as one process does."""
+    ranks = 2 if place.device.type == "cpu" else min(2, torch.cuda.device_count())
+    command = [sys.executable, str(Path(__file__).with_name("gpu_ranks.py"))]
+    local = {f"{library}_SOCKET_IFNAME": "lo" for library in ("GLOO", "NCCL")}
+    with tempfile.TemporaryDirectory() as folder:
+        started = [
+            subprocess.Popen(
+                [*command, str(rank), str(ranks), folder, place.device.type],
+                env={**os.environ, **local},
+                stdout=sys.stderr,
+            )
+            for rank in range(ranks)
+        ]
+        end = time.monotonic() + seconds
+        try:
+            codes = [process.wait(max(0.0, end - time.monotonic())) for process in started]
+        except subprocess.TimeoutExpired:
+            bench.leave_out("ranks", "corpusmill", f"not done in {seconds:g} s")
+            return False
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+        if any(codes):
+            bench.leave_out("ranks", "corpusmill", f"ended with exit codes {codes}")
+            return False
+        told = json.loads((Path(folder) / "ranks.json").read_text("utf-8"))
+    for name, found in told.items():
+        bench.add(f"ranks, {name}, off", "corpusmill", found["off"], "of one process")
+        bench.add(f"ranks, {name}", "corpusmill", found["seconds"], "s a step")
+    return all(found["off"] <= MOST_OFF.get(name, 1e-4) for name, found in told.items())
 
 
 def seconds_of(run: Any, device: torch.device, most: float) -> float:
@@ -257,12 +302,13 @@ def main() -> None:
     bench = Bench("one_gpu")
     sound = True
     if not given.rehearse and not torch.cuda.is_available():
-        for job in ("tests", "FP8 product", *MODES):
+        for job in ("tests", "ranks", "FP8 product", *MODES):
             bench.leave_out(job, "corpusmill", "no GPU that torch can use: --rehearse runs on the processor")
     else:
         place = setting(given)
         if not given.quick:
             sound = run_tests(bench)
+            sound = run_ranks(bench, place, 10 * RANKS_SECONDS if given.rehearse else RANKS_SECONDS) and sound
         products(bench, place, ((64, 64, 128),) if given.rehearse else PRODUCTS)
         steps(bench, place, WAYS[:1] if given.quick else WAYS)
         if given.markdown is not None:
@@ -270,7 +316,7 @@ def main() -> None:
             given.markdown.write_text(as_markdown(bench, card), encoding="utf-8")
     bench.print(given.json)
     if not sound:
-        raise SystemExit("tests failed on this GPU: the rows `tests` and the output above tell which")
+        raise SystemExit("tests or ranks failed on this GPU: their rows and the output above tell which")
 
 
 if __name__ == "__main__":
