@@ -16,7 +16,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from corpusmill.pipelines.sources.reader import Reader
 from corpusmill.pipelines.storage.objects.current import object_listed, object_on_disk
 from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectInfo
-from corpusmill.pipelines.storage.objects.urls import is_url
+from corpusmill.pipelines.storage.objects.urls import WEB, is_url, parse_url
 
 # What a file was when it was listed: its size, its modification time, and `Reader.state`. Of an object these
 # are its size, 0, and its version (see `ObjectInfo`).
@@ -83,13 +83,18 @@ def stored_bytes(reader: Reader, place: str) -> int:
 def told_by_version(reader: Reader, place: str, stamp: Stamp | None = None) -> str | None:
     """What stands for the bytes of an object of which a reader indexes parts alone: the SHA-256 of its size
     and ETag, 64 hex digits. None of all others, and of objects that one request fetches: their bytes are
-    hashed."""
+    hashed.
+
+    The ETag of a page tells versions of its URL apart and nothing more (RFC 9110, section 8.8.3); some servers
+    make it of size and time. So its URL counts too.
+    """
     if not reader.indexes_parts or not is_url(place):
         return None
     info = _info(place, stamp)
     if info.etag is None or info.size <= PART_BYTES:
         return None
-    return hashlib.sha256(f"{info.size}\n{info.etag}".encode()).hexdigest()
+    page = f"\n{place}" if parse_url(place).scheme in WEB else ""
+    return hashlib.sha256(f"{info.size}\n{info.etag}{page}".encode()).hexdigest()
 
 
 def content_hash(reader: Reader, place: str) -> str:

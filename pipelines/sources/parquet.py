@@ -167,8 +167,9 @@ def _bring_some(path: Path, metadata: pq.FileMetaData, first: int, end: int) -> 
     ranges: list[tuple[int, int]] = []
     group, size = first, 0
     while group < end and (group == first or size < PART_BYTES):
-        ranges += chunk_ranges(metadata.row_group(group))
-        group, size = group + 1, sum(stop - start for start, stop in ranges)
+        found = list(chunk_ranges(metadata.row_group(group)))
+        ranges += found
+        group, size = group + 1, size + sum(stop - start for start, stop in found)
     bring(path, ranges)
     return group
 

@@ -37,6 +37,9 @@ def test_each_rank_has_a_gpu_of_its_own() -> None:
         device_of_rank(3, 4, 3)
     with pytest.raises(UserError, match="did not set LOCAL_RANK and LOCAL_WORLD_SIZE"):
         device_of_rank(None, 0, 8)
+    for local in (-1, 2):
+        with pytest.raises(UserError, match=f"LOCAL_RANK={local} with LOCAL_WORLD_SIZE=2"):
+            device_of_rank(local, 2, 8)
 
 
 def test_tensors_on_the_cpu_travel_by_gloo_and_those_on_gpus_by_nccl() -> None:

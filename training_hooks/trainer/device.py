@@ -22,11 +22,16 @@ def require_device(name: Literal["cpu", "cuda"]) -> torch.device:
 
 def device_of_rank(local: int | None, beside: int, devices: int) -> torch.device:
     """The GPU of a rank that is number `local` of the `beside` ranks on its machine, which has `devices`
-    GPUs. Raises UserError where a rank would have none of its own, and where its number is not known."""
+    GPUs. Raises UserError where a rank would have none of its own, and where its number is unknown or wrong."""
     if local is None:
         raise UserError(
             "train: whoever started the ranks did not set LOCAL_RANK and LOCAL_WORLD_SIZE, by which a rank "
             "finds its GPU: set them, as torchrun does"
+        )
+    if not 0 <= local < beside:
+        raise UserError(
+            f"train: LOCAL_RANK={local} with LOCAL_WORLD_SIZE={beside}: the ranks on a machine count from 0, "
+            "by which each finds its GPU: set them as torchrun does"
         )
     if beside > devices:
         raise UserError(

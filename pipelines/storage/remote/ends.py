@@ -9,8 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 End = tuple[str, int, int]  # 32 digits of the file's SHA-256; where in the file it begins and stops
+
+_Digits = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+_Place = Annotated[int, Field(ge=0)]
+_ENDS = TypeAdapter(list[tuple[_Digits, _Place, _Place]])
 
 
 def bundled(ends: Mapping[End, bytes]) -> bytes:
@@ -23,9 +30,9 @@ def unbundled(content: bytes) -> Iterator[tuple[End, bytes]]:
     """The ends in an object. Raises ValueError where it is no such object, or cut."""
     head, _, rest = content.partition(b"\n")
     at = 0
-    for digits, start, stop in json.loads(head):
+    for digits, start, stop in _ENDS.validate_json(head, strict=True):
         found = rest[at : at + stop - start]
-        if not (isinstance(digits, str) and digits.isalnum()) or len(found) != stop - start:
-            raise ValueError("it is no object of ends")
+        if len(found) != stop - start:
+            raise ValueError("it is cut")
         yield (digits, start, stop), found
         at += len(found)

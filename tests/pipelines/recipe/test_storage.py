@@ -8,6 +8,8 @@ import pytest
 
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
+from corpusmill.pipelines.recipe.places import told_by_version
+from corpusmill.pipelines.sources.parquet import Parquet
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.remote.mirrors import location_of
 
@@ -151,3 +153,17 @@ def test_a_fault_of_storage_is_not_told_as_that_nothing_remote_is_allowed(tmp_pa
     with pytest.raises(InvalidRecipeError) as refused:
         load_recipe(path, inputs=True)
     assert str(refused.value).count("s3 is not among `storage.schemes`") == 2
+
+
+def test_etags_tell_objects_of_stores_apart_and_of_the_web_versions_of_one_url() -> None:
+    """Web servers make ETags of time and size, which two pages may have alike."""
+    reader = Parquet(files=["x"])
+
+    def told(url: str, etag: str = '"65a1b2c3-2000000"') -> str | None:
+        return told_by_version(reader, url, (2**25, 0, etag))
+
+    assert told("https://one.example/a.parquet") == told("https://one.example/a.parquet")
+    assert told("https://one.example/a.parquet") != told("https://two.example/a.parquet")
+    assert told("s3://one/a.parquet") == told("s3://two/a.parquet") is not None
+    assert told("s3://one/a.parquet") != told("s3://one/a.parquet", '"another"')
+    assert told("https://one.example/a.parquet", 'W/"weak"') is None

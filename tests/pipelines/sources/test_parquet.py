@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.documents import SCHEMA, document_id
+from corpusmill.pipelines.sources.framing import parquet_footer
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
 from tests.oracles.sources_archives import LABEL, read_all
@@ -177,3 +179,29 @@ def test_files_that_were_joined_are_told(tmp_path: Path, sizes: tuple[int, int])
     assert found.faults or found.whys["bad_parquet"] == sizes[1]
     if sizes[0] >= sizes[1]:
         assert f"byte {len(parts[0]) - 4}: another file begins here; cut the file" in found.faults[0]
+
+
+def test_each_column_chunk_is_counted_once_for_what_is_fetched_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many tiny row groups, counting all again for each would take their number squared."""
+
+    class Place(int):
+        def __rsub__(self, other: int) -> int:
+            counted.append(int(self))
+            return other - int(self)
+
+    counted: list[int] = []
+    chunks = parquet_footer.chunk_ranges
+
+    def counting(group: pq.RowGroupMetaData) -> Iterator[tuple[int, int]]:
+        return ((Place(start), end) for start, end in chunks(group))
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"text {row}" for row in range(40)]}), path, row_group_size=1)
+    found = read_all(parquet(), path)  # whatever else counts column chunks is imported by now
+    (split,) = found.splits
+    monkeypatch.setattr(parquet_footer, "chunk_ranges", counting)
+    batches = list(parquet().read(path, "a", split, LABEL))
+    assert [batch.documents.column("text").to_pylist() for batch in batches] == [[t] for t in found.texts]
+    assert len(counted) == 40

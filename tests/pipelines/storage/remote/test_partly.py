@@ -217,9 +217,9 @@ def test_a_unit_of_many_large_files_asks_once_for_each(
         with opened(here, list(here.units.files()), number, number + 1) as files:
             assert found == [file.numbered(number) for file in files]
         assert REQUESTS.so_far().since(before).total <= most
-    # Without the object, or where it is cut, each end is asked for.
+    # Without the object, or where it is cut or another, each end is asked for.
     key = f"run/ends/s/{there.path.name}"
-    for content in (server.get(bucket, key)[:-1], b"", None):
+    for content in (server.get(bucket, key)[:-1], b"", b"5\n", b'[["a", 0, "b"]]\n', None):
         server.delete(bucket, key) if content is None else server.put(bucket, key, content)
         other = machine(bucket, tmp_path, f"c{len(content or b'')}{content is None}")
         with opened(other, list(other.units.files()), 30, 31) as files:
