@@ -84,7 +84,7 @@ class Draw(Scatter):
 
             ready = _prepared(options, context.seed, context.artefacts["mixture"])
             ends = ready._ends(docs, held_out(docs), unit, rows)
-            marks = ends.reshape(-1, len(docs))
+            marks = ends.reshape(ends.shape[0] * ends.shape[1], len(docs))
             if len(ends) == 1:
                 return marks
             counts = ready._known_plan().partitions(ready.shard_tokens)  # keys follow from them

@@ -85,8 +85,8 @@ def told_by_version(reader: Reader, place: str, stamp: Stamp | None = None) -> s
     and ETag, 64 hex digits. None of all others, and of objects that one request fetches: their bytes are
     hashed.
 
-    The ETag of a page tells versions of its URL apart and nothing more (RFC 9110, section 8.8.3); some servers
-    make it of size and time. So its URL counts too.
+    The ETag of a page tells versions of its URL apart and nothing more (RFC 9110, section 8.8.3); some
+    servers make it of size and time. So its URL counts too.
     """
     if not reader.indexes_parts or not is_url(place):
         return None

@@ -183,3 +183,13 @@ def test_it_accounts_for_what_is_drawn_whole_in_part_and_not_at_all() -> None:
     assert found.sent.tolist() == [True, True, True, False, True]
     assert found.sizes.tolist() == [100, 101 * 3 // 4, 102, 0, 104]
     assert found.reasons.to_pylist() == [None, "drawn_in_part", None, "not_drawn", None]
+
+
+def test_a_batch_that_filters_left_empty_has_marks_and_rows_of_no_documents(tmp_path: Path) -> None:
+    write_plan(tmp_path / FILE, made_plan(1, a={"full_epochs": 1, "requested_share": 1.0}))
+    text, none = pa.array([], pa.string()), np.zeros(0, np.uint32)
+    docs = Documents(pa.table({"id": text, "held_out": pa.array([], pa.bool_()), "source": text}))
+    context = Context(artefacts={"mixture": tmp_path})
+    stage = Draw()
+    assert stage.marks().of(context, docs, 3, none).shape == (2, 0)
+    assert stage.prepare(context).emit(docs, 3, none).rows.num_rows == 0

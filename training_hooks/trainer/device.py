@@ -22,7 +22,7 @@ def require_device(name: Literal["cpu", "cuda"]) -> torch.device:
 
 def device_of_rank(local: int | None, beside: int, devices: int) -> torch.device:
     """The GPU of a rank that is number `local` of the `beside` ranks on its machine, which has `devices`
-    GPUs. Raises UserError where a rank would have none of its own, and where its number is unknown or wrong."""
+    GPUs. Raises UserError where a rank would have none of its own or its number is unknown or wrong."""
     if local is None:
         raise UserError(
             "train: whoever started the ranks did not set LOCAL_RANK and LOCAL_WORLD_SIZE, by which a rank "
