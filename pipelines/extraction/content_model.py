@@ -19,7 +19,12 @@ from corpusmill.pipelines.extraction.features import FEATURES
 from corpusmill.pipelines.extraction.kernels.blocks import COUNTED, WORDS, Blocks, blocks_of, counts_of
 from corpusmill.pipelines.extraction.kernels.boosted_trees import MOST_LEAVES, Trees, sums_of
 from corpusmill.pipelines.extraction.kernels.choice import chosen, with_what_belongs
-from corpusmill.pipelines.extraction.kernels.likeness import levelled, paths_of, without_copies
+from corpusmill.pipelines.extraction.kernels.likeness import (
+    levelled,
+    paths_of,
+    with_whole_rows,
+    without_copies,
+)
 from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
 from corpusmill.pipelines.extraction.kernels.surroundings import RUNNING, Around, around_of, surroundings_of
 from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, weigh_names, word_weights
@@ -104,7 +109,8 @@ class ContentModel:
             return np.ones(len(look.counts), np.bool_)
         keep = chosen(look.counts, self.probabilities(look), beta)
         keep = with_what_belongs(look.page, look.blocks, look.counts, keep)
-        return without_copies(look.counts, look.prints, look.path, keep)
+        left = without_copies(look.counts, look.prints, look.path, keep)
+        return with_whole_rows(look.page, look.blocks, keep, left)
 
 
 @cache

@@ -13,6 +13,7 @@ import numpy as np
 
 from corpusmill.pipelines.extraction.kernels.blocks import WORDS, Blocks, equal_keys
 from corpusmill.pipelines.extraction.kernels.outline import Outline
+from corpusmill.pipelines.extraction.tags import NUMBERS
 from corpusmill.pipelines.text.compiled import compiled, integer
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _OF_THE_PATH = 0.5  # share of a block's value that is the mean of its path
 _A_PASSAGE = 20  # words
+_TABLE, _CELL, _HEAD = (NUMBERS[name] for name in ("table", "td", "th"))
 
 
 @compiled
@@ -90,4 +92,29 @@ def without_copies(
                 if keep[source[b]] and path[b] != path[source[b]]:
                     made[b] = False
         begin = end
+    return made
+
+
+@compiled
+def with_whole_rows(
+    page: Outline, blocks: Blocks, keep: npt.NDArray[np.bool_], left: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
+    """`left` without holes in tables: where something of a table is left, its cells that copies emptied stay.
+
+    `keep` is what was kept before copies were removed; a table all of whose cells are copies is one itself.
+    """
+    elements = len(page.tag)
+    cell, table = np.zeros(elements, np.int32), np.zeros(elements, np.int32)
+    for e in range(1, elements):
+        kind = page.tag[e]
+        cell[e] = 0 if kind == _TABLE else e if kind in (_CELL, _HEAD) else cell[page.parent[e]]
+        table[e] = e if kind == _TABLE else table[page.parent[e]]
+    stays = np.zeros(elements, np.bool_)
+    for b in range(len(left)):
+        if left[b]:
+            stays[cell[blocks.element[b]]] = stays[table[blocks.element[b]]] = True
+    made = left.copy()
+    for b in range(len(left)):
+        e = blocks.element[b]
+        made[b] |= keep[b] and cell[e] > 0 and table[e] > 0 and not stays[cell[e]] and stays[table[e]]
     return made

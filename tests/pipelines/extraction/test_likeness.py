@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.extraction.content_model import Look, content_model
 from corpusmill.pipelines.extraction.kernels.blocks import COUNTED
 from corpusmill.pipelines.extraction.kernels.boosted_trees import sums_of
-from corpusmill.pipelines.extraction.kernels.likeness import levelled, without_copies
+from corpusmill.pipelines.extraction.kernels.likeness import levelled, with_whole_rows, without_copies
 from corpusmill.pipelines.extraction.learning.marked_pages import block_texts, written_out
 
 LONG = "The ferry crosses the bay every hour, and the keeper of the light writes down who was on it."
@@ -25,7 +25,8 @@ def kept_once(body: str, keep: list[bool] | None = None) -> list[str]:
     """The texts that stay of the blocks of a page, of which all or `keep` were kept."""
     look = look_of(body)
     chosen = np.ones(len(look.counts), np.bool_) if keep is None else np.array(keep)
-    made = without_copies(look.counts, look.prints, look.path, chosen)
+    left = without_copies(look.counts, look.prints, look.path, chosen)
+    made = with_whole_rows(look.page, look.blocks, chosen, left)
     return [text for text, stays in zip(block_texts(look), made, strict=True) if stays]
 
 
@@ -52,6 +53,28 @@ def test_items_that_say_the_same_and_short_texts_stay() -> None:
 def test_of_a_text_said_three_times_in_two_places_one_is_left() -> None:
     text = f"{LONG} {LONGER}"
     assert kept_once(f"<h2>{text}</h2><p>{text}</p><div>{text}</div>") == [text]
+
+
+def table_of(name: str, years: list[int]) -> str:
+    rows = "".join(f"<tr><td>Year {y}</td><td>{y} ferries crossed the bay in summer</td></tr>" for y in years)
+    return f"<table class='{name}'><tr><th>Year</th><th>Ferries</th></tr>{rows}</table>"
+
+
+def test_a_table_has_no_hole_where_rows_of_another_come_again() -> None:
+    first, second = table_of("first", [1, 2, 3, 4]), table_of("second", [9, 2, 3, 4, 8])
+    assert kept_once(first + second) == kept_once(first) + kept_once(second)
+
+
+def test_a_table_that_comes_again_is_kept_once() -> None:
+    assert kept_once(table_of("wide", [1, 2, 3]) + table_of("narrow", [1, 2, 3])) == kept_once(
+        table_of("wide", [1, 2, 3])
+    )
+
+
+def test_a_post_in_a_cell_loses_what_it_quotes() -> None:
+    quote = f"<blockquote>{LONG} {LONGER}</blockquote>"
+    cells = f"<tr><td>{LONG} {LONGER}</td></tr><tr><td>{quote}<p>So it is.</p></td></tr>"
+    assert kept_once(f"<table>{cells}</table>") == [f"{LONG} {LONGER}", "So it is."]
 
 
 def test_a_page_that_holds_its_text_twice_gives_it_once() -> None:
