@@ -69,7 +69,7 @@ class ModelConfig:
             raise ValueError(f"qk_rope_head_dim must be even (it holds pairs), got {self.qk_rope_head_dim}")
         if not 0 <= self.first_k_dense_replace <= self.num_hidden_layers:
             raise ValueError("first_k_dense_replace must lie in 0..num_hidden_layers")
-        if self.n_routed_experts % self.n_group:
+        if self.n_group < 1 or self.n_routed_experts % self.n_group:
             raise ValueError(f"{self.n_routed_experts} experts do not divide into {self.n_group} groups")
         if not 1 <= self.topk_group <= self.n_group:
             raise ValueError("topk_group must lie in 1..n_group")

@@ -213,7 +213,9 @@ def test_a_model_to_start_from_that_ranks_do_not_divide_is_refused_before_anythi
     assert line.endswith("model)")
     (line,) = faults(recipe(4, "{pipeline: 4, schedule: 1f1b}"))
     assert "3 layers cannot be cut into 4 stages" in line
-    (model / "config.json").write_text("[]", "utf-8")
-    (line,) = faults(recipe(2, "{}"))
-    assert "train.start_from" in line
-    assert "does not describe a model of this kind" in line
+    no_groups = preset("v3-tiny", 400, 1).to_json() | {"n_group": 0}
+    for written in ([], no_groups):
+        (model / "config.json").write_text(json.dumps(written), "utf-8")
+        (line,) = faults(recipe(2, "{}"))
+        assert "train.start_from" in line
+        assert "does not describe a model of this kind" in line
