@@ -62,14 +62,17 @@ def _finite(value: Any) -> Any:
     return root[0]
 
 
-def _joined(values: Sequence[bytes | memoryview]) -> pa.Array:
-    """Values without null as one array; each is copied once, into memory that Arrow uses again and again."""
-    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+def _joined(values: Sequence[bytes | memoryview | None]) -> pa.Array:
+    """Values as one array; each is copied once, into memory that Arrow uses again and again."""
+    there = [value for value in values if value is not None]
+    if len(there) < len(values):
+        return pa.array([None if value is None else bytes(value) for value in values], pa.large_binary())
+    ends = np.cumsum([0, *map(len, there)], dtype=np.int64)
     data = pa.allocate_buffer(int(ends[-1]))
     room = memoryview(data).cast("B")
-    for value, start, end in zip(values, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+    for value, start, end in zip(there, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
         room[start:end] = value
-    return pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(ends), data])
+    return pa.Array.from_buffers(pa.large_binary(), len(there), [None, pa.py_buffer(ends), data])
 
 
 class Collector:
@@ -92,7 +95,7 @@ class Collector:
         locator: str,
         content: bytes | memoryview,
         *,
-        text: bytes | memoryview | None = None,
+        text: str | bytes | memoryview | None = None,
         url: str | None = None,
         path: str | None = None,
         repo: str | None = None,
@@ -101,7 +104,10 @@ class Collector:
         meta: Mapping[str, Any],
         content_type: str | None = None,
     ) -> None:
-        """One document. `content` is its bytes as read (the raw page), `text` its valid UTF-8, if any."""
+        """One document. `content` is its bytes as read (the raw page), `text` its text or the valid UTF-8 of it,
+        if any."""
+        if isinstance(text, str):
+            text = text.encode()
         row = (document_id(locator, content), text, url, path, repo, license, lang, canonical_json(meta))
         self._bytes += len(content)
         self._rows.append((*row, content, content_type) if self._raw else row)
