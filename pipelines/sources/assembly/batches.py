@@ -104,8 +104,7 @@ class Collector:
         meta: Mapping[str, Any],
         content_type: str | None = None,
     ) -> None:
-        """One document. `content` is its bytes as read (the raw page), `text` its text or the valid UTF-8 of it,
-        if any."""
+        """One document. `content` is its bytes as read (the raw page), `text` its text or the UTF-8 of it."""
         if isinstance(text, str):
             text = text.encode()
         row = (document_id(locator, content), text, url, path, repo, license, lang, canonical_json(meta))
