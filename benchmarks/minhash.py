@@ -69,8 +69,6 @@ REAL = (*LABELLED, "text/tldr_pages_multilang", *ENGLISH, "text/ruanyf_weekly_zh
 THRESHOLD = 0.8
 Row = dict[str, Any]
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # text-dedup loads files of this machine alone
-
 
 def generated(megabytes: float) -> list[str]:
     """English-like texts of Zipfian words, for machines without the data."""
@@ -168,7 +166,7 @@ def recipe_for(source: Path) -> Recipe:
 def corpusmill_pipeline(source: Path, target: Path) -> None:
     run_recipe(recipe_for(source))
     export_parquet(source.parent / "run", source.parent / "kept")
-    (source.parent / "kept" / "web.parquet").rename(target)
+    (source.parent / "kept" / "data" / "web").rename(target)
 
 
 def steps_of_dedup(texts: list[str]) -> float:
@@ -344,6 +342,7 @@ def clusters(bench: Bench, texts: list[str]) -> None:
 def main() -> None:
     """Run, and print the table or one JSON object."""
     options = arguments(__doc__)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # text-dedup loads files of this machine alone
     real = (options.data / "MANIFEST.tsv").is_file()
     if real:
         texts = [row["text"] for name in ENGLISH for row in load(options.data / f"{name}.jsonl.zst")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -66,3 +67,12 @@ def test_every_benchmark_is_bounded_and_has_a_quick_run() -> None:
         if "Bench(" in text:
             assert text.rstrip().endswith("bounded(main)"), path
             assert re.search(r"--quick|arguments\(", text), path
+
+
+def test_the_pipeline_of_minhash_keeps_one_of_two_equal_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    minhash = importlib.import_module("minhash")
+    texts = [" ".join(f"{word}{number}" for word in ("alpha", "beta", "gamma") * 4) for number in range(6)]
+    kept = minhash.kept_of(minhash.corpusmill_pipeline, [*texts, texts[0]])
+    assert kept[1:6].all()
+    assert kept.sum() == len(texts)
