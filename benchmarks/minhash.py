@@ -8,8 +8,9 @@ says which are not. How each is run: `minhash_peers.py`.
 
 **Signatures**: 112 hash functions of word 5-grams of the same English texts, splitting into words included;
 dupekit has 5 characters. Best of three for the project, of two for peers (of one with `--quick`), which get
-fewer texts. The project's has the sets that pairs are measured by, sorted, besides. `words hashed` is the
-plain scan: the words of the same texts found, folded and hashed by the project's kernel, and nothing else.
+fewer texts. The project's has the sets that pairs are measured by, sorted, besides. `words hashed` and
+`plain scan`: the words of the same texts hashed and nothing else, by the project's kernel and by a loop over
+bytes (`word_scans.py`).
 
 **Whole deduplication**: one Parquet file of 20,000 real documents (pages, code, articles in many languages;
 1,500 with `--quick`) to Parquet of the documents kept. The project runs a recipe by the engine `inline`, with
@@ -49,9 +50,8 @@ import pyarrow.parquet as pq
 from exact_join import Pairs, exact_pairs, precision, recall
 from harness import Bench, arguments, bounded, load
 from minhash_peers import PEERS, Peer, datatrove_clusters
+from word_scans import with_plain_scan, with_words_alone
 
-from corpusmill.dedup.kernels.words import words
-from corpusmill.dedup.matching.normal_forms import normal_forms
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, buffers
@@ -61,7 +61,6 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 from corpusmill.pipelines.run.runner import run_recipe
-from corpusmill.pipelines.text.compiled import compiled
 
 ENGLISH = ("text/wikitext2_valid_test", "text/cc_c4_redpajama_samples")
 LABELLED = ("neardup/tldr_revisions", "code/code_packages")
@@ -108,21 +107,6 @@ def with_corpusmill(texts: list[str]) -> object:
     return Minhash(bands=14, rows=8).sketch(*buffers(pa.array(texts, pa.large_string())))
 
 
-@compiled
-def hashed_words(offsets: Any, data: Any, table: Any, hash_W: Any, end_W: Any) -> int:
-    """How many words the texts have, each of which is hashed into `hash_W`."""
-    total = 0
-    for i in range(len(offsets) - 1):
-        total += words(data, offsets[i], offsets[i + 1], table, False, hash_W, end_W)
-    return total
-
-
-def with_words_alone(texts: list[str]) -> object:
-    offsets, data = buffers(pa.array(texts, pa.large_string()))
-    room = np.empty(int(np.diff(offsets).max()) // 2 + 2, np.uint64)
-    return hashed_words(offsets, data, normal_forms(True), room, np.empty(0, np.int64))
-
-
 def installed(bench: Bench, tool: str, peer: Peer, job: str) -> bool:
     """Whether a peer can run; a row says what is missing."""
     missing = [name for name in peer.modules if importlib.util.find_spec(name) is None]
@@ -135,7 +119,11 @@ def signatures(bench: Bench, texts: list[str], quick: bool) -> None:
     """MB/s of every tool."""
     job = "signatures, word 5-grams, 112 hashes"
     ours = some(texts, 8) if quick else texts
-    for tool, work in (("corpusmill", with_corpusmill), ("words hashed", with_words_alone)):
+    for tool, work in (
+        ("corpusmill", with_corpusmill),
+        ("words hashed", with_words_alone),
+        ("plain scan", with_plain_scan),
+    ):
         work(texts[:1])  # compiles, or loads what was compiled before
         bench.add(job, tool, rate(ours, work, 3), "MB/s")
     for tool, peer in PEERS.items():

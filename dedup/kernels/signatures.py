@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from corpusmill.dedup.kernels.word_hashes import Codes, folded_ascii, rooms, word_hashes
 from corpusmill.dedup.kernels.words import (
     MULTIPLIER,
     Bytes,
@@ -29,7 +30,6 @@ from corpusmill.dedup.kernels.words import (
     Table,
     characters,
     visible_bytes_hash,
-    words,
 )
 from corpusmill.pipelines.text.compiled import compiled, inlined
 from corpusmill.pipelines.text.kernels.mixing import avalanche
@@ -220,16 +220,19 @@ def _shingle(
     start: int,
     end: int,
     table: Table,
+    ascii_C: Codes,
     zero_digits: bool,
     by_word: bool,
     width: int,
     short: bool,
+    code_C: Codes,
+    raw_W: Hashes,
     hash_W: Hashes,
     char_C: Values,
     out_S: Values,
 ) -> int:
     if by_word:
-        n = words(data, start, end, table, zero_digits, hash_W, np.empty(0, np.int64))
+        n = word_hashes(data, start, end, table, ascii_C, zero_digits, code_C, raw_W, hash_W)
         count: int = rolling_shingles(hash_W, n, width, out_S)
     else:
         n = characters(data, start, end, table, zero_digits, char_C)
@@ -275,6 +278,8 @@ def sketch(
     total = np.int64(0)
     shingles = np.empty(max(1024, (offsets[n_docs] - offsets[0]) // 4), np.uint32)
     min_H = np.empty(len(a_H), np.uint32)
+    ascii_C = folded_ascii(table, zero_digits)
+    code_C, raw_W = rooms()
     for d in range(n_docs):
         size = offsets[d + 1] - offsets[d]
         needed = total + (size // 2 if by_word else size) + 2
@@ -288,10 +293,13 @@ def sketch(
             offsets[d],
             offsets[d + 1],
             table,
+            ascii_C,
             zero_digits,
             by_word,
             width,
             short,
+            code_C,
+            raw_W,
             hash_W,
             char_C,
             set_S,

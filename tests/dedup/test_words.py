@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.dedup.kernels import signatures, words
+from corpusmill.dedup.kernels import word_hashes as alone
 from corpusmill.dedup.matching import normal_forms as forms
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.documents import buffers
@@ -60,6 +63,32 @@ def test_words_equal_the_oracle(text: str, normalize: str) -> None:
     assert hashes == [oracle.word_hash(word) for word in oracle.words(text, normalize)]
     assert ends == sorted(ends)
     assert all(0 < end <= len(text.encode()) for end in ends)
+
+
+@pytest.mark.parametrize("normalize", ["fold", "numbers", "none"])
+def test_hashes_alone_are_those_of_words_with_bounds(normalize: str) -> None:
+    """Of texts of all lengths around a block, cut anywhere, with words longer than one."""
+    kinds = [
+        "plain words, of ASCII alone; " * 3,
+        "中文かナ 한국 é\u0301 ﬁ x\u00ad ",
+        "1,234.5 ",
+        "x" * 1500,
+        " \n",
+        "a1,2 ",
+    ]
+    draw = random.Random(0)
+    table, zero_digits = forms.normal_forms(normalize != "none"), normalize == "numbers"
+    ascii_C = alone.folded_ascii(table, zero_digits)
+    code_C, raw_W = alone.rooms()
+    for size in [*range(12), 50, *(draw.randrange(alone.BLOCK * 4) for _ in range(200))]:
+        text = ""
+        while len(text) < size:
+            text += draw.choice(kinds)[draw.randrange(6) :]
+        data = np.frombuffer(("é" + text[:size] + "é").encode(), np.uint8)[2:-2]
+        hash_W = np.zeros(len(data) // 2 + 2, np.uint64)
+        n = alone.word_hashes(data, 0, len(data), table, ascii_C, zero_digits, code_C, raw_W, hash_W)
+        assert hash_W[:n].tolist() == word_hashes(text[:size], normalize)[0]
+        assert not hash_W[(len(data) + 1) // 2 :].any()
 
 
 def test_no_letter_folds_to_white_space() -> None:
