@@ -19,9 +19,9 @@ from unittest.mock import patch
 import torch
 
 from corpusmill.pipelines.contract.context import Context
-from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
 from corpusmill.training_hooks.distributed import sharded_checkpoint
-from corpusmill.training_hooks.distributed.group import local_group
+from corpusmill.training_hooks.distributed.group import local_group, require_own_gpu
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.distributed.pieces import Piece, Range
@@ -34,6 +34,7 @@ from corpusmill.training_hooks.trainer import flops
 from corpusmill.training_hooks.trainer.checkpoint import write_file
 from corpusmill.training_hooks.trainer.optimiser import adamw, set_learning_rate
 
+RANKS = 4
 SECONDS = 900.0  # that a rank waits for another, which may still be busy with a case of its own
 
 
@@ -119,9 +120,23 @@ def shared_updates(rank: int, folder: Path) -> dict[str, bool]:
     return same
 
 
+def gpus_compared(rank: int, folder: Path) -> list[str]:
+    """What each rank is told where they have their own GPUs, and where the last two share one."""
+    told = []
+    with local_group(folder / "gpus.meeting", rank, RANKS, SECONDS):
+        for own in (rank, min(rank, RANKS - 2)):
+            try:
+                require_own_gpu(f"GPU-{own}")
+                told.append("")
+            except UserError as error:
+                told.append(str(error))
+    return told
+
+
 def main(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     flops.SIZE["cpu"] = 64
+    (folder / f"gpus.{rank}.json").write_text(json.dumps({"told": gpus_compared(rank, folder)}), "utf-8")
     if rank < 2:
         (folder / f"updates.{rank}.json").write_text(json.dumps(shared_updates(rank, folder)), "utf-8")
     for case in json.loads((folder / "cases.json").read_text("utf-8")):

@@ -6,6 +6,8 @@ import ast
 import dataclasses
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +19,13 @@ import torch.distributed as dist
 
 from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.training_hooks.distributed import ranks_of_task
 from corpusmill.training_hooks.distributed.group import backend, prepare
+from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.launch.work import Meeting
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer.device import device_of_rank
+from corpusmill.training_hooks.trainer.options import Parallel
 from tests.training_hooks.test_other_device import DEVICE, register, stand_in
 from tests.warm import Warm
 
@@ -30,16 +35,56 @@ SOURCE = Path(__file__).parents[2] / "training_hooks"
 def test_each_rank_has_a_gpu_of_its_own() -> None:
     assert [device_of_rank(local, 4, 8) for local in range(4)] == [torch.device("cuda", n) for n in range(4)]
     with pytest.raises(
-        UserError, match=r"4 ranks on a machine where torch can use 1 GPU;.*at most 1 ranks.*device: cpu"
+        UserError, match=r"4 ranks on a machine where torch can use 3 GPUs;.*at most 3 ranks.*device: cpu"
     ):
-        device_of_rank(0, 4, 1)
-    with pytest.raises(UserError, match="4 ranks on a machine where torch can use 3 GPUs"):
         device_of_rank(3, 4, 3)
     with pytest.raises(UserError, match="did not set LOCAL_RANK and LOCAL_WORLD_SIZE"):
         device_of_rank(None, 0, 8)
     for local in (-1, 2):
         with pytest.raises(UserError, match=f"LOCAL_RANK={local} with LOCAL_WORLD_SIZE=2"):
             device_of_rank(local, 2, 8)
+
+
+def test_a_rank_that_sees_one_gpu_takes_it() -> None:
+    """Slurm shows each task its own, under the number 0; whether two see the same, they find where they
+    meet."""
+    for local, beside in ((3, 4), (0, 1), (None, 0)):
+        assert device_of_rank(local, beside, 1) == torch.device("cuda", 0)
+
+
+def test_ranks_compare_their_gpus_before_they_use_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third of four ranks, which sees one GPU; torch.cuda and the meeting are stood in for."""
+    called: list[tuple[str, Any]] = []
+
+    @contextmanager
+    def joined(url: str, rank: int, ranks: int, seconds: float, device: torch.device) -> Iterator[None]:
+        called.append(("joined", device))
+        yield
+
+    def groups(layout: Layout, seconds: float, device: torch.device) -> None:
+        called.append(("groups", device))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=f"GPU-{device.index}")
+    )
+    monkeypatch.setattr(ranks_of_task, "joined", joined)
+    monkeypatch.setattr(ranks_of_task, "Groups", groups)
+    monkeypatch.setattr(ranks_of_task, "require_own_gpu", lambda name: called.append(("own", name)))
+    meeting = Meeting((tmp_path / "m").as_uri(), 2, 4, local=2, beside=4)
+    with ranks_of_task.meeting_of(meeting, Parallel(), "cuda"):
+        pass
+    gpu = torch.device("cuda", 0)
+    assert called == [("joined", gpu), ("own", "GPU-0"), ("groups", gpu)]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with (
+        pytest.raises(UserError, match="4 ranks on a machine where torch can use 2 GPUs"),
+        ranks_of_task.meeting_of(meeting, Parallel(), "cuda"),
+    ):
+        pass
 
 
 def test_tensors_on_the_cpu_travel_by_gloo_and_those_on_gpus_by_nccl() -> None:

@@ -340,6 +340,13 @@ def test_a_shared_update_has_the_bits_of_a_whole_one(ranks: Ranks) -> None:
         assert all(found.values()), found
 
 
+def test_ranks_that_have_the_same_gpu_all_learn_it(ranks: Ranks) -> None:
+    for rank in range(RANKS):
+        own, shared = ranks.told("gpus", rank)["told"]
+        assert own == ""
+        assert shared.startswith("train: ranks 2 and 3 have the same GPU: each needs one of its own")
+
+
 def test_what_does_not_divide_is_refused_with_the_cure(ranks: Ranks) -> None:
     for rank in range(3):
         error = ranks.told("uneven", rank)["error"]

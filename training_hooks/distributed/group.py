@@ -7,6 +7,7 @@ that hangs is given up after `seconds`. NCCL does not tell of either: torch ends
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,24 @@ def prepare(device: torch.device) -> None:
     os.environ.setdefault("NCCL_LAUNCH_ORDER_IMPLICIT", "1")
     os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", "32")
     torch.cuda.set_device(device)
+
+
+def require_own_gpu(identity: str) -> None:
+    """Raises UserError, on all ranks of the default group, where two of them have the same GPU, which NCCL
+    cannot use. All call it together, before the first exchange on GPUs; `identity` names this rank's."""
+    number = int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8], "little", signed=True)
+    found = torch.empty(dist.get_world_size(), dtype=torch.int64)
+    dist.all_gather_single(found, torch.tensor([number]))
+    ranks: dict[int, list[int]] = {}
+    for rank, one in enumerate(found.tolist()):
+        ranks.setdefault(one, []).append(rank)
+    shared = next((some for some in ranks.values() if len(some) > 1), None)
+    if shared is not None:
+        raise UserError(
+            f"train: ranks {shared[0]} and {shared[1]} have the same GPU: each needs one of its own. Show "
+            "each rank another in CUDA_VISIBLE_DEVICES, or all of them to every rank, start as many ranks as "
+            "there are GPUs, or write `device: cpu`"
+        )
 
 
 def own_group(sets: Iterable[Sequence[int]], seconds: float, device: torch.device) -> dist.ProcessGroup:

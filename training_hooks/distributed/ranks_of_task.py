@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from corpusmill.training_hooks.distributed.group import joined
+from corpusmill.training_hooks.distributed.group import joined, require_own_gpu
 from corpusmill.training_hooks.distributed.groups import Groups
 from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.distributed.node_groups import flat_hop, most_nodes, node_hops
@@ -24,7 +24,7 @@ from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.model.config import ModelConfig
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.trainer.checkpoint import Checkpoints
-from corpusmill.training_hooks.trainer.device import device_of_rank, require_device
+from corpusmill.training_hooks.trainer.device import device_of_rank, identity, require_device
 from corpusmill.training_hooks.trainer.loop import Run
 from corpusmill.training_hooks.trainer.options import Parallel
 
@@ -43,6 +43,8 @@ def meeting_of(meeting: Meeting, parallel: Parallel, kind: Literal["cpu", "cuda"
     if kind == "cuda":
         device = device_of_rank(meeting.local, meeting.beside, torch.cuda.device_count())
     with joined(meeting.url, meeting.rank, meeting.ranks, meeting.seconds, device):
+        if kind == "cuda":
+            require_own_gpu(identity(device))
         yield Groups(layout, meeting.seconds, device)
 
 

@@ -21,12 +21,19 @@ def require_device(name: Literal["cpu", "cuda"]) -> torch.device:
 
 
 def device_of_rank(local: int | None, beside: int, devices: int) -> torch.device:
-    """The GPU of a rank that is number `local` of the `beside` ranks on its machine, which has `devices`
-    GPUs. Raises UserError where a rank would have none of its own or its number is unknown or wrong."""
+    """The GPU of a rank that is number `local` of the `beside` ranks on its machine and sees `devices` GPUs.
+
+    Whoever started the ranks may show each its own GPU alone, as Slurm does, or by CUDA_VISIBLE_DEVICES: a
+    rank that sees one takes it, and that no other has the same is found where ranks meet
+    (`group.require_own_gpu`). Raises UserError where a rank would have none of its own or its number is
+    unknown or wrong."""
+    if devices == 1:
+        return torch.device("cuda", 0)
     if local is None:
         raise UserError(
             "train: whoever started the ranks did not set LOCAL_RANK and LOCAL_WORLD_SIZE, by which a rank "
-            "finds its GPU: set them, as torchrun does"
+            f"finds its GPU among the {devices} that it sees: set them, as torchrun does, or show each rank "
+            "one GPU in CUDA_VISIBLE_DEVICES"
         )
     if not 0 <= local < beside:
         raise UserError(
@@ -35,7 +42,13 @@ def device_of_rank(local: int | None, beside: int, devices: int) -> torch.device
         )
     if beside > devices:
         raise UserError(
-            f"train: {beside} ranks on a machine where torch can use {devices} GPU{'s' * (devices != 1)}; "
-            f"each needs one of its own: start at most {devices} ranks there, or write `device: cpu`"
+            f"train: {beside} ranks on a machine where torch can use {devices} GPUs; each needs one of its "
+            f"own: start at most {devices} ranks there, show each rank its own GPU alone in "
+            "CUDA_VISIBLE_DEVICES, or write `device: cpu`"
         )
     return torch.device("cuda", local)
+
+
+def identity(device: torch.device) -> str:
+    """What tells a GPU from all others, whatever number a process gives it."""
+    return str(torch.cuda.get_device_properties(device).uuid)
