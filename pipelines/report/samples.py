@@ -267,8 +267,7 @@ def _survivor_address(record: RunRecord, step: StepRecord, row: DuplicateRow) ->
             if not finder.data.has(f"{unit.name}.found.arrow"):
                 continue
             path = finder.data.file(f"{unit.name}.found.arrow")
-            names = ["unit", "row", "survivor_unit", "survivor_row", "survivor_id"]
-            for packed in arrow_batches(path, names):
+            for packed in arrow_batches(path, None):
                 batch = unpacked(pa.Table.from_batches([packed]))
                 same = pc.and_(
                     pc.equal(batch.column("unit"), pa.scalar(row.unit, pa.uint32())),

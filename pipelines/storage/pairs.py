@@ -1,15 +1,19 @@
-"""Pairs and removals as files hold them: ids as 16 bytes, sources and reasons as numbers of names.
+"""Pairs and removals as files hold them: documents once, and pairs by the numbers of two of them.
 
-Of a row of `DUPLICATES` on disk most is the two ids, which are hashes and do not compress: 16 bytes each of
-about 37. As strings of any length, ids, sources and reasons would take 8 bytes more for where each ends, and
-each reader's memory for 64 digits. The names stand in the metadata of the schema.
+A record batch is one row of lists. `unit`, `row`, `id`, `source` and `bytes` are of the documents that its pairs
+name, by address; `worse` and `better`, numbers of documents, `reason` and `similarity` are of the pairs, sorted
+by `worse`. Most of a pair is ids, hashes of 16 bytes that nothing compresses: one a document, not two a pair.
+`unit`, `row` and `worse` are differences from the value before (modulo 2^32), most of which are small. Sources
+and reasons are numbers of names, which stand in the metadata of the schema.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,11 +22,17 @@ from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.storage.hex_ids import as_bytes, as_digits
 
 _NAMES = b"names"
-_IDS = ("id", "survivor_id")
 _NAMED = ("source", "reason", "survivor_source")
-_KINDS = dict.fromkeys(_IDS, pa.binary(16)) | dict.fromkeys(_NAMED, pa.uint32())
+_DOCUMENT = {
+    "unit": pa.uint32(),
+    "row": pa.uint32(),
+    "id": pa.binary(16),
+    "source": pa.uint32(),
+    "bytes": pa.int64(),
+}
+_PAIR = {"worse": pa.uint32(), "better": pa.uint32(), "reason": pa.uint32(), "similarity": pa.float64()}
 _PACKED = pa.schema(
-    [pa.field(field.name, _KINDS.get(field.name, field.type), nullable=False) for field in DUPLICATES]
+    [pa.field(name, pa.large_list(kind), nullable=False) for name, kind in (_DOCUMENT | _PAIR).items()]
 )
 
 
@@ -43,23 +53,78 @@ def names_in(schema: pa.Schema) -> list[str] | None:
     return list(json.loads(metadata[_NAMES])) if _NAMES in metadata else None
 
 
-def packed(found: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`DUPLICATES` rows for a file of this `packed_schema`."""
+def packed(found: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    """`DUPLICATES` rows, sorted by address, as a batch of a file of this `packed_schema`."""
     names = pa.array(names_in(schema) or [], pa.string())
-    columns = {name: found.column(name) for name in found.column_names}
-    columns |= {name: as_bytes(contiguous(found.column(name))) for name in _IDS}
-    columns |= {name: pc.index_in(found.column(name), names).cast(pa.uint32()) for name in _NAMED}
-    return pa.table([columns[field.name] for field in schema], schema=schema)
+    documents, worse, better = _numbered(found, names)
+    steps = {"unit": documents["unit"], "row": documents["row"], "worse": worse}
+    columns = documents | {name: pa.array(_steps(values)) for name, values in steps.items()}
+    columns["better"] = pa.array(better)
+    columns["reason"] = pc.index_in(contiguous(found.column("reason")), names).cast(pa.uint32())
+    columns["similarity"] = contiguous(found.column("similarity"))
+    lists = [
+        pa.LargeListArray.from_arrays(pa.array([0, len(columns[field.name])], pa.int64()), columns[field.name])
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(lists, schema=schema)
 
 
 def unpacked(rows: pa.Table) -> pa.Table:
-    """Rows of a file of pairs as `DUPLICATES`; of another file as they are."""
+    """Batches of a file of pairs as `DUPLICATES`, as they were; of another file as they are."""
     names = names_in(rows.schema)
     if names is None:
         return rows
     texts = pa.array(names, pa.string())
-    columns = {name: rows.column(name) for name in rows.column_names}
-    columns |= {name: as_digits(contiguous(rows.column(name))) for name in _IDS if name in columns}
-    columns |= {name: texts.take(contiguous(rows.column(name))) for name in _NAMED if name in columns}
-    kept = [field for field in DUPLICATES if field.name in columns]
-    return pa.table([columns[field.name] for field in kept], schema=pa.schema(kept))
+    tables = [_pairs(row, texts) for batch in rows.to_batches() for row in _rows(batch)]
+    return pa.concat_tables([DUPLICATES.empty_table(), *tables])
+
+
+def _numbered(
+    found: pa.Table, names: pa.Array
+) -> tuple[dict[str, pa.Array], npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """The documents of pairs by address, and the numbers of the worse and of the better one of each pair.
+
+    What a stage tells differently of one document from pair to pair is kept: it is as many documents.
+    """
+
+    def ends(name: str) -> list[pa.Array]:
+        return [contiguous(found.column(f"{prefix}{name}")) for prefix in ("", "survivor_")]
+
+    facts: dict[str, pa.Array] = {name: pa.concat_arrays(ends(name)) for name in ("unit", "row", "bytes")}
+    facts["id"] = pa.concat_arrays([as_bytes(one) for one in ends("id")])
+    facts["source"] = pa.concat_arrays([pc.index_in(one, names).cast(pa.uint32()) for one in ends("source")])
+    halves = np.frombuffer(facts["id"].buffers()[1], np.uint64, 2 * len(facts["id"])).reshape(-1, 2)
+    values = [facts[name].to_numpy() for name in ("unit", "row", "bytes", "source")]
+    values += [halves[:, 0], halves[:, 1]]
+    by = np.lexsort((values[1], values[0]))
+    new = np.ones(len(by), bool)
+    new[1:] = np.logical_or.reduce([(ordered := column[by])[1:] != ordered[:-1] for column in values])
+    number = np.empty(len(by), np.uint32)
+    number[by] = np.cumsum(new) - 1
+    chosen = pa.array(by[new])
+    documents = {name: column.take(chosen) for name, column in facts.items()}
+    return documents, number[: found.num_rows], number[found.num_rows :]
+
+
+def _pairs(row: dict[str, pa.Array], texts: pa.Array) -> pa.Table:
+    """`DUPLICATES` of one batch."""
+    documents = {name: pa.array(_summed(row[name])) for name in ("unit", "row")}
+    documents |= {"id": as_digits(row["id"]), "source": texts.take(row["source"]), "bytes": row["bytes"]}
+    columns = {"reason": texts.take(row["reason"]), "similarity": row["similarity"]}
+    for prefix, number in (("", pa.array(_summed(row["worse"]))), ("survivor_", row["better"])):
+        columns |= {f"{prefix}{name}": values.take(number) for name, values in documents.items()}
+    return pa.table([columns[field.name] for field in DUPLICATES], schema=DUPLICATES)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, pa.Array]]:
+    for place in range(batch.num_rows):
+        yield {name: batch.column(name)[place].values for name in batch.schema.names}
+
+
+def _steps(values: pa.Array | npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Differences from the value before, modulo 2^32."""
+    return np.diff(np.asarray(values, np.uint32), prepend=np.uint32(0))
+
+
+def _summed(steps: pa.Array) -> npt.NDArray[np.uint32]:
+    return np.cumsum(steps.to_numpy(), dtype=np.uint32)

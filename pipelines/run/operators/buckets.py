@@ -51,20 +51,27 @@ def write_buckets(path: Path, found: pa.Table, width: int) -> None:
     pairs = found.schema.equals(DUPLICATES)
     schema = packed_schema(names_of(found)) if pairs else found.schema
     with BatchWriter(path, schema) as writer:
-        for number, batch in _apart(found, width, schema):
-            writer.write(batch, number)
+        for number, rows in _apart(found, width):
+            writer.write(_batch(rows, schema), number)
 
 
-def _apart(found: pa.Table, width: int, schema: pa.Schema) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Rows in order, those of `width` buckets each, for a file of this schema."""
+def _apart(found: pa.Table, width: int) -> Iterator[tuple[int, pa.Table]]:
+    """Rows in order, those of `width` buckets each."""
     every = [(name, "ascending") for name in found.column_names]
     pairs = found.schema.equals(DUPLICATES)
     ordered = (sorted_by_address(found) if pairs else found.sort_by(every)).combine_chunks()
     bucket = ordered.column("unit").to_numpy() // (MASK_UNITS * width)
     ends = [*(np.flatnonzero(bucket[1:] != bucket[:-1]) + 1).tolist(), len(bucket)]
-    (whole,) = (packed(ordered, schema) if pairs else ordered).to_batches()
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        yield int(bucket[start]), whole.slice(start, end - start)
+        yield int(bucket[start]), ordered.slice(start, end - start)
+
+
+def _batch(rows: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
+    """Rows of one number as a batch of a file of this schema."""
+    if names_in(schema) is not None:
+        return packed(rows, schema)
+    (batch,) = rows.to_batches()
+    return batch
 
 
 def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) -> int:
@@ -86,9 +93,9 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
             ]
             if writer is None:
                 writer = stack.enter_context(BatchWriter(path, schema))
-            for bucket, batch in _apart(pa.concat_tables(found), 1, schema):
-                writer.write(batch, bucket)
-                rows += batch.num_rows
+            for bucket, some in _apart(pa.concat_tables(found), 1):
+                writer.write(_batch(some, schema), bucket)
+                rows += some.num_rows
     return rows
 
 
