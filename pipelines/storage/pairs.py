@@ -1,10 +1,10 @@
 """Pairs and removals as files hold them: documents once, and pairs by the numbers of two of them.
 
-A record batch is one row of lists. `unit`, `row`, `id`, `source` and `bytes` are of the documents that its pairs
-name, by address; `worse` and `better`, numbers of documents, `reason` and `similarity` are of the pairs, sorted
-by `worse`. Most of a pair is ids, hashes of 16 bytes that nothing compresses: one a document, not two a pair.
-`unit`, `row` and `worse` are differences from the value before (modulo 2^32), most of which are small. Sources
-and reasons are numbers of names, which stand in the metadata of the schema.
+A record batch is one row of lists. `unit`, `row`, `id`, `source` and `bytes` are of the documents that its
+pairs name, by address; `worse` and `better`, numbers of documents, `reason` and `similarity` are of the
+pairs, sorted by `worse`. Most of a pair is ids, hashes of 16 bytes that nothing compresses: one a document,
+not two a pair. `unit`, `row` and `worse` are differences from the value before (modulo 2^32), most of which
+are small. Sources and reasons are numbers of names, which stand in the metadata of the schema.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def packed(found: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
     columns["reason"] = pc.index_in(contiguous(found.column("reason")), names).cast(pa.uint32())
     columns["similarity"] = contiguous(found.column("similarity"))
     lists = [
-        pa.LargeListArray.from_arrays(pa.array([0, len(columns[field.name])], pa.int64()), columns[field.name])
+        pa.LargeListArray.from_arrays(
+            pa.array([0, len(columns[field.name])], pa.int64()), columns[field.name]
+        )
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(lists, schema=schema)
@@ -123,7 +125,8 @@ def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, pa.Array]]:
 
 def _steps(values: pa.Array | npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Differences from the value before, modulo 2^32."""
-    return np.diff(np.asarray(values, np.uint32), prepend=np.uint32(0))
+    numbers = np.asarray(values, np.uint32)
+    return numbers - np.append(np.zeros(1, np.uint32), numbers)[:-1]
 
 
 def _summed(steps: pa.Array) -> npt.NDArray[np.uint32]:

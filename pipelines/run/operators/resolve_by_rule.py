@@ -213,7 +213,7 @@ def _round(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult
     writer.add(outcome.sent)
     writer.close()
     write_batches(attempt.file(_STATE), NOTES, outcome.state.to_batches())
-    return _written(job, attempt, rule, outcome.removed, outcome.undecided)
+    return _written(job, attempt, outcome.removed, outcome.undecided)
 
 
 def _gather(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
@@ -221,13 +221,14 @@ def _gather(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResul
     state = gathered(_state(job, partition) for partition in every)
     notes = gathered(_notes(job, partition) for partition in every)
     outcome = round_of(rule, state, notes, Homes(job.unit.sent.partitions))
-    return _written(job, attempt, rule, outcome.removed, None)
+    return _written(job, attempt, outcome.removed, None)
 
 
 def _write(job: Job[RuleUnit], attempt: Attempt, rule: Resolution) -> UnitResult:
     from corpusmill.pipelines.run.resolution import connected
 
-    return _written(job, attempt, rule, connected.removals(_state(job, job.unit.partition)), None)
+    removed = connected.removals(_state(job, job.unit.partition), rule)
+    return _written(job, attempt, removed, None)
 
 
 def _first_notes(rule: Resolution) -> Callable[[pa.Table, Homes], pa.Table]:
@@ -243,8 +244,8 @@ def round_of(rule: Resolution, state: pa.Table, notes: pa.Table, homes: Homes) -
     from corpusmill.pipelines.run.resolution import connected, direct
 
     if rule.rule == "direct":
-        return direct.round_of(state, notes, homes, rule.priority)
-    return connected.round_of(state, notes, homes, rule.priority)
+        return direct.round_of(state, notes, homes, rule)
+    return connected.round_of(state, notes, homes, rule)
 
 
 def _state(job: Job[RuleUnit], partition: int) -> pa.Table:
@@ -265,14 +266,9 @@ def _notes(job: Job[RuleUnit], partition: int) -> pa.Table:
     return gathered([pa.Table.from_batches([batch]) for batch in batches])
 
 
-def _written(
-    job: Job[RuleUnit], attempt: Attempt, rule: Resolution, removed: pa.Table, undecided: int | None
-) -> UnitResult:
-    """Write removals, two documents each, as `DUPLICATES`, where there are any."""
-    if removed.num_rows:
-        reason = pa.array([rule.reason], pa.string()).take(pa.array([0] * removed.num_rows))
-        found = removed.append_column("reason", reason).select(DUPLICATES.names).cast(DUPLICATES)
-        write_buckets(attempt.file(FOUND_FILE), found, coarse_width(job.unit.buckets))
+def _written(job: Job[RuleUnit], attempt: Attempt, removed: pa.Table, undecided: int | None) -> UnitResult:
+    """Write removals, where there are any."""
+    write_buckets(attempt.file(FOUND_FILE), removed, coarse_width(job.unit.buckets))
     return UnitResult(removed.num_rows, part=PairsPart(job.unit.buckets, undecided=undecided))
 
 
@@ -301,7 +297,7 @@ def _warm() -> None:
     """Both rules on one pair, at once and in a round: arrays are of other kinds there."""
     from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
 
-    facts = {"id": "", "source": "", "bytes": 0, "reason": "", "similarity": 1.0}
+    facts = {"id": "0" * 32, "source": "", "bytes": 0, "reason": "", "similarity": 1.0}
     pair = {**{f"survivor_{name}": value for name, value in facts.items()}, **facts}
     worse, better = {"unit": 0, "row": 1}, {"survivor_unit": 0, "survivor_row": 0}
     pairs = pa.Table.from_pylist([{**pair, **worse, **better}], DUPLICATES)

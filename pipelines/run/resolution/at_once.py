@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.resolution import Resolution
-from corpusmill.pipelines.contract.survivors import duplicates
 from corpusmill.pipelines.run.kernels.removals import KEPT, OPEN, remove_by_component, remove_directly
 from corpusmill.pipelines.run.resolution.nodes import Nodes, check_order, facts_of, ordered_once
 
@@ -32,5 +31,4 @@ def resolve_at_once(found: pa.Table, resolution: Resolution) -> pa.Table:
         remove_directly(worse, better, similarity, standing, survivor, closest)
     removed = np.flatnonzero(survivor >= 0)
     removed = removed[np.argsort(nodes.place[removed])]
-    places = nodes.place[removed], nodes.place[survivor[removed]]
-    return duplicates(nodes.facts, *places, closest[removed], resolution.reason)
+    return nodes.removals(removed, survivor[removed], closest[removed], resolution.reason)

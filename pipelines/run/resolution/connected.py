@@ -18,15 +18,23 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.survivors import Index
 from corpusmill.pipelines.run.kernels.removals import remove_by_component
 from corpusmill.pipelines.run.operators.left_out import addresses
-from corpusmill.pipelines.run.resolution.nodes import Nodes, facts_of
+from corpusmill.pipelines.run.resolution.nodes import Nodes
 from corpusmill.pipelines.run.resolution.notes import (
     ASK,
+    BETTER,
+    BOTH,
+    WORSE,
     Homes,
     Outcome,
     distinct_asks,
+    documents_of,
+    fact_notes,
+    facts_in,
     gathered,
     note,
     noted,
@@ -37,74 +45,72 @@ LINK, NODE, TOLD, POINTER = range(4)
 
 
 def first_notes(found: pa.Table, homes: Homes) -> pa.Table:
-    """Notes for the first round, with keys: the pairs, `DUPLICATES`, as links, and each better document."""
+    """Notes for the first round, with keys: the pairs, `DUPLICATES`, as links, and each better document; with
+    the facts of the documents."""
     similarity = found.column("similarity").to_numpy()
-    better = addresses(found, "survivor_")
+    better = addresses(found, BETTER)
     by = np.lexsort((-similarity, better))
     first = by[np.append(True, better[by][1:] != better[by][:-1])[: len(by)]]
-    best = found.take(pa.array(first))
-    nodes = note(NODE, len(first), facts=facts_of(best, "survivor_"), similarity=best.column("similarity"))
-    return homes.to_documents(gathered([noted(found, LINK), nodes]))
+    links = homes.to_documents(noted(found, LINK))
+    nodes = homes.to_documents(note(NODE, better[first], similarity=pa.array(similarity[first])))
+    facts = homes.facts(documents_of(found), (links, BOTH), (nodes, (WORSE,)))
+    return pa.concat_tables([links, nodes, facts])
 
 
-def round_of(state: pa.Table, notes: pa.Table, homes: Homes, priority: tuple[str, ...]) -> Outcome:
+def round_of(state: pa.Table, notes: pa.Table, homes: Homes, rule: Resolution) -> Outcome:
     """One round of one partition."""
     pointers, links = of_kind(state, POINTER), of_kind(notes, LINK)
     alone, told = of_kind(notes, NODE), of_kind(notes, TOLD)
-    ends = [facts_of(table, prefix) for table in (pointers, links) for prefix in ("", "survivor_")]
-    nodes = Nodes([*ends, facts_of(alone), facts_of(told, "survivor_")], priority)
+    nodes = Nodes(facts_in(state, notes), rule.priority)
+    address = nodes.addresses
     everyone = np.arange(len(nodes))
-    own = np.flatnonzero(homes.own(nodes.addresses))
+    own = np.flatnonzero(homes.own(address))
 
     to = _told(nodes, told)
     before = everyone.copy()
-    before[nodes.of(pointers)] = nodes.of(pointers, "survivor_")
+    before[nodes.of(pointers)] = nodes.of(pointers, BETTER)
     before = to[before[own]]
-    worse, better = nodes.of(links), to[nodes.of(links, "survivor_")]
+    worse, better = nodes.of(links), to[nodes.of(links, BETTER)]
     ends_of_links = np.concatenate([own, worse]), np.concatenate([before, better])
     left, right = np.maximum(*ends_of_links), np.minimum(*ends_of_links)
     survivor, _ = remove_by_component(left, right, np.zeros(len(left)), len(nodes))
     best = np.where(survivor >= 0, survivor, everyone)
 
-    home = homes.of(nodes.addresses)
+    home = homes.of(address)
     away = home != homes.here
     seen = np.unique(np.concatenate([before, better]))
     lost = seen[away[seen] & (best[seen] != seen)]
-    passed = note(LINK, len(lost), facts=nodes.take(lost), survivors=nodes.take(best[lost]))
+    passed = homes.to_documents(note(LINK, address[lost], address[best[lost]]))
     asked = np.unique(best[own][best[own] != before])
     asked = asked[away[asked]]
-    asking = note(
-        ASK,
-        len(asked),
-        address=nodes.addresses[asked],
-        asks=pa.array(np.full(len(asked), homes.here or 0, np.uint32)),
-    )
+    here = pa.array(np.full(len(asked), homes.here or 0, np.uint32))
+    asking = note(ASK, address[asked], asks=here)
     asks = distinct_asks(gathered([of_kind(state, ASK), of_kind(notes, ASK)]))
     answers, forwarded, kept = _answers(asks, nodes, best, homes)
-    rows = note(
-        POINTER,
-        len(own),
-        facts=nodes.take(own),
-        survivors=nodes.take(best[own]),
-        similarity=pa.array(_similarity(nodes, (pointers, links, alone))[own]),
-    )
-    sent = pa.concat_tables(
-        [homes.to_documents(gathered([passed, distinct_asks(gathered([asking, forwarded]))])), answers]
-    )
-    return Outcome(gathered([rows, kept]), sent, rows.slice(0, 0), sent.num_rows)
+    closest = _similarity(nodes, (pointers, links, alone))[own]
+    rows = note(POINTER, address[own], address[best[own]], similarity=pa.array(closest))
+    facts = fact_notes(nodes.at(address[np.unique(np.concatenate([own, best[own]]))]))
+    asking = homes.to_documents(distinct_asks(gathered([asking, forwarded])))
+    told_facts = homes.facts(nodes, (passed, BOTH), (answers, (BETTER,)))
+    sent = pa.concat_tables([passed, asking, answers, told_facts])
+    return Outcome(gathered([rows, kept, facts]), sent, DUPLICATES.empty_table(), sent.num_rows)
 
 
-def removals(state: pa.Table) -> pa.Table:
-    """Once the rounds are over: the documents of a partition that point to another."""
+def removals(state: pa.Table, rule: Resolution) -> pa.Table:
+    """Once the rounds are over: the documents of a partition that point to another, as `DUPLICATES`."""
     pointers = of_kind(state, POINTER)
-    return pointers.filter(pa.array(addresses(pointers) != addresses(pointers, "survivor_")))
+    nodes = Nodes(facts_in(state), rule.priority)
+    worse, better = nodes.of(pointers), nodes.of(pointers, BETTER)
+    moved = worse != better
+    similarity = pointers.column("similarity").to_numpy()[moved]
+    return nodes.removals(worse[moved], better[moved], similarity, rule.reason)
 
 
 def _told(nodes: Nodes, told: pa.Table) -> Index:
     """Where each document leads by what was told: to itself, or along pointers of documents elsewhere."""
     to = np.arange(len(nodes))
     number, there = nodes.find(addresses(told))
-    to[number[there]] = nodes.of(told, "survivor_")[there]
+    to[number[there]] = nodes.of(told, BETTER)[there]
     while not np.array_equal(further := to[to], to):
         to = further
     return to
@@ -124,16 +130,12 @@ def _answers(asks: pa.Table, nodes: Nodes, best: Index, homes: Homes) -> tuple[p
     onward = best[number]
     moved = onward != number
     to = asks.column("asks").to_numpy()
-    answers = note(
-        TOLD,
-        int(moved.sum()),
-        address=addresses(asks)[moved],
-        survivors=nodes.take(onward[moved]),
+    answers = homes.to_partitions(
+        note(TOLD, addresses(asks)[moved], nodes.addresses[onward[moved]]), to[moved]
     )
     home = homes.of(nodes.addresses)[onward]
-    further = note(ASK, int(moved.sum()), address=nodes.addresses[onward[moved]], asks=pa.array(to[moved]))
+    further = note(ASK, nodes.addresses[onward[moved]], asks=pa.array(to[moved]))
     elsewhere = (home != to) & (home != homes.here)
     here = (home != to) & (home == homes.here)
     kept = gathered([asks.filter(pa.array(~moved)), further.filter(pa.array(here[moved]))])
-    sent = homes.to_partitions(answers, to[moved])
-    return sent, further.filter(pa.array(elsewhere[moved])), distinct_asks(kept)
+    return answers, further.filter(pa.array(elsewhere[moved])), distinct_asks(kept)

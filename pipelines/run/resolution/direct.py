@@ -16,15 +16,21 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.contract.survivors import Index
 from corpusmill.pipelines.run.kernels.removals import FINAL, KEPT, OPEN, REMOVED, remove_directly
 from corpusmill.pipelines.run.operators.left_out import addresses
-from corpusmill.pipelines.run.resolution.nodes import Nodes, check_order, facts_of, ordered_once
+from corpusmill.pipelines.run.resolution.nodes import Nodes, check_order, ordered_once
 from corpusmill.pipelines.run.resolution.notes import (
     ASK,
+    BETTER,
+    BOTH,
     Homes,
     Outcome,
     distinct_asks,
+    documents_of,
+    fact_notes,
+    facts_in,
     gathered,
     note,
     noted,
@@ -33,35 +39,30 @@ from corpusmill.pipelines.run.resolution.notes import (
 
 
 def first_notes(found: pa.Table, homes: Homes) -> pa.Table:
-    """Notes for the first round, with keys: the pairs, `DUPLICATES`, and who asks for better documents."""
-    pairs = noted(found, OPEN)
-    better = addresses(found, "survivor_")
+    """Notes for the first round, with keys: the pairs, `DUPLICATES`, with the facts of their documents, and
+    who asks for better documents."""
+    pairs = homes.to_documents(noted(found, OPEN))
+    better = addresses(found, BETTER)
     at = homes.of(addresses(found))
     away = homes.of(better) != at
     copies = found.column("similarity").to_numpy()[away] >= 1.0
-    asks = note(
-        ASK,
-        int(away.sum()),
-        address=better[away],
-        asks=pa.array(at[away]),
-        similarity=pa.array(copies.astype(float)),
-    )
-    return homes.to_documents(gathered([pairs, distinct_asks(asks)]))
+    asks = note(ASK, better[away], asks=pa.array(at[away]), similarity=pa.array(copies.astype(float)))
+    facts = homes.facts(documents_of(found), (pairs, BOTH))
+    return pa.concat_tables([pairs, homes.to_documents(distinct_asks(asks)), facts])
 
 
-def round_of(state: pa.Table, notes: pa.Table, homes: Homes, priority: tuple[str, ...]) -> Outcome:
+def round_of(state: pa.Table, notes: pa.Table, homes: Homes, rule: Resolution) -> Outcome:
     """One round of one partition, or of all that is left."""
     pairs = gathered([of_kind(state, OPEN, KEPT), of_kind(notes, OPEN)])
     final = gathered([of_kind(state, FINAL), of_kind(notes, FINAL)])
     told = of_kind(notes, KEPT, REMOVED)
     asks = gathered([of_kind(state, ASK), of_kind(notes, ASK)])
-    ends = [facts_of(table, prefix) for table in (pairs, final) for prefix in ("", "survivor_")]
-    known = _Known(Nodes(ends, priority))
+    known = _Known(Nodes(facts_in(state, notes), rule.priority))
     known.take_final(final)
     known.take_told(told)
-    known.standing[known.nodes.of(pairs, "survivor_")[pairs.column("kind").to_numpy() == KEPT]] = KEPT
+    known.standing[known.nodes.of(pairs, BETTER)[pairs.column("kind").to_numpy() == KEPT]] = KEPT
     worse, better, similarity = ordered_once(
-        known.nodes.of(pairs), known.nodes.of(pairs, "survivor_"), pairs.column("similarity").to_numpy()
+        known.nodes.of(pairs), known.nodes.of(pairs, BETTER), pairs.column("similarity").to_numpy()
     )
     check_order(worse, better)
     known.keep_unpaired(worse, homes)
@@ -73,18 +74,21 @@ def round_of(state: pa.Table, notes: pa.Table, homes: Homes, priority: tuple[str
     nearer = similarity >= known.closest[worse]  # than the best survivor so far, or as near
     counts = (similarity >= 1.0) | (np.isin(known.standing[better], (OPEN, KEPT)) & nearer)
     left = np.flatnonzero(waiting & counts)
+    address = known.nodes.addresses
     rows = note(
         np.where(known.standing[better[left]] == KEPT, KEPT, OPEN).astype(np.int8),
-        len(left),
-        facts=known.nodes.take(worse[left]),
-        survivors=known.nodes.take(better[left]),
+        address[worse[left]],
+        address[better[left]],
         similarity=pa.array(similarity[left]),
     )
     used = np.unique(better[left])
-    copies = known.final_notes(used[known.standing[used] == FINAL])
+    copies = used[known.standing[used] == FINAL]
+    named = np.unique(np.concatenate([worse[left], used, known.survivor[copies]]))
+    facts = fact_notes(known.nodes.at(address[named]))
     answers, unanswered = _answers(asks, known, homes)
-    state = gathered([rows, copies, unanswered])
-    return Outcome(state, answers, known.final_notes(removed), len(left))
+    state = gathered([rows, known.final_notes(copies), unanswered, facts])
+    removals = known.nodes.removals(removed, known.survivor[removed], known.closest[removed], rule.reason)
+    return Outcome(state, answers, removals, len(left))
 
 
 class _Known:
@@ -97,8 +101,10 @@ class _Known:
         self.closest = np.zeros(len(nodes))
 
     def take_final(self, notes: pa.Table) -> None:
-        """Documents with their survivors, which are kept."""
-        documents, survivors = self.nodes.of(notes), self.nodes.of(notes, "survivor_")
+        """Documents with their survivors, which are kept; nothing of those that no pair names any more."""
+        documents, there = self.nodes.find(addresses(notes))
+        notes, documents = notes.filter(pa.array(there)), documents[there]
+        survivors = self.nodes.of(notes, BETTER)
         self.standing[survivors] = KEPT
         self.standing[documents] = FINAL
         self.survivor[documents] = survivors
@@ -119,13 +125,9 @@ class _Known:
 
     def final_notes(self, documents: Index) -> pa.Table:
         """FINAL notes of these documents."""
-        return note(
-            FINAL,
-            len(documents),
-            facts=self.nodes.take(documents),
-            survivors=self.nodes.take(self.survivor[documents]),
-            similarity=pa.array(self.closest[documents]),
-        )
+        address = self.nodes.addresses
+        ends = address[documents], address[self.survivor[documents]]
+        return note(FINAL, *ends, similarity=pa.array(self.closest[documents]))
 
 
 def _answers(asks: pa.Table, known: _Known, homes: Homes) -> tuple[pa.Table, pa.Table]:
@@ -139,12 +141,9 @@ def _answers(asks: pa.Table, known: _Known, homes: Homes) -> tuple[pa.Table, pa.
     copy = asks.column("similarity").to_numpy() >= 1.0
     final = (standing == FINAL) & copy
     plain = (standing == KEPT) | (np.isin(standing, (REMOVED, FINAL)) & ~copy)
-    short = note(
-        np.where(standing[plain] == KEPT, KEPT, REMOVED).astype(np.int8),
-        int(plain.sum()),
-        address=addresses(asks)[plain],
-    )
-    told = gathered([short, known.final_notes(number[final])])
+    kinds = np.where(standing[plain] == KEPT, KEPT, REMOVED).astype(np.int8)
     to = asks.column("asks").to_numpy()
-    sent = homes.to_partitions(told, np.concatenate([to[plain], to[final]]))
-    return sent, asks.filter(pa.array(~(plain | final)))
+    short = homes.to_partitions(note(kinds, addresses(asks)[plain]), to[plain])
+    whole = homes.to_partitions(known.final_notes(number[final]), to[final])
+    facts = homes.facts(known.nodes, (whole, (BETTER,)))
+    return pa.concat_tables([short, whole, facts]), asks.filter(pa.array(~(plain | final)))

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
-from corpusmill.pipelines.contract.survivors import FACTS, Index, ranks
+from corpusmill.pipelines.contract.survivors import FACTS, Index, duplicates, ranks
 from corpusmill.pipelines.run.operators.left_out import addresses
+from corpusmill.pipelines.storage.hex_ids import as_digits
 
 Addresses = npt.NDArray[np.uint64]  # unit * 2^32 + row
 
@@ -20,22 +21,33 @@ def facts_of(table: pa.Table, prefix: str = "") -> pa.Table:
     return table.select([f"{prefix}{name}" for name in FACTS]).rename_columns(list(FACTS))
 
 
-class Nodes:
-    """The documents of tables of `FACTS`, numbered from best to worst.
+class Documents:
+    """The documents of tables of `FACTS`, each once: `address` uint64[n], sorted, and their `facts`."""
 
-    `address` uint64[n] is sorted, `rank` int64[n] the number of the document at each place of it, `place` the
-    way back. Memory: about 200 bytes a row of the tables.
-    """
-
-    def __init__(self, tables: Sequence[pa.Table], priority: Sequence[str]) -> None:
-        both = pa.concat_tables(tables)
-        self.address, where = np.unique(addresses(both), return_index=True)
-        self.facts = both.take(pa.array(where)).combine_chunks()
-        self.rank = ranks(self.facts, priority)
-        self.place = np.argsort(self.rank)
+    def __init__(self, tables: Sequence[pa.Table]) -> None:
+        every = pa.concat_tables(tables)
+        self.address, where = np.unique(addresses(every), return_index=True)
+        self.facts = every.take(pa.array(where)).combine_chunks()
 
     def __len__(self) -> int:
         return len(self.address)
+
+    def at(self, wanted: Addresses) -> pa.Table:
+        """`FACTS` of the documents at these addresses, all of which are among these."""
+        return self.facts.take(pa.array(np.searchsorted(self.address, wanted)))
+
+
+class Nodes(Documents):
+    """Documents numbered from best to worst.
+
+    `rank` int64[n] is the number of the document at each place of `address`, `place` the way back. Memory:
+    about 200 bytes a row of the tables.
+    """
+
+    def __init__(self, tables: Sequence[pa.Table], priority: Sequence[str]) -> None:
+        super().__init__(tables)
+        self.rank = ranks(self.facts, priority)
+        self.place = np.argsort(self.rank)
 
     def of(self, table: pa.Table, prefix: str = "") -> Index:
         """Numbers of the documents at one end of pairs, all of which are among these."""
@@ -54,9 +66,16 @@ class Nodes:
         """Addresses by number."""
         return self.address[self.place]
 
-    def take(self, numbers: Index) -> pa.Table:
-        """`FACTS` of the documents of these numbers."""
-        return self.facts.take(pa.array(self.place[numbers]))
+    def removals(
+        self, removed: Index, survivors: Index, similarity: npt.NDArray[np.float64], reason: str
+    ) -> pa.Table:
+        """`DUPLICATES` of documents that are removed in favour of others, given by their numbers."""
+        facts = self.facts.take(pa.array(self.place[np.concatenate([removed, survivors])]))
+        ids = facts.column("id").combine_chunks()
+        if not pa.types.is_string(ids.type):
+            facts = facts.set_column(facts.column_names.index("id"), "id", as_digits(ids))
+        ends = np.arange(len(removed)), np.arange(len(removed), 2 * len(removed))
+        return duplicates(facts, *ends, similarity, reason)
 
 
 def check_order(worse: Index, better: Index) -> None:

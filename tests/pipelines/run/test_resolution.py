@@ -20,7 +20,7 @@ from corpusmill.pipelines.contract.resolution import Resolution
 from corpusmill.pipelines.run.operators.layout import partition_of
 from corpusmill.pipelines.run.resolution import connected, direct
 from corpusmill.pipelines.run.resolution.at_once import resolve_at_once
-from corpusmill.pipelines.run.resolution.notes import NOTES, Homes, gathered
+from corpusmill.pipelines.run.resolution.notes import FACT, NOTES, Homes, gathered
 from tests.oracles import dedup_rules
 from tests.oracles.dedup_rules import Pair, Removals
 
@@ -70,14 +70,14 @@ def in_rounds(
     halves = [found.slice(0, found.num_rows // 2), found.slice(found.num_rows // 2)]
     sent = pa.concat_tables([rule.first_notes(half, Homes(partitions)) for half in halves])
     states = [NOTES.empty_table()] * partitions
-    removed = [NOTES.empty_table()]
+    removed = [DUPLICATES.empty_table()]
     rounds = 0
     while True:
         placed = partition_of(sent.column("key").to_numpy(), partitions)
         notes = [gathered([sent.filter(pa.array(placed == number))]) for number in range(partitions)]
         rounds += 1
         outcomes = [
-            rule.round_of(states[number], notes[number], Homes(partitions, number), resolution.priority)
+            rule.round_of(states[number], notes[number], Homes(partitions, number), resolution)
             for number in range(partitions)
         ]
         states = [outcome.state for outcome in outcomes]
@@ -87,16 +87,14 @@ def in_rounds(
         if undecided == 0:
             break
         if resolution.rule == "direct" and undecided <= gather:
-            last = direct.round_of(gathered(states), gathered([sent]), Homes(partitions), resolution.priority)
+            last = direct.round_of(gathered(states), gathered([sent]), Homes(partitions), resolution)
             assert last.undecided == 0
             removed.append(last.removed)
             break
     if resolution.rule == "connected":
-        removed = [connected.removals(state) for state in states]
-    whole = gathered(removed)
-    whole = whole.append_column("reason", pa.array([resolution.reason] * whole.num_rows, pa.string()))
+        removed = [connected.removals(state, resolution) for state in states]
     by = [("unit", "ascending"), ("row", "ascending")]
-    return whole.select(DUPLICATES.names).cast(DUPLICATES).sort_by(by), rounds
+    return pa.concat_tables(removed).sort_by(by), rounds
 
 
 def check(pairs: Sequence[Pair], documents: int, rule: Rule, partitions: int, gather: int = 0) -> int:
@@ -184,13 +182,14 @@ def test_a_popular_document_is_one_note_a_partition() -> None:
         notes = rule.first_notes(found, Homes(4))
         kinds = Counter(notes.column("kind").to_pylist())
         assert kinds.pop(direct.OPEN) == 399
+        assert kinds.pop(FACT) == 399 + 4, "a note of facts each, and of the popular one for each partition"
         assert sum(kinds.values()) <= 3
     resolution = Resolution("connected", "near", ("b",))
     sent = connected.first_notes(found, Homes(4))
     placed = partition_of(sent.column("key").to_numpy(), 4)
     for number in range(4):
         mine = gathered([sent.filter(pa.array(placed == number))])
-        outcome = connected.round_of(NOTES.empty_table(), mine, Homes(4, number), resolution.priority)
+        outcome = connected.round_of(NOTES.empty_table(), mine, Homes(4, number), resolution)
         assert outcome.sent.num_rows <= 1
 
 
