@@ -78,10 +78,10 @@ def round_of(state: pa.Table, notes: pa.Table, homes: Homes, rule: Resolution) -
 
     home = homes.of(address)
     away = home != homes.here
-    seen = np.unique(np.concatenate([before, better]))
+    seen = nodes.distinct(before, better)
     lost = seen[away[seen] & (best[seen] != seen)]
     passed = homes.to_documents(note(LINK, address[lost], address[best[lost]]))
-    asked = np.unique(best[own][best[own] != before])
+    asked = nodes.distinct(best[own][best[own] != before])
     asked = asked[away[asked]]
     here = pa.array(np.full(len(asked), homes.here or 0, np.uint32))
     asking = note(ASK, address[asked], asks=here)
@@ -89,7 +89,7 @@ def round_of(state: pa.Table, notes: pa.Table, homes: Homes, rule: Resolution) -
     answers, forwarded, kept = _answers(asks, nodes, best, homes)
     closest = _similarity(nodes, (pointers, links, alone))[own]
     rows = note(POINTER, address[own], address[best[own]], similarity=pa.array(closest))
-    facts = fact_notes(nodes.at(address[np.unique(np.concatenate([own, best[own]]))]))
+    facts = fact_notes(nodes.at(address[nodes.distinct(own, best[own])]))
     asking = homes.to_documents(distinct_asks(gathered([asking, forwarded])))
     told_facts = homes.facts(nodes, (passed, BOTH), (answers, (BETTER,)))
     sent = pa.concat_tables([passed, asking, answers, told_facts])

@@ -68,7 +68,7 @@ def round_of(state: pa.Table, notes: pa.Table, homes: Homes, rule: Resolution) -
     known.keep_unpaired(worse, homes)
     remove_directly(worse, better, similarity, known.standing, known.survivor, known.closest)
 
-    decided = np.unique(worse)
+    decided = known.nodes.distinct(worse)
     removed = decided[known.standing[decided] == FINAL]
     waiting = np.isin(known.standing[worse], (OPEN, REMOVED))
     nearer = similarity >= known.closest[worse]  # than the best survivor so far, or as near
@@ -81,9 +81,9 @@ def round_of(state: pa.Table, notes: pa.Table, homes: Homes, rule: Resolution) -
         address[better[left]],
         similarity=pa.array(similarity[left]),
     )
-    used = np.unique(better[left])
+    used = known.nodes.distinct(better[left])
     copies = used[known.standing[used] == FINAL]
-    named = np.unique(np.concatenate([worse[left], used, known.survivor[copies]]))
+    named = known.nodes.distinct(worse[left], used, known.survivor[copies])
     facts = fact_notes(known.nodes.at(address[named]))
     answers, unanswered = _answers(asks, known, homes)
     state = gathered([rows, known.final_notes(copies), unanswered, facts])

@@ -66,6 +66,13 @@ class Nodes(Documents):
         """Addresses by number."""
         return self.address[self.place]
 
+    def distinct(self, *numbers: Index) -> Index:
+        """Those that are among these numbers, each once, ascending."""
+        marked = np.zeros(len(self), bool)
+        for some in numbers:
+            marked[some] = True
+        return np.flatnonzero(marked)
+
     def removals(
         self, removed: Index, survivors: Index, similarity: npt.NDArray[np.float64], reason: str
     ) -> pa.Table:
