@@ -297,6 +297,6 @@ def _arrow(path: Path, limit: int) -> Found:
 _ARROW: list[tuple[set[str], Callable[[Path, int, str | None], Found]]] = [
     ({"stage", "kind", "reason", "excerpt"}, file_facts.removed_facts),
     ({"stage", "reason", "start", "end", "excerpt"}, file_facts.cut_facts),
-    ({"survivor_unit", "survivor_row", "similarity"}, file_facts.pair_facts),
+    ({"worse", "better", "similarity"}, file_facts.pair_facts),
     (set(ENCODED_COLUMNS), file_facts.encoded_facts),
 ]
