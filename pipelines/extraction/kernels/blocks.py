@@ -32,7 +32,9 @@ WORDS, LINK_SHARE, SENTENCE_ENDS, COMMAS, LAST_SIGN, WORD_WEIGHT = (
 _REPEATS = COUNTED.index("repeats")
 
 
-_LI = NUMBERS["li"]
+_LI, _OL, _UL, _MENU, _DIR = (NUMBERS[name] for name in ("li", "ol", "ul", "menu", "dir"))
+_START, _VALUE = (int.from_bytes(name, "big") for name in (b"start", b"value"))
+NO_ITEM, NO_NUMBER = -2, -1
 
 
 class Blocks(NamedTuple):
@@ -86,15 +88,62 @@ def _blank(place: int, end: int) -> bool:  # pragma: no cover - compiled
 
 
 @compiled
-def begins_item(page: Outline, blocks: Blocks) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
-    """bool[blocks]: whether a block is the first of an item of a list."""
-    found = np.zeros(len(blocks.element), np.bool_)
-    for e in range(1, len(page.tag)):
-        if page.tag[e] == _LI:
+def items_of(
+    data: npt.NDArray[np.uint8], page: Outline, blocks: Blocks
+) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
+    """int32[blocks]: of the first block of an item of a list the item's number, `NO_NUMBER` in lists without;
+    `NO_ITEM` of every other block.
+
+    Numbers are those that HTML gives the items of an `ol` that is not reversed: they begin with its `start`
+    and go on from an item's `value`. One of more than eight digits counts as not given.
+    """
+    elements = len(page.tag)
+    found = np.full(len(blocks.element), NO_ITEM, np.int32)
+    owner, following = np.zeros(elements, np.int32), np.full(elements, NO_NUMBER, np.int32)
+    for e in range(1, elements):
+        kind = page.tag[e]
+        is_list = kind in (_OL, _UL, _MENU, _DIR)
+        owner[e] = e if is_list else owner[page.parent[e]]
+        if kind == _OL:
+            start = _number_given(data, page.opening[e], _START)
+            following[e] = start if start >= 0 else 1
+        elif kind == _LI:
+            number = following[owner[e]]
+            if number >= 0:
+                value = _number_given(data, page.opening[e], _VALUE)
+                number = value if value >= 0 else number
+                following[owner[e]] = number + 1
             b = blocks.first_of[page.first_text[e]]
             if b < blocks.first_of[page.end_text[e]]:
-                found[b] = True
+                found[b] = number
     return found
+
+
+@compiled
+def _number_given(
+    data: npt.NDArray[np.uint8], opening: int, attribute: int
+) -> int:  # pragma: no cover - compiled
+    """The number that a tag gives as an attribute of five letters, -1 where it gives none of 1 to 8 digits.
+
+    The tag's name begins at `opening`; in written-out markup `>` stands in values, quotes only around them.
+    """
+    place, quoted = opening, False
+    while place + 8 < len(data) and (quoted or data[place] != 62):
+        if data[place] == 34:
+            quoted = not quoted
+        elif not quoted and data[place] == 32:
+            name = 0
+            for k in range(1, 6):
+                name = (name << 8) | data[place + k]
+            if name == attribute and data[place + 6] == 61 and data[place + 7] == 34:
+                place += 8
+                number = length = 0
+                while place < len(data) and 48 <= data[place] <= 57 and length < 9:
+                    number, length = number * 10 + data[place] - 48, length + 1
+                    place += 1
+                return number if 0 < length < 9 and data[place] == 34 else -1
+        place += 1
+    return -1
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from corpusmill.pipelines.extraction.kernels.blocks import Blocks, begins_item
+from corpusmill.pipelines.extraction.kernels.blocks import NO_ITEM, Blocks, items_of
 from corpusmill.pipelines.extraction.kernels.outline import Outline
 from corpusmill.pipelines.extraction.tags import BREAKS, INLINE, NUMBERS
 from corpusmill.pipelines.text.compiled import compiled, forced
@@ -57,15 +57,15 @@ def plain_text(
     """(text, spans): the text, UTF-8, of the blocks to keep, bool[blocks]; and int64[blocks, 2], where in it
     each block's own text begins and ends.
 
-    Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- `. A run of
-    white space is one space, but in code, where white space stays, up to the ends of its rows. Nothing is
-    inserted in code. A line end between two ideographs or kana is nothing, as CSS Text 3 (4.1.3) has it; two
-    links side by side are two words, unless their tags are the same.
+    Paragraphs stand apart by a blank line, cells of a row by tabs; items of lists begin with `- ` or
+    their number. A run of white space is one space, but in code, where white space stays, up to the ends of
+    its rows. Nothing is inserted in code. A line end between two ideographs or kana is nothing, as CSS Text 3
+    (4.1.3) has it; two links side by side are two words, unless their tags are the same.
     """
     # What parts two blocks stands for a tag at least.
     written = np.empty(len(data) + 8 * len(keep) + len(inserts.data) + len(inserts.bounds), np.uint8)
     spans = np.zeros((len(keep), 2), np.int64)
-    items = begins_item(page, blocks)
+    items = items_of(data, page, blocks)
     at = _At(
         address(data), address(data) + len(data), address(page.begin), address(page.end),
         address(page.element), address(page.link), address(page.shown), address(page.in_code),
@@ -81,10 +81,8 @@ def plain_text(
         start = out
         if before >= 0:
             out = _part(at, before, first, out)
-        if items[b]:
-            put_byte(out, 45)
-            put_byte(out + 1, _SPACE)
-            out += 2
+        if items[b] != NO_ITEM:
+            out = _write_mark(items[b], out)
         opened = out
         if byte_at(at.in_code + first):
             out = _write_code(at, first, end, out)
@@ -96,6 +94,25 @@ def plain_text(
             before = end - 1
             spans[b, 0], spans[b, 1] = opened - origin, out - origin
     return written[: out - origin], spans
+
+
+@compiled
+def _write_mark(number: int, out: int) -> int:  # pragma: no cover - compiled
+    """Write the mark of an item: its number, or `-` where it has none."""
+    if number < 0:
+        put_byte(out, 45)
+        out += 1
+    else:
+        least = 1
+        while number // least > 9:
+            least *= 10
+        while least > 0:
+            put_byte(out, 48 + number // least % 10)
+            out, least = out + 1, least // 10
+        put_byte(out, 46)
+        out += 1
+    put_byte(out, _SPACE)
+    return out + 1
 
 
 @compiled

@@ -89,7 +89,8 @@ def test_code_keeps_its_rows(layout: str) -> None:
     text = text_of(LAYOUTS[layout])
     assert CODE in text
     assert text.count("return n") == 1
-    assert not any(character.isdigit() for character in text.replace(CODE, ""))
+    steps = text.replace(CODE, "").removeprefix("1. ")  # the list around the code of GeSHi
+    assert not any(character.isdigit() for character in steps)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -113,7 +114,7 @@ def test_it_is_a_block_of_code_in_markdown(layout: str) -> None:
         ("<p>Use <code>a<br>b</code> here</p>", "Use a\nb here"),
         ("<p>Use <code style='white-space:nowrap'>a\nb</code></p>", "Use a b"),
         ("<div class=fragment><p>A slide</p></div><div class=line>x</div>", "A slide\n\nx"),
-        ("<ol><li>a<ol><li>b</ol></ol><div class=\"de1\">c</div>", "- a\n\n- b\n\nc"),
+        ("<ol><li>a<ol><li>b</ol></ol><div class=\"de1\">c</div>", "1. a\n\n1. b\n\nc"),
         ("<code>a<br>b<code>c<br>d</code></code>", "a\nbc\nd"),
         ("<pre><pre>1</pre>2</pre>", "1\n2"),
     ],
