@@ -1,5 +1,5 @@
 """What every test shares: the real corpora, caches of kernels and of bytecode, Hypothesis without a clock,
-the order of the tests, and a process in the same state before each.
+writes that wait for no disk, the order of the tests, and a process in the same state before each.
 
 Hypothesis draws the same examples in every run of the suite. With CORPUSMILL_HYPOTHESIS=random in the
 environment it searches on from where chance takes it: for a long search by hand.
@@ -8,14 +8,15 @@ environment it searches on from where chance takes it: for a long search by hand
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from corpusmill.pipelines.system.kernel_cache import use_kernel_cache
-from tests import bytecode, kernels_ahead, order, process_state
+from tests import bytecode, kernels_ahead, order, process_state, writes
 from tests.warm import READY_TO_TRAIN, Warm
 
 bytecode.keep()
@@ -34,12 +35,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     order.reorder(config, items)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    if hasattr(session.config, "workerinput"):  # a process of xdist; the first one does it for all
-        return (yield)
-    with kernels_ahead.compiling():
-        return (yield)
+def pytest_configure(config: pytest.Config) -> None:
+    writes.wait_for_no_disk()
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.collectonly
+    if whole and not hasattr(config, "workerinput"):  # a process of xdist; the first one does it for all
+        ahead = ExitStack()
+        ahead.enter_context(kernels_ahead.compiling())
+        config.add_cleanup(ahead.close)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -1,6 +1,9 @@
-"""On a machine without compiled kernels, two more processes compile them while the first tests run.
+"""On a machine without compiled kernels, two more processes compile them while the suite collects its tests
+and runs the first ones.
 
-Otherwise both processes of the suite wait for one another's kernels in the first minutes, each on one core.
+Otherwise the processes of the suite wait for one another's kernels in the first minutes, and each keeps in
+memory what its compiler has made. Where files or folders are named, the tests compile what they need: all
+kernels take two minutes of a core.
 """
 
 from __future__ import annotations

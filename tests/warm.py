@@ -103,7 +103,9 @@ def serve(code: str) -> None:
     from corpusmill.pipelines.run import operators
     from corpusmill.pipelines.run.engines.worker import load_no_numba_extensions
     from corpusmill.pipelines.sources.jsonl import Jsonl
+    from tests.writes import wait_for_no_disk
 
+    wait_for_no_disk()
     load_no_numba_extensions()
     for package in (cli, inspection, operators, recipe, report):
         for module in pkgutil.iter_modules(package.__path__):

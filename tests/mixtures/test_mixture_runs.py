@@ -6,12 +6,11 @@ import csv
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.warm import READY_TO_TRAIN, Warm
+from tests.warm import Warm
 
 RECIPE = """\
 name: proxies
@@ -30,13 +29,6 @@ WORDS = "stone river cloud light seven quiet amber field north glass"
 NUMBERS = "17 203 9 4411 58 6 7070 312 99 1024"
 
 
-@pytest.fixture(scope="module")
-def warm() -> Iterator[Warm]:
-    process = Warm(READY_TO_TRAIN)
-    yield process
-    process.close()
-
-
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     draw = random.Random(3)
@@ -53,9 +45,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_runs_are_trained_once_and_fitted(warm: Warm, recipe: Path, tmp_path: Path) -> None:
+def test_runs_are_trained_once_and_fitted(training: Warm, recipe: Path, tmp_path: Path) -> None:
     table = tmp_path / "runs.csv"
-    done = warm.call("mixture", "runs", recipe, "--table", table, "--count", 2, "--json")
+    done = training.call("mixture", "runs", recipe, "--table", table, "--count", 2, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["done_now"] == 2
     first = _rows(table)
@@ -64,14 +56,14 @@ def test_runs_are_trained_once_and_fitted(warm: Warm, recipe: Path, tmp_path: Pa
     available = (tmp_path / "runs.csv.sources.yaml").read_text()
     assert "tokens: 4096" in available
 
-    more = warm.call("mixture", "runs", recipe, "--table", table, "--count", 4, "--json")
+    more = training.call("mixture", "runs", recipe, "--table", table, "--count", 4, "--json")
     assert more.returncode == 0, more.stderr
     assert json.loads(more.stdout)["done_now"] == 2
     rows = _rows(table)
     assert rows[:2] == first
     assert len({row["weight.digits"] for row in rows}) == 4
 
-    fitted = warm.call("mixture", "fit", table, "--json")
+    fitted = training.call("mixture", "fit", table, "--json")
     assert fitted.returncode == 0, fitted.stderr
     shares = json.loads(fitted.stdout)["shares"]
     assert sum(share["weight"] for share in shares.values()) == pytest.approx(1.0)
@@ -81,7 +73,7 @@ def test_runs_are_trained_once_and_fitted(warm: Warm, recipe: Path, tmp_path: Pa
     # The losses of a mixture are those of a run of the recipe with these weights.
     asked = {name.removeprefix("weight."): float(rows[3][name]) for name in rows[3] if "weight" in name}
     alone = tmp_path / "alone"
-    ran = warm.call(
+    ran = training.call(
         "run", recipe, "--set", f"mixture.weights={json.dumps(asked)}", "--set", "mixture.normalize=true",
         "--out", alone,
     )  # fmt: skip
@@ -90,27 +82,27 @@ def test_runs_are_trained_once_and_fitted(warm: Warm, recipe: Path, tmp_path: Pa
     scores = json.loads(evaluation.read_bytes())["scores"]["model"]
     assert scores["digits"]["bits_per_byte"] == float(rows[3]["loss.digits"])
 
-    other = warm.call("mixture", "runs", recipe, "--table", table, "--count", 4, "--seed", 1)
+    other = training.call("mixture", "runs", recipe, "--table", table, "--count", 4, "--seed", 1)
     assert other.returncode == 1
     assert "is of another mixture (another seed?); name a new file" in other.stderr
 
-    fewer = warm.call("mixture", "runs", recipe, "--table", table, "--count", 3, "--json")
+    fewer = training.call("mixture", "runs", recipe, "--table", table, "--count", 3, "--json")
     assert (fewer.returncode, json.loads(fewer.stdout)["done_now"]) == (0, 0)
     assert "has 1 runs beyond these 3, from run 3: they stay in the table" in fewer.stderr
     assert _rows(table) == rows
     strange = table.read_text().replace("\n3,", "\n3b,")
     (tmp_path / "strange.csv").write_text(strange)
-    refused = warm.call("mixture", "runs", recipe, "--table", tmp_path / "strange.csv", "--count", 4)
+    refused = training.call("mixture", "runs", recipe, "--table", tmp_path / "strange.csv", "--count", 4)
     assert refused.returncode == 1
     assert "run 3b is none of this command's" in refused.stderr
     kept = [line.rsplit(",", 1)[0] for line in table.read_text().splitlines()]
     (tmp_path / "other.csv").write_text("\n".join(kept[:-1]) + "\n")
-    refused = warm.call("mixture", "runs", recipe, "--table", tmp_path / "other.csv", "--count", 4)
+    refused = training.call("mixture", "runs", recipe, "--table", tmp_path / "other.csv", "--count", 4)
     assert refused.returncode == 1
     assert "have losses of other sources (letters)" in refused.stderr
 
 
-def test_a_recipe_that_cannot_tell_is_refused(warm: Warm, recipe: Path, tmp_path: Path) -> None:
+def test_a_recipe_that_cannot_tell_is_refused(training: Warm, recipe: Path, tmp_path: Path) -> None:
     for words, cure in {
         "mixture.tokens=null": "add `mixture: {tokens: 4M}`",
         "train=null": "add `train: {preset: v3-tiny, steps: 200}`",
@@ -119,7 +111,7 @@ def test_a_recipe_that_cannot_tell_is_refused(warm: Warm, recipe: Path, tmp_path
         "pack.held_out=0": "add `pack: {held_out: 0.02}`",
     }.items():
         shutil.rmtree(tmp_path / "runs", ignore_errors=True)
-        done = warm.call("mixture", "runs", recipe, "--table", tmp_path / "t.csv", "--set", words)
+        done = training.call("mixture", "runs", recipe, "--table", tmp_path / "t.csv", "--set", words)
         assert done.returncode == 1
         assert cure in done.stderr
         assert not (tmp_path / "t.csv").exists()

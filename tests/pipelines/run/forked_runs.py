@@ -24,12 +24,14 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.operators import read, scatter  # noqa: F401  # imported before it is forked
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.remote import lease
+from tests.writes import wait_for_no_disk
 
 LEASE_SECONDS = 0.3
 
 
 def main() -> None:
     lease.SECONDS = LEASE_SECONDS
+    wait_for_no_disk()
     for line in sys.stdin:
         child = os.fork()
         if not child:
