@@ -126,9 +126,12 @@ def kept_rows(
 
 
 def _by_split(table: pa.Table, made: pa.Table) -> dict[str, tuple[pa.Table, pa.Table]]:
-    trained = pc.is_null(table.column("held_out"))
+    held_out = table.column("held_out")
     facts = table.select(["lang", "license", "bytes"])
+    if held_out.null_count == len(held_out):  # as mostly: nothing is copied
+        return {TRAIN: (made, facts)}
     found = {}
+    trained = pc.is_null(held_out)
     for split, mask in ((TRAIN, trained), (TEST, pc.invert(trained))):
         part = made.filter(mask)
         if part.num_rows:
