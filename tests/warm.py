@@ -103,6 +103,8 @@ def serve(code: str) -> None:
     from corpusmill.pipelines.run import operators
     from corpusmill.pipelines.run.engines.worker import load_no_numba_extensions
     from corpusmill.pipelines.sources.jsonl import Jsonl
+    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
+    from corpusmill.tokenizer.bpe.probes import probe_texts
     from tests.writes import wait_for_no_disk
 
     wait_for_no_disk()
@@ -112,6 +114,8 @@ def serve(code: str) -> None:
             importlib.import_module(f"{package.__name__}.{module.name}")
     for stage in (Jsonl(files=[""]), Exact()):
         stage.warm()
+    for spellings in ((), SPECIAL_TOKENS.values()):  # of an acceptance, and of a tokenizer that is trained
+        probe_texts(spellings)
     exec(code, {})
     gc.freeze()
     for line in sys.stdin:

@@ -7,6 +7,7 @@ in which a fast pre-tokenizer goes wrong (combining marks, unusual spaces, digit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 COUNT = 400  # texts mixed at random, where the caller names no number
 
@@ -102,10 +103,19 @@ def probe_texts(spellings: Iterable[str] = (), count: int | None = None) -> list
     `spellings` (of added tokens) are mixed in, and come alone, halved, doubled and one inside the other.
     """
     spellings = list(spellings)
-    draw = _Draws(key=0x70726F6265)
     words = (*_WORDS, *spellings)
+    texts = _mixed(words, COUNT if count is None else count)
+    nested = [f"{one[: len(one) // 2]}{one}{one[len(one) // 2 :]} {one}{one} {one[:-1]}" for one in spellings]
+    odd = ["", " ", "\n", " " * 3000, "a" * 3000, "中" * 3000, "\u0301" * 100, "1" * 1000]
+    return [*texts, *nested, *odd, *words]
+
+
+@lru_cache(maxsize=4)  # a run asks for the same ones in several steps; a megabyte
+def _mixed(words: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """So many texts of `words` and of runs of characters of a few alphabets."""
+    draw = _Draws(key=0x70726F6265)
     texts: list[str] = []
-    for _ in range(COUNT if count is None else count):
+    for _ in range(count):
         many = 1 + draw.integer(4)
         favourites = [_ALPHABETS[draw.integer(len(_ALPHABETS))] for _ in range(many)]
         pieces: list[str] = []
@@ -117,6 +127,4 @@ def probe_texts(spellings: Iterable[str] = (), count: int | None = None) -> list
             size = 1 + draw.geometric(0.4)
             pieces.extend(alphabet[draw.integer(len(alphabet))] for _ in range(size))
         texts.append("".join(pieces))
-    nested = [f"{one[: len(one) // 2]}{one}{one[len(one) // 2 :]} {one}{one} {one[:-1]}" for one in spellings]
-    texts += nested
-    return [*texts, "", " ", "\n", " " * 3000, "a" * 3000, "中" * 3000, "\u0301" * 100, "1" * 1000, *words]
+    return tuple(texts)

@@ -6,15 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.tokenizer.bpe import probes
 from corpusmill.tokenizer.bpe.encoders import Encoder, GigatokenEncoder, TokenizersEncoder
+from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.evaluation.open_tokenizer import Opened
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
@@ -38,7 +37,7 @@ def fitting_encoder(opened: Opened, texts: pa.Array) -> Encoders:
     """
     ends = np.cumsum([len(text.as_buffer()) if text.is_valid else 0 for text in texts[:4096]])
     few = texts.slice(0, int(np.searchsorted(ends, COMPARED_BYTES, side="right")))
-    few = pa.concat_arrays([few, pa.array(_probes(probes.COUNT), pa.large_string())])
+    few = pa.concat_arrays([few, pa.array(probe_texts(), pa.large_string())])
     reference = TokenizersEncoder(opened.definition)
     expected = reference.encode(few)
     for fast in _fast(opened):
@@ -46,11 +45,6 @@ def fitting_encoder(opened: Opened, texts: pa.Array) -> Encoders:
         if all(np.array_equal(ends_and_tokens[k], expected[k]) for k in (0, 1)):
             return Encoders(reference, fast, "gigatoken")
     return Encoders(reference, reference, "tokenizers")
-
-
-@cache
-def _probes(count: int) -> tuple[str, ...]:
-    return tuple(probes.probe_texts(count=count))
 
 
 def _fast(opened: Opened) -> Iterator[Encoder]:
