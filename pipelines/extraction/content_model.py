@@ -18,7 +18,7 @@ import numpy as np
 from corpusmill.pipelines.extraction.features import FEATURES
 from corpusmill.pipelines.extraction.kernels.blocks import COUNTED, WORDS, Blocks, blocks_of, counts_of
 from corpusmill.pipelines.extraction.kernels.boosted_trees import MOST_LEAVES, Trees, sums_of
-from corpusmill.pipelines.extraction.kernels.choice import chosen, with_what_belongs
+from corpusmill.pipelines.extraction.kernels.choice import chosen, in_captions, with_what_belongs
 from corpusmill.pipelines.extraction.kernels.likeness import (
     levelled,
     paths_of,
@@ -28,6 +28,7 @@ from corpusmill.pipelines.extraction.kernels.likeness import (
 from corpusmill.pipelines.extraction.kernels.outline import Outline, outline
 from corpusmill.pipelines.extraction.kernels.surroundings import RUNNING, Around, around_of, surroundings_of
 from corpusmill.pipelines.extraction.kernels.word_weights import WordWeights, weigh_names, word_weights
+from corpusmill.pipelines.extraction.pointers import without_pointers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,7 +40,7 @@ FORMAT = 1
 
 _SHORT = 200
 _TEXT = 0.35  # share of running text in the words of a page that is more than lists, cards and links
-_MORE_OF_TEXT, _MORE_OF_LISTS = -0.4, 0.25  # logarithms of odds
+_MORE_OF_TEXT, _MORE_OF_LISTS, _MORE_OF_CAPTIONS = -0.4, 0.25, -2.0  # logarithms of odds
 _ROWS = 4096  # blocks whose features are held at once
 
 
@@ -57,6 +58,12 @@ class Look:
     path: npt.NDArray[np.int32]
     """Of each block the first one in elements of the same names."""
     around: Around
+
+    @property
+    def of_text(self) -> bool:
+        """Whether running text is more of the page than it is on pages of lists, cards and links."""
+        n = len(self.counts)
+        return bool(self.around.sums[n, RUNNING] >= _TEXT * self.around.sums[n, 0])
 
     def features(self, begin: int, stop: int) -> npt.NDArray[np.float32]:
         """float32[len(FEATURES), stop - begin] of these blocks."""
@@ -88,16 +95,17 @@ class ContentModel:
         """float64[blocks]: the probability of each to be content. Memory is bounded beside the page's own.
 
         The logarithm of its odds is halfway between what the trees say and its mean over blocks of a path.
-        It is lower then where running text is `_TEXT` of the page, as little beside that text is content, and
-        higher elsewhere, as of a list of cards all or nothing is content.
+        It is lower then where running text is `_TEXT` of the page, as little beside that text is content, in
+        captions of figures above all, and higher elsewhere, as of a list of cards all or nothing is content.
         """
         n = len(look.counts)
         sums = np.zeros(n, np.float64)
         for begin in range(0, n, _ROWS):
             stop = min(n, begin + _ROWS)
             sums[begin:stop] = sums_of(self.trees, look.features(begin, stop))
-        text = look.around.sums[n, RUNNING] >= _TEXT * look.around.sums[n, 0]
-        odds = levelled(look.counts, look.path, sums) + (_MORE_OF_TEXT if text else _MORE_OF_LISTS)
+        odds = levelled(look.counts, look.path, sums) + (_MORE_OF_TEXT if look.of_text else _MORE_OF_LISTS)
+        if look.of_text:
+            odds += _MORE_OF_CAPTIONS * in_captions(look.page)[look.blocks.element]
         return 1 / (1 + np.exp(-odds))
 
     def content(self, look: Look, beta: float = 1.0) -> npt.NDArray[np.bool_]:
@@ -109,6 +117,8 @@ class ContentModel:
             return np.ones(len(look.counts), np.bool_)
         keep = chosen(look.counts, self.probabilities(look), beta)
         keep = with_what_belongs(look.page, look.blocks, look.counts, keep)
+        if look.of_text:
+            keep = without_pointers(look, keep)
         left = without_copies(look.counts, look.prints, look.path, keep)
         return with_whole_rows(look.page, look.blocks, keep, left)
 

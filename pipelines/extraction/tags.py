@@ -72,8 +72,9 @@ def _table(values: dict[str, int]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[
 
 
 # Whole words of `class` (between white space) that say what an element is for.
-CODE, CODE_TABLE, LINE_NUMBERS, FURNITURE = 1, 2, 3, 4
+LINE_BREAK, CODE, CODE_TABLE, LINE_NUMBERS, FURNITURE = 1, 2, 3, 4, 5
 _CLASSES = {
+    LINE_BREAK: "br",  # an empty element, as `br` is
     CODE: "syntaxhighlighter",
     CODE_TABLE: "highlight highlighttable rouge-table lntable hljs-ln",
     LINE_NUMBERS: (

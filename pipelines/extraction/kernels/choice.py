@@ -65,6 +65,15 @@ def chosen(
 
 
 @compiled
+def in_captions(page: Outline) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
+    """bool[elements]: captions of figures (`figcaption`), and elements inside of them."""
+    found = np.zeros(len(page.tag), np.bool_)
+    for e in range(1, len(found)):
+        found[e] = found[page.parent[e]] or page.tag[e] == _CAPTION
+    return found
+
+
+@compiled
 def with_what_belongs(
     page: Outline, blocks: Blocks, counts: npt.NDArray[np.float32], keep: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.bool_]:  # pragma: no cover - compiled
@@ -75,7 +84,7 @@ def with_what_belongs(
     """
     n = len(keep)
     made = keep.copy()
-    within = np.zeros(len(page.tag), np.bool_)
+    within, captions = np.zeros(len(page.tag), np.bool_), in_captions(page)
     for e in range(1, len(within)):
         kind = page.tag[e]
         within[e] = within[page.parent[e]] or kind in (_FIGURE, _TABLE, _QUOTATION)
@@ -85,7 +94,7 @@ def with_what_belongs(
         fits = True
         while end < n and not keep[end]:
             e = blocks.element[end]
-            belongs = page.in_code[blocks.first_text[end]] or (within[e] and page.tag[e] != _CAPTION)
+            belongs = page.in_code[blocks.first_text[end]] or (within[e] and not captions[e])
             fits = fits and belongs and counts[end, LINK_SHARE] < _MOST_LINKS
             end += 1
         if fits and b > 0 and end < n:

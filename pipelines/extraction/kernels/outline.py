@@ -30,6 +30,7 @@ from corpusmill.pipelines.extraction.tags import (
     IS_VOID,
     KEYS,
     LINE,
+    LINE_BREAK,
     LINE_NUMBERS,
     NUMBERS,
     PARAGRAPH,
@@ -168,13 +169,15 @@ def outline(data: npt.NDArray[np.uint8]) -> Outline:  # pragma: no cover - compi
                 names[e, 2], names[e, 3] = of_id - at, end_of_id - at
         place += 1
         kind = BREAKS[number]
+        empty = place + 1 < stop and byte_at(place) == _LESS_THAN and byte_at(place + 1) == 47
+        breaks_line = number == _BR or (use == LINE_BREAK and empty)
         if not code[top]:
-            broken = LINE if number == _BR else kind
+            broken = max(LINE, kind) if breaks_line else kind
             cells += broken >= CELL
             lines += broken >= LINE
             paragraphs += broken >= PARAGRAPH
             last = _OPENED
-        elif number == _BR:
+        elif breaks_line:
             rows += 1
             last = _BROKEN
         elif kind >= LINE:

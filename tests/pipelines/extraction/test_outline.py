@@ -114,6 +114,7 @@ def text_of(html: str) -> str:
         ("<p>one  two\nthree<p>four", "one two three\n\nfour"),
         ("<div>a</div><div>b</div>", "a\nb"),
         ("a<br>b<br><br>c", "a\nb\nc"),
+        ("a<span class='id br'></span>b<b class=br>c</b>d<span class=brand></span>e", "a\nbcde"),
         ("<ul><li>a<li>b <b>c</b></ul>d", "- a\n- b c\n\nd"),
         ("<ul><li><p>a<p>b</ul>", "- a\n\nb"),
         ("<ol><li>a<li>b<ul><li>c</ul><li>d</ol>", "1. a\n2. b\n\n- c\n\n3. d"),
