@@ -6,8 +6,8 @@ takes every K-th file or test from the I-th on, so that K processes with the sam
 them. The same seed, grain and share give the same tests in the same order, on any machine: a failure is
 repeated by the line that pytest prints at its head. `tests/shuffle.py` runs whole distributions.
 
-Without `--shuffle` the folders of the longest tests come first, so that processes which are dealt file after
-file (`--dist loadfile --no-loadscope-reorder`) end with short ones, at about the same time.
+Without `--shuffle` the folders and files of the longest tests come first, so that processes which are dealt
+file after file (`--dist loadfile --no-loadscope-reorder`) end with short ones, at about the same time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-LONGEST_FIRST = ("end_to_end", "faults", "pipelines/run", "training_hooks", "tokenizer")
+LONGEST_FIRST = (
+    *("end_to_end", "faults", "pipelines/run", "training_hooks", "tokenizer"),
+    *("pipelines/system/test_time_limit.py", "test_layout.py"),  # they would come last, each on one core
+)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -60,12 +63,12 @@ def drawn(names: list[tuple[str, str]], seed: str, grain: str, part: tuple[int, 
 
 def turn(path: Path) -> int:
     """Which of `LONGEST_FIRST` a file belongs to; their number for all others."""
-    folders = [TESTS / folder in path.parents for folder in LONGEST_FIRST]
-    return [*folders, True].index(True)
+    places = [TESTS / place in (path, *path.parents) for place in LONGEST_FIRST]
+    return [*places, True].index(True)
 
 
 def reorder(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the collected tests in the order asked for; without `--shuffle` only whole folders move."""
+    """Put the collected tests in the order asked for; without `--shuffle` only whole files move."""
     seed, part = config.getoption("--shuffle"), config.getoption("--share")
     if seed is None and part == (1, 1):
         items.sort(key=lambda item: turn(item.path))
