@@ -43,6 +43,8 @@ class Train(TrainingTask):
     - Results repeat bit for bit for the same inputs, options, `threads`, torch version and processor family.
     - `precision`: with `bf16`, weights, norms, router and softmax stay FP32; `fp8` is exact emulation on a
       processor (slow), tensor cores on Hopper. With BF16 `moments` weights stay FP32.
+    - `sums: fp64`: layouts of ranks (with `parallel.nodes: 1`) and micro-batches give the same weights, in
+      1.5 times the time. FP32 on a processor only.
     - `dispatch: fp8` is of section 3.3.3. It rounds where experts are spread over ranks and nowhere else.
     - `recompute` and `ema` are of section 3.2.3, which gives no figure for the decay.
     - Shards that look broken (`evaluation.faults`) are named in the log whether `require` asks or not.
@@ -155,7 +157,7 @@ class Train(TrainingTask):
         schedule = self._schedule(context, 0.0)
         alpha = 0.0 if self.balance == "off" else self.balance.alpha
         incidental = (name for name in self.incidental if name in TrainingTask.model_fields)
-        same = ("threads", "device", "precision", "moments", "recompute", *incidental)
+        same = ("threads", "device", "precision", "sums", "moments", "recompute", *incidental)
         return {
             **{name: value for name, value in self.model_dump().items() if name in (*same, "evaluate")},
             "batch_size": max(1, full),

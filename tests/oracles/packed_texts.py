@@ -1,8 +1,13 @@
-"""Token shards that the packer makes of made-up texts in two sources, with a tokenizer trained on them."""
+"""Token shards that the packer makes of texts in two sources, with a tokenizer trained on them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import random
+from collections.abc import Sequence
+from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,15 +16,30 @@ from tokenizers import Tokenizer
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.tokenizer.pack import Pack
 from tests.oracles.tokenizer_counts import trained
-from tests.oracles.tokenizer_texts import as_documents, made_texts
+from tests.oracles.tokenizer_texts import as_documents
 
 EOS = 1  # ends every document
 SOURCES = ("prose", "rest")
 
 
-def packed_texts(folder: Path, count: int, length: int) -> list[Path]:
-    """Two shards of rows of `length` tokens from `count` texts, and one of documents held out."""
-    texts = made_texts(count)
+REAL = (
+    "text/wikitext2_valid_test.jsonl.zst", "math/gsm8k_train.jsonl.zst", "code/code_packages.jsonl.zst",
+)  # fmt: skip
+
+
+def real_texts(data: Path, count: int, seed: int) -> list[str]:
+    """Beginnings of Wikipedia's pages, problems of GSM8K and source files in turn, drawn by `seed`."""
+    draws, found = random.Random(seed), []
+    for name in REAL:
+        with pa.input_stream(data / name, compression="zstd") as stream:
+            lines = islice(TextIOWrapper(stream, encoding="utf-8"), 3000)
+            found.append([json.loads(line)["text"][:1500] for line in lines])
+    return [draws.choice(found[number % len(found)]) for number in range(count)]
+
+
+def packed_texts(folder: Path, texts: Sequence[str], length: int) -> list[Path]:
+    """Two shards of rows of `length` tokens from `texts`, and one of documents held out."""
+    count = len(texts)
     trained(folder / "tokenizer", [as_documents(texts)], seed=5, vocab_size=400, held_out=0)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json"))
     encoded = [tokenizer.encode(text).ids for text in texts]

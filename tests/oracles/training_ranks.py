@@ -1,8 +1,8 @@
 """Ranks of trainings, as processes that do one case after another: `python -m ... RANK FOLDER`.
 
-FOLDER has `cases.json`: of each case its name, options of `Train`, ranks, shards, the scratch folder by name,
-after how many steps the last rank is asked to stop (`stop_after`), and in the checkpoint of which step it
-dies (`dies_at`), if at all. A rank takes part in those that have as many ranks. It leaves
+FOLDER has `cases.json`: of each case its name, options of `Train`, seed, ranks, shards, the scratch folder by
+name, after how many steps the last rank is asked to stop (`stop_after`), and in the checkpoint of which step
+it dies (`dies_at`), if at all. A rank takes part in those that have as many ranks. It leaves
 `<case>.<rank>.json`: the summary, or what was raised; bytes of the optimiser's state after each step; samples
 of its own in each step (first, count).
 """
@@ -78,7 +78,7 @@ def do(case: dict[str, Any], rank: int, folder: Path) -> dict[str, Any]:
         try:
             out, scratch = folder / name, folder / case["scratch"]
             meeting = Meeting((folder / f"{name}.meeting").absolute().as_uri(), rank, case["ranks"], SECONDS)
-            stage = Train(**case["options"], ranks=case["ranks"]).prepare(Context(seed=3))
+            stage = Train(**case["options"], ranks=case["ranks"]).prepare(Context(seed=case["seed"]))
             inputs = {"shards": [Path(path) for path in case["shards"]]}
             told["summary"] = stage.train_rank(meeting, inputs, out, scratch)
         except (CorpusmillError, RuntimeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.distributed.passes import with_padding_rows
 from corpusmill.training_hooks.distributed.pieces import WholeModel, first_holder, pieces, ranges
+from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
+from corpusmill.training_hooks.launch.work import Meeting
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.moe import Experts
 from corpusmill.training_hooks.model.transformer import Transformer
+from corpusmill.training_hooks.trainer.options import Parallel
 from corpusmill.training_hooks.trainer.step import Batch
 
 LAYOUTS = [Layout(), Layout(1, 4, 1), Layout(2, 1, 1), Layout(2, 3, 4), Layout(4, 1, 2)]
@@ -103,3 +107,11 @@ def test_rows_of_padding_have_no_source() -> None:
     assert filled.tokens.tolist() == [[7] * 3] * 2 + [[2] * 3] * 2
     assert filled.codes.tolist() == [[0] * 3] * 2 + [[-1] * 3] * 2
     assert with_padding_rows(batch, 2) is batch
+
+
+def test_ranks_meet_under_any_path_and_all_groups_wait_alike(tmp_path: Path) -> None:
+    meeting = tmp_path / "a folder, 100% nötig" / "meeting"
+    meeting.parent.mkdir()
+    with meeting_of(Meeting(meeting.as_uri(), 0, 1, 7.0), Parallel(), "cpu") as groups:
+        assert meeting.is_file()
+        assert groups.seconds == 7.0

@@ -6,11 +6,7 @@ All cases are done by one gang of four processes, started once.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +14,35 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from torch import Tensor
 
 from corpusmill.pipelines.contract.context import Context
 from corpusmill.pipelines.contract.errors import Interrupted
 from corpusmill.tokenizer.shards.reader import open_shard
-from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
-from corpusmill.training_hooks.launch.work import Meeting
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.train import Train
-from corpusmill.training_hooks.trainer.checkpoint import open_checkpoint
 from corpusmill.training_hooks.trainer.loop import Trained
 from corpusmill.training_hooks.trainer.options import Parallel
 from corpusmill.training_hooks.trainer.outcome import write_weights
 from corpusmill.training_hooks.trainer.workers import Alone
-from tests.oracles.packed_texts import packed_texts
+from tests.oracles.packed_texts import packed_texts, real_texts
+from tests.oracles.tokenizer_texts import DATA, made_texts
+from tests.oracles.training_gang import (
+    RANKS,
+    Ranks,
+    checkpoint,
+    digests,
+    flat,
+    follows,
+    gang,
+    lines,
+    moments,
+    off,
+    worst,
+)
 
-ROOT = Path(__file__).parents[2]
-RANKS = 4
-LIMIT = 900  # seconds that the gang may take before it is ended
 STEPS = 20
-DIED = 7  # exit code of the rank that dies
 OPTIONS: dict[str, Any] = {  # 2 sequences a step at first, so that some of four ranks have padding alone
     "steps": STEPS, "batch_size": 8, "micro_batch_size": 4, "context": 16, "learning_rate": 0.003,
     "threads": 1, "schedule": "report", "ema": 0.9, "peak_tflops": 1.0, "evaluate": {"every": 10},
@@ -56,6 +58,12 @@ LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {  # pipeline x experts x data
     "4x1x1": (4, {"pipeline": 4, "schedule": "dualpipe"}),
     "2x2x1": (4, {"pipeline": 2, "experts": 2, "schedule": "dualpipev"}),
 }
+REAL_LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
+    **{name: LAYOUTS[name] for name in ("1x2x1", "1x2x2", "2x1x1", "4x1x1", "2x2x1")},
+    "1x4x1": (4, {"experts": 4}),
+}
+SEEDS = (1, 3)
+REAL: dict[str, Any] = {"sums": "fp64", "ema": None, "evaluate": {}, "checkpoint": {"every": 20}}
 LOW: dict[str, Any] = {"steps": 3, "precision": "bf16", "moments": "bf16", "recompute": True}
 # Four layers, for as many stages, and little to compute.
 CONFIG = dataclasses.replace(
@@ -76,7 +84,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    paths = packed_texts(tmp_path_factory.mktemp("shards"), 80, 64)
+    paths = packed_texts(tmp_path_factory.mktemp("shards"), made_texts(80), 64)
     assert {open_shard(path).model_vocab_size for path in paths} == {CONFIG.vocab_size}
     return paths
 
@@ -87,12 +95,13 @@ def alone(
     folder: Path,
     scratch: Path,
     stop_after: int | None = None,
+    seed: int = 3,
     **changed: Any,
 ) -> dict[str, Any]:
     """The summary of one process; nothing where it was stopped after so many steps."""
     folder.mkdir()
     scratch.mkdir(exist_ok=True)
-    stage = Train(**(OPTIONS | changed), start_from=Path(started)).prepare(Context(seed=3))
+    stage = Train(**(OPTIONS | changed), start_from=Path(started)).prepare(Context(seed=seed))
     done = 0
     step = Alone.step
 
@@ -111,15 +120,17 @@ def alone(
         return {}
 
 
-class Ranks:
-    """What the gang left."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def told(self, case: str, rank: int = 0) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / f"{case}.{rank}.json").read_text("utf-8"))
-        return found
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Path]]:
+    """Shards of real texts, by the seed that drew them; none where there are no real data."""
+    if not (DATA / "MANIFEST.tsv").exists():
+        return {}
+    folder = tmp_path_factory.mktemp("real")
+    found = {}
+    for seed in SEEDS:
+        (folder / str(seed)).mkdir()
+        found[seed] = packed_texts(folder / str(seed), real_texts(DATA, 80, seed), 64)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +145,13 @@ def one(shards: list[Path], started: str, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def ranks(shards: list[Path], started: str, one: Path, tmp_path_factory: pytest.TempPathFactory) -> Ranks:
+def ranks(
+    shards: list[Path],
+    real: dict[int, list[Path]],
+    started: str,
+    one: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Ranks:
     folder = tmp_path_factory.mktemp("ranks")
     cases: list[dict[str, Any]] = []
 
@@ -143,14 +160,16 @@ def ranks(shards: list[Path], started: str, one: Path, tmp_path_factory: pytest.
         (folder / name).mkdir()
         (folder / place).mkdir(exist_ok=True)
         options = OPTIONS | {"parallel": parallel, "start_from": started} | more.pop("changed", {})
-        paths = [str(path) for path in shards]
-        cases.append(
-            {"name": name, "ranks": ranks, "options": options, "scratch": place, "shards": paths, **more}
-        )
+        paths = [str(path) for path in more.pop("shards", shards)]
+        made = {"name": name, "ranks": ranks, "options": options, "scratch": place, "shards": paths}
+        cases.append(made | {"seed": 3} | more)
 
     # Those of all ranks first, which wait for one another.
     for name, (number, parallel) in sorted(LAYOUTS.items(), key=lambda layout: -layout[1][0]):
         case(name, number, parallel)
+    for seed, paths in real.items():
+        for name, (number, parallel) in REAL_LAYOUTS.items():
+            case(f"real-{name}-{seed}", number, parallel, changed=REAL, seed=seed, shards=paths)
     case("stopped", 2, {"experts": 2}, "same", stop_after=7)
     case("same", 2, {"experts": 2}, "same")
     (one / "stopped-scratch").rename(folder / "grows.scratch")
@@ -162,66 +181,7 @@ def ranks(shards: list[Path], started: str, one: Path, tmp_path_factory: pytest.
     case("uneven", 3, {"experts": 3})
     case("unfilled", 2, {"pipeline": 2, "schedule": "dualpipe"}, changed={"batch_size": 3})
     case("dies", 2, {}, dies_at=10)
-    (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
-    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
-    started = []
-    for rank, log in enumerate(logs):
-        with log.open("wb") as out:
-            command = [sys.executable, "-m", "tests.oracles.training_ranks", str(rank), str(folder)]
-            started.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
-    try:
-        codes = [process.wait(LIMIT) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert codes == [0, DIED, 0, 0], "\n".join(log.read_text("utf-8", "replace")[-3000:] for log in logs)
-    return Ranks(folder)
-
-
-def off(found: Tensor, wanted: Tensor) -> float:
-    assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
-    return float((found - wanted).double().norm() / wanted.double().norm().clamp(min=1e-12))
-
-
-def flat(tensors: dict[str, Tensor]) -> Tensor:
-    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
-
-
-def worst(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
-    assert found.keys() == wanted.keys()
-    return max(off(found[name], wanted[name]) for name in wanted)
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
-
-
-def checkpoint(scratch: Path, step: int, name: str) -> dict[str, Tensor]:
-    return open_checkpoint(scratch / "checkpoints" / f"step-{step:08d}").tensors(name)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
-
-
-def moments(scratch: Path, step: int, kind: str) -> dict[str, Tensor]:
-    found = checkpoint(scratch, step, "optimiser")
-    return {name: tensor for name, tensor in found.items() if name.startswith(f"{kind}.")}
-
-
-def follows(found: list[dict[str, Any]], wanted: list[dict[str, Any]], *, rel: float) -> None:
-    """Lines of metrics that differ in round-off alone."""
-    assert [line["step"] for line in found] == list(range(1, STEPS + 1))
-    for mine, theirs in zip(found, wanted, strict=True):
-        assert mine.keys() == theirs.keys()
-        for name in ("tokens", "sequences", "learning_rate", "gamma", "mtp_weight", "experts"):
-            assert mine[name] == theirs[name], name
-        for name in ("loss", "mtp_loss", "balance_loss", "loss_by_source", "gradient_norm"):
-            assert mine[name] == pytest.approx(theirs[name], rel=rel), (mine["step"], name)
-        assert ("held_out" in mine) == (mine["step"] % 10 == 0)
-        assert mine.get("held_out", {}) == pytest.approx(theirs.get("held_out", {}), rel=rel)
+    return gang(folder, cases)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -238,6 +198,54 @@ def test_a_layout_trains_as_one_process(layout: str, one: Path, ranks: Ranks) ->
             found, wanted = moments(mine, step, kind), moments(theirs, step, kind)
             assert off(flat(found), flat(wanted)) < 1e-6
             assert worst(found, wanted) < 5e-6
+
+
+@pytest.fixture(scope="module")
+def one_on_real(
+    real: dict[int, list[Path]], started: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, Path]:
+    """Output of one process, beside which it left its scratch files."""
+    torch.set_num_threads(1)
+    found = {}
+    for seed, paths in real.items():
+        found[seed] = tmp_path_factory.mktemp("one-on-real") / "out"
+        alone(paths, started, found[seed], found[seed].with_name("scratch"), seed=seed, **REAL)
+    return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("layout", REAL_LAYOUTS)
+def test_sums_in_fp64_make_layouts_one_on_real_texts(
+    layout: str, seed: int, one_on_real: dict[int, Path], ranks: Ranks
+) -> None:
+    """Losses, gradients and weights of 20 steps to 1e-6. Nearly always they are the same bits; a number near
+    the middle between two of FP32 may be rounded to the other."""
+    if not one_on_real:
+        pytest.skip(f"no corpora in {DATA}; set CORPUSMILL_DATA")
+    case = f"real-{layout}-{seed}"
+    for mine, theirs in zip(lines(ranks.folder / case), lines(one_on_real[seed]), strict=True):
+        assert mine["experts"] == theirs["experts"]
+        for name in ("loss", "mtp_loss", "balance_loss", "loss_by_source", "gradient_norm"):
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-6), (mine["step"], name)
+    places = ranks.folder / f"{case}.scratch", one_on_real[seed].with_name("scratch")
+    found, wanted = (checkpoint(place, STEPS, "model") for place in places)
+    assert worst(found, wanted) < 1e-6
+    for kind in ("exp_avg", "exp_avg_sq"):
+        assert off(*(flat(moments(place, STEPS, kind)) for place in places)) < 1e-6
+
+
+def test_most_layouts_end_with_the_same_bits_on_real_texts(
+    one_on_real: dict[int, Path], ranks: Ranks
+) -> None:
+    if not one_on_real:
+        pytest.skip(f"no corpora in {DATA}; set CORPUSMILL_DATA")
+    weights = "model.safetensors"
+    same = [
+        (ranks.folder / f"real-{layout}-{seed}" / weights).read_bytes() == (out / weights).read_bytes()
+        for layout in REAL_LAYOUTS
+        for seed, out in one_on_real.items()
+    ]
+    assert sum(same) > len(same) / 2, same
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -365,14 +373,6 @@ def test_what_does_not_divide_is_refused_with_the_cure(ranks: Ranks) -> None:
         Train(ranks=2, parallel=Parallel(pipeline=2), batch_size=3)
     with pytest.raises(ValidationError, match="3 layers cannot be cut into 4096 stages"):
         Train(ranks=4096, parallel=Parallel(pipeline=4096))
-
-
-def test_ranks_meet_under_any_path_and_all_groups_wait_alike(tmp_path: Path) -> None:
-    meeting = tmp_path / "a folder, 100% nötig" / "meeting"
-    meeting.parent.mkdir()
-    with meeting_of(Meeting(meeting.as_uri(), 0, 1, 7.0), Parallel(), "cpu") as groups:
-        assert meeting.is_file()
-        assert groups.seconds == 7.0
 
 
 def test_low_precision_and_recomputing_work_in_parts(

@@ -35,6 +35,8 @@ class SpreadExperts(Experts):
         mine = slice(way.rank * n_local, (way.rank + 1) * n_local)
         self.gate_up_proj = torch.nn.Parameter(whole.gate_up_proj.detach()[mine].clone())
         self.down_proj = torch.nn.Parameter(whole.down_proj.detach()[mine].clone())
+        self.gate_up_proj.grad_dtype = whole.gate_up_proj.grad_dtype
+        self.down_proj.grad_dtype = whole.down_proj.grad_dtype
         self.way = way
 
     def mixed(self, x_ND: Tensor, experts_NK: Tensor, gates_NK: Tensor) -> Tensor:

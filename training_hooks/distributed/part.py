@@ -22,6 +22,7 @@ from corpusmill.training_hooks.model.products import Linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rope_frequencies, rotation_table
 from corpusmill.training_hooks.model.transformer import Forward
+from corpusmill.training_hooks.model.wide_sums import Embedding
 
 
 class Part(nn.Module):
@@ -33,7 +34,7 @@ class Part(nn.Module):
         width = config.hidden_size
         if any(has(config, stage, "embed_tokens") for stage in stages):
             empty = torch.empty(config.vocab_size, width)
-            self.embed_tokens = nn.Embedding(config.vocab_size, width, _weight=empty)
+            self.embed_tokens = Embedding(config.vocab_size, width, _weight=empty)
         numbers = sorted(number for stage in stages for number in stage.layers)
         dense = config.first_k_dense_replace
         self.layers = nn.ModuleDict({str(n): Block(config, dense=n < dense) for n in numbers})

@@ -150,7 +150,9 @@ class Together:
         """Make the result that of all ranks; `squares`: of the rank's share of the gradient."""
         sources, (gates, experts) = len(result.source_loss), self._shape
         parts = [
-            torch.tensor([result.loss, result.mtp, result.balance, result.targets, squares]).double(),
+            torch.tensor(
+                [result.loss, result.mtp, result.balance, result.targets, squares], dtype=torch.float64
+            ),
             torch.from_numpy(result.source_loss).double(),
             torch.from_numpy(result.source_targets).double(),
             torch.stack(result.loads).flatten().double().cpu(),

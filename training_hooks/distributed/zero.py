@@ -3,8 +3,9 @@
 Pieces that the same ranks have lie end to end in one line, which is cut into buckets, and each bucket into as
 many equal shares as there are ranks. After the passes of a step:
 
-1. `reduce`: share i of every rank's gradients goes to rank i (all-to-all), which adds them up in FP32, in the
-   order of the ranks. Half the bytes of an all-reduce, and a sum that depends on no size of buckets.
+1. `reduce`: share i of every rank's gradients goes to rank i (all-to-all), which adds them up in FP32
+   (FP64 for wide weights), in the order of the ranks. Half the bytes of an all-reduce, and a sum that depends
+   on no size of buckets.
 2. `step`: AdamW on the rank's share, with moments (and masters, where weights are not FP32) of that share
    alone, then every rank gets the new weights of the others' shares (all-gather).
 
@@ -70,11 +71,15 @@ class _Bucket:
             stop = min(segment.stop, segment.start + first + self.share - place)
             if start < stop:
                 weight = nn.Parameter(weights[start:stop])
-                if weight.dtype not in (torch.float32, torch.float64):
-                    weight.grad_dtype = torch.float32
+                weight.grad_dtype = self._sums()
                 begin = segment.piece.range.start
                 self.owned.append(Owned(segment.piece.range.name, begin + start, begin + stop, weight))
                 self.places.append(place + start - segment.start - first)
+
+    def _sums(self) -> torch.dtype:
+        """The type that gradients are added up in: FP64 for wide weights (`model.wide_sums`), too."""
+        weight = self.segments[0].piece.parameter
+        return torch.float64 if torch.float64 in (weight.dtype, weight.grad_dtype) else torch.float32
 
     def _placed(self) -> Iterator[tuple[_Segment, int]]:
         """Every segment, and where it begins in the bucket."""
@@ -89,8 +94,7 @@ class _Bucket:
 
     def reduce(self) -> Tensor:
         """The sum of all ranks' gradients of the own share, which also becomes the owned weights'."""
-        kind = self.segments[0].piece.parameter.dtype
-        line = self._line(torch.float64 if kind == torch.float64 else torch.float32)
+        line = self._line(self._sums())
         for segment, place in self._placed():
             grad = segment.piece.parameter.grad
             if grad is not None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from corpusmill.training_hooks.model.products import product
+from corpusmill.training_hooks.model.wide_sums import is_wide, of_rows, over_rows
 
 BLOCK_NUMBERS = 2**21
 BLOCKS_A_PRODUCT = 4
@@ -29,7 +30,8 @@ class _HeadCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         wants = any(ctx.needs_input_grad)
         dx_ND = torch.empty_like(x_ND) if wants else None
-        dhead_VD = torch.zeros_like(head_VD) if wants else None
+        wide = is_wide(head_VD)
+        dhead_VD = torch.zeros_like(head_VD, dtype=torch.float64 if wide else None) if wants else None
         head_low = head_VD.to(low)
         loss_N = torch.empty(x_ND.shape[0], dtype=torch.float32, device=x_ND.device)
         step = max(64, BLOCK_NUMBERS // head_VD.shape[0])
@@ -44,18 +46,25 @@ class _HeadCrossEntropy(torch.autograd.Function):
                 for inner in range(0, x_RD.shape[0], step):
                     part = slice(inner, inner + step)
                     target_N1 = target_N[rows][part, None]
-                    loss_N[rows][part] = _softmax(x_RD[part].to(low), head_low, target_N1, p_RV[part], wants)
+                    if wide:
+                        p_RV[part] = of_rows(x_RD[part], head_VD.t())
+                    else:
+                        product(x_RD[part].to(low), head_low.t(), out=p_RV[part])
+                    loss_N[rows][part] = _softmax(target_N1, p_RV[part], wants)
                 if dx_ND is not None and dhead_VD is not None:
                     # The weight goes to the narrow factor of each product.
                     weighted_low = (x_RD * weight_R1).to(low)
-                    torch.mul(product(p_RV, head_low), weight_R1, out=dx_ND[rows])
-                    if low == dhead_VD.dtype:
+                    dx_RD = of_rows(p_RV, head_VD) if wide else product(p_RV, head_low)
+                    torch.mul(dx_RD, weight_R1, out=dx_ND[rows])
+                    if wide:
+                        dhead_VD += over_rows(p_RV, weighted_low)
+                    elif low == dhead_VD.dtype:
                         dhead_VD.addmm_(p_RV.t(), weighted_low)
                     else:
                         dhead_VD += product(p_RV.t(), weighted_low)
         ctx.save_for_backward(dx_ND, dhead_VD)
         ctx.mark_non_differentiable(loss_N)
-        return (loss_N * weight_N).sum(), loss_N
+        return (loss_N * weight_N).sum(dtype=torch.float64 if wide else None), loss_N
 
     @staticmethod
     @once_differentiable
@@ -64,10 +73,10 @@ class _HeadCrossEntropy(torch.autograd.Function):
         return dx_ND * grad, dhead_VD * grad, None, None, None
 
 
-def _softmax(x_ND: Tensor, head_VD: Tensor, target_N1: Tensor, out_NV: Tensor, wants: bool) -> Tensor:
-    """Cross-entropy FP32[N] of one block; where `wants`, its derivative by the logits, softmax - one-hot, is
-    left in `out_NV`."""
-    z_NV = product(x_ND, head_VD.t(), out=out_NV).float()
+def _softmax(target_N1: Tensor, out_NV: Tensor, wants: bool) -> Tensor:
+    """Cross-entropy FP32[N] of one block whose logits are in `out_NV`; where `wants`, its derivative by them,
+    softmax - one-hot, takes their place."""
+    z_NV = out_NV.float()
     largest_N1 = z_NV.amax(dim=1, keepdim=True)
     z_target_N1 = z_NV.gather(1, target_N1)
     p_NV = torch.softmax(z_NV, dim=1, out=z_NV)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from corpusmill.training_hooks.model.products import Linear
+from corpusmill.training_hooks.model.wide_sums import is_wide, silu
 
 
 class FeedForward(nn.Module):
@@ -19,5 +19,6 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape as `x`."""
-        output: Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate = silu(self.gate_proj(x), is_wide(self.gate_proj.weight))
+        output: Tensor = self.down_proj(gate * self.up_proj(x))
         return output

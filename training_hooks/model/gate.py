@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from corpusmill.training_hooks.model.balance import NO_AFFINITY
 from corpusmill.training_hooks.model.config import ModelConfig
+from corpusmill.training_hooks.model.products import linear
+from corpusmill.training_hooks.model.wide_sums import is_wide
 
 
 def choose_experts(biased_NE: Tensor, k: int, groups: int = 1, kept_groups: int = 1) -> Tensor:
@@ -49,7 +51,10 @@ class Gate(nn.Module):
     def forward(self, x_ND: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(experts int64[N, K], gates FP32[N, K], affinities FP32[N, E]); always computed in FP32."""
         with torch.autocast(x_ND.device.type, enabled=False):
-            affinities_NE = functional.linear(x_ND.float(), self.weight.float()).sigmoid()
+            if is_wide(self.weight):
+                affinities_NE = linear(x_ND, self.weight).double().sigmoid().float()
+            else:
+                affinities_NE = functional.linear(x_ND.float(), self.weight.float()).sigmoid()
         biased_NE = affinities_NE.detach() + self.e_score_correction_bias
         experts_NK = choose_experts(biased_NE, self.k, self.groups, self.kept_groups)
         chosen_NK = affinities_NE.gather(1, experts_NK)

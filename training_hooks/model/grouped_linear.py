@@ -16,38 +16,50 @@ from torch.autograd.function import once_differentiable
 
 from corpusmill.training_hooks.model.products import product
 from corpusmill.training_hooks.model.weight_gradients import note, now_or_later
+from corpusmill.training_hooks.model.wide_sums import is_wide, of_rows, over_rows
 
 
 class _GroupedLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_MI: Tensor, weight_EOI: Tensor, counts: list[int]) -> Tensor:
         y_MO = x_MI.new_empty(x_MI.shape[0], weight_EOI.shape[1])
+        ctx.counts, ctx.later, ctx.wide = counts, note(weight_EOI), is_wide(weight_EOI)
         for expert, rows in expert_rows(counts):
-            product(x_MI[rows], weight_EOI[expert].t(), out=y_MO[rows])
+            _into(y_MO[rows], x_MI[rows], weight_EOI[expert].t(), ctx.wide)
         ctx.save_for_backward(x_MI, weight_EOI)
-        ctx.counts, ctx.later = counts, note(weight_EOI)
         return y_MO
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_MO: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x_MI, weight_EOI = ctx.saved_tensors
-        grad_MO, x_MI, counts = grad_MO.contiguous(), x_MI.detach(), ctx.counts
+        grad_MO, x_MI, counts, wide = grad_MO.contiguous(), x_MI.detach(), ctx.counts, ctx.wide
         dx_MI = torch.empty_like(x_MI)
         for expert, rows in expert_rows(counts):
-            product(grad_MO[rows], weight_EOI[expert], out=dx_MI[rows])
+            _into(dx_MI[rows], grad_MO[rows], weight_EOI[expert], wide)
         shape = weight_EOI.shape
 
         def part() -> Tensor:
-            dweight_EOI: Tensor = x_MI.new_empty(shape)
+            dweight_EOI: Tensor = x_MI.new_empty(shape, dtype=torch.float64 if wide else None)
             for expert, count in enumerate(counts):
                 if not count:
                     dweight_EOI[expert].zero_()
             for expert, rows in expert_rows(counts):
-                product(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
+                if wide:
+                    dweight_EOI[expert] = over_rows(grad_MO[rows], x_MI[rows])
+                else:
+                    product(grad_MO[rows].t(), x_MI[rows], out=dweight_EOI[expert])
             return dweight_EOI
 
         return dx_MI, now_or_later(ctx.later, part), None
+
+
+def _into(y_MO: Tensor, x_MI: Tensor, weight_IO: Tensor, wide: bool) -> None:
+    """Put the product into `y_MO`."""
+    if wide:
+        y_MO.copy_(of_rows(x_MI, weight_IO))
+    else:
+        product(x_MI, weight_IO, out=y_MO)
 
 
 def expert_rows(counts: list[int]) -> list[tuple[int, slice]]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from corpusmill.training_hooks.model.balance import expert_load, sequence_balance_loss
 from corpusmill.training_hooks.model.config import ModelConfig
@@ -17,6 +16,7 @@ from corpusmill.training_hooks.model.dispatch import combine, dispatch, slot_ord
 from corpusmill.training_hooks.model.feed_forward import FeedForward
 from corpusmill.training_hooks.model.gate import Gate
 from corpusmill.training_hooks.model.grouped_linear import grouped_linear
+from corpusmill.training_hooks.model.wide_sums import is_wide, silu
 
 
 class Routing(NamedTuple):
@@ -38,7 +38,8 @@ class Experts(nn.Module):
     def forward(self, x_MD: Tensor, counts: list[int]) -> Tensor:
         """[M, D] of rows sorted by expert; `counts` rows each."""
         gate_MF, up_MF = grouped_linear(x_MD, self.gate_up_proj, counts).chunk(2, dim=-1)
-        return grouped_linear(functional.silu(gate_MF) * up_MF, self.down_proj, counts)
+        hidden_MF = silu(gate_MF, is_wide(self.down_proj)) * up_MF
+        return grouped_linear(hidden_MF, self.down_proj, counts)
 
     def mixed(self, x_ND: Tensor, experts_NK: Tensor, gates_NK: Tensor) -> Tensor:
         """[N, D]: of each token the sum of its K experts' outputs, weighted by `gates_NK` FP32.
@@ -76,6 +77,8 @@ class MixtureOfExperts(nn.Module):
         if self.shared_experts is not None:
             y_ND = y_ND + self.shared_experts(x_ND)
         affinities_BTE = torch.unflatten(affinities_NE, 0, x_BTD.shape[:2])
+        if is_wide(self.gate.weight):
+            affinities_BTE = affinities_BTE.double()  # its sums are over positions, its mean over sequences
         routing = Routing(
             load=expert_load(experts_NK, real_BT.flatten(), self.n_experts),
             balance_loss=sequence_balance_loss(affinities_BTE, real_BT, self.k),

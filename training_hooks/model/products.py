@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from corpusmill.training_hooks.model.weight_gradients import in_force, note, now_or_later
+from corpusmill.training_hooks.model.wide_sums import is_wide, of_rows, over_rows
 
 How = Literal["native", "fp32"]
 
@@ -51,7 +52,9 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_NI: Tensor, weight_OI: Tensor) -> Tensor:
         ctx.save_for_backward(x_NI, weight_OI)
-        ctx.later = note(weight_OI)
+        ctx.later, ctx.wide = note(weight_OI), is_wide(weight_OI)
+        if ctx.wide:
+            return of_rows(x_NI, weight_OI.t())
         return product(x_NI, weight_OI.to(x_NI.dtype).t())
 
     @staticmethod
@@ -60,13 +63,13 @@ class _Linear(torch.autograd.Function):
         x_NI, weight_OI = ctx.saved_tensors
         dx_NI = dweight_OI = None
         if ctx.needs_input_grad[0]:
-            dx_NI = product(g_NO, weight_OI.to(x_NI.dtype))
+            dx_NI = of_rows(g_NO, weight_OI) if ctx.wide else product(g_NO, weight_OI.to(x_NI.dtype))
         if ctx.needs_input_grad[1]:
-            x_NI, dtype = x_NI.detach(), weight_OI.dtype
+            x_NI, dtype, wide = x_NI.detach(), weight_OI.dtype, ctx.wide
 
             # Rounded to the low type before it is widened, as the gradient of a cast weight is.
             def part() -> Tensor:
-                return product(g_NO.t(), x_NI).to(dtype)
+                return over_rows(g_NO, x_NI) if wide else product(g_NO.t(), x_NI).to(dtype)
 
             dweight_OI = now_or_later(ctx.later, part)
         return dx_NI, dweight_OI
@@ -76,7 +79,8 @@ def linear(x: Tensor, weight_OI: Tensor) -> Tensor:
     """x [..., I] -> [..., O] as `torch.nn.functional.linear`, autocast included. The weight's part of
     backward waits where `weight_gradients.put_off` is in force."""
     dtype = _product_dtype(x, weight_OI)
-    if dtype is None or (in_force() is None and not _low(x, weight_OI)):
+    plain = in_force() is None and not _low(x, weight_OI) and not is_wide(weight_OI)
+    if dtype is None or plain:
         return functional.linear(x, weight_OI)
     x_NI = x.to(dtype).reshape(x.shape[:-1].numel(), weight_OI.shape[1])
     y_NO: Tensor = _Linear.apply(x_NI, weight_OI)  # type: ignore[no-untyped-call]

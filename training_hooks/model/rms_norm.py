@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from corpusmill.training_hooks.model.wide_sums import is_wide
+
 
 class _RMSNorm(torch.autograd.Function):
     """What torch fuses on GPUs, in fewer passes and with less kept than its composition for processors."""
@@ -18,6 +20,7 @@ class _RMSNorm(torch.autograd.Function):
         square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
         scale = square.div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight_D, scale)
+        ctx.wide = is_wide(weight_D)
         normed: Tensor = (x * scale).mul_(weight_D)
         return normed
 
@@ -27,10 +30,12 @@ class _RMSNorm(torch.autograd.Function):
         x, weight_D, scale = ctx.saved_tensors
         y = x * scale
         gy = g * y
-        dweight_D = gy.reshape(-1, x.shape[-1]).sum(0)
+        sums = torch.float64 if ctx.wide else weight_D.dtype
+        dweight_D = gy.reshape(-1, x.shape[-1]).sum(0, dtype=sums)
         # dx = scale * (g weight - y * mean(g weight y)), the mean by one product with the weight
-        mean = (gy @ weight_D).div_(x.shape[-1])[..., None]
-        return (g * weight_D).sub_(y.mul_(mean)).mul_(scale), dweight_D.to(weight_D.dtype), None
+        sum_of_row = (gy.double() @ weight_D.double()).to(gy.dtype) if ctx.wide else gy @ weight_D
+        mean = sum_of_row.div_(x.shape[-1])[..., None]
+        return (g * weight_D).sub_(y.mul_(mean)).mul_(scale), dweight_D, None
 
 
 class RMSNorm(nn.Module):

@@ -19,6 +19,7 @@ from corpusmill.training_hooks.model.mtp import MultiTokenPrediction
 from corpusmill.training_hooks.model.products import Linear, linear
 from corpusmill.training_hooks.model.rms_norm import RMSNorm
 from corpusmill.training_hooks.model.rope import rope_frequencies, rotation_table
+from corpusmill.training_hooks.model.wide_sums import Embedding
 from corpusmill.training_hooks.model.yarn import YarnScaling
 
 
@@ -39,7 +40,7 @@ class Transformer(nn.Module):
         width = config.hidden_size
         # Without draws of its own, which on the meta device import torch's compiler: two seconds.
         empty = torch.empty(config.vocab_size, width)
-        self.embed_tokens = nn.Embedding(config.vocab_size, width, _weight=empty)
+        self.embed_tokens = Embedding(config.vocab_size, width, _weight=empty)
         self.layers = nn.ModuleList(
             Block(config, dense=index < config.first_k_dense_replace)
             for index in range(config.num_hidden_layers)

@@ -68,7 +68,7 @@ class AdamW(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            plain: list[Tensor] = []
+            plain: list[tuple[Tensor, Tensor]] = []
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
@@ -76,16 +76,18 @@ class AdamW(torch.optim.Optimizer):
                 if not state:
                     self._start(parameter, state)
                 state["step"] += 1
-                tensors = (parameter, _gradient(parameter), state["exp_avg"])
+                gradient = _gradient(parameter)
+                tensors = (parameter, gradient, state["exp_avg"])
                 if all(t.dtype == torch.float32 and t.is_contiguous() for t in tensors):
-                    plain.append(parameter)
+                    plain.append((parameter, gradient))
                 else:
                     self._update(parameter, group)
             if plain:
                 self._update_fused(plain, group)
         return loss
 
-    def _update_fused(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+    def _update_fused(self, plain: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+        parameters, gradients = [p for p, _ in plain], [g for _, g in plain]
         states = [self.state[p] for p in parameters]
         # torch's function counts this step in itself.
         before = [
@@ -94,7 +96,7 @@ class AdamW(torch.optim.Optimizer):
         ]
         adamw(
             parameters,
-            [_gradient(p) for p in parameters],
+            gradients,
             [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states],
             [],
@@ -149,9 +151,11 @@ class AdamW(torch.optim.Optimizer):
 
 
 def _gradient(parameter: Tensor) -> Tensor:
+    """Sums in FP64 (`model.wide_sums`) are rounded to the type of the weight."""
     if parameter.grad is None or parameter.grad.is_sparse:
         raise RuntimeError("AdamW takes dense gradients")
-    return parameter.grad
+    rounded = parameter.dtype == torch.float32 and parameter.grad.dtype == torch.float64
+    return parameter.grad.float() if rounded else parameter.grad
 
 
 def _update_block(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from corpusmill.pipelines.contract.stage import Context, Task
 from corpusmill.training_hooks.evaluation.options import Evaluate, Require
@@ -61,6 +61,10 @@ class TrainingTask(Task):
     precision: Literal["fp32", "bf16", "fp8"] = Field(
         "fp32", description="Numbers of matrix products; fp8 as in DeepSeek-V3's report, section 3.3."
     )
+    sums: Literal["fp32", "fp64"] = Field(
+        "fp32",
+        description="Gradients' sums over tokens; fp64: the same results for all ranks and micro-batches.",
+    )
     moments: Literal["fp32", "bf16"] = Field(
         "fp32", description="Numbers of Adam's moments; bf16 as in DeepSeek-V3's report, section 3.3.3."
     )
@@ -83,6 +87,12 @@ class TrainingTask(Task):
 
     _seed: int = PrivateAttr(default=0)
     _groups: Any = PrivateAttr(default=None)  # of the ranks that train together; None in one process
+
+    @model_validator(mode="after")
+    def _sums_are_there(self) -> Self:
+        if self.sums == "fp64" and (self.precision, self.device) != ("fp32", "cpu"):
+            raise ValueError("sums: fp64 is there with `precision: fp32` on `device: cpu` alone")
+        return self
 
     def prepare(self, context: Context) -> Self:
         """This stage with the run's seed."""
@@ -147,10 +157,13 @@ class TrainingTask(Task):
     def _ready(self, model: Model) -> Model:
         """The model, or a part of one, on its device, in its precision."""
         from corpusmill.training_hooks.model.recompute import recompute
+        from corpusmill.training_hooks.model.wide_sums import widen
         from corpusmill.training_hooks.precision.apply import apply
 
         model.to(self._device())
         apply(model, self.precision)
+        if self.sums == "fp64":
+            widen(model)
         if self.recompute:
             recompute(model)
         return model

@@ -1,0 +1,97 @@
+"""A gang of processes that do the cases of `training_ranks`, and what trainings leave in their folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from corpusmill.training_hooks.trainer.checkpoint import open_checkpoint
+
+ROOT = Path(__file__).parents[2]
+RANKS = 4
+LIMIT = 900  # seconds that the gang may take before it is ended
+DIED = 7  # exit code of the rank that dies
+
+
+class Ranks:
+    """What the gang left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def told(self, case: str, rank: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / f"{case}.{rank}.json").read_text("utf-8"))
+        return found
+
+
+def gang(folder: Path, cases: list[dict[str, Any]]) -> Ranks:
+    """What `RANKS` processes leave that do `cases` in `folder`; the second dies in the last one."""
+    (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
+    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
+    started = []
+    for rank, log in enumerate(logs):
+        with log.open("wb") as out:
+            command = [sys.executable, "-m", "tests.oracles.training_ranks", str(rank), str(folder)]
+            started.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
+    try:
+        codes = [process.wait(LIMIT) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    assert codes == [0, DIED, 0, 0], "\n".join(log.read_text("utf-8", "replace")[-3000:] for log in logs)
+    return Ranks(folder)
+
+
+def off(found: Tensor, wanted: Tensor) -> float:
+    assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
+    return float((found - wanted).double().norm() / wanted.double().norm().clamp(min=1e-12))
+
+
+def flat(tensors: dict[str, Tensor]) -> Tensor:
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
+
+
+def worst(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> float:
+    assert found.keys() == wanted.keys()
+    return max(off(found[name], wanted[name]) for name in wanted)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+
+
+def checkpoint(scratch: Path, step: int, name: str) -> dict[str, Tensor]:
+    return open_checkpoint(scratch / "checkpoints" / f"step-{step:08d}").tensors(name)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def moments(scratch: Path, step: int, kind: str) -> dict[str, Tensor]:
+    found = checkpoint(scratch, step, "optimiser")
+    return {name: tensor for name, tensor in found.items() if name.startswith(f"{kind}.")}
+
+
+def follows(found: list[dict[str, Any]], wanted: list[dict[str, Any]], *, rel: float) -> None:
+    """Lines of metrics that differ in round-off alone."""
+    assert [line["step"] for line in found] == list(range(1, len(wanted) + 1))
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name in ("tokens", "sequences", "learning_rate", "gamma", "mtp_weight", "experts"):
+            assert mine[name] == theirs[name], name
+        for name in ("loss", "mtp_loss", "balance_loss", "loss_by_source", "gradient_norm"):
+            assert mine[name] == pytest.approx(theirs[name], rel=rel), (mine["step"], name)
+        assert ("held_out" in mine) == (mine["step"] % 10 == 0)
+        assert mine.get("held_out", {}) == pytest.approx(theirs.get("held_out", {}), rel=rel)
