@@ -77,9 +77,12 @@ def make_backend(place: ObjectUrl, settings: ObjectStorage, retries: int) -> Obj
             },
         }
     }
-    named = os.environ.get("AWS_ENDPOINT_URL") if place.scheme == "s3" else None  # the library asks it too
-    plain = place.scheme == "http" or (settings.endpoint or named or "").startswith("http://")
-    common["client_options"] = {"allow_http": plain, "timeout": timedelta(seconds=settings.timeout_s)}
+    plain = place.scheme == "http" or (settings.server_of(place.scheme) or "").startswith("http://")
+    common["client_options"] = {
+        "allow_http": plain,
+        "timeout": timedelta(seconds=settings.timeout_s),
+        **_authorities(place),
+    }
     try:
         if place.scheme in WEB:
             made = HTTPStore.from_url(place.root, **common)
@@ -95,6 +98,30 @@ def make_backend(place: ObjectUrl, settings: ObjectStorage, retries: int) -> Obj
         cure = _CURES.get(place.scheme, "correct the URL, or `storage.endpoint`")
         raise ObjectError(f"{place}: cannot be asked: {masked(said)}; {cure}") from error
     return made
+
+
+def _authorities(place: ObjectUrl) -> dict[str, Any]:
+    """Certificates of who may vouch for the server, as AWS_CA_BUNDLE and SSL_CERT_FILE name them.
+
+    The first is for S3 alone, and adds to the machine's own. The second replaces these; the library reads it,
+    but passes over a file that it cannot read. Raises ObjectError where a file cannot be used.
+    """
+    options: dict[str, Any] = {}
+    for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+        path = os.environ.get(name)
+        if not path or (name == "AWS_CA_BUNDLE" and place.scheme != "s3"):
+            continue
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise ObjectError(
+                f"{place}: {name} names {path}, which cannot be read ({error.strerror}); correct it"
+            ) from error
+        if b"-----BEGIN CERTIFICATE-----" not in content:
+            raise ObjectError(f"{place}: {name} names {path}, which has no certificate in PEM; correct it")
+        if name == "AWS_CA_BUNDLE":
+            options["root_certificate"] = content
+    return options
 
 
 def _s3(place: ObjectUrl, settings: ObjectStorage) -> dict[str, Any]:

@@ -27,14 +27,24 @@ _REGION = re.compile(r"<Region>([\w-]+)</Region>|expecting (?:&apos;|')([\w-]+)(
 _MESSAGE = re.compile(r"<Message>([^<]+)</Message>")
 _AGAIN = (408, 409, 425, 429)  # answers of the 4xx that another attempt may change
 _REFUSED = 501  # the one of the 5xx that none changes
-_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"}
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+_CREDENTIALS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+    "AuthenticationFailed",
+}
 _ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint")
 _AGAIN_LATER = "run the same command again later"
 _REFUSAL = "the same request gets the same answer: correct the URL"
 _REFUSAL_OF_STORE = (
     "the same request gets the same answer: correct what it names or, where it names nothing, the key, "
-    "`storage.endpoint`, `storage.region`, or credentials that have expired"
+    "{server}, `storage.region`, or credentials that have expired"
 )
+_SERVER = {"s3": "`storage.endpoint`", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}  # names it
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
+_NO_TLS = re.compile(r"InvalidMessage\(")
 _METADATA = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 
 
@@ -65,6 +75,8 @@ class Answer:
         if self.status:  # S3 calls a body that came too slowly a 400
             late = self.code == "RequestTimeout"
             return late or (self.status >= 500 and self.status != _REFUSED) or self.status in _AGAIN
+        if _CERTIFICATE.search(self.detail) or _NO_TLS.search(self.detail):
+            return False
         return not self.elsewhere and not any(host in self.text for host in _METADATA)
 
     @property
@@ -96,15 +108,16 @@ def told(url: str, error: BaseException, tries: int) -> ObjectError:
     answer, url = Answer.of(error), masked(url)
     scheme, bucket = url.split("://")[0], url.split("://")[-1].split("/")[0]
     web = scheme in WEB
-    if answer.code == "NoSuchBucket":
-        return NoObjectError(f"{url}: there is no bucket {bucket}; correct its name, or `storage.endpoint`")
+    kind, server = "container" if scheme == "az" else "bucket", _SERVER.get(scheme, "the URL")
+    if answer.code in _NO_BUCKET:
+        return NoObjectError(f"{url}: there is no {kind} {bucket}; correct its name, or {server}")
     region = _REGION.search(str(error))
     if answer.elsewhere and not web:
         named = next((name for name in region.groups() if name), None) if region else None
         place = f"in the region {named}" if named else "in another region"
         return ObjectError(f"{url}: the bucket {bucket} lies {place}; set `storage.region` to it")
     if isinstance(error, FileNotFoundError) or answer.status == 404:
-        cure = "correct the URL" if web else "correct the key or the bucket, or make the object first"
+        cure = "correct the URL" if web else f"correct the key or the {kind}, or make the object first"
         return NoObjectError(f"{url}: there is no such object; {cure}")
     if answer.code in _CREDENTIALS or answer.status == 401:
         why = answer.code or "401 Unauthorized"
@@ -116,7 +129,7 @@ def told(url: str, error: BaseException, tries: int) -> ObjectError:
             "the server gives it to nobody without a login"
             if web
             else (
-                f"allow these credentials to list and read, and for runs to write, the bucket {bucket}, "
+                f"allow these credentials to list and read, and for runs to write, the {kind} {bucket}, "
                 "or use others; for public data set `storage.credentials: none`"
             )
         )
@@ -128,25 +141,37 @@ def told(url: str, error: BaseException, tries: int) -> ObjectError:
             f"{url}: this machine's cloud gives no credentials; give the machine a role, or set "
             "`storage.credentials: environment`"
         )
-    return _unanswered(url, answer, tries, web=web)
+    return _unanswered(url, answer, tries, scheme)
 
 
-def _unanswered(url: str, answer: Answer, tries: int, *, web: bool) -> ObjectError:
+def _unanswered(url: str, answer: Answer, tries: int, scheme: str) -> ObjectError:
+    web, server = scheme in WEB, _SERVER.get(scheme)
+    named = f"the URL or {server}" if server else "the URL"
+    certificate = _CERTIFICATE.search(answer.detail)
+    if certificate is not None:
+        variables = "SSL_CERT_FILE or AWS_CA_BUNDLE" if scheme == "s3" else "SSL_CERT_FILE"
+        return ObjectError(
+            f"{url}: the server's certificate is not accepted ({certificate[1]}); name the file of who "
+            f"issued it by {variables}, or correct {named}"
+        )
+    if _NO_TLS.search(answer.detail):
+        return ObjectError(f"{url}: the server answers without encryption (TLS); correct {named}")
     if "Range request not supported" in answer.text:
         return ObjectError(f"{url}: the server gives no parts of files; fetch the file, and name the copy")
     if "empty path segment" in answer.text:
         return ObjectError(f"{url}: a key there has an empty part (`//`); rename the object, or move it away")
     tried = f" ({tries} attempts)" if tries > 1 else ""
     if "dns error" in answer.detail or "failed to lookup address" in answer.detail:
-        cause, cure = "its host has no address", "correct the URL or `storage.endpoint`, or the network"
+        cause, cure = "its host has no address", f"correct {named}, or the network"
     elif "kind: Connect" in answer.detail:
-        cause, cure = "no connection to its host", "correct the URL or `storage.endpoint`, or the network"
+        cause, cure = "no connection to its host", f"correct {named}, or the network"
     elif "kind: Timeout" in answer.detail:
         cause, cure = "no whole answer in time", "set `storage.timeout_s` higher, or mend the network"
     elif answer.status:
-        named = f" {answer.code}" if answer.code else ""
-        cause = f"the server answers {answer.status}{named}{answer.message}"
-        cure = _AGAIN_LATER if answer.passing else _REFUSAL if web else _REFUSAL_OF_STORE
+        code = f" {answer.code}" if answer.code else ""
+        cause = f"the server answers {answer.status}{code}{answer.message}"
+        refusal = _REFUSAL if web else _REFUSAL_OF_STORE.format(server=server)
+        cure = _AGAIN_LATER if answer.passing else refusal
     else:
         cause, cure = answer.text, "run the same command again, and correct what it names if it stays"
     return ObjectError(f"{url}: {cause}{tried}; {cure}")

@@ -10,6 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from corpusmill.pipelines.storage.objects.urls import Scheme
 
+SERVERS: dict[Scheme, str] = {
+    "s3": "AWS_ENDPOINT_URL",
+    "gs": "GOOGLE_BASE_URL",
+    "az": "AZURE_STORAGE_ENDPOINT",
+}
+"""Variables of the environment that name a server in place of the cloud's own; the library reads them too."""
+
 
 class ObjectStorage(BaseModel):
     """Object stores and web servers that the recipe may read from, and the cache of what was read.
@@ -61,6 +68,12 @@ class ObjectStorage(BaseModel):
         if "@" in endpoint or "?" in endpoint:
             raise ValueError("holds a user, a password or a query; set credentials in the environment")
         return endpoint.rstrip("/")
+
+    def server_of(self, scheme: Scheme) -> str | None:
+        """URL of the server that is asked in place of the cloud's own; None where none is named."""
+        if scheme == "s3" and self.endpoint is not None:
+            return self.endpoint
+        return os.environ.get(SERVERS.get(scheme, "")) or None
 
     @property
     def cache_folder(self) -> Path:

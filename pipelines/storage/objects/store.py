@@ -29,8 +29,10 @@ from corpusmill.pipelines.storage.objects.urls import WEB, ObjectUrl, parse_url
 
 T = TypeVar("T")
 
-PART_BYTES = 16 * 2**20  # of one ranged read, or one part of an upload
+PART_BYTES = 16 * 2**20  # of one ranged read of a source
+SENT_BYTES = 2 * PART_BYTES  # of one upload, or one part of a larger one: at 5 Mbit/s within `timeout_s`
 PAGE_KEYS = 1000  # keys of one page of a listing, the most that S3 gives
+DELETED = {"s3": PAGE_KEYS, "gs": 1, "az": 256, "https": 1, "http": 1}  # objects by one request
 _LONGEST_WAIT_S = 10.0
 
 
@@ -233,19 +235,22 @@ class ObjectStore:
         return now
 
     def upload(self, key: str, file: Path) -> None:
-        """Write a file of any size in parts; memory: a few parts. What was sent of one that fails is taken
-        back."""
+        """Write a file of any size, in parts where it has more than `SENT_BYTES`; memory: two of these. What
+        was sent of one that fails is taken back."""
         import obstore
 
         size = file.stat().st_size
-        if size <= PART_BYTES:
+        if size <= SENT_BYTES:
             self.put(key, file.read_bytes())
             return
         sender = make_backend(self._place, self._settings, self._settings.retries)
-        parts = -(-size // PART_BYTES)
-        self._requests.add("part", parts + 2, sent=size)  # with its beginning and its end
+        parts = -(-size // SENT_BYTES)
+        around = (
+            1 if self._place.scheme == "az" else 2
+        )  # its beginning, which Azure does without, and its end
+        self._requests.add("part", parts + around, sent=size)
         try:
-            obstore.put(sender, key, file, use_multipart=True, chunk_size=PART_BYTES, max_concurrency=4)
+            obstore.put(sender, key, file, use_multipart=True, chunk_size=SENT_BYTES, max_concurrency=2)
         except Exception as error:
             raise told(str(replace(self._place, key=key)), error, self._settings.retries + 1) from error
 
@@ -259,13 +264,15 @@ class ObjectStore:
             return
 
     def delete_all(self, keys: Sequence[str]) -> None:
-        """Remove objects, up to `PAGE_KEYS` by one request where the store can; there need be none."""
+        """Remove objects, as many by one request as the store can (`DELETED`); there need be none."""
         import obstore
 
         for first in range(0, len(keys), PAGE_KEYS):
             some = list(keys[first : first + PAGE_KEYS])
+            further = -(-len(some) // DELETED[self._place.scheme]) - 1
             try:
                 self._ask("delete", some[0], partial(obstore.delete, self._store, some))
+                self._requests.add("delete", further)
             except NoObjectError:  # S3 passes over those that are not there, other stores tell of them
                 for key in some:
                     self.delete(key)
@@ -301,7 +308,10 @@ class ObjectStore:
         return data
 
     def _info(self, meta: Any) -> ObjectInfo:
-        version = meta["e_tag"] or (meta["last_modified"].isoformat() if meta["last_modified"] else "")
+        etag = meta["e_tag"]
+        if etag and not self.web and not etag.startswith(('"', "W/")):
+            etag = f'"{etag}"'  # listings of Azure have it without the quotes that its other answers have
+        version = etag or (meta["last_modified"].isoformat() if meta["last_modified"] else "")
         url = str(replace(self._place, key=meta["path"]))
         modified = meta["last_modified"].timestamp() if meta["last_modified"] else 0.0
         return ObjectInfo(url, int(meta["size"]), str(version), modified)

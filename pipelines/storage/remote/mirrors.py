@@ -59,7 +59,8 @@ def mirror_of(url: str, settings: ObjectStorage) -> Path:
     if problem is not None:
         raise RecipeError(problem)
     place = parse_url(url.rstrip("/"))
-    digest = hashlib.sha256(f"{settings.endpoint or ''}\n{place}".encode()).hexdigest()[:32]
+    server = settings.server_of(place.scheme) or ""
+    digest = hashlib.sha256(f"{server}\n{place}".encode()).hexdigest()[:32]
     mirror = (settings.cache_folder / _RUNS / digest).resolve()
     if mirror not in _stores:
         _stores[mirror] = RunStore(place, mirror)
@@ -104,7 +105,8 @@ def _url_in(store: RunStore, found: re.Match[str]) -> str:
 def asked_for(location: str) -> Path:
     """The path of what a command line names by a path or a URL. Naming a URL there allows to reach it.
 
-    The server is that of AWS_ENDPOINT_URL where this is set, credentials are those of the environment.
+    The server is the one that the environment names (`SERVERS`), or the cloud's own; credentials are those of
+    the environment.
     """
     location = local_pattern(location)
     if is_url(location):

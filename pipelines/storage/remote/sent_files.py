@@ -1,7 +1,7 @@
 """The files of units of a run on object storage: sent under keys that name their content, fetched and
 compared.
 
-Memory: `AT_ONCE` times 16 MiB.
+Memory: `MEMORY_BYTES` for what is under way.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +22,7 @@ from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.storage.objects.current import store_of
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
-from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectInfo, ObjectStore
+from corpusmill.pipelines.storage.objects.store import SENT_BYTES, ObjectInfo, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import ObjectUrl
 from corpusmill.pipelines.storage.remote.ends import End, bundled, unbundled
 from corpusmill.pipelines.storage.remote.partly import END_BYTES, PartlyFetched
@@ -29,9 +31,35 @@ from corpusmill.pipelines.system.faultpoints import faultpoint
 
 T = TypeVar("T")
 
-WHOLE_BYTES = 2 * PART_BYTES  # of a file that is fetched whole: by as many requests as its end and a range
+WHOLE_BYTES = SENT_BYTES  # of a file that is fetched whole, by one request
 MOST_ENDS = 1024  # files of a step whose ends are put into one object: 64 MiB
-AT_ONCE = 4  # files sent or fetched, or parts of one file: up to 16 MiB each in memory
+AT_ONCE = 4  # files sent or fetched, or parts of one file
+MEMORY_BYTES = 2 * SENT_BYTES  # of their content in a process at a time
+
+
+class UnderWay:
+    """Bytes that may be under way in a process; those for whom there is no room wait."""
+
+    def __init__(self, size: int) -> None:
+        self._size = self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taking(self, size: int) -> Iterator[None]:
+        """Take so much of it, all of it at most, within the context."""
+        size = min(size, self._size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+_UNDER_WAY = UnderWay(MEMORY_BYTES)
 
 
 class SentFiles:
@@ -63,10 +91,11 @@ class SentFiles:
         ones once."""
 
         def sent(key: str) -> None:
-            self._store.upload(key, folder / named[key])
+            with _UNDER_WAY.taking(named[key].bytes):
+                self._store.upload(key, folder / named[key].name)
             faultpoint("object-sent")
 
-        named = {self._data_key(step, file): file.name for file in files}
+        named = {self._data_key(step, file): file for file in files}
         each(sent, named, AT_ONCE)
         self.room.grown(sum(file.bytes for file in files))
 
@@ -106,9 +135,9 @@ class SentFiles:
             if kept is not None:
                 return kept
             self.room.grown(end - start)
-            cuts = (*range(start, end, PART_BYTES), end)
+            cuts = (*range(start, end, SENT_BYTES), end)
             try:
-                found = b"".join(self._store.get_named(key, *cut, entry.bytes) for cut in pairwise(cuts))
+                found = b"".join(self._part(key, *cut, entry.bytes) for cut in pairwise(cuts))
             except NoObjectError as error:
                 raise damaged(f"{self._object(key)}: missing, or of another size") from error
             self._write(path, found)
@@ -199,20 +228,24 @@ class SentFiles:
                 return error.fault
         return None
 
+    def _part(self, key: str, start: int, end: int, size: int) -> bytes:
+        with _UNDER_WAY.taking(end - start):
+            return self._store.get_named(key, start, end, size)
+
     def _fetch(self, step: Path, entry: FileEntry, path: Path, at_once: int) -> None:
-        store, key = self._store, self._data_key(step, entry)
+        key = self._data_key(step, entry)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.room.grown(entry.bytes)
         handle, name = tempfile.mkstemp(dir=self.room.making)
         temporary, found = Path(name), hashlib.sha256()
         try:
             with os.fdopen(handle, "wb") as file, ThreadPoolExecutor(at_once) as threads:
-                starts = range(0, entry.bytes, PART_BYTES)
+                starts = range(0, entry.bytes, SENT_BYTES)
                 for first in range(0, len(starts), at_once):
                     some = starts[first : first + at_once]
-                    ends = (min(start + PART_BYTES, entry.bytes) for start in some)
+                    ends = (min(start + SENT_BYTES, entry.bytes) for start in some)
                     parts = ((key, start, end, entry.bytes) for start, end in zip(some, ends, strict=True))
-                    for part in threads.map(lambda asked: store.get_named(*asked), parts):
+                    for part in threads.map(lambda asked: self._part(*asked), parts):
                         file.write(part)
                         found.update(part)
             if found.hexdigest() != entry.sha256:
@@ -251,7 +284,7 @@ def is_etag_of(etag: str, path: Path) -> bool:
     with path.open("rb") as file:
         if not parts:
             return hashlib.file_digest(file, _md5).hexdigest() == digest
-        sums = [_md5(part).digest() for part in iter(lambda: file.read(PART_BYTES), b"")]
+        sums = [_md5(part).digest() for part in iter(lambda: file.read(SENT_BYTES), b"")]
     return parts == str(len(sums)) and _md5(b"".join(sums)).hexdigest() == digest
 
 

@@ -13,7 +13,7 @@ from corpusmill.pipelines.storage.objects import current
 from corpusmill.pipelines.storage.objects.faults import ChangedObjectError, NoObjectError, ObjectError
 from corpusmill.pipelines.storage.objects.requests import Asked, Requests
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
-from corpusmill.pipelines.storage.objects.store import PART_BYTES, ObjectStore
+from corpusmill.pipelines.storage.objects.store import SENT_BYTES, ObjectStore
 from corpusmill.pipelines.storage.objects.urls import parse_url
 from tests.fault_proxy import Fault, Seen
 from tests.object_server import KEYS, ObjectServer
@@ -147,10 +147,10 @@ def test_a_large_file_goes_up_in_parts_or_not_at_all(
     use()
     store = store_for(bucket)
     file = tmp_path / "large"
-    file.write_bytes(bytes(2 * PART_BYTES) + b"end")
+    file.write_bytes(bytes(2 * SENT_BYTES) + b"end")
     server.proxy.faults.append(Fault("answer", lambda seen: "partNumber=2" in seen.path))
     sent = asked_by(lambda: store.upload("large", file))
-    assert (sent.kinds, sent.sent) == ({"part": 5}, 2 * PART_BYTES + 3)
+    assert (sent.kinds, sent.sent) == ({"part": 5}, 2 * SENT_BYTES + 3)
     assert len(server.proxy.seen) == 6  # and the part that was sent again, by the library
     assert server.get(bucket, "large") == file.read_bytes()
     server.proxy.faults.append(Fault("answer", lambda seen: "partNumber=2" in seen.path, times=100))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,11 @@ from corpusmill.pipelines.records.receipt import Receipt, SummaryPart, UnitResul
 from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.objects.current import settings_in_use
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from corpusmill.pipelines.storage.objects.store import SENT_BYTES
 from corpusmill.pipelines.storage.remote import room as room_module
 from corpusmill.pipelines.storage.remote.mirrors import location_of, mirror_of, path_of, release_files
 from corpusmill.pipelines.storage.remote.room import Room
+from corpusmill.pipelines.storage.remote.sent_files import UnderWay
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from tests.fault_proxy import Fault
 from tests.object_server import ObjectServer
@@ -78,11 +83,49 @@ def test_a_request_without_an_answer_is_sent_again(
 def test_an_upload_in_parts_that_fails_leaves_none(server: ObjectServer, bucket: str, tmp_path: Path) -> None:
     server.proxy.faults.append(Fault("answer", lambda seen: "partNumber=2" in seen.path, times=100))
     with pytest.raises(Exception, match="503"):
-        commit(machine(bucket, tmp_path, "a"), 0, bytes(20 * 2**20))
+        commit(machine(bucket, tmp_path, "a"), 0, bytes(SENT_BYTES + 2**20))
     assert any(seen.method == "DELETE" and "uploadId" in seen.path for seen in server.proxy.seen)
     assert b"<Upload>" not in server.ask("GET", f"{bucket}?uploads")
     server.proxy.fresh()
     assert not machine(bucket, tmp_path, "b").has_receipt(0)
+
+
+def test_a_unit_of_seven_files_of_over_16_mib_sends_eight_requests(
+    server: ObjectServer, bucket: str, tmp_path: Path
+) -> None:
+    """And whoever reads them on another machine seven."""
+    attempt = machine(bucket, tmp_path, "a").attempt(0, 1)
+    sizes = [SENT_BYTES, SENT_BYTES // 2 + 1, *range(5)]
+    for number, size in enumerate(sizes):
+        attempt.file(f"bin{number}").write_bytes(bytes([number]) + bytes(size))
+    attempt.file("bin0").write_bytes(bytes(SENT_BYTES))
+    receipt = attempt.commit(UnitResult(1, part=SummaryPart({})))
+    assert len({(seen.method, seen.path) for seen in server.proxy.seen}) == 8  # but for those sent again
+    there = machine(bucket, tmp_path, "b")
+    server.proxy.seen.clear()
+    assert [there.at_hand(file).stat().st_size for file in receipt.files] == [f.bytes for f in receipt.files]
+    assert len({(seen.method, seen.path) for seen in server.proxy.seen}) == 7
+
+
+def test_what_is_under_way_stays_within_its_bounds() -> None:
+    """Whatever sizes ask at once; one that is larger than all of the room has it alone."""
+    gate, most, at_once = UnderWay(100), 0, 0
+    lock = threading.Lock()
+
+    def take(size: int) -> None:
+        nonlocal most, at_once
+        with gate.taking(size):
+            with lock:
+                at_once += min(size, 100)
+                most = max(most, at_once)
+            time.sleep(0.001)
+            with lock:
+                at_once -= min(size, 100)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(take, [30, 100, 250, 1, 60, 50] * 10))
+    assert most <= 100
+    assert at_once == 0
 
 
 def test_a_receipt_whose_put_met_another_one_is_put_again(
