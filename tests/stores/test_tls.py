@@ -120,7 +120,7 @@ def test_a_server_without_tls_is_told(tmp_path: Path) -> None:
 def test_a_run_over_tls_gives_the_bytes_that_it_gives_in_a_folder(
     name: str, certificate: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with real_server(name, tmp_path / "server", (certificate[1], certificate[2])) as server:
+    with real_server(name, tmp_path / "server", certificate) as server:
         server.make_bucket("over-tls")
         for variable, value in server.environment.items():
             monkeypatch.setenv(variable, value)
