@@ -38,6 +38,13 @@ MARKUP: dict[str, Callable[[int], str]] = {
     "deep": repeated("<div>"),
     "headings": repeated("<h1>x"),
     "list entries": repeated("<li>x", "<ul>"),
+    "numbers of lists": repeated("<li value=7>x", "<ol start=3>"),
+    "drawn line breaks": repeated("x<span class='a br'></span>"),
+    "captions": repeated("<figure><figcaption><p>x</figcaption></figure>"),
+    "lines that point elsewhere": repeated(f"<p>Related: <a href=x>y</a><p>{'word ' * 12}"),
+    "one line that points elsewhere": repeated(
+        "<b> </b>", f"<p>{'word ' * 60}<p><a href=x>", "Related: y</a>"
+    ),
     "cells": repeated("<tr><td>x", "<table>"),
     "tables": repeated("<table>"),
     "text in a table": repeated("x<tr>", "<table>"),

@@ -55,7 +55,9 @@ def _beginning(look: Look, b: int) -> str:
     """The first shown characters of a block."""
     page, left, parts = look.page, _LOOKED_AT, []
     for t in range(look.blocks.first_text[b], look.blocks.end_text[b]):
-        if page.shown[t] and left > 0:
+        if left <= 0:
+            break
+        if page.shown[t]:
             begin = int(page.begin[t])
             parts.append(look.markup[begin : min(int(page.end[t]), begin + left)].tobytes())
             left -= len(parts[-1])
