@@ -9,11 +9,14 @@ from pydantic import Field
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.stage import Round, WithSides
 
 
 class Exact(Deduplicate):
@@ -70,10 +73,19 @@ class Exact(Deduplicate):
         }
         return Emitted(pa.table(columns))
 
+    def rounds(self) -> Sequence[Round | WithSides]:
+        """One round, which learns the best document of each group first where copies are very many."""
+        from corpusmill.dedup.matching.equals import keeping_one
+
+        return (keeping_one(("key", "high", "length"), self._ranks, "exact_duplicate"),)
+
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every document of a group but its best, as `DUPLICATES`."""
         from corpusmill.dedup.matching.equals import removals_of_equals
+
+        return removals_of_equals(rows, ("key", "high", "length"), self._ranks(rows), "exact_duplicate")
+
+    def _ranks(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         from corpusmill.pipelines.contract.survivors import ranks
 
-        columns = ("key", "high", "length")
-        return removals_of_equals(rows, columns, ranks(rows, self.priority), "exact_duplicate")
+        return ranks(rows, self.priority)

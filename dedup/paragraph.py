@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, InWindows, WithSides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from corpusmill.dedup.matching.pieces import Comparing
+    from corpusmill.dedup.matching.repeats import Copies, Mask
     from corpusmill.pipelines.contract.documents import Documents
     from corpusmill.pipelines.contract.stage import Round
 
@@ -56,7 +57,8 @@ class Paragraph(Exchange):
     case, without `www.`); one without a URL is then compared with its own id alone. Reason:
     `repeated_paragraph` or `repeated_line`.
 
-    Memory: 90 bytes a piece of a row group; while reducing 45 bytes a piece of the partition and 150 a copy.
+    Memory: 90 bytes a piece of a row group; while reducing 45 bytes a piece of the partition and 150 a copy,
+    of one piece 32 MiB of them at once.
     """
 
     name: ClassVar[str] = "paragraph"
@@ -120,9 +122,14 @@ class Paragraph(Exchange):
         return Emitted(pieces.piece_rows(found, unit, rows, within), pieces.facts(docs))
 
     def rounds(self) -> Sequence[Round | WithSides]:
-        from corpusmill.dedup.matching import repeats
+        from corpusmill.dedup.matching import hot_pieces, repeats
 
-        return (self.find_repeats, WithSides(repeats.with_facts, at_once=2**18), self.cut_repeats)
+        def known_repeats(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return repeats.by_document(hot_pieces.known_twice(known, rows))
+
+        find = InWindows(self.find_repeats, hot_pieces.learn_keys, known_repeats)
+        cut = InWindows(self.cut_repeats, self._learn_copies, self._cut_some)
+        return (find, WithSides(repeats.with_facts, at_once=2**18), cut)
 
     def find_repeats(self, rows: pa.Table) -> pa.Table:
         """Round 1 of 3: pieces whose key another has too, sent to their documents for the facts of these."""
@@ -132,15 +139,31 @@ class Paragraph(Exchange):
 
     def cut_repeats(self, rows: pa.Table) -> Found:
         """Round 3 of 3: edits of all copies beyond those that stay."""
+        from corpusmill.dedup.matching import repeats
+
+        return self._cut(repeats.copies(rows, self.priority))
+
+    def _learn_copies(self, known: pa.Table | None, rows: pa.Table) -> pa.Table:
+        from corpusmill.dedup.matching import hot_pieces
+
+        return hot_pieces.learn_copies(known, rows, self.priority, self.max_copies)
+
+    def _cut_some(self, known: pa.Table, rows: pa.Table) -> Found:
+        from corpusmill.dedup.matching import hot_pieces
+
+        return self._cut(*hot_pieces.copies_among(known, rows, self.priority))
+
+    def _cut(self, found: Copies, of: Mask | bool = True) -> Found:
+        """Edits of copies, `of` those that are looked at."""
         import numpy as np
 
         from corpusmill.dedup.matching import repeats
 
         s = self.settings()
-        found = repeats.copies(rows, self.priority)
         first_stays = s.keep == "first"
         if first_stays:
             chosen = np.arange(len(found.first)) - found.first >= self.max_copies
         else:
             chosen = found.count > self.max_copies
-        return Found(edits=repeats.edits(found, chosen, f"repeated_{s.unit}", first_stays=first_stays))
+        edits = repeats.edits(found, chosen & of, f"repeated_{s.unit}", first_stays=first_stays)
+        return Found(edits=edits)

@@ -10,11 +10,14 @@ from corpusmill.dedup.matching.code_worth import PERMISSIVE
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.stage import Round, WithSides
 
 
 class SourceFile(Deduplicate):
@@ -82,10 +85,19 @@ class SourceFile(Deduplicate):
         }
         return Emitted(pa.table(columns))
 
+    def rounds(self) -> Sequence[Round | WithSides]:
+        """One round, which learns the best file of each group first where copies are very many."""
+        from corpusmill.dedup.matching.equals import keeping_one
+
+        return (keeping_one(("key", "high", "length"), self._ranks, "same_file"),)
+
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every file of a group but its best, as `DUPLICATES`."""
-        from corpusmill.dedup.matching.code_worth import worth_ranks
         from corpusmill.dedup.matching.equals import removals_of_equals
 
-        rank = worth_ranks(rows, self.priority)
-        return removals_of_equals(rows, ("key", "high", "length"), rank, "same_file")
+        return removals_of_equals(rows, ("key", "high", "length"), self._ranks(rows), "same_file")
+
+    def _ranks(self, rows: pa.Table) -> npt.NDArray[np.int64]:
+        from corpusmill.dedup.matching.code_worth import worth_ranks
+
+        return worth_ranks(rows, self.priority)

@@ -10,12 +10,15 @@ from corpusmill.dedup.matching.urls import TRACKING
 from corpusmill.pipelines.contract.stage import Deduplicate, Emitted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
     from corpusmill.dedup.matching.urls import UrlRules
     from corpusmill.pipelines.contract.documents import Documents
+    from corpusmill.pipelines.contract.stage import Round, WithSides
 
 
 class Url(Deduplicate):
@@ -103,16 +106,25 @@ class Url(Deduplicate):
         }
         return Emitted(pa.table(columns))
 
+    def rounds(self) -> Sequence[Round | WithSides]:
+        """One round, which learns the best document of each group first where copies are very many."""
+        from corpusmill.dedup.matching.equals import keeping_one
+
+        return (keeping_one(("key", "high"), self._ranks, "same_url"),)
+
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every document of a group but its best, as `DUPLICATES`."""
+        from corpusmill.dedup.matching.equals import removals_of_equals
+
+        return removals_of_equals(rows, ("key", "high"), self._ranks(rows), "same_url")
+
+    def _ranks(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         import numpy as np
         import pyarrow as pa
 
-        from corpusmill.dedup.matching.equals import removals_of_equals
         from corpusmill.pipelines.contract.survivors import ranks
 
-        facts = rows
         if self.keep == "first":
             at = rows.column_names.index("bytes")
-            facts = rows.set_column(at, "bytes", pa.array(np.zeros(len(rows), np.int64)))
-        return removals_of_equals(rows, ("key", "high"), ranks(facts, self.priority), "same_url")
+            rows = rows.set_column(at, "bytes", pa.array(np.zeros(len(rows), np.int64)))
+        return ranks(rows, self.priority)

@@ -4,13 +4,12 @@ A record batch is one row of lists. `unit`, `row`, `id`, `source` and `bytes` ar
 pairs name, by address; `worse` and `better`, numbers of documents, `reason` and `similarity` are of the
 pairs, sorted by `worse`. Most of a pair is ids, hashes of 16 bytes that nothing compresses: one a document,
 not two a pair. `unit`, `row` and `worse` are differences from the value before (modulo 2^32), most of which
-are small. Sources and reasons are numbers of names, which stand in the metadata of the schema.
+are small. Sources and reasons are numbers of `names`, so that a batch can be read alone.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -21,63 +20,46 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.storage.hex_ids import as_bytes, as_digits
 
-_NAMES = b"names"
-_NAMED = ("source", "reason", "survivor_source")
-_DOCUMENT = {
+_LISTS = {
     "unit": pa.uint32(),
     "row": pa.uint32(),
     "id": pa.binary(16),
     "source": pa.uint32(),
     "bytes": pa.int64(),
+    "worse": pa.uint32(),
+    "better": pa.uint32(),
+    "reason": pa.uint32(),
+    "similarity": pa.float64(),
+    "names": pa.string(),
 }
-_PAIR = {"worse": pa.uint32(), "better": pa.uint32(), "reason": pa.uint32(), "similarity": pa.float64()}
-_PACKED = pa.schema(
-    [pa.field(name, pa.large_list(kind), nullable=False) for name, kind in (_DOCUMENT | _PAIR).items()]
-)
+PACKED = pa.schema([pa.field(name, pa.large_list(kind), nullable=False) for name, kind in _LISTS.items()])
 
 
-def names_of(found: pa.Table) -> list[str]:
-    """All sources and reasons of `DUPLICATES` rows, sorted."""
-    parts = [pc.unique(found.column(name)).to_pylist() for name in _NAMED]
-    return sorted({name for part in parts for name in part})
-
-
-def packed_schema(names: Iterable[str]) -> pa.Schema:
-    """The schema of a file whose sources and reasons are among `names`, in this order."""
-    return _PACKED.with_metadata({_NAMES: json.dumps(list(names))})
-
-
-def names_in(schema: pa.Schema) -> list[str] | None:
-    """The names in the schema of such a file; None of another."""
-    metadata = schema.metadata or {}
-    return list(json.loads(metadata[_NAMES])) if _NAMES in metadata else None
-
-
-def packed(found: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
-    """`DUPLICATES` rows, sorted by address, as a batch of a file of this `packed_schema`."""
-    names = pa.array(names_in(schema) or [], pa.string())
-    documents, worse, better = _numbered(found, names)
-    steps = {"unit": documents["unit"], "row": documents["row"], "worse": worse}
-    columns = documents | {name: pa.array(_steps(values)) for name, values in steps.items()}
+def packed(found: pa.Table) -> pa.RecordBatch:
+    """`DUPLICATES` rows, sorted by address, as a batch of a file of the schema `PACKED`."""
+    named = [contiguous(found.column(name)) for name in ("source", "reason", "survivor_source")]
+    names = pa.array(
+        sorted({name for column in named for name in pc.unique(column).to_pylist()}), pa.string()
+    )
+    columns, worse, better = _numbered(found, names)
+    steps = {"unit": columns["unit"], "row": columns["row"], "worse": worse}
+    columns |= {name: pa.array(_steps(values)) for name, values in steps.items()}
     columns["better"] = pa.array(better)
-    columns["reason"] = pc.index_in(contiguous(found.column("reason")), names).cast(pa.uint32())
+    columns["reason"] = pc.index_in(named[1], names).cast(pa.uint32())
     columns["similarity"] = contiguous(found.column("similarity"))
+    columns["names"] = names
     lists = [
-        pa.LargeListArray.from_arrays(
-            pa.array([0, len(columns[field.name])], pa.int64()), columns[field.name]
-        )
-        for field in schema
+        pa.LargeListArray.from_arrays(pa.array([0, len(columns[name])], pa.int64()), columns[name])
+        for name in PACKED.names
     ]
-    return pa.RecordBatch.from_arrays(lists, schema=schema)
+    return pa.RecordBatch.from_arrays(lists, schema=PACKED)
 
 
 def unpacked(rows: pa.Table) -> pa.Table:
     """Batches of a file of pairs as `DUPLICATES`, as they were; of another file as they are."""
-    names = names_in(rows.schema)
-    if names is None:
+    if not rows.schema.equals(PACKED):
         return rows
-    texts = pa.array(names, pa.string())
-    tables = [_pairs(row, texts) for batch in rows.to_batches() for row in _rows(batch)]
+    tables = [_pairs(row) for batch in rows.to_batches() for row in _rows(batch)]
     return pa.concat_tables([DUPLICATES.empty_table(), *tables])
 
 
@@ -108,8 +90,9 @@ def _numbered(
     return documents, number[: found.num_rows], number[found.num_rows :]
 
 
-def _pairs(row: dict[str, pa.Array], texts: pa.Array) -> pa.Table:
+def _pairs(row: dict[str, pa.Array]) -> pa.Table:
     """`DUPLICATES` of one batch."""
+    texts = row["names"]
     documents = {name: pa.array(_summed(row[name])) for name in ("unit", "row")}
     documents |= {"id": as_digits(row["id"]), "source": texts.take(row["source"]), "bytes": row["bytes"]}
     columns = {"reason": texts.take(row["reason"]), "similarity": row["similarity"]}

@@ -8,7 +8,7 @@ theirs have a batch for each bucket, so that whoever reads one takes what is its
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.run.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, opened, read_batches
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
-from corpusmill.pipelines.storage.pairs import names_in, names_of, packed, packed_schema, unpacked
+from corpusmill.pipelines.storage.pairs import PACKED, packed, unpacked
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
-BATCHES = 256  # of a file at most, where it was not merged
+BATCHES = 256  # of a file at most, where it was not merged, and rows are no more than `AT_ONCE`
+AT_ONCE = 2**17  # rows that a writer holds
 FOUND_FILE = "found.arrow"  # a unit's number stands before it
 MERGED = {"found.arrow": "pairs.arrow", "edits.arrow": "spans.arrow"}
 """What a merge makes of files that end so."""
@@ -44,34 +45,63 @@ def merge_levels(units: int) -> tuple[int, ...]:
     return tuple(levels)
 
 
+class FoundWriter:
+    """Writes `DUPLICATES` or `EDITS` rows to a file as they are found, those of `width` buckets a batch. Rows
+    beyond `AT_ONCE` go out, in order, before the others come. A file without rows is not written. Memory:
+    twice `AT_ONCE` rows beside those given."""
+
+    def __init__(self, path: Path, schema: pa.Schema, width: int) -> None:
+        self._path, self._schema, self._width = path, schema, width
+        self._waiting = [schema.empty_table()]
+        self._size = 0
+        self._writer: BatchWriter | None = None
+        self.rows = 0
+
+    def add(self, found: pa.Table) -> None:
+        self._waiting.append(found)
+        self._size += found.num_rows
+        self.rows += found.num_rows
+        if self._size > AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        found = pa.concat_tables(self._waiting)
+        self._waiting, self._size = [self._schema.empty_table()], 0
+        if not found.num_rows:
+            return
+        if self._writer is None:
+            self._writer = BatchWriter(
+                self._path, PACKED if self._schema.equals(DUPLICATES) else self._schema
+            )
+            self._writer.__enter__()
+        _write(self._writer, found, self._width)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._flush()
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
+
+
 def write_buckets(path: Path, found: pa.Table, width: int) -> None:
-    """`DUPLICATES` or `EDITS` rows as a file, in order, a batch for each `width` buckets; no file of none."""
-    if not found.num_rows:
-        return
-    pairs = found.schema.equals(DUPLICATES)
-    schema = packed_schema(names_of(found)) if pairs else found.schema
-    with BatchWriter(path, schema) as writer:
-        for number, rows in _apart(found, width):
-            writer.write(_batch(rows, schema), number)
+    """`DUPLICATES` or `EDITS` rows as a file, a batch for each `width` buckets; no file of none."""
+    writer = FoundWriter(path, found.schema, width)
+    writer.add(found)
+    writer.close()
 
 
-def _apart(found: pa.Table, width: int) -> Iterator[tuple[int, pa.Table]]:
-    """Rows in order, those of `width` buckets each."""
+def _write(writer: BatchWriter, found: pa.Table, width: int) -> None:
+    """Rows in order, those of `width` buckets, `AT_ONCE` of them at most, a batch."""
     every = [(name, "ascending") for name in found.column_names]
     pairs = found.schema.equals(DUPLICATES)
     ordered = (sorted_by_address(found) if pairs else found.sort_by(every)).combine_chunks()
     bucket = ordered.column("unit").to_numpy() // (MASK_UNITS * width)
     ends = [*(np.flatnonzero(bucket[1:] != bucket[:-1]) + 1).tolist(), len(bucket)]
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        yield int(bucket[start]), ordered.slice(start, end - start)
-
-
-def _batch(rows: pa.Table, schema: pa.Schema) -> pa.RecordBatch:
-    """Rows of one number as a batch of a file of this schema."""
-    if names_in(schema) is not None:
-        return packed(rows, schema)
-    (batch,) = rows.to_batches()
-    return batch
+        for first in range(start, end, AT_ONCE):
+            some = ordered.slice(first, min(end, first + AT_ONCE) - first)
+            (batch,) = [packed(some)] if pairs else some.to_batches()
+            writer.write(batch, int(bucket[start]))
 
 
 def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) -> int:
@@ -84,7 +114,6 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
     with ExitStack() as stack:
         files = [stack.enter_context(CheckedFile(folder.at_hand(entry), entry.batches)) for entry in entries]
         writer: BatchWriter | None = None
-        schema = _schema(files)
         for number in sorted({number for file in files for number in file.numbers.tolist()}):
             found = [
                 unpacked(pa.Table.from_batches(batches))
@@ -92,19 +121,11 @@ def merge_buckets(folder: StepFolder, entries: Sequence[FileEntry], path: Path) 
                 if (batches := file.numbered(number))
             ]
             if writer is None:
-                writer = stack.enter_context(BatchWriter(path, schema))
-            for bucket, some in _apart(pa.concat_tables(found), 1):
-                writer.write(_batch(some, schema), bucket)
-                rows += some.num_rows
+                writer = stack.enter_context(BatchWriter(path, files[0].schema))
+            table = pa.concat_tables(found)
+            _write(writer, table, 1)
+            rows += table.num_rows
     return rows
-
-
-def _schema(files: Sequence[CheckedFile]) -> pa.Schema:
-    """That of a merge of files of one kind."""
-    names = [found for file in files if (found := names_in(file.schema)) is not None]
-    if names:
-        return packed_schema(sorted({name for some in names for name in some}))
-    return files[0].schema if files else DUPLICATES
 
 
 def read_found(path: Path) -> pa.Table:

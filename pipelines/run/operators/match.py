@@ -1,6 +1,6 @@
 """The last round of an exchange that finds documents to remove and spans to cut, in buckets of their units.
 
-Memory: one partition and what is found in it.
+Memory: one partition and what is found in it at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from corpusmill.pipelines.contract.addresses import DUPLICATES, EDITS
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Found
 from corpusmill.pipelines.records.receipt import PairsPart, UnitResult
-from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, coarse_width, write_buckets
+from corpusmill.pipelines.run.operators.buckets import FOUND_FILE, FoundWriter, coarse_width
 from corpusmill.pipelines.run.operators.job import Job, Lazily, Preparation
 from corpusmill.pipelines.run.operators.known_units import known_of_rows
 from corpusmill.pipelines.run.operators.meeting import meet
@@ -60,14 +60,16 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
         found = conforming(stage.name, "removals", made.removals, DUPLICATES, job.unit.inputs)
         return found, conforming(stage.name, "edits", made.edits, EDITS, job.unit.inputs)
 
-    parts = [one for some in meet(job, attempt, count, checked) for one in some]
-    found = pa.concat_tables([DUPLICATES.empty_table(), *(removals for removals, _ in parts)])
-    found = known_of_rows(job).of_this_run(found)
-    edits = pa.concat_tables([EDITS.empty_table(), *(cut for _, cut in parts)])
-    width = coarse_width(job.unit.buckets)
-    write_buckets(attempt.file(FOUND_FILE), found, width)
-    write_buckets(attempt.file(EDITS_FILE), edits, width)
-    return UnitResult(found.num_rows, part=PairsPart(job.unit.buckets, edits=edits.num_rows))
+    known, width = known_of_rows(job), coarse_width(job.unit.buckets)
+    removals = FoundWriter(attempt.file(FOUND_FILE), DUPLICATES, width)
+    edits = FoundWriter(attempt.file(EDITS_FILE), EDITS, width)
+    for found in meet(job, attempt, count, checked):
+        for removed, cut in found:
+            removals.add(known.of_this_run(removed))
+            edits.add(cut)
+    removals.close()
+    edits.close()
+    return UnitResult(removals.rows, part=PairsPart(job.unit.buckets, edits=edits.rows))
 
 
 def conforming(stage: str, what: str, table: Any, schema: pa.Schema, units: int) -> pa.Table:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.contract.stage import Round, WithSides
-from corpusmill.pipelines.run.operators.apart import Rows, Trier, key_ends
+from corpusmill.pipelines.contract.stage import InWindows, Round, WithSides
+from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, key_ends
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.known_units import known_of_rows
 from corpusmill.pipelines.run.operators.left_out import addresses, left_out, read_left_out, write_left_out
-from corpusmill.pipelines.run.operators.partitions import PartPartition, read_partition, sorted_rows
+from corpusmill.pipelines.run.operators.partitions import (
+    PartPartition,
+    read_partition,
+    read_windows,
+    sorted_rows,
+)
 from corpusmill.pipelines.run.operators.sides import by_unit, documents_of, pieces
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -30,20 +36,28 @@ def meet(
 
     The job's first input are the rows, its last is the step that kept side rows of its documents. Documents
     left out before have no rows any more. Those left out now, and (in partition 0) before, go to the
-    attempt's file, once all is taken. Memory: the partition; of a round with side tables also a unit's, and
-    what it makes of `sides.PIECE_BYTES` of them.
+    attempt's file, once all is taken. Memory: the partition, or of a round `InWindows`, where one key has
+    more, a window of it and what is known; of a round with side tables also a unit's, and what it makes of
+    `sides.PIECE_BYTES` of them.
     """
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
     of = job.unit
-    rows = read_partition(job.first, of.partition, of.part, of.parts)
     before = read_left_out(job.first)
     forward = [before] if of.partition == of.part == 0 else []
+    if isinstance(this, InWindows) and (windows := _Windows(job, attempt, before)).several():
+        known = windows.learn(this)
+        if known is not None:
+            for some in windows:
+                yield [checked(this.some(known, some))]
+            write_left_out(attempt, forward)
+            return
+    rows = read_partition(job.first, of.partition, of.part, of.parts)
     trier: Trier[Result] = Trier(stage.name, checked, job.poison, job.marker(attempt))
     if rows is not None and number > 1:
         rows = sorted_rows(rows)
-    if rows is not None and before.num_rows:
-        rows = rows.filter(pa.array(~np.isin(addresses(rows), addresses(before)))).combine_chunks()
+    if rows is not None:
+        rows = _judged(rows, before)
     for first, part, work in _shown(this, rows, job):
 
         def reduce(some: Rows, work: Callable[[Rows], object] = work) -> Result:
@@ -56,6 +70,43 @@ def meet(
         unit, row = (part.column(name).to_numpy()[guilty] for name in ("unit", "row"))
         forward.append(left_out(unit, row, causes))
     write_left_out(attempt, forward)
+
+
+def _judged(rows: pa.Table, left: pa.Table) -> pa.Table:
+    """Rows without those of documents that were left out."""
+    if not left.num_rows:
+        return rows
+    return rows.filter(pa.array(~np.isin(addresses(rows), addresses(left)))).combine_chunks()
+
+
+class _Windows:
+    """The rows of a part of a partition, window by window, without those of documents that were left out."""
+
+    def __init__(self, job: Job[Any], attempt: Attempt, left: pa.Table) -> None:
+        self._job, self._left = job, left
+        self._careful = bool(job.poison) or job.marker(attempt) is not None
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        of = self._job.unit
+        for rows in read_windows(self._job.first, of.partition, of.part, of.parts):
+            yield _judged(rows, self._left)
+
+    def several(self) -> bool:
+        """Whether there is more than one, none of which is suspected."""
+        return self._job.unit.parts > 1 and not self._careful and len(list(islice(self, 2))) > 1
+
+    def learn(self, this: InWindows) -> pa.Table | None:
+        """What the round must know of all rows; None where it raises on them, which is looked into with all
+        rows at hand."""
+        known = None
+        try:
+            for rows in self:
+                known = this.learn(known, rows)
+        except (Exception, SystemExit) as error:
+            if not is_of_input(error):
+                raise
+            return None
+        return known
 
 
 def _shown(this: Round | WithSides, rows: pa.Table | None, job: Job[Any]) -> Iterator[_Shown]:

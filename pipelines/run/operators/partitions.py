@@ -7,7 +7,7 @@ partition.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ from corpusmill.pipelines.run.operators.layout import (
     first_keys,
     first_of,
     last_files,
+    weight_of,
 )
 from corpusmill.pipelines.run.operators.row_order import in_order
 from corpusmill.pipelines.storage.checked_ipc import compact, opened
@@ -31,6 +32,7 @@ from corpusmill.pipelines.storage.run_folder import StepFolder
 OFTEN = 4  # times the median that a partition is worked on at once
 LEAST_BYTES, MOST_BYTES = 2**24, 2**26  # rows that are, whatever the median
 MOST_PARTS = 1024
+WINDOW_BYTES = 2**25  # rows that are shown at once of a key that has more
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,27 @@ def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: 
     """Rows of one partition, or of one of so many parts of it, sorted by (key, unit, row); None where no unit
     sent it any. Of a large partition a part reads the batches that may have its keys alone. Memory: the rows,
     twice, and one batch of a file."""
-    tables = []
+    tables = list(_read(scattered, partition, part, parts))
+    return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
+
+
+def read_windows(scattered: StepFolder, partition: int, part: int, parts: int) -> Iterator[pa.Table]:
+    """The rows that `read_partition` gives, about `WINDOW_BYTES` of them at a time, each window sorted by
+    (key, unit, row). Memory: a window, twice."""
+    waiting: list[pa.Table] = []
+    size = 0
+    for table in _read(scattered, partition, part, parts):
+        waiting.append(table)
+        size += sum(map(weight_of, table.itercolumns()))
+        if size > WINDOW_BYTES:
+            yield in_order(pa.concat_tables(waiting, promote_options="permissive"))
+            waiting, size = [], 0
+    if waiting:
+        yield in_order(pa.concat_tables(waiting, promote_options="permissive"))
+
+
+def _read(scattered: StepFolder, partition: int, part: int, parts: int) -> Iterator[pa.Table]:
+    """The rows of a part of a partition as files hold them, a batch at a time."""
     layout, units = layout_at(scattered), scattered.units
     numbers = last_files(layout, partition)
     found = {number: units.find(f"{number:05d}.{ROWS_FILE}") for number in numbers}
@@ -113,11 +135,10 @@ def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: 
     keys = _keys(layout, partition, part, parts)
     with opened(scattered, list(entries.values()), partition, partition + 1, keys) as files:
         for number, file in zip(entries, files, strict=True):
-            every = map(file.batch, file.among(partition, partition + 1, keys))
-            rows = [_part(batch, keys) if parts > 1 else batch for batch in every]
-            if rows:
-                tables.append(counted_from(pa.Table.from_batches(rows), first_of(units.facts(number))))
-    return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else None
+            for index in file.among(partition, partition + 1, keys):
+                batch = file.batch(index)
+                rows = _part(batch, keys) if parts > 1 else batch
+                yield counted_from(pa.Table.from_batches([rows]), first_of(units.facts(number)))
 
 
 def _keys(layout: Layout, partition: int, part: int, parts: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from corpusmill.pipelines.run.operators.partitions import sorted_by_address
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 from corpusmill.pipelines.storage.hex_ids import as_bytes, as_digits
-from corpusmill.pipelines.storage.pairs import names_of, packed, packed_schema, unpacked
+from corpusmill.pipelines.storage.pairs import packed, unpacked
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
 SOURCES = ("web", "~00001.00002+earlier/\u4e2d")
@@ -77,10 +77,9 @@ def found_pairs(draw: st.DrawFn) -> pa.Table:
 
 @given(found_pairs())
 def test_pairs_come_back_as_they_were(found: pa.Table) -> None:
-    schema = packed_schema(names_of(found))
-    stored = packed(found, schema)
+    stored = packed(found)
     assert unpacked(pa.Table.from_batches([stored])).equals(found)
-    batches = [packed(found.slice(0, 3), schema), packed(found.slice(3), schema)]
+    batches = [packed(found.slice(0, 3)), packed(found.slice(3))]
     assert unpacked(pa.Table.from_batches(batches)).equals(found)
 
 

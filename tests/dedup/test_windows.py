@@ -1,0 +1,155 @@
+"""Rows of one key that are shown in windows: what is found is what all rows at once give."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpusmill.dedup.exact import Exact
+from corpusmill.dedup.paragraph import Paragraph
+from corpusmill.dedup.source_file import SourceFile
+from corpusmill.dedup.url import Url
+from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import Exchange, Found, InWindows, WithSides
+from corpusmill.pipelines.run.operators import layout, meeting, partitions
+from corpusmill.pipelines.run.operators.partitions import sorted_rows
+from tests.oracles.dedup_exchange import documents
+from tests.pipelines.run.edited import rows_of, run, write_recipe
+
+
+def rows_found(found: Sequence[pa.Table | Found]) -> list[dict[str, Any]]:
+    """Whatever rounds gave, in one order."""
+    tables = []
+    for one in found:
+        tables += [one.removals, one.edits] if isinstance(one, Found) else [one]
+    rows = [row for table in tables if table is not None for row in table.to_pylist()]
+    return sorted(rows, key=lambda row: str(sorted(row.items(), key=str)))
+
+
+def compare_rounds(stage: Exchange, docs: Documents, draw: random.Random) -> int:
+    """Each round in windows of any rows, beside the whole; returns how many rows windows gave."""
+    rows, side, seen = None, None, 0
+    for unit in range(0, len(docs), 5):
+        emitted = stage.emit(
+            docs.slice(unit, min(5, len(docs) - unit)),
+            unit // 5,
+            np.arange(5, dtype=np.uint32)[: len(docs) - unit],
+        )
+        rows = emitted.rows if rows is None else pa.concat_tables([rows, emitted.rows])
+        if emitted.side is not None:
+            side = emitted.side if side is None else pa.concat_tables([side, emitted.side])
+    assert rows is not None
+    for this in stage.rounds():
+        if not len(rows):
+            break
+        if isinstance(this, WithSides):
+            assert side is not None
+            by = [("unit", "ascending"), ("row", "ascending")]
+            rows = rows.append_column("key", pa.nulls(len(rows), pa.uint64())).sort_by(by).combine_chunks()
+            places = sorted({5 * row["unit"] + row["row"] for row in rows.to_pylist()})
+            made = this.work(rows, side.take(pa.array(places, pa.int64())).combine_chunks())
+            assert isinstance(made, pa.Table)
+            rows = made
+            continue
+        assert isinstance(this, InWindows)
+        rows = sorted_rows(rows)
+        place = np.array([draw.randrange(4) for _ in range(len(rows))])
+        windows = [
+            rows.filter(pa.array(place == number)).combine_chunks() for number in draw.sample(range(4), 4)
+        ]
+        known = None
+        for window in windows:
+            known = this.learn(known, window)
+        assert known is not None
+        found = [this.some(known, window) for window in windows]
+        whole = this(rows)
+        assert rows_found(found) == rows_found([whole])
+        seen += len(rows_found(found))
+        rows = whole if isinstance(whole, pa.Table) else rows
+    return seen
+
+
+TEXTS = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "a\n\nb", "a\n\na\n\nb"]), st.sampled_from(["web", "code"])),
+    min_size=1,
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(TEXTS, st.sampled_from(["exact", "url", "first url", "file"]), st.randoms(use_true_random=False))
+def test_documents(rows: list[tuple[str, str]], kind: str, draw: random.Random) -> None:
+    urls = [f"http://{text[0]}.org/" for text, _ in rows]
+    docs = documents([text for text, _ in rows], [source for _, source in rows], urls=urls)
+    stages: dict[str, Exchange] = {
+        "exact": Exact(priority=["code"]),
+        "url": Url(),
+        "first url": Url(keep="first", priority=["code"]),
+        "file": SourceFile(),
+    }
+    if kind == "file":
+        docs = docs.with_columns({"repo": pa.array(["r"] * len(docs))})
+    compare_rounds(stages[kind], docs, draw)
+
+
+@settings(deadline=None, max_examples=60)
+@given(TEXTS, st.sampled_from(["first", "none"]), st.integers(1, 3), st.randoms(use_true_random=False))
+def test_paragraphs(
+    rows: list[tuple[str, str]], keep: Literal["first", "none"], most: int, draw: random.Random
+) -> None:
+    docs = documents([text for text, _ in rows], [source for _, source in rows])
+    stage = Paragraph(keep=keep, max_copies=most, min_characters=1, min_words=0, priority=["code"])
+    compare_rounds(stage, docs, draw)
+
+
+def test_windows_see_something() -> None:
+    docs = documents(["a\n\nb"] * 20)
+    draw = random.Random(1)
+    assert compare_rounds(Exact(), docs, draw) == 19
+    assert compare_rounds(Paragraph(min_characters=1, min_words=0), docs, draw) == 40 + 38
+
+
+@pytest.mark.parametrize("dedup", ["exact", "url", "paragraph", "{paragraph: {keep: none}}"])
+def test_a_run_with_a_hot_key_removes_and_cuts_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: str
+) -> None:
+    """Its rows are shown in windows, and what is found is written a little at a time."""
+    banner = "this paragraph stands in all of the pages of the site"
+    texts = [
+        f"{banner}\n\n{'copy' if number % 3 else number} of a text that is long enough"
+        for number in range(300)
+    ]
+    plain = run(write_recipe(tmp_path / "plain", [texts], dedup))
+    for where in (layout, partitions):
+        monkeypatch.setattr(where, "LARGE", 1)
+    for name, value in {"LEAST_BYTES": 500, "MOST_BYTES": 1500, "WINDOW_BYTES": 2000}.items():
+        monkeypatch.setattr(partitions, name, value)
+    monkeypatch.setattr(layout, "PIECE_BYTES", 500)
+    monkeypatch.setattr("corpusmill.pipelines.run.operators.buckets.AT_ONCE", 20)
+    windows: list[int] = []
+    read = partitions.read_windows
+
+    def counted(*given: Any) -> Any:
+        for rows in read(*given):
+            windows.append(rows.num_rows)
+            yield rows
+
+    monkeypatch.setattr(meeting, "read_windows", counted)
+    split = run(write_recipe(tmp_path / "split", [texts], dedup))
+    assert rows_of(split) == rows_of(plain)
+    assert (len(windows) > 10) == (dedup != "url")
+    assert max(windows, default=0) < 100
+    (name,) = [step for step in plain.steps if step.startswith("dedup.") and step.count(".") == 1]
+    kinds = [
+        {file.name: file.sha256 for file in record.steps[name].data.units.files()}
+        for record in (plain, split)
+    ]
+    assert kinds[0] == kinds[1]
