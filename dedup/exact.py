@@ -77,7 +77,7 @@ class Exact(Deduplicate):
         """One round, which learns the best document of each group first where copies are very many."""
         from corpusmill.dedup.matching.equals import keeping_one
 
-        return (keeping_one(("key", "high", "length"), self._ranks, "exact_duplicate"),)
+        return (keeping_one(self.reduce, ("key", "high", "length"), self._ranks),)
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every document of a group but its best, as `DUPLICATES`."""

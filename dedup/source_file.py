@@ -89,7 +89,7 @@ class SourceFile(Deduplicate):
         """One round, which learns the best file of each group first where copies are very many."""
         from corpusmill.dedup.matching.equals import keeping_one
 
-        return (keeping_one(("key", "high", "length"), self._ranks, "same_file"),)
+        return (keeping_one(self.reduce, ("key", "high", "length"), self._ranks),)
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every file of a group but its best, as `DUPLICATES`."""

@@ -110,7 +110,7 @@ class Url(Deduplicate):
         """One round, which learns the best document of each group first where copies are very many."""
         from corpusmill.dedup.matching.equals import keeping_one
 
-        return (keeping_one(("key", "high"), self._ranks, "same_url"),)
+        return (keeping_one(self.reduce, ("key", "high"), self._ranks),)
 
     def reduce(self, rows: pa.Table) -> pa.Table:
         """Every document of a group but its best, as `DUPLICATES`."""

@@ -24,14 +24,17 @@ def removals_of_equals(rows: pa.Table, columns: Sequence[str], rank: Index, reas
     return duplicates(rows, by[losers], best[losers], np.ones(len(losers)), reason)
 
 
-def keeping_one(columns: Sequence[str], ranks: Callable[[pa.Table], Index], reason: str) -> InWindows:
-    """The round that gives `removals_of_equals`: of a group, however large, its best so far must be known.
+def keeping_one(
+    reduce: Callable[[pa.Table], pa.Table], columns: Sequence[str], ranks: Callable[[pa.Table], Index]
+) -> InWindows:
+    """The round of a stage whose `reduce` gives `removals_of_equals`, of rows equal in `columns`: of a group,
+    however large, its best so far must be known.
 
     `ranks`: the ranks of rows, least for the best; which of two is better must not depend on others.
     """
 
     def whole(rows: pa.Table) -> Found:
-        return Found(removals=removals_of_equals(rows, columns, ranks(rows), reason))
+        return Found(removals=reduce(rows))
 
     def learn(best: pa.Table | None, rows: pa.Table) -> pa.Table:
         every = rows if best is None else _together(best, rows)
