@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, InWindows, WithSides
+from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, WithSides
+from corpusmill.pipelines.contract.windows import InWindows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,6 @@ from corpusmill.pipelines.contract.stage import (
     Filter,
     Fold,
     Found,
-    InWindows,
     Map,
     Outcome,
     Regroup,
@@ -26,6 +25,7 @@ from corpusmill.pipelines.contract.stage import (
     WithSides,
     Write,
 )
+from corpusmill.pipelines.contract.windows import InWindows
 
 __all__ = [
     "Context",

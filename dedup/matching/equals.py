@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.pipelines.contract.stage import Found, InWindows
+from corpusmill.pipelines.contract.stage import Found
 from corpusmill.pipelines.contract.survivors import Index, duplicates
+from corpusmill.pipelines.contract.windows import InWindows
 
 
 def removals_of_equals(rows: pa.Table, columns: Sequence[str], rank: Index, reason: str) -> pa.Table:

@@ -1,5 +1,5 @@
 """Repeated pieces where the copies of one are more than should be in memory: what must be known of all rows,
-and what becomes of some of them (`contract.stage.InWindows`).
+and what becomes of some of them (`contract.windows.InWindows`).
 
 Memory: of keys 9 bytes each, of pieces the copies that stay; and a window of rows.
 """

@@ -18,7 +18,8 @@ from corpusmill.dedup.paragraph import Paragraph
 from corpusmill.dedup.source_file import SourceFile
 from corpusmill.dedup.url import Url
 from corpusmill.pipelines.contract.documents import Documents
-from corpusmill.pipelines.contract.stage import Exchange, Found, InWindows, WithSides
+from corpusmill.pipelines.contract.stage import Exchange, Found, WithSides
+from corpusmill.pipelines.contract.windows import InWindows
 from corpusmill.pipelines.run.operators import layout, meeting, partitions
 from corpusmill.pipelines.run.operators.partitions import sorted_rows
 from tests.oracles.dedup_exchange import documents

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.contract.stage import InWindows, Round, WithSides
+from corpusmill.pipelines.contract.stage import Round, WithSides
+from corpusmill.pipelines.contract.windows import InWindows
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, key_ends
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.known_units import known_of_rows

@@ -1,0 +1,29 @@
+"""A round of an exchange whose rows may be shown some at a time, for keys that very many rows have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from corpusmill.pipelines.contract.stage import Found
+
+
+@dataclass(frozen=True)
+class InWindows:
+    """A `Round` that may be shown rows some at a time, where those of one key are more than should be in
+    memory at once. `whole` is the round.
+
+    `learn(known, rows)` is shown all rows first, in any windows, and gives what `some` has to know of all of
+    them, from some rows and what was known before, None at first. `some(known, rows)` gives what `whole`
+    makes of these rows among all; of all windows together it is what `whole` gives, in any order."""
+
+    whole: Callable[[pa.Table], pa.Table | Found]
+    learn: Callable[[pa.Table | None, pa.Table], pa.Table]
+    some: Callable[[pa.Table, pa.Table], pa.Table | Found]
+
+    def __call__(self, rows: pa.Table) -> pa.Table | Found:
+        return self.whole(rows)
