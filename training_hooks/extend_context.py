@@ -14,11 +14,13 @@ from pydantic import Field, model_validator
 from corpusmill.pipelines.records.opaque import Summary
 from corpusmill.training_hooks.evaluation.long_context import Needles
 from corpusmill.training_hooks.trainer.options import Balance
-from corpusmill.training_hooks.trainer.training_task import TrainingTask
+from corpusmill.training_hooks.trainer.ranked_task import RankedTask
 
 if TYPE_CHECKING:
     from corpusmill.training_hooks.evaluation.examination import Examination
+    from corpusmill.training_hooks.loading.loader import ShardLoader
     from corpusmill.training_hooks.model.config import ModelConfig
+    from corpusmill.training_hooks.model.transformer import Transformer
     from corpusmill.training_hooks.model.yarn import YarnScaling
     from corpusmill.training_hooks.trainer.schedule import Schedule
 
@@ -27,7 +29,7 @@ log = logging.getLogger("corpusmill.train")
 MEASURED = "measured.json"  # in the scratch folder: what was measured before the first step
 
 
-class ExtendContext(TrainingTask):
+class ExtendContext(RankedTask):
     """One long-context phase (DeepSeek-V3's report, section 4.3): stretch the positions of the model before
     by YaRN (Peng et al. 2023, arXiv 2309.00071) and train it on rows of `sequence_length` tokens.
 
@@ -41,6 +43,8 @@ class ExtendContext(TrainingTask):
     - `batch_size`, `micro_batch_size`: null gives at least one.
     - `learning_rate` is constant after `warmup` steps (null: a tenth of the steps, 10 at most: the optimiser
       starts anew).
+    - `ranks` and `parallel` are `train`'s too. Rank 0 measures, before and after; `batch_size` must fill the
+      pipeline.
     - `balance`: null: alpha as in `train`, biases at rest (gamma 0), as at the end of pre-training, or `off`
       where that alpha is 0; given here, it is read as in `train`, where gamma left out is not 0.
 
@@ -130,9 +134,7 @@ class ExtendContext(TrainingTask):
         examination: Examination,
         definition: Path | None,
     ) -> dict[str, Any]:
-        from corpusmill.training_hooks.evaluation.long_context import LongContextProbe
         from corpusmill.training_hooks.inference.open_model import open_model
-        from corpusmill.training_hooks.trainer.loop import repeatable
 
         (given,) = inputs["model"]
         model = self._ready(open_model(given).requires_grad_(True))
@@ -145,37 +147,61 @@ class ExtendContext(TrainingTask):
             order=f"training order of {self.sequence_length}",
         )
         scaling = self._scaling(before)
-        folder_of_tokenizer = None if definition is None else definition.parent
-        probe = LongContextProbe(
-            examination, loader, self.needles, folder_of_tokenizer, self._seed, self.precision
-        )
-        lengths = probe.lengths(scaling.original_max_position_embeddings)
-
-        def measure() -> dict[str, Any]:
-            with repeatable(self.threads):
-                found = {"before": probe.by_position(model), "needles": probe.needle_scores(model, lengths)}
-                if before.rope_scaling == scaling:  # an earlier phase has stretched them
-                    return found | {"stretched": None}
-                model.set_rope_scaling(scaling)
-                return found | {"stretched": probe.by_position(model)}
-
-        measured = _once(None if scratch is None else scratch / MEASURED, measure)
+        measure = self._measures(model, scaling, loader, examination, definition, scratch)
         model.set_rope_scaling(scaling)
         run = self._run(loader.context)
-        summary = self._carry_out(model, loader, run, examination, folder, scratch)
-        with repeatable(self.threads):
-            after, needles = probe.by_position(model), probe.needle_scores(model, lengths)
-        content = {
+        summary, whole = self._carry_out(model, loader, run, examination, folder, scratch)
+        if whole is None:
+            return {}
+        content = measure(whole) | {
             "context": [scaling.original_max_position_embeddings, self.sequence_length],
-            "rope_scaling": model.config.to_json()["rope_scaling"],
-            "by_position": None
-            if after is None
-            else {"before": measured["before"], "stretched": measured["stretched"], "after": after},
-            "needles": None if needles is None else {"before": measured["needles"], "after": needles},
+            "rope_scaling": whole.config.to_json()["rope_scaling"],
         }
         text = json.dumps(content, indent=1, sort_keys=True)
         (folder / "long_context.json").write_text(text + "\n", encoding="utf-8")
         return summary | {"context": self.sequence_length, "factor": scaling.factor}
+
+    def _measures(
+        self,
+        model: Transformer,
+        scaling: YarnScaling,
+        loader: ShardLoader,
+        examination: Examination,
+        definition: Path | None,
+        scratch: Path | None,
+    ) -> Callable[[Transformer], dict[str, Any]]:
+        """Measure `model` as it is given and with positions stretched, on the rank that leads, while the
+        others wait; what is returned puts the same of the trained model beside it."""
+        from corpusmill.training_hooks.evaluation.long_context import LongContextProbe
+        from corpusmill.training_hooks.trainer.loop import repeatable
+
+        tokenizer = None if definition is None else definition.parent
+        probe = LongContextProbe(examination, loader, self.needles, tokenizer, self._seed, self.precision)
+        lengths = probe.lengths(scaling.original_max_position_embeddings)
+
+        def before() -> dict[str, Any]:
+            with repeatable(self.threads):
+                found = {"before": probe.by_position(model), "needles": probe.needle_scores(model, lengths)}
+                if model.config.rope_scaling == scaling:  # an earlier phase has stretched them
+                    return found | {"stretched": None}
+                model.set_rope_scaling(scaling)
+                return found | {"stretched": probe.by_position(model)}
+
+        leads = self._groups is None or self._groups.rank == 0
+        measured = _once(None if scratch is None else scratch / MEASURED, before) if leads else {}
+        if self._groups is not None:
+            self._groups.anyone(False)
+
+        def measure(trained: Transformer) -> dict[str, Any]:
+            with repeatable(self.threads):
+                after, needles = probe.by_position(trained), probe.needle_scores(trained, lengths)
+            stages = {"before": measured["before"], "stretched": measured["stretched"], "after": after}
+            return {
+                "by_position": None if after is None else stages,
+                "needles": None if needles is None else {"before": measured["needles"], "after": needles},
+            }
+
+        return measure
 
     def _scaling(self, before: ModelConfig) -> YarnScaling:
         """YaRN for this phase, from the context before all phases: phases of one factor have the same."""

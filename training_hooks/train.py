@@ -5,30 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from corpusmill.pipelines.contract.stage import Stage
-from corpusmill.training_hooks.trainer.options import Parallel
-from corpusmill.training_hooks.trainer.training_task import TrainingTask, prepare_torch
+from corpusmill.training_hooks.trainer.ranked_task import RankedTask
 
 if TYPE_CHECKING:
     from corpusmill.training_hooks.evaluation.examination import Examination
-    from corpusmill.training_hooks.launch.work import Meeting
-    from corpusmill.training_hooks.loading.loader import ShardLoader
     from corpusmill.training_hooks.model.config import ModelConfig
     from corpusmill.training_hooks.model.transformer import Transformer
-    from corpusmill.training_hooks.trainer.loop import Run
     from corpusmill.training_hooks.trainer.schedule import Schedule
-    from corpusmill.training_hooks.trainer.workers import Workers
 
 CONTEXT = 256  # tokens a sequence where the recipe does not say
 VOCABULARY = 1024  # of a model whose layout is looked at before there is a tokenizer; no layout hangs on it
-SILENCE = 60.0  # seconds without a sign of life after which a rank is given up
 
 
-class Train(TrainingTask):
+class Train(RankedTask):
     """Train a DeepSeek-V3-style model (arXiv 2412.19437): MLA, DeepSeekMoE with bias-based balance, MTP.
 
     - `start_from` takes what a `train` step wrote, what `corpusmill import` made of a DeepSeek-V3 folder, or
@@ -61,8 +55,6 @@ class Train(TrainingTask):
     for what `require` asks in vain, Interrupted on SIGTERM or SIGINT.
     """
 
-    incidental: ClassVar[tuple[str, ...]] = (*TrainingTask.incidental, "ranks", "parallel")
-
     preset: Literal["v3-tiny", "v3-mini", "v3-small"] = Field(
         "v3-tiny", description="Model of about 1M, 10M or 150M parameters besides embedding and head."
     )
@@ -83,17 +75,6 @@ class Train(TrainingTask):
         0.3, ge=0.0, description="Lambda, the weight of their mean loss (DeepSeek-V3: 0.3, later 0.1)."
     )
 
-    ranks: int = Field(
-        1, ge=1, le=65536, description="Processes that train together; another number changes round-off."
-    )
-    parallel: Parallel = Field(
-        Parallel(), description="How the ranks divide the model; by default they divide the data alone."
-    )
-
-    dispatch: Literal["exact", "fp8"] = Field(
-        "exact", description="Rows between ranks of `experts`: exact, or FP8 there and BF16 back."
-    )
-
     @model_validator(mode="after")
     def _ranks_divide(self) -> Self:
         from corpusmill.pipelines.contract.errors import UserError
@@ -101,7 +82,7 @@ class Train(TrainingTask):
 
         config = None if self.start_from else preset(self.preset, VOCABULARY, self.mtp_depth)
         try:
-            self._divide(config)
+            self.divide(config)
         except UserError as error:
             raise ValueError(str(error)) from error
         return self
@@ -115,22 +96,12 @@ class Train(TrainingTask):
         if self.ranks == 1 or path is None or not path.is_file():
             return []
         try:
-            self._divide(described(path))
+            self.divide(described(path))
         except UserError as error:
             return [("parallel", f"{error} (the model in {self.start_from})")]
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             return [("start_from", f"{path} does not describe a model of this kind: {error}")]
         return []
-
-    def _divide(self, config: ModelConfig | None) -> None:
-        """Raises UserError where the ranks do not divide, or not a model of `config`."""
-        from corpusmill.training_hooks.distributed.layout import Layout
-        from corpusmill.training_hooks.distributed.stages import pipeline_of
-
-        layout = Layout.of(self.ranks, pipeline=self.parallel.pipeline, experts=self.parallel.experts)
-        if self.ranks > 1 and config is not None:
-            rows = self.micro_batch_size or self.batch_size
-            pipeline_of(config, layout, self.parallel.schedule, self.batch_size, rows)
 
     def external_files(self) -> tuple[Path, ...]:
         """The weights and the description of the model to start from."""
@@ -156,8 +127,8 @@ class Train(TrainingTask):
         )
         schedule = self._schedule(context, 0.0)
         alpha = 0.0 if self.balance == "off" else self.balance.alpha
-        incidental = (name for name in self.incidental if name in TrainingTask.model_fields)
-        same = ("threads", "device", "precision", "sums", "moments", "recompute", *incidental)
+        incidental = (name for name in self.incidental if name in RankedTask.model_fields)
+        same = ("threads", "device", "precision", "sums", "moments", "recompute", "dispatch", *incidental)
         return {
             **{name: value for name, value in self.model_dump().items() if name in (*same, "evaluate")},
             "batch_size": max(1, full),
@@ -167,66 +138,6 @@ class Train(TrainingTask):
             "balance": {"gamma": 0.0, "alpha": alpha} if alpha else "off",
             "stretch_to": longest,
         }
-
-    def _start(
-        self, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path | None
-    ) -> dict[str, Any]:
-        if self.ranks == 1 or self._groups is not None:
-            return super()._start(inputs, folder, scratch)
-        from corpusmill.pipelines.run.step import StageSpec
-        from corpusmill.training_hooks.launch.launch import train_on_ranks
-        from corpusmill.training_hooks.trainer.require_torch import require_torch
-
-        require_torch()
-        spec = StageSpec.of(self)
-        return train_on_ranks(
-            spec,
-            self._seed,
-            inputs,
-            folder,
-            scratch,
-            ranks=self.ranks,
-            threads=self.threads,
-            silence=SILENCE,
-            gpus=self.device == "cuda",
-        )
-
-    def train_rank(
-        self, meeting: Meeting, inputs: Mapping[str, Sequence[Path]], folder: Path, scratch: Path | None
-    ) -> dict[str, Any]:
-        """The part of one rank in `run` or, with `scratch`, `resume`; every rank calls it, with the same
-        folders. Rank 0 writes the files and has the summary; that of others is empty. Raises what they do,
-        and RuntimeError where another rank is lost."""
-        from corpusmill.training_hooks.trainer.require_torch import require_torch
-
-        require_torch()
-        prepare_torch()
-        from corpusmill.training_hooks.distributed.ranks_of_task import meeting_of
-
-        with meeting_of(meeting, self.parallel, self.device) as groups:
-            ready = self.model_copy()
-            ready._groups = groups
-            return ready._start(inputs, folder, scratch)
-
-    def _workers(self, model: Transformer, loader: ShardLoader, run: Run, scratch: Path | None) -> Workers:
-        if self._groups is None:
-            return super()._workers(model, loader, run, scratch)
-        from corpusmill.training_hooks.distributed.ranks_of_task import together
-        from corpusmill.training_hooks.model.transformer import Transformer
-
-        config = model.config
-        return together(
-            model,
-            self._groups,
-            loader,
-            run,
-            self.parallel,
-            dispatch=self.dispatch,
-            batch=self.batch_size,
-            blank=lambda: self._ready(Transformer(config)),
-            ready=self._ready,
-            checkpoints=None if scratch is None else lambda: self._checkpoints(scratch, loader, config),
-        )
 
     def _train(
         self,
@@ -247,7 +158,24 @@ class Train(TrainingTask):
         model = self._fresh(loader.model_vocab_size, context) if given is None else given
         _require_vocabulary(model.config, loader.model_vocab_size, self.start_from)
         run = self._run(context)
-        return self._carry_out(self._ready(model), loader, run, examination, folder, scratch)
+        return self._carry_out(self._ready(model), loader, run, examination, folder, scratch)[0]
+
+    def phase_fault(self, phase: RankedTask) -> str | None:
+        """Why the ranks of a phase that goes on from this model cannot divide it or its batches."""
+        from corpusmill.pipelines.contract.errors import UserError
+        from corpusmill.training_hooks.model.config import described, preset
+
+        path = None if self.start_from is None else self.start_from / "config.json"
+        try:
+            if path is None:
+                phase.divide(preset(self.preset, VOCABULARY, self.mtp_depth))
+            else:
+                phase.divide(described(path) if path.is_file() else None)
+        except UserError as error:
+            return str(error)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return None  # `conflicts` tells what is wrong with the description
+        return None
 
     def _schedule(self, context: int, gamma: float) -> Schedule:
         from corpusmill.training_hooks.trainer.schedule import schedule

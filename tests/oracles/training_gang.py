@@ -14,7 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from corpusmill.pipelines.contract.errors import Interrupted
 from corpusmill.training_hooks.trainer.checkpoint import open_checkpoint
+from corpusmill.training_hooks.trainer.ranked_task import RankedTask
+from corpusmill.training_hooks.trainer.workers import Alone
 
 ROOT = Path(__file__).parents[2]
 RANKS = 4
@@ -95,3 +98,31 @@ def follows(found: list[dict[str, Any]], wanted: list[dict[str, Any]], *, rel: f
             assert mine[name] == pytest.approx(theirs[name], rel=rel), (mine["step"], name)
         assert ("held_out" in mine) == (mine["step"] % 10 == 0)
         assert mine.get("held_out", {}) == pytest.approx(theirs.get("held_out", {}), rel=rel)
+
+
+def in_one_process(
+    stage: RankedTask,
+    inputs: dict[str, list[Path]],
+    folder: Path,
+    scratch: Path,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """The summary of one process; nothing where it was stopped after so many steps."""
+    folder.mkdir()
+    scratch.mkdir(exist_ok=True)
+    done = 0
+    step = Alone.step
+
+    def stopped(self: Alone, *given: Any, **named: Any) -> Any:
+        nonlocal done
+        named["stop"].asked = done == stop_after
+        done += 1
+        return step(self, *given, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Alone, "step", stopped)
+        if stop_after is None:
+            return stage.resume(inputs, folder, scratch)
+        with pytest.raises(Interrupted):
+            stage.resume(inputs, folder, scratch)
+        return {}

@@ -1,10 +1,10 @@
 """Ranks of trainings, as processes that do one case after another: `python -m ... RANK FOLDER`.
 
-FOLDER has `cases.json`: of each case its name, options of `Train`, seed, ranks, shards, the scratch folder by
-name, after how many steps the last rank is asked to stop (`stop_after`), and in the checkpoint of which step
-it dies (`dies_at`), if at all. A rank takes part in those that have as many ranks. It leaves
-`<case>.<rank>.json`: the summary, or what was raised; bytes of the optimiser's state after each step; samples
-of its own in each step (first, count).
+FOLDER has `cases.json`: of each case its name, options of `Train` (of `ExtendContext` where it has a
+`model`), seed, ranks, shards, the scratch folder by name, after how many steps the last rank is asked to stop
+(`stop_after`), and in the checkpoint of which step it dies (`dies_at`), if at all. A rank takes part in those
+that have as many ranks. It leaves `<case>.<rank>.json`: the summary, or what was raised; bytes of the
+optimiser's state after each step; samples of its own in each step (first, count).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from corpusmill.training_hooks.distributed.layout import Layout
 from corpusmill.training_hooks.distributed.pieces import Piece, Range
 from corpusmill.training_hooks.distributed.together import Together
 from corpusmill.training_hooks.distributed.zero import ShardedAdamW
+from corpusmill.training_hooks.extend_context import ExtendContext
 from corpusmill.training_hooks.launch.work import Meeting
 from corpusmill.training_hooks.loading.loader import ShardLoader
 from corpusmill.training_hooks.train import Train
@@ -78,8 +79,11 @@ def do(case: dict[str, Any], rank: int, folder: Path) -> dict[str, Any]:
         try:
             out, scratch = folder / name, folder / case["scratch"]
             meeting = Meeting((folder / f"{name}.meeting").absolute().as_uri(), rank, case["ranks"], SECONDS)
-            stage = Train(**case["options"], ranks=case["ranks"]).prepare(Context(seed=case["seed"]))
+            kind = ExtendContext if "model" in case else Train
+            stage = kind(**case["options"], ranks=case["ranks"]).prepare(Context(seed=case["seed"]))
             inputs = {"shards": [Path(path) for path in case["shards"]]}
+            if "model" in case:
+                inputs["model"] = [Path(case["model"])]
             told["summary"] = stage.train_rank(meeting, inputs, out, scratch)
         except (CorpusmillError, RuntimeError) as error:
             told["error"] = f"{type(error).__name__}: {error}"

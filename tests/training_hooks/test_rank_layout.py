@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.training_hooks.distributed.layout import Layout
@@ -18,6 +19,7 @@ from corpusmill.training_hooks.launch.work import Meeting
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.moe import Experts
 from corpusmill.training_hooks.model.transformer import Transformer
+from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer.options import Parallel
 from corpusmill.training_hooks.trainer.step import Batch
 
@@ -115,3 +117,14 @@ def test_ranks_meet_under_any_path_and_all_groups_wait_alike(tmp_path: Path) -> 
     with meeting_of(Meeting(meeting.as_uri(), 0, 1, 7.0), Parallel(), "cpu") as groups:
         assert meeting.is_file()
         assert groups.seconds == 7.0
+
+
+def test_a_recipe_whose_model_does_not_divide_is_refused_before_its_data_is_made() -> None:
+    with pytest.raises(ValidationError, match="3 ranks do not divide into a pipeline of 1 times 2 ranks"):
+        Train(ranks=3, parallel=Parallel(experts=2))
+    with pytest.raises(ValidationError, match="8 experts of a layer do not divide among 3 ranks"):
+        Train(ranks=3, parallel=Parallel(experts=3))
+    with pytest.raises(ValidationError, match="3 sequences a rank do not fill 4 micro-batches"):
+        Train(ranks=2, parallel=Parallel(pipeline=2), batch_size=3)
+    with pytest.raises(ValidationError, match="3 layers cannot be cut into 4096 stages"):
+        Train(ranks=4096, parallel=Parallel(pipeline=4096))

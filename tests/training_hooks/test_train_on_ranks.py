@@ -28,8 +28,8 @@ FLAGS = ("--set", "train.batch_size=4", "--set", "engine.retries=0")
 FOUR, TWO = ("--set", "train.ranks=4"), ("--set", "train.ranks=2")
 QUICK = f"""
 {FORKED_RANKS}
-from corpusmill.training_hooks import train
-train.SILENCE = 20.0
+from corpusmill.training_hooks.trainer import ranked_task
+ranked_task.SILENCE = 20.0
 """
 
 
@@ -140,6 +140,28 @@ def test_fewer_ranks_go_on_though_they_are_stopped_and_one_hangs(
     assert code == 0, said
     assert "rank 1 of 2 gave no sign of life for 20 s and was ended" in said
     assert losses(out) == pytest.approx(losses(calm), rel=1e-6)
+
+
+def test_a_rank_killed_in_a_phase_of_longer_context(recipe: Path, calm: Path, training: Warm) -> None:
+    """The attempt ends with its error; the same command goes on to the bytes of a run that nobody
+    disturbed."""
+    phase = "long_context={phases: [{sequence_length: 32, steps: 6}], needles: null, checkpoint: {every: 2}}"
+    flags = (*FLAGS, *TWO, "--set", phase)
+    whole, out = (shutil.copytree(calm, calm.with_name(name)) for name in ("longer", "longer-killed"))
+    done = training.call("run", recipe, "--out", whole, *flags, code=FORKED_RANKS)
+    assert done.returncode == 0, done.stderr
+    reached = out.with_name("reached-longer")
+    point = {"CORPUSMILL_FAULTPOINT": f"training-step:5:{reached}"}
+    with forked(training, recipe, out, *flags, code=FORKED_RANKS, **point) as command:
+        command.reaches(reached.exists, "training reaches step 5")
+        ranks_of(command.pid)[1].kill()
+        code, said = command.ended()
+    assert code == 2, said
+    assert "RankError: rank 1 of 2 was killed by signal 9 (SIGKILL)" in said
+    done = training.call("run", recipe, "--out", out, *flags, code=FORKED_RANKS)
+    assert done.returncode == 0, done.stderr
+    assert "rank 0: going on from step 4 of 6" in (out / "log" / "workers.log").read_text()
+    assert hashes(out) == hashes(whole)
 
 
 @contextmanager

@@ -12,20 +12,17 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from corpusmill.pipelines.contract.context import Context
-from corpusmill.pipelines.contract.errors import Interrupted
 from corpusmill.tokenizer.shards.reader import open_shard
+from corpusmill.training_hooks.extend_context import ExtendContext
 from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.transformer import Transformer
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer.loop import Trained
-from corpusmill.training_hooks.trainer.options import Parallel
 from corpusmill.training_hooks.trainer.outcome import write_weights
-from corpusmill.training_hooks.trainer.workers import Alone
 from tests.oracles.packed_texts import packed_texts, real_texts
 from tests.oracles.tokenizer_texts import DATA, made_texts
 from tests.oracles.training_gang import (
@@ -36,6 +33,7 @@ from tests.oracles.training_gang import (
     flat,
     follows,
     gang,
+    in_one_process,
     lines,
     moments,
     off,
@@ -64,11 +62,17 @@ REAL_LAYOUTS: dict[str, tuple[int, dict[str, Any]]] = {
 }
 SEEDS = (1, 3)
 REAL: dict[str, Any] = {"sums": "fp64", "ema": None, "evaluate": {}, "checkpoint": {"every": 20}}
+LONGER: dict[str, Any] = {  # a phase of rows of 32 tokens after one of 16
+    "sequence_length": 32, "steps": 6, "batch_size": 8, "micro_batch_size": 4, "threads": 1,
+    "peak_tflops": 1.0, "sums": "fp64",
+    "needles": {"kind": "tokens", "trials": 1, "lengths": [24], "depths": [0.5]},
+}  # fmt: skip
 LOW: dict[str, Any] = {"steps": 3, "precision": "bf16", "moments": "bf16", "recompute": True}
 # Four layers, for as many stages, and little to compute.
 CONFIG = dataclasses.replace(
     preset("v3-tiny", 400, 1), hidden_size=64, num_hidden_layers=4, intermediate_size=96, q_lora_rank=32,
     kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=16, moe_intermediate_size=48,
+    max_position_embeddings=16,
 )  # fmt: skip
 
 
@@ -99,25 +103,8 @@ def alone(
     **changed: Any,
 ) -> dict[str, Any]:
     """The summary of one process; nothing where it was stopped after so many steps."""
-    folder.mkdir()
-    scratch.mkdir(exist_ok=True)
     stage = Train(**(OPTIONS | changed), start_from=Path(started)).prepare(Context(seed=seed))
-    done = 0
-    step = Alone.step
-
-    def stopped(self: Alone, *given: Any, **named: Any) -> Any:
-        nonlocal done
-        named["stop"].asked = done == stop_after
-        done += 1
-        return step(self, *given, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Alone, "step", stopped)
-        if stop_after is None:
-            return stage.resume({"shards": shards}, folder, scratch)
-        with pytest.raises(Interrupted):
-            stage.resume({"shards": shards}, folder, scratch)
-        return {}
+    return in_one_process(stage, {"shards": shards}, folder, scratch, stop_after)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +146,9 @@ def ranks(
         place = f"{scratch or name}.scratch"
         (folder / name).mkdir()
         (folder / place).mkdir(exist_ok=True)
-        options = OPTIONS | {"parallel": parallel, "start_from": started} | more.pop("changed", {})
+        options = {"parallel": parallel} | more.pop("changed", {})
+        if "model" not in more:
+            options = OPTIONS | {"start_from": started} | options
         paths = [str(path) for path in more.pop("shards", shards)]
         made = {"name": name, "ranks": ranks, "options": options, "scratch": place, "shards": paths}
         cases.append(made | {"seed": 3} | more)
@@ -177,6 +166,9 @@ def ranks(
     case("grows-4", 4, {}, "grows")
     case("shrinks-4", 4, LAYOUTS["2x2x1"][1], "shrinks", stop_after=3)
     case("shrinks-2", 2, {}, "shrinks", stop_after=5)
+    phase = {"changed": LONGER, "model": str(one / "out")}
+    case("longer-4", 4, LAYOUTS["2x2x1"][1], "longer", stop_after=3, **phase)
+    case("longer-2", 2, {}, "longer", **phase)
     case("low", 4, LAYOUTS["2x2x1"][1], changed=LOW)
     case("uneven", 3, {"experts": 3})
     case("unfilled", 2, {"pipeline": 2, "schedule": "dualpipe"}, changed={"batch_size": 3})
@@ -333,6 +325,31 @@ def test_other_layouts_go_on_and_every_row_is_read_once(
         assert len({json.dumps(ranks.told("shrinks-4", rank)["rows"]) for rank in pair}) == 1
 
 
+def test_a_phase_of_longer_context_goes_on_in_another_layout(
+    ranks: Ranks, one: Path, shards: list[Path], tmp_path: Path
+) -> None:
+    """Stopped on four ranks, done on two; rank 0 alone measures, what it measured before being kept."""
+    stage = ExtendContext(**LONGER).prepare(Context(seed=3))
+    out, inputs = tmp_path / "out", {"shards": shards, "model": [one / "out"]}
+    summary = in_one_process(stage, inputs, out, tmp_path / "scratch")
+    found = ranks.folder / "longer-2"
+    assert {path.name for path in found.iterdir()} == {path.name for path in out.iterdir()}
+    told = ranks.told("longer-2")["summary"]
+    assert [layout["from_step"] for layout in told["layouts"]] == [1, 4]
+    assert (told["context"], told["factor"]) == (summary["context"], summary["factor"]) == (32, 2.0)
+    assert ranks.told("longer-2", 1)["summary"] == {}
+    for mine, theirs in zip(lines(found), lines(out), strict=True):
+        for name in ("loss", "mtp_loss", "gradient_norm"):
+            assert mine[name] == pytest.approx(theirs[name], rel=1e-6)
+    assert worst(load_file(found / "model.safetensors"), load_file(out / "model.safetensors")) < 1e-6
+    assert (found / "config.json").read_bytes() == (out / "config.json").read_bytes()
+    mine, theirs = (json.loads((folder / "long_context.json").read_text("utf-8")) for folder in (found, out))
+    assert mine["context"] == theirs["context"]
+    for when in ("before", "stretched", "after"):
+        losses = [[part["nats_per_token"] for part in m["by_position"][when]] for m in (mine, theirs)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 def test_a_rank_that_dies_in_a_checkpoint_leaves_the_one_before(ranks: Ranks) -> None:
     folder = ranks.folder / "dies.scratch" / "checkpoints"
     assert "RuntimeError" in ranks.told("dies")["error"]
@@ -364,15 +381,6 @@ def test_what_does_not_divide_is_refused_with_the_cure(ranks: Ranks) -> None:
         error = ranks.told("unfilled", rank)["error"]
         assert error.startswith("UserError: 3 sequences a rank do not fill 4 micro-batches")
         assert "take larger batches, fewer pipeline ranks" in error
-    with pytest.raises(ValidationError, match="3 ranks do not divide into a pipeline of 1 times 2 ranks"):
-        Train(ranks=3, parallel=Parallel(experts=2))
-    # A recipe is refused before its data is made.
-    with pytest.raises(ValidationError, match="8 experts of a layer do not divide among 3 ranks"):
-        Train(ranks=3, parallel=Parallel(experts=3))
-    with pytest.raises(ValidationError, match="3 sequences a rank do not fill 4 micro-batches"):
-        Train(ranks=2, parallel=Parallel(pipeline=2), batch_size=3)
-    with pytest.raises(ValidationError, match="3 layers cannot be cut into 4096 stages"):
-        Train(ranks=4096, parallel=Parallel(pipeline=4096))
 
 
 def test_low_precision_and_recomputing_work_in_parts(

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, ClassVar, Protocol, Self, cast
 
+from pydantic import ValidationError
+
 from corpusmill.pipelines.contract.given import DRAWN, LONGER_CONTEXT, MIXTURE, MODEL, TOKENIZER
 from corpusmill.pipelines.contract.stage import Task, Write
 from corpusmill.pipelines.recipe.builder import Builder
@@ -41,6 +43,9 @@ class Trainer(Protocol):
 
     def phase_options(self, row: int, length: int, longest: int) -> dict[str, Any]:
         """Options of a phase of `length` tokens, the last of which has `longest`."""
+
+    def phase_fault(self, phase: Any) -> str | None:
+        """Why the ranks of a phase cannot train this model, if so."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,15 @@ def _completed(phases: list[Any], pack: Write, train: Trainer, problems: list[Pr
             problems.append(Problem((*path, k, "factor"), message))
         chosen = {name: value for name, value in phase.model_dump().items() if name in phase.model_fields_set}
         follows = train.phase_options(row, length, longest)
-        whole = type(phase).model_validate(follows | chosen)
+        try:
+            whole = type(phase).model_validate(follows | chosen)
+        except ValidationError as error:
+            problems.extend(Problem((*path, k), one["msg"]) for one in error.errors())
+            continue
+        fault = train.phase_fault(whole)
+        if fault is not None:
+            message = f"{whole.ranks} ranks: {fault}; or give a larger `batch_size`, or `ranks: 1`, here"
+            problems.append(Problem((*path, k, "ranks"), message))
         cost = whole.batch_size * length / train.step_tokens(row)
         made.append(Phase(pack.model_copy(update={LENGTH: length}), whole, cost))
     return tuple(made)

@@ -181,9 +181,10 @@ class TrainingTask(Task):
         examination: Examination,
         folder: Path,
         scratch: Path | None,
-    ) -> dict[str, Any]:
-        """Train, judge, write the step's files; the part of the summary that every training has. Of ranks
-        that train together the first does all but training, and the others' summary is empty."""
+    ) -> tuple[dict[str, Any], Transformer | None]:
+        """Train, judge, write the step's files; the part of the summary that every training has, and the
+        model. Of ranks that train together the first does all but training; the others' summary is empty and
+        they have no model. `model` is used up."""
         import math
 
         from corpusmill.training_hooks.loading.unigram import entropy, token_counts
@@ -209,13 +210,13 @@ class TrainingTask(Task):
             pipeline = workers.pipeline()
             whole = workers.whole_model()
             if whole is None:
-                return {}
+                return {}, None
             judged = examination.finish(
                 whole, loader.context, self.precision, metrics, folder, ema=trained.ema
             )
         write_weights(folder, whole, trained)
         write_routing(folder / "routing.json", whole, loader.sources, run, trained)
-        return {
+        found = {
             **summary(metrics, self.steps),
             "ln_vocab": math.log(loader.model_vocab_size),
             "unigram_entropy": entropy(token_counts(loader.shards)),
@@ -227,6 +228,7 @@ class TrainingTask(Task):
             **pipeline,
             **self._products(),
         }
+        return found, whole
 
     def _workers(self, model: Transformer, loader: ShardLoader, run: Run, scratch: Path | None) -> Workers:
         """This process alone, or this rank among others."""

@@ -47,6 +47,22 @@ def test_what_is_left_out_follows_from_training(load: Load) -> None:
     assert rounds["long_context.0"] == pytest.approx(5 * 2 * 1000 / 2048)
 
 
+def test_ranks_follow_from_training_and_phases_that_they_do_not_divide_are_refused(
+    load: Load, faults: Callable[..., list[str]]
+) -> None:
+    train = BEFORE.replace("steps: 100,", "steps: 100, ranks: 2, parallel: {pipeline: 2}, context: 64,")
+    (phase,) = options(load(train + "long_context: {phases: [{sequence_length: 128}]}\n"))
+    assert (phase["ranks"], phase["parallel"]["pipeline"]) == (2, 2)
+    section = "long_context: {phases: [{sequence_length: 256}]}\n"  # 2 sequences a step
+    (line,) = (line for line in faults(train + section) if "long_context.phases.0.ranks" in line)
+    assert "2 ranks: 2 sequences a rank do not fill 4 micro-batches" in line
+    assert line.endswith("or give a larger `batch_size`, or `ranks: 1`, here")
+    (line,) = (line for line in faults(train + section.replace("256", "256, ranks: 3")) if "ranks" in line)
+    assert "3 ranks do not divide into a pipeline of 2 times 1 ranks" in line
+    (alone,) = options(load(train + section.replace("256", "256, ranks: 1, parallel: {}")))
+    assert alone["ranks"] == 1
+
+
 def test_the_report_s_last_rate_and_lambda(load: Load) -> None:
     section = "long_context: {phases: [{sequence_length: 1024}]}\n"
     recipe = load(BEFORE.replace("cosine", "report").replace("steps: 100", "steps: 1000") + section)
