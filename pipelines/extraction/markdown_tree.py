@@ -8,8 +8,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from corpusmill.pipelines.extraction.attributes import attributes, unescaped
 from corpusmill.pipelines.extraction.inserts import target_of
+from corpusmill.pipelines.extraction.kernels.blocks import NO_NUMBER, numbers_of
 from corpusmill.pipelines.extraction.markdown_inline import Marks, Piece
 from corpusmill.pipelines.extraction.tags import BREAKS, INLINE, NUMBERS
 
@@ -54,6 +57,7 @@ class Tree:
 
     def __init__(self, look: Look) -> None:
         page = look.page
+        self._data, self._page = look.markup, page
         self.markup = look.markup.tobytes()
         self.tag, self.parent = page.tag.tolist(), page.parent.tolist()
         self.opening, self.names = page.opening, page.names
@@ -98,18 +102,8 @@ class Tree:
     @cached_property
     def number(self) -> dict[int, int]:
         """Of every item of a numbered list, its number as the page shows it."""
-        numbers: dict[int, int] = {}
-        following: dict[int, int] = {}
-        for item in (number for number, tag in enumerate(self.tag) if tag == _LI):
-            owner = self.list_of(item)
-            if self.tag[owner] != NUMBERS["ol"]:
-                continue
-            if owner not in following:
-                following[owner] = _start(attributes(self.markup, int(self.opening[owner])).get("start", ""))
-            value = attributes(self.markup, int(self.opening[item])).get("value", "")
-            numbers[item] = _start(value) if value.strip().isdigit() else following[owner]
-            following[owner] = numbers[item] + 1
-        return numbers
+        numbers = numbers_of(self._data, self._page)
+        return {int(item): int(numbers[item]) for item in np.nonzero(numbers != NO_NUMBER)[0]}
 
     def pieces(self, first: int, end: int) -> list[Piece]:
         """The shown texts `first` to `end` with their marks. Links side by side with the same tag are one."""
@@ -173,9 +167,3 @@ class Tree:
 
 def _is_language(name: str) -> bool:
     return 0 < len(name) <= 20 and all(c.isalnum() or c in "+#-_." for c in name)
-
-
-def _start(value: str) -> int:
-    """The number that a list begins with, by its attribute `start`."""
-    value = value.strip()
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 8 else 1

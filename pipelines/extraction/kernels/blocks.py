@@ -33,7 +33,7 @@ _REPEATS = COUNTED.index("repeats")
 
 
 _LI, _OL, _UL, _MENU, _DIR = (NUMBERS[name] for name in ("li", "ol", "ul", "menu", "dir"))
-_START, _VALUE = (int.from_bytes(name, "big") for name in (b"start", b"value"))
+_START, _VALUE, _REVERSED = (int.from_bytes(name, "big") for name in (b"start", b"value", b"reversed"))
 NO_ITEM, NO_NUMBER = -2, -1
 
 
@@ -91,57 +91,91 @@ def _blank(place: int, end: int) -> bool:  # pragma: no cover - compiled
 def items_of(
     data: npt.NDArray[np.uint8], page: Outline, blocks: Blocks
 ) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
-    """int32[blocks]: of the first block of an item of a list the item's number, `NO_NUMBER` in lists without;
-    `NO_ITEM` of every other block.
-
-    Numbers are those that HTML gives the items of an `ol` that is not reversed: they begin with its `start`
-    and go on from an item's `value`. One of more than eight digits counts as not given.
-    """
-    elements = len(page.tag)
+    """int32[blocks]: of the first block of an item of a list the item's number, or `NO_NUMBER`; `NO_ITEM` of
+    every other block."""
     found = np.full(len(blocks.element), NO_ITEM, np.int32)
-    owner, following = np.zeros(elements, np.int32), np.full(elements, NO_NUMBER, np.int32)
-    for e in range(1, elements):
-        kind = page.tag[e]
-        is_list = kind in (_OL, _UL, _MENU, _DIR)
-        owner[e] = e if is_list else owner[page.parent[e]]
-        if kind == _OL:
-            start = _number_given(data, page.opening[e], _START)
-            following[e] = start if start >= 0 else 1
-        elif kind == _LI:
-            number = following[owner[e]]
-            if number >= 0:
-                value = _number_given(data, page.opening[e], _VALUE)
-                number = value if value >= 0 else number
-                following[owner[e]] = number + 1
+    numbers = numbers_of(data, page)
+    for e in range(1, len(page.tag)):
+        if page.tag[e] == _LI:
             b = blocks.first_of[page.first_text[e]]
             if b < blocks.first_of[page.end_text[e]]:
-                found[b] = number
+                found[b] = numbers[e]
+    return found
+
+
+@compiled
+def numbers_of(
+    data: npt.NDArray[np.uint8], page: Outline
+) -> npt.NDArray[np.int32]:  # pragma: no cover - compiled
+    """int32[elements]: the number of each item of an `ol`, `NO_NUMBER` of every other element.
+
+    Numbers are those of HTML ("The ol element", 4.4.5): they begin with `start`, or 1, or where the list is
+    `reversed` with the number of its items, and go on from an item's `value`. One below zero or of more than
+    eight digits counts as not given, and items that count down beyond zero have none.
+    """
+    elements = len(page.tag)
+    found = np.full(elements, NO_NUMBER, np.int32)
+    owner, items = np.zeros(elements, np.int32), np.zeros(elements, np.int32)
+    for e in range(1, elements):
+        kind = page.tag[e]
+        owner[e] = e if kind in (_OL, _UL, _MENU, _DIR) else owner[page.parent[e]]
+        items[owner[e]] += kind == _LI
+    following, step = np.full(elements, NO_NUMBER, np.int32), np.ones(elements, np.int32)
+    for e in range(1, elements):
+        kind = page.tag[e]
+        if kind == _OL:
+            start = _number_given(data, page.opening[e], _START, 5)
+            following[e] = start if start >= 0 else 1
+            if _value_of(data, page.opening[e], _REVERSED, 8) >= 0:
+                step[e] = -1
+                following[e] = start if start >= 0 else items[e]
+        elif kind == _LI and page.tag[owner[e]] == _OL:
+            value = _number_given(data, page.opening[e], _VALUE, 5)
+            number = value if value >= 0 else following[owner[e]]
+            found[e] = number
+            following[owner[e]] = max(NO_NUMBER, number + step[owner[e]])
     return found
 
 
 @compiled
 def _number_given(
-    data: npt.NDArray[np.uint8], opening: int, attribute: int
+    data: npt.NDArray[np.uint8], opening: int, name: int, length: int
 ) -> int:  # pragma: no cover - compiled
-    """The number that a tag gives as an attribute of five letters, -1 where it gives none of 1 to 8 digits.
+    """The number that a tag gives as an attribute, -1 where it gives none of 1 to 8 digits.
+
+    As HTML reads integers, white space and `+` may stand before it, and anything behind it.
+    """
+    place = _value_of(data, opening, name, length)
+    if place < 0:
+        return -1
+    while data[place] in (9, 10, 12, 13, 32):
+        place += 1
+    place += data[place] == 43
+    number = digits = 0
+    while 48 <= data[place] <= 57 and digits < 9:
+        number, digits = number * 10 + data[place] - 48, digits + 1
+        place += 1
+    return number if 0 < digits < 9 else -1
+
+
+@compiled
+def _value_of(
+    data: npt.NDArray[np.uint8], opening: int, name: int, length: int
+) -> int:  # pragma: no cover - compiled
+    """Where the value of a tag's attribute begins, -1 where it has none; `name` is `length` bytes.
 
     The tag's name begins at `opening`; in written-out markup `>` stands in values, quotes only around them.
     """
     place, quoted = opening, False
-    while place + 8 < len(data) and (quoted or data[place] != 62):
+    while place + length + 3 < len(data) and (quoted or data[place] != 62):
         if data[place] == 34:
             quoted = not quoted
         elif not quoted and data[place] == 32:
-            name = 0
-            for k in range(1, 6):
-                name = (name << 8) | data[place + k]
-            if name == attribute and data[place + 6] == 61 and data[place + 7] == 34:
-                place += 8
-                number = length = 0
-                while place < len(data) and 48 <= data[place] <= 57 and length < 9:
-                    number, length = number * 10 + data[place] - 48, length + 1
-                    place += 1
-                return number if 0 < length < 9 and data[place] == 34 else -1
+            read = 0
+            for k in range(1, length + 1):
+                read = (read << 8) | data[place + k]
+            if read == name and data[place + length + 1] == 61 and data[place + length + 2] == 34:
+                return place + length + 3
         place += 1
     return -1
 
