@@ -92,7 +92,7 @@ def test_a_page_is_read_where_its_authority_is_named(
 
 
 def test_the_authority_of_s3_may_be_named_as_aws_names_it(
-    port: int, certificate: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+    port: int, certificate: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     endpoint = f"https://127.0.0.1:{port}"
     with pytest.raises(ObjectError, match=r"certificate is not accepted .* SSL_CERT_FILE or AWS_CA_BUNDLE"):
@@ -102,6 +102,14 @@ def test_the_authority_of_s3_may_be_named_as_aws_names_it(
         store_at("s3://bucket/x", endpoint).get("x")
     with pytest.raises(ObjectError, match="certificate is not accepted"):  # that is for S3 alone
         store_at(f"{endpoint}/a.jsonl").get("a.jsonl")
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(b"# two\n" + certificate[1].read_bytes() + certificate[0].read_bytes())
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with pytest.raises(NoObjectError):
+        store_at("s3://bucket/x", endpoint).get("x")
+    bundle.write_text("-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n")
+    with pytest.raises(ObjectError, match=r"AWS_CA_BUNDLE names .*bundle\.pem, a certificate in which is"):
+        store_at("s3://bucket/x", endpoint)
 
 
 def test_a_server_without_tls_is_told(tmp_path: Path) -> None:

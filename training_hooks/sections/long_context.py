@@ -179,6 +179,8 @@ def _completed(phases: list[Any], pack: Write, train: Trainer, problems: list[Pr
             problems.append(Problem((*path, k, "factor"), message))
         chosen = {name: value for name, value in phase.model_dump().items() if name in phase.model_fields_set}
         follows = train.phase_options(row, length, longest)
+        if chosen.get("ranks") == 1 and "parallel" not in chosen:
+            follows.pop("parallel", None)  # one process divides nothing, however `train` does
         try:
             whole = type(phase).model_validate(follows | chosen)
         except ValidationError as error:

@@ -96,6 +96,9 @@ def make_backend(place: ObjectUrl, settings: ObjectStorage, retries: int) -> Obj
         # What the library says further on may quote a part of a key.
         said = str(error).partition("\n")[0].rpartition(" error: ")[2].partition(": Invalid symbol")[0]
         cure = _CURES.get(place.scheme, "correct the URL, or `storage.endpoint`")
+        if said == "builder error" and "root_certificate" in common["client_options"]:
+            said = f"AWS_CA_BUNDLE names {os.environ['AWS_CA_BUNDLE']}, a certificate in which is damaged"
+            cure = "correct it"
         raise ObjectError(f"{place}: cannot be asked: {masked(said)}; {cure}") from error
     return made
 

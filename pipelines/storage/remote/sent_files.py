@@ -238,16 +238,18 @@ class SentFiles:
         self.room.grown(entry.bytes)
         handle, name = tempfile.mkstemp(dir=self.room.making)
         temporary, found = Path(name), hashlib.sha256()
+        at_once = min(at_once, MEMORY_BYTES // SENT_BYTES)
         try:
             with os.fdopen(handle, "wb") as file, ThreadPoolExecutor(at_once) as threads:
                 starts = range(0, entry.bytes, SENT_BYTES)
                 for first in range(0, len(starts), at_once):
                     some = starts[first : first + at_once]
-                    ends = (min(start + SENT_BYTES, entry.bytes) for start in some)
+                    ends = [min(start + SENT_BYTES, entry.bytes) for start in some]
                     parts = ((key, start, end, entry.bytes) for start, end in zip(some, ends, strict=True))
-                    for part in threads.map(lambda asked: self._part(*asked), parts):
-                        file.write(part)
-                        found.update(part)
+                    with _UNDER_WAY.taking(ends[-1] - first * SENT_BYTES):  # until they are written
+                        for part in threads.map(lambda asked: self._store.get_named(*asked), parts):
+                            file.write(part)
+                            found.update(part)
             if found.hexdigest() != entry.sha256:
                 raise damaged(f"{self._object(key)}: its bytes differ from the manifest")
             temporary.replace(path)

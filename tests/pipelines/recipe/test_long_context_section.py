@@ -59,8 +59,13 @@ def test_ranks_follow_from_training_and_phases_that_they_do_not_divide_are_refus
     assert line.endswith("or give a larger `batch_size`, or `ranks: 1`, here")
     (line,) = (line for line in faults(train + section.replace("256", "256, ranks: 3")) if "ranks" in line)
     assert "3 ranks do not divide into a pipeline of 2 times 1 ranks" in line
-    (alone,) = options(load(train + section.replace("256", "256, ranks: 1, parallel: {}")))
-    assert alone["ranks"] == 1
+    for given in ("256, ranks: 1", "256, ranks: 1, parallel: {}"):
+        (alone,) = options(load(train + section.replace("256", given)))
+        assert (alone["ranks"], alone["parallel"]["pipeline"]) == (1, 1)
+    (line,) = (
+        line for line in faults(train + section.replace("256", "256, ranks: 1, parallel: {pipeline: 2}"))
+    )
+    assert "1 ranks do not divide into a pipeline of 2 times 1 ranks" in line
 
 
 def test_the_report_s_last_rate_and_lambda(load: Load) -> None:

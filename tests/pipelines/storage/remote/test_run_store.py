@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,7 @@ from corpusmill.pipelines.storage.objects.current import settings_in_use
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
 from corpusmill.pipelines.storage.objects.store import SENT_BYTES
 from corpusmill.pipelines.storage.remote import room as room_module
+from corpusmill.pipelines.storage.remote import sent_files
 from corpusmill.pipelines.storage.remote.mirrors import location_of, mirror_of, path_of, release_files
 from corpusmill.pipelines.storage.remote.room import Room
 from corpusmill.pipelines.storage.remote.sent_files import UnderWay
@@ -42,7 +45,7 @@ def commit(step: StepFolder, unit: int, content: bytes, rows: int = 1) -> Receip
 
 def test_what_one_machine_commits_another_reads(server: ObjectServer, bucket: str, tmp_path: Path) -> None:
     here, there = machine(bucket, tmp_path, "a"), machine(bucket, tmp_path, "b")
-    contents = {0: b"zero", 1: b"", 2: bytes(range(256)) * 80_000}  # the last in two parts
+    contents = {0: b"zero", 1: b"", 2: bytes(range(256)) * 140_000}  # the last in two parts
     receipts = {unit: commit(here, unit, content) for unit, content in contents.items()}
     committed = Committed(there)
     committed.load()
@@ -126,6 +129,33 @@ def test_what_is_under_way_stays_within_its_bounds() -> None:
         list(threads.map(take, [30, 100, 250, 1, 60, 50] * 10))
     assert most <= 100
     assert at_once == 0
+
+
+def test_what_was_fetched_is_under_way_until_it_is_written(
+    server: ObjectServer, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, content = UnderWay(200), bytes(range(250)) * 2
+    taken = []
+
+    class Hash:
+        def __init__(self) -> None:
+            self._made = hashlib.sha256()
+
+        def update(self, part: bytes) -> None:
+            taken.append((200 - gate._free, len(part)))
+            self._made.update(part)
+
+        def hexdigest(self) -> str:
+            return self._made.hexdigest()
+
+    receipt = commit(machine(bucket, tmp_path, "a"), 0, content)
+    monkeypatch.setattr(sent_files, "SENT_BYTES", 100)
+    monkeypatch.setattr(sent_files, "MEMORY_BYTES", 200)
+    monkeypatch.setattr(sent_files, "_UNDER_WAY", gate)
+    monkeypatch.setattr(sent_files, "hashlib", SimpleNamespace(sha256=Hash))
+    assert machine(bucket, tmp_path, "b").at_hand(receipt.files[0]).read_bytes() == content
+    assert taken == [(200, 100)] * 4 + [(100, 100)]
+    assert gate._free == 200
 
 
 def test_a_receipt_whose_put_met_another_one_is_put_again(
