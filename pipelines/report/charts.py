@@ -54,12 +54,12 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def power_of_two(value: int) -> str:
-    """A power of two in a few characters: 512, 4Ki."""
-    for limit, unit in ((2**30, "Gi"), (2**20, "Mi"), (2**10, "Ki")):
+def power_of_two(value: int, unit: str = "") -> str:
+    """A power of two in a few characters: 512, 4Ki, 4 KiB."""
+    for limit, prefix in ((2**30, "Gi"), (2**20, "Mi"), (2**10, "Ki")):
         if value >= limit:
-            return f"{value // limit}{unit}"
-    return str(value)
+            return f"{value // limit}{' ' if unit else ''}{prefix}{unit}"
+    return f"{value} {unit}".rstrip()
 
 
 def pairs(rows: Sequence[tuple[str, float, float | None]], label: str, names: tuple[str, str]) -> Markup:

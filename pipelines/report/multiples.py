@@ -80,9 +80,9 @@ def sparkline(bars: Sequence[LengthBar], powers: tuple[int, int], label: str, un
             x = (int(math.log2(bar.from_)) - first) * each
             path += f"M{x + each * 0.08:.1f} {_HEIGHT}v{-tall:.1f}h{each * 0.84:.1f}v{tall:.1f}z"
     ends = Markup('<text x="0" y="{0}" class="small">{1}</text>').format(
-        _HEIGHT + _LABELS - 2, f"{power_of_two(2**first)} {unit}".rstrip()
+        _HEIGHT + _LABELS - 2, power_of_two(2**first, unit)
     ) + Markup('<text x="{0}" y="{1}" text-anchor="end" class="small">{2}</text>').format(
-        _WIDTH, _HEIGHT + _LABELS - 2, f"{power_of_two(2 ** (last + 1))} {unit}".rstrip()
+        _WIDTH, _HEIGHT + _LABELS - 2, power_of_two(2 ** (last + 1), unit)
     )
     return (
         Markup('<svg viewBox="0 0 {} {}" class="spark" role="img" aria-label="{}">').format(

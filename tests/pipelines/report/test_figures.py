@@ -107,3 +107,11 @@ def test_visible_text_keeps_letters_and_shows_the_rest(text: str) -> None:
 )
 def test_short_numbers(value: float, words: str) -> None:
     assert charts.short(value) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [(512, "", "512"), (4096, "", "4Ki"), (512, "B", "512 B"), (2048, "B", "2 KiB"), (2**30, "B", "1 GiB")],
+)
+def test_powers_of_two(value: int, unit: str, words: str) -> None:
+    assert charts.power_of_two(value, unit) == words
