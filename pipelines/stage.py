@@ -1,4 +1,5 @@
-"""The kinds of stages, at the address by which plugins import them; `contract.stage` defines them.
+"""The kinds of stages, at the address by which plugins import them; `contract.stage` and
+`contract.windows` define them.
 
 This address and `corpusmill.pipelines.documents` stay where they are, however the tree below changes.
 """

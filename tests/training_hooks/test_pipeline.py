@@ -182,7 +182,8 @@ def test_a_lost_rank_ends_the_others_who_name_rank_and_action(how: str, why: str
     """The first to find out names why; others may find a neighbour that ended of it."""
     errors = gang[1][how]
     for rank, error in enumerate(errors):
-        assert re.match(rf"pipeline rank {rank} stopped at [FBI]\d\.\d+.*: cannot ", error), error
+        action = r"([FBI]\d\.\d+|(send|take|receive) the (activation|gradient) of chunk \d+ )"
+        assert re.match(rf"pipeline rank {rank} stopped at {action}.*: cannot ", error), error
     assert any(why in error for error in errors), errors
 
 

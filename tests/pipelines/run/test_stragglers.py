@@ -198,7 +198,8 @@ def test_a_unit_that_hangs_on_one_worker_is_done_by_another(
                 except FileExistsError:
                     pass
                 else:
-                    signal.pause()
+                    while True:
+                        signal.pause()
             if text.startswith("RAISE"):"""
     plugin.write_text(plugin.read_text().replace('if text.startswith("RAISE"):', once))
     code = (
