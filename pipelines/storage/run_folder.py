@@ -242,6 +242,11 @@ class Attempt:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def empty(self) -> None:
+        """Remove what was written, to write it anew."""
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+
     def discard(self) -> None:
         """Remove what was written; where it was not committed, the unit stays to be done."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.dedup.exact import Exact
+from corpusmill.dedup.matching import equals, repeats
 from corpusmill.dedup.paragraph import Paragraph
 from corpusmill.dedup.source_file import SourceFile
 from corpusmill.dedup.url import Url
@@ -21,6 +23,7 @@ from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Exchange, Found, WithSides
 from corpusmill.pipelines.contract.windows import InWindows
 from corpusmill.pipelines.run.operators import layout, meeting, partitions
+from corpusmill.pipelines.run.operators.left_out import read_left_out
 from corpusmill.pipelines.run.operators.partitions import sorted_rows
 from tests.oracles.dedup_exchange import documents
 from tests.pipelines.run.edited import rows_of, run, write_recipe
@@ -118,6 +121,16 @@ def test_windows_see_something() -> None:
     assert compare_rounds(Paragraph(min_characters=1, min_words=0), docs, draw) == 40 + 38
 
 
+def show_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, keys of some dozens of rows; what is found is written a little at a time."""
+    for where in (layout, partitions):
+        monkeypatch.setattr(where, "LARGE", 1)
+    for name, value in {"LEAST_BYTES": 500, "MOST_BYTES": 1500, "WINDOW_BYTES": 2000}.items():
+        monkeypatch.setattr(partitions, name, value)
+    monkeypatch.setattr(layout, "PIECE_BYTES", 500)
+    monkeypatch.setattr("corpusmill.pipelines.run.operators.buckets.AT_ONCE", 20)
+
+
 @pytest.mark.parametrize("dedup", ["exact", "url", "paragraph", "{paragraph: {keep: none}}"])
 def test_a_run_with_a_hot_key_removes_and_cuts_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: str
@@ -129,12 +142,7 @@ def test_a_run_with_a_hot_key_removes_and_cuts_the_same(
         for number in range(300)
     ]
     plain = run(write_recipe(tmp_path / "plain", [texts], dedup))
-    for where in (layout, partitions):
-        monkeypatch.setattr(where, "LARGE", 1)
-    for name, value in {"LEAST_BYTES": 500, "MOST_BYTES": 1500, "WINDOW_BYTES": 2000}.items():
-        monkeypatch.setattr(partitions, name, value)
-    monkeypatch.setattr(layout, "PIECE_BYTES", 500)
-    monkeypatch.setattr("corpusmill.pipelines.run.operators.buckets.AT_ONCE", 20)
+    show_in_windows(monkeypatch)
     windows: list[int] = []
     read = partitions.read_windows
 
@@ -154,3 +162,37 @@ def test_a_run_with_a_hot_key_removes_and_cuts_the_same(
         for record in (plain, split)
     ]
     assert kinds[0] == kinds[1]
+
+
+@pytest.mark.parametrize(
+    ("dedup", "module", "function", "guilty"),
+    [("exact", equals, "removals_of_equals", [150]), ("paragraph", repeats, "by_document", range(300))],
+)
+def test_what_a_round_raises_on_in_a_window_is_left_out(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dedup: str,
+    module: ModuleType,
+    function: str,
+    guilty: Sequence[int],
+) -> None:
+    """As where all rows are shown at once: the document that fails alone too, or, where none does, all of its
+    group."""
+    texts = ["this text of several words stands in all of the pages"] * 300
+    texts += [f"text {number} stands here and nowhere else in the corpus" for number in range(9)]
+    apply = getattr(module, function)
+
+    def raising(rows: pa.Table, *given: Any) -> pa.Table:
+        if 150 in rows.column("row").to_pylist():
+            raise ValueError("a row of which it makes nothing")
+        return apply(rows, *given)
+
+    monkeypatch.setattr(module, function, raising)
+    plain = run(write_recipe(tmp_path / "plain", [texts], dedup))
+    show_in_windows(monkeypatch)
+    split = run(write_recipe(tmp_path / "split", [texts], dedup))
+    assert rows_of(split) == rows_of(plain)
+    for record in (plain, split):
+        left = read_left_out(record.steps[f"dedup.{dedup}.gather"].data).to_pylist()
+        assert [row["row"] for row in left] == list(guilty)
+        assert {row["cause"].split(":")[0] for row in left} == {"ValueError"}

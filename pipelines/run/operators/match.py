@@ -5,7 +5,7 @@ Memory: one partition and what is found in it at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,15 +61,19 @@ def work(job: Job[MatchUnit], attempt: Attempt) -> UnitResult:
         return found, conforming(stage.name, "edits", made.edits, EDITS, job.unit.inputs)
 
     known, width = known_of_rows(job), coarse_width(job.unit.buckets)
-    removals = FoundWriter(attempt.file(FOUND_FILE), DUPLICATES, width)
-    edits = FoundWriter(attempt.file(EDITS_FILE), EDITS, width)
-    for found in meet(job, attempt, count, checked):
-        for removed, cut in found:
-            removals.add(known.of_this_run(removed))
-            edits.add(cut)
-    removals.close()
-    edits.close()
-    return UnitResult(removals.rows, part=PairsPart(job.unit.buckets, edits=edits.rows))
+
+    def write(results: Iterator[list[tuple[pa.Table, pa.Table]]]) -> UnitResult:
+        removals = FoundWriter(attempt.file(FOUND_FILE), DUPLICATES, width)
+        edits = FoundWriter(attempt.file(EDITS_FILE), EDITS, width)
+        for found in results:
+            for removed, cut in found:
+                removals.add(known.of_this_run(removed))
+                edits.add(cut)
+        removals.close()
+        edits.close()
+        return UnitResult(removals.rows, part=PairsPart(job.unit.buckets, edits=edits.rows))
+
+    return meet(job, attempt, count, checked, write)
 
 
 def conforming(stage: str, what: str, table: Any, schema: pa.Schema, units: int) -> pa.Table:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from corpusmill.pipelines.contract.stage import Round, WithSides
 from corpusmill.pipelines.contract.windows import InWindows
+from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import Rows, Trier, is_of_input, key_ends
 from corpusmill.pipelines.run.operators.job import Job
 from corpusmill.pipelines.run.operators.known_units import known_of_rows
@@ -30,10 +31,15 @@ _Shown = tuple[int, pa.Table, Callable[[Rows], object]]
 
 
 def meet(
-    job: Job[Meeting], attempt: Attempt, number: int, checked: Callable[[object], Result]
-) -> Iterator[list[Result]]:
-    """What round `number` of the job's stage makes of the rows of the job's partition, through `checked`: of
-    each part of them that is shown at once, in one result or, where the stage raised, several.
+    job: Job[Meeting],
+    attempt: Attempt,
+    number: int,
+    checked: Callable[[object], Result],
+    write: Callable[[Iterator[list[Result]]], UnitResult],
+) -> UnitResult:
+    """What `write` gives, who is given what round `number` of the job's stage makes of the rows of the job's
+    partition, through `checked`: of each part of them that is shown at once, in one result or, where the
+    stage raised, several. It is given all of it anew, to empty files, where the stage raised on a window.
 
     The job's first input are the rows, its last is the step that kept side rows of its documents. Documents
     left out before have no rows any more. Those left out now, and (in partition 0) before, go to the
@@ -41,16 +47,38 @@ def meet(
     more, a window of it and what is known; of a round with side tables also a unit's, and what it makes of
     `sides.PIECE_BYTES` of them.
     """
+    try:
+        return write(_met(job, attempt, number, checked, in_windows=True))
+    except _WindowError:
+        attempt.empty()
+        return write(_met(job, attempt, number, checked, in_windows=False))
+
+
+class _WindowError(Exception):
+    """A round raised on rows of a window: all rows must be at hand to find out which are at fault."""
+
+
+def _met(
+    job: Job[Meeting],
+    attempt: Attempt,
+    number: int,
+    checked: Callable[[object], Result],
+    *,
+    in_windows: bool,
+) -> Iterator[list[Result]]:
+    """What `write` is given; without windows all rows of the partition are at hand. Raises _WindowError
+    where the stage raises on one that it has learned."""
     (stage,) = job.stages()
     this = stage.rounds()[number - 1]
     of = job.unit
     before = read_left_out(job.first)
     forward = [before] if of.partition == of.part == 0 else []
-    if isinstance(this, InWindows) and (windows := _Windows(job, attempt, before)).several():
+    windows = _Windows(job, attempt, before)
+    if in_windows and isinstance(this, InWindows) and windows.several():
         known = windows.learn(this)
         if known is not None:
             for some in windows:
-                yield [checked(this.some(known, some))]
+                yield [_of_window(lambda some: checked(this.some(known, some)), some)]
             write_left_out(attempt, forward)
             return
     rows = read_partition(job.first, of.partition, of.part, of.parts)
@@ -71,6 +99,15 @@ def meet(
         unit, row = (part.column(name).to_numpy()[guilty] for name in ("unit", "row"))
         forward.append(left_out(unit, row, causes))
     write_left_out(attempt, forward)
+
+
+def _of_window(apply: Callable[[pa.Table], Result], rows: pa.Table) -> Result:
+    try:
+        return apply(rows)
+    except (Exception, SystemExit) as error:
+        if not is_of_input(error):
+            raise
+        raise _WindowError from error
 
 
 def _judged(rows: pa.Table, left: pa.Table) -> pa.Table:

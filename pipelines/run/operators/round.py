@@ -8,7 +8,7 @@ rounds. Memory: one partition, and the rows made of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,12 +98,15 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
             made = made.set_column(made.column_names.index(name), name, made.column(name).cast(kind))
         return keyed_by_address(made, seen, stage.name) if by_address else made
 
-    writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
-    for tables in meet(job, attempt, number, keyed):
-        if tables:
-            writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
-    writer.close()
-    return UnitResult(writer.rows, part=writer.part())
+    def write(results: Iterator[list[pa.Table]]) -> UnitResult:
+        writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
+        for tables in results:
+            if tables:
+                writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
+        writer.close()
+        return UnitResult(writer.rows, part=writer.part())
+
+    return meet(job, attempt, number, keyed, write)
 
 
 OPERATOR = Operator(
