@@ -16,7 +16,7 @@ from corpusmill.training_hooks.model.config import preset
 from corpusmill.training_hooks.model.initialise import initialise
 from corpusmill.training_hooks.model.recompute import recompute
 from corpusmill.training_hooks.model.transformer import Transformer
-from corpusmill.training_hooks.model.wide_sums import is_wide, of_rows, widen
+from corpusmill.training_hooks.model.wide_sums import is_wide, of_rows, silu, widen
 from corpusmill.training_hooks.train import Train
 from corpusmill.training_hooks.trainer.optimiser import adamw
 from corpusmill.training_hooks.trainer.step import Batch, Settings, gradients, training_step
@@ -100,6 +100,19 @@ def test_a_row_has_the_same_bits_beside_any_others() -> None:
                 assert torch.equal(
                     of_rows(x_NI[start : start + rows], weight_IO), whole[start : start + rows]
                 )
+
+
+def test_an_activation_has_the_same_bits_beside_any_others() -> None:
+    """511 rows of 96 are shared out to two of three threads, 24,528 numbers each: no whole vectors."""
+    x_NF = torch.randn(511, 96, generator=torch.Generator().manual_seed(1))
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 5):
+            torch.set_num_threads(threads)
+            parts = torch.cat([silu(x_MF, True) for x_MF in x_NF.split(73)])
+            assert torch.equal(silu(x_NF, True), parts), threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_parts_are_wide_too_and_options_that_are_not_there_are_refused() -> None:

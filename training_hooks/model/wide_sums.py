@@ -58,8 +58,10 @@ def over_rows(g_NO: Tensor, x_NI: Tensor) -> Tensor:
 
 def silu(x: Tensor, wide: bool) -> Tensor:
     """`torch.nn.functional.silu`; where `wide`, each number the same bits whatever lies beside it."""
-    if wide and (x.shape[-1] % VECTORS or x.numel() % (VECTORS * torch.get_num_threads())):
-        return functional.silu(x.double()).float()
+    if wide:  # a small tensor is shared out to fewer threads than there are
+        shares = (VECTORS * threads for threads in range(1, torch.get_num_threads() + 1))
+        if x.shape[-1] % VECTORS or any(x.numel() % share for share in shares):
+            return functional.silu(x.double()).float()
     return functional.silu(x)
 
 
