@@ -97,7 +97,7 @@ def wrong_format(head: bytes, wanted: str | None) -> str | None:
     if found in _READERS:
         return f"its format is {found}; read it with `read: {{{found}: ...}}`"
     if found == "zip":
-        return "it is packed as zip; unpack it, or read the files in it with `read: {zip: ...}`"
+        return "it is packed as zip; unpack it (`read: {zip: ...}` reads source code and texts within zips)"
     if found in _PACKED and wanted in _NEVER_PACKED:
         return f"it is packed as {found}, which the reader {wanted} does not unpack; unpack it"
     if found in _PACKED:
