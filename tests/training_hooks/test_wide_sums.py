@@ -103,14 +103,15 @@ def test_a_row_has_the_same_bits_beside_any_others() -> None:
 
 
 def test_an_activation_has_the_same_bits_beside_any_others() -> None:
-    """511 rows of 96 are shared out to two of three threads, 24,528 numbers each: no whole vectors."""
+    """In a tensor of even or odd rows, whole or shared out to threads in any way."""
     x_NF = torch.randn(511, 96, generator=torch.Generator().manual_seed(1))
     before = torch.get_num_threads()
     try:
         for threads in (1, 2, 3, 5):
             torch.set_num_threads(threads)
-            parts = torch.cat([silu(x_MF, True) for x_MF in x_NF.split(73)])
-            assert torch.equal(silu(x_NF, True), parts), threads
+            for rows in (1, 2, 73, 510):
+                parts = torch.cat([silu(x_MF, True) for x_MF in x_NF.split(rows)])
+                assert torch.equal(silu(x_NF, True), parts), (threads, rows)
     finally:
         torch.set_num_threads(before)
 

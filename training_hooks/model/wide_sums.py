@@ -10,7 +10,7 @@ as equal, so that a token changes to the other. What is done against it where a 
 - All else is computed row by row. MKL's products give a row the same bits among any number of others but
   few: fewer than four a thread take other loops. Those are filled up with rows of zeros (`filled_up`).
 - torch takes another exponential for what is left over at the end of a tensor, or of a thread's share of it,
-  behind its vectors. Where there is such a rest, `silu` is computed in FP64 and rounded.
+  behind its vectors. Where that is depends on the number of rows, so `silu` is computed in FP64 and rounded.
 
 A weight is wide where its `grad_dtype` is FP64 and its own type FP32: that is the one switch. On a processor
 in FP32 alone.
@@ -26,7 +26,6 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 ROWS = 16  # of a product, for each thread: as few take other loops
-VECTORS = 32  # numbers that torch's kernels take at once, two vectors of 64 bytes
 
 
 def widen(model: nn.Module) -> None:
@@ -58,11 +57,7 @@ def over_rows(g_NO: Tensor, x_NI: Tensor) -> Tensor:
 
 def silu(x: Tensor, wide: bool) -> Tensor:
     """`torch.nn.functional.silu`; where `wide`, each number the same bits whatever lies beside it."""
-    if wide:  # a small tensor is shared out to fewer threads than there are
-        shares = (VECTORS * threads for threads in range(1, torch.get_num_threads() + 1))
-        if x.shape[-1] % VECTORS or any(x.numel() % share for share in shares):
-            return functional.silu(x.double()).float()
-    return functional.silu(x)
+    return functional.silu(x.double()).float() if wide else functional.silu(x)
 
 
 class _Looked(torch.autograd.Function):
