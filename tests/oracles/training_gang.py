@@ -36,23 +36,29 @@ class Ranks:
         return found
 
 
-def gang(folder: Path, cases: list[dict[str, Any]]) -> Ranks:
-    """What `RANKS` processes leave that do `cases` in `folder`; the second dies in the last one."""
-    (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
+def run_ranks(module: str, folder: Path, ranks: int, limit: float, codes: list[int]) -> None:
+    """Run `module` in that many processes, each given its rank and `folder`, and assert their exit codes.
+    All are ended after `limit` seconds."""
     env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
+    logs = [folder / f"{rank}.log" for rank in range(ranks)]
     started = []
     for rank, log in enumerate(logs):
         with log.open("wb") as out:
-            command = [sys.executable, "-m", "tests.oracles.training_ranks", str(rank), str(folder)]
+            command = [sys.executable, "-m", module, str(rank), str(folder)]
             started.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
     try:
-        codes = [process.wait(LIMIT) for process in started]
+        found = [process.wait(limit) for process in started]
     finally:
         for process in started:
             process.kill()
             process.wait()
-    assert codes == [0, DIED, 0, 0], "\n".join(log.read_text("utf-8", "replace")[-3000:] for log in logs)
+    assert found == codes, "\n".join(log.read_text("utf-8", "replace")[-3000:] for log in logs)
+
+
+def gang(folder: Path, cases: list[dict[str, Any]]) -> Ranks:
+    """What `RANKS` processes leave that do `cases` in `folder`; the second dies in the last one."""
+    (folder / "cases.json").write_text(json.dumps(cases), "utf-8")
+    run_ranks("tests.oracles.training_ranks", folder, RANKS, LIMIT, [0, DIED, 0, 0])
     return Ranks(folder)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +27,8 @@ from corpusmill.training_hooks.precision.apply import Mode, apply
 from corpusmill.training_hooks.trainer.options import Parallel
 from tests.oracles.expert_layer import CASES, TOKENS, LocalFlat, LocalTwoLevel, layer_of, run_layer, share
 from tests.oracles.expert_parallel_ranks import CONFIG, NODES, RANKS, STEPS, WIDE, nodes, train
+from tests.oracles.training_gang import run_ranks
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 300  # seconds that the processes may take before they are ended
 LOW = Wire("fp8", "bf16")
 Told = tuple[list[dict[str, Any]], list[dict[str, Tensor]]]
@@ -47,20 +44,7 @@ def alone() -> tuple[list[float], dict[str, Tensor]]:
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What the ranks told, and the tensors of each."""
     folder = tmp_path_factory.mktemp("ranks")
-    env = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    logs = [folder / f"{rank}.log" for rank in range(RANKS)]
-    started = []
-    for rank, log in enumerate(logs):
-        with log.open("wb") as out:
-            command = [sys.executable, "-m", "tests.oracles.expert_parallel_ranks", str(rank), str(folder)]
-            started.append(subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out))
-    try:
-        codes = [process.wait(LIMIT) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    assert codes == [0, 0, 0, 7], "\n".join(log.read_text("utf-8", "replace") for log in logs)
+    run_ranks("tests.oracles.expert_parallel_ranks", folder, RANKS, LIMIT, [0, 0, 0, 7])
     told = [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in range(RANKS)]
     return told, [load_file(folder / f"{rank}.safetensors") for rank in range(RANKS)]
 
