@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.text.compiled import compiled, integer
 from corpusmill.pipelines.text.kernels.memory import four_at, two_at
-from corpusmill.training_hooks.kernels.sequences import batch_and_row, permuted
+from corpusmill.training_hooks.kernels.sequences import place_of
 
 Integers = npt.NDArray[np.int64]
 
@@ -36,10 +36,9 @@ def mark_documents(
     part of the sample; padding has number -1 and places of its own."""
     width = ids_NW.shape[1]
     for i in range(len(ids_NW)):
-        window = permuted(first + i, n, half, keys)
-        row = window // windows_a_row
-        start = (window - row * windows_a_row) * context
-        batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+        batch, within, start = place_of(
+            first + i, n, half, keys, windows_a_row, context, ends_S, sizes_S, firsts_S
+        )  # fmt: skip
         if parts_B4[batch, 0] == 0:
             return i
         bounds, starts, lengths = parts_B4[batch, 0], parts_B4[batch, 1], parts_B4[batch, 2]
@@ -79,10 +78,9 @@ def ignore_borders(
     """Write `ignored` over every label that is the first token of a document."""
     width = labels_NT.shape[1]
     for i in range(len(labels_NT)):
-        window = permuted(first + i, n, half, keys)
-        row = window // windows_a_row
-        start = (window - row * windows_a_row) * context
-        batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+        batch, within, start = place_of(
+            first + i, n, half, keys, windows_a_row, context, ends_S, sizes_S, firsts_S
+        )  # fmt: skip
         if parts_B4[batch, 0] == 0:
             return i
         bounds, starts, lengths = parts_B4[batch, 0], parts_B4[batch, 1], parts_B4[batch, 2]
@@ -113,10 +111,9 @@ def mark_sources(
     the shard of a record batch."""
     width = out_NW.shape[1]
     for i in range(len(out_NW)):
-        window = permuted(first + i, n, half, keys)
-        row = window // windows_a_row
-        start = (window - row * windows_a_row) * context
-        batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+        batch, within, start = place_of(
+            first + i, n, half, keys, windows_a_row, context, ends_S, sizes_S, firsts_S
+        )  # fmt: skip
         if parts_B4[batch, 0] == 0:
             return i
         bounds, starts, lengths = parts_B4[batch, 0], parts_B4[batch, 1], parts_B4[batch, 2]

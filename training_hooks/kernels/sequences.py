@@ -129,6 +129,26 @@ def batch_and_row(row: int, ends_S: Integers, sizes_S: Integers, firsts_S: Integ
 
 
 @compiled
+def place_of(
+    position: int,
+    n: int,
+    half: int,
+    keys: Keys,
+    windows_a_row: int,
+    context: int,
+    ends_S: Integers,
+    sizes_S: Integers,
+    firsts_S: Integers,
+) -> tuple[int, int, int]:
+    """Of the sample at a place of the order: number of its record batch, its row there, and its first token's
+    place in the row."""
+    window = permuted(position, n, half, keys)
+    row = window // windows_a_row
+    batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+    return batch, within, (window - row * windows_a_row) * context
+
+
+@compiled
 def locate(
     first: int,
     count: int,
@@ -172,15 +192,25 @@ def _fetch(
     """Ask for the memory of the window at a place of the order, if there is such a place and it is open."""
     if position >= n:
         return
-    window = permuted(position, n, half, keys)
-    row = window // windows_a_row
-    batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+    batch, within, start = place_of(
+        position, n, half, keys, windows_a_row, context, ends_S, sizes_S, firsts_S
+    )  # fmt: skip
     if bases_B[batch] == 0:
         return
-    start = (window - row * windows_a_row) * context
     first = bases_B[batch] + (within * length + start) * kind.itemsize
     for address in range(first, first + min(length - start, width) * kind.itemsize, LINE):
         fetch_line(address)
+
+
+@forced
+def _write_tokens(address: int, left: int, pad: int, kind: Array, out_W: Array) -> None:
+    """The tokens of one sample, of a row that has `left` from its first on; `pad` past the row's end."""
+    ids = elements(address, left, kind)
+    there = min(left, len(out_W))
+    for t in range(there):
+        out_W[t] = ids[t]
+    for t in range(there, len(out_W)):
+        out_W[t] = pad
 
 
 @compiled
@@ -208,19 +238,13 @@ def gather(
             first + i + AHEAD, n, half, keys, windows_a_row, ends_S, sizes_S, firsts_S, bases_B, length,
             context, width, kind,
         )  # fmt: skip
-        window = permuted(first + i, n, half, keys)
-        row = window // windows_a_row
-        start = (window - row * windows_a_row) * context
-        batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+        batch, within, start = place_of(
+            first + i, n, half, keys, windows_a_row, context, ends_S, sizes_S, firsts_S
+        )  # fmt: skip
         if bases_B[batch] == 0:
             return i
-        ids = elements(bases_B[batch] + (within * length + start) * kind.itemsize, length - start, kind)
-        there = min(length - start, width)
-        out_W = out_NW[i]
-        for t in range(there):
-            out_W[t] = ids[t]
-        for t in range(there, width):
-            out_W[t] = pad
+        address = bases_B[batch] + (within * length + start) * kind.itemsize
+        _write_tokens(address, length - start, pad, kind, out_NW[i])
     return len(out_NW)
 
 
@@ -251,21 +275,16 @@ def gather_pairs(
             first + i + AHEAD, n, half, keys, windows_a_row, ends_S, sizes_S, firsts_S, bases_B, length,
             context, width, kind,
         )  # fmt: skip
-        window = permuted(first + i, n, half, keys)
-        row = window // windows_a_row
-        start = (window - row * windows_a_row) * context
-        batch, within = batch_and_row(row, ends_S, sizes_S, firsts_S)
+        batch, within, start = place_of(
+            first + i, n, half, keys, windows_a_row, context, ends_S, sizes_S, firsts_S
+        )  # fmt: skip
         if bases_B[batch] == 0:
             return i
-        ids = elements(bases_B[batch] + (within * length + start) * kind.itemsize, length - start, kind)
-        there = min(length - start, width)
-        inputs_T, labels_T = inputs_NT[i], labels_NT[i]
-        for t in range(there):
-            inputs_T[t] = ids[t]
-        for t in range(there, width):
-            inputs_T[t] = pad
+        address = bases_B[batch] + (within * length + start) * kind.itemsize
+        _write_tokens(address, length - start, pad, kind, inputs_NT[i])
+        labels_T = labels_NT[i]
         there = min(length - start - 1, width)
-        targets = elements(bases_B[batch] + (within * length + start + 1) * kind.itemsize, there, kind)
+        targets = elements(address + kind.itemsize, there, kind)
         for t in range(there):
             target = np.int64(targets[t])
             labels_T[t] = ignored if target == pad else target
