@@ -135,24 +135,6 @@ def _may_break(eight: Any) -> Any:
 
 
 @compiled
-def _holds_breaks(table: int, at: int, end: int) -> bool:
-    """Whether one of the characters at which `str.splitlines` cuts stands between two addresses."""
-    while at < end:
-        if at + 8 <= end and _may_break(eight_at(at)) == 0:
-            at += 8
-            continue
-        byte = byte_at(at)
-        if 0x1E < byte < 0x80:
-            at += 1
-            continue
-        code, after = code_at(at, end)
-        if properties(table, code) & LINE_BREAK:
-            return True
-        at = after
-    return False
-
-
-@compiled
 def past_white_space(table: int, at: int, end: int) -> int:
     """Where the bytes between two addresses begin without leading white space."""
     while at < end:
@@ -200,7 +182,7 @@ def next_line(table: int, at: int, end: int) -> tuple[int, int]:
 def _kind(table: int, at: int, stop: int) -> int:
     """`BLANK` and `BREAKS` of the line between two addresses."""
     blank = past_white_space(table, at, stop) == stop
-    return (BLANK if blank else 0) | (BREAKS if _holds_breaks(table, at, stop) else 0)
+    return (BLANK if blank else 0) | (BREAKS if next_line(table, at, stop)[0] < stop else 0)
 
 
 @compiled

@@ -1,7 +1,7 @@
 """A small run with a bit of everything, made through the runner: read, judged, removed, encoded, packed.
 
-Loaded by path from the conftests beside the tests that need it. Sources are listed out of the order of
-their names on purpose. The training step is written by hand, so that the tests need no trainer.
+`made_runs.py` has the fixtures. Sources are listed out of the order of their names on purpose. The training
+step is written by hand, so that the tests need no trainer.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pyarrow.ipc as ipc
@@ -24,6 +23,7 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.codec import decode, encode
 from corpusmill.pipelines.run.runner import run_recipe
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from tests.pipelines.inspection import made_run as made
 
 Copies = Callable[[], RunFolder]
 
@@ -162,7 +162,7 @@ def test_the_very_same_record_read_twice_has_one_id_and_two_ends(stories: dict[s
     assert "read 2 times" in rendered(story)
 
 
-def test_scores_reason_and_origin_of_a_filtered_document(run: RunFolder, made: ModuleType) -> None:
+def test_scores_reason_and_origin_of_a_filtered_document(run: RunFolder) -> None:
     row = next(row for row in _removed(run, "web") if row["excerpt"] == "too few <i>words</i>")
     story = told(run, row["id"])
     (instance,) = story["instances"]
@@ -244,9 +244,7 @@ def test_a_benchmark_document_is_known(run: RunFolder) -> None:
     assert "benchmarks" in instance["fate"]
 
 
-def test_stories_of_runs_that_got_less_far(
-    copy_of: Copies, made: ModuleType, stories: dict[str, Any]
-) -> None:
+def test_stories_of_runs_that_got_less_far(copy_of: Copies, stories: dict[str, Any]) -> None:
     identity = next(i for i, s in stories.items() if s["instances"][0]["outcome"] == "in_shards")
     copy = copy_of()
     made.forget(copy, "pack")

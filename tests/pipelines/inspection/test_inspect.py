@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from corpusmill.pipelines.inspection.inspect import inspect
 from corpusmill.pipelines.inspection.rendering import render_inspection
 from corpusmill.pipelines.records.codec import encode_told
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from tests.pipelines.inspection import made_run as made
 
 
 def _step(run: RunFolder, name: str) -> StepFolder:
@@ -106,7 +106,7 @@ def test_encoded_documents(run: RunFolder) -> None:
     assert "web" in _shown(found)
 
 
-def test_removed_documents_with_hostile_excerpts(run: RunFolder, made: ModuleType) -> None:
+def test_removed_documents_with_hostile_excerpts(run: RunFolder) -> None:
     paths = sorted(_step(run, "web").data.glob("*.removed.arrow"))
     found = [inspect(path) for path in paths]
     held = {(r.stage, r.kind, r.reason): r for one in found for r in one.reasons}

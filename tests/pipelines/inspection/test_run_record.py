@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -22,6 +21,7 @@ from corpusmill.pipelines.records.codec import encode
 from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from tests.pipelines.inspection import made_run as made
 
 Copies = Callable[[], RunFolder]
 
@@ -84,7 +84,7 @@ def test_view_holds_exactly_what_was_encoded(run: RunFolder) -> None:
     assert len(kept) == encode.rows
 
 
-def test_a_run_without_deduplication_and_with_a_source_of_two_steps(made: ModuleType, tmp_path: Path) -> None:
+def test_a_run_without_deduplication_and_with_a_source_of_two_steps(tmp_path: Path) -> None:
     plain = made.make_plain_run(tmp_path)
     record = load_record(plain)
     code, web = record.sources
@@ -113,7 +113,7 @@ def test_a_run_without_deduplication_and_with_a_source_of_two_steps(made: Module
     assert render_page(figures)
 
 
-def test_states_of_a_run_that_was_stopped(copy_of: Copies, made: ModuleType) -> None:
+def test_states_of_a_run_that_was_stopped(copy_of: Copies) -> None:
     copy = copy_of()
     made.forget(copy, "pack")
     record = load_record(copy)
@@ -136,7 +136,7 @@ def test_a_step_made_from_another_version_is_outdated_with_all_after_it(copy_of:
     assert states["benchmark_grams"] == "complete"
 
 
-def test_a_step_that_was_never_begun_is_not_reached(copy_of: Copies, made: ModuleType) -> None:
+def test_a_step_that_was_never_begun_is_not_reached(copy_of: Copies) -> None:
     copy = copy_of()
     made.ask_for(copy, "train")
     assert load_record(copy).steps["train"].state == "not_reached"
@@ -170,7 +170,7 @@ def test_log_counts_the_last_execution_and_torn_lines(tmp_path: Path) -> None:
     assert read_log(tmp_path / "none.jsonl").executions == 0
 
 
-def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies, made: ModuleType) -> None:
+def test_a_partial_run_tells_what_holds_from_what_is_stale(copy_of: Copies) -> None:
     """As `--until` leaves it: what is beyond was made from other inputs, and nobody asked for it."""
     copy = copy_of()
     current = copy.current()

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -19,6 +18,7 @@ from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.storage.staleness import stale_steps
 from corpusmill.pipelines.storage.versions import note_version, version_of
+from tests.pipelines.inspection import made_run as made
 
 Copies = Callable[[], RunFolder]
 
@@ -123,7 +123,7 @@ def test_a_recipe_that_loads_a_stale_tokenizer_is_warned(
 
 
 def test_a_recipe_that_takes_a_stale_model_or_reference_is_warned_once_for_each(
-    copy_of: Copies, made: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    copy_of: Copies, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     copy = copy_of()
     made.add_training(copy)

@@ -8,7 +8,6 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import replace
-from types import ModuleType
 from typing import Any, cast
 
 import pytest
@@ -25,13 +24,14 @@ from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.clusters import SizeBar
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.storage.sealed import read_json
+from tests.pipelines.inspection import made_run as made
 from tests.pipelines.report.inert import check_inert
 
 Copies = Callable[[], RunFolder]
 
 
 @pytest.fixture(scope="module")
-def trained(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def trained(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """The run with training, its own copy."""
     import shutil
 
@@ -71,7 +71,7 @@ def test_the_page_is_inert_and_accessible(trained: RunFolder) -> None:
     assert all(labels)
 
 
-def test_hostile_documents_are_shown_and_stay_inert(trained: RunFolder, made: ModuleType) -> None:
+def test_hostile_documents_are_shown_and_stay_inert(trained: RunFolder) -> None:
     html = build_report(trained).page.read_text(encoding="utf-8")
     page = check_inert(html)
     assert any("<script>alert(1)</script></style></pre>" in text for text in page.texts)
@@ -192,9 +192,7 @@ def test_distributions_cover_the_survivors(trained: RunFolder, figures: Report) 
         assert held.languages == {"(unknown)": held.documents}
 
 
-def test_without_encoding_texts_are_measured_to_the_same_figures(
-    figures: Report, copy_of: Copies, made: ModuleType
-) -> None:
+def test_without_encoding_texts_are_measured_to_the_same_figures(figures: Report, copy_of: Copies) -> None:
     copy = copy_of()
     made.forget(copy, "pack", "pack.scatter", "mixture", "encode")
     found = gather(copy)
@@ -215,7 +213,7 @@ def test_training_curves_are_averaged_and_compared(trained: RunFolder, figures: 
     assert "uniform guess, ln V = 5.70" in html
 
 
-def test_a_long_training_is_averaged_in_equal_stretches(copy_of: Copies, made: ModuleType) -> None:
+def test_a_long_training_is_averaged_in_equal_stretches(copy_of: Copies) -> None:
     copy = copy_of()
     made.add_training(copy, steps=1001)
     curves = gather(copy).training.curves
@@ -261,7 +259,7 @@ STAGES = [
 
 
 @pytest.mark.parametrize("gone", range(1, len(STAGES) + 1))
-def test_a_run_stopped_anywhere_has_a_report(copy_of: Copies, made: ModuleType, gone: int) -> None:
+def test_a_run_stopped_anywhere_has_a_report(copy_of: Copies, gone: int) -> None:
     copy = copy_of()
     made.forget(copy, *STAGES[:gone])
     written = build_report(copy)

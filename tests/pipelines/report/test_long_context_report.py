@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import ModuleType
 
 import pytest
 
@@ -12,6 +11,7 @@ from corpusmill.pipelines.report.build import gather
 from corpusmill.pipelines.report.long_context import LongContextPhase, LongContextView, long_context_view
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from tests.pipelines.inspection import made_run as made
 
 
 def curve(loss: float) -> list[Json]:
@@ -34,7 +34,7 @@ def needles(loss: float, retrieved: float) -> list[Json]:
 
 
 @pytest.fixture
-def phase(made: ModuleType) -> LongContextPhase:
+def phase() -> LongContextPhase:
     value = {
         "step": "long_context.0",
         "options": {},

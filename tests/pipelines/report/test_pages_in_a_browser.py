@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from corpusmill.pipelines.report.figures import Report
 from corpusmill.pipelines.report.page import FIRST, LARGEST, REMOVED, render_pages
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.browser import SIZES, chromium, findings_of_axe, looking, overflow
+from tests.pipelines.inspection import made_run as made
 from tests.pipelines.report.many_sources import many_sources
 
 MOST = 5_000_000  # bytes of a page
@@ -27,7 +27,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def figures(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Report:
     import shutil
 
     copy = RunFolder(shutil.copytree(run.path, tmp_path_factory.mktemp("trained") / "run"))

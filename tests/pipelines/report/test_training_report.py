@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from types import ModuleType
 
 import pytest
 
@@ -20,6 +19,7 @@ from corpusmill.pipelines.report.heat_map import heat_map
 from corpusmill.pipelines.report.page import render_page
 from corpusmill.pipelines.report.training import specialisation
 from corpusmill.pipelines.storage.run_folder import RunFolder
+from tests.pipelines.inspection import made_run as made
 
 HOSTILE = "<script>web"
 WITHOUT = (0, 4)
@@ -31,7 +31,7 @@ def scores(bits: float) -> Json:
 
 
 @pytest.fixture(scope="module")
-def figures(run: RunFolder, made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def figures(run: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Report:
     folder = RunFolder(shutil.copytree(run.path, tmp_path_factory.mktemp("judged") / "run"))
     made.add_training(folder)
     step = folder.current_step("train")
