@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,24 @@ from tests.pipelines.run.ray_nodes import TOKEN, head, node
 
 LONGEST_S = 8.0
 """Seconds that a node lives at most before it is lost."""
+STARTS = 5
+"""How often a node is started at most until Ray has it up."""
+
+
+@contextmanager
+def joined(log: Path, join: tuple[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A node of the cluster. Where Ray fails to start it, as happens on a busy machine, it is tried again."""
+    with ExitStack() as stack:
+        for left in reversed(range(STARTS)):
+            try:
+                process = stack.enter_context(node(log, *join))
+            except AssertionError as error:
+                if not left:
+                    raise
+                print(f"a node did not start, it is tried again: {error}: {log.read_text()[-500:]}", flush=True)
+            else:
+                break
+        yield process
 
 
 def raylet_of(process: subprocess.Popen[bytes]) -> psutil.Process | None:
@@ -56,7 +75,7 @@ def campaign(folder: Path, losses: int, seed: int, documents: int) -> list[str]:
         recipe.write_text(recipe.read_text().replace("kind: ray", f"kind: ray, address: '{address}'"))
         os.environ["RAY_AUTH_TOKEN"] = TOKEN
         join = f"--address={address}", "--num-cpus=2"
-        with node(folder / "stays.log", *join):
+        with joined(folder / "stays.log", join):
             while done < losses:
                 out = folder / f"run-{runs}"
                 runs += 1
@@ -71,7 +90,7 @@ def campaign(folder: Path, losses: int, seed: int, documents: int) -> list[str]:
 
 def lose_one(folder: Path, join: tuple[str, str], run: subprocess.Popen[bytes], seconds: float) -> int:
     """Let a node join and kill its raylet after `seconds`; 1, or 0 where the run ended before."""
-    with node(folder / "lost.log", *join) as process:
+    with joined(folder / "lost.log", join) as process:
         deadline = time.monotonic() + seconds
         while run.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
