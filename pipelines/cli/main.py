@@ -347,13 +347,19 @@ def doctor(
         Path | None,
         typer.Argument(parser=place, metavar="[RUN]", help="A run, by folder or URL, whose files to verify."),
     ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read all files and compare them with their hashes.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Files looked at at once; as many as processors.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the environment, and a run's files. Files against their hashes, and the ledger."""
+    """Check the environment, and a run's files. Files by their sizes or hashes, and the ledger."""
     from corpusmill.pipelines.inspection.doctor import doctor as examine
     from corpusmill.pipelines.inspection.doctor import render_doctor
 
-    found = examine(_open(run_folder) if run_folder is not None else None)
+    found = examine(_open(run_folder) if run_folder is not None else None, deep=deep, workers=workers)
     _print(found, as_json, render_doctor(found))
     if code := found.exit_code:
         raise typer.Exit(code)

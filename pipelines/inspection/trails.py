@@ -228,7 +228,7 @@ def encoding(record: RunRecord, unit: int, identity: str, nth: int) -> EncodedRo
             return loss(step.name, removed_row(step, place))
     raise IntegrityError(
         f"step {step.name} has neither kept nor removed document {identity}; check the run: "
-        f"corpusmill doctor {record.folder.location}"
+        f"corpusmill doctor {record.folder.location} --deep"
     )
 
 

@@ -25,6 +25,8 @@ log = logging.getLogger("corpusmill.run")
 
 # Poisonous documents one unit may have before the unit itself is given up.
 MOST_POISON = 64
+# What is told where a worker was not ended by its task: its node was lost, or it was asked to end.
+TAKEN_AWAY = "worker taken away"
 # A step of which this many units failed, and none succeeded, is given up as a whole.
 STEP_AT_FAULT = 8
 
@@ -78,7 +80,7 @@ class Tries:
     ) -> None:
         """A worker died or was killed under `unit`: weigh what that proves (see `blame`). `limit`: it ended
         by a limit of processor time."""
-        self._tell(unit, cause, detail)
+        self._tell(unit, TAKEN_AWAY if culprit == "outside" else cause, detail)
         self._look_around()
         noted = Marker.read(unit.folder.limit_path(unit.number)) if limit else None
         if noted is not None and noted[1] >= 0:
@@ -114,7 +116,7 @@ class Tries:
         """A batch ended before the unit was done: no evidence, but from now on the unit may have to come
         alone, so that a worker it takes along is known to be its doing."""
         if event.cause:
-            self._tell(unit, "crash", event.cause)
+            self._tell(unit, "crash" if event.alone else TAKEN_AWAY, event.cause)
         self._look_around()
         unit.returns += 1
         unit.by_itself = unit.by_itself or event.alone or unit.returns > 1

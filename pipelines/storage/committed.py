@@ -6,7 +6,7 @@ and the folder, so that a step of a million units never has more than a few time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from corpusmill.pipelines.records.manifest import SegmentEntry
 from corpusmill.pipelines.records.receipt import DatasetPart, FileEntry, Receipt
 from corpusmill.pipelines.records.unit_columns import receipt_of
 from corpusmill.pipelines.storage.not_kept import there
-from corpusmill.pipelines.storage.objects.store import ObjectInfo
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from corpusmill.pipelines.storage.segments import (
     SEGMENT,
@@ -26,6 +25,7 @@ from corpusmill.pipelines.storage.segments import (
     sources_of,
     write_segment,
 )
+from corpusmill.pipelines.storage.step_units import Checker
 
 
 class Totals:
@@ -271,7 +271,7 @@ def hash_again(folder: StepFolder) -> list[str]:
     faults: list[str] = []
     if folder.store is not None:
         folder.store.fetch_units(folder.path)
-    stored = folder.stored()
+    check = folder.checker(deep=True)
     for segment in folder.found_segments():
         try:
             units = segment.receipts()
@@ -279,19 +279,19 @@ def hash_again(folder: StepFolder) -> list[str]:
             faults.append(error.fault)
             folder.remove_segment(segment)
             continue
-        wrong = {unit.unit: found for unit in units if (found := _faults(folder, unit, stored))}
+        wrong = {unit.unit: found for unit in units if (found := _faults(check, unit))}
         if wrong:
             faults += [fault for found in wrong.values() for fault in found]
             take_apart(folder, segment, [unit for unit in units if unit.unit not in wrong])
     for number in folder.single_receipts():
         receipt = folder.receipt(number)
-        found = [] if receipt is None else _faults(folder, receipt, stored)
+        found = [] if receipt is None else _faults(check, receipt)
         if receipt is None or found:
             faults += found or [f"{folder.receipt_path(number)}: it, or a file that it names, is not sound"]
             folder.remove_receipt(number)
     return faults
 
 
-def _faults(folder: StepFolder, unit: Receipt, stored: Mapping[str, ObjectInfo] | None) -> list[str]:
-    found = (folder.fault(file, stored) for file in unit.files)
+def _faults(check: Checker, unit: Receipt) -> list[str]:
+    found = map(check, unit.files)
     return [fault for fault in found if fault is not None]

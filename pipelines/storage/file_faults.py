@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from corpusmill.pipelines.records.receipt import FileEntry
 from corpusmill.pipelines.storage.sealed import sha256_file
 
-_AT_ONCE = 1024  # files that wait for a thread
+T = TypeVar("T")
+
+AT_ONCE = 1024  # files that wait for a thread
 
 
 @lru_cache(maxsize=2**16)
@@ -36,18 +39,30 @@ def fault_of(path: Path, entry: FileEntry) -> str | None:
     return None
 
 
-def faults_of(files: Iterable[FileEntry], fault: Callable[[FileEntry], str | None]) -> list[str]:
-    """What `fault` finds wrong with any of these files, in their order. It is asked on all processors.
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    Memory grows with the faults, not with the files.
+
+def faults_of(
+    files: Iterable[T],
+    fault: Callable[[T], str | None],
+    workers: int,
+    at_once: int = AT_ONCE,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[T, str]]:
+    """The files of which `fault` finds something wrong, each with what that is, in their order, whatever the
+    number of `workers` (threads: hashing lets others go on).
+
+    Memory: `at_once` files, after which `between` is called: none is looked at then.
     """
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    faults: list[str] = []
     left = iter(files)
-    with ThreadPoolExecutor(workers) as pool:  # hashing lets other threads go on
-        while some := list(islice(left, _AT_ONCE)):
-            faults += [found for found in pool.map(fault, some) if found is not None]
-    return faults
+    with ThreadPoolExecutor(workers) as pool:
+        while some := list(islice(left, at_once)):
+            for file, found in zip(some, pool.map(fault, some), strict=True):
+                if found is not None:
+                    yield file, found
+            between()
 
 
 def lost(path: Path, entry: FileEntry) -> str | None:

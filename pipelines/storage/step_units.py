@@ -6,23 +6,26 @@ read is fetched into the mirror where it is not there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt
-from corpusmill.pipelines.storage.file_faults import fault_of, faults_of, lost
-from corpusmill.pipelines.storage.objects.store import ObjectInfo
+from corpusmill.pipelines.storage.file_faults import fault_of, faults_of, lost, processors
 from corpusmill.pipelines.storage.remote.partly import PartlyFetched
+from corpusmill.pipelines.storage.remote.run_store import RunStore
 from corpusmill.pipelines.storage.remote.sent_files import AT_ONCE
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, write_atomic
 from corpusmill.pipelines.storage.segments import Segment
 from corpusmill.pipelines.storage.step_places import StepPlaces
 
+T = TypeVar("T")
+
 _LOOKED_AT = 64  # files that a mirror may not remove while they are
+
+Checker = Callable[[FileEntry], str | None]
 
 
 def names_in(folder: Path) -> list[str]:
@@ -116,17 +119,9 @@ class StepUnits(StepPlaces):
         if self.store is not None:
             self.store.have_all(self.path, entries)
 
-    def stored(self) -> dict[str, ObjectInfo] | None:
-        """The objects of the step's files by their URLs, of a run on object storage; else None."""
-        return None if self.store is None else self.store.stored(self.path)
-
-    def fault(self, entry: FileEntry, stored: Mapping[str, ObjectInfo] | None = None) -> str | None:
+    def fault(self, entry: FileEntry) -> str | None:
         """What is wrong with a committed file (see `fault_of`); a damaged copy of an object is fetched
-        again. With `stored` its object has to be sound too, whether or not there is a copy of it."""
-        if self.store is not None and stored is not None:
-            unlike = self.store.unlike(self.path, entry, stored)
-            if unlike is not None:
-                return unlike
+        again."""
         try:
             fault = fault_of(self.at_hand(entry), entry)
             if fault is not None and self.store is not None:
@@ -138,23 +133,41 @@ class StepUnits(StepPlaces):
     def faults(self, entries: Iterable[FileEntry], *, keep: bool = False) -> list[str]:
         """What is wrong with any of these committed files, in their order; hashed on all processors.
 
-        Of a run on object storage several are fetched at a time. With `keep` all are at hand afterwards.
-        Without it the mirror may let go of those that were looked at, so that it stays within its limit, and
-        a listing tells whether the objects of those that it has are there and sound (`SentFiles.unlike`).
+        Of a run on object storage several are fetched at a time. With `keep` all are at hand afterwards;
+        without it their objects are looked at (`checker`), and nothing more is in the mirror than before.
+        """
+        if keep:
+            return [told for _, told in faults_of(entries, self.fault, workers_for(self.store))]
+        return [told for _, told in faults_in(self.store, entries, self.checker(deep=True))]
+
+    def checker(self, *, deep: bool) -> Checker:
+        """What tells the fault of a committed file: `deep` by its bytes, else whether it is there and of its
+        size, for which nothing is read.
+
+        Of a run on object storage the step's objects are listed now, whose number memory grows with.
         """
         if self.store is None:
-            return faults_of(entries, self.fault)
-        found: list[str] = []
-        left = iter(entries)
-        fault = partial(self.fault, stored=None if keep else self.stored())
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            while some := list(islice(left, _LOOKED_AT)):
-                found += [told for told in threads.map(fault, some) if told is not None]
-                if not keep:
-                    self.store.room.release()
-        return found
+            return self.fault if deep else self.lost
+        stored = self.store.stored(self.path)
+        return partial(self.store.unlike if deep else self.store.missing, self.path, stored)
 
     def lost(self, entry: FileEntry) -> str | None:
         """Whether a committed file is missing or of another size (see `lost`). Of a run on object storage a
         receipt is proof enough: it was put when the files were there."""
         return None if self.store is not None else lost(self.data / entry.name, entry)
+
+
+def workers_for(store: RunStore | None, workers: int | None = None) -> int:
+    """How many files are looked at at a time: so many, else as many as processors, on object storage at least
+    a few."""
+    return workers or max(processors(), 1 if store is None else AT_ONCE)
+
+
+def faults_in(
+    store: RunStore | None, files: Iterable[T], fault: Callable[[T], str | None], workers: int | None = None
+) -> Iterator[tuple[T, str]]:
+    """The committed files of a run that have a fault, as `faults_of` tells them; the mirror of a run on object
+    storage may let go of those that were looked at, so that it stays within its limit."""
+    if store is None:
+        return faults_of(files, fault, workers_for(store, workers))
+    return faults_of(files, fault, workers_for(store, workers), _LOOKED_AT, store.room.release)

@@ -240,7 +240,7 @@ class Campaign:
         wrong = {path for path in after.keys() | self.whole.keys() if after.get(path) != self.whole.get(path)}
         if stray := {path for path in wrong if damaged.get(path) != after.get(path)}:
             self.failures.append(f"{what}: the run ended well with other bytes in {sorted(stray)[:3]}")
-        found = doctor(RunFolder(copy)).faults
+        found = doctor(RunFolder(copy), deep=True).faults
         faults = [check for check in found if check.name.startswith(("step", "current", "graph"))]
         if not faults or not all("--repair" in check.cure for check in faults):
             self.failures.append(f"{what}: not read again, and doctor finds nothing: {faults}")
@@ -258,7 +258,7 @@ class Campaign:
         wrong = {path for path in after.keys() | self.whole.keys() if after.get(path) != self.whole.get(path)}
         if wrong:
             self.failures.append(f"{what}: repair leaves {sorted(wrong)[:3]}")
-        faults = [check.detail for check in doctor(RunFolder(copy)).faults if "step" in check.name]
+        faults = [check.detail for check in doctor(RunFolder(copy), deep=True).faults if "step" in check.name]
         if faults:
             self.failures.append(f"{what}: doctor finds faults after repair: {faults[:2]}")
 

@@ -92,7 +92,7 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
     (tmp_path / "other" / "corpus").mkdir()
     assert all(state.reused for state in run(again).steps)
     monkeypatch.setenv("CORPUSMILL_CACHE", str(tmp_path / "third"))
-    assert "all is well" in told("doctor", f"{bucket}/run")
+    assert "all is well" in told("doctor", f"{bucket}/run", "--deep")
     assert '"rows": 314' in told("inspect", f"{bucket}/run/steps/pack")
     told("export", f"{bucket}/run", f"{bucket}/exported", "--to", "huggingface")
     assert current.store_of(parse_url(f"{bucket}/x")).get("exported/export.json")

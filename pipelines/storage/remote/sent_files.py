@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from corpusmill.pipelines.contract.errors import IntegrityError, damaged
 from corpusmill.pipelines.records.receipt import FileEntry
+from corpusmill.pipelines.storage.file_faults import fault_of
 from corpusmill.pipelines.storage.objects.current import store_of
 from corpusmill.pipelines.storage.objects.faults import NoObjectError
 from corpusmill.pipelines.storage.objects.store import SENT_BYTES, ObjectInfo, ObjectStore
@@ -209,24 +210,45 @@ class SentFiles:
         grows with their number."""
         return {info.url: info for info in self._store.list_below(self._key("data", step.parent.name))}
 
-    def unlike(self, step: Path, entry: FileEntry, stored: Mapping[str, ObjectInfo]) -> str | None:
-        """What is wrong with the object of a committed file, of those that are `stored`; None where it is
-        there with the file's size and, where the mirror has the file, its bytes.
-
-        An ETag that is the MD5 of the mirror's copy proves these; where it is not, as stores may have others,
-        the object is fetched and compared. What the mirror lacks is compared by whoever fetches it.
-        """
+    def missing(self, step: Path, stored: Mapping[str, ObjectInfo], entry: FileEntry) -> str | None:
+        """What is wrong with the object of a committed file by those that are `stored`; None where it is there
+        with the file's size."""
         url = self._object(self._data_key(step, entry))
         info = stored.get(url)
-        if info is None or info.size != entry.bytes:
-            return f"{url}: missing, or of another size"
-        path = step / "data" / entry.name
-        if self.room.pin(path, entry.bytes) and not is_etag_of(info.version, path):
-            try:
+        return None if info and info.size == entry.bytes else f"{url}: missing, or of another size"
+
+    def unlike(self, step: Path, stored: Mapping[str, ObjectInfo], entry: FileEntry) -> str | None:
+        """What is wrong with the object of a committed file, of those that are `stored`; None where it is
+        there with the file's bytes.
+
+        Where the mirror has these, an ETag that is their MD5 proves the object; where it is not, as stores may
+        have others, the object is fetched and compared. What the mirror lacks is fetched and hashed piece by
+        piece.
+        """
+        if fault := self.missing(step, stored, entry):
+            return fault
+        key, path = self._data_key(step, entry), step / "data" / entry.name
+        try:
+            if not self.room.pin(path, entry.bytes):
+                self._hash(key, entry)
+            elif not is_etag_of(stored[self._object(key)].version, path) or fault_of(path, entry):
                 self.fetch_again(step, entry)
-            except IntegrityError as error:
-                return error.fault
+        except IntegrityError as error:
+            return error.fault
         return None
+
+    def _hash(self, key: str, entry: FileEntry) -> None:
+        """Fetch an object and leave nothing of it. Raises IntegrityError where it is another than written."""
+        found = hashlib.sha256()
+        try:
+            for start in range(0, entry.bytes, SENT_BYTES):
+                end = min(start + SENT_BYTES, entry.bytes)
+                with _UNDER_WAY.taking(end - start):
+                    found.update(self._store.get_named(key, start, end, entry.bytes))
+        except NoObjectError as error:
+            raise damaged(f"{self._object(key)}: missing, or of another size") from error
+        if found.hexdigest() != entry.sha256:
+            raise damaged(f"{self._object(key)}: its bytes differ from the manifest")
 
     def _part(self, key: str, start: int, end: int, size: int) -> bytes:
         with _UNDER_WAY.taking(end - start):

@@ -15,6 +15,7 @@ from corpusmill.pipelines.inspection import doctor as doctor_module
 from corpusmill.pipelines.inspection.doctor import doctor, render_doctor
 from corpusmill.pipelines.records.codec import Json
 from corpusmill.pipelines.records.ledger import LedgerEntry
+from corpusmill.pipelines.storage import file_faults
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.system.kernel_cache import kernel_digest, use_kernel_cache
 
@@ -94,10 +95,32 @@ def test_one_flipped_bit_and_a_missing_file(copy_of: Copies) -> None:
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     (pack.data / "shard-00000.arrow").unlink()
-    faults = _faults(doctor(copy))
+    quick = _faults(doctor(copy))
+    assert [name for name in quick if name.startswith("step")] == ["step pack"]
+    assert quick["step pack"].endswith("shard-00000.arrow: missing")
+    (pack.data / "shard-00001.arrow").write_bytes(b"short")
+    one, three = (doctor(copy, deep=True, workers=workers) for workers in (1, 3))
+    assert _faults(one) == _faults(three)
+    faults = _faults(three)
     assert "its bytes differ" in faults["step web"]
-    assert "missing" in faults["step pack"]
+    assert re.fullmatch(r"\S+00\.arrow: missing; \S+01\.arrow: 5 bytes, its .*", faults["step pack"])
     assert "step code" not in faults
+
+
+def test_what_was_read_is_told(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(file_faults, "sha256_file", lambda path: read.append(str(path)) or "")
+    file_faults._sha256_once.cache_clear()
+    told = {check.name: check for check in doctor(run).checks}
+    assert told["bytes"].ok
+    assert re.fullmatch(r"\S+ [kM]B in \d+ files not read, .*; --deep reads them", told["bytes"].detail)
+    assert told["step web"].detail.endswith("files of their sizes")
+    assert read == []
+    file_faults._sha256_once.cache_clear()
+    (last,) = [check for check in doctor(run, deep=True).checks if check.name == "bytes"]
+    assert last.detail.endswith("compared with their hashes")
+    assert len(read) == int(last.detail.split()[3].replace(",", ""))
+    file_faults._sha256_once.cache_clear()
 
 
 def test_a_ledger_that_does_not_balance(copy_of: Copies) -> None:

@@ -220,7 +220,7 @@ def test_damage_to_edits_and_rounds_is_found_and_repaired(
         content = bytearray((tmp_path / "run" / name).read_bytes())
         content[len(content) // 2] ^= 1
         (tmp_path / "run" / name).write_bytes(content)
-        faults = [check for check in doctor(RunFolder(tmp_path / "run")).checks if check.damage]
+        faults = [check for check in doctor(RunFolder(tmp_path / "run"), deep=True).checks if check.damage]
         assert [Path(name).name in check.detail for check in faults] == [True]
         step = name.split("/")[1]
         if step in ("dedup.cut_brackets", "dedup.repeated_paragraphs"):

@@ -87,7 +87,7 @@ def gone(out: Path) -> set[str]:
 
 
 def sound(out: Path) -> bool:
-    checks = doctor(RunFolder(out)).checks
+    checks = doctor(RunFolder(out), deep=True).checks
     return all(check.ok for check in checks if check.name.startswith(("step", "ledger")))
 
 

@@ -274,5 +274,6 @@ def test_a_worker_asked_to_end_gives_back_what_it_has(recipe: Callable[..., Path
 
         wait_until(lambda: bool(failures()), "the unit comes back", run)
         assert "was asked to end" in failures()[0]["detail"]
+        assert failures()[0]["failure"] == "worker taken away"
         os.kill(run.pid, signal.SIGTERM)
         assert run.wait(timeout=PATIENCE) == 2

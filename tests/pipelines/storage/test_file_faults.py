@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from pathlib import Path
 
@@ -27,18 +26,20 @@ def written(folder: Path, count: int) -> list[tuple[Path, FileEntry]]:
     return found
 
 
-def faults(folder: Path, files: list[tuple[Path, FileEntry]]) -> list[str]:
-    return faults_of((entry for _, entry in files), lambda entry: fault_of(folder / entry.name, entry))
+def faults(folder: Path, files: list[tuple[Path, FileEntry]], workers: int = 2) -> list[str]:
+    entries = (entry for _, entry in files)
+    found = faults_of(entries, lambda entry: fault_of(folder / entry.name, entry), workers, at_once=7)
+    told = list(found)
+    assert all(entry.name in fault for entry, fault in told)
+    return [fault for _, fault in told]
 
 
-def test_the_same_faults_in_the_same_order_as_one_by_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(file_faults, "_AT_ONCE", 7)
+@pytest.mark.parametrize("workers", [1, 5])
+def test_the_same_faults_in_the_same_order_as_one_by_one(tmp_path: Path, workers: int) -> None:
     files = written(tmp_path, 100)
     one_by_one = [fault for path, entry in files if (fault := fault_of(path, entry)) is not None]
     file_faults._sha256_once.cache_clear()
-    assert faults(tmp_path, files) == one_by_one
+    assert faults(tmp_path, files, workers) == one_by_one
     assert len(one_by_one) == 60
     assert faults(tmp_path, []) == []
 
@@ -50,7 +51,6 @@ def test_two_files_are_hashed_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
         both.wait()
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(file_faults, "_sha256_once", together)
     sound = [written(tmp_path, 5)[place] for place in (0, 4)]
     assert faults(tmp_path, sound) == []

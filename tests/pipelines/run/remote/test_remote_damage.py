@@ -39,7 +39,8 @@ def test_damage_in_the_store_is_found_and_repaired(
     assert "missing" in str(step.fault(files[2]))
     with pytest.raises(IntegrityError, match=rf"s3://{BUCKET}/{key}: its bytes differ"):
         step.file(files[0].name)
-    (check,) = [check for check in doctor(folder).checks if check.damage]
+    (check,) = [check for check in doctor(folder, deep=True).checks if check.damage]
+    assert not list(step.data.iterdir())  # nothing was left in the mirror
     assert check.name == "step lines"
     assert f"{key}: its bytes differ from the manifest; s3://" in check.detail
     assert "parquet: missing" in check.detail
@@ -84,7 +85,7 @@ def test_what_was_written_over_with_equal_sizes_is_found_though_the_mirror_has_i
     step = folder.current_step("lines")
     assert step is not None
     server.proxy.fresh()
-    assert "all is well" in render_doctor(doctor(folder))
+    assert "all is well" in render_doctor(doctor(folder, deep=True))
     assert not any("/data/" in seen.path and seen.method == "GET" for seen in asked(server))
     (file, *_) = step.units.files(".parquet")
     (segment,) = step.units.entries
@@ -99,7 +100,11 @@ def test_what_was_written_over_with_equal_sizes_is_found_though_the_mirror_has_i
     with pytest.raises(IntegrityError, match="differ"):  # a machine without a mirror has no other bytes
         list(units.files())
     current.use_storage(load_recipe(recipe).storage)
-    (check,) = [check for check in doctor(folder).checks if check.damage]
+    server.proxy.fresh()
+    (check,) = [check for check in doctor(folder).checks if check.damage]  # segments alone are read
+    assert check.detail == f"s3://{BUCKET}/{keys[1]}: its bytes differ from what was written"
+    assert not any("/data/" in seen.path and seen.method == "GET" for seen in asked(server))
+    (check,) = [check for check in doctor(folder, deep=True).checks if check.damage]
     assert check.detail == "; ".join(
         (
             f"s3://{BUCKET}/{keys[1]}: its bytes differ from what was written",

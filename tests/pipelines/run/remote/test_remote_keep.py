@@ -38,7 +38,7 @@ def objects(server: ObjectServer, name: str, step: str) -> list[str]:
 def sound(recipe: Path) -> bool:
     loaded = load_recipe(recipe)
     current.use_storage(loaded.storage)
-    found = doctor(RunFolder(loaded.output_folder)).checks
+    found = doctor(RunFolder(loaded.output_folder), deep=True).checks
     return all(check.ok for check in found if check.name.startswith(("step", "ledger")))
 
 

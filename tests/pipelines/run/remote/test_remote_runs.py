@@ -89,7 +89,7 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
     assert told("explain", document, "--run", url) == told(
         "explain", document, "--run", str(beside.parent / "runs" / "remote")
     )
-    assert "all is well" in told("doctor", url)
+    assert "all is well" in told("doctor", url, "--deep")
     assert told("report", url).strip() == f"{url}/report/report.html"
     assert server.get(BUCKET, "whole/report/report.html").startswith(b"<!doctype html>")
     assert '"rows": 314' in told("inspect", f"{url}/steps/pack")
@@ -215,7 +215,8 @@ def test_a_bad_network_changes_no_byte(
     shutil.rmtree(tmp_path / "run" / "cache")
     assert all(state.reused for state in run(recipe).steps)
     assert of_recipe(recipe) == local
-    assert all(check.ok for check in doctor(RunFolder(load_recipe(recipe).output_folder)).checks)
+    folder = RunFolder(load_recipe(recipe).output_folder)
+    assert all(check.ok for check in doctor(folder, deep=True).checks)
 
 
 def test_a_driver_may_be_killed_at_any_request(
