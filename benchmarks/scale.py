@@ -73,13 +73,16 @@ def receipt(number: int, part: Part, suffixes: tuple[str, ...]) -> Receipt:
     files = []
     for suffix in suffixes:
         digest = sha256(f"{number}{suffix}".encode()).hexdigest()
-        size = 20_000 + int(digest[:6], 16)
-        files.append(FileEntry(f"{number:05d}.{suffix}", size, digest, digest[:32]))
-    lost = int(files[0].sha256[8:11], 16)
-    entry = LedgerEntry("read", "a", 9000, TEXT, 9000 - lost, TEXT - 4000 * lost, TEXT - 4000 * lost,
-                        {"short": (lost, 4000 * lost)}, {})  # fmt: skip
-    key = files[0].sha256[:32]
-    return Receipt(number, 9000 - lost, tuple(files), (entry,), part, key)
+        batches = digest[32:] if suffix.endswith(".arrow") else None
+        files.append(FileEntry.of(f"{number:05d}.{suffix}", 20_000 + int(digest[:6], 16), digest, batches))
+    drawn = files[0].sha256
+    came, size, lost = 9000 + int(drawn[14:16], 16), TEXT + int(drawn[16:20], 16), int(drawn[8:11], 16)
+    gone = 4000 * lost + int(drawn[11:14], 16)
+    kept = came - lost, size - gone
+    entry = LedgerEntry("read", "a", came, size, *kept, kept[1], {"short": (lost, gone)}, {})
+    if isinstance(part, DatasetPart):
+        part = DatasetPart(dict.fromkeys(part.sources, kept))
+    return Receipt(number, kept[0], tuple(files), (entry,), part, drawn[:32])
 
 
 def complete(step: StepFolder, summary: Summary, units: Iterator[Receipt]) -> float:

@@ -93,7 +93,7 @@ class ManifestFile(Summary):
     """`manifest.json`: what a complete step holds, and the segments with its units' receipts."""
 
     RECORD: ClassVar[str] = "manifest"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     segments: tuple[SegmentEntry, ...]
 

@@ -10,16 +10,29 @@ from corpusmill.pipelines.contract.errors import damaged
 from corpusmill.pipelines.records.ledger import LedgerEntry, Tally
 from corpusmill.pipelines.records.opaque import Summary
 
+SHORT_DIGITS = 32  # hex digits of the SHA-256 of a file whose batches have checksums
+
 
 @dataclass(frozen=True)
 class FileEntry:
     """One file: its name in `data/`, its bytes, its SHA-256 (64 hex digits) and, of an Arrow file whose
-    batches have checksums, the digest of these."""
+    batches have checksums, the digest of these. Such a file is another step's input and nothing else: the
+    first 32 digits of its SHA-256 tell it from every other, as they do in names of objects and keys of units.
+    """
 
     name: str
     bytes: int
     sha256: str
     batches: str | None = None
+
+    @classmethod
+    def of(cls, name: str, size: int, sha256: str, batches: str | None) -> FileEntry:
+        """The entry of a file of `size` bytes; `sha256`: 64 hex digits."""
+        return cls(name, size, sha256 if batches is None else sha256[:SHORT_DIGITS], batches)
+
+    def is_of(self, sha256: str) -> bool:
+        """Whether this is the entry of a file with this SHA-256, 64 hex digits."""
+        return len(self.sha256) >= SHORT_DIGITS and sha256.startswith(self.sha256)
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ class Receipt:
     unit's files follow from (`run/reuse.py`); None where that is more than what the unit reads."""
 
     RECORD: ClassVar[str] = "receipt"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     unit: int
     rows: int

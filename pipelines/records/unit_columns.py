@@ -4,10 +4,12 @@ One row a unit, in order; its number follows from its place. Columns:
 
     rows         int64
     text_bytes   int64        bytes of the documents written, 0 where none are
-    files        list of      name (utf8, `%` for the unit's number), bytes (int64), sha256 (32 bytes),
-                              batches (16 bytes or null)
-    part         utf8         JSON of what is particular to the operator, or null
-    ledger       utf8         JSON of the ledger's entries
+    files        list of      name (utf8, `%` for the unit's number), bytes (int64), sha256 (16 bytes),
+                              rest (16 bytes or null: the second half of a whole SHA-256), batches (16
+                              bytes or null)
+    part         utf8         JSON of what is particular to the operator, or null; of one source's documents
+                              without their number and bytes, which are `rows` and `text_bytes`
+    ledger       utf8         JSON of the ledger's entries, without figures that follow from the others
     key          16 bytes     what the unit's output follows from, or null
 
 As JSON a million receipts are gigabytes, and every reader parses them all; as columns they are about a
@@ -22,7 +24,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.contract.errors import damaged
-from corpusmill.pipelines.records.codec import decode, encode
+from corpusmill.pipelines.records.codec import Json, decode, encode
 from corpusmill.pipelines.records.receipt import DatasetPart, FileEntry, Receipt
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ def schema() -> pa.Schema:
         [
             pa.field("name", pa.string(), nullable=False),
             pa.field("bytes", pa.int64(), nullable=False),
-            pa.field("sha256", pa.binary(32), nullable=False),
+            pa.field("sha256", pa.binary(16), nullable=False),
+            pa.field("rest", pa.binary(16)),
             pa.field("batches", pa.binary(16)),
         ]
     )
@@ -94,10 +97,12 @@ def columns_of(receipts: Sequence[Receipt]) -> pa.RecordBatch:
     for unit in receipts:
         ends.append(ends[-1] + len(unit.files))
     kinds = {field.name: field.type for field in form.field("files").type.value_type}
+    digests = [bytes.fromhex(file.sha256) for _, file in entries]
     stored = {
         "name": [pattern_of(file.name, number) for number, file in entries],
         "bytes": [file.bytes for _, file in entries],
-        "sha256": [bytes.fromhex(file.sha256) for _, file in entries],
+        "sha256": [digest[:16] for digest in digests],
+        "rest": [digest[16:] or None for digest in digests],
         "batches": [None if file.batches is None else bytes.fromhex(file.batches) for _, file in entries],
     }
     files = pa.StructArray.from_arrays(
@@ -109,11 +114,48 @@ def columns_of(receipts: Sequence[Receipt]) -> pa.RecordBatch:
         pa.array([unit.rows for unit in receipts], pa.int64()),
         pa.array([_text_bytes(unit) for unit in receipts], pa.int64()),
         pa.ListArray.from_arrays(pa.array(ends, pa.int32()), files, type=form.field("files").type),
-        pa.array([_json(unit["part"]) if "part" in unit else None for unit in coded], pa.string()),
-        pa.array([_json(unit.get("ledger", [])) for unit in coded], pa.string()),
+        pa.array([_json(_short_part(unit)) if "part" in unit else None for unit in coded], pa.string()),
+        pa.array([_json([_short(entry) for entry in unit.get("ledger", [])]) for unit in coded], pa.string()),
         pa.array([None if unit.key is None else bytes.fromhex(unit.key) for unit in receipts], pa.binary(16)),
     ]
     return pa.record_batch(columns, schema=form)
+
+
+def _short_part(unit: Json) -> Json:
+    """The part of a receipt; the figures of a unit with documents of one source are those of the unit."""
+    part: Json = unit["part"]
+    if part["kind"] != DatasetPart.KIND or len(part["sources"]) != 1:
+        return part
+    ((source, (documents, _)),) = part["sources"].items()
+    return {**part, "sources": {source: None}} if documents == unit["rows"] else part
+
+
+def _whole_part(part: Json, rows: int, text_bytes: int) -> Json:
+    """The part that `_short_part` shortened."""
+    sources = part.get("sources")
+    if not isinstance(sources, dict) or list(sources.values()) != [None]:
+        return part
+    return {**part, "sources": {source: [rows, text_bytes] for source in sources}}
+
+
+def _following(entry: Json) -> Json:
+    """Figures of an entry of a ledger that balances, of a stage that changes no text: from its others."""
+    lost = [*entry["removed"].values(), *entry["quarantined"].values()]
+    kept = entry["bytes_in"] - sum(size for _, size in lost) - sum(entry.get("cut", {}).values())
+    documents = entry["documents_in"] - sum(count for count, _ in lost)
+    return {"documents_kept": documents, "bytes_kept": kept, "bytes_out": entry.get("bytes_kept", kept)}
+
+
+def _short(entry: Json) -> Json:
+    """An entry of a ledger without what follows from it."""
+    following = {**_following(entry), "removed": {}, "quarantined": {}}
+    return {name: value for name, value in entry.items() if following.get(name) != value}
+
+
+def _whole(entry: Json) -> Json:
+    """The entry that `_short` shortened."""
+    entry = {"removed": {}, "quarantined": {}} | entry
+    return _following(entry) | entry
 
 
 def _text_bytes(unit: Receipt) -> int:
@@ -127,7 +169,7 @@ def files_of(batch: pa.RecordBatch, place: int, unit: int) -> tuple[FileEntry, .
         FileEntry(
             _name(file["name"], unit),
             file["bytes"],
-            file["sha256"].hex(),
+            (file["sha256"] + (file["rest"] or b"")).hex(),
             None if file["batches"] is None else file["batches"].hex(),
         )
         for file in batch.column("files")[place].as_py()
@@ -160,12 +202,17 @@ def facts_of(
 ) -> Receipt:
     """The receipt without its files, and with what is in the columns of these names. Raises as
     `receipts_of`."""
-    value: dict[str, Any] = {"unit": unit, "rows": batch.column("rows")[place].as_py(), "files": []}
+    value: Json = {"unit": unit, "rows": batch.column("rows")[place].as_py(), "files": []}
     try:
         for name in names:
             text = batch.column(name)[place].as_py()
             if text is not None:
                 value[name] = json.loads(text)
-    except ValueError as error:
+        if "ledger" in value:
+            value["ledger"] = [_whole(entry) for entry in value["ledger"]]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(f"{where}: unit {unit}: {error}") from error
+    if "part" in value:
+        text_bytes = batch.column("text_bytes")[place].as_py()
+        value["part"] = _whole_part(value["part"], value["rows"], text_bytes)
     return decode(Receipt, value, f"{where}: unit {unit}")

@@ -20,7 +20,7 @@ from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.operators.scatter import PARTITION_BYTES
 from corpusmill.pipelines.storage.datasets import MASK_UNITS
 
-UNIT_BYTES = 150  # of a unit's receipt on disk, measured by benchmarks/scale.py
+UNIT_BYTES = 106  # of a unit's receipt on disk, measured by benchmarks/scale.py
 RUNNER_SECONDS = 0.5e-3  # of the runner's processor time a unit: task, outcome and receipt
 MOST_PARTITIONS = 65_536
 _SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([KMGTP]?i?)B?\s*", re.IGNORECASE)

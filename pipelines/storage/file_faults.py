@@ -34,7 +34,7 @@ def fault_of(path: Path, entry: FileEntry) -> str | None:
         return f"{path}: missing"
     if stat.st_size != entry.bytes:
         return f"{path}: {stat.st_size:,} bytes, its receipt says {entry.bytes:,}"
-    if _sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns) != entry.sha256:
+    if not entry.is_of(_sha256_once(str(path), stat.st_ino, stat.st_size, stat.st_mtime_ns)):
         return f"{path}: its bytes differ from the manifest"
     return None
 

@@ -269,7 +269,7 @@ class Attempt:
             sync(path)
             name = path.relative_to(self.folder).as_posix()
             batches = batches_id(path) if path.suffix == ".arrow" else None
-            files.append(FileEntry(name, path.stat().st_size, sha256_file(path), batches))
+            files.append(FileEntry.of(name, path.stat().st_size, sha256_file(path), batches))
         if self.step.store is not None:
             self.step.store.send(self.step.path, self.folder, files)
         faultpoint("commit-before-rename")

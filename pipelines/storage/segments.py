@@ -1,8 +1,9 @@
 """Segments: the receipts of up to `SEGMENT` units that follow one another, as one file of columns.
 
+It is a Parquet file, so that offsets of lists and texts, and names that repeat, take next to nothing.
 A segment's name holds its first unit, how many there are, and a digest of its bytes and of the step it
-belongs to, `units/0000000-10000-<digest>.arrow`: one that was altered, or lies where another belongs, is not
-read, whether a manifest names it or not. Memory: the columns asked for of a few segments, about 1 MB each.
+belongs to, `units/0000000-10000-<digest>.parquet`: one that was altered, or lies where another belongs, is
+not read, whether a manifest names it or not. Memory: the columns asked for of a few segments, 1 MB each.
 """
 
 from __future__ import annotations
@@ -43,7 +44,15 @@ if TYPE_CHECKING:
 
 SEGMENT = 10_000  # units
 _PATTERNS = 64  # names that an entry lists; of more it lists none, and every file is looked at
-_NAME = re.compile(r"(\d{7,})-(\d+)-([0-9a-f]{32})\.arrow")
+_NAMES = "files.list.element.name"  # few: all units have files of the same names
+_ENCODINGS = {
+    "rows": "DELTA_BINARY_PACKED",
+    "text_bytes": "DELTA_BINARY_PACKED",
+    "files.list.element.bytes": "DELTA_BINARY_PACKED",
+    "part": "DELTA_LENGTH_BYTE_ARRAY",
+    "ledger": "DELTA_LENGTH_BYTE_ARRAY",
+}
+_NAME = re.compile(r"(\d{7,})-(\d+)-([0-9a-f]{32})\.parquet")
 
 
 def content_of(units: Sequence[Receipt]) -> str:
@@ -64,14 +73,21 @@ def _content(units: Sequence[Receipt]) -> str:
 def write_segment(folder: Path, place: str, units: Sequence[Receipt]) -> SegmentEntry:
     """Write receipts of units that follow one another into `folder`; `place` names the step they are of."""
     import pyarrow as pa
-    import pyarrow.ipc as ipc
+    import pyarrow.parquet as pq
 
-    first, batch = units[0].unit, columns_of(units)
+    first, table = units[0].unit, pa.Table.from_batches([columns_of(units)])
     sink = pa.BufferOutputStream()
-    with ipc.new_file(sink, batch.schema, options=ipc.IpcWriteOptions(compression="zstd")) as file:
-        file.write_batch(batch)
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        use_dictionary=[_NAMES],
+        column_encoding=_ENCODINGS,
+        write_statistics=False,
+        store_schema=False,
+    )
     content = sink.getvalue().to_pybytes()
-    name = f"{first:07d}-{len(units)}-{_digest(place, content)}.arrow"
+    name = f"{first:07d}-{len(units)}-{_digest(place, content)}.parquet"
     if (store := store_of_step(folder.parent)) is not None:
         store.put_segment(folder.parent, name, content)
     write_atomic(folder / name, content)
@@ -149,18 +165,17 @@ def _columns(
     path: Path, place: str, stamp: tuple[int, int, int], names: tuple[str, ...] | None
 ) -> pa.RecordBatch:
     import pyarrow as pa
-    import pyarrow.ipc as ipc
+    import pyarrow.parquet as pq
 
     _check(path, place, stamp)
     form = schema()
-    chosen = None if names is None else [form.get_field_index(name) for name in names]
-    try:
-        with pa.memory_map(str(path)) as source:
-            batch = ipc.open_file(source, options=ipc.IpcReadOptions(included_fields=chosen)).get_batch(0)
-            batch.validate()
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(f"{path}: {error}") from error
     wanted = form if names is None else pa.schema([field for field in form if field.name in names])
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read_row_group(0, columns=wanted.names, use_threads=False)
+        (batch,) = table.combine_chunks().to_batches()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(f"{path}: {error}") from error
     if not batch.schema.equals(wanted) or batch.num_rows != int(path.name.split("-")[1]):
         raise damaged(f"{path}: holds other columns or units than its name says")
     return batch
@@ -255,9 +270,10 @@ class Units(Sequence[Receipt]):
             batch = self._of(entry).columns((*FILES, "text_bytes"))
             files = batch.column("files").flatten()
             held = pc.is_in(files.field("name"), pa.array(["%.parquet", "%.arrow"]))
-            hashes = files.field("sha256").filter(held).to_pylist()
-            if len(hashes) != entry.units:
+            first, rest = (files.field(name).filter(held) for name in ("sha256", "rest"))
+            if len(first) != entry.units or rest.null_count:
                 raise damaged(f"{self._folder / entry.name}: its units do not have a file of documents each")
+            hashes = [a + b for a, b in zip(first.to_pylist(), rest.to_pylist(), strict=True)]
             yield hashes, batch.column("text_bytes").to_pylist()
 
     def keys(self) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ Layout of one step's folder, `<run>/steps/<step>/<fingerprint>/`:
     poison/<unit>.json       documents that ended workers; removed when the step is done
     data/                    committed files, named after their unit
     receipts/<unit>.json     of an unfinished step: what a committed unit holds: file hashes, rows, ledger
-    units/<first>-<n>-*.arrow  receipts of many units as columns (`segments`), which replace the single ones
+    units/<first>-<n>-*.parquet  receipts of many units as columns (`segments`), which replace the single ones
     manifest.json            written once, when every unit has its receipt; readers trust this alone
 
 Of a run on object storage the folder lies in the mirror (`remote/run_store.py`): committed files appear in it

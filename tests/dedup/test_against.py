@@ -320,9 +320,9 @@ def test_damage_to_an_earlier_run_is_mended_there(tmp_path: Path) -> None:
     wanted = r"it is of the earlier run .*rm00; run that run's recipe with --repair"
     with pytest.raises(CorpusmillError, match=wanted):
         run(tmp_path / "rm01.yaml", "output=other")
-    (segment,) = file.parents[1].glob("units/*.arrow")
+    (segment,) = file.parents[1].glob("units/*.parquet")
     segment.unlink()
-    with pytest.raises(CorpusmillError, match=rf"arrow: missing; {wanted}"):
+    with pytest.raises(CorpusmillError, match=rf"parquet: missing; {wanted}"):
         run(tmp_path / "rm01.yaml", "output=another")
 
 

@@ -3,7 +3,7 @@ machine in which the run's files appear under the paths that a run in a folder h
 
     data/<step>/<32 digits of its SHA-256><suffix>   a committed file; versions of a step share equal ones
     units/<step>/<version>/<unit>.json               a receipt, put where there is none
-    units/<step>/<version>/<segment>.arrow           a segment; its name holds a digest
+    units/<step>/<version>/<segment>.parquet         a segment; its name holds a digest
     manifests/<step>/<version>.json                  a manifest, put where there is none
     manifests/<step>/<version>.not_kept              that files of a complete step were removed after use
     current.json, recipe.json, graph.json            the driver's: epoch and content, put over a known version
@@ -127,7 +127,7 @@ class RunStore(SentFiles):
         """Make the receipts and segments in the mirror those that a listing tells of."""
         listed = self.names_of_units(step)
         receipts = [name for name in listed if name.endswith(".json")]
-        segments = [name for name in listed if name.endswith(".arrow")]
+        segments = [name for name in listed if name.endswith(".parquet")]
         for folder, names in ((step / "receipts", receipts), (step / "units", segments)):
             for path in _files(folder):
                 if path.name not in names:

@@ -272,7 +272,7 @@ class SentFiles:
                         for part in threads.map(lambda asked: self._store.get_named(*asked), parts):
                             file.write(part)
                             found.update(part)
-            if found.hexdigest() != entry.sha256:
+            if not entry.is_of(found.hexdigest()):
                 raise damaged(f"{self._object(key)}: its bytes differ from the manifest")
             temporary.replace(path)
         except NoObjectError as error:

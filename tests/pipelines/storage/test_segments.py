@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,57 @@ def made(numbers: Sequence[int], seed: int = 0) -> list[Receipt]:
 def test_receipts_come_back_from_columns() -> None:
     units = made(range(95_990, 100_020))
     assert receipts_of(columns_of(units), 95_990, "here") == units
+
+
+def test_figures_that_follow_from_others_come_back(tmp_path: Path) -> None:
+    balanced = LedgerEntry(
+        "read", "web", 10, 900, 7, 600, 600, {"short": (2, 200)}, {"bad": (1, 60)}, {"x": 40}
+    )
+    entries = (
+        balanced,
+        replace(balanced, removed={}, quarantined={}),  # does not balance: nothing follows
+        replace(balanced, bytes_out=601),
+        replace(balanced, documents_kept=8),
+    )
+    parts = [
+        DatasetPart({"web": (7, 600)}),
+        DatasetPart({"web": (6, 600)}),
+        DatasetPart({"a": (7, 1), "b": (0, 0)}),
+    ]
+    units = [Receipt(number, 7, (), entries, parts[number % 3]) for number in range(6)]
+    step = StepFolder(tmp_path / "steps" / "s" / "v")
+    step.write_manifest(made_manifest(units, "s", "v"))
+    assert list(step.units) == units
+    assert [step.units.facts(number).part for number in range(6)] == [unit.part for unit in units]
+    (ledger,) = json.loads(columns_of([Receipt(0, 7, (), (balanced,))]).column("ledger")[0].as_py())
+    assert not {"documents_kept", "bytes_kept", "bytes_out"} & ledger.keys()
+
+
+def test_digests_and_sizes_of_documents_are_read_together(tmp_path: Path) -> None:
+    digests = [bytes([number]) * 31 + b"." for number in range(3)]
+    units = [
+        Receipt(
+            number,
+            1,
+            (FileEntry.of(f"{number:05d}.parquet", 9, digest.hex(), None),),
+            part=DatasetPart({"web": (1, number)}),
+        )
+        for number, digest in enumerate(digests)
+    ]
+    step = StepFolder(tmp_path / "steps" / "s" / "v")
+    step.write_manifest(made_manifest(units, "s", "v"))
+    assert list(step.units.datasets()) == [(digests, [0, 1, 2])]
+
+
+def test_half_a_digest_tells_a_file_of_batches_from_others() -> None:
+    whole = "ab" * 16 + "cd" * 16
+    document, rows = FileEntry.of("a.parquet", 1, whole, None), FileEntry.of("a.arrow", 1, whole, "0" * 32)
+    assert (document.sha256, rows.sha256) == (whole, "ab" * 16)
+    assert document.is_of(whole)
+    assert rows.is_of(whole)
+    assert not document.is_of("ab" * 16 + "ce" * 16)
+    assert not rows.is_of("ac" * 16 + "cd" * 16)
+    assert not FileEntry("a.arrow", 1, "", "0" * 32).is_of(whole)
 
 
 @pytest.mark.parametrize(
