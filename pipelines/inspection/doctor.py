@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from corpusmill.pipelines.inspection import plain_text as text
-from corpusmill.pipelines.inspection.run_checks import Check, check, run_checks
+from corpusmill.pipelines.inspection.run_checks import Check, checked, run_checks
 from corpusmill.pipelines.storage.file_faults import processors
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from corpusmill.pipelines.system.kernel_cache import kernel_cache
@@ -78,8 +78,8 @@ def doctor(folder: RunFolder | None, *, deep: bool = False, workers: int | None 
 
     Of the machine: interpreter, libraries, processors, memory, disk, cache of compiled kernels, shared
     memory. With a folder also every step's manifest, receipts and files, and the arithmetic of the ledgers
-    (`run_checks`). Files are looked at by `workers` threads; `deep`: by their bytes, else by their sizes alone.
-    A missing optional library passes and is named.
+    (`run_checks`). Files are looked at by `workers` threads; `deep`: by their bytes, else by their sizes
+    alone. A missing optional library passes and is named.
     """
     checks = [_python(), *(_library(name, module) for name, module in CORE.items())]
     checks += [_optional(name, *about) for name, about in OPTIONAL.items()]
@@ -91,7 +91,7 @@ def doctor(folder: RunFolder | None, *, deep: bool = False, workers: int | None 
 
 def _python() -> Check:
     running = platform.python_version()
-    return check("python", sys.version_info >= (3, 11), running, "install Python 3.11 or later")
+    return checked("python", sys.version_info >= (3, 11), running, "install Python 3.11 or later")
 
 
 def _library(name: str, module: str) -> Check:
@@ -100,26 +100,26 @@ def _library(name: str, module: str) -> Check:
         installed = version(name)
         importlib.import_module(module)
     except PackageNotFoundError:
-        return check(name, False, "not installed", cure)
+        return checked(name, False, "not installed", cure)
     except (ImportError, OSError) as error:  # a missing shared library is an OSError
-        return check(name, False, f"cannot be imported: {error}", cure)
-    return check(name, True, installed, "")
+        return checked(name, False, f"cannot be imported: {error}", cure)
+    return checked(name, True, installed, "")
 
 
 def _optional(name: str, module: str, purpose: str, cure: str) -> Check:
     if find_spec(module) is None:
-        return check(name, True, f"not installed; only {purpose} needs it: {cure}", "")
+        return checked(name, True, f"not installed; only {purpose} needs it: {cure}", "")
     for one in (name, _INSTEAD.get(name)):
         try:
             if one is not None:
-                return check(name, True, version(one) if one == name else f"{one} {version(one)}", "")
+                return checked(name, True, version(one) if one == name else f"{one} {version(one)}", "")
         except PackageNotFoundError:
             continue
-    return check(name, False, f"a module {module} is there that does not belong to {name}", cure)
+    return checked(name, False, f"a module {module} is there that does not belong to {name}", cure)
 
 
 def _processors() -> Check:
-    return check("processors", True, f"{processors()} usable", "")
+    return checked("processors", True, f"{processors()} usable", "")
 
 
 def _memory() -> Check:
@@ -127,20 +127,20 @@ def _memory() -> Check:
 
     free = int(psutil.virtual_memory().available)
     cure = "stop other programs, or set `engine: {workers: 1}` and a smaller `memory`"
-    return check("memory", free >= _LEAST_MEMORY, f"{text.size(free)} available", cure)
+    return checked("memory", free >= _LEAST_MEMORY, f"{text.size(free)} available", cure)
 
 
 def _disk(folder: RunFolder | None) -> Check:
     place = folder.path if folder is not None else Path.cwd()
     free = shutil.disk_usage(place).free
     cure = f"free space where {place} lies, or choose another `output`"
-    return check("disk", free >= _LEAST_DISK, f"{text.size(free)} free at {place}", cure)
+    return checked("disk", free >= _LEAST_DISK, f"{text.size(free)} free at {place}", cure)
 
 
 def _kernel_cache() -> Check:
     place = kernel_cache()
     cure = "set NUMBA_CACHE_DIR to a folder you may write to, or every worker compiles anew"
-    return check("kernel cache", _writable(place), str(place), cure)
+    return checked("kernel cache", _writable(place), str(place), cure)
 
 
 def _writable(place: Path) -> bool:
@@ -156,10 +156,10 @@ def _writable(place: Path) -> bool:
 def _shared_memory() -> Check:
     place = Path("/dev/shm")  # noqa: S108  # where POSIX shared memory lives on Linux
     if not place.exists():
-        return check("shared memory", True, "this system has no /dev/shm; it is not needed", "")
+        return checked("shared memory", True, "this system has no /dev/shm; it is not needed", "")
     size = shutil.disk_usage(place).total
     cure = "give the container more shared memory, for example `--shm-size=1g`"
-    return check("shared memory", size >= _LEAST_SHARED, text.size(size), cure)
+    return checked("shared memory", size >= _LEAST_SHARED, text.size(size), cure)
 
 
 def render_doctor(found: Diagnosis) -> str:

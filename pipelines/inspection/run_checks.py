@@ -1,6 +1,6 @@
 """What `doctor` finds of a run: is its output what its manifests and receipts say?
 
-Manifests, receipts and the other sealed files are always read: they have some 150 bytes for each unit. The
+Manifests, receipts and the other sealed files are always read: they have some hundred bytes for each unit. The
 files of units are looked at by their sizes or, as a deep look, by their bytes, which reads all of the run's
 output once. A flipped byte is found by the latter alone; so would be a file that another of its size took the
 place of.
@@ -40,7 +40,7 @@ class Check:
     cure: str
 
 
-def check(name: str, ok: bool, detail: str, cure: str) -> Check:
+def checked(name: str, ok: bool, detail: str, cure: str) -> Check:
     """A check of which no fault is damage to a run."""
     return Check(name, ok, False, detail, "" if ok else cure)
 
@@ -112,7 +112,7 @@ def _unread(name: str, read: Callable[[], object], cure: str) -> list[Check]:
     try:
         read()
     except OtherVersionError as error:
-        return [check(name, False, with_urls(error.fault), error.cure)]
+        return [checked(name, False, with_urls(error.fault), error.cure)]
     except IntegrityError as error:
         return [_file_check(name, [error.fault], "", cure)]
     return []
@@ -156,7 +156,7 @@ def _accounts(folder: RunFolder, cure: str) -> list[Check]:
     for step in record.steps.values():
         if step.state != "complete":
             name = f"step {step.name}: inputs" if step.manifest is not None else f"step {step.name}"
-            checks.append(check(name, step.state == "stale", STATES[step.state], "run the recipe again"))
+            checks.append(checked(name, step.state == "stale", STATES[step.state], "run the recipe again"))
     faults = list(wrong_figures(record))
     entries = [entry for step in record.steps.values() for entry in step.ledger]
     judgements = sum(entry.documents_in for entry in entries)
@@ -173,4 +173,4 @@ def _bytes(steps: Sequence[_Step], deep: bool) -> Check:
     """What was read of the files of units."""
     size, files = text.size(sum(step.bytes for step in steps)), sum(step.files for step in steps)
     told = "compared with their hashes" if deep else "not read, sizes alone were compared; --deep reads them"
-    return check("bytes", True, f"{size} in {_files_told(files)} {told}", "")
+    return checked("bytes", True, f"{size} in {_files_told(files)} {told}", "")

@@ -166,8 +166,11 @@ def workers_for(store: RunStore | None, workers: int | None = None) -> int:
 def faults_in(
     store: RunStore | None, files: Iterable[T], fault: Callable[[T], str | None], workers: int | None = None
 ) -> Iterator[tuple[T, str]]:
-    """The committed files of a run that have a fault, as `faults_of` tells them; the mirror of a run on object
-    storage may let go of those that were looked at, so that it stays within its limit."""
+    """The committed files of a run that have a fault, as `faults_of` tells them.
+
+    The mirror of a run on object storage may let go of those that were looked at, so that it stays within its
+    limit.
+    """
     if store is None:
         return faults_of(files, fault, workers_for(store, workers))
     return faults_of(files, fault, workers_for(store, workers), _LOOKED_AT, store.room.release)

@@ -43,7 +43,7 @@ def joined(log: Path, join: tuple[str, str]) -> Iterator[subprocess.Popen[bytes]
             except AssertionError as error:
                 if not left:
                     raise
-                print(f"a node did not start, it is tried again: {error}: {log.read_text()[-500:]}", flush=True)
+                print(f"a node is started again: {error}: {log.read_text()[-500:]}", flush=True)
             else:
                 break
         yield process

@@ -211,8 +211,8 @@ class SentFiles:
         return {info.url: info for info in self._store.list_below(self._key("data", step.parent.name))}
 
     def missing(self, step: Path, stored: Mapping[str, ObjectInfo], entry: FileEntry) -> str | None:
-        """What is wrong with the object of a committed file by those that are `stored`; None where it is there
-        with the file's size."""
+        """What is wrong with the object of a committed file, of those that are `stored`; None where it is
+        there with the file's size."""
         url = self._object(self._data_key(step, entry))
         info = stored.get(url)
         return None if info and info.size == entry.bytes else f"{url}: missing, or of another size"
@@ -221,9 +221,9 @@ class SentFiles:
         """What is wrong with the object of a committed file, of those that are `stored`; None where it is
         there with the file's bytes.
 
-        Where the mirror has these, an ETag that is their MD5 proves the object; where it is not, as stores may
-        have others, the object is fetched and compared. What the mirror lacks is fetched and hashed piece by
-        piece.
+        Where the mirror has these, an ETag that is their MD5 proves the object; where it is not, as stores
+        may have others, the object is fetched and compared. What the mirror lacks is fetched and hashed piece
+        by piece.
         """
         if fault := self.missing(step, stored, entry):
             return fault
@@ -247,7 +247,7 @@ class SentFiles:
                     found.update(self._store.get_named(key, start, end, entry.bytes))
         except NoObjectError as error:
             raise damaged(f"{self._object(key)}: missing, or of another size") from error
-        if found.hexdigest() != entry.sha256:
+        if not entry.is_of(found.hexdigest()):
             raise damaged(f"{self._object(key)}: its bytes differ from the manifest")
 
     def _part(self, key: str, start: int, end: int, size: int) -> bytes:

@@ -49,7 +49,9 @@ def test_damage_in_the_store_is_found_and_repaired(
     assert len(repaired.repairs.faults) == 2
     assert {state.step.name: state.redone for state in repaired.steps if state.redone} == {"lines": 2}
     assert of_recipe(recipe) == local
-    shutil.rmtree(step.data)
+    for data in folder.path.glob("steps/*/*/data"):
+        shutil.rmtree(data)
+    assert not [check for check in doctor(folder, deep=True).checks if check.damage]
     assert all(step.fault(file) is None for file in files)
 
 
