@@ -19,6 +19,7 @@ from corpusmill.dedup.matching.rules import Rules
 from corpusmill.pipelines.contract.documents import contiguous
 from corpusmill.pipelines.contract.known import KNOWN, known_rows
 from corpusmill.pipelines.contract.survivors import FACTS, Index, ranks
+from corpusmill.pipelines.contract.taken_rows import taken_values
 
 LISTED = 16  # members of a bucket at most whose addresses are sent to one another
 
@@ -129,5 +130,5 @@ def bring(rows: pa.Table, side: pa.Table) -> pa.Table:
         sent = sent.append_column(name, facts.column(name))
     crowded = crowded_bands(ends, keys, bucket, rows.column("crowded").to_numpy())[places]
     by_band = pa.FixedSizeListArray.from_arrays(pa.array(crowded.reshape(-1)), keys.shape[1])
-    sets = side.column("shingles").take(pa.array(places, mask=copies))
+    sets = taken_values(contiguous(side.column("shingles")), pa.array(places, mask=copies))
     return sent.append_column("crowded", by_band).append_column("shingles", sets)

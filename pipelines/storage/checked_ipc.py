@@ -45,9 +45,9 @@ _BOUND = np.dtype([("batch", "<u4"), ("first", "<u8"), ("last", "<u8")])
 Keys = npt.NDArray[np.uint64]
 
 
-def _checksum(batch: pa.RecordBatch) -> bytes:
-    digest = xxhash.xxh3_128(batch.schema.serialize())
-    digest.update(batch.serialize())
+def _checksum(schema: pa.Schema, serialised: pa.Buffer) -> bytes:
+    digest = xxhash.xxh3_128(schema.serialize())
+    digest.update(serialised)
     return digest.digest()
 
 
@@ -68,10 +68,11 @@ class BatchWriter:
     def write(self, batch: pa.RecordBatch, number: int = 0, bounds: tuple[int, int] | None = None) -> int:
         """Write a batch, empty or not; returns its bytes before compression. `number`, below 2^32: what
         `CheckedFile.numbers` gives for it; `bounds`: what `CheckedFile.bounds` does."""
-        alone = compact(batch, self._schema)
+        serialised = batch.serialize()
+        alone = ipc.read_record_batch(serialised, self._schema)
         if bounds is not None:
             self._bounds.append((len(self._entries), *bounds))
-        self._entries.append((number, _checksum(alone)))
+        self._entries.append((number, _checksum(self._schema, serialised)))
         self._opened(alone.nbytes).write_batch(alone)
         return int(alone.nbytes)
 
@@ -219,7 +220,7 @@ class CheckedFile:
                 self._partly.bring([self._partly.blocks[index]])
             batch = self._reader.get_batch(index)
             batch.validate()
-            sound = _checksum(batch) == self._entries["checksum"][index].tobytes()
+            sound = _checksum(batch.schema, batch.serialize()) == self._entries["checksum"][index].tobytes()
         except (OSError, ValueError, IndexError, pa.ArrowException) as error:
             raise damaged(f"{self.path}, batch {index}: {error}") from error
         if not sound:

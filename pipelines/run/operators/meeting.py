@@ -20,7 +20,7 @@ from corpusmill.pipelines.run.operators.partitions import (
     PartPartition,
     read_partition,
     read_windows,
-    sorted_rows,
+    with_sorted_ties,
 )
 from corpusmill.pipelines.run.operators.sides import by_unit, documents_of, pieces
 from corpusmill.pipelines.storage.run_folder import Attempt
@@ -84,7 +84,7 @@ def _met(
     rows = read_partition(job.first, of.partition, of.part, of.parts)
     trier: Trier[Result] = Trier(stage.name, checked, job.poison, job.marker(attempt))
     if rows is not None and number > 1:
-        rows = sorted_rows(rows)
+        rows = with_sorted_ties(rows)
     if rows is not None:
         rows = _judged(rows, before)
     for first, part, work in _shown(this, rows, job):

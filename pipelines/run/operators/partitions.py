@@ -25,7 +25,7 @@ from corpusmill.pipelines.run.operators.layout import (
     last_files,
     weight_of,
 )
-from corpusmill.pipelines.run.operators.row_order import in_order
+from corpusmill.pipelines.run.operators.row_order import FIRST, has_ties, in_order
 from corpusmill.pipelines.storage.checked_ipc import compact, opened
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -93,14 +93,16 @@ def split_partitions(scattered: StepFolder) -> Sequence[PartPartition]:
 def sorted_rows(rows: pa.Table) -> pa.Table:
     """`rows` sorted by (key, unit, row), ties by every other column that is not nested: an order that follows
     from the rows alone."""
-    first = ("key", "unit", "row")
-    ordered = in_order(rows)
-    columns = [ordered.column(name).to_numpy() for name in first]
-    if not np.logical_and.reduce([values[1:] == values[:-1] for values in columns]).any():
+    return with_sorted_ties(in_order(rows))
+
+
+def with_sorted_ties(ordered: pa.Table) -> pa.Table:
+    """What `sorted_rows` gives of rows that are sorted by (key, unit, row)."""
+    if not has_ties(ordered):
         return ordered
-    plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
-    others = [name for name in plain if name not in first]
-    return ordered.sort_by([(name, "ascending") for name in (*first, *others)]).combine_chunks()
+    plain = [field.name for field in ordered.schema if not pa.types.is_nested(field.type)]
+    others = [name for name in plain if name not in FIRST]
+    return ordered.sort_by([(name, "ascending") for name in (*FIRST, *others)]).combine_chunks()
 
 
 def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: int = 1) -> pa.Table | None:

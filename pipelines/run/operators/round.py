@@ -34,6 +34,7 @@ from corpusmill.pipelines.run.operators.partitions import (
     sorted_rows,
     split_partitions,
 )
+from corpusmill.pipelines.run.operators.row_order import has_ties, order_of
 from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -102,11 +103,17 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
         writer = RowsWriter(attempt.file(ROWS_FILE), layout, width=layout.width)
         for tables in results:
             if tables:
-                writer.add(sorted_rows(pa.concat_tables(tables, promote_options="permissive")))
+                writer.add(_with_sorted_ties(pa.concat_tables(tables, promote_options="permissive")))
         writer.close()
         return UnitResult(writer.rows, part=writer.part())
 
     return meet(job, attempt, number, keyed, write)
+
+
+def _with_sorted_ties(rows: pa.Table) -> pa.Table:
+    """Rows of which those of one key and address follow one another as `sorted_rows` has them; the others come
+    in any order, as the writer sorts them all."""
+    return sorted_rows(rows) if has_ties(rows, order_of(rows)) else rows
 
 
 OPERATOR = Operator(

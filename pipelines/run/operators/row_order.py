@@ -10,27 +10,48 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from corpusmill.pipelines.contract.taken_rows import taken
+
+FIRST = ("key", "unit", "row")
+_Order = npt.NDArray[np.intp]
+_Flags = npt.NDArray[np.bool_]
+
 
 def in_order(rows: pa.Table) -> pa.Table:
-    """`rows` sorted by (key, unit, row); those of one key and address stay in their order.
+    """`rows` sorted by (key, unit, row); those of one key and address stay in their order."""
+    order = order_of(rows)
+    return rows.combine_chunks() if order is None else taken(rows, order)
 
-    Few share a key, or the leading part of it that decides: those alone are sorted by all of it and by
-    address.
+
+def order_of(rows: pa.Table) -> _Order | None:
+    """The order in which `in_order` puts rows, int[n]; None where they are in it.
+
+    Few share a key, or the leading part of it that decides, and most of these come by address: only where
+    they do not are they sorted by all of it and by address.
     """
-    key, unit, row = (rows.column(name).to_numpy() for name in ("key", "unit", "row"))
+    key, unit, row = (rows.column(name).to_numpy() for name in FIRST)
     rising = key[1:] > key[:-1]
     if rising.all():
-        return rows.combine_chunks()
+        return None
     order, same = _ordered(key, int(np.count_nonzero(rising)))
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same)) if same.any() else order[:0]
-    some = order[tied]
-    order[tied] = some[np.lexsort([row[some], unit[some], key[some]])]
-    if (order[1:] > order[:-1]).all():
-        return rows.combine_chunks()
-    return rows.take(pa.array(order)).combine_chunks()
+    tied = _astray(order, same, key, unit, row)
+    if len(tied):
+        some = order[tied]
+        order[tied] = some[np.lexsort([row[some], unit[some], key[some]])]
+    return None if (order[1:] > order[:-1]).all() else order
 
 
-def _ordered(key: npt.NDArray[np.uint64], rising: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+def has_ties(rows: pa.Table, order: _Order | None = None) -> bool:
+    """Whether two of `rows`, which are in order or whose order is given, have one key and address."""
+    same = np.ones(max(0, rows.num_rows - 1), bool)
+    for name in FIRST:
+        values = rows.column(name).to_numpy()
+        values = values if order is None else values[order]
+        same &= values[1:] == values[:-1]
+    return bool(same.any())
+
+
+def _ordered(key: npt.NDArray[np.uint64], rising: int) -> tuple[_Order, _Flags]:
     """A stable order by the key or by its leading half, and which places in it are equal to the next one.
     `rising`: how many keys are greater than the one before.
 
@@ -45,3 +66,22 @@ def _ordered(key: npt.NDArray[np.uint64], rising: int) -> tuple[npt.NDArray[np.i
             return order, same
     order = np.argsort(key, kind="stable")
     return order, key[order][1:] == key[order][:-1]
+
+
+def _astray(
+    order: _Order, same: _Flags, key: npt.NDArray[np.uint64], *address: npt.NDArray[np.uint32]
+) -> _Order:
+    """Places in the order of all rows of those runs of equal ones that are not sorted by key and `address`, unit
+    and row."""
+    first = np.flatnonzero(same)
+    falls = np.zeros(len(first), bool)
+    here, following = order[first], order[first + 1]
+    for column in (*address[::-1], key):  # the last one decides
+        one, other = column[here], column[following]
+        falls = np.where(one == other, falls, one > other)
+    if not falls.any():
+        return first[:0]
+    run = np.cumsum(np.append(True, ~same))
+    wrong = np.zeros(int(run[-1]) + 1, bool)
+    wrong[run[first[falls]]] = True
+    return np.flatnonzero(wrong[run])

@@ -1,0 +1,46 @@
+"""Rows of a table in another order, lists of numbers among them.
+
+Arrow moves the values of a list one by one; those of a fixed width move here as the bytes of a text, a whole
+list at once, in a quarter of the time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from corpusmill.pipelines.contract.documents import contiguous
+
+
+def taken(table: pa.Table, rows: npt.NDArray[np.intp]) -> pa.Table:
+    """The rows of these numbers, each column in one piece."""
+    places = pa.array(rows)
+    columns = [taken_values(contiguous(column), places) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def taken_values(column: pa.Array, places: pa.Array) -> pa.Array:
+    """The values of these numbers, int64[n]; null where they are, or the number is."""
+    width = _width(column)
+    if not width:
+        return column.take(places)
+    valid, ends, *_ = column.buffers()
+    until = column.offset + len(column) + 1
+    bounds = pa.py_buffer((np.frombuffer(ends, np.int64)[:until] + column.values.offset) * width)
+    data = column.values.buffers()[1]
+    texts = pa.Array.from_buffers(pa.large_binary(), len(column), [valid, bounds, data], offset=column.offset)
+    valid, bounds, data = texts.take(places).buffers()
+    ends = np.frombuffer(bounds, np.int64)[: len(places) + 1] // width
+    values = pa.Array.from_buffers(column.values.type, int(ends[-1]), [None, data])
+    return pa.Array.from_buffers(column.type, len(places), [valid, pa.py_buffer(ends)], children=[values])
+
+
+def _width(column: pa.Array) -> int:
+    """Bytes of each value of lists; 0 of all else, and where values have no fixed number of bytes or some are
+    null."""
+    if not len(column) or not pa.types.is_large_list(column.type):
+        return 0
+    kind = column.type.value_type
+    fixed = pa.types.is_primitive(kind) and not pa.types.is_boolean(kind)
+    return int(kind.bit_width) // 8 if fixed and not column.values.null_count else 0
