@@ -3,8 +3,10 @@
 Jobs, at a million units (quick: 10,000) unless said otherwise:
 - `receipts: bytes a unit` on disk, of a step whose units have two files and one entry in the ledger;
   `written`: microseconds of the runner's CPU time a unit;
-- `view: opens` in milliseconds, `view: lookups`: milliseconds for a thousand units all over the step, and
-  `worker: memory` in MB that these add;
+- `view: opens` in milliseconds of CPU time, `view: lookups`: the same for a thousand units all over the step,
+  and `worker: memory` in MB that these add; the medians of five processes;
+- `runner: receipts`: MB that receipts of units at work take in the runner, of 100,000 that end in any order
+  within a thousand, and `runner: placement`: bytes a unit to lay out an exchange of as many;
 - `plan`: seconds of CPU time and MB of the whole command over a recipe whose source has that many units,
   `rerun` likewise of a run that has nothing to do, without its summary;
 - `exchange: opens a reducer` and `exchange: opens` of 20,000 units and 4,096 partitions; the tool
@@ -17,14 +19,17 @@ Jobs, at a million units (quick: 10,000) unless said otherwise:
 from __future__ import annotations
 
 import json
+import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from statistics import median
 from unittest import mock
 
 import numpy as np
@@ -60,6 +65,7 @@ from corpusmill.pipelines.run.operators.layout import (
 from corpusmill.pipelines.run.operators.partitions import read_partition
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile
+from corpusmill.pipelines.storage.committed import Committed
 from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
 from corpusmill.pipelines.storage.graph_file import write_graph
 from corpusmill.pipelines.storage.run_folder import StepFolder
@@ -169,10 +175,8 @@ def metadata(bench: Bench, folder: Path, units: int) -> None:
     size = sum(file.stat().st_size for file in step.path.rglob("*") if file.is_file())
     bench.add("receipts: bytes a unit", "corpusmill", size / units, "B")
     bench.add("receipts: written", "corpusmill", spent / units * 1e6, "us/unit")
-    asked = subprocess.run(
-        [sys.executable, __file__, "--worker", str(step.path)], check=True, capture_output=True
-    )
-    opens, lookups, memory = json.loads(asked.stdout)
+    asked = [asked_of("--worker", str(step.path)) for _ in range(5)]
+    opens, lookups, memory = (median(figures) for figures in zip(*asked, strict=True))
     bench.add("view: opens", "corpusmill", opens * 1e3, "ms")
     bench.add("view: lookups", "corpusmill", lookups * 1e3, "ms")
     bench.add("worker: memory", "corpusmill", memory, "MB")
@@ -190,16 +194,49 @@ def metadata(bench: Bench, folder: Path, units: int) -> None:
 def worker(step: Path) -> None:
     """What a worker needs of a step: printed as seconds, seconds and MB."""
     before = resident()
-    started = time.perf_counter()
+    started = time.process_time()
     view = DatasetView([StepFolder(step)], [])
     units = len(view)
     view.input_bytes(units // 2)
-    opens = time.perf_counter() - started
-    started = time.perf_counter()
+    opens = time.process_time() - started
+    started = time.process_time()
     for unit in range(0, units, max(1, units // 1000)):
         view.facts(unit)
         StepFolder(step).entry(f"{unit:05d}.parquet")
-    print(json.dumps([opens, time.perf_counter() - started, resident() - before]))
+    print(json.dumps([opens, time.process_time() - started, resident() - before]))
+
+
+def asked_of(*arguments: str) -> list[float]:
+    """The figures that this file prints, run with these arguments in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True)
+    figures: list[float] = json.loads(done.stdout)
+    return figures
+
+
+def runner(units: int) -> None:
+    """What the runner holds of units that end in any order within a thousand: printed as MB."""
+    count, part, suffixes = parts("a", units)
+    with tempfile.TemporaryDirectory() as folder:
+        before = resident()
+        committed = Committed(StepFolder(Path(folder) / "steps" / "a" / "v"))
+        draw, waiting = random.Random(1), list(range(min(1000, count)))
+        for number in range(len(waiting), count):
+            place = draw.randrange(len(waiting))
+            committed.add(receipt(waiting[place], part, suffixes))
+            waiting[place] = number
+        for number in waiting:
+            committed.add(receipt(number, part, suffixes))
+        committed.finish()
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps([most - before]))
+
+
+def placing(bench: Bench, units: int) -> None:
+    bench.add("runner: receipts", "corpusmill", asked_of("--runner", str(min(units, 100_000)))[0], "MB")
+    tracemalloc.start()
+    placement(units, 4096)
+    bench.add("runner: placement", "corpusmill", tracemalloc.get_traced_memory()[1] / units, "B/unit")
+    tracemalloc.stop()
 
 
 def measured(work: str, path: Path) -> tuple[float, float]:
@@ -295,6 +332,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         opens(bench, here)
+        placing(bench, 10_000 if options.quick else 1_000_000)
         metadata(bench, here, 10_000 if options.quick else 1_000_000)
     bench.print(options.json)
 
@@ -302,5 +340,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         worker(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["--runner"]:
+        runner(int(sys.argv[2]))
     else:
         bounded(main)

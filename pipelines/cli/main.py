@@ -160,6 +160,12 @@ def plan(
     ] = None,
     core_hour: Annotated[float, typer.Option("--core-hour", help="Price of an hour of one core.")] = 0.04,
     disk_month: Annotated[float, typer.Option("--disk-month", help="Price of a gigabyte a month.")] = 0.02,
+    million_writes: Annotated[
+        float, typer.Option("--million-writes", help="Price of a million requests that write (PUT).")
+    ] = 5.0,
+    million_reads: Annotated[
+        float, typer.Option("--million-reads", help="Price of a million requests that read (GET).")
+    ] = 0.4,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would run, why, and what it costs. Changes nothing.
@@ -169,7 +175,7 @@ def plan(
     """
     from corpusmill.pipelines.contract.errors import UserError
     from corpusmill.pipelines.recipe.remarks import remarks
-    from corpusmill.pipelines.run.at_scale import at_scale, size_of
+    from corpusmill.pipelines.run.at_scale import Prices, at_scale, size_of
     from corpusmill.pipelines.run.plan import make_plan, render_plan
 
     loaded = _load(recipe, overrides, out)
@@ -188,8 +194,8 @@ def plan(
                 cost = estimate_run(loaded, listener)
             made = replace(made, estimate=cost)
             if size is not None:
-                found = at_scale(loaded, cost, size, core_hour=core_hour, disk_month=disk_month)
-                made = replace(made, at=found)
+                prices = Prices(core_hour, disk_month, million_writes, million_reads)
+                made = replace(made, at=at_scale(loaded, cost, size, prices))
         except NoEstimateError as error:
             made = replace(made, no_estimate=str(error))
     _print(made, as_json, render_plan(made))

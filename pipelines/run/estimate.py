@@ -56,13 +56,16 @@ def _cut(paths: dict[str, str], sizes: Mapping[str, int]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class StepCost:
-    """Seconds of one core, and bytes on disk, of one step; its operator, and the files that a unit has."""
+    """Seconds of one core, and bytes on disk, of one step; its operator, the files that a unit has, the lists
+    of removals that it applies to what it reads, and the rows that it writes."""
 
     name: str
     seconds: float
     disk: int
     operator: str
     files: float
+    masks: int = 0
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,9 @@ def _scale(
         disk = manifest.bytes
         files = state.folder.units.count_files() / max(1, len(state.folder.units))
         seconds = rounds.get(name, state.seconds * factor)
-        rows.append(StepCost(name, seconds, int(disk * factor), state.step.operator.name, files))
+        operator, masks = state.step.operator.name, len(state.step.masks)
+        written = int(manifest.rows * factor)
+        rows.append(StepCost(name, seconds, int(disk * factor), operator, files, masks, written))
     found = {row.name: row for row in rows}
     for step, like in ((step, like) for one in cuts for step, like in one.alike.items()):
         rows.append(replace(found[like], name=step, seconds=rounds.get(step, found[like].seconds)))

@@ -10,9 +10,17 @@ import pytest
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
-from corpusmill.pipelines.run.at_scale import at_scale, render_at_scale, size_of
+from corpusmill.pipelines.run.at_scale import (
+    Prices,
+    at_scale,
+    render_at_scale,
+    resolution_memory,
+    runner_memory,
+    size_of,
+)
 from corpusmill.pipelines.run.estimate import Estimate, StepCost
 from corpusmill.pipelines.run.operators.layout import layout_of, rounded
+from corpusmill.pipelines.run.requests_at_scale import writes_of
 
 STEPS = (
     StepCost("a.index", 10.0, 1000, "index", 1.0),
@@ -56,8 +64,9 @@ def test_what_grows_and_what_does_not(recipe: Recipe) -> None:
         assert ten.disk == factor * one.disk
     assert same.worker_memory == 2 * 2**30
     assert same.money == pytest.approx(same.core_hours * 0.04 + same.disk / 1e9 * 0.02)
-    dear = at_scale(recipe, COST, 10**9, core_hour=1.0, disk_month=0.0)
+    dear = at_scale(recipe, COST, 10**9, Prices(1.0, 0.0, 10**6, 0.0))
     assert dear.money == pytest.approx(dear.core_hours)
+    assert dear.requests_money == dear.writes
 
 
 def test_units_follow_the_rules_of_a_run(recipe: Recipe) -> None:
@@ -71,4 +80,35 @@ def test_units_follow_the_rules_of_a_run(recipe: Recipe) -> None:
     assert (found["train"].units, found["train"].files) == (1, 3)
     lines = render_at_scale(at_scale(recipe, replace(COST, input_bytes=0), 10**13))
     assert lines[1] == "at 10 TB of input, from the same cut:"
-    assert len(lines) == 2 + len(STEPS) + 3
+    assert len(lines) == 2 + len(STEPS) + 4
+
+
+def test_requests_follow_from_files_units_and_what_units_open(recipe: Recipe) -> None:
+    found = {step.name: step for step in at_scale(recipe, COST, 10**13).steps}
+    reading, text = -(-(10**13) // 2**25), 4 * 10**12
+    layout = layout_of(rounded(-(-text // 2**28)), reading, text)
+    assert found["a.index"].reads == -(-(10**13) // 2**24)
+    assert found["a"].reads == 3 * reading  # two ranges of 16 MiB, and what begins in them
+    assert found["a"].writes == 3 * reading + -(-reading // 10_000) + 4
+    groups = layout.files[-1] // layout.coarse
+    assert found["dedup.exact.gather"].reads == layout.partitions * groups
+    merges = layout.files[0] * layout.coarse + sum(layout.files[1:-1])
+    assert found["dedup.exact.scatter"].reads == reading + merges
+    assert (found["train"].reads, found["train"].writes) == (1, 3 + 1 + 1 + 4)
+    masked = replace(COST, steps=(*STEPS, StepCost("tokens", 1.0, 10, "encode", 1.0, masks=2)))
+    assert at_scale(recipe, masked, 10**13).steps[-1].reads == 3 * reading
+
+
+def test_a_file_of_over_32_mib_is_sent_in_parts() -> None:
+    assert writes_of(10, 20, 20 * 2**25) == 20 + 10 + 1 + 4
+    assert writes_of(10, 20, 40 * 2**25) == 20 * 3 + 40 + 10 + 1 + 4
+
+
+def test_memory_of_runner_and_resolution_is_bounded_but_for_a_list_of_units() -> None:
+    few, many, more = (runner_memory(units) for units in (1000, 10**6, 10**7))
+    assert few < many < more
+    assert more - many == 9 * 10**6 * 40
+    assert resolution_memory(1000) == 700_000
+    assert resolution_memory(2**18) == 2**18 * 700
+    assert resolution_memory(2**30) == resolution_memory(2**18)
+    assert resolution_memory(2**40) == 2**24 * 700  # no more than 65,536 partitions
