@@ -31,8 +31,8 @@ _NEVER_PACKED = ("parquet", "arrow", "zip")
 _READERS = ("parquet", "arrow", "warc", "arc", "tar", "jsonl", "html")
 
 
-def head_of(path: Path) -> tuple[bytes, bool]:
-    """The first uncompressed bytes of a file, at most about `HEAD_BYTES`, and whether they are all of it.
+def head_of(path: Path, most: int = HEAD_BYTES) -> tuple[bytes, bool]:
+    """The first uncompressed bytes of a file, at most about `most`, and whether they are all of it.
 
     What is damaged ends the bytes early and counts as more to come. Raises OSError.
     """
@@ -42,12 +42,12 @@ def head_of(path: Path) -> tuple[bytes, bool]:
         for piece in pieces(path):
             found.append(piece.data)
             size += len(piece.data)
-            if size >= HEAD_BYTES:
+            if size >= most:
                 return b"".join(found), False
     except Damage:
         if not found and compression_of_or_none(path) is None:
             with path.open("rb") as file:
-                return file.read(HEAD_BYTES), False
+                return file.read(most), False
         return b"".join(found), False
     return b"".join(found), True
 

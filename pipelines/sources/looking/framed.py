@@ -49,9 +49,6 @@ def look_at_archive(path: Path, form: ArchiveFormat, name: str, dictionary: Path
         given = dictionary_of_option(dictionary)
     except DataError as error:
         return Look(fault=str(error))
-    head, whole = head_of(path)
-    if whole and not head.strip():
-        return EMPTY
     cause = None
     starts: list[int] = [0]
     for _ in range(FAULTS_PER_FILE):
@@ -66,6 +63,9 @@ def look_at_archive(path: Path, form: ArchiveFormat, name: str, dictionary: Path
             cause = cause or str(damage)
             frames = later_frames(path, damage.frame, HEAD_BYTES, given)
             starts += [offset for offset, _ in [next(frames, (0, b""))] if offset]
+    head, whole = head_of(path)
+    if whole and not head.strip():
+        return EMPTY
     return _none_found(head, whole, name, cause)
 
 
@@ -84,24 +84,26 @@ def _record_begins(stream: ByteStream, form: ArchiveFormat) -> bool:
 
 def look_at_tar(path: Path) -> Look:
     """Whether a file begins with a member; later ones are not read without it. Raises OSError."""
-    head, whole = head_of(path)
-    if whole and not head.strip(b"\0"):  # an empty tar is blocks of zeros
-        return EMPTY
+    cause = "there is data after the archive's end mark"
     try:
         if next_member(_Beginning(path)) is not None:
             return Look(sound=True)
     except Damage as damage:
-        return _none_found(head, whole, "tar", str(damage))
-    return _none_found(head, whole, "tar", "there is data after the archive's end mark")
+        cause = str(damage)
+    head, whole = head_of(path)
+    if whole and not head.strip(b"\0"):  # an empty tar is blocks of zeros
+        return EMPTY
+    return _none_found(head, whole, "tar", cause)
 
 
 def look_at_zip(path: Path) -> Look:
     """Whether a file ends with a central directory that lists a member. Raises OSError."""
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
         try:
             count = find_directory(file).count
         except DirectoryFault as fault:
+            file.seek(0)
+            head = file.read(HEAD_BYTES)
             return _none_found(head, len(head) < HEAD_BYTES, "zip", str(fault)) if head else EMPTY
     return Look(sound=True) if count else EMPTY
 

@@ -16,6 +16,8 @@ from corpusmill.pipelines.sources.looking.unreadable import unreadable
 from corpusmill.pipelines.storage.objects.lazy import for_library
 
 RECORDS = 10  # of one file: those that a fault is told by
+_FIRST_BYTES = 2**17  # of JSON Lines, looked at before the rest of the first MiB
+_BOM = b"\xef\xbb\xbf"
 _EXPECTED = "one JSON object a line, in UTF-8"
 _BEGUN = re.compile(rb'\s*\{\s*"')  # a record that may go on beyond what is looked at
 _LIST = re.compile(rb'\s*\[\s*[\[{"]')
@@ -47,15 +49,19 @@ def look_at_pages(path: Path) -> Look:
 
 
 def look_at_lines(path: Path, map_: FieldMap) -> Look:
-    """The first MiB of JSON Lines: sound where one record can be read, else told by the first `RECORDS`."""
+    """The first MiB of JSON Lines, or `_FIRST_BYTES` where these have a record that can be read: sound where
+    one can, else told by the first `RECORDS`."""
     from corpusmill.pipelines.sources.assembly.json_limits import load_json
 
+    head, _ = head_of(path, _FIRST_BYTES)
+    if any(_readable(line, map_) for line in head.removeprefix(_BOM).split(b"\n")[:-1]):
+        return Look(sound=True)
     text_field = map_.text
     head, whole = head_of(path)
     fault = wrong_format(head, "jsonl")
     if fault:
         return Look(fault=fault)
-    head = head.removeprefix(b"\xef\xbb\xbf")
+    head = head.removeprefix(_BOM)
     lines = head.split(b"\n")
     cut = b"" if whole else lines.pop()
     lines = [line for line in lines if line.strip()]
@@ -98,6 +104,18 @@ def look_at_lines(path: Path, map_: FieldMap) -> Look:
         if wrapped is not None:
             return Look(fault=f"its records are a list inside one object; {_jq(f'.{wrapped}[]', path)}")
     return Look(fault=without_text(first, map_))
+
+
+def _readable(line: bytes, map_: FieldMap) -> bool:
+    """Whether a line is a record that can be read."""
+    from corpusmill.pipelines.sources.assembly.json_limits import load_json
+
+    try:
+        record = load_json(line)
+    except ValueError:
+        return False
+    text = _text_of(record, map_) if isinstance(record, dict) else None
+    return isinstance(text, str) and _wrong_characters(text) is None
 
 
 def _text_of(record: dict[str, Any], map_: FieldMap) -> Any:
