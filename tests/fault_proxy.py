@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
+
+from tests.http_front import Front, FrontHandler
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 _CONDITIONS = ("if-match", "if-none-match")
@@ -46,7 +46,7 @@ class Fault:
     action: Callable[[], None] = lambda: None
 
 
-class FaultProxy:
+class FaultProxy(Front):
     """The proxy of one server, at `url`; `seen` are the requests so far, `faults` what is still to happen."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -54,28 +54,17 @@ class FaultProxy:
         self.faults: list[Fault] = []
         self._upstream = (host, port)
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(self._handler())
+        self.url = f"http://127.0.0.1:{self.port}"
 
-    @contextmanager
-    def serving(self) -> Iterator[FaultProxy]:
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield self
-        finally:
-            for fault in self.faults:
-                fault.release.set()
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
+    def release(self) -> None:
+        for fault in self.faults:
+            fault.release.set()
 
     def fresh(self) -> None:
         """Forget what was seen and what was to happen."""
         with self._lock:
-            for fault in self.faults:
-                fault.release.set()
+            self.release()
             self.seen.clear()
             self.faults.clear()
 
@@ -88,18 +77,15 @@ class FaultProxy:
                     return fault
         return None
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[FrontHandler]:
         proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # an answer waits for no acknowledgement: 40 ms each
-
+        class Handler(FrontHandler):
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.body()
                 fault = proxy._fault_of(Seen(self.command, self.path, dict(self.headers)))
                 if fault is not None and fault.kind == "answer":
-                    self._send(fault.status, {}, fault.body, len(fault.body))
+                    self.send(fault.status, {}, fault.body, len(fault.body))
                     return
                 if fault is not None and fault.kind == "drop":
                     fault.action()
@@ -122,24 +108,7 @@ class FaultProxy:
                     self.close_connection = True
                     return
                 cut = fault is not None and fault.kind == "cut"
-                self._send(reply.status, headers, data[: len(data) // 2] if cut else data, length)
+                self.send(reply.status, headers, data[: len(data) // 2] if cut else data, length)
                 self.close_connection = self.close_connection or cut
-
-            def _send(self, status: int, headers: dict[str, str], data: bytes, length: int) -> None:
-                try:
-                    self.send_response_only(status)
-                    for name, value in headers.items():
-                        self.send_header(name, value)
-                    self.send_header("Content-Length", str(length))
-                    self.end_headers()
-                    if self.command != "HEAD":
-                        self.wfile.write(data)
-                except (BrokenPipeError, ConnectionResetError):  # the client waits no longer
-                    self.close_connection = True
-
-            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815  # names of http.server
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Nothing: `seen` is the log."""
 
         return Handler

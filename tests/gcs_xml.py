@@ -12,35 +12,21 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.http_front import Front, FrontHandler
 
 _KEPT = ("etag", "last-modified", "x-goog-generation", "content-range", "content-type")
 
 
-class Translator:
+class Translator(Front):
     """The front of the server on `port`, at `port` of its own; `uploads` are those that are not complete."""
 
     def __init__(self, port: int) -> None:
         self.uploads: dict[str, dict[int, bytes]] = {}
         self._upstream = port
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.port = int(self._server.server_address[1])
-
-    @contextmanager
-    def serving(self) -> Iterator[Translator]:
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
+        super().__init__(self._handler())
 
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
@@ -95,15 +81,12 @@ class Translator:
         with self._lock:
             return self.uploads.pop(upload, None)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[FrontHandler]:
         front = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
+        class Handler(FrontHandler):
             def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.body()
                 asked = urlsplit(self.path)
                 query = parse_qs(asked.query, keep_blank_values=True)
                 bucket, _, key = unquote(asked.path).lstrip("/").partition("/")
@@ -142,20 +125,7 @@ class Translator:
                 self._send(status, headers, said.encode())
 
             def _send(self, status: int, headers: dict[str, str], data: bytes = b"") -> None:
-                length = headers.get("content-length", "0") if self.command == "HEAD" else str(len(data))
-                try:
-                    self.send_response_only(status)
-                    for name, value in {**headers, "content-length": length}.items():
-                        self.send_header(name, value)
-                    self.end_headers()
-                    if self.command != "HEAD":
-                        self.wfile.write(data)
-                except (BrokenPipeError, ConnectionResetError):  # the client waits no longer
-                    self.close_connection = True
-
-            do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer  # noqa: N815  # names of http.server
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Nothing: the proxy before it keeps a log."""
+                length = int(headers.pop("content-length", "0"))
+                self.send(status, headers, data, length if self.command == "HEAD" else len(data))
 
         return Handler

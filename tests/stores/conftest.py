@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +9,11 @@ import pytest
 
 from corpusmill.pipelines.storage.objects import current
 from corpusmill.pipelines.storage.objects.settings import ObjectStorage
+from tests.object_fixtures import bucket_name, corpus, local, reached
 from tests.object_server import need_server
 from tests.real_servers import NAMES, RealServer, real_server
+
+__all__ = ["bucket", "corpus", "local", "one_real_server", "real"]
 
 
 @pytest.fixture(scope="session", params=NAMES)
@@ -28,20 +30,17 @@ def real(
     one_real_server: RealServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[RealServer]:
     """The server, which this process may reach."""
-    for name, value in one_real_server.environment.items():
-        monkeypatch.setenv(name, value)
-    one_real_server.proxy.fresh()
-    current.use_storage(
-        ObjectStorage(schemes=["s3", "gs", "az"], cache=tmp_path / "cache", retry_wait_s=0.01, retries=2)
+    settings = ObjectStorage(
+        schemes=["s3", "gs", "az"], cache=tmp_path / "cache", retry_wait_s=0.01, retries=2
     )
-    yield one_real_server
-    one_real_server.proxy.fresh()
-    current.use_storage(None)
+    with reached(one_real_server.proxy, one_real_server.environment, monkeypatch):
+        current.use_storage(settings)
+        yield one_real_server
 
 
 @pytest.fixture
 def bucket(real: RealServer, request: pytest.FixtureRequest) -> str:
     """The URL of an empty bucket, named after the test."""
-    name = f"test-{zlib.crc32(request.node.nodeid.encode()):08x}"
+    name = bucket_name(request)
     real.make_bucket(name)
     return f"{real.scheme}://{name}"

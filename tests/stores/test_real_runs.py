@@ -11,12 +11,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from typer.testing import CliRunner
 
-from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run import runner as runner_module
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.objects import current
 from corpusmill.pipelines.storage.objects.urls import parse_url
@@ -25,24 +22,11 @@ from corpusmill.pipelines.storage.remote.lease import FencedError
 from corpusmill.pipelines.storage.remote.mirrors import store_of_run
 from tests.fault_proxy import Fault, Seen
 from tests.pipelines.run.forked_runs import forked_runs
-from tests.pipelines.run.remote_runs import Elsewhere, Meddling, contents, of_recipe, run, short
-from tests.pipelines.run.small_corpus import write, write_corpus
+from tests.pipelines.run.remote_runs import Meddling, contents, of_recipe, run, run_on_machines, short, told
+from tests.pipelines.run.small_corpus import write
 from tests.real_servers import RealServer
 
 MOST_REQUESTS = 8
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("stores") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def local(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
-    """The short recipe's run in a folder."""
-    recipe = short(tmp_path_factory.mktemp("short") / "run", corpus)
-    run(recipe)
-    return of_recipe(recipe)
 
 
 @pytest.fixture(autouse=True)
@@ -98,12 +82,6 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
     assert current.store_of(parse_url(f"{bucket}/x")).get("exported/export.json")
 
 
-def told(*command: str) -> str:
-    result = CliRunner().invoke(app, list(command), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 @pytest.mark.parametrize("whole", [sent_files.WHOLE_BYTES, 0])
 def test_machines_that_share_the_store_alone_give_the_same_bytes(
     bucket: str,
@@ -114,11 +92,8 @@ def test_machines_that_share_the_store_alone_give_the_same_bytes(
     whole: int,
 ) -> None:
     """Whether files of exchanges are fetched whole or by ranges."""
-    monkeypatch.setattr(sent_files, "WHOLE_BYTES", whole)
-    monkeypatch.setattr(Elsewhere, "machines", [tmp_path / name for name in ("one", "two", "three")])
-    monkeypatch.setattr(runner_module, "make_engine", lambda recipe, log: Elsewhere())
     recipe = short(tmp_path / "run", corpus, storage(f"{bucket}/machines"))
-    run(recipe)
+    run_on_machines(recipe, tmp_path, whole, monkeypatch)
     assert of_recipe(recipe) == local
 
 

@@ -12,14 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import pytest
+from typer.testing import CliRunner
+
+from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.models import Recipe
+from corpusmill.pipelines.run import runner as runner_module
 from corpusmill.pipelines.run.engines.engine import Order
 from corpusmill.pipelines.run.engines.inline import InlineEngine
 from corpusmill.pipelines.run.runner import RunListener, Runner, RunResult
 from corpusmill.pipelines.run.scheduler import Unit
 from corpusmill.pipelines.run.task import Executed
 from corpusmill.pipelines.storage.objects.current import use_storage
+from corpusmill.pipelines.storage.remote import sent_files
 from corpusmill.pipelines.storage.run_folder import RunFolder
 from tests.fault_proxy import Fault, Seen
 from tests.object_server import ObjectServer
@@ -95,6 +101,22 @@ class Elsewhere(InlineEngine):
             there = {**task.storage, "cache": str(cache)} if task.storage else {}
             moved.append((ticket, replace(task, storage=there)))
         super().submit(moved, memory)
+
+
+def run_on_machines(recipe: Path, folder: Path, whole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a recipe on three machines, folders in `folder`. They fetch ranges of files of exchanges that are
+    larger than `whole` bytes."""
+    monkeypatch.setattr(sent_files, "WHOLE_BYTES", whole)
+    monkeypatch.setattr(Elsewhere, "machines", [folder / name for name in ("one", "two", "three")])
+    monkeypatch.setattr(runner_module, "make_engine", lambda recipe, log: Elsewhere())
+    run(recipe)
+
+
+def told(*command: str) -> str:
+    """What a command writes to its standard output."""
+    result = CliRunner().invoke(app, list(command), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def requests_of_a_run(

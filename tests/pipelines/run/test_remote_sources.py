@@ -27,6 +27,7 @@ from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.sources import parquet
 from corpusmill.pipelines.storage.objects import blocks, current, lazy
 from tests.fault_proxy import Fault, Seen
+from tests.object_fixtures import reached
 from tests.object_server import KEYS, ObjectServer, object_server
 from tests.pipelines.run.small_corpus import jsonl, write, write_corpus
 
@@ -48,12 +49,8 @@ def one_server(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def server(one_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectServer]:
-    for name, value in KEYS.items():
-        monkeypatch.setenv(name, value)
-    one_server.proxy.fresh()
-    yield one_server
-    one_server.proxy.fresh()
-    current.use_storage(None)
+    with reached(one_server.proxy, KEYS, monkeypatch):
+        yield one_server
 
 
 def remote(

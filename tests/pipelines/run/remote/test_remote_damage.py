@@ -13,19 +13,25 @@ from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.objects import current
 from corpusmill.pipelines.storage.remote.mirrors import store_of_run
-from corpusmill.pipelines.storage.run_folder import RunFolder
+from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
 from tests.object_server import ObjectServer
 from tests.pipelines.run.remote_runs import BUCKET, Meddling, asked, of_recipe, run, short, storage
+
+
+def ran(server: ObjectServer, corpus: Path, folder: Path, name: str) -> tuple[Path, RunFolder, StepFolder]:
+    """The short recipe, its run of this name in the bucket, and the step that reads its source."""
+    recipe = short(folder / "run", corpus, storage(server, name))
+    run(recipe)
+    there = RunFolder(load_recipe(recipe).output_folder)
+    step = there.current_step("lines")
+    assert step is not None
+    return recipe, there, step
 
 
 def test_damage_in_the_store_is_found_and_repaired(
     server: ObjectServer, corpus: Path, local: dict[str, tuple[str, str]], tmp_path: Path
 ) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "damaged"))
-    run(recipe)
-    folder = RunFolder(load_recipe(recipe).output_folder)
-    step = folder.current_step("lines")
-    assert step is not None
+    recipe, folder, step = ran(server, corpus, tmp_path, "damaged")
     files = list(step.units.files(".parquet"))
     copy = step.data / files[1].name
     copy.write_bytes(bytes(files[1].bytes))  # damage of this machine's copy alone is mended by itself
@@ -58,11 +64,7 @@ def test_damage_in_the_store_is_found_and_repaired(
 def test_what_the_store_lost_is_found_and_sent_again_though_the_mirror_has_it(
     server: ObjectServer, corpus: Path, tmp_path: Path
 ) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "lost"))
-    run(recipe)
-    folder = RunFolder(load_recipe(recipe).output_folder)
-    step = folder.current_step("lines")
-    assert step is not None
+    recipe, folder, step = ran(server, corpus, tmp_path, "lost")
     keys = [f"lost/data/lines/{file.sha256[:32]}.parquet" for file in step.units.files(".parquet")]
     held = {key: server.get(BUCKET, key) for key in keys[:2]}
     server.delete(BUCKET, keys[0])
@@ -81,11 +83,7 @@ def test_what_the_store_lost_is_found_and_sent_again_though_the_mirror_has_it(
 def test_what_was_written_over_with_equal_sizes_is_found_though_the_mirror_has_it(
     server: ObjectServer, corpus: Path, tmp_path: Path
 ) -> None:
-    recipe = short(tmp_path / "run", corpus, storage(server, "over"))
-    run(recipe)
-    folder = RunFolder(load_recipe(recipe).output_folder)
-    step = folder.current_step("lines")
-    assert step is not None
+    recipe, folder, step = ran(server, corpus, tmp_path, "over")
     server.proxy.fresh()
     assert "all is well" in render_doctor(doctor(folder, deep=True))
     assert not any("/data/" in seen.path and seen.method == "GET" for seen in asked(server))

@@ -14,13 +14,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from corpusmill.pipelines.cli.main import app
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.recipe.loader import load_recipe
-from corpusmill.pipelines.run import runner as runner_module
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.remote import sent_files, shared_objects
 from corpusmill.pipelines.storage.remote.lease import FencedError
@@ -31,7 +28,6 @@ from tests.object_server import ObjectServer
 from tests.pipelines.run.forked_runs import forked_runs
 from tests.pipelines.run.remote_runs import (
     BUCKET,
-    Elsewhere,
     Kind,
     Meddling,
     asked,
@@ -40,8 +36,10 @@ from tests.pipelines.run.remote_runs import (
     of_recipe,
     requests_of_a_run,
     run,
+    run_on_machines,
     short,
     storage,
+    told,
 )
 from tests.pipelines.run.small_corpus import write
 from tests.waiting import PATIENCE
@@ -128,12 +126,6 @@ def test_an_export_goes_to_the_store_and_is_whole_with_its_last_object(
         assert whole[name]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def told(*command: str) -> str:
-    result = CliRunner().invoke(app, list(command), catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 @pytest.mark.parametrize("whole", [sent_files.WHOLE_BYTES, 0])
 def test_machines_that_share_the_store_alone_give_the_same_bytes(
     server: ObjectServer,
@@ -144,11 +136,8 @@ def test_machines_that_share_the_store_alone_give_the_same_bytes(
     whole: int,
 ) -> None:
     """Whether files of exchanges are fetched whole or by ranges."""
-    monkeypatch.setattr(sent_files, "WHOLE_BYTES", whole)
-    monkeypatch.setattr(Elsewhere, "machines", [tmp_path / name for name in ("one", "two", "three")])
-    monkeypatch.setattr(runner_module, "make_engine", lambda recipe, log: Elsewhere())
     recipe = short(tmp_path / "run", corpus, storage(server, f"machines-{whole}"))
-    run(recipe)
+    run_on_machines(recipe, tmp_path, whole, monkeypatch)
     assert of_recipe(recipe) == local
     assert any((tmp_path / "two").rglob("*.parquet"))
     assert any(tmp_path.rglob("parts/*/*")) == (whole == 0)
