@@ -139,7 +139,7 @@ def test_machines_that_share_the_store_alone_give_the_same_bytes(
     recipe = short(tmp_path / "run", corpus, storage(server, f"machines-{whole}"))
     run_on_machines(recipe, tmp_path, whole, monkeypatch)
     assert of_recipe(recipe) == local
-    assert any((tmp_path / "two").rglob("*.parquet"))
+    assert any((tmp_path / "two").rglob("data/*.parquet"))
     assert any(tmp_path.rglob("parts/*/*")) == (whole == 0)
 
 
@@ -176,7 +176,7 @@ def test_workers_take_batches_from_the_store(
     assert sum(done) == len(events(recipe))
     session = server.get(BUCKET, "queue/queue/session.json")
     assert b'"over": true' in session
-    assert not list((tmp_path / "driver").rglob("*.parquet"))
+    assert not list((tmp_path / "driver").rglob("data/*.parquet"))
 
 
 def test_a_bad_network_changes_no_byte(
