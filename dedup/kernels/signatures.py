@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.dedup.kernels.word_hashes import Codes, folded_ascii, rooms, word_hashes
+from corpusmill.dedup.kernels.word_hashes import BLOCK_WORDS, Codes, folded_ascii, rooms, some_word_hashes
 from corpusmill.dedup.kernels.words import (
     MULTIPLIER,
     Bytes,
@@ -32,12 +32,14 @@ from corpusmill.dedup.kernels.words import (
     visible_bytes_hash,
 )
 from corpusmill.pipelines.text.compiled import compiled, inlined
+from corpusmill.pipelines.text.kernels.memory import address
 from corpusmill.pipelines.text.kernels.mixing import avalanche
 
 U32 = np.uint32
 U64 = np.uint64
 BAND_SALT = U64(0xD6E8FEB86659FD93)
 BLOCK = 8
+WORDS_AT_ONCE = 1 << 16  # whose hashes are in memory
 
 Values = npt.NDArray[np.uint32]
 Integers = npt.NDArray[np.int64]
@@ -215,6 +217,46 @@ def set_digest(value_S: Values, n: int) -> np.uint64:
 
 
 @compiled
+def word_shingles(
+    data: Bytes,
+    start: int,
+    end: int,
+    table: Table,
+    ascii_C: Codes,
+    zero_digits: bool | np.bool_,
+    width: int,
+    code_C: Codes,
+    raw_W: Hashes,
+    hash_W: Hashes,
+    out_S: Values,
+) -> int:
+    """32-bit hashes of all runs of `width` words of `data[start:end]`; returns their number.
+
+    Words are hashed as many at once as hash_W has room for, at least `width` and those of two blocks
+    (`rooms`), and the last `width` - 1 stay for the shingles that begin with them.
+    """
+    begin = address(data)
+    at, last = begin + start, begin + end
+    h = inside = U64(0)
+    in_number = False
+    count = total = 0
+    while at < last:
+        count, at, h, inside, in_number = some_word_hashes(
+            at, last, h, inside, in_number, table, ascii_C, zero_digits, code_C, raw_W, hash_W, count
+        )
+        if at < last:
+            total += rolling_shingles(hash_W, count, width, out_S[total:])
+            stay = min(width - 1, count)
+            for w in range(stay):
+                hash_W[w] = hash_W[count - stay + w]
+            count = stay
+    if inside:
+        hash_W[U64(count)] = avalanche(h)
+        count += 1
+    return total + rolling_shingles(hash_W, count, width, out_S[total:])  # type: ignore[no-any-return]
+
+
+@compiled
 def _shingle(
     data: Bytes,
     start: int,
@@ -232,8 +274,9 @@ def _shingle(
     out_S: Values,
 ) -> int:
     if by_word:
-        n = word_hashes(data, start, end, table, ascii_C, zero_digits, code_C, raw_W, hash_W)
-        count: int = rolling_shingles(hash_W, n, width, out_S)
+        count: int = word_shingles(
+            data, start, end, table, ascii_C, zero_digits, width, code_C, raw_W, hash_W, out_S
+        )
     else:
         n = characters(data, start, end, table, zero_digits, char_C)
         count = rolling_shingles(char_C, n, width, out_S)
@@ -262,14 +305,15 @@ def sketch(
     `short`: a document of fewer than `width` words (characters) has one shingle, the hash of its bytes
     without white space; otherwise it has none. Returns `(ends int64[N + 1], shingles uint32[S], keys
     uint64[N, B], digest uint64[N])`: document i's set is `shingles[ends[i]:ends[i + 1]]`; documents without
-    shingles have keys and digest 0.
+    shingles have keys and digest 0. Memory: 8 bytes a shingle, of which 4 are given back.
     """
     n_docs = len(offsets) - 1
     longest = 0
     for d in range(n_docs):
         longest = max(longest, offsets[d + 1] - offsets[d])
     room = longest // 2 + 2 if by_word else longest + 2
-    hash_W = np.empty(room if by_word else 0, np.uint64)
+    words = min(room, max(WORDS_AT_ONCE, 2 * width) + 2 * BLOCK_WORDS)
+    hash_W = np.empty(words if by_word else 0, np.uint64)
     char_C = np.empty(0 if by_word else room, np.uint32)
     scratch = np.empty(room, np.uint32)
     ends = np.zeros(n_docs + 1, np.int64)
@@ -310,4 +354,6 @@ def sketch(
             band_keys(min_H, bands, keys[d])
         total += n
         ends[d + 1] = total
+    if total > WORDS_AT_ONCE:  # what lies behind was never written
+        return ends, shingles[:total], keys, digest
     return ends, shingles[:total].copy(), keys, digest

@@ -35,6 +35,7 @@ from corpusmill.pipelines.text.kernels.mixing import avalanche
 
 U64 = np.uint64
 BLOCK = 4096  # characters
+BLOCK_WORDS = BLOCK // 2 + 16  # that may end in a block at most
 NOT_ASCII = U64(0x8080808080808080)
 END = np.uint32(0)
 THINK = np.uint32(0xFFFFFFFF)
@@ -135,7 +136,7 @@ def _hash(
     first = _behind_end(code_C, part, n)
     second = _behind_end(code_C, max(first, 2 * part), n)
     third = _behind_end(code_C, max(second, 3 * part), n)
-    room = BLOCK // 2 + 16
+    room = BLOCK_WORDS
     p0, p1, p2, p3 = U64(0), U64(first), U64(second), U64(third)
     w0, w1, w2, w3 = U64(0), U64(room), U64(2 * room), U64(3 * room)
     h0, i0 = h, inside
@@ -191,37 +192,34 @@ def _mixed(raw_W: Hashes, first: int, end: int, hash_W: Hashes, count: int) -> i
 
 
 @compiled
-def word_hashes(
-    data: Bytes,
-    start: int,
-    end: int,
+def some_word_hashes(
+    at: int,
+    last: int,
+    h: np.uint64,
+    inside: np.uint64,
+    in_number: bool,
     table: Table,
     ascii_C: Codes,
     zero_digits: bool | np.bool_,
     code_C: Codes,
     raw_W: Hashes,
     hash_W: Hashes,
-) -> int:
-    """Hashes of the words of `data[start:end]` into hash_W uint64; returns their number.
+    count: int,
+) -> tuple[int, int, np.uint64, np.uint64, bool]:
+    """Hashes of the words that end from address `at` on, into hash_W uint64 from `count` on, up to address
+    `last` or until there is no room for those of another block.
 
-    Room: hash_W (end - start + 1) // 2; code_C uint32 and raw_W uint64 as `rooms` gives them. `ascii_C` is
-    `folded_ascii` of the same table.
+    Returns their number with `count`, where to go on, and what is to be given there: the hash of a word that
+    goes on (with `inside` not 0, its own at the end of the text), and whether a number does. code_C uint32
+    and raw_W uint64 as `rooms` gives them; `ascii_C` is `folded_ascii` of the same table.
     """
-    begin = address(data)
-    at, last = begin + start, begin + end
-    count = 0
-    h = inside = U64(0)
-    in_number = False
-    while at < last:
+    while at < last and (count + BLOCK_WORDS <= len(hash_W) or (last - at) // 2 < len(hash_W) - count):
         n, at, in_number = _fold(at, last, table, ascii_C, zero_digits, in_number, code_C)
         count, h, inside = _hash(code_C, n, h, inside, raw_W, hash_W, count)
-    if inside:
-        hash_W[U64(count)] = avalanche(h)
-        count += 1
-    return count
+    return count, at, h, inside, in_number
 
 
 @compiled
 def rooms() -> tuple[Codes, Hashes]:
     """Room for characters and hashes of a block."""
-    return np.empty(BLOCK + 16, np.uint32), np.empty(4 * (BLOCK // 2 + 16), np.uint64)
+    return np.empty(BLOCK + 16, np.uint32), np.empty(4 * BLOCK_WORDS, np.uint64)

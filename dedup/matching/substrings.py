@@ -18,7 +18,7 @@ from corpusmill.dedup.kernels.span_bounds import narrowed_spans
 from corpusmill.dedup.kernels.windows import Members, repeated_windows
 from corpusmill.dedup.matching.normal_forms import normal_forms
 from corpusmill.dedup.matching.repeats import same_key_twice
-from corpusmill.pipelines.contract.documents import Documents, buffers, unwritable
+from corpusmill.pipelines.contract.documents import Documents, buffers, contiguous, unwritable
 from corpusmill.pipelines.contract.survivors import FACTS, ranks
 from corpusmill.pipelines.text.mixing import mixed
 
@@ -88,7 +88,7 @@ def stretches(rows: pa.Table, side: pa.Table, length: int) -> pa.Table:
     first = np.array(rows.column("first").to_numpy())  # kernels are compiled for arrays that may be written
     end = np.where(span, first, rows.column("last").to_numpy() + length)
     bounds = np.concatenate([[0], np.cumsum(end - first)])
-    offsets, data = buffers(side.column("text").combine_chunks())
+    offsets, data = buffers(contiguous(side.column("text")))
     out = np.empty(int(bounds[-1]), np.uint8)
     copy_spans(offsets, data, document, first, end, bounds[:-1], out)
     texts = pa.LargeBinaryArray.from_buffers(
@@ -121,7 +121,7 @@ def repeated_spans(rows: pa.Table, length: int, first_stays: bool, priority: Seq
     key = key[by]
     new = np.append(np.full(min(1, len(key)), True), key[1:] != key[:-1])
     groups = np.append(np.flatnonzero(new), len(key))
-    offsets, data = buffers(rows.column("stretch").combine_chunks())
+    offsets, data = buffers(contiguous(rows.column("stretch")))
     members = Members(
         offsets[by], offsets[by + 1] - offsets[by], place[by] - first[by], last[by] - first[by] + 1
     )
@@ -169,7 +169,7 @@ def united(rows: pa.Table, side: pa.Table, bounds: str) -> pa.Table:
     start = first[begins]
     end = reach[np.append(begins[1:], len(first)) - 1] - of * size if len(first) else last
     if bounds != "characters":
-        offsets, data = buffers(side.column("text").combine_chunks())
+        offsets, data = buffers(contiguous(side.column("text")))
         start, end = narrowed_spans(offsets, data, of, start, end, normal_forms(True), bounds == "lines")
     left = np.flatnonzero(start < end)
     kept = rows.take(pa.array(begins[left]))

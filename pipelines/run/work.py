@@ -19,6 +19,7 @@ from corpusmill.pipelines.run.task import Executed, Task
 from corpusmill.pipelines.storage.objects.current import REQUESTS, use_storage_again
 from corpusmill.pipelines.storage.remote.mirrors import path_of, release_files
 from corpusmill.pipelines.storage.run_folder import StepFolder
+from corpusmill.pipelines.system.process import return_much_memory
 
 log = logging.getLogger("corpusmill.work")
 
@@ -68,6 +69,8 @@ def execute(task: Task) -> Executed:
     except Exception:
         check_unchanged(task.stamps)  # an error in a file that changed is told as that
         raise
+    finally:
+        return_much_memory()
     check_unchanged(task.stamps, after_reading=True)
     if job.alone is not None:  # the unit ended before it came to that document
         attempt.discard()

@@ -9,7 +9,7 @@ key of batches of which the writer tells them. The 128-bit XXH3 of the index is 
 receipt of the unit holds: so a batch is known that is sound in itself but of another file, of another version
 of the file, or from another place in it, and so is a number that was altered. A receipt does not grow with
 the number of batches, and the bytes follow from the rows alone.
-Memory: two copies of one batch, and 20 bytes a batch.
+Memory: two copies of one batch, none of one over 32 MiB, and 20 bytes a batch.
 """
 
 from __future__ import annotations
@@ -39,20 +39,54 @@ small, since zstd costs 0.2 ms a batch more. The first batch decides."""
 
 _INDEX, _BOUNDS = b"batches", b"bounds"
 _LARGE = 2**15  # bytes of a batch
+_COPIED = 2**25  # bytes of a batch that is copied at most
 _ENTRY = np.dtype([("number", "<u4"), ("checksum", "V16")])
 _BOUND = np.dtype([("batch", "<u4"), ("first", "<u8"), ("last", "<u8")])
 
 Keys = npt.NDArray[np.uint64]
 
 
-def _checksum(schema: pa.Schema, serialised: pa.Buffer) -> bytes:
+def _checksum(batch: pa.RecordBatch) -> bytes:
+    if batch.nbytes > _COPIED:
+        return _streamed_checksum(batch)
+    return _serialised_checksum(batch.schema, batch.serialize())
+
+
+def _serialised_checksum(schema: pa.Schema, serialised: pa.Buffer) -> bytes:
     digest = xxhash.xxh3_128(schema.serialize())
     digest.update(serialised)
     return digest.digest()
 
 
+def _streamed_checksum(batch: pa.RecordBatch) -> bytes:
+    """The same: a stream begins with the schema and a batch, as they are serialised."""
+    sink = _Hashed()
+    with ipc.new_stream(pa.PythonFile(sink, mode="w"), batch.schema) as stream:
+        stream.write_batch(batch)
+        return sink.digest.digest()  # before the end of the stream is written
+
+
+class _Hashed:
+    """A file whose bytes are hashed and forgotten."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.digest = xxhash.xxh3_128()
+
+    def write(self, data: bytes | pa.Buffer) -> int:
+        self.digest.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
 def compact(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch alone: a slice may drag bits of its parent along; what was serialised once stays as it is."""
+    """The batch alone: a slice may drag bits of its parent along; what was serialised once stays as it is.
+    A large batch is not copied: what is written of it, and its checksum, are those of its copy."""
+    if batch.nbytes > _COPIED:
+        return pa.RecordBatch.from_arrays(batch.columns, schema=schema)
     return ipc.read_record_batch(batch.serialize(), schema)
 
 
@@ -68,11 +102,16 @@ class BatchWriter:
     def write(self, batch: pa.RecordBatch, number: int = 0, bounds: tuple[int, int] | None = None) -> int:
         """Write a batch, empty or not; returns its bytes before compression. `number`, below 2^32: what
         `CheckedFile.numbers` gives for it; `bounds`: what `CheckedFile.bounds` does."""
-        serialised = batch.serialize()
-        alone = ipc.read_record_batch(serialised, self._schema)
+        if batch.nbytes > _COPIED:
+            alone = compact(batch, self._schema)
+            checksum = _streamed_checksum(alone)
+        else:
+            serialised = batch.serialize()
+            alone = ipc.read_record_batch(serialised, self._schema)
+            checksum = _serialised_checksum(self._schema, serialised)
         if bounds is not None:
             self._bounds.append((len(self._entries), *bounds))
-        self._entries.append((number, _checksum(self._schema, serialised)))
+        self._entries.append((number, checksum))
         self._opened(alone.nbytes).write_batch(alone)
         return int(alone.nbytes)
 
@@ -220,7 +259,7 @@ class CheckedFile:
                 self._partly.bring([self._partly.blocks[index]])
             batch = self._reader.get_batch(index)
             batch.validate()
-            sound = _checksum(batch.schema, batch.serialize()) == self._entries["checksum"][index].tobytes()
+            sound = _checksum(batch) == self._entries["checksum"][index].tobytes()
         except (OSError, ValueError, IndexError, pa.ArrowException) as error:
             raise damaged(f"{self.path}, batch {index}: {error}") from error
         if not sound:

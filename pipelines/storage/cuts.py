@@ -3,7 +3,7 @@
 A mask that cuts has, beside each file of removed rows, `<unit>.edits.arrow`: a checked record batch of `CUTS`
 for each unit of the view, sorted by (row, start). Offsets count UTF-8 bytes of the text as its dataset holds
 it, whatever earlier masks cut from it; spans of all masks of a view are disjoint and end between characters.
-Memory: the spans of one unit, and one row group of text with a mark of one byte a byte of text.
+Memory: the spans of one unit, and one row group of text, with and without what is cut.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from corpusmill.pipelines.storage.checked_ipc import write_batches
 
 Index = npt.NDArray[np.int64]
 EDITS_FILE = "edits.arrow"  # a unit's number stands before it
+AT_ONCE = 2**24  # bytes of text of which each has a mark
 
 # One row a span. `survivor_*` names the document that keeps the text, or the record that has it; `excerpt`
 # is the beginning of what is cut, for a few spans only, chosen by id.
@@ -104,18 +105,34 @@ def cut(text: pa.Array, spans: Spans) -> pa.Array:
     base, sizes = int(ends[0]), np.diff(ends)
     if (spans.end > sizes[spans.row]).any():
         raise ValueError("a span ends beyond its text")
-    first = ends[spans.row] - base
-    marks = np.zeros(int(ends[-1]) - base + 1, np.int8)
-    marks[first + spans.start] += 1  # no two spans begin or end at one byte
-    marks[first + spans.end] -= 1
-    kept = np.cumsum(marks[:-1], dtype=np.int8) == 0
     left = np.zeros(len(ends), np.int64)
     np.cumsum(sizes - spans.lengths(len(text)), out=left[1:])
-    parts = [pa.py_buffer(left), pa.py_buffer(np.ascontiguousarray(data[base : int(ends[-1])][kept]))]
+    first = ends[spans.row]
+    kept = np.empty(int(left[-1]), np.uint8)
+    _copy_beside(data, (base, int(ends[-1])), first + spans.start, first + spans.end, kept)
+    parts = [pa.py_buffer(left), pa.py_buffer(kept)]
     found = pa.LargeStringArray.from_buffers(len(text), *parts)
     return (
         pc.if_else(text.is_valid(), found, pa.scalar(None, pa.large_string())) if text.null_count else found
     )
+
+
+def _copy_beside(
+    data: npt.NDArray[np.uint8], bounds: tuple[int, int], start: Index, end: Index, kept: npt.NDArray[np.uint8]
+) -> None:
+    """Copy to `kept` what lies between two places of `data` and in none of the spans there, which ascend and
+    share no byte, `AT_ONCE` bytes at a time."""
+    place = 0
+    for low in range(*bounds, AT_ONCE):
+        high = min(low + AT_ONCE, bounds[1])
+        begins, ends = (some[slice(*np.searchsorted(some, [low, high]))] for some in (start, end))
+        marks = np.zeros(high - low, np.int8)
+        np.add.at(marks, begins - low, 1)
+        np.add.at(marks, ends - low, -1)
+        marks[0] += np.searchsorted(start, low) - np.searchsorted(end, low)
+        some = data[low:high][np.cumsum(marks, dtype=np.int8) == 0]
+        kept[place : place + len(some)] = some
+        place += len(some)
 
 
 def narrowed(text: pa.Array, spans: Spans) -> Spans:

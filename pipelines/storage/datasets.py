@@ -30,10 +30,12 @@ from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.text_sizes import as_metadata, sizes_of_texts
+from corpusmill.pipelines.system.process import return_memory
 
 ROW_GROUP_BYTES = 4 * 2**20
 """Text of a Parquet row group or Arrow record batch. It bounds the memory of a reader, who uses that of one
 for the next; larger pieces are returned to the system and mapped anew."""
+LARGE_BYTES = 64 * 2**20  # of a row group, whose memory is returned to the system
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
 MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
 TOKENS_LEVEL = 3  # of zstd: a tenth less than 1, for 1.2 ms a megabyte of text
@@ -76,6 +78,8 @@ class DatasetWriter:
             self._writer.write_table(table.cast(self._writer_schema), max_chunksize=max(1, table.num_rows))
         elif table.num_rows:
             self._writer.write_table(table.cast(self._writer_schema), row_group_size=table.num_rows)
+            if table.nbytes > LARGE_BYTES:
+                return_memory()
 
     def _open(self, schema: pa.Schema) -> Any:
         self._writer_schema = schema.remove_metadata()
@@ -120,7 +124,11 @@ def _weight(docs: Documents) -> int:
 def _parquet_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.Table]:
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=columns, use_threads=False)
+            table = file.read_row_group(group, columns=columns, use_threads=False)
+            if table.nbytes > LARGE_BYTES:
+                return_memory()  # of the pages
+            yield table
+            del table
         if file.num_row_groups == 0:
             table = file.schema_arrow.empty_table()
             yield table.select(columns) if columns is not None else table

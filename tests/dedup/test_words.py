@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from corpusmill.dedup.kernels import signatures, words
 from corpusmill.dedup.kernels import word_hashes as alone
+from corpusmill.dedup.kernels.signatures import rolling_shingles, word_shingles
 from corpusmill.dedup.matching import normal_forms as forms
 from corpusmill.dedup.minhash import Minhash
 from corpusmill.pipelines.contract.documents import buffers
+from corpusmill.pipelines.text.mixing import MURMUR3, mixed
 from tests.oracles import dedup_words as oracle
 from tests.oracles import unicode
 
@@ -85,10 +87,22 @@ def test_hashes_alone_are_those_of_words_with_bounds(normalize: str) -> None:
         while len(text) < size:
             text += draw.choice(kinds)[draw.randrange(6) :]
         data = np.frombuffer(("é" + text[:size] + "é").encode(), np.uint8)[2:-2]
+        expected = word_hashes(text[:size], normalize)[0]
         hash_W = np.zeros(len(data) // 2 + 2, np.uint64)
-        n = alone.word_hashes(data, 0, len(data), table, ascii_C, zero_digits, code_C, raw_W, hash_W)
-        assert hash_W[:n].tolist() == word_hashes(text[:size], normalize)[0]
+        last = data.ctypes.data + len(data)
+        rest = (table, ascii_C, zero_digits, code_C, raw_W, hash_W)
+        begins = np.uint64(0), np.uint64(0), False
+        n, at, h, inside, _ = alone.some_word_hashes(data.ctypes.data, last, *begins, *rest, 0)
+        found = [*hash_W[:n].tolist(), *([int(mixed(np.array([h], np.uint64), MURMUR3)[0])] if inside else [])]
+        assert (found, at) == (expected, last)
         assert not hash_W[(len(data) + 1) // 2 :].any()
+        width = draw.randrange(1, 8)
+        every, some = np.zeros(size + 2, np.uint32), np.zeros(size + 2, np.uint32)
+        n = rolling_shingles(np.array(expected, np.uint64), len(expected), width, every)
+        few_W = np.zeros(min(len(data) // 2 + 2, alone.BLOCK_WORDS + 20), np.uint64)
+        given = (table, ascii_C, zero_digits, width, code_C, raw_W, few_W)
+        assert word_shingles(data, 0, len(data), *given, some) == n
+        assert (some == every).all()
 
 
 def test_no_letter_folds_to_white_space() -> None:

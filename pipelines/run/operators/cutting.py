@@ -4,7 +4,7 @@ An exchange gives spans of the text that it was shown. Each is narrowed to the w
 that several spans cover belongs to the one that begins first; of those that begin together to the longest,
 then by reason and survivor in the order of their code points. A span over what earlier masks cut becomes one
 before it and one after it. A document is emptied where nothing is left of it but white space (`str.isspace`).
-Memory: one row group of text, and the cuts of one unit.
+Memory: one row group of text, without a copy of a large document, and the cuts of one unit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.documents import Documents, buffers
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.storage.cuts import CUTS, Spans, cut, narrowed
@@ -24,6 +24,7 @@ from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.removed import EXCERPT_CHARACTERS, EXCERPTS, REMOVED, removal_rows, thin
 
 EMPTIED = "emptied"  # the reason for which a document of which nothing is left is removed
+LARGE = 2**22  # bytes of a document of which no copy is made
 _NAMED = 3  # documents that a removal names which keep what was cut
 _COLUMNS = ("id", "text", "source", "url", "path")
 _SURVIVOR = ("survivor_id", "survivor_source")
@@ -118,11 +119,39 @@ class _Batch:
 
     def _emptied(self, seen: Spans) -> npt.NDArray[np.int64]:
         """Places of the documents of which nothing is left but white space."""
-        touched, place = np.unique(seen.row, return_inverse=True)
-        left = cut(self.text.take(pa.array(touched)), Spans(place.astype(np.int64), seen.start, seen.end))
-        empty = pc.or_(pc.equal(pc.binary_length(left), 0), pc.utf8_is_space(left))
-        places: npt.NDArray[np.int64] = touched[empty.to_numpy(zero_copy_only=False)]
+        touched, first, place = np.unique(seen.row, return_index=True, return_inverse=True)
+        large = self.sizes[touched] > LARGE
+        small = ~large[place]
+        which = np.cumsum(~large) - 1
+        left = cut(
+            self.text.take(pa.array(touched[~large])),
+            Spans(which[place[small]], seen.start[small], seen.end[small]),
+        )
+        empty = np.ones(len(touched), bool)
+        spaces = pc.or_(pc.equal(pc.binary_length(left), 0), pc.utf8_is_space(left))
+        empty[~large] = spaces.to_numpy(zero_copy_only=False)
+        last = np.append(first[1:], len(place))
+        for one in np.flatnonzero(large).tolist():
+            spans = slice(int(first[one]), int(last[one]))
+            empty[one] = self._is_blank(int(touched[one]), seen.start[spans], seen.end[spans])
+        places: npt.NDArray[np.int64] = touched[empty]
         return places
+
+    def _is_blank(self, place: int, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> bool:
+        """Whether nothing but white space lies beside these spans of a document, looked at in pieces."""
+        ends, data = buffers(self.text)
+        text = data[ends[place] : ends[place + 1]]
+        before = 0
+        for first, after in zip([*start.tolist(), len(text)], [*end.tolist(), len(text)], strict=True):
+            while before < first:
+                stop = min(first, before + LARGE)
+                while stop < first and text[stop] & 0xC0 == 0x80:  # within a character
+                    stop -= 1
+                if not pc.utf8_is_space(text[before:stop].tobytes().decode()).as_py():
+                    return False
+                before = stop
+            before = after
+        return True
 
     def _rows(self, edits: pa.Table, written: Spans, shown: Spans) -> pa.Table:
         count = len(written)
@@ -144,14 +173,17 @@ class _Batch:
     def _excerpts(self, ids: pa.Array, edits: pa.Table, shown: Spans) -> list[str | None]:
         """Beginnings of what is cut, of the `EXCERPTS` smallest draws of each reason."""
         found: list[str | None] = [None] * len(ids)
+        ends, data = buffers(self.text)
         drawn = draws(ids, 0, "excerpt")
         reasons = edits.column("reason").combine_chunks().dictionary_encode()
         code = reasons.indices.to_numpy(zero_copy_only=False)
         for reason in range(len(reasons.dictionary)):
             mine = np.flatnonzero(code == reason)
             for k in mine[np.argsort(drawn[mine], kind="stable")[:EXCERPTS]].tolist():
-                text = self.text[int(shown.row[k])].as_py().encode()[shown.start[k] : shown.end[k]]
-                found[k] = text.decode()[:EXCERPT_CHARACTERS]
+                first = ends[shown.row[k]]
+                end = min(shown.end[k], shown.start[k] + 4 * EXCERPT_CHARACTERS)
+                text = data[first + shown.start[k] : first + end].tobytes()
+                found[k] = text.decode(errors="ignore")[:EXCERPT_CHARACTERS]  # the last one may be cut
         return found
 
     def _removed(self, edits: pa.Table, seen: Spans, emptied: npt.NDArray[np.int64]) -> pa.Table:

@@ -369,8 +369,10 @@ def _write(
     most = max(1, PIECE_BYTES * len(key) // size) if width == 1 else len(key)
     for number, start, end in zip(numbers, [0, *starts[1:]], [*starts[1:], len(key)], strict=True):
         for low, high in _pieces(start, end, most):
-            bounds = None if end - start <= most else (int(key[low]), int(key[high - 1]))
-            sizes[number] += writer.write(whole.slice(low, high - low), number, bounds)
+            piece = whole.slice(low, high - low)
+            apart = width == 1 and piece.nbytes > 4 * PIECE_BYTES  # a large row, which its part alone reads
+            bounds = (int(key[low]), int(key[high - 1])) if apart or end - start > most else None
+            sizes[number] += writer.write(piece, number, bounds)
 
 
 def _pieces(start: int, end: int, most: int) -> Iterator[tuple[int, int]]:

@@ -145,7 +145,8 @@ def _side_rows(file: CheckedFile, place: int, wanted: npt.NDArray[np.uint64]) ->
         here = wanted[np.searchsorted(wanted, sent[0]) : np.searchsorted(wanted, sent[-1], "right")]
         at = np.searchsorted(sent, here)
         if len(at) and (sent[at] == here).all():
-            parts.append(pa.Table.from_batches([batch]).take(pa.array(at)))
+            table = pa.Table.from_batches([batch])
+            parts.append(table if len(at) == batch.num_rows else table.take(pa.array(at)))
     if sum(part.num_rows for part in parts) != len(wanted):
         raise damaged(f"{file.path}: lacks a side row that was sent")
     found = pa.concat_tables(parts).drop_columns(["unit", "row"]).combine_chunks()

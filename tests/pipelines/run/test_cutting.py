@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.contract.addresses import EDITS
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError
+from corpusmill.pipelines.run.operators import cutting
 from corpusmill.pipelines.run.operators.cutting import cut_unit
 from corpusmill.pipelines.storage.cuts import Spans, cut
 from corpusmill.pipelines.storage.datasets import DatasetView
@@ -67,9 +68,12 @@ def cases(draw: st.DrawFn) -> tuple[list[str], list[list[tuple[int, float, float
     return texts, draw(st.lists(st.lists(edit, max_size=5), min_size=1, max_size=3))
 
 
-@given(cases(), st.integers(1, 3), st.randoms(use_true_random=False))
+@given(cases(), st.integers(1, 3), st.sampled_from([4, 12, 4096]), st.randoms(use_true_random=False))
 def test_edits_one_after_the_other_equal_the_oracle(
-    case: tuple[list[str], list[list[tuple[int, float, float, str]]]], group: int, order: random.Random
+    case: tuple[list[str], list[list[tuple[int, float, float, str]]]],
+    group: int,
+    large: int,
+    order: random.Random,
 ) -> None:
     texts, sets = case
     oracle = [Text(text) for text in texts]
@@ -83,7 +87,9 @@ def test_edits_one_after_the_other_equal_the_oracle(
             if document not in gone:
                 spans.append((document, start, end, reason))
         order.shuffle(spans)
-        cuts, emptied = cut_unit(Shown(texts, made, group), 3, edits_of(spans), "stage")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cutting, "LARGE", large)
+            cuts, emptied = cut_unit(Shown(texts, made, group), 3, edits_of(spans), "stage")
         before = [held.shown() for held in oracle]
         now = {
             document

@@ -65,6 +65,14 @@ def test_a_part_reads_its_own_rows_alone(
     assert max(read) <= 20
 
 
+def test_a_large_row_is_read_by_its_part_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the partition has no more rows than a batch may have."""
+    monkeypatch.setattr(module, "PIECE_BYTES", 4)
+    step = scattered(tmp_path, [[(2**62, 0, 0)]], 1)
+    with CheckedFile(step.file(step.units[0].files[0].name)) as file:
+        assert [len(file.among(0, 1, keys)) for keys in ((0, 2**62 - 1), (2**62, 2**62))] == [0, 1]
+
+
 def sent_to(counts: list[int], hot: bool) -> Sent:
     """Rows for so many partitions, so many each; `hot`: of one key each."""
     draw, rows = random.Random(1), []

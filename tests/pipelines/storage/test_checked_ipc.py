@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.errors import IntegrityError
+from corpusmill.pipelines.storage import checked_ipc as module
 from corpusmill.pipelines.storage.checked_ipc import BatchWriter, CheckedFile, read_batches, write_batches
 
 SCHEMA = pa.schema(
@@ -38,10 +39,12 @@ rows = st.fixed_dictionaries(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(rows, max_size=40), st.lists(st.integers(0, 40), max_size=4), st.sampled_from(["lz4", "zstd"])
+    st.lists(rows, max_size=40),
+    st.lists(st.integers(0, 40), max_size=4),
+    st.sampled_from(["lz4", "zstd", None]),
 )
 def test_slices_of_any_table_come_back(
-    tmp_path: Path, values: list[dict[str, object]], cuts: list[int], compression: str
+    tmp_path: Path, values: list[dict[str, object]], cuts: list[int], compression: module.Compression
 ) -> None:
     table = pa.Table.from_pylist(values, schema=SCHEMA).combine_chunks()
     whole = table.to_batches()[0] if values else pa.RecordBatch.from_pylist([], schema=SCHEMA)
@@ -50,6 +53,11 @@ def test_slices_of_any_table_come_back(
     path = tmp_path / "x.arrow"
     write_batches(path, SCHEMA, parts, compression)
     assert [batch.to_pylist() for batch in read_batches(path)] == [part.to_pylist() for part in parts]
+    with pytest.MonkeyPatch.context() as patch:  # as batches that are not copied
+        patch.setattr(module, "_COPIED", 0)
+        write_batches(tmp_path / "y.arrow", SCHEMA, parts, compression)
+        assert (tmp_path / "y.arrow").read_bytes() == path.read_bytes()
+        assert [batch.to_pylist() for batch in read_batches(path)] == [part.to_pylist() for part in parts]
     with CheckedFile(path) as file:
         assert len(file) == len(parts)
         assert file.batch(len(parts) - 1).to_pylist() == parts[-1].to_pylist()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.records.receipt import DatasetPart, MaskPart, UnitResult
+from corpusmill.pipelines.storage import cuts as module
 from corpusmill.pipelines.storage.cuts import CUTS, EDITS_FILE, Spans, cut, narrowed, write_cuts
 from corpusmill.pipelines.storage.datasets import DatasetView, DatasetWriter
 from corpusmill.pipelines.storage.removed import REMOVED, write_removed
@@ -41,9 +42,9 @@ def cases(draw: st.DrawFn) -> tuple[list[str | None], list[tuple[int, int, int]]
     return found, rows
 
 
-@given(cases(), st.integers(0, 3))
+@given(cases(), st.integers(0, 3), st.integers(1, 40))
 def test_what_is_left_is_the_rest_of_the_bytes(
-    case: tuple[list[str | None], list[tuple[int, int, int]]], before: int
+    case: tuple[list[str | None], list[tuple[int, int, int]]], before: int, at_once: int
 ) -> None:
     found, rows = case
     column = pa.array(["x é"] * before + found, pa.large_string()).slice(before)
@@ -53,7 +54,9 @@ def test_what_is_left_is_the_rest_of_the_bytes(
         for _, start, end in reversed([span for span in rows if span[0] == row]):
             del held[start:end]
         wanted.append(None if text is None else held.decode())
-    assert cut(column, spans(rows)).to_pylist() == wanted
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "AT_ONCE", at_once)
+        assert cut(column, spans(rows)).to_pylist() == wanted
     assert spans(rows).lengths(len(found)).sum() == sum(end - start for _, start, end in rows)
 
 
