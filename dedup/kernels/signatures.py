@@ -253,7 +253,7 @@ def word_shingles(
     if inside:
         hash_W[U64(count)] = avalanche(h)
         count += 1
-    return total + rolling_shingles(hash_W, count, width, out_S[total:])  # type: ignore[no-any-return]
+    return total + rolling_shingles(hash_W, count, width, out_S[total:])
 
 
 @compiled

@@ -24,13 +24,12 @@ from corpusmill.dedup.kernels.words import (
     SINGLE,
     SKIP,
     ZERO_DIGIT,
-    Bytes,
     Hashes,
     Table,
 )
 from corpusmill.pipelines.text.compiled import compiled, inlined
 from corpusmill.pipelines.text.kernels.decode import code_at
-from corpusmill.pipelines.text.kernels.memory import address, byte_at, eight_at
+from corpusmill.pipelines.text.kernels.memory import byte_at, eight_at
 from corpusmill.pipelines.text.kernels.mixing import avalanche
 
 U64 = np.uint64

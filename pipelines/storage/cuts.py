@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.documents import buffers
-from corpusmill.pipelines.storage.checked_ipc import write_batches
+from corpusmill.pipelines.storage.checked_ipc import BatchWriter
 
 Index = npt.NDArray[np.int64]
 EDITS_FILE = "edits.arrow"  # a unit's number stands before it
@@ -118,7 +118,11 @@ def cut(text: pa.Array, spans: Spans) -> pa.Array:
 
 
 def _copy_beside(
-    data: npt.NDArray[np.uint8], bounds: tuple[int, int], start: Index, end: Index, kept: npt.NDArray[np.uint8]
+    data: npt.NDArray[np.uint8],
+    bounds: tuple[int, int],
+    start: Index,
+    end: Index,
+    kept: npt.NDArray[np.uint8],
 ) -> None:
     """Copy to `kept` what lies between two places of `data` and in none of the spans there, which ascend and
     share no byte, `AT_ONCE` bytes at a time."""
@@ -158,8 +162,38 @@ def is_edits(name: str) -> bool:
     return name.endswith(f".{EDITS_FILE}")
 
 
+class CutsWriter:
+    """Writes an Arrow IPC file of `CUTS` rows with one checked record batch per table, empty ones included;
+    none where all are empty. Memory: a table."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._empty = 0  # tables before the first that is not
+        self._writer: BatchWriter | None = None
+
+    def add(self, table: pa.Table) -> None:
+        """The next table."""
+        if self._writer is None and not table.num_rows:
+            self._empty += 1
+            return
+        empty = pa.RecordBatch.from_pylist([], schema=CUTS)
+        if self._writer is None:
+            self._writer = BatchWriter(self._path, CUTS, compression="zstd")
+            self._writer.__enter__()
+            for _ in range(self._empty):
+                self._writer.write(empty)
+        (batch,) = table.combine_chunks().to_batches() or [empty]
+        self._writer.write(batch)
+
+    def close(self) -> None:
+        """End the file."""
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
+
+
 def write_cuts(path: Path, tables: Sequence[pa.Table]) -> None:
-    """One Arrow IPC file with one checked record batch per table of `CUTS` rows, empty ones included."""
-    empty = pa.RecordBatch.from_pylist([], schema=CUTS)
-    parts = (table.combine_chunks().to_batches() for table in tables)
-    write_batches(path, CUTS, (part[0] if part else empty for part in parts), compression="zstd")
+    """These tables by a `CutsWriter`."""
+    writer = CutsWriter(path)
+    for table in tables:
+        writer.add(table)
+    writer.close()

@@ -55,12 +55,23 @@ def packed(found: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(lists, schema=PACKED)
 
 
-def unpacked(rows: pa.Table) -> pa.Table:
-    """Batches of a file of pairs as `DUPLICATES`, as they were; of another file as they are."""
+def unpacked(rows: pa.Table, units: range | None = None) -> pa.Table:
+    """Batches of a file of pairs as `DUPLICATES`, as they were; of another file as they are. `units`: the
+    rows of these alone."""
+    if rows.schema.equals(PACKED):
+        tables = [_pairs(row, units) for batch in rows.to_batches() for row in _rows(batch)]
+        return pa.concat_tables([DUPLICATES.empty_table(), *tables])
+    return rows if units is None else rows.filter(pa.array(_among(rows.column("unit").to_numpy(), units)))
+
+
+def units_of(rows: pa.Table) -> npt.NDArray[np.uint32]:
+    """The unit of each row that `unpacked` gives, uint32[n]."""
     if not rows.schema.equals(PACKED):
-        return rows
-    tables = [_pairs(row) for batch in rows.to_batches() for row in _rows(batch)]
-    return pa.concat_tables([DUPLICATES.empty_table(), *tables])
+        return np.asarray(rows.column("unit").to_numpy(), np.uint32)
+    found = [
+        _summed(row["unit"])[_summed(row["worse"])] for batch in rows.to_batches() for row in _rows(batch)
+    ]
+    return np.concatenate([np.zeros(0, np.uint32), *found])
 
 
 def _numbered(
@@ -90,15 +101,24 @@ def _numbered(
     return documents, number[: found.num_rows], number[found.num_rows :]
 
 
-def _pairs(row: dict[str, pa.Array]) -> pa.Table:
-    """`DUPLICATES` of one batch."""
+def _pairs(row: dict[str, pa.Array], units: range | None) -> pa.Table:
+    """`DUPLICATES` of one batch, of these units or all."""
     texts = row["names"]
     documents = {name: pa.array(_summed(row[name])) for name in ("unit", "row")}
+    of = {"reason": row["reason"], "similarity": row["similarity"], "": pa.array(_summed(row["worse"]))}
+    of["survivor_"] = row["better"]
+    if units is not None:
+        chosen = pa.array(_among(documents["unit"].to_numpy()[of[""].to_numpy()], units))
+        of = {name: values.filter(chosen) for name, values in of.items()}
     documents |= {"id": as_digits(row["id"]), "source": texts.take(row["source"]), "bytes": row["bytes"]}
-    columns = {"reason": texts.take(row["reason"]), "similarity": row["similarity"]}
-    for prefix, number in (("", pa.array(_summed(row["worse"]))), ("survivor_", row["better"])):
-        columns |= {f"{prefix}{name}": values.take(number) for name, values in documents.items()}
+    columns = {"reason": texts.take(of["reason"]), "similarity": of["similarity"]}
+    for prefix in ("", "survivor_"):
+        columns |= {f"{prefix}{name}": values.take(of[prefix]) for name, values in documents.items()}
     return pa.table([columns[field.name] for field in DUPLICATES], schema=DUPLICATES)
+
+
+def _among(unit: npt.NDArray[np.uint32], units: range) -> npt.NDArray[np.bool_]:
+    return (unit >= units.start) & (unit < units.stop)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, pa.Array]]:

@@ -123,21 +123,21 @@ def quarantined_table(docs: Documents, stage: str, causes: Sequence[str]) -> pa.
 
 def thin(table: pa.Table) -> pa.Table:
     """`table` with excerpts for only the `EXCERPTS` smallest draws of each stage and reason."""
-    if table.num_rows == 0:
+    shown = np.flatnonzero(table.column("excerpt").is_valid().to_numpy())
+    if not len(shown):
         return table
-    excerpts = table.column("excerpt").to_pylist()
-    stages, reasons = table.column("stage").to_pylist(), table.column("reason").to_pylist()
-    ids = [identity or "" for identity in table.column("id").to_pylist()]
+    some = table.take(pa.array(shown))
+    stages, reasons = some.column("stage").to_pylist(), some.column("reason").to_pylist()
+    ids = [identity or "" for identity in some.column("id").to_pylist()]
     taken: dict[tuple[str, str], int] = {}
+    beyond = np.zeros(table.num_rows, bool)
     for index in np.argsort(draws(ids, 0, "excerpt"), kind="stable").tolist():
-        if excerpts[index] is None:
-            continue
         key = (stages[index], reasons[index])
         taken[key] = taken.get(key, 0) + 1
-        if taken[key] > EXCERPTS:
-            excerpts[index] = None
+        beyond[shown[index]] = taken[key] > EXCERPTS
+    excerpts = pc.if_else(pa.array(beyond), None, table.column("excerpt"))
     position = table.column_names.index("excerpt")
-    return table.set_column(position, REMOVED.field("excerpt"), pa.array(excerpts, pa.string()))
+    return table.set_column(position, REMOVED.field("excerpt"), excerpts)
 
 
 def write_removed(path: Path, batches: Iterable[pa.Table]) -> None:

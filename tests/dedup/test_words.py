@@ -93,7 +93,10 @@ def test_hashes_alone_are_those_of_words_with_bounds(normalize: str) -> None:
         rest = (table, ascii_C, zero_digits, code_C, raw_W, hash_W)
         begins = np.uint64(0), np.uint64(0), False
         n, at, h, inside, _ = alone.some_word_hashes(data.ctypes.data, last, *begins, *rest, 0)
-        found = [*hash_W[:n].tolist(), *([int(mixed(np.array([h], np.uint64), MURMUR3)[0])] if inside else [])]
+        found = [
+            *hash_W[:n].tolist(),
+            *([int(mixed(np.array([h], np.uint64), MURMUR3)[0])] if inside else []),
+        ]
         assert (found, at) == (expected, last)
         assert not hash_W[(len(data) + 1) // 2 :].any()
         width = draw.randrange(1, 8)

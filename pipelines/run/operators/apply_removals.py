@@ -4,12 +4,13 @@ Here the ledger of an exchange is kept: what came in is the view as it stood, wh
 address. A removal of a document that was removed before is a fault of the stage and fails the run. Of a
 document that is removed nothing is cut, and nothing in favour of one that is quarantined. Texts are read only
 of units that have edits or quarantined documents. Where the step before has many units, levels of merges come
-first (see `buckets`). Memory: removals and edits of `MASK_UNITS` units, and one row group of text.
+first (see `buckets`). Of more than `AT_ONCE` removals and edits a bucket is read anew for some of its units
+at a time. Memory: `AT_ONCE` of them, or those of one unit where these are more, and one row group of text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from corpusmill.pipelines.records.receipt import FileEntry, MaskPart, UnitResult
 from corpusmill.pipelines.run.operators.buckets import (
     FOUND_FILE,
     MERGED,
+    bucket_batches,
     coarse_width,
     merge_buckets,
     merge_levels,
@@ -36,10 +38,14 @@ from corpusmill.pipelines.run.operators.layout import FAN
 from corpusmill.pipelines.run.operators.left_out import addresses, read_left_out, without
 from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.storage.committed import earlier
-from corpusmill.pipelines.storage.cuts import EDITS_FILE, write_cuts
+from corpusmill.pipelines.storage.cuts import EDITS_FILE, CutsWriter
 from corpusmill.pipelines.storage.datasets import MASK_UNITS, DatasetView
+from corpusmill.pipelines.storage.pairs import units_of, unpacked
 from corpusmill.pipelines.storage.removed import REMOVED, quarantined_table, write_removed
 from corpusmill.pipelines.storage.run_folder import Attempt, StepFolder
+
+AT_ONCE = 2**18  # removals and edits in memory, of more than one unit
+SCHEMAS = {FOUND_FILE: DUPLICATES, EDITS_FILE: EDITS}
 
 
 @dataclass(frozen=True)
@@ -110,12 +116,45 @@ def _files(job: Job[BucketUnit], kind: str) -> tuple[StepFolder, list[FileEntry]
     return job.folder, [file for file in found if file.name.endswith(f".{MERGED[kind]}")]
 
 
-def _bucket(job: Job[BucketUnit], kind: str, schema: pa.Schema) -> pa.Table:
-    """Rows of the job's bucket of units."""
-    assert job.unit.bucket is not None
-    width = coarse_width(-(-len(job.view) // MASK_UNITS)) if job.unit.of_before else 1
-    rows = read_bucket(*_files(job, kind), job.unit.bucket // width, schema)
-    return rows.filter(pa.array(rows.column("unit").to_numpy() // MASK_UNITS == job.unit.bucket))
+class _Bucket:
+    """Removals and edits of the job's bucket, of some of its units at a time."""
+
+    def __init__(self, job: Job[BucketUnit], left: pa.Table) -> None:
+        assert job.unit.bucket is not None
+        width = coarse_width(-(-len(job.view) // MASK_UNITS)) if job.unit.of_before else 1
+        self._number, self._left = job.unit.bucket // width, left
+        self._files = {kind: _files(job, kind) for kind in SCHEMAS}
+        first = job.unit.bucket * MASK_UNITS
+        self._units = range(first, first + MASK_UNITS)
+
+    def runs(self) -> Iterator[tuple[range, pa.Table, pa.Table]]:
+        """All units of the bucket, as many at once as have no more than `AT_ONCE` rows, at least one, with
+        their removals and their edits, without documents that were left out."""
+        counts = np.zeros(MASK_UNITS, np.int64)
+        waiting: dict[str, list[pa.Table]] = {kind: [] for kind in SCHEMAS}
+        for kind, files in self._files.items():
+            for batch in bucket_batches(*files, self._number):
+                unit = units_of(batch).astype(np.int64) - self._units.start
+                counts += np.bincount(unit[(unit >= 0) & (unit < MASK_UNITS)], minlength=MASK_UNITS)
+                if counts.sum() <= AT_ONCE:
+                    waiting[kind].append(unpacked(batch, self._units))
+        if counts.sum() <= AT_ONCE:
+            yield self._units, *(self._joined(kind, waiting[kind]) for kind in SCHEMAS)
+            return
+        waiting.clear()
+        ends = np.cumsum(counts)
+        first = 0
+        while first < len(ends):
+            before = int(ends[first - 1]) if first else 0
+            end = max(first + 1, int(np.searchsorted(ends, before + AT_ONCE, "right")))
+            yield self._units[first:end], *(self._read(kind, self._units[first:end]) for kind in SCHEMAS)
+            first = end
+
+    def _read(self, kind: str, units: range) -> pa.Table:
+        return without(read_bucket(*self._files[kind], self._number, SCHEMAS[kind], units), self._left)
+
+    def _joined(self, kind: str, tables: Iterable[pa.Table]) -> pa.Table:
+        return without(pa.concat_tables([SCHEMAS[kind].empty_table(), *tables]).combine_chunks(), self._left)
 
 
 def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
@@ -126,36 +165,36 @@ def work(job: Job[BucketUnit], attempt: Attempt) -> UnitResult:
     (stage,) = job.stages()
     view = job.view
     left = read_left_out(job.first)
-    pairs = _closest(without(_bucket(job, FOUND_FILE, DUPLICATES), left))
-    edits = without(_bucket(job, EDITS_FILE, EDITS), left)
-    unit_of_pair = pairs.column("unit").to_numpy()
-    beyond = unit_of_pair[unit_of_pair >= job.unit.end]
-    if len(beyond):
-        raise CorpusmillError(
-            f"{stage.name} removes documents of unit {beyond[0]}, but there are {len(view)}; give `unit` and "
-            "`row` as `emit` had them"
-        )
     ledger = Ledger()
-    cuts: list[pa.Table] = []
     rows: dict[int, int] = {}
+    writer = CutsWriter(attempt.file(EDITS_FILE))
 
     def removed() -> Iterator[pa.Table]:
-        for unit in range(job.unit.first, job.unit.end):
-            start, end = np.searchsorted(unit_of_pair, [unit, unit + 1])
-            removals = _removed(stage.name, pairs.slice(start, end - start))
-            here = edits.filter(pc.equal(edits.column("unit"), unit))
-            of_removed = np.isin(here.column("row").to_numpy(), removals.column("row").to_numpy())
-            made, emptied = cut_unit(view, unit, here.filter(pa.array(~of_removed)), stage.name)
-            cuts.append(made)
-            table = pa.concat_tables([removals, emptied, *_quarantined(view, unit, left, stage.name)])
-            _count(ledger, stage.name, view, unit, table, made)
-            if table.num_rows:
-                rows[unit] = table.num_rows
-            yield table
+        for units, found, edits in _Bucket(job, left).runs():
+            pairs = _closest(found)
+            del found
+            unit_of_pair = pairs.column("unit").to_numpy()
+            beyond = unit_of_pair[unit_of_pair >= job.unit.end]
+            if len(beyond):
+                raise CorpusmillError(
+                    f"{stage.name} removes documents of unit {beyond[0]}, but there are {len(view)}; give "
+                    "`unit` and `row` as `emit` had them"
+                )
+            for unit in range(units.start, min(units.stop, job.unit.end)):
+                start, end = np.searchsorted(unit_of_pair, [unit, unit + 1])
+                removals = _removed(stage.name, pairs.slice(start, end - start))
+                here = edits.filter(pc.equal(edits.column("unit"), unit))
+                of_removed = np.isin(here.column("row").to_numpy(), removals.column("row").to_numpy())
+                cuts, emptied = cut_unit(view, unit, here.filter(pa.array(~of_removed)), stage.name)
+                writer.add(cuts)
+                table = pa.concat_tables([removals, emptied, *_quarantined(view, unit, left, stage.name)])
+                _count(ledger, stage.name, view, unit, table, cuts)
+                if table.num_rows:
+                    rows[unit] = table.num_rows
+                yield table
 
     write_removed(attempt.file("removed.arrow"), removed())
-    if any(table.num_rows for table in cuts):
-        write_cuts(attempt.file(EDITS_FILE), cuts)
+    writer.close()
     ledger.check(f"{job.step.name}, bucket {attempt.unit}")
     return UnitResult(sum(rows.values()), ledger.record(), MaskPart(MASK_UNITS, rows, job.unit.merged))
 

@@ -8,7 +8,7 @@ theirs have a batch for each bucket, so that whoever reads one takes what is its
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -133,10 +133,18 @@ def read_found(path: Path) -> pa.Table:
     return unpacked(pa.Table.from_batches(list(read_batches(path))))
 
 
-def read_bucket(folder: StepFolder, entries: Sequence[FileEntry], number: int, schema: pa.Schema) -> pa.Table:
-    """The rows of the batches of this number of these files of `folder`."""
-    tables = [schema.empty_table()]
+def read_bucket(
+    folder: StepFolder, entries: Sequence[FileEntry], number: int, schema: pa.Schema, units: range
+) -> pa.Table:
+    """The rows of these units in the batches of this number of these files of `folder`. Memory: the rows, and
+    a batch."""
+    found = (unpacked(batch, units) for batch in bucket_batches(folder, entries, number))
+    return pa.concat_tables([schema.empty_table(), *found]).combine_chunks()
+
+
+def bucket_batches(folder: StepFolder, entries: Sequence[FileEntry], number: int) -> Iterator[pa.Table]:
+    """The batches of this number of these files, as they lie there."""
     with opened(folder, entries, number, number + 1) as files:
         for file in files:
-            tables += [unpacked(pa.Table.from_batches([batch])) for batch in file.numbered(number)]
-    return pa.concat_tables(tables).combine_chunks()
+            for index in file.among(number, number + 1):
+                yield pa.Table.from_batches([file.batch(index)])

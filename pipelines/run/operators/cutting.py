@@ -156,25 +156,25 @@ class _Batch:
     def _rows(self, edits: pa.Table, written: Spans, shown: Spans) -> pa.Table:
         count = len(written)
         place = pa.array(written.row)
-        ids = self.docs.column("id").take(place)
         columns = {
             "unit": pa.array(np.full(count, self.unit, np.uint32)),
             "row": pa.array(self.rows[written.row]),
             "start": pa.array(written.start.astype(np.uint64)),
             "end": pa.array(written.end.astype(np.uint64)),
-            "id": ids,
+            "id": self.docs.column("id").take(place),
             "source": self.docs.column("source").take(place),
-            "stage": pa.array([self.stage] * count, pa.string()),
+            "stage": pa.repeat(self.stage, count),
             **{name: edits.column(name) for name in ("reason", *_SURVIVOR)},
-            "excerpt": pa.array(self._excerpts(ids, edits, shown), pa.string()),
+            "excerpt": pa.array(self._excerpts(edits, shown), pa.string()),
         }
         return pa.table([columns[field.name] for field in CUTS], schema=CUTS)
 
-    def _excerpts(self, ids: pa.Array, edits: pa.Table, shown: Spans) -> list[str | None]:
+    def _excerpts(self, edits: pa.Table, shown: Spans) -> list[str | None]:
         """Beginnings of what is cut, of the `EXCERPTS` smallest draws of each reason."""
-        found: list[str | None] = [None] * len(ids)
+        found: list[str | None] = [None] * len(shown)
         ends, data = buffers(self.text)
-        drawn = draws(ids, 0, "excerpt")
+        documents, of = np.unique(shown.row, return_inverse=True)
+        drawn = draws(self.docs.column("id").take(pa.array(documents)), 0, "excerpt")[of]
         reasons = edits.column("reason").combine_chunks().dictionary_encode()
         code = reasons.indices.to_numpy(zero_copy_only=False)
         for reason in range(len(reasons.dictionary)):

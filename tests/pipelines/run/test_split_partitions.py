@@ -12,8 +12,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.records.receipt import PartitionsPart
+from corpusmill.pipelines.run.operators import apply_removals, partitions, scatter
 from corpusmill.pipelines.run.operators import layout as module
-from corpusmill.pipelines.run.operators import partitions, scatter
 from corpusmill.pipelines.run.operators.partitions import layout_at, read_partition, split_partitions
 from corpusmill.pipelines.storage.checked_ipc import CheckedFile
 from tests.pipelines.run.edited import rows_of, run, write_recipe
@@ -119,7 +119,7 @@ def test_small_partitions_are_not_told_in_receipts(tmp_path: Path) -> None:
 def test_a_run_whose_partitions_are_split_removes_and_cuts_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every round of three exchanges, in parts."""
+    """Every round of three exchanges, in parts, and masks of some of a bucket's units at a time."""
     draw = random.Random(3)
     shared = [" ".join(draw.choices(["stone", "river", "cloud", "light"], k=30)) for _ in range(8)]
     texts = []
@@ -130,12 +130,14 @@ def test_a_run_whose_partitions_are_split_removes_and_cuts_the_same(
             texts.append("\n\n".join([*draw.sample(shared, draw.randint(0, 2)), " ".join(own)]))
     dedup = "repeated_paragraphs, {minhash: {threshold: 0.5}}, connected"
     monkeypatch.setattr(scatter, "PARTITION_BYTES", 20_000)
-    plain = run(write_recipe(tmp_path / "plain", [texts], dedup))
+    files = [texts[first::4] for first in range(4)]
+    plain = run(write_recipe(tmp_path / "plain", files, dedup))
     for where in (module, partitions):
         monkeypatch.setattr(where, "LARGE", 1)
     monkeypatch.setattr(partitions, "LEAST_BYTES", 500)
     monkeypatch.setattr(partitions, "MOST_BYTES", 1500)
-    split = run(write_recipe(tmp_path / "split", [texts], dedup))
+    monkeypatch.setattr(apply_removals, "AT_ONCE", 20)
+    split = run(write_recipe(tmp_path / "split", files, dedup))
     assert rows_of(split) == rows_of(plain)
     assert len(rows_of(split)) < len(texts)
     for name in ("repeated_paragraphs", "minhash", "connected"):

@@ -101,7 +101,9 @@ def test_files_with_other_sources_are_merged(tmp_path: Path) -> None:
     assert merge_buckets(step, entries, step.data / "merged") == 110
     with CheckedFile(step.data / "merged") as file:
         merged = [FileEntry("merged", 1, "", file.id)]
-    read = [read_bucket(step, merged, number, DUPLICATES) for number in range(-(-300 // MASK_UNITS))]
+    read = [
+        read_bucket(step, merged, number, DUPLICATES, range(300)) for number in range(-(-300 // MASK_UNITS))
+    ]
     whole = pa.concat_tables(read).to_pylist()
     assert sorted(whole, key=str) == sorted(pa.concat_tables(tables).to_pylist(), key=str)
     assert [row["unit"] for row in whole] == sorted(row["unit"] for row in whole)
