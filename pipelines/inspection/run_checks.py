@@ -1,9 +1,9 @@
 """What `doctor` finds of a run: is its output what its manifests and receipts say?
 
-Manifests, receipts and the other sealed files are always read: they have some hundred bytes for each unit. The
-files of units are looked at by their sizes or, as a deep look, by their bytes, which reads all of the run's
-output once. A flipped byte is found by the latter alone; so would be a file that another of its size took the
-place of.
+Manifests, receipts and the other sealed files are always read: they have some hundred bytes for each unit.
+The files of units are looked at by their sizes or, as a deep look, by their bytes, which reads all of the
+run's output once. A flipped byte is found by the latter alone; so is a file in whose place another one of its
+size lies.
 """
 
 from __future__ import annotations

@@ -58,14 +58,19 @@ def escaped(name: str) -> str:
 
 @contextmanager
 def on_disk(
-    place: str, stamp: Stamp | None = None, *, whole: bool = False, most: int | None = None
+    place: str,
+    stamp: Stamp | None = None,
+    *,
+    whole: bool = False,
+    most: int | None = None,
+    footer: bytes = b"",
 ) -> Iterator[Path]:
     """The path of a file, within the context; of an object with this stamp, fetched as it is read (see
     `object_on_disk`)."""
     if not is_url(place):
         yield local(place)
         return
-    with object_on_disk(_info(place, stamp), whole=whole, most=most) as path:
+    with object_on_disk(_info(place, stamp), whole=whole, most=most, footer=footer) as path:
         yield path
 
 
@@ -73,6 +78,11 @@ def is_small(place: str, stamp: Stamp | None) -> bool:
     """Whether a place is an object of at most `SMALL_BYTES`: it is fetched by one request rather than in
     growing ranges."""
     return is_url(place) and _info(place, stamp).size <= SMALL_BYTES
+
+
+def read_by_footer(reader: Reader, place: str, stamp: Stamp | None) -> bool:
+    """Whether ranges are fetched of an object that a footer tells (`Reader.footer`)."""
+    return reader.indexes_parts and is_url(place) and not is_small(place, stamp)
 
 
 def stored_bytes(reader: Reader, place: str) -> int:

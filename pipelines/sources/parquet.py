@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from corpusmill.pipelines.contract.errors import DataError
 from corpusmill.pipelines.sources.assembly.record_reader import DECODED_BYTES, RecordReader
 from corpusmill.pipelines.sources.reader import Batch, Label, Lost, Split
-from corpusmill.pipelines.storage.objects.lazy import bring, for_library, open_exactly
+from corpusmill.pipelines.storage.objects.lazy import bring, for_library, known_footer, open_exactly
 from corpusmill.pipelines.storage.objects.store import PART_BYTES
 
 if TYPE_CHECKING:
@@ -54,6 +54,12 @@ class Parquet(RecordReader):
 
         return index_row_groups(path, self.split_bytes)
 
+    def footer(self, path: Path) -> bytes:
+        """From the footer on: what row groups there are, and where."""
+        from corpusmill.pipelines.sources.framing.parquet_footer import footer_bytes
+
+        return footer_bytes(path)
+
     def look(self, path: Path) -> Look:
         """The columns of a file, from its footer."""
         from corpusmill.pipelines.sources.looking.look import look_at_columns
@@ -62,19 +68,23 @@ class Parquet(RecordReader):
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
         """Batches of the row groups `split.start` to `split.end`; their rows are streamed page by page. Of an
-        object the footer and these row groups are fetched, those of about 16 MiB at a time."""
+        object these row groups are fetched, those of about 16 MiB at a time, and the footer where the index
+        has not kept it."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         from corpusmill.pipelines.sources.assembly.tables import TableMapper
+        from corpusmill.pipelines.sources.framing.parquet_footer import data_end, metadata_in
 
-        source = for_library(path, ahead=False)
+        source, footer = for_library(path, ahead=False), known_footer(path)
+        known = metadata_in(footer) if footer else None
         # A memory map would turn a file cut under our feet into a bus error.
         try:
-            opened = pq.ParquetFile(source, page_checksum_verification=True, memory_map=False)
+            opened = pq.ParquetFile(source, metadata=known, page_checksum_verification=True, memory_map=False)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{name}: {error}; the file changed since it was indexed, run again") from error
         with opened as file, open_exactly(path) as raw:
+            end = path.stat().st_size - len(footer) if footer else data_end(raw)
             mapper = TableMapper(self._field_map(), label, name, self.max_record_bytes, file.schema_arrow)
             there = split.start
             for group in range(split.start, split.end):
@@ -83,7 +93,7 @@ class Parquet(RecordReader):
                 position = f"{name}, row group {group}"
                 given = 0
                 try:
-                    for part in self._parts(file, raw, group):
+                    for part in self._parts(file, raw, group, end):
                         for piece, size in self._pieces(part):
                             if size is not None:
                                 yield _too_large(size, f"{position}, row {given}", self._row_bytes)
@@ -97,13 +107,13 @@ class Parquet(RecordReader):
                         raise
                     yield from self._lost(file.metadata.row_group(group), given, position, error)
 
-    def _parts(self, file: pq.ParquetFile, raw: BinaryIO, group: int) -> Iterator[pa.RecordBatch]:
-        """Record batches of one row group, all of its rows. Raises ValueError, or what Arrow raises."""
-        from corpusmill.pipelines.sources.framing.parquet_footer import data_end
+    def _parts(self, file: pq.ParquetFile, raw: BinaryIO, group: int, end: int) -> Iterator[pa.RecordBatch]:
+        """Record batches of one row group, all of its rows; `end`: where the file's data ends. Raises
+        ValueError, or what Arrow raises."""
         from corpusmill.pipelines.sources.framing.parquet_pages import check_pages
 
         facts = file.metadata.row_group(group)
-        pages = check_pages(raw, facts, data_end(raw), self.max_record_bytes)
+        pages = check_pages(raw, facts, end, self.max_record_bytes)
         wanted = _rows(facts)
         # A few bytes of row numbers may stand for as many copies of a value in a dictionary.
         step = max(1, min(wanted, DECODED_BYTES // max(1, pages.dictionary_bytes)))

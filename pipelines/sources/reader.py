@@ -149,6 +149,12 @@ class Reader(Stage):
 
         return EMPTY if path.stat().st_size == 0 else NOTHING
 
+    def footer(self, path: Path) -> bytes:
+        """The end of a file with a sound split, by which each of its splits is read, up to the last byte: the
+        index of a large object keeps it, so that units fetch their own ranges alone. b"" where there is none.
+        """
+        return b""
+
     @abstractmethod
     def index(self, path: Path) -> list[Split]:
         """Splits of one file, covering all of it, faults included. Memory: independent of file size."""

@@ -2,7 +2,8 @@
 
 A unit is a run of files of about `unit_bytes`. Results hold names, never absolute paths, so that moving the
 input folder changes nothing downstream. A file that a reader raises on, or dies of, is one fault from its
-beginning to its end. Memory: one file's list of splits.
+beginning to its end. Of large objects that are indexed by a part the footers are kept too (`footers.py`).
+Memory: one file's list of splits, and its footer.
 """
 
 from __future__ import annotations
@@ -10,11 +11,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from corpusmill.pipelines.recipe.places import name_fault, on_disk, stored_bytes, told_by_version
+from corpusmill.pipelines.recipe.places import (
+    name_fault,
+    on_disk,
+    read_by_footer,
+    stored_bytes,
+    told_by_version,
+)
 from corpusmill.pipelines.records.receipt import IndexPart, UnitResult
 from corpusmill.pipelines.run.inputs import check_state
 from corpusmill.pipelines.run.operators.apart import is_of_input
 from corpusmill.pipelines.run.operators.causes import words_of
+from corpusmill.pipelines.run.operators.footers import FOOTERS, Footers
 from corpusmill.pipelines.run.operators.grouping import grouped
 from corpusmill.pipelines.run.operators.job import Job, Preparation, build_stage
 from corpusmill.pipelines.run.operators.marker import PARTS
@@ -54,6 +62,8 @@ def _content(given: Preparation | Job[FilesUnit], unit: FilesUnit) -> object:
 def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
     (reader,) = job.stages()
     entries: list[IndexedFile] = []
+    by_footer = [read_by_footer(reader, path, job.stamps.get(path)) for _, path in job.unit.files]
+    footers = Footers(attempt.file(FOOTERS)) if any(by_footer) else None
     marker = job.marker(attempt)
     for number, (name, path) in enumerate(job.unit.files, PARTS):
         if marker is not None and marker.skips(number):
@@ -68,7 +78,12 @@ def work(job: Job[FilesUnit], attempt: Attempt) -> UnitResult:
             if marker is not None:
                 marker.rest(number + 1)
             content = reader.content_hash(file) if version is None else version
+            if footers is not None:
+                keep = by_footer[number - PARTS] and any(split.fault is None for split in splits)
+                footers.add(reader.footer(file) if keep else b"")
             entries.append(IndexedFile(name, file.stat().st_size, content, tuple(splits)))
+    if footers is not None:
+        footers.close()
     write_json(attempt.file("index.json"), [asdict(entry) for entry in entries])
     return UnitResult(len(entries), part=IndexPart(sum(entry.bytes for entry in entries)))
 

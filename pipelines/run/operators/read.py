@@ -23,6 +23,7 @@ from corpusmill.pipelines.records.ledger import Ledger
 from corpusmill.pipelines.records.receipt import UnitResult
 from corpusmill.pipelines.run.operators.apart import is_of_input
 from corpusmill.pipelines.run.operators.causes import cause_of
+from corpusmill.pipelines.run.operators.footers import Kept, keeps_footers, kept_footer
 from corpusmill.pipelines.run.operators.fused import FusedMaps
 from corpusmill.pipelines.run.operators.grouping import Bounds
 from corpusmill.pipelines.run.operators.job import Job, Lazily, Preparation
@@ -41,12 +42,14 @@ _SPLITS_PER_UNIT = 4096
 
 @dataclass(frozen=True)
 class FileSplit:
-    """A range of one file, of this name, at this path and of this content (SHA-256)."""
+    """A range of one file, of this name, at this path and of this content (SHA-256). `footer`: where the
+    index has kept its footer, if it has."""
 
     name: str
     path: str
     split: Split
     sha256: str
+    footer: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,11 @@ class _Splits:
         """Those of file `number` of the index, in order."""
         if self._held[0] != number:
             entries = read_index(self._index.file(f"{number:05d}.index.json"))
+            kept = keeps_footers(self._index, number)
             found = [
-                FileSplit(entry.name, self._paths[entry.name], split, entry.sha256)
-                for entry in entries
+                FileSplit(entry.name, self._paths[entry.name], split, entry.sha256, footer)
+                for place, entry in enumerate(entries)
+                for footer in [(number, place) if kept else None]
                 for split in entry.splits
             ]
             self._held = number, found
@@ -129,13 +134,13 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
     # Careful attempts show documents to the maps one by one, as they come.
     gathered = _Gathered(fused, writer, most=BATCH_ROWS if marker is None else 0)
     ends = [0] * len(job.unit.splits)  # of each range, documents up to its end
-    for number, (nth, name, path, split) in enumerate(_splits(job, reader), PARTS):
+    for number, (nth, piece, split) in enumerate(_splits(job, reader), PARTS):
         if marker is not None and marker.skips_documents and marker.skips(number):
             continue
         place = RangeInUnit(number, marker, job.poison.get(number))
         note_part(number - PARTS, len(job.unit.splits))
         before = entry.bytes_in
-        for docs, removed, quarantined in _batches(job, reader, path, name, split, label, place):
+        for docs, removed, quarantined in _batches(job, reader, piece, split, label, place):
             if quarantined and reader.on_corrupt == "fail":
                 first = quarantined[0]
                 raise DataError(
@@ -173,14 +178,16 @@ def work(job: Job[SplitsUnit], attempt: Attempt) -> UnitResult:
 
 
 def _batches(
-    job: Job[SplitsUnit], reader: Reader, path: str, name: str, split: Split, label: Label, place: RangeInUnit
+    job: Job[SplitsUnit], reader: Reader, piece: FileSplit, split: Split, label: Label, place: RangeInUnit
 ) -> Iterator[tuple[Documents | None, list[Lost], list[Lost]]]:
-    """`batches_of` a split of the file at a path or URL."""
+    """`batches_of` a split of a file at a path or URL, `piece` or a part of it."""
+    path, name = piece.path, piece.name
     if split.fault is not None:  # nothing is read of it
         yield from batches_of(reader, local(path), name, split, label, job.limit, place)
         return
     stamp = job.stamps.get(path)
-    with on_disk(path, stamp, whole=is_small(path, stamp)) as file:
+    footer = kept_footer(job.first, piece.footer)
+    with on_disk(path, stamp, whole=is_small(path, stamp), footer=footer) as file:
         yield from batches_of(reader, file, name, split, label, job.limit, place)
 
 
@@ -237,14 +244,14 @@ class RangeInUnit:
             self.marker.note(self.number, 0)
 
 
-def _splits(job: Job[SplitsUnit], reader: Reader) -> Iterator[tuple[int, str, str, Split]]:
-    """Number, name, path and range of all that the unit reads; in careful mode the smallest ranges there are,
-    with the number of the one that they are parts of."""
+def _splits(job: Job[SplitsUnit], reader: Reader) -> Iterator[tuple[int, FileSplit, Split]]:
+    """Number, range as listed, and range of all that the unit reads; in careful mode the smallest ranges
+    there are, with the number of the one that they are parts of."""
     for number, piece in enumerate(job.unit.splits):
         split = piece.split
         parts = reader.divide(split) if (job.careful or job.poison) and split.fault is None else [split]
         for part in parts:
-            yield number, piece.name, piece.path, part
+            yield number, piece, part
 
 
 def batches_of(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from corpusmill.pipelines.sources.framing.damage import Damage
 from corpusmill.pipelines.sources.reader import Split
-from corpusmill.pipelines.storage.objects.lazy import for_library
+from corpusmill.pipelines.storage.objects.lazy import for_library, open_exactly
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +59,21 @@ def data_end(file: BinaryIO) -> int:
     """Where the footer begins, of a file whose footer was read before."""
     size = file.seek(-8, 2) + 8
     return size - 8 - int.from_bytes(file.read(4), "little")
+
+
+def footer_bytes(path: Path) -> bytes:
+    """A file from its footer on, whose footer was read before."""
+    with open_exactly(path) as file:
+        file.seek(data_end(file))
+        return file.read()
+
+
+def metadata_in(footer: bytes) -> pq.FileMetaData:
+    """The metadata of what `footer_bytes` gave."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(pa.BufferReader(MAGIC + footer))
 
 
 def _too_many_rows(metadata: pq.FileMetaData, group: int) -> str | None:

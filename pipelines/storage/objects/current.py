@@ -100,8 +100,11 @@ def object_listed(url: str) -> ObjectInfo:
 
 
 @contextmanager
-def object_on_disk(info: ObjectInfo, *, whole: bool = False, most: int | None = None) -> Iterator[Path]:
-    """An object as a path of this machine (see `ObjectPath`), within the context. `whole`: fetch it all now.
+def object_on_disk(
+    info: ObjectInfo, *, whole: bool = False, most: int | None = None, footer: bytes = b""
+) -> Iterator[Path]:
+    """An object as a path of this machine (see `ObjectPath`), within the context. `whole`: fetch it all now;
+    `footer`: what is known of its end.
 
     Raises ObjectError, and UserError where it does not fit into the cache. Where bytes could not be fetched,
     leaving the context raises that, whatever a reader made of the error.
@@ -114,7 +117,7 @@ def object_on_disk(info: ObjectInfo, *, whole: bool = False, most: int | None = 
         if whole:
             blocks.fill_all()
         try:
-            yield ObjectPath.of(blocks, most)
+            yield ObjectPath.of(blocks, most, footer)
         except Exception as error:
             if blocks.failure is not None and error is not blocks.failure:
                 raise blocks.failure from error

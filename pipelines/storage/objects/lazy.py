@@ -38,11 +38,12 @@ class ObjectPath(PosixPath):
 
     _blocks: Blocks | None = None
     _most: int | None = None
+    _footer = b""
 
     @classmethod
-    def of(cls, blocks: Blocks, most: int | None) -> Self:
+    def of(cls, blocks: Blocks, most: int | None, footer: bytes = b"") -> Self:
         path = cls(str(blocks.file))
-        path._blocks, path._most = blocks, most
+        path._blocks, path._most, path._footer = blocks, most, footer
         return path
 
     @property
@@ -103,6 +104,11 @@ def for_library(path: Path, *, ahead: bool = True) -> Path | BinaryIO:
     if isinstance(path, ObjectPath) and path.fetches:
         return path._opened(ahead=ahead)
     return path
+
+
+def known_footer(path: Path) -> bytes:
+    """The last bytes of an object where these are known without fetching them (`Reader.footer`); else b""."""
+    return path._footer if isinstance(path, ObjectPath) else b""
 
 
 def open_exactly(path: Path) -> BinaryIO:
