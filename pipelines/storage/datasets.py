@@ -28,6 +28,7 @@ from corpusmill.pipelines.contract.unit_progress import note_progress
 from corpusmill.pipelines.records.receipt import MaskPart
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
 from corpusmill.pipelines.storage.cuts import Spans, cut, edits_file
+from corpusmill.pipelines.storage.recent_documents import RECENT, Groups
 from corpusmill.pipelines.storage.run_folder import StepFolder
 from corpusmill.pipelines.storage.text_sizes import as_metadata, sizes_of_texts
 from corpusmill.pipelines.system.process import return_memory
@@ -45,8 +46,9 @@ _DICTIONARY = ["source", "domain", "lang", "license", "repo"]
 class DatasetWriter:
     """Writes one unit's rows, in order, as row groups of about `ROW_GROUP_BYTES` of text.
 
-    The first batch fixes the schema. Rows are buffered until a group is full: memory is one group, and the
-    sizes of the unit's texts, which go into the footer of a Parquet file.
+    The first batch fixes the schema. Rows are buffered until a group is full: memory is one group, the sizes
+    of the unit's texts, which go into the footer of a Parquet file, and of a Parquet file what
+    `recent_documents` holds.
     """
 
     def __init__(self, path: Path, *, encoded: bool = False) -> None:
@@ -57,6 +59,7 @@ class DatasetWriter:
         self._pending: list[pa.Table] = []
         self._pending_bytes = 0
         self._sizes: list[npt.NDArray[np.int64]] = []
+        self._recent = Groups()
 
     def append(self, docs: Documents) -> None:
         if len(docs) == 0 and self._writer is not None:
@@ -77,7 +80,9 @@ class DatasetWriter:
         if self.encoded:
             self._writer.write_table(table.cast(self._writer_schema), max_chunksize=max(1, table.num_rows))
         elif table.num_rows:
-            self._writer.write_table(table.cast(self._writer_schema), row_group_size=table.num_rows)
+            table = table.cast(self._writer_schema)
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._recent.add(table)
             if table.nbytes > LARGE_BYTES:
                 return_memory()
 
@@ -107,6 +112,8 @@ class DatasetWriter:
         if not self.encoded:
             self._writer.add_key_value_metadata({**as_metadata(self._sizes), **(metadata or {})})
         self._writer.close()
+        if not self.encoded:
+            RECENT.written(self.path, self._recent)
         return self.rows
 
 
@@ -154,6 +161,10 @@ def read_unit(folder: StepFolder, unit: int, columns: Sequence[str] | None = Non
     Raises IntegrityError on damage, naming the file.
     """
     path = unit_file(folder, unit)
+    recent = RECENT.groups(folder.entry(path.name).sha256)
+    if recent is not None:
+        yield from (group if columns is None else group.select(columns) for group in recent)
+        return
     try:
         yield from (_parquet_batches if path.suffix == ".parquet" else _arrow_batches)(path, columns)
     except (OSError, pa.ArrowInvalid) as error:

@@ -36,6 +36,7 @@ from corpusmill.pipelines.records.opaque import RawRecipe
 from corpusmill.pipelines.records.pointer import Pointer, RecipeFile
 from corpusmill.pipelines.records.receipt import FileEntry, Receipt, UnitResult
 from corpusmill.pipelines.storage.not_kept import NAME, has_again, missing_by_choice, there
+from corpusmill.pipelines.storage.recent_documents import RECENT
 from corpusmill.pipelines.storage.remote.mirrors import location_of, store_of_run
 from corpusmill.pipelines.storage.remote.run_store import RunStore
 from corpusmill.pipelines.storage.sealed import read_sealed, sealed_bytes, sha256_file, write_atomic
@@ -270,6 +271,7 @@ class Attempt:
             name = path.relative_to(self.folder).as_posix()
             batches = batches_id(path) if path.suffix == ".arrow" else None
             files.append(FileEntry.of(name, path.stat().st_size, sha256_file(path), batches))
+            RECENT.committed(path, files[-1].sha256)
         if self.step.store is not None:
             self.step.store.send(self.step.path, self.folder, files)
         faultpoint("commit-before-rename")

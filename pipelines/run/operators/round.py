@@ -111,8 +111,8 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
 
 
 def _with_sorted_ties(rows: pa.Table) -> pa.Table:
-    """Rows of which those of one key and address follow one another as `sorted_rows` has them; the others come
-    in any order, as the writer sorts them all."""
+    """Rows of which those of one key and address follow one another as `sorted_rows` has them; others come in
+    any order, as the writer sorts them all."""
     return sorted_rows(rows) if has_ties(rows, order_of(rows)) else rows
 
 

@@ -71,8 +71,8 @@ def _ordered(key: npt.NDArray[np.uint64], rising: int) -> tuple[_Order, _Flags]:
 def _astray(
     order: _Order, same: _Flags, key: npt.NDArray[np.uint64], *address: npt.NDArray[np.uint32]
 ) -> _Order:
-    """Places in the order of all rows of those runs of equal ones that are not sorted by key and `address`, unit
-    and row."""
+    """Places in the order of all rows of those runs of equal ones that are not sorted by key and by `address`,
+    unit and row."""
     first = np.flatnonzero(same)
     falls = np.zeros(len(first), bool)
     here, following = order[first], order[first + 1]

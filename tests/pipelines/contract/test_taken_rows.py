@@ -40,7 +40,8 @@ def test_values_of_a_slice_and_null_values_are_taken() -> None:
 
 
 def test_a_table_keeps_its_schema() -> None:
-    lists = pa.field("lists", pa.large_list(pa.field("item", pa.uint32(), nullable=False)), metadata={b"a": b"b"})
+    item = pa.field("item", pa.uint32(), nullable=False)
+    lists = pa.field("lists", pa.large_list(item), metadata={b"a": b"b"})
     table = pa.table([pa.chunked_array([[[1], [2, 3]], [[]]], lists.type)], schema=pa.schema([lists]))
     found = taken(table, np.array([2, 1]))
     assert found.schema.equals(table.schema, check_metadata=True)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.contract.documents import SCHEMA, Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.pipelines.records.receipt import DatasetPart, MaskPart, UnitResult
+from corpusmill.pipelines.records.receipt import MaskPart, UnitResult
 from corpusmill.pipelines.storage import cuts as module
 from corpusmill.pipelines.storage.cuts import CUTS, EDITS_FILE, Spans, cut, narrowed, write_cuts
-from corpusmill.pipelines.storage.datasets import DatasetView, DatasetWriter
+from corpusmill.pipelines.storage.datasets import DatasetView
 from corpusmill.pipelines.storage.removed import REMOVED, write_removed
 from corpusmill.pipelines.storage.run_folder import StepFolder
+from tests.made_datasets import dataset
 from tests.made_records import made_manifest
 
 texts = st.lists(st.one_of(st.none(), st.text("aé水😀 \n", max_size=12)), min_size=1, max_size=5)
@@ -93,23 +93,6 @@ def test_spans_of_tables_are_sorted_and_told_apart() -> None:
 def test_a_span_beyond_its_text_is_no_text_of_the_next() -> None:
     with pytest.raises(ValueError, match="ends beyond its text"):
         cut(pa.array(["ab", "cd"], pa.large_string()), spans([(0, 1, 3)]))
-
-
-def dataset(folder: Path, texts: list[str]) -> StepFolder:
-    """A dataset of one unit."""
-    step = StepFolder(folder)
-    attempt = step.attempt(0, 1)
-    writer = DatasetWriter(attempt.file("parquet"))
-    columns = {"id": [f"{n:032x}" for n in range(len(texts))], "text": texts}
-    rest = {"source": ["s"] * len(texts), "domain": ["web"] * len(texts), "meta": ["{}"] * len(texts)}
-    held = {**columns, **rest}
-    arrays = [pa.array(held.get(field.name, [None] * len(texts)), field.type) for field in SCHEMA]
-    writer.append(Documents(pa.table(arrays, schema=SCHEMA)))
-    writer.close()
-    sizes = sum(len(text.encode()) for text in texts)
-    unit = attempt.commit(UnitResult(len(texts), part=DatasetPart({"s": (len(texts), sizes)})))
-    step.write_manifest(made_manifest([unit]))
-    return step
 
 
 def mask(folder: Path, rows: list[tuple[int, int, int]]) -> StepFolder:
