@@ -45,7 +45,7 @@ UNITS_PER_GROUP = 256  # units of a view for each that a file of the first level
 MOST_PER_FILE = 32
 FILE_BYTES = 2**30  # text whose rows one file takes at most, where that is more than one unit
 # Of more units than the first number: files that are left at least, and text that small units put into one.
-SMALL = ((16, 4, 4 * 2**20), (FAN, 32, 16 * 2**20))
+SMALL = (16, 4, 16 * 2**20)
 MERGE_BYTES = 128 * 2**20  # rows that a unit of the second level should hold, were they as large as the text
 FINE = 256  # partitions of a coarse one at most
 FLUSH_BYTES = 128 * 2**20  # rows that a writer holds
@@ -138,8 +138,9 @@ def shared(units: int, size: int, files: int, most_bytes: int = FILE_BYTES) -> i
 
 def together(units: int, size: int, files: int) -> int:
     """As `shared`, and more where units are small, whose files may be fewer (`SMALL`)."""
-    few = (shared(units, size, least, most) for fewest, least, most in SMALL if units > fewest)
-    return max([shared(units, size, files), *few])
+    fewest, least, most = SMALL
+    small = shared(units, size, least, most) if units > fewest else 1
+    return max(shared(units, size, files), small)
 
 
 def rounded(count: int) -> int:

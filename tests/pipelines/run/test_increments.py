@@ -110,7 +110,7 @@ def test_a_changed_file_costs_its_own_units_and_gives_a_fresh_runs_bytes(
     tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fold_combine, "FAN_IN", 4)
-    monkeypatch.setattr(layout, "SMALL", ())
+    monkeypatch.setattr(layout, "SMALL", (10**9, 1, 1))
     recipe = write_recipe(tmp_path)
     first = run(recipe, tmp_path / "run")
     assert redone(first, "a")[1] == 0
@@ -149,7 +149,7 @@ def test_units_of_a_fold_that_share_a_file_are_taken_over(
     run(recipe, tmp_path / "fresh")
     assert current_files(tmp_path / "run") == current_files(tmp_path / "fresh")
     monkeypatch.undo()
-    monkeypatch.setattr(layout, "SMALL", ())
+    monkeypatch.setattr(layout, "SMALL", (10**9, 1, 1))
     run(recipe, tmp_path / "one by one")
     shapes = [next((tmp_path / out).glob("steps/shape/*/data/shape.json")) for out in ("fresh", "one by one")]
     assert json.loads(shapes[0].read_text())["ids"] == json.loads(shapes[1].read_text())["ids"]
