@@ -11,7 +11,9 @@ Jobs, each with the number of documents, or of MB, in its name (quick: 1,250 and
 - `paragraph`: of documents of 60 words that have one paragraph in common, 100,000 and a million, cut by the
   stage of that name;
 - `giants`: of two documents of 50 and of 200 MB (or those of `--megabytes`; quick: 1 and 4), one of which has
-  half of the other's paragraphs, through `paragraph` and through `substring`.
+  half of the other's paragraphs, through `paragraph` and through `substring`, which must cut what stands in
+  both, and of two that differ in one word of 20 paragraphs, through `exact` and `minhash`, which must remove
+  one.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ sources:
 dedup: [{dedup}]
 """
 CPU_CLOCK = SimpleNamespace(perf_counter=time.process_time)
+DEDUP = ("exact", "minhash", "paragraph", "substring")
 AT_ONCE = 20_000  # documents of a file
 
 
@@ -102,6 +105,35 @@ def two_giants(megabytes: int) -> list[str]:
     return ["\n\n".join(first), "\n\n".join(second)]
 
 
+def two_alike(megabytes: int) -> list[str]:
+    """Two documents of so many MB, of paragraphs of 60 words, 20 of which differ in a word."""
+    draw = random.Random(1)
+    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(20_000)]
+    first: list[str] = []
+    size = 0
+    while size < megabytes * 1_000_000:
+        first.append(" ".join(draw.choices(words, k=60)))
+        size += len(first[-1]) + 2
+    second = list(first)
+    for place in range(0, len(second), max(1, len(second) // 20)):
+        second[place] = second[place].replace(" ", " changed ", 1)
+    return ["\n\n".join(first), "\n\n".join(second)]
+
+
+def check_giants(texts: list[str], left: list[int]) -> None:
+    """Raise unless what a run says of documents removed and bytes cut, all together, is right."""
+    removed, cut = left
+    one, other = (text.split("\n\n") for text in texts)
+    if len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) <= 25:
+        if left != [1, 0]:
+            raise AssertionError(f"one of two documents must go; {removed} went, {cut} bytes were cut")
+        return
+    both = sum(len(a) + 2 for a, b in zip(one, other, strict=True) if a == b)
+    # `substring` may leave or take part of a word at each end of what stands in both.
+    if removed or abs(cut - both) > 12 * len(one):
+        raise AssertionError(f"{both} bytes must be cut, and no document removed; {cut} and {removed} were")
+
+
 def write(folder: Path, texts: list[str]) -> None:
     (folder / "in").mkdir(parents=True)
     for first in range(0, len(texts), AT_ONCE):
@@ -110,13 +142,22 @@ def write(folder: Path, texts: list[str]) -> None:
 
 
 def run(folder: Path) -> None:
-    """Print the run's CPU seconds by step, and the most that a worker and this process took in MB."""
+    """Print the run's CPU seconds by step, the most that a worker and this process took in MB, and documents
+    removed and bytes cut."""
     with mock.patch.object(work, "time", CPU_CLOCK):
         done = Runner(load_recipe(folder / "recipe.yaml")).run()
     record = load_record(done.folder)
     seconds = {state.step.name: state.seconds for state in done.steps}
     worker = max(log.peak_rss for log in record.log.steps.values()) / 1e6
-    print(json.dumps([seconds, worker, most_memory() / 1e6]))
+    entries = [
+        entry
+        for step in record.steps.values()
+        for entry in step.data.need_manifest().ledger
+        if entry.stage in DEDUP
+    ]
+    gone = [sum(documents for entry in entries for documents, _ in entry.removed.values())]
+    gone.append(sum(size for entry in entries for size in entry.cut.values()))
+    print(json.dumps([seconds, worker, most_memory() / 1e6, gone]))
 
 
 def most_memory() -> int:
@@ -128,15 +169,15 @@ def most_memory() -> int:
 
 def measured(
     folder: Path, texts: list[str], dedup: str, engine: str
-) -> tuple[dict[str, float], float, float]:
+) -> tuple[dict[str, float], float, float, list[int]]:
     """What `run` prints, in a process of its own."""
     write(folder, texts)
     (folder / "recipe.yaml").write_text(RECIPE.format(engine=engine, dedup=dedup))
     command = [sys.executable, __file__, "--run", str(folder)]
     asked = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     shutil.rmtree(folder)
-    seconds, worker, driver = json.loads(asked.stdout.splitlines()[-1])
-    return seconds, worker, driver
+    seconds, worker, driver, gone = json.loads(asked.stdout.splitlines()[-1])
+    return seconds, worker, driver, gone
 
 
 def grow(
@@ -146,7 +187,10 @@ def grow(
     found: dict[int, dict[str, float]] = {}
     of = "MB each" if job == "giants" else "documents"
     for count in sizes:
-        seconds, _, _ = measured(folder / f"{count}", make(count), dedup, "inline")
+        texts = make(count)
+        seconds, _, _, gone = measured(folder / f"{count}", texts, dedup, "inline")
+        if job == "giants":
+            check_giants(texts, gone)
         steps: dict[str, float] = {}
         for step, spent in seconds.items():
             if step.startswith("dedup."):
@@ -160,7 +204,7 @@ def grow(
     for step, spent in found[last].items() if last > first else ():
         exponent = math.log(spent / max(found[first][step], 1e-3), last / first)
         bench.add(f"{job}: {step}, exponent", "corpusmill", exponent, "")
-    _, worker, driver = measured(folder / "memory", make(last), dedup, "process")
+    _, worker, driver, _ = measured(folder / "memory", make(last), dedup, "process")
     for process, most in (("worker", worker), ("driver", driver)):
         bench.add(f"{job}: memory of the {process}, {last:,} {of}", "corpusmill", most, "MB")
 
@@ -188,6 +232,7 @@ def main() -> None:
             ("paragraph", one_paragraph, "paragraph", many),
             ("giants", two_giants, "paragraph", giants),
             ("giants", two_giants, "substring", giants),
+            ("giants", two_alike, "exact, minhash", giants),
         ):
             if options.only in (None, job):
                 grow(bench, folder, job, make, dedup, counts)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.dedup.kernels.word_hashes import folded_ascii, rooms, word_hashes
+from corpusmill.dedup.kernels.word_hashes import folded_ascii, rooms, some_word_hashes
 from corpusmill.dedup.matching.normal_forms import normal_forms
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.text.compiled import compiled
+from corpusmill.pipelines.text.kernels.memory import address
 from corpusmill.pipelines.text.mixing import FNV_PRIME, FNV_START
 
 
@@ -23,7 +24,11 @@ def hashed_words(offsets: Any, data: Any, table: Any, hash_W: Any) -> int:
     ascii_C = folded_ascii(table, False)
     code_C, raw_W = rooms()
     for i in range(len(offsets) - 1):
-        total += word_hashes(data, offsets[i], offsets[i + 1], table, ascii_C, False, code_C, raw_W, hash_W)
+        at, last = address(data) + offsets[i], address(data) + offsets[i + 1]
+        n, _, _, inside, _ = some_word_hashes(
+            at, last, np.uint64(0), np.uint64(0), False, table, ascii_C, False, code_C, raw_W, hash_W, 0
+        )
+        total += n + (inside != 0)
     return total
 
 

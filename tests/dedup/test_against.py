@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
@@ -15,10 +17,11 @@ from corpusmill.pipelines.inspection.explain import explain
 from corpusmill.pipelines.inspection.story_rendering import render_story
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.receipt import PartitionsPart
-from corpusmill.pipelines.run.operators import layout, read, resolve_by_rule, scatter
+from corpusmill.pipelines.run.operators import layout, meeting, partitions, read, resolve_by_rule, scatter
 from corpusmill.pipelines.run.runner import RunResult, run_recipe
 from corpusmill.pipelines.storage.checked_ipc import read_batches
 from corpusmill.pipelines.storage.run_folder import RunFolder, StepFolder
+from tests.dedup.test_windows import show_in_windows
 from tests.pipelines.run.test_increments import current_files, redone
 
 STEPS = ["exact", {"minhash": {"max_bucket": 3, "bands": 20, "rows": 2, "threshold": 0.6}}]
@@ -153,6 +156,29 @@ def test_months_give_the_removals_of_one_run_over_all_in_that_order(
 
 def test_other_stages_that_remember_keep_the_law(tmp_path: Path) -> None:
     check_law(tmp_path, write_months(tmp_path, 4, 9, 16), [{"url": {"keep": "first"}}, "source_file"])
+
+
+def test_copies_in_windows_keep_the_law(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of each month are copies of one document, more than are shown at once."""
+    names = [f"m{month:02d}" for month in range(2)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        texts = [f"own {name}" if number % 9 == 0 else "a copy of one" for number in range(150)]
+        lines = [json.dumps({"id": f"{name}-{number}", "text": text}) for number, text in enumerate(texts)]
+        (tmp_path / name / "0.jsonl").write_text("\n".join(lines) + "\n")
+    show_in_windows(monkeypatch)
+    shown: list[int] = []
+
+    def counted(*given: Any) -> Iterator[pa.Table]:
+        for rows in partitions.read_windows(*given):
+            shown.append(rows.num_rows)
+            yield rows
+
+    monkeypatch.setattr(meeting, "read_windows", counted)
+    months = check_law(tmp_path, names, ["exact"])
+    assert len(removals_of(months[1], "dedup.exact")) == 149
+    assert len(shown) > 12
+    assert max(shown) < 100
 
 
 def test_sources_of_a_month_have_the_order_of_its_own_priority(tmp_path: Path) -> None:

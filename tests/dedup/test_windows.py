@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +24,7 @@ from corpusmill.dedup.url import Url
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Exchange, Found, WithSides
 from corpusmill.pipelines.contract.windows import InWindows
+from corpusmill.pipelines.inspection.run_record import RunRecord
 from corpusmill.pipelines.run.operators import layout, meeting, partitions
 from corpusmill.pipelines.run.operators.left_out import read_left_out
 from corpusmill.pipelines.run.operators.partitions import sorted_rows
@@ -136,11 +139,7 @@ def test_a_run_with_a_hot_key_removes_and_cuts_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: str
 ) -> None:
     """Its rows are shown in windows, and what is found is written a little at a time."""
-    banner = "this paragraph stands in all of the pages of the site"
-    texts = [
-        f"{banner}\n\n{'copy' if number % 3 else number} of a text that is long enough"
-        for number in range(300)
-    ]
+    texts = hot(0, 300)
     plain = run(write_recipe(tmp_path / "plain", [texts], dedup))
     show_in_windows(monkeypatch)
     windows: list[int] = []
@@ -156,12 +155,67 @@ def test_a_run_with_a_hot_key_removes_and_cuts_the_same(
     assert rows_of(split) == rows_of(plain)
     assert (len(windows) > 10) == (dedup != "url")
     assert max(windows, default=0) < 100
-    (name,) = [step for step in plain.steps if step.startswith("dedup.") and step.count(".") == 1]
-    kinds = [
-        {file.name: file.sha256 for file in record.steps[name].data.units.files()}
-        for record in (plain, split)
+    assert masks_of(split) == masks_of(plain)
+
+
+def masks_of(record: RunRecord) -> dict[str, str]:
+    """The digest of each file of the run's mask."""
+    (name,) = [step for step in record.steps if step.startswith("dedup.") and step.count(".") == 1]
+    return {file.name: file.sha256 for file in record.steps[name].data.units.files()}
+
+
+BANNER = "this paragraph stands in all of the pages of the site"
+
+
+def hot(first: int, end: int) -> list[str]:
+    return [
+        f"{BANNER}\n\n{'copy' if number % 3 else number} of a text that is long enough"
+        for number in range(first, end)
     ]
-    assert kinds[0] == kinds[1]
+
+
+def test_a_run_killed_within_a_window_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every round that is shown windows: while they are learned, and while results are written."""
+    plain = run(write_recipe(tmp_path / "plain", [hot(0, 200)], "paragraph"))
+    show_in_windows(monkeypatch)
+    recipe = write_recipe(tmp_path / "killed", [hot(0, 200)], "paragraph")
+    read = partitions.read_windows
+
+    def dying(windows: int) -> Any:
+        def counted(*given: Any) -> Any:
+            nonlocal windows
+            for rows in read(*given):
+                windows -= 1
+                if not windows:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                yield rows
+
+        return counted
+
+    deaths = 0
+    for windows in (3, 9, 16):
+        child = os.fork()
+        if not child:
+            monkeypatch.setattr(meeting, "read_windows", dying(windows))
+            run(recipe)
+            os._exit(0)
+        deaths += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert deaths == 3
+    assert masks_of(run(recipe)) == masks_of(plain)
+
+
+@pytest.mark.parametrize("dedup", ["exact", "paragraph"])
+def test_more_documents_under_a_hot_key_equal_a_run_from_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dedup: str
+) -> None:
+    plain = run(write_recipe(tmp_path / "plain", [hot(0, 120), hot(120, 200)], dedup))
+    show_in_windows(monkeypatch)
+    run(write_recipe(tmp_path / "grown", [hot(0, 120), hot(120, 160)], dedup))
+    grown = run(write_recipe(tmp_path / "grown", [hot(0, 120), hot(120, 200)], dedup))
+    assert rows_of(grown) == rows_of(plain)
+    assert masks_of(grown) == masks_of(plain)
 
 
 @pytest.mark.parametrize(
