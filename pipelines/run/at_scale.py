@@ -25,7 +25,7 @@ from corpusmill.pipelines.storage.datasets import MASK_UNITS
 
 UNIT_BYTES = 106  # of a unit's receipt on disk, measured by benchmarks/scale.py
 RUNNER_SECONDS = 0.5e-3  # of the runner's processor time a unit: task, outcome and receipt
-RUNNER_BYTES = 184 * 10**6  # of the runner itself, measured by benchmarks/growth.py
+RUNNER_BYTES = 120 * 10**6  # of the runner itself, measured by benchmarks/growth.py
 OPEN_RECEIPTS = (20_000, 5000)  # receipts in memory, and bytes of each: benchmarks/scale.py, `runner`
 LISTED_BYTES = 40  # of a unit in the runner: its split and its place in an exchange; the same
 PAIR_BYTES = 700  # of a pair in memory that is resolved (`run/resolution/direct.py`)

@@ -4,7 +4,7 @@ Of a run that lies there with its input. A file of up to 32 MiB is one request e
 receipt; a larger one takes two more and one for each 32 MiB (`storage/remote/sent_files.py`). What a unit
 fetches are the files that it opens: they may have been made on any machine, so none is counted as being at
 hand, and the sum errs on the high side. Beside that each machine fetches the manifests and segments of a
-step once; requests that remove objects are not counted.
+step once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.storage.objects.store import PART_BYTES, SENT_BYTES
 from corpusmill.pipelines.storage.segments import SEGMENT
 
-STEP_WRITES = 4  # of the driver, for each step
+STEP_WRITES = 3  # of the driver: the manifest, `current.json`, and one that removes receipts
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import pytest
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.doctor import doctor
 from corpusmill.pipelines.recipe.loader import load_recipe
+from corpusmill.pipelines.run.requests_at_scale import writes_of
 from corpusmill.pipelines.run.runner import Runner
 from corpusmill.pipelines.storage.remote import sent_files, shared_objects
 from corpusmill.pipelines.storage.remote.lease import FencedError
@@ -62,6 +63,12 @@ def test_the_whole_recipe_gives_the_bytes_that_it_gives_in_a_folder(
     units = sum(state.total for state in done.steps)
     assert len(asked(server)) <= MOST_REQUESTS * units
     folders = {state.step.name: state.folder for state in done.steps}
+    sent = len([seen for seen in asked(server) if seen.method in ("PUT", "POST")])
+    held = ((step.units, step.need_manifest().bytes) for step in folders.values() if step is not None)
+    expected = sum(writes_of(len(each), each.count_files(), size) for each, size in held)
+    assert (
+        0.9 * expected < sent < 1.1 * expected
+    )  # what `plan --at` tells; files that are equal are sent once
     for event in events(recipe):  # a unit sends its files, equal ones once, and its receipt
         folder = folders[str(event["step"])]
         assert folder is not None
