@@ -30,7 +30,8 @@ def write_current(
     they are made again: their figures are still those of the data they were made from. `asked`: with
     `--until`, the steps given and those they need, themselves included.
     """
-    steps = {**folder.current().steps, **new}
+    before = folder.current()
+    steps = {**before.steps, **new}
     looked_at = new or steps  # the others were looked at when they came
     whole = [
         name
@@ -39,7 +40,9 @@ def write_current(
     ]
     until, names_asked = (None, None) if asked is None else (tuple(asked[0]), tuple(asked[1]))
     left = tuple(name for name in whole if name in stale)
-    folder.write_current(Pointer(recipe, {name: steps[name] for name in whole}, left, until, names_asked))
+    pointer = Pointer(recipe, {name: steps[name] for name in whole}, left, until, names_asked)
+    if pointer != before or folder.store is not None:  # a store knows what its driver has written
+        folder.write_current(pointer)
 
 
 def begin_current(folder: RunFolder) -> tuple[Pointer, bool]:

@@ -61,6 +61,11 @@ def _read_manifest(path: Path, stamp: tuple[int, int, int]) -> Manifest:
     return Manifest(**summary_of(found), units=units)
 
 
+@lru_cache(maxsize=64)
+def _read_pointer(path: Path, stamp: tuple[int, int, int]) -> Pointer:
+    return read_sealed(Pointer, path, _CURRENT)
+
+
 @dataclass(frozen=True)
 class StepFolder(StepUnits):
     """The folder of one step at one fingerprint."""
@@ -333,7 +338,11 @@ class RunFolder:
         """
         if not self.begun:
             return Pointer()
-        return read_sealed(Pointer, self.current_path, _CURRENT)
+        try:
+            stat = self.current_path.stat()
+        except FileNotFoundError:
+            return read_sealed(Pointer, self.current_path, _CURRENT)
+        return _read_pointer(self.current_path, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
     def write_current(self, pointer: Pointer) -> None:
         """Let `current.json` point at the steps of `pointer`."""

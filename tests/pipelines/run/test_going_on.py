@@ -33,8 +33,10 @@ def test_what_is_read_before_the_first_unit_does_not_grow_with_the_run(
             size = path.stat().st_size
             os.truncate(path, 0)
             os.truncate(path, size)
+        pointer = (run / "current.json").stat()
         before, after = go_on(recipe, 0, read_so_far, monkeypatch)
         read[name] = after - before
+        assert (run / "current.json").stat().st_ino == pointer.st_ino  # nothing is new, so it stays
     assert committed["large"] > 20e6
     assert committed["small"] < 2e6
     assert read["large"] < 250_000  # of which the first 128 KiB of the input, whose fields are looked at
