@@ -134,10 +134,10 @@ def _parquet_batches(path: Path, columns: Sequence[str] | None) -> Iterator[pa.T
             table = file.read_row_group(group, columns=columns, use_threads=False)
             if table.nbytes > LARGE_BYTES:
                 return_memory()  # of the pages
-            yield table
+            yield table.replace_schema_metadata(None)  # what the footer says is of this file alone
             del table
         if file.num_row_groups == 0:
-            table = file.schema_arrow.empty_table()
+            table = file.schema_arrow.remove_metadata().empty_table()
             yield table.select(columns) if columns is not None else table
 
 

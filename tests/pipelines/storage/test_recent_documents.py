@@ -27,7 +27,7 @@ def test_what_is_at_hand_is_what_the_file_holds(tmp_path: Path, monkeypatch: pyt
         assert [table.num_rows for table in found] == [table.num_rows for table in decoded]
         for one, other in zip(found, decoded, strict=True):
             assert one.equals(other)
-            assert one.schema.equals(other.schema)
+            assert one.schema.equals(other.schema, check_metadata=True)
 
 
 def test_an_altered_file_is_damaged_whatever_is_at_hand(tmp_path: Path) -> None:
