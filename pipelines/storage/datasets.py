@@ -23,7 +23,7 @@ import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents
-from corpusmill.pipelines.contract.errors import damaged
+from corpusmill.pipelines.contract.errors import DataError, damaged
 from corpusmill.pipelines.contract.unit_progress import note_progress
 from corpusmill.pipelines.records.receipt import MaskPart
 from corpusmill.pipelines.storage.checked_ipc import committed_batch
@@ -36,6 +36,7 @@ from corpusmill.pipelines.system.process import return_memory
 ROW_GROUP_BYTES = 4 * 2**20
 """Text of a Parquet row group or Arrow record batch. It bounds the memory of a reader, who uses that of one
 for the next; larger pieces are returned to the system and mapped anew."""
+MOST_TEXT = 2**31 - 2**24  # bytes of a text: it shares a page of less than 2 GiB with those of its group
 LARGE_BYTES = 64 * 2**20  # of a row group, whose memory is returned to the system
 ROW_BYTES = 256  # allowed for a row's columns besides text and metadata
 MASK_UNITS = 64  # units whose removed rows share one file of a deduplication step
@@ -68,7 +69,10 @@ class DatasetWriter:
         self._pending_bytes += _weight(docs)
         self.rows += len(docs)
         if not self.encoded:
-            self._sizes.append(sizes_of_texts(docs))
+            sizes = sizes_of_texts(docs)
+            if sizes.max(initial=0) >= MOST_TEXT:
+                raise _too_large(docs, int(sizes.argmax()), int(sizes.max()))
+            self._sizes.append(sizes)
         if self._pending_bytes >= ROW_GROUP_BYTES:
             self._flush()
 
@@ -115,6 +119,15 @@ class DatasetWriter:
         if not self.encoded:
             RECENT.written(self.path, self._recent)
         return self.rows
+
+
+def _too_large(docs: Documents, row: int, size: int) -> DataError:
+    identity, source = (docs.column(name)[row].as_py() for name in ("id", "source"))
+    return DataError(
+        f"document {identity} of source {source} has a text of {size:,} bytes, and a run's file can have less "
+        f"than {MOST_TEXT:,} of one document; leave it out by `max_record_bytes: {MOST_TEXT - 1}` of the "
+        "source's reader, or cut it into parts"
+    )
 
 
 def _weight(docs: Documents) -> int:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines.contract.documents import SCHEMA, Columns, Documents, document_id, reason_where
-from corpusmill.pipelines.contract.errors import IntegrityError, LedgerError, UnitFailed, UserError
+from corpusmill.pipelines.contract.errors import DataError, IntegrityError, LedgerError, UnitFailed, UserError
 from corpusmill.pipelines.contract.stage import Filter
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.records.ledger import Ledger
@@ -262,6 +262,15 @@ def test_row_groups_do_not_hang_on_null_bitmaps(tmp_path: Path, monkeypatch: pyt
         files.append(writer.path.read_bytes())
         assert pq.ParquetFile(writer.path).num_row_groups > 5
     assert files[0] == files[1]
+
+
+def test_a_text_that_no_file_can_have_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "MOST_TEXT", 5)
+    docs = documents(["abcd", "abcde"])
+    writer = datasets.DatasetWriter(tmp_path / "x")
+    writer.append(docs.slice(0, 1))
+    with pytest.raises(DataError, match=f"document {docs.column('id')[1]} .* 5 bytes.*max_record_bytes: 4"):
+        writer.append(docs)
 
 
 @pytest.mark.parametrize("encoded", [False, True])
