@@ -124,9 +124,9 @@ class DatasetWriter:
 def _too_large(docs: Documents, row: int, size: int) -> DataError:
     identity, source = (docs.column(name)[row].as_py() for name in ("id", "source"))
     return DataError(
-        f"document {identity} of source {source} has a text of {size:,} bytes, and a run's file can have less "
-        f"than {MOST_TEXT:,} of one document; leave it out by `max_record_bytes: {MOST_TEXT - 1}` of the "
-        "source's reader, or cut it into parts"
+        f"document {identity} of source {source} has a text of {size:,} bytes, and a run's file can have "
+        f"less than {MOST_TEXT:,} of one document; leave it out by `max_record_bytes: {MOST_TEXT - 1}` of "
+        "the source's reader, or cut it into parts"
     )
 
 

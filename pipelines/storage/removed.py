@@ -123,21 +123,21 @@ def quarantined_table(docs: Documents, stage: str, causes: Sequence[str]) -> pa.
 
 def thin(table: pa.Table) -> pa.Table:
     """`table` with excerpts for only the `EXCERPTS` smallest draws of each stage and reason."""
-    shown = np.flatnonzero(table.column("excerpt").is_valid().to_numpy())
-    if not len(shown):
+    if table.num_rows == 0:
         return table
-    some = table.take(pa.array(shown))
-    stages, reasons = some.column("stage").to_pylist(), some.column("reason").to_pylist()
-    ids = [identity or "" for identity in some.column("id").to_pylist()]
+    shown = np.flatnonzero(table.column("excerpt").is_valid().to_numpy())
+    some = table.select(["stage", "reason", "id", "excerpt"]).take(pa.array(shown))
+    stages, reasons, known, texts = (column.to_pylist() for column in some.columns)
+    ids = [identity or "" for identity in known]
+    excerpts: list[str | None] = [None] * table.num_rows
     taken: dict[tuple[str, str], int] = {}
-    beyond = np.zeros(table.num_rows, bool)
     for index in np.argsort(draws(ids, 0, "excerpt"), kind="stable").tolist():
         key = (stages[index], reasons[index])
         taken[key] = taken.get(key, 0) + 1
-        beyond[shown[index]] = taken[key] > EXCERPTS
-    excerpts = pc.if_else(pa.array(beyond), None, table.column("excerpt"))
+        if taken[key] <= EXCERPTS:
+            excerpts[shown[index]] = texts[index]
     position = table.column_names.index("excerpt")
-    return table.set_column(position, REMOVED.field("excerpt"), excerpts)
+    return table.set_column(position, REMOVED.field("excerpt"), pa.array(excerpts, pa.string()))
 
 
 def write_removed(path: Path, batches: Iterable[pa.Table]) -> None:
