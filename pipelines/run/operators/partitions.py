@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,7 +26,7 @@ from corpusmill.pipelines.run.operators.layout import (
     last_files,
     weight_of,
 )
-from corpusmill.pipelines.run.operators.row_order import FIRST, has_ties, in_order
+from corpusmill.pipelines.run.operators.row_order import FIRST, in_order, ties
 from corpusmill.pipelines.storage.checked_ipc import compact, opened
 from corpusmill.pipelines.storage.run_folder import StepFolder
 
@@ -98,11 +99,37 @@ def sorted_rows(rows: pa.Table) -> pa.Table:
 
 def with_sorted_ties(ordered: pa.Table) -> pa.Table:
     """What `sorted_rows` gives of rows that are sorted by (key, unit, row)."""
-    if not has_ties(ordered):
+    tied = ties(ordered)
+    if not len(tied) or _ascend(ordered, tied):
         return ordered
-    plain = [field.name for field in ordered.schema if not pa.types.is_nested(field.type)]
-    others = [name for name in plain if name not in FIRST]
-    return ordered.sort_by([(name, "ascending") for name in (*FIRST, *others)]).combine_chunks()
+    return sorted_by_all(ordered)
+
+
+def sorted_by_all(rows: pa.Table) -> pa.Table:
+    """What `sorted_rows` gives, for less where many rows have one key and address."""
+    names = (*FIRST, *_others(rows))
+    return rows.sort_by([(name, "ascending") for name in names]).combine_chunks()
+
+
+def _others(rows: pa.Table) -> list[str]:
+    """The columns besides key and address that are not nested."""
+    plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
+    return [name for name in plain if name not in FIRST]
+
+
+def _ascend(ordered: pa.Table, tied: npt.NDArray[np.intp]) -> bool:
+    """Whether the rows `tied` are known to come before the next row by the other columns too,
+    or equal it in them; only numbers are compared."""
+    falls = np.zeros(len(tied), bool)
+    for name in reversed(_others(ordered)):  # the first one decides
+        column = ordered.column(name)
+        kind = column.type
+        if column.null_count or not (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            return False
+        values = column.to_numpy()
+        here, following = values[tied], values[tied + 1]
+        falls = np.where(here == following, falls, here > following)
+    return not falls.any()
 
 
 def read_partition(scattered: StepFolder, partition: int, part: int = 0, parts: int = 1) -> pa.Table | None:

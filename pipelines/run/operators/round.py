@@ -31,10 +31,10 @@ from corpusmill.pipelines.run.operators.operator import Operator
 from corpusmill.pipelines.run.operators.partitions import (
     PartPartition,
     layout_at,
-    sorted_rows,
+    sorted_by_all,
     split_partitions,
 )
-from corpusmill.pipelines.run.operators.row_order import has_ties, order_of
+from corpusmill.pipelines.run.operators.row_order import order_of, ties
 from corpusmill.pipelines.run.operators.sides import keyed_by_address
 from corpusmill.pipelines.storage.run_folder import Attempt
 
@@ -113,7 +113,7 @@ def work(job: Job[RoundUnit], attempt: Attempt) -> UnitResult:
 def _with_sorted_ties(rows: pa.Table) -> pa.Table:
     """Rows of which those of one key and address follow one another as `sorted_rows` has them; others come in
     any order, as the writer sorts them all."""
-    return sorted_rows(rows) if has_ties(rows, order_of(rows)) else rows
+    return sorted_by_all(rows) if len(ties(rows, order_of(rows))) else rows
 
 
 OPERATOR = Operator(

@@ -41,14 +41,15 @@ def order_of(rows: pa.Table) -> _Order | None:
     return None if (order[1:] > order[:-1]).all() else order
 
 
-def has_ties(rows: pa.Table, order: _Order | None = None) -> bool:
-    """Whether two of `rows`, which are in order or whose order is given, have one key and address."""
+def ties(rows: pa.Table, order: _Order | None = None) -> _Order:
+    """Places in the order of `rows`, which they are in or is given, of rows that have the key and the address
+    of the next one."""
     same = np.ones(max(0, rows.num_rows - 1), bool)
     for name in FIRST:
         values = rows.column(name).to_numpy()
         values = values if order is None else values[order]
         same &= values[1:] == values[:-1]
-    return bool(same.any())
+    return np.flatnonzero(same)
 
 
 def _ordered(key: npt.NDArray[np.uint64], rising: int) -> tuple[_Order, _Flags]:
@@ -69,14 +70,18 @@ def _ordered(key: npt.NDArray[np.uint64], rising: int) -> tuple[_Order, _Flags]:
 
 
 def _astray(
-    order: _Order, same: _Flags, key: npt.NDArray[np.uint64], *address: npt.NDArray[np.uint32]
+    order: _Order,
+    same: _Flags,
+    key: npt.NDArray[np.uint64],
+    unit: npt.NDArray[np.uint32],
+    row: npt.NDArray[np.uint32],
 ) -> _Order:
-    """Places in the order of all rows of those runs of equal ones that are not sorted by key and by `address`,
-    unit and row."""
+    """Places in the order of all rows of those runs of equal ones that are not sorted by key, unit and
+    row."""
     first = np.flatnonzero(same)
     falls = np.zeros(len(first), bool)
     here, following = order[first], order[first + 1]
-    for column in (*address[::-1], key):  # the last one decides
+    for column in (row, unit, key):  # the last one decides
         one, other = column[here], column[following]
         falls = np.where(one == other, falls, one > other)
     if not falls.any():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.run.operators.row_order import in_order
+from corpusmill.pipelines.run.operators.partitions import sorted_by_all, sorted_rows, with_sorted_ties
+from corpusmill.pipelines.run.operators.row_order import FIRST, in_order
 
 PARTS = st.sampled_from([0, 1, 2, 255, 65_535])
 KEYS = st.builds(lambda a, b, c, d: a << 48 | b << 32 | c << 16 | d, PARTS, PARTS, PARTS, PARTS)
@@ -50,3 +53,27 @@ def test_many_rows_of_every_kind_of_key(kind: str) -> None:
     unit, row = (random.integers(0, 3, len(key)).tolist() for _ in range(2))
     rows = list(zip(key.tolist(), unit, row, strict=True))
     assert in_order(table(rows)).column("place").to_pylist() == expected(rows)
+
+
+BESIDE = st.tuples(st.integers(0, 2), st.booleans(), st.sampled_from([None, "", "a"]))
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), BESIDE), max_size=12), st.booleans())
+def test_ties_are_sorted_by_every_other_column(
+    rows: list[Any], texts: bool
+) -> None:
+    found = table([(key, 0, row) for key, row, _ in rows]).drop_columns("place")
+    for place, (name, kind) in enumerate((("b", pa.int64()), ("a", pa.bool_()), ("c", pa.string()))):
+        if texts or name != "c":
+            found = found.append_column(name, pa.array([beside[place] for *_, beside in rows], kind))
+    found = found.append_column("lists", pa.array([[1]] * len(rows), pa.large_list(pa.int8())))
+    last = found.column_names[3:-1]
+
+    def by_all(row: dict[str, Any]) -> list[tuple[bool, Any]]:
+        return [(row[name] is None, "" if row[name] is None else row[name]) for name in (*FIRST, *last)]
+
+    wanted = sorted(found.to_pylist(), key=by_all)
+    assert sorted_rows(found).to_pylist() == wanted
+    assert sorted_by_all(found).to_pylist() == wanted
+    assert with_sorted_ties(sorted_rows(found)).to_pylist() == wanted
