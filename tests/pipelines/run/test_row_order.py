@@ -60,9 +60,7 @@ BESIDE = st.tuples(st.integers(0, 2), st.booleans(), st.sampled_from([None, "", 
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), BESIDE), max_size=12), st.booleans())
-def test_ties_are_sorted_by_every_other_column(
-    rows: list[Any], texts: bool
-) -> None:
+def test_ties_are_sorted_by_every_other_column(rows: list[Any], texts: bool) -> None:
     found = table([(key, 0, row) for key, row, _ in rows]).drop_columns("place")
     for place, (name, kind) in enumerate((("b", pa.int64()), ("a", pa.bool_()), ("c", pa.string()))):
         if texts or name != "c":
