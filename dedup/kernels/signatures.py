@@ -40,6 +40,7 @@ U64 = np.uint64
 BAND_SALT = U64(0xD6E8FEB86659FD93)
 BLOCK = 8
 WORDS_AT_ONCE = 1 << 16  # whose hashes are in memory
+MANY = 1 << 22  # values of a document, from where on 22 leading bits leave many out of order
 
 Values = npt.NDArray[np.uint32]
 Integers = npt.NDArray[np.int64]
@@ -81,11 +82,18 @@ def sort_distinct(value_S: Values, n: int, scratch_S: Values) -> int:
     """Sorts value_S[:n] uint32 in place and drops repeats; returns how many are left.
 
     The values are hashes, hence uniform: two counting passes by together log2(n) + 5 or more leading
-    bits (at most 22), leave few out of order, and insertion ends it. Linear in n; equal values cost nothing.
+    bits (at most 22), leave few out of order, and insertion ends it. Of more than `MANY` values three
+    passes sort all 32 bits. Linear in n; equal values cost nothing.
     """
     if n < 2:
         return n
-    if n > 24:
+    if n > MANY:
+        _by_bits(value_S, n, 0, 11, scratch_S)
+        _by_bits(scratch_S, n, 11, 11, value_S)
+        _by_bits(value_S, n, 22, 10, scratch_S)
+        for i in range(n):
+            value_S[i] = scratch_S[i]
+    elif n > 24:
         bits = 3
         while (1 << (2 * bits)) < 32 * n and bits < 11:
             bits += 1
@@ -107,6 +115,26 @@ def sort_distinct(value_S: Values, n: int, scratch_S: Values) -> int:
             value_S[j + 1] = v
             kept += 1
     return kept
+
+
+@compiled
+def _by_bits(value_S: Values, n: int, low: int, bits: int, to_S: Values) -> None:
+    """Writes value_S[:n] into to_S, ordered by `bits` bits from bit `low` on; what is equal there stays in
+    its order."""
+    shift, mask = U32(low), U32((1 << bits) - 1)
+    next_B = np.zeros(1 << bits, np.int64)
+    for i in range(n):
+        next_B[U32(value_S[i] >> shift) & mask] += 1
+    before = np.int64(0)
+    for b in range(len(next_B)):
+        here = next_B[b]
+        next_B[b] = before
+        before += here
+    for i in range(n):
+        v = value_S[i]
+        bucket = U32(v >> shift) & mask
+        to_S[next_B[bucket]] = v
+        next_B[bucket] += 1
 
 
 @compiled

@@ -180,6 +180,14 @@ def test_sort_distinct(numbers: list[int], repeat: int) -> None:
     assert values[:n].tolist() == sorted(set(numbers))
 
 
+def test_sort_distinct_of_very_many() -> None:
+    values = np.random.default_rng(7).integers(0, 2**32, signatures.MANY + 1, dtype=np.uint32)
+    values[1::2] >>= np.uint32(12)  # half of them repeat
+    expected = np.unique(values)
+    n = signatures.sort_distinct(values, len(values), np.empty_like(values))
+    assert np.array_equal(values[:n], expected)
+
+
 def test_a_large_document_of_one_word_is_one_shingle() -> None:
     text = pa.array(["word " * 300_000], pa.large_string())
     ends, _, _, _ = Minhash().sketch(*buffers(text))
