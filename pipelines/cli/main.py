@@ -180,6 +180,7 @@ def plan(
 
     loaded = _load(recipe, overrides, out)
     size = None if at is None else size_of(at)
+    prices = Prices(core_hour, disk_month, million_writes, million_reads)
     if size is not None and not estimate:
         raise UserError("--at carries an estimate on; leave out --no-estimate")
     made = make_plan(loaded)
@@ -194,7 +195,6 @@ def plan(
                 cost = estimate_run(loaded, listener)
             made = replace(made, estimate=cost)
             if size is not None:
-                prices = Prices(core_hour, disk_month, million_writes, million_reads)
                 made = replace(made, at=at_scale(loaded, cost, size, prices))
         except NoEstimateError as error:
             made = replace(made, no_estimate=str(error))

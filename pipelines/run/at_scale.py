@@ -7,8 +7,9 @@ layouts of exchanges. It is an estimate: expect it within a factor of two where 
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.models import Recipe
@@ -30,7 +31,8 @@ OPEN_RECEIPTS = (20_000, 5000)  # receipts in memory, and bytes of each: benchma
 LISTED_BYTES = 40  # of a unit in the runner: its split and its place in an exchange; the same
 PAIR_BYTES = 700  # of a pair in memory that is resolved (`run/resolution/direct.py`)
 MOST_PARTITIONS = 65_536
-_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([KMGTP]?i?)B?\s*", re.IGNORECASE)
+MOST_INPUT = 10**21  # bytes; beyond, figures are no integers any more
+_SIZE = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*((?:[KMGTP]i?)?)B?\s*", re.IGNORECASE)
 
 
 def size_of(text: str) -> int:
@@ -40,10 +42,10 @@ def size_of(text: str) -> int:
         raise UserError(f"--at: {text!r} is no size; write for example 10TB or 1.5TiB")
     number, unit = float(found.group(1)), found.group(2).upper()
     base = 1024 if unit.endswith("I") else 1000
-    size = int(number * base ** " KMGTP".index(unit[:1] or " "))
-    if size < 1:
-        raise UserError(f"--at: {text!r} is no size above 0; write for example 10TB")
-    return size
+    size = number * base ** " KMGTP".index(unit[:1] or " ")
+    if not 1 <= size <= MOST_INPUT:
+        raise UserError(f"--at: {text!r} is no size from 1 byte up to 1,000,000 PB; write for example 10TB")
+    return int(size)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,13 @@ class Prices:
     disk_month: float = 0.02
     million_writes: float = 5.0
     million_reads: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Raises UserError for what is no price."""
+        for name, price in asdict(self).items():
+            if not 0 <= price < math.inf:
+                option = name.replace("_", "-")
+                raise UserError(f"--{option}: {price:g} is no price; write a number from 0 on, such as 0.04")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,10 +50,16 @@ def test_sizes(text: str, size: int) -> None:
     assert size_of(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "TB", "-1TB", "1XB", "1 T B", "0", "0.1"])
+@pytest.mark.parametrize("text", ["", "TB", "-1TB", "1XB", "1 T B", "0", "0.1", "1iB", "9" * 400])
 def test_what_is_no_size_is_told_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match="write for example 10TB"):
         size_of(text)
+
+
+@pytest.mark.parametrize("price", [-1.0, math.nan, math.inf])
+def test_what_is_no_price_is_told_with_its_option(price: float) -> None:
+    with pytest.raises(UserError, match=r"--million-reads: .* is no price"):
+        Prices(million_reads=price)
 
 
 def test_what_grows_and_what_does_not(recipe: Recipe) -> None:
