@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
@@ -50,6 +51,7 @@ dedup: [{dedup}]
 CPU_CLOCK = SimpleNamespace(perf_counter=time.process_time)
 DEDUP = ("exact", "minhash", "paragraph", "substring")
 AT_ONCE = 20_000  # documents of a file
+Measured = tuple[dict[str, float], float, float, list[int]]  # what `run` gives
 
 
 def mixed(count: int) -> list[str]:
@@ -141,8 +143,8 @@ def write(folder: Path, texts: list[str]) -> None:
         (folder / "in" / f"{first:09d}.jsonl").write_text("\n".join(lines) + "\n")
 
 
-def run(folder: Path) -> None:
-    """Print the run's CPU seconds by step, the most that a worker and this process took in MB, and documents
+def run(folder: Path) -> Measured:
+    """The run's CPU seconds by step, the most that a worker and this process took in MB, and documents
     removed and bytes cut."""
     with mock.patch.object(work, "time", CPU_CLOCK):
         done = Runner(load_recipe(folder / "recipe.yaml")).run()
@@ -157,7 +159,7 @@ def run(folder: Path) -> None:
     ]
     gone = [sum(documents for entry in entries for documents, _ in entry.removed.values())]
     gone.append(sum(size for entry in entries for size in entry.cut.values()))
-    print(json.dumps([seconds, worker, most_memory() / 1e6, gone]))
+    return seconds, worker, most_memory() / 1e6, gone
 
 
 def most_memory() -> int:
@@ -167,30 +169,45 @@ def most_memory() -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def measured(
-    folder: Path, texts: list[str], dedup: str, engine: str
-) -> tuple[dict[str, float], float, float, list[int]]:
-    """What `run` prints, in a process of its own."""
+def measured(folder: Path, texts: list[str], dedup: str, engine: str) -> Measured:
+    """What `run` gives: `inline` in this process, with other engines in one of its own."""
     write(folder, texts)
     (folder / "recipe.yaml").write_text(RECIPE.format(engine=engine, dedup=dedup))
-    command = [sys.executable, __file__, "--run", str(folder)]
-    asked = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    if engine == "inline":
+        found = run(folder)
+    else:
+        command = [sys.executable, __file__, "--run", str(folder)]
+        asked = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+        seconds, worker, driver, gone = json.loads(asked.stdout.splitlines()[-1])
+        found = seconds, worker, driver, gone
     shutil.rmtree(folder)
-    seconds, worker, driver, gone = json.loads(asked.stdout.splitlines()[-1])
-    return seconds, worker, driver, gone
+    return found
 
 
 def grow(
-    bench: Bench, folder: Path, job: str, make: Callable[[int], list[str]], dedup: str, sizes: list[int]
+    bench: Bench,
+    folder: Path,
+    job: str,
+    make: Callable[[int], list[str]],
+    dedup: str,
+    sizes: list[int],
+    at_once: bool,
 ) -> None:
-    """Rows of one kind of documents: seconds by step, exponents from the first size to the last, memory."""
+    """Rows of one kind of documents: seconds by step, exponents from the first size to the last, memory.
+    `at_once`: memory is measured while the runs go on, by another process."""
     found: dict[int, dict[str, float]] = {}
     of = "MB each" if job == "giants" else "documents"
+    first, last = sizes[0], sizes[-1]
+
+    with ThreadPoolExecutor(1) as pool:
+        memory = pool.submit(measured, folder / "memory", make(last), dedup, "process")
+        if not at_once:
+            memory.result()
+        runs = {n: measured(folder / f"{n}", make(n), dedup, "inline") for n in sizes}
     for count in sizes:
-        texts = make(count)
-        seconds, _, _, gone = measured(folder / f"{count}", texts, dedup, "inline")
+        seconds, _, _, gone = runs[count]
         if job == "giants":
-            check_giants(texts, gone)
+            check_giants(make(count), gone)
         steps: dict[str, float] = {}
         for step, spent in seconds.items():
             if step.startswith("dedup."):
@@ -200,11 +217,10 @@ def grow(
         for step, spent in steps.items():
             bench.add(f"{job}: {step}, {count:,} {of}", "corpusmill", spent, "s")
         found[count] = steps
-    first, last = sizes[0], sizes[-1]
     for step, spent in found[last].items() if last > first else ():
         exponent = math.log(spent / max(found[first][step], 1e-3), last / first)
         bench.add(f"{job}: {step}, exponent", "corpusmill", exponent, "")
-    _, worker, driver, _ = measured(folder / "memory", make(last), dedup, "process")
+    _, worker, driver, _ = memory.result()
     for process, most in (("worker", worker), ("driver", driver)):
         bench.add(f"{job}: memory of the {process}, {last:,} {of}", "corpusmill", most, "MB")
 
@@ -235,12 +251,12 @@ def main() -> None:
             ("giants", two_alike, "exact, minhash", giants),
         ):
             if options.only in (None, job):
-                grow(bench, folder, job, make, dedup, counts)
+                grow(bench, folder, job, make, dedup, counts, options.quick)
     bench.print(options.json)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--run"]:
-        run(Path(sys.argv[2]))
+        print(json.dumps(run(Path(sys.argv[2]))))
     else:
         bounded(main)
