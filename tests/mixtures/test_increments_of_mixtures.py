@@ -56,7 +56,7 @@ def test_units_of_which_the_same_is_drawn_are_taken_over(
 ) -> None:
     """Of a part of an epoch, and of several epochs and a part."""
     monkeypatch.setattr(read, "_SPLITS_PER_UNIT", 2)
-    monkeypatch.setattr(layout, "SMALL", ())
+    monkeypatch.setattr(layout, "SMALL", (10**9, 1, 1))
     monkeypatch.setattr("tests.pipelines.run.test_increments.write_file", write_file)
     recipe = write_recipe(tmp_path, tokens)
     run(recipe, tmp_path / "run")

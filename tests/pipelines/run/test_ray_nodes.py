@@ -72,7 +72,7 @@ def test_nodes_that_join_are_used_and_one_that_is_lost_changes_no_byte(
     said = logs[3].read_text()
     assert code == 0, said
     assert path.with_name("lost").exists()
-    assert "crash: " in said
+    assert "worker taken away: " in said
     assert "quarantined in trouble" not in said
     calm = warm.call("run", path, "--set", "engine.kind=inline")
     assert calm.returncode == 0, calm.stderr
