@@ -5,7 +5,8 @@ worker that gets the same unit again, the row groups of the file are still at ha
 SHA-256 of its bytes, which whoever reads the file has compared with its receipt: a file that was altered is
 damaged before anything is looked for here, and what is found is what decoding the file would give.
 
-Memory: `MOST_BYTES`; of a unit that holds more, nothing.
+Memory: `MOST_BYTES` for units that are done, as much again for the one being written, and for one that
+failed until the next has written its documents; of a unit that holds more, nothing.
 """
 
 from __future__ import annotations
