@@ -98,12 +98,14 @@ def run_checks(folder: RunFolder, *, deep: bool, workers: int | None) -> list[Ch
     ]
     looked_at = [step for step in steps if isinstance(step, _Step)]
     files = _files(looked_at, deep=deep)
+    wrong = 0
     for file, fault in faults_in(folder.store, files, lambda file: file.check(file.entry), workers):
         file.step.faults.append(fault)
+        wrong += 1
     checks = [step if isinstance(step, Check) else _step(step, deep, cure) for step in steps]
     if all(check.ok for check in checks):
         checks += _accounts(folder, cure)
-    return [*checks, _bytes(looked_at, deep)]
+    return [*checks, _bytes(looked_at, wrong, len(steps) - len(looked_at), deep)]
 
 
 def _unread(name: str, read: Callable[[], object], cure: str) -> list[Check]:
@@ -169,8 +171,13 @@ def _files_told(count: int) -> str:
     return f"{count:,} file{'s' * (count != 1)}"
 
 
-def _bytes(steps: Sequence[_Step], deep: bool) -> Check:
-    """What was read of the files of units."""
+def _bytes(steps: Sequence[_Step], wrong: int, unknown: int, deep: bool) -> Check:
+    """What was read of the files of units, so many of them `wrong`; which files `unknown` steps have there is
+    no telling."""
     size, files = text.size(sum(step.bytes for step in steps)), sum(step.files for step in steps)
     told = "compared with their hashes" if deep else "not read, sizes alone were compared; --deep reads them"
+    if wrong:
+        told += f"; {wrong:,} of them missing or wrong"
+    if unknown:
+        told += f"; those of {unknown:,} step{'s' * (unknown != 1)} without sound receipts were not looked at"
     return checked("bytes", True, f"{size} in {_files_told(files)} {told}", "")
