@@ -187,23 +187,39 @@ def resolution_memory(pairs: int) -> int:
     return -(-pairs // partitions) * PAIR_BYTES
 
 
+def size_told(count: float) -> str:
+    """Bytes in the unit that leaves a number of 1 to 999."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 99.95 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def _figure(value: float) -> str:
+    """Of hours or money: with a tenth, and small ones with one digit that is not 0."""
+    return (
+        f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.1f}" if value >= 0.1 else f"{value:.1g}"
+    )
+
+
 def render_at_scale(found: AtScale) -> list[str]:
     """The figures as lines for a terminal."""
-    lines = ["", f"at {found.input_bytes / 1e12:,.3g} TB of input, from the same cut:"]
+    lines = ["", f"at {size_told(found.input_bytes)} of input, from the same cut:"]
     for step in found.steps:
         lines.append(
-            f"  {step.name:<28}{step.units:>12,} units{step.core_hours:>12,.1f} core-hours"
-            f"{step.disk / 1e9:>14,.1f} GB{step.files:>14,} files"
+            f"  {step.name:<28}{step.units:>12,} units{_figure(step.core_hours):>12} core-hours"
+            f"{size_told(step.disk):>14}{step.files:>14,} files"
         )
     given = found.prices
     prices = f"at {given.core_hour:g} an hour of a core and {given.disk_month:g} a gigabyte and month"
     return [
         *lines,
-        f"  {found.units:,} units, {found.core_hours:,.0f} core-hours, {found.disk / 1e12:,.2f} TB and "
+        f"  {found.units:,} units, {_figure(found.core_hours)} core-hours, {size_told(found.disk)} and "
         f"{found.files:,} files on disk,",
-        f"  {found.metadata / 1e6:,.0f} MB of receipts, {found.runner_hours:,.1f} hours of the runner, "
+        f"  {size_told(found.metadata)} of receipts, {_figure(found.runner_hours)} hours of the runner, "
         f"{found.runner_memory / 2**30:.1f} GiB for it, {found.worker_memory / 2**30:.1f} GiB a worker;",
-        f"  about {found.money:,.0f} {prices};",
+        f"  about {_figure(found.money)} {prices};",
         f"  on object storage {found.writes:,} requests that write and {found.reads:,} that read: about "
-        f"{found.requests_money:,.0f} at {given.million_writes:g} and {given.million_reads:g} a million",
+        f"{_figure(found.requests_money)} at {given.million_writes:g} and {given.million_reads:g} a million",
     ]

@@ -11,7 +11,7 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.recipe.models import Recipe
 from corpusmill.pipelines.recipe.places import stored_bytes
 from corpusmill.pipelines.records.manifest import Manifest, StepKey
-from corpusmill.pipelines.run.at_scale import AtScale, render_at_scale
+from corpusmill.pipelines.run.at_scale import AtScale, render_at_scale, size_told
 from corpusmill.pipelines.run.estimate import Estimate
 from corpusmill.pipelines.run.inputs import source_of
 from corpusmill.pipelines.run.levels import Levels
@@ -216,18 +216,9 @@ def render_plan(plan: Plan) -> str:
 def _render_estimate(cost: Estimate) -> list[str]:
     lines = ["", f"estimate of a run from nothing, from a cut of {cost.sample_documents:,} documents:"]
     for row in cost.steps:
-        lines.append(f"  {row.name:<28}{row.seconds:>10,.1f} core-seconds{_size(row.disk):>12} on disk")
+        lines.append(f"  {row.name:<28}{row.seconds:>10,.1f} core-seconds{size_told(row.disk):>12} on disk")
     lines.append(
         f"  about {cost.wall_seconds:,.0f} s with {cost.workers} workers, "
-        f"{cost.memory / 2**30:.1f} GiB of memory, {_size(cost.disk)} of disk"
+        f"{cost.memory / 2**30:.1f} GiB of memory, {size_told(cost.disk)} of disk"
     )
     return lines
-
-
-def _size(count: float) -> str:
-    """Bytes in the unit that leaves a number of 1 to 999."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 99.95 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"

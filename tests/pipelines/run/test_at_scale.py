@@ -86,7 +86,7 @@ def test_units_follow_the_rules_of_a_run(recipe: Recipe) -> None:
     assert found["dedup.exact"].units == -(-reading // 64)
     assert (found["train"].units, found["train"].files) == (1, 3)
     lines = render_at_scale(at_scale(recipe, replace(COST, input_bytes=0), 10**13))
-    assert lines[1] == "at 10 TB of input, from the same cut:"
+    assert lines[1] == "at 10.0 TB of input, from the same cut:"
     assert len(lines) == 2 + len(STEPS) + 4
 
 
