@@ -25,8 +25,8 @@ class Url(Deduplicate):
     """Remove documents whose URL equals another's after normalisation, keeping one of each group.
 
     Each `ignore_*` option names a difference that does not count. White space at the ends of a URL never
-    does, nor does a `?` without parameters. Of URLs other than http and https nothing else is changed.
-    Documents without a URL stay. Normal forms are compared by 128 bits of XXH3.
+    does, nor do a `?` without parameters and an `@` without a user. Of URLs other than http and https nothing
+    else is changed. Documents without a URL stay. Normal forms are compared by 128 bits of XXH3.
 
     Survivor: first by place of its source in `priority` (sources not named come last), then, with `keep:
     longest`, more bytes, then smaller id, then smaller address. Reason `same_url`, similarity 1.0. Memory:
@@ -41,22 +41,29 @@ class Url(Deduplicate):
 
     ignore_scheme: bool = Field(True, description="`http` and `https` are one.")
     ignore_host_case: bool = Field(True, description="Host names in small and capital letters are one.")
+    ignore_host_forms: bool = Field(
+        True,
+        description="A name in Punycode (`xn--`) and in Unicode, a dot at its end, forms of IPv6 are one.",
+    )
     ignore_www: bool = Field(False, description="A host name with and without a leading `www.` is one.")
-    ignore_default_port: bool = Field(True, description="Port 80 of http and 443 of https may be left out.")
+    ignore_default_port: bool = Field(
+        True, description="Port 80 of http, 443 of https, and zeros before a port may be left out."
+    )
     ignore_path_dots: bool = Field(True, description="`.` and `..` in paths are followed (RFC 3986, 5.2.4).")
     ignore_trailing_slash: bool = Field(True, description="Slashes at the end of a path do not count.")
     ignore_escapes: bool = Field(
         True, description="`%7E` and `~`, `%c3` and `%C3`, `é` and `%C3%A9` are one (RFC 3986, 6.2.2)."
     )
     ignore_fragment: bool = Field(
-        True, description="What follows `#` does not count, unless it begins with `!`."
+        True, description="What follows `#` does not count, unless it begins with `!` or `/`."
     )
     ignore_query_order: bool = Field(
         True, description="Parameters are sorted by name; those of one name keep their order."
     )
     ignore_parameters: list[str] = Field(
         list(TRACKING),
-        description="Names of parameters that do not count, any case; `*` at the end stands for anything.",
+        description="Names of parameters that do not count, any case, in paths after `;` too; `*` at the end "
+        "stands for anything.",
     )
     keep: Literal["longest", "first"] = Field(
         "longest", description="The survivor has the most bytes, or the smallest id whatever its length."
@@ -72,6 +79,7 @@ class Url(Deduplicate):
         return UrlRules(
             scheme=self.ignore_scheme,
             host_case=self.ignore_host_case,
+            host_forms=self.ignore_host_forms,
             www=self.ignore_www,
             default_port=self.ignore_default_port,
             path_dots=self.ignore_path_dots,

@@ -13,6 +13,7 @@ from xxhash import xxh3_128_intdigest
 from corpusmill.dedup.kernels.pieces import Pieces, ascii_forms, find_pieces, hash_pieces
 from corpusmill.dedup.matching.normal_forms import normal_forms
 from corpusmill.dedup.matching.piece_forms import Normalize, piece_forms
+from corpusmill.dedup.matching.urls import host_name
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.text.characters import character_table
 
@@ -95,12 +96,13 @@ def of_sources(docs: Documents, sources: list[str]) -> npt.NDArray[np.bool_]:
 
 
 def site(url: str | None) -> str | None:
-    """The host of a URL in lower case, without `www.` and a dot at its end; None where it has none."""
+    """The host of a URL in lower case and Unicode, without `www.` and a dot at its end; None where it has
+    none."""
     try:
         host = urlsplit(url or "").hostname
     except ValueError:  # brackets that hold no address of IPv6
         return None
-    return (host or "").rstrip(".").removeprefix("www.") or None
+    return host_name(host or "", small=True).removeprefix("www.") or None
 
 
 def site_hashes(docs: Documents) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
