@@ -42,7 +42,7 @@ from harness import Bench, arguments, bounded, load
 from corpusmill.pipelines.contract.documents import SCHEMA, Documents, document_id
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.storage.datasets import DatasetWriter
-from corpusmill.tokenizer.bpe.definition import documents_only
+from corpusmill.pipelines.text.tokenizer_json import documents_only
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 

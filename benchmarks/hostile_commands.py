@@ -212,7 +212,7 @@ def _grown(size: int) -> str:
 
 def tokenizers() -> Iterator[Job]:
     """Encoders, and `inspect` and `export` of tokenizers."""
-    from corpusmill.tokenizer.bpe.encoders import GigatokenEncoder, TokenizersEncoder
+    from corpusmill.pipelines.text.encoders import GigatokenEncoder, TokenizersEncoder
 
     def large(text: str) -> pa.Array:
         return pa.array([text], pa.large_string())

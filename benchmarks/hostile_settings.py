@@ -88,7 +88,7 @@ def tokenizer_files() -> Iterator[Job]:
     import base64
 
     from corpusmill.pipelines.contract.errors import UserError
-    from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+    from corpusmill.pipelines.text.byte_characters import CHARACTERS
     from corpusmill.tokenizer.evaluation.suspicious import trace_of
     from corpusmill.tokenizer.export.one_pattern import one_pattern
     from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer

@@ -193,13 +193,14 @@ class _Ready:
         import numpy as np
 
         from corpusmill.pipelines.contract.held_out import HeldOut
+        from corpusmill.pipelines.text import encoders
+        from corpusmill.pipelines.text.tokenizer_json import documents_only
         from corpusmill.tokenizer.boundary.combined import token_table
-        from corpusmill.tokenizer.bpe import encoders
-        from corpusmill.tokenizer.bpe.definition import documents_only
+        from corpusmill.tokenizer.bpe import artefact
         from corpusmill.tokenizer.bpe.first_documents import FirstDocuments
 
-        vocabulary = encoders.read_vocabulary(context.artefact("tokenizer", "encoder.json"))
-        definition = encoders.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
+        vocabulary = artefact.read_vocabulary(context.artefact("tokenizer", "encoder.json"))
+        definition = artefact.read_definition(context.artefact("tokenizer", "tokenizer.json"), vocabulary)
         roles = ["fim_begin", "fim_hole", "fim_end"]
         there = all(role in vocabulary.specials for role in roles)
         views = [View(fim=options.fim), *options.views]

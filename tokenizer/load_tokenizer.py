@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.contract.stage import Task
 from corpusmill.pipelines.storage.verified import verified
-from corpusmill.tokenizer.bpe.definition import parsed
+from corpusmill.pipelines.text.tokenizer_json import parsed
 from corpusmill.tokenizer.bpe.definition_parts import Normalizer
 from corpusmill.tokenizer.pretokenizer.patterns import Name
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer, in_full
@@ -108,7 +108,7 @@ class LoadTokenizer(Task):
         """Write the artefact into `folder`; `inputs` is not used. Returns what loading.json says."""
         import pyarrow as pa
 
-        from corpusmill.tokenizer.bpe.encoders import write_tokenizer
+        from corpusmill.tokenizer.bpe.artefact import write_tokenizer
         from corpusmill.tokenizer.imports.checked import in_our_form, refuse_odd_ids
         from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 

@@ -48,7 +48,7 @@ class TrainBpe(Fold):
 
     Artefact: tokenizer.json and the files beside it that `transformers` reads, training.json (facts),
     growth.json (bytes per token against vocabulary size, on the counts trained on) and encoder.json (which
-    encoder reproduces it: `bpe.encoders`). Raises UserError where the sample holds no text.
+    encoder reproduces it: `bpe.artefact`). Raises UserError where the sample holds no text.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("tokenizers", "gigatoken", "pyarrow", "numba")
@@ -150,8 +150,8 @@ class TrainBpe(Fold):
         Raises LedgerError where other documents were counted than the sample chose.
         """
         from corpusmill.pipelines.contract.errors import LedgerError
+        from corpusmill.tokenizer.bpe.artefact import write_tokenizer
         from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, reserved_spellings
-        from corpusmill.tokenizer.bpe.encoders import write_tokenizer
         from corpusmill.tokenizer.bpe.sampling import read_verification
         from corpusmill.tokenizer.bpe.train import train_from_counts
 

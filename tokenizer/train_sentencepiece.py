@@ -99,8 +99,8 @@ class TrainSentencepiece(Fold):
 
     def finish(self, part: pa.Table, folder: Path) -> dict[str, Any]:
         """Train and write the artefact; returns what training.json says."""
+        from corpusmill.tokenizer.bpe.artefact import write_tokenizer
         from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
-        from corpusmill.tokenizer.bpe.encoders import write_tokenizer
         from corpusmill.tokenizer.bpe.sampling import TEXTS_FILE, read_verification
         from corpusmill.tokenizer.pieces.definition import definition_of_model
         from corpusmill.tokenizer.pieces.model_file import read_model

@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers, trainers
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.stage import Context
-from corpusmill.tokenizer.bpe.byte_characters import bytes_of
+from corpusmill.pipelines.text.byte_characters import bytes_of
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 from corpusmill.tokenizer.tokenizer_sample import TokenizerSample

@@ -17,11 +17,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from corpusmill.pipelines.contract.documents import Documents, document_id
 from corpusmill.pipelines.contract.randomness import draws, is_held_out
 from corpusmill.pipelines.contract.stage import Context
+from corpusmill.pipelines.text.encoders import TokenizersEncoder
+from corpusmill.pipelines.text.tokenizer_json import documents_only
 from corpusmill.tokenizer.boundary.combined import TokenTable, token_table
 from corpusmill.tokenizer.boundary.document_draws import document_draws
 from corpusmill.tokenizer.boundary.options import SplitBoundary
-from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only, new_tokenizer
-from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder, write_tokenizer
+from corpusmill.tokenizer.bpe.artefact import write_tokenizer
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.kernels.split_boundary_tokens import CONTROL, ORDINARY, splitmix64
 from corpusmill.tokenizer.pack import Pack

@@ -22,8 +22,9 @@ from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.recipe.loader import load_recipe
 from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.run.runner import run_recipe
-from corpusmill.tokenizer.bpe.byte_characters import bytes_of
-from corpusmill.tokenizer.bpe.encoders import GigatokenEncoder, TokenizersEncoder, read_vocabulary
+from corpusmill.pipelines.text.byte_characters import bytes_of
+from corpusmill.pipelines.text.encoders import GigatokenEncoder, TokenizersEncoder
+from corpusmill.tokenizer.bpe.artefact import read_vocabulary
 from corpusmill.tokenizer.export.exported import export_tokenizer
 from corpusmill.tokenizer.exports.tiktoken import read_ranks
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer

@@ -12,16 +12,17 @@ from tokenizers import Tokenizer
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.rendering import render_inspection
-from corpusmill.tokenizer.bpe.definition import added_token, documents_only
+from corpusmill.pipelines.text.encoders import TokenizersEncoder
+from corpusmill.pipelines.text.token_bytes import token_lengths
+from corpusmill.pipelines.text.tokenizer_json import documents_only
+from corpusmill.tokenizer.bpe.definition import added_token
 from corpusmill.tokenizer.bpe.definition_parts import lossy_parts, without_additions
-from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder
 from corpusmill.tokenizer.commands.inspect_tokenizer import inspect_tokenizer
 from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer
 from corpusmill.tokenizer.export.exported import export_tokenizer
 from corpusmill.tokenizer.export.source import open_source
 from corpusmill.tokenizer.exports.huggingface import write
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
-from corpusmill.tokenizer.shards.token_bytes import token_lengths
 from tests.oracles.tokenizer_texts import made_texts
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}

@@ -18,7 +18,8 @@ from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import CorpusmillError, IntegrityError, UserError
 from corpusmill.pipelines.contract.randomness import draws
 from corpusmill.pipelines.contract.stage import Context
-from corpusmill.tokenizer.bpe import encoders, first_documents
+from corpusmill.pipelines.text import encoders
+from corpusmill.tokenizer.bpe import first_documents
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.fim.options import Fim

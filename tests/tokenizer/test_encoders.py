@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers, trainers
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe import encoders
-from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only, new_tokenizer
+from corpusmill.pipelines.text import encoders
+from corpusmill.pipelines.text.tokenizer_json import documents_only
+from corpusmill.tokenizer.bpe import artefact
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer
 from corpusmill.tokenizer.bpe.probes import _Draws, probe_texts
 from tests.oracles.released_tokenizers import released, shortened
 from tests.oracles.tokenizer_texts import made_texts
@@ -43,7 +45,7 @@ def large(texts: list[str]) -> pa.Array:
 
 def test_facts_of_the_artefact(text: str, tmp_path: Path) -> None:
     verification = large(made_texts(5))
-    facts = encoders.write_tokenizer(
+    facts = artefact.write_tokenizer(
         tmp_path,
         text,
         SPECIAL_TOKENS,
@@ -59,16 +61,16 @@ def test_facts_of_the_artefact(text: str, tmp_path: Path) -> None:
     assert facts["documents"] == 5 + len(probes)
     assert facts["bytes"] == sum(len(t.encode()) for t in [*verification.to_pylist(), *probes])
     assert facts["reserved_tokens"] == {"<kept 0>": 500, "<kept 1>": 501}
-    vocabulary = encoders.read_vocabulary(tmp_path / "encoder.json")
+    vocabulary = artefact.read_vocabulary(tmp_path / "encoder.json")
     assert (vocabulary.size, vocabulary.model_size) == (502, 512)
-    assert encoders.read_definition(tmp_path / "tokenizer.json", vocabulary) == json.loads(text)
+    assert artefact.read_definition(tmp_path / "tokenizer.json", vocabulary) == json.loads(text)
 
 
 def test_the_model_vocabulary_is_the_tokenizers_unless_padded(text: str, tmp_path: Path) -> None:
-    facts = encoders.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, NO_TEXTS)
+    facts = artefact.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, NO_TEXTS)
     assert facts["model_vocab_size"] == facts["vocab_size"] == 502
     with pytest.raises(UserError, match="502 ids, which do not fit a model vocabulary of 501"):
-        encoders.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, NO_TEXTS, model_vocab_size=501)
+        artefact.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, NO_TEXTS, model_vocab_size=501)
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,14 @@ def test_the_model_vocabulary_is_the_tokenizers_unless_padded(text: str, tmp_pat
     ],
 )
 def test_the_width_of_ids_follows_the_padded_size(size: int, model_size: int, dtype: type) -> None:
-    assert encoders.Vocabulary(size, model_size, {}, "", "tokenizers").dtype is dtype
+    assert artefact.Vocabulary(size, model_size, {}, "", "tokenizers").dtype is dtype
 
 
 def test_spellings_that_are_no_added_tokens_are_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no added token '<nothing>'"):
-        encoders.write_tokenizer(tmp_path, text, {"eos": "<nothing>"}, NO_TEXTS)
+        artefact.write_tokenizer(tmp_path, text, {"eos": "<nothing>"}, NO_TEXTS)
     with pytest.raises(UserError, match="no added token '<kept 7>'"):
-        encoders.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, NO_TEXTS, reserved=["<kept 7>"])
+        artefact.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, NO_TEXTS, reserved=["<kept 7>"])
 
 
 @pytest.mark.parametrize("spelling", ["the", "a"])
@@ -99,7 +101,7 @@ def test_a_control_token_that_merges_spell_is_refused(text: str, tmp_path: Path,
         spelling = next(t for t in json.loads(text)["model"]["vocab"] if t.isalpha() and len(t) > 2)
     tokenizer.add_special_tokens([AddedToken(spelling, special=True, normalized=False)])
     with pytest.raises(UserError, match="is an ordinary entry of the vocabulary too"):
-        encoders.write_tokenizer(tmp_path, str(tokenizer.to_str()), {"eos": spelling}, NO_TEXTS)
+        artefact.write_tokenizer(tmp_path, str(tokenizer.to_str()), {"eos": spelling}, NO_TEXTS)
 
 
 def test_one_difference_makes_tokenizers_the_encoder(
@@ -115,11 +117,11 @@ def test_one_difference_makes_tokenizers_the_encoder(
 
     monkeypatch.setattr(encoders.GigatokenEncoder, "encode", wrong)
     texts = ["one", "two " * 100, "three"]
-    facts = encoders.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, large(texts))
+    facts = artefact.write_tokenizer(tmp_path, text, SPECIAL_TOKENS, large(texts))
     assert facts["encoder"] == "tokenizers"
     assert facts["mismatches"] == 1
-    assert facts["first_mismatch"] == texts[1][: encoders.EXCERPT]
-    assert encoders.read_vocabulary(tmp_path / "encoder.json").encoder == "tokenizers"
+    assert facts["first_mismatch"] == texts[1][: artefact.EXCERPT]
+    assert artefact.read_vocabulary(tmp_path / "encoder.json").encoder == "tokenizers"
 
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])

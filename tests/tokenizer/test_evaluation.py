@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.records.tokenizer_figures import Grouping, TraceCount
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
 from corpusmill.tokenizer.evaluation.composition import composition, script_of
 from corpusmill.tokenizer.evaluation.encoding import Encoders, Speller, fitting_encoder
 from corpusmill.tokenizer.evaluation.evaluate import compared, evaluate

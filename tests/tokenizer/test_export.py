@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS, bytes_of, shown
-from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only
+from corpusmill.pipelines.text.byte_characters import CHARACTERS, bytes_of, shown
+from corpusmill.pipelines.text.tokenizer_json import documents_only
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.export import verify
 from corpusmill.tokenizer.export.byte_level import read_byte_level
 from corpusmill.tokenizer.export.exported import export_tokenizer

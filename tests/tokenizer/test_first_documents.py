@@ -10,7 +10,8 @@ import pytest
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
 from corpusmill.pipelines.contract.stage import Context
-from corpusmill.tokenizer.bpe import encoders
+from corpusmill.pipelines.text import encoders
+from corpusmill.tokenizer.bpe import artefact
 from corpusmill.tokenizer.bpe.first_documents import DOCUMENTS, LONGEST, FirstDocuments
 from corpusmill.tokenizer.encode import Encode
 from tests.oracles.tokenizer_texts import as_documents, made_texts
@@ -20,8 +21,8 @@ from tests.oracles.tokenizer_texts import as_documents, made_texts
 def parts(
     tokenizer_folder: Any,
 ) -> tuple[dict[str, Any], encoders.TokenizersEncoder, encoders.GigatokenEncoder]:
-    vocabulary = encoders.read_vocabulary(tokenizer_folder / "encoder.json")
-    definition = encoders.read_definition(tokenizer_folder / "tokenizer.json", vocabulary)
+    vocabulary = artefact.read_vocabulary(tokenizer_folder / "encoder.json")
+    definition = artefact.read_definition(tokenizer_folder / "tokenizer.json", vocabulary)
     return definition, encoders.TokenizersEncoder(definition), encoders.GigatokenEncoder(definition)
 
 

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.byte_characters import bytes_of
+from corpusmill.pipelines.text.byte_characters import bytes_of
+from corpusmill.pipelines.text.encoders import TokenizersEncoder
+from corpusmill.tokenizer.bpe.artefact import read_vocabulary
 from corpusmill.tokenizer.bpe.definition import new_tokenizer
-from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder, read_vocabulary
 from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.exports.tiktoken import read_ranks
 from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.text.encoders import TokenizersEncoder
 from corpusmill.tokenizer.bpe.definition import added_token
-from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder
 from corpusmill.tokenizer.load_tokenizer import LoadTokenizer
 from tests.oracles.tokenizer_texts import made_texts
 

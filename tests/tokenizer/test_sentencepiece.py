@@ -18,8 +18,9 @@ from tokenizers import Tokenizer
 
 from corpusmill.pipelines.contract.errors import LedgerError, UserError
 from corpusmill.pipelines.contract.stage import Context
-from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, documents_only
-from corpusmill.tokenizer.bpe.encoders import read_vocabulary
+from corpusmill.pipelines.text.tokenizer_json import documents_only
+from corpusmill.tokenizer.bpe.artefact import read_vocabulary
+from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
 from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.encode import Encode
 from corpusmill.tokenizer.evaluation.open_tokenizer import open_tokenizer

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from corpusmill.pipelines.contract.errors import LedgerError, UserError
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.run.operators.fold_map import read_partial, write_partial
-from corpusmill.tokenizer.bpe import encoders
+from corpusmill.pipelines.text import encoders
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, new_tokenizer, reserved_spellings
 from corpusmill.tokenizer.bpe.train import train
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
 from corpusmill.tokenizer.kernels.split_boundary_tokens import CONTROL, ORDINARY
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS, shown
+from corpusmill.pipelines.text.byte_characters import CHARACTERS, shown
 
 if TYPE_CHECKING:
     from corpusmill.tokenizer.bpe.learn import Learned
@@ -70,29 +70,6 @@ def definition_json(pre: PreTokenizer, learned: Learned, reserved: int = 0) -> s
     return json.dumps(definition, ensure_ascii=False, indent=1)
 
 
-def documents_only(definition: dict[str, Any]) -> dict[str, Any]:
-    """`definition` (a parsed tokenizer.json) without any token that text could spell but not mean.
-
-    Added tokens go, special or not (DeepSeek marks `<｜User｜>` as not special), so that a literal
-    `<｜end▁of▁sentence｜>` in a document is ordinary text. Kept are added tokens of white space alone,
-    which some code tokenizers use for indentation. Entries of the vocabulary that only served as added
-    tokens are left out with them; ids of all others stay. Dropout, truncation, padding and post-processing
-    are left out too: the same text gives the same tokens every time, all of them and no others.
-    """
-    added = definition.get("added_tokens") or []
-    kept = [token for token in added if token["content"].strip() == "" and not token["special"]]
-    dropped = {token["content"] for token in added} - {token["content"] for token in kept}
-    model = dict(definition["model"])
-    if isinstance(model.get("vocab"), dict):
-        model["vocab"] = {token: index for token, index in model["vocab"].items() if token not in dropped}
-        # An added token takes its id from the vocabulary; outside of it, the next free one: not its own.
-        model["vocab"].update({token["content"]: token["id"] for token in kept})
-    if "dropout" in model:
-        model["dropout"] = None
-    stripped = {"added_tokens": kept, "model": model}
-    return {**definition, **stripped, "post_processor": None, "truncation": None, "padding": None}
-
-
 def added_token(spelling: str, index: int, *, special: bool = True) -> dict[str, Any]:
     """An added token as tokenizer.json writes it, which takes nothing but its own spelling from a text."""
     return {
@@ -104,19 +81,3 @@ def added_token(spelling: str, index: int, *, special: bool = True) -> dict[str,
         "normalized": False,
         "special": special,
     }
-
-
-def parsed(text: str) -> Any:
-    """The `tokenizers.Tokenizer` of a tokenizer.json. Raises ValueError for whatever it cannot parse.
-
-    The library raises bare Exception, and panics where parts contradict one another (a prefix of
-    continuing subwords longer than a merge's second half): no Exception, which would end the process.
-    """
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(text)
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise ValueError(f"the library tokenizers cannot read it: {error}") from error

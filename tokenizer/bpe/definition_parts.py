@@ -18,7 +18,7 @@ back as they were, so each part is used, dropped with a word, or refused by its 
 | neither ByteLevel nor byte_fallback, or a byte without an entry | refused: it would be unk, or lost |
 | decoder | ByteLevel, ByteFallback and Fuse stay; all others are refused |
 | added token of white space with lstrip or rstrip | refused: it takes the white space beside it |
-| other added tokens | never matched in documents (`definition.documents_only`), whatever their flags |
+| other added tokens | never matched in documents (`tokenizer_json.documents_only`), whatever their flags |
 | unk_token, fuse_unk | without effect where every byte has an entry |
 | ignore_merges, single_word and normalized of added tokens | used as they are: neither random nor lossy |
 """
@@ -29,8 +29,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
-from corpusmill.tokenizer.bpe.definition import documents_only
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.tokenizer_json import UNICODE_FORMS, component_types, documents_only, leaves
 
 _DRAWN = {"dropout": "merges are left out at random", "alpha": "pieces are drawn at random"}
 _DRAWN["nbest_size"] = _DRAWN["alpha"]
@@ -46,7 +46,6 @@ _FLAGS = {
     "rstrip": "white space behind it stays",
     "single_word": "it is taken inside words too",
 }
-UNICODE_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 Normalizer = Literal["apply", "drop"]
 _DECODERS = ("ByteLevel", "ByteFallback", "Fuse")
 
@@ -70,12 +69,12 @@ def without_additions(definition: Mapping[str, Any]) -> tuple[dict[str, Any], li
         if definition.get(key) is not None:
             dropped.append(f"{key} ({why})")
             found[key] = None
-    leaves = list(_leaves(definition.get("post_processor"), "processors"))
-    adding = [leaf for leaf in leaves if leaf.get("type") != "ByteLevel"]
+    steps = list(leaves(definition.get("post_processor"), "processors"))
+    adding = [leaf for leaf in steps if leaf.get("type") != "ByteLevel"]
     if adding:
         names = ", ".join(str(leaf.get("type")) for leaf in adding)
         dropped.append(f"post_processor {names} (control tokens are added by `pack` alone)")
-        rest = [leaf for leaf in leaves if leaf.get("type") == "ByteLevel"]
+        rest = [leaf for leaf in steps if leaf.get("type") == "ByteLevel"]
         found["post_processor"] = rest[0] if rest else None
     return found, dropped
 
@@ -106,18 +105,6 @@ def refuse_lossy_parts(definition: Mapping[str, Any], *, applied: bool = False) 
             f"the tokenizer does not give back texts as they were, so documents would change silently: "
             f"{'; '.join(found)}"
         )
-
-
-def model_type(definition: Mapping[str, Any]) -> str:
-    """The kind of the model; of older files, which do not say it, from what it holds."""
-    model = definition["model"]
-    return str(model.get("type") or ("BPE" if "merges" in model else "unnamed"))
-
-
-def component_types(definition: Mapping[str, Any], key: str) -> list[str]:
-    """Types of the components of `pre_tokenizer`, `normalizer` or `decoder`, sequences taken apart."""
-    inner = {"pre_tokenizer": "pretokenizers", "normalizer": "normalizers", "decoder": "decoders"}[key]
-    return [str(leaf.get("type")) for leaf in _leaves(definition.get(key), inner)]
 
 
 def _model_parts(definition: Mapping[str, Any]) -> Iterator[str]:
@@ -164,7 +151,7 @@ def _text_parts(definition: Mapping[str, Any], applied: bool) -> Iterator[str]:
                 )
         elif kind != "ByteLevel":
             yield f"normalizer {kind} rewrites texts; give a tokenizer without it"
-    for leaf in _leaves(definition.get("pre_tokenizer"), "pretokenizers"):
+    for leaf in leaves(definition.get("pre_tokenizer"), "pretokenizers"):
         kind = str(leaf.get("type"))
         if kind in _CHANGING:
             yield f"pre_tokenizer {kind} {_CHANGING[kind]}; give a byte-level BPE"
@@ -202,15 +189,3 @@ def flags_without_place(definition: Mapping[str, Any], format_: str) -> list[str
         for flag in _FLAGS
         if token.get(flag) and token["content"] not in kept
     ]
-
-
-def _leaves(part: Any, inner: str) -> Iterator[Mapping[str, Any]]:
-    """The components of a part, those of sequences one by one, in order."""
-    if not isinstance(part, dict):
-        return
-    if part.get("type") == "Sequence":
-        within = part.get(inner)
-        for each in within if isinstance(within, list) else []:
-            yield from _leaves(each, inner)
-    else:
-        yield part

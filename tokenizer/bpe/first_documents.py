@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.contract.errors import CorpusmillError
-from corpusmill.tokenizer.bpe.encoders import Encoder, TokenizersEncoder
-from corpusmill.tokenizer.shards.token_bytes import spellings
+from corpusmill.pipelines.text.encoders import Encoder, TokenizersEncoder
+from corpusmill.pipelines.text.token_bytes import spellings
 
 DOCUMENTS = 8  # of each source
 LONGEST = 2**16  # bytes of a text; a longer one leaves its place to the next: the reference is slow

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
 
 LARGEST_WORDS = 2**31 - 1  # elements of the flat array of words, which int32 places point into
 

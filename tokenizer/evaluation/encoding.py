@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpusmill.tokenizer.bpe.encoders import Encoder, GigatokenEncoder, TokenizersEncoder
+from corpusmill.pipelines.text.encoders import Encoder, GigatokenEncoder, TokenizersEncoder
 from corpusmill.tokenizer.bpe.probes import probe_texts
 from corpusmill.tokenizer.evaluation.open_tokenizer import Opened
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary

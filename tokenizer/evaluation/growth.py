@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.records.tokenizer_figures import Growth
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 
 POINTS = 60  # sizes at which growth is told

@@ -11,7 +11,7 @@ from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
 from corpusmill.pipelines.inspection.tokenizer_files import tokenizer_file
-from corpusmill.tokenizer.bpe.definition import parsed
+from corpusmill.pipelines.text.tokenizer_json import parsed
 from corpusmill.tokenizer.bpe.definition_parts import without_additions
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary, vocabulary_of
 from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer

@@ -22,7 +22,7 @@ import pyarrow as pa
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.contract.randomness import generator
 from corpusmill.pipelines.records.tokenizer_figures import RoundTrip
-from corpusmill.tokenizer.bpe.encoders import Encoder, TokenizersEncoder
+from corpusmill.pipelines.text.encoders import Encoder, TokenizersEncoder
 from corpusmill.tokenizer.evaluation.encoding import Encoders
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 

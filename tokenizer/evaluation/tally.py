@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.contract.documents import buffers
 from corpusmill.pipelines.records.tokenizer_figures import GroupFigures, Usage
-from corpusmill.tokenizer.bpe.encoders import Encoder
+from corpusmill.pipelines.text.encoders import Encoder
 from corpusmill.tokenizer.evaluation.strata import Strata, Texts
 from corpusmill.tokenizer.evaluation.vocabulary import Vocabulary
 from corpusmill.tokenizer.evaluation.word_classes import word_classes

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
-from corpusmill.tokenizer.bpe.definition import documents_only
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.tokenizer_json import documents_only
 
 
 @dataclass(frozen=True)

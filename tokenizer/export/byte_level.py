@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
-from corpusmill.tokenizer.bpe.definition_parts import component_types
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.tokenizer_json import component_types
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Source:
 
 def open_source(path: Path) -> Source:
     """The tokenizer in the artefact folder `path`, or in a tokenizer file; UserError if there is none."""
-    from corpusmill.tokenizer.bpe.encoders import read_definition, read_vocabulary
+    from corpusmill.tokenizer.bpe.artefact import read_definition, read_vocabulary
 
     if not path.is_dir():
         return _open_file(path)
@@ -51,7 +51,8 @@ def open_source(path: Path) -> Source:
 
 
 def _open_file(path: Path) -> Source:
-    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS, parsed
+    from corpusmill.pipelines.text.tokenizer_json import parsed
+    from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
     from corpusmill.tokenizer.imports.read_tokenizer import read_tokenizer
 
     imported = read_tokenizer(path)

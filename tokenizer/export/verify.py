@@ -64,7 +64,7 @@ def _documents(text: str) -> Any:
     """The tokenizer as documents are encoded: no special token comes from text."""
     from tokenizers import Tokenizer
 
-    from corpusmill.tokenizer.bpe.definition import documents_only
+    from corpusmill.pipelines.text.tokenizer_json import documents_only
 
     return Tokenizer.from_str(json.dumps(documents_only(json.loads(text)), ensure_ascii=False))
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.definition import added_token, documents_only
+from corpusmill.pipelines.text.tokenizer_json import documents_only
+from corpusmill.tokenizer.bpe.definition import added_token
 from corpusmill.tokenizer.export.byte_level import read_byte_level
 from corpusmill.tokenizer.export.exported import tokenizer_export
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks

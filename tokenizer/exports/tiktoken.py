@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.byte_characters import bytes_of
+from corpusmill.pipelines.text.byte_characters import bytes_of
 from corpusmill.tokenizer.export.byte_level import read_byte_level
 from corpusmill.tokenizer.export.exported import tokenizer_export
 from corpusmill.tokenizer.export.merge_order import check_merges_are_ranks

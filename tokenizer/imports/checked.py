@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.definition import parsed
+from corpusmill.pipelines.text.tokenizer_json import model_type, parsed
 from corpusmill.tokenizer.bpe.definition_parts import (
     Normalizer,
     lossy_parts,
-    model_type,
     without_additions,
     without_unicode_form,
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from corpusmill.pipelines.contract.errors import UserError
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS, shown
+from corpusmill.pipelines.text.byte_characters import CHARACTERS, shown
 from corpusmill.tokenizer.export.merge_order import merges_of_ranks
 
 if TYPE_CHECKING:

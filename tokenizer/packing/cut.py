@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from corpusmill.pipelines.contract.documents import Documents
 from corpusmill.pipelines.contract.errors import IntegrityError
-from corpusmill.tokenizer.shards.token_bytes import token_lengths
+from corpusmill.pipelines.text.token_bytes import token_lengths
 
 Ints = npt.NDArray[np.int64]
 Tokens = npt.NDArray[np.unsignedinteger[Any]]

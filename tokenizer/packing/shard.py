@@ -15,7 +15,7 @@ from corpusmill.pipelines.contract.errors import IntegrityError
 from corpusmill.pipelines.contract.given_tables import PIECE
 from corpusmill.pipelines.contract.stage import Context
 from corpusmill.pipelines.records.mixture_plan import FILE, read_plan
-from corpusmill.tokenizer.bpe.encoders import Vocabulary, read_vocabulary
+from corpusmill.tokenizer.bpe.artefact import Vocabulary, read_vocabulary
 from corpusmill.tokenizer.packing.cut import Cut, Frame, cut_documents
 from corpusmill.tokenizer.packing.rows import PackedRows, pack_rows
 from corpusmill.tokenizer.shards.format import HELD_OUT, TRAIN, shard_name, write_shard

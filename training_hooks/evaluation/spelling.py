@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.tokenizer.bpe.byte_characters import bytes_of
-from corpusmill.tokenizer.bpe.definition import documents_only
-from corpusmill.tokenizer.shards.token_bytes import token_lengths
+from corpusmill.pipelines.text.byte_characters import bytes_of
+from corpusmill.pipelines.text.token_bytes import token_lengths
+from corpusmill.pipelines.text.tokenizer_json import documents_only
 
 I64 = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

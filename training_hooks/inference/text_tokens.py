@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.contract.errors import UserError
+from corpusmill.pipelines.text.encoders import TokenizersEncoder
+from corpusmill.tokenizer.bpe.artefact import read_definition, read_vocabulary
 from corpusmill.tokenizer.bpe.definition import SPECIAL_TOKENS
-from corpusmill.tokenizer.bpe.encoders import TokenizersEncoder, read_definition, read_vocabulary
 from corpusmill.training_hooks.inference.locate import Framing
 
 

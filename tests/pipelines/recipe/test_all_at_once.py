@@ -13,7 +13,7 @@ from corpusmill.pipelines.recipe.messages import InvalidRecipeError
 from corpusmill.pipelines.run.graph import with_needs
 from corpusmill.pipelines.run.operators.operator import operator_named
 from corpusmill.pipelines.run.step import Step
-from corpusmill.tokenizer.bpe.byte_characters import CHARACTERS
+from corpusmill.pipelines.text.byte_characters import CHARACTERS
 from corpusmill.tokenizer.imports.read_tokenizer import byte_level_definition
 from corpusmill.tokenizer.pretokenizer.spec import PreTokenizer
 from tests.pipelines.recipe.in_recipe import without_column

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corpusmill.tokenizer.bpe.byte_characters import bytes_of
-from corpusmill.tokenizer.bpe.definition import documents_only
-from corpusmill.tokenizer.bpe.definition_parts import UNICODE_FORMS, component_types, model_type
+from corpusmill.pipelines.text.byte_characters import bytes_of
+from corpusmill.pipelines.text.tokenizer_json import (
+    UNICODE_FORMS,
+    component_types,
+    documents_only,
+    model_type,
+)
 
 
 def token_lengths(definition: Path) -> npt.NDArray[np.int64] | None:
