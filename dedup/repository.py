@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from corpusmill.dedup.matching.code_worth import PERMISSIVE
 from corpusmill.pipelines.contract.stage import Emitted, Exchange, Found, Round
+from corpusmill.pipelines.contract.windows import learned_first
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +36,15 @@ class Repository(Exchange):
     named is the file of smallest id of the better repository. Reason `same_repository`, the index as
     similarity.
 
-    In a band of more than `max_bucket` repositories each is measured against the best `max_bucket` alone.
-    Memory: the shingles of the files of a partition (4 bytes each), those of its pairs, and, in one
-    partition, all pairs measured as alike (about 2 KB each): at most `bands` times `max_bucket` a
-    repository, in practice few.
+    In a band of more than `max_bucket` repositories each is measured against the best `max_bucket` of those
+    that are unlike one another, as by `minhash`. Of repositories of one set the best alone is measured, and
+    the others share its fate.
+
+    Six rounds (`matching.repository_sets`, `matching.repositories`). Memory: a partition of rows, of many
+    files or copies of one repository, and of a band that many share, some at a time; the shingles of a
+    repository, 4 bytes each, twice; the sets of all that share a band and are no copies; and, in one
+    partition, all pairs measured as alike, about 0.9 KB each, one a copy and at most `bands` times
+    `max_bucket` of another repository, in practice few.
     """
 
     name: ClassVar[str] = "repository"
@@ -71,10 +77,12 @@ class Repository(Exchange):
         """Compile the kernels on nothing."""
         import numpy as np
 
+        from corpusmill.dedup.kernels.unions import unions
         from corpusmill.pipelines.contract.documents import unwritable
 
         self._sets(unwritable(np.zeros(1, np.int64)), unwritable(np.zeros(0, np.uint8)))
-        self._bands_of(np.ones(1, np.uint32))
+        self._bands_of()(np.ones(1, np.uint32))
+        unions(np.zeros(1, np.int64), np.zeros(0, np.uint32))
 
     def _sets(
         self, offsets: npt.NDArray[np.int64], data: npt.NDArray[np.uint8]
@@ -89,81 +97,75 @@ class Repository(Exchange):
         )
         return ends, shingles
 
-    def _bands_of(self, shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
-        """Keys of the bands of a set, uint64[B]."""
+    def _bands_of(self) -> Callable[[npt.NDArray[np.uint32]], npt.NDArray[np.uint64]]:
+        """What gives the keys of the bands of a set, uint64[B]."""
         import numpy as np
 
         from corpusmill.dedup.kernels.signatures import band_keys, minima, multipliers
 
-        least, keys = np.empty(self.bands * self.rows, np.uint32), np.empty(self.bands, np.uint64)
-        minima(shingles, len(shingles), multipliers(self.bands * self.rows, self.seed), least)
-        band_keys(least, self.bands, keys)
-        return keys
+        a_H = multipliers(self.bands * self.rows, self.seed)
+
+        def keys_of(shingles: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+            least, keys = np.empty(len(a_H), np.uint32), np.empty(self.bands, np.uint64)
+            minima(shingles, len(shingles), a_H, least)
+            band_keys(least, self.bands, keys)
+            return keys
+
+        return keys_of
 
     def emit(self, docs: Documents, unit: int, rows: npt.NDArray[np.uint32]) -> Emitted:
         """One row a file with its shingles, keyed by its repository."""
+        import numpy as np
+        import pyarrow as pa
         from xxhash import xxh3_64_intdigest
 
         from corpusmill.dedup.matching.code_worth import licence_class, stars_of
-        from corpusmill.dedup.matching.repositories import FILE, table_of
+        from corpusmill.dedup.matching.repositories import FILES
 
+        chosen = docs.column("repo").is_valid().to_numpy(zero_copy_only=False)
+        docs, rows = docs.keep(chosen), rows[chosen]
         permissive = frozenset(name.lower() for name in self.permissive)
-        known = docs.table.select(["id", "source", "repo", "license", "meta"]).to_pylist()
-        sizes = docs.sizes().tolist()
+        source, repo, licence, meta = (
+            docs.column(name).to_pylist() for name in ("source", "repo", "license", "meta")
+        )
+        keys = [xxh3_64_intdigest(f"{a}\0{b}".encode()) for a, b in zip(source, repo, strict=True)]
         ends, shingles = self._sets(*docs.utf8())
-        files = [
-            {
-                "key": xxh3_64_intdigest(f"{one['source']}\0{one['repo']}".encode()),
-                "kind": FILE,
-                "unit": unit,
-                "row": row,
-                "id": one["id"],
-                "source": one["source"],
-                "bytes": size,
-                "licence": licence_class(one["license"], permissive),
-                "stars": stars_of(one["meta"], self.stars_fields),
-                "shingles": shingles[ends[at] : ends[at + 1]].astype("<u4").tobytes(),
-            }
-            for at, (one, row, size) in enumerate(zip(known, rows.tolist(), sizes, strict=True))
-            if one["repo"] is not None
-        ]
-        return Emitted(table_of(files))
+        columns = {
+            "key": pa.array(keys, pa.uint64()),
+            "unit": np.full(len(docs), unit, np.uint32),
+            "row": rows.astype(np.uint32),
+            "id": docs.column("id"),
+            "source": docs.column("source"),
+            "bytes": docs.sizes(),
+            "licence": pa.array([licence_class(one, permissive) for one in licence], pa.int8()),
+            "stars": pa.array([stars_of(one, self.stars_fields) for one in meta], pa.int64()),
+            "shingles": pa.LargeListArray.from_arrays(pa.array(ends), pa.array(shingles)),
+        }
+        return Emitted(pa.table([columns[name] for name in FILES.names], schema=FILES))
 
     def rounds(self) -> Sequence[Round]:
-        return (self.band, self.pair, self.fetch, self.measure, self.decide, self.remove)
+        """By repository: its set; by band and set: which share one; by repository: sets to bands; by band:
+        the Jaccard index; all pairs: which are removed; by repository: its files."""
+        from corpusmill.dedup.matching import repositories as on
+        from corpusmill.dedup.matching import repository_sets as sets
 
-    def band(self, rows: pa.Table) -> pa.Table:
-        """Round 1, by repository: a row for each of its bands."""
-        from corpusmill.dedup.matching.repositories import banded
+        def gathered(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return sets.repositories(known, rows, self._bands_of())
 
-        return banded(rows, self._bands_of)
+        def company(known: pa.Table | None, rows: pa.Table) -> pa.Table:
+            return on.learn_company(known, rows, self.priority)
 
-    def pair(self, rows: pa.Table) -> pa.Table:
-        """Round 2, by band: repositories that share one are asked for their shingles."""
-        from corpusmill.dedup.matching.repositories import paired
+        def meeting(known: pa.Table, rows: pa.Table) -> pa.Table:
+            return on.in_company(known, rows, self.threshold, self.max_bucket)
 
-        return paired(rows, self.priority, self.max_bucket)
+        def removed(known: pa.Table, rows: pa.Table) -> Found:
+            return Found(removals=on.removed_files(known, rows, "same_repository"))
 
-    def fetch(self, rows: pa.Table) -> pa.Table:
-        """Round 3, by repository: its shingles to the pairs that ask for them."""
-        from corpusmill.dedup.matching.repositories import fetched
-
-        return fetched(rows)
-
-    def measure(self, rows: pa.Table) -> pa.Table:
-        """Round 4, by pair: the Jaccard index."""
-        from corpusmill.dedup.matching.repositories import measured
-
-        return measured(rows, self.threshold)
-
-    def decide(self, rows: pa.Table) -> pa.Table:
-        """Round 5, all pairs: which repositories are removed."""
-        from corpusmill.dedup.matching.repositories import decided
-
-        return decided(rows, self.priority)
-
-    def remove(self, rows: pa.Table) -> Found:
-        """Round 6, by repository: its files."""
-        from corpusmill.dedup.matching.repositories import removed_files
-
-        return Found(removals=removed_files(rows, "same_repository"))
+        return (
+            learned_first(sets.learn_repositories, gathered),
+            learned_first(company, meeting),
+            on.brought,
+            lambda rows: on.measured(rows, self.threshold, self.priority, self.max_bucket),
+            lambda rows: on.decided(rows, self.priority),
+            learned_first(on.learn_verdicts, removed),
+        )

@@ -1,14 +1,16 @@
 """The rounds of the stage `repository`: from files to repositories, to pairs of them, and back to files.
 
-Rows of all rounds have the columns of `ROWS`; `kind` says what one is:
+Rows are of these kinds, told by `kind`; those of files go through all rounds, so that the last can remove
+them, and are keyed by their repository in the first and the last round alone:
 
-- `FILE`: a file, keyed by its repository, which travels through all rounds so that the last can remove it;
-  `emit` gives it its shingles (uint32, little-endian, sorted);
-- `HELD`: keyed by a repository, the shingles of all its files, up to round 3;
+- `FILE`: a file of the repository `repo`; `emit` gives it its shingles;
+- `SET`: keyed by a repository, the shingles of all its files and the keys of its bands;
 - `BAND`: a repository, keyed by one of its bands;
-- `WANTED`: keyed by a repository, asks for its shingles for `pair`, of which `repo` is the worse half;
-- `SHINGLES`: those, keyed by the pair;
-- `PAIR`: two repositories that were measured, keyed by 0;
+- `TWIN`: a repository, keyed by a hash of its set;
+- `ASKED`: keyed by a repository, which is to be brought to a band that it shares with another;
+- `COPY`: keyed by a repository, which has the set of a better one, named in `better_*`;
+- `BROUGHT`: a repository with its set, keyed by a band;
+- `PAIR`: two repositories that are alike, keyed by 0;
 - `REMOVED`: keyed by a repository, which is removed in favour of the file whose facts stand in `better_*`.
 
 The address of a row that stands for a repository is that of its file of smallest id.
@@ -16,173 +18,315 @@ The address of a row that stands for a repository is that of its file of smalles
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from xxhash import xxh3_64_intdigest
 
-from corpusmill.dedup.matching.code_worth import IS_UNKNOWN, worth_ranks
+from corpusmill.dedup.kernels.candidates import crowded_bands, list_partners, needed_buckets
+from corpusmill.dedup.kernels.similarity import bucket_pairs
+from corpusmill.dedup.matching.candidates import LISTED
+from corpusmill.dedup.matching.code_worth import worth_ranks
 from corpusmill.pipelines.contract.addresses import DUPLICATES
+from corpusmill.pipelines.contract.documents import contiguous
+from corpusmill.pipelines.contract.taken_rows import taken, taken_values
 
-FILE, HELD, BAND, WANTED, SHINGLES, PAIR, REMOVED = range(7)
-FACTS = (
+FILE, SET, BAND, TWIN, ASKED, COPY, BROUGHT, PAIR, REMOVED = range(9)
+_PLACE = (("key", pa.uint64()), ("kind", pa.uint8()), ("repo", pa.uint64()))
+_OF_FILE = (
     *(("unit", pa.uint32()), ("row", pa.uint32()), ("id", pa.string()), ("source", pa.string())),
-    *(("bytes", pa.int64()), ("whole", pa.int64()), ("licence", pa.int8()), ("stars", pa.int64())),
+    ("bytes", pa.int64()),
 )
-_NAMES = tuple(name for name, _ in FACTS)
-ROWS = pa.schema(
+_WORTH = (("whole", pa.int64()), ("licence", pa.int8()), ("stars", pa.int64()))
+_FACTS = (*_OF_FILE, *_WORTH)
+_BETTER = (("better", pa.uint64()), *((f"better_{name}", kind) for name, kind in _FACTS))
+_SET = (("shingles", pa.large_list(pa.uint32())),)
+_BANDS = (("bands", pa.large_list(pa.uint64())),)
+FILES = pa.schema([_PLACE[0], *_OF_FILE, *_WORTH[1:], *_SET])
+"""What `emit` sends."""
+REPOSITORIES = pa.schema([*_PLACE, *_FACTS, ("size", pa.uint32()), *_BANDS, *_SET])
+_MEETING = pa.schema(
     [
-        *(("key", pa.uint64()), ("kind", pa.uint8()), ("repo", pa.uint64()), ("other", pa.uint64())),
-        *FACTS,
-        *((f"better_{name}", type_) for name, type_ in FACTS),
-        *(("pair", pa.uint64()), ("similarity", pa.float64()), ("shingles", pa.large_binary())),
+        *(*_PLACE, *_FACTS, *_BETTER, *_BANDS, *_SET, ("bucket", pa.uint64()), ("crowded", pa.bool_())),
+        ("partners", pa.large_list(pa.uint64())),
     ]
 )
-Row = dict[str, Any]
-Set = npt.NDArray[np.uint32]
-
-
-def table_of(rows: Sequence[Row]) -> pa.Table:
-    """Rows as a table; what a row does not name is null."""
-    return pa.Table.from_pylist(list(rows), ROWS)
-
-
-def of_kinds(rows: pa.Table, *kinds: int) -> pa.Table:
-    """The rows of these kinds."""
-    return rows.filter(pa.array(np.isin(rows.column("kind").to_numpy(), kinds)))
-
-
-def shingles_of(files: pa.Table) -> Set:
-    """The shingles of these files, each once, sorted."""
-    parts = [np.frombuffer(one, "<u4") for one in files.column("shingles").to_pylist()]
-    return np.unique(np.concatenate(parts)).astype(np.uint32)
-
-
-def repository_facts(files: pa.Table) -> Row:
-    """What is known of a repository: address, id, source and bytes of its file of smallest id; its `whole`
-    bytes, the licence that most of them have, and the most stars of a file."""
-    rows = files.sort_by([("id", "ascending"), ("unit", "ascending"), ("row", "ascending")]).to_pylist()
-    weights = [sum(row["bytes"] for row in rows if row["licence"] == one) for one in range(IS_UNKNOWN + 1)]
-    return {
-        **{name: rows[0][name] for name in ("unit", "row", "id", "source", "bytes")},
-        "whole": sum(row["bytes"] for row in rows),
-        "licence": max(range(len(weights)), key=lambda one: (weights[one], one)),
-        "stars": max(row["stars"] for row in rows),
-    }
-
-
-def _ranks(rows: pa.Table, priority: Sequence[str], prefix: str = "") -> list[int]:
-    """Ranks of the repositories whose facts have this prefix, by all their bytes."""
-    facts = pa.table({name: rows.column(prefix + name) for name in _NAMES})
-    facts = facts.set_column(facts.column_names.index("bytes"), "bytes", facts.column("whole"))
-    facts = facts.append_column("vendored", pa.array(np.zeros(len(rows), np.int8)))
-    ranks: list[int] = worth_ranks(facts, priority).tolist()
-    return ranks
-
-
-def banded(rows: pa.Table, bands_of: Callable[[Set], npt.NDArray[np.uint64]]) -> pa.Table:
-    """Round 1, by repository: what its files hold together, and a row for each of its bands."""
-    made: list[Row] = []
-    keys = rows.column("key").to_numpy()
-    for key in np.unique(keys):
-        files = rows.filter(pa.array(keys == key))
-        shingles = shingles_of(files)
-        if len(shingles):
-            row = {"repo": int(key), **repository_facts(files)}
-            made.append({**row, "kind": HELD, "key": int(key), "shingles": shingles.astype("<u4").tobytes()})
-            made.extend({**row, "kind": BAND, "key": int(band)} for band in bands_of(shingles))
-    at = ROWS.get_field_index("shingles")
-    bare = rows.set_column(at, ROWS.field(at), pa.nulls(len(rows), ROWS.field(at).type))
-    return pa.concat_tables([bare, table_of(made)])
-
-
-def paired(rows: pa.Table, priority: Sequence[str], most: int) -> pa.Table:
-    """Round 2, by band: each repository with the `most` best of its band; both are asked for their
-    shingles.
-    """
-    made: list[Row] = []
-    bands = of_kinds(rows, BAND)
-    ordered = sorted(
-        zip(bands.to_pylist(), _ranks(bands, priority), strict=True),
-        key=lambda one: (one[0]["key"], one[1]),
-    )
-    for _, group in groupby(ordered, key=lambda one: one[0]["key"]):
-        its = [row for row, _ in group]
-        for at, worse in enumerate(its):
-            for better in its[: min(at, most)]:
-                made.extend(_wanted(worse, better))
-    return pa.concat_tables([of_kinds(rows, FILE, HELD), table_of(made)])
-
-
-def _wanted(worse: Row, better: Row) -> Iterator[Row]:
-    pair = xxh3_64_intdigest(worse["repo"].to_bytes(8, "little") + better["repo"].to_bytes(8, "little"))
-    row = {"kind": WANTED, "pair": pair, "repo": worse["repo"], "other": better["repo"]}
-    row |= {name: worse[name] for name in _NAMES}
-    row |= {f"better_{name}": better[name] for name in _NAMES}
-    yield {**row, "key": worse["repo"]}
-    yield {**row, "key": better["repo"]}
-
-
-def fetched(rows: pa.Table) -> pa.Table:
-    """Round 3, by repository: its shingles to each pair that asks for them, once."""
-    held = {row["key"]: row["shingles"] for row in of_kinds(rows, HELD).to_pylist()}
-    wanted = {(row["key"], row["pair"]): row for row in of_kinds(rows, WANTED).to_pylist()}
-    made = [
-        {**row, "kind": SHINGLES, "key": pair, "shingles": held[key]}
-        for (key, pair), row in wanted.items()
-        if key in held  # one that was quarantined meanwhile has none
+_SETS = pa.schema(
+    [
+        *(*_PLACE, *_FACTS, *_BETTER, ("similarity", pa.float64()), *_BANDS, *_SET),
+        ("crowds", pa.large_list(pa.bool_())),
     ]
-    return pa.concat_tables([of_kinds(rows, FILE), table_of(made)])
+)
+_PAIRS = pa.schema([*_PLACE, *_FACTS, *_BETTER, ("similarity", pa.float64())])
+_NAMES = [name for name, _ in _FACTS]
+
+Index = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
 
 
-def measured(rows: pa.Table, threshold: float) -> pa.Table:
-    """Round 4, by pair: those whose Jaccard index is at least `threshold`."""
-    made: list[Row] = []
-    names = ("key", "repo", "other")
-    held = sorted(of_kinds(rows, SHINGLES).to_pylist(), key=lambda row: tuple(row[name] for name in names))
-    for _, group in groupby(held, key=lambda row: tuple(row[name] for name in names)):
-        its = list(group)
-        if len(its) == 2:  # a repository that was quarantined meanwhile sends nothing
-            first, second = (np.frombuffer(row["shingles"], np.uint32) for row in its)
-            shared = len(np.intersect1d(first, second, assume_unique=True))
-            similarity = shared / (len(first) + len(second) - shared)
-            if similarity >= threshold:
-                made.append({**its[0], "kind": PAIR, "key": 0, "shingles": None, "similarity": similarity})
-    return pa.concat_tables([of_kinds(rows, FILE), table_of(made)])
+def rows_for(schema: pa.Schema, kind: int, of: pa.Table, **columns: Any) -> pa.Table:
+    """Rows of `schema` with the columns of `of`, but for these; what is in neither is null."""
+    size = of.num_rows
+    given = {name: of.column(name) for name in of.column_names} | {"kind": np.full(size, kind, np.uint8)}
+    given |= columns
+    found = [
+        pa.chunked_array([given[field.name]]) if isinstance(given.get(field.name), (np.ndarray, pa.Array))
+        else given.get(field.name, pa.chunked_array([pa.nulls(size, field.type)]))
+        for field in schema
+    ]  # fmt: skip
+    return pa.table(
+        [column.cast(field.type) for column, field in zip(found, schema, strict=True)], schema=schema
+    )
+
+
+def of_kind(rows: pa.Table, kind: int) -> pa.Table:
+    """The rows of a kind."""
+    return taken(rows, np.flatnonzero(rows.column("kind").to_numpy() == kind))
+
+
+def addresses_of(rows: pa.Table) -> Hashes:
+    unit, row = (rows.column(name).to_numpy() for name in ("unit", "row"))
+    return np.asarray(unit.astype(np.uint64) << np.uint64(32) | row, np.uint64)
+
+
+def starts_of(values: npt.NDArray[Any]) -> Index:
+    """Where each run of equal values begins."""
+    return np.flatnonzero(np.append(np.full(min(1, len(values)), True), values[1:] != values[:-1]))
+
+
+def _ranks(facts: pa.Table, priority: Sequence[str]) -> Index:
+    """Ranks of repositories by all their bytes, int64[n], the best 0."""
+    facts = facts.select(_NAMES)
+    facts = facts.set_column(facts.column_names.index("bytes"), "bytes", facts.column("whole"))
+    return worth_ranks(facts.append_column("vendored", pa.array(np.zeros(len(facts), np.int8))), priority)
+
+
+def sets_in(rows: pa.Table) -> tuple[Index, npt.NDArray[Any]]:
+    """Ends int64[n + 1] and values of the column `shingles`."""
+    lists = contiguous(rows.column("shingles"))
+    ends = lists.offsets.to_numpy()
+    return ends - ends[0], lists.flatten().to_numpy()
+
+
+# Round 2, by band and by set.
+
+
+def learn_company(known: pa.Table | None, rows: pa.Table, priority: Sequence[str]) -> pa.Table:
+    """How many repositories each band has, `stands_for`, with all of them up to `LISTED`; and of each set the
+    best repository."""
+    new = pa.concat_tables([of_kind(rows, BAND), of_kind(rows, TWIN)]).drop_columns(["bands", "shingles"])
+    new = new.append_column("stands_for", pa.array(np.ones(len(new), np.int64)))
+    every = new if known is None else pa.concat_tables([known, new])
+    return pa.concat_tables([_counted(of_kind(every, BAND)), _bests(of_kind(every, TWIN), priority)])
+
+
+def _counted(bands: pa.Table) -> pa.Table:
+    bands = taken(bands, np.lexsort([bands.column(name).to_numpy() for name in ("repo", "key")]))
+    begins = starts_of(bands.column("key").to_numpy())
+    sizes = np.diff(np.append(begins, len(bands)))
+    sums = np.add.reduceat(bands.column("stands_for").to_numpy(), begins) if len(begins) else begins
+    place = np.arange(len(bands)) - np.repeat(begins, sizes)
+    at = bands.column_names.index("stands_for")
+    counted = bands.set_column(at, "stands_for", pa.array(np.where(place == 0, np.repeat(sums, sizes), 0)))
+    return taken(counted, np.flatnonzero((place == 0) | (np.repeat(sums, sizes) <= LISTED)))
+
+
+def _bests(twins: pa.Table, priority: Sequence[str]) -> pa.Table:
+    key = twins.column("key").to_numpy()
+    by = np.lexsort((_ranks(twins, priority), key))
+    return taken(twins, by[starts_of(key[by])])
+
+
+def in_company(known: pa.Table, rows: pa.Table, threshold: float, most: int) -> pa.Table:
+    """Of some rows: files and sets; `ASKED` rows of bands that others have too, with these others where they
+    are `LISTED` at most and `most`; `COPY` rows of all of a set but the best."""
+    passed = [rows_for(_MEETING, kind, of_kind(rows, kind)) for kind in (FILE, SET)]
+    asked = _asked(of_kind(known, BAND), of_kind(rows, BAND), threshold, most)
+    return pa.concat_tables([*passed, asked, _twins(of_kind(known, TWIN), of_kind(rows, TWIN))])
+
+
+def _asked(known: pa.Table, bands: pa.Table, threshold: float, most: int) -> pa.Table:
+    key = known.column("key").to_numpy()
+    begins = starts_of(key)
+    count = known.column("stands_for").to_numpy()[begins]
+    wanted = bands.column("key").to_numpy()
+    of = np.searchsorted(key[begins], wanted)
+    bands, of = taken(bands, np.flatnonzero(count[of] > 1)), of[count[of] > 1]
+    few = np.flatnonzero((count > 1) & (count <= min(LISTED, most)))
+    sizes = known.column("size").to_numpy().astype(np.int64)
+    repo = known.column("repo").to_numpy()
+    last = np.append(begins[1:], len(known))
+    nobody = np.zeros(len(known), bool)
+    ends, partners, _ = list_partners(begins[few], last[few], repo, sizes, nobody, threshold, LISTED)
+    ends = np.maximum.accumulate(ends)  # of rows of other bands, which list nobody
+    lists = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(partners))
+    listed = count[of] <= min(LISTED, most)
+    places = np.zeros(len(bands), np.int64)
+    mine = bands.column("repo").to_numpy()
+    for offset in range(LISTED):  # the row of the same repository among the few of its band
+        place = np.minimum(begins[of] + offset, len(known) - 1)
+        places[listed & (repo[place] == mine) & (place < last[of])] = place[
+            listed & (repo[place] == mine) & (place < last[of])
+        ]
+    alone = listed & (np.diff(ends)[places] == 0)
+    made = rows_for(
+        _MEETING,
+        ASKED,
+        bands,
+        key=bands.column("repo"),
+        bucket=bands.column("key"),
+        crowded=count[of] > most + 1,
+        partners=taken_values(lists, pa.array(places, mask=~listed)),
+    )
+    return taken(made, np.flatnonzero(~alone))
+
+
+def _twins(known: pa.Table, twins: pa.Table) -> pa.Table:
+    best = taken(known, np.searchsorted(known.column("key").to_numpy(), twins.column("key").to_numpy()))
+    better = {f"better_{name}": best.column(name) for name in _NAMES}
+    made = rows_for(_MEETING, COPY, twins, key=twins.column("repo"), better=best.column("repo"), **better)
+    return taken(made, np.flatnonzero(made.column("repo").to_numpy() != made.column("better").to_numpy()))
+
+
+# Round 3, by repository.
+
+
+def brought(rows: pa.Table) -> pa.Table:
+    """Files; sets to the bands that ask for them and tell a pair that no band before tells; of a repository
+    that has the set of a better one the pair of both."""
+    copies = of_kind(rows, COPY)
+    twins = rows_for(
+        _SETS, PAIR, copies, key=np.zeros(len(copies), np.uint64), similarity=np.ones(len(copies))
+    )
+    sets = of_kind(rows, SET)
+    repo = sets.column("repo").to_numpy()
+    sets = taken(sets, np.flatnonzero(~np.isin(repo, copies.column("repo").to_numpy())))
+    repo, asked = sets.column("repo").to_numpy(), of_kind(rows, ASKED)
+    asked = taken(asked, np.flatnonzero(np.isin(asked.column("repo").to_numpy(), repo)))
+    of = np.searchsorted(repo, asked.column("repo").to_numpy())
+    ends = np.searchsorted(of, np.arange(len(sets) + 1))
+    keys = _lists(sets, "bands", np.uint64)
+    bucket = asked.column("bucket").to_numpy()
+    partners = contiguous(asked.column("partners"))
+    needed = needed_buckets(
+        ends,
+        keys,
+        bucket,
+        np.zeros(len(asked), bool),
+        partners.offsets.to_numpy(),
+        partners.values.to_numpy(),
+        partners.is_valid().to_numpy(zero_copy_only=False),
+    )
+    crowd = contiguous(asked.column("crowded")).to_numpy(zero_copy_only=False).astype(bool)
+    crowds = crowded_bands(ends, keys, bucket, crowd)[of[needed]]
+    bounds = np.arange(len(crowds) + 1, dtype=np.int64) * keys.shape[1]
+    lists = pa.LargeListArray.from_arrays(pa.array(bounds), pa.array(crowds.reshape(-1)))
+    there = taken(sets, of[needed])
+    found = rows_for(_SETS, BROUGHT, there, key=bucket[needed], crowds=lists)
+    return pa.concat_tables([rows_for(_SETS, FILE, of_kind(rows, FILE)), found, twins])
+
+
+def _lists(rows: pa.Table, name: str, kind: type) -> npt.NDArray[Any]:
+    """A column of lists of one length, [n, length]."""
+    values = contiguous(rows.column(name)).flatten().to_numpy(zero_copy_only=False).astype(kind)
+    return np.asarray(values.reshape(rows.num_rows, -1 if rows.num_rows else 0))
+
+
+# Rounds 4 to 6: by band, all pairs, by repository.
+
+
+def measured(rows: pa.Table, threshold: float, priority: Sequence[str], most: int) -> pa.Table:
+    """Files, and pairs whose Jaccard index is at least `threshold`, those of copies among them."""
+    its = of_kind(rows, BROUGHT)
+    key = its.column("key").to_numpy()
+    start = starts_of(key)
+    rank = _ranks(its, priority)
+    best_first = np.argsort(rank)
+    bucket = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(key))))
+    ends, values = sets_in(its)
+    pairs, similarity = bucket_pairs(
+        key[start],
+        np.append(start, len(key)),
+        rank[np.lexsort((rank, bucket))],
+        _lists(its, "bands", np.uint64)[best_first],
+        _lists(its, "crowds", np.bool_)[best_first],
+        np.zeros(len(its), bool),
+        best_first.astype(np.int64),
+        np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64),
+        values,
+        True,
+        False,
+        threshold,
+        most,
+    )
+    facts = its.select(["repo", *_NAMES])
+    worse, better = (taken(facts, best_first[pairs[:, one]]) for one in (0, 1))
+    found = rows_for(
+        _PAIRS,
+        PAIR,
+        worse,
+        key=np.zeros(len(pairs), np.uint64),
+        better=better.column("repo"),
+        similarity=similarity,
+        **{f"better_{name}": better.column(name) for name in _NAMES},
+    )
+    passed = [rows_for(_PAIRS, kind, of_kind(rows, kind)) for kind in (FILE, PAIR)]
+    return pa.concat_tables([*passed, found])
 
 
 def decided(rows: pa.Table, priority: Sequence[str]) -> pa.Table:
-    """Round 5, all pairs: from the best repository to the worst, one is removed if a better one that it was
-    measured against is kept; of several the most alike, then the best, is its survivor."""
-    pairs = of_kinds(rows, PAIR)
-    made: list[Row] = []
-    if len(pairs):
-        rank, better_rank = _ranks(pairs, priority), _ranks(pairs, priority, "better_")
-        removed: set[int] = set()
-        ordered = sorted(zip(rank, better_rank, pairs.to_pylist(), strict=True), key=lambda one: one[0])
-        for repo, group in groupby(ordered, key=lambda one: one[2]["repo"]):
-            kept = [one for one in group if one[2]["other"] not in removed]
-            if kept:
-                removed.add(repo)
-                best = min(kept, key=lambda one: (-one[2]["similarity"], one[1]))[2]
-                made.append({**best, "kind": REMOVED, "key": repo})
-    return pa.concat_tables([of_kinds(rows, FILE), table_of(made)])
+    """Files by their repository; and, of all pairs: from the best repository to the worst, one is removed if
+    a better one that it was measured against is kept; of several the most alike, then the best, is its
+    survivor. One of the set of a better one shares its fate. Memory: 400 bytes a pair."""
+    files = of_kind(rows, FILE)
+    files = rows_for(_PAIRS, FILE, files, key=files.column("repo"))
+    pairs = of_kind(rows, PAIR)
+    size = len(pairs)
+    both = pa.concat_tables(
+        [pairs.select(["repo", *_NAMES]), _better(pairs, ["better", *(f"better_{n}" for n in _NAMES)])]
+    )
+    _, some, of = np.unique(both.column("repo").to_numpy(), return_index=True, return_inverse=True)
+    rank = _ranks(taken(both, some), priority)[of]
+    worse, better = rank[:size], rank[size:]
+    similarity = pairs.column("similarity").to_numpy()
+    by = np.lexsort((better, -similarity, worse))
+    survivor: dict[int, int] = {}  # by rank of one that is removed: the pair that tells of it
+    for pair, one, other, index in zip(
+        by.tolist(), worse[by].tolist(), better[by].tolist(), similarity[by].tolist(), strict=True
+    ):
+        if one not in survivor and (other not in survivor or index == 1.0):
+            survivor[one] = survivor.get(other, pair)
+    told = np.array(list(survivor.values()), np.int64)
+    places = np.empty(int(rank.max(initial=-1)) + 1, np.int64)
+    places[rank] = np.arange(2 * size)
+    gone = taken(both, places[np.array(list(survivor), np.int64)])
+    named = taken(pairs, told)
+    better_of = {name: named.column(name) for name, _ in _BETTER}
+    removed = rows_for(
+        _PAIRS, REMOVED, gone, key=gone.column("repo"), similarity=named.column("similarity"), **better_of
+    )
+    return pa.concat_tables([files, removed])
 
 
-def removed_files(rows: pa.Table, reason: str) -> pa.Table:
-    """Round 6, by repository: the files of those that are removed, as `DUPLICATES`."""
-    verdicts = {row["key"]: row for row in of_kinds(rows, REMOVED).to_pylist()}
-    made: list[Row] = []
-    for row in of_kinds(rows, FILE).to_pylist():
-        verdict = verdicts.get(row["key"])
-        if verdict is not None:
-            survivor = {
-                f"survivor_{n}": verdict[f"better_{n}"] for n in ("unit", "row", "id", "source", "bytes")
-            }
-            facts = {name: row[name] for name in ("unit", "row", "id", "source", "bytes")}
-            made.append({**facts, **survivor, "reason": reason, "similarity": verdict["similarity"]})
-    return pa.Table.from_pylist(made, DUPLICATES)
+def _better(pairs: pa.Table, names: list[str]) -> pa.Table:
+    return pairs.select(names).rename_columns(["repo", *_NAMES])
+
+
+def learn_verdicts(known: pa.Table | None, rows: pa.Table) -> pa.Table:
+    """The `REMOVED` rows so far, by key."""
+    verdicts = of_kind(rows, REMOVED)
+    every = verdicts if known is None else pa.concat_tables([known, verdicts])
+    return taken(every, np.argsort(every.column("key").to_numpy(), kind="stable"))
+
+
+def removed_files(known: pa.Table, rows: pa.Table, reason: str) -> pa.Table:
+    """Those of some files whose repository is removed, as `DUPLICATES`."""
+    files, key = of_kind(rows, FILE), known.column("key").to_numpy()
+    files = taken(files, np.flatnonzero(np.isin(files.column("key").to_numpy(), key)))
+    verdict = taken(known, np.searchsorted(key, files.column("key").to_numpy()))
+    columns = {name: files.column(name) for name, _ in _OF_FILE}
+    columns |= {f"survivor_{name}": verdict.column(f"better_{name}") for name, _ in _OF_FILE}
+    columns |= {"reason": pa.repeat(reason, len(files)), "similarity": verdict.column("similarity")}
+    return pa.table([columns[field.name] for field in DUPLICATES], schema=DUPLICATES)

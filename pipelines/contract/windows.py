@@ -27,3 +27,11 @@ class InWindows:
 
     def __call__(self, rows: pa.Table) -> pa.Table | Found:
         return self.whole(rows)
+
+
+def learned_first(
+    learn: Callable[[pa.Table | None, pa.Table], pa.Table],
+    some: Callable[[pa.Table, pa.Table], pa.Table | Found],
+) -> InWindows:
+    """A round of which all rows at once are one window."""
+    return InWindows(lambda rows: some(learn(None, rows), rows), learn, some)

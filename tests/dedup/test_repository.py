@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 
+import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.dedup.matching import repositories
 from corpusmill.dedup.repository import Repository
 from corpusmill.pipelines.contract.addresses import DUPLICATES
 from corpusmill.pipelines.contract.documents import Documents
+from corpusmill.pipelines.contract.stage import WithSides
+from corpusmill.pipelines.run.operators.partitions import sorted_rows
 from tests.oracles.dedup_exchange import documents, played
 
 Row = tuple[str, str | None, str | None, int, str]
@@ -126,3 +130,57 @@ def test_crowded_bands_are_measured_against_their_best() -> None:
     removed = removals_in_rounds(Repository(max_bucket=1), docs, 5, 5, 3)
     assert len(removed) == 11
     assert set(removed.values()) == {(best, 1.0)}
+
+
+def shared_core(count: int, own: int) -> list[Row]:
+    """Repositories of one file that all have, and one of `own` words of their own: most share bands."""
+    core = " ".join(f"core{n}" for n in range(100))
+    return [
+        row
+        for number in range(count)
+        for row in (
+            (core, f"r{number}", "MIT", number % 3, "s"),
+            (" ".join(f"w{number}x{n}" for n in range(own)), f"r{number}", "MIT", 0, "s"),
+        )
+    ]
+
+
+def test_what_many_share_removes_none_that_differ() -> None:
+    """Repositories with one vendored file: in a crowd of them as in any layout, only copies go."""
+    rows = shared_core(60, 60)
+    rows += [(text, f"copy of {repo}", "MIT", 0, "s") for text, repo, *_ in rows[:8]]
+    docs = made(rows)
+    for most in (2, 128):
+        stage = Repository(max_bucket=most)
+        removed = removals_in_rounds(stage, docs, 200, 200, 1)
+        assert set(removed) <= {*docs.column("id").to_pylist()[:8], *docs.column("id").to_pylist()[-8:]}
+        assert len(removed) == 8
+        assert all(removals_in_rounds(stage, docs, 7, 3, parts) == removed for parts in (2, 9))
+
+
+def test_a_crowd_is_measured_against_those_unlike_one_another() -> None:
+    """With `max_bucket: 2` forks of the second group meet a leader of their own, behind six of the first."""
+    rows: list[Row] = []
+    for group in range(2):
+        words = [f"w{group}x{n}" for n in range(80)]
+        for fork in range(6):
+            rows.append((" ".join([*words, f"own{fork}"]), f"g{group}f{fork}", "MIT", 9 - fork, "s"))
+    docs = made(rows)
+    removed = removals_in_rounds(Repository(max_bucket=2), docs, 5, 5, 3)
+    ids = docs.column("id").to_pylist()
+    assert set(removed) == {*ids[1:6], *ids[7:]}
+    assert {survivor for survivor, _ in removed.values()} == {ids[0], ids[6]}
+
+
+def test_copies_make_one_pair_each_and_the_best_alone_brings_its_set() -> None:
+    for count in (40, 160):
+        docs = made([("a b c d e f", f"r{n}", "MIT", n, "s") for n in range(count)])
+        stage = Repository()
+        rows = stage.emit(docs, 0, np.arange(count, dtype=np.uint32)).rows
+        for this in stage.rounds()[:3]:
+            assert not isinstance(this, WithSides)
+            sent = this(sorted_rows(rows))
+            assert isinstance(sent, pa.Table)
+            rows = sent
+        assert len(repositories.of_kind(rows, repositories.BROUGHT)) == stage.bands
+        assert len(repositories.of_kind(rows, repositories.PAIR)) == count - 1

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.dedup.exact import Exact
-from corpusmill.dedup.matching import equals, repeats
+from corpusmill.dedup.matching import equals, repeats, repositories
 from corpusmill.dedup.paragraph import Paragraph
+from corpusmill.dedup.repository import Repository
 from corpusmill.dedup.source_file import SourceFile
 from corpusmill.dedup.url import Url
 from corpusmill.pipelines.contract.documents import Documents
@@ -66,8 +67,12 @@ def compare_rounds(stage: Exchange, docs: Documents, draw: random.Random) -> int
             assert isinstance(made, pa.Table)
             rows = made
             continue
-        assert isinstance(this, InWindows)
         rows = sorted_rows(rows)
+        if not isinstance(this, InWindows):
+            made = this(rows)
+            assert isinstance(made, pa.Table)
+            rows = made
+            continue
         place = np.array([draw.randrange(4) for _ in range(len(rows))])
         windows = [
             rows.filter(pa.array(place == number)).combine_chunks() for number in draw.sample(range(4), 4)
@@ -117,11 +122,36 @@ def test_paragraphs(
     compare_rounds(stage, docs, draw)
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a b c", "a b c d", "d e", ""]), st.sampled_from([None, *"rstuv"])),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 4),
+    st.randoms(use_true_random=False),
+)
+def test_repositories(rows: list[tuple[str, str | None]], most: int, draw: random.Random) -> None:
+    """The rounds by repository, by band and set, and the last one; `LISTED` is of no account to what they
+    give."""
+    docs = documents([text for text, _ in rows])
+    docs = docs.with_columns({"repo": pa.array([repo for _, repo in rows], pa.string())})
+    stage = Repository(width=2, bands=4, rows=1, threshold=0.3, max_bucket=most, priority=["code"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repositories, "LISTED", draw.choice([1, 2, 3, 16]))
+        compare_rounds(stage, docs, draw)
+
+
 def test_windows_see_something() -> None:
     docs = documents(["a\n\nb"] * 20)
     draw = random.Random(1)
     assert compare_rounds(Exact(), docs, draw) == 19
     assert compare_rounds(Paragraph(min_characters=1, min_words=0), docs, draw) == 40 + 38
+    docs = docs.with_columns({"repo": pa.array([f"r{n // 2}" for n in range(20)])})
+    files, repos = 20, 10
+    met = files + repos + 20 * repos + (repos - 1)  # sets, bands that all share, and copies of the best
+    assert compare_rounds(Repository(), docs, draw) == files + 22 * repos + met + files - 2
 
 
 def show_in_windows(monkeypatch: pytest.MonkeyPatch) -> None:
