@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from corpusmill.pipelines.contract.conversion import Export
-from corpusmill.pipelines.exports.content_digest import ContentDigest
-from corpusmill.pipelines.exports.document_file import DocumentFile, add_tables
+from corpusmill.pipelines.exports.document_file import DocumentFile
 from corpusmill.pipelines.exports.documents import OPTIONS, FileForm, export_documents
 
 
@@ -23,21 +22,20 @@ class ArrowFile(DocumentFile):
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
-        self._writer = ipc.new_file(path, schema, options=ipc.IpcWriteOptions(compression="zstd"))
+        self._writer = ipc.new_file(self.file, schema, options=ipc.IpcWriteOptions(compression="zstd"))
 
-    def write(self, table: pa.Table, digest: ContentDigest) -> None:
+    def write(self, table: pa.Table) -> None:
         for batch in table.combine_chunks().to_batches():
             self._writer.write_batch(batch)
-        digest.add(table)
 
     def finish(self) -> None:
         self._writer.close()
 
-    def read_again(self, digest: ContentDigest) -> None:
+    def rows(self) -> int:
+        first = ipc.IpcReadOptions(included_fields=[0])  # others are not decompressed
         with pa.memory_map(str(self.path)) as file:
-            reader = ipc.open_file(file)
-            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
-            add_tables((pa.Table.from_batches([batch]) for batch in batches), digest)
+            reader = ipc.open_file(file, options=first)
+            return sum(reader.get_batch(number).num_rows for number in range(reader.num_record_batches))
 
 
 def export_arrow(run: Path, out: Path, **options: Any) -> dict[str, Any]:

@@ -101,15 +101,20 @@ def _write(
 ) -> None:
     after = (work.parts[-1].unit, work.parts[-1].batch) if work.parts else None
     at_work: _PartAtWork | None = None
-    with closing(kept_rows(record, sources, columns, after)) as found:
-        for rows in found:
-            if at_work is not None and (at_work.source != rows.source or at_work.most >= file_bytes):
-                work.add(at_work.finish())
-                at_work = None
-            at_work = at_work or _PartAtWork(work, rows.source, form, columns.schema)
-            at_work.add(rows)
-    if at_work is not None:
-        work.add(at_work.finish())
+    try:
+        with closing(kept_rows(record, sources, columns, after)) as found:
+            for rows in found:
+                if at_work is not None and (at_work.source != rows.source or at_work.most >= file_bytes):
+                    work.add(at_work.finish())
+                    at_work = None
+                at_work = at_work or _PartAtWork(work, rows.source, form, columns.schema)
+                at_work.add(rows)
+        if at_work is not None:
+            work.add(at_work.finish())
+    except BaseException:
+        if at_work is not None:
+            at_work.abandon()
+        raise
 
 
 class _PartAtWork:
@@ -146,6 +151,11 @@ class _PartAtWork:
         folder = self._work.folder / "data" / self.source
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{split}-{before:05d}.{self._form.suffix}"
+
+    def abandon(self) -> None:
+        """Close the files as they are."""
+        for file in self._files.values():
+            file.abandon()
 
     def finish(self) -> Part:
         """Close the files and compare what is in them."""

@@ -14,8 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.pipelines.contract.conversion import Export
-from corpusmill.pipelines.exports.content_digest import ContentDigest
-from corpusmill.pipelines.exports.document_file import DocumentFile, add_tables
+from corpusmill.pipelines.exports.document_file import DocumentFile
 from corpusmill.pipelines.exports.documents import OPTIONS, FileForm, export_documents
 
 ROW_GROUP_BYTES = 16 * 2**20  # of text; bounds the memory of whoever reads the file
@@ -31,15 +30,14 @@ class ParquetFile(DocumentFile):
         self._waiting: list[pa.Table] = []
         self._bytes = 0
         self._writer = pq.ParquetWriter(
-            path,
+            self.file,
             schema,
             compression="zstd",
             use_dictionary=[name for name in _FEW_VALUES if name in schema.names],
             write_page_checksum=True,
         )
 
-    def write(self, table: pa.Table, digest: ContentDigest) -> None:
-        digest.add(table)
+    def write(self, table: pa.Table) -> None:
         self._waiting.append(table)
         self._bytes += ROW_BYTES * table.num_rows
         if "text" in table.column_names:
@@ -58,10 +56,8 @@ class ParquetFile(DocumentFile):
             self._flush()
         self._writer.close()
 
-    def read_again(self, digest: ContentDigest) -> None:
-        with pq.ParquetFile(self.path, page_checksum_verification=True) as file:
-            groups = range(file.num_row_groups)
-            add_tables((file.read_row_group(group, use_threads=False) for group in groups), digest)
+    def rows(self) -> int:
+        return int(pq.read_metadata(self.path).num_rows)
 
 
 FORM = FileForm("parquet", ParquetFile)

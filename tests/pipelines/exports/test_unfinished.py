@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.contract.errors import CorpusmillError, UserError
-from corpusmill.pipelines.exports.content_digest import ContentDigest
+from corpusmill.pipelines.exports.arrow import ArrowFile
+from corpusmill.pipelines.exports.document_file import DocumentFile
 from corpusmill.pipelines.exports.documents import FileForm, export_documents
+from corpusmill.pipelines.exports.jsonl import LinesFile
 from corpusmill.pipelines.exports.parquet import FORM, ParquetFile
 
 
@@ -29,8 +32,8 @@ def stopping(at: int, made: list[Path], error: Exception) -> FileForm:
     """Parquet whose `at`th file cannot be written; `made` has all that were begun."""
 
     class File(ParquetFile):
-        def write(self, table: pa.Table, digest: ContentDigest) -> None:
-            super().write(table, digest)
+        def write(self, table: pa.Table) -> None:
+            super().write(table)
             if len(made) == at:
                 raise error
 
@@ -144,21 +147,92 @@ def test_two_at_once_do_not_share_a_folder(many: Path, tmp_path: Path) -> None:
             export_documents(many, tmp_path / "out", FORM)
 
 
-def test_what_comes_back_different_is_told(many: Path, tmp_path: Path) -> None:
-    class Lying(ParquetFile):
-        def write(self, table: pa.Table, digest: ContentDigest) -> None:
-            super().write(table, digest)
-            digest.add(table.slice(0, 1))
+FORMS: dict[str, type[DocumentFile]] = {"parquet": ParquetFile, "arrow": ArrowFile, "jsonl.zst": LinesFile}
 
-    with pytest.raises(CorpusmillError, match=r"train-00000\.parquet: what was written comes back different"):
-        export_documents(many, tmp_path / "out", FileForm("parquet", Lying))
+
+def flipped(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path, at: int) -> None:
+    path.write_bytes(path.read_bytes()[:at])
+
+
+def longer(path: Path, _: int) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("damage", [flipped, cut, longer])
+@pytest.mark.parametrize("share", [0, 0.3, 0.999])
+def test_what_comes_back_different_is_told(
+    many: Path, tmp_path: Path, form: str, damage: Callable[[Path, int], None], share: float
+) -> None:
+    """Whatever changes between writing a file and reading it again."""
+
+    class Damaged(FORMS[form]):  # type: ignore[misc]
+        def finish(self) -> None:
+            super().finish()
+            damage(self.path, int(share * self.path.stat().st_size))
+
+    with pytest.raises(CorpusmillError, match=r"train-00000\..*: what was written comes back different"):
+        export_documents(many, tmp_path / "out", FileForm(form, Damaged))
     assert list(tmp_path.iterdir()) == []
 
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_that_a_library_loses_are_told(many: Path, tmp_path: Path, form: str) -> None:
+    class Losing(FORMS[form]):  # type: ignore[misc]
+        def write(self, table: pa.Table) -> None:
+            super().write(table.slice(1))
+
+    with pytest.raises(CorpusmillError, match=r"20 documents were written and 16 are in the file"):
+        export_documents(many, tmp_path / "out", FileForm(form, Losing))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_full_disk_is_told_by_every_form(many: Path, tmp_path: Path, form: str) -> None:
+    """The system writes a part of what it is given, then nothing."""
+    code = FULL.format(form=form)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, many, tmp_path / "out"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "File too large\n"
+    assert done.stderr == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from corpusmill.pipelines.exports.arrow import ArrowFile
+from corpusmill.pipelines.exports.arrow import ArrowFile
+from corpusmill.pipelines.exports.document_file import DocumentFile
+from corpusmill.pipelines.exports.documents import FileForm, export_documents
+from corpusmill.pipelines.exports.jsonl import LinesFile
+from corpusmill.pipelines.exports.jsonl import LinesFile
+from corpusmill.pipelines.exports.parquet import ParquetFile
+
+forms = {{"parquet": ParquetFile, "arrow": ArrowFile, "jsonl.zst": LinesFile}}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    export_documents(Path(sys.argv[1]), Path(sys.argv[2]), FileForm("{form}", forms["{form}"]))
+except OSError as error:
+    print(error.strerror)
+"""
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from corpusmill.pipelines.exports import documents, unfinished
+from corpusmill.pipelines.exports.jsonl import LinesFile
 from corpusmill.pipelines.exports.parquet import FORM
 
 place, count = sys.argv[3], 0
