@@ -1,8 +1,8 @@
 """One file of an export of documents: written table by table, then its bytes are read again and compared.
 
 What the library hands over is hashed on its way to the file, and the bytes of the file are hashed again when
-they are on the disk. That proves what the disk gives back, not that the library encoded the tables rightly: of
-that the number of rows alone is compared, which each form reads back with its library.
+they are on the disk. That proves what the disk gives back, not that the library encoded the tables rightly:
+of that the number of rows alone is compared, which each form reads back with its library.
 """
 
 from __future__ import annotations

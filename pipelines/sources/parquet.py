@@ -110,6 +110,8 @@ class Parquet(RecordReader):
     def _parts(self, file: pq.ParquetFile, raw: BinaryIO, group: int, end: int) -> Iterator[pa.RecordBatch]:
         """Record batches of one row group, all of its rows; `end`: where the file's data ends. Raises
         ValueError, or what Arrow raises."""
+        import pyarrow as pa
+
         from corpusmill.pipelines.sources.framing.parquet_pages import check_pages
 
         facts = file.metadata.row_group(group)
@@ -117,18 +119,14 @@ class Parquet(RecordReader):
         wanted = _rows(facts)
         # A few bytes of row numbers may stand for as many copies of a value in a dictionary.
         step = max(1, min(wanted, DECODED_BYTES // max(1, pages.dictionary_bytes)))
+        kept = [place for place, kind in enumerate(file.schema_arrow.types) if pa.types.is_dictionary(kind)]
         given = rows = size = 0
         waiting: list[pa.RecordBatch] = []
         for part in file.iter_batches(batch_size=step, row_groups=[group], use_threads=False):
             given += part.num_rows
             waiting.append(part)
-            rows, size = rows + part.num_rows, size + _decoded(part)
-            if rows >= wanted:
-                whole = _joined(waiting)
-                yield whole.slice(0, wanted)
-                waiting = [whole.slice(wanted)] if rows > wanted else []
-                rows, size = rows - wanted, sum(map(_decoded, waiting))
-            elif 2 * size >= DECODED_BYTES:  # one more of the kind might be too many
+            rows, size = rows + part.num_rows, size + _decoded(part, kept)
+            if rows >= wanted or 2 * size >= DECODED_BYTES:  # one more of the kind might be too many
                 yield _joined(waiting)
                 waiting, rows, size = [], 0, 0
         if waiting:
@@ -184,14 +182,12 @@ def _bring_some(path: Path, metadata: pq.FileMetaData, first: int, end: int) -> 
     return group
 
 
-def _decoded(part: pa.RecordBatch) -> int:
-    """Bytes that the columns of `part` may take at the most; those that stay dictionaries, once decoded."""
-    import pyarrow as pa
-
-    size = int(part.nbytes)
-    for column in part.columns:
-        if isinstance(column, pa.DictionaryArray):
-            size += len(column) * column.dictionary.nbytes
+def _decoded(part: pa.RecordBatch, kept: list[int]) -> int:
+    """Bytes that the columns of `part` may take at the most; those that are `kept` as dictionaries, by place,
+    once decoded."""
+    size = int(part.get_total_buffer_size())
+    for place in kept:
+        size += part.num_rows * part.column(place).dictionary.nbytes
     return size
 
 
@@ -223,8 +219,10 @@ def _lost_rows(group: Any, given: int, position: str, detail: str) -> Iterator[l
 
 
 def _rows(group: Any) -> int:
-    """How many rows of a row group to hold at a time, by their mean size."""
+    """How many rows of a row group to map at a time: equal shares of it, of `BATCH_BYTES` up to twice as much
+    by their mean size. What a step writes as one row group is then not put together of several."""
     from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES, BATCH_ROWS
 
-    mean = group.total_byte_size / max(1, group.num_rows)
-    return max(1, min(BATCH_ROWS, int(BATCH_BYTES / max(1.0, mean))))
+    rows = int(group.num_rows)
+    shares = max(int(group.total_byte_size) // BATCH_BYTES, rows // (4 * BATCH_ROWS), 1)
+    return max(1, -(-rows // shares))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class TableMapper:
         )
 
     def batches(self, part: pa.RecordBatch, group: str, first: int) -> Iterator[Batch]:
-        """Batches of about 4 MiB of `part`, whose first row is row `first` of `group`."""
+        """Batches of `part`, whose first row is row `first` of `group`: of 4 MiB, the last of up to 8."""
         part, known = with_text(part, self._fields)
         part = _without_views(_with_plain_text(part, self._fields.text))
         text, faults = self._texts(part)
@@ -78,8 +78,9 @@ class TableMapper:
         sizes = np.diff(buffers(text)[0])
         start = 0
         while start < part.num_rows:
-            filled = int(np.searchsorted(np.cumsum(sizes[start:]), BATCH_BYTES)) + 1
-            length = min(filled, part.num_rows - start)
+            length = part.num_rows - start
+            if sizes[start:].sum() > 2 * BATCH_BYTES:
+                length = min(length, int(np.searchsorted(np.cumsum(sizes[start:]), BATCH_BYTES)) + 1)
             yield self._batch(
                 part.slice(start, length),
                 text.slice(start, length),
@@ -117,7 +118,7 @@ class TableMapper:
             for row, value in enumerate(binary):
                 if faults[row] in (None, "binary") and not _is_utf8(value.as_buffer()):
                     faults[row] = "bad_utf8"
-        wrong = np.array([fault is not None for fault in faults], bool)
+        wrong = _wrong(faults)
         if whole is None or wrong.any():
             binary = pc.if_else(pa.array(wrong), pa.scalar(b"", pa.large_binary()), binary)
             whole = binary.cast(pa.large_string())
@@ -132,7 +133,7 @@ class TableMapper:
         group: str,
         first: int,
     ) -> Batch:
-        wrong = np.array([fault is not None for fault in faults], bool)
+        wrong = _wrong(faults)
         lost: list[Lost] = []
         if wrong.any():
             lost = self._lost(part, faults, details, wrong, group, first)
@@ -197,10 +198,7 @@ class TableMapper:
         found = None if rests else mapped_by_column(self._fields, others, [part.column(i) for i, _ in chosen])
         if found is None:
             found = self._mapped_by_row(part, others, [i for i, _ in chosen], rests)
-        offsets, data = buffers(text)
-        content, ends = memoryview(data.data), offsets.tolist()
-        ids = [_id(locator, content[ends[row] : ends[row + 1]]) for row, locator in enumerate(found.locators)]
-        return self._table({**found.columns, "id": pa.array(ids, pa.string()), "text": text})
+        return self._table({**found.columns, "id": _ids(found.locators, text), "text": text})
 
     def _mapped_by_row(
         self, part: pa.RecordBatch, names: list[str], places: list[int], rests: list[list[dict[str, Any]]]
@@ -228,12 +226,22 @@ class TableMapper:
         return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _id(locator: str, content: memoryview) -> str:
-    """`documents.document_id` of a view, without copying the text."""
-    head = locator.encode("utf-8", "surrogatepass")
-    digest = xxhash.xxh3_128(len(head).to_bytes(8, "little") + head)
-    digest.update(content)
-    return digest.hexdigest()
+def _wrong(faults: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    """bool[n]: which rows have a fault."""
+    return faults.astype(bool)
+
+
+def _ids(locators: Sequence[str], text: pa.Array) -> pa.Array:
+    """`documents.document_id` of each row, string[n], without copying the texts, large_string[n]."""
+    offsets, data = buffers(text)
+    content, ends = memoryview(data.data), offsets.tolist()
+    ids = []
+    for locator, start, end in zip(locators, ends[:-1], ends[1:], strict=True):
+        head = locator.encode("utf-8", "surrogatepass")
+        digest = xxhash.xxh3_128(len(head).to_bytes(8, "little") + head)
+        digest.update(content[start:end])
+        ids.append(digest.hexdigest())
+    return pa.array(ids, pa.string())
 
 
 def is_text(type_: pa.DataType) -> bool:

@@ -126,9 +126,7 @@ def _members(name: str, column: pa.Array) -> pa.Array:
     else:
         whole = [canonical_json({name: value})[1:-1] for value in plain_values(column)]
         return pa.array(whole, _TEXT)
-    opening, closing, nothing = (pa.scalar(text, _TEXT) for text in (before + quote, quote, ""))
-    joined = pc.binary_join_element_wise(opening, values, closing, nothing)
-    return pc.fill_null(joined, before + "null")
+    return pc.fill_null(_put_together(before + quote, values, quote), before + "null")
 
 
 def _as_text(column: pa.Array, write: Callable[[Any], str]) -> pa.Array:
@@ -137,15 +135,28 @@ def _as_text(column: pa.Array, write: Callable[[Any], str]) -> pa.Array:
 
 def _objects(members: Sequence[pa.Array], n: int) -> pa.Array:
     """One JSON object of each of n rows, of those members that are not null, in this order."""
+    whole = next((place for place, member in enumerate(members) if not member.null_count), None)
+    if whole is not None:  # commas are to be put before or behind the others
+        texts = [
+            member if place == whole else _with_comma(member, behind=place < whole)
+            for place, member in enumerate(members)
+        ]
+        return _put_together("{", *texts, "}")
     joined = [""] * n
     if members:
-        with_comma = (
-            pc.binary_join_element_wise(pa.scalar(", ", _TEXT), member, pa.scalar("", _TEXT))
-            for member in members
-        )
-        parts = [pc.fill_null(part, "") for part in with_comma]
-        joined = pc.binary_join_element_wise(*parts, pa.scalar("", _TEXT)).to_pylist()
+        joined = _put_together(*(_with_comma(member, behind=False) for member in members)).to_pylist()
     return pa.array([f"{{{text[2:]}}}" for text in joined], _TEXT)
+
+
+def _with_comma(member: pa.Array, *, behind: bool) -> pa.Array:
+    """The member with a comma before or behind it; nothing where it is null."""
+    return pc.fill_null(_put_together(member, ", ") if behind else _put_together(", ", member), "")
+
+
+def _put_together(*parts: pa.Array | str) -> pa.Array:
+    """The parts of each row one behind the other; null where one is."""
+    texts = [pa.scalar(part, _TEXT) if isinstance(part, str) else part for part in parts]
+    return pc.binary_join_element_wise(*texts, pa.scalar("", _TEXT))
 
 
 def _is_bare(texts: pa.Array) -> bool:
@@ -164,7 +175,9 @@ def _languages(paths: pa.Array) -> pa.Array:
 
 def _locators(ids: pa.Array | None, found: dict[str, pa.Array]) -> list[str]:
     """What each row says of where it comes from: its own id, else its URL, else repository and path."""
-    own = [None] * len(found["url"]) if ids is None else ids.cast(_TEXT).to_pylist()
+    own: list[Any] = [None] * len(found["url"]) if ids is None else ids.cast(_TEXT).to_pylist()
+    if ids is not None and not ids.null_count:
+        return own
     places = zip(own, *(found[name].to_pylist() for name in ("url", "repo", "path")), strict=True)
     return [
         locator if locator is not None else url or "/".join(part for part in (repo, path) if part)

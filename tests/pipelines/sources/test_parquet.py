@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpusmill.pipelines.contract.documents import SCHEMA, document_id
+from corpusmill.pipelines.sources.assembly.batches import BATCH_BYTES
 from corpusmill.pipelines.sources.framing import parquet_footer
 from corpusmill.pipelines.sources.jsonl import Jsonl
 from corpusmill.pipelines.sources.parquet import Parquet
@@ -142,7 +143,7 @@ def test_batches_are_bounded(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", use_dictionary=False)
     found = read_all(parquet(), tmp_path / "a.parquet")
     assert found.texts == texts
-    assert found.largest < 6 * 2**20
+    assert found.largest <= 2 * BATCH_BYTES
 
 
 def test_a_file_of_no_rows(tmp_path: Path) -> None:
