@@ -67,9 +67,9 @@ class Parquet(RecordReader):
         return look_at_columns(path, self._field_map())
 
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
-        """Batches of the row groups `split.start` to `split.end`; their rows are streamed page by page. Of an
-        object these row groups are fetched, those of about 16 MiB at a time, and the footer where the index
-        has not kept it."""
+        """Batches of the row groups `split.start` to `split.end`, each in about equal shares of 4 to 8 MiB,
+        streamed page by page. Of an object these row groups are fetched, those of about 16 MiB at a
+        time, and the footer where the index has not kept it."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -161,7 +161,8 @@ class Reader(Stage):
 
     @abstractmethod
     def read(self, path: Path, name: str, split: Split, label: Label) -> Iterator[Batch]:
-        """Batches (about 4 MiB or 1,000 documents each) of one sound split.
+        """Batches of one sound split, each of about 4 MiB or 1,000 documents, of Parquet and Arrow files up
+        to 8 MiB.
 
         `name` is the file's name relative to the pattern's fixed folder: use it, not `path`, for
         positions and for `path` columns of folder readers.
