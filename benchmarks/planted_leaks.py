@@ -89,6 +89,15 @@ def other_numbers(item: Item, rng: random.Random) -> str:
     return re.sub(r"\d+", other, item.question)
 
 
+NUMERALS = ("two", "three", "four", "six", "seven", "nine", "ten", "eleven", "twelve", "twenty", "hundred")
+
+
+def numerals(item: Item, rng: random.Random) -> str:
+    """The question with another number for each, written out."""
+    some = "二三四五六七八九十百" if unspaced(item.question) else NUMERALS
+    return re.sub(r"\d[\d,]*(?:\.\d+)?", lambda _: rng.choice(some), item.question)
+
+
 def every_tenth_word_changed(item: Item, rng: random.Random, vocabulary: Sequence[str]) -> str:
     words = item.words
     for at in range(min(9, len(words) - 1), len(words), 10):
@@ -155,6 +164,7 @@ def planted(items: Sequence[Item], prose: Sequence[str], code: Sequence[str], ea
         ("long page", usual, (), lambda item, rng: item.question),
         ("code comment", usual, code, comment),
         ("numbers changed", numbers, prose, other_numbers),
+        ("other numbers, as numerals", numbers, prose, numerals),
         ("every tenth word changed", usual, prose, changed(every_tenth_word_changed)),
         ("a random tenth changed", usual, prose, changed(random_tenth_changed)),
         ("8 to 12 words", short, prose, lambda item, rng: item.question),

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from corpusmill.dedup.kernels.grams import gram_at, gram_hashes
 from corpusmill.dedup.kernels.hash_set import HashSet, may_hold, place_in
 from corpusmill.dedup.kernels.near_questions import Questions, near_questions
-from corpusmill.dedup.kernels.plain_words import plain_words
-from corpusmill.dedup.kernels.words import words
+from corpusmill.dedup.kernels.plain_words import item_words
 from corpusmill.pipelines.text.compiled import compiled
 
 LINE_FEED = 10
@@ -217,8 +216,7 @@ def scan(
     near = np.empty((16, 6), np.int64)
     n_near = 0
     for d in range(n_docs):
-        n = words(data, offsets[d], offsets[d + 1], table, np.bool_(False), hash_W, end_W)
-        n_plain = plain_words(data, offsets[d], hash_W, end_W, n, table, hash_V, word_V)
+        n, n_plain = item_words(data, offsets[d], offsets[d + 1], table, hash_W, end_W, hash_V, word_V)
         near, n_near = near_questions(
             hash_W, n, hash_V, word_V, n_plain, head_W, questions, least_anchors, least_words, near, n_near, d
         )

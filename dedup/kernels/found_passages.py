@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpusmill.dedup.kernels.benchmark_scan import LINE_FEED, Grams, gram_hits, most_hit
-from corpusmill.dedup.kernels.plain_words import plain_words
-from corpusmill.dedup.kernels.words import words
+from corpusmill.dedup.kernels.plain_words import item_words
 from corpusmill.pipelines.text.compiled import compiled
 
 Bytes = npt.NDArray[np.uint8]
@@ -102,9 +101,8 @@ def found_passages(
     row = 0
     for d in range(n_docs):
         start, end = offsets[d], offsets[d + 1]
-        n = words(data, start, end, table, np.bool_(False), hash_W, every_end)
+        n, _ = item_words(data, start, end, table, hash_W, every_end, head_W, word_V)
         end_W = every_end[:n]
-        plain_words(data, start, hash_W, end_W, n, table, head_W, word_V)
         hit_at, hit_gram, hit_length = gram_hits(hash_W, n, head_W, grams)
         unit_W = np.empty(n, np.int64)
         n_units = units_of_words(data, start, end_W, breaks, unit_W)

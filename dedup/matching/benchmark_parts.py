@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from corpusmill.dedup.kernels.grams import gram_hashes
-from corpusmill.dedup.kernels.plain_words import plain_words
-from corpusmill.dedup.kernels.words import words
+from corpusmill.dedup.kernels.plain_words import item_words
 from corpusmill.dedup.matching.normal_forms import normal_forms, singles
 from corpusmill.pipelines.contract.documents import Documents
 
@@ -39,6 +39,8 @@ PARTS = pa.schema(
         ),
     ]
 )
+# What `item_words` leaves out, as it may stand before a word.
+_MARKUP = re.compile(r"&#?[0-9A-Za-z]{1,31};|</?[0-9A-Za-z]{1,31}(?: ?/)?>")
 QUESTION, SOLUTION, TEXT = "question", "solution", "text"
 
 Hashes = npt.NDArray[np.uint64]
@@ -115,24 +117,35 @@ def _strings(value: object) -> list[str]:
 
 def _with_its_rest(rules: GramRules, question: str, text: str, solutions: list[str]) -> str:
     """The question, or, if it is too short to be told from other texts, what else the item has after it."""
-    count = len(_words(question)[0])
+    count = len(_words(question).every)
     if count >= rules.min_short_words:
         return question
-    return text if len(_words(text)[0]) > count else "\n".join([question, *solutions])
+    return text if len(_words(text).every) > count else "\n".join([question, *solutions])
 
 
-def _words(text: str) -> tuple[Hashes, Integers, npt.NDArray[np.uint8]]:
-    """Hashes of the words and the bytes after each, and the bytes."""
+class Words(NamedTuple):
+    """Hashes of the words of a text and the bytes after each, hashes of the plain ones and their places among
+    the words, and the text's bytes."""
+
+    every: Hashes
+    ends: Integers
+    plain: Hashes
+    places: Integers
+    data: npt.NDArray[np.uint8]
+
+
+def _words(text: str) -> Words:
     data = np.frombuffer(text.encode(), np.uint8)
-    hash_W = np.empty(len(data) // 2 + 2, np.uint64)
-    end_W = np.empty(len(hash_W), np.int64)
-    count = words(data, 0, len(data), normal_forms(True), False, hash_W, end_W)
-    return hash_W[:count], end_W[:count], data
+    room = len(data) // 2 + 2
+    hash_W, hash_V = np.empty(room, np.uint64), np.empty(room, np.uint64)
+    end_W, word_V = np.empty(room, np.int64), np.empty(room, np.int64)
+    count, plain = item_words(data, 0, len(data), normal_forms(True), hash_W, end_W, hash_V, word_V)
+    return Words(hash_W[:count], end_W[:count], hash_V[:plain], word_V[:plain], data)
 
 
 def part_of(text: str, rules: GramRules, role: str) -> Part:
     """What is looked for of a part; nothing of one that is too short."""
-    hash_W, end_W, data = _words(text)
+    hash_W, end_W, hash_V, word_V, data = _words(text)
     count = len(hash_W)
     length = min(rules.n, count)
     if length < (rules.min_short_words if role == QUESTION else rules.n):
@@ -150,14 +163,12 @@ def part_of(text: str, rules: GramRules, role: str) -> Part:
     part = Part(count, grams.tolist(), heads[chosen].tolist(), [], [], [], [])
     if role != QUESTION:
         return part
-    hash_V, word_V = np.empty(count, np.uint64), np.empty(count, np.int64)
-    plain = plain_words(data, 0, hash_W, end_W, count, normal_forms(True), hash_V, word_V)
-    if plain < max(rules.n, rules.anchor):
+    if len(hash_V) < max(rules.n, rules.anchor):
         return part
-    anchors, offsets = _distinct_that_speak(hash_V[:plain], speaks[word_V[:plain]], rules.anchor)
+    anchors, offsets = _distinct_that_speak(hash_V, speaks[word_V], rules.anchor)
     return part._replace(
         hashes=hash_W.tolist(),
-        plain=word_V[:plain].tolist(),
+        plain=word_V.tolist(),
         anchors=anchors.tolist(),
         offsets=offsets.tolist(),
     )
@@ -177,5 +188,6 @@ def _distinct_that_speak(
 
 
 def _speaks(word: str) -> bool:
-    letters = [c for c in word if c.isalpha()]
+    """Whether a word, with what stands before it, has two letters or a Han or Kana character."""
+    letters = [c for c in _MARKUP.sub(" ", word) if c.isalpha()]
     return len(letters) > 1 or any(singles()[ord(c)] for c in letters)

@@ -19,8 +19,13 @@ from tests.oracles.dedup_contamination import Index, Item, Rules
 LEMMA = "Let 7 red boats leave the harbour at 9 and let the slower one turn back after 3 miles of calm sea"
 HAN = "农场里有七头棕色的牛,每头牛每天产奶12升,周末不产奶。请问四个星期以后农场主一共可以卖出多少升牛奶?"
 
-word = st.sampled_from(["ab", "cd", "ef", "gh", "ij", "kl", "mn", "x", "7", "12", "3.5", "数", "学", "\n\n"])
-changes = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("rid"), word), max_size=8)
+markup = st.sampled_from(
+    ["&lt;", "&#39;7", "<b>", "</p>ab", "<br />", "<7>", "x;", "&ab cd;", "<ab/cd>", "a&b;c"]
+)
+word = st.sampled_from(
+    ["ab", "cd", "ef", "gh", "ij", "kl", "mn", "x", "7", "12", "3.5", "数", "学", "\n\n", "seven", "三"]
+)
+changes = st.lists(st.tuples(st.integers(0, 40), st.sampled_from("rid"), st.one_of(word, markup)), max_size=8)
 
 
 def edited(words: Sequence[str], edits: Sequence[tuple[int, str, str]]) -> list[str]:
@@ -35,7 +40,7 @@ def edited(words: Sequence[str], edits: Sequence[tuple[int, str, str]]) -> list[
 
 @settings(deadline=None, max_examples=150)
 @given(
-    st.lists(st.lists(word, min_size=6, max_size=40), min_size=1, max_size=3),
+    st.lists(st.lists(st.one_of(word, word, word, markup), min_size=6, max_size=40), min_size=1, max_size=3),
     changes,
     st.lists(word, max_size=30),
     st.lists(word, max_size=30),
@@ -61,7 +66,10 @@ def test_scores_of_changed_questions_equal_the_oracle(
     [
         (QUESTION, "verbatim"),
         (QUESTION.upper().replace(" ", "\n# "), "verbatim"),
-        (QUESTION.replace("seventeen", "17"), "altered"),
+        (QUESTION.replace("seventeen", "17"), "variant"),
+        (QUESTION.replace("seventeen", "forty"), "variant"),
+        (QUESTION.replace(" ", "&nbsp;").replace(",", "&#44;"), "verbatim"),
+        (f"<p>{QUESTION.replace(' hens', ' <b>hens</b>').replace('. ', '.<br /> ')}</p>", "verbatim"),
         (" ".join("other" if i % 10 == 9 else w for i, w in enumerate(QUESTION.split())), "altered"),
         (f"{FILLER} " * 400 + QUESTION.replace("hens", "geese") + f" {FILLER}" * 400, "altered"),
     ],
@@ -80,8 +88,8 @@ def test_changed_numbers_are_a_variant(tmp_path: Path) -> None:
     milk = f"{FILLER}{HAN.replace('12', '35.5')}"
     found = scores(stage, [boats, milk, f"{FILLER} {LEMMA}"])
     assert [(one.match, one.item, one.matched, one.numbers) for one in found] == [
-        ("variant", "boats", 1.0, 0.0),
-        ("variant", "milk", 1.0, 0.0),
+        ("variant", "boats", 1.0, 1 / 4),  # "one" is a number, too
+        ("variant", "milk", 1.0, 3 / 4),
         ("verbatim", "boats", 1.0, 1.0),
     ]
     assert reasons(stage, [boats, milk]) == ["contaminated"] * 2

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tests.oracles.dedup_words import words
+from tests.oracles.dedup_words import item_words as words
 from tests.oracles.unicode import category
 
 LEAST_ANCHORS, LEAST_WORDS, SLACK = 0.15, 0.5, 8
+NUMERALS = {
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
+    *("twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+    *("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"),
+    *("hundred", "thousand", "million", "billion", *"零〇一二三四五六七八九十百千万亿两"),
+}
 Gram = tuple[str, ...]
 
 
 def is_number(word: str) -> bool:
-    return category(word[0]) == "Nd" or category(word[-1]) == "Nd"
+    return word in NUMERALS or category(word[0]) == "Nd" or category(word[-1]) == "Nd"
 
 
 def plain(found: list[str]) -> list[int]:

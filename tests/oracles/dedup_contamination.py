@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.oracles.dedup_changed_questions import Near, Question, near, question_of
-from tests.oracles.dedup_words import words
+from tests.oracles.dedup_words import item_words as words
 
 Gram = tuple[str, ...]
 

@@ -118,3 +118,8 @@ def contained(a: list[int], b: list[int]) -> float:
     """The share of `a` that `b` has; of the whole of it in a larger `b` the largest number under 1."""
     both = len(set(a) & set(b))
     return 1 - 2.0**-53 if both == len(a) < len(b) else both / len(a)
+
+
+def item_words(text: str) -> list[str]:
+    """The words that benchmark items are told by: those of the text without entities and plain tags."""
+    return words(re.sub(r"&#?[0-9A-Za-z]{1,31};|</?[0-9A-Za-z]{1,31}(?: ?/)?>", " ", text))
